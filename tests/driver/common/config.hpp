@@ -1,0 +1,63 @@
+// What a simulated machine looks like: read once from NVSIM_CONFIG, or set through a library's nvsim_control.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace nvsim {
+
+enum class Backend { echo, null, codec };
+
+// One GPU of the catalogue with the configuration's own values laid over it.
+struct Gpu {
+    std::string name;
+    int compute_major = 8;
+    int compute_minor = 9;
+    uint64_t memory_bytes = 0;
+    bool geforce = false;      // GeForce cards share one session limit a system
+    int engines = 0;           // hardware encoders; 0: a GPU without NVENC
+    double fps_1080p = 0;      // service rate of one engine at 1920x1080; 0: as fast as it can
+    int session_limit = 0;     // 0: none
+    std::map<std::string, bool> codecs;  // "h264", "hevc", "av1"
+    std::map<std::string, int> caps;     // member of NV_ENC_CAPS without its prefix -> value; overrides the catalogue
+};
+
+// The nth use (from 1) of `call` answers `status` instead of doing its work. nth 0: every use.
+struct Fault {
+    std::string call;  // "nvEncLockBitstream", "cuMemcpy2DAsync_v2"
+    uint64_t nth = 1;
+    int status = 20;
+};
+
+// The engine stops for good (device_lost: every later call on the GPU fails) after so many frames.
+struct Stall {
+    int gpu = 0;
+    int engine = 0;
+    uint64_t after_frames = 0;
+    bool device_lost = false;
+};
+
+struct Config {
+    std::string driver_version = "580.95.05";
+    int cuda_version = 13000;
+    int max_api_major = 13;
+    int max_api_minor = 0;
+    std::vector<Gpu> gpus;
+    Backend backend = Backend::echo;
+    bool copy = true;           // false: libcuda's copies do nothing, for measuring a client's own cost
+    bool strict = true;
+    bool async_streams = false; // true: each stream runs its work later, on a thread of its own, as a GPU does
+    std::vector<Fault> faults;
+    std::vector<Stall> stalls;
+    std::string trace;          // a file to which every call is appended as a JSON line; empty: none
+};
+
+// Throws std::runtime_error that names the offending key.
+Config parse_config(const std::string& json_text);
+
+// NVSIM_CONFIG is a file's path, or the JSON itself where it begins with '{'; unset: the defaults with one RTX 4090.
+Config config_from_environment();
+
+}  // namespace nvsim

@@ -1,0 +1,102 @@
+// What turns pictures into access units, behind one small interface: a checksum, nothing, or a real codec.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace nvsim {
+
+enum class Codec { h264, hevc, av1 };
+enum class RateControl { constqp, vbr, cbr };
+enum class PictureType { p = 0, b = 1, i = 2, idr = 3 };  // values of NV_ENC_PIC_TYPE
+
+// How one picture lies in host memory, planes back to back, rows packed. Semi-planar inputs (NV12, P010, NV16, P210)
+// and RGB are turned into planar 8-bit or 16-bit little-endian samples before a backend sees them; 10-bit samples are
+// in the low bits.
+struct PictureFormat {
+    int width = 0;
+    int height = 0;
+    int chroma = 1;     // chroma_format_idc: 1 4:2:0, 2 4:2:2, 3 4:4:4
+    int bit_depth = 8;  // 8 or 10
+};
+
+struct ColourDescription {
+    bool signal_type_present = false;
+    int video_format = 5;
+    bool full_range = false;
+    bool description_present = false;
+    int primaries = 2;
+    int transfer = 2;
+    int matrix = 2;
+};
+
+// Everything of a client's configuration that a software codec can honour.
+struct StreamSettings {
+    Codec codec = Codec::h264;
+    PictureFormat format;   // of the coded stream
+    uint32_t fps_numerator = 30;
+    uint32_t fps_denominator = 1;
+    uint32_t gop_length = 30;      // 0xffffffff: infinite
+    uint32_t idr_period = 30;
+    int b_frames = 0;              // frameIntervalP - 1
+    int b_reference_mode = 0;      // NV_ENC_BFRAME_REF_MODE
+    RateControl rate_control = RateControl::constqp;
+    int qp_i = 28, qp_p = 28, qp_b = 28;
+    uint32_t average_bitrate = 0;  // bits a second
+    uint32_t max_bitrate = 0;
+    uint32_t vbv_size = 0;         // bits
+    uint32_t vbv_initial = 0;
+    float constant_quality = 0;    // 0: none
+    bool lossless = false;
+    std::string profile = "auto";  // "baseline", "main", "high", "high10", "high422", "high444", "main10", "rext"
+    int level = 0;                 // as NV_ENC_LEVEL counts it; 0: chosen by the codec
+    int tier = 0;
+    int lookahead = 0;
+    bool repeat_headers = true;    // parameter sets in band on every IDR
+    bool omit_headers = false;     // none in band at all (disableSPSPPS)
+    bool aud = false;
+    bool bitstream_restriction = false;
+    int slices = 1;
+    ColourDescription colour;
+};
+
+struct SeiMessage {
+    uint32_t type = 0;  // payload type; AV1: the OBU type
+    std::vector<uint8_t> payload;
+};
+
+struct Picture {
+    uint64_t serial = 0;              // the front's own count, in the order of submission
+    std::vector<uint8_t> pixels;      // planar, in StreamSettings::format
+    PictureType type = PictureType::p;// decided by the front's GOP structure, forced pictures included
+    bool output_headers = false;      // NV_ENC_PIC_FLAG_OUTPUT_SPSPPS
+    std::vector<SeiMessage> sei;
+};
+
+struct AccessUnit {
+    uint64_t serial = 0;  // of the picture that it encodes
+    std::vector<uint8_t> data;
+    PictureType type = PictureType::p;
+    int average_qp = 0;
+};
+
+class PictureCoder {
+   public:
+    virtual ~PictureCoder() = default;
+    // Parameter sets as Annex B, or the AV1 sequence header OBU.
+    virtual std::vector<uint8_t> headers() = 0;
+    // Pictures in display order; appends 0..n access units in coding order.
+    virtual void encode(Picture picture, std::vector<AccessUnit>& out) = 0;
+    virtual void flush(std::vector<AccessUnit>& out) = 0;
+    // Live changes of rates, fps and QP; false where the codec cannot, and the front makes a new one at the next IDR.
+    virtual bool reconfigure(const StreamSettings& settings) = 0;
+};
+
+// Real H.264, HEVC and AV1 by libraries opened at run time. Null with `error` filled where the library is missing or
+// refuses the settings.
+std::unique_ptr<PictureCoder> make_codec(const StreamSettings& settings, std::string& error);
+
+}  // namespace nvsim
