@@ -8,6 +8,8 @@
 
 namespace nvsim {
 
+class Json;
+
 enum class Backend { echo, null, codec };
 
 // One GPU of the catalogue with the configuration's own values laid over it.
@@ -16,12 +18,14 @@ struct Gpu {
     int compute_major = 8;
     int compute_minor = 9;
     uint64_t memory_bytes = 0;
-    bool geforce = false;      // GeForce cards share one session limit a system
-    int engines = 0;           // hardware encoders; 0: a GPU without NVENC
-    double fps_1080p = 0;      // service rate of one engine at 1920x1080; 0: as fast as it can
-    int session_limit = 0;     // 0: none
+    bool geforce = false;                // GeForce cards share one session limit a system
+    int engines = 0;                     // hardware encoders; 0: a GPU without NVENC
+    double fps_1080p = 0;                // service rate of one engine at 1920x1080; 0: as fast as it can
+    int session_limit = 0;               // 0: none
     std::map<std::string, bool> codecs;  // "h264", "hevc", "av1"
-    std::map<std::string, int> caps;     // member of NV_ENC_CAPS without its prefix -> value; overrides the catalogue
+    std::map<std::string, int> caps;     // member of NV_ENC_CAPS without its prefix -> value; overrides the catalogue.
+                                         // "hevc.WIDTH_MAX" holds for one codec, "WIDTH_MAX" for all
+    std::string uuid;                    // 32 hexadecimal digits; made from the index where the configuration has none
 };
 
 // The nth use (from 1) of `call` answers `status` instead of doing its work. nth 0: every use.
@@ -46,16 +50,19 @@ struct Config {
     int max_api_minor = 0;
     std::vector<Gpu> gpus;
     Backend backend = Backend::echo;
-    bool copy = true;           // false: libcuda's copies do nothing, for measuring a client's own cost
+    bool copy = true;  // false: libcuda's copies do nothing, for measuring a client's own cost
     bool strict = true;
-    bool async_streams = false; // true: each stream runs its work later, on a thread of its own, as a GPU does
+    bool async_streams = false;  // true: each stream runs its work later, on a thread of its own, as a GPU does
     std::vector<Fault> faults;
     std::vector<Stall> stalls;
-    std::string trace;          // a file to which every call is appended as a JSON line; empty: none
+    std::string trace;   // a file to which every call is appended as a JSON line; empty: none
+    bool count = false;  // count the uses of each call for the report
+    std::string state;   // a file through which processes share their encoder sessions; empty: none
 };
 
-// Throws std::runtime_error that names the offending key.
+// `{"gpus": [...], "backend": ...}`; every key may be left out. Throws std::runtime_error that names the offending key.
 Config parse_config(const std::string& json_text);
+Config parse_config(const Json& document);
 
 // NVSIM_CONFIG is a file's path, or the JSON itself where it begins with '{'; unset: the defaults with one RTX 4090.
 Config config_from_environment();

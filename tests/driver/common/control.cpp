@@ -1,0 +1,99 @@
+#include "common/control.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <stdexcept>
+
+#include "common/instrument.hpp"
+#include "common/json.hpp"
+
+namespace nvsim {
+namespace {
+
+struct Settings {
+    std::mutex mutex;
+    std::shared_ptr<const Config> current = std::make_shared<Config>();
+};
+
+// Never destroyed: calls may come from threads that outlive the library's static objects.
+Settings& store() {
+    static Settings* const instance = new Settings;
+    return *instance;
+}
+
+void put_in_force(const Library& library, Config config) {
+    auto next = std::make_shared<const Config>(std::move(config));
+    instrument::configure(*next, library.name);
+    {
+        const std::lock_guard<std::mutex> lock(store().mutex);
+        store().current = next;
+    }
+    library.apply(*next);
+}
+
+Json configure(const Library& library, const Json& wanted) {
+    Config config = parse_config(wanted);
+    const std::string obstacle = library.obstacle();
+    if (!obstacle.empty()) throw std::runtime_error("cannot be configured now: " + obstacle);
+    const std::shared_ptr<const Config> before = settings();
+    try {
+        put_in_force(library, std::move(config));
+    } catch (...) {
+        put_in_force(library, *before);
+        throw;
+    }
+    return Json(Json::Object{{"ok", true}});
+}
+
+Json report(const Library& library) {
+    Json::Object live;
+    for (const auto& [kind, count] : library.live()) live.emplace_back(kind, Json(count));
+    return Json(Json::Object{{"live", Json(std::move(live))},
+                             {"violations", instrument::violations_report()},
+                             {"calls", instrument::calls_report()}});
+}
+
+Json answer(const Library& library, const char* request) {
+    if (request == nullptr) throw std::runtime_error("no request");
+    const Json document = Json::parse(request);
+    const Json::Object& members = document.as_object("request");
+    if (members.size() != 1) throw std::runtime_error("a request is an object with one key");
+    const auto& [kind, value] = members.front();
+    if (kind == "configure") return configure(library, value);
+    if (kind == "report") return report(library);
+    if (kind != "reset") throw std::runtime_error("unknown request \"" + kind + "\"");
+    instrument::reset();
+    return Json(Json::Object{{"ok", true}});
+}
+
+}  // namespace
+
+Library::Library(const char* library_name, std::string (*its_obstacle)(), void (*its_apply)(const Config&),
+                 LiveCounts (*its_live)())
+    : name(library_name), obstacle(its_obstacle), apply(its_apply), live(its_live) {
+    try {
+        put_in_force(*this, config_from_environment());
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "simulated NVIDIA driver (%s): NVSIM_CONFIG: %s\n", name, error.what());
+        std::_Exit(78);
+    }
+}
+
+std::shared_ptr<const Config> settings() {
+    const std::lock_guard<std::mutex> lock(store().mutex);
+    return store().current;
+}
+
+const char* answer_control(const Library& library, const char* request) noexcept {
+    static thread_local std::string text;
+    try {
+        text = answer(library, request).dump();
+    } catch (const std::exception& error) {
+        text = Json(Json::Object{{"error", error.what()}}).dump();
+    }
+    return text.c_str();
+}
+
+}  // namespace nvsim
