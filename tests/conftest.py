@@ -1,0 +1,66 @@
+"""What all tests share: where the simulated driver lies, and a summary of skips that cannot be overlooked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SIMULATED_LIBRARIES = (
+    "full/libcuda.so.1",
+    "full/libnvidia-encode.so.1",
+    "full/libnvidia-ml.so.1",
+    "encode/libnvidia-encode.so.1",
+)
+HOW_TO_BUILD = "cmake -S tests/driver -B build/driver && cmake --build build/driver (./test.sh does it)"
+
+# The simulator's wrapper and subprocesses of tests find it by the variable alone.
+NVSIM_DIR_GIVEN = "NVSIM_DIR" in os.environ
+os.environ.setdefault("NVSIM_DIR", str(ROOT / "build" / "driver"))
+
+
+def unbuilt_libraries() -> list[str]:
+    directory = Path(os.environ["NVSIM_DIR"])
+    return [name for name in SIMULATED_LIBRARIES if not (directory / name).exists()]
+
+
+def pytest_sessionstart() -> None:
+    if NVSIM_DIR_GIVEN and unbuilt_libraries():
+        pytest.exit(f"NVSIM_DIR={os.environ['NVSIM_DIR']} has no {unbuilt_libraries()[0]}: {HOW_TO_BUILD}", 4)
+
+
+def pytest_report_header() -> list[str]:
+    state = f"NOT BUILT, tests that need it fail: {HOW_TO_BUILD}" if unbuilt_libraries() else os.environ["NVSIM_DIR"]
+    return [f"simulated driver: {state}", f"PDUM_NVENC_ABI: {os.environ.get('PDUM_NVENC_ABI', 'not set')}"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What lies in these folders is about the simulator or a real GPU, and picks its interface versions itself."""
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests" / "gpu"):
+            item.add_marker(pytest.mark.gpu)
+            item.add_marker(pytest.mark.one_abi)
+        if item.path.is_relative_to(ROOT / "tests" / "simulator"):
+            item.add_marker(pytest.mark.one_abi)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        terminalreporter.write_sep("!", f"{len(skipped)} tests did NOT run: see the reasons above", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def nvsim_dir() -> Path:
+    """Where the simulated driver is built: `full/` and `encode/`."""
+    if unbuilt_libraries():
+        pytest.fail(f"the simulated driver is not built: {HOW_TO_BUILD}", pytrace=False)
+    return Path(os.environ["NVSIM_DIR"])

@@ -1,0 +1,34 @@
+"""Skips that nobody can overlook: `PDUM_NO_SKIPS=1` turns every one of them into a failure."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+from types import ModuleType
+from typing import NoReturn
+
+import pytest
+
+
+def missing(what: str, how: str = "") -> NoReturn:
+    """Skips the running test, or fails it under `PDUM_NO_SKIPS`, for want of `what`; `how` says where to get it."""
+    reason = f"missing: {what}" + (f" ({how})" if how else "")
+    if os.environ.get("PDUM_NO_SKIPS", "") not in ("", "0"):
+        pytest.fail(f"{reason}; PDUM_NO_SKIPS forbids to skip", pytrace=False)
+    pytest.skip(reason)
+
+
+def need_program(name: str, package: str) -> str:
+    """The program's path; `package` is the Debian package that has it."""
+    return shutil.which(name) or missing(f"program {name}", f"apt-get install {package}")
+
+
+def need_module(name: str, distribution: str = "") -> ModuleType:
+    """The imported module. One that is there but broken fails the test instead."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        missing(f"module {name}", f"pip install {distribution or name}")

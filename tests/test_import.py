@@ -1,0 +1,52 @@
+"""What `import pdum.nvenc` does not do: it loads no array or video library and touches no driver."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.one_abi
+
+PROBE = """
+import json, sys
+before = set(sys.modules)
+import pdum.nvenc
+mapped = {line.split()[-1] for line in open("/proc/self/maps") if "/" in line}
+print(json.dumps({"modules": sorted(set(sys.modules) - before), "mapped": sorted(mapped)}))
+"""
+
+# Measured in milliseconds; ctypes and multiprocessing would each cost about as much as the whole package.
+HEAVY = {"numpy", "av", "cupy", "torch", "ctypes", "multiprocessing", "asyncio", "importlib.metadata", "inspect"}
+DRIVER_LIBRARIES = ("libcuda", "libnvidia", "libnvcuvid", "libcudart")
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, list[str]]:
+    result = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=60, check=True)
+    found: dict[str, list[str]] = json.loads(result.stdout)
+    return found
+
+
+def test_native_module_is_loaded(seen: dict[str, list[str]]) -> None:
+    assert {"pdum.nvenc", "pdum.nvenc._nvenc"} <= set(seen["modules"])
+    assert any("_nvenc" in path for path in seen["mapped"])
+
+
+def test_no_heavy_module_is_loaded(seen: dict[str, list[str]]) -> None:
+    assert not HEAVY & set(seen["modules"])
+
+
+def test_no_driver_is_opened(seen: dict[str, list[str]]) -> None:
+    opened = [path for path in seen["mapped"] if path.rsplit("/", 1)[-1].startswith(DRIVER_LIBRARIES)]
+    assert opened == []
+
+
+def test_import_works_where_no_library_can_be_found(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Neither a driver nor anything else beyond the C and C++ runtimes is needed."""
+    environment = {"LD_LIBRARY_PATH": str(tmp_path_factory.mktemp("empty")), "PATH": ""}
+    command = [sys.executable, "-c", "import pdum.nvenc as n; print(n.__name__)"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout) == (0, "pdum.nvenc\n"), result.stderr

@@ -1,0 +1,173 @@
+"""The layers of the code, held by reading it: no compiler, no GPU, no installed package.
+
+bindings → packet_to_python, frame_from_python → session → abi → cuda → driver → error; in Python, downwards to _nvenc.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.one_abi
+
+ROOT = Path(__file__).resolve().parents[1]
+CPP = ROOT / "src" / "cpp"
+PYTHON = ROOT / "src" / "pdum"
+
+# From the bottom up. What stands in one row may not know each other, but for a header and its own source file.
+LAYERS = (
+    ("error", "cuda_types", "nvtx", "process"),
+    ("driver",),
+    ("cuda", "frame_view", "dlpack"),
+    ("abi",),
+    ("open_encoder",),
+    ("session",),
+    ("python_objects",),
+    ("frame_from_python", "packet_to_python"),
+    ("bindings",),
+)
+RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
+PYTHON_FACING = {"bindings", "frame_from_python", "packet_to_python", "python_objects"}
+PYTHON_LAYERS = ("_nvenc", "encoder", "__init__")
+HEADERS_OF_THE_TABLES = {"nvenc_12_1.hpp": "session_12_1.cpp", "nvenc_13_0.hpp": "session_13_0.cpp"}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+STRING_OR_COMMENT = re.compile(r"""("(?:\\.|[^"\\\n])*")|//[^\n]*|/\*.*?\*/""", re.DOTALL)
+
+
+def cpp_files() -> list[Path]:
+    return sorted(path for path in CPP.rglob("*") if path.suffix in {".hpp", ".cpp", ".inl"})
+
+
+def shipped_files() -> list[Path]:
+    return sorted(path for path in (ROOT / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def unit_of(path: Path) -> str:
+    relative = path.relative_to(CPP)
+    return "abi" if relative.parts[0] == "abi" else relative.stem
+
+
+def includes(path: Path) -> list[tuple[str, str]]:
+    """Pairs of the quote (`<` or a double one) and the file named."""
+    return INCLUDE.findall(path.read_text())
+
+
+def code_of(path: Path) -> str:
+    """The file without its comments and without what its strings say."""
+    return STRING_OR_COMMENT.sub(lambda match: '""' if match[1] else "", path.read_text())
+
+
+def test_there_is_code_to_look_at() -> None:
+    assert {unit_of(path) for path in cpp_files()} >= {"error", "driver", "cuda", "abi", "session", "bindings"}
+
+
+def test_each_unit_has_its_place() -> None:
+    assert {unit_of(path) for path in cpp_files()} <= RANK.keys()
+
+
+@pytest.mark.parametrize("path", cpp_files(), ids=lambda path: str(path.relative_to(CPP)))
+def test_includes_point_downwards(path: Path) -> None:
+    unit = unit_of(path)
+    for quote, name in includes(path):
+        if quote == "<" or name in HEADERS_OF_THE_TABLES:
+            continue
+        assert (CPP / name).is_file(), f"{name}: written from src/cpp, of a file that is there"
+        wanted = unit_of(CPP / name)
+        assert wanted == unit or RANK[wanted] < RANK[unit], f"{unit} may not know {wanted}"
+
+
+def test_only_python_facing_units_know_python() -> None:
+    knowing = {
+        unit_of(path)
+        for path in cpp_files()
+        if any(name == "Python.h" or name.startswith("pybind11/") for _, name in includes(path))
+        or re.search(r"\bpybind11\b|\bPyObject\b|\bPy[A-Z]\w+\s*\(", code_of(path))
+    }
+    assert knowing <= PYTHON_FACING
+    assert "bindings" in knowing
+
+
+def test_only_abi_knows_names_of_nvenc() -> None:
+    """Statuses have names in messages all the same: those are strings."""
+    knowing = {unit_of(path) for path in cpp_files() if re.search(r"\bNV_ENC|\bNVENCAPI_", code_of(path))}
+    assert knowing == {"abi"}
+
+
+def test_each_table_is_included_once() -> None:
+    users = {(name, path.name) for path in cpp_files() for _, name in includes(path) if name in HEADERS_OF_THE_TABLES}
+    assert users == set(HEADERS_OF_THE_TABLES.items())
+
+
+def test_only_driver_opens_libraries() -> None:
+    knowing = {path.name for path in cpp_files() if re.search(r"dlfcn\.h|\bdl(open|sym|close|error)\b", code_of(path))}
+    assert knowing == {"driver.cpp"}
+
+
+def test_nothing_of_nvidia_is_included_but_nvtx() -> None:
+    foreign = re.compile(r"cuda\.h$|cuda_runtime|nvEncodeAPI|dynlink|cuviddec|nvml\.h", re.IGNORECASE)
+    for path in cpp_files():
+        assert not [name for _, name in includes(path) if foreign.search(name)], path.name
+    assert {path.name for path in cpp_files() if any("nvtx" in name for q, name in includes(path) if q == "<")} == {
+        "nvtx.hpp"
+    }
+
+
+def test_no_condition_on_a_version() -> None:
+    """What differs between interface versions is said once, in the two units of abi/; the only switch is NVTX's."""
+    for path in cpp_files():
+        conditions = re.findall(r"^\s*#\s*(?:el)?if(?:n?def)?\b(.*)$", code_of(path), re.MULTILINE)
+        assert {condition.strip() for condition in conditions} <= {"PDUM_USE_NVTX"}, path.name
+
+
+def test_product_does_not_know_the_simulator() -> None:
+    for path in shipped_files():
+        if path.suffix == ".so":
+            continue
+        assert not re.search(r"nvsim|simulat|\bmock\b|\bfake\b|LD_LIBRARY_PATH", path.read_text(), re.IGNORECASE), path
+
+
+def test_pdum_is_a_namespace_package() -> None:
+    assert sorted(path.name for path in PYTHON.iterdir() if path.name != "__pycache__") == ["nvenc"]
+    assert (PYTHON / "nvenc" / "__init__.py").is_file()
+    assert (PYTHON / "nvenc" / "py.typed").is_file()
+
+
+def imports_of(path: Path) -> set[str]:
+    """Full names of all modules that the file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(filter(None, ["pdum.nvenc" if node.level else "", node.module]))
+            found |= {f"{base}.{alias.name}" for alias in node.names} if base == "pdum.nvenc" else {base}
+    return found
+
+
+def test_python_imports_point_downwards() -> None:
+    files = sorted((PYTHON / "nvenc").glob("*.py"))
+    assert files
+    for path in files:
+        assert path.stem in PYTHON_LAYERS, f"{path.name} has no place in the layers yet"
+        own = {name.split(".")[2] for name in imports_of(path) if name.startswith("pdum.nvenc.")}
+        lower = set(PYTHON_LAYERS[: PYTHON_LAYERS.index(path.stem)])
+        assert own <= lower, f"{path.name} imports {sorted(own - lower)}"
+
+
+def test_python_imports_nothing_heavy_at_start() -> None:
+    """numpy and av are for those who ask for them: never at the top of a module."""
+    for path in (PYTHON / "nvenc").glob("*.py"):
+        top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        names = {name.split(".")[0] for name in imports_of_nodes(top)}
+        assert not names & {"numpy", "av", "cupy", "torch"}, path.name
+
+
+def imports_of_nodes(nodes: list[ast.Import | ast.ImportFrom]) -> set[str]:
+    found: set[str] = set()
+    for node in nodes:
+        found |= {alias.name for alias in node.names} if isinstance(node, ast.Import) else {node.module or ""}
+    return found
