@@ -1,0 +1,14 @@
+// What config_impl.inl and session_impl.inl need: they are included inside a namespace and can include nothing.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "abi/encode_api.hpp"
+#include "error.hpp"

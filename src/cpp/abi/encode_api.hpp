@@ -1,0 +1,102 @@
+// One hardware session behind a small class with no type of NVIDIA's in it. Its implementation is written once
+// (session_impl.inl) and compiled for each version of the interface in a namespace of its own.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "abi/settings.hpp"
+#include "cuda_types.hpp"
+#include "driver.hpp"
+
+namespace pdum::nvenc {
+
+enum class Capability {
+    width_min,
+    width_max,
+    height_min,
+    height_max,
+    macroblocks_max,
+    b_frames_max,
+    lookahead,
+    encoder_engines,
+};
+
+enum class PictureType { p, b, i, idr, skipped, intra_refresh, non_reference_p, switch_frame, unknown };
+
+// Opaque handles of the driver's.
+using RegisteredHandle = void*;
+using MappedHandle = void*;
+using OutputHandle = void*;
+
+struct PictureRequest {
+    MappedHandle input = nullptr;
+    OutputHandle output = nullptr;
+    uint64_t timestamp = 0;  // comes back on the access unit of this picture
+    uint32_t width = 0;
+    uint32_t height = 0;
+    uint32_t pitch = 0;
+    bool force_idr = false;
+};
+
+struct LockedAccessUnit {
+    const void* data = nullptr;  // the driver's, until it is unlocked
+    size_t size = 0;
+    uint64_t timestamp = 0;
+    PictureType type = PictureType::unknown;
+    uint32_t average_qp = 0;
+};
+
+enum class Accepted { ready, needs_more_input };
+
+// Not thread-safe: its owner lets one thread in at a time. The session's CUDA context has to be current in every call.
+// Every call throws what the driver answers; who releases several things catches each one's error and goes on.
+class EncodeApi {
+   public:
+    virtual ~EncodeApi() = default;
+
+    virtual std::vector<Codec> codecs() = 0;
+    virtual int capability(Codec codec, Capability capability) = 0;
+
+    virtual void initialize(const Settings& settings) = 0;
+    virtual void reconfigure(const Settings& settings) = 0;
+    virtual std::vector<uint8_t> sequence_header() = 0;
+    // Both have to stay where they are as long as the session lives.
+    virtual void order_by_streams(CUstream* input, CUstream* output) = 0;
+
+    virtual OutputHandle create_output() = 0;
+    virtual void destroy_output(OutputHandle output) = 0;
+    virtual RegisteredHandle register_surface(CUdeviceptr pointer, uint32_t width, uint32_t height, uint32_t pitch) = 0;
+    virtual void unregister_surface(RegisteredHandle surface) = 0;
+    virtual MappedHandle map(RegisteredHandle surface) = 0;
+    virtual void unmap(MappedHandle surface) = 0;
+
+    virtual Accepted encode(const PictureRequest& request) = 0;
+    virtual void end_of_stream() = 0;
+    // Waits until the engine is done with the picture.
+    virtual LockedAccessUnit lock(OutputHandle output) = 0;
+    virtual void unlock(OutputHandle output) = 0;
+
+    virtual void destroy() = 0;
+};
+
+// One version of the interface that this module speaks.
+struct Abi {
+    const char* name;  // "13.0"
+    EncodeVersion version;
+    // Opens a session on the context, which has to be current. Throws, and leaves nothing open.
+    std::unique_ptr<EncodeApi> (*open)(CUcontext context);
+};
+
+const Abi& interface_12_1();
+const Abi& interface_13_0();
+
+// The newest that the driver speaks, or the forced one where the driver speaks it. Throws driver_not_found,
+// driver_too_old, or invalid_config for a name that is none.
+const Abi& choose_abi(const std::optional<std::string>& forced);
+
+}  // namespace pdum::nvenc

@@ -1,0 +1,274 @@
+// One hardware session, once for every version of the interface. Included inside its namespace.
+
+inline NV_ENC_CAPS capability_id(Capability capability) {
+    switch (capability) {
+        case Capability::width_min: return NV_ENC_CAPS_WIDTH_MIN;
+        case Capability::width_max: return NV_ENC_CAPS_WIDTH_MAX;
+        case Capability::height_min: return NV_ENC_CAPS_HEIGHT_MIN;
+        case Capability::height_max: return NV_ENC_CAPS_HEIGHT_MAX;
+        case Capability::macroblocks_max: return NV_ENC_CAPS_MB_NUM_MAX;
+        case Capability::b_frames_max: return NV_ENC_CAPS_NUM_MAX_BFRAMES;
+        case Capability::lookahead: return NV_ENC_CAPS_SUPPORT_LOOKAHEAD;
+        case Capability::encoder_engines: return NV_ENC_CAPS_NUM_ENCODER_ENGINES;
+    }
+    fail(ErrorKind::invalid_config, "An unknown capability.");
+}
+
+inline PictureType picture_type(NV_ENC_PIC_TYPE type) {
+    switch (type) {
+        case NV_ENC_PIC_TYPE_P: return PictureType::p;
+        case NV_ENC_PIC_TYPE_B: return PictureType::b;
+        case NV_ENC_PIC_TYPE_I: return PictureType::i;
+        case NV_ENC_PIC_TYPE_IDR: return PictureType::idr;
+        case NV_ENC_PIC_TYPE_BI: return PictureType::b;
+        case NV_ENC_PIC_TYPE_SKIPPED: return PictureType::skipped;
+        case NV_ENC_PIC_TYPE_INTRA_REFRESH: return PictureType::intra_refresh;
+        case NV_ENC_PIC_TYPE_NONREF_P: return PictureType::non_reference_p;
+        default: return later_picture_type(type);
+    }
+}
+
+inline bool same_guid(const GUID& a, const GUID& b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+
+inline const NV_ENCODE_API_FUNCTION_LIST& functions() {
+    static const NV_ENCODE_API_FUNCTION_LIST list = [] {
+        NV_ENCODE_API_FUNCTION_LIST empty{};
+        empty.version = NV_ENCODE_API_FUNCTION_LIST_VER;
+        const int status = encode_exports().create_instance(&empty);
+        if (status != NV_ENC_SUCCESS) {
+            throw encode_error(status, "NvEncodeAPICreateInstance", "get the encoder's functions", {});
+        }
+        return empty;
+    }();
+    return list;
+}
+
+class Session final : public EncodeApi {
+   public:
+    explicit Session(void* handle) : f_(functions()), handle_(handle) {
+        picture_.version = NV_ENC_PIC_PARAMS_VER;
+        picture_.pictureStruct = NV_ENC_PIC_STRUCT_FRAME;
+        picture_.bufferFmt = NV_ENC_BUFFER_FORMAT_NV12;
+        lock_.version = NV_ENC_LOCK_BITSTREAM_VER;
+        map_.version = NV_ENC_MAP_INPUT_RESOURCE_VER;
+    }
+
+    // An owner that did not ask for the outcome does not get it.
+    ~Session() override {
+        if (handle_ != nullptr) f_.nvEncDestroyEncoder(handle_);
+    }
+
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    std::vector<Codec> codecs() override {
+        uint32_t count = 0;
+        check(f_.nvEncGetEncodeGUIDCount(handle_, &count), "nvEncGetEncodeGUIDCount", "list the GPU's codecs");
+        std::vector<GUID> guids(count);
+        check(f_.nvEncGetEncodeGUIDs(handle_, guids.data(), count, &count), "nvEncGetEncodeGUIDs",
+              "list the GPU's codecs");
+        std::vector<Codec> found;
+        for (const Codec codec : {Codec::h264, Codec::hevc, Codec::av1}) {
+            const auto is_it = [&](const GUID& guid) { return same_guid(guid, codec_guid(codec)); };
+            if (std::any_of(guids.begin(), guids.end(), is_it)) found.push_back(codec);
+        }
+        return found;
+    }
+
+    int capability(Codec codec, Capability capability) override {
+        NV_ENC_CAPS_PARAM parameter{};
+        parameter.version = NV_ENC_CAPS_PARAM_VER;
+        parameter.capsToQuery = capability_id(capability);
+        int value = 0;
+        check(f_.nvEncGetEncodeCaps(handle_, codec_guid(codec), &parameter, &value), "nvEncGetEncodeCaps",
+              "ask what the GPU can do");
+        return value;
+    }
+
+    void initialize(const Settings& settings) override {
+        configure(settings);
+        check(f_.nvEncInitializeEncoder(handle_, &parameters_), "nvEncInitializeEncoder", "set up the encoder");
+    }
+
+    void reconfigure(const Settings& settings) override {
+        const NV_ENC_CONFIG old_config = config_;
+        const NV_ENC_INITIALIZE_PARAMS old_parameters = parameters_;
+        apply_settings(config_, settings);
+        apply_settings(parameters_, settings);
+        auto request = std::make_unique<NV_ENC_RECONFIGURE_PARAMS>();
+        std::memset(request.get(), 0, sizeof *request);
+        request->version = NV_ENC_RECONFIGURE_PARAMS_VER;
+        request->reInitEncodeParams = parameters_;
+        const NVENCSTATUS status = f_.nvEncReconfigureEncoder(handle_, request.get());
+        if (status == NV_ENC_SUCCESS) return;
+        config_ = old_config;
+        parameters_ = old_parameters;
+        check(status, "nvEncReconfigureEncoder", "change the running encoder's settings");
+    }
+
+    std::vector<uint8_t> sequence_header() override {
+        std::vector<uint8_t> header(NV_MAX_SEQ_HDR_LEN);
+        uint32_t size = 0;
+        NV_ENC_SEQUENCE_PARAM_PAYLOAD request{};
+        request.version = NV_ENC_SEQUENCE_PARAM_PAYLOAD_VER;
+        request.inBufferSize = static_cast<uint32_t>(header.size());
+        request.spsppsBuffer = header.data();
+        request.outSPSPPSPayloadSize = &size;
+        check(f_.nvEncGetSequenceParams(handle_, &request), "nvEncGetSequenceParams", "read the parameter sets");
+        header.resize(size);
+        return header;
+    }
+
+    void order_by_streams(CUstream* input, CUstream* output) override {
+        check(f_.nvEncSetIOCudaStreams(handle_, input, output), "nvEncSetIOCudaStreams",
+              "order the encoder by CUDA streams");
+    }
+
+    OutputHandle create_output() override {
+        NV_ENC_CREATE_BITSTREAM_BUFFER request{};
+        request.version = NV_ENC_CREATE_BITSTREAM_BUFFER_VER;
+        check(f_.nvEncCreateBitstreamBuffer(handle_, &request), "nvEncCreateBitstreamBuffer", "make an output buffer");
+        return request.bitstreamBuffer;
+    }
+
+    void destroy_output(OutputHandle output) override {
+        check(f_.nvEncDestroyBitstreamBuffer(handle_, output), "nvEncDestroyBitstreamBuffer", "free an output buffer");
+    }
+
+    RegisteredHandle register_surface(CUdeviceptr pointer, uint32_t width, uint32_t height, uint32_t pitch) override {
+        NV_ENC_REGISTER_RESOURCE request{};
+        request.version = NV_ENC_REGISTER_RESOURCE_VER;
+        request.resourceType = NV_ENC_INPUT_RESOURCE_TYPE_CUDADEVICEPTR;
+        request.resourceToRegister = reinterpret_cast<void*>(pointer);
+        request.width = width;
+        request.height = height;
+        request.pitch = pitch;
+        request.bufferFormat = NV_ENC_BUFFER_FORMAT_NV12;
+        request.bufferUsage = NV_ENC_INPUT_IMAGE;
+        check(f_.nvEncRegisterResource(handle_, &request), "nvEncRegisterResource", "register an input surface");
+        return request.registeredResource;
+    }
+
+    void unregister_surface(RegisteredHandle surface) override {
+        check(f_.nvEncUnregisterResource(handle_, surface), "nvEncUnregisterResource", "unregister an input surface");
+    }
+
+    MappedHandle map(RegisteredHandle surface) override {
+        map_.registeredResource = surface;
+        check(f_.nvEncMapInputResource(handle_, &map_), "nvEncMapInputResource", "map an input surface");
+        return map_.mappedResource;
+    }
+
+    void unmap(MappedHandle surface) override {
+        check(f_.nvEncUnmapInputResource(handle_, surface), "nvEncUnmapInputResource", "unmap an input surface");
+    }
+
+    Accepted encode(const PictureRequest& request) override {
+        picture_.inputWidth = request.width;
+        picture_.inputHeight = request.height;
+        picture_.inputPitch = request.pitch;
+        picture_.inputBuffer = request.input;
+        picture_.outputBitstream = request.output;
+        picture_.inputTimeStamp = request.timestamp;
+        picture_.inputDuration = 1;
+        picture_.encodePicFlags = request.force_idr ? NV_ENC_PIC_FLAG_FORCEIDR | NV_ENC_PIC_FLAG_OUTPUT_SPSPPS : 0u;
+        const NVENCSTATUS status = while_busy([&] { return f_.nvEncEncodePicture(handle_, &picture_); });
+        if (status == NV_ENC_ERR_NEED_MORE_INPUT) return Accepted::needs_more_input;
+        check(status, "nvEncEncodePicture", "encode a picture");
+        return Accepted::ready;
+    }
+
+    void end_of_stream() override {
+        NV_ENC_PIC_PARAMS end{};
+        end.version = NV_ENC_PIC_PARAMS_VER;
+        end.encodePicFlags = NV_ENC_PIC_FLAG_EOS;
+        check(while_busy([&] { return f_.nvEncEncodePicture(handle_, &end); }), "nvEncEncodePicture", "end the stream");
+    }
+
+    LockedAccessUnit lock(OutputHandle output) override {
+        lock_.outputBitstream = output;
+        check(while_busy([&] { return f_.nvEncLockBitstream(handle_, &lock_); }), "nvEncLockBitstream",
+              "get an access unit");
+        return {lock_.bitstreamBufferPtr, lock_.bitstreamSizeInBytes, lock_.outputTimeStamp,
+                picture_type(lock_.pictureType), lock_.frameAvgQP};
+    }
+
+    void unlock(OutputHandle output) override {
+        check(f_.nvEncUnlockBitstream(handle_, output), "nvEncUnlockBitstream", "give an output buffer back");
+    }
+
+    void destroy() override {
+        void* handle = handle_;
+        handle_ = nullptr;
+        if (handle == nullptr) return;
+        const NVENCSTATUS status = f_.nvEncDestroyEncoder(handle);
+        if (status != NV_ENC_SUCCESS) throw encode_error(status, "nvEncDestroyEncoder", "close the encode session", {});
+    }
+
+   private:
+    void check(NVENCSTATUS status, const char* call, const char* doing) const {
+        if (status != NV_ENC_SUCCESS) throw encode_error(status, call, doing, last_error());
+    }
+
+    std::string last_error() const {
+        const char* text = f_.nvEncGetLastErrorString(handle_);
+        return text != nullptr ? text : "";
+    }
+
+    // A busy driver is asked again: giving up at once would lose the frame. A quarter of a second is far longer than
+    // any picture takes.
+    template <typename Call>
+    static NVENCSTATUS while_busy(Call call) {
+        constexpr int attempts = 250;
+        NVENCSTATUS status = call();
+        for (int i = 1; i < attempts && (status == NV_ENC_ERR_LOCK_BUSY || status == NV_ENC_ERR_ENCODER_BUSY); ++i) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            status = call();
+        }
+        return status;
+    }
+
+    void configure(const Settings& settings) {
+        std::memset(&parameters_, 0, sizeof parameters_);
+        apply_settings(parameters_, settings);
+        auto preset = std::make_unique<NV_ENC_PRESET_CONFIG>();
+        std::memset(preset.get(), 0, sizeof *preset);
+        preset->version = NV_ENC_PRESET_CONFIG_VER;
+        preset->presetCfg.version = NV_ENC_CONFIG_VER;
+        check(f_.nvEncGetEncodePresetConfigEx(handle_, parameters_.encodeGUID, parameters_.presetGUID,
+                                              parameters_.tuningInfo, preset.get()),
+              "nvEncGetEncodePresetConfigEx", "read the preset's configuration");
+        config_ = preset->presetCfg;
+        apply_settings(config_, settings);
+        parameters_.encodeConfig = &config_;
+    }
+
+    const NV_ENCODE_API_FUNCTION_LIST& f_;
+    void* handle_;
+    NV_ENC_CONFIG config_{};
+    NV_ENC_INITIALIZE_PARAMS parameters_{};
+    // Kept from frame to frame, since zeroing kilobytes for each one is the dearest thing that a frame could cost here.
+    NV_ENC_PIC_PARAMS picture_{};
+    NV_ENC_LOCK_BITSTREAM lock_{};
+    NV_ENC_MAP_INPUT_RESOURCE map_{};
+};
+
+// A client that gets a status from the open call may still have been given a session, which would then count against
+// the limit for ever: it is destroyed here.
+inline std::unique_ptr<EncodeApi> open_session(CUcontext context) {
+    NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS request{};
+    request.version = NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER;
+    request.deviceType = NV_ENC_DEVICE_TYPE_CUDA;
+    request.device = context;
+    request.apiVersion = NVENCAPI_VERSION;
+    void* handle = nullptr;
+    const NVENCSTATUS status = functions().nvEncOpenEncodeSessionEx(&request, &handle);
+    if (status == NV_ENC_SUCCESS) return std::make_unique<Session>(handle);
+    std::string text;
+    if (handle != nullptr) {
+        const char* reason = functions().nvEncGetLastErrorString(handle);
+        text = reason != nullptr ? reason : "";
+        functions().nvEncDestroyEncoder(handle);
+    }
+    throw encode_error(status, "nvEncOpenEncodeSessionEx", "open an encode session", std::move(text));
+}

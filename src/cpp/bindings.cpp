@@ -1,0 +1,271 @@
+// The Python module: settings in, one class out, errors as the exceptions of pdum/nvenc/_errors.py.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "error.hpp"
+#include "frame_from_python.hpp"
+#include "nvtx.hpp"
+#include "open_encoder.hpp"
+#include "packet_to_python.hpp"
+#include "session.hpp"
+
+namespace py = pybind11;
+
+namespace pdum::nvenc {
+namespace {
+
+const char* name_of(ErrorKind kind) {
+    switch (kind) {
+        case ErrorKind::driver_not_found: return "driver_not_found";
+        case ErrorKind::driver_too_old: return "driver_too_old";
+        case ErrorKind::no_encoder: return "no_encoder";
+        case ErrorKind::out_of_sessions: return "out_of_sessions";
+        case ErrorKind::unsupported_feature: return "unsupported_feature";
+        case ErrorKind::invalid_config: return "invalid_config";
+        case ErrorKind::invalid_frame: return "invalid_frame";
+        case ErrorKind::encoder_closed: return "encoder_closed";
+        case ErrorKind::device_lost: return "device_lost";
+        case ErrorKind::out_of_memory: return "out_of_memory";
+        case ErrorKind::cuda_failed: return "cuda_failed";
+        case ErrorKind::encoder_failed: return "encoder_failed";
+    }
+    return "encoder_failed";
+}
+
+void raise_in_python(const Error& error) {
+    const ErrorDetails& details = error.details();
+    const py::object type =
+        py::module_::import("pdum.nvenc._errors").attr("BY_KIND")[py::str(name_of(details.kind))];
+    const py::object instance =
+        type(error.what(), py::arg("status") = details.status, py::arg("status_name") = details.status_name,
+             py::arg("call") = details.call, py::arg("driver_text") = details.driver_text,
+             py::arg("advice") = details.advice);
+    PyErr_SetObject(type.ptr(), instance.ptr());
+}
+
+template <typename Value>
+Value named(const char* what, const std::unordered_map<std::string, Value>& values, const std::string& name) {
+    const auto found = values.find(name);
+    if (found == values.end()) fail(ErrorKind::invalid_config, std::string("An unknown ") + what + ": '" + name + "'.");
+    return found->second;
+}
+
+Codec codec_named(const std::string& name) {
+    return named<Codec>("codec", {{"h264", Codec::h264}, {"hevc", Codec::hevc}, {"av1", Codec::av1}}, name);
+}
+
+Tuning tuning_named(const std::string& name) {
+    return named<Tuning>("tuning",
+                         {{"hq", Tuning::high_quality},
+                          {"ll", Tuning::low_latency},
+                          {"ull", Tuning::ultra_low_latency},
+                          {"lossless", Tuning::lossless},
+                          {"uhq", Tuning::ultra_high_quality}},
+                         name);
+}
+
+Profile profile_named(Codec codec, const std::string& name) {
+    return named<Profile>("profile",
+                          {{"auto", Profile::automatic},
+                           {"h264 baseline", Profile::h264_baseline},
+                           {"h264 main", Profile::h264_main},
+                           {"h264 high", Profile::h264_high},
+                           {"hevc main", Profile::hevc_main},
+                           {"hevc main10", Profile::hevc_main10},
+                           {"av1 main", Profile::av1_main}},
+                          name == "auto" ? name : std::string(nvenc::name_of(codec)) + " " + name);
+}
+
+int64_t seq_of(const py::object& number) {
+    const PyRef index(PyNumber_Index(number.ptr()));
+    if (index == nullptr) throw py::error_already_set();
+    const int64_t seq = PyLong_AsLongLong(index.get());
+    if (seq == -1 && PyErr_Occurred() != nullptr) throw py::error_already_set();
+    return seq;
+}
+
+// The class that Python sees. Its numbers that never change are kept here, so that reading them waits for no turn.
+class Encoder {
+   public:
+    explicit Encoder(const SessionOptions& options)
+        : geometry_{options.settings.width, options.settings.height}, codec_(options.settings.codec) {
+        const py::gil_scoped_release unlocked;
+        session_ = std::make_unique<Session>(options);
+    }
+
+    py::object encode(const py::object& frame, bool force_idr, const py::object& stream) {
+        const NvtxRange range("pdum.encode");
+        WithoutGil* unlocked = nullptr;
+        BytesSink sink(unlocked);
+        submit_to(sink, unlocked, frame, 0, force_idr, stream);
+        return sink.bytes();
+    }
+
+    py::object submit(const py::object& frame, const py::object& seq, bool force_idr, const py::object& stream) {
+        const NvtxRange range("pdum.encode");
+        WithoutGil* unlocked = nullptr;
+        PacketSink sink(unlocked);
+        submit_to(sink, unlocked, frame, seq_of(seq), force_idr, stream);
+        return sink.packets();
+    }
+
+    py::object flush() {
+        WithoutGil* unlocked = nullptr;
+        BytesSink sink(unlocked);
+        flush_to(sink, unlocked);
+        return sink.bytes();
+    }
+
+    py::object flush_pipeline() {
+        WithoutGil* unlocked = nullptr;
+        PacketSink sink(unlocked);
+        flush_to(sink, unlocked);
+        return sink.packets();
+    }
+
+    void reconfigure(std::optional<uint32_t> bitrate, std::optional<uint32_t> max_bitrate,
+                     std::optional<std::pair<uint32_t, uint32_t>> fps) {
+        const py::gil_scoped_release unlocked;
+        session_->reconfigure({bitrate, max_bitrate, fps});
+    }
+
+    py::bytes sequence_header() {
+        std::vector<uint8_t> header;
+        {
+            const py::gil_scoped_release unlocked;
+            header = session_->sequence_header();
+        }
+        return {reinterpret_cast<const char*>(header.data()), header.size()};
+    }
+
+    void close() {
+        const py::gil_scoped_release unlocked;
+        session_->close();
+    }
+
+    size_t in_flight() const {
+        const py::gil_scoped_release unlocked;
+        return session_->in_flight();
+    }
+
+    uint32_t width() const { return geometry_.width; }
+    uint32_t height() const { return geometry_.height; }
+    const char* codec() const { return nvenc::name_of(codec_); }
+    const char* abi() const { return session_->abi(); }
+    int gpu_id() const { return session_->gpu(); }
+
+   private:
+    void submit_to(Sink& sink, WithoutGil*& unlocked, const py::object& frame, int64_t seq, bool force_idr,
+                   const py::object& stream) {
+        const BorrowedFrame borrowed = [&] {
+            const NvtxRange range("pdum.read_iface");
+            return BorrowedFrame(frame.ptr(), stream.ptr(), geometry_, session_->input_stream());
+        }();
+        WithoutGil scope;
+        unlocked = &scope;
+        session_->submit(borrowed.view(), seq, force_idr, sink);
+    }
+
+    void flush_to(Sink& sink, WithoutGil*& unlocked) {
+        const NvtxRange range("pdum.flush");
+        WithoutGil scope;
+        unlocked = &scope;
+        session_->flush(sink);
+    }
+
+    FrameGeometry geometry_;
+    Codec codec_;
+    std::unique_ptr<Session> session_;
+};
+
+std::unique_ptr<Encoder> make_encoder(uint32_t width, uint32_t height, const std::string& codec, int preset,
+                                      const std::string& tuning, std::pair<uint32_t, uint32_t> fps, uint32_t gop,
+                                      uint32_t bitrate, uint32_t max_bitrate, uint32_t bframes, uint32_t lookahead,
+                                      const std::string& profile, int gpu_id, uintptr_t cuda_context,
+                                      uint32_t extra_output_delay, const std::optional<std::string>& abi) {
+    SessionOptions options;
+    Settings& settings = options.settings;
+    settings.codec = codec_named(codec);
+    settings.preset = preset;
+    settings.tuning = tuning_named(tuning);
+    settings.profile = profile_named(settings.codec, profile);
+    settings.width = width;
+    settings.height = height;
+    std::tie(settings.fps_numerator, settings.fps_denominator) = fps;
+    settings.gop = gop;
+    settings.bitrate = bitrate;
+    settings.max_bitrate = max_bitrate;
+    settings.b_frames = bframes;
+    settings.lookahead = lookahead;
+    options.gpu = gpu_id;
+    options.context = reinterpret_cast<CUcontext>(cuda_context);
+    options.extra_output_delay = extra_output_delay;
+    options.forced_abi = abi;
+    return std::make_unique<Encoder>(options);
+}
+
+py::dict probe_in_python(int gpu_id, const std::optional<std::string>& abi) {
+    Probe found;
+    {
+        const py::gil_scoped_release unlocked;
+        found = probe(gpu_id, abi);
+    }
+    py::list codecs;
+    for (const Codec codec : found.codecs) codecs.append(nvenc::name_of(codec));
+    py::dict answer;
+    answer["gpu"] = found.gpu_name;
+    answer["abi"] = found.abi;
+    answer["codecs"] = codecs;
+    return answer;
+}
+
+std::string chosen_abi(const std::optional<std::string>& forced) {
+    const py::gil_scoped_release unlocked;
+    return choose_abi(forced).name;
+}
+
+}  // namespace
+}  // namespace pdum::nvenc
+
+PYBIND11_MODULE(_nvenc, module, py::mod_gil_not_used()) {
+    using namespace pdum::nvenc;
+    module.doc() = "The native part of pdum.nvenc: use pdum.nvenc.NvencEncoder.";
+    py::register_local_exception_translator([](std::exception_ptr pointer) {
+        try {
+            if (pointer) std::rethrow_exception(pointer);
+        } catch (const Error& error) {
+            raise_in_python(error);
+        }
+    });
+    add_packet_type(module);
+    module.attr("nvtx_enabled") = nvtx_enabled;
+    module.def("probe", probe_in_python, py::arg("gpu_id"), py::arg("abi"));
+    module.def("chosen_abi", chosen_abi, py::arg("forced"));
+
+    const auto none = py::arg("stream") = py::none();
+    py::class_<Encoder>(module, "Encoder", py::release_gil_before_calling_cpp_dtor())
+        .def(py::init(&make_encoder), py::kw_only(), py::arg("width"), py::arg("height"), py::arg("codec"),
+             py::arg("preset"), py::arg("tuning"), py::arg("fps"), py::arg("gop"), py::arg("bitrate"),
+             py::arg("max_bitrate"), py::arg("bframes"), py::arg("lookahead"), py::arg("profile"), py::arg("gpu_id"),
+             py::arg("cuda_context"), py::arg("extra_output_delay"), py::arg("abi"))
+        .def("encode", &Encoder::encode, py::arg("frame"), py::arg("force_idr") = false, py::kw_only(), none)
+        .def("submit", &Encoder::submit, py::arg("frame"), py::arg("seq"), py::arg("force_idr") = false, py::kw_only(),
+             none)
+        .def("flush", &Encoder::flush)
+        .def("flush_pipeline", &Encoder::flush_pipeline)
+        .def("_reconfigure", &Encoder::reconfigure, py::kw_only(), py::arg("bitrate"), py::arg("max_bitrate"),
+             py::arg("fps"))
+        .def("sequence_header", &Encoder::sequence_header)
+        .def("close", &Encoder::close)
+        .def_property_readonly("in_flight", &Encoder::in_flight)
+        .def_property_readonly("width", &Encoder::width)
+        .def_property_readonly("height", &Encoder::height)
+        .def_property_readonly("codec", &Encoder::codec)
+        .def_property_readonly("abi", &Encoder::abi)
+        .def_property_readonly("gpu_id", &Encoder::gpu_id);
+}

@@ -1,0 +1,52 @@
+// The one error that this module throws, and the table from a driver's status to its meaning.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace pdum::nvenc {
+
+// What went wrong, in the terms of the caller. Each has a Python class of its own (pdum/nvenc/_errors.py).
+enum class ErrorKind {
+    driver_not_found,
+    driver_too_old,
+    no_encoder,
+    out_of_sessions,
+    unsupported_feature,
+    invalid_config,
+    invalid_frame,
+    encoder_closed,
+    device_lost,
+    out_of_memory,
+    cuda_failed,
+    encoder_failed,
+};
+
+struct ErrorDetails {
+    ErrorKind kind = ErrorKind::encoder_failed;
+    std::string summary;      // one sentence: what came, what is wanted
+    std::string advice;       // what the caller can do about it; may be empty
+    std::string call;         // the driver's function that failed; empty where none was called
+    int status = 0;           // what that function returned
+    std::string status_name;  // "NV_ENC_ERR_OUT_OF_MEMORY", "CUDA_ERROR_INVALID_VALUE"
+    std::string driver_text;  // the driver's own words, where it has any
+};
+
+class Error : public std::runtime_error {
+   public:
+    explicit Error(ErrorDetails details);
+    const ErrorDetails& details() const noexcept { return details_; }
+
+   private:
+    ErrorDetails details_;
+};
+
+// For errors that no driver call stands behind.
+[[noreturn]] void fail(ErrorKind kind, std::string summary, std::string advice = {});
+
+// An NVENC status as an error. `doing` completes "could not …": "open an encode session on GPU 0".
+Error encode_error(int status, const char* call, const std::string& doing, std::string driver_text);
+
+const char* encode_status_name(int status) noexcept;
+
+}  // namespace pdum::nvenc

@@ -1,0 +1,329 @@
+#include "frame_from_python.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "dlpack.hpp"
+#include "error.hpp"
+
+namespace py = pybind11;
+
+namespace pdum::nvenc {
+namespace {
+
+// A shape or strides, without memory of their own to be allocated for each frame.
+struct Extents {
+    static constexpr size_t most = 8;
+    std::array<int64_t, most> values{};
+    size_t count = 0;
+
+    int64_t operator[](size_t i) const { return values[i]; }
+};
+
+struct ArrayLayout {
+    Extents shape;
+    Extents strides;   // bytes; none: packed rows
+    std::string type;  // as NumPy's typestr says it, "|u1"
+    const void* data = nullptr;
+};
+
+std::string tuple_text(const Extents& extents) {
+    std::string text = "(";
+    for (size_t i = 0; i < extents.count; ++i) text += (i > 0 ? ", " : "") + std::to_string(extents[i]);
+    return text + (extents.count == 1 ? ",)" : ")");
+}
+
+[[noreturn]] void invalid_frame(std::string summary, std::string advice = {}) {
+    fail(ErrorKind::invalid_frame, std::move(summary), std::move(advice));
+}
+
+std::string wanted(FrameGeometry geometry) {
+    return "An NV12 frame of " + std::to_string(geometry.width) + "x" + std::to_string(geometry.height) +
+           " is an array of shape (" + std::to_string(geometry.height / 2 * 3) + ", " + std::to_string(geometry.width) +
+           ") and type uint8: the rows of Y, then half as many of interleaved U and V.";
+}
+
+bool is_byte_type(std::string_view type) { return type == "|u1" || type == "u1" || type == "<u1" || type == ">u1"; }
+
+// For C arrays of `count` values.
+template <typename Integer>
+Extents extents_of(const Integer* values, int64_t count) {
+    if (count < 0 || count > static_cast<int64_t>(Extents::most)) {
+        invalid_frame("A frame of " + std::to_string(count) + " dimensions came; it has 2.");
+    }
+    Extents extents;
+    extents.count = static_cast<size_t>(count);
+    std::copy_n(values, count, extents.values.begin());
+    return extents;
+}
+
+// Fills the view's geometry from an array that holds a whole frame, or says why it is none.
+void accept_layout(const ArrayLayout& array, FrameGeometry geometry, FrameView& view) {
+    const int64_t rows = int64_t{geometry.height} / 2 * 3;
+    if (!is_byte_type(array.type)) {
+        invalid_frame("A frame of type '" + array.type + "' and shape " + tuple_text(array.shape) + " came.",
+                      wanted(geometry));
+    }
+    if (array.shape.count != 2 || array.shape[0] != rows || array.shape[1] != geometry.width) {
+        invalid_frame("A frame of shape " + tuple_text(array.shape) + " came.", wanted(geometry));
+    }
+    int64_t pitch = geometry.width;
+    if (array.strides.count > 0) {
+        pitch = array.strides[0];
+        if (array.strides.count != 2 || array.strides[1] != 1 || pitch < geometry.width) {
+            invalid_frame("A frame of strides " + tuple_text(array.strides) + " came.",
+                          "The bytes of a row have to lie side by side, each row behind the one before: strides of (" +
+                              std::to_string(geometry.width) + " or more, 1). Make a contiguous copy first.");
+        }
+    }
+    if (array.data == nullptr) invalid_frame("A frame with a null pointer came.", "Is its array still allocated?");
+    view.data = array.data;
+    view.pitch = static_cast<size_t>(pitch);
+    view.width = geometry.width;
+    view.rows = static_cast<uint32_t>(rows);
+}
+
+// Adds what Python raised to our own words, and forgets it.
+std::string pending_python_error() {
+    const py::error_already_set raised;
+    return raised.what();
+}
+
+// Interned once: looking a name up by a C string makes a new object each time.
+struct Names {
+    PyObject* cuda_array_interface = PyUnicode_InternFromString("__cuda_array_interface__");
+    PyObject* shape = PyUnicode_InternFromString("shape");
+    PyObject* typestr = PyUnicode_InternFromString("typestr");
+    PyObject* data = PyUnicode_InternFromString("data");
+    PyObject* strides = PyUnicode_InternFromString("strides");
+    PyObject* stream = PyUnicode_InternFromString("stream");
+    PyObject* mask = PyUnicode_InternFromString("mask");
+};
+
+const Names& names() {
+    static const Names interned;
+    return interned;
+}
+
+int64_t integer(PyObject* value, const char* what) {
+    const int64_t number = PyLong_AsLongLong(value);
+    if (number == -1 && PyErr_Occurred() != nullptr) {
+        invalid_frame(std::string("The frame's ") + what + " is no integer: " + pending_python_error());
+    }
+    return number;
+}
+
+uint64_t address(PyObject* value, const char* what) {
+    const uint64_t number = PyLong_AsUnsignedLongLong(value);
+    if (number == static_cast<uint64_t>(-1) && PyErr_Occurred() != nullptr) {
+        invalid_frame(std::string("The frame's ") + what + " is no address: " + pending_python_error());
+    }
+    return number;
+}
+
+Extents integers(PyObject* tuple, const char* what) {
+    if (tuple == nullptr || PyTuple_Check(tuple) == 0) {
+        invalid_frame(std::string("The frame's array interface has no tuple '") + what + "'.");
+    }
+    Extents extents;
+    extents.count = static_cast<size_t>(PyTuple_GET_SIZE(tuple));
+    if (extents.count > Extents::most) {
+        invalid_frame("A frame of " + std::to_string(extents.count) + " dimensions came; it has 2.");
+    }
+    for (size_t i = 0; i < extents.count; ++i) {
+        extents.values[i] = integer(PyTuple_GET_ITEM(tuple, static_cast<Py_ssize_t>(i)), what);
+    }
+    return extents;
+}
+
+std::string text(PyObject* value, const char* what) {
+    const char* utf8 = value != nullptr && PyUnicode_Check(value) != 0 ? PyUnicode_AsUTF8(value) : nullptr;
+    if (utf8 == nullptr) {
+        PyErr_Clear();
+        invalid_frame(std::string("The frame's array interface has no text '") + what + "'.");
+    }
+    return utf8;
+}
+
+ArrayLayout layout_of_interface(PyObject* interface) {
+    if (PyDict_Check(interface) == 0) invalid_frame("The frame's __cuda_array_interface__ is no dict.");
+    const Names& name = names();
+    ArrayLayout array;
+    array.shape = integers(PyDict_GetItem(interface, name.shape), "shape");
+    array.type = text(PyDict_GetItem(interface, name.typestr), "typestr");
+    PyObject* strides = PyDict_GetItem(interface, name.strides);
+    if (strides != nullptr && strides != Py_None) array.strides = integers(strides, "strides");
+    PyObject* data = PyDict_GetItem(interface, name.data);
+    if (data == nullptr || PyTuple_Check(data) == 0 || PyTuple_GET_SIZE(data) != 2) {
+        invalid_frame("The frame's array interface has no 'data' of an address and a flag.");
+    }
+    array.data = reinterpret_cast<const void*>(address(PyTuple_GET_ITEM(data, 0), "data"));
+    PyObject* mask = PyDict_GetItem(interface, name.mask);
+    if (mask != nullptr && mask != Py_None) invalid_frame("A masked array came.", "Pass the plain array.");
+    return array;
+}
+
+// PyTorch's array interface tells no stream: its work is on the stream that is current for the device.
+bool torch_stream(PyObject* frame, CUstream& stream) {
+    const py::handle type(reinterpret_cast<PyObject*>(Py_TYPE(frame)));
+    if (!py::hasattr(type, "__torch_function__")) return false;
+    const py::object current = py::module_::import("torch.cuda").attr("current_stream")(py::handle(frame).attr("device"));
+    const auto handle = current.attr("cuda_stream").cast<uintptr_t>();
+    stream = handle == 0 ? legacy_stream() : reinterpret_cast<CUstream>(handle);
+    return true;
+}
+
+// A number, or an object of CUDA Python's, CuPy's or PyTorch's that holds one.
+CUstream stream_of_caller(PyObject* object) {
+    py::object value = py::reinterpret_borrow<py::object>(object);
+    if (py::hasattr(value, "__cuda_stream__")) {
+        value = value.attr("__cuda_stream__")().cast<py::sequence>()[1];
+    } else if (py::hasattr(value, "cuda_stream")) {
+        value = value.attr("cuda_stream");
+    } else if (py::hasattr(value, "ptr")) {
+        value = value.attr("ptr");
+    }
+    if (PyLong_Check(value.ptr()) == 0) {
+        invalid_frame("stream=" + py::repr(object).cast<std::string>() + " came.",
+                      "Pass a stream's handle as an int, or a stream of CuPy, PyTorch or CUDA Python.");
+    }
+    const uint64_t handle = address(value.ptr(), "stream");
+    return handle == 0 ? legacy_stream() : reinterpret_cast<CUstream>(handle);
+}
+
+ArrayLayout layout_of_tensor(const dlpack::Tensor& tensor) {
+    ArrayLayout array;
+    array.shape = extents_of(tensor.shape, tensor.dimensions);
+    if (tensor.strides != nullptr) array.strides = extents_of(tensor.strides, tensor.dimensions);
+    const bool bytes = tensor.type.code == dlpack::type_unsigned && tensor.type.bits == 8 && tensor.type.lanes == 1;
+    array.type = bytes ? "|u1"
+                       : "DLPack type " + std::to_string(tensor.type.code) + " of " + std::to_string(tensor.type.bits) +
+                             " bits";
+    array.data = static_cast<const char*>(tensor.data) + tensor.byte_offset;
+    if (tensor.data == nullptr) array.data = nullptr;
+    return array;
+}
+
+const dlpack::Tensor& tensor_of(PyObject* capsule) {
+    if (PyCapsule_IsValid(capsule, "dltensor_versioned") != 0) {
+        const auto* managed = static_cast<dlpack::ManagedVersioned*>(PyCapsule_GetPointer(capsule, "dltensor_versioned"));
+        if (managed->major > 1) {
+            invalid_frame("A frame of DLPack version " + std::to_string(managed->major) + " came; version 1 is known.");
+        }
+        return managed->tensor;
+    }
+    if (PyCapsule_IsValid(capsule, "dltensor") != 0) {
+        return static_cast<dlpack::Managed*>(PyCapsule_GetPointer(capsule, "dltensor"))->tensor;
+    }
+    invalid_frame("The frame's __dlpack__ gave no DLPack capsule, or one that was used already.");
+}
+
+// Older producers do not know max_version, and say so by a TypeError.
+py::object dlpack_capsule(py::handle frame, int32_t device, CUstream our_stream) {
+    py::dict arguments;
+    if (device == dlpack::device_cuda || device == dlpack::device_cuda_managed) {
+        arguments["stream"] = py::int_(reinterpret_cast<uintptr_t>(our_stream));
+    }
+    const py::object method = frame.attr("__dlpack__");
+    try {
+        return method(**arguments, py::arg("max_version") = py::make_tuple(1, 0));
+    } catch (py::error_already_set& error) {
+        if (!error.matches(PyExc_TypeError)) throw;
+    }
+    return method(**arguments);
+}
+
+}  // namespace
+
+BorrowedFrame::BorrowedFrame(PyObject* frame, PyObject* stream, FrameGeometry geometry, CUstream our_stream) {
+    if (PyObject_CheckBuffer(frame) != 0) {
+        read_buffer(frame, geometry);
+    } else if (!read_cuda_array(frame, geometry) && !read_dlpack(frame, geometry, our_stream)) {
+        invalid_frame(std::string("A frame of type '") + Py_TYPE(frame)->tp_name + "' came.",
+                      "A frame has __cuda_array_interface__, __dlpack__ or Python's buffer protocol. " + wanted(geometry));
+    }
+    if (stream != Py_None && view_.memory == FrameMemory::device) set_producer(stream_of_caller(stream));
+}
+
+BorrowedFrame::~BorrowedFrame() {
+    if (buffer_.obj != nullptr) PyBuffer_Release(&buffer_);
+}
+
+void BorrowedFrame::set_producer(CUstream stream) {
+    view_.order = ProducerOrder::on_stream;
+    view_.stream = stream;
+}
+
+void BorrowedFrame::read_buffer(PyObject* frame, FrameGeometry geometry) {
+    if (PyObject_GetBuffer(frame, &buffer_, PyBUF_STRIDES | PyBUF_FORMAT) != 0) {
+        invalid_frame("The frame's memory cannot be read: " + pending_python_error());
+    }
+    ArrayLayout array;
+    array.shape = extents_of(buffer_.shape, buffer_.ndim);
+    array.strides = extents_of(buffer_.strides, buffer_.ndim);
+    const std::string_view format = buffer_.format != nullptr ? buffer_.format : "B";
+    array.type = format == "B" || format == "<B" || format == "=B" ? "|u1" : std::string(format);
+    array.data = buffer_.buf;
+    const int64_t rows = int64_t{geometry.height} / 2 * 3;
+    const bool flat = array.shape.count == 1 && array.strides[0] == 1;
+    if (flat && array.shape[0] == rows * geometry.width) {
+        array.shape = {{rows, geometry.width}, 2};
+        array.strides = {};
+    }
+    accept_layout(array, geometry, view_);
+}
+
+bool BorrowedFrame::read_cuda_array(PyObject* frame, FrameGeometry geometry) {
+    kept_.reset(PyObject_GetAttr(frame, names().cuda_array_interface));
+    if (kept_ == nullptr) {
+        if (PyErr_ExceptionMatches(PyExc_AttributeError) == 0) {
+            invalid_frame("The frame's __cuda_array_interface__ cannot be read: " + pending_python_error());
+        }
+        PyErr_Clear();
+        return false;
+    }
+    accept_layout(layout_of_interface(kept_.get()), geometry, view_);
+    view_.memory = FrameMemory::device;
+    PyObject* told = PyDict_GetItem(kept_.get(), names().stream);
+    CUstream stream = legacy_stream();  // what interfaces before version 3 mean
+    if (told == nullptr) {
+        torch_stream(frame, stream);
+        set_producer(stream);
+    } else if (told != Py_None) {
+        const uint64_t handle = address(told, "stream");
+        if (handle == 0) {
+            invalid_frame("The frame's array interface has the stream 0, which the interface forbids as ambiguous.",
+                          "1 is the legacy default stream, 2 the thread's own.");
+        }
+        set_producer(reinterpret_cast<CUstream>(handle));
+    }
+    return true;
+}
+
+bool BorrowedFrame::read_dlpack(PyObject* object, FrameGeometry geometry, CUstream our_stream) {
+    const py::handle frame(object);
+    if (!py::hasattr(frame, "__dlpack__") || !py::hasattr(frame, "__dlpack_device__")) return false;
+    try {
+        const auto device = frame.attr("__dlpack_device__")().cast<py::tuple>()[0].cast<int32_t>();
+        kept_.reset(dlpack_capsule(frame, device, our_stream).release().ptr());
+    } catch (const py::error_already_set& error) {
+        invalid_frame(std::string("The frame cannot be taken by DLPack: ") + error.what());
+    }
+    const dlpack::Tensor& tensor = tensor_of(kept_.get());
+    accept_layout(layout_of_tensor(tensor), geometry, view_);
+    switch (tensor.device.type) {
+        case dlpack::device_cpu:
+        case dlpack::device_cuda_host: view_.memory = FrameMemory::host; break;
+        case dlpack::device_cuda:
+        case dlpack::device_cuda_managed: view_.memory = FrameMemory::device; break;
+        default:
+            invalid_frame("A frame on DLPack device " + std::to_string(tensor.device.type) + " came.",
+                          "Frames lie on a CUDA device or on the host.");
+    }
+    return true;
+}
+
+}  // namespace pdum::nvenc

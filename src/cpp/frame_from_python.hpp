@@ -1,0 +1,39 @@
+// Reads what Python hands in as a frame: CUDA array interface, DLPack or a buffer, each checked before it is used.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "frame_view.hpp"
+#include "python_objects.hpp"
+
+namespace pdum::nvenc {
+
+struct FrameGeometry {
+    uint32_t width = 0;
+    uint32_t height = 0;
+};
+
+// A frame and what keeps it alive. Made and destroyed with the GIL held; its view may be read without.
+class BorrowedFrame {
+   public:
+    // `stream`: the caller's own word on where the frame is made, or None. `our_stream`: where a DLPack producer is
+    // asked to make it ready. Throws invalid_frame.
+    BorrowedFrame(PyObject* frame, PyObject* stream, FrameGeometry geometry, CUstream our_stream);
+    ~BorrowedFrame();
+    BorrowedFrame(const BorrowedFrame&) = delete;
+    BorrowedFrame& operator=(const BorrowedFrame&) = delete;
+
+    const FrameView& view() const noexcept { return view_; }
+
+   private:
+    void read_buffer(PyObject* frame, FrameGeometry geometry);
+    bool read_cuda_array(PyObject* frame, FrameGeometry geometry);
+    bool read_dlpack(PyObject* frame, FrameGeometry geometry, CUstream our_stream);
+    void set_producer(CUstream stream);
+
+    FrameView view_;
+    PyRef kept_;  // the interface's dict or DLPack's capsule
+    Py_buffer buffer_{};
+};
+
+}  // namespace pdum::nvenc

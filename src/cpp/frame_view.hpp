@@ -1,0 +1,30 @@
+// A frame as the session sees it: where its bytes are and when they may be read. It owns nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cuda_types.hpp"
+
+namespace pdum::nvenc {
+
+enum class FrameMemory { host, device };
+
+// How the frame's producer can be waited for, and be made to wait for our reading.
+enum class ProducerOrder {
+    on_stream,  // the producer works on `stream`: events tie it and the encoder together, nobody waits on the host
+    settled,    // the bytes are there already, or are made to be there on the encoder's stream; whoever writes next
+                // is unknown, so the call returns only after the frame has been read
+};
+
+struct FrameView {
+    FrameMemory memory = FrameMemory::host;
+    ProducerOrder order = ProducerOrder::settled;
+    CUstream stream = nullptr;
+    const void* data = nullptr;
+    size_t pitch = 0;  // bytes from one row to the next, over all planes
+    uint32_t width = 0;
+    uint32_t rows = 0;  // luma and chroma
+};
+
+}  // namespace pdum::nvenc

@@ -1,0 +1,385 @@
+#include "session.hpp"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "nvtx.hpp"
+#include "open_encoder.hpp"
+#include "process.hpp"
+
+namespace pdum::nvenc {
+namespace {
+
+// How far decoding runs ahead of display where B-frames refer to one another as a tree.
+int64_t display_delay(uint32_t b_frames) {
+    int64_t depth = 0;
+    for (uint32_t rest = b_frames; rest > 0; rest /= 2) ++depth;
+    return depth;
+}
+
+std::shared_ptr<const Context> context_for(const SessionOptions& options) {
+    if (options.context == nullptr) return Context::primary(options.gpu);
+    std::shared_ptr<const Context> context = Context::borrowed(options.context);
+    if (options.gpu != 0 && options.gpu != context->gpu()) {
+        fail(ErrorKind::invalid_config,
+             "gpu_id=" + std::to_string(options.gpu) + ", but the context given is one of GPU " +
+                 std::to_string(context->gpu()) + ".",
+             "Leave gpu_id out: the context tells the GPU.");
+    }
+    return context;
+}
+
+}  // namespace
+
+// A call's stay inside: alone, on a usable encoder, with its context current. A release that failed in an earlier call
+// is told here, before anything new is begun.
+class Session::Turn {
+   public:
+    explicit Turn(Session& session) : lock_(session.turn_), scope_(usable(session)) {
+        if (!session.deferred_) return;
+        const Error failure = *std::exchange(session.deferred_, std::nullopt);
+        throw failure;
+    }
+
+   private:
+    static const Context& usable(const Session& session) {
+        session.require_usable();
+        return *session.context_;
+    }
+
+    std::lock_guard<std::mutex> lock_;
+    ContextScope scope_;
+};
+
+Session::Session(const SessionOptions& options)
+    : context_(context_for(options)),
+      abi_(choose_abi(options.forced_abi)),
+      settings_(options.settings),
+      extra_output_delay_(options.extra_output_delay),
+      made_in_(process_generation()),
+      held_back_(options.settings.reorder_depth()),
+      next_dts_(-display_delay(options.settings.b_frames)) {
+    const ContextScope scope(*context_);
+    try {
+        set_up(options);
+    } catch (...) {
+        release_everything();
+        throw;
+    }
+}
+
+Session::~Session() {
+    try {
+        close();
+    } catch (...) {
+        // Nobody is left to be told; everything has been released all the same.
+    }
+}
+
+void Session::set_up(const SessionOptions& options) {
+    api_ = open_encoder(abi_, *context_);
+    require_within_limits(*api_, *context_, options.settings);
+    api_->initialize(options.settings);
+    input_stream_ = std::make_unique<Stream>(context_);
+    output_stream_ = std::make_unique<Stream>(context_);
+    frame_ready_ = std::make_unique<Event>(context_);
+    frame_read_ = std::make_unique<Event>(context_);
+    input_stream_handle_ = input_stream_->handle();
+    api_->order_by_streams(input_stream_->address(), output_stream_->address());
+    const size_t expected = std::max(extra_output_delay_, held_back_) + size_t{1};
+    while (inputs_.size() < expected) {
+        inputs_[free_input()].free = false;
+        free_outputs_.push_back(api_->create_output());
+    }
+    for (InputSlot& slot : inputs_) slot.free = true;
+}
+
+void Session::require_usable() const {
+    if (made_in_ != process_generation()) {
+        fail(ErrorKind::encoder_closed, "This encoder was made before a fork and cannot be used in the child.",
+             "Make encoders in the process that uses them; start workers with multiprocessing's \"spawn\".");
+    }
+    if (api_ == nullptr) {
+        fail(ErrorKind::encoder_closed, "This encoder is closed.", "Make a new one.");
+    }
+}
+
+void Session::submit(const FrameView& frame, int64_t seq, bool force_idr, Sink& sink) {
+    const Turn turn(*this);
+    if (frame.memory == FrameMemory::device) check_device(frame);
+    const size_t input = free_input();
+    copy_in(frame, *inputs_[input].rows);
+    encode(input, seq, force_idr);
+    collect(std::max(extra_output_delay_, held_back_), sink);
+}
+
+void Session::flush(Sink& sink) {
+    const Turn turn(*this);
+    if (lockable_ < pending_outputs_.size()) end_stream();
+    collect(0, sink);
+}
+
+void Session::reconfigure(const Changes& changes) {
+    const Turn turn(*this);
+    Settings settings = settings_;
+    if (changes.bitrate) settings.bitrate = *changes.bitrate;
+    if (changes.max_bitrate) settings.max_bitrate = *changes.max_bitrate;
+    if (changes.fps) std::tie(settings.fps_numerator, settings.fps_denominator) = *changes.fps;
+    api_->reconfigure(settings);
+    settings_ = settings;
+}
+
+std::vector<uint8_t> Session::sequence_header() {
+    const Turn turn(*this);
+    return api_->sequence_header();
+}
+
+size_t Session::in_flight() const {
+    const std::lock_guard<std::mutex> lock(turn_);
+    return submitted_.size();
+}
+
+void Session::check_device(const FrameView& frame) const {
+    int gpu = 0;
+    const CUresult result = context_->functions().cuPointerGetAttribute(&gpu, pointer_device_ordinal,
+                                                                        reinterpret_cast<CUdeviceptr>(frame.data));
+    if (result == cuda_invalid_value) {
+        fail(ErrorKind::invalid_frame, "The frame's pointer is no memory that CUDA knows in this process.",
+             "Its memory was freed, or the array says CUDA where it lies on the host.");
+    }
+    check_cuda(result, "cuPointerGetAttribute");
+    if (gpu != context_->gpu()) {
+        fail(ErrorKind::invalid_frame,
+             "The frame lies on GPU " + std::to_string(gpu) + "; this encoder works on GPU " +
+                 std::to_string(context_->gpu()) + ".",
+             "Copy the frame there, or make an encoder with gpu_id=" + std::to_string(gpu) + ".");
+    }
+}
+
+// The driver may hold more frames than its documents say: then there is one more slot, rather than an error.
+size_t Session::free_input() {
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+        if (inputs_[i].free) return i;
+    }
+    const uint32_t width = settings_.width, height = settings_.height;
+    InputSlot slot;
+    slot.rows = std::make_unique<DeviceRows>(context_, width, size_t{height} * 3 / 2);
+    inputs_.reserve(inputs_.size() + 1);
+    slot.registered = api_->register_surface(slot.rows->pointer(), width, height, static_cast<uint32_t>(slot.rows->pitch()));
+    inputs_.push_back(std::move(slot));
+    return inputs_.size() - 1;
+}
+
+OutputHandle Session::free_output() {
+    if (free_outputs_.empty()) free_outputs_.push_back(api_->create_output());
+    return free_outputs_.back();
+}
+
+void Session::copy_in(const FrameView& frame, const DeviceRows& destination) {
+    const NvtxRange range("pdum.copy_to_nvenc");
+    CUDA_MEMCPY2D copy{};
+    copy.srcPitch = frame.pitch;
+    copy.dstMemoryType = memory_device;
+    copy.dstDevice = destination.pointer();
+    copy.dstPitch = destination.pitch();
+    copy.WidthInBytes = frame.width;
+    copy.Height = frame.rows;
+    if (frame.memory == FrameMemory::host) {
+        copy.srcMemoryType = memory_host;
+        copy.srcHost = frame.data;
+    } else {
+        copy.srcMemoryType = memory_device;
+        copy.srcDevice = reinterpret_cast<CUdeviceptr>(frame.data);
+    }
+    const CUstream ours = input_stream_handle_;
+    const bool tied = frame.order == ProducerOrder::on_stream;
+    if (tied) {
+        frame_ready_->record(frame.stream);
+        frame_ready_->make_wait(ours);
+    }
+    check_cuda(context_->functions().cuMemcpy2DAsync(&copy, ours), "cuMemcpy2DAsync");
+    frame_read_->record(ours);
+    if (tied) {
+        frame_read_->make_wait(frame.stream);
+    } else {
+        frame_read_->synchronize();
+    }
+}
+
+void Session::encode(size_t input, int64_t seq, bool force_idr) {
+    const NvtxRange range("pdum.submit");
+    InputSlot& slot = inputs_[input];
+    PictureRequest request;
+    request.output = free_output();
+    request.width = settings_.width;
+    request.height = settings_.height;
+    request.pitch = static_cast<uint32_t>(slot.rows->pitch());
+    request.timestamp = static_cast<uint64_t>(next_pts_);
+    request.force_idr = force_idr || next_is_idr_;
+    submitted_.push_back({next_pts_, seq, input});
+    Accepted accepted{};
+    try {
+        request.input = slot.mapped = api_->map(slot.registered);
+        accepted = api_->encode(request);
+    } catch (...) {
+        submitted_.pop_back();
+        if (slot.mapped != nullptr && attempt([&] { api_->unmap(slot.mapped); })) slot.mapped = nullptr;
+        slot.free = slot.mapped == nullptr;
+        throw;
+    }
+    slot.free = false;
+    free_outputs_.pop_back();
+    pending_outputs_.push_back(request.output);
+    ++next_pts_;
+    next_is_idr_ = false;
+    if (accepted == Accepted::needs_more_input) {
+        held_back_ = std::max(held_back_, ++wanting_input_);
+    } else {
+        wanting_input_ = 0;
+        lockable_ = pending_outputs_.size();
+    }
+}
+
+void Session::collect(size_t may_stay_in_flight, Sink& sink) {
+    const NvtxRange range("pdum.collect_output");
+    units_.clear();
+    finished_inputs_.clear();
+    while (lockable_ > 0 && submitted_.size() > may_stay_in_flight) {
+        if (units_.empty()) {
+            lock_next();  // what it throws has cost nothing yet
+        } else if (!attempt([this] { lock_next(); })) {
+            break;
+        }
+    }
+    try {
+        if (!units_.empty()) sink.take(units_);
+    } catch (...) {
+        give_back_locked();
+        throw;
+    }
+    give_back_locked();
+}
+
+// Moves the oldest pending output among those on their way out. Where the driver refuses, it stays the oldest pending.
+void Session::lock_next() {
+    const OutputHandle output = pending_outputs_.front();
+    const LockedAccessUnit locked = api_->lock(output);
+    locked_outputs_.push_back(output);
+    pending_outputs_.pop_front();
+    --lockable_;
+    const auto pts = static_cast<int64_t>(locked.timestamp);
+    const auto it = std::find_if(submitted_.begin(), submitted_.end(), [&](const Submitted& s) { return s.pts == pts; });
+    if (it == submitted_.end()) {
+        fail(ErrorKind::encoder_failed, "The driver gave an access unit for a frame that is not in flight.",
+             "Please report it with the driver's version.");
+    }
+    finished_inputs_.push_back(it->input);
+    units_.push_back({it->seq, pts, next_dts_++, locked.type, locked.average_qp, locked.data, locked.size});
+    submitted_.erase(it);
+}
+
+// Failures here cost no access unit: they are told at the next call.
+void Session::give_back_locked() noexcept {
+    const auto unlocked = [this](OutputHandle output) {
+        const bool done = attempt([&] { api_->unlock(output); });
+        if (done) free_outputs_.push_back(output);
+        return done;
+    };
+    locked_outputs_.erase(std::remove_if(locked_outputs_.begin(), locked_outputs_.end(), unlocked),
+                          locked_outputs_.end());
+    for (const size_t index : finished_inputs_) {
+        InputSlot& slot = inputs_[index];
+        if (!attempt([&] { api_->unmap(slot.mapped); })) continue;
+        slot.mapped = nullptr;
+        slot.free = true;
+    }
+}
+
+void Session::end_stream() {
+    api_->end_of_stream();
+    lockable_ = pending_outputs_.size();
+    wanting_input_ = 0;
+    next_is_idr_ = true;
+}
+
+template <typename Step>
+bool Session::attempt(Step step) noexcept {
+    try {
+        step();
+        return true;
+    } catch (const Error& error) {
+        if (!deferred_) deferred_ = error;
+    } catch (...) {
+        // Out of host memory: nothing could be told either.
+    }
+    return false;
+}
+
+void Session::close() {
+    const std::lock_guard<std::mutex> lock(turn_);
+    if (api_ == nullptr) return;
+    if (made_in_ != process_generation()) return abandon();
+    {
+        const ContextScope scope(*context_);
+        drain();
+        release_everything();
+    }
+    if (!deferred_) return;
+    const Error failure = *std::exchange(deferred_, std::nullopt);
+    throw failure;
+}
+
+// Nothing may be taken away under a running engine.
+void Session::drain() noexcept {
+    if (lockable_ < pending_outputs_.size()) attempt([this] { end_stream(); });
+    while (lockable_ > 0) {
+        const OutputHandle output = pending_outputs_.front();
+        if (attempt([&] { api_->lock(output); })) {
+            locked_outputs_.push_back(output);
+        } else {
+            free_outputs_.push_back(output);
+        }
+        pending_outputs_.pop_front();
+        --lockable_;
+    }
+}
+
+void Session::release_everything() noexcept {
+    for (const OutputHandle output : locked_outputs_) {
+        attempt([&] { api_->unlock(output); });
+        free_outputs_.push_back(output);
+    }
+    free_outputs_.insert(free_outputs_.end(), pending_outputs_.begin(), pending_outputs_.end());
+    for (const InputSlot& slot : inputs_) {
+        if (slot.mapped != nullptr) attempt([&] { api_->unmap(slot.mapped); });
+        attempt([&] { api_->unregister_surface(slot.registered); });
+    }
+    for (const OutputHandle output : free_outputs_) attempt([&] { api_->destroy_output(output); });
+    if (api_ != nullptr) attempt([this] { api_->destroy(); });
+    api_.reset();
+    inputs_.clear();
+    free_outputs_.clear();
+    locked_outputs_.clear();
+    pending_outputs_.clear();
+    submitted_.clear();
+    lockable_ = 0;
+    frame_read_.reset();
+    frame_ready_.reset();
+    output_stream_.reset();
+    input_stream_.reset();
+}
+
+// In a forked child the driver's objects are the parent's, and calling it can hang on a lock that a thread of the
+// parent held. So the child forgets them; the kernel frees what is left when it ends.
+void Session::abandon() noexcept {
+    for (InputSlot& slot : inputs_) static_cast<void>(slot.rows.release());
+    inputs_.clear();
+    static_cast<void>(frame_read_.release());
+    static_cast<void>(frame_ready_.release());
+    static_cast<void>(output_stream_.release());
+    static_cast<void>(input_stream_.release());
+    static_cast<void>(api_.release());
+}
+
+}  // namespace pdum::nvenc

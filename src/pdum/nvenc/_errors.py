@@ -1,0 +1,123 @@
+"""The errors of pdum.nvenc, one tree.
+
+::
+
+    NvencError(RuntimeError)
+    ├── DriverNotFound          no NVIDIA driver, or one without its video library
+    ├── DriverTooOld            the driver speaks an older interface than is needed
+    ├── NoEncoder               the GPU has no hardware encoder
+    ├── OutOfSessions           all encode sessions are taken
+    ├── UnsupportedFeature      this GPU or this driver cannot do what was asked
+    ├── InvalidConfig           (also ValueError)  a setting that no encoder could take
+    ├── InvalidFrame            (also ValueError)  a frame that is not what the encoder was made for
+    ├── EncoderClosed           a use after close(), or in a forked child
+    ├── DeviceLost              the GPU is gone or was reset
+    ├── OutOfMemory             (also MemoryError)  GPU memory ran out
+    ├── CudaFailed              a call of CUDA failed
+    └── EncoderFailed           a call of the encoder failed
+"""
+
+from __future__ import annotations
+
+
+class NvencError(RuntimeError):
+    """Something that the encoder, the driver or the caller got wrong, with what can be done about it.
+
+    Attributes:
+        status: what the driver's function returned; 0 where none was called.
+        status_name: its name, as ``"NV_ENC_ERR_OUT_OF_MEMORY"``.
+        call: the driver's function, as ``"nvEncOpenEncodeSessionEx"``.
+        driver_text: the driver's own words, where it has any.
+        advice: what the caller can do; also the end of the message.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        status_name: str = "",
+        call: str = "",
+        driver_text: str = "",
+        advice: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.status_name = status_name
+        self.call = call
+        self.driver_text = driver_text
+        self.advice = advice
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), str(self), self.__dict__)
+
+
+def _rebuild(error_type: type[NvencError], message: str, attributes: dict[str, object]) -> NvencError:
+    error = error_type(message)
+    error.__dict__.update(attributes)
+    return error
+
+
+class DriverNotFound(NvencError):
+    """No NVIDIA driver is installed, or the part of it that encodes video is missing."""
+
+
+class DriverTooOld(NvencError):
+    """The NVIDIA driver speaks an older version of the encode interface than is needed."""
+
+
+class NoEncoder(NvencError):
+    """The GPU has no hardware encoder, or there is no GPU."""
+
+
+class OutOfSessions(NvencError):
+    """All encode sessions that the GPU or the system allows are taken."""
+
+
+class UnsupportedFeature(NvencError):
+    """This GPU, or this driver's interface, cannot do what was asked; the message names the capability or version."""
+
+
+class InvalidConfig(NvencError, ValueError):
+    """A setting that cannot be right; the message names it."""
+
+
+class InvalidFrame(NvencError, ValueError):
+    """A frame that is not what the encoder was made for; the encoder stays usable."""
+
+
+class EncoderClosed(NvencError):
+    """The encoder was used after close(), or in a child forked after it was made."""
+
+
+class DeviceLost(NvencError):
+    """The GPU is gone or was reset."""
+
+
+class OutOfMemory(NvencError, MemoryError):
+    """GPU memory ran out."""
+
+
+class CudaFailed(NvencError):
+    """A call of CUDA failed."""
+
+
+class EncoderFailed(NvencError):
+    """A call of the encoder failed for a reason that the driver alone knows."""
+
+
+BY_KIND: dict[str, type[NvencError]] = {
+    "driver_not_found": DriverNotFound,
+    "driver_too_old": DriverTooOld,
+    "no_encoder": NoEncoder,
+    "out_of_sessions": OutOfSessions,
+    "unsupported_feature": UnsupportedFeature,
+    "invalid_config": InvalidConfig,
+    "invalid_frame": InvalidFrame,
+    "encoder_closed": EncoderClosed,
+    "device_lost": DeviceLost,
+    "out_of_memory": OutOfMemory,
+    "cuda_failed": CudaFailed,
+    "encoder_failed": EncoderFailed,
+}
+"""The native module's names for what went wrong."""
