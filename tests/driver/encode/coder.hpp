@@ -59,12 +59,13 @@ struct StreamSettings {
     bool omit_headers = false;     // none in band at all (disableSPSPPS)
     bool aud = false;
     bool bitstream_restriction = false;
+    bool timing_info = true;       // num_units_in_tick and time_scale in the VUI
     int slices = 1;
     ColourDescription colour;
 };
 
 struct SeiMessage {
-    uint32_t type = 0;  // payload type; AV1: the OBU type
+    uint32_t type = 0;  // payload type; AV1: metadata_type of the metadata OBU that the payload goes into
     std::vector<uint8_t> payload;
 };
 

@@ -1,0 +1,259 @@
+// AV1 by libaom in its real-time mode: one temporal unit for each picture, in display order. AV1 has no B pictures: one
+// that the front calls B predicts from the past alone, and a non-key I becomes a key frame.
+#if __has_include(<aom/aomcx.h>)
+
+#include <aom/aom_encoder.h>
+#include <aom/aomcx.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "codec_backends.hpp"
+#include "codec_library.hpp"
+#include "codec_obu.hpp"
+
+namespace nvsim {
+namespace {
+
+constexpr int kSpeed = 10;  // the fastest of real-time mode
+
+struct AomApi {
+    decltype(&::aom_codec_av1_cx) interface = nullptr;
+    decltype(&aom_codec_enc_config_default) config_default = nullptr;
+    decltype(&aom_codec_enc_init_ver) init = nullptr;
+    decltype(&aom_codec_enc_config_set) config_set = nullptr;
+    decltype(&::aom_codec_control) control = nullptr;
+    decltype(&aom_codec_encode) encode = nullptr;
+    decltype(&aom_codec_get_cx_data) get_data = nullptr;
+    decltype(&aom_codec_get_global_headers) global_headers = nullptr;
+    decltype(&aom_codec_destroy) destroy = nullptr;
+    decltype(&aom_codec_err_to_string) error_text = nullptr;
+    decltype(&aom_codec_error_detail) error_detail = nullptr;
+    decltype(&aom_img_wrap) image_wrap = nullptr;
+
+    AomApi() {
+        const CodecLibrary library("libaom.so.3");
+        library.load(interface, "aom_codec_av1_cx");
+        library.load(config_default, "aom_codec_enc_config_default");
+        library.load(init, "aom_codec_enc_init_ver");
+        library.load(config_set, "aom_codec_enc_config_set");
+        library.load(control, "aom_codec_control");
+        library.load(encode, "aom_codec_encode");
+        library.load(get_data, "aom_codec_get_cx_data");
+        library.load(global_headers, "aom_codec_get_global_headers");
+        library.load(destroy, "aom_codec_destroy");
+        library.load(error_text, "aom_codec_err_to_string");
+        library.load(error_detail, "aom_codec_error_detail");
+        library.load(image_wrap, "aom_img_wrap");
+    }
+
+    static const AomApi& get() {
+        static const AomApi api;
+        return api;
+    }
+};
+
+// libaom's own scale of 64 steps for AV1's 256 quantiser indices: fours, and four larger steps at the end.
+unsigned quantiser_step(int index) {
+    if (index > 252) return 63;
+    if (index > 246) return 62;
+    return static_cast<unsigned>(std::clamp((index + 2) / 4, 0, 61));
+}
+
+aom_img_fmt_t image_format(const PictureFormat& format) {
+    const int plain =
+        format.chroma == 3 ? AOM_IMG_FMT_I444 : format.chroma == 2 ? AOM_IMG_FMT_I422 : AOM_IMG_FMT_I420;
+    return static_cast<aom_img_fmt_t>(format.bit_depth > 8 ? plain | AOM_IMG_FMT_HIGHBITDEPTH : plain);
+}
+
+void set_format(aom_codec_enc_cfg_t& config, const StreamSettings& settings) {
+    const PictureFormat& format = settings.format;
+    config.g_w = static_cast<unsigned>(format.width);
+    config.g_h = static_cast<unsigned>(format.height);
+    config.g_profile = format.chroma == 3 ? 1 : format.chroma == 2 ? 2 : 0;
+    config.g_bit_depth = format.bit_depth > 8 ? AOM_BITS_10 : AOM_BITS_8;
+    config.g_input_bit_depth = static_cast<unsigned>(format.bit_depth);
+    config.g_timebase.num = static_cast<int>(settings.fps_denominator);
+    config.g_timebase.den = static_cast<int>(settings.fps_numerator);
+    config.g_threads = 1;
+    config.g_lag_in_frames = 0;
+    config.kf_mode = AOM_KF_DISABLED;
+}
+
+void set_rates(aom_codec_enc_cfg_t& config, const StreamSettings& settings) {
+    const Rates rates = rates_of(settings);
+    config.rc_min_quantizer = 0;
+    config.rc_max_quantizer = settings.lossless ? 0 : 63;
+    config.rc_dropframe_thresh = 0;
+    if (settings.lossless || settings.rate_control == RateControl::constqp || wants_constant_quality(settings)) {
+        config.rc_end_usage = AOM_Q;
+        return;
+    }
+    config.rc_end_usage = settings.rate_control == RateControl::cbr ? AOM_CBR : AOM_VBR;
+    config.rc_target_bitrate = static_cast<unsigned>(rates.average);
+    config.rc_buf_sz = static_cast<unsigned>(std::max(1, rates.buffer * 1000 / std::max(1, rates.peak)));
+    config.rc_buf_initial_sz = config.rc_buf_optimal_sz = config.rc_buf_sz * 3 / 4;
+}
+
+class AomCoder final : public PictureCoder {
+   public:
+    explicit AomCoder(const StreamSettings& settings) : api_(AomApi::get()), settings_(settings) {
+        if (api_.config_default(api_.interface(), &config_, AOM_USAGE_REALTIME) != AOM_CODEC_OK)
+            throw std::runtime_error("libaom has no real-time mode");
+        set_format(config_, settings_);
+        set_rates(config_, settings_);
+        const aom_codec_flags_t flags = settings_.format.bit_depth > 8 ? AOM_CODEC_USE_HIGHBITDEPTH : 0;
+        const aom_codec_err_t status =
+            api_.init(&codec_, api_.interface(), &config_, flags, AOM_ENCODER_ABI_VERSION);
+        if (status != AOM_CODEC_OK) throw std::runtime_error(describe(status));
+        try {
+            set_controls();
+            header_ = read_sequence_header();
+        } catch (...) {
+            api_.destroy(&codec_);
+            throw;
+        }
+    }
+
+    ~AomCoder() override { api_.destroy(&codec_); }
+
+    AomCoder(const AomCoder&) = delete;
+    AomCoder& operator=(const AomCoder&) = delete;
+
+    std::vector<uint8_t> headers() override { return header_; }
+
+    void encode(Picture picture, std::vector<AccessUnit>& out) override {
+        check_picture(picture, settings_.format);
+        const bool key = picture.type == PictureType::idr || picture.type == PictureType::i || first_;
+        set_quantiser(picture.type);
+        aom_image_t image = wrap(picture);
+        check(api_.encode(&codec_, &image, next_pts_++, 1, key ? AOM_EFLAG_FORCE_KF : 0));
+        AccessUnit unit = collect(picture, key);
+        first_ = false;
+        out.push_back(std::move(unit));
+    }
+
+    void flush(std::vector<AccessUnit>&) override {}
+
+    bool reconfigure(const StreamSettings& settings) override {
+        const bool same_rate = settings.fps_numerator == settings_.fps_numerator &&
+                               settings.fps_denominator == settings_.fps_denominator;
+        if (!same_rate || settings.rate_control != settings_.rate_control || settings.lossless != settings_.lossless)
+            return false;
+        set_rates(config_, settings);
+        if (api_.config_set(&codec_, &config_) != AOM_CODEC_OK) return false;
+        settings_ = settings;
+        return true;
+    }
+
+   private:
+    std::string describe(aom_codec_err_t status) {
+        const char* detail = api_.error_detail(&codec_);
+        return std::string("libaom: ") + api_.error_text(status) + (detail != nullptr ? std::string(", ") + detail : "");
+    }
+
+    void check(aom_codec_err_t status) {
+        if (status != AOM_CODEC_OK) throw std::runtime_error(describe(status));
+    }
+
+    void set_controls() {
+        const ColourDescription& colour = settings_.colour;
+        check(api_.control(&codec_, AOME_SET_CPUUSED, kSpeed));
+        check(api_.control(&codec_, AV1E_SET_AQ_MODE, 0u));
+        if (settings_.lossless) check(api_.control(&codec_, AV1E_SET_LOSSLESS, 1u));
+        if (colour.signal_type_present) check(api_.control(&codec_, AV1E_SET_COLOR_RANGE, colour.full_range ? 1 : 0));
+        if (!colour.description_present) return;
+        check(api_.control(&codec_, AV1E_SET_COLOR_PRIMARIES, colour.primaries));
+        check(api_.control(&codec_, AV1E_SET_TRANSFER_CHARACTERISTICS, colour.transfer));
+        check(api_.control(&codec_, AV1E_SET_MATRIX_COEFFICIENTS, colour.matrix));
+    }
+
+    Bytes read_sequence_header() {
+        aom_fixed_buf_t* buffer = api_.global_headers(&codec_);
+        if (buffer == nullptr) throw std::runtime_error("libaom gives no sequence header");
+        const auto* bytes = static_cast<const uint8_t*>(buffer->buf);
+        Bytes header(bytes, bytes + buffer->sz);
+        // libaom leaves both to its caller, and allocated them by malloc.
+        free(buffer->buf);
+        free(buffer);
+        return header;
+    }
+
+    void set_quantiser(PictureType type) {
+        if (settings_.lossless) return;
+        if (wants_constant_quality(settings_)) {
+            // The client's scale ends at 51, or at 63 for AV1 clients that know; both are libaom's within a step or so.
+            check(api_.control(&codec_, AOME_SET_CQ_LEVEL, static_cast<unsigned>(settings_.constant_quality)));
+        } else if (settings_.rate_control == RateControl::constqp) {
+            const unsigned step = quantiser_step(qp_of(settings_, type));
+            if (config_.rc_min_quantizer == step && config_.rc_max_quantizer == step) return;
+            config_.rc_min_quantizer = config_.rc_max_quantizer = step;
+            check(api_.config_set(&codec_, &config_));
+            check(api_.control(&codec_, AOME_SET_CQ_LEVEL, step));
+        }
+    }
+
+    aom_image_t wrap(Picture& picture) {
+        const PlaneLayout layout = plane_layout(settings_.format);
+        aom_image_t image;
+        if (api_.image_wrap(&image, image_format(settings_.format), config_.g_w, config_.g_h, 1,
+                            picture.pixels.data()) == nullptr)
+            throw std::runtime_error("libaom cannot read this picture format");
+        for (int plane = 0; plane < 3; ++plane) {
+            image.planes[plane] = picture.pixels.data() + layout.offset[plane];
+            image.stride[plane] = layout.stride[plane];
+        }
+        return image;
+    }
+
+    AccessUnit collect(const Picture& picture, bool key) {
+        AccessUnit unit;
+        unit.serial = picture.serial;
+        unit.type = key ? PictureType::idr : picture.type;
+        Bytes coded;
+        aom_codec_iter_t position = nullptr;
+        while (const aom_codec_cx_pkt_t* packet = api_.get_data(&codec_, &position)) {
+            if (packet->kind != AOM_CODEC_CX_FRAME_PKT) continue;
+            const auto* bytes = static_cast<const uint8_t*>(packet->data.frame.buf);
+            coded.insert(coded.end(), bytes, bytes + packet->data.frame.sz);
+        }
+        if (coded.empty()) throw std::runtime_error("libaom kept a picture back");
+        const bool headers = picture.output_headers || (!settings_.omit_headers && key &&
+                                                        (first_ || settings_.repeat_headers));
+        unit.data = write_temporal_unit(coded, headers ? header_ : Bytes{}, picture.sei);
+        api_.control(&codec_, AOME_GET_LAST_QUANTIZER, &unit.average_qp);
+        return unit;
+    }
+
+    const AomApi& api_;
+    StreamSettings settings_;
+    aom_codec_enc_cfg_t config_{};
+    aom_codec_ctx_t codec_{};
+    Bytes header_;
+    aom_codec_pts_t next_pts_ = 0;
+    bool first_ = true;
+};
+
+}  // namespace
+
+std::unique_ptr<PictureCoder> make_aom_coder(const StreamSettings& settings) {
+    return std::make_unique<AomCoder>(settings);
+}
+
+}  // namespace nvsim
+
+#else
+
+#include <stdexcept>
+
+#include "codec_backends.hpp"
+
+namespace nvsim {
+
+std::unique_ptr<PictureCoder> make_aom_coder(const StreamSettings&) {
+    throw std::runtime_error("the simulator was built without aom/aomcx.h (Debian: libaom-dev): no real AV1");
+}
+
+}  // namespace nvsim
+
+#endif

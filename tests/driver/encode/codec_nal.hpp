@@ -1,0 +1,49 @@
+// Access units of H.264 and HEVC, put together from NAL units as the client's settings ask for them. The codecs are told
+// to write pictures only: what else is in an access unit, and where, is decided here, once for both.
+#pragma once
+
+#include <vector>
+
+#include "codec_bits.hpp"
+#include "coder.hpp"
+
+namespace nvsim {
+
+// NAL units without start codes.
+using NalUnits = std::vector<Bytes>;
+
+// Cuts an Annex B stream; start codes of 3 and 4 bytes, and zeros after a unit, are dropped.
+NalUnits split_annex_b(const uint8_t* data, size_t size);
+// Start codes are always 4 bytes.
+void append_annex_b(Bytes& out, const Bytes& nal);
+
+int nal_type(Codec codec, const Bytes& nal);
+bool is_parameter_set(Codec codec, const Bytes& nal);
+bool is_slice(Codec codec, const Bytes& nal);
+
+class AccessUnitWriter {
+   public:
+    // `parameter_sets`: as the codec made them; anything else among them, such as its banner, is left out.
+    AccessUnitWriter(const StreamSettings& settings, const NalUnits& parameter_sets);
+
+    Bytes headers() const;
+    // `pictures`: NAL units as the codec made them, of which only the slices are taken.
+    Bytes write(const NalUnits& pictures, PictureType type, bool output_headers, const std::vector<SeiMessage>& sei);
+
+   private:
+    bool wants_headers(PictureType type, bool output_headers) const;
+
+    Codec codec_;
+    bool aud_;
+    bool repeat_;
+    bool omit_;
+    bool first_ = true;
+    NalUnits parameter_sets_;
+};
+
+// The SPS that the codec wrote, with the video usability information that the client asked for and no other.
+// H.264: the whole VUI is written anew. HEVC: bitstream_restriction alone, which x265 never writes.
+Bytes rewrite_h264_sps(const Bytes& sps, const StreamSettings& settings);
+Bytes rewrite_hevc_sps(const Bytes& sps, const StreamSettings& settings);
+
+}  // namespace nvsim

@@ -1,0 +1,15 @@
+// Temporal units of AV1, put together from OBUs as the client's settings ask for them.
+#pragma once
+
+#include <vector>
+
+#include "codec_bits.hpp"
+#include "coder.hpp"
+
+namespace nvsim {
+
+// `coded`: one temporal unit in the low-overhead format. The result is its temporal delimiter, then `sequence_header`
+// (empty: none), the metadata, and the frames; sequence headers in `coded` are left out.
+Bytes write_temporal_unit(const Bytes& coded, const Bytes& sequence_header, const std::vector<SeiMessage>& metadata);
+
+}  // namespace nvsim

@@ -1,0 +1,28 @@
+#include <stdexcept>
+
+#include "codec_backends.hpp"
+
+namespace nvsim {
+
+void check_picture(const Picture& picture, const PictureFormat& format) {
+    const size_t needed = plane_layout(format).size;
+    if (picture.pixels.size() != needed)
+        throw std::runtime_error("a picture of " + std::to_string(picture.pixels.size()) + " bytes came, " +
+                                 std::to_string(needed) + " are wanted");
+}
+
+std::unique_ptr<PictureCoder> make_codec(const StreamSettings& settings, std::string& error) {
+    try {
+        switch (settings.codec) {
+            case Codec::h264: return make_x264_coder(settings);
+            case Codec::hevc: return make_x265_coder(settings);
+            case Codec::av1: return make_aom_coder(settings);
+        }
+        throw std::runtime_error("no such codec");
+    } catch (const std::exception& failure) {
+        error = failure.what();
+        return nullptr;
+    }
+}
+
+}  // namespace nvsim

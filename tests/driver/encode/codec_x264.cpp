@@ -1,0 +1,292 @@
+// H.264 by libx264. Its lookahead is off and it runs in the caller's thread: without B-frames every picture comes back
+// from the call that brought it; with them x264 lags by their number.
+#if __has_include(<x264.h>)
+
+#include <stdint.h>
+#include <x264.h>
+
+#include <algorithm>
+#include <map>
+#include <stdexcept>
+
+#include "codec_backends.hpp"
+#include "codec_library.hpp"
+#include "codec_nal.hpp"
+
+namespace nvsim {
+namespace {
+
+struct X264Api {
+    decltype(&x264_param_default_preset) default_preset = nullptr;
+    decltype(&x264_param_apply_profile) apply_profile = nullptr;
+    decltype(&x264_param_cleanup) param_cleanup = nullptr;
+    decltype(&x264_picture_init) picture_init = nullptr;
+    decltype(&x264_encoder_open) open = nullptr;
+    decltype(&x264_encoder_close) close = nullptr;
+    decltype(&x264_encoder_headers) headers = nullptr;
+    decltype(&x264_encoder_encode) encode = nullptr;
+    decltype(&x264_encoder_delayed_frames) delayed_frames = nullptr;
+    decltype(&x264_encoder_reconfig) reconfig = nullptr;
+
+    X264Api() {
+        const CodecLibrary library("libx264.so." + std::to_string(X264_BUILD));
+        library.load(default_preset, "x264_param_default_preset");
+        library.load(apply_profile, "x264_param_apply_profile");
+        library.load(param_cleanup, "x264_param_cleanup");
+        library.load(picture_init, "x264_picture_init");
+        library.load(open, "x264_encoder_open_" + std::to_string(X264_BUILD));
+        library.load(close, "x264_encoder_close");
+        library.load(headers, "x264_encoder_headers");
+        library.load(encode, "x264_encoder_encode");
+        library.load(delayed_frames, "x264_encoder_delayed_frames");
+        library.load(reconfig, "x264_encoder_reconfig");
+    }
+
+    static const X264Api& get() {
+        static const X264Api api;
+        return api;
+    }
+};
+
+int colour_space(const PictureFormat& format) {
+    const int space = format.chroma == 3 ? X264_CSP_I444 : format.chroma == 2 ? X264_CSP_I422 : X264_CSP_I420;
+    return format.bit_depth > 8 ? space | X264_CSP_HIGH_DEPTH : space;
+}
+
+// x264 counts quantisers from 0 at any depth, H.264 from -6 for each bit above 8.
+int quantiser_offset(const PictureFormat& format) { return 6 * (format.bit_depth - 8); }
+
+void set_format(x264_param_t& param, const StreamSettings& settings) {
+    param.i_width = settings.format.width;
+    param.i_height = settings.format.height;
+    param.i_csp = colour_space(settings.format);
+    param.i_bitdepth = settings.format.bit_depth;
+    param.i_fps_num = settings.fps_numerator;
+    param.i_fps_den = settings.fps_denominator;
+    param.b_vfr_input = 0;
+    param.vui.b_fullrange = settings.colour.full_range ? 1 : 0;
+    if (settings.level != 0) param.i_level_idc = settings.level;
+}
+
+// Picture types are the front's alone; x264 would turn an I picture this long after the last IDR into another IDR.
+void set_structure(x264_param_t& param, const StreamSettings& settings) {
+    param.i_threads = 1;
+    param.i_lookahead_threads = 1;
+    param.i_sync_lookahead = 0;
+    param.rc.i_lookahead = 0;
+    param.rc.b_mb_tree = 0;
+    param.i_scenecut_threshold = 0;
+    param.i_keyint_min = param.i_keyint_max = X264_KEYINT_MAX_INFINITE;
+    param.i_bframe = settings.b_frames;
+    param.i_bframe_adaptive = X264_B_ADAPT_NONE;
+    param.i_bframe_pyramid = settings.b_reference_mode != 0 ? X264_B_PYRAMID_NORMAL : X264_B_PYRAMID_NONE;
+    param.i_frame_reference = 1;
+    param.analyse.i_weighted_pred = X264_WEIGHTP_NONE;
+    param.i_slice_count = settings.slices > 1 ? settings.slices : 0;
+    param.b_repeat_headers = 0;
+    param.b_aud = 0;
+    param.b_annexb = 1;
+    param.i_log_level = X264_LOG_NONE;
+}
+
+bool is_baseline(const StreamSettings& settings) { return settings.profile == "baseline"; }
+
+// The tools are what x264 chooses the profile in the SPS by.
+void set_tools(x264_param_t& param, const StreamSettings& settings) {
+    param.b_cabac = is_baseline(settings) ? 0 : 1;
+    param.analyse.b_transform_8x8 = is_baseline(settings) || settings.profile == "main" ? 0 : 1;
+    param.analyse.b_weighted_bipred = 0;
+    param.analyse.intra = X264_ANALYSE_I4x4 | (param.analyse.b_transform_8x8 ? X264_ANALYSE_I8x8 : 0u);
+}
+
+void set_buffer(x264_param_t& param, const StreamSettings& settings, const Rates& rates) {
+    param.rc.i_vbv_max_bitrate = rates.peak;
+    param.rc.i_vbv_buffer_size = rates.buffer;
+    if (settings.vbv_initial > 0 && settings.vbv_size > 0)
+        param.rc.f_vbv_buffer_init = std::min(1.0f, static_cast<float>(settings.vbv_initial) /
+                                                        static_cast<float>(settings.vbv_size));
+}
+
+void set_rates(x264_param_t& param, const StreamSettings& settings) {
+    const Rates rates = rates_of(settings);
+    param.rc.i_vbv_max_bitrate = param.rc.i_vbv_buffer_size = 0;
+    if (settings.lossless || settings.rate_control == RateControl::constqp) {
+        param.rc.i_rc_method = X264_RC_CQP;
+        param.rc.i_qp_constant = settings.lossless ? 0 : std::max(1, settings.qp_p) + quantiser_offset(settings.format);
+    } else if (wants_constant_quality(settings)) {
+        param.rc.i_rc_method = X264_RC_CRF;
+        param.rc.f_rf_constant = settings.constant_quality;
+        if (settings.max_bitrate > 0) set_buffer(param, settings, rates);
+    } else {
+        param.rc.i_rc_method = X264_RC_ABR;
+        param.rc.i_bitrate = rates.average;
+        set_buffer(param, settings, rates);
+    }
+}
+
+// A wish that the format cannot have is raised to the least profile that can.
+const char* profile_name(const StreamSettings& settings) {
+    if (settings.lossless || settings.format.chroma == 3 || settings.profile == "high444") return "high444";
+    if (settings.format.chroma == 2 || settings.profile == "high422") return "high422";
+    if (settings.format.bit_depth > 8 || settings.profile == "high10") return "high10";
+    if (settings.profile == "baseline" || settings.profile == "main") return settings.profile.c_str();
+    return "high";
+}
+
+class ParamOwner {
+   public:
+    explicit ParamOwner(const X264Api& api) : api_(api) {
+        if (api_.default_preset(&param, "superfast", "zerolatency") < 0)
+            throw std::runtime_error("x264 does not know its own preset");
+    }
+    ~ParamOwner() { api_.param_cleanup(&param); }
+    ParamOwner(const ParamOwner&) = delete;
+    ParamOwner& operator=(const ParamOwner&) = delete;
+
+    x264_param_t param{};
+
+   private:
+    const X264Api& api_;
+};
+
+int to_x264(PictureType type) {
+    switch (type) {
+        case PictureType::idr: return X264_TYPE_IDR;
+        case PictureType::i: return X264_TYPE_I;
+        case PictureType::b: return X264_TYPE_B;
+        case PictureType::p: break;
+    }
+    return X264_TYPE_P;
+}
+
+PictureType from_x264(int type) {
+    if (type == X264_TYPE_IDR) return PictureType::idr;
+    if (type == X264_TYPE_I) return PictureType::i;
+    return type == X264_TYPE_P ? PictureType::p : PictureType::b;
+}
+
+class X264Coder final : public PictureCoder {
+   public:
+    explicit X264Coder(const StreamSettings& settings) : api_(X264Api::get()), settings_(settings), config_(api_) {
+        x264_param_t& param = config_.param;
+        set_format(param, settings_);
+        set_structure(param, settings_);
+        set_tools(param, settings_);
+        set_rates(param, settings_);
+        if (api_.apply_profile(&param, profile_name(settings_)) < 0)
+            throw std::runtime_error(std::string("x264 refuses profile ") + profile_name(settings_));
+        encoder_ = {api_.open(&param), api_.close};
+        if (!encoder_) throw std::runtime_error("x264 refuses the settings");
+        writer_ = std::make_unique<AccessUnitWriter>(settings_, read_parameter_sets());
+    }
+
+    std::vector<uint8_t> headers() override { return writer_->headers(); }
+
+    void encode(Picture picture, std::vector<AccessUnit>& out) override {
+        check_picture(picture, settings_.format);
+        x264_picture_t input = describe(picture);
+        waiting_.emplace(input.i_pts, std::move(picture));
+        run(&input, out);
+        waiting_pixels_are_copied(input.i_pts);
+    }
+
+    void flush(std::vector<AccessUnit>& out) override {
+        while (api_.delayed_frames(encoder_.get()) > 0)
+            if (!run(nullptr, out)) break;
+    }
+
+    bool reconfigure(const StreamSettings& settings) override {
+        const bool same_rate = settings.fps_numerator == settings_.fps_numerator &&
+                               settings.fps_denominator == settings_.fps_denominator;
+        if (!same_rate || settings.rate_control != settings_.rate_control || settings.lossless != settings_.lossless)
+            return false;
+        set_rates(config_.param, settings);
+        if (api_.reconfig(encoder_.get(), &config_.param) < 0) return false;
+        settings_ = settings;
+        return true;
+    }
+
+   private:
+    NalUnits read_parameter_sets() {
+        x264_nal_t* nals = nullptr;
+        int count = 0;
+        const int size = api_.headers(encoder_.get(), &nals, &count);
+        if (size <= 0) throw std::runtime_error("x264 gives no parameter sets");
+        return split_annex_b(nals[0].p_payload, static_cast<size_t>(size));
+    }
+
+    x264_picture_t describe(Picture& picture) {
+        const PlaneLayout layout = plane_layout(settings_.format);
+        x264_picture_t input;
+        api_.picture_init(&input);
+        input.img.i_csp = colour_space(settings_.format);
+        input.img.i_plane = 3;
+        for (int plane = 0; plane < 3; ++plane) {
+            input.img.plane[plane] = picture.pixels.data() + layout.offset[plane];
+            input.img.i_stride[plane] = layout.stride[plane];
+        }
+        input.i_type = to_x264(picture.type);
+        input.i_pts = next_pts_++;
+        if (settings_.rate_control == RateControl::constqp && !settings_.lossless)
+            input.i_qpplus1 = std::max(1, qp_of(settings_, picture.type)) + quantiser_offset(settings_.format) + 1;
+        return input;
+    }
+
+    // x264 takes its own copy of the pixels during the call; only the picture's description waits for its access unit.
+    void waiting_pixels_are_copied(int64_t pts) {
+        const auto found = waiting_.find(pts);
+        if (found != waiting_.end()) std::vector<uint8_t>().swap(found->second.pixels);
+    }
+
+    bool run(x264_picture_t* input, std::vector<AccessUnit>& out) {
+        x264_nal_t* nals = nullptr;
+        int count = 0;
+        x264_picture_t coded;
+        const int size = api_.encode(encoder_.get(), &nals, &count, input, &coded);
+        if (size < 0) throw std::runtime_error("x264 failed to encode a picture");
+        if (size == 0) return false;
+        const auto found = waiting_.find(coded.i_pts);
+        if (found == waiting_.end()) throw std::runtime_error("x264 gave a picture that it was not given");
+        AccessUnit unit;
+        unit.serial = found->second.serial;
+        unit.type = from_x264(coded.i_type);
+        unit.average_qp = std::max(0, coded.i_qpplus1 - 1 - quantiser_offset(settings_.format));
+        unit.data = writer_->write(split_annex_b(nals[0].p_payload, static_cast<size_t>(size)), unit.type,
+                                   found->second.output_headers, found->second.sei);
+        waiting_.erase(found);
+        out.push_back(std::move(unit));
+        return true;
+    }
+
+    const X264Api& api_;
+    StreamSettings settings_;
+    ParamOwner config_;
+    std::unique_ptr<x264_t, void (*)(x264_t*)> encoder_{nullptr, nullptr};
+    std::unique_ptr<AccessUnitWriter> writer_;
+    std::map<int64_t, Picture> waiting_;
+    int64_t next_pts_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<PictureCoder> make_x264_coder(const StreamSettings& settings) {
+    return std::make_unique<X264Coder>(settings);
+}
+
+}  // namespace nvsim
+
+#else
+
+#include <stdexcept>
+
+#include "codec_backends.hpp"
+
+namespace nvsim {
+
+std::unique_ptr<PictureCoder> make_x264_coder(const StreamSettings&) {
+    throw std::runtime_error("the simulator was built without x264.h (Debian: libx264-dev): no real H.264");
+}
+
+}  // namespace nvsim
+
+#endif
