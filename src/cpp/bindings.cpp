@@ -39,12 +39,10 @@ const char* name_of(ErrorKind kind) {
 
 void raise_in_python(const Error& error) {
     const ErrorDetails& details = error.details();
-    const py::object type =
-        py::module_::import("pdum.nvenc._errors").attr("BY_KIND")[py::str(name_of(details.kind))];
-    const py::object instance =
-        type(error.what(), py::arg("status") = details.status, py::arg("status_name") = details.status_name,
-             py::arg("call") = details.call, py::arg("driver_text") = details.driver_text,
-             py::arg("advice") = details.advice);
+    const py::object type = py::module_::import("pdum.nvenc._errors").attr("BY_KIND")[py::str(name_of(details.kind))];
+    const py::object instance = type(error.what(), py::arg("status") = details.status,
+                                     py::arg("status_name") = details.status_name, py::arg("call") = details.call,
+                                     py::arg("driver_text") = details.driver_text, py::arg("advice") = details.advice);
     PyErr_SetObject(type.ptr(), instance.ptr());
 }
 

@@ -30,7 +30,8 @@ const char* advice_for(CUresult result) {
                    "workers with multiprocessing's \"spawn\".";
         case 100: return "No GPU is visible: see `nvidia-smi` and the variable CUDA_VISIBLE_DEVICES.";
         case 700:
-        case 719: return "A kernel of this process failed earlier; its context is lost. Find it with compute-sanitizer.";
+        case 719:
+            return "A kernel of this process failed earlier; its context is lost. Find it with compute-sanitizer.";
         case 803: return "The driver's kernel module and its libraries differ: reboot after a driver update.";
         default: return "";
     }
@@ -123,7 +124,9 @@ Stream::Stream(std::shared_ptr<const Context> context) : context_(std::move(cont
 
 Stream::~Stream() { context_->functions().cuStreamDestroy(handle_); }
 
-void Stream::synchronize() const { check_cuda(context_->functions().cuStreamSynchronize(handle_), "cuStreamSynchronize"); }
+void Stream::synchronize() const {
+    check_cuda(context_->functions().cuStreamSynchronize(handle_), "cuStreamSynchronize");
+}
 
 Event::Event(std::shared_ptr<const Context> context) : context_(std::move(context)) {
     const ContextScope scope(*context_);

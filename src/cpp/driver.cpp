@@ -20,8 +20,8 @@ class Library {
         if (handle_ != nullptr) return;
         const char* reason = dlerror();
         fail(ErrorKind::driver_not_found,
-             std::string("NVIDIA's driver library ") + file + " (" + purpose + ") could not be opened: " +
-                 (reason != nullptr ? reason : "no reason given") + ".",
+             std::string("NVIDIA's driver library ") + file + " (" + purpose +
+                 ") could not be opened: " + (reason != nullptr ? reason : "no reason given") + ".",
              install_driver);
     }
 

@@ -54,7 +54,8 @@ constexpr std::array<StatusMeaning, 27> meanings{{
      "The driver gives no reason. Out of GPU memory, a driver update under a running program and a GPU reset all look "
      "like this: close the encoder and make a new one."},
     {"NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY", ErrorKind::out_of_sessions,
-     "Too many encode sessions: close encoders that are done (close() or `with`), and see `nvidia-smi` for other programs "
+     "Too many encode sessions: close encoders that are done (close() or `with`), and see `nvidia-smi` for other "
+     "programs "
      "that encode. GeForce cards have one limit for the whole system."},
     {"NV_ENC_ERR_UNIMPLEMENTED", ErrorKind::unsupported_feature,
      "This driver does not have the function: update the NVIDIA driver."},

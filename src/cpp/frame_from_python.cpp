@@ -170,7 +170,8 @@ ArrayLayout layout_of_interface(PyObject* interface) {
 bool torch_stream(PyObject* frame, CUstream& stream) {
     const py::handle type(reinterpret_cast<PyObject*>(Py_TYPE(frame)));
     if (!py::hasattr(type, "__torch_function__")) return false;
-    const py::object current = py::module_::import("torch.cuda").attr("current_stream")(py::handle(frame).attr("device"));
+    const py::object current =
+        py::module_::import("torch.cuda").attr("current_stream")(py::handle(frame).attr("device"));
     const auto handle = current.attr("cuda_stream").cast<uintptr_t>();
     stream = handle == 0 ? legacy_stream() : reinterpret_cast<CUstream>(handle);
     return true;
@@ -199,9 +200,9 @@ ArrayLayout layout_of_tensor(const dlpack::Tensor& tensor) {
     array.shape = extents_of(tensor.shape, tensor.dimensions);
     if (tensor.strides != nullptr) array.strides = extents_of(tensor.strides, tensor.dimensions);
     const bool bytes = tensor.type.code == dlpack::type_unsigned && tensor.type.bits == 8 && tensor.type.lanes == 1;
-    array.type = bytes ? "|u1"
-                       : "DLPack type " + std::to_string(tensor.type.code) + " of " + std::to_string(tensor.type.bits) +
-                             " bits";
+    array.type =
+        bytes ? "|u1"
+              : "DLPack type " + std::to_string(tensor.type.code) + " of " + std::to_string(tensor.type.bits) + " bits";
     array.data = static_cast<const char*>(tensor.data) + tensor.byte_offset;
     if (tensor.data == nullptr) array.data = nullptr;
     return array;
@@ -209,7 +210,8 @@ ArrayLayout layout_of_tensor(const dlpack::Tensor& tensor) {
 
 const dlpack::Tensor& tensor_of(PyObject* capsule) {
     if (PyCapsule_IsValid(capsule, "dltensor_versioned") != 0) {
-        const auto* managed = static_cast<dlpack::ManagedVersioned*>(PyCapsule_GetPointer(capsule, "dltensor_versioned"));
+        const auto* managed =
+            static_cast<dlpack::ManagedVersioned*>(PyCapsule_GetPointer(capsule, "dltensor_versioned"));
         if (managed->major > 1) {
             invalid_frame("A frame of DLPack version " + std::to_string(managed->major) + " came; version 1 is known.");
         }
@@ -242,8 +244,9 @@ BorrowedFrame::BorrowedFrame(PyObject* frame, PyObject* stream, FrameGeometry ge
     if (PyObject_CheckBuffer(frame) != 0) {
         read_buffer(frame, geometry);
     } else if (!read_cuda_array(frame, geometry) && !read_dlpack(frame, geometry, our_stream)) {
-        invalid_frame(std::string("A frame of type '") + Py_TYPE(frame)->tp_name + "' came.",
-                      "A frame has __cuda_array_interface__, __dlpack__ or Python's buffer protocol. " + wanted(geometry));
+        invalid_frame(
+            std::string("A frame of type '") + Py_TYPE(frame)->tp_name + "' came.",
+            "A frame has __cuda_array_interface__, __dlpack__ or Python's buffer protocol. " + wanted(geometry));
     }
     if (stream != Py_None && view_.memory == FrameMemory::device) set_producer(stream_of_caller(stream));
 }

@@ -57,9 +57,9 @@ void require_size(EncodeApi& api, const Context& context, const Settings& settin
     const int max_macroblocks = limit(Capability::macroblocks_max);
     if (max_macroblocks > 0 && macroblocks > max_macroblocks) {
         fail(ErrorKind::invalid_config,
-             "A picture of " + size_text(width, height) + " has " + std::to_string(macroblocks) +
-                 " blocks of 16x16; " + gpu_text(context) + " takes " + std::to_string(max_macroblocks) + " in " +
-                 name_of(settings.codec) + ".",
+             "A picture of " + size_text(width, height) + " has " + std::to_string(macroblocks) + " blocks of 16x16; " +
+                 gpu_text(context) + " takes " + std::to_string(max_macroblocks) + " in " + name_of(settings.codec) +
+                 ".",
              "Scale the picture down.");
     }
 }
@@ -69,8 +69,7 @@ void require_prediction(EncodeApi& api, const Context& context, const Settings& 
     if (static_cast<int>(settings.b_frames) > max_b_frames) {
         fail(ErrorKind::unsupported_feature,
              "bframes=" + std::to_string(settings.b_frames) + ", but " + gpu_text(context) + " does at most " +
-                 std::to_string(max_b_frames) + " in " + name_of(settings.codec) +
-                 " (capability NUM_MAX_BFRAMES).",
+                 std::to_string(max_b_frames) + " in " + name_of(settings.codec) + " (capability NUM_MAX_BFRAMES).",
              "Lower bframes.");
     }
     if (settings.lookahead > 0 && api.capability(settings.codec, Capability::lookahead) == 0) {

@@ -14,8 +14,7 @@ namespace pdum::nvenc {
 namespace {
 
 struct PacketObject {
-    PyObject_HEAD
-    PyObject* seq;
+    PyObject_HEAD PyObject* seq;
     PyObject* data;
     PyObject* keyframe;
     PyObject* pic_type;
@@ -24,8 +23,8 @@ struct PacketObject {
     unsigned frame_avg_qp;
 };
 
-constexpr std::array<const char*, 9> type_names{"P", "B", "I", "IDR", "skipped", "intra_refresh", "nonref_P", "switch",
-                                                "unknown"};
+constexpr std::array<const char*, 9> type_names{"P",        "B",      "I",      "IDR", "skipped", "intra_refresh",
+                                                "nonref_P", "switch", "unknown"};
 
 // Made once: a packet only takes one more reference to its type's name.
 std::array<PyObject*, type_names.size()>& interned_type_names() {
@@ -159,7 +158,8 @@ PyMemberDef members[] = {
     {"keyframe", T_OBJECT_EX, offsetof(PacketObject, keyframe), READONLY, "Whether decoding can start here (IDR)."},
     {"pts", T_LONGLONG, offsetof(PacketObject, pts), READONLY,
      "The frame's place in the order of submission, from 0; in units of 1/fps."},
-    {"dts", T_LONGLONG, offsetof(PacketObject, dts), READONLY, "When to decode it, never above pts; one more a packet."},
+    {"dts", T_LONGLONG, offsetof(PacketObject, dts), READONLY,
+     "When to decode it, never above pts; one more a packet."},
     {"pic_type", T_OBJECT_EX, offsetof(PacketObject, pic_type), READONLY,
      "'IDR', 'I', 'P', 'B', 'nonref_P', 'intra_refresh', 'skipped', 'switch' or 'unknown'."},
     {"frame_avg_qp", T_UINT, offsetof(PacketObject, frame_avg_qp), READONLY, "The picture's mean quantiser."},
@@ -187,8 +187,8 @@ PyType_Slot slots[] = {
     {0, nullptr},
 };
 
-PyType_Spec spec{"pdum.nvenc._nvenc.Packet", sizeof(PacketObject), 0,
-                 Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};
+PyType_Spec spec{"pdum.nvenc._nvenc.Packet", sizeof(PacketObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+                 slots};
 
 PyObject* new_bytes(size_t size) {
     PyObject* bytes = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size));

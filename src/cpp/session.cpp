@@ -166,7 +166,8 @@ size_t Session::free_input() {
     InputSlot slot;
     slot.rows = std::make_unique<DeviceRows>(context_, width, size_t{height} * 3 / 2);
     inputs_.reserve(inputs_.size() + 1);
-    slot.registered = api_->register_surface(slot.rows->pointer(), width, height, static_cast<uint32_t>(slot.rows->pitch()));
+    slot.registered =
+        api_->register_surface(slot.rows->pointer(), width, height, static_cast<uint32_t>(slot.rows->pitch()));
     inputs_.push_back(std::move(slot));
     return inputs_.size() - 1;
 }
@@ -269,7 +270,8 @@ void Session::lock_next() {
     pending_outputs_.pop_front();
     --lockable_;
     const auto pts = static_cast<int64_t>(locked.timestamp);
-    const auto it = std::find_if(submitted_.begin(), submitted_.end(), [&](const Submitted& s) { return s.pts == pts; });
+    const auto it =
+        std::find_if(submitted_.begin(), submitted_.end(), [&](const Submitted& s) { return s.pts == pts; });
     if (it == submitted_.end()) {
         fail(ErrorKind::encoder_failed, "The driver gave an access unit for a frame that is not in flight.",
              "Please report it with the driver's version.");

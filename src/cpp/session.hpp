@@ -67,7 +67,8 @@ class Session {
     void flush(Sink& sink);
     void reconfigure(const Changes& changes);
     std::vector<uint8_t> sequence_header();
-    // Waits for the engine, then releases all; further calls do nothing. Throws the first failure after the last release.
+    // Waits for the engine, then releases all; further calls do nothing. Throws the first failure after the last
+    // release.
     void close();
 
     const char* abi() const noexcept { return abi_.name; }
@@ -125,11 +126,11 @@ class Session {
 
     std::vector<InputSlot> inputs_;
     std::vector<OutputHandle> free_outputs_;
-    std::deque<OutputHandle> pending_outputs_;   // given to the driver, in the order in which it fills them
-    std::vector<OutputHandle> locked_outputs_;   // locked and on their way out, or those whose unlocking failed
-    std::vector<size_t> finished_inputs_;        // inputs of the access units on their way out
-    std::vector<AccessUnit> units_;              // the access units on their way out
-    std::deque<Submitted> submitted_;            // frames whose access units are not out, in the order of submission
+    std::deque<OutputHandle> pending_outputs_;  // given to the driver, in the order in which it fills them
+    std::vector<OutputHandle> locked_outputs_;  // locked and on their way out, or those whose unlocking failed
+    std::vector<size_t> finished_inputs_;       // inputs of the access units on their way out
+    std::vector<AccessUnit> units_;             // the access units on their way out
+    std::deque<Submitted> submitted_;           // frames whose access units are not out, in the order of submission
     size_t lockable_ = 0;                       // how many of pending_outputs_ the driver has promised
     uint32_t held_back_ = 0;                    // how many frames the driver keeps before it gives one out
     uint32_t wanting_input_ = 0;                // calls in a row that were answered "more input"

@@ -6,7 +6,9 @@
 namespace pdum::nvenc {
 namespace {
 
-std::string text_of(EncodeVersion version) { return std::to_string(version.major) + "." + std::to_string(version.minor); }
+std::string text_of(EncodeVersion version) {
+    return std::to_string(version.major) + "." + std::to_string(version.minor);
+}
 
 bool speaks(EncodeVersion driver, EncodeVersion wanted) {
     return driver.major > wanted.major || (driver.major == wanted.major && driver.minor >= wanted.minor);

@@ -21,6 +21,7 @@ from ._settings import (
 
 if TYPE_CHECKING:
     from types import TracebackType
+
     from typing_extensions import Self
 
     from ._settings import FrameRate
@@ -64,7 +65,7 @@ class NvencEncoder(_nvenc.Encoder):
             in which CuPy and PyTorch work.
         extra_output_delay: how many frames ``submit`` may leave in flight, so that encoding overlaps with what the
             caller does meanwhile. 0: each call waits for its own frame.
-        profile: ``"auto"``; H.264: ``"baseline"``, ``"main"``, ``"high"``; HEVC: ``"main"``, ``"main10"``; AV1: ``"main"``.
+        profile: ``"auto"``; ``"baseline"``, ``"main"``, ``"high"`` (H.264); ``"main"``, ``"main10"`` (HEVC); ``"main"`` (AV1).
         max_bitrate: the peak of a variable bitrate, bits a second; 0: none of its own.
         bframes: B-frames between two anchors. They make the encoder hold frames back.
         lookahead: frames that the encoder looks ahead; it holds as many back.

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from typing import Any, SupportsIndex, final
 
+from typing_extensions import Self
+
 nvtx_enabled: bool
 
 @final
 class Packet:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         seq: int,
         data: bytes,
         keyframe: bool,
@@ -16,7 +18,7 @@ class Packet:
         dts: int = 0,
         pic_type: str = "unknown",
         frame_avg_qp: int = 0,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def seq(self) -> int: ...
     @property
@@ -33,7 +35,7 @@ class Packet:
     def frame_avg_qp(self) -> int: ...
     def __iter__(self) -> Iterator[Any]: ...
     def __len__(self) -> int: ...
-    def __getitem__(self, index: SupportsIndex) -> Any: ...
+    def __getitem__(self, index: SupportsIndex, /) -> Any: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 class Encoder:

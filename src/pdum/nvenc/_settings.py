@@ -75,7 +75,7 @@ def whole(name: str, value: object, least: int = 0, most: int = LARGEST_UNSIGNED
 
 
 def frame_rate(fps: FrameRate) -> tuple[int, int]:
-    """``30``, ``29.97``, ``"30000/1001"``, ``Fraction(24000, 1001)`` or ``(24000, 1001)`` as a fraction in lowest terms.
+    """``30``, ``29.97``, ``"30000/1001"``, ``Fraction(24000, 1001)`` or ``(24000, 1001)``, in lowest terms.
 
     A float is taken for the nearest fraction with a denominator up to 1001, so that 23.976 is 24000/1001.
     """
