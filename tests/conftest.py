@@ -14,6 +14,8 @@ SIMULATED_LIBRARIES = (
     "full/libnvidia-ml.so.1",
     "encode/libnvidia-encode.so.1",
 )
+# Folders whose tests are about the simulator, its other clients or a real GPU, and pick interface versions themselves.
+ABOUT_OTHERS = {"driver", "driver_tests", "simulator", "clients", "gpu"}
 HOW_TO_BUILD = "cmake -S tests/driver -B build/driver && cmake --build build/driver (./test.sh does it)"
 
 # The simulator's wrapper and subprocesses of tests find it by the variable alone.
@@ -37,12 +39,11 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What lies in these folders is about the simulator or a real GPU, and picks its interface versions itself."""
     for item in items:
-        if item.path.is_relative_to(ROOT / "tests" / "gpu"):
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        if folder == "gpu":
             item.add_marker(pytest.mark.gpu)
-            item.add_marker(pytest.mark.one_abi)
-        if item.path.is_relative_to(ROOT / "tests" / "simulator"):
+        if folder in ABOUT_OTHERS:
             item.add_marker(pytest.mark.one_abi)
 
 

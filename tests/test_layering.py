@@ -31,7 +31,7 @@ LAYERS = (
 )
 RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
 PYTHON_FACING = {"bindings", "frame_from_python", "packet_to_python", "python_objects"}
-PYTHON_LAYERS = ("_nvenc", "encoder", "__init__")
+PYTHON_LAYERS = ("_nvenc", "_errors", "_settings", "_encoder", "_availability", "__init__")
 HEADERS_OF_THE_TABLES = {"nvenc_12_1.hpp": "session_12_1.cpp", "nvenc_13_0.hpp": "session_13_0.cpp"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)

@@ -1,0 +1,104 @@
+"""Takes a wheel apart and says what is wrong with it; exits with 0 when nothing is. Needs only the standard library.
+
+python tests/check_wheel.py dist/pdum_nvenc-0.1.0-cp311-cp311-manylinux_2_34_x86_64.whl
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+from collections.abc import Iterator
+from email.parser import Parser
+from pathlib import Path
+
+# Everything else has to be in the wheel or opened at run time.
+SYSTEM_LIBRARIES = {"libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
+PACKAGE_FILES = {"pdum/nvenc/__init__.py", "pdum/nvenc/_nvenc.pyi", "pdum/nvenc/py.typed"}
+FORBIDDEN_WORDS = (b"nvsim", b"NVSIM_CONFIG", b"simulated")
+IMPORT = "import pdum.nvenc as n; from pdum.nvenc import _nvenc; print(n.__file__)"
+
+
+def output_of(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+
+
+def needed_libraries(library: Path) -> set[str]:
+    return set(re.findall(r"\(NEEDED\).*\[(.+)\]", output_of("readelf", "-d", str(library))))
+
+
+def exported_symbols(library: Path) -> set[str]:
+    lines = output_of("nm", "-D", "--defined-only", str(library)).splitlines()
+    return {line.split()[-1].split("@")[0] for line in lines}
+
+
+def problems_of_metadata(names: set[str], archive: zipfile.ZipFile) -> Iterator[str]:
+    info = next(name.split("/")[0] for name in names if name.endswith(".dist-info/METADATA"))
+    metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
+    if metadata["License-Expression"] != "MIT":
+        yield f"License-Expression is {metadata['License-Expression']!r}"
+    if metadata.get_all("License-File") != ["LICENSE"] or f"{info}/licenses/LICENSE" not in names:
+        yield "the licence file is not where PEP 639 wants it"
+    if metadata["Requires-Python"] != ">=3.10":
+        yield f"Requires-Python is {metadata['Requires-Python']!r}"
+
+
+def problems_of_contents(names: set[str], archive: zipfile.ZipFile) -> Iterator[str]:
+    yield from (f"{name} is missing" for name in sorted(PACKAGE_FILES - names))
+    for name in sorted(names):
+        if name == "pdum/__init__.py" or not re.match(r"pdum/nvenc/|pdum_nvenc-[^/]+\.dist-info/", name):
+            yield f"{name} does not belong here"
+        if re.search(r"\.(cpp|hpp|inl|json|map)$", name):
+            yield f"{name} is source"
+        content = archive.read(name)
+        yield from (f"{name} holds the word {word.decode()}" for word in FORBIDDEN_WORDS if word in content)
+
+
+def problems_of_module(folder: Path) -> Iterator[str]:
+    libraries = sorted(folder.rglob("*.so*"))
+    if len(libraries) != 1 or not libraries[0].name.startswith("_nvenc."):
+        yield f"libraries in the wheel: {[library.name for library in libraries]}"
+    for library in libraries:
+        yield from (f"needs {name}" for name in sorted(needed_libraries(library) - SYSTEM_LIBRARIES))
+        exported = exported_symbols(library)
+        if exported != {"PyInit__nvenc"}:
+            yield f"exports {len(exported)} symbols: {sorted(exported)[:5]}"
+
+
+def problems_of_import(wheel: Path, folder: Path) -> Iterator[str]:
+    """Unpacked for an interpreter that has nothing else: not even the dependencies are needed to import it."""
+    environment = folder / "venv"
+    venv.create(environment, symlinks=True)
+    packages = next(environment.glob("lib/python*/site-packages"))
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+    command = [str(environment / "bin" / "python"), "-I", "-c", IMPORT]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=folder)
+    if result.returncode or str(packages.resolve()) not in str(Path(result.stdout.strip()).resolve()):
+        yield f"import in an empty environment: {result.stdout}{result.stderr}"
+
+
+def problems(wheel: Path) -> Iterator[str]:
+    if not re.search(r"-manylinux_2_\d+_(x86_64|aarch64)(\.\w+)?\.whl$", wheel.name):
+        yield f"{wheel.name} has no manylinux tag"
+    with tempfile.TemporaryDirectory() as temporary, zipfile.ZipFile(wheel) as archive:
+        folder = Path(temporary)
+        names = {name for name in archive.namelist() if not name.endswith("/")}
+        yield from problems_of_metadata(names, archive)
+        yield from problems_of_contents(names, archive)
+        archive.extractall(folder / "wheel")
+        yield from problems_of_module(folder / "wheel")
+        yield from problems_of_import(wheel, folder)
+
+
+def main() -> int:
+    found = [problem for wheel in sys.argv[1:] for problem in problems(Path(wheel))]
+    print("\n".join(found) or f"good: {', '.join(Path(wheel).name for wheel in sys.argv[1:])}")
+    return 1 if found or len(sys.argv) < 2 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The public names are frozen: adding or taking one away is a decision, made here."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pdum.nvenc
+from pdum.nvenc import _nvenc
+
+pytestmark = pytest.mark.one_abi
+
+PUBLIC = [
+    "CudaFailed",
+    "DeviceLost",
+    "DriverNotFound",
+    "DriverTooOld",
+    "EncoderClosed",
+    "EncoderFailed",
+    "InvalidConfig",
+    "InvalidFrame",
+    "NoEncoder",
+    "NvencEncoder",
+    "NvencError",
+    "OutOfMemory",
+    "OutOfSessions",
+    "Packet",
+    "UnsupportedFeature",
+    "abi",
+    "available",
+    "nvtx_enabled",
+    "unavailable_reason",
+]
+STUB = Path(pdum.nvenc.__file__).with_name("_nvenc.pyi")
+
+
+def test_public_names_are_these() -> None:
+    assert pdum.nvenc.__all__ == PUBLIC == sorted(PUBLIC)
+
+
+def test_public_names_exist() -> None:
+    assert [name for name in PUBLIC if not hasattr(pdum.nvenc, name)] == []
+
+
+def test_public_names_are_documented() -> None:
+    """Data have their docstring in the source; None is all that an interpreter sees of it."""
+    documented = (getattr(pdum.nvenc, name) for name in PUBLIC if isinstance(getattr(pdum.nvenc, name), type))
+    assert [thing.__name__ for thing in documented if not (thing.__doc__ or "").strip()] == []
+
+
+def test_version_is_the_distributions() -> None:
+    pyproject = (Path(__file__).resolve().parents[1] / "pyproject.toml").read_text()
+    assert f'version = "{pdum.nvenc.__version__}"' in pyproject
+
+
+def public(names: set[str]) -> set[str]:
+    return {name for name in names if not name.startswith("_")}
+
+
+def stubbed_names(body: list[ast.stmt]) -> set[str]:
+    """What the statements of a stub declare: classes, functions, properties and data."""
+    definitions = {node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    data = (node.target for node in body if isinstance(node, ast.AnnAssign))
+    return public(definitions | {target.id for target in data if isinstance(target, ast.Name)})
+
+
+def test_stub_names_what_the_native_module_has() -> None:
+    tree = ast.parse(STUB.read_text())
+    assert stubbed_names(tree.body) == public(set(vars(_nvenc)))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            assert stubbed_names(node.body) == public(set(vars(getattr(_nvenc, node.name)))), node.name
+
+
+def test_stub_agrees_with_the_native_module(tmp_path: Path) -> None:
+    """mypy's own comparison, which sees signatures too where the module tells them."""
+    known = tmp_path / "known"
+    known.write_text("pdum.nvenc._nvenc.Encoder  # pybind11 has a metaclass of its own\n")
+    if sys.version_info < (3, 12):
+        with known.open("a") as file:
+            file.write("pdum.nvenc._nvenc.Packet.__buffer__  # the slot has no name yet\n")
+    command = [sys.executable, "-m", "mypy.stubtest", "pdum.nvenc._nvenc", "--concise", "--allowlist", str(known)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -1,0 +1,61 @@
+"""build-wheel.sh makes a wheel that its own check is content with, and the check is not content with everything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from check_wheel import problems
+from loud import need_module
+
+pytestmark = [pytest.mark.wheel, pytest.mark.slow, pytest.mark.one_abi]
+
+
+@pytest.fixture(scope="module")
+def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    need_module("auditwheel")
+    house = tmp_path_factory.mktemp("wheelhouse")
+    environment = os.environ | {"WHEELHOUSE": str(house)}
+    command = [str(root / "build-wheel.sh"), sys.executable]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (made,) = house.glob("*.whl")
+    return made
+
+
+def rewritten(wheel: Path, folder: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
+    """A copy of the wheel whose files are what `change` makes of them; None leaves one out."""
+    copy = folder / wheel.name
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(copy, "w") as new:
+        for name in old.namelist():
+            content = change(name, old.read(name))
+            if content is not None:
+                new.writestr(name, content)
+    return copy
+
+
+@pytest.mark.timeout(900)
+def test_wheel_is_good(wheel: Path) -> None:
+    assert list(problems(wheel)) == []
+
+
+def test_lost_file_is_found(wheel: Path, tmp_path: Path) -> None:
+    copy = rewritten(wheel, tmp_path, lambda name, content: None if name.endswith("py.typed") else content)
+    assert list(problems(copy)) == ["pdum/nvenc/py.typed is missing"]
+
+
+def test_driver_dependency_is_found(wheel: Path, tmp_path: Path) -> None:
+    copy = rewritten(wheel, tmp_path, lambda _, content: content.replace(b"libc.so.6\0", b"libcu.so1\0"))
+    assert "needs libcu.so1" in list(problems(copy))
+
+
+def test_simulator_in_the_wheel_is_found(wheel: Path, tmp_path: Path) -> None:
+    extra = b"\n# NVSIM_CONFIG\n"
+    copy = rewritten(wheel, tmp_path, lambda name, content: content + extra * name.endswith("__init__.py"))
+    assert list(problems(copy)) == ["pdum/nvenc/__init__.py holds the word NVSIM_CONFIG"]
