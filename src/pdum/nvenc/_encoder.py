@@ -65,7 +65,8 @@ class NvencEncoder(_nvenc.Encoder):
             in which CuPy and PyTorch work.
         extra_output_delay: how many frames ``submit`` may leave in flight, so that encoding overlaps with what the
             caller does meanwhile. 0: each call waits for its own frame.
-        profile: ``"auto"``; ``"baseline"``, ``"main"``, ``"high"`` (H.264); ``"main"``, ``"main10"`` (HEVC); ``"main"`` (AV1).
+        profile: ``"auto"``, or one of the codec's: ``"baseline"``, ``"main"``, ``"high"`` (H.264), ``"main"``,
+            ``"main10"`` (HEVC), ``"main"`` (AV1).
         max_bitrate: the peak of a variable bitrate, bits a second; 0: none of its own.
         bframes: B-frames between two anchors. They make the encoder hold frames back.
         lookahead: frames that the encoder looks ahead; it holds as many back.

@@ -1,0 +1,74 @@
+"""Tests on a machine with a CUDA GPU: everything is real but the encoder library, which is the simulated driver's.
+
+Most GPUs of data centres have CUDA and no encoder chip: there these tests prove real streams, real frames and real
+races. `tests/gpu/run.sh` builds what they need and runs them; PDUM_NO_SKIPS=1 turns their skips into failures.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loud import missing, need_module
+
+
+class EncodeLibrary:
+    """The simulated libnvidia-encode alone, over the machine's own libcuda."""
+
+    def __init__(self, path: Path) -> None:
+        self._library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+        self._library.nvsim_control.restype = ctypes.c_char_p
+
+    def control(self, **request: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self._library.nvsim_control(json.dumps(request).encode()))
+        assert "error" not in answer, answer
+        return answer
+
+
+@pytest.fixture(scope="session")
+def encode_library() -> EncodeLibrary:
+    path = Path(os.environ.get("NVSIM_DIR", "build/driver")).resolve() / "encode" / "libnvidia-encode.so.1"
+    if not path.exists():
+        missing(f"{path} is not built: cmake -S tests/driver -B build/driver && cmake --build build/driver")
+    return EncodeLibrary(path)
+
+
+@pytest.fixture
+def engine(encode_library: EncodeLibrary) -> Iterator[EncodeLibrary]:
+    """One echoing GPU: each access unit tells the checksum of the pixels that the engine read."""
+    encode_library.control(configure={"gpus": ["L4"], "backend": "echo", "strict": True})
+    encode_library.control(reset=True)
+    yield encode_library
+    report = encode_library.control(report=True)
+    assert report["violations"] == []
+    assert not any(report["live"].values()), report["live"]
+
+
+@pytest.fixture(params=["12.1", "13.0"])
+def abi(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("PDUM_NVENC_ABI", request.param)
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def cupy() -> Any:
+    module = need_module("cupy")
+    try:
+        module.cuda.Device(0).use()
+    except Exception as error:  # CuPy raises its own kinds for each way of having no GPU
+        return missing(f"no CUDA GPU: {error}")
+    return module
+
+
+@pytest.fixture(scope="session")
+def torch() -> Any:
+    module = need_module("torch")
+    if not module.cuda.is_available():
+        return missing("PyTorch sees no CUDA GPU")
+    return module
