@@ -6,8 +6,6 @@ races. `tests/gpu/run.sh` builds what they need and runs them; PDUM_NO_SKIPS=1 t
 
 from __future__ import annotations
 
-import ctypes
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,19 +14,6 @@ from typing import Any
 import pytest
 
 from loud import missing, need_module
-
-
-class EncodeLibrary:
-    """The simulated libnvidia-encode alone, over the machine's own libcuda."""
-
-    def __init__(self, path: Path) -> None:
-        self._library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-        self._library.nvsim_control.restype = ctypes.c_char_p
-
-    def control(self, **request: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self._library.nvsim_control(json.dumps(request).encode()))
-        assert "error" not in answer, answer
-        return answer
 
 
 @pytest.fixture(scope="session")

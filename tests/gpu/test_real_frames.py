@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpu.frames import HEIGHT, SHAPE, WIDTH, OnlyDlpack, pattern
+from gpu.library import EncodeLibrary
 from pdum.nvenc import InvalidFrame, NvencEncoder
 
-from .conftest import EncodeLibrary
-from .frames import HEIGHT, SHAPE, WIDTH, OnlyDlpack, pattern
 from loud import missing
 from simulator.echo import checksum, parse
 
@@ -104,13 +104,9 @@ def test_a_context_of_the_callers(engine: EncodeLibrary, abi: str, cupy: Any) ->
     try:
 
         class Frame:
-            __cuda_array_interface__ = {
-                "shape": SHAPE,
-                "typestr": "|u1",
-                "data": (int(pointer), False),
-                "version": 3,
-                "stream": 1,
-            }
+            @property
+            def __cuda_array_interface__(self) -> dict[str, Any]:
+                return {"shape": SHAPE, "typestr": "|u1", "data": (int(pointer), False), "version": 3, "stream": 1}
 
         with NvencEncoder(WIDTH, HEIGHT, cuda_context=int(context)) as encoder:
             for number in range(5):

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from gpu.frames import HEIGHT, SHAPE, WIDTH, OnlyDlpack, SlowProducer, WithStream, pattern
+from gpu.library import EncodeLibrary
 from pdum.nvenc import NvencEncoder
 
-from .conftest import EncodeLibrary
-from .frames import HEIGHT, SHAPE, WIDTH, OnlyDlpack, SlowProducer, WithStream, pattern
 from simulator.echo import checksum, parse
 
 FRAMES = 500
