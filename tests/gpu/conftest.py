@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from gpu.library import EncodeLibrary
+
 from loud import missing, need_module
 
 
