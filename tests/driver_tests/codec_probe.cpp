@@ -15,7 +15,7 @@
 #include <sstream>
 #include <string>
 
-#include "coder.hpp"
+#include "encode/coder.hpp"
 
 namespace {
 

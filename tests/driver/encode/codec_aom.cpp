@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "codec_backends.hpp"
-#include "codec_library.hpp"
-#include "codec_obu.hpp"
+#include "encode/codec_backends.hpp"
+#include "encode/codec_library.hpp"
+#include "encode/codec_obu.hpp"
 
 namespace nvsim {
 namespace {
@@ -61,8 +61,7 @@ unsigned quantiser_step(int index) {
 }
 
 aom_img_fmt_t image_format(const PictureFormat& format) {
-    const int plain =
-        format.chroma == 3 ? AOM_IMG_FMT_I444 : format.chroma == 2 ? AOM_IMG_FMT_I422 : AOM_IMG_FMT_I420;
+    const int plain = format.chroma == 3 ? AOM_IMG_FMT_I444 : format.chroma == 2 ? AOM_IMG_FMT_I422 : AOM_IMG_FMT_I420;
     return static_cast<aom_img_fmt_t>(format.bit_depth > 8 ? plain | AOM_IMG_FMT_HIGHBITDEPTH : plain);
 }
 
@@ -103,8 +102,7 @@ class AomCoder final : public PictureCoder {
         set_format(config_, settings_);
         set_rates(config_, settings_);
         const aom_codec_flags_t flags = settings_.format.bit_depth > 8 ? AOM_CODEC_USE_HIGHBITDEPTH : 0;
-        const aom_codec_err_t status =
-            api_.init(&codec_, api_.interface(), &config_, flags, AOM_ENCODER_ABI_VERSION);
+        const aom_codec_err_t status = api_.init(&codec_, api_.interface(), &config_, flags, AOM_ENCODER_ABI_VERSION);
         if (status != AOM_CODEC_OK) throw std::runtime_error(describe(status));
         try {
             set_controls();
@@ -136,8 +134,8 @@ class AomCoder final : public PictureCoder {
     void flush(std::vector<AccessUnit>&) override {}
 
     bool reconfigure(const StreamSettings& settings) override {
-        const bool same_rate = settings.fps_numerator == settings_.fps_numerator &&
-                               settings.fps_denominator == settings_.fps_denominator;
+        const bool same_rate =
+            settings.fps_numerator == settings_.fps_numerator && settings.fps_denominator == settings_.fps_denominator;
         if (!same_rate || settings.rate_control != settings_.rate_control || settings.lossless != settings_.lossless)
             return false;
         set_rates(config_, settings);
@@ -149,7 +147,8 @@ class AomCoder final : public PictureCoder {
    private:
     std::string describe(aom_codec_err_t status) {
         const char* detail = api_.error_detail(&codec_);
-        return std::string("libaom: ") + api_.error_text(status) + (detail != nullptr ? std::string(", ") + detail : "");
+        return std::string("libaom: ") + api_.error_text(status) +
+               (detail != nullptr ? std::string(", ") + detail : "");
     }
 
     void check(aom_codec_err_t status) {
@@ -218,8 +217,8 @@ class AomCoder final : public PictureCoder {
             coded.insert(coded.end(), bytes, bytes + packet->data.frame.sz);
         }
         if (coded.empty()) throw std::runtime_error("libaom kept a picture back");
-        const bool headers = picture.output_headers || (!settings_.omit_headers && key &&
-                                                        (first_ || settings_.repeat_headers));
+        const bool headers =
+            picture.output_headers || (!settings_.omit_headers && key && (first_ || settings_.repeat_headers));
         unit.data = write_temporal_unit(coded, headers ? header_ : Bytes{}, picture.sei);
         api_.control(&codec_, AOME_GET_LAST_QUANTIZER, &unit.average_qp);
         return unit;
@@ -246,7 +245,7 @@ std::unique_ptr<PictureCoder> make_aom_coder(const StreamSettings& settings) {
 
 #include <stdexcept>
 
-#include "codec_backends.hpp"
+#include "encode/codec_backends.hpp"
 
 namespace nvsim {
 

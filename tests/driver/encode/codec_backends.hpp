@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "coder.hpp"
+#include "encode/coder.hpp"
 
 namespace nvsim {
 
@@ -45,13 +45,14 @@ inline int kilobits(uint32_t bits) { return bits < 1000 ? 1 : static_cast<int>(b
 struct Rates {
     int average = 0;  // kilobits a second
     int peak = 0;
-    int buffer = 0;   // kilobits
+    int buffer = 0;  // kilobits
 };
 
 inline Rates rates_of(const StreamSettings& settings) {
     Rates rates;
     rates.average = kilobits(settings.average_bitrate);
-    const bool peak_given = settings.rate_control == RateControl::vbr && settings.max_bitrate > settings.average_bitrate;
+    const bool peak_given =
+        settings.rate_control == RateControl::vbr && settings.max_bitrate > settings.average_bitrate;
     rates.peak = peak_given ? kilobits(settings.max_bitrate) : rates.average;
     rates.buffer = settings.vbv_size > 0 ? kilobits(settings.vbv_size) : rates.peak;
     return rates;

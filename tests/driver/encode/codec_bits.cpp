@@ -1,4 +1,4 @@
-#include "codec_bits.hpp"
+#include "encode/codec_bits.hpp"
 
 namespace nvsim {
 
@@ -16,29 +16,6 @@ uint32_t BitReader::ue() {
     int zeros = 0;
     while (zeros < 32 && !exhausted() && !flag()) ++zeros;
     return zeros >= 32 ? 0xffffffffu : (1u << zeros) - 1 + bits(zeros);
-}
-
-void BitWriter::bits(uint32_t value, int count) {
-    for (int i = count - 1; i >= 0; --i) {
-        if (free_ == 0) {
-            bytes_.push_back(0);
-            free_ = 8;
-        }
-        --free_;
-        bytes_.back() = static_cast<uint8_t>(bytes_.back() | (value >> i & 1u) << free_);
-    }
-}
-
-void BitWriter::ue(uint32_t value) {
-    int length = 0;
-    while ((value + 1) >> (length + 1) != 0) ++length;
-    bits(0, length);
-    bits(value + 1, length + 1);
-}
-
-void BitWriter::trailing() {
-    bits(1, 1);
-    free_ = 0;
 }
 
 Bytes add_emulation_prevention(const Bytes& rbsp) {

@@ -1,13 +1,13 @@
-// Bits of parameter sets: reading and writing, and the emulation prevention of NAL units.
+// Bits of parameter sets: reading, and the emulation prevention of NAL units.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
-namespace nvsim {
+#include "encode/bits.hpp"
 
-using Bytes = std::vector<uint8_t>;
+namespace nvsim {
 
 // Reading beyond the end gives zeros; ask exhausted() where that matters.
 class BitReader {
@@ -23,20 +23,6 @@ class BitReader {
    private:
     const Bytes& bytes_;
     size_t position_ = 0;
-};
-
-class BitWriter {
-   public:
-    void bits(uint32_t value, int count);
-    void flag(bool value) { bits(value ? 1 : 0, 1); }
-    void ue(uint32_t value);
-    // A stop bit, then zeros up to the byte's end.
-    void trailing();
-    Bytes take() { return std::move(bytes_); }
-
-   private:
-    Bytes bytes_;
-    int free_ = 0;  // bits not yet used of the last byte
 };
 
 // Between a NAL unit's payload as written and as parsed.

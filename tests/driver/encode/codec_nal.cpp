@@ -1,4 +1,4 @@
-#include "codec_nal.hpp"
+#include "encode/codec_nal.hpp"
 
 namespace nvsim {
 namespace {
@@ -22,8 +22,7 @@ Bytes make_nal(Codec codec, int type, const Bytes& rbsp) {
 Bytes make_aud(Codec codec, PictureType type) {
     BitWriter bits;
     bits.bits(type == PictureType::b ? 2 : type == PictureType::p ? 1 : 0, 3);
-    bits.trailing();
-    return make_nal(codec, codec == Codec::h264 ? kH264Aud : kHevcAud, bits.take());
+    return make_nal(codec, codec == Codec::h264 ? kH264Aud : kHevcAud, bits.finish());
 }
 
 void append_coded_in_255s(Bytes& out, size_t value) {

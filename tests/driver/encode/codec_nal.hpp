@@ -1,11 +1,11 @@
-// Access units of H.264 and HEVC, put together from NAL units as the client's settings ask for them. The codecs are told
-// to write pictures only: what else is in an access unit, and where, is decided here, once for both.
+// Access units of H.264 and HEVC, put together from NAL units as the client's settings ask for them. The codecs are
+// told to write pictures only: what else is in an access unit, and where, is decided here, once for both.
 #pragma once
 
 #include <vector>
 
-#include "codec_bits.hpp"
-#include "coder.hpp"
+#include "encode/codec_bits.hpp"
+#include "encode/coder.hpp"
 
 namespace nvsim {
 
@@ -45,5 +45,17 @@ class AccessUnitWriter {
 // H.264: the whole VUI is written anew. HEVC: bitstream_restriction alone, which x265 never writes.
 Bytes rewrite_h264_sps(const Bytes& sps, const StreamSettings& settings);
 Bytes rewrite_hevc_sps(const Bytes& sps, const StreamSettings& settings);
+
+// Where an H.264 slice header keeps its numbers.
+struct H264Numbering {
+    int frame_num_bits = 4;
+    int poc_bits = 0;  // 0: picture order is not written (pic_order_cnt_type 2)
+};
+
+H264Numbering h264_numbering(const Bytes& sps);
+
+// Gives a slice the number and the picture order count that it has when `left_out` reference pictures since the last
+// IDR are not in the stream.
+Bytes renumber_h264_slice(const Bytes& slice, const H264Numbering& numbering, uint32_t left_out, uint32_t poc);
 
 }  // namespace nvsim

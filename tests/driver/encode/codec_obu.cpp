@@ -1,4 +1,4 @@
-#include "codec_obu.hpp"
+#include "encode/codec_obu.hpp"
 
 #include <stdexcept>
 

@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "codec_bits.hpp"
-#include "coder.hpp"
+#include "encode/codec_bits.hpp"
+#include "encode/coder.hpp"
 
 namespace nvsim {
 

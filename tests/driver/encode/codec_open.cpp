@@ -1,6 +1,6 @@
 #include <stdexcept>
 
-#include "codec_backends.hpp"
+#include "encode/codec_backends.hpp"
 
 namespace nvsim {
 

@@ -1,5 +1,5 @@
 // The sequence parameter sets of x264 and x265 with the client's own video usability information.
-#include "codec_nal.hpp"
+#include "encode/codec_nal.hpp"
 
 namespace nvsim {
 namespace {
@@ -13,6 +13,7 @@ bool has_chroma_fields(uint32_t profile) {
 struct H264SpsShape {
     size_t vui_flag_at = 0;  // bit index of vui_parameters_present_flag
     uint32_t reference_frames = 0;
+    H264Numbering numbering;
 };
 
 void skip_chroma_fields(BitReader& bits) {
@@ -31,8 +32,8 @@ H264SpsShape parse_h264_sps(const Bytes& rbsp) {
     bits.bits(16);  // constraints, level
     bits.ue();
     if (has_chroma_fields(profile)) skip_chroma_fields(bits);
-    bits.ue();                         // log2_max_frame_num_minus4
-    if (bits.ue() == 0) bits.ue();     // pic_order_cnt_type; x264 never writes type 1
+    shape.numbering.frame_num_bits = static_cast<int>(bits.ue()) + 4;
+    if (bits.ue() == 0) shape.numbering.poc_bits = static_cast<int>(bits.ue()) + 4;  // x264 never writes type 1
     shape.reference_frames = bits.ue();
     bits.flag();
     bits.ue();
@@ -50,12 +51,19 @@ void copy_bits(const Bytes& from, size_t count, BitWriter& to) {
     for (size_t i = 0; i < count; ++i) to.bits(reader.bits(1), 1);
 }
 
+void overwrite_bits(Bytes& bytes, size_t at, int count, uint32_t value) {
+    for (int i = count - 1; i >= 0; --i, ++at) {
+        const int shift = 7 - static_cast<int>(at % 8);
+        bytes[at / 8] = static_cast<uint8_t>((bytes[at / 8] & ~(1 << shift)) | (value >> i & 1u) << shift);
+    }
+}
+
 void write_signal_type(BitWriter& out, const ColourDescription& colour) {
-    out.flag(colour.signal_type_present);
+    out.bit(colour.signal_type_present);
     if (!colour.signal_type_present) return;
     out.bits(static_cast<uint32_t>(colour.video_format), 3);
-    out.flag(colour.full_range);
-    out.flag(colour.description_present);
+    out.bit(colour.full_range);
+    out.bit(colour.description_present);
     if (!colour.description_present) return;
     out.bits(static_cast<uint32_t>(colour.primaries), 8);
     out.bits(static_cast<uint32_t>(colour.transfer), 8);
@@ -63,58 +71,56 @@ void write_signal_type(BitWriter& out, const ColourDescription& colour) {
 }
 
 void write_timing(BitWriter& out, const StreamSettings& settings) {
-    out.flag(settings.timing_info);
+    out.bit(settings.timing_info);
     if (!settings.timing_info) return;
     out.bits(settings.fps_denominator, 32);
     out.bits(settings.fps_numerator * 2, 32);  // the time scale counts fields
-    out.flag(true);                            // fixed_frame_rate_flag
+    out.bit(1);                                // fixed_frame_rate_flag
 }
 
 void write_h264_restriction(BitWriter& out, const StreamSettings& settings, uint32_t reference_frames) {
-    out.flag(settings.bitstream_restriction);
+    out.bit(settings.bitstream_restriction);
     if (!settings.bitstream_restriction) return;
-    out.flag(true);  // motion_vectors_over_pic_boundaries_flag
-    out.ue(0);       // max_bytes_per_pic_denom: no limit
+    out.bit(1);  // motion_vectors_over_pic_boundaries_flag
+    out.ue(0);   // max_bytes_per_pic_denom: no limit
     out.ue(0);
-    out.ue(15);      // log2 of the longest motion vector
+    out.ue(15);  // log2 of the longest motion vector
     out.ue(15);
     out.ue(settings.b_frames == 0 ? 0 : settings.b_frames > 1 && settings.b_reference_mode != 0 ? 2 : 1);
     out.ue(reference_frames);  // max_dec_frame_buffering
 }
 
 void write_h264_vui(BitWriter& out, const StreamSettings& settings, uint32_t reference_frames) {
-    const bool present =
-        settings.colour.signal_type_present || settings.timing_info || settings.bitstream_restriction;
-    out.flag(present);
+    const bool present = settings.colour.signal_type_present || settings.timing_info || settings.bitstream_restriction;
+    out.bit(present);
     if (!present) return;
-    out.flag(false);  // aspect_ratio_info_present_flag
-    out.flag(false);  // overscan_info_present_flag
+    out.bit(0);  // aspect_ratio_info_present_flag
+    out.bit(0);  // overscan_info_present_flag
     write_signal_type(out, settings.colour);
-    out.flag(false);  // chroma_loc_info_present_flag
+    out.bit(0);  // chroma_loc_info_present_flag
     write_timing(out, settings);
-    out.flag(false);  // nal_hrd_parameters_present_flag
-    out.flag(false);  // vcl_hrd_parameters_present_flag
-    out.flag(false);  // pic_struct_present_flag
+    out.bit(0);  // nal_hrd_parameters_present_flag
+    out.bit(0);  // vcl_hrd_parameters_present_flag
+    out.bit(0);  // pic_struct_present_flag
     write_h264_restriction(out, settings, reference_frames);
 }
 
 Bytes finish(const Bytes& header, BitWriter& bits) {
-    bits.trailing();
     Bytes nal = header;
-    const Bytes body = add_emulation_prevention(bits.take());
+    const Bytes body = add_emulation_prevention(bits.finish());
     nal.insert(nal.end(), body.begin(), body.end());
     return nal;
 }
 
 void write_hevc_restriction(BitWriter& out) {
-    out.flag(true);
-    out.flag(false);  // tiles_fixed_structure_flag
-    out.flag(true);   // motion_vectors_over_pic_boundaries_flag
-    out.flag(false);  // restricted_ref_pic_lists_flag
-    out.ue(0);        // min_spatial_segmentation_idc
-    out.ue(0);        // max_bytes_per_pic_denom: no limit
+    out.bit(1);
+    out.bit(0);  // tiles_fixed_structure_flag
+    out.bit(1);  // motion_vectors_over_pic_boundaries_flag
+    out.bit(0);  // restricted_ref_pic_lists_flag
+    out.ue(0);   // min_spatial_segmentation_idc
+    out.ue(0);   // max_bytes_per_pic_denom: no limit
     out.ue(0);
-    out.ue(15);       // log2 of the longest motion vector
+    out.ue(15);  // log2 of the longest motion vector
     out.ue(15);
 }
 
@@ -130,6 +136,26 @@ Bytes rewrite_h264_sps(const Bytes& sps, const StreamSettings& settings) {
     return finish(header, out);
 }
 
+H264Numbering h264_numbering(const Bytes& sps) {
+    return parse_h264_sps(remove_emulation_prevention(Bytes(sps.begin() + 1, sps.end()))).numbering;
+}
+
+Bytes renumber_h264_slice(const Bytes& slice, const H264Numbering& numbering, uint32_t left_out, uint32_t poc) {
+    constexpr int kIdrSlice = 5;
+    Bytes rbsp = remove_emulation_prevention(Bytes(slice.begin() + 1, slice.end()));
+    BitReader bits(rbsp);
+    for (int field = 0; field < 3; ++field) bits.ue();  // first_mb_in_slice, slice_type, pic_parameter_set_id
+    const size_t number_at = bits.position();
+    const uint32_t number = bits.bits(numbering.frame_num_bits);
+    overwrite_bits(rbsp, number_at, numbering.frame_num_bits, number - left_out);
+    if (nal_type(Codec::h264, slice) == kIdrSlice) bits.ue();  // idr_pic_id
+    overwrite_bits(rbsp, bits.position(), numbering.poc_bits, poc);
+    Bytes nal(slice.begin(), slice.begin() + 1);
+    const Bytes body = add_emulation_prevention(rbsp);
+    nal.insert(nal.end(), body.begin(), body.end());
+    return nal;
+}
+
 // x265 always writes a VUI, and ends its SPS with bitstream_restriction_flag and sps_extension_flag, both 0.
 Bytes rewrite_hevc_sps(const Bytes& sps, const StreamSettings& settings) {
     if (!settings.bitstream_restriction || sps.size() < 3) return sps;
@@ -138,7 +164,7 @@ Bytes rewrite_hevc_sps(const Bytes& sps, const StreamSettings& settings) {
     BitWriter out;
     copy_bits(rbsp, stop_bit(rbsp) - 2, out);
     write_hevc_restriction(out);
-    out.flag(false);  // sps_extension_flag
+    out.bit(0);  // sps_extension_flag
     return finish(header, out);
 }
 

@@ -1,5 +1,10 @@
-// H.264 by libx264. Its lookahead is off and it runs in the caller's thread: without B-frames every picture comes back
-// from the call that brought it; with them x264 lags by their number.
+// H.264 by libx264, in the caller's thread and without lookahead. Every picture but a B comes back from the call that
+// brought it, together with the B pictures before it, as from the hardware.
+//
+// With B pictures x264 itself lags by their number, for ever: each call takes one picture and gives one. So every
+// group of pictures is followed by as many fillers, P pictures that repeat the one before with all macroblocks skipped.
+// They push the group out, and when they come out themselves they are left out of the stream: what refers to a filler
+// finds the same pixels in the picture that it repeats, once the slices are renumbered as if it had never been.
 #if __has_include(<x264.h>)
 
 #include <stdint.h>
@@ -9,9 +14,9 @@
 #include <map>
 #include <stdexcept>
 
-#include "codec_backends.hpp"
-#include "codec_library.hpp"
-#include "codec_nal.hpp"
+#include "encode/codec_backends.hpp"
+#include "encode/codec_library.hpp"
+#include "encode/codec_nal.hpp"
 
 namespace nvsim {
 namespace {
@@ -56,13 +61,18 @@ int colour_space(const PictureFormat& format) {
 // x264 counts quantisers from 0 at any depth, H.264 from -6 for each bit above 8.
 int quantiser_offset(const PictureFormat& format) { return 6 * (format.bit_depth - 8); }
 
+size_t macroblocks(const PictureFormat& format) {
+    return static_cast<size_t>((format.width + 15) / 16) * static_cast<size_t>((format.height + 15) / 16);
+}
+
 void set_format(x264_param_t& param, const StreamSettings& settings) {
     param.i_width = settings.format.width;
     param.i_height = settings.format.height;
     param.i_csp = colour_space(settings.format);
     param.i_bitdepth = settings.format.bit_depth;
-    param.i_fps_num = settings.fps_numerator;
-    param.i_fps_den = settings.fps_denominator;
+    // Counting the fillers. The stream's own timing is written by us.
+    param.i_fps_num = settings.fps_numerator * (2 * static_cast<uint32_t>(settings.b_frames) + 1);
+    param.i_fps_den = settings.fps_denominator * (static_cast<uint32_t>(settings.b_frames) + 1);
     param.b_vfr_input = 0;
     param.vui.b_fullrange = settings.colour.full_range ? 1 : 0;
     if (settings.level != 0) param.i_level_idc = settings.level;
@@ -79,7 +89,8 @@ void set_structure(x264_param_t& param, const StreamSettings& settings) {
     param.i_keyint_min = param.i_keyint_max = X264_KEYINT_MAX_INFINITE;
     param.i_bframe = settings.b_frames;
     param.i_bframe_adaptive = X264_B_ADAPT_NONE;
-    param.i_bframe_pyramid = settings.b_reference_mode != 0 ? X264_B_PYRAMID_NORMAL : X264_B_PYRAMID_NONE;
+    param.i_bframe_pyramid = X264_B_PYRAMID_NONE;  // B pictures as references would not survive the renumbering
+    param.analyse.b_mb_info = settings.b_frames > 0 ? 1 : 0;
     param.i_frame_reference = 1;
     param.analyse.i_weighted_pred = X264_WEIGHTP_NONE;
     param.i_slice_count = settings.slices > 1 ? settings.slices : 0;
@@ -103,8 +114,8 @@ void set_buffer(x264_param_t& param, const StreamSettings& settings, const Rates
     param.rc.i_vbv_max_bitrate = rates.peak;
     param.rc.i_vbv_buffer_size = rates.buffer;
     if (settings.vbv_initial > 0 && settings.vbv_size > 0)
-        param.rc.f_vbv_buffer_init = std::min(1.0f, static_cast<float>(settings.vbv_initial) /
-                                                        static_cast<float>(settings.vbv_size));
+        param.rc.f_vbv_buffer_init =
+            std::min(1.0f, static_cast<float>(settings.vbv_initial) / static_cast<float>(settings.vbv_size));
 }
 
 void set_rates(x264_param_t& param, const StreamSettings& settings) {
@@ -169,6 +180,7 @@ class X264Coder final : public PictureCoder {
    public:
     explicit X264Coder(const StreamSettings& settings) : api_(X264Api::get()), settings_(settings), config_(api_) {
         x264_param_t& param = config_.param;
+        unchanged_.assign(macroblocks(settings_.format), X264_MBINFO_CONSTANT);
         set_format(param, settings_);
         set_structure(param, settings_);
         set_tools(param, settings_);
@@ -184,10 +196,16 @@ class X264Coder final : public PictureCoder {
 
     void encode(Picture picture, std::vector<AccessUnit>& out) override {
         check_picture(picture, settings_.format);
-        x264_picture_t input = describe(picture);
-        waiting_.emplace(input.i_pts, std::move(picture));
+        display_index_ = picture.type == PictureType::idr ? 0 : display_index_ + 1;
+        const bool ends_group = picture.type != PictureType::b;
+        x264_picture_t input = describe(picture.pixels);
+        input.i_type = to_x264(picture.type);
+        if (settings_.rate_control == RateControl::constqp && !settings_.lossless)
+            input.i_qpplus1 = std::max(1, qp_of(settings_, picture.type)) + quantiser_offset(settings_.format) + 1;
+        const std::vector<uint8_t> pixels = std::move(picture.pixels);  // they stay where they are in memory
+        waiting_.emplace(input.i_pts, Waiting{std::move(picture), 2 * display_index_, false});
         run(&input, out);
-        waiting_pixels_are_copied(input.i_pts);
+        for (int i = 0; ends_group && i < settings_.b_frames; ++i) push_filler(pixels, out);
     }
 
     void flush(std::vector<AccessUnit>& out) override {
@@ -196,8 +214,8 @@ class X264Coder final : public PictureCoder {
     }
 
     bool reconfigure(const StreamSettings& settings) override {
-        const bool same_rate = settings.fps_numerator == settings_.fps_numerator &&
-                               settings.fps_denominator == settings_.fps_denominator;
+        const bool same_rate =
+            settings.fps_numerator == settings_.fps_numerator && settings.fps_denominator == settings_.fps_denominator;
         if (!same_rate || settings.rate_control != settings_.rate_control || settings.lossless != settings_.lossless)
             return false;
         set_rates(config_.param, settings);
@@ -207,35 +225,43 @@ class X264Coder final : public PictureCoder {
     }
 
    private:
+    struct Waiting {
+        Picture picture;  // without its pixels, of which x264 takes a copy
+        uint32_t poc = 0;
+        bool filler = false;
+    };
+
     NalUnits read_parameter_sets() {
         x264_nal_t* nals = nullptr;
         int count = 0;
         const int size = api_.headers(encoder_.get(), &nals, &count);
         if (size <= 0) throw std::runtime_error("x264 gives no parameter sets");
-        return split_annex_b(nals[0].p_payload, static_cast<size_t>(size));
+        NalUnits sets = split_annex_b(nals[0].p_payload, static_cast<size_t>(size));
+        numbering_ = h264_numbering(sets.at(0));
+        return sets;
     }
 
-    x264_picture_t describe(Picture& picture) {
+    x264_picture_t describe(const std::vector<uint8_t>& pixels) {
         const PlaneLayout layout = plane_layout(settings_.format);
         x264_picture_t input;
         api_.picture_init(&input);
         input.img.i_csp = colour_space(settings_.format);
         input.img.i_plane = 3;
         for (int plane = 0; plane < 3; ++plane) {
-            input.img.plane[plane] = picture.pixels.data() + layout.offset[plane];
+            input.img.plane[plane] = const_cast<uint8_t*>(pixels.data()) + layout.offset[plane];  // only read
             input.img.i_stride[plane] = layout.stride[plane];
         }
-        input.i_type = to_x264(picture.type);
         input.i_pts = next_pts_++;
-        if (settings_.rate_control == RateControl::constqp && !settings_.lossless)
-            input.i_qpplus1 = std::max(1, qp_of(settings_, picture.type)) + quantiser_offset(settings_.format) + 1;
         return input;
     }
 
-    // x264 takes its own copy of the pixels during the call; only the picture's description waits for its access unit.
-    void waiting_pixels_are_copied(int64_t pts) {
-        const auto found = waiting_.find(pts);
-        if (found != waiting_.end()) std::vector<uint8_t>().swap(found->second.pixels);
+    void push_filler(const std::vector<uint8_t>& pixels, std::vector<AccessUnit>& out) {
+        x264_picture_t input = describe(pixels);
+        input.i_type = X264_TYPE_P;
+        input.i_qpplus1 = settings_.lossless ? X264_QP_AUTO : config_.param.rc.i_qp_max + 1;
+        input.prop.mb_info = unchanged_.data();
+        waiting_.emplace(input.i_pts, Waiting{{}, 0, true});
+        run(&input, out);
     }
 
     bool run(x264_picture_t* input, std::vector<AccessUnit>& out) {
@@ -247,15 +273,26 @@ class X264Coder final : public PictureCoder {
         if (size == 0) return false;
         const auto found = waiting_.find(coded.i_pts);
         if (found == waiting_.end()) throw std::runtime_error("x264 gave a picture that it was not given");
+        const Waiting waiting = std::move(found->second);
+        waiting_.erase(found);
+        if (coded.i_type == X264_TYPE_IDR) left_out_ = 0;
+        if (waiting.filler)
+            ++left_out_;
+        else
+            out.push_back(finish(waiting, coded, split_annex_b(nals[0].p_payload, static_cast<size_t>(size))));
+        return true;
+    }
+
+    AccessUnit finish(const Waiting& waiting, const x264_picture_t& coded, NalUnits nals) {
+        if (left_out_ > 0 || settings_.b_frames > 0)
+            for (Bytes& nal : nals)
+                if (is_slice(Codec::h264, nal)) nal = renumber_h264_slice(nal, numbering_, left_out_, waiting.poc);
         AccessUnit unit;
-        unit.serial = found->second.serial;
+        unit.serial = waiting.picture.serial;
         unit.type = from_x264(coded.i_type);
         unit.average_qp = std::max(0, coded.i_qpplus1 - 1 - quantiser_offset(settings_.format));
-        unit.data = writer_->write(split_annex_b(nals[0].p_payload, static_cast<size_t>(size)), unit.type,
-                                   found->second.output_headers, found->second.sei);
-        waiting_.erase(found);
-        out.push_back(std::move(unit));
-        return true;
+        unit.data = writer_->write(nals, unit.type, waiting.picture.output_headers, waiting.picture.sei);
+        return unit;
     }
 
     const X264Api& api_;
@@ -263,8 +300,12 @@ class X264Coder final : public PictureCoder {
     ParamOwner config_;
     std::unique_ptr<x264_t, void (*)(x264_t*)> encoder_{nullptr, nullptr};
     std::unique_ptr<AccessUnitWriter> writer_;
-    std::map<int64_t, Picture> waiting_;
+    H264Numbering numbering_;
+    std::vector<uint8_t> unchanged_;  // for each macroblock that it is as in the picture before
+    std::map<int64_t, Waiting> waiting_;
     int64_t next_pts_ = 0;
+    uint32_t display_index_ = 0;  // since the last IDR
+    uint32_t left_out_ = 0;       // fillers since the last IDR
 };
 
 }  // namespace
@@ -279,7 +320,7 @@ std::unique_ptr<PictureCoder> make_x264_coder(const StreamSettings& settings) {
 
 #include <stdexcept>
 
-#include "codec_backends.hpp"
+#include "encode/codec_backends.hpp"
 
 namespace nvsim {
 

@@ -1,4 +1,5 @@
-// HEVC by libx265, one frame thread and no thread pool.
+// HEVC by libx265, one frame thread and no thread pool. Every picture but a B comes back from the call that brought it,
+// together with the B pictures before it.
 #if __has_include(<x265.h>)
 
 #include <x265.h>
@@ -9,9 +10,9 @@
 #include <mutex>
 #include <stdexcept>
 
-#include "codec_backends.hpp"
-#include "codec_library.hpp"
-#include "codec_nal.hpp"
+#include "encode/codec_backends.hpp"
+#include "encode/codec_library.hpp"
+#include "encode/codec_nal.hpp"
 
 namespace nvsim {
 namespace {
@@ -165,11 +166,14 @@ class X265Coder final : public PictureCoder {
     void encode(Picture picture, std::vector<AccessUnit>& out) override {
         check_picture(picture, settings_.format);
         x265_picture input = describe(picture);
-        const int64_t pts = input.pts;
-        waiting_.emplace(pts, std::move(picture));
+        const bool ends_group = picture.type != PictureType::b;
+        waiting_.emplace(input.pts, std::move(picture));
+        if (holds_back()) rearm();
         run(&input, out);
-        const auto found = waiting_.find(pts);
-        if (found != waiting_.end()) std::vector<uint8_t>().swap(found->second.pixels);  // x265 took a copy
+        if (holds_back() && ends_group)
+            flush(out);
+        else
+            release_copied_pixels(input.pts);
     }
 
     void flush(std::vector<AccessUnit>& out) override {
@@ -178,8 +182,8 @@ class X265Coder final : public PictureCoder {
     }
 
     bool reconfigure(const StreamSettings& settings) override {
-        const bool same_rate = settings.fps_numerator == settings_.fps_numerator &&
-                               settings.fps_denominator == settings_.fps_denominator;
+        const bool same_rate =
+            settings.fps_numerator == settings_.fps_numerator && settings.fps_denominator == settings_.fps_denominator;
         if (!same_rate || settings.rate_control != settings_.rate_control || settings.lossless != settings_.lossless)
             return false;
         set_rates(*param_, settings);
@@ -189,6 +193,21 @@ class X265Coder final : public PictureCoder {
     }
 
    private:
+    // x265 answers at once only without B pictures and with one slice.
+    bool holds_back() const { return settings_.b_frames > 0 || settings_.slices > 1; }
+
+    // After a flush x265 decides on each picture as it comes; this makes it collect groups again.
+    void rearm() {
+        param_->forceFlush = 1;
+        if (api_.encoder_reconfig(encoder_.get(), param_.get()) < 0) throw std::runtime_error("x265 cannot go on");
+    }
+
+    // x265 copies what it is given.
+    void release_copied_pixels(int64_t pts) {
+        const auto found = waiting_.find(pts);
+        if (found != waiting_.end()) std::vector<uint8_t>().swap(found->second.pixels);
+    }
+
     void open() {
         const std::lock_guard<std::mutex> hold(open_close_lock());
         encoder_ = {api_.encoder_open(param_.get()), api_.encoder_close};
@@ -268,7 +287,7 @@ std::unique_ptr<PictureCoder> make_x265_coder(const StreamSettings& settings) {
 
 #include <stdexcept>
 
-#include "codec_backends.hpp"
+#include "encode/codec_backends.hpp"
 
 namespace nvsim {
 
