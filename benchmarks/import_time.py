@@ -1,0 +1,115 @@
+"""What `import pdum.nvenc` costs over a bare Python start, and which module costs how much.
+
+The package is copied as an installation would lay it out and imported with `-S`, so that neither other packages'
+`.pth` files nor an editable installation's hook count; what every start with `site` loads (os, …) is part of the bare
+start. The start with the import and the one without take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from measuring import machine, quartiles
+
+BARE = "import site, sys; sys.path.insert(0, {folder!r})"
+WITH_IMPORT = BARE + "; import pdum.nvenc"
+
+
+def lay_out(folder: Path) -> None:
+    """The installed package, wherever it lies, as one folder of its own."""
+    target = folder / "pdum" / "nvenc"
+    target.mkdir(parents=True)
+    for module in ("pdum.nvenc", "pdum.nvenc._nvenc"):
+        found = importlib.util.find_spec(module)
+        if found is None or found.origin is None:
+            raise SystemExit(f"{module} is not installed for {sys.executable}")
+        origin = Path(found.origin)
+        for source in origin.parent.glob("*.py") if origin.suffix == ".py" else [origin]:
+            shutil.copy(source, target)
+
+
+def start(code: str, *flags: str) -> subprocess.CompletedProcess[str]:
+    # No site, no user's variables: what is left is the interpreter and what it is told to import.
+    return subprocess.run(
+        [sys.executable, "-S", *flags, "-c", code], capture_output=True, text=True, check=True, timeout=60,
+        env={"PATH": os.environ.get("PATH", "")},
+    )  # fmt: skip
+
+
+def milliseconds(code: str) -> float:
+    begin = time.perf_counter()
+    start(code)
+    return (time.perf_counter() - begin) * 1000
+
+
+def own_times(folder: Path, rounds: int) -> list[tuple[str, float]]:
+    """(module, median of its own milliseconds), for what the import adds to a bare start; dearest first."""
+    samples: dict[str, list[float]] = {}
+    already = {name for name, _ in import_lines(start(BARE.format(folder=str(folder)), "-X", "importtime").stderr)}
+    for _ in range(rounds):
+        text = start(WITH_IMPORT.format(folder=str(folder)), "-X", "importtime").stderr
+        for name, own in import_lines(text):
+            if name not in already:
+                samples.setdefault(name, []).append(own / 1000)
+    medians = [(name, statistics.median(times)) for name, times in samples.items()]
+    return sorted(medians, key=lambda module: -module[1])
+
+
+def import_lines(text: str) -> list[tuple[str, int]]:
+    """(module, its own microseconds) of each line of `-X importtime`."""
+    lines = []
+    for line in text.splitlines():
+        fields = line.removeprefix("import time:").split("|")
+        if len(fields) == 3 and fields[0].strip().isdigit():
+            lines.append((fields[2].strip(), int(fields[0])))
+    return lines
+
+
+def measure(rounds: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lay_out(folder)
+        bare, with_import = BARE.format(folder=name), WITH_IMPORT.format(folder=name)
+        milliseconds(with_import)  # compiles the .pyc files, as an installer does
+        starts: dict[str, list[float]] = {"bare": [], "import": []}
+        for _ in range(rounds):
+            starts["bare"].append(milliseconds(bare))
+            starts["import"].append(milliseconds(with_import))
+        modules = own_times(folder, max(5, rounds // 4))
+    added = [after - before for before, after in zip(starts["bare"], starts["import"], strict=True)]
+    return {"starts_ms": starts, "added_ms": added, "modules_ms": modules}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=40, help="pairs of starts (%(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
+    options = parser.parse_args()
+    result = measure(options.rounds)
+    print(machine())
+    for label, key in (("bare start", "bare"), ("start and import", "import")):
+        low, middle, high = quartiles(result["starts_ms"][key])
+        print(f"{label:<18}{middle:7.2f} ms   quartiles {low:.2f} to {high:.2f}")
+    low, middle, high = quartiles(result["added_ms"])
+    print(f"{'import alone':<18}{middle:7.2f} ms   quartiles {low:.2f} to {high:.2f}\n")
+    print("own time, ms   module (as `python -X importtime` tells; its bookkeeping is part of it)")
+    for name, own in result["modules_ms"]:
+        if own >= 0.02:
+            print(f"{own:12.2f}   {name}")
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine(), **result}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Memory of the process, and of the simulated GPU, over a million frames and ten thousand sessions.
+
+Each case runs in a process of its own on the simulated driver (backend `null`, copies as no-ops). Memory is read at
+ten checkpoints; the first tenth is warm-up. Ends with status 1 where a case grew by more than `--limit` KiB after it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from client_cost import configuration
+from device import Device
+from measuring import library_folder, machine
+
+from clients import HEIGHT, WIDTH, ours_encode_device, ours_encode_host, ours_submit_device, ours_submit_host
+
+CHECKPOINTS = 10
+KIB = 1024
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def sessions(count: int) -> int:
+    """Creates and closes encoders, each of which encodes a frame."""
+    from clients import device_frame
+    from pdum.nvenc import NvencEncoder
+
+    frame = device_frame(Device())
+    for _ in range(count):
+        with NvencEncoder(WIDTH, HEIGHT) as encoder:
+            encoder.encode(frame)
+    return count
+
+
+def dropped_sessions(count: int) -> int:
+    """Encoders that nobody closes, with frames in flight: their end is the garbage collector's."""
+    from clients import device_frame
+    from pdum.nvenc import NvencEncoder
+
+    frame = device_frame(Device())
+    for _ in range(count):
+        encoder = NvencEncoder(WIDTH, HEIGHT, extra_output_delay=3)
+        encoder.submit(frame, 0)
+        del encoder
+    return count
+
+
+CASES: dict[str, tuple[Callable[[], Callable[[int], int]], str]] = {
+    "encode, device frames": (ours_encode_device, "frames"),
+    "encode, NumPy frames": (ours_encode_host, "frames"),
+    "submit with 3 in flight, device frames": (ours_submit_device, "frames"),
+    "submit with 3 in flight, NumPy frames": (ours_submit_host, "frames"),
+    "sessions made and closed": (lambda: sessions, "sessions"),
+    "sessions made and dropped": (lambda: dropped_sessions, "sessions"),
+}
+
+
+def live_objects() -> dict[str, int]:
+    """What the simulated driver still has of its clients' objects, but for contexts."""
+    live: dict[str, int] = {}
+    for name in ("libnvidia-encode.so.1", "libcuda.so.1"):
+        control = ctypes.CDLL(name).nvsim_control
+        control.restype = ctypes.c_char_p
+        live.update(json.loads(control(b'{"report": true}'))["live"])
+    return {name: count for name, count in live.items() if count}
+
+
+def work(case: str, count: int) -> dict[str, Any]:
+    run = CASES[case][0]()
+    host, seconds = [], time.perf_counter()
+    for _ in range(CHECKPOINTS):
+        run(count // CHECKPOINTS)
+        gc.collect()
+        host.append(resident())
+    seconds = time.perf_counter() - seconds
+    before = live_objects()
+    del run
+    gc.collect()
+    return {"resident": host, "seconds": seconds, "live_before": before, "live": live_objects()}
+
+
+def run_case(case: str, count: int) -> dict[str, Any]:
+    environment = dict(os.environ, LD_LIBRARY_PATH=str(library_folder("full")), NVSIM_CONFIG=configuration(copy=False))
+    command = [sys.executable, __file__, "--worker", case, "--frames", str(count)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800)
+    if result.returncode != 0:
+        raise SystemExit(f"{case}: {result.stderr}")
+    answer: dict[str, Any] = json.loads(result.stdout)
+    return answer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=1_000_000, help="%(default)s")
+    parser.add_argument("--sessions", type=int, default=10_000, help="%(default)s")
+    parser.add_argument("--limit", type=int, default=256, metavar="KIB", help="growth that is still flat (%(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        print(json.dumps(work(options.worker, options.frames)))
+        return
+    print(machine())
+    print("resident memory in KiB at each tenth; the driver is simulated\n")
+    growing, results = [], {}
+    for case, (_, unit) in CASES.items():
+        count = options.frames if unit == "frames" else options.sessions
+        results[case] = found = run_case(case, count)
+        kib = [size // KIB for size in found["resident"]]
+        growth = kib[-1] - kib[0]
+        if growth > options.limit:
+            growing.append(case)
+        print(f"{case}: {count:,} {unit} in {found['seconds']:.1f} s")
+        print(f"  {' '.join(map(str, kib))}   growth {growth:+d} KiB; left in the driver: {found['live'] or 'nothing'}")
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine(), "results": results}))
+    if growing:
+        raise SystemExit(f"memory grew: {', '.join(growing)}")
+
+
+if __name__ == "__main__":
+    main()

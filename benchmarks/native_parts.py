@@ -1,0 +1,70 @@
+"""The two small native parts of the benchmarks, compiled when they are first wanted (needs g++ and pybind11)."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+BUILD = ROOT / "build" / "benchmarks"
+TABLES = ROOT / "third_party" / "nvenc_abi"
+COMPILE = [os.environ.get("CXX", "g++"), "-std=c++17", "-O2", "-shared", "-fPIC"]
+
+
+def build(directory: Path = BUILD) -> None:
+    """Compiles what is older than its source."""
+    directory.mkdir(parents=True, exist_ok=True)
+    source, target = HERE / "native" / "raw_client.cpp", directory / "raw_client.so"
+    if outdated(target, source):
+        header = directory / "nvenc_13_0.hpp"
+        run(sys.executable, TABLES / "generate.py", TABLES / "13.0.json", "--namespace", "raw", "--output", header)
+        run(*COMPILE, f"-I{directory}", source, "-o", target, "-ldl")
+    source, target = HERE / "native" / "device_array.cpp", directory / extension_name()
+    if outdated(target, source):
+        import pybind11
+
+        includes = [f"-I{path}" for path in (sysconfig.get_path("include"), pybind11.get_include())]
+        run(*COMPILE, "-fvisibility=hidden", *includes, source, "-o", target)
+
+
+def outdated(target: Path, source: Path) -> bool:
+    return not target.exists() or target.stat().st_mtime < source.stat().st_mtime
+
+
+def run(*command: str | Path) -> None:
+    subprocess.run([str(word) for word in command], check=True)
+
+
+def extension_name() -> str:
+    return f"device_array{sysconfig.get_config_var('EXT_SUFFIX')}"
+
+
+def device_array(directory: Path = BUILD) -> ModuleType:
+    """The module with DeviceArray: device memory with an array interface and DLPack."""
+    specification = importlib.util.spec_from_file_location("device_array", directory / extension_name())
+    if specification is None or specification.loader is None:
+        raise ImportError(f"no device_array in {directory}")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def raw_client(directory: Path = BUILD) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(directory / "raw_client.so"))
+    library.raw_error.restype = ctypes.c_char_p
+    library.raw_open.restype = ctypes.c_void_p
+    library.raw_open.argtypes = [ctypes.c_uint32, ctypes.c_uint32]
+    library.raw_close.restype = None
+    library.raw_close.argtypes = [ctypes.c_void_p]
+    library.raw_encode.restype = ctypes.c_longlong
+    library.raw_encode.argtypes = [
+        ctypes.c_void_p, ctypes.c_longlong, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p,
+    ]  # fmt: skip
+    return library
