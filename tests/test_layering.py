@@ -117,10 +117,10 @@ def test_nothing_of_nvidia_is_included_but_nvtx() -> None:
 
 
 def test_no_condition_on_a_version() -> None:
-    """What differs between interface versions is said once, in the two units of abi/; the only switch is NVTX's."""
+    """What differs between interface versions is said once, in the two units of abi/; what is switched is the build."""
     for path in cpp_files():
         conditions = re.findall(r"^\s*#\s*(?:el)?if(?:n?def)?\b(.*)$", code_of(path), re.MULTILINE)
-        assert {condition.strip() for condition in conditions} <= {"PDUM_USE_NVTX"}, path.name
+        assert {condition.strip() for condition in conditions} <= {"PDUM_USE_NVTX", "Py_GIL_DISABLED"}, path.name
 
 
 def test_product_does_not_know_the_simulator() -> None:
