@@ -193,6 +193,8 @@ Config parse_config(const Json& document) {
         {"stall", list_into(config.stalls, &read_stall)},
         {"trace", into(config.trace)},
         {"count", into(config.count)},
+        {"null_bytes", into(config.null_bytes, 64, 1 << 26)},
+        {"session_limit_status", into(config.session_limit_status, 1, 26)},
         {"state", into(config.state)},
     };
     read_object(document, "config", readers);

@@ -55,9 +55,11 @@ struct Config {
     bool async_streams = false;  // true: each stream runs its work later, on a thread of its own, as a GPU does
     std::vector<Fault> faults;
     std::vector<Stall> stalls;
-    std::string trace;   // a file to which every call is appended as a JSON line; empty: none
-    bool count = false;  // count the uses of each call for the report
-    std::string state;   // a file through which processes share their encoder sessions; empty: none
+    std::string trace;              // a file to which every call is appended as a JSON line; empty: none
+    bool count = false;             // count the uses of each call for the report
+    uint32_t null_bytes = 1024;     // size of the null backend's access units
+    int session_limit_status = 21;  // what opening one session too many answers: real drivers differ (10 or 21)
+    std::string state;              // a file through which processes share their encoder sessions; empty: none
 };
 
 // `{"gpus": [...], "backend": ...}`; every key may be left out. Throws std::runtime_error that names the offending key.

@@ -35,7 +35,7 @@ void put_in_force(const Library& library, Config config) {
 
 Json configure(const Library& library, const Json& wanted) {
     Config config = parse_config(wanted);
-    const std::string obstacle = library.obstacle();
+    const std::string obstacle = library.obstacle(config);
     if (!obstacle.empty()) throw std::runtime_error("cannot be configured now: " + obstacle);
     const std::shared_ptr<const Config> before = settings();
     try {
@@ -70,7 +70,7 @@ Json answer(const Library& library, const char* request) {
 
 }  // namespace
 
-Library::Library(const char* library_name, std::string (*its_obstacle)(), void (*its_apply)(const Config&),
+Library::Library(const char* library_name, std::string (*its_obstacle)(const Config&), void (*its_apply)(const Config&),
                  LiveCounts (*its_live)())
     : name(library_name), obstacle(its_obstacle), apply(its_apply), live(its_live) {
     try {

@@ -16,10 +16,12 @@ using LiveCounts = std::vector<std::pair<std::string, int64_t>>;
 // What a library supplies. A library has one object of this kind in static storage: its constructor reads NVSIM_CONFIG
 // when the library is loaded and hands the result to `apply`; a broken NVSIM_CONFIG ends the process with a message.
 struct Library {
-    Library(const char* name, std::string (*obstacle)(), void (*apply)(const Config&), LiveCounts (*live)());
+    Library(const char* name, std::string (*obstacle)(const Config& next), void (*apply)(const Config&),
+            LiveCounts (*live)());
 
-    const char* name;              // "cuda", "encode", "nvml": the trace's "lib"
-    std::string (*obstacle)();     // why a new configuration cannot be taken now; empty: it can
+    const char* name;  // "cuda", "encode", "nvml": the trace's "lib"
+    // Why the next configuration cannot be taken now; empty: it can.
+    std::string (*obstacle)(const Config& next);
     void (*apply)(const Config&);  // settings() already answers the new one; may throw std::runtime_error
     LiveCounts (*live)();          // the report's live objects by kind
 };
