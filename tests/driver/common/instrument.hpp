@@ -67,11 +67,11 @@ Json violations_report();
 // trace, after the body.
 template <typename Body, typename Describe>
 auto observed(CallSite& site, Body&& body, Describe&& describe) -> decltype(body()) {
-    using Status = decltype(body());
+    using Answer = decltype(body());
     instrument::current_call = &site;
     if (!instrument::watching()) return body();
     const std::optional<int> fault = instrument::enter(site);
-    const Status status = fault ? static_cast<Status>(*fault) : body();
+    const Answer status = fault ? static_cast<Answer>(*fault) : body();
     if (instrument::tracing()) trace::call(site.name(), static_cast<int>(status), describe());
     return status;
 }

@@ -1,0 +1,39 @@
+#include "encode/cuda_calls.hpp"
+
+#include <dlfcn.h>
+
+namespace nvsim::cu {
+
+namespace {
+
+template <typename Function>
+bool find(void* library, const char* name, Function& function) {
+    function = reinterpret_cast<Function>(dlsym(library, name));
+    return function != nullptr;
+}
+
+bool load(Calls& calls) {
+    void* library = dlopen("libcuda.so.1", RTLD_NOW);
+    return library != nullptr && find(library, "cuCtxPushCurrent_v2", calls.push) &&
+           find(library, "cuCtxPopCurrent_v2", calls.pop) && find(library, "cuCtxGetDevice", calls.context_device) &&
+           find(library, "cuMemcpy2DAsync_v2", calls.copy) && find(library, "cuMemAllocHost_v2", calls.host_alloc) &&
+           find(library, "cuMemFreeHost", calls.host_free) && find(library, "cuEventCreate", calls.event_create) &&
+           find(library, "cuEventRecord", calls.event_record) &&
+           find(library, "cuEventSynchronize", calls.event_wait) &&
+           find(library, "cuEventDestroy_v2", calls.event_destroy) &&
+           find(library, "cuStreamWaitEvent", calls.stream_wait_event) &&
+           find(library, "cuStreamCreate", calls.stream_create) &&
+           find(library, "cuStreamDestroy_v2", calls.stream_destroy) &&
+           find(library, "cuStreamSynchronize", calls.stream_wait) &&
+           find(library, "cuMemGetAddressRange_v2", calls.address_range);
+}
+
+}  // namespace
+
+const Calls* calls() {
+    static Calls table{};
+    static const bool loaded = load(table);
+    return loaded ? &table : nullptr;
+}
+
+}  // namespace nvsim::cu

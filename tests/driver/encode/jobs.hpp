@@ -1,0 +1,56 @@
+// What a session has its engine do.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "encode/session.hpp"
+
+namespace nvsim {
+
+// Runs the session's coder on the engine's thread and hands over what comes out.
+class SessionJob : public Job {
+   public:
+    SessionJob(std::shared_ptr<Session> session, bool is_picture);
+    void finish() override;
+    void lost() override;
+
+   protected:
+    // Runs `code` with the coder to itself; a coder that throws fails every picture that is waiting.
+    template <typename Code>
+    void with_coder(Code code);
+
+    std::shared_ptr<Session> session_;
+    std::vector<AccessUnit> units_;
+    std::string failure_;
+};
+
+class PictureJob : public SessionJob {
+   public:
+    PictureJob(std::shared_ptr<Session> session, Record& record);
+    void work() override;
+
+   private:
+    Record& record_;
+};
+
+class FlushJob : public SessionJob {
+   public:
+    explicit FlushJob(std::shared_ptr<Session> session) : SessionJob(std::move(session), false) {}
+    void work() override;
+    void finish() override;
+};
+
+class SettingsJob : public SessionJob {
+   public:
+    SettingsJob(std::shared_ptr<Session> session, SessionSettings settings)
+        : SessionJob(std::move(session), false), settings_(std::move(settings)) {}
+    void work() override;
+
+   private:
+    SessionSettings settings_;
+};
+
+}  // namespace nvsim

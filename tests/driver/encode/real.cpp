@@ -1,0 +1,61 @@
+// The backend that codes for real, through the coder of codec_*.cpp.
+#include "encode/maker.hpp"
+#include "encode/status.hpp"
+
+namespace nvsim {
+
+namespace {
+
+class RealMaker : public Maker {
+   public:
+    explicit RealMaker(const SessionSettings& settings) : settings_(settings) { make(); }
+
+    bool reads_pixels() const override { return true; }
+    bool display_order() const override { return true; }
+    std::vector<uint8_t> headers() override { return coder_->headers(); }
+
+    void encode(const SourcePicture& source, std::vector<AccessUnit>& out) override {
+        // A coder that was flushed, or cannot take a change while it runs, is replaced where a new sequence begins.
+        if (stale_ && (ended_ || source.type == PictureType::idr)) {
+            if (!ended_) coder_->flush(out);
+            make();
+        }
+        Picture picture;
+        picture.serial = source.serial;
+        picture.type = source.type;
+        picture.output_headers = source.output_headers;
+        if (source.sei != nullptr) picture.sei = *source.sei;
+        picture.pixels = to_planar(source.format, source.pixels, settings_.stream.format, settings_.stream.colour);
+        coder_->encode(std::move(picture), out);
+    }
+
+    void flush(std::vector<AccessUnit>& out) override {
+        if (ended_) return;
+        coder_->flush(out);
+        stale_ = ended_ = true;
+    }
+
+    void reconfigure(const SessionSettings& settings) override {
+        settings_ = settings;
+        if (!coder_->reconfigure(settings.stream)) stale_ = true;
+    }
+
+   private:
+    void make() {
+        std::string error;
+        coder_ = make_codec(settings_.stream, error);
+        if (coder_ == nullptr) refuse(Status::unsupported_param, "the codec backend: " + error);
+        stale_ = ended_ = false;
+    }
+
+    SessionSettings settings_;
+    std::unique_ptr<PictureCoder> coder_;
+    bool stale_ = false;  // to be replaced before the next sequence
+    bool ended_ = false;  // flushed
+};
+
+}  // namespace
+
+std::unique_ptr<Maker> make_real(const SessionSettings& settings) { return std::make_unique<RealMaker>(settings); }
+
+}  // namespace nvsim

@@ -1,0 +1,262 @@
+// One encode session: what a client's calls do, without any type of a particular API version.
+//
+// Every public method of Session is called with the mutex of the session's cell held, and throws Refusal where the
+// answer is an error. Work on pictures happens on the engine's thread, which takes that mutex to hand results over.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "encode/cuda_calls.hpp"
+#include "encode/engine.hpp"
+#include "encode/gop.hpp"
+#include "encode/handles.hpp"
+#include "encode/machine.hpp"
+#include "encode/maker.hpp"
+#include "encode/staging.hpp"
+#include "encode/status.hpp"
+
+namespace nvsim {
+
+struct EncoderSetup {
+    SessionSettings settings;
+    GopStructure gop;
+    int max_width = 0, max_height = 0;
+    bool async = false;
+    PixelFormat format = PixelFormat::undefined;  // the client's hint
+};
+
+struct Registration {
+    enum Type { directx, device_pointer, cuda_array, opengl } type = device_pointer;
+    void* resource = nullptr;
+    uint32_t width = 0, height = 0, pitch = 0;
+    uint32_t format = 0;  // NV_ENC_BUFFER_FORMAT
+    uint32_t usage = 0;   // NV_ENC_BUFFER_USAGE
+};
+
+struct Submission {
+    uint32_t width = 0, height = 0, pitch = 0;
+    uint32_t flags = 0;  // NV_ENC_PIC_FLAGS
+    uint32_t frame_index = 0;
+    uint64_t timestamp = 0, duration = 0;
+    void* input = nullptr;
+    void* output = nullptr;
+    void* completion_event = nullptr;
+    uint32_t format = 0;
+    PictureType type = PictureType::p;
+};
+
+enum PictureFlags : uint32_t { force_intra = 1, force_idr = 2, output_headers = 4, end_of_stream = 8 };
+
+struct LockedBitstream {
+    void* data = nullptr;
+    uint32_t size = 0;
+    uint64_t timestamp = 0, duration = 0;
+    uint32_t frame_index = 0;
+    uint32_t display_index = 0;
+    PictureType type = PictureType::p;
+    uint32_t average_qp = 0;
+    uint32_t intra_blocks = 0, inter_blocks = 0;
+};
+
+struct LockedInput {
+    void* data;
+    uint32_t pitch;
+};
+
+// A client's objects. `in_flight` counts the pictures that still need the object.
+struct InputBuffer {
+    std::unique_ptr<uint8_t[]> memory;
+    uint32_t width = 0, height = 0, pitch = 0;
+    PixelFormat format = PixelFormat::undefined;
+    bool locked = false;
+    int in_flight = 0;
+    void clear() { *this = InputBuffer(); }
+};
+
+struct Registered {
+    Registration wanted;
+    PixelFormat format = PixelFormat::undefined;
+    int maps = 0;
+    void clear() { *this = Registered(); }
+};
+
+struct Mapped {
+    Registered* registered = nullptr;
+    void* handle = nullptr;
+    int in_flight = 0;
+    void clear() { *this = Mapped(); }
+};
+
+// A picture between its submission and its access unit.
+struct Record {
+    SourcePicture source;
+    SurfaceSource surface;
+    std::vector<SeiMessage> sei;
+    Staging* pixels = nullptr;
+    Staging* again = nullptr;   // read a second time when a held picture is started
+    int* in_flight = nullptr;   // of its input
+    void* input = nullptr;      // its handle, for messages
+    bool checked = false;       // the input was looked at again, or is not ours to look at any more
+    bool checking = false;      // the engine's thread is looking right now
+    bool coded = false;
+};
+
+struct Bitstream {
+    enum State { idle, pending, ready, locked } state = idle;
+    void* handle = nullptr;
+    Record* paired = nullptr;   // the picture submitted together with this buffer
+    uint64_t order = 0;         // of its submission
+    AccessUnit unit;
+    LockedBitstream view;
+    bool failed = false;        // nothing will come: the coder refused
+    void clear() { *this = Bitstream(); }
+};
+
+struct SessionCounts {
+    size_t sessions = 0, bitstream_buffers = 0, input_buffers = 0, registered = 0, mapped = 0, locked = 0;
+};
+
+class Session : public std::enable_shared_from_this<Session> {
+   public:
+    Session(Cell& cell, Device& device, uint32_t number, void* context, std::string api, size_t null_bytes);
+    ~Session();
+
+    void initialize(const EncoderSetup& setup);
+    void reconfigure(const EncoderSetup& setup, bool reset, bool force_idr);
+    std::vector<uint8_t> headers();
+    void set_streams(cu::Stream input, cu::Stream output);
+
+    void* create_bitstream();
+    void destroy_bitstream(void* handle);
+    void* create_input(uint32_t width, uint32_t height, uint32_t format);
+    void destroy_input(void* handle);
+    LockedInput lock_input(void* handle, bool wait);
+    void unlock_input(void* handle);
+    void* register_resource(const Registration& wanted);
+    void unregister_resource(void* handle);
+    void* map(void* registered, uint32_t& format);
+    void unmap(void* handle);
+
+    // Taken over by the next encode().
+    std::vector<SeiMessage>& next_sei() { return next_sei_; }
+    Status encode(const Submission& submission);
+    // Waits on the cell until the output is there; the mutex is let go meanwhile.
+    LockedBitstream lock(std::unique_lock<std::mutex>& mutex, void* handle, bool wait);
+    void unlock(void* handle);
+
+    // Stops all work and gives everything back. The mutex is let go while the engine finishes.
+    void destroy(std::unique_lock<std::mutex>& mutex);
+
+    Device& device() { return device_; }
+    bool initialized() const { return maker_ != nullptr; }
+    Codec codec() const { return setup_.settings.stream.codec; }
+    uint32_t number() const { return number_; }
+    bool closing() const { return closing_; }
+    std::string name() const { return "session " + std::to_string(number_); }
+    void count(SessionCounts& counts);
+
+    std::string last_error;
+    std::unique_ptr<SessionRegistry::Ticket> ticket;
+    bool release_faulted = false;  // a releasing call was made to fail: what it leaves behind is not the client's fault
+
+   private:
+    friend class SessionJob;
+    friend class PictureJob;
+    friend class FlushJob;
+    friend class SettingsJob;
+
+    void require_initialized() const;
+    std::unique_ptr<Maker> make_maker() const;
+    void check_size(const EncoderSetup& setup) const;
+    void check_memory(const Registration& wanted, PixelFormat format);
+    void abandon(const int* in_flight, const std::string& what);
+    void apply_settings();
+    void report_at_destroy(const std::string& what);
+    void report_leftovers();
+    Bitstream& bitstream(void* handle);
+    size_t bytes_of_one_picture() const;
+    void reserve_staging();
+
+    void find_input(const Submission& submission, Record& record);
+    Bitstream& find_output(const Submission& submission);
+    void read_pixels(Record& record);
+    void read_again(Record& record);
+    void start(const std::vector<PlannedPicture>& pictures);
+    void submit(const PlannedPicture& picture);
+    void submit_end();
+    void accept(const Submission& submission, Record& record, Bitstream& out);
+    bool read_into(Staging& staging, const Record& record);
+    void fill(Bitstream& out, const Record& record, AccessUnit unit);
+    Record& new_record();
+    Record& record_of(uint64_t serial);
+
+    // On the engine's thread, without the mutex.
+    void wait_for_pixels(Record& record, Job& job);
+    void check_inputs_of(const std::vector<AccessUnit>& units);
+    void check_unchanged(Record& record);
+    void fail_what_is_left();
+    bool still_the_same(Record& record);
+
+    // With the mutex.
+    void deliver(AccessUnit unit);
+    void fail_pending(const std::string& why);
+    void release_input(Record& record);
+    void retire_records();
+
+    Cell& cell_;
+    Device& device_;
+    const uint32_t number_;
+    void* const context_;
+    const std::string api_;
+    const size_t null_bytes_;
+
+    EncoderSetup setup_;
+    std::mutex maker_mutex_;
+    std::unique_ptr<Maker> maker_;
+    GopPlanner planner_;
+    Engine* engine_ = nullptr;
+    bool inline_ = false;
+    int delay_ = 0;
+    bool reads_pixels_ = false;
+
+    SlotTable<Bitstream> bitstreams_{Kind::bitstream};
+    SlotTable<InputBuffer> inputs_{Kind::input};
+    SlotTable<Registered> registered_{Kind::registered};
+    SlotTable<Mapped> mapped_{Kind::mapped};
+
+    cu::Stream input_stream_ = nullptr;
+    cu::Stream output_stream_ = nullptr;
+    bool streams_set_ = false;
+    StagingPool staging_;
+    cu::Stream check_stream_ = nullptr;
+    StagingPool check_pool_;  // of the engine's thread
+
+    std::vector<SeiMessage> next_sei_;
+    std::vector<std::unique_ptr<Record>> records_;
+    std::vector<Record*> free_records_;
+    std::deque<Record*> window_;  // records in flight, by serial from window_start_ on
+    uint64_t window_start_ = 0;
+    uint64_t next_serial_ = 0;
+    uint64_t planned_ = 0;        // pictures started since the coder was last empty
+    uint64_t outputs_ = 0;        // output buffers submitted
+    uint64_t flushed_outputs_ = 0;  // of them, those submitted before the last end of the stream
+    uint64_t promised_ = 0;       // of them, those that will be filled without further input
+    std::deque<Bitstream*> waiting_outputs_;
+    std::vector<PlannedPicture> plan_;
+    std::thread::id encoder_thread_;
+    bool one_encoder_thread_ = true;
+    bool ended_ = false;
+
+    size_t staged_bytes_ = 0;
+    std::string failure_;
+    bool closing_ = false;
+    int lockers_ = 0;
+};
+
+}  // namespace nvsim

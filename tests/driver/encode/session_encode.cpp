@@ -1,0 +1,284 @@
+// A session's way from a submitted picture to its access unit.
+#include "common/instrument.hpp"
+#include "encode/jobs.hpp"
+#include "encode/session.hpp"
+#include "encode/text.hpp"
+
+namespace nvsim {
+
+Status Session::encode(const Submission& submission) {
+    require_initialized();
+    if (submission.completion_event != nullptr)
+        violate(Status::invalid_event, "a completion event was given; the session is not asynchronous");
+    if (submission.flags & end_of_stream) {
+        submit_end();
+        return Status::success;
+    }
+    Bitstream& out = find_output(submission);
+    Record& record = new_record();
+    try {
+        find_input(submission, record);
+        if (reads_pixels_) read_pixels(record);
+    } catch (...) {
+        free_records_.push_back(&record);
+        throw;
+    }
+    accept(submission, record, out);
+    plan_.clear();
+    planner_.push({record.source.serial, (submission.flags & force_idr) != 0, (submission.flags & force_intra) != 0,
+                   submission.type},
+                  plan_);
+    start(plan_);
+    const bool more = plan_.empty() || planned_ <= static_cast<uint64_t>(delay_);
+    return more ? Status::need_more_input : Status::success;
+}
+
+// From here on nothing can fail: the picture belongs to the session.
+void Session::accept(const Submission& submission, Record& record, Bitstream& out) {
+    SourcePicture& source = record.source;
+    source.serial = next_serial_++;
+    source.timestamp = submission.timestamp;
+    source.duration = submission.duration;
+    source.frame_index = submission.frame_index;
+    source.flags = submission.flags;
+    source.output_headers = (submission.flags & output_headers) != 0;
+    record.sei.swap(next_sei_);
+    source.sei = &record.sei;
+    if (record.in_flight != nullptr) ++*record.in_flight;
+    window_.push_back(&record);
+    out.state = Bitstream::pending;
+    out.paired = &record;
+    out.order = outputs_++;
+    waiting_outputs_.push_back(&out);
+    const auto here = std::this_thread::get_id();
+    if (encoder_thread_ != here) {
+        one_encoder_thread_ = encoder_thread_ == std::thread::id();
+        encoder_thread_ = here;
+    }
+    ended_ = false;
+}
+
+Bitstream& Session::find_output(const Submission& submission) {
+    if (submission.output == nullptr) refuse(Status::invalid_ptr, "outputBitstream is null");
+    Bitstream& out = bitstream(submission.output);
+    if (out.state != Bitstream::idle)
+        violate(Status::invalid_param,
+                text("output ", hex(submission.output), " is used again while ",
+                     out.state == Bitstream::locked ? "it is locked" : "its access unit has not been locked"));
+    return out;
+}
+
+void Session::find_input(const Submission& submission, Record& record) {
+    SurfaceSource& surface = record.surface;
+    const PictureFormat& coded = setup_.settings.stream.format;
+    uint32_t width = 0, height = 0;
+    if (submission.input == nullptr) refuse(Status::invalid_ptr, "inputBuffer is null");
+    if (InputBuffer* buffer = inputs_.find(submission.input, number_)) {
+        if (buffer->locked)
+            violate(Status::invalid_call, text("input ", hex(submission.input), " is encoded while it is locked"));
+        surface = {SurfaceSource::host, buffer->memory.get(), 0, nullptr, buffer->format, buffer->pitch,
+                   buffer->height};
+        width = buffer->width;
+        height = buffer->height;
+        record.in_flight = &buffer->in_flight;
+    } else if (Mapped* mapped = mapped_.find(submission.input, number_)) {
+        const Registration& wanted = mapped->registered->wanted;
+        const bool array = wanted.type == Registration::cuda_array;
+        const size_t row = row_bytes(mapped->registered->format, wanted.width);
+        surface = {array ? SurfaceSource::array : SurfaceSource::device, nullptr,
+                   reinterpret_cast<cu::DevicePtr>(wanted.resource), wanted.resource, mapped->registered->format,
+                   array ? row : wanted.pitch, wanted.height};
+        width = wanted.width;
+        height = wanted.height;
+        record.in_flight = &mapped->in_flight;
+    } else if (registered_.find(submission.input, number_) != nullptr) {
+        violate(Status::resource_not_mapped, text("resource ", hex(submission.input), " is encoded without being mapped"));
+    } else {
+        violate(Status::invalid_param, text(hex(submission.input), " is no input of ", name()));
+    }
+    if (submission.format != 0 && submission.format != static_cast<uint32_t>(surface.format))
+        violate(Status::invalid_param, text("bufferFmt says another format than that of input ", hex(submission.input)));
+    if (submission.pitch != 0 && submission.pitch != surface.pitch && surface.kind != SurfaceSource::array)
+        violate(Status::invalid_param, text("inputPitch ", submission.pitch, " is not the input's ", surface.pitch));
+    if (width < static_cast<uint32_t>(coded.width) || height < static_cast<uint32_t>(coded.height))
+        violate(Status::invalid_param, text("an input of ", width, "x", height, " for pictures of ", coded.width, "x",
+                                            coded.height));
+    record.input = submission.input;
+    record.source.width = coded.width;
+    record.source.height = coded.height;
+    record.source.format = surface.format;
+}
+
+// In stream order, and without waiting for it: the engine's thread waits.
+void Session::read_pixels(Record& record) {
+    const size_t bytes = packed_size(record.source.format, record.source.width, record.source.height);
+    const cu::Current current(context_);
+    if (!current.ok) violate(Status::device_not_exist, "the session's CUDA context is gone");
+    record.pixels = staging_.take(bytes);
+    if (record.pixels == nullptr) refuse(Status::out_of_memory, "no page-locked memory for reading the picture");
+    const bool ok = read_into(*record.pixels, record);
+    if (!ok) {
+        staging_.give(record.pixels);
+        record.pixels = nullptr;
+        refuse(Status::map_failed, "the picture cannot be read from the device");
+    }
+    if (streams_set_ && record.pixels->pending && output_stream_ != input_stream_)
+        cu::calls()->stream_wait_event(output_stream_, record.pixels->read, 0);
+}
+
+bool Session::read_into(Staging& staging, const Record& record) {
+    const cu::Stream stream = streams_set_ ? input_stream_ : nullptr;
+    if (!read_surface(record.surface, record.source.width, record.source.height, stream, staging.data)) return false;
+    staging.pending = record.surface.kind != SurfaceSource::host;
+    return !staging.pending || cu::calls()->event_record(staging.read, stream) == 0;
+}
+
+// A held picture is started by a later call. With streams of the client's the input has to be the same at that point
+// of the stream; where there are none, at the end.
+void Session::read_again(Record& record) {
+    const bool held = record.source.serial + 1 != next_serial_;
+    if (!instrument::strict() || !streams_set_ || record.checked) return;
+    if (!held) {
+        record.checked = true;
+        return;
+    }
+    const cu::Current current(context_);
+    if (current.ok) record.again = staging_.take(packed_size(record.source.format, record.source.width,
+                                                             record.source.height));
+    if (record.again == nullptr || read_into(*record.again, record)) return;
+    staging_.give(record.again);
+    record.again = nullptr;
+}
+
+void Session::start(const std::vector<PlannedPicture>& pictures) {
+    if (pictures.empty()) return;
+    planned_ += pictures.size();
+    const uint64_t delay = static_cast<uint64_t>(delay_);
+    promised_ = std::max(promised_, flushed_outputs_ + (planned_ > delay ? planned_ - delay : 0));
+    for (const PlannedPicture& picture : pictures) record_of(picture.serial).source.type = picture.type;
+    if (inline_) {
+        for (const PlannedPicture& picture : pictures) deliver({picture.serial, {}, picture.type, 0});
+        if (lockers_ > 0) cell_.changed.notify_all();
+        return;
+    }
+    if (maker_->display_order()) {
+        std::vector<PlannedPicture> ordered = pictures;
+        std::sort(ordered.begin(), ordered.end());
+        for (const PlannedPicture& picture : ordered) submit(picture);
+    } else {
+        for (const PlannedPicture& picture : pictures) submit(picture);
+    }
+}
+
+void Session::submit(const PlannedPicture& picture) {
+    Record& record = record_of(picture.serial);
+    if (reads_pixels_) read_again(record);
+    engine_->submit(std::make_unique<PictureJob>(shared_from_this(), record));
+}
+
+void Session::submit_end() {
+    plan_.clear();
+    planner_.drain(plan_);
+    start(plan_);
+    planner_.restart_at_next_picture();
+    promised_ = flushed_outputs_ = outputs_;
+    planned_ = 0;
+    ended_ = true;
+    if (!inline_) engine_->submit(std::make_unique<FlushJob>(shared_from_this()));
+}
+
+void Session::apply_settings() {
+    if (!inline_) return engine_->submit(std::make_unique<SettingsJob>(shared_from_this(), setup_.settings));
+    const std::lock_guard<std::mutex> guard(maker_mutex_);
+    maker_->reconfigure(setup_.settings);
+}
+
+Record& Session::new_record() {
+    if (free_records_.empty()) {
+        records_.push_back(std::make_unique<Record>());
+        return *records_.back();
+    }
+    Record& record = *free_records_.back();
+    free_records_.pop_back();
+    record.pixels = record.again = nullptr;
+    record.in_flight = nullptr;
+    record.checked = record.coded = record.checking = false;
+    record.sei.clear();
+    return record;
+}
+
+Record& Session::record_of(uint64_t serial) { return *window_[serial - window_start_]; }
+
+void Session::deliver(AccessUnit unit) {
+    const bool known = unit.serial >= window_start_ && unit.serial - window_start_ < window_.size();
+    if (waiting_outputs_.empty() || !known) return;
+    Bitstream* out = waiting_outputs_.front();
+    waiting_outputs_.pop_front();
+    Record& record = record_of(unit.serial);
+    record.coded = true;
+    release_input(record);
+    if (out != nullptr) {
+        if (out->paired != nullptr) release_input(*out->paired);
+        out->paired = nullptr;
+        fill(*out, record, std::move(unit));
+    }
+    retire_records();
+}
+
+void Session::fill(Bitstream& out, const Record& record, AccessUnit unit) {
+    const std::vector<uint8_t>* fixed = maker_->fixed_unit(unit.type);
+    if (fixed == nullptr) out.unit = std::move(unit);
+    const std::vector<uint8_t>& data = fixed ? *fixed : out.unit.data;
+    const PictureType type = fixed ? unit.type : out.unit.type;
+    const int qp = fixed ? nominal_qp(setup_.settings.stream, type) : out.unit.average_qp;
+    const uint32_t blocks = static_cast<uint32_t>((record.source.width + 15) / 16 * ((record.source.height + 15) / 16));
+    const bool intra = type == PictureType::i || type == PictureType::idr;
+    out.view.data = const_cast<uint8_t*>(data.data());
+    out.view.size = static_cast<uint32_t>(data.size());
+    out.view.timestamp = record.source.timestamp;
+    out.view.duration = record.source.duration;
+    out.view.frame_index = static_cast<uint32_t>(out.order);
+    out.view.display_index = static_cast<uint32_t>(record.source.serial);
+    out.view.type = type;
+    out.view.average_qp = static_cast<uint32_t>(qp);
+    out.view.intra_blocks = intra ? blocks : 0;
+    out.view.inter_blocks = intra ? 0 : blocks;
+    out.state = Bitstream::ready;
+}
+
+// Nothing will come any more for what is waiting.
+void Session::fail_pending(const std::string& why) {
+    failure_ = why;
+    for (Bitstream* out : waiting_outputs_) {
+        if (out == nullptr) continue;
+        out->state = Bitstream::ready;
+        out->failed = true;
+        out->paired = nullptr;
+    }
+    waiting_outputs_.clear();
+    for (Record* record : window_) {
+        release_input(*record);
+        record->coded = true;
+    }
+    retire_records();
+    cell_.changed.notify_all();
+}
+
+void Session::release_input(Record& record) {
+    if (record.in_flight != nullptr) --*record.in_flight;
+    record.in_flight = nullptr;
+    record.checked = true;
+}
+
+void Session::retire_records() {
+    while (!window_.empty() && window_.front()->coded) {
+        Record& record = *window_.front();
+        if (record.pixels != nullptr) staging_.give(record.pixels);
+        if (record.again != nullptr) staging_.give(record.again);
+        free_records_.push_back(&record);
+        window_.pop_front();
+        ++window_start_;
+    }
+}
+
+}  // namespace nvsim

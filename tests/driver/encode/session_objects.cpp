@@ -1,0 +1,200 @@
+// The buffers and resources of a session.
+#include "encode/session.hpp"
+#include "encode/text.hpp"
+
+namespace nvsim {
+
+namespace {
+
+// Says what a handle is that is not the one wanted.
+std::string what_is(const void* handle, uint32_t session, const char* wanted) {
+    const Handle decoded = Handle::decode(handle);
+    const bool known = decoded.kind >= Kind::bitstream && decoded.kind <= Kind::mapped;
+    if (handle == nullptr) return text("a null pointer was given for ", wanted);
+    if (!known) return text(hex(handle), " never was a handle of ", wanted);
+    if (decoded.session != (session & 0xffff))
+        return text(hex(handle), " belongs to session ", decoded.session, ", not to session ", session);
+    return text(hex(handle), " is no longer, or never was, a handle of ", wanted);
+}
+
+}  // namespace
+
+Bitstream& Session::bitstream(void* handle) {
+    Bitstream* out = bitstreams_.find(handle, number_);
+    if (out == nullptr) violate(Status::invalid_param, what_is(handle, number_, "a bitstream buffer"));
+    return *out;
+}
+
+void* Session::create_bitstream() {
+    require_initialized();
+    const auto [out, handle] = bitstreams_.add(number_);
+    out->handle = handle;
+    reserve_staging();
+    return handle;
+}
+
+void Session::destroy_bitstream(void* handle) {
+    Bitstream& out = bitstream(handle);
+    if (out.state == Bitstream::locked)
+        violate(Status::invalid_call, text("output ", hex(handle), " is destroyed while it is locked"));
+    if (out.state == Bitstream::pending && !ended_ && !device_.lost)
+        violate(Status::invalid_call, text("output ", hex(handle), " is destroyed while its picture is in flight"));
+    for (Bitstream*& waiting : waiting_outputs_)
+        if (waiting == &out) waiting = nullptr;
+    bitstreams_.remove(handle);
+}
+
+void* Session::create_input(uint32_t width, uint32_t height, uint32_t format) {
+    require_initialized();
+    const auto pixel_format = static_cast<PixelFormat>(format);
+    if (name_of(pixel_format) == nullptr) refuse(Status::invalid_param, text("unknown buffer format ", format));
+    if (width == 0 || height == 0) refuse(Status::invalid_param, "an input buffer of no size");
+    const auto [input, handle] = inputs_.add(number_);
+    input->width = width;
+    input->height = height;
+    input->format = pixel_format;
+    input->pitch = static_cast<uint32_t>((row_bytes(pixel_format, width) + 255) & ~size_t{255});
+    const Planes planes = planes_of(pixel_format, width, height, input->pitch, height);
+    const Plane& last = planes.plane[planes.count - 1];
+    input->memory = std::make_unique<uint8_t[]>(last.offset + last.pitch * last.rows);
+    return handle;
+}
+
+void Session::destroy_input(void* handle) {
+    InputBuffer* input = inputs_.find(handle, number_);
+    if (input == nullptr) violate(Status::invalid_param, what_is(handle, number_, "an input buffer"));
+    if (input->locked) violate(Status::invalid_call, text("input ", hex(handle), " is destroyed while it is locked"));
+    if (input->in_flight > 0) abandon(&input->in_flight, text("input ", hex(handle), " is destroyed"));
+    inputs_.remove(handle);
+}
+
+LockedInput Session::lock_input(void* handle, bool wait) {
+    InputBuffer* input = inputs_.find(handle, number_);
+    if (input == nullptr) violate(Status::invalid_param, what_is(handle, number_, "an input buffer"));
+    if (input->locked) violate(Status::invalid_call, text("input ", hex(handle), " is locked already"));
+    if (input->in_flight > 0) {
+        if (!wait) refuse(Status::lock_busy, "the picture in it is not coded yet");
+        violate(Status::encoder_busy, text("input ", hex(handle), " is locked while its picture is in flight"));
+    }
+    input->locked = true;
+    return {input->memory.get(), input->pitch};
+}
+
+void Session::unlock_input(void* handle) {
+    InputBuffer* input = inputs_.find(handle, number_);
+    if (input == nullptr) violate(Status::invalid_param, what_is(handle, number_, "an input buffer"));
+    if (!input->locked) violate(Status::invalid_call, text("unlock of input ", hex(handle), ", which is not locked"));
+    input->locked = false;
+}
+
+void* Session::register_resource(const Registration& wanted) {
+    require_initialized();
+    const auto format = static_cast<PixelFormat>(wanted.format);
+    if (wanted.type != Registration::device_pointer && wanted.type != Registration::cuda_array)
+        refuse(Status::unsupported_param, "only CUDA device pointers and arrays can be registered");
+    if (wanted.resource == nullptr) refuse(Status::invalid_ptr, "resourceToRegister is null");
+    if (wanted.usage != 0) refuse(Status::unimplemented, "only input images can be registered");
+    if (name_of(format) == nullptr) refuse(Status::invalid_param, text("unknown buffer format ", wanted.format));
+    if (wanted.width == 0 || wanted.height == 0) refuse(Status::invalid_param, "a resource of no size");
+    if (wanted.type == Registration::device_pointer && wanted.pitch < row_bytes(format, wanted.width))
+        refuse(Status::invalid_param, text("pitch ", wanted.pitch, " is less than the ",
+                                           row_bytes(format, wanted.width), " bytes of a row"));
+    check_memory(wanted, format);
+    const auto [registered, handle] = registered_.add(number_);
+    registered->wanted = wanted;
+    registered->format = format;
+    reserve_staging();
+    return handle;
+}
+
+// A resource must lie inside one allocation. Pools and virtual memory have none that the driver tells: those pass.
+void Session::check_memory(const Registration& wanted, PixelFormat format) {
+    if (!reads_pixels_ || wanted.type != Registration::device_pointer) return;
+    const auto pointer = reinterpret_cast<cu::DevicePtr>(wanted.resource);
+    const cu::Current current(context_);
+    cu::DevicePtr base = 0;
+    size_t size = 0;
+    if (!current.ok || cu::calls()->address_range(&base, &size, pointer) != 0) return;
+    const Planes planes = planes_of(format, wanted.width, wanted.height, wanted.pitch, wanted.height);
+    const Plane& last = planes.plane[planes.count - 1];
+    const size_t needed = last.offset + last.pitch * (last.rows - 1) + last.row_bytes;
+    if (pointer + needed > base + size)
+        violate(Status::resource_register_failed,
+                text("the resource needs ", needed, " bytes, and its allocation ends ",
+                     pointer + needed - base - size, " bytes before that"));
+}
+
+void Session::unregister_resource(void* handle) {
+    Registered* registered = registered_.find(handle, number_);
+    if (registered == nullptr)
+        violate(Status::resource_not_registered, what_is(handle, number_, "a registered resource"));
+    if (registered->maps > 0)
+        violate(Status::invalid_call, text("resource ", hex(handle), " is unregistered while it is mapped"));
+    registered_.remove(handle);
+}
+
+void* Session::map(void* handle, uint32_t& format) {
+    Registered* registered = registered_.find(handle, number_);
+    if (registered == nullptr)
+        violate(Status::resource_not_registered, what_is(handle, number_, "a registered resource"));
+    if (registered->maps > 0) violate(Status::map_failed, text("resource ", hex(handle), " is mapped already"));
+    const auto [mapped, mapped_handle] = mapped_.add(number_);
+    mapped->registered = registered;
+    ++registered->maps;
+    format = registered->wanted.format;
+    return mapped_handle;
+}
+
+void Session::unmap(void* handle) {
+    Mapped* mapped = mapped_.find(handle, number_);
+    if (mapped == nullptr) violate(Status::resource_not_mapped, what_is(handle, number_, "a mapped resource"));
+    if (mapped->in_flight > 0) abandon(&mapped->in_flight, text("resource ", hex(handle), " is unmapped"));
+    --mapped->registered->maps;
+    mapped_.remove(handle);
+}
+
+// An input goes away while a picture still needs it: a violation, unless the end of the stream was sent or the device
+// is gone. Its pixels have been read already.
+void Session::abandon(const int* in_flight, const std::string& what) {
+    if (!ended_ && !device_.lost) violate(Status::invalid_call, what + " while its picture is in flight");
+    std::unique_lock<std::mutex> mutex(cell_.mutex, std::adopt_lock);
+    for (size_t i = 0; i < window_.size();) {
+        Record* record = window_[i];
+        if (record->in_flight != in_flight) {
+            ++i;
+        } else if (record->checking) {
+            cell_.changed.wait(mutex);
+            i = 0;
+        } else {
+            record->in_flight = nullptr;
+            record->checked = true;
+        }
+    }
+    mutex.release();
+}
+
+size_t Session::bytes_of_one_picture() const {
+    const PictureFormat& format = setup_.settings.stream.format;
+    size_t bytes = packed_size(PixelFormat::nv12, format.width, format.height);
+    if (name_of(setup_.format) != nullptr)
+        bytes = std::max(bytes, packed_size(setup_.format, format.width, format.height));
+    for (PixelFormat wider : {PixelFormat::p010, PixelFormat::argb, PixelFormat::yuv444_10})
+        if (bit_depth_of(wider) <= format.bit_depth && chroma_of(wider) <= format.chroma)
+            bytes = std::max(bytes, packed_size(wider, format.width, format.height));
+    return bytes;
+}
+
+void Session::reserve_staging() {
+    if (!reads_pixels_) return;
+    size_t bytes = bytes_of_one_picture();
+    const PictureFormat& format = setup_.settings.stream.format;
+    registered_.for_each([&](Registered& registered) {
+        bytes = std::max(bytes, packed_size(registered.format, format.width, format.height));
+    });
+    if (staging_.size() > bitstreams_.live() && bytes <= staged_bytes_) return;
+    const cu::Current current(context_);
+    if (current.ok) staging_.reserve(bitstreams_.live() + 1, bytes);
+    staged_bytes_ = bytes;
+}
+
+}  // namespace nvsim

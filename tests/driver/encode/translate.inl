@@ -1,0 +1,265 @@
+// Between one API version's structs and the neutral core. Included by front.inl, inside its namespace.
+
+// The three codecs' configurations differ in what they are called and which fields they have; `use` gets the one of
+// the codec, in versions that have it.
+template <typename Config, typename Use>
+void with_codec_config(Config& config, Codec codec, Use use) {
+    if (codec == Codec::h264) use(config.h264Config);
+    if (codec == Codec::hevc) use(config.hevcConfig);
+    if (codec == Codec::av1)
+        set_optional(config, [&](auto& union_of_codecs) -> decltype(void(union_of_codecs.av1Config)) {
+            use(union_of_codecs.av1Config);
+        });
+}
+
+void check_version(uint32_t given, uint32_t wanted, const char* name) {
+    if (given != wanted)
+        violate(Status::invalid_version, text(name, " has version word 0x", std::hex, given, ", API ", NVSIM_API,
+                                              " has 0x", wanted));
+}
+
+template <typename Struct>
+void check_reserved(const Struct& value, Codec codec) {
+    if (!instrument::strict()) return;
+    if (const char* field = reserved_in_use(value, codec))
+        violate(Status::invalid_param, std::string(field) + " is not zero");
+}
+
+template <typename Pointer>
+auto& need(Pointer* pointer, const char* what) {
+    if (pointer == nullptr) violate(Status::invalid_ptr, std::string(what) + " is null");
+    return *pointer;
+}
+
+Codec need_codec(const GUID& guid) {
+    const std::optional<Codec> codec = codec_of(name_of(guid));
+    if (!codec) refuse(Status::unsupported_param, "unknown codec GUID");
+    return *codec;
+}
+
+Codec need_codec(const Session& session, const GUID& guid) {
+    const Codec codec = need_codec(guid);
+    if (!const_cast<Session&>(session).device().supports(codec))
+        refuse(Status::unsupported_param, "this GPU does not encode this codec");
+    return codec;
+}
+
+PresetRequest need_preset(const GUID& guid, Codec codec, uint32_t tuning) {
+    const std::optional<PresetRequest> preset = preset_of(name_of(guid), codec, tuning);
+    if (!preset) refuse(Status::unsupported_param, "unknown preset GUID");
+    return *preset;
+}
+
+ColourDescription colour_of(const NV_ENC_CONFIG_H264_VUI_PARAMETERS& vui) {
+    ColourDescription colour;
+    colour.signal_type_present = vui.videoSignalTypePresentFlag != 0;
+    colour.video_format = static_cast<int>(vui.videoFormat);
+    colour.full_range = vui.videoFullRangeFlag != 0;
+    colour.description_present = vui.colourDescriptionPresentFlag != 0;
+    colour.primaries = static_cast<int>(vui.colourPrimaries);
+    colour.transfer = static_cast<int>(vui.transferCharacteristics);
+    colour.matrix = static_cast<int>(vui.colourMatrix);
+    return colour;
+}
+
+void read_codec(const NV_ENC_CONFIG_H264& config, StreamSettings& stream) {
+    stream.level = static_cast<int>(config.level);
+    stream.repeat_headers = config.repeatSPSPPS;
+    stream.omit_headers = config.disableSPSPPS;
+    stream.aud = config.outputAUD;
+    stream.bitstream_restriction = config.h264VUIParameters.bitstreamRestrictionFlag != 0;
+    stream.colour = colour_of(config.h264VUIParameters);
+    if (config.sliceMode == 3 && config.sliceModeData > 1) stream.slices = static_cast<int>(config.sliceModeData);
+    stream.b_reference_mode = static_cast<int>(config.useBFramesAsRef);
+    stream.lossless = config.qpPrimeYZeroTransformBypassFlag;
+    if (NVSIM_GET(config, outputBitDepth, 0) == 10) stream.format.bit_depth = 10;
+}
+
+void read_codec(const NV_ENC_CONFIG_HEVC& config, StreamSettings& stream) {
+    stream.level = static_cast<int>(config.level);
+    stream.tier = static_cast<int>(config.tier);
+    stream.repeat_headers = config.repeatSPSPPS;
+    stream.omit_headers = config.disableSPSPPS;
+    stream.aud = config.outputAUD;
+    stream.bitstream_restriction = config.hevcVUIParameters.bitstreamRestrictionFlag != 0;
+    stream.colour = colour_of(config.hevcVUIParameters);
+    if (config.sliceMode == 3 && config.sliceModeData > 1) stream.slices = static_cast<int>(config.sliceModeData);
+    stream.b_reference_mode = static_cast<int>(config.useBFramesAsRef);
+    if (NVSIM_GET(config, outputBitDepth, 0) == 10 || NVSIM_GET(config, pixelBitDepthMinus8, 0) == 2)
+        stream.format.bit_depth = 10;
+}
+
+// NV_ENC_CONFIG_AV1, which API 11 does not have.
+template <typename Av1Config>
+void read_codec(const Av1Config& config, StreamSettings& stream) {
+    stream.level = config.level == 24 ? 0 : static_cast<int>(config.level);
+    stream.tier = static_cast<int>(config.tier);
+    stream.repeat_headers = config.repeatSeqHdr;
+    stream.omit_headers = config.disableSeqHdr;
+    stream.b_reference_mode = static_cast<int>(config.useBFramesAsRef);
+    stream.colour.primaries = static_cast<int>(config.colorPrimaries);
+    stream.colour.transfer = static_cast<int>(config.transferCharacteristics);
+    stream.colour.matrix = static_cast<int>(config.matrixCoefficients);
+    stream.colour.full_range = config.colorRange != 0;
+    stream.colour.description_present =
+        stream.colour.primaries != 0 || stream.colour.transfer != 0 || stream.colour.matrix != 0;
+    if (!stream.colour.description_present) stream.colour.primaries = stream.colour.transfer = stream.colour.matrix = 2;
+    if (NVSIM_GET(config, outputBitDepth, 0) == 10 || NVSIM_GET(config, pixelBitDepthMinus8, 0) == 2)
+        stream.format.bit_depth = 10;
+}
+
+void read_rates(const NV_ENC_RC_PARAMS& rates, StreamSettings& stream) {
+    switch (static_cast<uint32_t>(rates.rateControlMode)) {
+        case 0: stream.rate_control = RateControl::constqp; break;
+        case 2: case 8: case 16: stream.rate_control = RateControl::cbr; break;
+        default: stream.rate_control = RateControl::vbr; break;
+    }
+    stream.qp_i = static_cast<int>(rates.constQP.qpIntra);
+    stream.qp_p = static_cast<int>(rates.constQP.qpInterP);
+    stream.qp_b = static_cast<int>(rates.constQP.qpInterB);
+    stream.average_bitrate = rates.averageBitRate;
+    stream.max_bitrate = rates.maxBitRate;
+    stream.vbv_size = rates.vbvBufferSize;
+    stream.vbv_initial = rates.vbvInitialDelay;
+    stream.constant_quality = static_cast<float>(rates.targetQuality) + static_cast<float>(rates.targetQualityLSB) / 256;
+    stream.lookahead = rates.enableLookahead ? rates.lookaheadDepth : 0;
+}
+
+// What the preset and tuning alone stand for.
+void fill_preset(NV_ENC_CONFIG& config, const PresetRequest& request);
+
+const NV_ENC_CONFIG& configuration_of(const NV_ENC_INITIALIZE_PARAMS& params, const PresetRequest& preset,
+                                      NV_ENC_CONFIG& of_preset) {
+    if (params.encodeConfig != nullptr) {
+        check_version(params.encodeConfig->version, NV_ENC_CONFIG_VER, "NV_ENC_CONFIG");
+        check_reserved(*params.encodeConfig, preset.codec);
+        return *params.encodeConfig;
+    }
+    std::memset(&of_preset, 0, sizeof of_preset);
+    fill_preset(of_preset, preset);
+    return of_preset;
+}
+
+EncoderSetup setup_of(const NV_ENC_INITIALIZE_PARAMS& params) {
+    check_version(params.version, NV_ENC_INITIALIZE_PARAMS_VER, "NV_ENC_INITIALIZE_PARAMS");
+    EncoderSetup setup;
+    StreamSettings& stream = setup.settings.stream;
+    stream.codec = need_codec(params.encodeGUID);
+    check_reserved(params, stream.codec);
+    const PresetRequest preset = need_preset(params.presetGUID, stream.codec, static_cast<uint32_t>(params.tuningInfo));
+    NV_ENC_CONFIG of_preset;
+    const NV_ENC_CONFIG& config = configuration_of(params, preset, of_preset);
+    if (params.frameRateDen == 0 || params.frameRateNum == 0) refuse(Status::invalid_param, "the frame rate is zero");
+    if (config.frameIntervalP < 0) refuse(Status::invalid_param, "frameIntervalP is negative");
+    stream.format = {static_cast<int>(params.encodeWidth), static_cast<int>(params.encodeHeight), 1, 8};
+    stream.fps_numerator = params.frameRateNum;
+    stream.fps_denominator = params.frameRateDen;
+    const std::optional<std::string> profile = profile_of(name_of(config.profileGUID), stream.codec);
+    const GUID none{};
+    if (!profile && std::memcmp(&config.profileGUID, &none, sizeof none) != 0)
+        refuse(Status::invalid_param, "profileGUID is no profile of the codec");
+    stream.profile = profile.value_or("auto");
+    read_rates(config.rcParams, stream);
+    with_codec_config(config.encodeCodecConfig, stream.codec, [&](const auto& codec_config) {
+        read_codec(codec_config, stream);
+        if (codec_config.chromaFormatIDC > 1) stream.format.chroma = static_cast<int>(codec_config.chromaFormatIDC);
+        stream.idr_period = codec_config.idrPeriod;
+    });
+    stream.lossless |= preset.tuning == Tuning::lossless;
+    stream.gop_length = config.gopLength;
+    if (stream.idr_period == 0) stream.idr_period = config.gopLength;
+    stream.b_frames = std::max(config.frameIntervalP - 1, 0);
+    setup.gop = {stream.gop_length, stream.idr_period, config.frameIntervalP, stream.lookahead, params.enablePTD != 0,
+                 stream.b_reference_mode == 2};
+    setup.max_width = static_cast<int>(std::max(params.maxEncodeWidth, params.encodeWidth));
+    setup.max_height = static_cast<int>(std::max(params.maxEncodeHeight, params.encodeHeight));
+    setup.async = params.enableEncodeAsync != 0;
+    setup.format = static_cast<PixelFormat>(static_cast<uint32_t>(params.bufferFormat));
+    setup.settings.api = NVSIM_API;
+    setup.settings.preset = preset.level;
+    setup.settings.tuning = static_cast<int>(preset.tuning);
+    Fields fields;
+    describe(fields, params, stream.codec);
+    setup.settings.details = fields.finish();
+    char digest[16];
+    std::snprintf(digest, sizeof digest, "%08x",
+                  crc32(reinterpret_cast<const uint8_t*>(setup.settings.details.data()), setup.settings.details.size()));
+    setup.settings.digest = digest;
+    return setup;
+}
+
+void fill_codec(NV_ENC_CONFIG_H264& config, const PresetValues& values) {
+    config.idrPeriod = values.idr_period;
+    config.chromaFormatIDC = 1;
+    config.disableSPSPPS = 0;
+    config.repeatSPSPPS = values.repeat_headers;
+    config.qpPrimeYZeroTransformBypassFlag = values.lossless;
+    config.entropyCodingMode = NV_ENC_H264_ENTROPY_CODING_MODE_CABAC;
+    config.adaptiveTransformMode =
+        values.transform_8x8 ? NV_ENC_H264_ADAPTIVE_TRANSFORM_ENABLE : NV_ENC_H264_ADAPTIVE_TRANSFORM_AUTOSELECT;
+    config.maxNumRefFrames = values.reference_frames;
+    config.useBFramesAsRef = static_cast<NV_ENC_BFRAME_REF_MODE>(values.b_reference_mode);
+}
+
+void fill_codec(NV_ENC_CONFIG_HEVC& config, const PresetValues& values) {
+    config.idrPeriod = values.idr_period;
+    config.chromaFormatIDC = 1;
+    config.repeatSPSPPS = values.repeat_headers;
+    config.maxNumRefFramesInDPB = values.reference_frames;
+    config.useBFramesAsRef = static_cast<NV_ENC_BFRAME_REF_MODE>(values.b_reference_mode);
+    NVSIM_SET(config, tfLevel, values.temporal_filter);
+}
+
+template <typename Av1Config>
+void fill_codec(Av1Config& config, const PresetValues& values) {
+    config.idrPeriod = values.idr_period;
+    config.chromaFormatIDC = 1;
+    config.repeatSeqHdr = values.repeat_headers;
+    config.maxNumRefFramesInDPB = values.reference_frames;
+    config.useBFramesAsRef = static_cast<NV_ENC_BFRAME_REF_MODE>(values.b_reference_mode);
+}
+
+void fill_rates(NV_ENC_RC_PARAMS& rates, const PresetValues& values) {
+    rates.version = NV_ENC_RC_PARAMS_VER;
+    rates.rateControlMode = static_cast<NV_ENC_PARAMS_RC_MODE>(values.rate_control);
+    rates.constQP = {values.qp_p, values.qp_b, values.qp_i};
+    rates.averageBitRate = values.average_bitrate;
+    rates.maxBitRate = values.max_bitrate;
+    rates.vbvBufferSize = values.vbv_size;
+    rates.enableAQ = values.adaptive_quantisation;
+    rates.enableTemporalAQ = values.temporal_aq;
+    rates.enableLookahead = values.lookahead;
+    rates.lookaheadDepth = static_cast<uint16_t>(values.lookahead_depth);
+    rates.zeroReorderDelay = values.zero_reorder_delay;
+    rates.multiPass = static_cast<NV_ENC_MULTI_PASS>(values.multi_pass);
+}
+
+void fill_preset(NV_ENC_CONFIG& config, const PresetRequest& request) {
+    const PresetValues values = preset_values(request);
+    config.version = NV_ENC_CONFIG_VER;
+    config.profileGUID = NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID;
+    config.gopLength = values.gop_length;
+    config.frameIntervalP = values.frame_interval_p;
+    config.frameFieldMode = NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME;
+    config.mvPrecision = NV_ENC_MV_PRECISION_QUARTER_PEL;
+    fill_rates(config.rcParams, values);
+    with_codec_config(config.encodeCodecConfig, request.codec, [&](auto& codec_config) {
+        fill_codec(codec_config, values);
+        NVSIM_SET(codec_config, inputBitDepth, 8);
+        NVSIM_SET(codec_config, outputBitDepth, 8);
+    });
+}
+
+void take_sei(std::vector<SeiMessage>& out, const NV_ENC_SEI_PAYLOAD* messages, uint32_t count) {
+    for (uint32_t i = 0; messages != nullptr && i < count; ++i)
+        out.push_back({messages[i].payloadType, {messages[i].payload, messages[i].payload + messages[i].payloadSize}});
+}
+
+void take_sei(std::vector<SeiMessage>& out, const NV_ENC_CODEC_PIC_PARAMS& params, Codec codec) {
+    if (codec == Codec::h264) take_sei(out, params.h264PicParams.seiPayloadArray, params.h264PicParams.seiPayloadArrayCnt);
+    if (codec == Codec::hevc) take_sei(out, params.hevcPicParams.seiPayloadArray, params.hevcPicParams.seiPayloadArrayCnt);
+    if (codec == Codec::av1)
+        set_optional(params, [&](auto& union_of_codecs) -> decltype(void(union_of_codecs.av1PicParams)) {
+            take_sei(out, union_of_codecs.av1PicParams.obuPayloadArray, union_of_codecs.av1PicParams.obuPayloadArrayCnt);
+        });
+}
