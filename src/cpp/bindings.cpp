@@ -227,6 +227,39 @@ std::string chosen_abi(const std::optional<std::string>& forced) {
     return choose_abi(forced).name;
 }
 
+// What help() shows of the class that people subclass as NvencEncoder.
+namespace doc {
+
+constexpr const char* encode =
+    "Encodes a frame and returns what is ready: its own access unit, where nothing holds frames back.\n\n"
+    "``force_idr`` makes it a frame from which decoding can start. ``stream`` is the CUDA stream on which the frame "
+    "is\n"
+    "made, for frames that do not tell it: a handle, or an object of CuPy, PyTorch or CUDA Python.\n\n"
+    "Raises InvalidFrame, with the encoder usable as before, and what the driver answers.";
+constexpr const char* submit =
+    "Encodes a frame and returns the packets that are ready, in decoding order; each has the ``seq`` (any 64-bit\n"
+    "number) of the frame that it encodes. At most ``extra_output_delay`` frames stay in flight, or as many as "
+    "B-frames\n"
+    "and lookahead hold back. ``force_idr`` and ``stream`` are those of ``encode``.";
+constexpr const char* flush =
+    "Returns the access units of all frames in flight. Where the encoder held frames back, the next one is an IDR.";
+constexpr const char* flush_pipeline =
+    "Returns the packets of all frames in flight. Where the encoder held frames back, the next one is an IDR.";
+constexpr const char* reconfigure = "Settings that are checked already: see NvencEncoder.reconfigure.";
+constexpr const char* sequence_header =
+    "The stream's parameter sets (SPS and PPS, with the VPS for HEVC) or AV1 sequence header, as muxers want them.\n"
+    "The stream itself carries them on every IDR, too.";
+constexpr const char* close =
+    "Waits for the engine and gives everything back; frames in flight are lost, so flush first. May be called twice.";
+constexpr const char* in_flight = "How many frames have been submitted and have not come out yet.";
+constexpr const char* width = "The picture's width in pixels.";
+constexpr const char* height = "The picture's height in pixels.";
+constexpr const char* codec = "``\"h264\"``, ``\"hevc\"`` or ``\"av1\"``.";
+constexpr const char* abi = "The version of NVIDIA's encode interface in use, as ``\"13.0\"``.";
+constexpr const char* gpu_id = "The GPU, as CUDA counts.";
+
+}  // namespace doc
+
 }  // namespace
 }  // namespace pdum::nvenc
 
@@ -251,19 +284,20 @@ PYBIND11_MODULE(_nvenc, module, py::mod_gil_not_used()) {
              py::arg("preset"), py::arg("tuning"), py::arg("fps"), py::arg("gop"), py::arg("bitrate"),
              py::arg("max_bitrate"), py::arg("bframes"), py::arg("lookahead"), py::arg("profile"), py::arg("gpu_id"),
              py::arg("cuda_context"), py::arg("extra_output_delay"), py::arg("abi"))
-        .def("encode", &Encoder::encode, py::arg("frame"), py::arg("force_idr") = false, py::kw_only(), none)
-        .def("submit", &Encoder::submit, py::arg("frame"), py::arg("seq"), py::arg("force_idr") = false, py::kw_only(),
+        .def("encode", &Encoder::encode, doc::encode, py::arg("frame"), py::arg("force_idr") = false, py::kw_only(),
              none)
-        .def("flush", &Encoder::flush)
-        .def("flush_pipeline", &Encoder::flush_pipeline)
-        .def("_reconfigure", &Encoder::reconfigure, py::kw_only(), py::arg("bitrate"), py::arg("max_bitrate"),
-             py::arg("fps"))
-        .def("sequence_header", &Encoder::sequence_header)
-        .def("close", &Encoder::close)
-        .def_property_readonly("in_flight", &Encoder::in_flight)
-        .def_property_readonly("width", &Encoder::width)
-        .def_property_readonly("height", &Encoder::height)
-        .def_property_readonly("codec", &Encoder::codec)
-        .def_property_readonly("abi", &Encoder::abi)
-        .def_property_readonly("gpu_id", &Encoder::gpu_id);
+        .def("submit", &Encoder::submit, doc::submit, py::arg("frame"), py::arg("seq"), py::arg("force_idr") = false,
+             py::kw_only(), none)
+        .def("flush", &Encoder::flush, doc::flush)
+        .def("flush_pipeline", &Encoder::flush_pipeline, doc::flush_pipeline)
+        .def("_reconfigure", &Encoder::reconfigure, doc::reconfigure, py::kw_only(), py::arg("bitrate"),
+             py::arg("max_bitrate"), py::arg("fps"))
+        .def("sequence_header", &Encoder::sequence_header, doc::sequence_header)
+        .def("close", &Encoder::close, doc::close)
+        .def_property_readonly("in_flight", &Encoder::in_flight, doc::in_flight)
+        .def_property_readonly("width", &Encoder::width, doc::width)
+        .def_property_readonly("height", &Encoder::height, doc::height)
+        .def_property_readonly("codec", &Encoder::codec, doc::codec)
+        .def_property_readonly("abi", &Encoder::abi, doc::abi)
+        .def_property_readonly("gpu_id", &Encoder::gpu_id, doc::gpu_id);
 }

@@ -51,7 +51,7 @@ bool is_byte_type(std::string_view type) { return type == "|u1" || type == "u1" 
 // For C arrays of `count` values.
 template <typename Integer>
 Extents extents_of(const Integer* values, int64_t count) {
-    if (count < 0 || count > static_cast<int64_t>(Extents::most)) {
+    if (count < 0 || count > static_cast<int64_t>(Extents::most) || (values == nullptr && count > 0)) {
         invalid_frame("A frame of " + std::to_string(count) + " dimensions came; it has 2.");
     }
     Extents extents;
@@ -86,10 +86,27 @@ void accept_layout(const ArrayLayout& array, FrameGeometry geometry, FrameView& 
     view.rows = static_cast<uint32_t>(rows);
 }
 
-// Adds what Python raised to our own words, and forgets it.
-std::string pending_python_error() {
-    const py::error_already_set raised;
+// What Python raised, to be added to our own words. Ctrl-C and the like are no fault of a frame's and go on.
+std::string python_error(py::error_already_set& raised) {
+    if (!raised.matches(PyExc_Exception)) throw raised;
     return raised.what();
+}
+
+std::string pending_python_error() {
+    py::error_already_set raised;
+    return python_error(raised);
+}
+
+// Runs what asks Python's objects, which may raise anything: `failure` begins the message of the error.
+template <typename Ask>
+auto asked(const char* failure, Ask ask) {
+    try {
+        return ask();
+    } catch (py::error_already_set& raised) {
+        invalid_frame(failure + (": " + python_error(raised)));
+    } catch (const py::cast_error& wrong_type) {
+        invalid_frame(failure + (": " + std::string(wrong_type.what())));
+    }
 }
 
 // Interned once: looking a name up by a C string makes a new object each time.
@@ -124,6 +141,17 @@ uint64_t address(PyObject* value, const char* what) {
     return number;
 }
 
+// The dict's value is held: asking for it, or for what is in it, may run Python code that takes it out of the dict.
+PyRef item(PyObject* dict, PyObject* key) {
+    PyRef value(Py_XNewRef(PyDict_GetItemWithError(dict, key)));
+    if (value == nullptr && PyErr_Occurred() != nullptr) {
+        invalid_frame("The frame's array interface cannot be read: " + pending_python_error());
+    }
+    return value;
+}
+
+bool is_given(const PyRef& value) { return value != nullptr && value.get() != Py_None; }
+
 Extents integers(PyObject* tuple, const char* what) {
     if (tuple == nullptr || PyTuple_Check(tuple) == 0) {
         invalid_frame(std::string("The frame's array interface has no tuple '") + what + "'.");
@@ -152,17 +180,16 @@ ArrayLayout layout_of_interface(PyObject* interface) {
     if (PyDict_Check(interface) == 0) invalid_frame("The frame's __cuda_array_interface__ is no dict.");
     const Names& name = names();
     ArrayLayout array;
-    array.shape = integers(PyDict_GetItem(interface, name.shape), "shape");
-    array.type = text(PyDict_GetItem(interface, name.typestr), "typestr");
-    PyObject* strides = PyDict_GetItem(interface, name.strides);
-    if (strides != nullptr && strides != Py_None) array.strides = integers(strides, "strides");
-    PyObject* data = PyDict_GetItem(interface, name.data);
-    if (data == nullptr || PyTuple_Check(data) == 0 || PyTuple_GET_SIZE(data) != 2) {
+    array.shape = integers(item(interface, name.shape).get(), "shape");
+    array.type = text(item(interface, name.typestr).get(), "typestr");
+    const PyRef strides = item(interface, name.strides);
+    if (is_given(strides)) array.strides = integers(strides.get(), "strides");
+    const PyRef data = item(interface, name.data);
+    if (data == nullptr || PyTuple_Check(data.get()) == 0 || PyTuple_GET_SIZE(data.get()) != 2) {
         invalid_frame("The frame's array interface has no 'data' of an address and a flag.");
     }
-    array.data = reinterpret_cast<const void*>(address(PyTuple_GET_ITEM(data, 0), "data"));
-    PyObject* mask = PyDict_GetItem(interface, name.mask);
-    if (mask != nullptr && mask != Py_None) invalid_frame("A masked array came.", "Pass the plain array.");
+    array.data = reinterpret_cast<const void*>(address(PyTuple_GET_ITEM(data.get(), 0), "data"));
+    if (is_given(item(interface, name.mask))) invalid_frame("A masked array came.", "Pass the plain array.");
     return array;
 }
 
@@ -203,8 +230,8 @@ ArrayLayout layout_of_tensor(const dlpack::Tensor& tensor) {
     array.type =
         bytes ? "|u1"
               : "DLPack type " + std::to_string(tensor.type.code) + " of " + std::to_string(tensor.type.bits) + " bits";
-    array.data = static_cast<const char*>(tensor.data) + tensor.byte_offset;
-    if (tensor.data == nullptr) array.data = nullptr;
+    const auto begin = reinterpret_cast<uintptr_t>(tensor.data);
+    if (begin != 0) array.data = reinterpret_cast<const void*>(begin + tensor.byte_offset);
     return array;
 }
 
@@ -248,11 +275,9 @@ BorrowedFrame::BorrowedFrame(PyObject* frame, PyObject* stream, FrameGeometry ge
             std::string("A frame of type '") + Py_TYPE(frame)->tp_name + "' came.",
             "A frame has __cuda_array_interface__, __dlpack__ or Python's buffer protocol. " + wanted(geometry));
     }
-    if (stream != Py_None && view_.memory == FrameMemory::device) set_producer(stream_of_caller(stream));
-}
-
-BorrowedFrame::~BorrowedFrame() {
-    if (buffer_.obj != nullptr) PyBuffer_Release(&buffer_);
+    if (stream != Py_None && view_.memory == FrameMemory::device) {
+        set_producer(asked("The stream cannot be taken", [&] { return stream_of_caller(stream); }));
+    }
 }
 
 void BorrowedFrame::set_producer(CUstream stream) {
@@ -261,15 +286,16 @@ void BorrowedFrame::set_producer(CUstream stream) {
 }
 
 void BorrowedFrame::read_buffer(PyObject* frame, FrameGeometry geometry) {
-    if (PyObject_GetBuffer(frame, &buffer_, PyBUF_STRIDES | PyBUF_FORMAT) != 0) {
+    Py_buffer& buffer = buffer_.view;
+    if (PyObject_GetBuffer(frame, &buffer, PyBUF_STRIDES | PyBUF_FORMAT) != 0) {
         invalid_frame("The frame's memory cannot be read: " + pending_python_error());
     }
     ArrayLayout array;
-    array.shape = extents_of(buffer_.shape, buffer_.ndim);
-    array.strides = extents_of(buffer_.strides, buffer_.ndim);
-    const std::string_view format = buffer_.format != nullptr ? buffer_.format : "B";
+    array.shape = extents_of(buffer.shape, buffer.ndim);
+    array.strides = extents_of(buffer.strides, buffer.ndim);
+    const std::string_view format = buffer.format != nullptr ? buffer.format : "B";
     array.type = format == "B" || format == "<B" || format == "=B" ? "|u1" : std::string(format);
-    array.data = buffer_.buf;
+    array.data = buffer.buf;
     const int64_t rows = int64_t{geometry.height} / 2 * 3;
     const bool flat = array.shape.count == 1 && array.strides[0] == 1;
     if (flat && array.shape[0] == rows * geometry.width) {
@@ -288,15 +314,20 @@ bool BorrowedFrame::read_cuda_array(PyObject* frame, FrameGeometry geometry) {
         PyErr_Clear();
         return false;
     }
+#ifdef Py_GIL_DISABLED
+    // Another thread could change the dict while it is read here.
+    if (PyDict_Check(kept_.get()) != 0) kept_.reset(PyDict_Copy(kept_.get()));
+    if (kept_ == nullptr) throw py::error_already_set();
+#endif
     accept_layout(layout_of_interface(kept_.get()), geometry, view_);
     view_.memory = FrameMemory::device;
-    PyObject* told = PyDict_GetItem(kept_.get(), names().stream);
+    const PyRef told = item(kept_.get(), names().stream);
     CUstream stream = legacy_stream();  // what interfaces before version 3 mean
     if (told == nullptr) {
-        torch_stream(frame, stream);
+        asked("PyTorch does not tell its stream", [&] { return torch_stream(frame, stream); });
         set_producer(stream);
-    } else if (told != Py_None) {
-        const uint64_t handle = address(told, "stream");
+    } else if (told.get() != Py_None) {
+        const uint64_t handle = address(told.get(), "stream");
         if (handle == 0) {
             invalid_frame("The frame's array interface has the stream 0, which the interface forbids as ambiguous.",
                           "1 is the legacy default stream, 2 the thread's own.");
@@ -309,12 +340,10 @@ bool BorrowedFrame::read_cuda_array(PyObject* frame, FrameGeometry geometry) {
 bool BorrowedFrame::read_dlpack(PyObject* object, FrameGeometry geometry, CUstream our_stream) {
     const py::handle frame(object);
     if (!py::hasattr(frame, "__dlpack__") || !py::hasattr(frame, "__dlpack_device__")) return false;
-    try {
+    kept_ = asked("The frame cannot be taken by DLPack", [&] {
         const auto device = frame.attr("__dlpack_device__")().cast<py::tuple>()[0].cast<int32_t>();
-        kept_.reset(dlpack_capsule(frame, device, our_stream).release().ptr());
-    } catch (const py::error_already_set& error) {
-        invalid_frame(std::string("The frame cannot be taken by DLPack: ") + error.what());
-    }
+        return PyRef(dlpack_capsule(frame, device, our_stream).release().ptr());
+    });
     const dlpack::Tensor& tensor = tensor_of(kept_.get());
     accept_layout(layout_of_tensor(tensor), geometry, view_);
     switch (tensor.device.type) {

@@ -19,13 +19,23 @@ class BorrowedFrame {
     // `stream`: the caller's own word on where the frame is made, or None. `our_stream`: where a DLPack producer is
     // asked to make it ready. Throws invalid_frame.
     BorrowedFrame(PyObject* frame, PyObject* stream, FrameGeometry geometry, CUstream our_stream);
-    ~BorrowedFrame();
+    ~BorrowedFrame() = default;
     BorrowedFrame(const BorrowedFrame&) = delete;
     BorrowedFrame& operator=(const BorrowedFrame&) = delete;
 
     const FrameView& view() const noexcept { return view_; }
 
    private:
+    // A member of its own, so that a constructor that throws gives it back too.
+    struct Buffer {
+        Buffer() = default;
+        ~Buffer() { PyBuffer_Release(&view); }
+        Buffer(const Buffer&) = delete;
+        Buffer& operator=(const Buffer&) = delete;
+
+        Py_buffer view{};  // nothing to release while its object is null
+    };
+
     void read_buffer(PyObject* frame, FrameGeometry geometry);
     bool read_cuda_array(PyObject* frame, FrameGeometry geometry);
     bool read_dlpack(PyObject* frame, FrameGeometry geometry, CUstream our_stream);
@@ -33,7 +43,7 @@ class BorrowedFrame {
 
     FrameView view_;
     PyRef kept_;  // the interface's dict or DLPack's capsule
-    Py_buffer buffer_{};
+    Buffer buffer_;
 };
 
 }  // namespace pdum::nvenc

@@ -238,8 +238,15 @@ void Session::encode(size_t input, int64_t seq, bool force_idr) {
         held_back_ = std::max(held_back_, ++wanting_input_);
     } else {
         wanting_input_ = 0;
-        lockable_ = pending_outputs_.size();
+        lockable_ = promised_outputs();
     }
+}
+
+// With B-frames alone, a picture that is taken releases all that waited for it. A lookahead goes on holding back as many
+// as it held back at first.
+size_t Session::promised_outputs() const {
+    const size_t pending = pending_outputs_.size();
+    return held_back_ > settings_.b_frames ? pending - std::min<size_t>(pending, held_back_) : pending;
 }
 
 void Session::collect(size_t may_stay_in_flight, Sink& sink) {

@@ -100,6 +100,7 @@ class Session {
     OutputHandle free_output();
     void copy_in(const FrameView& frame, const DeviceRows& destination);
     void encode(size_t input, int64_t seq, bool force_idr);
+    size_t promised_outputs() const;
     void collect(size_t may_stay_in_flight, Sink& sink);
     void lock_next();
     void give_back_locked() noexcept;
