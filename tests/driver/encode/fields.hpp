@@ -48,20 +48,12 @@ class Fields {
     std::vector<size_t> rollback_;  // where each open object begins, for taking an empty one back
 };
 
-// True where an array holds anything but zeros. Clients send kilobytes of reserved zeros on every call, so this is hot.
+// True where an array holds anything but zeros. Clients send kilobytes of reserved zeros on every call, so this is hot:
+// each byte is compared with its neighbour, by the fastest loop that libc has.
 template <typename T, size_t N>
 bool any_set(const T (&array)[N]) {
     const char* bytes = reinterpret_cast<const char*>(array);
-    constexpr size_t size = sizeof array;
-    uint64_t seen[4] = {};
-    size_t at = 0;
-    for (; at + 32 <= size; at += 32) {
-        uint64_t words[4];
-        std::memcpy(words, bytes + at, sizeof words);
-        for (int lane = 0; lane < 4; ++lane) seen[lane] |= words[lane];
-    }
-    for (; at < size; ++at) seen[0] |= static_cast<unsigned char>(bytes[at]);
-    return (seen[0] | seen[1] | seen[2] | seen[3]) != 0;
+    return bytes[0] != 0 || std::memcmp(bytes, bytes + 1, sizeof array - 1) != 0;
 }
 
 template <typename T>
