@@ -2,6 +2,8 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <cstdlib>
+#include <new>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -37,12 +39,20 @@ const char* name_of(ErrorKind kind) {
     return "encoder_failed";
 }
 
+// The driver's words may be in any encoding, or torn.
+py::object text_of(const std::string& bytes) {
+    PyObject* text = PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "replace");
+    if (text == nullptr) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(text);
+}
+
 void raise_in_python(const Error& error) {
     const ErrorDetails& details = error.details();
     const py::object type = py::module_::import("pdum.nvenc._errors").attr("BY_KIND")[py::str(name_of(details.kind))];
-    const py::object instance = type(error.what(), py::arg("status") = details.status,
-                                     py::arg("status_name") = details.status_name, py::arg("call") = details.call,
-                                     py::arg("driver_text") = details.driver_text, py::arg("advice") = details.advice);
+    const py::object instance =
+        type(text_of(error.what()), py::arg("status") = details.status, py::arg("status_name") = details.status_name,
+             py::arg("call") = details.call, py::arg("driver_text") = text_of(details.driver_text),
+             py::arg("advice") = details.advice);
     PyErr_SetObject(type.ptr(), instance.ptr());
 }
 
@@ -92,9 +102,27 @@ class Encoder {
    public:
     explicit Encoder(const SessionOptions& options)
         : geometry_{options.settings.width, options.settings.height}, codec_(options.settings.codec) {
-        const py::gil_scoped_release unlocked;
+        const WithoutGil unlocked;
         session_ = std::make_unique<Session>(options);
     }
+
+    ~Encoder() {
+        const WithoutGil unlocked;
+        session_.reset();
+    }
+
+    Encoder(const Encoder&) = delete;
+    Encoder& operator=(const Encoder&) = delete;
+
+    // Python can call a method of an object whose __init__ has not run, and pybind11 gives it raw memory of this class
+    // then: zeroed, it reads as an encoder without a session.
+    static void* operator new(size_t size) {
+        void* memory = std::calloc(1, size);
+        if (memory == nullptr) throw std::bad_alloc();
+        return memory;
+    }
+
+    static void operator delete(void* memory) { std::free(memory); }
 
     py::object encode(const py::object& frame, bool force_idr, const py::object& stream) {
         const NvtxRange range("pdum.encode");
@@ -128,52 +156,65 @@ class Encoder {
 
     void reconfigure(std::optional<uint32_t> bitrate, std::optional<uint32_t> max_bitrate,
                      std::optional<std::pair<uint32_t, uint32_t>> fps) {
-        const py::gil_scoped_release unlocked;
-        session_->reconfigure({bitrate, max_bitrate, fps});
+        Session& running = session();
+        const WithoutGil unlocked;
+        running.reconfigure({bitrate, max_bitrate, fps});
     }
 
     py::bytes sequence_header() {
+        Session& running = session();
         std::vector<uint8_t> header;
         {
-            const py::gil_scoped_release unlocked;
-            header = session_->sequence_header();
+            const WithoutGil unlocked;
+            header = running.sequence_header();
         }
         return {reinterpret_cast<const char*>(header.data()), header.size()};
     }
 
     void close() {
-        const py::gil_scoped_release unlocked;
+        if (session_ == nullptr) return;
+        const WithoutGil unlocked;
         session_->close();
     }
 
     size_t in_flight() const {
-        const py::gil_scoped_release unlocked;
-        return session_->in_flight();
+        const Session& running = session();
+        const WithoutGil unlocked;
+        return running.in_flight();
     }
 
     uint32_t width() const { return geometry_.width; }
     uint32_t height() const { return geometry_.height; }
     const char* codec() const { return nvenc::name_of(codec_); }
-    const char* abi() const { return session_->abi(); }
-    int gpu_id() const { return session_->gpu(); }
+    const char* abi() const { return session().abi(); }
+    int gpu_id() const { return session().gpu(); }
 
    private:
+    Session& session() const {
+        if (session_ == nullptr) {
+            fail(ErrorKind::encoder_closed, "This encoder was never made.", "Call super().__init__() first.");
+        }
+        return *session_;
+    }
+
     void submit_to(Sink& sink, WithoutGil*& unlocked, const py::object& frame, int64_t seq, bool force_idr,
                    const py::object& stream) {
+        Session& running = session();
         const BorrowedFrame borrowed = [&] {
             const NvtxRange range("pdum.read_iface");
-            return BorrowedFrame(frame.ptr(), stream.ptr(), geometry_, session_->input_stream());
+            return BorrowedFrame(frame.ptr(), stream.ptr(), geometry_, running.input_stream());
         }();
         WithoutGil scope;
         unlocked = &scope;
-        session_->submit(borrowed.view(), seq, force_idr, sink);
+        running.submit(borrowed.view(), seq, force_idr, sink);
     }
 
     void flush_to(Sink& sink, WithoutGil*& unlocked) {
         const NvtxRange range("pdum.flush");
+        Session& running = session();
         WithoutGil scope;
         unlocked = &scope;
-        session_->flush(sink);
+        running.flush(sink);
     }
 
     FrameGeometry geometry_;
@@ -210,20 +251,20 @@ std::unique_ptr<Encoder> make_encoder(uint32_t width, uint32_t height, const std
 py::dict probe_in_python(int gpu_id, const std::optional<std::string>& abi) {
     Probe found;
     {
-        const py::gil_scoped_release unlocked;
+        const WithoutGil unlocked;
         found = probe(gpu_id, abi);
     }
     py::list codecs;
     for (const Codec codec : found.codecs) codecs.append(nvenc::name_of(codec));
     py::dict answer;
-    answer["gpu"] = found.gpu_name;
+    answer["gpu"] = text_of(found.gpu_name);
     answer["abi"] = found.abi;
     answer["codecs"] = codecs;
     return answer;
 }
 
 std::string chosen_abi(const std::optional<std::string>& forced) {
-    const py::gil_scoped_release unlocked;
+    const WithoutGil unlocked;
     return choose_abi(forced).name;
 }
 
@@ -232,15 +273,13 @@ namespace doc {
 
 constexpr const char* encode =
     "Encodes a frame and returns what is ready: its own access unit, where nothing holds frames back.\n\n"
-    "``force_idr`` makes it a frame from which decoding can start. ``stream`` is the CUDA stream on which the frame "
-    "is\n"
-    "made, for frames that do not tell it: a handle, or an object of CuPy, PyTorch or CUDA Python.\n\n"
+    "``force_idr`` makes it a frame from which decoding can start. ``stream`` is the CUDA stream on which the frame\n"
+    "is made, for frames that do not tell it: a handle, or an object of CuPy, PyTorch or CUDA Python.\n\n"
     "Raises InvalidFrame, with the encoder usable as before, and what the driver answers.";
 constexpr const char* submit =
     "Encodes a frame and returns the packets that are ready, in decoding order; each has the ``seq`` (any 64-bit\n"
-    "number) of the frame that it encodes. At most ``extra_output_delay`` frames stay in flight, or as many as "
-    "B-frames\n"
-    "and lookahead hold back. ``force_idr`` and ``stream`` are those of ``encode``.";
+    "number) of the frame that it encodes. At most ``extra_output_delay`` frames stay in flight, or as many as\n"
+    "B-frames and lookahead hold back. ``force_idr`` and ``stream`` are those of ``encode``.";
 constexpr const char* flush =
     "Returns the access units of all frames in flight. Where the encoder held frames back, the next one is an IDR.";
 constexpr const char* flush_pipeline =
@@ -279,7 +318,7 @@ PYBIND11_MODULE(_nvenc, module, py::mod_gil_not_used()) {
     module.def("chosen_abi", chosen_abi, py::arg("forced"));
 
     const auto none = py::arg("stream") = py::none();
-    py::class_<Encoder>(module, "Encoder", py::release_gil_before_calling_cpp_dtor())
+    py::class_<Encoder>(module, "Encoder")
         .def(py::init(&make_encoder), py::kw_only(), py::arg("width"), py::arg("height"), py::arg("codec"),
              py::arg("preset"), py::arg("tuning"), py::arg("fps"), py::arg("gop"), py::arg("bitrate"),
              py::arg("max_bitrate"), py::arg("bframes"), py::arg("lookahead"), py::arg("profile"), py::arg("gpu_id"),
