@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from simulator import Simulator
+
 ROOT = Path(__file__).resolve().parents[1]
 SIMULATED_LIBRARIES = (
     "full/libcuda.so.1",
@@ -66,3 +68,17 @@ def nvsim_dir() -> Path:
     if unbuilt_libraries():
         pytest.fail(f"the simulated driver is not built: {HOW_TO_BUILD}", pytrace=False)
     return Path(os.environ["NVSIM_DIR"])
+
+
+@pytest.fixture(scope="session")
+def simulator(nvsim_dir: Path) -> Simulator:
+    """The simulated driver, loaded into this process: `with simulator.machine(…)` configures and checks it."""
+    assert nvsim_dir.is_dir()
+    return Simulator()
+
+
+@pytest.fixture(params=["12.1", "13.0"])
+def abi(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each interface version, forced on every encoder that the test makes."""
+    monkeypatch.setenv("PDUM_NVENC_ABI", request.param)
+    return str(request.param)

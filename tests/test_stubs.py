@@ -1,0 +1,141 @@
+"""The public surface is frozen: the stub agrees with the built module, names and signatures are as documented."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pdum.nvenc
+from pdum.nvenc import NvencEncoder, NvencError, Packet, _nvenc
+
+pytestmark = pytest.mark.one_abi
+
+POSITIONAL = {
+    "width": inspect.Parameter.empty,
+    "height": inspect.Parameter.empty,
+    "codec": "h264",
+    "preset": "p3",
+    "tuning": "ll",
+    "fps": 30,
+    "gop": 30,
+    "bitrate": 0,
+    "gpu_id": 0,
+    "cuda_context": 0,
+    "extra_output_delay": 0,
+    "profile": "auto",
+}
+
+
+def run_python(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=root, capture_output=True, text=True, timeout=280, check=False
+    )
+
+
+# What a stub cannot say of a native class: its metaclass, and before Python 3.12 the buffer protocol.
+NOT_SAID = r"""
+pdum\.nvenc\._nvenc\.Encoder
+pdum\.nvenc\._nvenc\.Packet\.__buffer__
+"""
+
+
+def test_stub_agrees_with_the_built_module(root: Path, tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.write_text(NOT_SAID)
+    options = ("--concise", "--ignore-unused-allowlist", "--allowlist", str(allowed))
+    result = run_python("-m", "mypy.stubtest", "pdum.nvenc._nvenc", *options, root=root)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_constructor_is_frozen() -> None:
+    parameters = list(inspect.signature(NvencEncoder).parameters.values())
+    positional = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert {p.name: p.default for p in positional} == POSITIONAL
+    assert [p.name for p in positional] == list(POSITIONAL)
+    rest = parameters[len(positional) :]
+    assert {p.kind for p in rest} <= {inspect.Parameter.KEYWORD_ONLY}
+    assert all(p.default is not p.empty for p in rest), "later parameters may be left out"
+
+
+def test_every_parameter_of_the_constructor_is_documented() -> None:
+    arguments = (inspect.getdoc(NvencEncoder) or "").split("Args:")[1].split("Raises:")[0]
+    for name in inspect.signature(NvencEncoder).parameters:
+        assert f"{name}:" in arguments or f"{name}," in arguments, name
+
+
+def test_all_is_sorted_and_every_name_of_it_is_there() -> None:
+    assert pdum.nvenc.__all__ == sorted(pdum.nvenc.__all__)
+    assert len(set(pdum.nvenc.__all__)) == len(pdum.nvenc.__all__)
+    everything: dict[str, object] = {}
+    exec("from pdum.nvenc import *", everything)
+    assert set(pdum.nvenc.__all__) == everything.keys() - {"__builtins__"}
+
+
+@pytest.mark.parametrize("name", pdum.nvenc.__all__)
+def test_every_public_name_is_there_and_says_what_it_is(name: str) -> None:
+    value = getattr(pdum.nvenc, name)
+    if inspect.isclass(value) or inspect.isroutine(value):
+        assert (inspect.getdoc(value) or "").strip()
+
+
+@pytest.mark.parametrize(
+    "name", ["encode", "submit", "flush", "flush_pipeline", "reconfigure", "sequence_header", "close", "in_flight"]
+)
+def test_every_method_of_the_encoder_says_what_it_does(name: str) -> None:
+    assert len((inspect.getdoc(getattr(NvencEncoder, name)) or "").split()) > 3
+
+
+@pytest.mark.parametrize("name", ["width", "height", "codec", "abi", "gpu_id", "nvtx_enabled", "in_flight"])
+def test_what_tells_about_an_encoder_is_a_documented_property(name: str) -> None:
+    value = inspect.getattr_static(NvencEncoder, name)
+    assert isinstance(value, property)
+    assert value.fset is None
+    assert value.__doc__
+
+
+def test_every_error_is_in_the_tree() -> None:
+    values = [getattr(pdum.nvenc, name) for name in pdum.nvenc.__all__]
+    errors = [value for value in values if inspect.isclass(value) and issubclass(value, BaseException)]
+    assert len(errors) == 13
+    assert all(issubclass(error, NvencError) for error in errors)
+    tree = inspect.getdoc(sys.modules[NvencError.__module__]) or ""
+    assert all(error.__name__ in tree for error in errors)
+
+
+def test_native_packet_is_the_public_one() -> None:
+    assert Packet is _nvenc.Packet
+    assert not Packet.__flags__ & (1 << 10), "no subclasses: an encoder's packets are exactly of this type"
+
+
+TYPED_USE = """
+from fractions import Fraction
+from pdum.nvenc import NvencEncoder, Packet
+
+def use(frame: object) -> bytes:
+    with NvencEncoder(640, 480, fps=Fraction(30000, 1001), bframes=2) as encoder:
+        packets: list[Packet] = encoder.submit(frame, seq=1)
+        encoder.reconfigure(bitrate=1_000_000)
+        return b"".join(packet.data for packet in packets) + encoder.encode(frame, force_idr=True) + encoder.flush()
+"""
+
+WRONG_USE = """
+from pdum.nvenc import NvencEncoder
+
+NvencEncoder("640", 480)
+NvencEncoder(640, 480).submit(None)
+text: str = NvencEncoder(640, 480).flush()
+"""
+
+
+def test_types_reach_users(tmp_path: Path, root: Path) -> None:
+    """Right use passes mypy --strict, and each line of wrong use is found."""
+    (tmp_path / "right.py").write_text(TYPED_USE)
+    (tmp_path / "wrong.py").write_text(WRONG_USE)
+    right = run_python("-m", "mypy", "--strict", "--config-file=", str(tmp_path / "right.py"), root=tmp_path)
+    assert right.returncode == 0, right.stdout
+    wrong = run_python("-m", "mypy", "--strict", "--config-file=", str(tmp_path / "wrong.py"), root=tmp_path)
+    assert wrong.stdout.count(": error:") == 3, wrong.stdout
