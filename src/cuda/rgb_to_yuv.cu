@@ -1,0 +1,323 @@
+// RGB to YUV on the GPU. Made into PTX by make_ptx.sh for every GPU that has an encoder, so nothing newer than Maxwell
+// is used here: no half arithmetic, no asynchronous copies.
+//
+// The wide kernels take images whose pixels lie without gaps, channels interleaved or in planes, with everything aligned
+// to 16 bytes: a thread loads 16 bytes of each channel at a time (48 or 64 where they are interleaved), of two rows for
+// 4:2:0. The others take any strides, one block of 2x2 pixels (or one pixel) a thread, and do the columns at the right
+// edge that fill no thread of a wide kernel.
+#include <cuda_fp16.h>
+
+#include "../cpp/colour_kernels.hpp"
+
+using pdum::nvenc::ChannelWeights;
+using Argument = pdum::nvenc::ColourKernelArgument;
+
+namespace {
+
+enum class Order { rgb, rgbx, planes };
+enum class Target { nv12, p010, yuv444, yuv444_10 };
+
+template <Target target>
+constexpr bool is_subsampled = target == Target::nv12 || target == Target::p010;
+template <Target target>
+constexpr bool has_ten_bits = target == Target::p010 || target == Target::yuv444_10;
+
+struct Pixel {
+    float r, g, b;
+};
+
+__device__ Pixel operator+(Pixel a, Pixel b) { return {a.r + b.r, a.g + b.g, a.b + b.b}; }
+
+// --- Types of the input: how many bytes, and the value in units that the weights are for ---
+
+struct Byte {
+    static constexpr int size = 1;
+    static __device__ float value(unsigned bits) { return static_cast<float>(bits & 0xFF); }
+    static __device__ unsigned load(const unsigned char* at) { return __ldg(at); }
+};
+
+// Saturating takes NaN to zero too.
+struct Half {
+    static constexpr int size = 2;
+    static __device__ float value(unsigned bits) {
+        return __saturatef(__half2float(__ushort_as_half(static_cast<unsigned short>(bits))));
+    }
+    static __device__ unsigned load(const unsigned char* at) {
+        return __ldg(reinterpret_cast<const unsigned short*>(at));
+    }
+};
+
+struct Float {
+    static constexpr int size = 4;
+    static __device__ float value(unsigned bits) { return __saturatef(__uint_as_float(bits)); }
+    static __device__ unsigned load(const unsigned char* at) { return __ldg(reinterpret_cast<const unsigned*>(at)); }
+};
+
+template <typename Type>
+__device__ Pixel pixel_at(const Argument& a, int column, int row) {
+    const unsigned char* at = a.source + row * a.row_stride + column * a.pixel_stride;
+    return {Type::value(Type::load(at)), Type::value(Type::load(at + a.channel_stride)),
+            Type::value(Type::load(at + 2 * a.channel_stride))};
+}
+
+// --- Wide loads and stores of `words` times 4 bytes ---
+
+template <int words>
+__device__ void load(unsigned* to, const unsigned char* from) {
+    if constexpr (words % 4 == 0) {
+#pragma unroll
+        for (int i = 0; i < words / 4; ++i) {
+            const uint4 v = __ldg(reinterpret_cast<const uint4*>(from) + i);
+            to[4 * i] = v.x, to[4 * i + 1] = v.y, to[4 * i + 2] = v.z, to[4 * i + 3] = v.w;
+        }
+    } else if constexpr (words % 2 == 0) {
+#pragma unroll
+        for (int i = 0; i < words / 2; ++i) {
+            const uint2 v = __ldg(reinterpret_cast<const uint2*>(from) + i);
+            to[2 * i] = v.x, to[2 * i + 1] = v.y;
+        }
+    } else {
+#pragma unroll
+        for (int i = 0; i < words; ++i) to[i] = __ldg(reinterpret_cast<const unsigned*>(from) + i);
+    }
+}
+
+template <int words>
+__device__ void store(unsigned char* to, const unsigned* from) {
+    if constexpr (words % 4 == 0) {
+#pragma unroll
+        for (int i = 0; i < words / 4; ++i) {
+            reinterpret_cast<uint4*>(to)[i] =
+                make_uint4(from[4 * i], from[4 * i + 1], from[4 * i + 2], from[4 * i + 3]);
+        }
+    } else if constexpr (words % 2 == 0) {
+#pragma unroll
+        for (int i = 0; i < words / 2; ++i) {
+            reinterpret_cast<uint2*>(to)[i] = make_uint2(from[2 * i], from[2 * i + 1]);
+        }
+    } else {
+#pragma unroll
+        for (int i = 0; i < words; ++i) reinterpret_cast<unsigned*>(to)[i] = from[i];
+    }
+}
+
+// `count` pixels of a row as they lie in memory.
+template <typename Type, Order order, int count>
+struct Strip {
+    static constexpr int channels = order == Order::rgbx ? 4 : 3;
+    static constexpr int plane_words = count * Type::size / 4;
+    unsigned words[channels * plane_words];
+
+    __device__ void load_from(const Argument& a, int column, int row) {
+        const unsigned char* at = a.source + row * a.row_stride + column * a.pixel_stride;
+        if constexpr (order == Order::planes) {
+#pragma unroll
+            for (int i = 0; i < 3; ++i) load<plane_words>(words + i * plane_words, at + i * a.channel_stride);
+        } else {
+            load<channels * plane_words>(words, at);
+        }
+    }
+
+    __device__ float channel(int index, int which) const {
+        const int element = order == Order::planes ? which * count + index : index * channels + which;
+        const int byte = element * Type::size;
+        return Type::value(words[byte / 4] >> (byte % 4 * 8));
+    }
+
+    __device__ Pixel operator[](int index) const {
+        return {channel(index, 0), channel(index, 1), channel(index, 2)};
+    }
+};
+
+// --- Codes of the output ---
+
+__device__ float weigh(Pixel pixel, const ChannelWeights& weights) {
+    return fmaf(pixel.b, weights.of_b, fmaf(pixel.g, weights.of_g, fmaf(pixel.r, weights.of_r, weights.offset)));
+}
+
+// Cuts a value below 2^16 off, into the low 16 bits: adding 2^23 leaves no bit behind the point.
+__device__ unsigned cut_off(float value) { return __float_as_uint(__fadd_rd(value, 8388608.0f)); }
+
+__device__ unsigned luma_of(const Argument& a, Pixel pixel) { return cut_off(weigh(pixel, a.y)); }
+
+__device__ unsigned chroma_of(const Argument& a, Pixel pixel, const ChannelWeights& weights) {
+    return cut_off(fminf(weigh(pixel, weights), a.chroma_ceiling));
+}
+
+// Four codes into one word of bytes or two of 16 bits each, the ten bits on top.
+template <Target target>
+__device__ void pack(unsigned* words, const unsigned (&codes)[4]) {
+    if constexpr (has_ten_bits<target>) {
+        words[0] = __byte_perm(codes[0], codes[1], 0x5410) << 6;
+        words[1] = __byte_perm(codes[2], codes[3], 0x5410) << 6;
+    } else {
+        words[0] = __byte_perm(__byte_perm(codes[0], codes[1], 0x0040), __byte_perm(codes[2], codes[3], 0x0040), 0x5410);
+    }
+}
+
+// --- The wide kernels ---
+
+// `before` is the sum of the column on the left; at the edge of the image the first column stands for it.
+template <typename Type, Target target, Order order, bool left, int count>
+__device__ void finish_subsampled(const Argument& a, int column, int row, const Strip<Type, order, count> (&strips)[2],
+                                  Pixel before) {
+    constexpr int group = has_ten_bits<target> ? 2 : 1;  // words of four codes
+    unsigned luma[2][count / 4 * group];
+    unsigned chroma[count / 4 * group];
+#pragma unroll
+    for (int i = 0; i < count; i += 4) {
+        unsigned upper[4], lower[4], both[4];
+#pragma unroll
+        for (int j = 0; j < 4; j += 2) {
+            Pixel sums[2];
+#pragma unroll
+            for (int k = 0; k < 2; ++k) {
+                const Pixel top = strips[0][i + j + k];
+                const Pixel bottom = strips[1][i + j + k];
+                upper[j + k] = luma_of(a, top);
+                lower[j + k] = luma_of(a, bottom);
+                sums[k] = top + bottom;
+            }
+            Pixel block = sums[0] + sums[1];
+            if constexpr (left) {
+                block = block + (before + sums[0]);
+                before = sums[1];
+            }
+            both[j] = chroma_of(a, block, a.u);
+            both[j + 1] = chroma_of(a, block, a.v);
+        }
+        pack<target>(luma[0] + i / 4 * group, upper);
+        pack<target>(luma[1] + i / 4 * group, lower);
+        pack<target>(chroma + i / 4 * group, both);
+    }
+    constexpr int words = count / 4 * group;
+    const long long offset = static_cast<long long>(column) * group;
+    store<words>(a.luma + row * a.luma_pitch + offset, luma[0]);
+    store<words>(a.luma + (row + 1) * a.luma_pitch + offset, luma[1]);
+    store<words>(a.first_chroma + (row >> 1) * a.chroma_pitch + offset, chroma);
+}
+
+template <typename Type, Target target, Order order, bool left, int count>
+__device__ void convert_subsampled(const Argument& a, int column, int row) {
+    Strip<Type, order, count> strips[2];
+    strips[0].load_from(a, column, row);
+    strips[1].load_from(a, column, row + 1);
+    Pixel before{};
+    if constexpr (left) {
+        const int previous = max(column - 1, 0);
+        before = pixel_at<Type>(a, previous, row) + pixel_at<Type>(a, previous, row + 1);
+    }
+    finish_subsampled<Type, target, order, left, count>(a, column, row, strips, before);
+}
+
+template <typename Type, Target target, Order order, int count>
+__device__ void convert_full(const Argument& a, int column, int row) {
+    constexpr int group = has_ten_bits<target> ? 2 : 1;
+    constexpr int words = count / 4 * group;
+    Strip<Type, order, count> strip;
+    strip.load_from(a, column, row);
+    unsigned y[words], u[words], v[words];
+#pragma unroll
+    for (int i = 0; i < count; i += 4) {
+        unsigned ys[4], us[4], vs[4];
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+            const Pixel pixel = strip[i + j];
+            ys[j] = luma_of(a, pixel);
+            us[j] = chroma_of(a, pixel, a.u);
+            vs[j] = chroma_of(a, pixel, a.v);
+        }
+        pack<target>(y + i / 4 * group, ys);
+        pack<target>(u + i / 4 * group, us);
+        pack<target>(v + i / 4 * group, vs);
+    }
+    const long long offset = static_cast<long long>(column) * group;
+    store<words>(a.luma + row * a.luma_pitch + offset, y);
+    store<words>(a.first_chroma + row * a.chroma_pitch + offset, u);
+    store<words>(a.second_chroma + row * a.chroma_pitch + offset, v);
+}
+
+template <typename Type, Target target, Order order, bool left, int count = 16 / Type::size>
+__device__ void convert_wide(const Argument& a) {
+    const int column = a.first_column + (blockIdx.x * blockDim.x + threadIdx.x) * count;
+    if (column >= a.end_column) return;
+    if constexpr (is_subsampled<target>) {
+        convert_subsampled<Type, target, order, left, count>(a, column, blockIdx.y * 2);
+    } else {
+        convert_full<Type, target, order, count>(a, column, blockIdx.y);
+    }
+}
+
+// --- Any strides ---
+
+__device__ Pixel any_pixel_at(const Argument& a, int column, int row) {
+    if (a.source_type == 0) return pixel_at<Byte>(a, column, row);
+    if (a.source_type == 1) return pixel_at<Half>(a, column, row);
+    return pixel_at<Float>(a, column, row);
+}
+
+// `index` counts codes from the plane's left edge.
+__device__ void put(const Argument& a, unsigned char* row, int index, unsigned code) {
+    if (a.ten_bits) {
+        reinterpret_cast<unsigned short*>(row)[index] = static_cast<unsigned short>(code << 6);
+    } else {
+        row[index] = static_cast<unsigned char>(code);
+    }
+}
+
+}  // namespace
+
+extern "C" __global__ void any_to_subsampled(const Argument a) {
+    const int column = a.first_column + (blockIdx.x * blockDim.x + threadIdx.x) * 2;
+    const int row = blockIdx.y * 2;
+    if (column >= a.end_column) return;
+    Pixel sums[2];
+    for (int i = 0; i < 2; ++i) {
+        const Pixel top = any_pixel_at(a, column + i, row);
+        const Pixel bottom = any_pixel_at(a, column + i, row + 1);
+        put(a, a.luma + row * a.luma_pitch, column + i, luma_of(a, top));
+        put(a, a.luma + (row + 1) * a.luma_pitch, column + i, luma_of(a, bottom));
+        sums[i] = top + bottom;
+    }
+    Pixel block = sums[0] + sums[1];
+    if (a.left_siting) {
+        const int previous = max(column - 1, 0);
+        const Pixel before = any_pixel_at(a, previous, row) + any_pixel_at(a, previous, row + 1);
+        block = block + (before + sums[0]);
+    }
+    unsigned char* chroma = a.first_chroma + (row >> 1) * a.chroma_pitch;
+    put(a, chroma, column, chroma_of(a, block, a.u));
+    put(a, chroma, column + 1, chroma_of(a, block, a.v));
+}
+
+extern "C" __global__ void any_to_full(const Argument a) {
+    const int column = a.first_column + blockIdx.x * blockDim.x + threadIdx.x;
+    const int row = blockIdx.y;
+    if (column >= a.end_column) return;
+    const Pixel pixel = any_pixel_at(a, column, row);
+    put(a, a.luma + row * a.luma_pitch, column, luma_of(a, pixel));
+    put(a, a.first_chroma + row * a.chroma_pitch, column, chroma_of(a, pixel, a.u));
+    put(a, a.second_chroma + row * a.chroma_pitch, column, chroma_of(a, pixel, a.v));
+}
+
+// --- One entry for each combination; src/cpp/colour.cpp builds the same names ---
+
+#define WIDE(name, type, target, order, left) \
+    extern "C" __global__ void name(const Argument a) { convert_wide<type, Target::target, Order::order, left>(a); }
+
+#define WIDE_TARGETS(prefix, type, order)                              \
+    WIDE(prefix##_to_nv12_left, type, nv12, order, true)               \
+    WIDE(prefix##_to_nv12_centre, type, nv12, order, false)            \
+    WIDE(prefix##_to_p010_left, type, p010, order, true)               \
+    WIDE(prefix##_to_p010_centre, type, p010, order, false)            \
+    WIDE(prefix##_to_yuv444, type, yuv444, order, false)               \
+    WIDE(prefix##_to_yuv444_10, type, yuv444_10, order, false)
+
+#define WIDE_ORDERS(prefix, type)               \
+    WIDE_TARGETS(prefix##_rgb, type, rgb)       \
+    WIDE_TARGETS(prefix##_rgbx, type, rgbx)     \
+    WIDE_TARGETS(prefix##_planes, type, planes)
+
+WIDE_ORDERS(u8, Byte)
+WIDE_ORDERS(f16, Half)
+WIDE_ORDERS(f32, Float)
