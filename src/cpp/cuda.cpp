@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "error.hpp"
+#include "process.hpp"
 
 namespace pdum::nvenc {
 namespace {
@@ -93,10 +94,10 @@ std::shared_ptr<const Context> Context::borrowed(CUcontext handle) {
 }
 
 Context::Context(Key, CUcontext handle, int gpu, bool retained)
-    : functions_(cuda_functions()), handle_(handle), gpu_(gpu), retained_(retained) {}
+    : functions_(cuda_functions()), handle_(handle), gpu_(gpu), retained_(retained), made_in_(process_generation()) {}
 
 Context::~Context() {
-    if (retained_) functions_.cuDevicePrimaryCtxRelease(gpu_);
+    if (retained_ && made_in_ == process_generation()) functions_.cuDevicePrimaryCtxRelease(gpu_);
 }
 
 std::string Context::gpu_name() const {
@@ -156,9 +157,9 @@ DeviceRows::DeviceRows(std::shared_ptr<const Context> context, size_t row_bytes,
 DeviceRows::~DeviceRows() {
     CUcontext popped = nullptr;
     const CudaFunctions& functions = context_->functions();
-    if (functions.cuCtxPushCurrent(context_->handle()) != cuda_success) return;  // the driver is shutting down
+    const bool pushed = functions.cuCtxPushCurrent(context_->handle()) == cuda_success;
     functions.cuMemFree(pointer_);
-    functions.cuCtxPopCurrent(&popped);
+    if (pushed) functions.cuCtxPopCurrent(&popped);
 }
 
 }  // namespace pdum::nvenc

@@ -1,6 +1,7 @@
 // CUDA's objects as owners: each holds the context that it lives in, so that no order of destruction can go wrong.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -34,6 +35,7 @@ class Context {
     CUcontext handle_;
     int gpu_;
     bool retained_;
+    uint64_t made_in_;  // process_generation() of the maker: a forked child gives nothing back
 };
 
 int gpu_count();

@@ -1,6 +1,7 @@
 #include "open_encoder.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "error.hpp"
 
@@ -14,7 +15,7 @@ std::string gpu_text(const Context& context) {
     return "GPU " + std::to_string(context.gpu()) + " (" + context.gpu_name() + ")";
 }
 
-std::string size_text(int width, int height) { return std::to_string(width) + "x" + std::to_string(height); }
+std::string size_text(int64_t width, int64_t height) { return std::to_string(width) + "x" + std::to_string(height); }
 
 std::string list_of(const std::vector<Codec>& codecs) {
     std::string text;
@@ -45,11 +46,14 @@ void require_size(EncodeApi& api, const Context& context, const Settings& settin
     const auto limit = [&](Capability capability) { return api.capability(settings.codec, capability); };
     const int min_width = limit(Capability::width_min), max_width = limit(Capability::width_max);
     const int min_height = limit(Capability::height_min), max_height = limit(Capability::height_max);
-    const int width = static_cast<int>(settings.width), height = static_cast<int>(settings.height);
+    // What is beyond an int is beyond any limit, too.
+    constexpr uint32_t largest = std::numeric_limits<int>::max();
+    const int width = static_cast<int>(std::min(settings.width, largest));
+    const int height = static_cast<int>(std::min(settings.height, largest));
     if (width < min_width || width > max_width || height < min_height || height > max_height) {
         fail(ErrorKind::invalid_config,
-             "A picture of " + size_text(width, height) + " was asked for; " + gpu_text(context) + " encodes " +
-                 name_of(settings.codec) + " from " + size_text(min_width, min_height) + " to " +
+             "A picture of " + size_text(settings.width, settings.height) + " was asked for; " + gpu_text(context) +
+                 " encodes " + name_of(settings.codec) + " from " + size_text(min_width, min_height) + " to " +
                  size_text(max_width, max_height) + ".",
              "Scale or pad the picture into that range.");
     }

@@ -18,7 +18,8 @@ using PyRef = std::unique_ptr<PyObject, DropReference>;
 //
 // Where the interpreter has ended meanwhile, a daemon thread never gets the GIL again: CPython before 3.14 unwinds its
 // stack (pthread_exit), and destructors without the GIL, or that must not throw, would then bring the process down. So
-// the unwinding goes as far as this scope, giving back the locks of C++ on its way, and the thread sleeps here for good.
+// the unwinding goes as far as this scope, giving back the locks of C++ on its way, and the thread sleeps here for
+// good.
 class WithoutGil {
    public:
     WithoutGil() : state_(PyEval_SaveThread()) {}

@@ -36,15 +36,20 @@ std::shared_ptr<const Context> context_for(const SessionOptions& options) {
 // is told here, before anything new is begun.
 class Session::Turn {
    public:
-    explicit Turn(Session& session) : lock_(session.turn_), scope_(usable(session)) {
+    explicit Turn(Session& session) : lock_(turn_of(session)), scope_(usable(session)) {
         if (!session.deferred_) return;
         const Error failure = *std::exchange(session.deferred_, std::nullopt);
         throw failure;
     }
 
    private:
+    static std::mutex& turn_of(Session& session) {
+        session.require_own_process();
+        return session.turn_;
+    }
+
     static const Context& usable(const Session& session) {
-        session.require_usable();
+        session.require_open();
         return *session.context_;
     }
 
@@ -95,11 +100,15 @@ void Session::set_up(const SessionOptions& options) {
     for (InputSlot& slot : inputs_) slot.free = true;
 }
 
-void Session::require_usable() const {
+// Asked before the lock: a thread of the parent's may have held it at the fork, for ever as the child sees it.
+void Session::require_own_process() const {
     if (made_in_ != process_generation()) {
         fail(ErrorKind::encoder_closed, "This encoder was made before a fork and cannot be used in the child.",
              "Make encoders in the process that uses them; start workers with multiprocessing's \"spawn\".");
     }
+}
+
+void Session::require_open() const {
     if (api_ == nullptr) {
         fail(ErrorKind::encoder_closed, "This encoder is closed.", "Make a new one.");
     }
@@ -136,6 +145,7 @@ std::vector<uint8_t> Session::sequence_header() {
 }
 
 size_t Session::in_flight() const {
+    require_own_process();
     const std::lock_guard<std::mutex> lock(turn_);
     return submitted_.size();
 }
@@ -242,8 +252,8 @@ void Session::encode(size_t input, int64_t seq, bool force_idr) {
     }
 }
 
-// With B-frames alone, a picture that is taken releases all that waited for it. A lookahead goes on holding back as many
-// as it held back at first.
+// With B-frames alone, a picture that is taken releases all that waited for it. A lookahead goes on holding back as
+// many as it held back at first.
 size_t Session::promised_outputs() const {
     const size_t pending = pending_outputs_.size();
     return held_back_ > settings_.b_frames ? pending - std::min<size_t>(pending, held_back_) : pending;
@@ -326,11 +336,12 @@ bool Session::attempt(Step step) noexcept {
 }
 
 void Session::close() {
+    if (made_in_ != process_generation()) return abandon();
     const std::lock_guard<std::mutex> lock(turn_);
     if (api_ == nullptr) return;
-    if (made_in_ != process_generation()) return abandon();
     {
-        const ContextScope scope(*context_);
+        std::optional<ContextScope> scope;
+        attempt([&] { scope.emplace(*context_); });  // without it, what needs no context is released all the same
         drain();
         release_everything();
     }

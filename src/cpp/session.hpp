@@ -94,7 +94,8 @@ class Session {
     class Turn;
 
     void set_up(const SessionOptions& options);
-    void require_usable() const;
+    void require_own_process() const;
+    void require_open() const;
     void check_device(const FrameView& frame) const;
     size_t free_input();
     OutputHandle free_output();
