@@ -160,7 +160,7 @@ def pyav_dlpack() -> Run:
     pointer, pitch = device.allocate(WIDTH, ROWS)
     luma = device_array(device, pointer, pitch, HEIGHT)
     chroma = device_array(device, pointer + pitch * HEIGHT, pitch, HEIGHT // 2)
-    context = av.video.frame.CudaContext(device_id=0, primary_ctx=True)
+    context = av.video.frame.CudaContext(device_id=0, primary_ctx=False, current_ctx=True)
     take: Any = av.VideoFrame.from_dlpack
 
     return pyav("cuda", lambda: take((luma, chroma), format="nv12", width=WIDTH, height=HEIGHT, cuda_context=context))
@@ -204,10 +204,10 @@ class Planes:
     """A device frame as PyNvVideoCodec wants it: an object whose cuda() gives the planes."""
 
     def __init__(self, device: Device) -> None:
-        pointer, pitch = device.allocate(WIDTH, ROWS)
+        pointer, _ = device.allocate(WIDTH * ROWS, 1)  # it takes packed rows alone
         self._planes = [
-            Plane(pointer, (HEIGHT, WIDTH, 1), (pitch, 1, 1), device.stream),
-            Plane(pointer + pitch * HEIGHT, (HEIGHT // 2, WIDTH // 2, 2), (pitch, 2, 1), device.stream),
+            Plane(pointer, (HEIGHT, WIDTH, 1), (WIDTH, 1, 1), device.stream),
+            Plane(pointer + WIDTH * HEIGHT, (HEIGHT // 2, WIDTH // 2, 2), (WIDTH, 2, 1), device.stream),
         ]
 
     def cuda(self) -> list[Plane]:
@@ -270,12 +270,11 @@ def copy_block() -> Run:
     """One memmove of a whole frame."""
     source, size = host_frame(), WIDTH * ROWS
     target = source.copy()
-    arguments = (target.ctypes.data, source.ctypes.data, size)
 
     def run(frames: int) -> int:
-        move = ctypes.memmove
+        move, to, origin = ctypes.memmove, target.ctypes.data, source.ctypes.data
         for _ in range(frames):
-            move(*arguments)
+            move(to, origin, size)
         return frames
 
     return run
