@@ -19,8 +19,8 @@ PYTHON = ROOT / "src" / "pdum"
 
 # From the bottom up. What stands in one row may not know each other, but for a header and its own source file.
 LAYERS = (
-    ("error", "cuda_types", "nvtx", "process"),
-    ("driver",),
+    ("error", "cuda_types", "nvtx", "process", "colour_kernels"),
+    ("driver", "colour_plan"),
     ("cuda", "frame_view", "dlpack"),
     ("abi",),
     ("open_encoder",),
