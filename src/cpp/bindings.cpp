@@ -2,11 +2,12 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <new>
 #include <optional>
 #include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
 #include "error.hpp"
@@ -15,6 +16,7 @@
 #include "open_encoder.hpp"
 #include "packet_to_python.hpp"
 #include "session.hpp"
+#include "settings_from_python.hpp"
 
 namespace py = pybind11;
 
@@ -56,39 +58,6 @@ void raise_in_python(const Error& error) {
     PyErr_SetObject(type.ptr(), instance.ptr());
 }
 
-template <typename Value>
-Value named(const char* what, const std::unordered_map<std::string, Value>& values, const std::string& name) {
-    const auto found = values.find(name);
-    if (found == values.end()) fail(ErrorKind::invalid_config, std::string("An unknown ") + what + ": '" + name + "'.");
-    return found->second;
-}
-
-Codec codec_named(const std::string& name) {
-    return named<Codec>("codec", {{"h264", Codec::h264}, {"hevc", Codec::hevc}, {"av1", Codec::av1}}, name);
-}
-
-Tuning tuning_named(const std::string& name) {
-    return named<Tuning>("tuning",
-                         {{"hq", Tuning::high_quality},
-                          {"ll", Tuning::low_latency},
-                          {"ull", Tuning::ultra_low_latency},
-                          {"lossless", Tuning::lossless},
-                          {"uhq", Tuning::ultra_high_quality}},
-                         name);
-}
-
-Profile profile_named(Codec codec, const std::string& name) {
-    return named<Profile>("profile",
-                          {{"auto", Profile::automatic},
-                           {"h264 baseline", Profile::h264_baseline},
-                           {"h264 main", Profile::h264_main},
-                           {"h264 high", Profile::h264_high},
-                           {"hevc main", Profile::hevc_main},
-                           {"hevc main10", Profile::hevc_main10},
-                           {"av1 main", Profile::av1_main}},
-                          name == "auto" ? name : std::string(nvenc::name_of(codec)) + " " + name);
-}
-
 int64_t seq_of(const py::object& number) {
     const PyRef index(PyNumber_Index(number.ptr()));
     if (index == nullptr) throw py::error_already_set();
@@ -97,11 +66,29 @@ int64_t seq_of(const py::object& number) {
     return seq;
 }
 
-// The class that Python sees. Its numbers that never change are kept here, so that reading them waits for no turn.
+// A PictureOptions of the Python layer, which gives (force IDR, force intra, messages, time code or None) for a codec.
+PictureExtras extras_from_python(const py::object& picture, const char* codec) {
+    PictureExtras extras;
+    if (picture.is_none()) return extras;
+    const auto [force_idr, force_intra, messages, time] =
+        picture.attr("_native")(codec).cast<std::tuple<bool, bool, py::object, py::object>>();
+    extras.force_idr = force_idr;
+    extras.force_intra = force_intra;
+    extras.messages = messages_from_python(messages);
+    if (!time.is_none()) {
+        const auto [hours, minutes, seconds, frames, drop] =
+            time.cast<std::tuple<uint32_t, uint32_t, uint32_t, uint32_t, bool>>();
+        extras.time_code = TimeCode{hours, minutes, seconds, frames, drop};
+    }
+    return extras;
+}
+
+// The class that Python sees. What Python reads is kept here, so that reading it waits for no turn.
 class Encoder {
    public:
     explicit Encoder(const SessionOptions& options)
-        : geometry_{options.settings.width, options.settings.height}, codec_(options.settings.codec) {
+        : format_(&traits_of(options.settings.format)), codec_(options.settings.codec) {
+        set_size(options.settings.width, options.settings.height);
         const WithoutGil unlocked;
         session_ = std::make_unique<Session>(options);
     }
@@ -124,19 +111,20 @@ class Encoder {
 
     static void operator delete(void* memory) { std::free(memory); }
 
-    py::object encode(const py::object& frame, bool force_idr, const py::object& stream) {
+    py::object encode(const py::object& frame, bool force_idr, const py::object& stream, const py::object& picture) {
         const NvtxRange range("pdum.encode");
         WithoutGil* unlocked = nullptr;
         BytesSink sink(unlocked);
-        submit_to(sink, unlocked, frame, 0, force_idr, stream);
+        submit_to(sink, unlocked, frame, 0, force_idr, stream, picture);
         return sink.bytes();
     }
 
-    py::object submit(const py::object& frame, const py::object& seq, bool force_idr, const py::object& stream) {
+    py::object submit(const py::object& frame, const py::object& seq, bool force_idr, const py::object& stream,
+                      const py::object& picture) {
         const NvtxRange range("pdum.encode");
         WithoutGil* unlocked = nullptr;
         PacketSink sink(unlocked);
-        submit_to(sink, unlocked, frame, seq_of(seq), force_idr, stream);
+        submit_to(sink, unlocked, frame, seq_of(seq), force_idr, stream, picture);
         return sink.packets();
     }
 
@@ -154,11 +142,16 @@ class Encoder {
         return sink.packets();
     }
 
-    void reconfigure(std::optional<uint32_t> bitrate, std::optional<uint32_t> max_bitrate,
-                     std::optional<std::pair<uint32_t, uint32_t>> fps) {
+    void reconfigure(const py::dict& items) {
         Session& running = session();
+        const std::vector<Change> changes = changes_from_python(items);
+        Settings after;
+        after.width = width();
+        after.height = height();
+        for (const Change& change : changes) change(after);
         const WithoutGil unlocked;
-        running.reconfigure({bitrate, max_bitrate, fps});
+        running.reconfigure(changes);
+        set_size(after.width, after.height);
     }
 
     py::bytes sequence_header() {
@@ -183,8 +176,9 @@ class Encoder {
         return running.in_flight();
     }
 
-    uint32_t width() const { return geometry_.width; }
-    uint32_t height() const { return geometry_.height; }
+    uint32_t width() const { return static_cast<uint32_t>(size_.load() >> 32); }
+    uint32_t height() const { return static_cast<uint32_t>(size_.load()); }
+    std::string_view format() const { return format_ != nullptr ? format_->name : ""; }
     const char* codec() const { return nvenc::name_of(codec_); }
     const char* abi() const { return session().abi(); }
     int gpu_id() const { return session().gpu(); }
@@ -198,15 +192,17 @@ class Encoder {
     }
 
     void submit_to(Sink& sink, WithoutGil*& unlocked, const py::object& frame, int64_t seq, bool force_idr,
-                   const py::object& stream) {
+                   const py::object& stream, const py::object& picture) {
         Session& running = session();
+        PictureExtras extras = extras_from_python(picture, codec());
+        extras.force_idr |= force_idr;
         const BorrowedFrame borrowed = [&] {
             const NvtxRange range("pdum.read_iface");
-            return BorrowedFrame(frame.ptr(), stream.ptr(), geometry_, running.input_stream());
+            return BorrowedFrame(frame.ptr(), stream.ptr(), {format_, width(), height()}, running.input_stream());
         }();
         WithoutGil scope;
         unlocked = &scope;
-        running.submit(borrowed.view(), seq, force_idr, sink);
+        running.submit(borrowed.view(), seq, extras, sink);
     }
 
     void flush_to(Sink& sink, WithoutGil*& unlocked) {
@@ -217,34 +213,25 @@ class Encoder {
         running.flush(sink);
     }
 
-    FrameGeometry geometry_;
+    // Both in one, since a change of size is read by other threads.
+    void set_size(uint32_t width, uint32_t height) { size_ = uint64_t{width} << 32 | height; }
+
+    const FormatTraits* format_;
+    std::atomic<uint64_t> size_{0};
     Codec codec_;
     std::unique_ptr<Session> session_;
 };
 
-std::unique_ptr<Encoder> make_encoder(uint32_t width, uint32_t height, const std::string& codec, int preset,
-                                      const std::string& tuning, std::pair<uint32_t, uint32_t> fps, uint32_t gop,
-                                      uint32_t bitrate, uint32_t max_bitrate, uint32_t bframes, uint32_t lookahead,
-                                      const std::string& profile, int gpu_id, uintptr_t cuda_context,
-                                      uint32_t extra_output_delay, const std::optional<std::string>& abi) {
+std::unique_ptr<Encoder> make_encoder(const py::dict& settings, int gpu_id, uintptr_t cuda_context,
+                                      uint32_t extra_output_delay, const py::object& idr_messages,
+                                      const std::optional<std::string>& abi) {
     SessionOptions options;
-    Settings& settings = options.settings;
-    settings.codec = codec_named(codec);
-    settings.preset = preset;
-    settings.tuning = tuning_named(tuning);
-    settings.profile = profile_named(settings.codec, profile);
-    settings.width = width;
-    settings.height = height;
-    std::tie(settings.fps_numerator, settings.fps_denominator) = fps;
-    settings.gop = gop;
-    settings.bitrate = bitrate;
-    settings.max_bitrate = max_bitrate;
-    settings.b_frames = bframes;
-    settings.lookahead = lookahead;
+    options.settings = settings_from_python(settings);
     options.gpu = gpu_id;
     options.context = reinterpret_cast<CUcontext>(cuda_context);
     options.extra_output_delay = extra_output_delay;
     options.forced_abi = abi;
+    options.at_idr = messages_from_python(idr_messages);
     return std::make_unique<Encoder>(options);
 }
 
@@ -260,6 +247,21 @@ py::dict probe_in_python(int gpu_id, const std::optional<std::string>& abi) {
     answer["gpu"] = text_of(found.gpu_name);
     answer["abi"] = found.abi;
     answer["codecs"] = codecs;
+    return answer;
+}
+
+py::dict capabilities_in_python(int gpu_id, const std::optional<std::string>& abi) {
+    std::vector<GpuCapabilities> all;
+    {
+        const WithoutGil unlocked;
+        all = all_capabilities(gpu_id, abi);
+    }
+    py::dict answer;
+    for (const GpuCapabilities& one : all) {
+        py::dict values;
+        for (const auto& [name, value] : one.values) values[name] = value;
+        answer[nvenc::name_of(one.codec)] = values;
+    }
     return answer;
 }
 
@@ -294,6 +296,7 @@ constexpr const char* in_flight = "How many frames have been submitted and have 
 constexpr const char* width = "The picture's width in pixels.";
 constexpr const char* height = "The picture's height in pixels.";
 constexpr const char* codec = "``\"h264\"``, ``\"hevc\"`` or ``\"av1\"``.";
+constexpr const char* format = "The format of the frames that it takes, as ``\"nv12\"``.";
 constexpr const char* abi = "The version of NVIDIA's encode interface in use, as ``\"13.0\"``.";
 constexpr const char* gpu_id = "The GPU, as CUDA counts.";
 
@@ -315,28 +318,28 @@ PYBIND11_MODULE(_nvenc, module, py::mod_gil_not_used()) {
     add_packet_type(module);
     module.attr("nvtx_enabled") = nvtx_enabled;
     module.def("probe", probe_in_python, py::arg("gpu_id"), py::arg("abi"));
+    module.def("capabilities", capabilities_in_python, py::arg("gpu_id"), py::arg("abi"));
     module.def("chosen_abi", chosen_abi, py::arg("forced"));
 
-    const auto none = py::arg("stream") = py::none();
+    const auto stream = py::arg("stream") = py::none();
+    const auto picture = py::arg("picture") = py::none();
     py::class_<Encoder>(module, "Encoder")
-        .def(py::init(&make_encoder), py::kw_only(), py::arg("width"), py::arg("height"), py::arg("codec"),
-             py::arg("preset"), py::arg("tuning"), py::arg("fps"), py::arg("gop"), py::arg("bitrate"),
-             py::arg("max_bitrate"), py::arg("bframes"), py::arg("lookahead"), py::arg("profile"), py::arg("gpu_id"),
-             py::arg("cuda_context"), py::arg("extra_output_delay"), py::arg("abi"))
+        .def(py::init(&make_encoder), py::kw_only(), py::arg("settings"), py::arg("gpu_id"), py::arg("cuda_context"),
+             py::arg("extra_output_delay"), py::arg("idr_messages"), py::arg("abi"))
         .def("encode", &Encoder::encode, doc::encode, py::arg("frame"), py::arg("force_idr") = false, py::kw_only(),
-             none)
+             stream, picture)
         .def("submit", &Encoder::submit, doc::submit, py::arg("frame"), py::arg("seq"), py::arg("force_idr") = false,
-             py::kw_only(), none)
+             py::kw_only(), stream, picture)
         .def("flush", &Encoder::flush, doc::flush)
         .def("flush_pipeline", &Encoder::flush_pipeline, doc::flush_pipeline)
-        .def("_reconfigure", &Encoder::reconfigure, doc::reconfigure, py::kw_only(), py::arg("bitrate"),
-             py::arg("max_bitrate"), py::arg("fps"))
+        .def("_reconfigure", &Encoder::reconfigure, doc::reconfigure, py::arg("changes"))
         .def("sequence_header", &Encoder::sequence_header, doc::sequence_header)
         .def("close", &Encoder::close, doc::close)
         .def_property_readonly("in_flight", &Encoder::in_flight, doc::in_flight)
         .def_property_readonly("width", &Encoder::width, doc::width)
         .def_property_readonly("height", &Encoder::height, doc::height)
         .def_property_readonly("codec", &Encoder::codec, doc::codec)
+        .def_property_readonly("format", &Encoder::format, doc::format)
         .def_property_readonly("abi", &Encoder::abi, doc::abi)
         .def_property_readonly("gpu_id", &Encoder::gpu_id, doc::gpu_id);
 }

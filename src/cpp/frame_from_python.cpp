@@ -40,13 +40,27 @@ std::string tuple_text(const Extents& extents) {
     fail(ErrorKind::invalid_frame, std::move(summary), std::move(advice));
 }
 
-std::string wanted(FrameGeometry geometry) {
-    return "An NV12 frame of " + std::to_string(geometry.width) + "x" + std::to_string(geometry.height) +
-           " is an array of shape (" + std::to_string(geometry.height / 2 * 3) + ", " + std::to_string(geometry.width) +
-           ") and type uint8: the rows of Y, then half as many of interleaved U and V.";
+std::string shape_text(const FrameSpec& spec) {
+    const FormatTraits& format = *spec.format;
+    const std::string width = std::to_string(spec.width), height = std::to_string(spec.height);
+    const std::string type = " and type uint" + std::to_string(format.sample_bytes * 8);
+    if (format.packed && format.sample_bytes == 1) return "(" + height + ", " + width + ", 4)" + type;
+    if (format.packed) return "(" + height + ", " + width + ")" + type;
+    return "(" + std::to_string(surface_rows(format, spec.height)) + ", " + width + ")" + type;
 }
 
-bool is_byte_type(std::string_view type) { return type == "|u1" || type == "u1" || type == "<u1" || type == ">u1"; }
+std::string wanted(const FrameSpec& spec) {
+    return "A frame of format '" + std::string(spec.format->name) + "' and " + std::to_string(spec.width) + "x" +
+           std::to_string(spec.height) + " is an array of shape " + shape_text(spec) + ": " +
+           std::string(spec.format->layout) + ".";
+}
+
+// "|u1", "<u2" or "<u4"; signed ones hold the same bits where a library has no unsigned ones.
+bool is_sample_type(std::string_view type, uint32_t bytes) {
+    if (!type.empty() && (type[0] == '|' || type[0] == '<')) type.remove_prefix(1);
+    if (type.size() != 2 || type[1] != static_cast<char>('0' + bytes)) return false;
+    return type[0] == 'u' || (type[0] == 'i' && bytes > 1);
+}
 
 // For C arrays of `count` values.
 template <typename Integer>
@@ -60,30 +74,56 @@ Extents extents_of(const Integer* values, int64_t count) {
     return extents;
 }
 
+// Which array dimension holds the rows, where the shape is one that a whole frame has.
+struct RowDimension {
+    bool fits = false;
+    size_t index = 0;
+};
+
+RowDimension row_dimension(const Extents& shape, const FrameSpec& spec) {
+    const FormatTraits& format = *spec.format;
+    const auto rows = static_cast<int64_t>(surface_rows(format, spec.height));
+    if (format.packed && format.sample_bytes == 1) {
+        return {shape.count == 3 && shape[0] == rows && shape[1] == spec.width && shape[2] == format.pixel_bytes, 0};
+    }
+    if (shape.count == 2) return {shape[0] == rows && shape[1] == spec.width, 0};
+    const bool planes = format.chroma == Chroma::c444 && !format.packed;
+    return {planes && shape.count == 3 && shape[0] == 3 && shape[1] == spec.height && shape[2] == spec.width, 1};
+}
+
+// The bytes from one row to the next, where the others lie as they have to; 0 where they do not.
+int64_t usable_pitch(const ArrayLayout& array, const FrameSpec& spec, size_t row) {
+    const FormatTraits& format = *spec.format;
+    const int64_t row_bytes = int64_t{spec.width} * format.pixel_bytes;
+    if (array.strides.count == 0) return row_bytes;
+    if (array.strides.count != array.shape.count) return 0;
+    const int64_t pitch = array.strides[row];
+    if (array.strides[row + 1] != format.pixel_bytes || pitch < row_bytes) return 0;
+    if (row == 1 && array.strides[0] != pitch * spec.height) return 0;
+    if (array.strides.count == 3 && row == 0 && array.strides[2] != 1) return 0;
+    return format.format == PixelFormat::yuv420 && pitch != row_bytes ? 0 : pitch;
+}
+
 // Fills the view's geometry from an array that holds a whole frame, or says why it is none.
-void accept_layout(const ArrayLayout& array, FrameGeometry geometry, FrameView& view) {
-    const int64_t rows = int64_t{geometry.height} / 2 * 3;
-    if (!is_byte_type(array.type)) {
-        invalid_frame("A frame of type '" + array.type + "' and shape " + tuple_text(array.shape) + " came.",
-                      wanted(geometry));
+void accept_layout(const ArrayLayout& array, const FrameSpec& spec, FrameView& view) {
+    const FormatTraits& format = *spec.format;
+    const RowDimension row = row_dimension(array.shape, spec);
+    if (!row.fits || !is_sample_type(array.type, format.sample_bytes)) {
+        invalid_frame("A frame of shape " + tuple_text(array.shape) + " and type '" + array.type + "' came.",
+                      wanted(spec));
     }
-    if (array.shape.count != 2 || array.shape[0] != rows || array.shape[1] != geometry.width) {
-        invalid_frame("A frame of shape " + tuple_text(array.shape) + " came.", wanted(geometry));
-    }
-    int64_t pitch = geometry.width;
-    if (array.strides.count > 0) {
-        pitch = array.strides[0];
-        if (array.strides.count != 2 || array.strides[1] != 1 || pitch < geometry.width) {
-            invalid_frame("A frame of strides " + tuple_text(array.strides) + " came.",
-                          "The bytes of a row have to lie side by side, each row behind the one before: strides of (" +
-                              std::to_string(geometry.width) + " or more, 1). Make a contiguous copy first.");
-        }
+    const int64_t pitch = usable_pitch(array, spec, row.index);
+    if (pitch == 0) {
+        invalid_frame("A frame of strides " + tuple_text(array.strides) + " came.",
+                      "The pixels of a row have to lie side by side, each row behind the one before" +
+                          std::string(format.format == PixelFormat::yuv420 ? " without padding" : "") +
+                          ". Make a contiguous copy first. " + wanted(spec));
     }
     if (array.data == nullptr) invalid_frame("A frame with a null pointer came.", "Is its array still allocated?");
     view.data = array.data;
     view.pitch = static_cast<size_t>(pitch);
-    view.width = geometry.width;
-    view.rows = static_cast<uint32_t>(rows);
+    view.row_bytes = size_t{spec.width} * format.pixel_bytes;
+    view.rows = surface_rows(format, spec.height);
 }
 
 // What Python raised, to be added to our own words. Ctrl-C and the like are no fault of a frame's and go on.
@@ -193,6 +233,15 @@ ArrayLayout layout_of_interface(PyObject* interface) {
     return array;
 }
 
+// A buffer's format in struct's letters, as NumPy's typestr would say it; the letters themselves where there is none.
+std::string type_of_buffer(const Py_buffer& buffer) {
+    std::string_view format = buffer.format != nullptr ? buffer.format : "B";
+    if (format.size() == 2 && (format[0] == '@' || format[0] == '=' || format[0] == '<')) format.remove_prefix(1);
+    const bool plain = format.size() == 1 && std::string_view("BHILQbhilq").find(format[0]) != std::string_view::npos;
+    if (!plain) return std::string(format);
+    return (format[0] < 'a' ? "u" : "i") + std::to_string(buffer.itemsize);
+}
+
 // PyTorch's array interface tells no stream: its work is on the stream that is current for the device.
 bool torch_stream(PyObject* frame, CUstream& stream) {
     const py::handle type(reinterpret_cast<PyObject*>(Py_TYPE(frame)));
@@ -222,13 +271,25 @@ CUstream stream_of_caller(PyObject* object) {
     return handle == 0 ? legacy_stream() : reinterpret_cast<CUstream>(handle);
 }
 
+// Strides may be anything, and only those that fit are used: too large a one just has to stay wrong.
+int64_t bytes_of(int64_t elements, int64_t element_bytes) {
+    int64_t bytes = 0;
+    return __builtin_mul_overflow(elements, element_bytes, &bytes) ? -1 : bytes;
+}
+
 ArrayLayout layout_of_tensor(const dlpack::Tensor& tensor) {
     ArrayLayout array;
     array.shape = extents_of(tensor.shape, tensor.dimensions);
-    if (tensor.strides != nullptr) array.strides = extents_of(tensor.strides, tensor.dimensions);
-    const bool bytes = tensor.type.code == dlpack::type_unsigned && tensor.type.bits == 8 && tensor.type.lanes == 1;
+    if (tensor.strides != nullptr) {
+        array.strides = extents_of(tensor.strides, tensor.dimensions);
+        for (size_t i = 0; i < array.strides.count; ++i) {
+            array.strides.values[i] = bytes_of(array.strides[i], tensor.type.bits / 8);
+        }
+    }
+    const bool whole = tensor.type.lanes == 1 && tensor.type.bits % 8 == 0 && tensor.type.code <= dlpack::type_unsigned;
+    const char kind = tensor.type.code == dlpack::type_unsigned ? 'u' : 'i';
     array.type =
-        bytes ? "|u1"
+        whole ? kind + std::to_string(tensor.type.bits / 8)
               : "DLPack type " + std::to_string(tensor.type.code) + " of " + std::to_string(tensor.type.bits) + " bits";
     const auto begin = reinterpret_cast<uintptr_t>(tensor.data);
     if (begin != 0) array.data = reinterpret_cast<const void*>(begin + tensor.byte_offset);
@@ -267,13 +328,12 @@ py::object dlpack_capsule(py::handle frame, int32_t device, CUstream our_stream)
 
 }  // namespace
 
-BorrowedFrame::BorrowedFrame(PyObject* frame, PyObject* stream, FrameGeometry geometry, CUstream our_stream) {
+BorrowedFrame::BorrowedFrame(PyObject* frame, PyObject* stream, const FrameSpec& spec, CUstream our_stream) {
     if (PyObject_CheckBuffer(frame) != 0) {
-        read_buffer(frame, geometry);
-    } else if (!read_cuda_array(frame, geometry) && !read_dlpack(frame, geometry, our_stream)) {
-        invalid_frame(
-            std::string("A frame of type '") + Py_TYPE(frame)->tp_name + "' came.",
-            "A frame has __cuda_array_interface__, __dlpack__ or Python's buffer protocol. " + wanted(geometry));
+        read_buffer(frame, spec);
+    } else if (!read_cuda_array(frame, spec) && !read_dlpack(frame, spec, our_stream)) {
+        invalid_frame(std::string("A frame of type '") + Py_TYPE(frame)->tp_name + "' came.",
+                      "A frame has __cuda_array_interface__, __dlpack__ or Python's buffer protocol. " + wanted(spec));
     }
     if (stream != Py_None && view_.memory == FrameMemory::device) {
         set_producer(asked("The stream cannot be taken", [&] { return stream_of_caller(stream); }));
@@ -285,7 +345,7 @@ void BorrowedFrame::set_producer(CUstream stream) {
     view_.stream = stream;
 }
 
-void BorrowedFrame::read_buffer(PyObject* frame, FrameGeometry geometry) {
+void BorrowedFrame::read_buffer(PyObject* frame, const FrameSpec& spec) {
     Py_buffer& buffer = buffer_.view;
     if (PyObject_GetBuffer(frame, &buffer, PyBUF_STRIDES | PyBUF_FORMAT) != 0) {
         invalid_frame("The frame's memory cannot be read: " + pending_python_error());
@@ -293,19 +353,22 @@ void BorrowedFrame::read_buffer(PyObject* frame, FrameGeometry geometry) {
     ArrayLayout array;
     array.shape = extents_of(buffer.shape, buffer.ndim);
     array.strides = extents_of(buffer.strides, buffer.ndim);
-    const std::string_view format = buffer.format != nullptr ? buffer.format : "B";
-    array.type = format == "B" || format == "<B" || format == "=B" ? "|u1" : std::string(format);
+    array.type = type_of_buffer(buffer);
     array.data = buffer.buf;
-    const int64_t rows = int64_t{geometry.height} / 2 * 3;
-    const bool flat = array.shape.count == 1 && array.strides[0] == 1;
-    if (flat && array.shape[0] == rows * geometry.width) {
-        array.shape = {{rows, geometry.width}, 2};
+    const FormatTraits& format = *spec.format;
+    const auto rows = static_cast<int64_t>(surface_rows(format, spec.height));
+    // A flat array of all bytes of a packed frame, as bytes and memoryview are.
+    const bool flat = array.shape.count == 1 && array.strides[0] == buffer.itemsize && buffer.itemsize == 1;
+    if (flat && array.shape[0] == rows * spec.width * format.pixel_bytes) {
+        const bool components = format.packed && format.sample_bytes == 1;
+        array.shape = {{rows, spec.width, 4}, components ? size_t{3} : size_t{2}};
         array.strides = {};
+        array.type = "u" + std::to_string(format.sample_bytes);
     }
-    accept_layout(array, geometry, view_);
+    accept_layout(array, spec, view_);
 }
 
-bool BorrowedFrame::read_cuda_array(PyObject* frame, FrameGeometry geometry) {
+bool BorrowedFrame::read_cuda_array(PyObject* frame, const FrameSpec& spec) {
     kept_.reset(PyObject_GetAttr(frame, names().cuda_array_interface));
     if (kept_ == nullptr) {
         if (PyErr_ExceptionMatches(PyExc_AttributeError) == 0) {
@@ -319,7 +382,7 @@ bool BorrowedFrame::read_cuda_array(PyObject* frame, FrameGeometry geometry) {
     if (PyDict_Check(kept_.get()) != 0) kept_.reset(PyDict_Copy(kept_.get()));
     if (kept_ == nullptr) throw py::error_already_set();
 #endif
-    accept_layout(layout_of_interface(kept_.get()), geometry, view_);
+    accept_layout(layout_of_interface(kept_.get()), spec, view_);
     view_.memory = FrameMemory::device;
     const PyRef told = item(kept_.get(), names().stream);
     CUstream stream = legacy_stream();  // what interfaces before version 3 mean
@@ -337,7 +400,7 @@ bool BorrowedFrame::read_cuda_array(PyObject* frame, FrameGeometry geometry) {
     return true;
 }
 
-bool BorrowedFrame::read_dlpack(PyObject* object, FrameGeometry geometry, CUstream our_stream) {
+bool BorrowedFrame::read_dlpack(PyObject* object, const FrameSpec& spec, CUstream our_stream) {
     const py::handle frame(object);
     if (!py::hasattr(frame, "__dlpack__") || !py::hasattr(frame, "__dlpack_device__")) return false;
     kept_ = asked("The frame cannot be taken by DLPack", [&] {
@@ -345,7 +408,7 @@ bool BorrowedFrame::read_dlpack(PyObject* object, FrameGeometry geometry, CUstre
         return PyRef(dlpack_capsule(frame, device, our_stream).release().ptr());
     });
     const dlpack::Tensor& tensor = tensor_of(kept_.get());
-    accept_layout(layout_of_tensor(tensor), geometry, view_);
+    accept_layout(layout_of_tensor(tensor), spec, view_);
     switch (tensor.device.type) {
         case dlpack::device_cpu:
         case dlpack::device_cuda_host: view_.memory = FrameMemory::host; break;

@@ -3,12 +3,15 @@
 
 #include <pybind11/pybind11.h>
 
+#include "abi/pixel_format.hpp"
 #include "frame_view.hpp"
 #include "python_objects.hpp"
 
 namespace pdum::nvenc {
 
-struct FrameGeometry {
+// What a frame has to be.
+struct FrameSpec {
+    const FormatTraits* format = nullptr;
     uint32_t width = 0;
     uint32_t height = 0;
 };
@@ -18,7 +21,7 @@ class BorrowedFrame {
    public:
     // `stream`: the caller's own word on where the frame is made, or None. `our_stream`: where a DLPack producer is
     // asked to make it ready. Throws invalid_frame.
-    BorrowedFrame(PyObject* frame, PyObject* stream, FrameGeometry geometry, CUstream our_stream);
+    BorrowedFrame(PyObject* frame, PyObject* stream, const FrameSpec& spec, CUstream our_stream);
     ~BorrowedFrame() = default;
     BorrowedFrame(const BorrowedFrame&) = delete;
     BorrowedFrame& operator=(const BorrowedFrame&) = delete;
@@ -36,9 +39,9 @@ class BorrowedFrame {
         Py_buffer view{};  // nothing to release while its object is null
     };
 
-    void read_buffer(PyObject* frame, FrameGeometry geometry);
-    bool read_cuda_array(PyObject* frame, FrameGeometry geometry);
-    bool read_dlpack(PyObject* frame, FrameGeometry geometry, CUstream our_stream);
+    void read_buffer(PyObject* frame, const FrameSpec& spec);
+    bool read_cuda_array(PyObject* frame, const FrameSpec& spec);
+    bool read_dlpack(PyObject* frame, const FrameSpec& spec, CUstream our_stream);
     void set_producer(CUstream stream);
 
     FrameView view_;

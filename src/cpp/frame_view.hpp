@@ -22,9 +22,9 @@ struct FrameView {
     ProducerOrder order = ProducerOrder::settled;
     CUstream stream = nullptr;
     const void* data = nullptr;
-    size_t pitch = 0;  // bytes from one row to the next, over all planes
-    uint32_t width = 0;
-    uint32_t rows = 0;  // luma and chroma
+    size_t pitch = 0;      // bytes from one row to the next, over all planes
+    size_t row_bytes = 0;  // bytes of a row that count
+    size_t rows = 0;       // of all planes
 };
 
 }  // namespace pdum::nvenc

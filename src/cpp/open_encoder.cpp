@@ -42,23 +42,24 @@ void require_codec(EncodeApi& api, const Context& context, Codec codec) {
          "Choose one of those codecs, or another GPU with gpu_id.");
 }
 
-void require_size(EncodeApi& api, const Context& context, const Settings& settings) {
+void require_size(EncodeApi& api, const Context& context, const Settings& settings, uint32_t picture_width,
+                  uint32_t picture_height) {
     const auto limit = [&](Capability capability) { return api.capability(settings.codec, capability); };
-    const int min_width = limit(Capability::width_min), max_width = limit(Capability::width_max);
-    const int min_height = limit(Capability::height_min), max_height = limit(Capability::height_max);
+    const int min_width = limit(Capability::min_width), max_width = limit(Capability::max_width);
+    const int min_height = limit(Capability::min_height), max_height = limit(Capability::max_height);
     // What is beyond an int is beyond any limit, too.
     constexpr uint32_t largest = std::numeric_limits<int>::max();
-    const int width = static_cast<int>(std::min(settings.width, largest));
-    const int height = static_cast<int>(std::min(settings.height, largest));
+    const int width = static_cast<int>(std::min(picture_width, largest));
+    const int height = static_cast<int>(std::min(picture_height, largest));
     if (width < min_width || width > max_width || height < min_height || height > max_height) {
         fail(ErrorKind::invalid_config,
-             "A picture of " + size_text(settings.width, settings.height) + " was asked for; " + gpu_text(context) +
+             "A picture of " + size_text(picture_width, picture_height) + " was asked for; " + gpu_text(context) +
                  " encodes " + name_of(settings.codec) + " from " + size_text(min_width, min_height) + " to " +
                  size_text(max_width, max_height) + ".",
              "Scale or pad the picture into that range.");
     }
     const int macroblocks = (width + 15) / 16 * ((height + 15) / 16);
-    const int max_macroblocks = limit(Capability::macroblocks_max);
+    const int max_macroblocks = limit(Capability::max_macroblocks);
     if (max_macroblocks > 0 && macroblocks > max_macroblocks) {
         fail(ErrorKind::invalid_config,
              "A picture of " + size_text(width, height) + " has " + std::to_string(macroblocks) + " blocks of 16x16; " +
@@ -68,20 +69,54 @@ void require_size(EncodeApi& api, const Context& context, const Settings& settin
     }
 }
 
-void require_prediction(EncodeApi& api, const Context& context, const Settings& settings) {
-    const int max_b_frames = api.capability(settings.codec, Capability::b_frames_max);
-    if (static_cast<int>(settings.b_frames) > max_b_frames) {
+const char* nvidia_name_of(Capability capability) {
+    const auto* found = std::find_if(capability_names.begin(), capability_names.end(),
+                                     [&](const CapabilityName& name) { return name.capability == capability; });
+    return found->nvidia_name;
+}
+
+// One thing that was asked for, and the capability that it takes.
+struct Demand {
+    bool asked;
+    const char* setting;
+    Capability capability;
+    int least = 1;
+};
+
+void require_demands(EncodeApi& api, const Context& context, Codec codec, const std::vector<Demand>& demands) {
+    for (const Demand& demand : demands) {
+        if (!demand.asked) continue;
+        const int has = api.capability(codec, demand.capability);
+        if (has >= demand.least) continue;
         fail(ErrorKind::unsupported_feature,
-             "bframes=" + std::to_string(settings.b_frames) + ", but " + gpu_text(context) + " does at most " +
-                 std::to_string(max_b_frames) + " in " + name_of(settings.codec) + " (capability NUM_MAX_BFRAMES).",
-             "Lower bframes.");
+             std::string(demand.setting) + " was asked for, but " + gpu_text(context) + " cannot do that in " +
+                 name_of(codec) + " under interface version " + api.version_name() + " (capability " +
+                 nvidia_name_of(demand.capability) + " is " + std::to_string(has) + ", wanted is " +
+                 std::to_string(demand.least) + ").",
+             "Leave it out, or choose another codec or GPU; capabilities() tells what there is.");
     }
-    if (settings.lookahead > 0 && api.capability(settings.codec, Capability::lookahead) == 0) {
-        fail(ErrorKind::unsupported_feature,
-             "lookahead=" + std::to_string(settings.lookahead) + ", but " + gpu_text(context) + " has none in " +
-                 name_of(settings.codec) + " (capability SUPPORT_LOOKAHEAD).",
-             "Set lookahead to 0.");
-    }
+}
+
+std::vector<Demand> demands_of(const Settings& s) {
+    const RateSettings& rate = s.rate;
+    const bool each = s.b_reference == BReference::each, middle = s.b_reference == BReference::middle;
+    return {
+        {s.b_frames > 0, "bframes", Capability::max_b_frames, static_cast<int>(s.b_frames)},
+        {each, "b_ref_mode='each'", Capability::b_ref_modes, 1},
+        {middle, "b_ref_mode='middle'", Capability::b_ref_modes, 2},
+        {rate.lookahead > 0, "lookahead", Capability::lookahead},
+        {rate.lookahead_level.has_value(), "lookahead_level", Capability::lookahead_level},
+        {rate.temporal_aq.value_or(false), "temporal_aq", Capability::temporal_aq},
+        {rate.vbv_size.has_value(), "vbv_size", Capability::custom_vbv_size},
+        {s.weighted_prediction.value_or(false), "weighted_prediction", Capability::weighted_prediction},
+        {s.temporal_filter.value_or(0) > 0, "temporal_filter", Capability::temporal_filter},
+        {s.unidirectional_b.value_or(false), "unidirectional_b", Capability::unidirectional_b},
+        {s.intra_refresh.has_value(), "intra_refresh_period", Capability::intra_refresh},
+        {s.bit_depth == 10, "bit_depth=10", Capability::ten_bit},
+        {s.chroma == Chroma::c444, "chroma='444'", Capability::yuv444},
+        {s.chroma == Chroma::c422, "chroma='422'", Capability::yuv422},
+        {s.tuning == Tuning::lossless, "tuning='lossless'", Capability::lossless},
+    };
 }
 
 }  // namespace
@@ -97,8 +132,48 @@ std::unique_ptr<EncodeApi> open_encoder(const Abi& abi, const Context& context) 
 
 void require_within_limits(EncodeApi& api, const Context& context, const Settings& settings) {
     require_codec(api, context, settings.codec);
-    require_size(api, context, settings);
-    require_prediction(api, context, settings);
+    require_size(api, context, settings, settings.width, settings.height);
+    require_size(api, context, settings, std::max(settings.width, settings.max_width),
+                 std::max(settings.height, settings.max_height));
+    require_demands(api, context, settings.codec, demands_of(settings));
+}
+
+void require_live_change(EncodeApi& api, const Context& context, const Settings& from, const Settings& to) {
+    const bool resized = from.width != to.width || from.height != to.height;
+    const uint32_t most_width = std::max(from.width, from.max_width);
+    const uint32_t most_height = std::max(from.height, from.max_height);
+    if (resized && (to.width > most_width || to.height > most_height)) {
+        fail(ErrorKind::invalid_config,
+             "A change to " + std::to_string(to.width) + "x" + std::to_string(to.height) +
+                 " was asked for; this encoder was made for at most " + std::to_string(most_width) + "x" +
+                 std::to_string(most_height) + ".",
+             "Give max_width and max_height when it is made.");
+    }
+    if (resized) require_size(api, context, to, to.width, to.height);
+    require_demands(
+        api, context, to.codec,
+        {{resized, "a live change of width and height", Capability::live_resolution_change},
+         {from.rate.mode != to.rate.mode, "a live change of rate_control", Capability::live_rate_control_change},
+         {from.rate.bitrate != to.rate.bitrate || from.rate.max_bitrate != to.rate.max_bitrate,
+          "a live change of bitrate", Capability::live_bitrate_change},
+         {to.rate.vbv_size.has_value() && from.rate.vbv_size != to.rate.vbv_size, "vbv_size",
+          Capability::custom_vbv_size}});
+}
+
+std::vector<GpuCapabilities> all_capabilities(int gpu, const std::optional<std::string>& forced_abi) {
+    const std::shared_ptr<const Context> context = Context::primary(gpu);
+    const Abi& abi = choose_abi(forced_abi);
+    const ContextScope scope(*context);
+    const std::unique_ptr<EncodeApi> api = open_encoder(abi, *context);
+    std::vector<GpuCapabilities> all;
+    for (const Codec codec : api->codecs()) {
+        GpuCapabilities& one = all.emplace_back(GpuCapabilities{codec, {}});
+        for (const CapabilityName& name : capability_names) {
+            one.values.emplace_back(name.name, api->capability(codec, name.capability));
+        }
+    }
+    api->destroy();
+    return all;
 }
 
 Probe probe(int gpu, const std::optional<std::string>& forced_abi) {

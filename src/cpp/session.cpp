@@ -64,7 +64,8 @@ Session::Session(const SessionOptions& options)
       extra_output_delay_(options.extra_output_delay),
       made_in_(process_generation()),
       held_back_(options.settings.reorder_depth()),
-      next_dts_(-display_delay(options.settings.b_frames)) {
+      next_dts_(-display_delay(options.settings.b_frames)),
+      at_idr_(options.at_idr) {
     const ContextScope scope(*context_);
     try {
         set_up(options);
@@ -114,12 +115,12 @@ void Session::require_open() const {
     }
 }
 
-void Session::submit(const FrameView& frame, int64_t seq, bool force_idr, Sink& sink) {
+void Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, Sink& sink) {
     const Turn turn(*this);
     if (frame.memory == FrameMemory::device) check_device(frame);
     const size_t input = free_input();
     copy_in(frame, *inputs_[input].rows);
-    encode(input, seq, force_idr);
+    encode(input, seq, extras);
     collect(std::max(extra_output_delay_, held_back_), sink);
 }
 
@@ -129,14 +130,19 @@ void Session::flush(Sink& sink) {
     collect(0, sink);
 }
 
-void Session::reconfigure(const Changes& changes) {
+void Session::reconfigure(const std::vector<Change>& changes) {
     const Turn turn(*this);
     Settings settings = settings_;
-    if (changes.bitrate) settings.bitrate = *changes.bitrate;
-    if (changes.max_bitrate) settings.max_bitrate = *changes.max_bitrate;
-    if (changes.fps) std::tie(settings.fps_numerator, settings.fps_denominator) = *changes.fps;
-    api_->reconfigure(settings);
+    for (const Change& change : changes) change(settings);
+    const bool resized = settings.width != settings_.width || settings.height != settings_.height;
+    require_live_change(*api_, *context_, settings_, settings);
+    if (resized && lockable_ < pending_outputs_.size()) end_stream();
+    api_->reconfigure(settings, resized);
     settings_ = settings;
+    if (!resized) return;
+    must_be_idr_ = true;
+    inputs_changed_size_ = true;
+    drop_stale_inputs();
 }
 
 std::vector<uint8_t> Session::sequence_header() {
@@ -169,17 +175,35 @@ void Session::check_device(const FrameView& frame) const {
 
 // The driver may hold more frames than its documents say: then there is one more slot, rather than an error.
 size_t Session::free_input() {
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-        if (inputs_[i].free) return i;
-    }
     const uint32_t width = settings_.width, height = settings_.height;
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+        if (inputs_[i].free && inputs_[i].width == width && inputs_[i].height == height) return i;
+    }
+    const FormatTraits& format = traits_of(settings_.format);
     InputSlot slot;
-    slot.rows = std::make_unique<DeviceRows>(context_, width, size_t{height} * 3 / 2);
-    inputs_.reserve(inputs_.size() + 1);
-    slot.registered =
-        api_->register_surface(slot.rows->pointer(), width, height, static_cast<uint32_t>(slot.rows->pitch()));
-    inputs_.push_back(std::move(slot));
-    return inputs_.size() - 1;
+    slot.width = width;
+    slot.height = height;
+    slot.rows =
+        std::make_unique<DeviceRows>(context_, size_t{width} * format.pixel_bytes, surface_rows(format, height));
+    const auto empty =
+        std::find_if(inputs_.begin(), inputs_.end(), [](const InputSlot& s) { return s.rows == nullptr; });
+    const auto place = static_cast<size_t>(empty - inputs_.begin());
+    if (place == inputs_.size()) inputs_.emplace_back().free = false;
+    const auto pitch = static_cast<uint32_t>(slot.rows->pitch());
+    slot.registered = api_->register_surface(slot.rows->pointer(), width, height, pitch);
+    inputs_[place] = std::move(slot);
+    return place;
+}
+
+// Slots of a picture size that is no more. Those that are in flight are kept, since others know them by their place.
+void Session::drop_stale_inputs() noexcept {
+    for (InputSlot& slot : inputs_) {
+        const bool stale = slot.width != settings_.width || slot.height != settings_.height;
+        if (!stale || !slot.free || slot.rows == nullptr) continue;
+        attempt([&] { api_->unregister_surface(slot.registered); });
+        slot = InputSlot{};
+        slot.free = false;
+    }
 }
 
 OutputHandle Session::free_output() {
@@ -189,27 +213,13 @@ OutputHandle Session::free_output() {
 
 void Session::copy_in(const FrameView& frame, const DeviceRows& destination) {
     const NvtxRange range("pdum.copy_to_nvenc");
-    CUDA_MEMCPY2D copy{};
-    copy.srcPitch = frame.pitch;
-    copy.dstMemoryType = memory_device;
-    copy.dstDevice = destination.pointer();
-    copy.dstPitch = destination.pitch();
-    copy.WidthInBytes = frame.width;
-    copy.Height = frame.rows;
-    if (frame.memory == FrameMemory::host) {
-        copy.srcMemoryType = memory_host;
-        copy.srcHost = frame.data;
-    } else {
-        copy.srcMemoryType = memory_device;
-        copy.srcDevice = reinterpret_cast<CUdeviceptr>(frame.data);
-    }
     const CUstream ours = input_stream_handle_;
     const bool tied = frame.order == ProducerOrder::on_stream;
     if (tied) {
         frame_ready_->record(frame.stream);
         frame_ready_->make_wait(ours);
     }
-    check_cuda(context_->functions().cuMemcpy2DAsync(&copy, ours), "cuMemcpy2DAsync");
+    copy_planes(frame, destination);
     frame_read_->record(ours);
     if (tied) {
         frame_read_->make_wait(frame.stream);
@@ -218,7 +228,46 @@ void Session::copy_in(const FrameView& frame, const DeviceRows& destination) {
     }
 }
 
-void Session::encode(size_t input, int64_t seq, bool force_idr) {
+// The chroma of yuv420 lies at half the pitch; all other surfaces are one block of rows.
+void Session::copy_planes(const FrameView& frame, const DeviceRows& destination) {
+    const size_t row_bytes = frame.row_bytes;
+    if (settings_.format != PixelFormat::yuv420) {
+        copy_rows(frame, {0, frame.pitch, 0, destination.pitch(), row_bytes, frame.rows}, destination);
+        return;
+    }
+    const size_t luma_rows = settings_.height;
+    copy_rows(frame, {0, frame.pitch, 0, destination.pitch(), row_bytes, luma_rows}, destination);
+    copy_rows(frame,
+              {frame.pitch * luma_rows, frame.pitch / 2, destination.pitch() * luma_rows, destination.pitch() / 2,
+               row_bytes / 2, luma_rows},
+              destination);
+}
+
+void Session::copy_rows(const FrameView& frame, const RowBlock& block, const DeviceRows& destination) {
+    CUDA_MEMCPY2D copy{};
+    copy.srcPitch = block.source_pitch;
+    copy.dstMemoryType = memory_device;
+    copy.dstDevice = destination.pointer() + block.destination_offset;
+    copy.dstPitch = block.destination_pitch;
+    copy.WidthInBytes = block.row_bytes;
+    copy.Height = block.rows;
+    const auto* source = static_cast<const char*>(frame.data) + block.source_offset;
+    if (frame.memory == FrameMemory::host) {
+        copy.srcMemoryType = memory_host;
+        copy.srcHost = source;
+    } else {
+        copy.srcMemoryType = memory_device;
+        copy.srcDevice = reinterpret_cast<CUdeviceptr>(source);
+    }
+    check_cuda(context_->functions().cuMemcpy2DAsync(&copy, input_stream_handle_), "cuMemcpy2DAsync");
+}
+
+// The driver makes IDRs by the GOP's length and on demand, never by itself.
+bool Session::next_is_idr(const PictureExtras& extras) const {
+    return next_pts_ == 0 || must_be_idr_ || extras.force_idr || (settings_.gop != 0 && since_idr_ >= settings_.gop);
+}
+
+void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
     const NvtxRange range("pdum.submit");
     InputSlot& slot = inputs_[input];
     PictureRequest request;
@@ -227,7 +276,16 @@ void Session::encode(size_t input, int64_t seq, bool force_idr) {
     request.height = settings_.height;
     request.pitch = static_cast<uint32_t>(slot.rows->pitch());
     request.timestamp = static_cast<uint64_t>(next_pts_);
-    request.force_idr = force_idr || next_is_idr_;
+    request.force_idr = extras.force_idr || must_be_idr_;
+    request.force_intra = extras.force_intra;
+    const bool idr = next_is_idr(extras);
+    PictureExtras with_hdr;
+    request.extras = extras.messages.empty() && !extras.time_code ? nullptr : &extras;
+    if (idr && !at_idr_.empty()) {
+        with_hdr = extras;
+        with_hdr.messages.insert(with_hdr.messages.begin(), at_idr_.begin(), at_idr_.end());
+        request.extras = &with_hdr;
+    }
     submitted_.push_back({next_pts_, seq, input});
     Accepted accepted{};
     try {
@@ -243,7 +301,8 @@ void Session::encode(size_t input, int64_t seq, bool force_idr) {
     free_outputs_.pop_back();
     pending_outputs_.push_back(request.output);
     ++next_pts_;
-    next_is_idr_ = false;
+    must_be_idr_ = false;
+    since_idr_ = idr ? 1 : since_idr_ + 1;
     if (accepted == Accepted::needs_more_input) {
         held_back_ = std::max(held_back_, ++wanting_input_);
     } else {
@@ -313,13 +372,14 @@ void Session::give_back_locked() noexcept {
         slot.mapped = nullptr;
         slot.free = true;
     }
+    if (inputs_changed_size_) drop_stale_inputs();
 }
 
 void Session::end_stream() {
     api_->end_of_stream();
     lockable_ = pending_outputs_.size();
     wanting_input_ = 0;
-    next_is_idr_ = true;
+    must_be_idr_ = true;
 }
 
 template <typename Step>
@@ -372,6 +432,7 @@ void Session::release_everything() noexcept {
     }
     free_outputs_.insert(free_outputs_.end(), pending_outputs_.begin(), pending_outputs_.end());
     for (const InputSlot& slot : inputs_) {
+        if (slot.rows == nullptr) continue;
         if (slot.mapped != nullptr) attempt([&] { api_->unmap(slot.mapped); });
         attempt([&] { api_->unregister_surface(slot.registered); });
     }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -24,14 +25,11 @@ struct SessionOptions {
     CUcontext context = nullptr;  // null: the GPU's primary context
     uint32_t extra_output_delay = 0;
     std::optional<std::string> forced_abi;
+    std::vector<Message> at_idr;  // messages that each IDR carries: HDR's static metadata
 };
 
-// What may change while the encoder runs; what is empty stays.
-struct Changes {
-    std::optional<uint32_t> bitrate;
-    std::optional<uint32_t> max_bitrate;
-    std::optional<std::pair<uint32_t, uint32_t>> fps;
-};
+// A step of a live change, in terms of the settings. It may not call back into the session.
+using Change = std::function<void(Settings&)>;
 
 struct AccessUnit {
     int64_t seq = 0;
@@ -62,10 +60,11 @@ class Session {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    void submit(const FrameView& frame, int64_t seq, bool force_idr, Sink& sink);
+    void submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, Sink& sink);
     // Everything that is in flight. The encoder goes on with an IDR where the stream had to be ended for that.
     void flush(Sink& sink);
-    void reconfigure(const Changes& changes);
+    // All of the changes or none. Another picture size starts with an IDR.
+    void reconfigure(const std::vector<Change>& changes);
     std::vector<uint8_t> sequence_header();
     // Waits for the engine, then releases all; further calls do nothing. Throws the first failure after the last
     // release.
@@ -80,6 +79,8 @@ class Session {
    private:
     struct InputSlot {
         std::unique_ptr<DeviceRows> rows;
+        uint32_t width = 0;
+        uint32_t height = 0;
         RegisteredHandle registered = nullptr;
         MappedHandle mapped = nullptr;
         bool free = true;
@@ -98,9 +99,22 @@ class Session {
     void require_open() const;
     void check_device(const FrameView& frame) const;
     size_t free_input();
+    void drop_stale_inputs() noexcept;
     OutputHandle free_output();
+    // Bytes from the start of the frame and of the surface.
+    struct RowBlock {
+        size_t source_offset;
+        size_t source_pitch;
+        size_t destination_offset;
+        size_t destination_pitch;
+        size_t row_bytes;
+        size_t rows;
+    };
     void copy_in(const FrameView& frame, const DeviceRows& destination);
-    void encode(size_t input, int64_t seq, bool force_idr);
+    void copy_planes(const FrameView& frame, const DeviceRows& destination);
+    void copy_rows(const FrameView& frame, const RowBlock& block, const DeviceRows& destination);
+    void encode(size_t input, int64_t seq, const PictureExtras& extras);
+    bool next_is_idr(const PictureExtras& extras) const;
     size_t promised_outputs() const;
     void collect(size_t may_stay_in_flight, Sink& sink);
     void lock_next();
@@ -138,7 +152,10 @@ class Session {
     uint32_t wanting_input_ = 0;                // calls in a row that were answered "more input"
     int64_t next_pts_ = 0;
     int64_t next_dts_ = 0;
-    bool next_is_idr_ = false;
+    bool must_be_idr_ = false;  // the stream was ended or changed its size
+    bool inputs_changed_size_ = false;
+    uint64_t since_idr_ = 0;         // frames submitted from the last IDR on
+    std::vector<Message> at_idr_;    // what each IDR carries
     std::optional<Error> deferred_;  // a failed release, told at the next call since its access unit was good
 };
 

@@ -19,14 +19,35 @@ inline GUID preset_guid(int preset) {
     return presets[static_cast<size_t>(preset - 1)];
 }
 
-inline GUID profile_guid(Profile profile) {
-    switch (profile) {
-        case Profile::automatic: return NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID;
+// What the stream's samples ask for; the driver's own choice where every profile would do.
+inline GUID fitting_profile(const Settings& settings) {
+    const bool full_chroma = settings.chroma == Chroma::c444;
+    const bool half_chroma = settings.chroma == Chroma::c422;
+    const bool deep = settings.bit_depth == 10;
+    if (settings.codec == Codec::h264) {
+        if (full_chroma) return NV_ENC_H264_PROFILE_HIGH_444_GUID;
+        if (half_chroma) return h264_high422();
+        if (deep) return h264_high10();
+    }
+    if (settings.codec == Codec::hevc) {
+        if (full_chroma || half_chroma) return NV_ENC_HEVC_PROFILE_FREXT_GUID;
+        if (deep) return NV_ENC_HEVC_PROFILE_MAIN10_GUID;
+    }
+    return NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID;
+}
+
+inline GUID profile_guid(const Settings& settings) {
+    switch (settings.profile) {
+        case Profile::automatic: return fitting_profile(settings);
         case Profile::h264_baseline: return NV_ENC_H264_PROFILE_BASELINE_GUID;
         case Profile::h264_main: return NV_ENC_H264_PROFILE_MAIN_GUID;
         case Profile::h264_high: return NV_ENC_H264_PROFILE_HIGH_GUID;
+        case Profile::h264_high10: return h264_high10();
+        case Profile::h264_high422: return h264_high422();
+        case Profile::h264_high444: return NV_ENC_H264_PROFILE_HIGH_444_GUID;
         case Profile::hevc_main: return NV_ENC_HEVC_PROFILE_MAIN_GUID;
         case Profile::hevc_main10: return NV_ENC_HEVC_PROFILE_MAIN10_GUID;
+        case Profile::hevc_rext: return NV_ENC_HEVC_PROFILE_FREXT_GUID;
         case Profile::av1_main: return NV_ENC_AV1_PROFILE_MAIN_GUID;
     }
     fail(ErrorKind::invalid_config, "An unknown profile.");
@@ -43,69 +64,228 @@ inline NV_ENC_TUNING_INFO tuning_info(Tuning tuning) {
     fail(ErrorKind::invalid_config, "An unknown tuning.");
 }
 
+inline NV_ENC_BUFFER_FORMAT buffer_format(PixelFormat format) {
+    switch (format) {
+        case PixelFormat::nv12: return NV_ENC_BUFFER_FORMAT_NV12;
+        case PixelFormat::p010: return NV_ENC_BUFFER_FORMAT_YUV420_10BIT;
+        case PixelFormat::yuv420: return NV_ENC_BUFFER_FORMAT_IYUV;
+        case PixelFormat::yuv444: return NV_ENC_BUFFER_FORMAT_YUV444;
+        case PixelFormat::yuv444_10: return NV_ENC_BUFFER_FORMAT_YUV444_10BIT;
+        case PixelFormat::nv16: return format_nv16();
+        case PixelFormat::p210: return format_p210();
+        case PixelFormat::argb: return NV_ENC_BUFFER_FORMAT_ARGB;
+        case PixelFormat::abgr: return NV_ENC_BUFFER_FORMAT_ABGR;
+        case PixelFormat::ayuv: return NV_ENC_BUFFER_FORMAT_AYUV;
+        case PixelFormat::argb10: return NV_ENC_BUFFER_FORMAT_ARGB10;
+        case PixelFormat::abgr10: return NV_ENC_BUFFER_FORMAT_ABGR10;
+    }
+    fail(ErrorKind::invalid_config, "An unknown picture format.");
+}
+
+inline uint32_t chroma_format_idc(Chroma chroma) {
+    switch (chroma) {
+        case Chroma::c420: return 1;
+        case Chroma::c422: return 2;
+        case Chroma::c444: return 3;
+    }
+    fail(ErrorKind::invalid_config, "An unknown chroma format.");
+}
+
 inline uint32_t gop_length(const Settings& settings) {
     return settings.gop == 0 ? NVENC_INFINITE_GOPLENGTH : settings.gop;
 }
 
 // The least buffer that keeps a stream's delay low: what arrives in the time of one frame.
 inline uint32_t bits_of_one_frame(const Settings& settings) {
-    const uint64_t bits = uint64_t{settings.bitrate} * settings.fps_denominator / settings.fps_numerator;
+    const uint64_t bits = uint64_t{settings.rate.bitrate} * settings.fps_denominator / settings.fps_numerator;
     return static_cast<uint32_t>(std::max<uint64_t>(bits, 1));
 }
 
-inline void set_rate_control(NV_ENC_RC_PARAMS& rate, const Settings& settings) {
-    rate.enableLookahead = settings.lookahead > 0;
-    rate.lookaheadDepth = static_cast<uint16_t>(settings.lookahead);
-    rate.zeroReorderDelay = settings.reorder_depth() == 0;
-    if (settings.bitrate == 0) return;
-    rate.averageBitRate = settings.bitrate;
-    rate.maxBitRate = settings.max_bitrate;
-    rate.vbvBufferSize = 0;
-    rate.vbvInitialDelay = 0;
-    if (settings.low_latency()) {
-        rate.rateControlMode = NV_ENC_PARAMS_RC_CBR;
-        if (settings.tuning == Tuning::ultra_low_latency) rate.vbvBufferSize = bits_of_one_frame(settings);
-    } else {
-        rate.rateControlMode = NV_ENC_PARAMS_RC_VBR;
+inline NV_ENC_QP qp_of(const Qp& qp) { return {qp.p, qp.b, qp.intra}; }
+
+inline NV_ENC_PARAMS_RC_MODE rate_control_mode(RateControl mode) {
+    switch (mode) {
+        case RateControl::constqp: return NV_ENC_PARAMS_RC_CONSTQP;
+        case RateControl::vbr: return NV_ENC_PARAMS_RC_VBR;
+        case RateControl::cbr: return NV_ENC_PARAMS_RC_CBR;
+    }
+    fail(ErrorKind::invalid_config, "An unknown rate control.");
+}
+
+// The mode that the settings name or mean; empty where the preset decides.
+inline std::optional<RateControl> chosen_mode(const Settings& settings) {
+    const RateSettings& rate = settings.rate;
+    if (rate.mode) return rate.mode;
+    if (rate.qp) return RateControl::constqp;
+    if (rate.cq_256ths) return RateControl::vbr;
+    if (rate.bitrate == 0) return std::nullopt;
+    return settings.low_latency() ? RateControl::cbr : RateControl::vbr;
+}
+
+inline void set_quantisers(NV_ENC_RC_PARAMS& out, const RateSettings& rate) {
+    if (rate.qp) out.constQP = qp_of(*rate.qp);
+    if (rate.min_qp) {
+        out.enableMinQP = 1;
+        out.minQP = qp_of(*rate.min_qp);
+    }
+    if (rate.max_qp) {
+        out.enableMaxQP = 1;
+        out.maxQP = qp_of(*rate.max_qp);
+    }
+    if (rate.initial_qp) {
+        out.enableInitialRCQP = 1;
+        out.initialRCQP = qp_of(*rate.initial_qp);
     }
 }
 
-inline void set_h264(NV_ENC_CONFIG_H264& config, const Settings& settings) {
-    config.idrPeriod = gop_length(settings);
-    config.repeatSPSPPS = 1;
-    config.chromaFormatIDC = 1;
+inline void set_bitrates(NV_ENC_RC_PARAMS& out, const Settings& settings) {
+    const RateSettings& rate = settings.rate;
+    if (const std::optional<RateControl> mode = chosen_mode(settings)) {
+        out.rateControlMode = rate_control_mode(*mode);
+        out.averageBitRate = rate.bitrate;
+        out.maxBitRate = rate.max_bitrate;
+        out.vbvBufferSize = 0;
+        out.vbvInitialDelay = 0;
+        out.targetQuality = 0;
+        out.targetQualityLSB = 0;
+        const bool tight = settings.tuning == Tuning::ultra_low_latency && rate.bitrate > 0;
+        if (tight) out.vbvBufferSize = bits_of_one_frame(settings);
+    }
+    if (rate.cq_256ths) {
+        out.targetQuality = static_cast<uint8_t>(*rate.cq_256ths / 256);
+        out.targetQualityLSB = static_cast<uint8_t>(*rate.cq_256ths % 256);
+    }
+    if (rate.vbv_size) out.vbvBufferSize = *rate.vbv_size;
+    if (rate.vbv_initial) out.vbvInitialDelay = *rate.vbv_initial;
+}
+
+inline NV_ENC_MULTI_PASS multi_pass(Multipass multipass) {
+    switch (multipass) {
+        case Multipass::off: return NV_ENC_MULTI_PASS_DISABLED;
+        case Multipass::quarter: return NV_ENC_TWO_PASS_QUARTER_RESOLUTION;
+        case Multipass::full: return NV_ENC_TWO_PASS_FULL_RESOLUTION;
+    }
+    fail(ErrorKind::invalid_config, "An unknown multipass.");
+}
+
+inline void set_rate_control(NV_ENC_RC_PARAMS& out, const Settings& settings) {
+    const RateSettings& rate = settings.rate;
+    out.enableLookahead = rate.lookahead > 0;
+    out.lookaheadDepth = static_cast<uint16_t>(rate.lookahead);
+    if (rate.lookahead_level) set_lookahead_level(out, *rate.lookahead_level);
+    out.zeroReorderDelay = settings.reorder_depth() == 0;
+    set_bitrates(out, settings);
+    set_quantisers(out, rate);
+    if (rate.multipass) out.multiPass = multi_pass(*rate.multipass);
+    if (rate.spatial_aq) {
+        out.enableAQ = *rate.spatial_aq;
+        out.aqStrength = rate.aq_strength & 15;
+    }
+    if (rate.temporal_aq) out.enableTemporalAQ = *rate.temporal_aq;
+    if (rate.low_delay_key_frame_scale) out.lowDelayKeyFrameScale = static_cast<uint8_t>(*rate.low_delay_key_frame_scale);
+    if (rate.strict_gop) out.strictGOPTarget = *rate.strict_gop;
+    if (rate.nonref_p) out.enableNonRefP = *rate.nonref_p;
+    if (rate.adaptive_i) out.disableIadapt = !*rate.adaptive_i;
+    if (rate.adaptive_b) out.disableBadapt = !*rate.adaptive_b;
+}
+
+inline NV_ENC_BFRAME_REF_MODE b_frame_ref_mode(BReference mode) {
+    switch (mode) {
+        case BReference::off: return NV_ENC_BFRAME_REF_MODE_DISABLED;
+        case BReference::each: return NV_ENC_BFRAME_REF_MODE_EACH;
+        case BReference::middle: return NV_ENC_BFRAME_REF_MODE_MIDDLE;
+    }
+    fail(ErrorKind::invalid_config, "An unknown B-frame reference mode.");
+}
+
+inline void set_vui(NV_ENC_CONFIG_H264_VUI_PARAMETERS& vui, const Settings& settings) {
+    constexpr uint32_t video_format_unspecified = 5;
     // Tells decoders how many pictures they must hold back: without it they assume the worst and wait.
-    config.h264VUIParameters.bitstreamRestrictionFlag = 1;
-    set_8_bit(config);
+    vui.bitstreamRestrictionFlag = 1;
+    if (!settings.colour) return;
+    vui.videoSignalTypePresentFlag = 1;
+    vui.videoFormat = static_cast<NV_ENC_VUI_VIDEO_FORMAT>(video_format_unspecified);
+    vui.videoFullRangeFlag = settings.colour->full_range;
+    vui.colourDescriptionPresentFlag = 1;
+    vui.colourPrimaries = static_cast<NV_ENC_VUI_COLOR_PRIMARIES>(settings.colour->primaries);
+    vui.transferCharacteristics = static_cast<NV_ENC_VUI_TRANSFER_CHARACTERISTIC>(settings.colour->transfer);
+    vui.colourMatrix = static_cast<NV_ENC_VUI_MATRIX_COEFFS>(settings.colour->matrix);
 }
 
-inline void set_hevc(NV_ENC_CONFIG_HEVC& config, const Settings& settings) {
+// What the three codecs' structs have under the same names.
+template <typename CodecConfig>
+void set_common(CodecConfig& config, const Settings& settings) {
     config.idrPeriod = gop_length(settings);
+    config.chromaFormatIDC = chroma_format_idc(settings.chroma) & 3;
+    set_bit_depths(config, settings.input_bit_depth(), settings.bit_depth);
+    if (settings.level) config.level = *settings.level;
+    if (settings.b_reference) config.useBFramesAsRef = b_frame_ref_mode(*settings.b_reference);
+    if (settings.temporal_filter) set_temporal_filter(config, *settings.temporal_filter);
+    if (settings.intra_refresh) {
+        config.enableIntraRefresh = 1;
+        config.intraRefreshPeriod = settings.intra_refresh->period;
+        config.intraRefreshCnt = settings.intra_refresh->count;
+    }
+}
+
+// H.264 and HEVC alone.
+template <typename CodecConfig>
+void set_annex_b(CodecConfig& config, const Settings& settings) {
     config.repeatSPSPPS = 1;
-    config.chromaFormatIDC = 1;
-    config.hevcVUIParameters.bitstreamRestrictionFlag = 1;
-    set_8_bit(config);
+    if (!settings.slices) return;
+    config.sliceMode = static_cast<uint32_t>(settings.slices->mode);
+    config.sliceModeData = settings.slices->value;
 }
 
-inline void set_av1(NV_ENC_CONFIG_AV1& config, const Settings& settings) {
-    config.idrPeriod = gop_length(settings);
+inline void set_codec(NV_ENC_CONFIG_H264& config, const Settings& settings) {
+    set_common(config, settings);
+    set_annex_b(config, settings);
+    set_vui(config.h264VUIParameters, settings);
+    if (settings.time_code) config.outputPictureTimingSEI = config.enableTimeCode = 1;
+}
+
+inline void set_codec(NV_ENC_CONFIG_HEVC& config, const Settings& settings) {
+    set_common(config, settings);
+    set_annex_b(config, settings);
+    set_vui(config.hevcVUIParameters, settings);
+    if (settings.tier) config.tier = *settings.tier;
+    if (settings.time_code) config.outputTimeCodeSEI = 1;
+}
+
+inline void set_codec(NV_ENC_CONFIG_AV1& config, const Settings& settings) {
+    set_common(config, settings);
     config.repeatSeqHdr = 1;
-    config.chromaFormatIDC = 1;
-    set_8_bit(config);
+    if (settings.tier) config.tier = *settings.tier;
+    if (!settings.colour) return;
+    config.colorPrimaries = static_cast<NV_ENC_VUI_COLOR_PRIMARIES>(settings.colour->primaries);
+    config.transferCharacteristics = static_cast<NV_ENC_VUI_TRANSFER_CHARACTERISTIC>(settings.colour->transfer);
+    config.matrixCoefficients = static_cast<NV_ENC_VUI_MATRIX_COEFFS>(settings.colour->matrix);
+    config.colorRange = settings.colour->full_range;
 }
 
 // Lays the settings over the configuration that the driver gave for the preset.
 inline void apply_settings(NV_ENC_CONFIG& config, const Settings& settings) {
     config.version = NV_ENC_CONFIG_VER;
-    config.profileGUID = profile_guid(settings.profile);
+    config.profileGUID = profile_guid(settings);
     config.gopLength = gop_length(settings);
     config.frameIntervalP = static_cast<int32_t>(settings.b_frames) + 1;
     set_rate_control(config.rcParams, settings);
     switch (settings.codec) {
-        case Codec::h264: set_h264(config.encodeCodecConfig.h264Config, settings); break;
-        case Codec::hevc: set_hevc(config.encodeCodecConfig.hevcConfig, settings); break;
-        case Codec::av1: set_av1(config.encodeCodecConfig.av1Config, settings); break;
+        case Codec::h264: set_codec(config.encodeCodecConfig.h264Config, settings); break;
+        case Codec::hevc: set_codec(config.encodeCodecConfig.hevcConfig, settings); break;
+        case Codec::av1: set_codec(config.encodeCodecConfig.av1Config, settings); break;
     }
+}
+
+inline uint32_t split_encode_mode(SplitEncode split) {
+    switch (split) {
+        case SplitEncode::automatic: return NV_ENC_SPLIT_AUTO_MODE;
+        case SplitEncode::off: return NV_ENC_SPLIT_DISABLE_MODE;
+        case SplitEncode::two: return NV_ENC_SPLIT_TWO_FORCED_MODE;
+        case SplitEncode::three: return NV_ENC_SPLIT_THREE_FORCED_MODE;
+        case SplitEncode::four: return split_in_four();
+    }
+    fail(ErrorKind::invalid_config, "An unknown split mode.");
 }
 
 inline void apply_settings(NV_ENC_INITIALIZE_PARAMS& parameters, const Settings& settings) {
@@ -113,9 +293,14 @@ inline void apply_settings(NV_ENC_INITIALIZE_PARAMS& parameters, const Settings&
     parameters.encodeGUID = codec_guid(settings.codec);
     parameters.presetGUID = preset_guid(settings.preset);
     parameters.tuningInfo = tuning_info(settings.tuning);
-    parameters.encodeWidth = parameters.darWidth = parameters.maxEncodeWidth = settings.width;
-    parameters.encodeHeight = parameters.darHeight = parameters.maxEncodeHeight = settings.height;
+    parameters.encodeWidth = parameters.darWidth = settings.width;
+    parameters.encodeHeight = parameters.darHeight = settings.height;
+    parameters.maxEncodeWidth = std::max(settings.width, settings.max_width);
+    parameters.maxEncodeHeight = std::max(settings.height, settings.max_height);
     parameters.frameRateNum = settings.fps_numerator;
     parameters.frameRateDen = settings.fps_denominator;
     parameters.enablePTD = 1;  // the driver decides the picture types
+    if (settings.weighted_prediction) parameters.enableWeightedPrediction = *settings.weighted_prediction;
+    if (settings.unidirectional_b) set_unidirectional_b(parameters, *settings.unidirectional_b);
+    if (settings.split_encode) parameters.splitEncodeMode = split_encode_mode(*settings.split_encode) & 15;
 }

@@ -9,22 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "abi/capabilities.hpp"
 #include "abi/settings.hpp"
 #include "cuda_types.hpp"
 #include "driver.hpp"
 
 namespace pdum::nvenc {
-
-enum class Capability {
-    width_min,
-    width_max,
-    height_min,
-    height_max,
-    macroblocks_max,
-    b_frames_max,
-    lookahead,
-    encoder_engines,
-};
 
 enum class PictureType { p, b, i, idr, skipped, intra_refresh, non_reference_p, switch_frame, unknown };
 
@@ -32,6 +22,28 @@ enum class PictureType { p, b, i, idr, skipped, intra_refresh, non_reference_p, 
 using RegisteredHandle = void*;
 using MappedHandle = void*;
 using OutputHandle = void*;
+
+// A message that travels with one picture: an SEI of H.264 and HEVC, an OBU of AV1. Type and payload are the codec's.
+struct Message {
+    uint32_t type = 0;
+    std::vector<uint8_t> payload;
+};
+
+struct TimeCode {
+    uint32_t hours = 0;
+    uint32_t minutes = 0;
+    uint32_t seconds = 0;
+    uint32_t frames = 0;
+    bool drop_frame = false;
+};
+
+// What one picture is given beside its pixels.
+struct PictureExtras {
+    bool force_idr = false;
+    bool force_intra = false;
+    std::vector<Message> messages;
+    std::optional<TimeCode> time_code;
+};
 
 struct PictureRequest {
     MappedHandle input = nullptr;
@@ -41,6 +53,8 @@ struct PictureRequest {
     uint32_t height = 0;
     uint32_t pitch = 0;
     bool force_idr = false;
+    bool force_intra = false;
+    const PictureExtras* extras = nullptr;  // may be null
 };
 
 struct LockedAccessUnit {
@@ -59,11 +73,13 @@ class EncodeApi {
    public:
     virtual ~EncodeApi() = default;
 
+    virtual const char* version_name() const = 0;
     virtual std::vector<Codec> codecs() = 0;
     virtual int capability(Codec codec, Capability capability) = 0;
 
     virtual void initialize(const Settings& settings) = 0;
-    virtual void reconfigure(const Settings& settings) = 0;
+    // `from_scratch`: for another picture size; the next picture is an IDR.
+    virtual void reconfigure(const Settings& settings, bool from_scratch) = 0;
     virtual std::vector<uint8_t> sequence_header() = 0;
     // Both have to stay where they are as long as the session lives.
     virtual void order_by_streams(CUstream* input, CUstream* output) = 0;

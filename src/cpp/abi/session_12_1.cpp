@@ -8,18 +8,41 @@ namespace pdum::nvenc::abi_12_1 {
 constexpr EncodeVersion this_version{12, 1};
 constexpr const char* this_name = "12.1";
 
-[[noreturn]] inline NV_ENC_TUNING_INFO ultra_high_quality() {
-    fail(ErrorKind::unsupported_feature, "tuning='uhq' came with version 12.2 of the encode interface; this is 12.1.",
-         "Use tuning='hq', or update the NVIDIA driver to 570.0 or newer, where 13.0 is used.");
+[[noreturn]] inline void not_in_12_1(const std::string& what) {
+    fail(ErrorKind::unsupported_feature, what + " came with a later version of the encode interface; this is 12.1.",
+         "Update the NVIDIA driver to 570.0 or newer, where 13.0 is used.");
 }
 
-inline void set_8_bit(NV_ENC_CONFIG_H264&) {}  // H.264 has 8 bits alone
+[[noreturn]] inline NV_ENC_TUNING_INFO ultra_high_quality() { not_in_12_1("tuning='uhq'"); }
+[[noreturn]] inline GUID h264_high10() { not_in_12_1("10-bit H.264"); }
+[[noreturn]] inline GUID h264_high422() { not_in_12_1("4:2:2 H.264"); }
+[[noreturn]] inline NV_ENC_BUFFER_FORMAT format_nv16() { not_in_12_1("format='nv16'"); }
+[[noreturn]] inline NV_ENC_BUFFER_FORMAT format_p210() { not_in_12_1("format='p210'"); }
+[[noreturn]] inline uint32_t split_in_four() { not_in_12_1("split_encode=4"); }
 
-inline void set_8_bit(NV_ENC_CONFIG_HEVC& config) { config.pixelBitDepthMinus8 = 0; }
+inline void set_bit_depths(NV_ENC_CONFIG_H264&, int, int output) {
+    if (output != 8) not_in_12_1("10-bit H.264");
+}
 
-inline void set_8_bit(NV_ENC_CONFIG_AV1& config) {
-    config.inputPixelBitDepthMinus8 = 0;
-    config.pixelBitDepthMinus8 = 0;
+inline void set_bit_depths(NV_ENC_CONFIG_HEVC& config, int input, int output) {
+    if (input == 8 && output == 10) not_in_12_1("10-bit HEVC from 8-bit frames");
+    config.pixelBitDepthMinus8 = static_cast<uint32_t>(output - 8) & 7;
+}
+
+inline void set_bit_depths(NV_ENC_CONFIG_AV1& config, int input, int output) {
+    config.inputPixelBitDepthMinus8 = static_cast<uint32_t>(input - 8) & 7;
+    config.pixelBitDepthMinus8 = static_cast<uint32_t>(output - 8) & 7;
+}
+
+template <typename CodecConfig>
+void set_temporal_filter(CodecConfig&, uint32_t level) {
+    if (level != 0) not_in_12_1("temporal_filter");
+}
+
+inline void set_lookahead_level(NV_ENC_RC_PARAMS&, uint32_t) { not_in_12_1("lookahead_level"); }
+
+inline void set_unidirectional_b(NV_ENC_INITIALIZE_PARAMS&, bool on) {
+    if (on) not_in_12_1("unidirectional_b");
 }
 
 inline PictureType later_picture_type(NV_ENC_PIC_TYPE) { return PictureType::unknown; }

@@ -1,18 +1,9 @@
 // One hardware session, once for every version of the interface. Included inside its namespace.
 
-inline NV_ENC_CAPS capability_id(Capability capability) {
-    switch (capability) {
-        case Capability::width_min: return NV_ENC_CAPS_WIDTH_MIN;
-        case Capability::width_max: return NV_ENC_CAPS_WIDTH_MAX;
-        case Capability::height_min: return NV_ENC_CAPS_HEIGHT_MIN;
-        case Capability::height_max: return NV_ENC_CAPS_HEIGHT_MAX;
-        case Capability::macroblocks_max: return NV_ENC_CAPS_MB_NUM_MAX;
-        case Capability::b_frames_max: return NV_ENC_CAPS_NUM_MAX_BFRAMES;
-        case Capability::lookahead: return NV_ENC_CAPS_SUPPORT_LOOKAHEAD;
-        case Capability::encoder_engines: return NV_ENC_CAPS_NUM_ENCODER_ENGINES;
-    }
-    fail(ErrorKind::invalid_config, "An unknown capability.");
-}
+static_assert(static_cast<uint32_t>(Capability::max_b_frames) == NV_ENC_CAPS_NUM_MAX_BFRAMES);
+static_assert(static_cast<uint32_t>(Capability::encoder_engines) == NV_ENC_CAPS_NUM_ENCODER_ENGINES);
+static_assert(static_cast<uint32_t>(Capability::row_statistics) == NV_ENC_CAPS_OUTPUT_ROW_STATS);
+static_assert(NV_ENC_CAPS_EXPOSED_COUNT <= capability_names.size());
 
 inline PictureType picture_type(NV_ENC_PIC_TYPE type) {
     switch (type) {
@@ -48,7 +39,6 @@ class Session final : public EncodeApi {
     explicit Session(void* handle) : f_(functions()), handle_(handle) {
         picture_.version = NV_ENC_PIC_PARAMS_VER;
         picture_.pictureStruct = NV_ENC_PIC_STRUCT_FRAME;
-        picture_.bufferFmt = NV_ENC_BUFFER_FORMAT_NV12;
         lock_.version = NV_ENC_LOCK_BITSTREAM_VER;
         map_.version = NV_ENC_MAP_INPUT_RESOURCE_VER;
     }
@@ -60,6 +50,8 @@ class Session final : public EncodeApi {
 
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
+
+    const char* version_name() const override { return this_name; }
 
     std::vector<Codec> codecs() override {
         uint32_t count = 0;
@@ -75,10 +67,12 @@ class Session final : public EncodeApi {
         return found;
     }
 
+    // What this version of the interface cannot ask for, no GPU does under it.
     int capability(Codec codec, Capability capability) override {
+        if (static_cast<uint32_t>(capability) >= NV_ENC_CAPS_EXPOSED_COUNT) return 0;
         NV_ENC_CAPS_PARAM parameter{};
         parameter.version = NV_ENC_CAPS_PARAM_VER;
-        parameter.capsToQuery = capability_id(capability);
+        parameter.capsToQuery = static_cast<NV_ENC_CAPS>(capability);
         int value = 0;
         check(f_.nvEncGetEncodeCaps(handle_, codec_guid(codec), &parameter, &value), "nvEncGetEncodeCaps",
               "ask what the GPU can do");
@@ -90,7 +84,7 @@ class Session final : public EncodeApi {
         check(f_.nvEncInitializeEncoder(handle_, &parameters_), "nvEncInitializeEncoder", "set up the encoder");
     }
 
-    void reconfigure(const Settings& settings) override {
+    void reconfigure(const Settings& settings, bool from_scratch) override {
         const NV_ENC_CONFIG old_config = config_;
         const NV_ENC_INITIALIZE_PARAMS old_parameters = parameters_;
         apply_settings(config_, settings);
@@ -99,6 +93,8 @@ class Session final : public EncodeApi {
         std::memset(request.get(), 0, sizeof *request);
         request->version = NV_ENC_RECONFIGURE_PARAMS_VER;
         request->reInitEncodeParams = parameters_;
+        request->resetEncoder = from_scratch;
+        request->forceIDR = from_scratch;
         const NVENCSTATUS status = f_.nvEncReconfigureEncoder(handle_, request.get());
         if (status == NV_ENC_SUCCESS) return;
         config_ = old_config;
@@ -143,7 +139,7 @@ class Session final : public EncodeApi {
         request.width = width;
         request.height = height;
         request.pitch = pitch;
-        request.bufferFormat = NV_ENC_BUFFER_FORMAT_NV12;
+        request.bufferFormat = picture_.bufferFmt;
         request.bufferUsage = NV_ENC_INPUT_IMAGE;
         check(f_.nvEncRegisterResource(handle_, &request), "nvEncRegisterResource", "register an input surface");
         return request.registeredResource;
@@ -172,6 +168,8 @@ class Session final : public EncodeApi {
         picture_.inputTimeStamp = request.timestamp;
         picture_.inputDuration = 1;
         picture_.encodePicFlags = request.force_idr ? NV_ENC_PIC_FLAG_FORCEIDR | NV_ENC_PIC_FLAG_OUTPUT_SPSPPS : 0u;
+        if (request.force_intra) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_FORCEINTRA;
+        const CarriedExtras carried(*this, request.extras);
         const NVENCSTATUS status = while_busy([&] { return f_.nvEncEncodePicture(handle_, &picture_); });
         if (status == NV_ENC_ERR_NEED_MORE_INPUT) return Accepted::needs_more_input;
         check(status, "nvEncEncodePicture", "encode a picture");
@@ -206,6 +204,65 @@ class Session final : public EncodeApi {
     }
 
    private:
+    // Puts a picture's extras into the driver's struct for the time of one call, and takes them out again.
+    class CarriedExtras {
+       public:
+        CarriedExtras(Session& session, const PictureExtras* extras) : session_(session), extras_(extras) {
+            if (extras_ == nullptr) return;
+            for (const Message& message : extras_->messages) {
+                payloads_.push_back({static_cast<uint32_t>(message.payload.size()), message.type,
+                                     const_cast<uint8_t*>(message.payload.data())});
+            }
+            session_.set_messages(payloads_.data(), static_cast<uint32_t>(payloads_.size()));
+            if (extras_->time_code) session_.set_time_code(*extras_->time_code);
+        }
+
+        ~CarriedExtras() {
+            if (extras_ != nullptr) session_.picture_.codecPicParams = {};
+        }
+
+        CarriedExtras(const CarriedExtras&) = delete;
+        CarriedExtras& operator=(const CarriedExtras&) = delete;
+
+       private:
+        Session& session_;
+        const PictureExtras* extras_;
+        std::vector<NV_ENC_SEI_PAYLOAD> payloads_;
+    };
+
+    void set_messages(NV_ENC_SEI_PAYLOAD* payloads, uint32_t count) {
+        if (count == 0) return;
+        NV_ENC_CODEC_PIC_PARAMS& codec = picture_.codecPicParams;
+        switch (codec_) {
+            case Codec::h264:
+                codec.h264PicParams.seiPayloadArray = payloads;
+                codec.h264PicParams.seiPayloadArrayCnt = count;
+                break;
+            case Codec::hevc:
+                codec.hevcPicParams.seiPayloadArray = payloads;
+                codec.hevcPicParams.seiPayloadArrayCnt = count;
+                break;
+            case Codec::av1:
+                codec.av1PicParams.obuPayloadArray = payloads;
+                codec.av1PicParams.obuPayloadArrayCnt = count;
+                break;
+        }
+    }
+
+    // AV1 carries its time code as a message.
+    void set_time_code(const TimeCode& time) {
+        if (codec_ == Codec::av1) return;
+        NV_ENC_TIME_CODE& code = codec_ == Codec::h264 ? picture_.codecPicParams.h264PicParams.timeCode
+                                                       : picture_.codecPicParams.hevcPicParams.timeCode;
+        code.displayPicStruct = NV_ENC_PIC_STRUCT_DISPLAY_FRAME;
+        NV_ENC_CLOCK_TIMESTAMP_SET& clock = code.clockTimestamp[0];
+        clock.cntDroppedFrames = time.drop_frame;
+        clock.nFrames = time.frames & 0xFF;
+        clock.secondsValue = time.seconds & 63;
+        clock.minutesValue = time.minutes & 63;
+        clock.hoursValue = time.hours & 31;
+    }
+
     void check(NVENCSTATUS status, const char* call, const char* doing) const {
         if (status != NV_ENC_SUCCESS) throw encode_error(status, call, doing, last_error());
     }
@@ -241,10 +298,13 @@ class Session final : public EncodeApi {
         config_ = preset->presetCfg;
         apply_settings(config_, settings);
         parameters_.encodeConfig = &config_;
+        codec_ = settings.codec;
+        picture_.bufferFmt = buffer_format(settings.format);
     }
 
     const NV_ENCODE_API_FUNCTION_LIST& f_;
     void* handle_;
+    Codec codec_ = Codec::h264;
     NV_ENC_CONFIG config_{};
     NV_ENC_INITIALIZE_PARAMS parameters_{};
     // Kept from frame to frame, since zeroing kilobytes for each one is the dearest thing that a frame could cost here.

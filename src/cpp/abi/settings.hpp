@@ -1,32 +1,116 @@
-// What an encoder is asked to be, in terms of no particular version of NVIDIA's interface.
+// What an encoder is asked to be, in terms of no particular version of NVIDIA's interface. What is left empty stays as
+// the driver's preset has it.
 #pragma once
 
 #include <cstdint>
+#include <optional>
+
+#include "abi/pixel_format.hpp"
 
 namespace pdum::nvenc {
 
 enum class Codec { h264, hevc, av1 };
 enum class Tuning { high_quality, low_latency, ultra_low_latency, lossless, ultra_high_quality };
-enum class Profile { automatic, h264_baseline, h264_main, h264_high, hevc_main, hevc_main10, av1_main };
+enum class Profile {
+    automatic,
+    h264_baseline,
+    h264_main,
+    h264_high,
+    h264_high10,
+    h264_high422,
+    h264_high444,
+    hevc_main,
+    hevc_main10,
+    hevc_rext,
+    av1_main,
+};
+enum class RateControl { constqp, vbr, cbr };
+enum class Multipass { off, quarter, full };
+enum class BReference { off, each, middle };
+enum class SliceMode { macroblocks = 0, bytes = 1, rows = 2, count = 3 };
+enum class SplitEncode { automatic, off, two, three, four };
+
+struct Qp {
+    uint32_t intra = 0;
+    uint32_t p = 0;
+    uint32_t b = 0;
+};
+
+// Numbers of ISO/IEC 23091-2 (H.273), which all codecs share.
+struct Colour {
+    uint32_t primaries = 2;
+    uint32_t transfer = 2;
+    uint32_t matrix = 2;
+    bool full_range = false;
+};
+
+struct Slices {
+    SliceMode mode = SliceMode::count;
+    uint32_t value = 1;
+};
+
+struct IntraRefresh {
+    uint32_t period = 0;  // frames from one refresh to the next
+    uint32_t count = 0;   // frames that one takes
+};
+
+struct RateSettings {
+    std::optional<RateControl> mode;
+    uint32_t bitrate = 0;                 // bits a second; 0: the preset's own rate control
+    uint32_t max_bitrate = 0;             // bits a second; 0: none of its own
+    std::optional<uint32_t> vbv_size;     // bits
+    std::optional<uint32_t> vbv_initial;  // bits
+    std::optional<Qp> qp;                 // of constqp
+    std::optional<Qp> min_qp;
+    std::optional<Qp> max_qp;
+    std::optional<Qp> initial_qp;
+    std::optional<uint32_t> cq_256ths;  // constant quality, in 1/256
+    std::optional<Multipass> multipass;
+    uint32_t lookahead = 0;  // frames
+    std::optional<uint32_t> lookahead_level;
+    std::optional<bool> spatial_aq;
+    uint32_t aq_strength = 0;  // 1 to 15; 0: the driver's choice
+    std::optional<bool> temporal_aq;
+    std::optional<uint32_t> low_delay_key_frame_scale;
+    std::optional<bool> strict_gop;
+    std::optional<bool> nonref_p;
+    std::optional<bool> adaptive_i;
+    std::optional<bool> adaptive_b;
+};
 
 struct Settings {
     Codec codec = Codec::h264;
     int preset = 3;  // 1 to 7
     Tuning tuning = Tuning::low_latency;
     Profile profile = Profile::automatic;
+    std::optional<uint32_t> level;  // in the codec's own numbers
+    std::optional<uint32_t> tier;
+    PixelFormat format = PixelFormat::nv12;
+    Chroma chroma = Chroma::c420;  // of the stream
+    int bit_depth = 8;             // of the stream
     uint32_t width = 0;
     uint32_t height = 0;
+    uint32_t max_width = 0;  // that reconfigure may reach; 0: width
+    uint32_t max_height = 0;
     uint32_t fps_numerator = 30;
     uint32_t fps_denominator = 1;
-    uint32_t gop = 30;         // frames from one IDR to the next; 0: only the first
-    uint32_t b_frames = 0;     // between two anchors
-    uint32_t lookahead = 0;    // frames
-    uint32_t bitrate = 0;      // bits a second; 0: the preset's own rate control
-    uint32_t max_bitrate = 0;  // bits a second; 0: none of its own
+    uint32_t gop = 30;      // frames from one IDR to the next; 0: only the first
+    uint32_t b_frames = 0;  // between two anchors
+    RateSettings rate;
+    std::optional<BReference> b_reference;
+    std::optional<bool> weighted_prediction;
+    std::optional<uint32_t> temporal_filter;
+    std::optional<bool> unidirectional_b;
+    std::optional<Colour> colour;
+    std::optional<Slices> slices;
+    std::optional<IntraRefresh> intra_refresh;
+    std::optional<SplitEncode> split_encode;
+    bool time_code = false;  // pictures may carry one
 
     bool low_latency() const { return tuning == Tuning::low_latency || tuning == Tuning::ultra_low_latency; }
     // Frames that the encoder may hold back before it gives the first one out.
-    uint32_t reorder_depth() const { return b_frames + lookahead; }
+    uint32_t reorder_depth() const { return b_frames + rate.lookahead; }
+    int input_bit_depth() const { return traits_of(format).bit_depth; }
 };
 
 const char* name_of(Codec codec) noexcept;

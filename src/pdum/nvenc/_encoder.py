@@ -101,21 +101,24 @@ class NvencEncoder(_nvenc.Encoder):
         tuning = tuning_name(tuning)
         _require_compatible(codec, tuning, profile, bitrate, max_bitrate, bframes)
         super().__init__(
-            width=even_size("width", width),
-            height=even_size("height", height),
-            codec=codec,
-            preset=preset_number(preset),
-            tuning=tuning,
-            fps=frame_rate(fps),
-            gop=whole("gop", gop),
-            bitrate=whole("bitrate", bitrate),
-            max_bitrate=whole("max_bitrate", max_bitrate),
-            bframes=whole("bframes", bframes, most=31),
-            lookahead=whole("lookahead", lookahead, most=LARGEST_LOOKAHEAD),
-            profile=profile_name(codec, profile),
+            settings={
+                "width": even_size("width", width),
+                "height": even_size("height", height),
+                "codec": codec,
+                "preset": preset_number(preset),
+                "tuning": tuning,
+                "fps": frame_rate(fps),
+                "gop": whole("gop", gop),
+                "bitrate": whole("bitrate", bitrate),
+                "max_bitrate": whole("max_bitrate", max_bitrate),
+                "bframes": whole("bframes", bframes, most=31),
+                "lookahead": whole("lookahead", lookahead, most=LARGEST_LOOKAHEAD),
+                "profile": profile_name(codec, profile),
+            },
             gpu_id=whole("gpu_id", gpu_id, most=0x7FFFFFFF),
             cuda_context=whole("cuda_context", cuda_context, most=0xFFFF_FFFF_FFFF_FFFF),
             extra_output_delay=whole("extra_output_delay", extra_output_delay, most=LARGEST_EXTRA_DELAY),
+            idr_messages=None,
             abi=forced_abi(),
         )
 
@@ -129,9 +132,11 @@ class NvencEncoder(_nvenc.Encoder):
     ) -> None:
         """Changes what is given, from the next frame on, without an IDR. What is left out stays as it is."""
         self._reconfigure(
-            bitrate=None if bitrate is None else whole("bitrate", bitrate, least=1),
-            max_bitrate=None if max_bitrate is None else whole("max_bitrate", max_bitrate),
-            fps=None if fps is None else frame_rate(fps),
+            {
+                "bitrate": None if bitrate is None else whole("bitrate", bitrate, least=1),
+                "max_bitrate": None if max_bitrate is None else whole("max_bitrate", max_bitrate),
+                "fps": None if fps is None else frame_rate(fps),
+            }
         )
 
     def __enter__(self) -> Self:

@@ -1,6 +1,6 @@
 """The native module. Its ``Encoder`` takes settings that are checked already: use ``pdum.nvenc.NvencEncoder``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, SupportsIndex, final
 
 from typing_extensions import Self
@@ -42,30 +42,20 @@ class Encoder:
     def __init__(
         self,
         *,
-        width: int,
-        height: int,
-        codec: str,
-        preset: int,
-        tuning: str,
-        fps: tuple[int, int],
-        gop: int,
-        bitrate: int,
-        max_bitrate: int,
-        bframes: int,
-        lookahead: int,
-        profile: str,
+        settings: dict[str, Any],
         gpu_id: int,
         cuda_context: int,
         extra_output_delay: int,
+        idr_messages: Sequence[tuple[int, bytes]] | None,
         abi: str | None,
     ) -> None: ...
-    def encode(self, frame: Any, force_idr: bool = False, *, stream: Any = None) -> bytes: ...
+    def encode(self, frame: Any, force_idr: bool = False, *, stream: Any = None, picture: Any = None) -> bytes: ...
     def submit(
-        self, frame: Any, seq: SupportsIndex, force_idr: bool = False, *, stream: Any = None
+        self, frame: Any, seq: SupportsIndex, force_idr: bool = False, *, stream: Any = None, picture: Any = None
     ) -> list[Packet]: ...
     def flush(self) -> bytes: ...
     def flush_pipeline(self) -> list[Packet]: ...
-    def _reconfigure(self, *, bitrate: int | None, max_bitrate: int | None, fps: tuple[int, int] | None) -> None: ...
+    def _reconfigure(self, changes: dict[str, Any]) -> None: ...
     def sequence_header(self) -> bytes: ...
     def close(self) -> None: ...
     @property
@@ -77,9 +67,12 @@ class Encoder:
     @property
     def codec(self) -> str: ...
     @property
+    def format(self) -> str: ...
+    @property
     def abi(self) -> str: ...
     @property
     def gpu_id(self) -> int: ...
 
 def probe(gpu_id: int, abi: str | None) -> dict[str, Any]: ...
 def chosen_abi(forced: str | None) -> str: ...
+def capabilities(gpu_id: int, abi: str | None) -> dict[str, dict[str, int]]: ...

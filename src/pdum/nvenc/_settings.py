@@ -46,7 +46,9 @@ def tuning_name(tuning: str) -> str:
 
 
 def profile_name(codec: str, profile: str) -> str:
-    return _one_of(f"profile for {codec}", profile, {name: name for name in PROFILES[codec]})
+    """As the native module names it: with the codec before it, since two codecs have a "main"."""
+    known = {name: name if name == "auto" else f"{codec} {name}" for name in PROFILES[codec]}
+    return _one_of(f"profile for {codec}", profile, known)
 
 
 def preset_number(preset: str) -> int:
