@@ -53,7 +53,7 @@ class EchoUnit:
 
 def checksum(image: np.ndarray[Any, Any]) -> int:
     """The checksum that `echo` gives a packed image: NV12 as (H*3//2, W), or any other format plane after plane."""
-    return zlib.crc32(memoryview(np.ascontiguousarray(image)).cast("B"))
+    return zlib.crc32(image.tobytes())
 
 
 def parse(data: bytes) -> list[EchoUnit]:

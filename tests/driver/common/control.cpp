@@ -63,6 +63,10 @@ Json answer(const Library& library, const char* request) {
     const auto& [kind, value] = members.front();
     if (kind == "configure") return configure(library, value);
     if (kind == "report") return report(library);
+    if (kind == "quiet") {
+        instrument::quiet = value.as_bool(kind);
+        return Json(Json::Object{{"ok", true}});
+    }
     if (kind != "reset") throw std::runtime_error("unknown request \"" + kind + "\"");
     instrument::reset();
     return Json(Json::Object{{"ok", true}});

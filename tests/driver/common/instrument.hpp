@@ -43,6 +43,9 @@ inline std::atomic<bool> strict_flag{true};
 // The call that this thread is in, for violations found deep inside.
 inline thread_local const CallSite* current_call __attribute__((tls_model("initial-exec"))) = nullptr;
 
+// The encoder library's own calls of the simulated libcuda are no client's: they are neither counted nor made to fail.
+inline thread_local bool quiet __attribute__((tls_model("initial-exec"))) = false;
+
 // True while calls are counted, may fail on purpose, or are traced.
 inline bool watching() { return watching_flag.load(std::memory_order_relaxed); }
 inline bool tracing() { return tracing_flag.load(std::memory_order_relaxed); }
@@ -69,7 +72,7 @@ template <typename Body, typename Describe>
 auto observed(CallSite& site, Body&& body, Describe&& describe) -> decltype(body()) {
     using Answer = decltype(body());
     instrument::current_call = &site;
-    if (!instrument::watching()) return body();
+    if (!instrument::watching() || instrument::quiet) return body();
     const std::optional<int> fault = instrument::enter(site);
     const Answer status = fault ? static_cast<Answer>(*fault) : body();
     if (instrument::tracing()) trace::call(site.name(), static_cast<int>(status), describe());

@@ -14,7 +14,9 @@ bool find(void* library, const char* name, Function& function) {
 
 bool load(Calls& calls) {
     void* library = dlopen("libcuda.so.1", RTLD_NOW);
-    return library != nullptr && find(library, "cuCtxPushCurrent_v2", calls.push) &&
+    if (library == nullptr) return false;
+    find(library, "nvsim_control", calls.control);
+    return find(library, "cuCtxPushCurrent_v2", calls.push) &&
            find(library, "cuCtxPopCurrent_v2", calls.pop) && find(library, "cuCtxGetDevice", calls.context_device) &&
            find(library, "cuMemcpy2DAsync_v2", calls.copy) && find(library, "cuMemAllocHost_v2", calls.host_alloc) &&
            find(library, "cuMemFreeHost", calls.host_free) && find(library, "cuEventCreate", calls.event_create) &&
@@ -34,6 +36,24 @@ const Calls* calls() {
     static Calls table{};
     static const bool loaded = load(table);
     return loaded ? &table : nullptr;
+}
+
+namespace {
+
+thread_local int quiet_scopes = 0;
+
+void set_quiet(const char* request) {
+    if (calls() != nullptr && calls()->control != nullptr) calls()->control(request);
+}
+
+}  // namespace
+
+Quiet::Quiet() {
+    if (quiet_scopes++ == 0) set_quiet("{\"quiet\": true}");
+}
+
+Quiet::~Quiet() {
+    if (--quiet_scopes == 0) set_quiet("{\"quiet\": false}");
 }
 
 }  // namespace nvsim::cu

@@ -48,10 +48,20 @@ struct Calls {
     int (*stream_destroy)(Stream);
     int (*stream_wait)(Stream);
     int (*address_range)(DevicePtr*, size_t*, DevicePtr);
+    const char* (*control)(const char*);  // of a simulated libcuda; null where it is a real one
 };
 
 // Null where no libcuda is there or a call is missing from it.
 const Calls* calls();
+
+// Keeps a simulated libcuda from taking this thread's calls for the client's, while any of these is alive.
+class Quiet {
+   public:
+    Quiet();
+    ~Quiet();
+    Quiet(const Quiet&) = delete;
+    Quiet& operator=(const Quiet&) = delete;
+};
 
 // Makes a context current for a scope; `ok` is false where the driver refuses, as it does for a destroyed context.
 class Current {
@@ -64,6 +74,10 @@ class Current {
     Current(const Current&) = delete;
     Current& operator=(const Current&) = delete;
 
+   private:
+    Quiet quiet_;
+
+   public:
     const bool ok;
 };
 

@@ -54,6 +54,7 @@ PictureJob::PictureJob(std::shared_ptr<Session> session, Record& record)
 
 void PictureJob::work() {
     instrument::current_call = &submitted;
+    const cu::Quiet quiet;
     session_->wait_for_pixels(record_, *this);
     with_coder([&](Maker& maker) { maker.encode(record_.source, units_); });
 }
