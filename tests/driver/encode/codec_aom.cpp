@@ -25,7 +25,6 @@ struct AomApi {
     decltype(&::aom_codec_control) control = nullptr;
     decltype(&aom_codec_encode) encode = nullptr;
     decltype(&aom_codec_get_cx_data) get_data = nullptr;
-    decltype(&aom_codec_get_global_headers) global_headers = nullptr;
     decltype(&aom_codec_destroy) destroy = nullptr;
     decltype(&aom_codec_err_to_string) error_text = nullptr;
     decltype(&aom_codec_error_detail) error_detail = nullptr;
@@ -40,7 +39,6 @@ struct AomApi {
         library.load(control, "aom_codec_control");
         library.load(encode, "aom_codec_encode");
         library.load(get_data, "aom_codec_get_cx_data");
-        library.load(global_headers, "aom_codec_get_global_headers");
         library.load(destroy, "aom_codec_destroy");
         library.load(error_text, "aom_codec_err_to_string");
         library.load(error_detail, "aom_codec_error_detail");
@@ -94,29 +92,112 @@ void set_rates(aom_codec_enc_cfg_t& config, const StreamSettings& settings) {
     config.rc_buf_initial_sz = config.rc_buf_optimal_sz = config.rc_buf_sz * 3 / 4;
 }
 
-class AomCoder final : public PictureCoder {
+// libaom's own handle.
+class AomEncoder {
    public:
-    explicit AomCoder(const StreamSettings& settings) : api_(AomApi::get()), settings_(settings) {
-        if (api_.config_default(api_.interface(), &config_, AOM_USAGE_REALTIME) != AOM_CODEC_OK)
-            throw std::runtime_error("libaom has no real-time mode");
-        set_format(config_, settings_);
-        set_rates(config_, settings_);
-        const aom_codec_flags_t flags = settings_.format.bit_depth > 8 ? AOM_CODEC_USE_HIGHBITDEPTH : 0;
-        const aom_codec_err_t status = api_.init(&codec_, api_.interface(), &config_, flags, AOM_ENCODER_ABI_VERSION);
+    AomEncoder(const StreamSettings& settings, const aom_codec_enc_cfg_t& config) : api_(AomApi::get()) {
+        const aom_codec_flags_t flags = settings.format.bit_depth > 8 ? AOM_CODEC_USE_HIGHBITDEPTH : 0;
+        const aom_codec_err_t status = api_.init(&codec_, api_.interface(), &config, flags, AOM_ENCODER_ABI_VERSION);
         if (status != AOM_CODEC_OK) throw std::runtime_error(describe(status));
         try {
-            set_controls();
-            header_ = read_sequence_header();
+            set_controls(settings);
         } catch (...) {
             api_.destroy(&codec_);
             throw;
         }
     }
+    ~AomEncoder() { api_.destroy(&codec_); }
+    AomEncoder(const AomEncoder&) = delete;
+    AomEncoder& operator=(const AomEncoder&) = delete;
 
-    ~AomCoder() override { api_.destroy(&codec_); }
+    template <typename Value>
+    void control(int id, Value value) {
+        check(api_.control(&codec_, id, value));
+    }
 
-    AomCoder(const AomCoder&) = delete;
-    AomCoder& operator=(const AomCoder&) = delete;
+    bool configure(const aom_codec_enc_cfg_t& config) { return api_.config_set(&codec_, &config) == AOM_CODEC_OK; }
+
+    // One temporal unit as libaom writes it.
+    Bytes encode(const std::vector<uint8_t>& pixels, const PictureFormat& format, bool key) {
+        aom_image_t image = wrap(pixels, format);
+        check(api_.encode(&codec_, &image, next_pts_++, 1, key ? AOM_EFLAG_FORCE_KF : 0));
+        Bytes coded;
+        aom_codec_iter_t position = nullptr;
+        while (const aom_codec_cx_pkt_t* packet = api_.get_data(&codec_, &position)) {
+            if (packet->kind != AOM_CODEC_CX_FRAME_PKT) continue;
+            const auto* bytes = static_cast<const uint8_t*>(packet->data.frame.buf);
+            coded.insert(coded.end(), bytes, bytes + packet->data.frame.sz);
+        }
+        if (coded.empty()) throw std::runtime_error("libaom kept a picture back");
+        return coded;
+    }
+
+   private:
+    std::string describe(aom_codec_err_t status) {
+        const char* detail = api_.error_detail(&codec_);
+        const std::string more = detail != nullptr ? std::string(", ") + detail : "";
+        return std::string("libaom: ") + api_.error_text(status) + more;
+    }
+
+    void check(aom_codec_err_t status) {
+        if (status != AOM_CODEC_OK) throw std::runtime_error(describe(status));
+    }
+
+    void set_controls(const StreamSettings& settings) {
+        const ColourDescription& colour = settings.colour;
+        control(AOME_SET_CPUUSED, kSpeed);
+        control(AV1E_SET_AQ_MODE, 0u);
+        if (settings.lossless) control(AV1E_SET_LOSSLESS, 1u);
+        if (colour.signal_type_present) control(AV1E_SET_COLOR_RANGE, colour.full_range ? 1 : 0);
+        if (!colour.description_present) return;
+        control(AV1E_SET_COLOR_PRIMARIES, colour.primaries);
+        control(AV1E_SET_TRANSFER_CHARACTERISTICS, colour.transfer);
+        control(AV1E_SET_MATRIX_COEFFICIENTS, colour.matrix);
+    }
+
+    aom_image_t wrap(const std::vector<uint8_t>& pixels, const PictureFormat& format) {
+        auto* start = const_cast<uint8_t*>(pixels.data());  // only read
+        const PlaneLayout layout = plane_layout(format);
+        aom_image_t image;
+        if (api_.image_wrap(&image, image_format(format), static_cast<unsigned>(format.width),
+                            static_cast<unsigned>(format.height), 1, start) == nullptr)
+            throw std::runtime_error("libaom cannot read this picture format");
+        for (int plane = 0; plane < 3; ++plane) {
+            image.planes[plane] = start + layout.offset[plane];
+            image.stride[plane] = layout.stride[plane];
+        }
+        return image;
+    }
+
+    const AomApi& api_;
+    aom_codec_ctx_t codec_{};
+    aom_codec_pts_t next_pts_ = 0;
+};
+
+aom_codec_enc_cfg_t make_config(const StreamSettings& settings) {
+    const AomApi& api = AomApi::get();
+    aom_codec_enc_cfg_t config;
+    if (api.config_default(api.interface(), &config, AOM_USAGE_REALTIME) != AOM_CODEC_OK)
+        throw std::runtime_error("libaom has no real-time mode");
+    set_format(config, settings);
+    set_rates(config, settings);
+    return config;
+}
+
+// libaom decides on some tools with the first picture only, and what it calls its global headers is wrong until then.
+Bytes try_out_sequence_header(const StreamSettings& settings, const aom_codec_enc_cfg_t& config) {
+    AomEncoder encoder(settings, config);
+    const std::vector<uint8_t> black(plane_layout(settings.format).size, 0);
+    return find_sequence_header(encoder.encode(black, settings.format, true));
+}
+
+class AomCoder final : public PictureCoder {
+   public:
+    explicit AomCoder(const StreamSettings& settings)
+        : settings_(settings),
+          config_(make_config(settings)),
+          header_(try_out_sequence_header(settings, config_)),
+          encoder_(settings, config_) {}
 
     std::vector<uint8_t> headers() override { return header_; }
 
@@ -124,9 +205,12 @@ class AomCoder final : public PictureCoder {
         check_picture(picture, settings_.format);
         const bool key = picture.type == PictureType::idr || picture.type == PictureType::i || first_;
         set_quantiser(picture.type);
-        aom_image_t image = wrap(picture);
-        check(api_.encode(&codec_, &image, next_pts_++, 1, key ? AOM_EFLAG_FORCE_KF : 0));
-        AccessUnit unit = collect(picture, key);
+        const Bytes coded = encoder_.encode(picture.pixels, settings_.format, key);
+        AccessUnit unit;
+        unit.serial = picture.serial;
+        unit.type = key ? PictureType::idr : picture.type;
+        unit.data = write_temporal_unit(coded, wants_header(picture, key) ? header_ : Bytes{}, picture.sei);
+        encoder_.control(AOME_GET_LAST_QUANTIZER, &unit.average_qp);
         first_ = false;
         out.push_back(std::move(unit));
     }
@@ -139,97 +223,34 @@ class AomCoder final : public PictureCoder {
         if (!same_rate || settings.rate_control != settings_.rate_control || settings.lossless != settings_.lossless)
             return false;
         set_rates(config_, settings);
-        if (api_.config_set(&codec_, &config_) != AOM_CODEC_OK) return false;
+        if (!encoder_.configure(config_)) return false;
         settings_ = settings;
         return true;
     }
 
    private:
-    std::string describe(aom_codec_err_t status) {
-        const char* detail = api_.error_detail(&codec_);
-        return std::string("libaom: ") + api_.error_text(status) +
-               (detail != nullptr ? std::string(", ") + detail : "");
-    }
-
-    void check(aom_codec_err_t status) {
-        if (status != AOM_CODEC_OK) throw std::runtime_error(describe(status));
-    }
-
-    void set_controls() {
-        const ColourDescription& colour = settings_.colour;
-        check(api_.control(&codec_, AOME_SET_CPUUSED, kSpeed));
-        check(api_.control(&codec_, AV1E_SET_AQ_MODE, 0u));
-        if (settings_.lossless) check(api_.control(&codec_, AV1E_SET_LOSSLESS, 1u));
-        if (colour.signal_type_present) check(api_.control(&codec_, AV1E_SET_COLOR_RANGE, colour.full_range ? 1 : 0));
-        if (!colour.description_present) return;
-        check(api_.control(&codec_, AV1E_SET_COLOR_PRIMARIES, colour.primaries));
-        check(api_.control(&codec_, AV1E_SET_TRANSFER_CHARACTERISTICS, colour.transfer));
-        check(api_.control(&codec_, AV1E_SET_MATRIX_COEFFICIENTS, colour.matrix));
-    }
-
-    Bytes read_sequence_header() {
-        aom_fixed_buf_t* buffer = api_.global_headers(&codec_);
-        if (buffer == nullptr) throw std::runtime_error("libaom gives no sequence header");
-        const auto* bytes = static_cast<const uint8_t*>(buffer->buf);
-        Bytes header(bytes, bytes + buffer->sz);
-        // libaom leaves both to its caller, and allocated them by malloc.
-        free(buffer->buf);
-        free(buffer);
-        return header;
+    bool wants_header(const Picture& picture, bool key) const {
+        return picture.output_headers || (!settings_.omit_headers && key && (first_ || settings_.repeat_headers));
     }
 
     void set_quantiser(PictureType type) {
         if (settings_.lossless) return;
         if (wants_constant_quality(settings_)) {
-            // The client's scale ends at 51, or at 63 for AV1 clients that know; both are libaom's within a step or so.
-            check(api_.control(&codec_, AOME_SET_CQ_LEVEL, static_cast<unsigned>(settings_.constant_quality)));
+            // Clients count to 51 or to 63, libaom to 63.
+            encoder_.control(AOME_SET_CQ_LEVEL, static_cast<unsigned>(settings_.constant_quality));
         } else if (settings_.rate_control == RateControl::constqp) {
             const unsigned step = quantiser_step(qp_of(settings_, type));
             if (config_.rc_min_quantizer == step && config_.rc_max_quantizer == step) return;
             config_.rc_min_quantizer = config_.rc_max_quantizer = step;
-            check(api_.config_set(&codec_, &config_));
-            check(api_.control(&codec_, AOME_SET_CQ_LEVEL, step));
+            if (!encoder_.configure(config_)) throw std::runtime_error("libaom refuses a quantiser");
+            encoder_.control(AOME_SET_CQ_LEVEL, step);
         }
     }
 
-    aom_image_t wrap(Picture& picture) {
-        const PlaneLayout layout = plane_layout(settings_.format);
-        aom_image_t image;
-        if (api_.image_wrap(&image, image_format(settings_.format), config_.g_w, config_.g_h, 1,
-                            picture.pixels.data()) == nullptr)
-            throw std::runtime_error("libaom cannot read this picture format");
-        for (int plane = 0; plane < 3; ++plane) {
-            image.planes[plane] = picture.pixels.data() + layout.offset[plane];
-            image.stride[plane] = layout.stride[plane];
-        }
-        return image;
-    }
-
-    AccessUnit collect(const Picture& picture, bool key) {
-        AccessUnit unit;
-        unit.serial = picture.serial;
-        unit.type = key ? PictureType::idr : picture.type;
-        Bytes coded;
-        aom_codec_iter_t position = nullptr;
-        while (const aom_codec_cx_pkt_t* packet = api_.get_data(&codec_, &position)) {
-            if (packet->kind != AOM_CODEC_CX_FRAME_PKT) continue;
-            const auto* bytes = static_cast<const uint8_t*>(packet->data.frame.buf);
-            coded.insert(coded.end(), bytes, bytes + packet->data.frame.sz);
-        }
-        if (coded.empty()) throw std::runtime_error("libaom kept a picture back");
-        const bool headers =
-            picture.output_headers || (!settings_.omit_headers && key && (first_ || settings_.repeat_headers));
-        unit.data = write_temporal_unit(coded, headers ? header_ : Bytes{}, picture.sei);
-        api_.control(&codec_, AOME_GET_LAST_QUANTIZER, &unit.average_qp);
-        return unit;
-    }
-
-    const AomApi& api_;
     StreamSettings settings_;
-    aom_codec_enc_cfg_t config_{};
-    aom_codec_ctx_t codec_{};
+    aom_codec_enc_cfg_t config_;
     Bytes header_;
-    aom_codec_pts_t next_pts_ = 0;
+    AomEncoder encoder_;
     bool first_ = true;
 };
 

@@ -4,7 +4,7 @@ namespace nvsim {
 namespace {
 
 constexpr int kH264Sei = 6, kH264Sps = 7, kH264Pps = 8, kH264Aud = 9;
-constexpr int kHevcVps = 32, kHevcPps = 34, kHevcAud = 35, kHevcPrefixSei = 39;
+constexpr int kHevcVps = 32, kHevcSps = 33, kHevcPps = 34, kHevcAud = 35, kHevcPrefixSei = 39;
 
 Bytes nal_header(Codec codec, int type) {
     if (codec == Codec::h264) return {static_cast<uint8_t>(type)};
@@ -89,7 +89,9 @@ AccessUnitWriter::AccessUnitWriter(const StreamSettings& settings, const NalUnit
         const int type = nal_type(codec_, nal);
         if (codec_ == Codec::h264 && type == kH264Sps)
             parameter_sets_.push_back(rewrite_h264_sps(nal, settings));
-        else if (codec_ == Codec::hevc && type == kHevcVps + 1)
+        else if (codec_ == Codec::hevc && type == kHevcVps)
+            parameter_sets_.push_back(rewrite_hevc_vps(nal, settings));
+        else if (codec_ == Codec::hevc && type == kHevcSps)
             parameter_sets_.push_back(rewrite_hevc_sps(nal, settings));
         else
             parameter_sets_.push_back(nal);

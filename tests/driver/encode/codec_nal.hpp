@@ -41,10 +41,11 @@ class AccessUnitWriter {
     NalUnits parameter_sets_;
 };
 
-// The SPS that the codec wrote, with the video usability information that the client asked for and no other.
-// H.264: the whole VUI is written anew. HEVC: bitstream_restriction alone, which x265 never writes.
+// The parameter sets that the codec wrote, with the video usability information that the client asked for and no other,
+// and with its level.
 Bytes rewrite_h264_sps(const Bytes& sps, const StreamSettings& settings);
 Bytes rewrite_hevc_sps(const Bytes& sps, const StreamSettings& settings);
+Bytes rewrite_hevc_vps(const Bytes& vps, const StreamSettings& settings);
 
 // Where an H.264 slice header keeps its numbers.
 struct H264Numbering {

@@ -64,4 +64,14 @@ Bytes write_temporal_unit(const Bytes& coded, const Bytes& sequence_header, cons
     return out;
 }
 
+Bytes find_sequence_header(const Bytes& coded) {
+    for (size_t at = 0; at < coded.size();) {
+        const size_t begin = at;
+        if (skip_obu(coded, at) == kSequenceHeader)
+            return Bytes(coded.begin() + static_cast<std::ptrdiff_t>(begin),
+                         coded.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    return {};
+}
+
 }  // namespace nvsim

@@ -112,8 +112,9 @@ Bytes finish(const Bytes& header, BitWriter& bits) {
     return nal;
 }
 
-void write_hevc_restriction(BitWriter& out) {
-    out.bit(1);
+void write_hevc_restriction(BitWriter& out, const StreamSettings& settings) {
+    out.bit(settings.bitstream_restriction ? 1 : 0);
+    if (!settings.bitstream_restriction) return;
     out.bit(0);  // tiles_fixed_structure_flag
     out.bit(1);  // motion_vectors_over_pic_boundaries_flag
     out.bit(0);  // restricted_ref_pic_lists_flag
@@ -122,6 +123,24 @@ void write_hevc_restriction(BitWriter& out) {
     out.ue(0);
     out.ue(15);  // log2 of the longest motion vector
     out.ue(15);
+}
+
+Bytes hevc_rbsp(const Bytes& nal) { return remove_emulation_prevention(Bytes(nal.begin() + 2, nal.end())); }
+
+Bytes hevc_nal(const Bytes& like, const Bytes& rbsp) {
+    Bytes nal(like.begin(), like.begin() + 2);
+    const Bytes body = add_emulation_prevention(rbsp);
+    nal.insert(nal.end(), body.begin(), body.end());
+    return nal;
+}
+
+// x265 takes a level as a limit and refuses to do without a bitrate then. `profile_at`: where profile_tier_level
+// begins.
+void set_hevc_level(Bytes& rbsp, size_t profile_at, const StreamSettings& settings) {
+    if (settings.level == 0) return;
+    constexpr uint8_t kTier = 0x20;
+    rbsp[profile_at] = static_cast<uint8_t>((rbsp[profile_at] & ~kTier) | (settings.tier != 0 ? kTier : 0));
+    rbsp[profile_at + 11] = static_cast<uint8_t>(settings.level);
 }
 
 }  // namespace
@@ -156,16 +175,32 @@ Bytes renumber_h264_slice(const Bytes& slice, const H264Numbering& numbering, ui
     return nal;
 }
 
-// x265 always writes a VUI, and ends its SPS with bitstream_restriction_flag and sps_extension_flag, both 0.
+Bytes rewrite_hevc_vps(const Bytes& vps, const StreamSettings& settings) {
+    Bytes rbsp = hevc_rbsp(vps);
+    set_hevc_level(rbsp, 4, settings);
+    return hevc_nal(vps, rbsp);
+}
+
+// x265 ends its SPS with a VUI whose last part, from the timing on, has a fixed length: the flag, two numbers of 32
+// bits, vui_poc_proportional_to_timing_flag, vui_hrd_parameters_present_flag, bitstream_restriction_flag, and, behind
+// the VUI, sps_extension_flag; all flags but the first are 0. (Without timing it would write the HRD flag all the same,
+// which no parser expects.)
 Bytes rewrite_hevc_sps(const Bytes& sps, const StreamSettings& settings) {
-    if (!settings.bitstream_restriction || sps.size() < 3) return sps;
-    const Bytes header(sps.begin(), sps.begin() + 2);
-    const Bytes rbsp = remove_emulation_prevention(Bytes(sps.begin() + 2, sps.end()));
+    constexpr size_t kTail = 1 + 32 + 32 + 4;
+    Bytes rbsp = hevc_rbsp(sps);
+    set_hevc_level(rbsp, 1, settings);
     BitWriter out;
-    copy_bits(rbsp, stop_bit(rbsp) - 2, out);
-    write_hevc_restriction(out);
+    copy_bits(rbsp, stop_bit(rbsp) - kTail, out);
+    out.bit(settings.timing_info ? 1 : 0);
+    if (settings.timing_info) {
+        out.bits(settings.fps_denominator, 32);
+        out.bits(settings.fps_numerator, 32);
+        out.bit(0);  // vui_poc_proportional_to_timing_flag
+        out.bit(0);  // vui_hrd_parameters_present_flag
+    }
+    write_hevc_restriction(out, settings);
     out.bit(0);  // sps_extension_flag
-    return finish(header, out);
+    return hevc_nal(sps, out.finish());
 }
 
 }  // namespace nvsim

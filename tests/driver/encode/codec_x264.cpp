@@ -11,6 +11,7 @@
 #include <x264.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <stdexcept>
 
@@ -124,6 +125,9 @@ void set_rates(x264_param_t& param, const StreamSettings& settings) {
     if (settings.lossless || settings.rate_control == RateControl::constqp) {
         param.rc.i_rc_method = X264_RC_CQP;
         param.rc.i_qp_constant = settings.lossless ? 0 : std::max(1, settings.qp_p) + quantiser_offset(settings.format);
+        // Each picture's own quantiser is given with it; x264 cuts it to the range that these factors span.
+        param.rc.f_ip_factor = std::exp2(static_cast<float>(settings.qp_p - settings.qp_i) / 6.0f);
+        param.rc.f_pb_factor = std::exp2(static_cast<float>(settings.qp_b - settings.qp_p) / 6.0f);
     } else if (wants_constant_quality(settings)) {
         param.rc.i_rc_method = X264_RC_CRF;
         param.rc.f_rf_constant = settings.constant_quality;

@@ -40,12 +40,7 @@ void set_format(x265_param& param, const StreamSettings& settings) {
     param.internalBitDepth = param.sourceBitDepth = format.bit_depth;
     param.fpsNum = settings.fps_numerator;
     param.fpsDenom = settings.fps_denominator;
-    param.bEmitVUITimingInfo = settings.timing_info ? 1 : 0;
-    if (settings.level != 0) {
-        param.levelIdc = settings.level / 3;  // general_level_idc counts thirds of a tenth
-        param.bHighTier = settings.tier;
-        param.bAllowNonConformance = 1;
-    }
+    param.bEmitVUITimingInfo = 1;  // its VUI is not a legal one without; see rewrite_hevc_sps
 }
 
 void set_colour(x265_param& param, const ColourDescription& colour) {
@@ -60,9 +55,9 @@ void set_colour(x265_param& param, const ColourDescription& colour) {
 
 // Picture types are the front's alone; x265 would turn an I picture this long after the last IDR into another IDR.
 void set_structure(x265_param& param, const StreamSettings& settings) {
-    param.numaPools = "none";
+    param.numaPools = settings.slices > 1 ? "1" : "none";
     param.frameNumThreads = 1;
-    param.bEnableWavefront = 0;
+    param.bEnableWavefront = settings.slices > 1 ? 1 : 0;  // which several slices need, and a thread pool
     param.lookaheadThreads = 0;
     param.lookaheadSlices = 0;
     param.scenecutThreshold = 0;
