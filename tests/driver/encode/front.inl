@@ -285,6 +285,13 @@ NVENCSTATUS get_encode_preset_config_ex(void* encoder, GUID codec_guid, GUID pre
 
 // Starting and changing the encoder.
 
+// The session has no codec before this call.
+auto shown_setup(const NV_ENC_INITIALIZE_PARAMS* params) {
+    return [params](Fields& out, Codec codec) {
+        if (params != nullptr) describe(out, *params, codec_of(name_of(params->encodeGUID)).value_or(codec));
+    };
+}
+
 NVENCSTATUS initialize_encoder(void* encoder, NV_ENC_INITIALIZE_PARAMS* params) {
     static CallSite site("nvEncInitializeEncoder");
     return call(
@@ -293,7 +300,7 @@ NVENCSTATUS initialize_encoder(void* encoder, NV_ENC_INITIALIZE_PARAMS* params) 
             session.initialize(setup_of(need(params, "createEncodeParams")));
             return Status::success;
         },
-        shown(params));
+        shown_setup(params));
 }
 
 NVENCSTATUS reconfigure_encoder(void* encoder, NV_ENC_RECONFIGURE_PARAMS* params) {
