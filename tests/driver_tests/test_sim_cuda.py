@@ -184,7 +184,10 @@ def test_a_forked_child_cannot_go_on_with_cuda(nvsim_dir: Path) -> None:
 
 def context_stack() -> None:
     cuda = Cuda()
-    current = lambda: cuda.get("cuCtxGetCurrent")  # noqa: E731
+
+    def current() -> int:
+        return cuda.get("cuCtxGetCurrent")
+
     assert current() == 0
     first, second = cuda.get("cuCtxCreate_v2", 0, 0), cuda.get("cuCtxCreate_v2", 0, 1)
     assert current() == second
@@ -351,7 +354,10 @@ def random_allocations(seed: int) -> None:
 def check_pointer(cuda: Cuda, choose: random.Random, address: int, size: int, context: int) -> None:
     """What is known of an address inside of an allocation."""
     inside = address + choose.randrange(size)
-    attribute = lambda number: cuda.get("cuPointerGetAttribute", number, inside)  # noqa: E731
+
+    def attribute(number: int) -> int:
+        return cuda.get("cuPointerGetAttribute", number, inside)
+
     assert attribute(1) == context
     assert attribute(2) == DEVICE
     assert attribute(3) == inside

@@ -166,7 +166,6 @@ def progress() -> None:
     bench.produce(bench.producer)
     bench.cuda.do("cuEventRecord", bench.event, bench.producer)
     assert bench.cuda.cuEventQuery(bench.event) == NOT_READY
-    assert bench.cuda.cuStreamQuery(bench.producer) == NOT_READY
     while bench.cuda.cuEventQuery(bench.event) == NOT_READY:
         time.sleep(0.001)
     assert bench.cuda.download(bench.frame, SIZE) == NEW
@@ -174,6 +173,15 @@ def progress() -> None:
     bench.cuda.do("cuEventRecord", bench.event, bench.producer)
     bench.cuda.do("cuEventSynchronize", bench.event)
     assert bench.cuda.cuEventQuery(bench.event) == SUCCESS
+    bench.produce(bench.producer)
+    assert bench.cuda.cuStreamQuery(bench.producer) == NOT_READY
+    while bench.cuda.cuStreamQuery(bench.producer) == NOT_READY:
+        time.sleep(0.001)
+    unasked: list[int] = []
+    function = HostFunction(lambda data: unasked.append(data or 0))
+    bench.cuda.do("cuLaunchHostFunc", bench.producer, function, 5)
+    while not unasked:
+        time.sleep(0.001)
     fresh = bench.cuda.get("cuEventCreate", 0)
     assert bench.cuda.cuEventQuery(fresh) == SUCCESS, "never recorded"
     bench.cuda.do("cuStreamWaitEvent", bench.consumer, fresh, 0)

@@ -14,7 +14,7 @@
 namespace nvsim::cuda {
 namespace {
 
-constexpr unsigned kPageBits = 12;  // every allocation has pages of its own
+constexpr unsigned kPageBits = 12;  // every allocation has pages of its own, and one more that tells what runs over
 constexpr uint64_t kPage = 1ull << kPageBits;
 constexpr unsigned kSpaceBits = 34;  // addresses for each GPU; a GPU may have less memory, or claim more
 constexpr uint64_t kSpace = 1ull << kSpaceBits;
@@ -103,7 +103,7 @@ class Memory {
         uint64_t offset = 0;
         {
             const std::lock_guard<std::mutex> lock(mutex_);
-            const uint64_t found = pages > kSpace ? kSpace : spaces_[space].take(pages, space_start(space));
+            const uint64_t found = pages > kSpace ? kSpace : spaces_[space].take(pages + kPage, space_start(space));
             if (found == kSpace) return nullptr;
             offset = kSpace * static_cast<uint64_t>(space) + found;
         }
@@ -117,7 +117,7 @@ class Memory {
         allocation->kind = kind;
         allocation->flags = flags;
         allocation->id = next_id_.fetch_add(1);
-        for (uint64_t page = offset; page < offset + pages; page += kPage)
+        for (uint64_t page = offset; page <= offset + pages; page += kPage)
             page_owners_[page >> kPageBits].store(allocation, std::memory_order_release);
         pool_.publish(allocation);
         (kind == MemoryKind::pinned ? live_host_ : live_device_).fetch_add(1);
@@ -133,7 +133,7 @@ class Memory {
         (allocation.kind == MemoryKind::pinned ? live_host_ : live_device_).fetch_sub(1);
         {
             const std::lock_guard<std::mutex> lock(mutex_);
-            spaces_[space].give(offset & (kSpace - 1), pages, space_start(space));
+            spaces_[space].give(offset & (kSpace - 1), pages + kPage, space_start(space));
         }
         pool_.retire(&allocation);
         return true;

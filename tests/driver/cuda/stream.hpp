@@ -2,7 +2,7 @@
 //
 // Without `async_streams` all work is done before the call that asks for it returns. With it every stream has a thread;
 // work waits there until something needs it (a synchronisation, or work in another stream that was told to wait for it)
-// or until a few milliseconds have passed. So work that nobody ordered runs visibly late, and a client that forgot an
+// or until some milliseconds have passed. So work that nobody ordered runs visibly late, and a client that forgot an
 // event reads old pixels every time instead of once in a thousand runs.
 #pragma once
 
@@ -91,7 +91,7 @@ void do_in_order(Stream* stream, Context& context, Run run) {
         submit(*stream, context, std::move(run));
 }
 void wait_for(Point point);
-bool is_done(Point point);
+bool is_done(Point point);  // who asks will ask again: the work begins
 Point last_point(Stream& stream);
 // Waits until all work of the context is done, or tells whether it is.
 void finish_work(Context& context);
