@@ -13,6 +13,7 @@
 #include "encode/codec_backends.hpp"
 #include "encode/codec_library.hpp"
 #include "encode/codec_nal.hpp"
+#include "encode/codec_rate.hpp"
 
 namespace nvsim {
 namespace {
@@ -83,32 +84,13 @@ void set_output(x265_param& param) {
     param.decodedPictureHashSEI = 0;
 }
 
-void set_buffer(x265_param& param, const StreamSettings& settings, const Rates& rates) {
-    param.rc.vbvMaxBitrate = rates.peak;
-    param.rc.vbvBufferSize = rates.buffer;
-    if (settings.vbv_initial > 0 && settings.vbv_size > 0)
-        param.rc.vbvBufferInit =
-            std::min(1.0, static_cast<double>(settings.vbv_initial) / static_cast<double>(settings.vbv_size));
-}
-
+// Every picture is given its own quantiser.
 void set_rates(x265_param& param, const StreamSettings& settings) {
-    const Rates rates = rates_of(settings);
     param.rc.cuTree = 0;
     param.rc.aqMode = X265_AQ_NONE;
-    param.rc.vbvMaxBitrate = param.rc.vbvBufferSize = 0;
-    if (settings.lossless || settings.rate_control == RateControl::constqp) {
-        param.bLossless = settings.lossless ? 1 : 0;
-        param.rc.rateControlMode = X265_RC_CQP;
-        param.rc.qp = settings.lossless ? 4 : settings.qp_p;
-    } else if (wants_constant_quality(settings)) {
-        param.rc.rateControlMode = X265_RC_CRF;
-        param.rc.rfConstant = settings.constant_quality;
-        if (settings.max_bitrate > 0) set_buffer(param, settings, rates);
-    } else {
-        param.rc.rateControlMode = X265_RC_ABR;
-        param.rc.bitrate = rates.average;
-        set_buffer(param, settings, rates);
-    }
+    param.bLossless = settings.lossless ? 1 : 0;
+    param.rc.rateControlMode = X265_RC_CQP;
+    param.rc.qp = settings.lossless ? 4 : settings.qp_p;
 }
 
 std::string profile_name(const StreamSettings& settings) {
@@ -137,7 +119,10 @@ PictureType from_x265(int type) {
 class X265Coder final : public PictureCoder {
    public:
     explicit X265Coder(const StreamSettings& settings)
-        : settings_(settings), api_(api_for(settings.format.bit_depth)), param_(api_.param_alloc(), api_.param_free) {
+        : settings_(settings),
+          rate_(settings),
+          api_(api_for(settings.format.bit_depth)),
+          param_(api_.param_alloc(), api_.param_free) {
         if (!param_ || api_.param_default_preset(param_.get(), "ultrafast", "zerolatency") < 0)
             throw std::runtime_error("x265 does not know its own preset");
         set_format(*param_, settings_);
@@ -177,13 +162,11 @@ class X265Coder final : public PictureCoder {
     }
 
     bool reconfigure(const StreamSettings& settings) override {
-        const bool same_rate =
+        const bool same_fps =
             settings.fps_numerator == settings_.fps_numerator && settings.fps_denominator == settings_.fps_denominator;
-        if (!same_rate || settings.rate_control != settings_.rate_control || settings.lossless != settings_.lossless)
-            return false;
-        set_rates(*param_, settings);
-        if (api_.encoder_reconfig(encoder_.get(), param_.get()) < 0) return false;
+        if (!same_fps || settings.lossless != settings_.lossless) return false;
         settings_ = settings;
+        rate_.change(settings);
         return true;
     }
 
@@ -236,9 +219,15 @@ class X265Coder final : public PictureCoder {
         input.colorSpace = param_->internalCsp;
         input.sliceType = to_x265(picture.type);
         input.pts = next_pts_++;
-        if (settings_.rate_control == RateControl::constqp && !settings_.lossless)
-            input.forceqp = qp_of(settings_, picture.type) + 1;
+        if (!settings_.lossless) input.forceqp = quantiser(picture.type) + 1;
         return input;
+    }
+
+    int quantiser(PictureType type) const {
+        if (settings_.rate_control == RateControl::constqp) return qp_of(settings_, type);
+        if (!wants_constant_quality(settings_)) return rate_.quantiser(type);
+        const int step = type == PictureType::b ? 2 : type == PictureType::p ? 0 : -2;
+        return std::clamp(static_cast<int>(settings_.constant_quality) + step, 0, 51);
     }
 
     bool run(x265_picture* input, std::vector<AccessUnit>& out) {
@@ -257,11 +246,13 @@ class X265Coder final : public PictureCoder {
         unit.average_qp = static_cast<int>(coded.frameData.qp + 0.5);
         unit.data = writer_->write(gather(nals, count), unit.type, found->second.output_headers, found->second.sei);
         waiting_.erase(found);
+        rate_.coded(unit.type, unit.average_qp, unit.data.size());
         out.push_back(std::move(unit));
         return true;
     }
 
     StreamSettings settings_;
+    RateKeeper rate_;
     const x265_api& api_;
     std::unique_ptr<x265_param, void (*)(x265_param*)> param_;
     std::unique_ptr<x265_encoder, void (*)(x265_encoder*)> encoder_{nullptr, nullptr};

@@ -1,0 +1,50 @@
+#include "encode/codec_rate.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "encode/codec_backends.hpp"
+
+namespace nvsim {
+namespace {
+
+constexpr std::array<double, 3> kShare{4.0, 1.0, 0.6};    // of an average picture's bits: I, P, B
+constexpr std::array<double, 3> kFirstGuess{40, 16, 10};  // bits at quantiser 0 for each pixel
+
+double scale(int quantiser) { return std::exp2(quantiser / 6.0); }
+
+}  // namespace
+
+RateKeeper::RateKeeper(const StreamSettings& settings) {
+    const double pixels = static_cast<double>(settings.format.width) * settings.format.height;
+    for (size_t i = 0; i < complexity_.size(); ++i) complexity_[i] = kFirstGuess[i] * pixels;
+    change(settings);
+}
+
+void RateKeeper::change(const StreamSettings& settings) {
+    const double fps = static_cast<double>(settings.fps_numerator) / std::max(1u, settings.fps_denominator);
+    bits_a_picture_ = rates_of(settings).average * 1000.0 / std::max(1.0, fps);
+    window_ = std::max(2.0, fps / 2);
+}
+
+size_t RateKeeper::kind(PictureType type) { return type == PictureType::b ? 2 : type == PictureType::p ? 1 : 0; }
+
+int RateKeeper::quantiser(PictureType type) const {
+    const size_t index = kind(type);
+    const double wanted = bits_a_picture_ * kShare[index] - debt_ / window_;
+    const double target = std::max(wanted, bits_a_picture_ * kShare[index] / 4);
+    return std::clamp(static_cast<int>(std::lround(6 * std::log2(complexity_[index] / target))), 1, 51);
+}
+
+void RateKeeper::coded(PictureType type, int quantiser, size_t bytes) {
+    const double bits = static_cast<double>(bytes) * 8;
+    const size_t index = kind(type);
+    const double seen = bits * scale(quantiser);
+    complexity_[index] = learnt_[index] ? (complexity_[index] + seen) / 2 : seen;
+    learnt_[index] = true;
+    debt_ += bits - bits_a_picture_;
+    const double limit = bits_a_picture_ * window_ * 2;
+    debt_ = std::clamp(debt_, -limit, limit);
+}
+
+}  // namespace nvsim

@@ -1,0 +1,31 @@
+// A rate control of our own, for x265, which cannot change its rates while it runs.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "encode/coder.hpp"
+
+namespace nvsim {
+
+// Assumes that a picture's size halves with every 6 steps of the quantiser, learns the rest from what came of the
+// pictures before, and pays back within half a second what they took too much.
+class RateKeeper {
+   public:
+    explicit RateKeeper(const StreamSettings& settings);
+
+    void change(const StreamSettings& settings);
+    int quantiser(PictureType type) const;
+    void coded(PictureType type, int quantiser, size_t bytes);
+
+   private:
+    static size_t kind(PictureType type);
+
+    double bits_a_picture_ = 0;
+    double window_ = 1;                   // pictures within which debt is paid back
+    double debt_ = 0;                     // bits beyond the target, of all pictures so far
+    std::array<double, 3> complexity_{};  // bits at quantiser 0 of I, P and B pictures
+    std::array<bool, 3> learnt_{};
+};
+
+}  // namespace nvsim
