@@ -4,6 +4,7 @@
 #
 #   ./test.sh                 everything
 #   ./test.sh -k reconfigure  arguments go to pytest; the linters are left out
+#   ./test.sh --format        formats all sources
 #
 # PYTHON       which Python to make .venv with (python3)
 # JOBS         how many compilers and test processes (as many as there are processors)
@@ -123,7 +124,20 @@ build_driver() {
     cmake --build "$NVSIM_DIR" -j "$JOBS" >"$NVSIM_DIR/build.log" || { tail -n 40 "$NVSIM_DIR/build.log"; return 1; }
 }
 
-cpp_files() { find src/cpp tests/driver -name '*.[ch]pp' -o -name '*.inl'; }
+PYTHON_FOLDERS=(src tests benchmarks third_party)
+cpp_files() { find src/cpp tests benchmarks -name '*.[ch]pp' -o -name '*.inl'; }
+
+check_format() {
+    local bad
+    bad=$(cpp_files | xargs clang-format --dry-run 2>&1 | sed -n 's/^\([^ :]*\):.*\[-Wclang-format-violations\]$/  \1/p' | sort -u)
+    [[ -z $bad ]] || { printf 'not formatted (./test.sh --format does it):\n%s\n' "$bad"; return 1; }
+}
+
+format_all() {
+    cpp_files | xargs clang-format -i
+    ruff check --quiet --fix "${PYTHON_FOLDERS[@]}"
+    ruff format --quiet "${PYTHON_FOLDERS[@]}"
+}
 
 # Slow, so each file is looked at again only when something in src/cpp has changed.
 run_clang_tidy() {
@@ -149,6 +163,11 @@ install_packages
 step 'environment'
 make_venv
 export PATH=$VENV/bin:$PATH
+if [[ ${1:-} == --format ]]; then
+    step 'format'
+    format_all
+    exit
+fi
 step 'package'
 build_package
 step 'simulated driver'
@@ -156,12 +175,12 @@ build_driver
 
 if (($# == 0)); then
     step 'ruff'
-    check ruff check --quiet .
-    check ruff format --check --quiet .
+    check ruff check --quiet "${PYTHON_FOLDERS[@]}"
+    check ruff format --check --quiet "${PYTHON_FOLDERS[@]}"
     step 'mypy'
     check mypy --no-error-summary src/pdum tests
     step 'clang-format'
-    check clang-format --dry-run --Werror $(cpp_files)
+    check check_format
     step 'clang-tidy'
     check run_clang_tidy
 fi
