@@ -111,7 +111,7 @@ make_venv() {
 
 build_package() {
     local wanted
-    wanted=$(hash_of pyproject.toml CMakeLists.txt LICENSE third_party src/cpp)$(find src/pdum -name '*.py*' ! -path '*/__pycache__*' | sort | sha256sum)
+    wanted=$(hash_of pyproject.toml CMakeLists.txt LICENSE third_party src/c*)$(find src/pdum -name '*.py*' ! -path '*/__pycache__*' | sort | sha256sum)
     outdated "$VENV/.built" "$wanted" || return 0
     CMAKE_BUILD_PARALLEL_LEVEL=$JOBS "$VENV/bin/python" -m pip install -qq --no-build-isolation --no-deps -e . \
         --config-settings=cmake.define.PDUM_WERROR=ON
@@ -142,7 +142,7 @@ format_all() {
 # Slow, so each file is looked at again only when something in src/cpp has changed.
 run_clang_tidy() {
     local wanted database
-    wanted=$(hash_of src/cpp third_party .clang-tidy)
+    wanted=$(hash_of src/c* third_party .clang-tidy)
     outdated "$VENV/.tidied" "$wanted" || return 0
     database=$(dirname "$(ls -t build/cp*/compile_commands.json | head -n 1)")
     find src/cpp -name '*.cpp' -print0 | xargs -0 -P "$JOBS" -n 1 clang-tidy -p "$database" --quiet 2>/dev/null || return 1
