@@ -22,15 +22,16 @@ LAYERS = (
     ("error", "cuda_types", "nvtx", "process", "colour_kernels"),
     ("driver", "colour_plan"),
     ("cuda", "frame_view", "dlpack"),
+    ("colour",),
     ("abi",),
     ("open_encoder",),
     ("session",),
     ("python_objects",),
-    ("frame_from_python", "packet_to_python"),
+    ("frame_from_python", "packet_to_python", "colour_from_python"),
     ("bindings",),
 )
 RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
-PYTHON_FACING = {"bindings", "frame_from_python", "packet_to_python", "python_objects"}
+PYTHON_FACING = {"bindings", "colour_from_python", "frame_from_python", "packet_to_python", "python_objects"}
 PYTHON_LAYERS = ("_nvenc", "_errors", "_settings", "_encoder", "_availability", "__init__")
 HEADERS_OF_THE_TABLES = {"nvenc_12_1.hpp": "session_12_1.cpp", "nvenc_13_0.hpp": "session_13_0.cpp"}
 

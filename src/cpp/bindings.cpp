@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "colour_from_python.hpp"
 #include "error.hpp"
 #include "frame_from_python.hpp"
 #include "nvtx.hpp"
@@ -316,6 +317,7 @@ PYBIND11_MODULE(_nvenc, module, py::mod_gil_not_used()) {
         }
     });
     add_packet_type(module);
+    add_colour_conversion(module);
     module.attr("nvtx_enabled") = nvtx_enabled;
     module.def("probe", probe_in_python, py::arg("gpu_id"), py::arg("abi"));
     module.def("capabilities", capabilities_in_python, py::arg("gpu_id"), py::arg("abi"));

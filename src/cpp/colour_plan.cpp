@@ -12,7 +12,7 @@ enum class Order : unsigned { rgb, rgbx, planes, any };
 
 constexpr unsigned any_to_subsampled = 54;
 constexpr unsigned any_to_full = 55;
-constexpr unsigned threads_of_block = 128;
+constexpr unsigned most_threads_of_block = 96;
 constexpr unsigned most_grid_rows = 65535;
 
 bool is_subsampled(YuvFormat format) { return format == YuvFormat::nv12 || format == YuvFormat::p010; }
@@ -97,17 +97,25 @@ bool all_aligned(uint64_t alignment, Integers... values) {
     return ((static_cast<uint64_t>(values) % alignment == 0) && ...);
 }
 
-Order order_of(const RgbImage& image, const YuvPlanes& planes) {
-    constexpr uint64_t wide = 16;
-    if (!all_aligned(wide, image.data, image.row_stride, planes.luma, planes.luma_pitch, planes.first_chroma,
-                     planes.second_chroma, planes.chroma_pitch)) {
-        return Order::any;
-    }
+// How the pixels lie, alignment aside.
+Order order_of(const RgbImage& image) {
     const int64_t size = size_of(image.type);
-    if (image.pixel_stride == size && all_aligned(wide, image.channel_stride)) return Order::planes;
+    if (image.pixel_stride == size) return Order::planes;
     if (image.channel_stride != size) return Order::any;
     if (image.pixel_stride == 3 * size) return Order::rgb;
     return image.pixel_stride == 4 * size ? Order::rgbx : Order::any;
+}
+
+// The widest access of the kernel: a strip of a plane, or a share of three or four channels' that is a power of two.
+uint64_t source_alignment(RgbType type, Order order) { return type == RgbType::f32 || order == Order::rgbx ? 16 : 8; }
+
+bool fits_wide_kernels(const RgbImage& image, const YuvPlanes& planes, Order order) {
+    constexpr uint64_t widest_store = 16;
+    const uint64_t alignment = source_alignment(image.type, order);
+    return order != Order::any && all_aligned(alignment, image.data, image.row_stride) &&
+           (order != Order::planes || all_aligned(alignment, image.channel_stride)) &&
+           all_aligned(widest_store, planes.luma, planes.luma_pitch, planes.first_chroma, planes.second_chroma,
+                       planes.chroma_pitch);
 }
 
 constexpr const char* targets[] = {"nv12_left", "nv12_centre", "p010_left", "p010_centre", "yuv444", "yuv444_10"};
@@ -176,8 +184,9 @@ void add_launch(ConversionPlan& plan, unsigned kernel, ColourKernelArgument argu
     argument.first_column = static_cast<int>(begin);
     argument.end_column = static_cast<int>(end);
     const uint32_t threads = (end - begin + pixels_of_thread - 1) / pixels_of_thread;
-    const uint32_t block = std::min(threads_of_block, (threads + 31) / 32 * 32);
-    plan.launches[plan.count++] = {kernel, (threads + block - 1) / block, rows, block, argument};
+    const uint32_t blocks = (threads + most_threads_of_block - 1) / most_threads_of_block;
+    const uint32_t block = ((threads + blocks - 1) / blocks + 31) / 32 * 32;
+    plan.launches[plan.count++] = {kernel, blocks, rows, block, argument};
 }
 
 }  // namespace
@@ -251,9 +260,9 @@ ConversionPlan plan_conversion(const RgbImage& image, const YuvPlanes& planes, c
     set_image(argument, ordered);
 
     const uint32_t rows = subsampled ? image.height / 2 : image.height;
-    const Order order = order_of(ordered, planes);
-    const uint32_t strip = static_cast<uint32_t>(16 / size_of(image.type));
-    const uint32_t wide_end = order == Order::any ? 0 : image.width / strip * strip;
+    const Order order = order_of(ordered);
+    const uint32_t strip = image.type == RgbType::u8 ? 8 : 4;
+    const uint32_t wide_end = fits_wide_kernels(ordered, planes, order) ? image.width / strip * strip : 0;
     ConversionPlan plan;
     if (wide_end > 0) {
         const unsigned kernel = wide_kernel(image.type, order, target_of(planes.format, space.siting));

@@ -30,6 +30,11 @@ const char* advice_for(CUresult result) {
             return "CUDA cannot be used in a process that was forked after CUDA had started, nor while it exits: start "
                    "workers with multiprocessing's \"spawn\".";
         case 100: return "No GPU is visible: see `nvidia-smi` and the variable CUDA_VISIBLE_DEVICES.";
+        case 218:
+        case 221:
+        case 222:
+            return "The driver's compiler of kernels is missing or does not know this GPU. In a container, start it "
+                   "with NVIDIA_DRIVER_CAPABILITIES=compute,utility,video; else update the driver.";
         case 700:
         case 719:
             return "A kernel of this process failed earlier; its context is lost. Find it with compute-sanitizer.";

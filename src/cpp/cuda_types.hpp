@@ -13,6 +13,8 @@ using CUcontext = struct CUctx_st*;
 using CUstream = struct CUstream_st*;
 using CUevent = struct CUevent_st*;
 using CUarray = struct CUarray_st*;
+using CUmodule = struct CUmod_st*;
+using CUfunction = struct CUfunc_st*;
 
 constexpr CUresult cuda_success = 0;
 constexpr CUresult cuda_invalid_value = 1;

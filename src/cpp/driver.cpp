@@ -67,6 +67,10 @@ CudaFunctions load_cuda() {
     library.find(f.cuMemFree, "cuMemFree_v2");
     library.find(f.cuMemcpy2DAsync, "cuMemcpy2DAsync_v2");
     library.find(f.cuPointerGetAttribute, "cuPointerGetAttribute");
+    library.find(f.cuModuleLoadData, "cuModuleLoadData");
+    library.find(f.cuModuleUnload, "cuModuleUnload");
+    library.find(f.cuModuleGetFunction, "cuModuleGetFunction");
+    library.find(f.cuLaunchKernel, "cuLaunchKernel");
     return f;
 }
 

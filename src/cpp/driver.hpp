@@ -35,6 +35,12 @@ struct CudaFunctions {
     CUresult (*cuMemFree)(CUdeviceptr pointer);
     CUresult (*cuMemcpy2DAsync)(const CUDA_MEMCPY2D* copy, CUstream stream);
     CUresult (*cuPointerGetAttribute)(void* value, int attribute, CUdeviceptr pointer);
+    CUresult (*cuModuleLoadData)(CUmodule* module, const void* image);
+    CUresult (*cuModuleUnload)(CUmodule module);
+    CUresult (*cuModuleGetFunction)(CUfunction* function, CUmodule module, const char* name);
+    CUresult (*cuLaunchKernel)(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                               unsigned block_y, unsigned block_z, unsigned shared_bytes, CUstream stream,
+                               void** arguments, void** extra);
 };
 
 // The two functions by which libnvidia-encode is entered; the second one's argument is of the caller's ABI.

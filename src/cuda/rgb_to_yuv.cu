@@ -1,10 +1,10 @@
 // RGB to YUV on the GPU. Made into PTX by make_ptx.sh for every GPU that has an encoder, so nothing newer than Maxwell
 // is used here: no half arithmetic, no asynchronous copies.
 //
-// The wide kernels take images whose pixels lie without gaps, channels interleaved or in planes, with everything aligned
-// to 16 bytes: a thread loads 16 bytes of each channel at a time (48 or 64 where they are interleaved), of two rows for
-// 4:2:0. The others take any strides, one block of 2x2 pixels (or one pixel) a thread, and do the columns at the right
-// edge that fill no thread of a wide kernel.
+// The wide kernels take images whose pixels lie without gaps, channels interleaved or in planes, on aligned rows: a
+// thread takes a strip of 8 pixels (4 of floats), of two rows for 4:2:0, by loads and stores of up to 16 bytes. The
+// others take any strides, one block of 2x2 pixels (or one pixel) a thread, and do the columns at the right edge that
+// fill no strip.
 #include <cuda_fp16.h>
 
 #include "../cpp/colour_kernels.hpp"
@@ -28,10 +28,11 @@ struct Pixel {
 
 __device__ Pixel operator+(Pixel a, Pixel b) { return {a.r + b.r, a.g + b.g, a.b + b.b}; }
 
-// --- Types of the input: how many bytes, and the value in units that the weights are for ---
+// --- Types of the input: bytes, pixels of a strip, and the value in units that the weights are for ---
 
 struct Byte {
     static constexpr int size = 1;
+    static constexpr int strip = 8;
     static __device__ float value(unsigned bits) { return static_cast<float>(bits & 0xFF); }
     static __device__ unsigned load(const unsigned char* at) { return __ldg(at); }
 };
@@ -39,6 +40,7 @@ struct Byte {
 // Saturating takes NaN to zero too.
 struct Half {
     static constexpr int size = 2;
+    static constexpr int strip = 4;
     static __device__ float value(unsigned bits) {
         return __saturatef(__half2float(__ushort_as_half(static_cast<unsigned short>(bits))));
     }
@@ -49,6 +51,7 @@ struct Half {
 
 struct Float {
     static constexpr int size = 4;
+    static constexpr int strip = 4;
     static __device__ float value(unsigned bits) { return __saturatef(__uint_as_float(bits)); }
     static __device__ unsigned load(const unsigned char* at) { return __ldg(reinterpret_cast<const unsigned*>(at)); }
 };
@@ -124,10 +127,27 @@ struct Strip {
         return Type::value(words[byte / 4] >> (byte % 4 * 8));
     }
 
-    __device__ Pixel operator[](int index) const {
-        return {channel(index, 0), channel(index, 1), channel(index, 2)};
-    }
+    __device__ Pixel operator[](int index) const { return {channel(index, 0), channel(index, 1), channel(index, 2)}; }
 };
+
+// The pixel in front of a strip, which has one: interleaved, it is the end of the last 4, 8 or 16 bytes before.
+template <typename Type, Order order>
+__device__ Pixel pixel_before(const Argument& a, int column, int row) {
+    if constexpr (order == Order::planes) {
+        return pixel_at<Type>(a, column - 1, row);
+    } else {
+        constexpr int size = Type::size * (order == Order::rgbx ? 4 : 3);
+        unsigned words[Type::size];
+        load<Type::size>(words, a.source + row * a.row_stride + column * a.pixel_stride - sizeof words);
+        float values[3];
+#pragma unroll
+        for (int i = 0; i < 3; ++i) {
+            const int byte = static_cast<int>(sizeof words) - size + i * Type::size;
+            values[i] = Type::value(words[byte / 4] >> (byte % 4 * 8));
+        }
+        return {values[0], values[1], values[2]};
+    }
+}
 
 // --- Codes of the output ---
 
@@ -151,7 +171,8 @@ __device__ void pack(unsigned* words, const unsigned (&codes)[4]) {
         words[0] = __byte_perm(codes[0], codes[1], 0x5410) << 6;
         words[1] = __byte_perm(codes[2], codes[3], 0x5410) << 6;
     } else {
-        words[0] = __byte_perm(__byte_perm(codes[0], codes[1], 0x0040), __byte_perm(codes[2], codes[3], 0x0040), 0x5410);
+        words[0] =
+            __byte_perm(__byte_perm(codes[0], codes[1], 0x0040), __byte_perm(codes[2], codes[3], 0x0040), 0x5410);
     }
 }
 
@@ -204,8 +225,11 @@ __device__ void convert_subsampled(const Argument& a, int column, int row) {
     strips[1].load_from(a, column, row + 1);
     Pixel before{};
     if constexpr (left) {
-        const int previous = max(column - 1, 0);
-        before = pixel_at<Type>(a, previous, row) + pixel_at<Type>(a, previous, row + 1);
+        if (column > 0) {
+            before = pixel_before<Type, order>(a, column, row) + pixel_before<Type, order>(a, column, row + 1);
+        } else {
+            before = strips[0][0] + strips[1][0];
+        }
     }
     finish_subsampled<Type, target, order, left, count>(a, column, row, strips, before);
 }
@@ -237,8 +261,9 @@ __device__ void convert_full(const Argument& a, int column, int row) {
     store<words>(a.second_chroma + row * a.chroma_pitch + offset, v);
 }
 
-template <typename Type, Target target, Order order, bool left, int count = 16 / Type::size>
+template <typename Type, Target target, Order order, bool left>
 __device__ void convert_wide(const Argument& a) {
+    constexpr int count = Type::strip;
     const int column = a.first_column + (blockIdx.x * blockDim.x + threadIdx.x) * count;
     if (column >= a.end_column) return;
     if constexpr (is_subsampled<target>) {
@@ -305,17 +330,17 @@ extern "C" __global__ void any_to_full(const Argument a) {
 #define WIDE(name, type, target, order, left) \
     extern "C" __global__ void name(const Argument a) { convert_wide<type, Target::target, Order::order, left>(a); }
 
-#define WIDE_TARGETS(prefix, type, order)                              \
-    WIDE(prefix##_to_nv12_left, type, nv12, order, true)               \
-    WIDE(prefix##_to_nv12_centre, type, nv12, order, false)            \
-    WIDE(prefix##_to_p010_left, type, p010, order, true)               \
-    WIDE(prefix##_to_p010_centre, type, p010, order, false)            \
-    WIDE(prefix##_to_yuv444, type, yuv444, order, false)               \
+#define WIDE_TARGETS(prefix, type, order)                   \
+    WIDE(prefix##_to_nv12_left, type, nv12, order, true)    \
+    WIDE(prefix##_to_nv12_centre, type, nv12, order, false) \
+    WIDE(prefix##_to_p010_left, type, p010, order, true)    \
+    WIDE(prefix##_to_p010_centre, type, p010, order, false) \
+    WIDE(prefix##_to_yuv444, type, yuv444, order, false)    \
     WIDE(prefix##_to_yuv444_10, type, yuv444_10, order, false)
 
-#define WIDE_ORDERS(prefix, type)               \
-    WIDE_TARGETS(prefix##_rgb, type, rgb)       \
-    WIDE_TARGETS(prefix##_rgbx, type, rgbx)     \
+#define WIDE_ORDERS(prefix, type)           \
+    WIDE_TARGETS(prefix##_rgb, type, rgb)   \
+    WIDE_TARGETS(prefix##_rgbx, type, rgbx) \
     WIDE_TARGETS(prefix##_planes, type, planes)
 
 WIDE_ORDERS(u8, Byte)

@@ -1,0 +1,11 @@
+// The conversion by itself for Python: tests and benchmarks measure it without an encoder.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace pdum::nvenc {
+
+// Adds the class _RgbConverter.
+void add_colour_conversion(pybind11::module_& module);
+
+}  // namespace pdum::nvenc
