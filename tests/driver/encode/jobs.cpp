@@ -66,7 +66,7 @@ void FlushJob::work() {
 
 void FlushJob::finish() {
     SessionJob::finish();
-    session_->fail_what_is_left();
+    session_->fail_what_is_left(outputs_);
 }
 
 void SettingsJob::work() {
@@ -145,10 +145,11 @@ bool Session::still_the_same(Record& record) {
 }
 
 // After the end every picture has its access unit; a coder that swallowed one must not leave a client waiting.
-void Session::fail_what_is_left() {
+void Session::fail_what_is_left(uint64_t outputs) {
     const std::lock_guard<std::mutex> guard(cell_.mutex);
-    if (ended_ && !waiting_outputs_.empty() && outputs_ == flushed_outputs_)
-        fail_pending("the codec gave no access unit");
+    const bool left = std::any_of(waiting_outputs_.begin(), waiting_outputs_.end(),
+                                  [&](const Bitstream* out) { return out != nullptr && out->order < outputs; });
+    if (left) fail_pending("the codec gave no access unit");
 }
 
 }  // namespace nvsim

@@ -38,9 +38,13 @@ class PictureJob : public SessionJob {
 
 class FlushJob : public SessionJob {
    public:
-    explicit FlushJob(std::shared_ptr<Session> session) : SessionJob(std::move(session), false) {}
+    FlushJob(std::shared_ptr<Session> session, uint64_t outputs)
+        : SessionJob(std::move(session), false), outputs_(outputs) {}
     void work() override;
     void finish() override;
+
+   private:
+    const uint64_t outputs_;  // submitted before this end
 };
 
 class SettingsJob : public SessionJob {

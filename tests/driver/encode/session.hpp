@@ -200,7 +200,7 @@ class Session : public std::enable_shared_from_this<Session> {
     void wait_for_pixels(Record& record, Job& job);
     void check_inputs_of(const std::vector<AccessUnit>& units);
     void check_unchanged(Record& record);
-    void fail_what_is_left();
+    void fail_what_is_left(uint64_t outputs);
     bool still_the_same(Record& record);
 
     // With the mutex.

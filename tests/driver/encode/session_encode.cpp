@@ -184,7 +184,7 @@ void Session::submit_end() {
     promised_ = flushed_outputs_ = outputs_;
     planned_ = 0;
     ended_ = true;
-    if (!inline_) engine_->submit(std::make_unique<FlushJob>(shared_from_this()));
+    if (!inline_) engine_->submit(std::make_unique<FlushJob>(shared_from_this(), outputs_));
 }
 
 void Session::apply_settings() {
