@@ -138,7 +138,32 @@ void require_within_limits(EncodeApi& api, const Context& context, const Setting
     require_demands(api, context, settings.codec, demands_of(settings));
 }
 
+namespace {
+
+// What a change may have set against what was there before; a constructor's settings were checked together.
+void require_consistent_rates(const Settings& settings) {
+    const RateSettings& rate = settings.rate;
+    if (settings.tuning == Tuning::lossless && (rate.bitrate > 0 || rate.max_bitrate > 0)) {
+        fail(ErrorKind::invalid_config, "A bitrate came for a stream with tuning='lossless'.",
+             "A lossless stream takes the bits that it needs.");
+    }
+    if (rate.max_bitrate > 0 && rate.bitrate == 0 && !rate.cq_256ths) {
+        fail(ErrorKind::invalid_config,
+             "max_bitrate=" + std::to_string(rate.max_bitrate) + " came for an encoder without a bitrate.",
+             "Give the mean as bitrate.");
+    }
+    if (rate.max_bitrate > 0 && rate.max_bitrate < rate.bitrate) {
+        fail(ErrorKind::invalid_config,
+             "The change would leave max_bitrate=" + std::to_string(rate.max_bitrate) +
+                 ", which is less than bitrate=" + std::to_string(rate.bitrate) + ".",
+             "Give both in one call.");
+    }
+}
+
+}  // namespace
+
 void require_live_change(EncodeApi& api, const Context& context, const Settings& from, const Settings& to) {
+    require_consistent_rates(to);
     const bool resized = from.width != to.width || from.height != to.height;
     const uint32_t most_width = std::max(from.width, from.max_width);
     const uint32_t most_height = std::max(from.height, from.max_height);

@@ -98,7 +98,7 @@ inline uint32_t gop_length(const Settings& settings) {
 // The least buffer that keeps a stream's delay low: what arrives in the time of one frame.
 inline uint32_t bits_of_one_frame(const Settings& settings) {
     const uint64_t bits = uint64_t{settings.rate.bitrate} * settings.fps_denominator / settings.fps_numerator;
-    return static_cast<uint32_t>(std::max<uint64_t>(bits, 1));
+    return static_cast<uint32_t>(std::clamp<uint64_t>(bits, 1, UINT32_MAX));
 }
 
 inline NV_ENC_QP qp_of(const Qp& qp) { return {qp.p, qp.b, qp.intra}; }
