@@ -242,6 +242,12 @@ std::string type_of_buffer(const Py_buffer& buffer) {
     return (format[0] < 'a' ? "u" : "i") + std::to_string(buffer.itemsize);
 }
 
+// CuPy's arrays have both: a buffer that refuses what lies on the device, and the array interface that is meant.
+bool offers_host_memory(PyObject* frame) {
+    if (PyObject_CheckBuffer(frame) == 0) return false;
+    return PyObject_HasAttr(reinterpret_cast<PyObject*>(Py_TYPE(frame)), names().cuda_array_interface) == 0;
+}
+
 // PyTorch's array interface tells no stream: its work is on the stream that is current for the device.
 bool torch_stream(PyObject* frame, CUstream& stream) {
     const py::handle type(reinterpret_cast<PyObject*>(Py_TYPE(frame)));
@@ -329,7 +335,7 @@ py::object dlpack_capsule(py::handle frame, int32_t device, CUstream our_stream)
 }  // namespace
 
 BorrowedFrame::BorrowedFrame(PyObject* frame, PyObject* stream, const FrameSpec& spec, CUstream our_stream) {
-    if (PyObject_CheckBuffer(frame) != 0) {
+    if (offers_host_memory(frame)) {
         read_buffer(frame, spec);
     } else if (!read_cuda_array(frame, spec) && !read_dlpack(frame, spec, our_stream)) {
         invalid_frame(std::string("A frame of type '") + Py_TYPE(frame)->tp_name + "' came.",
