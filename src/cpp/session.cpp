@@ -413,28 +413,27 @@ void Session::close() {
 // Nothing may be taken away under a running engine.
 void Session::drain() noexcept {
     if (lockable_ < pending_outputs_.size()) attempt([this] { end_stream(); });
-    while (lockable_ > 0) {
-        const OutputHandle output = pending_outputs_.front();
-        if (attempt([&] { api_->lock(output); })) {
-            locked_outputs_.push_back(output);
-        } else {
-            free_outputs_.push_back(output);
-        }
-        pending_outputs_.pop_front();
-        --lockable_;
-    }
+    const auto waited_for = [this](OutputHandle output) {
+        const bool locked = attempt([&] { api_->lock(output); });
+        if (locked) locked_outputs_.push_back(output);
+        return locked;
+    };
+    const auto promised = pending_outputs_.begin() + static_cast<std::ptrdiff_t>(lockable_);
+    pending_outputs_.erase(std::remove_if(pending_outputs_.begin(), promised, waited_for), promised);
+    lockable_ = 0;
 }
 
+// What the driver does not take back piece by piece, it takes back with the session; so it does with everything that a
+// picture uses which could not be waited for.
 void Session::release_everything() noexcept {
+    const bool idle = pending_outputs_.empty();
     for (const OutputHandle output : locked_outputs_) {
-        attempt([&] { api_->unlock(output); });
-        free_outputs_.push_back(output);
+        if (attempt([&] { api_->unlock(output); })) free_outputs_.push_back(output);
     }
-    free_outputs_.insert(free_outputs_.end(), pending_outputs_.begin(), pending_outputs_.end());
     for (const InputSlot& slot : inputs_) {
         if (slot.rows == nullptr) continue;
-        if (slot.mapped != nullptr) attempt([&] { api_->unmap(slot.mapped); });
-        attempt([&] { api_->unregister_surface(slot.registered); });
+        const bool unmapped = slot.mapped == nullptr || (idle && attempt([&] { api_->unmap(slot.mapped); }));
+        if (unmapped) attempt([&] { api_->unregister_surface(slot.registered); });
     }
     for (const OutputHandle output : free_outputs_) attempt([&] { api_->destroy_output(output); });
     if (api_ != nullptr) attempt([this] { api_->destroy(); });
