@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+
 from simulator import EchoUnit, Machine, Simulator, parse
 from simulator.raw import Api, Cuda, Session
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from driver_tests.encode_client import FAST, HEIGHT, WIDTH, Rig, picture, rig
+
 from simulator import Simulator, checksum, parse
 from simulator.abi import VERSIONS, abi
 from simulator.raw import NEED_MORE_INPUT, SUCCESS, Api, Cuda, Refused

@@ -1,0 +1,144 @@
+"""The simulated encoder at the edges of a process's life, and with many threads in it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driver_tests import child
+from driver_tests.encode_client import FAST, Rig, picture
+
+from simulator import Machine, Simulator, checksum
+from simulator.raw import Api, Cuda, Refused
+
+CONFIG: dict[str, Any] = {"gpus": [FAST]}
+
+
+def exit_with_a_session_at_work() -> None:
+    cuda = Cuda()
+    client = Rig(Machine(Simulator()), cuda).start(surfaces=4)
+    for number in range(4):
+        client.encode(number)
+
+
+def test_a_process_may_end_with_pictures_in_flight(nvsim_dir: Path) -> None:
+    for rate in (0, 1):
+        child.check(nvsim_dir, exit_with_a_session_at_work, {"gpus": [{"name": "RTX 4090", "fps_1080p": rate}]})
+
+
+def close_the_library() -> None:
+    cuda = Cuda()
+    client = Rig(Machine(Simulator()), cuda).start(surfaces=1)
+    handle = client.api.lib._handle
+    libdl = ctypes.CDLL(None)
+    for _ in range(4):
+        libdl.dlclose(ctypes.c_void_p(handle))
+    client.encode(0)
+    assert client.take(0).checksum == checksum(picture(0))
+    client.close()
+    cuda.close()
+    os._exit(0)  # ctypes has one handle less than it believes
+
+
+def test_the_library_stays_when_a_client_closes_it(nvsim_dir: Path) -> None:
+    child.check(nvsim_dir, close_the_library, CONFIG)
+
+
+def fork_with_a_session() -> None:
+    cuda = Cuda()
+    client = Rig(Machine(Simulator()), cuda).start(surfaces=2)
+    client.encode(0)
+    child_pid = os.fork()
+    if child_pid == 0:
+        try:
+            client.session.headers()
+        except Refused:
+            os._exit(7)
+        os._exit(1)
+    _, status = os.waitpid(child_pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 7
+    client.encode(1)
+    assert [client.take(number).timestamp for number in (0, 1)] == [0, 1]
+    client.close()
+    cuda.close()
+
+
+def test_a_forked_child_has_no_session_and_the_parent_keeps_its_own(nvsim_dir: Path) -> None:
+    child.check(nvsim_dir, fork_with_a_session, CONFIG)
+
+
+def hold_two_sessions() -> None:
+    cuda = Cuda()
+    sessions = [Api().open(cuda.context) for _ in range(2)]
+    print("open", flush=True)
+    input()
+    for session in sessions:
+        session.destroy()
+
+
+def test_processes_share_the_session_limit(nvsim_dir: Path, tmp_path: Path) -> None:
+    config = {"gpus": [{**FAST, "session_limit": 3}], "state": str(tmp_path / "state")}
+    simulator = Simulator()
+    with simulator.machine(**config), Cuda() as cuda:
+        with child.start(nvsim_dir, hold_two_sessions, config) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stdout.readline() == "open\n"
+            session = Api().open(cuda.context)
+            with pytest.raises(Refused, match="no more than 3"):
+                Api().open(cuda.context)
+            process.stdin.write("\n")
+            process.stdin.close()
+            assert process.wait(60) == 0
+        Api().open(cuda.context).destroy()
+        session.destroy()
+
+
+def test_many_threads_with_a_session_each(nvsim_dir: Path) -> None:
+    simulator = Simulator()
+    failures: list[BaseException] = []
+
+    def work(machine: Machine, seed: int) -> None:
+        try:
+            with Cuda() as cuda:
+                client = Rig(machine, cuda).start(surfaces=5, interval=1 + seed % 3)
+                for number in range(5):
+                    client.encode(number)
+                client.session.end()
+                units = [client.take(number) for number in range(5)]
+                assert sorted(unit.timestamp for unit in units) == [0, 1, 2, 3, 4]
+                assert all(unit.checksum == checksum(picture(unit.timestamp)) for unit in units)
+                client.close()
+        except BaseException as failure:
+            failures.append(failure)
+
+    with simulator.machine(gpus=[{**FAST, "engines": 3, "session_limit": 0}]) as machine:
+        for _ in range(3):
+            threads = [threading.Thread(target=work, args=(machine, seed)) for seed in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(60)
+    assert failures == []
+
+
+def test_one_thread_submits_and_another_takes(nvsim_dir: Path) -> None:
+    """As GStreamer does: the taker waits for access units that further pictures bring."""
+    simulator = Simulator()
+    taken: list[int] = []
+    with simulator.machine(gpus=[FAST]) as machine, Cuda() as cuda:
+        client = Rig(machine, cuda).start(surfaces=12, interval=3, lookahead=3)
+        taker = threading.Thread(target=lambda: taken.extend(client.take(number).timestamp for number in range(12)))
+        client.encode(0)
+        taker.start()
+        for number in range(1, 12):
+            client.encode(number)
+        client.session.end()
+        taker.join(60)
+        client.close()
+    assert taken == [0, 3, 1, 2, 6, 4, 5, 9, 7, 8, 11, 10]
