@@ -47,4 +47,9 @@ void RateKeeper::coded(PictureType type, int quantiser, size_t bytes) {
     debt_ = std::clamp(debt_, -limit, limit);
 }
 
+int quality_quantiser(const StreamSettings& settings, PictureType type) {
+    const int step = type == PictureType::b ? 2 : type == PictureType::p ? 0 : -2;
+    return std::clamp(static_cast<int>(settings.constant_quality) + step, 1, 51);
+}
+
 }  // namespace nvsim

@@ -1,4 +1,5 @@
-// A rate control of our own, for x265, which cannot change its rates while it runs.
+// A rate control of our own: x265's cannot change its rates while it runs, and x264's would count pictures that are not
+// in the stream.
 #pragma once
 
 #include <array>
@@ -27,5 +28,8 @@ class RateKeeper {
     std::array<double, 3> complexity_{};  // bits at quantiser 0 of I, P and B pictures
     std::array<bool, 3> learnt_{};
 };
+
+// For a constant quality: better for what others refer to.
+int quality_quantiser(const StreamSettings& settings, PictureType type);
 
 }  // namespace nvsim

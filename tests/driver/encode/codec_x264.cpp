@@ -18,6 +18,7 @@
 #include "encode/codec_backends.hpp"
 #include "encode/codec_library.hpp"
 #include "encode/codec_nal.hpp"
+#include "encode/codec_rate.hpp"
 
 namespace nvsim {
 namespace {
@@ -32,7 +33,6 @@ struct X264Api {
     decltype(&x264_encoder_headers) headers = nullptr;
     decltype(&x264_encoder_encode) encode = nullptr;
     decltype(&x264_encoder_delayed_frames) delayed_frames = nullptr;
-    decltype(&x264_encoder_reconfig) reconfig = nullptr;
 
     X264Api() {
         const CodecLibrary library("libx264.so." + std::to_string(X264_BUILD));
@@ -45,7 +45,6 @@ struct X264Api {
         library.load(headers, "x264_encoder_headers");
         library.load(encode, "x264_encoder_encode");
         library.load(delayed_frames, "x264_encoder_delayed_frames");
-        library.load(reconfig, "x264_encoder_reconfig");
     }
 
     static const X264Api& get() {
@@ -71,9 +70,8 @@ void set_format(x264_param_t& param, const StreamSettings& settings) {
     param.i_height = settings.format.height;
     param.i_csp = colour_space(settings.format);
     param.i_bitdepth = settings.format.bit_depth;
-    // Counting the fillers. The stream's own timing is written by us.
-    param.i_fps_num = settings.fps_numerator * (2 * static_cast<uint32_t>(settings.b_frames) + 1);
-    param.i_fps_den = settings.fps_denominator * (static_cast<uint32_t>(settings.b_frames) + 1);
+    param.i_fps_num = settings.fps_numerator;
+    param.i_fps_den = settings.fps_denominator;
     param.b_vfr_input = 0;
     param.vui.b_fullrange = settings.colour.full_range ? 1 : 0;
     if (settings.level != 0) param.i_level_idc = settings.level;
@@ -111,32 +109,14 @@ void set_tools(x264_param_t& param, const StreamSettings& settings) {
     param.analyse.intra = X264_ANALYSE_I4x4 | (param.analyse.b_transform_8x8 ? X264_ANALYSE_I8x8 : 0u);
 }
 
-void set_buffer(x264_param_t& param, const StreamSettings& settings, const Rates& rates) {
-    param.rc.i_vbv_max_bitrate = rates.peak;
-    param.rc.i_vbv_buffer_size = rates.buffer;
-    if (settings.vbv_initial > 0 && settings.vbv_size > 0)
-        param.rc.f_vbv_buffer_init =
-            std::min(1.0f, static_cast<float>(settings.vbv_initial) / static_cast<float>(settings.vbv_size));
-}
-
+// Every picture is given its own quantiser. x264 cuts those to the range between the three that it thinks constant, so
+// these factors put the one of I pictures 40 steps over that of P pictures, and the one of B pictures at the bottom.
 void set_rates(x264_param_t& param, const StreamSettings& settings) {
-    const Rates rates = rates_of(settings);
+    constexpr int kLast = 51, kSpan = 39;
+    param.rc.i_rc_method = X264_RC_CQP;
     param.rc.i_vbv_max_bitrate = param.rc.i_vbv_buffer_size = 0;
-    if (settings.lossless || settings.rate_control == RateControl::constqp) {
-        param.rc.i_rc_method = X264_RC_CQP;
-        param.rc.i_qp_constant = settings.lossless ? 0 : std::max(1, settings.qp_p) + quantiser_offset(settings.format);
-        // Each picture's own quantiser is given with it; x264 cuts it to the range that these factors span.
-        param.rc.f_ip_factor = std::exp2(static_cast<float>(settings.qp_p - settings.qp_i) / 6.0f);
-        param.rc.f_pb_factor = std::exp2(static_cast<float>(settings.qp_b - settings.qp_p) / 6.0f);
-    } else if (wants_constant_quality(settings)) {
-        param.rc.i_rc_method = X264_RC_CRF;
-        param.rc.f_rf_constant = settings.constant_quality;
-        if (settings.max_bitrate > 0) set_buffer(param, settings, rates);
-    } else {
-        param.rc.i_rc_method = X264_RC_ABR;
-        param.rc.i_bitrate = rates.average;
-        set_buffer(param, settings, rates);
-    }
+    param.rc.i_qp_constant = settings.lossless ? 0 : kLast + quantiser_offset(settings.format) - kSpan;
+    param.rc.f_ip_factor = param.rc.f_pb_factor = 0.01f;
 }
 
 // A wish that the format cannot have is raised to the least profile that can.
@@ -182,7 +162,8 @@ PictureType from_x264(int type) {
 
 class X264Coder final : public PictureCoder {
    public:
-    explicit X264Coder(const StreamSettings& settings) : api_(X264Api::get()), settings_(settings), config_(api_) {
+    explicit X264Coder(const StreamSettings& settings)
+        : api_(X264Api::get()), settings_(settings), rate_(settings), config_(api_) {
         x264_param_t& param = config_.param;
         unchanged_.assign(macroblocks(settings_.format), X264_MBINFO_CONSTANT);
         set_format(param, settings_);
@@ -204,8 +185,8 @@ class X264Coder final : public PictureCoder {
         const bool ends_group = picture.type != PictureType::b;
         x264_picture_t input = describe(picture.pixels);
         input.i_type = to_x264(picture.type);
-        if (settings_.rate_control == RateControl::constqp && !settings_.lossless)
-            input.i_qpplus1 = std::max(1, qp_of(settings_, picture.type)) + quantiser_offset(settings_.format) + 1;
+        if (!settings_.lossless)
+            input.i_qpplus1 = std::max(1, quantiser(picture.type)) + quantiser_offset(settings_.format) + 1;
         const std::vector<uint8_t> pixels = std::move(picture.pixels);  // they stay where they are in memory
         waiting_.emplace(input.i_pts, Waiting{std::move(picture), 2 * display_index_, false});
         run(&input, out);
@@ -218,13 +199,11 @@ class X264Coder final : public PictureCoder {
     }
 
     bool reconfigure(const StreamSettings& settings) override {
-        const bool same_rate =
+        const bool same_fps =
             settings.fps_numerator == settings_.fps_numerator && settings.fps_denominator == settings_.fps_denominator;
-        if (!same_rate || settings.rate_control != settings_.rate_control || settings.lossless != settings_.lossless)
-            return false;
-        set_rates(config_.param, settings);
-        if (api_.reconfig(encoder_.get(), &config_.param) < 0) return false;
+        if (!same_fps || settings.lossless != settings_.lossless) return false;
         settings_ = settings;
+        rate_.change(settings);
         return true;
     }
 
@@ -257,6 +236,11 @@ class X264Coder final : public PictureCoder {
         }
         input.i_pts = next_pts_++;
         return input;
+    }
+
+    int quantiser(PictureType type) const {
+        if (settings_.rate_control == RateControl::constqp) return qp_of(settings_, type);
+        return wants_constant_quality(settings_) ? quality_quantiser(settings_, type) : rate_.quantiser(type);
     }
 
     void push_filler(const std::vector<uint8_t>& pixels, std::vector<AccessUnit>& out) {
@@ -296,11 +280,13 @@ class X264Coder final : public PictureCoder {
         unit.type = from_x264(coded.i_type);
         unit.average_qp = std::max(0, coded.i_qpplus1 - 1 - quantiser_offset(settings_.format));
         unit.data = writer_->write(nals, unit.type, waiting.picture.output_headers, waiting.picture.sei);
+        rate_.coded(unit.type, unit.average_qp, unit.data.size());
         return unit;
     }
 
     const X264Api& api_;
     StreamSettings settings_;
+    RateKeeper rate_;
     ParamOwner config_;
     std::unique_ptr<x264_t, void (*)(x264_t*)> encoder_{nullptr, nullptr};
     std::unique_ptr<AccessUnitWriter> writer_;

@@ -225,9 +225,7 @@ class X265Coder final : public PictureCoder {
 
     int quantiser(PictureType type) const {
         if (settings_.rate_control == RateControl::constqp) return qp_of(settings_, type);
-        if (!wants_constant_quality(settings_)) return rate_.quantiser(type);
-        const int step = type == PictureType::b ? 2 : type == PictureType::p ? 0 : -2;
-        return std::clamp(static_cast<int>(settings_.constant_quality) + step, 0, 51);
+        return wants_constant_quality(settings_) ? quality_quantiser(settings_, type) : rate_.quantiser(type);
     }
 
     bool run(x265_picture* input, std::vector<AccessUnit>& out) {
