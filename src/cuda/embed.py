@@ -1,4 +1,4 @@
-"""Turns the PTX of all kernels into C++ source: each kernel a text of its own, so that a driver compiles only those in use.
+"""Turns the PTX of all kernels into C++ source: each kernel a text of its own, so that a driver compiles what is used.
 
 usage: embed.py rgb_to_yuv.ptx output.cpp
 """

@@ -61,7 +61,8 @@ class Image:
     dtype: npt.DTypeLike
 
     def on_host(self) -> npt.NDArray[Any]:
-        return np.ndarray(self.shape, self.dtype, self.memory.data, self.offset, self.strides)
+        view: npt.NDArray[Any] = np.ndarray(self.shape, self.dtype, self.memory.data, self.offset, self.strides)
+        return view
 
 
 def make_image(a: Arrangement, seed: int) -> Image:

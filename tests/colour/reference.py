@@ -1,4 +1,4 @@
-"""RGB to YUV in float64, straight from ITU-T H.273 and the definition of the chroma positions: what the kernels must do."""
+"""RGB to YUV in float64, straight from ITU-T H.273 and where chroma samples lie: what the kernels must do."""
 
 from __future__ import annotations
 

@@ -76,3 +76,22 @@ class Encoder:
 def probe(gpu_id: int, abi: str | None) -> dict[str, Any]: ...
 def chosen_abi(forced: str | None) -> str: ...
 def capabilities(gpu_id: int, abi: str | None) -> dict[str, dict[str, int]]: ...
+
+class _RgbConverter:
+    def __init__(self, gpu_id: int = 0) -> None: ...
+    def convert(
+        self,
+        *,
+        source: int,
+        shape: tuple[int, int, int],
+        strides: tuple[int, int, int] | None = None,
+        layout: str,
+        type: str,
+        destination: int,
+        pitch: int,
+        format: str,
+        matrix: str,
+        full_range: bool,
+        siting: str,
+        stream: int,
+    ) -> None: ...
