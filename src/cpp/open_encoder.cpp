@@ -86,13 +86,18 @@ struct Demand {
 void require_demands(EncodeApi& api, const Context& context, Codec codec, const std::vector<Demand>& demands) {
     for (const Demand& demand : demands) {
         if (!demand.asked) continue;
+        if (!api.knows(demand.capability)) {
+            fail(ErrorKind::unsupported_feature,
+                 std::string(demand.setting) + " takes version 13.0 of the encode interface (capability " +
+                     nvidia_name_of(demand.capability) + "); this is " + api.version_name() + ".",
+                 "Update the NVIDIA driver to 570.0 or newer, where 13.0 is used.");
+        }
         const int has = api.capability(codec, demand.capability);
         if (has >= demand.least) continue;
         fail(ErrorKind::unsupported_feature,
              std::string(demand.setting) + " was asked for, but " + gpu_text(context) + " cannot do that in " +
-                 name_of(codec) + " under interface version " + api.version_name() + " (capability " +
-                 nvidia_name_of(demand.capability) + " is " + std::to_string(has) + ", wanted is " +
-                 std::to_string(demand.least) + ").",
+                 name_of(codec) + " (capability " + nvidia_name_of(demand.capability) + " is " + std::to_string(has) +
+                 ", wanted is " + std::to_string(demand.least) + ").",
              "Leave it out, or choose another codec or GPU; capabilities() tells what there is.");
     }
 }

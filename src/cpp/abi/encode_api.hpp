@@ -75,6 +75,8 @@ class EncodeApi {
 
     virtual const char* version_name() const = 0;
     virtual std::vector<Codec> codecs() = 0;
+    // Whether this version of the interface can ask for it at all.
+    virtual bool knows(Capability capability) const = 0;
     virtual int capability(Codec codec, Capability capability) = 0;
 
     virtual void initialize(const Settings& settings) = 0;

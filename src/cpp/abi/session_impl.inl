@@ -67,9 +67,13 @@ class Session final : public EncodeApi {
         return found;
     }
 
+    bool knows(Capability capability) const override {
+        return static_cast<uint32_t>(capability) < NV_ENC_CAPS_EXPOSED_COUNT;
+    }
+
     // What this version of the interface cannot ask for, no GPU does under it.
     int capability(Codec codec, Capability capability) override {
-        if (static_cast<uint32_t>(capability) >= NV_ENC_CAPS_EXPOSED_COUNT) return 0;
+        if (!knows(capability)) return 0;
         NV_ENC_CAPS_PARAM parameter{};
         parameter.version = NV_ENC_CAPS_PARAM_VER;
         parameter.capsToQuery = static_cast<NV_ENC_CAPS>(capability);

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ._availability import available, unavailable_reason
 from ._encoder import NvencEncoder, forced_abi
 from ._errors import (
@@ -24,23 +26,36 @@ from ._errors import (
 )
 from ._nvenc import Packet, chosen_abi, nvtx_enabled
 
+if TYPE_CHECKING:
+    from ._colour import Colour
+    from ._config import EncoderConfig
+    from ._picture import ContentLight, MasteringDisplay, Metadata, PictureOptions, Sei, TimeCode
+
 __version__ = "0.1.0"
 
 __all__ = [
+    "Colour",
+    "ContentLight",
     "CudaFailed",
     "DeviceLost",
     "DriverNotFound",
     "DriverTooOld",
     "EncoderClosed",
+    "EncoderConfig",
     "EncoderFailed",
     "InvalidConfig",
     "InvalidFrame",
+    "MasteringDisplay",
+    "Metadata",
     "NoEncoder",
     "NvencEncoder",
     "NvencError",
     "OutOfMemory",
     "OutOfSessions",
     "Packet",
+    "PictureOptions",
+    "Sei",
+    "TimeCode",
     "UnsupportedFeature",
     "abi",
     "available",
@@ -48,11 +63,27 @@ __all__ = [
     "unavailable_reason",
 ]
 
+_LAZY = {
+    "Colour": "._colour",
+    "ContentLight": "._picture",
+    "EncoderConfig": "._config",
+    "MasteringDisplay": "._picture",
+    "Metadata": "._picture",
+    "PictureOptions": "._picture",
+    "Sei": "._picture",
+    "TimeCode": "._picture",
+}
+"""What is loaded at first use: dataclasses would double the time that importing this package takes."""
+
 abi: str | None
 """The version of NVIDIA's encode interface that an encoder made now would use; None where none can be used."""
 
 
 def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name], __name__), name)
     if name == "abi":
         try:
             return chosen_abi(forced_abi())

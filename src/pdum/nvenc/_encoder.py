@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any, overload
 
 from . import _nvenc
 from ._errors import InvalidConfig
-from ._settings import (
-    LARGEST_EXTRA_DELAY,
-    LARGEST_LOOKAHEAD,
-    codec_name,
-    even_size,
-    frame_rate,
-    preset_number,
-    profile_name,
-    tuning_name,
-    whole,
-)
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
 
+    from ._config import EncoderConfig
     from ._settings import FrameRate
 
 ABI_VARIABLE = "PDUM_NVENC_ABI"
@@ -67,9 +58,7 @@ class NvencEncoder(_nvenc.Encoder):
             caller does meanwhile. 0: each call waits for its own frame.
         profile: ``"auto"``, or one of the codec's: ``"baseline"``, ``"main"``, ``"high"`` (H.264), ``"main"``,
             ``"main10"`` (HEVC), ``"main"`` (AV1).
-        max_bitrate: the peak of a variable bitrate, bits a second; 0: none of its own.
-        bframes: B-frames between two anchors. They make the encoder hold frames back.
-        lookahead: frames that the encoder looks ahead; it holds as many back.
+        more: any further field of ``EncoderConfig``; or pass one ``EncoderConfig`` instead of all.
 
     Raises:
         InvalidConfig: a setting that cannot be right, or a size beyond the GPU's own limits.
@@ -78,6 +67,10 @@ class NvencEncoder(_nvenc.Encoder):
             without raising.
     """
 
+    @overload
+    def __init__(self, config: EncoderConfig, /) -> None: ...
+
+    @overload
     def __init__(
         self,
         width: int,
@@ -92,52 +85,76 @@ class NvencEncoder(_nvenc.Encoder):
         cuda_context: int = 0,
         extra_output_delay: int = 0,
         profile: str = "auto",
-        *,
-        max_bitrate: int = 0,
-        bframes: int = 0,
-        lookahead: int = 0,
+        **more: Any,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        width: int | EncoderConfig,
+        height: int | None = None,
+        codec: str = "h264",
+        preset: str = "p3",
+        tuning: str = "ll",
+        fps: FrameRate = 30,
+        gop: int = 30,
+        bitrate: int = 0,
+        gpu_id: int = 0,
+        cuda_context: int = 0,
+        extra_output_delay: int = 0,
+        profile: str = "auto",
+        **more: Any,
     ) -> None:
-        codec = codec_name(codec)
-        tuning = tuning_name(tuning)
-        _require_compatible(codec, tuning, profile, bitrate, max_bitrate, bframes)
-        super().__init__(
-            settings={
-                "width": even_size("width", width),
-                "height": even_size("height", height),
+        from ._config import EncoderConfig  # dataclasses cost milliseconds, which the first encoder pays and no import
+
+        if isinstance(width, EncoderConfig):
+            config = width
+            if height is not None or more:
+                raise InvalidConfig("An EncoderConfig came with further settings. Use config.replaced(…).")
+        elif height is None:
+            raise InvalidConfig("A width came without a height.")
+        else:
+            values = {
+                "width": width,
+                "height": height,
                 "codec": codec,
-                "preset": preset_number(preset),
+                "preset": preset,
                 "tuning": tuning,
-                "fps": frame_rate(fps),
-                "gop": whole("gop", gop),
-                "bitrate": whole("bitrate", bitrate),
-                "max_bitrate": whole("max_bitrate", max_bitrate),
-                "bframes": whole("bframes", bframes, most=31),
-                "lookahead": whole("lookahead", lookahead, most=LARGEST_LOOKAHEAD),
-                "profile": profile_name(codec, profile),
-            },
-            gpu_id=whole("gpu_id", gpu_id, most=0x7FFFFFFF),
-            cuda_context=whole("cuda_context", cuda_context, most=0xFFFF_FFFF_FFFF_FFFF),
-            extra_output_delay=whole("extra_output_delay", extra_output_delay, most=LARGEST_EXTRA_DELAY),
-            idr_messages=None,
-            abi=forced_abi(),
-        )
+                "fps": fps,
+                "gop": gop,
+                "bitrate": bitrate,
+                "gpu_id": gpu_id,
+                "cuda_context": cuda_context,
+                "extra_output_delay": extra_output_delay,
+                "profile": profile,
+            }
+            config = EncoderConfig.of({**values, **more})
+        self._config = config
+        self._changing = Lock()  # the configuration and the driver's change together
+        super().__init__(settings=config.settings(), **config.session(), abi=forced_abi())
+
+    @property
+    def config(self) -> EncoderConfig:
+        """What the encoder was made with, and what ``reconfigure`` made of it."""
+        return self._config
 
     @property
     def nvtx_enabled(self) -> bool:
         """Whether this build marks NVTX ranges for NVIDIA's profilers."""
         return _nvenc.nvtx_enabled
 
-    def reconfigure(
-        self, *, bitrate: int | None = None, max_bitrate: int | None = None, fps: FrameRate | None = None
-    ) -> None:
-        """Changes what is given, from the next frame on, without an IDR. What is left out stays as it is."""
-        self._reconfigure(
-            {
-                "bitrate": None if bitrate is None else whole("bitrate", bitrate, least=1),
-                "max_bitrate": None if max_bitrate is None else whole("max_bitrate", max_bitrate),
-                "fps": None if fps is None else frame_rate(fps),
-            }
-        )
+    def reconfigure(self, **changes: Any) -> None:
+        """Changes what is given, from the next frame on. What is left out stays as it is.
+
+        Bitrates, VBV, ``fps``, ``rate_control``, QPs, ``cq``, ``multipass`` and AQ change without an IDR; ``width`` and
+        ``height`` with one, up to the ``max_width`` and ``max_height`` that the encoder was made with. Anything else is
+        an InvalidConfig that names it.
+        """
+        from ._config import live_changes
+
+        with self._changing:
+            after, native = live_changes(self._config, changes)
+            self._reconfigure(native)
+            self._config = after
 
     def __enter__(self) -> Self:
         return self
@@ -146,18 +163,3 @@ class NvencEncoder(_nvenc.Encoder):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _require_compatible(codec: str, tuning: str, profile: str, bitrate: int, max_bitrate: int, bframes: int) -> None:
-    if tuning == "lossless" and (bitrate or max_bitrate):
-        raise InvalidConfig("tuning='lossless' came with a bitrate; a lossless stream takes the bits that it needs.")
-    if tuning in ("ll", "ull") and bframes:
-        raise InvalidConfig(
-            f"bframes={bframes} came with tuning={tuning!r}; B-frames wait for later frames. Use tuning='hq'."
-        )
-    if codec == "h264" and profile == "baseline" and bframes:
-        raise InvalidConfig(f"bframes={bframes} came with profile='baseline', which has none. Use profile='main'.")
-    if max_bitrate and not bitrate:
-        raise InvalidConfig(f"max_bitrate={max_bitrate} came without a bitrate; give the mean as bitrate.")
-    if max_bitrate and max_bitrate < bitrate:
-        raise InvalidConfig(f"max_bitrate={max_bitrate} came, which is less than bitrate={bitrate}.")

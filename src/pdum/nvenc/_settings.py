@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ._errors import InvalidConfig
 
 if TYPE_CHECKING:
     from fractions import Fraction
-    from typing import TypeAlias
+    from typing import TypeVar
 
-    FrameRate: TypeAlias = int | float | str | Fraction | tuple[int, int]
+    Value = TypeVar("Value")
+
+FrameRate: TypeAlias = "int | float | str | Fraction | tuple[int, int]"
 
 CODECS = {"h264": "h264", "avc": "h264", "hevc": "hevc", "h265": "hevc", "av1": "av1"}
 
@@ -27,8 +29,8 @@ TUNINGS = {
 }
 
 PROFILES = {
-    "h264": ("auto", "baseline", "main", "high"),
-    "hevc": ("auto", "main", "main10"),
+    "h264": ("auto", "baseline", "main", "high", "high10", "high422", "high444"),
+    "hevc": ("auto", "main", "main10", "rext"),
     "av1": ("auto", "main"),
 }
 
@@ -38,21 +40,21 @@ LARGEST_LOOKAHEAD = 255
 
 
 def codec_name(codec: str) -> str:
-    return _one_of("codec", codec, CODECS)
+    return one_of("codec", codec, CODECS)
 
 
 def tuning_name(tuning: str) -> str:
-    return _one_of("tuning", tuning, TUNINGS)
+    return one_of("tuning", tuning, TUNINGS)
 
 
 def profile_name(codec: str, profile: str) -> str:
     """As the native module names it: with the codec before it, since two codecs have a "main"."""
     known = {name: name if name == "auto" else f"{codec} {name}" for name in PROFILES[codec]}
-    return _one_of(f"profile for {codec}", profile, known)
+    return one_of(f"profile for {codec}", profile, known)
 
 
 def preset_number(preset: str) -> int:
-    return _one_of("preset", preset, {f"p{number}": number for number in range(1, 8)})
+    return one_of("preset", preset, {f"p{number}": number for number in range(1, 8)})
 
 
 def even_size(name: str, value: int) -> int:
@@ -106,13 +108,15 @@ def _nearest_broadcast_rate(rate: Fraction) -> Fraction:
     return rate.limit_denominator(1001)
 
 
-def _one_of(what: str, value: object, known: dict[str, _Value]) -> _Value:
+def one_of(what: str, value: object, known: dict[str, Value]) -> Value:
     if isinstance(value, str) and value.lower() in known:
         return known[value.lower()]
     raise InvalidConfig(f"{value!r} is no {what}; it can be {', '.join(known)}.")
 
 
-if TYPE_CHECKING:
-    from typing import TypeVar
+def nearest(name: str, known: list[str]) -> str:
+    """A sentence that offers what was probably meant; empty where nothing is near."""
+    from difflib import get_close_matches
 
-    _Value = TypeVar("_Value")
+    near = get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

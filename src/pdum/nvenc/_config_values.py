@@ -1,0 +1,81 @@
+"""The values that a configuration's fields may have, turned into what the native encoder takes."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from ._errors import InvalidConfig
+from ._settings import one_of, whole
+
+Qp: TypeAlias = "int | tuple[int, int, int]"
+"""One quantiser for all pictures, or those of I, P and B."""
+
+H264_LEVELS = ["1", "1.1", "1.2", "1.3", *(level for n in range(2, 7) for level in (f"{n}", f"{n}.1", f"{n}.2"))]
+HEVC_LEVELS = ["1", "2", "2.1", "3", "3.1", "4", "4.1", "5", "5.1", "5.2", "6", "6.1", "6.2"]
+LEVELS: dict[str, dict[str, int]] = {
+    "h264": {"1b": 9, **{level: round(float(level) * 10) for level in H264_LEVELS}},
+    "hevc": {level: round(float(level) * 30) for level in HEVC_LEVELS},
+    "av1": {f"{major}.{minor}": (major - 2) * 4 + minor for major in range(2, 8) for minor in range(4)},
+}
+
+LARGEST_QP = {"h264": 51, "hevc": 51, "av1": 255}
+LARGEST_CQ = {"h264": 51.0, "hevc": 51.0, "av1": 63.0}
+
+
+def one_number(name: str, value: int, known: dict[int, int]) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value in known:
+        return known[value]
+    raise InvalidConfig(f"{name}={value!r} came; it can be {', '.join(map(str, known))}.")
+
+
+def choice(name: str, value: str | None, known: tuple[str, ...]) -> str | None:
+    return None if value is None else one_of(name, value, {one: one for one in known})
+
+
+def optional(name: str, value: int | None, most: int = 0xFFFFFFFF) -> int | None:
+    return None if value is None else whole(name, value, most=most)
+
+
+def qp(name: str, value: Qp | None, most: int) -> tuple[int, int, int] | None:
+    if value is None:
+        return None
+    three = tuple(value) if isinstance(value, (tuple, list)) else (value,) * 3
+    if len(three) != 3:
+        raise InvalidConfig(f"{name}={value!r} came; it is one number, or three: of I, P and B.")
+    intra, p, b = (whole(name, one, most=most) for one in three)
+    return intra, p, b
+
+
+def cq(value: float | None, most: float) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
+        raise InvalidConfig(f"cq={value!r} came; it goes from just above 0 (best) to {most:g}.")
+    return max(1, round(value * 256))
+
+
+def lookahead_level(value: int | str | None) -> int | None:
+    if value is None:
+        return None
+    return 15 if value == "auto" else whole("lookahead_level", value, most=3)
+
+
+def aq_strength(value: bool | int | None) -> int:
+    return 0 if value is None or isinstance(value, bool) else whole("spatial_aq", value, most=15)
+
+
+def slices(value: int | tuple[str, int] | None) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    mode, number = value if isinstance(value, (tuple, list)) else ("count", value)
+    return one_of("slice mode", mode, {one: one for one in ("macroblocks", "bytes", "rows", "count")}), whole(
+        "slices", number, least=1
+    )
+
+
+def split(value: str | int | None) -> str | None:
+    return (
+        None
+        if value is None
+        else one_of("split_encode", str(value), {one: one for one in ("auto", "off", "2", "3", "4")})
+    )
