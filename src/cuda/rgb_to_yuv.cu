@@ -130,22 +130,34 @@ struct Strip {
     __device__ Pixel operator[](int index) const { return {channel(index, 0), channel(index, 1), channel(index, 2)}; }
 };
 
-// The pixel in front of a strip, which has one: interleaved, it is the end of the last 4, 8 or 16 bytes before.
 template <typename Type, Order order>
-__device__ Pixel pixel_before(const Argument& a, int column, int row) {
-    if constexpr (order == Order::planes) {
-        return pixel_at<Type>(a, column - 1, row);
-    } else {
-        constexpr int size = Type::size * (order == Order::rgbx ? 4 : 3);
-        unsigned words[Type::size];
-        load<Type::size>(words, a.source + row * a.row_stride + column * a.pixel_stride - sizeof words);
-        float values[3];
+__device__ Pixel last_pixel(const unsigned (&words)[Type::size]) {
+    constexpr int begin = sizeof words - Type::size * (order == Order::rgbx ? 4 : 3);
+    float values[3];
 #pragma unroll
-        for (int i = 0; i < 3; ++i) {
-            const int byte = static_cast<int>(sizeof words) - size + i * Type::size;
-            values[i] = Type::value(words[byte / 4] >> (byte % 4 * 8));
-        }
-        return {values[0], values[1], values[2]};
+    for (int i = 0; i < 3; ++i) {
+        const int byte = begin + i * Type::size;
+        values[i] = Type::value(words[byte / 4] >> (byte % 4 * 8));
+    }
+    return {values[0], values[1], values[2]};
+}
+
+// The sum of the two pixels in front of two strips, or of their first ones at the image's edge. Interleaved, a pixel is
+// the end of the last 4, 8 or 16 bytes before. No branch: loads behind one would wait for the strips'.
+template <typename Type, Order order, int count>
+__device__ Pixel column_before(const Argument& a, int column, int row, const Strip<Type, order, count> (&strips)[2]) {
+    if constexpr (order == Order::planes) {
+        const int previous = max(column - 1, 0);
+        return pixel_at<Type>(a, previous, row) + pixel_at<Type>(a, previous, row + 1);
+    } else {
+        unsigned words[2][Type::size];
+        const int back = column > 0 ? sizeof words[0] : 0;
+        const unsigned char* at = a.source + row * a.row_stride + column * a.pixel_stride - back;
+        load<Type::size>(words[0], at);
+        load<Type::size>(words[1], at + a.row_stride);
+        const Pixel own = strips[0][0] + strips[1][0];
+        const Pixel other = last_pixel<Type, order>(words[0]) + last_pixel<Type, order>(words[1]);
+        return {column > 0 ? other.r : own.r, column > 0 ? other.g : own.g, column > 0 ? other.b : own.b};
     }
 }
 
@@ -224,13 +236,7 @@ __device__ void convert_subsampled(const Argument& a, int column, int row) {
     strips[0].load_from(a, column, row);
     strips[1].load_from(a, column, row + 1);
     Pixel before{};
-    if constexpr (left) {
-        if (column > 0) {
-            before = pixel_before<Type, order>(a, column, row) + pixel_before<Type, order>(a, column, row + 1);
-        } else {
-            before = strips[0][0] + strips[1][0];
-        }
-    }
+    if constexpr (left) before = column_before<Type, order, count>(a, column, row, strips);
     finish_subsampled<Type, target, order, left, count>(a, column, row, strips, before);
 }
 
