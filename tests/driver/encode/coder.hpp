@@ -36,30 +36,30 @@ struct ColourDescription {
 // Everything of a client's configuration that a software codec can honour.
 struct StreamSettings {
     Codec codec = Codec::h264;
-    PictureFormat format;   // of the coded stream
+    PictureFormat format;  // of the coded stream
     uint32_t fps_numerator = 30;
     uint32_t fps_denominator = 1;
-    uint32_t gop_length = 30;      // 0xffffffff: infinite
+    uint32_t gop_length = 30;  // 0xffffffff: infinite
     uint32_t idr_period = 30;
-    int b_frames = 0;              // frameIntervalP - 1
-    int b_reference_mode = 0;      // NV_ENC_BFRAME_REF_MODE
+    int b_frames = 0;          // frameIntervalP - 1
+    int b_reference_mode = 0;  // NV_ENC_BFRAME_REF_MODE
     RateControl rate_control = RateControl::constqp;
     int qp_i = 28, qp_p = 28, qp_b = 28;
     uint32_t average_bitrate = 0;  // bits a second
     uint32_t max_bitrate = 0;
-    uint32_t vbv_size = 0;         // bits
+    uint32_t vbv_size = 0;  // bits
     uint32_t vbv_initial = 0;
-    float constant_quality = 0;    // 0: none
+    float constant_quality = 0;  // 0: none
     bool lossless = false;
     std::string profile = "auto";  // "baseline", "main", "high", "high10", "high422", "high444", "main10", "rext"
     int level = 0;                 // as NV_ENC_LEVEL counts it; 0: chosen by the codec
     int tier = 0;
     int lookahead = 0;
-    bool repeat_headers = true;    // parameter sets in band on every IDR
-    bool omit_headers = false;     // none in band at all (disableSPSPPS)
+    bool repeat_headers = true;  // parameter sets in band on every IDR
+    bool omit_headers = false;   // none in band at all (disableSPSPPS)
     bool aud = false;
     bool bitstream_restriction = false;
-    bool timing_info = true;       // num_units_in_tick and time_scale in the VUI
+    bool timing_info = true;  // num_units_in_tick and time_scale in the VUI
     int slices = 1;
     ColourDescription colour;
 };
@@ -70,10 +70,10 @@ struct SeiMessage {
 };
 
 struct Picture {
-    uint64_t serial = 0;              // the front's own count, in the order of submission
-    std::vector<uint8_t> pixels;      // planar, in StreamSettings::format
-    PictureType type = PictureType::p;// decided by the front's GOP structure, forced pictures included
-    bool output_headers = false;      // NV_ENC_PIC_FLAG_OUTPUT_SPSPPS
+    uint64_t serial = 0;                // the front's own count, in the order of submission
+    std::vector<uint8_t> pixels;        // planar, in StreamSettings::format
+    PictureType type = PictureType::p;  // decided by the front's GOP structure, forced pictures included
+    bool output_headers = false;        // NV_ENC_PIC_FLAG_OUTPUT_SPSPPS
     std::vector<SeiMessage> sei;
 };
 

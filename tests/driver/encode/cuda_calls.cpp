@@ -16,11 +16,10 @@ bool load(Calls& calls) {
     void* library = dlopen("libcuda.so.1", RTLD_NOW);
     if (library == nullptr) return false;
     find(library, "nvsim_control", calls.control);
-    return find(library, "cuCtxPushCurrent_v2", calls.push) &&
-           find(library, "cuCtxPopCurrent_v2", calls.pop) && find(library, "cuCtxGetDevice", calls.context_device) &&
-           find(library, "cuMemcpy2DAsync_v2", calls.copy) && find(library, "cuMemAllocHost_v2", calls.host_alloc) &&
-           find(library, "cuMemFreeHost", calls.host_free) && find(library, "cuEventCreate", calls.event_create) &&
-           find(library, "cuEventRecord", calls.event_record) &&
+    return find(library, "cuCtxPushCurrent_v2", calls.push) && find(library, "cuCtxPopCurrent_v2", calls.pop) &&
+           find(library, "cuCtxGetDevice", calls.context_device) && find(library, "cuMemcpy2DAsync_v2", calls.copy) &&
+           find(library, "cuMemAllocHost_v2", calls.host_alloc) && find(library, "cuMemFreeHost", calls.host_free) &&
+           find(library, "cuEventCreate", calls.event_create) && find(library, "cuEventRecord", calls.event_record) &&
            find(library, "cuEventSynchronize", calls.event_wait) &&
            find(library, "cuEventDestroy_v2", calls.event_destroy) &&
            find(library, "cuStreamWaitEvent", calls.stream_wait_event) &&

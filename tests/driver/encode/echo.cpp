@@ -1,11 +1,12 @@
-// The backend that tells what it was given: each access unit is a slice (or a frame OBU) whose contents are a JSON text.
+// The backend that tells what it was given: each access unit is a slice (or a frame OBU) whose contents are a JSON
+// text.
 //
 //     {"crc": 1234567, "ts": 0, "dur": 0, "idx": 0, "serial": 0, "type": "IDR", "qp": 28, "flags": 2, "format": "NV12",
 //      "width": 640, "height": 480, "sei": 0, "settings": "0123abcd"}
 //
-// crc is zlib's CRC-32 over the visible pixels as they came in, plane after plane, row after row. settings is the CRC-32
-// of the client's configuration; an IDR picture also carries the configuration itself as "config", and the "gpu" and
-// "engine" that coded it. Parameter sets, delimiters and SEI messages lie before the slice as in a real stream. The
+// crc is zlib's CRC-32 over the visible pixels as they came in, plane after plane, row after row. settings is the
+// CRC-32 of the client's configuration; an IDR picture also carries the configuration itself as "config", and the "gpu"
+// and "engine" that coded it. Parameter sets, delimiters and SEI messages lie before the slice as in a real stream. The
 // parser is tests/simulator/echo.py.
 #include "encode/fields.hpp"
 #include "encode/maker.hpp"

@@ -30,8 +30,8 @@ void Engine::submit(std::unique_ptr<Job> job) {
 bool Engine::cancel(const void* owner) {
     std::deque<std::unique_ptr<Job>> dropped;
     std::unique_lock<std::mutex> lock(mutex_);
-    const auto first = std::stable_partition(queue_.begin(), queue_.end(),
-                                             [owner](const auto& job) { return job->owner != owner; });
+    const auto first =
+        std::stable_partition(queue_.begin(), queue_.end(), [owner](const auto& job) { return job->owner != owner; });
     std::move(first, queue_.end(), std::back_inserter(dropped));
     queue_.erase(first, queue_.end());
     if (running_ == owner) {

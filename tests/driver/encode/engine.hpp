@@ -29,7 +29,7 @@ class Job {
     virtual void lost() = 0;    // the device is gone: nothing will come any more
 
     const void* const owner;
-    const bool picture;             // counts as a frame and takes its service time
+    const bool picture;         // counts as a frame and takes its service time
     Clock::time_point ready{};  // when the picture came; work() moves it on where the pixels come later
     double pixels = 0;
 };

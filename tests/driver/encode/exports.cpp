@@ -13,9 +13,9 @@ namespace nvsim {
 
 namespace {
 
-Library library("encode", [](const Config& next) { return Machine::instance().obstacle(next); },
-                [](const Config& config) { Machine::instance().apply(config); },
-                [] { return Machine::instance().live(); });
+Library library(
+    "encode", [](const Config& next) { return Machine::instance().obstacle(next); },
+    [](const Config& config) { Machine::instance().apply(config); }, [] { return Machine::instance().live(); });
 
 const Front* const fronts[] = {&abi_11_1::front, &abi_12_1::front, &abi_12_2::front, &abi_13_0::front};
 

@@ -7,8 +7,8 @@ namespace nvsim {
 
 struct Front {
     int major, minor;
-    uint32_t list_version;    // NV_ENCODE_API_FUNCTION_LIST_VER
-    void (*fill)(void* list); // an NV_ENCODE_API_FUNCTION_LIST of that version
+    uint32_t list_version;     // NV_ENCODE_API_FUNCTION_LIST_VER
+    void (*fill)(void* list);  // an NV_ENCODE_API_FUNCTION_LIST of that version
 };
 
 namespace abi_11_1 {

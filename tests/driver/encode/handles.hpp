@@ -1,5 +1,5 @@
-// Handles that a client holds. They are numbers in the shape of pointers, so that a stale or a foreign one is recognised
-// and never followed.
+// Handles that a client holds. They are numbers in the shape of pointers, so that a stale or a foreign one is
+// recognised and never followed.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ enum class Kind : uint64_t { session = 1, bitstream = 2, input = 3, registered =
 
 struct Handle {
     Kind kind;
-    uint32_t session;     // the low bits of the session's number
+    uint32_t session;  // the low bits of the session's number
     uint32_t slot;
     uint32_t generation;
 

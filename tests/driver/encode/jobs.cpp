@@ -79,8 +79,7 @@ void Session::wait_for_pixels(Record& record, Job& job) {
         const cu::Current current(context_);
         const Clock::time_point before = Clock::now();
         if (record.pixels->pending && current.ok) cu::calls()->event_wait(record.pixels->read);
-        if (record.again != nullptr && record.again->pending && current.ok)
-            cu::calls()->event_wait(record.again->read);
+        if (record.again != nullptr && record.again->pending && current.ok) cu::calls()->event_wait(record.again->read);
         const Clock::time_point after = Clock::now();
         if (after - before > std::chrono::microseconds(200)) job.ready = std::max(job.ready, after);
     }
@@ -124,7 +123,8 @@ void Session::check_unchanged(Record& record) {
 bool Session::still_the_same(Record& record) {
     const int width = record.source.width, height = record.source.height;
     const size_t bytes = packed_size(record.source.format, width, height);
-    if (record.surface.kind == SurfaceSource::host) return same_as_read(record.surface, width, height, record.pixels->data);
+    if (record.surface.kind == SurfaceSource::host)
+        return same_as_read(record.surface, width, height, record.pixels->data);
     const cu::Current current(context_);
     if (!current.ok) return true;
     if (record.pixels->pending) cu::calls()->event_wait(record.pixels->read);

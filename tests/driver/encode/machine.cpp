@@ -126,9 +126,12 @@ LiveCounts Machine::live() {
         if (cell.session != nullptr) cell.session->count(counts);
     }
     const auto number = [](size_t value) { return static_cast<int64_t>(value); };
-    return {{"sessions", number(counts.sessions)},       {"bitstream_buffers", number(counts.bitstream_buffers)},
-            {"input_buffers", number(counts.input_buffers)}, {"registered", number(counts.registered)},
-            {"mapped", number(counts.mapped)},           {"locked", number(counts.locked)}};
+    return {{"sessions", number(counts.sessions)},
+            {"bitstream_buffers", number(counts.bitstream_buffers)},
+            {"input_buffers", number(counts.input_buffers)},
+            {"registered", number(counts.registered)},
+            {"mapped", number(counts.mapped)},
+            {"locked", number(counts.locked)}};
 }
 
 void* Machine::open(void* context, const char* api) {
@@ -143,7 +146,8 @@ void* Machine::open(void* context, const char* api) {
     if (devices_.empty()) refuse(Status::no_encode_device, "there is no GPU");
     Device& device = *devices_[std::min<size_t>(static_cast<size_t>(ordinal), devices_.size() - 1)];
     if (device.lost) refuse(Status::device_not_exist, "the device is lost");
-    if (device.engines.empty()) refuse(Status::unsupported_device, "the " + device.gpu.name + " has no hardware encoder");
+    if (device.engines.empty())
+        refuse(Status::unsupported_device, "the " + device.gpu.name + " has no hardware encoder");
     auto ticket = registry_->open({0, device.index, device.gpu.geforce, 0, 0, 0, 0, 0}, device.gpu.session_limit);
     if (ticket == nullptr)
         refuse(static_cast<Status>(config_->session_limit_status),

@@ -54,9 +54,8 @@ class Machine {
     // Throws Refusal. The handle leads to the new session until `close`.
     void* open(void* context, const char* api);
     Cell* find(const void* handle);  // null for anything that never was a session handle
-    void close(Cell& cell);  // with its mutex held
-    void wake_all();         // every call that waits looks again whether its device is lost
-
+    void close(Cell& cell);          // with its mutex held
+    void wake_all();                 // every call that waits looks again whether its device is lost
 
    private:
     Machine();

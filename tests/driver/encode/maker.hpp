@@ -15,11 +15,11 @@ namespace nvsim {
 // Everything known about one session when its encoder was initialised or reconfigured.
 struct SessionSettings {
     StreamSettings stream;
-    std::string api;       // "13.0"
-    int preset = 0;        // 1 to 7; 0: one of the presets of old
-    int tuning = 0;        // NV_ENC_TUNING_INFO
-    std::string digest;    // of the client's whole configuration
-    std::string details;   // the configuration as a JSON object
+    std::string api;      // "13.0"
+    int preset = 0;       // 1 to 7; 0: one of the presets of old
+    int tuning = 0;       // NV_ENC_TUNING_INFO
+    std::string digest;   // of the client's whole configuration
+    std::string details;  // the configuration as a JSON object
     std::string gpu;
     int gpu_index = 0;
     int engine_index = 0;

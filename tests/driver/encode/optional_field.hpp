@@ -22,9 +22,8 @@ void set_optional(Object& object, Write write) {
 #define NVSIM_GET(object, field, otherwise) \
     ::nvsim::get_optional(object, [](const auto& o) -> decltype(+o.field) { return +o.field; }, otherwise)
 
-#define NVSIM_SET(object, field, value)                                       \
-    ::nvsim::set_optional(object, [&](auto& o) -> decltype(void(o.field)) { \
-        o.field = static_cast<decltype(o.field)>(value);                     \
-    })
+#define NVSIM_SET(object, field, value) \
+    ::nvsim::set_optional(              \
+        object, [&](auto& o) -> decltype(void(o.field)) { o.field = static_cast<decltype(o.field)>(value); })
 
 }  // namespace nvsim

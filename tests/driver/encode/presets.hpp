@@ -7,10 +7,28 @@
 
 namespace nvsim {
 
-enum class Tuning { undefined = 0, high_quality = 1, low_latency = 2, ultra_low_latency = 3, lossless = 4, ultra_high_quality = 5 };
+enum class Tuning {
+    undefined = 0,
+    high_quality = 1,
+    low_latency = 2,
+    ultra_low_latency = 3,
+    lossless = 4,
+    ultra_high_quality = 5
+};
 
 // The presets of before API 10, which no longer exist in API 12.
-enum class OldPreset { none, standard, fast, high_quality, bluray, low_latency, low_latency_hq, low_latency_hp, lossless, lossless_hp };
+enum class OldPreset {
+    none,
+    standard,
+    fast,
+    high_quality,
+    bluray,
+    low_latency,
+    low_latency_hq,
+    low_latency_hp,
+    lossless,
+    lossless_hp
+};
 
 struct PresetRequest {
     Codec codec = Codec::h264;

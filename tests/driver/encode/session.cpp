@@ -96,8 +96,7 @@ void Session::reconfigure(const EncoderSetup& setup, bool reset, bool force_idr)
     if (setup.gop.interval != setup_.gop.interval || setup.gop.lookahead != setup_.gop.lookahead ||
         setup.gop.decide != setup_.gop.decide)
         refuse(Status::invalid_param, "frameIntervalP, lookahead and enablePTD cannot be changed");
-    const bool resized =
-        wanted.format.width != old.format.width || wanted.format.height != old.format.height;
+    const bool resized = wanted.format.width != old.format.width || wanted.format.height != old.format.height;
     if (resized && !(reset && force_idr))
         violate(Status::invalid_param, "a change of size needs resetEncoder and forceIDR");
     if (resized && !window_.empty()) violate(Status::invalid_call, "a change of size with pictures in flight");
@@ -132,9 +131,9 @@ LockedBitstream Session::lock(std::unique_lock<std::mutex>& mutex, void* handle,
         if (!wait) refuse(Status::lock_busy, "the picture is not done yet");
         const bool alone = one_encoder_thread_ && std::this_thread::get_id() == encoder_thread_;
         if (out.order >= promised_ && alone && instrument::strict())
-            violate(Status::invalid_call,
-                    text("lock of output ", hex(handle), " would wait for ever: its access unit comes only after "
-                         "further pictures or the end of the stream, which this thread sends"));
+            violate(Status::invalid_call, text("lock of output ", hex(handle),
+                                               " would wait for ever: its access unit comes only after "
+                                               "further pictures or the end of the stream, which this thread sends"));
         ++lockers_;
         cell_.changed.wait(mutex, [&] { return out.state != Bitstream::pending || closing_ || device_.lost; });
         --lockers_;
@@ -144,7 +143,8 @@ LockedBitstream Session::lock(std::unique_lock<std::mutex>& mutex, void* handle,
         }
         if (out.state == Bitstream::pending) refuse(Status::device_not_exist, "the device is lost");
     }
-    if (out.state == Bitstream::locked) violate(Status::invalid_call, text("output ", hex(handle), " is locked already"));
+    if (out.state == Bitstream::locked)
+        violate(Status::invalid_call, text("output ", hex(handle), " is locked already"));
     if (out.state == Bitstream::idle)
         violate(Status::invalid_param, text("lock of output ", hex(handle), ", with which no picture was submitted"));
     if (out.failed) {

@@ -99,22 +99,22 @@ struct Record {
     SurfaceSource surface;
     std::vector<SeiMessage> sei;
     Staging* pixels = nullptr;
-    Staging* again = nullptr;   // read a second time when a held picture is started
-    int* in_flight = nullptr;   // of its input
-    void* input = nullptr;      // its handle, for messages
-    bool checked = false;       // the input was looked at again, or is not ours to look at any more
-    bool checking = false;      // the engine's thread is looking right now
+    Staging* again = nullptr;  // read a second time when a held picture is started
+    int* in_flight = nullptr;  // of its input
+    void* input = nullptr;     // its handle, for messages
+    bool checked = false;      // the input was looked at again, or is not ours to look at any more
+    bool checking = false;     // the engine's thread is looking right now
     bool coded = false;
 };
 
 struct Bitstream {
     enum State { idle, pending, ready, locked } state = idle;
     void* handle = nullptr;
-    Record* paired = nullptr;   // the picture submitted together with this buffer
-    uint64_t order = 0;         // of its submission
+    Record* paired = nullptr;  // the picture submitted together with this buffer
+    uint64_t order = 0;        // of its submission
     AccessUnit unit;
     LockedBitstream view;
-    bool failed = false;        // nothing will come: the coder refused
+    bool failed = false;  // nothing will come: the coder refused
     void clear() { *this = Bitstream(); }
 };
 
@@ -243,10 +243,10 @@ class Session : public std::enable_shared_from_this<Session> {
     std::deque<Record*> window_;  // records in flight, by serial from window_start_ on
     uint64_t window_start_ = 0;
     uint64_t next_serial_ = 0;
-    uint64_t planned_ = 0;        // pictures started since the coder was last empty
-    uint64_t outputs_ = 0;        // output buffers submitted
+    uint64_t planned_ = 0;          // pictures started since the coder was last empty
+    uint64_t outputs_ = 0;          // output buffers submitted
     uint64_t flushed_outputs_ = 0;  // of them, those submitted before the last end of the stream
-    uint64_t promised_ = 0;       // of them, those that will be filled without further input
+    uint64_t promised_ = 0;         // of them, those that will be filled without further input
     std::deque<Bitstream*> waiting_outputs_;
     std::vector<PlannedPicture> plan_;
     std::thread::id encoder_thread_;

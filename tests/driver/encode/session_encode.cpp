@@ -76,8 +76,8 @@ void Session::find_input(const Submission& submission, Record& record) {
     if (InputBuffer* buffer = inputs_.find(submission.input, number_)) {
         if (buffer->locked)
             violate(Status::invalid_call, text("input ", hex(submission.input), " is encoded while it is locked"));
-        surface = {SurfaceSource::host, buffer->memory.get(), 0, nullptr, buffer->format, buffer->pitch,
-                   buffer->height};
+        surface = {SurfaceSource::host, buffer->memory.get(), 0, nullptr, buffer->format,
+                   buffer->pitch,       buffer->height};
         width = buffer->width;
         height = buffer->height;
         record.in_flight = &buffer->in_flight;
@@ -85,24 +85,30 @@ void Session::find_input(const Submission& submission, Record& record) {
         const Registration& wanted = mapped->registered->wanted;
         const bool array = wanted.type == Registration::cuda_array;
         const size_t row = row_bytes(mapped->registered->format, wanted.width);
-        surface = {array ? SurfaceSource::array : SurfaceSource::device, nullptr,
-                   reinterpret_cast<cu::DevicePtr>(wanted.resource), wanted.resource, mapped->registered->format,
-                   array ? row : wanted.pitch, wanted.height};
+        surface = {array ? SurfaceSource::array : SurfaceSource::device,
+                   nullptr,
+                   reinterpret_cast<cu::DevicePtr>(wanted.resource),
+                   wanted.resource,
+                   mapped->registered->format,
+                   array ? row : wanted.pitch,
+                   wanted.height};
         width = wanted.width;
         height = wanted.height;
         record.in_flight = &mapped->in_flight;
     } else if (registered_.find(submission.input, number_) != nullptr) {
-        violate(Status::resource_not_mapped, text("resource ", hex(submission.input), " is encoded without being mapped"));
+        violate(Status::resource_not_mapped,
+                text("resource ", hex(submission.input), " is encoded without being mapped"));
     } else {
         violate(Status::invalid_param, text(hex(submission.input), " is no input of ", name()));
     }
     if (submission.format != 0 && submission.format != static_cast<uint32_t>(surface.format))
-        violate(Status::invalid_param, text("bufferFmt says another format than that of input ", hex(submission.input)));
+        violate(Status::invalid_param,
+                text("bufferFmt says another format than that of input ", hex(submission.input)));
     if (submission.pitch != 0 && submission.pitch != surface.pitch && surface.kind != SurfaceSource::array)
         violate(Status::invalid_param, text("inputPitch ", submission.pitch, " is not the input's ", surface.pitch));
     if (width < static_cast<uint32_t>(coded.width) || height < static_cast<uint32_t>(coded.height))
-        violate(Status::invalid_param, text("an input of ", width, "x", height, " for pictures of ", coded.width, "x",
-                                            coded.height));
+        violate(Status::invalid_param,
+                text("an input of ", width, "x", height, " for pictures of ", coded.width, "x", coded.height));
     record.input = submission.input;
     record.source.width = coded.width;
     record.source.height = coded.height;
@@ -143,8 +149,8 @@ void Session::read_again(Record& record) {
         return;
     }
     const cu::Current current(context_);
-    if (current.ok) record.again = staging_.take(packed_size(record.source.format, record.source.width,
-                                                             record.source.height));
+    if (current.ok)
+        record.again = staging_.take(packed_size(record.source.format, record.source.width, record.source.height));
     if (record.again == nullptr || read_into(*record.again, record)) return;
     staging_.give(record.again);
     record.again = nullptr;

@@ -97,8 +97,8 @@ void* Session::register_resource(const Registration& wanted) {
     if (name_of(format) == nullptr) refuse(Status::invalid_param, text("unknown buffer format ", wanted.format));
     if (wanted.width == 0 || wanted.height == 0) refuse(Status::invalid_param, "a resource of no size");
     if (wanted.type == Registration::device_pointer && wanted.pitch < row_bytes(format, wanted.width))
-        refuse(Status::invalid_param, text("pitch ", wanted.pitch, " is less than the ",
-                                           row_bytes(format, wanted.width), " bytes of a row"));
+        refuse(Status::invalid_param,
+               text("pitch ", wanted.pitch, " is less than the ", row_bytes(format, wanted.width), " bytes of a row"));
     check_memory(wanted, format);
     const auto [registered, handle] = registered_.add(number_);
     registered->wanted = wanted;
@@ -120,8 +120,8 @@ void Session::check_memory(const Registration& wanted, PixelFormat format) {
     const size_t needed = last.offset + last.pitch * (last.rows - 1) + last.row_bytes;
     if (pointer + needed > base + size)
         violate(Status::resource_register_failed,
-                text("the resource needs ", needed, " bytes, and its allocation ends ",
-                     pointer + needed - base - size, " bytes before that"));
+                text("the resource needs ", needed, " bytes, and its allocation ends ", pointer + needed - base - size,
+                     " bytes before that"));
 }
 
 void Session::unregister_resource(void* handle) {

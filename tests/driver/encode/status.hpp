@@ -42,7 +42,11 @@ struct Refusal {
     bool violation = false;
 };
 
-[[noreturn]] inline void refuse(Status status, std::string message) { throw Refusal{status, std::move(message), false}; }
-[[noreturn]] inline void violate(Status status, std::string message) { throw Refusal{status, std::move(message), true}; }
+[[noreturn]] inline void refuse(Status status, std::string message) {
+    throw Refusal{status, std::move(message), false};
+}
+[[noreturn]] inline void violate(Status status, std::string message) {
+    throw Refusal{status, std::move(message), true};
+}
 
 }  // namespace nvsim

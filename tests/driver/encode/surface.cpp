@@ -16,13 +16,18 @@ struct Layout {
 };
 
 constexpr Layout layouts[] = {
-    {PixelFormat::nv12, "NV12", 1, 1, Layout::semi_planar},     {PixelFormat::yv12, "YV12", 1, 1, Layout::planar},
-    {PixelFormat::iyuv, "IYUV", 1, 1, Layout::planar},          {PixelFormat::yuv444, "YUV444", 1, 3, Layout::planar},
+    {PixelFormat::nv12, "NV12", 1, 1, Layout::semi_planar},
+    {PixelFormat::yv12, "YV12", 1, 1, Layout::planar},
+    {PixelFormat::iyuv, "IYUV", 1, 1, Layout::planar},
+    {PixelFormat::yuv444, "YUV444", 1, 3, Layout::planar},
     {PixelFormat::p010, "YUV420_10BIT", 2, 1, Layout::semi_planar},
     {PixelFormat::yuv444_10, "YUV444_10BIT", 2, 3, Layout::planar},
-    {PixelFormat::argb, "ARGB", 1, 3, Layout::packed},          {PixelFormat::argb10, "ARGB10", 2, 3, Layout::packed},
-    {PixelFormat::ayuv, "AYUV", 1, 3, Layout::packed},          {PixelFormat::abgr, "ABGR", 1, 3, Layout::packed},
-    {PixelFormat::abgr10, "ABGR10", 2, 3, Layout::packed},      {PixelFormat::nv16, "NV16", 1, 2, Layout::semi_planar},
+    {PixelFormat::argb, "ARGB", 1, 3, Layout::packed},
+    {PixelFormat::argb10, "ARGB10", 2, 3, Layout::packed},
+    {PixelFormat::ayuv, "AYUV", 1, 3, Layout::packed},
+    {PixelFormat::abgr, "ABGR", 1, 3, Layout::packed},
+    {PixelFormat::abgr10, "ABGR10", 2, 3, Layout::packed},
+    {PixelFormat::nv16, "NV16", 1, 2, Layout::semi_planar},
     {PixelFormat::p210, "P210", 2, 2, Layout::semi_planar},
 };
 
