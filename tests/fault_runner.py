@@ -1,0 +1,358 @@
+"""Runs a scenario of an encoder's whole life on a driver that fails one call, each time in a forked child of its own.
+
+    python tests/fault_runner.py < cases > outcomes
+
+A case is a JSON line `{"abi": "13.0", "faults": [{"call": "nvEncLockBitstream", "nth": 3, "status": 20}]}`; its outcome
+is one too: `problems` (sentences; none is good), `errors` (what the calls raised), `calls` (uses of each call). A child
+that crashes or does not end has that as its problem.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from frames import CudaFrame, Gpu, Nv12, nv12
+from pdum.nvenc import InvalidFrame, NvencEncoder, NvencError
+
+from simulator import Simulator, checksum, parse
+
+WIDTH, HEIGHT = 320, 192
+SECONDS_A_CASE = 30.0
+FLUSHES = 3  # a flush that fails may be asked again; one fault cannot make more than that fail
+
+# A fault keeps these from giving back an object, which then has to stay: the kind of object in the report, by call.
+KEPT_BY_FAULT = {
+    "nvEncDestroyEncoder": {"sessions", "bitstream_buffers", "registered", "mapped"},
+    "cuMemFree_v2": {"device_allocations"},
+    "cuStreamDestroy_v2": {"streams"},
+    "cuEventDestroy_v2": {"events"},
+    "cuDevicePrimaryCtxRelease_v2": {"primary_retains"},
+    "cuCtxPopCurrent_v2": set(),
+}
+# Nothing can be done about a failure of these, and nothing is lost by it: they need not be told.
+UNTOLD = {*KEPT_BY_FAULT} - {"nvEncDestroyEncoder"} | {"cuDeviceGetName"}
+# Without these a session cannot be emptied before it is destroyed.
+RELEASES = {
+    "nvEncEncodePicture",  # ends the stream
+    "nvEncLockBitstream",  # waits for a picture
+    "nvEncUnlockBitstream",
+    "nvEncUnmapInputResource",
+    "nvEncUnregisterResource",
+    "nvEncDestroyBitstreamBuffer",
+}
+LOCK_BUSY, NEED_MORE_INPUT, ENCODER_BUSY = 13, 17, 18
+# A driver that says so has never seen the frame that it claims to hold: no client can make good for that.
+LIE = ("nvEncEncodePicture", NEED_MORE_INPUT)
+BUSY = {("nvEncEncodePicture", LOCK_BUSY), ("nvEncEncodePicture", ENCODER_BUSY)} | {
+    ("nvEncLockBitstream", LOCK_BUSY),
+    ("nvEncLockBitstream", ENCODER_BUSY),
+}
+
+Case = dict[str, Any]
+Outcome = dict[str, Any]
+
+
+@functools.cache
+def picture_of(number: int) -> Nv12:
+    return nv12(WIDTH, HEIGHT, number)
+
+
+class Life:
+    """The lives of a few encoders, with everything that they raised and gave out."""
+
+    def __init__(self, calls: Callable[[], dict[str, int]]) -> None:
+        self.calls = calls
+        self.untold: list[tuple[str, int, int]] = []  # a call, and which of its uses: above the one, up to the other
+        self.errors: list[NvencError] = []
+        self.problems: list[str] = []
+        self.pictures: dict[int, Nv12] = {}
+        self.accepted: list[int] = []
+        self.received: list[int] = []
+
+    def attempt(self, step: Callable[[], Any]) -> Any:
+        """The step's result, or None where it failed as it may."""
+        try:
+            return step()
+        except NvencError as error:
+            self.errors.append(error.with_traceback(None))  # its frames would keep the encoder
+        except BaseException as error:
+            self.problems.append(f"raised {error!r}, which is no NvencError")
+        return None
+
+    @contextlib.contextmanager
+    def without_witness(self, *only: str) -> Iterator[None]:
+        """What fails in this block cannot be told to anybody, as where the last reference to an encoder goes."""
+        before = self.calls()
+        yield
+        after = self.calls()
+        self.untold += [(call, before.get(call, 0), after[call]) for call in only or after if call in after]
+
+    def submit(self, encoder: NvencEncoder, frame: object, picture: Nv12, seq: int, **options: Any) -> None:
+        self.pictures[seq] = picture
+        packets = self.attempt(lambda: encoder.submit(frame, seq, **options))
+        if packets is not None:
+            self.accepted.append(seq)
+            self.take(packets)
+
+    def take(self, packets: Any) -> None:
+        for seq, data, _ in packets:
+            units = parse(data)
+            if seq in self.received:
+                self.problems.append(f"seq {seq} came out twice")
+            if len(units) != 1 or units[0].checksum != checksum(self.pictures[seq]):
+                self.problems.append(f"the packet of seq {seq} holds another picture")
+            self.received.append(seq)
+
+    def flush(self, encoder: NvencEncoder) -> None:
+        for _ in range(FLUSHES):
+            packets = self.attempt(encoder.flush_pipeline)
+            if packets is not None:
+                return self.take(packets)
+        return None
+
+    def lost(self) -> Iterator[str]:
+        missing = set(self.accepted) - set(self.received)
+        if missing:
+            yield f"frames {sorted(missing)} were accepted and never came out"
+
+
+def made(life: Life, **options: Any) -> NvencEncoder | None:
+    """An encoder, at the second attempt where the first one fails: one fault spoils one attempt."""
+    for _ in range(2):
+        encoder = life.attempt(lambda: NvencEncoder(WIDTH, HEIGHT, **options))
+        if encoder is not None:
+            return encoder  # type: ignore[no-any-return]
+    return None
+
+
+def delayed(life: Life, device_frames: list[tuple[object, Nv12]]) -> None:
+    """B-frames and a delay: frames are held back, and the stream is ended and begun anew."""
+    encoder = made(life, codec="hevc", tuning="hq", bframes=2, extra_output_delay=4, bitrate=2_000_000)
+    if encoder is None:
+        return
+    life.attempt(encoder.sequence_header)
+    for number in range(4):
+        picture = picture_of(number)
+        life.submit(encoder, picture, picture, -number)
+    life.attempt(lambda: encoder.reconfigure(bitrate=1_000_000, fps="30000/1001"))
+    for number, (frame, picture) in enumerate(device_frames, 4):
+        life.submit(encoder, frame, picture, 10**12 + number, force_idr=number == 5)
+    life.flush(encoder)
+    picture = picture_of(50)
+    life.submit(encoder, picture, picture, 50)
+    life.flush(encoder)
+    with life.without_witness("cuCtxPushCurrent_v2"):  # freeing memory goes on without it
+        life.attempt(encoder.close)
+    life.attempt(encoder.close)
+
+
+def immediate(life: Life, device_frames: list[tuple[object, Nv12]]) -> None:
+    """One in, one out; never closed."""
+    encoder = made(life, codec="h264", tuning="ll")
+    if encoder is None:
+        return
+    for number, (frame, picture) in enumerate(device_frames, 100):
+        life.submit(encoder, frame, picture, number)
+    picture = picture_of(150)
+    life.submit(encoder, picture, picture, 150)
+    life.flush(encoder)
+    life.attempt(encoder.sequence_header)  # hears of a release that failed in the flush
+    with life.without_witness():
+        del encoder
+
+
+def dropped(life: Life) -> None:
+    """Frames are in flight when the last reference goes."""
+    encoder = made(life, codec="av1", tuning="hq", lookahead=2)
+    if encoder is None:
+        return
+    for number in range(200, 203):
+        life.submit(encoder, picture_of(number), picture_of(number), number)
+    life.accepted = [seq for seq in life.accepted if seq < 200]
+    with life.without_witness():
+        del encoder
+
+
+def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    return {kind: count - before.get(kind, 0) for kind, count in after.items() if count > before.get(kind, 0)}
+
+
+class Bench:
+    """The simulator, and device frames that are made behind the faults' back."""
+
+    def __init__(self) -> None:
+        self.simulator = Simulator()
+
+    @contextlib.contextmanager
+    def unwatched(self) -> Iterator[None]:
+        control = self.simulator.libraries["cuda"].control
+        control(quiet=True)
+        try:
+            yield
+        finally:
+            control(quiet=False)
+
+    def configure(self, faults: list[dict[str, Any]]) -> None:
+        self.simulator.configure(gpus=["RTX 4090"], backend="echo", count=True, faults=faults)
+
+    def live(self) -> dict[str, int]:
+        return {**self.simulator.live("cuda"), **self.simulator.live("encode")}
+
+    def calls(self) -> dict[str, int]:
+        return {**self.simulator.calls("cuda"), **self.simulator.calls("encode")}
+
+    def device_frames(self) -> tuple[Gpu, list[tuple[object, Nv12]]]:
+        with self.unwatched():
+            gpu = Gpu()
+            stream = gpu.stream()
+            pictures = [picture_of(20 + number) for number in range(3)]
+            frames: list[tuple[object, Nv12]] = [
+                (gpu.frame(pictures[0]), pictures[0]),
+                (gpu.frame(pictures[1], pitch=512, stream=stream), pictures[1]),
+                (CudaFrame(gpu.frame(pictures[2]).pointer, pictures[2].shape, stream=None), pictures[2]),
+            ]
+            gpu.pop()
+        return gpu, frames
+
+    def check_the_next_one(self, problems: list[str]) -> None:
+        """An encoder made afterwards, on a driver that is well again."""
+        life = Life(self.calls)
+        immediate(life, [])
+        problems.extend(f"the next encoder: {problem}" for problem in life.lost())
+        problems.extend(f"the next encoder: {problem}" for problem in life.problems)
+        problems.extend(f"the next encoder raised {error!r}" for error in life.errors)
+        if life.received != [150]:
+            problems.append(f"the next encoder gave {life.received}")
+
+    def run(self, case: Case) -> Outcome:
+        os.environ["PDUM_NVENC_ABI"] = case["abi"]
+        faults = case["faults"]
+        self.configure([])
+        _, frames = self.device_frames()
+        self.configure(faults)
+        self.simulator.reset()
+        before = self.live()
+        life = Life(self.calls)
+        delayed(life, frames)
+        immediate(life, frames)
+        dropped(life)
+        calls = self.calls()
+        left = grown(before, self.live())
+        violations = self.simulator.violations()
+        self.configure([])
+        self.simulator.reset()
+        problems = [*life.problems, *problems_of(life, faults, left), *rules_broken(faults, violations)]
+        self.check_the_next_one(problems)
+        if grown(left, grown(before, self.live())):
+            problems.append(f"the next encoder left {self.live()}")
+        return {"problems": problems, "errors": [told(error) for error in life.errors], "calls": calls}
+
+
+def told(error: NvencError) -> dict[str, Any]:
+    return {"class": type(error).__name__, "status": error.status, "call": error.call, "message": str(error)}
+
+
+def problems_of(life: Life, faults: list[dict[str, Any]], left: dict[str, int]) -> Iterator[str]:
+    """What a driver that fails these calls gives no right to."""
+    names = {fault["call"] for fault in faults}
+    may_stay = set().union(*(KEPT_BY_FAULT.get(name, set()) for name in names))
+    wrongly_left = {kind: count for kind, count in left.items() if kind not in may_stay}
+    if wrongly_left:
+        yield f"left {wrongly_left}"
+    once = len(faults) == 1 and faults[0]["nth"] > 0
+    if not once:
+        return
+    fault = faults[0]
+    call, status = fault["call"], fault["status"]
+    lies = (call, status) == LIE
+    if not lies:
+        yield from life.lost()
+    is_told = any(
+        (error.call + suffix, error.status) == (call, status) for error in life.errors for suffix in ("", "_v2")
+    )
+    is_told = is_told or ((call, status) == ("cuPointerGetAttribute", 1) and isinstance(life.errors[0], InvalidFrame))
+    nobody_there = any(name == call and above < fault["nth"] <= last for name, above, last in life.untold)
+    if not (is_told or nobody_there or call in UNTOLD or (call, status) in BUSY or lies):
+        yield f"the failure was not told; told was {[str(error) for error in life.errors]}"
+    if (call, status) in BUSY and life.errors:
+        yield f"a busy driver was not asked again: {life.errors[0]}"
+
+
+def rules_broken(faults: list[dict[str, Any]], violations: list[dict[str, str]]) -> Iterator[str]:
+    """What the driver did not take back when it was asked to goes with the session: against the rules, but for good."""
+    if any((fault["call"], fault["status"]) == LIE for fault in faults):
+        return
+    excused = any(fault["call"] in RELEASES for fault in faults)
+    for violation in violations:
+        if not (excused and violation["call"] == "nvEncDestroyEncoder"):
+            yield f"broke a rule in {violation['call']} ({violation['object']}): {violation['message']}"
+
+
+def outcome_in_child(bench: Bench, case: Case, write_end: int) -> None:
+    outcome = bench.run(case)
+    text = json.dumps(outcome).encode()
+    while text:
+        text = text[os.write(write_end, text) :]
+
+
+def read_until(read_end: int, deadline: float) -> bytes | None:
+    """All that comes until the other end is closed; None where that is not before the deadline."""
+    text = b""
+    while True:
+        ready, _, _ = select.select([read_end], [], [], max(deadline - time.monotonic(), 0))
+        if not ready:
+            return None
+        part = os.read(read_end, 1 << 16)
+        if not part:
+            return text
+        text += part
+
+
+def run_forked(bench: Bench, case: Case) -> Outcome:
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            outcome_in_child(bench, case, write_end)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    os.close(write_end)
+    text = read_until(read_end, time.monotonic() + SECONDS_A_CASE)
+    os.close(read_end)
+    if text is None:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if text is None:
+        return {"problems": [f"did not end within {SECONDS_A_CASE} s"], "errors": [], "calls": {}}
+    if status != 0:
+        return {"problems": [f"ended with status {os.waitstatus_to_exitcode(status)}"], "errors": [], "calls": {}}
+    outcome: Outcome = json.loads(text)
+    return outcome
+
+
+def main() -> None:
+    bench = Bench()
+    for number in (*range(4), *range(20, 23), 50, 150, *range(200, 203)):
+        picture_of(number)  # made once, for every child to inherit
+    for line in sys.stdin:
+        case = json.loads(line)
+        print(json.dumps({"case": case, **run_forked(bench, case)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Every driver call that an encoder's life makes fails once, at each of its uses, with whatever it may answer.
+
+Asserted of each such life, which `fault_runner.py` lives in a process of its own: only errors of the tree come out, and
+the driver's failure is among them; no crash, no hang; every frame that was accepted comes out once, with its own seq and
+pixels; nothing is left alive; no rule of the driver's is broken on the way; and the next encoder of the process works.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.one_abi, pytest.mark.usefixtures("nvsim_dir")]
+
+RUNNER = Path(__file__).with_name("fault_runner.py")
+ABIS = ("13.0", "12.1")
+# Every status that the interface knows, and two that it may know one day.
+ENCODE_STATUSES = (*range(1, 27), 27, 4711)
+# What CUDA's calls answer in practice, and two that it may know one day.
+CUDA_STATUSES = (1, 2, 3, 4, 46, 100, 101, 200, 201, 214, 304, 400, 700, 702, 709, 716, 719, 801, 803, 999, 1500, 98765)
+LASTING = (1, 2, 5, 8, 10, 13, 20, 21, 999)
+
+Case = dict[str, Any]
+Outcome = dict[str, Any]
+
+
+def lives(cases: Iterable[Case]) -> list[Outcome]:
+    """The outcome of each case."""
+    text = "".join(f"{json.dumps(case)}\n" for case in cases)
+    command = [sys.executable, "-X", "faulthandler", str(RUNNER)]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def problems(outcomes: Iterable[Outcome]) -> str:
+    """One line for each case that went wrong."""
+    return "\n".join(
+        f"{outcome['case']}: {'; '.join(outcome['problems'])}" for outcome in outcomes if outcome["problems"]
+    )
+
+
+@pytest.fixture(scope="module")
+def uses() -> dict[str, int]:
+    """How often an undisturbed life uses each call; both interface versions use the same."""
+    outcomes = lives({"abi": abi, "faults": []} for abi in ABIS)
+    assert not problems(outcomes)
+    assert not any(outcome["errors"] for outcome in outcomes)
+    counts: dict[str, int] = outcomes[0]["calls"]
+    assert counts == outcomes[1]["calls"]
+    return counts
+
+
+def statuses_of(call: str) -> tuple[int, ...]:
+    return CUDA_STATUSES if call.startswith("cu") else ENCODE_STATUSES
+
+
+def spread(call: str, uses: int, version: int) -> Iterator[tuple[int, int]]:
+    """Uses and statuses for the bounded sweep: each use fails once, of many uses every third does; all statuses come up
+    over a call's uses in both interface versions, or 12 of them where it has fewer."""
+    statuses = statuses_of(call)
+    nths = [nth for nth in range(1, uses + 1) if nth <= 4 or nth == uses or (nth + version) % 3 == 0]
+    rounds = -(-6 // len(nths))
+    for step in range(len(nths) * rounds):
+        yield nths[step % len(nths)], statuses[(step * 5 + version * 13) % len(statuses)]
+
+
+def single(abi: str, call: str, nth: int, status: int) -> Case:
+    return {"abi": abi, "faults": [{"call": call, "nth": nth, "status": status}]}
+
+
+def test_the_undisturbed_life_uses_what_the_encoder_can_use(uses: dict[str, int]) -> None:
+    """A call that the scenario never makes could not be made to fail either."""
+    assert uses.keys() >= {
+        "NvEncodeAPIGetMaxSupportedVersion",
+        "nvEncOpenEncodeSessionEx",
+        "nvEncReconfigureEncoder",
+        "nvEncGetSequenceParams",
+        "nvEncUnmapInputResource",
+        "nvEncDestroyEncoder",
+        "cuMemcpy2DAsync_v2",
+        "cuStreamWaitEvent",
+        "cuPointerGetAttribute",
+    }
+    assert uses["nvEncEncodePicture"] > uses["nvEncLockBitstream"], "the end of a stream is among them"
+
+
+@pytest.mark.parametrize("abi", ABIS)
+def test_each_use_of_each_call_fails_once(abi: str, uses: dict[str, int]) -> None:
+    cases = [
+        single(abi, call, nth, status)
+        for call, count in uses.items()
+        for nth, status in spread(call, count, ABIS.index(abi))
+    ]
+    outcomes = lives(cases)
+    assert len(outcomes) == len(cases)
+    assert not problems(outcomes), problems(outcomes)
+
+
+def test_a_call_that_fails_for_good(uses: dict[str, int]) -> None:
+    cases = [
+        single(ABIS[index % 2], call, 0, status)
+        for index, call in enumerate(uses)
+        for status in LASTING
+        if status in statuses_of(call)
+    ]
+    outcomes = lives(cases)
+    assert not problems(outcomes), problems(outcomes)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("abi", ABIS)
+def test_each_use_of_each_call_fails_with_each_status(abi: str, uses: dict[str, int]) -> None:
+    outcomes = lives(
+        single(abi, call, nth, status)
+        for call, count in uses.items()
+        for nth in range(1, count + 1)
+        for status in statuses_of(call)
+    )
+    assert not problems(outcomes), problems(outcomes)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_two_calls_of_one_life_fail(uses: dict[str, int]) -> None:
+    """Such as a failing construction whose cleaning up fails, too."""
+    chance = random.Random(20)
+    calls = sorted(uses)
+
+    def fault() -> dict[str, Any]:
+        call = chance.choice(calls)
+        return {"call": call, "nth": chance.randint(1, uses[call]), "status": chance.choice(statuses_of(call))}
+
+    outcomes = lives({"abi": chance.choice(ABIS), "faults": [fault(), fault()]} for _ in range(3000))
+    assert not problems(outcomes), problems(outcomes)
