@@ -121,7 +121,7 @@ build_package() {
 build_driver() {
     [[ -f $NVSIM_DIR/build.ninja ]] ||
         cmake -S tests/driver -B "$NVSIM_DIR" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_MAKE_PROGRAM="$VENV/bin/ninja" >/dev/null
-    cmake --build "$NVSIM_DIR" -j "$JOBS" >"$NVSIM_DIR/build.log" || { tail -n 40 "$NVSIM_DIR/build.log"; return 1; }
+    cmake --build "$NVSIM_DIR" -j "$JOBS" >"$NVSIM_DIR/build.log" 2>&1 || { tail -n 40 "$NVSIM_DIR/build.log"; return 1; }
 }
 
 PYTHON_FOLDERS=(src tests benchmarks third_party)

@@ -22,7 +22,7 @@ configure_and_build() { # source, build folder, options
     shift 2
     [[ -f $folder/build.ninja ]] ||
         cmake -S "$source" -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo "$@" >/dev/null
-    cmake --build "$folder" -j "$JOBS" >"$folder/build.log" || { tail -n 40 "$folder/build.log"; return 1; }
+    cmake --build "$folder" -j "$JOBS" >"$folder/build.log" 2>&1 || { tail -n 40 "$folder/build.log"; return 1; }
 }
 
 # An environment that sees all packages of .venv but takes pdum.nvenc from the sanitized build.
