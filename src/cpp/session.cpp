@@ -93,7 +93,9 @@ void Session::set_up(const SessionOptions& options) {
     frame_read_ = std::make_unique<Event>(context_);
     input_stream_handle_ = input_stream_->handle();
     api_->order_by_streams(input_stream_->address(), output_stream_->address());
-    const size_t expected = std::max(extra_output_delay_, held_back_) + size_t{1};
+    // With a lookahead, the B-frames that wait for an anchor come on top of it.
+    const uint32_t held = held_back_ + (settings_.rate.lookahead > 0 ? settings_.b_frames : 0);
+    const size_t expected = std::max(extra_output_delay_, held) + size_t{1};
     while (inputs_.size() < expected) {
         inputs_[free_input()].free = false;
         free_outputs_.push_back(api_->create_output());
