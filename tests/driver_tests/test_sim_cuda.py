@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,6 @@ from driver_tests.cuda_client import (
 )
 
 DRIVER_SOURCES = Path(__file__).resolve().parents[1] / "driver"
-pytestmark = pytest.mark.sanitize
 
 
 def names_in(file: str) -> list[list[str]]:
@@ -174,6 +174,7 @@ def fork_before_init() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
+@pytest.mark.sanitize
 def test_a_forked_child_cannot_go_on_with_cuda(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, in_a_forked_child)
     child.check(nvsim_dir, fork_before_init)
@@ -245,6 +246,7 @@ def primary_context() -> None:
     assert cuda.cuStreamSynchronize(stream) == INVALID_HANDLE, "an object of an earlier life"
 
 
+@pytest.mark.sanitize
 def test_the_primary_context_lives_as_long_as_it_is_retained(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, primary_context)
 
@@ -309,6 +311,7 @@ def stale_handles() -> None:
         assert len(cuda.violations()) == 7
 
 
+@pytest.mark.sanitize
 def test_stale_and_invented_handles_are_told_from_living_ones(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, stale_handles)
 
@@ -369,6 +372,7 @@ def check_pointer(cuda: Cuda, choose: random.Random, address: int, size: int, co
     assert cuda.cuPointerGetAttribute(ctypes.byref(ctypes.c_int()), 2, address + size) == INVALID_VALUE
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize("seed", range(3))
 def test_allocations_do_not_overlap_and_keep_their_bytes(nvsim_dir: Path, seed: int) -> None:
     child.check(nvsim_dir, random_allocations, seed=seed)
@@ -404,6 +408,7 @@ def wrong_access() -> None:
         cuda.do("cuMemcpyHtoD_v2", 0, host, 0)
 
 
+@pytest.mark.sanitize
 def test_access_outside_of_allocations(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, wrong_access)
 
@@ -426,8 +431,6 @@ def read_device_memory_as_host_memory() -> None:
 
 
 def test_device_memory_is_no_host_memory(nvsim_dir: Path) -> None:
-    if "PDUM_SANITIZER" in os.environ:
-        pytest.skip("the sanitizer takes the crash for its own")
     assert child.run(nvsim_dir, read_device_memory_as_host_memory).returncode == -signal.SIGSEGV
 
 
@@ -477,6 +480,7 @@ def pinned_memory() -> None:
         assert cuda.cuMemHostUnregister(own) == 713
 
 
+@pytest.mark.sanitize
 def test_pinned_and_registered_host_memory(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, pinned_memory)
 
@@ -538,6 +542,7 @@ def random_copies_2d(seed: int) -> None:
         assert not cuda.violations()
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize("seed", range(3))
 def test_copies_of_areas(nvsim_dir: Path, seed: int) -> None:
     child.check(nvsim_dir, random_copies_2d, seed=seed)
@@ -590,6 +595,7 @@ def copy_3d() -> None:
         assert cuda.download(target, len(model)) == bytes(model)
 
 
+@pytest.mark.sanitize
 def test_copies_of_boxes(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, copy_3d)
 
@@ -611,6 +617,7 @@ def fills() -> None:
         assert cuda.cuMemsetD32_v2(memory + 2, 0, 1) == INVALID_VALUE, "not aligned"
 
 
+@pytest.mark.sanitize
 def test_fills(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, fills)
 
@@ -728,6 +735,7 @@ def faults() -> None:
         assert cuda.report()["calls"] == {"cuMemAlloc_v2": 2}, "nothing is counted"
 
 
+@pytest.mark.sanitize
 def test_faults_come_at_the_use_that_was_asked_for(nvsim_dir: Path) -> None:
     wanted = [{"call": "cuMemAlloc_v2", "nth": 2, "status": 2}, {"call": "cuStreamCreate", "nth": 0, "status": 999}]
     child.check(nvsim_dir, faults, {"faults": wanted})
@@ -744,6 +752,7 @@ def traced() -> None:
         print(json.dumps({"memory": hex(memory), "pid": os.getpid()}))
 
 
+@pytest.mark.sanitize
 def test_the_trace_tells_of_every_call(nvsim_dir: Path, tmp_path: Path) -> None:
     trace = tmp_path / "trace.jsonl"
     known = json.loads(child.check(nvsim_dir, traced, {"trace": str(trace)}))
@@ -796,6 +805,7 @@ def configured() -> None:
     cuda.configure(gpus=["L4"])
 
 
+@pytest.mark.sanitize
 def test_a_configuration_is_checked(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, configured)
 
@@ -823,6 +833,23 @@ def catalogue() -> None:
 
 def test_sixteen_gpus_of_the_catalogue(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, catalogue)
+
+
+# ---- many threads without Python -----------------------------------------------------------------------------------
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("config", [{}, {"async_streams": True}, {"count": True}], ids=["at once", "late", "counted"])
+def test_many_threads_of_a_program(nvsim_dir: Path, config: dict[str, bool]) -> None:
+    whole = {"gpus": ["L4", "L4"], **config}
+    program = [nvsim_dir / "nvsim_cuda_stress", "10"]
+    done = subprocess.run(
+        program, env=child.environment(nvsim_dir, whole), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert set(report["live"].values()) == {0}
+    assert report["violations"] == []
 
 
 # ---- a client that nobody here wrote -------------------------------------------------------------------------------
@@ -870,5 +897,6 @@ def cuda_bindings() -> None:
     assert not control.violations()
 
 
+@pytest.mark.sanitize
 def test_cuda_python(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, cuda_bindings)

@@ -20,8 +20,6 @@ from driver_tests.cuda_client import (
     HostFunction,
 )
 
-pytestmark = pytest.mark.sanitize
-
 ASYNC = {"async_streams": True}
 SIZE = 10_000
 OLD, NEW = bytes([1]) * SIZE, bytes([2]) * SIZE
@@ -68,6 +66,7 @@ def two_streams(wait: bool) -> None:
     bench.end()
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize("wait", [True, False], ids=["with the event", "without it"])
 def test_a_forgotten_event_reads_old_pixels(nvsim_dir: Path, wait: bool) -> None:
     child.check(nvsim_dir, two_streams, ASYNC, wait=wait)
@@ -87,6 +86,7 @@ def overwritten_too_early(wait: bool) -> None:
     bench.end()
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize("wait", [True, False], ids=["with the event", "without it"])
 def test_a_frame_overwritten_too_early(nvsim_dir: Path, wait: bool) -> None:
     child.check(nvsim_dir, overwritten_too_early, ASYNC, wait=wait)
@@ -141,6 +141,7 @@ def host_memory() -> None:
     bench.end()
 
 
+@pytest.mark.sanitize
 def test_pageable_and_pinned_memory_are_read_at_different_times(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, host_memory, ASYNC)
 
@@ -214,6 +215,7 @@ def waits_are_for_the_last_record_before_them() -> None:
     bench.end()
 
 
+@pytest.mark.sanitize
 def test_a_wait_is_for_what_was_recorded_before_it(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, waits_are_for_the_last_record_before_them, ASYNC)
 
@@ -267,6 +269,7 @@ def ends() -> None:
     assert not bench.cuda.violations()
 
 
+@pytest.mark.sanitize
 def test_work_is_done_before_what_it_needs_goes(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, ends, ASYNC)
 
@@ -303,6 +306,7 @@ def random_graph(seed: int) -> None:
         assert not cuda.violations()
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("config", [ASYNC, None], ids=["late", "at once"])
 def test_ordered_work_gives_what_a_plain_model_gives(

@@ -23,17 +23,24 @@ CUresult refuse(uint64_t address, const char* message) {
     return CUDA_ERROR_INVALID_VALUE;
 }
 
-size_t span(const Layout& layout, const Extent& extent) {
-    return (extent.depth - 1) * layout.slice + (extent.height - 1) * layout.pitch + extent.width;
+// From the first byte to the one past the last; false where that is more than a size can hold.
+bool span(const Layout& layout, const Extent& extent, size_t& bytes) {
+    size_t slices = 0;
+    size_t rows = 0;
+    return !__builtin_mul_overflow(extent.depth - 1, layout.slice, &slices) &&
+           !__builtin_mul_overflow(extent.height - 1, layout.pitch, &rows) &&
+           !__builtin_add_overflow(slices, rows, &bytes) && !__builtin_add_overflow(bytes, extent.width, &bytes);
 }
 
 CUresult locate(const Layout& layout, const Extent& extent, Place& place) {
+    size_t bytes = 0;
+    if (!span(layout, extent, bytes)) return CUDA_ERROR_INVALID_VALUE;
     if (const Allocation* allocation = find_allocation(layout.address)) {
         if (!allocation->alive.load(std::memory_order_acquire))
             return refuse(layout.address, "memory used after it was freed");
         const uint64_t end =
             allocation->base.load(std::memory_order_relaxed) + allocation->size.load(std::memory_order_relaxed);
-        if (layout.address > end || span(layout, extent) > end - layout.address)
+        if (layout.address > end || bytes > end - layout.address)
             return refuse(layout.address, "access past the end of an allocation");
         place.bytes = bytes_at(layout.address);
         place.device = allocation->kind.load(std::memory_order_relaxed) != MemoryKind::pinned;
@@ -46,16 +53,11 @@ CUresult locate(const Layout& layout, const Extent& extent, Place& place) {
     if (layout.type == CU_MEMORYTYPE_DEVICE && !registered) return refuse(layout.address, "not a device address");
     if (layout.address == 0) return CUDA_ERROR_INVALID_VALUE;
     place.bytes = reinterpret_cast<std::byte*>(layout.address);
-    place.pageable = !registered || layout.address + span(layout, extent) > base + size;
+    place.pageable = !registered || layout.address + bytes > base + size;
     return CUDA_SUCCESS;
 }
 
-constexpr double kMostBytes = 1ull << 46;  // more than any memory; keeps the sums below from running over
-
 bool sensible(const Layout& layout, const Extent& extent) {
-    const double slices_bytes = static_cast<double>(extent.depth) * static_cast<double>(layout.slice);
-    const double rows_bytes = static_cast<double>(extent.height) * static_cast<double>(layout.pitch);
-    if (slices_bytes + rows_bytes + static_cast<double>(extent.width) > kMostBytes) return false;
     const bool rows = extent.height <= 1 || layout.pitch >= extent.width;
     const bool slices = extent.depth <= 1 || layout.slice >= layout.pitch * extent.height;
     return rows && slices && layout.type != CU_MEMORYTYPE_ARRAY;
@@ -78,7 +80,8 @@ void move_rows(std::byte* to, const std::byte* from, const Layout& to_layout, co
 
 // Pageable memory is read before the call returns, into a buffer of the driver's own.
 std::shared_ptr<std::vector<std::byte>> staged(const Place& from, const Layout& layout, const Extent& extent) {
-    const size_t size = span(layout, extent);
+    size_t size = 0;
+    span(layout, extent, size);
     return std::make_shared<std::vector<std::byte>>(from.bytes, from.bytes + size);
 }
 
@@ -127,13 +130,14 @@ CUresult copy(const Layout& to, const Layout& from, const Extent& extent, CUstre
     if (!resolve_stream(handle, *context, stream)) return CUDA_ERROR_INVALID_HANDLE;
     if (extent.width == 0 || extent.height == 0 || extent.depth == 0) return CUDA_SUCCESS;
     if (!sensible(to, extent) || !sensible(from, extent)) return CUDA_ERROR_INVALID_VALUE;
-    Transfer job{to, from, extent, {}, {}};
-    if ((status = locate(to, extent, job.to)) || (status = locate(from, extent, job.from))) return status;
+    Place target;
+    Place source;
+    if ((status = locate(to, extent, target)) || (status = locate(from, extent, source))) return status;
     if (!machine().copy.load(std::memory_order_relaxed)) return CUDA_SUCCESS;
     if (stream == nullptr || !machine().async_streams.load(std::memory_order_relaxed))
-        move_rows(job.to.bytes, job.from.bytes, to, from, extent);
+        move_rows(target.bytes, source.bytes, to, from, extent);
     else
-        copy_later(*stream, *context, job, host_waits);
+        copy_later(*stream, *context, {to, from, extent, target, source}, host_waits);
     return CUDA_SUCCESS;
 }
 

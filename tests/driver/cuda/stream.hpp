@@ -8,8 +8,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <vector>
 
 #include "cuda/api.hpp"
@@ -42,7 +42,7 @@ struct Stream {
 
     // Of the queue, under the scheduler's lock. The counts go on when the slot serves another stream, so that a Point
     // of the old one stays true.
-    std::deque<Work> queue;
+    std::list<Work> queue;  // owns nothing while it is empty
     uint64_t submitted = 0;
     uint64_t completed = 0;
     uint64_t needed = 0;  // somebody waits for the work up to here
