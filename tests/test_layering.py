@@ -27,12 +27,32 @@ LAYERS = (
     ("open_encoder",),
     ("session",),
     ("python_objects",),
-    ("frame_from_python", "packet_to_python", "colour_from_python"),
+    ("frame_from_python", "packet_to_python", "colour_from_python", "settings_from_python"),
     ("bindings",),
 )
 RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
-PYTHON_FACING = {"bindings", "colour_from_python", "frame_from_python", "packet_to_python", "python_objects"}
-PYTHON_LAYERS = ("_nvenc", "_errors", "_settings", "_encoder", "_availability", "__init__")
+PYTHON_FACING = {
+    "bindings",
+    "colour_from_python",
+    "frame_from_python",
+    "packet_to_python",
+    "python_objects",
+    "settings_from_python",
+}
+PYTHON_LAYERS = (
+    "_nvenc",
+    "_errors",
+    "_settings",
+    "_toml",
+    "_colour",
+    "_picture",
+    "_config_values",
+    "_config_rules",
+    "_config",
+    "_encoder",
+    "_availability",
+    "__init__",
+)
 HEADERS_OF_THE_TABLES = {"nvenc_12_1.hpp": "session_12_1.cpp", "nvenc_13_0.hpp": "session_13_0.cpp"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)

@@ -173,6 +173,11 @@ class EncoderConfig:
         require_compatible(self)
 
     @classmethod
+    def names(cls) -> list[str]:
+        """Of all fields."""
+        return [field.name for field in fields(cls)]
+
+    @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """From fields by name; names that are none are errors with the nearest right one."""
         _require_fields(given)
@@ -319,6 +324,8 @@ def live_changes(config: EncoderConfig, changes: Mapping[str, Any]) -> tuple[Enc
         raise InvalidConfig(
             f"{', '.join(fixed)} cannot change while the encoder runs; {', '.join(LIVE)} can. Make a new encoder."
         )
+    if "bitrate" in changes:
+        whole("bitrate", changes["bitrate"], least=1)  # 0 stands for the preset's own, which is no rate to change to
     after = config.replaced(**changes)
     before, now = config.settings(), after.settings()
     return after, {name: value for name, value in now.items() if value != before[name]}
@@ -331,7 +338,7 @@ def _colour_names(height: int) -> dict[str, str]:
 
 
 def _require_fields(names: Mapping[str, Any]) -> None:
-    known = [field.name for field in fields(EncoderConfig)]
+    known = EncoderConfig.names()
     for name in names:
         if name not in known:
             raise InvalidConfig(f"{name!r} is no setting of an encoder.{nearest(name, known)}")

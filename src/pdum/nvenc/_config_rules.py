@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ._errors import InvalidConfig
 from ._settings import codec_name, tuning_name
 
-if TYPE_CHECKING:
-    from ._config import EncoderConfig
+EncoderConfig = Any  # which stands above this module and calls it
 
 
 def require_compatible(config: EncoderConfig) -> None:
@@ -21,7 +20,7 @@ def require_compatible(config: EncoderConfig) -> None:
 def _of_rates(config: EncoderConfig) -> Iterator[str]:
     mode, qp, cq = config.rate_control, config.qp, config.cq
     if config.max_bitrate and not config.bitrate and cq is None:
-        yield f"max_bitrate={config.max_bitrate} came without a bitrate or cq; give the mean as bitrate."
+        yield f"max_bitrate={config.max_bitrate} came with bitrate=0 and no cq; give the mean as bitrate."
     if 0 < config.max_bitrate < config.bitrate:
         yield f"max_bitrate={config.max_bitrate} came, which is less than bitrate={config.bitrate}."
     if mode == "constqp" and qp is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from . import _nvenc
 from ._errors import InvalidConfig
+from ._settings import nearest
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,6 +24,9 @@ ABI_VARIABLE = "PDUM_NVENC_ABI"
 def forced_abi() -> str | None:
     """The version that the environment asks for; read at each use, so that it holds for encoders made from then on."""
     return os.environ.get(ABI_VARIABLE) or None
+
+
+_CHANGING = Lock()  # a live change of the driver's and of the configuration go together
 
 
 class NvencEncoder(_nvenc.Encoder):
@@ -67,6 +71,8 @@ class NvencEncoder(_nvenc.Encoder):
             without raising.
     """
 
+    _config: EncoderConfig | None = None  # until __init__ has run
+
     @overload
     def __init__(self, config: EncoderConfig, /) -> None: ...
 
@@ -110,9 +116,8 @@ class NvencEncoder(_nvenc.Encoder):
             config = width
             if height is not None or more:
                 raise InvalidConfig("An EncoderConfig came with further settings. Use config.replaced(…).")
-        elif height is None:
-            raise InvalidConfig("A width came without a height.")
         else:
+            _require_keywords(more, EncoderConfig.names())
             values = {
                 "width": width,
                 "height": height,
@@ -129,11 +134,10 @@ class NvencEncoder(_nvenc.Encoder):
             }
             config = EncoderConfig.of({**values, **more})
         self._config = config
-        self._changing = Lock()  # the configuration and the driver's change together
         super().__init__(settings=config.settings(), **config.session(), abi=forced_abi())
 
     @property
-    def config(self) -> EncoderConfig:
+    def config(self) -> EncoderConfig | None:
         """What the encoder was made with, and what ``reconfigure`` made of it."""
         return self._config
 
@@ -151,7 +155,10 @@ class NvencEncoder(_nvenc.Encoder):
         """
         from ._config import live_changes
 
-        with self._changing:
+        if self._config is None:
+            self._reconfigure({})  # which says what is wrong
+            return
+        with _CHANGING:
             after, native = live_changes(self._config, changes)
             self._reconfigure(native)
             self._config = after
@@ -163,3 +170,9 @@ class NvencEncoder(_nvenc.Encoder):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _require_keywords(given: dict[str, Any], known: list[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise TypeError(f"NvencEncoder() got an unexpected keyword argument {name!r}.{nearest(name, known)}")
