@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 import subprocess
@@ -49,6 +50,7 @@ def _plane(shape: tuple[int, int], index: int, plane: int, depth: int, noise: Pi
     return ((128 + wave + texture) * (1 << (depth - 8))).astype(np.uint16 if depth > 8 else np.uint8)
 
 
+@functools.lru_cache(maxsize=8)
 def moving_pictures(form: Format, count: int) -> list[list[Pixels]]:
     """Pictures in display order, each a list of three planes."""
     noise = np.random.default_rng(7).uniform(-4, 4, (form.height, form.width))

@@ -11,6 +11,8 @@ namespace {
 constexpr std::array<double, 3> kShare{4.0, 1.0, 0.6};    // of an average picture's bits: I, P, B
 constexpr std::array<double, 3> kFirstGuess{40, 16, 10};  // bits at quantiser 0 for each pixel
 
+constexpr int kStep = 3;  // of the quantiser, at most
+
 double scale(int quantiser) { return std::exp2(quantiser / 6.0); }
 
 }  // namespace
@@ -33,15 +35,17 @@ int RateKeeper::quantiser(PictureType type) const {
     const size_t index = kind(type);
     const double wanted = bits_a_picture_ * kShare[index] - debt_ / window_;
     const double target = std::max(wanted, bits_a_picture_ * kShare[index] / 4);
-    return std::clamp(static_cast<int>(std::lround(6 * std::log2(complexity_[index] / target))), 1, 51);
+    const int ideal = static_cast<int>(std::lround(6 * std::log2(complexity_[index] / target)));
+    const int near = last_[index] == 0 ? ideal : std::clamp(ideal, last_[index] - kStep, last_[index] + kStep);
+    return std::clamp(near, 1, 51);
 }
 
 void RateKeeper::coded(PictureType type, int quantiser, size_t bytes) {
     const double bits = static_cast<double>(bytes) * 8;
     const size_t index = kind(type);
     const double seen = bits * scale(quantiser);
-    complexity_[index] = learnt_[index] ? (complexity_[index] + seen) / 2 : seen;
-    learnt_[index] = true;
+    complexity_[index] = last_[index] != 0 ? (complexity_[index] + seen) / 2 : seen;
+    last_[index] = std::max(1, quantiser);
     debt_ += bits - bits_a_picture_;
     const double limit = bits_a_picture_ * window_ * 2;
     debt_ = std::clamp(debt_, -limit, limit);

@@ -10,7 +10,8 @@
 namespace nvsim {
 
 // Assumes that a picture's size halves with every 6 steps of the quantiser, learns the rest from what came of the
-// pictures before, and pays back within half a second what they took too much.
+// pictures before, and pays back within half a second what they took too much. From one picture to the next of its type
+// the quantiser moves by a few steps only, as that assumption does not hold far away.
 class RateKeeper {
    public:
     explicit RateKeeper(const StreamSettings& settings);
@@ -26,7 +27,7 @@ class RateKeeper {
     double window_ = 1;                   // pictures within which debt is paid back
     double debt_ = 0;                     // bits beyond the target, of all pictures so far
     std::array<double, 3> complexity_{};  // bits at quantiser 0 of I, P and B pictures
-    std::array<bool, 3> learnt_{};
+    std::array<int, 3> last_{};           // quantiser of the last I, P and B picture; 0: there was none
 };
 
 // For a constant quality: better for what others refer to.

@@ -1,0 +1,72 @@
+"""GStreamer's two families of NVENC elements."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from client_run import Bench, Outcome, sessions_are_closed
+from loud import missing, need_program
+from simulator import environment
+
+pytestmark = [pytest.mark.clients, pytest.mark.one_abi]
+
+CODECS = {"nvh264enc": "h264", "nvh265enc": "hevc", "nvcudah264enc": "h264", "nvcudah265enc": "hevc"}
+UPLOAD = ["!", "cudaupload"]
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory, nvsim_dir: Path) -> dict[str, str]:
+    """A registry of our own: one made without a driver would say for ever that there are no such elements."""
+    inspect = need_program("gst-inspect-1.0", "gstreamer1.0-tools")
+    env = {"GST_REGISTRY": str(tmp_path_factory.mktemp("gst") / "registry.bin"), "GST_REGISTRY_FORK": "no"}
+    for element, package in (("nvh264enc", "bad"), ("rawvideoparse", "bad"), ("h264parse", "bad")):
+        done = subprocess.run(
+            [inspect, element], env=environment(backend="codec") | env, capture_output=True, text=True, timeout=120
+        )
+        if done.returncode != 0:
+            missing(f"GStreamer's {element}", f"apt-get install gstreamer1.0-plugins-{package}")
+    return env
+
+
+def encode(
+    bench: Bench, registry: dict[str, str], element: str, *properties: str, before: list[str] | None = None
+) -> tuple[Path, Outcome]:
+    launch = need_program("gst-launch-1.0", "gstreamer1.0-tools")
+    codec = CODECS[element]
+    output = bench.folder / f"out.{codec}"
+    form = bench.form
+    source = ["filesrc", f"location={bench.raw_nv12()}", "!", "rawvideoparse", "format=nv12"]
+    shape = [f"width={form.width}", f"height={form.height}", "framerate=30/1"]
+    parse = ["!", f"{'h264' if codec == 'h264' else 'h265'}parse", "!"]
+    caps = [f"video/x-{'h264' if codec == 'h264' else 'h265'},stream-format=byte-stream,alignment=au"]
+    sink = [*parse, *caps, "!", "filesink", f"location={output}"]
+    command = [launch, "-q", *source, *shape, *(before or []), "!", element, *properties, *sink]
+    outcome = bench.run(command, env=registry)
+    sessions_are_closed(outcome)
+    return output, outcome
+
+
+@pytest.mark.parametrize("element", CODECS)
+@pytest.mark.parametrize("upload", [[], UPLOAD], ids=["host", "device"])
+def test_every_picture_arrives(bench: Bench, registry: dict[str, str], element: str, upload: list[str]) -> None:
+    quantisers = ["rc-mode=constqp", "qp-const=20"] if element.startswith("nvh") else ["rate-control=cqp", "qp-i=20", "qp-p=20", "qp-b=20"]
+    output, _ = encode(bench, registry, element, *quantisers, before=upload)
+    assert bench.judge(output, CODECS[element])[0].key
+
+
+@pytest.mark.parametrize("element", CODECS)
+def test_rates(bench: Bench, registry: dict[str, str], element: str) -> None:
+    mode = "rc-mode=cbr" if element.startswith("nvh") else "rate-control=cbr"
+    output, _ = encode(bench, registry, element, mode, "bitrate=3000", "gop-size=10")
+    decoded = bench.judge(output, CODECS[element])
+    assert [index for index, picture in enumerate(decoded) if picture.key] == [0, 10, 20]
+
+
+@pytest.mark.parametrize(("element", "name"), [("nvh264enc", "bframes"), ("nvcudah264enc", "b-frames")])
+def test_b_frames(bench: Bench, registry: dict[str, str], element: str, name: str) -> None:
+    output, _ = encode(bench, registry, element, "bitrate=3000", f"{name}=2")
+    assert "B" in {picture.kind for picture in bench.judge(output, "h264")}
+
