@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import threading
 from pathlib import Path
 from typing import Any
@@ -562,3 +563,72 @@ def test_parsing_several_access_units_at_once(simulator: Simulator) -> None:
             client.encode(number)
         stream = b"".join(client.session.take(output) for output in client.outputs)
         assert [unit.timestamp for unit in parse(stream)] == [0, 1, 2]
+
+
+# What a GPU cannot do.
+
+
+@pytest.mark.parametrize("gpu", ["GTX 1080", "T4", "RTX 3090", "RTX 4090", "RTX 5090"])
+def test_every_preset_starts_on_every_gpu(simulator: Simulator, gpu: str) -> None:
+    refused = []
+    with simulator.machine(gpus=[{"name": gpu, "fps_1080p": 0, "session_limit": 0}]), Cuda() as cuda:
+        api = Api()
+        for codec, preset, tuning in itertools.product(
+            CODECS["13.0"], range(1, 8), range(1, api.abi.NV_ENC_TUNING_INFO_COUNT)
+        ):
+            session = api.open(cuda.context)
+            try:
+                if session.supports(codec):
+                    session.initialize(codec=codec, preset=f"P{preset}", tuning=tuning)
+            except Refused as failure:
+                lossless = tuning == api.abi.NV_ENC_TUNING_INFO_LOSSLESS
+                if not lossless or session.cap("SUPPORT_LOSSLESS_ENCODE", codec):
+                    refused.append((codec, preset, tuning, str(failure)))
+            session.destroy()
+    assert refused == []
+
+
+NEEDS: dict[str, tuple[str, int]] = {
+    "rcParams.enableLookahead": ("SUPPORT_LOOKAHEAD", 1),
+    "rcParams.enableTemporalAQ": ("SUPPORT_TEMPORAL_AQ", 1),
+    "rcParams.vbvBufferSize": ("SUPPORT_CUSTOM_VBV_BUF_SIZE", 100_000),
+    "encodeCodecConfig.h264Config.chromaFormatIDC": ("SUPPORT_YUV444_ENCODE", 3),
+    "encodeCodecConfig.h264Config.outputBitDepth": ("SUPPORT_10BIT_ENCODE", 10),
+    "encodeCodecConfig.h264Config.enableIntraRefresh": ("SUPPORT_INTRA_REFRESH", 1),
+    "encodeCodecConfig.h264Config.enableLTR": ("NUM_MAX_LTR_FRAMES", 1),
+    "encodeCodecConfig.h264Config.qpPrimeYZeroTransformBypassFlag": ("SUPPORT_LOSSLESS_ENCODE", 1),
+    "monoChromeEncoding": ("SUPPORT_MONOCHROME", 1),
+    "frameFieldMode": ("SUPPORT_FIELD_ENCODING", 2),
+    "frameIntervalP": ("NUM_MAX_BFRAMES", 3),
+}
+
+
+@pytest.mark.parametrize("field", NEEDS)
+def test_what_the_gpu_cannot_do_is_refused_by_name(simulator: Simulator, field: str) -> None:
+    capability, value = NEEDS[field]
+    for present in (0, 8):
+        with rig(simulator, gpus=[{**FAST, "caps": {capability: present}}]) as client:
+            params = client.session.params(WIDTH, HEIGHT)
+            *path, last = field.split(".")
+            target = params.config
+            for part in path:
+                target = getattr(target, part)
+            setattr(target, last, value)
+            params.config.rcParams.lookaheadDepth = 4
+            if present:
+                client.session.initialize_with(params)
+                continue
+            with pytest.raises(Refused, match="B pictures" if last == "frameIntervalP" else capability) as refused:
+                client.session.initialize_with(params)
+            assert refused.value.status == client.abi.NV_ENC_ERR_INVALID_PARAM
+
+
+def test_a_call_made_to_fail_is_traced_with_its_session(simulator: Simulator, tmp_path: Path) -> None:
+    path = tmp_path / "trace.jsonl"
+    fault = {"call": "nvEncEncodePicture", "nth": 1, "status": 18}
+    with rig(simulator, trace=str(path), faults=[fault]) as client:
+        client.start(codec="AV1")
+        with pytest.raises(Refused, match="fault injected"):
+            client.encode(0)
+    first, *_ = read_calls(path, "nvEncEncodePicture")
+    assert (first.status, first.session) == (18, read_calls(path, "nvEncInitializeEncoder")[0].session)

@@ -82,7 +82,7 @@ def hold_two_sessions() -> None:
 
 
 def test_processes_share_the_session_limit(nvsim_dir: Path, tmp_path: Path) -> None:
-    config = {"gpus": [{**FAST, "session_limit": 3}], "state": str(tmp_path / "state")}
+    config: dict[str, Any] = {"gpus": [{**FAST, "session_limit": 3}], "state": str(tmp_path / "state")}
     simulator = Simulator()
     with simulator.machine(**config), Cuda() as cuda:
         with child.start(nvsim_dir, hold_two_sessions, config) as process:

@@ -216,6 +216,14 @@ class Session:
         self.call("nvEncGetSequenceParams", ctypes.byref(params))
         return buffer.raw[: size.value]
 
+    def supports(self, codec: str) -> bool:
+        """Whether the GPU encodes a codec."""
+        guids = (self.abi.class_of("GUID") * 8)()
+        count = ctypes.c_uint32()
+        self.call("nvEncGetEncodeGUIDs", ctypes.byref(guids), 8, ctypes.byref(count))
+        wanted = bytes(self.abi.guid(f"NV_ENC_CODEC_{codec}_GUID"))
+        return wanted in [bytes(guid) for guid in guids[: count.value]]
+
     def cap(self, name: str, codec: str = "H264") -> int:
         params = self.abi.struct("NV_ENC_CAPS_PARAM", capsToQuery=getattr(self.abi, f"NV_ENC_CAPS_{name}"))
         value = ctypes.c_int()

@@ -42,6 +42,15 @@ void destroy_session(void* handle, Lock& lock) {
     Machine::instance().close(cell);
 }
 
+void look_up(void* handle, CallContext& context) {
+    Cell* cell = Machine::instance().find(handle);
+    if (cell == nullptr) return;
+    const Lock lock(cell->mutex);
+    if (!is_current(*cell, handle)) return;
+    context.session = cell->session->number();
+    context.codec = cell->session->codec();
+}
+
 void note_fault(void* handle, Purpose purpose) {
     try {
         Lock lock;

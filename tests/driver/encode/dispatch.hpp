@@ -32,6 +32,9 @@ const char* last_error_without_session();
 // Locks the session's cell. Throws Refusal for a handle that leads nowhere.
 Session& find_session(void* handle, Lock& lock);
 
+// Fills the context of a call that was made to fail.
+void look_up(void* handle, CallContext& context);
+
 // After an injected fault of a call on a session.
 void note_fault(void* handle, Purpose purpose);
 void destroy_session(void* handle, Lock& lock);
@@ -62,6 +65,7 @@ Status session_call(CallSite& site, const char* api, void* handle, Purpose purpo
     const Status status = observed(
         site, [&] { return in_session(handle, purpose, context, body); },
         [&] {
+            if (!context.ran) look_up(handle, context);
             Fields out;
             describe(out, context.codec);
             return CallDetails{api, context.session, out.finish()};

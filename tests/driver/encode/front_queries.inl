@@ -151,7 +151,7 @@ Status preset_config(Session& session, const GUID& codec_guid, const GUID& prese
     check_version(config->presetCfg.version, NV_ENC_CONFIG_VER, "NV_ENC_PRESET_CONFIG.presetCfg");
     const PresetRequest request = need_preset(preset_guid, need_codec(session, codec_guid), tuning);
     std::memset(&config->presetCfg, 0, sizeof config->presetCfg);
-    fill_preset(config->presetCfg, request);
+    fill_preset(config->presetCfg, request, session.device());
     return Status::success;
 }
 

@@ -46,7 +46,10 @@ NVENCSTATUS destroy_encoder(void* encoder) {
 const char* get_last_error_string(void* encoder) {
     Lock lock;
     try {
-        return find_session(encoder, lock).last_error.c_str();
+        // A copy of the thread's own: another thread's call may replace the session's text at any moment.
+        static thread_local std::string copy;
+        copy = find_session(encoder, lock).last_error;
+        return copy.c_str();
     } catch (const Refusal&) {
         return last_error_without_session();
     }

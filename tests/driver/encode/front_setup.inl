@@ -12,7 +12,7 @@ NVENCSTATUS initialize_encoder(void* encoder, NV_ENC_INITIALIZE_PARAMS* params) 
     return call(
         site, encoder, Purpose::work,
         [&](Session& session, Lock&) {
-            session.initialize(setup_of(need(params, "createEncodeParams")));
+            session.initialize(setup_of(session, need(params, "createEncodeParams")));
             return Status::success;
         },
         shown_setup(params));
@@ -26,7 +26,7 @@ NVENCSTATUS reconfigure_encoder(void* encoder, NV_ENC_RECONFIGURE_PARAMS* params
             check_version(need(params, "reInitEncodeParams").version, NV_ENC_RECONFIGURE_PARAMS_VER,
                           "NV_ENC_RECONFIGURE_PARAMS");
             check_reserved(*params, session.codec());
-            session.reconfigure(setup_of(params->reInitEncodeParams), params->resetEncoder != 0, params->forceIDR != 0);
+            session.reconfigure(setup_of(session, params->reInitEncodeParams), params->resetEncoder != 0, params->forceIDR != 0);
             return Status::success;
         },
         shown(params));
@@ -66,8 +66,8 @@ NVENCSTATUS get_sequence_param_ex(void* encoder, NV_ENC_INITIALIZE_PARAMS* param
     static CallSite site("nvEncGetSequenceParamEx");
     return call(
         site, encoder, Purpose::work,
-        [&](Session&, Lock&) {
-            const EncoderSetup setup = setup_of(need(params, "encInitParams"));
+        [&](Session& session, Lock&) {
+            const EncoderSetup setup = setup_of(session, need(params, "encInitParams"));
             hand_out_headers(parameter_sets(setup.settings.stream), payload);
             return Status::success;
         },

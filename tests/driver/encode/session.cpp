@@ -19,7 +19,7 @@ void Session::require_initialized() const {
     if (maker_ == nullptr) violate(Status::encoder_not_initialized, "the encoder has not been initialised");
 }
 
-void Session::check_size(const EncoderSetup& setup) const {
+void Session::check_supported(const EncoderSetup& setup) const {
     const PictureFormat& format = setup.settings.stream.format;
     const Codec codec = setup.settings.stream.codec;
     const auto check = [&](const char* what, int value, const char* limit) {
@@ -35,16 +35,10 @@ void Session::check_size(const EncoderSetup& setup) const {
     if (setup.gop.interval > 1 && setup.gop.interval - 1 > device_.cap(codec, "NUM_MAX_BFRAMES"))
         refuse(Status::invalid_param, text("frameIntervalP ", setup.gop.interval, " asks for more B pictures than the ",
                                            device_.cap(codec, "NUM_MAX_BFRAMES"), " that this GPU codes"));
-    if (setup.gop.lookahead > 0 && device_.cap(codec, "SUPPORT_LOOKAHEAD") == 0)
-        refuse(Status::invalid_param, "lookahead is not supported by this GPU for this codec");
-    if (format.bit_depth == 10 && device_.cap(codec, "SUPPORT_10BIT_ENCODE") == 0)
-        refuse(Status::invalid_param, "10 bits are not supported by this GPU for this codec");
-    if (format.chroma == 3 && device_.cap(codec, "SUPPORT_YUV444_ENCODE") == 0)
-        refuse(Status::invalid_param, "YUV 4:4:4 is not supported by this GPU for this codec");
-    if (format.chroma == 2 && device_.cap(codec, "SUPPORT_YUV422_ENCODE") == 0)
-        refuse(Status::invalid_param, "YUV 4:2:2 is not supported by this GPU for this codec");
-    if (setup.settings.stream.lossless && device_.cap(codec, "SUPPORT_LOSSLESS_ENCODE") == 0)
-        refuse(Status::invalid_param, "lossless coding is not supported by this GPU for this codec");
+    for (const char* capability : setup.needs)
+        if (device_.cap(codec, capability) == 0)
+            refuse(Status::invalid_param,
+                   text("NV_ENC_CAPS_", capability, " is 0 for this codec on the ", device_.gpu.name));
 }
 
 void Session::initialize(const EncoderSetup& setup) {
@@ -52,7 +46,7 @@ void Session::initialize(const EncoderSetup& setup) {
     const Codec codec = setup.settings.stream.codec;
     if (!device_.supports(codec)) refuse(Status::unsupported_param, "this GPU does not encode this codec");
     if (setup.async) refuse(Status::unsupported_param, "enableEncodeAsync: completion events do not exist on Linux");
-    check_size(setup);
+    check_supported(setup);
     setup_ = setup;
     setup_.settings.gpu = device_.gpu.name;
     setup_.settings.gpu_index = device_.index;
@@ -89,7 +83,7 @@ void Session::reconfigure(const EncoderSetup& setup, bool reset, bool force_idr)
     const StreamSettings& old = setup_.settings.stream;
     const StreamSettings& wanted = setup.settings.stream;
     if (wanted.codec != old.codec) refuse(Status::invalid_param, "the codec cannot be changed");
-    check_size(setup);
+    check_supported(setup);
     if (wanted.format.width > setup_.max_width || wanted.format.height > setup_.max_height)
         refuse(Status::invalid_param, text("the size may grow to maxEncodeWidth x maxEncodeHeight only, ",
                                            setup_.max_width, "x", setup_.max_height));

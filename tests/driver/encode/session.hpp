@@ -28,6 +28,7 @@ struct EncoderSetup {
     GopStructure gop;
     int max_width = 0, max_height = 0;
     bool async = false;
+    std::vector<const char*> needs;               // capabilities that must not be 0, without their prefix
     PixelFormat format = PixelFormat::undefined;  // the client's hint
 };
 
@@ -173,7 +174,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
     void require_initialized() const;
     std::unique_ptr<Maker> make_maker() const;
-    void check_size(const EncoderSetup& setup) const;
+    void check_supported(const EncoderSetup& setup) const;
     void check_memory(const Registration& wanted, PixelFormat format);
     void abandon(const int* in_flight, const std::string& what);
     void apply_settings();

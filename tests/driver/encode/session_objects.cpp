@@ -42,6 +42,7 @@ void Session::destroy_bitstream(void* handle) {
     for (Bitstream*& waiting : waiting_outputs_)
         if (waiting == &out) waiting = nullptr;
     bitstreams_.remove(handle);
+    if (lockers_ > 0) cell_.changed.notify_all();
 }
 
 void* Session::create_input(uint32_t width, uint32_t height, uint32_t format) {

@@ -126,9 +126,9 @@ void read_rates(const NV_ENC_RC_PARAMS& rates, StreamSettings& stream) {
 }
 
 // What the preset and tuning alone stand for.
-void fill_preset(NV_ENC_CONFIG& config, const PresetRequest& request);
+void fill_preset(NV_ENC_CONFIG& config, const PresetRequest& request, const Device& device);
 
-const NV_ENC_CONFIG& configuration_of(const NV_ENC_INITIALIZE_PARAMS& params, const PresetRequest& preset,
+const NV_ENC_CONFIG& configuration_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params, const PresetRequest& preset,
                                       NV_ENC_CONFIG& of_preset) {
     if (params.encodeConfig != nullptr) {
         check_version(params.encodeConfig->version, NV_ENC_CONFIG_VER, "NV_ENC_CONFIG");
@@ -136,11 +136,44 @@ const NV_ENC_CONFIG& configuration_of(const NV_ENC_INITIALIZE_PARAMS& params, co
         return *params.encodeConfig;
     }
     std::memset(&of_preset, 0, sizeof of_preset);
-    fill_preset(of_preset, preset);
+    fill_preset(of_preset, preset, session.device());
     return of_preset;
 }
 
-EncoderSetup setup_of(const NV_ENC_INITIALIZE_PARAMS& params) {
+// The capabilities without which a configuration cannot be coded.
+std::vector<const char*> needs_of(const NV_ENC_INITIALIZE_PARAMS& params, const NV_ENC_CONFIG& config,
+                                  const StreamSettings& stream) {
+    std::vector<const char*> needs;
+    const auto need_if = [&](bool wanted, const char* capability) {
+        if (wanted) needs.push_back(capability);
+    };
+    need_if(stream.lookahead > 0, "SUPPORT_LOOKAHEAD");
+    need_if(stream.format.bit_depth == 10, "SUPPORT_10BIT_ENCODE");
+    need_if(stream.format.chroma == 3, "SUPPORT_YUV444_ENCODE");
+    need_if(stream.format.chroma == 2, "SUPPORT_YUV422_ENCODE");
+    need_if(stream.lossless, "SUPPORT_LOSSLESS_ENCODE");
+    need_if(stream.b_reference_mode != 0 && stream.b_frames > 0, "SUPPORT_BFRAME_REF_MODE");
+    need_if(config.rcParams.enableTemporalAQ, "SUPPORT_TEMPORAL_AQ");
+    need_if(config.monoChromeEncoding != 0, "SUPPORT_MONOCHROME");
+    need_if(config.frameFieldMode > NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME, "SUPPORT_FIELD_ENCODING");
+    need_if(params.enableWeightedPrediction, "SUPPORT_WEIGHTED_PREDICTION");
+    need_if(config.rcParams.vbvBufferSize != 0, "SUPPORT_CUSTOM_VBV_BUF_SIZE");
+    with_codec_config(config.encodeCodecConfig, stream.codec, [&](const auto& codec_config) {
+        need_if(codec_config.enableIntraRefresh, "SUPPORT_INTRA_REFRESH");
+        need_if(NVSIM_GET(codec_config, enableLTR, 0) != 0, "NUM_MAX_LTR_FRAMES");
+    });
+    return needs;
+}
+
+// Modes that nobody simulates: better refused than taken for done.
+void refuse_unsimulated(const NV_ENC_INITIALIZE_PARAMS& params) {
+    if (params.enableMEOnlyMode) refuse(Status::unsupported_param, "motion estimation alone is not simulated");
+    if (params.enableSubFrameWrite) refuse(Status::unsupported_param, "enableSubFrameWrite is not simulated");
+    if (NVSIM_GET(params, enableOutputInVidmem, 0) != 0)
+        refuse(Status::unsupported_param, "enableOutputInVidmem is not simulated");
+}
+
+EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) {
     check_version(params.version, NV_ENC_INITIALIZE_PARAMS_VER, "NV_ENC_INITIALIZE_PARAMS");
     EncoderSetup setup;
     StreamSettings& stream = setup.settings.stream;
@@ -148,7 +181,8 @@ EncoderSetup setup_of(const NV_ENC_INITIALIZE_PARAMS& params) {
     check_reserved(params, stream.codec);
     const PresetRequest preset = need_preset(params.presetGUID, stream.codec, static_cast<uint32_t>(params.tuningInfo));
     NV_ENC_CONFIG of_preset;
-    const NV_ENC_CONFIG& config = configuration_of(params, preset, of_preset);
+    const NV_ENC_CONFIG& config = configuration_of(session, params, preset, of_preset);
+    refuse_unsimulated(params);
     if (params.frameRateDen == 0 || params.frameRateNum == 0) refuse(Status::invalid_param, "the frame rate is zero");
     if (config.frameIntervalP < 0) refuse(Status::invalid_param, "frameIntervalP is negative");
     stream.format = {static_cast<int>(params.encodeWidth), static_cast<int>(params.encodeHeight), 1, 8};
@@ -171,6 +205,7 @@ EncoderSetup setup_of(const NV_ENC_INITIALIZE_PARAMS& params) {
     stream.b_frames = std::max(config.frameIntervalP - 1, 0);
     setup.gop = {stream.gop_length, stream.idr_period, config.frameIntervalP, stream.lookahead, params.enablePTD != 0,
                  stream.b_reference_mode == 2};
+    setup.needs = needs_of(params, config, stream);
     setup.max_width = static_cast<int>(std::max(params.maxEncodeWidth, params.encodeWidth));
     setup.max_height = static_cast<int>(std::max(params.maxEncodeHeight, params.encodeHeight));
     setup.async = params.enableEncodeAsync != 0;
@@ -234,8 +269,22 @@ void fill_rates(NV_ENC_RC_PARAMS& rates, const PresetValues& values) {
     rates.multiPass = static_cast<NV_ENC_MULTI_PASS>(values.multi_pass);
 }
 
-void fill_preset(NV_ENC_CONFIG& config, const PresetRequest& request) {
-    const PresetValues values = preset_values(request);
+// A preset asks for nothing that the GPU cannot do.
+PresetValues values_on(const Device& device, const PresetRequest& request) {
+    PresetValues values = preset_values(request);
+    const auto cap = [&](const char* name) { return device.cap(request.codec, name); };
+    values.frame_interval_p = std::min(values.frame_interval_p, cap("NUM_MAX_BFRAMES") + 1);
+    if (cap("SUPPORT_BFRAME_REF_MODE") == 0 || values.frame_interval_p <= 2) values.b_reference_mode = 0;
+    if (cap("SUPPORT_TEMPORAL_AQ") == 0) values.temporal_aq = false;
+    if (cap("SUPPORT_TEMPORAL_FILTER") == 0) values.temporal_filter = 0;
+    if (cap("SUPPORT_LOOKAHEAD") != 0) return values;
+    values.lookahead = false;
+    values.lookahead_depth = 0;
+    return values;
+}
+
+void fill_preset(NV_ENC_CONFIG& config, const PresetRequest& request, const Device& device) {
+    const PresetValues values = values_on(device, request);
     config.version = NV_ENC_CONFIG_VER;
     config.profileGUID = NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID;
     config.gopLength = values.gop_length;
