@@ -1,7 +1,7 @@
 """Every driver call that an encoder's life makes fails once, at each of its uses, with whatever it may answer.
 
 Asserted of each such life, which `fault_runner.py` lives in a process of its own: only errors of the tree come out, and
-the driver's failure is among them; no crash, no hang; every frame that was accepted comes out once, with its own seq and
+the driver's failure is among them; no crash, no hang; every frame that was accepted comes out once, with its seq and own
 pixels; nothing is left alive; no rule of the driver's is broken on the way; and the next encoder of the process works.
 """
 

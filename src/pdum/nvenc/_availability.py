@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import index
+
 from . import _nvenc
 from ._encoder import forced_abi
 from ._errors import NvencError, OutOfMemory, OutOfSessions
@@ -19,15 +21,22 @@ def unavailable_reason(gpu_id: int = 0) -> str | None:
 
     Sessions that are all taken count as available, since that passes: an encoder made then says so itself.
     """
-    key = (gpu_id, forced_abi())
-    if key not in _reasons:
-        try:
-            _nvenc.probe(gpu_id, key[1])
-            _reasons[key] = None
-        except (OutOfSessions, OutOfMemory):
-            return None
-        except NvencError as error:
-            _reasons[key] = str(error)
-        except TypeError:
-            return f"gpu_id={gpu_id!r} is no number of a GPU."
+    try:
+        key = (index(gpu_id), forced_abi())
+        if key not in _reasons:
+            _reasons[key] = _reason(*key)
+    except (OutOfSessions, OutOfMemory):
+        return None
+    except TypeError:
+        return f"gpu_id={gpu_id!r} is no number of a GPU."
     return _reasons[key]
+
+
+def _reason(gpu_id: int, abi: str | None) -> str | None:
+    try:
+        _nvenc.probe(gpu_id, abi)
+    except (OutOfSessions, OutOfMemory):
+        raise
+    except NvencError as error:
+        return str(error)
+    return None

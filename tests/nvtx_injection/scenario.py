@@ -1,0 +1,83 @@
+"""The child process of test_nvtx.py: uses an encoder in the way that its argument names, on the simulated driver."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from frames import gpu, nv12
+from pdum.nvenc import InvalidFrame, NvencEncoder, NvencError
+
+from simulator import Simulator
+
+WIDTH, HEIGHT = 320, 192
+FRAME = nv12(WIDTH, HEIGHT, 1)
+
+simulator = Simulator()
+
+
+def encoder(**options: Any) -> NvencEncoder:
+    return NvencEncoder(WIDTH, HEIGHT, **options)
+
+
+def encode() -> None:
+    with encoder() as one:
+        one.encode(FRAME)
+
+
+def submit() -> None:
+    with encoder(extra_output_delay=1) as one, gpu() as device:
+        one.submit(device.frame(FRAME), 1)
+        one.submit(FRAME, 2)
+        one.flush_pipeline()
+
+
+def wrong_frame() -> None:
+    with encoder() as one:
+        with suppress(InvalidFrame):
+            one.encode(np.zeros((3, 3)))
+        one.encode(FRAME)
+
+
+def failing(call: str) -> Callable[[], None]:
+    def run() -> None:
+        with encoder() as one:
+            simulator.configure(gpus=["RTX 4090"], faults=[{"call": call, "nth": 1, "status": 20}])
+            with suppress(NvencError):
+                one.encode(FRAME)
+            simulator.configure(gpus=["RTX 4090"])
+
+    return run
+
+
+def threads() -> None:
+    def work() -> None:
+        with encoder() as one:
+            for _ in range(20):
+                one.encode(FRAME)
+
+    running = [threading.Thread(target=work) for _ in range(4)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+
+
+SCENARIOS = {
+    "encode": encode,
+    "submit": submit,
+    "wrong_frame": wrong_frame,
+    "failing_copy": failing("cuMemcpy2DAsync_v2"),
+    "failing_submit": failing("nvEncEncodePicture"),
+    "failing_collect": failing("nvEncLockBitstream"),
+    "threads": threads,
+}
+
+if __name__ == "__main__":
+    simulator.configure(gpus=["RTX 4090"])
+    SCENARIOS[sys.argv[1]]()
