@@ -4,7 +4,7 @@ Each row's copy moves as many bytes as the conversion (what is read plus what is
 and is the faster of the driver's cuMemcpy and a kernel with one 16-byte load and store a thread. Images and planes take
 turns over more memory than the L2 cache holds many times. Ours and the copies are replayed from CUDA graphs of many
 launches; the others, each of which takes longer than a launch, are queued one after another. All take turns in each
-round.
+round. The copy of a gigabyte at the head says what the memory does without the launches' beginnings and ends.
 
 Needs a CUDA GPU and CuPy; with PyTorch, its row is there too.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,8 +50,10 @@ ELEMENTWISE = {
         yuv[i] = ({word})floorf((.2126f * r + .7152f * g + .0722f * b) * 219 * {step} + 16 * {step} + .5f) << {shift};
         if (x % 2 == 0 && y % 2 == 0) {{
             float s[3];
-            for (int c = 0; c < 3; ++c)
-                s[c] = ((float)p[c] + (float)p[c + 3] + (float)p[c + width * 3] + (float)p[c + width * 3 + 3]) * scale / 4;
+            for (int c = 0; c < 3; ++c) {{
+                const T* q = p + c;
+                s[c] = ((float)q[0] + (float)q[3] + (float)q[width * 3] + (float)q[width * 3 + 3]) * scale / 4;
+            }}
             const float l = .2126f * s[0] + .7152f * s[1] + .0722f * s[2];
             const long long at = (long long)width * height + y / 2 * width + x;
             const float u = (s[2] - l) / 1.8556f * 224 * {step} + 128 * {step} + .5f;
@@ -104,8 +107,8 @@ def noise(shape: tuple[int, ...], kind: str) -> Any:
 class Sets:
     """Images and planes in turns, so many that no cache helps."""
 
-    def __init__(self, case: Case) -> None:
-        count = max(4, WORKING_SET // case.bytes)
+    def __init__(self, case: Case, count: int = 0) -> None:
+        count = count or max(4, WORKING_SET // case.bytes)
         self.images = [noise(case.shape, case.type) for _ in range(count)]
         self.planes = [cupy.zeros(case.output_shape, case.output_type) for _ in range(count)]
 
@@ -179,6 +182,29 @@ def by_torch(torch: Any, case: Case, sets: Sets) -> Callable[[int, int], None]:
             target[case.height :] = (chroma.round().to(kind) << shift).to(target.dtype).flatten(1)
 
     return convert
+
+
+def large_copy(stream: Any) -> list[float]:
+    """GB/s of single copies of 1 GiB."""
+    size = 1 << 30
+    source, target = noise((size,), "u8"), cupy.empty(size, cupy.uint8)
+    found = []
+    for _ in range(20):
+        begin, end = cupy.cuda.Event(), cupy.cuda.Event()
+        begin.record(stream)
+        COPY((size // 16 // 256,), (256,), (source, target, np.int64(size // 16)))
+        end.record(stream)
+        end.synchronize()
+        found.append(2 * size / cupy.cuda.get_elapsed_time(begin, end) / 1e6)
+    return found[2:]
+
+
+def first_use(converter: Any, case: Case, stream: Any) -> float:
+    """Milliseconds of a call that first has its kernel compiled; with CUDA_CACHE_DISABLE=1 the driver has no cache."""
+    work = ours(converter, case, Sets(case._replace(width=64, height=64), count=1))
+    begin = time.perf_counter()
+    work(0, stream.ptr)
+    return (time.perf_counter() - begin) * 1000
 
 
 def replayed(work: Callable[[int, int], None], stream: Any) -> Callable[[], None]:
@@ -264,9 +290,8 @@ def report(result: dict[str, Any]) -> float:
     print(f"{name:<28}{middle:6.0f} GB/s ({low:.0f} to {high:.0f})  copy {rates[copy][1]:5.0f} ({copy})  {share:5.1%}")
     for other in rates.keys() - {"ours", "copy by a kernel", "cuMemcpy"}:
         differs = result["differs"][other]
-        print(
-            f"    {other:<24}{rates[other][1]:6.0f} GB/s, ours {middle / rates[other][1]:.1f} times as fast; at most {differs} code off"
-        )
+        times = middle / rates[other][1]
+        print(f"    {other:<24}{rates[other][1]:6.0f} GB/s, ours {times:.1f} times as fast; at most {differs} code off")
     return share
 
 
@@ -285,7 +310,12 @@ def main() -> None:
     driver = cupy.cuda.runtime.driverGetVersion()
     print(f"{device}, CUDA driver {driver}, {machine('cupy-cuda13x', 'torch')}, {width}x{height}, medians (quartiles)")
     converter = _nvenc._RgbConverter(0)
-    results = []
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        large = large_copy(stream)
+        first = [first_use(_nvenc._RgbConverter(0), case, stream) for case in cases(width, height)[:12]]
+    print(f"a copy of 1 GiB: {quartiles(large)[1]:.0f} GB/s; a kernel's first use: {quartiles(first)[1]:.1f} ms")
+    results: list[dict[str, Any]] = []
     for case in cases(width, height):
         results.append(measure(case, converter, torch, options.rounds))
         results[-1]["share"] = report(results[-1])
@@ -294,7 +324,9 @@ def main() -> None:
     worst = min(results, key=lambda result: float(result["share"]))
     print(f"least share of the copy's bandwidth: {worst['share']:.1%}, {Case(**worst['case'])}")
     if options.json:
-        options.json.write_text(json.dumps({"device": device, "driver": driver, "results": results}))
+        options.json.write_text(
+            json.dumps({"device": device, "driver": driver, "large_copy": large, "results": results})
+        )
 
 
 if __name__ == "__main__":

@@ -33,12 +33,6 @@ void RgbConverter::convert(const RgbImage& image, const YuvPlanes& planes, const
     }
 }
 
-void RgbConverter::prepare(const RgbImage& image, const YuvPlanes& planes, const ColourSpace& space) const {
-    const ConversionPlan plan = plan_conversion(image, planes, space);
-    const ContextScope scope(*context_);
-    for (size_t i = 0; i < plan.count; ++i) function(plan.launches[i].kernel);
-}
-
 CUfunction RgbConverter::function(unsigned kernel) const {
     const CUfunction ready = functions_[kernel].load(std::memory_order_acquire);
     return ready != nullptr ? ready : load(kernel);

@@ -23,8 +23,6 @@ class RgbConverter {
     // Queues the conversion on the stream and returns at once; the image and the planes stay in use until it is done
     // there. Throws invalid_frame before anything is queued, or what the driver answers.
     void convert(const RgbImage& image, const YuvPlanes& planes, const ColourSpace& space, CUstream stream) const;
-    // Compiles what convert() would need, without launching it.
-    void prepare(const RgbImage& image, const YuvPlanes& planes, const ColourSpace& space) const;
 
    private:
     // The context has to be current.
