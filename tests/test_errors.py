@@ -77,8 +77,9 @@ def test_the_tree_is_the_one_in_the_docstring() -> None:
 
 
 def test_every_error_is_public_and_documented() -> None:
-    for error in (NvencError, *leaves()):
-        assert getattr(pdum.nvenc, error.__name__) is error
+    everything: list[type[NvencError]] = [NvencError, *leaves()]
+    for error in everything:
+        assert getattr(pdum.nvenc, name_of(error)) is error
         assert error.__doc__
 
 

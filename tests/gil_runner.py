@@ -1,0 +1,125 @@
+"""Shows that a call lets go of the GIL while the driver keeps it waiting; the child process of test_threads.py.
+
+The driver writes its trace into a pipe that is full, so the first driver call inside the call under test cannot return
+before another Python thread has read from the pipe. Python switches threads only where one gives way (the switch
+interval is hours), so a call that keeps the GIL waits for ever.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from frames import nv12
+from pdum.nvenc import NvencEncoder, _nvenc, available
+
+from simulator import Simulator
+
+FRAME = nv12(320, 192, 1)
+HOURS = 1e5
+SMALLEST_PIPE = 4096
+
+
+class FullPipe:
+    """The driver's trace, read by nobody until `reading` begins; then by a thread, until all of it is read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "trace"
+        os.mkfifo(self.path)
+        self._read_end = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self._write_end = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+        fcntl.fcntl(self._write_end, fcntl.F_SETPIPE_SZ, SMALLEST_PIPE)
+        self.wanted = threading.Event()
+        self.done = False
+        self.was_read = 0
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def fill(self) -> None:
+        try:
+            while True:
+                os.write(self._write_end, b" ")
+        except BlockingIOError:
+            pass
+
+    def _read(self) -> None:
+        os.set_blocking(self._read_end, True)
+        self.wanted.wait()
+        while not self.done:
+            self.was_read += len(os.read(self._read_end, SMALLEST_PIPE))
+
+    def finish(self) -> None:
+        self.done = True
+        os.write(self._write_end, b" ")
+        self.thread.join()
+
+
+def ready(**options: Any) -> NvencEncoder:
+    return NvencEncoder(320, 192, **options)
+
+
+def holding() -> NvencEncoder:
+    """An encoder with frames in flight."""
+    encoder = ready(tuning="hq", bframes=2, extra_output_delay=4)
+    for number in range(4):
+        encoder.submit(FRAME, number)
+    return encoder
+
+
+def drop(encoder: NvencEncoder) -> None:
+    encoders.remove(encoder)
+
+
+encoders: list[NvencEncoder] = []
+
+# What is prepared, and what is done with it while the pipe is full.
+CALLS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+    "encode": (ready, lambda encoder: encoder.encode(FRAME)),
+    "submit": (ready, lambda encoder: encoder.submit(FRAME, 1)),
+    "flush": (holding, lambda encoder: encoder.flush()),
+    "flush_pipeline": (holding, lambda encoder: encoder.flush_pipeline()),
+    "reconfigure": (lambda: ready(bitrate=10**6), lambda encoder: encoder.reconfigure(bitrate=2 * 10**6)),
+    "sequence_header": (ready, lambda encoder: encoder.sequence_header()),
+    "close": (holding, lambda encoder: encoder.close()),
+    "del": (holding, drop),
+    "constructor": (lambda: None, lambda _: ready()),
+    "available": (lambda: None, lambda _: available()),
+    "chosen_abi": (lambda: None, lambda _: _nvenc.chosen_abi(None)),
+    "a call that keeps the GIL": (lambda: None, lambda _: ctypes.PyDLL("libcuda.so.1").cuInit(0)),
+}
+
+
+def main(name: str) -> None:
+    prepare, call = CALLS[name]
+    simulator = Simulator()
+    simulator.configure(gpus=["RTX 4090"])
+    prepared = prepare()
+    with tempfile.TemporaryDirectory() as folder:
+        pipe = FullPipe(Path(folder))
+        simulator.configure(gpus=["RTX 4090"], trace=str(pipe.path))
+        pipe.fill()
+        if name == "del":
+            encoders.append(prepared)
+            encoder, prepared = prepared, None
+            del encoder
+            prepared = encoders[0]
+        sys.setswitchinterval(HOURS)
+        pipe.wanted.set()
+        arguments = [prepared]
+        prepared = None
+        call(arguments.pop())
+        sys.setswitchinterval(0.005)
+        simulator.configure(gpus=["RTX 4090"])
+        pipe.finish()
+        assert pipe.was_read > SMALLEST_PIPE, "the call made no driver call that could wait"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
