@@ -186,6 +186,19 @@ def test_b_frames_come_after_their_anchor_and_in_the_buffers_in_order(simulator:
         assert all(unit.checksum == checksum(picture(unit.timestamp)) for unit in [*units, last])
 
 
+@pytest.mark.parametrize("backend", ["echo", "null"])
+def test_av1_units_come_in_display_order(simulator: Simulator, backend: str) -> None:
+    with rig(simulator, backend=backend) as client:
+        client.start(surfaces=7, interval=3, codec="AV1")
+        statuses = [client.encode(number) for number in range(7)]
+        assert statuses == [SUCCESS] + 2 * [NEED_MORE_INPUT, NEED_MORE_INPUT, SUCCESS]
+        times = []
+        for output in client.outputs:
+            times.append(client.session.lock(output).outputTimeStamp)
+            client.session.unlock(output)
+        assert times == list(range(7))
+
+
 def test_a_lookahead_fills_before_anything_comes(simulator: Simulator) -> None:
     with rig(simulator) as client:
         client.start(surfaces=9, lookahead=4)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 from collections.abc import Iterator
@@ -80,6 +81,7 @@ class Simulator:
 
     def configure(self, **config: Any) -> None:
         """Replaces the whole configuration of every library."""
+        gc.collect()  # what is only garbage must not keep a session open
         for library in self.libraries.values():
             library.control(configure=config)
 

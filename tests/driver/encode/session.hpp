@@ -103,8 +103,9 @@ struct Record {
     Staging* again = nullptr;  // read a second time when a held picture is started
     int* in_flight = nullptr;  // of its input
     void* input = nullptr;     // its handle, for messages
-    bool checked = false;      // the input was looked at again, or is not ours to look at any more
-    bool checking = false;     // the engine's thread is looking right now
+    Clock::time_point submitted{};
+    bool checked = false;   // the input was looked at again, or is not ours to look at any more
+    bool checking = false;  // the engine's thread is looking right now
     bool coded = false;
 };
 
@@ -188,11 +189,12 @@ class Session : public std::enable_shared_from_this<Session> {
     Bitstream& find_output(const Submission& submission);
     void read_pixels(Record& record);
     void read_again(Record& record);
-    void start(const std::vector<PlannedPicture>& pictures);
+    void start(std::vector<PlannedPicture>& pictures);
     void submit(const PlannedPicture& picture);
     void submit_end();
     void accept(const Submission& submission, Record& record, Bitstream& out);
     bool read_into(Staging& staging, const Record& record);
+    void measure(const Record& record);
     void fill(Bitstream& out, const Record& record, AccessUnit unit);
     Record& new_record();
     Record& record_of(uint64_t serial);
@@ -255,6 +257,9 @@ class Session : public std::enable_shared_from_this<Session> {
     bool ended_ = false;
 
     size_t staged_bytes_ = 0;
+    Clock::time_point measured_since_ = Clock::now();
+    Clock::duration latency_sum_{};
+    int measured_ = 0;
     std::string failure_;
     bool closing_ = false;
     int lockers_ = 0;

@@ -44,6 +44,7 @@ void Session::accept(const Submission& submission, Record& record, Bitstream& ou
     source.output_headers = (submission.flags & output_headers) != 0;
     record.sei.swap(next_sei_);
     source.sei = &record.sei;
+    if (!inline_) record.submitted = Clock::now();
     if (record.in_flight != nullptr) ++*record.in_flight;
     window_.push_back(&record);
     out.state = Bitstream::pending;
@@ -156,24 +157,21 @@ void Session::read_again(Record& record) {
     record.again = nullptr;
 }
 
-void Session::start(const std::vector<PlannedPicture>& pictures) {
+void Session::start(std::vector<PlannedPicture>& pictures) {
     if (pictures.empty()) return;
     planned_ += pictures.size();
     const uint64_t delay = static_cast<uint64_t>(delay_);
     promised_ = std::max(promised_, flushed_outputs_ + (planned_ > delay ? planned_ - delay : 0));
     for (const PlannedPicture& picture : pictures) record_of(picture.serial).source.type = picture.type;
-    if (inline_) {
-        for (const PlannedPicture& picture : pictures) deliver({picture.serial, {}, picture.type, 0});
-        if (lockers_ > 0) cell_.changed.notify_all();
-        return;
+    // A temporal unit of AV1 shows one picture: whatever order they are coded in, the units come in display order.
+    if (maker_->display_order() || codec() == Codec::av1) std::sort(pictures.begin(), pictures.end());
+    for (const PlannedPicture& picture : pictures) {
+        if (inline_)
+            deliver({picture.serial, {}, picture.type, 0});
+        else
+            submit(picture);
     }
-    if (maker_->display_order()) {
-        std::vector<PlannedPicture> ordered = pictures;
-        std::sort(ordered.begin(), ordered.end());
-        for (const PlannedPicture& picture : ordered) submit(picture);
-    } else {
-        for (const PlannedPicture& picture : pictures) submit(picture);
-    }
+    if (inline_ && lockers_ > 0) cell_.changed.notify_all();
 }
 
 void Session::submit(const PlannedPicture& picture) {
@@ -222,6 +220,7 @@ void Session::deliver(AccessUnit unit) {
     waiting_outputs_.pop_front();
     Record& record = record_of(unit.serial);
     record.coded = true;
+    if (!inline_) measure(record);
     release_input(record);
     if (out != nullptr) {
         if (out->paired != nullptr) release_input(*out->paired);
@@ -229,6 +228,22 @@ void Session::deliver(AccessUnit unit) {
         fill(*out, record, std::move(unit));
     }
     retire_records();
+}
+
+// Tells NVML how fast this session is, every few pictures.
+void Session::measure(const Record& record) {
+    constexpr int pictures_a_measurement = 16;
+    latency_sum_ += Clock::now() - record.submitted;
+    if (++measured_ < pictures_a_measurement || ticket == nullptr) return;
+    const auto microseconds = [](Clock::duration time) {
+        return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+    };
+    const auto elapsed = std::max<int64_t>(1, microseconds(Clock::now() - measured_since_));
+    ticket->rate(static_cast<uint32_t>(measured_ * 1000000LL / elapsed),
+                 static_cast<uint32_t>(microseconds(latency_sum_) / measured_));
+    measured_since_ = Clock::now();
+    latency_sum_ = {};
+    measured_ = 0;
 }
 
 void Session::fill(Bitstream& out, const Record& record, AccessUnit unit) {
