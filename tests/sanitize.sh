@@ -56,7 +56,7 @@ run_tests() { # kind, folder, arguments of pytest
         preload=$(run_time_library libtsan.so):$preload
     fi
     NVSIM_DIR=$folder/driver PDUM_SANITIZER=$kind fixed_layout \
-        env LD_PRELOAD="$preload" "$folder/venv/bin/python" -m pytest -p no:cacheprovider -m sanitize --ignore=tests/gpu -n "$JOBS" "$@"
+        env LD_PRELOAD="$preload" "$folder/venv/bin/python" -m pytest -p no:cacheprovider -m "sanitize and not slow" --ignore=tests/gpu -n "$JOBS" "$@"
 }
 
 for kind in "${KINDS[@]}"; do
