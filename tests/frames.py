@@ -25,7 +25,7 @@ def nv12(width: int, height: int, number: int = 0) -> Nv12:
     """A picture whose every byte depends on `number`, and whose first eight bytes hold it."""
     rows = np.arange(height * 3 // 2, dtype=np.uint32)[:, None]
     columns = np.arange(width, dtype=np.uint32)[None, :]
-    picture: Nv12 = (rows * 3 + columns * 5 + number * 7).astype(np.uint8)
+    picture: Nv12 = (rows * 3 + columns * 5 + number % 256 * 7).astype(np.uint8)
     picture[0, :8] = np.frombuffer(number.to_bytes(8, "little", signed=True), np.uint8)
     return picture
 
@@ -50,7 +50,10 @@ def cuda(name: str, *arguments: Any) -> None:
 
 
 class Gpu:
-    """The primary context of a GPU, current in this thread, and what a test makes in it; `close()` frees all of it."""
+    """A GPU's primary context and what a test makes in it; `close()` frees all of it.
+
+    The context is current only while a call runs.
+    """
 
     def __init__(self, index: int = 0) -> None:
         self.index = index
@@ -59,36 +62,40 @@ class Gpu:
         self._context = ctypes.c_void_p()
         cuda("cuInit", 0)
         cuda("cuDevicePrimaryCtxRetain", ctypes.byref(self._context), index)
-        self.push()
 
-    def push(self) -> None:
+    @contextmanager
+    def current(self) -> Iterator[None]:
         cuda("cuCtxPushCurrent_v2", self._context)
+        try:
+            yield
+        finally:
+            cuda("cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
 
-    def pop(self) -> None:
-        cuda("cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
+    def call(self, name: str, *arguments: Any) -> None:
+        with self.current():
+            cuda(name, *arguments)
 
     def close(self) -> None:
-        cuda("cuCtxSynchronize")
+        self.call("cuCtxSynchronize")
         for stream in self._streams:
-            cuda("cuStreamDestroy_v2", stream)
+            self.call("cuStreamDestroy_v2", stream)
         for pointer in list(self._memory):
             self.free(pointer)
-        self.pop()
         cuda("cuDevicePrimaryCtxRelease_v2", self.index)
 
     def allocate(self, size: int) -> int:
         pointer = ctypes.c_uint64()
-        cuda("cuMemAlloc_v2", ctypes.byref(pointer), ctypes.c_size_t(size))
+        self.call("cuMemAlloc_v2", ctypes.byref(pointer), ctypes.c_size_t(size))
         self._memory.add(pointer.value)
         return pointer.value
 
     def free(self, pointer: int) -> None:
         self._memory.remove(pointer)
-        cuda("cuMemFree_v2", ctypes.c_uint64(pointer))
+        self.call("cuMemFree_v2", ctypes.c_uint64(pointer))
 
     def stream(self, flags: int = NON_BLOCKING) -> int:
         handle = ctypes.c_void_p()
-        cuda("cuStreamCreate", ctypes.byref(handle), flags)
+        self.call("cuStreamCreate", ctypes.byref(handle), flags)
         self._streams.append(handle)
         return handle.value or 0
 
@@ -97,9 +104,9 @@ class Gpu:
         address, size = ctypes.c_void_p(picture.ctypes.data), ctypes.c_size_t(picture.nbytes)
         assert picture.flags.c_contiguous
         if stream is None:
-            cuda("cuMemcpyHtoD_v2", ctypes.c_uint64(pointer), address, size)
+            self.call("cuMemcpyHtoD_v2", ctypes.c_uint64(pointer), address, size)
         else:
-            cuda("cuMemcpyHtoDAsync_v2", ctypes.c_uint64(pointer), address, size, ctypes.c_void_p(stream))
+            self.call("cuMemcpyHtoDAsync_v2", ctypes.c_uint64(pointer), address, size, ctypes.c_void_p(stream))
 
     def frame(self, picture: Nv12, pitch: int = 0, **interface: Any) -> CudaFrame:
         """A device frame with the picture in it; its padding bytes hold 0xEE."""

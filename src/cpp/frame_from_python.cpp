@@ -358,13 +358,15 @@ void BorrowedFrame::read_buffer(PyObject* frame, const FrameSpec& spec) {
     }
     ArrayLayout array;
     array.shape = extents_of(buffer.shape, buffer.ndim);
-    array.strides = extents_of(buffer.strides, buffer.ndim);
+    // ctypes gives none for its arrays, whatever is asked for: they are packed.
+    if (buffer.strides != nullptr) array.strides = extents_of(buffer.strides, buffer.ndim);
     array.type = type_of_buffer(buffer);
     array.data = buffer.buf;
     const FormatTraits& format = *spec.format;
     const auto rows = static_cast<int64_t>(surface_rows(format, spec.height));
     // A flat array of all bytes of a packed frame, as bytes and memoryview are.
-    const bool flat = array.shape.count == 1 && array.strides[0] == buffer.itemsize && buffer.itemsize == 1;
+    const bool side_by_side = array.strides.count == 0 || array.strides[0] == buffer.itemsize;
+    const bool flat = array.shape.count == 1 && side_by_side && buffer.itemsize == 1;
     if (flat && array.shape[0] == rows * spec.width * format.pixel_bytes) {
         const bool components = format.packed && format.sample_bytes == 1;
         array.shape = {{rows, spec.width, 4}, components ? size_t{3} : size_t{2}};
