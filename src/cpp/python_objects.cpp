@@ -4,14 +4,21 @@
 #include <unistd.h>
 
 namespace pdum::nvenc {
+namespace {
+
+[[noreturn]] void sleep_for_good() {
+    while (true) pause();
+}
+
+}  // namespace
 
 void WithoutGil::take_back_or_sleep(PyThreadState* state) noexcept {
+    if (state == nullptr) sleep_for_good();
     try {
-        if (state != nullptr) return PyEval_RestoreThread(state);
+        PyEval_RestoreThread(state);
     } catch (const abi::__forced_unwind&) {
-        // Neither may it be swallowed nor go on through a destructor: this thread ends with the process.
+        sleep_for_good();  // in here, since leaving the handler would end the process
     }
-    while (true) pause();
 }
 
 }  // namespace pdum::nvenc
