@@ -20,25 +20,23 @@ PYTHON = ROOT / "src" / "pdum"
 # From the bottom up. What stands in one row may not know each other, but for a header and its own source file.
 LAYERS = (
     ("error", "cuda_types", "nvtx", "process", "colour_kernels"),
-    ("driver", "colour_plan"),
+    ("driver", "colour_plan", "failures"),
     ("cuda", "frame_view", "dlpack"),
     ("colour",),
     ("abi",),
-    ("open_encoder",),
+    ("open_encoder", "frame_copy", "inputs"),
     ("session",),
     ("python_objects",),
-    ("frame_from_python", "packet_to_python", "colour_from_python", "settings_from_python"),
+    ("kept_frames",),
+    ("frame_from_python", "packet_to_python", "colour_from_python", "settings_from_python", "surface_to_python"),
+    ("encoder_to_python",),
     ("bindings",),
 )
 RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
-PYTHON_FACING = {
-    "bindings",
-    "colour_from_python",
-    "frame_from_python",
-    "packet_to_python",
-    "python_objects",
-    "settings_from_python",
-}
+# Everything above the session.
+PYTHON_FACING = {unit for units in LAYERS[RANK["session"] + 1 :] for unit in units}
+# Files that are a part of another unit.
+PART_OF = {"pyav_frame": "frame_from_python"}
 PYTHON_LAYERS = (
     "_nvenc",
     "_errors",
@@ -69,7 +67,7 @@ def shipped_files() -> list[Path]:
 
 def unit_of(path: Path) -> str:
     relative = path.relative_to(CPP)
-    return "abi" if relative.parts[0] == "abi" else relative.stem
+    return "abi" if relative.parts[0] == "abi" else PART_OF.get(relative.stem, relative.stem)
 
 
 def includes(path: Path) -> list[tuple[str, str]]:
