@@ -198,6 +198,8 @@ Config parse_config(const Json& document) {
         {"state", into(config.state)},
     };
     read_object(document, "config", readers);
+    if (static_cast<int>(config.gpus.size()) > kMostGpus)
+        throw std::runtime_error("\"config.gpus\" has more than " + std::to_string(kMostGpus) + " GPUs");
     name_uuids(config.gpus);
     return config;
 }

@@ -12,6 +12,8 @@ class Json;
 
 enum class Backend { echo, null, codec };
 
+constexpr int kMostGpus = 16;  // of one machine
+
 // One GPU of the catalogue with the configuration's own values laid over it.
 struct Gpu {
     std::string name;

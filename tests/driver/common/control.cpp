@@ -6,6 +6,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "common/immortal.hpp"
 #include "common/instrument.hpp"
 #include "common/json.hpp"
 
@@ -17,11 +18,7 @@ struct Settings {
     std::shared_ptr<const Config> current = std::make_shared<Config>();
 };
 
-// Never destroyed: calls may come from threads that outlive the library's static objects.
-Settings& store() {
-    static Settings* const instance = new Settings;
-    return *instance;
-}
+Settings& store() { return immortal<Settings>(); }
 
 void put_in_force(const Library& library, Config config) {
     auto next = std::make_shared<const Config>(std::move(config));

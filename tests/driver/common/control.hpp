@@ -29,8 +29,8 @@ struct Library {
 // The configuration in force. Takes a lock: not for hot paths.
 std::shared_ptr<const Config> settings();
 
-// {"configure": {...}}, {"report": true}, {"reset": true}, or {"quiet": true}, after which the calling thread's calls are
-// not watched until {"quiet": false}; the answer lives until the thread's next request.
+// {"configure": {...}}, {"report": true}, {"reset": true}, or {"quiet": true}, after which the calling thread's calls
+// are not watched until {"quiet": false}; the answer lives until the thread's next request.
 const char* answer_control(const Library& library, const char* request) noexcept;
 
 }  // namespace nvsim

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/config.hpp"
+#include "common/immortal.hpp"
 #include "common/json.hpp"
 
 namespace nvsim {
@@ -50,11 +51,7 @@ struct State {
     std::vector<Violation> violations;
 };
 
-// Never destroyed: calls may come from threads that outlive the library's static objects.
-State& state() {
-    static State* const instance = new State;
-    return *instance;
-}
+State& state() { return immortal<State>(); }
 
 }  // namespace
 

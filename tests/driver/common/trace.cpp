@@ -10,6 +10,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "common/immortal.hpp"
 #include "common/json.hpp"
 
 namespace nvsim::trace {
@@ -21,11 +22,7 @@ struct File {
     const char* library = "";
 };
 
-// Never destroyed: calls may come from threads that outlive the library's static objects.
-File& file() {
-    static File* const instance = new File;
-    return *instance;
-}
+File& file() { return immortal<File>(); }
 
 uint64_t now_ns() {
     timespec time{};

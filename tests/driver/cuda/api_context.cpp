@@ -89,7 +89,9 @@ NVSIM_CUDA(cuCtxGetDevice_v2, (CUdevice * device, CUcontext context), (device, c
     if (device == nullptr) return CUDA_ERROR_INVALID_VALUE;
     CUresult status = CUDA_SUCCESS;
     if (context == nullptr) context = current(status);
-    if (context == nullptr || (status = check_context(context))) return status;
+    if (context == nullptr) return status;
+    status = check_context(context);
+    if (status != CUDA_SUCCESS) return status;
     *device = context->device;
     return CUDA_SUCCESS;
 }
@@ -113,7 +115,9 @@ NVSIM_CUDA(cuCtxGetId, (CUcontext context, unsigned long long* id), (context, id
     if (id == nullptr) return CUDA_ERROR_INVALID_VALUE;
     CUresult status = CUDA_SUCCESS;
     if (context == nullptr) context = current(status);
-    if (context == nullptr || (status = check_context(context))) return status;
+    if (context == nullptr) return status;
+    status = check_context(context);
+    if (status != CUDA_SUCCESS) return status;
     *id = context->serial;
     return CUDA_SUCCESS;
 }
@@ -128,7 +132,9 @@ NVSIM_CUDA(cuCtxSynchronize, (), ()) {
 NVSIM_CUDA(cuCtxSynchronize_v2, (CUcontext context), (context)) {
     CUresult status = CUDA_SUCCESS;
     if (context == nullptr) context = working_context(status);
-    if (context == nullptr || (status = check_context(context))) return status;
+    if (context == nullptr) return status;
+    status = check_context(context);
+    if (status != CUDA_SUCCESS) return status;
     finish_work(*context);
     return CUDA_SUCCESS;
 }
@@ -146,7 +152,7 @@ NVSIM_CUDA(cuCtxSetLimit, (int limit, size_t value), (limit, value)) {
     return limit >= 0 && static_cast<size_t>(limit) < kLimits ? CUDA_SUCCESS : CUDA_ERROR_UNSUPPORTED_LIMIT;
 }
 
-NVSIM_CUDA(cuCtxGetLimit, (size_t * value, int limit), (value, limit)) {
+NVSIM_CUDA(cuCtxGetLimit, (size_t* value, int limit), (value, limit)) {
     static const size_t values[kLimits] = {1024, 1048576, 8388608, 2, 2048, 64, 0, 0, 0, 0, 0};
     if (value == nullptr) return CUDA_ERROR_INVALID_VALUE;
     if (limit < 0 || static_cast<size_t>(limit) >= kLimits) return CUDA_ERROR_UNSUPPORTED_LIMIT;

@@ -57,7 +57,7 @@ NVSIM_CUDA(cuDeviceGetUuid, (CUuuid * uuid, CUdevice device), (uuid, device)) {
 }
 NVSIM_ALIAS(cuDeviceGetUuid_v2, cuDeviceGetUuid);
 
-NVSIM_CUDA(cuDeviceTotalMem_v2, (size_t * bytes, CUdevice device), (bytes, device)) {
+NVSIM_CUDA(cuDeviceTotalMem_v2, (size_t* bytes, CUdevice device), (bytes, device)) {
     if (bytes == nullptr) return CUDA_ERROR_INVALID_VALUE;
     if (!known(device)) return CUDA_ERROR_INVALID_DEVICE;
     *bytes = gpu(device).memory_bytes;

@@ -1,50 +1,18 @@
 // Allocation, pinned memory, and what is known of a pointer.
 #include <cstring>
 
-#include "common/instrument.hpp"
 #include "cuda/entry.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/stream.hpp"
 
 using namespace nvsim::cuda;
-using nvsim::instrument::violation;
 
 namespace {
 
 constexpr size_t kPitchAlignment = 512;
 
-CUdeviceptr address_of(const Allocation& allocation) { return allocation.base; }
-
-CUresult allocate_in_current(size_t size, MemoryKind kind, unsigned flags, CUdeviceptr* address) {
-    if (address == nullptr || size == 0) return CUDA_ERROR_INVALID_VALUE;
-    CUresult status = CUDA_SUCCESS;
-    Context* context = working_context(status);
-    if (context == nullptr) return status;
-    const Allocation* allocation = allocate(*context, size, kind, flags);
-    if (allocation == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
-    *address = address_of(*allocation);
-    return CUDA_SUCCESS;
-}
-
-std::string at(uint64_t address) { return name_of(reinterpret_cast<const void*>(address), "address"); }
-
-// The allocation that begins at the address and lives.
-Allocation* beginning_at(uint64_t address, bool host) {
-    Allocation* allocation = find_allocation(address);
-    const bool pinned = allocation != nullptr && allocation->kind == MemoryKind::pinned;
-    if (allocation == nullptr || allocation->base != address || pinned != host) {
-        violation(at(address), "freed, but no allocation begins here");
-        return nullptr;
-    }
-    if (!allocation->alive) {
-        violation(at(address), "freed twice, or after its context");
-        return nullptr;
-    }
-    return allocation;
-}
-
 CUresult free_now(uint64_t address, bool host) {
-    Allocation* allocation = beginning_at(address, host);
+    Allocation* allocation = allocation_to_free(address, host);
     if (allocation == nullptr) return CUDA_ERROR_INVALID_VALUE;
     finish_work(*allocation->context);  // work that uses the memory may be under way
     return free_allocation(*allocation) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
@@ -125,49 +93,7 @@ CUresult unknown_attribute(void* data, int attribute) {
 
 }  // namespace
 
-namespace nvsim::cuda {
-
-// Pools give every allocation back at once; their settings are kept and have no effect.
-struct MemoryPool {
-    std::atomic<int> device{0};
-    std::atomic<bool> alive{false};
-    std::atomic<uint64_t> release_threshold{0};
-};
-
-}  // namespace nvsim::cuda
-
-namespace {
-
-using PoolPool = HandlePool<MemoryPool, 1 << 12>;
-
-PoolPool& pools() {
-    static PoolPool* const instance = new PoolPool;
-    return *instance;
-}
-
-CUmemoryPool default_pool(int device) {
-    static MemoryPool* const list = [] {
-        auto* made = new MemoryPool[kMostDevices];
-        for (int i = 0; i < kMostDevices; ++i) made[i].device = i;
-        return made;
-    }();
-    return &list[device];
-}
-
-bool known_device(CUdevice device) { return device >= 0 && device < machine().devices; }
-
-CUresult allocate_in_order(CUdeviceptr* address, size_t size, CUstream handle) {
-    CUresult status = CUDA_SUCCESS;
-    Context* context = working_context(status);
-    if (context == nullptr) return status;
-    Stream* stream = nullptr;
-    if (!resolve_stream(handle, *context, stream)) return CUDA_ERROR_INVALID_HANDLE;
-    return allocate_in_current(size, MemoryKind::device, 0, address);
-}
-
-}  // namespace
-
-NVSIM_CUDA(cuMemGetInfo_v2, (size_t * free_bytes, size_t* total), (free_bytes, total)) {
+NVSIM_CUDA(cuMemGetInfo_v2, (size_t* free_bytes, size_t* total), (free_bytes, total)) {
     if (free_bytes == nullptr || total == nullptr) return CUDA_ERROR_INVALID_VALUE;
     CUresult status = CUDA_SUCCESS;
     const Context* context = working_context(status);
@@ -282,84 +208,4 @@ NVSIM_CUDA(cuPointerSetAttribute, (const void* value, int attribute, CUdeviceptr
     constexpr int kSyncMemops = 6;
     const bool fine = value != nullptr && attribute == kSyncMemops && living(address) != nullptr;
     return fine ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-}
-
-NVSIM_CUDA(cuMemAllocAsync, (CUdeviceptr * address, size_t size, CUstream stream), (address, size, stream)) {
-    return allocate_in_order(address, size, stream);
-}
-
-NVSIM_CUDA(cuMemAllocFromPoolAsync, (CUdeviceptr * address, size_t size, CUmemoryPool pool, CUstream stream),
-           (address, size, pool, stream)) {
-    return pool == nullptr ? CUDA_ERROR_INVALID_VALUE : allocate_in_order(address, size, stream);
-}
-
-NVSIM_CUDA(cuMemFreeAsync, (CUdeviceptr address, CUstream handle), (address, handle)) {
-    CUresult status = CUDA_SUCCESS;
-    Context* context = working_context(status);
-    if (context == nullptr) return status;
-    Stream* stream = nullptr;
-    if (!resolve_stream(handle, *context, stream)) return CUDA_ERROR_INVALID_HANDLE;
-    Allocation* allocation = beginning_at(address, false);
-    if (allocation == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    do_in_order(stream, *context, [allocation] { free_allocation(*allocation); });
-    return CUDA_SUCCESS;
-}
-
-NVSIM_CUDA(cuDeviceGetDefaultMemPool, (CUmemoryPool * pool, CUdevice device), (pool, device)) {
-    if (pool == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    if (!known_device(device)) return CUDA_ERROR_INVALID_DEVICE;
-    *pool = default_pool(device);
-    return CUDA_SUCCESS;
-}
-
-NVSIM_CUDA(cuDeviceGetMemPool, (CUmemoryPool * pool, CUdevice device), (pool, device)) {
-    if (pool == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    if (!known_device(device)) return CUDA_ERROR_INVALID_DEVICE;
-    *pool = default_pool(device);
-    return CUDA_SUCCESS;
-}
-
-NVSIM_CUDA(cuMemPoolCreate, (CUmemoryPool * pool, const void* properties), (pool, properties)) {
-    if (pool == nullptr || properties == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    *pool = pools().take();
-    pools().publish(*pool);
-    return CUDA_SUCCESS;
-}
-
-NVSIM_CUDA(cuMemPoolDestroy, (CUmemoryPool pool), (pool)) {
-    if (pools().state(pool) != HandleState::alive || !pools().end(pool)) return CUDA_ERROR_INVALID_VALUE;
-    pools().retire(pool);
-    return CUDA_SUCCESS;
-}
-
-NVSIM_CUDA(cuMemPoolTrimTo, (CUmemoryPool pool, size_t keep), (pool, keep)) {
-    static_cast<void>(keep);
-    return pool == nullptr ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
-}
-
-namespace {
-
-constexpr int kReleaseThreshold = 4;
-
-bool is_pool(CUmemoryPool pool) {
-    const bool is_default = pool >= default_pool(0) && pool < default_pool(0) + kMostDevices;
-    return is_default || pools().state(pool) == HandleState::alive;
-}
-
-}  // namespace
-
-NVSIM_CUDA(cuMemPoolSetAttribute, (CUmemoryPool pool, int attribute, void* value), (pool, attribute, value)) {
-    if (!is_pool(pool) || value == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    uint64_t number = 0;
-    if (attribute == kReleaseThreshold) {
-        std::memcpy(&number, value, sizeof number);
-        pool->release_threshold = number;
-    }
-    return CUDA_SUCCESS;
-}
-
-NVSIM_CUDA(cuMemPoolGetAttribute, (CUmemoryPool pool, int attribute, void* value), (pool, attribute, value)) {
-    if (!is_pool(pool) || value == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    if (attribute < kReleaseThreshold) return answer<int>(value, 1);
-    return answer<uint64_t>(value, attribute == kReleaseThreshold ? pool->release_threshold.load() : 0);
 }

@@ -65,7 +65,8 @@ CUresult record(CUevent event, CUstream handle) {
     Context* context = nullptr;
     Stream* stream = nullptr;
     CUresult status = check_event(event);
-    if (status != CUDA_SUCCESS || (status = find(handle, context, stream))) return status;
+    if (status == CUDA_SUCCESS) status = find(handle, context, stream);
+    if (status != CUDA_SUCCESS) return status;
     if (!same_context(*event, *context)) return CUDA_ERROR_INVALID_HANDLE;
     if (stream != nullptr && asynchronous())
         record_later(*event, *stream, *context);
@@ -115,7 +116,8 @@ NVSIM_CUDA(cuStreamWaitEvent, (CUstream handle, CUevent event, unsigned flags), 
     Context* context = nullptr;
     Stream* stream = nullptr;
     CUresult status = check_event(event);
-    if (status != CUDA_SUCCESS || (status = find(handle, context, stream))) return status;
+    if (status == CUDA_SUCCESS) status = find(handle, context, stream);
+    if (status != CUDA_SUCCESS) return status;
     if (flags > 1) return CUDA_ERROR_INVALID_VALUE;
     if (stream != nullptr && asynchronous() && event->recorded) submit(*stream, *context, nullptr, {point_of(*event)});
     return CUDA_SUCCESS;
@@ -233,7 +235,8 @@ NVSIM_CUDA(cuEventSynchronize, (CUevent event), (event)) {
 NVSIM_CUDA(cuEventElapsedTime, (float* milliseconds, CUevent start, CUevent end), (milliseconds, start, end)) {
     if (milliseconds == nullptr) return CUDA_ERROR_INVALID_VALUE;
     CUresult status = check_event(start);
-    if (status != CUDA_SUCCESS || (status = check_event(end))) return status;
+    if (status == CUDA_SUCCESS) status = check_event(end);
+    if (status != CUDA_SUCCESS) return status;
     if (!start->recorded || !end->recorded || !timed(*start) || !timed(*end)) return CUDA_ERROR_INVALID_HANDLE;
     if (asynchronous() && (!is_done(point_of(*start)) || !is_done(point_of(*end)))) return CUDA_ERROR_NOT_READY;
     *milliseconds = static_cast<float>(end->time_ns - start->time_ns) / 1e6f;

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "common/control.hpp"
+#include "common/immortal.hpp"
 #include "common/instrument.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/stream.hpp"
@@ -22,14 +23,10 @@ struct Primary {
 
 struct Primaries {
     std::mutex mutex;
-    Primary devices[kMostDevices];
+    Primary devices[kMostGpus];
 };
 
-// Never destroyed: calls may come from threads that outlive the library's static objects. So are the others below.
-Primaries& primaries() {
-    static Primaries* const instance = new Primaries;
-    return *instance;
-}
+Primaries& primaries() { return immortal<Primaries>(); }
 
 enum class Start : int { not_yet, done, lost_by_fork };
 std::atomic<Start> start{Start::not_yet};
@@ -62,15 +59,9 @@ bool close_context(Context* context) {
 
 }  // namespace
 
-ContextPool& contexts() {
-    static ContextPool* const pool = new ContextPool;
-    return *pool;
-}
+ContextPool& contexts() { return immortal<ContextPool>(); }
 
-Machine& machine() {
-    static Machine* const instance = new Machine;
-    return *instance;
-}
+Machine& machine() { return immortal<Machine>(); }
 
 Gpu gpu(int device) { return settings()->gpus.at(static_cast<size_t>(device)); }
 

@@ -33,8 +33,6 @@ struct Machine {
 };
 Machine& machine();
 
-constexpr int kMostDevices = 16;
-
 // The GPU's values; a copy, for calls that are not hot.
 Gpu gpu(int device);
 

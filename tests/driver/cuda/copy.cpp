@@ -132,7 +132,9 @@ CUresult copy(const Layout& to, const Layout& from, const Extent& extent, CUstre
     if (!sensible(to, extent) || !sensible(from, extent)) return CUDA_ERROR_INVALID_VALUE;
     Place target;
     Place source;
-    if ((status = locate(to, extent, target)) || (status = locate(from, extent, source))) return status;
+    status = locate(to, extent, target);
+    if (status == CUDA_SUCCESS) status = locate(from, extent, source);
+    if (status != CUDA_SUCCESS) return status;
     if (!machine().copy.load(std::memory_order_relaxed)) return CUDA_SUCCESS;
     if (stream == nullptr || !machine().async_streams.load(std::memory_order_relaxed))
         move_rows(target.bytes, source.bytes, to, from, extent);
@@ -154,7 +156,8 @@ CUresult fill(const Layout& to, uint32_t value, size_t value_size, const Extent&
     if (extent.width == 0 || extent.height == 0) return CUDA_SUCCESS;
     if (!sensible(to, extent) || to.address % value_size != 0) return CUDA_ERROR_INVALID_VALUE;
     Place place;
-    if ((status = locate(to, extent, place))) return status;
+    status = locate(to, extent, place);
+    if (status != CUDA_SUCCESS) return status;
     if (!machine().copy.load(std::memory_order_relaxed)) return CUDA_SUCCESS;
     do_in_order(stream, *context, [=, pitch = to.pitch] { fill_rows(place.bytes, value, value_size, pitch, extent); });
     return CUDA_SUCCESS;

@@ -8,6 +8,8 @@
 #include <new>
 #include <shared_mutex>
 
+#include "common/immortal.hpp"
+#include "common/instrument.hpp"
 #include "cuda/context.hpp"
 #include "cuda/handles.hpp"
 
@@ -18,9 +20,9 @@ constexpr unsigned kPageBits = 12;  // every allocation has pages of its own, an
 constexpr uint64_t kPage = 1ull << kPageBits;
 constexpr unsigned kSpaceBits = 34;  // addresses for each GPU; a GPU may have less memory, or claim more
 constexpr uint64_t kSpace = 1ull << kSpaceBits;
-constexpr int kHostSpace = kMostDevices;  // one more space for pinned and managed memory
-constexpr int kSpaces = kMostDevices + 1;
-constexpr uint64_t kDeviceRange = kSpace * kMostDevices;
+constexpr int kHostSpace = kMostGpus;  // one more space for pinned and managed memory
+constexpr int kSpaces = kMostGpus + 1;
+constexpr uint64_t kDeviceRange = kSpace * kMostGpus;
 constexpr uint64_t kRange = kSpace * kSpaces;
 constexpr uint64_t kGrowth = 64ull << 20;     // memory is made usable in steps
 constexpr uint64_t kMostKept = 256ull << 20;  // freed memory of a space that is not given back to the system
@@ -183,16 +185,13 @@ class Memory {
     AllocationPool pool_;
     std::mutex mutex_;  // over the spaces
     Space spaces_[kSpaces];
-    std::atomic<uint64_t> used_[kMostDevices] = {};
+    std::atomic<uint64_t> used_[kMostGpus] = {};
     std::atomic<uint64_t> next_id_{1};
     std::atomic<int64_t> live_device_{0};
     std::atomic<int64_t> live_host_{0};
 };
 
-Memory& memory() {
-    static Memory* const instance = new Memory;
-    return *instance;
-}
+Memory& memory() { return immortal<Memory>(); }
 
 struct Registrations {
     std::shared_mutex mutex;
@@ -200,15 +199,33 @@ struct Registrations {
     std::atomic<int64_t> count{0};       // lets a look-up pass by without the lock
 };
 
-Registrations& registrations() {
-    static Registrations* const instance = new Registrations;
-    return *instance;
-}
+Registrations& registrations() { return immortal<Registrations>(); }
 
 }  // namespace
 
 Allocation* allocate(Context& context, size_t size, MemoryKind kind, unsigned flags) {
     return memory().allocate(context, size, kind, flags);
+}
+
+CUresult allocate_in_current(size_t size, MemoryKind kind, unsigned flags, CUdeviceptr* address) {
+    if (address == nullptr || size == 0) return CUDA_ERROR_INVALID_VALUE;
+    CUresult status = CUDA_SUCCESS;
+    Context* context = working_context(status);
+    if (context == nullptr) return status;
+    const Allocation* allocation = allocate(*context, size, kind, flags);
+    if (allocation == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
+    *address = allocation->base;
+    return CUDA_SUCCESS;
+}
+
+Allocation* allocation_to_free(uint64_t address, bool host) {
+    Allocation* allocation = find_allocation(address);
+    const bool pinned = allocation != nullptr && allocation->kind == MemoryKind::pinned;
+    const bool begins = allocation != nullptr && allocation->base == address && pinned == host;
+    if (begins && allocation->alive) return allocation;
+    instrument::violation(name_of(reinterpret_cast<const void*>(address), "address"),
+                          begins ? "freed twice, or after its context" : "freed, but no allocation begins here");
+    return nullptr;
 }
 
 bool free_allocation(Allocation& allocation) { return memory().free(allocation); }

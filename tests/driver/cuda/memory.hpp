@@ -29,6 +29,13 @@ struct Allocation {
 // Null where the GPU's memory is spent.
 Allocation* allocate(Context& context, size_t size, MemoryKind kind, unsigned flags = 0);
 
+// For a client's call: in the current context, with the address stored.
+CUresult allocate_in_current(size_t size, MemoryKind kind, unsigned flags, CUdeviceptr* address);
+
+// For a client's call that frees: the living allocation that begins at the address, pinned host memory or not. Null and
+// a violation where there is none.
+Allocation* allocation_to_free(uint64_t address, bool host);
+
 // Ends the allocation; the bytes serve again. False where another thread was first.
 bool free_allocation(Allocation& allocation);
 void end_allocations_of(const Context& context);

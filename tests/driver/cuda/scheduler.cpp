@@ -5,6 +5,7 @@
 #include <mutex>
 #include <thread>
 
+#include "common/immortal.hpp"
 #include "common/instrument.hpp"
 #include "cuda/stream.hpp"
 
@@ -20,11 +21,7 @@ struct Scheduler {
     std::condition_variable changed;
 };
 
-// Never destroyed: the streams' threads outlive the library's static objects.
-Scheduler& scheduler() {
-    static Scheduler* const instance = new Scheduler;
-    return *instance;
-}
+Scheduler& scheduler() { return immortal<Scheduler>(); }
 
 using Lock = std::unique_lock<std::mutex>;
 

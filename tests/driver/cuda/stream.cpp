@@ -4,6 +4,7 @@
 
 #include <unordered_map>
 
+#include "common/immortal.hpp"
 #include "common/instrument.hpp"
 
 namespace nvsim::cuda {
@@ -54,15 +55,9 @@ CUresult refuse(const void* handle, const char* kind, HandleState state) {
 
 }  // namespace
 
-StreamPool& streams() {
-    static StreamPool* const pool = new StreamPool;
-    return *pool;
-}
+StreamPool& streams() { return immortal<StreamPool>(); }
 
-EventPool& events() {
-    static EventPool* const pool = new EventPool;
-    return *pool;
-}
+EventPool& events() { return immortal<EventPool>(); }
 
 int64_t now_ns() {
     timespec time{};

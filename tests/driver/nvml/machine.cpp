@@ -13,10 +13,10 @@ namespace {
 constexpr double kPixels1080p = 1920.0 * 1080.0;
 
 Device* devices() {
-    static Device list[kMostDevices];
+    static Device list[kMostGpus];
     static std::once_flag once;
     std::call_once(once, [] {
-        for (int i = 0; i < kMostDevices; ++i) list[i].index = i;
+        for (int i = 0; i < kMostGpus; ++i) list[i].index = i;
     });
     return list;
 }

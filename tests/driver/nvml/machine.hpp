@@ -16,8 +16,6 @@ struct Device {
     int index = 0;
 };
 
-constexpr int kMostDevices = 16;
-
 // Null where there is no such device.
 nvmlDevice_t device_at(int index);
 // Null where the handle is none of ours or the device is gone.
