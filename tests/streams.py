@@ -47,7 +47,8 @@ def _plane(shape: tuple[int, int], index: int, plane: int, depth: int, noise: Pi
     y, x = np.mgrid[0:rows, 0:columns]
     wave = 90 * np.sin((x + 3 * index) / (17 + plane)) * np.cos((y - 2 * index) / 23)
     texture = np.roll(noise, (index, 2 * index), axis=(0, 1))[:rows, :columns]
-    return ((128 + wave + texture) * (1 << (depth - 8))).astype(np.uint16 if depth > 8 else np.uint8)
+    samples: Pixels = ((128 + wave + texture) * (1 << (depth - 8))).astype(np.uint16 if depth > 8 else np.uint8)
+    return samples
 
 
 @functools.lru_cache(maxsize=8)
@@ -88,7 +89,7 @@ def _planes(frame: av.VideoFrame) -> list[Pixels]:
 def decode(stream: bytes, codec: str) -> list[Decoded]:
     """All pictures in display order; damage of any kind is an error."""
     options = {"err_detect": "explode"}
-    with av.open(io.BytesIO(stream), format=DEMUXERS[codec]) as container:
+    with av.open(io.BytesIO(stream), "r", format=DEMUXERS[codec]) as container:
         video = container.streams.video[0]
         video.codec_context.options = options
         return [
@@ -158,8 +159,8 @@ def headers_of(path: Path, codec: str) -> Syntax:
     """Parses by Debian's ffmpeg, which has the trace_headers filter; PyAV's log would do, less readably."""
     ffmpeg = need_program("ffmpeg", "ffmpeg")
     run = subprocess.run(
-        [ffmpeg, "-hide_banner", "-f", DEMUXERS[codec], "-i", str(path)]
-        + ["-c", "copy", "-bsf:v", "trace_headers", "-f", "null", "-"],
+        [ffmpeg, "-hide_banner", "-f", DEMUXERS[codec], "-i", str(path), "-c", "copy", "-bsf:v", "trace_headers",
+         "-f", "null", "-"],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     pattern = re.compile(r"trace_headers @ \S+\] \d+\s+(\S+)\s+[01]+ = (-?\d+)")

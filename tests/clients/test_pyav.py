@@ -36,9 +36,7 @@ def encode(bench: Bench, codec: str, *, config: dict[str, Any] | None = None, **
 def test_every_picture_arrives(bench: Bench, codec: str, device: bool, options: dict[str, str]) -> None:
     if device:
         need_module("cuda.bindings", "cuda-bindings")
-    output, outcome = encode(
-        bench, codec, device=device, options={"rc": "constqp", "qp": QUANTISER[codec]} | options
-    )
+    output, outcome = encode(bench, codec, device=device, options={"rc": "constqp", "qp": QUANTISER[codec]} | options)
     decoded = bench.judge(output, codec)
     assert decoded[0].key
     packets = outcome.json()

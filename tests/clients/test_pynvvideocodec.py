@@ -28,15 +28,21 @@ def need_wheel() -> None:
         missing("module PyNvVideoCodec", "pip install PyNvVideoCodec")
 
 
-def encode(bench: Bench, api: str, *, options: dict[str, Any], **job: Any) -> tuple[Path, Outcome, list[dict[str, Any]]]:
+def run(bench: Bench, api: str, *, options: dict[str, Any], job: dict[str, Any] | None = None, **how: Any) -> Outcome:
     need_wheel()
-    output = bench.folder / "out.bin"
-    job = {"input": str(bench.raw_nv12()), "output": str(output), "options": options} | job
-    job |= {"width": bench.form.width, "height": bench.form.height}
-    outcome = bench.python("pynv_encode.py", job, max_api=api)
+    form = bench.form
+    whole = {"input": str(bench.raw_nv12()), "output": str(bench.folder / "out.bin"), "options": options}
+    whole |= {"width": form.width, "height": form.height} | (job or {})
+    return bench.python("pynv_encode.py", whole, max_api=api, **how)
+
+
+def encode(
+    bench: Bench, api: str, *, options: dict[str, Any], strict: bool = True, **job: Any
+) -> tuple[Path, Outcome, list[dict[str, Any]]]:
+    outcome = run(bench, api, options=options, job=job, strict=strict)
     sessions_are_closed(outcome)
     assert outcome.apis == {api}
-    return output, outcome, json.loads(outcome.stdout.splitlines()[-1])
+    return bench.folder / "out.bin", outcome, json.loads(outcome.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize("api", API)
@@ -56,7 +62,14 @@ def test_every_picture_arrives(bench: Bench, api: str, codec: str, device: bool)
 @pytest.mark.parametrize("b_frames", [1, 3])
 def test_b_frames(bench: Bench, api: str, codec: str, b_frames: int) -> None:
     options = {"codec": codec, "preset": "P4", "tuning_info": "high_quality", "bf": b_frames, "gop": 300}
-    output, _, _ = encode(bench, api, options=options | CONSTANT)
+    if (api, codec, b_frames) == ("12.1", "hevc", 3):
+        # Its module for 12.1 writes the B reference mode a second time, 216 bytes into NV_ENC_CONFIG_HEVC, which is
+        # reserved there. A driver lets it pass; the simulator does when it is not strict.
+        habit = ["NV_ENC_CONFIG_HEVC.reserved1 is not zero"]
+        run(bench, api, options=options | CONSTANT, known=habit, expected=1)
+        output, _, _ = encode(bench, api, options=options | CONSTANT, strict=False)
+    else:
+        output, _, _ = encode(bench, api, options=options | CONSTANT)
     kinds = [picture.kind for picture in bench.judge(output, codec)]
     assert kinds.count("B") == bench.count - 1 - ceil((bench.count - 1) / (b_frames + 1))
 

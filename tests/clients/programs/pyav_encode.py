@@ -1,7 +1,7 @@
 """Encodes raw NV12 pictures by PyAV; one JSON object tells what, its answer comes on standard output.
 
-    {"codec": "h264_nvenc", "input": file, "output": file, "width", "height", "fps", "options": {}, "device": false,
-     "keys_at": [], "bit_rate_at": {"10": 900000}, "pix_fmt": "nv12"}
+{"codec": "h264_nvenc", "input": file, "output": file, "width", "height", "fps", "options": {}, "device": false,
+ "keys_at": [], "bit_rate_at": {"10": 900000}, "pix_fmt": "nv12"}
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ class _Tensor(ctypes.Structure):
     ]  # fmt: skip
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-def _nothing_to_free(_: int) -> None:
-    """The memory lives as long as the process."""
+# The memory lives as long as the process.
+_nothing_to_free = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
 
 
 class DevicePlane:
@@ -63,7 +62,7 @@ class HostFrames:
         for plane, rows in zip(frame.planes, np.split(picture, [frame.height]), strict=True):
             padded = np.zeros((plane.height, plane.line_size // picture.itemsize), picture.dtype)
             padded[:, : picture.shape[1]] = rows
-            plane.update(padded)
+            plane.update(padded.tobytes())
         return frame
 
 

@@ -1,7 +1,7 @@
 """Encodes raw NV12 pictures by PyNvVideoCodec; one JSON object tells what, its answer comes on standard output.
 
-    {"input": file, "output": file, "width", "height", "options": {}, "device": false, "keys_at": [],
-     "bit_rate_at": {"10": 900000}, "sei_at": []}
+{"input": file, "output": file, "width", "height", "options": {}, "device": false, "keys_at": [],
+ "bit_rate_at": {"10": 900000}, "sei_at": []}
 """
 
 from __future__ import annotations
