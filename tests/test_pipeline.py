@@ -145,6 +145,9 @@ def test_packets_come_in_decoding_order(abi: str, simulator: Simulator, plan: Pl
     packets = outcome.packets
     assert [packet.dts for packet in packets] == list(range(packets[0].dts, packets[0].dts + len(packets)))
     assert all(packet.dts <= packet.pts for packet in packets)
+    if plan.codec == "av1":  # a unit of AV1 shows one picture, so that units come in display order
+        assert [packet.pts for packet in packets] == list(range(len(packets)))
+        return
     anchors: list[int] = []
     for index, packet in enumerate(packets):
         if packet.keyframe:
