@@ -1,0 +1,48 @@
+"""What the README shows works as it is shown, with NumPy in CuPy's place."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulator import environment, parse
+
+pytestmark = [pytest.mark.one_abi, pytest.mark.usefixtures("nvsim_dir")]
+
+
+@pytest.fixture(scope="module")
+def examples(root: Path) -> list[str]:
+    """The README's blocks of Python."""
+    return re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+
+
+def run(code: str, folder: Path) -> None:
+    command = [sys.executable, "-c", code.replace("import cupy\n", "import numpy as cupy\n")]
+    result = subprocess.run(command, env=environment(), cwd=folder, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+
+
+def test_first_example_writes_every_frame(examples: list[str], tmp_path: Path) -> None:
+    run(examples[0], tmp_path)
+    pictures = parse((tmp_path / "out.h265").read_bytes())
+    assert [picture.serial for picture in pictures] == list(range(300))
+    assert pictures[150].is_idr
+
+
+def test_second_example_gets_every_packet(examples: list[str], tmp_path: Path) -> None:
+    before = (
+        "import numpy\nfrom pdum.nvenc import NvencEncoder\nframes = [numpy.zeros((1620, 1920), numpy.uint8)] * 20\n"
+    )
+    collecting = (
+        examples[1]
+        .replace("    ...", "    late.append(packet.seq)")
+        .replace("        seq_of_packet", "        early.append(packet.seq)\n        seq_of_packet")
+    )
+    run(
+        f"{before}early, late = [], []\n{collecting}\nassert sorted(early + late) == list(range(20)) and early",
+        tmp_path,
+    )
