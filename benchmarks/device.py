@@ -11,7 +11,11 @@ LEGACY_STREAM = 1  # as the array interface counts; in use by whoever made no st
 class Device:
     """GPU 0 with its primary context made current in this thread, and a stream on it."""
 
+    made = False
+    """Whether this process has one."""
+
     def __init__(self) -> None:
+        Device.made = True
         self._cuda = ctypes.CDLL("libcuda.so.1")
         self._call("cuInit", 0)
         context = ctypes.c_void_p()
