@@ -58,6 +58,8 @@ int colour_space(const PictureFormat& format) {
     return format.bit_depth > 8 ? space | X264_CSP_HIGH_DEPTH : space;
 }
 
+constexpr int kLastQuantiser = 51;
+
 // x264 counts quantisers from 0 at any depth, H.264 from -6 for each bit above 8.
 int quantiser_offset(const PictureFormat& format) { return 6 * (format.bit_depth - 8); }
 
@@ -112,10 +114,10 @@ void set_tools(x264_param_t& param, const StreamSettings& settings) {
 // Every picture is given its own quantiser. x264 cuts those to the range between the three that it thinks constant, so
 // these factors put the one of I pictures 40 steps over that of P pictures, and the one of B pictures at the bottom.
 void set_rates(x264_param_t& param, const StreamSettings& settings) {
-    constexpr int kLast = 51, kSpan = 39;
+    constexpr int kSpan = 39;
     param.rc.i_rc_method = X264_RC_CQP;
     param.rc.i_vbv_max_bitrate = param.rc.i_vbv_buffer_size = 0;
-    param.rc.i_qp_constant = settings.lossless ? 0 : kLast + quantiser_offset(settings.format) - kSpan;
+    param.rc.i_qp_constant = settings.lossless ? 0 : kLastQuantiser + quantiser_offset(settings.format) - kSpan;
     param.rc.f_ip_factor = param.rc.f_pb_factor = 0.01f;
 }
 
@@ -246,7 +248,7 @@ class X264Coder final : public PictureCoder {
     void push_filler(const std::vector<uint8_t>& pixels, std::vector<AccessUnit>& out) {
         x264_picture_t input = describe(pixels);
         input.i_type = X264_TYPE_P;
-        input.i_qpplus1 = settings_.lossless ? X264_QP_AUTO : config_.param.rc.i_qp_max + 1;
+        input.i_qpplus1 = settings_.lossless ? X264_QP_AUTO : kLastQuantiser + quantiser_offset(settings_.format) + 1;
         input.prop.mb_info = unchanged_.data();
         waiting_.emplace(input.i_pts, Waiting{{}, 0, true});
         run(&input, out);
