@@ -179,6 +179,7 @@ def dropped(life: Life) -> None:
     for number in range(200, 203):
         life.submit(encoder, picture_of(number), picture_of(number), number)
     life.accepted = [seq for seq in life.accepted if seq < 200]
+    life.attempt(encoder.sequence_header)
     with life.without_witness():
         del encoder
 
@@ -221,7 +222,6 @@ class Bench:
                 (gpu.frame(pictures[1], pitch=512, stream=stream), pictures[1]),
                 (CudaFrame(gpu.frame(pictures[2]).pointer, pictures[2].shape, stream=None), pictures[2]),
             ]
-            gpu.pop()
         return gpu, frames
 
     def check_the_next_one(self, problems: list[str]) -> None:
