@@ -49,6 +49,9 @@ CudaFunctions load_cuda() {
     library.find(f.cuDeviceGetCount, "cuDeviceGetCount");
     library.find(f.cuDeviceGet, "cuDeviceGet");
     library.find(f.cuDeviceGetName, "cuDeviceGetName");
+    library.find(f.cuDeviceGetUuid, "cuDeviceGetUuid_v2");
+    library.find(f.cuDeviceGetPCIBusId, "cuDeviceGetPCIBusId");
+    library.find(f.cuDeviceTotalMem, "cuDeviceTotalMem_v2");
     library.find(f.cuDevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain");
     library.find(f.cuDevicePrimaryCtxRelease, "cuDevicePrimaryCtxRelease_v2");
     library.find(f.cuCtxPushCurrent, "cuCtxPushCurrent_v2");

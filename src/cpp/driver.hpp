@@ -17,6 +17,9 @@ struct CudaFunctions {
     CUresult (*cuDeviceGetCount)(int* count);
     CUresult (*cuDeviceGet)(CUdevice* device, int ordinal);
     CUresult (*cuDeviceGetName)(char* name, int length, CUdevice device);
+    CUresult (*cuDeviceGetUuid)(uint8_t* sixteen_bytes, CUdevice device);
+    CUresult (*cuDeviceGetPCIBusId)(char* text, int length, CUdevice device);
+    CUresult (*cuDeviceTotalMem)(size_t* bytes, CUdevice device);
     CUresult (*cuDevicePrimaryCtxRetain)(CUcontext* context, CUdevice device);
     CUresult (*cuDevicePrimaryCtxRelease)(CUdevice device);
     CUresult (*cuCtxPushCurrent)(CUcontext context);
