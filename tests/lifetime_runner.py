@@ -206,7 +206,7 @@ def forked_after_close() -> None:
 def forked_in_use() -> None:
     """At the fork another thread is inside the encoder, so that the child sees its lock taken for good."""
     simulator.configure(gpus=SLOW)
-    shared = encoder(extra_output_delay=2)
+    shared = encoder(extra_output_delay=2, bitrate=10**6)
     over = threading.Event()
     begun = threading.Semaphore(0)
 
@@ -215,12 +215,18 @@ def forked_in_use() -> None:
             shared.encode(FRAME)
             begun.release()
 
-    thread = threading.Thread(target=work)
-    thread.start()
+    def change() -> None:
+        while not over.is_set():
+            shared.reconfigure(bitrate=10**6)
+
+    threads = [threading.Thread(target=work), threading.Thread(target=change)]
+    for thread in threads:
+        thread.start()
     begun.acquire()
     statuses = [in_child(lambda: refuses_everything(shared)) for _ in range(10)]
     over.set()
-    thread.join()
+    for thread in threads:
+        thread.join()
     shared.close()
     assert statuses == [0] * 10, statuses
 

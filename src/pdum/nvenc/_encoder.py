@@ -26,9 +26,6 @@ def forced_abi() -> str | None:
     return os.environ.get(ABI_VARIABLE) or None
 
 
-_CHANGING = Lock()  # a live change of the driver's and of the configuration go together
-
-
 class NvencEncoder(_nvenc.Encoder):
     """One session on a hardware encoder: NV12 frames in, H.264, HEVC or AV1 out.
 
@@ -134,6 +131,8 @@ class NvencEncoder(_nvenc.Encoder):
             }
             config = EncoderConfig.of({**values, **more})
         self._config = config
+        self._changing = Lock()  # a live change of the driver's and of the configuration go together
+        self._made_in = os.getpid()
         super().__init__(settings=config.settings(), **config.session(), abi=forced_abi())
 
     @property
@@ -155,10 +154,10 @@ class NvencEncoder(_nvenc.Encoder):
         """
         from ._config import live_changes
 
-        if self._config is None:
+        if self._config is None or self._made_in != os.getpid():  # a forked child may find the lock taken for ever
             self._reconfigure({})  # which says what is wrong
             return
-        with _CHANGING:
+        with self._changing:
             after, native = live_changes(self._config, changes)
             self._reconfigure(native)
             self._config = after
