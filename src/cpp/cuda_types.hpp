@@ -30,6 +30,7 @@ constexpr unsigned memory_host = 1;
 constexpr unsigned memory_device = 2;
 
 constexpr int pointer_memory_type = 2;
+constexpr int pointer_buffer_id = 7;
 constexpr int pointer_device_ordinal = 9;
 
 // One 2-D copy; either side is host or device memory.

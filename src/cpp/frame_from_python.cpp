@@ -8,6 +8,7 @@
 
 #include "dlpack.hpp"
 #include "error.hpp"
+#include "pyav_frame.hpp"
 
 namespace py = pybind11;
 
@@ -124,6 +125,7 @@ void accept_layout(const ArrayLayout& array, const FrameSpec& spec, FrameView& v
     view.pitch = static_cast<size_t>(pitch);
     view.row_bytes = size_t{spec.width} * format.pixel_bytes;
     view.rows = surface_rows(format, spec.height);
+    view.chroma_offset = view.pitch * spec.height;
 }
 
 // What Python raised, to be added to our own words. Ctrl-C and the like are no fault of a frame's and go on.
@@ -334,15 +336,19 @@ py::object dlpack_capsule(py::handle frame, int32_t device, CUstream our_stream)
 
 }  // namespace
 
+CUstream stream_from_python(const py::object& stream) {
+    return asked("The stream cannot be taken", [&] { return stream_of_caller(stream.ptr()); });
+}
+
 BorrowedFrame::BorrowedFrame(PyObject* frame, PyObject* stream, const FrameSpec& spec, CUstream our_stream) {
     if (offers_host_memory(frame)) {
         read_buffer(frame, spec);
-    } else if (!read_cuda_array(frame, spec) && !read_dlpack(frame, spec, our_stream)) {
+    } else if (!read_cuda_array(frame, spec) && !read_dlpack(frame, spec, our_stream) && !read_pyav(frame, spec)) {
         invalid_frame(std::string("A frame of type '") + Py_TYPE(frame)->tp_name + "' came.",
                       "A frame has __cuda_array_interface__, __dlpack__ or Python's buffer protocol. " + wanted(spec));
     }
     if (stream != Py_None && view_.memory == FrameMemory::device) {
-        set_producer(asked("The stream cannot be taken", [&] { return stream_of_caller(stream); }));
+        set_producer(stream_from_python(py::reinterpret_borrow<py::object>(stream)));
     }
 }
 
@@ -406,6 +412,10 @@ bool BorrowedFrame::read_cuda_array(PyObject* frame, const FrameSpec& spec) {
         set_producer(reinterpret_cast<CUstream>(handle));
     }
     return true;
+}
+
+bool BorrowedFrame::read_pyav(PyObject* frame, const FrameSpec& spec) {
+    return asked("The frame of PyAV cannot be read", [&] { return read_pyav_frame(frame, spec, view_); });
 }
 
 bool BorrowedFrame::read_dlpack(PyObject* object, const FrameSpec& spec, CUstream our_stream) {

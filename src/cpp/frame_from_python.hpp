@@ -27,6 +27,8 @@ class BorrowedFrame {
     BorrowedFrame& operator=(const BorrowedFrame&) = delete;
 
     const FrameView& view() const noexcept { return view_; }
+    // What keeps the memory beside the frame itself; may be null.
+    PyRef release_owner() { return std::move(kept_); }
 
    private:
     // A member of its own, so that a constructor that throws gives it back too.
@@ -42,11 +44,15 @@ class BorrowedFrame {
     void read_buffer(PyObject* frame, const FrameSpec& spec);
     bool read_cuda_array(PyObject* frame, const FrameSpec& spec);
     bool read_dlpack(PyObject* frame, const FrameSpec& spec, CUstream our_stream);
+    bool read_pyav(PyObject* frame, const FrameSpec& spec);
     void set_producer(CUstream stream);
 
     FrameView view_;
     PyRef kept_;  // the interface's dict or DLPack's capsule
     Buffer buffer_;
 };
+
+// A stream's handle: a number, or an object of CUDA Python's, CuPy's or PyTorch's that holds one.
+CUstream stream_from_python(const pybind11::object& stream);
 
 }  // namespace pdum::nvenc

@@ -22,9 +22,10 @@ struct FrameView {
     ProducerOrder order = ProducerOrder::settled;
     CUstream stream = nullptr;
     const void* data = nullptr;
-    size_t pitch = 0;      // bytes from one row to the next, over all planes
-    size_t row_bytes = 0;  // bytes of a row that count
-    size_t rows = 0;       // of all planes
+    size_t pitch = 0;          // bytes from one row to the next, over all planes
+    size_t row_bytes = 0;      // bytes of a row that count
+    size_t rows = 0;           // of all planes
+    size_t chroma_offset = 0;  // from the first row of Y to the first of chroma
 };
 
 }  // namespace pdum::nvenc

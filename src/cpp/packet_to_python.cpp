@@ -18,6 +18,7 @@ struct PacketObject {
     PyObject* data;
     PyObject* keyframe;
     PyObject* pic_type;
+    PyObject* released;
     long long pts;
     long long dts;
     unsigned frame_avg_qp;
@@ -36,19 +37,20 @@ PyTypeObject* packet_type = nullptr;
 
 PacketObject* self_of(PyObject* object) { return reinterpret_cast<PacketObject*>(object); }
 
-PyObject* new_packet(const AccessUnit& unit, PyObject* stolen_bytes) {
-    const PyRef bytes(stolen_bytes);
+PyObject* new_packet(const AccessUnit& unit, const PyRef& bytes, const PyRef& released) {
     PyRef seq(PyLong_FromLongLong(unit.seq));
     if (seq == nullptr) return nullptr;
-    auto* packet = PyObject_New(PacketObject, packet_type);
+    auto* packet = PyObject_GC_New(PacketObject, packet_type);
     if (packet == nullptr) return nullptr;
     packet->seq = seq.release();
     packet->data = Py_NewRef(bytes.get());
     packet->keyframe = Py_NewRef(unit.type == PictureType::idr ? Py_True : Py_False);
     packet->pic_type = Py_NewRef(interned_type_names()[static_cast<size_t>(unit.type)]);
+    packet->released = Py_NewRef(released != nullptr ? released.get() : Py_None);
     packet->pts = unit.pts;
     packet->dts = unit.dts;
     packet->frame_avg_qp = unit.average_qp;
+    PyObject_GC_Track(packet);
     return reinterpret_cast<PyObject*>(packet);
 }
 
@@ -65,7 +67,7 @@ PyObject* construct(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
                                     &seq, &data, &keyframe, &pts, &dts, &pic_type, &qp) == 0) {
         return nullptr;
     }
-    auto* packet = PyObject_New(PacketObject, type);
+    auto* packet = PyObject_GC_New(PacketObject, type);
     if (packet == nullptr) return nullptr;
     packet->seq = Py_NewRef(seq);
     packet->data = Py_NewRef(data);
@@ -73,19 +75,35 @@ PyObject* construct(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
     packet->pic_type = Py_NewRef(pic_type != nullptr ? pic_type : interned_type_names().back());
     packet->pts = pts;
     packet->dts = dts;
+    packet->released = Py_NewRef(Py_None);
     packet->frame_avg_qp = qp;
+    PyObject_GC_Track(packet);
     return reinterpret_cast<PyObject*>(packet);
 }
 
 void destroy(PyObject* object) {
     PacketObject* packet = self_of(object);
     PyTypeObject* type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    Py_XDECREF(packet->released);
     Py_XDECREF(packet->seq);
     Py_XDECREF(packet->data);
     Py_XDECREF(packet->keyframe);
     Py_XDECREF(packet->pic_type);
-    PyObject_Free(object);
+    PyObject_GC_Del(object);
     Py_DECREF(type);
+}
+
+// Only a released frame can be part of a cycle.
+int traverse(PyObject* object, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self_of(object)->released);
+    return 0;
+}
+
+int clear(PyObject* object) {
+    Py_CLEAR(self_of(object)->released);
+    return 0;
 }
 
 PyObject* as_tuple(PyObject* object) {
@@ -163,6 +181,8 @@ PyMemberDef members[] = {
     {"pic_type", T_OBJECT_EX, offsetof(PacketObject, pic_type), READONLY,
      "'IDR', 'I', 'P', 'B', 'nonref_P', 'intra_refresh', 'skipped', 'switch' or 'unknown'."},
     {"frame_avg_qp", T_UINT, offsetof(PacketObject, frame_avg_qp), READONLY, "The picture's mean quantiser."},
+    {"released", T_OBJECT, offsetof(PacketObject, released), READONLY,
+     "The frame that was read in place and may be written again now; None where it was copied."},
     {nullptr, 0, 0, 0, nullptr},
 };
 
@@ -175,6 +195,8 @@ PyType_Slot slots[] = {
     {Py_tp_doc, const_cast<char*>(packet_doc)},
     {Py_tp_new, reinterpret_cast<void*>(construct)},
     {Py_tp_dealloc, reinterpret_cast<void*>(destroy)},
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear)},
     {Py_tp_members, members},
     {Py_tp_methods, methods},
     {Py_tp_iter, reinterpret_cast<void*>(iterate)},
@@ -187,8 +209,8 @@ PyType_Slot slots[] = {
     {0, nullptr},
 };
 
-PyType_Spec spec{"pdum.nvenc._nvenc.Packet", sizeof(PacketObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
-                 slots};
+PyType_Spec spec{"pdum.nvenc._nvenc.Packet", sizeof(PacketObject), 0,
+                 Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC, slots};
 
 PyObject* new_bytes(size_t size) {
     PyObject* bytes = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size));
@@ -209,51 +231,48 @@ void add_packet_type(py::module_& module) {
     module.attr("Packet") = py::handle(type);
 }
 
-PacketSink::~PacketSink() {
-    for (const Copied& copied : copied_) Py_DECREF(copied.bytes);
-}
-
 // The GIL is held for the allocations alone, the bytes are copied without it.
 void PacketSink::take(const std::vector<AccessUnit>& units) {
     copied_.reserve(units.size());
+    taken_.reserve(units.size());
     {
         const WithoutGil::Taken gil(*unlocked_);
-        for (const AccessUnit& unit : units) copied_.push_back({unit, new_bytes(unit.size)});
+        for (const AccessUnit& unit : units) copied_.push_back({unit, PyRef(new_bytes(unit.size)), nullptr});
     }
     for (const Copied& copied : copied_) {
-        std::memcpy(PyBytes_AS_STRING(copied.bytes), copied.unit.data, copied.unit.size);
+        std::memcpy(PyBytes_AS_STRING(copied.bytes.get()), copied.unit.data, copied.unit.size);
+        taken_.push_back(copied.unit.pts);
     }
 }
 
 py::object PacketSink::packets() {
     py::list list(copied_.size());
     for (size_t i = 0; i < copied_.size(); ++i) {
-        PyObject* packet = new_packet(copied_[i].unit, Py_NewRef(copied_[i].bytes));
+        PyObject* packet = new_packet(copied_[i].unit, copied_[i].bytes, copied_[i].released);
         if (packet == nullptr) throw py::error_already_set();
         PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), packet);
     }
     return list;
 }
 
-BytesSink::~BytesSink() { Py_XDECREF(bytes_); }
-
 void BytesSink::take(const std::vector<AccessUnit>& units) {
     const size_t total = std::accumulate(units.begin(), units.end(), size_t{0},
                                          [](size_t sum, const AccessUnit& unit) { return sum + unit.size; });
     {
         const WithoutGil::Taken gil(*unlocked_);
-        bytes_ = new_bytes(total);
+        bytes_.reset(new_bytes(total));
     }
-    char* destination = PyBytes_AS_STRING(bytes_);
+    char* destination = PyBytes_AS_STRING(bytes_.get());
     for (const AccessUnit& unit : units) {
         std::memcpy(destination, unit.data, unit.size);
         destination += unit.size;
+        taken_.push_back(unit.pts);
     }
 }
 
 py::object BytesSink::bytes() {
     if (bytes_ == nullptr) return py::bytes();
-    return py::reinterpret_steal<py::object>(std::exchange(bytes_, nullptr));
+    return py::reinterpret_steal<py::object>(bytes_.release());
 }
 
 }  // namespace pdum::nvenc

@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "frame_copy.hpp"
 #include "nvtx.hpp"
 #include "open_encoder.hpp"
 #include "process.hpp"
@@ -36,11 +37,7 @@ std::shared_ptr<const Context> context_for(const SessionOptions& options) {
 // is told here, before anything new is begun.
 class Session::Turn {
    public:
-    explicit Turn(Session& session) : lock_(turn_of(session)), scope_(usable(session)) {
-        if (!session.deferred_) return;
-        const Error failure = *std::exchange(session.deferred_, std::nullopt);
-        throw failure;
-    }
+    explicit Turn(Session& session) : lock_(turn_of(session)), scope_(usable(session)) { session.failures_.raise(); }
 
    private:
     static std::mutex& turn_of(Session& session) {
@@ -62,6 +59,7 @@ Session::Session(const SessionOptions& options)
       abi_(choose_abi(options.forced_abi)),
       settings_(options.settings),
       extra_output_delay_(options.extra_output_delay),
+      copy_(options.copy),
       made_in_(process_generation()),
       held_back_(options.settings.reorder_depth()),
       next_dts_(-display_delay(options.settings.b_frames)),
@@ -75,7 +73,9 @@ Session::Session(const SessionOptions& options)
     }
 }
 
-Session::~Session() {
+Session::~Session() { close_quietly(); }
+
+void Session::close_quietly() noexcept {
     try {
         close();
     } catch (...) {
@@ -96,11 +96,14 @@ void Session::set_up(const SessionOptions& options) {
     // With a lookahead, the B-frames that wait for an anchor come on top of it.
     const uint32_t held = held_back_ + (settings_.rate.lookahead > 0 ? settings_.b_frames : 0);
     const size_t expected = std::max(extra_output_delay_, held) + size_t{1};
-    while (inputs_.size() < expected) {
-        inputs_[free_input()].free = false;
+    inputs_ = std::make_unique<Inputs>(context_, *api_, settings_);
+    std::vector<size_t> made;
+    while (made.size() < expected) {
+        made.push_back(inputs_->own_surface());
+        inputs_->lend(made.back());
         free_outputs_.push_back(api_->create_output());
     }
-    for (InputSlot& slot : inputs_) slot.free = true;
+    for (const size_t input : made) inputs_->give_back(input);
 }
 
 // Asked before the lock: a thread of the parent's may have held it at the fork, for ever as the child sees it.
@@ -117,13 +120,58 @@ void Session::require_open() const {
     }
 }
 
-void Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, Sink& sink) {
+Submission Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, Sink& sink) {
     const Turn turn(*this);
+    require_size(frame);
     if (frame.memory == FrameMemory::device) check_device(frame);
-    const size_t input = free_input();
-    copy_in(frame, *inputs_[input].rows);
+    Submission submission{next_pts_, reads_in_place(frame), false};
+    size_t input = 0;
+    if (submission.in_place) {
+        const uint64_t before = inputs_->registrations();
+        input = inputs_->registered(frame);
+        submission.first_in_place = inputs_->registrations() != before;
+        wait_for_producer(frame);
+    } else {
+        input = inputs_->own_surface();
+        copy_in(frame, input);
+    }
     encode(input, seq, extras);
     collect(std::max(extra_output_delay_, held_back_), sink);
+    return submission;
+}
+
+LentSurface Session::lend_surface() {
+    const Turn turn(*this);
+    const size_t input = inputs_->own_surface();
+    inputs_->lend(input);
+    return {input, inputs_->rows(input).pointer(), inputs_->rows(input).pitch()};
+}
+
+void Session::give_back_surface(size_t input) {
+    const std::lock_guard<std::mutex> lock(turn_);
+    if (inputs_ != nullptr) inputs_->give_back(input);
+}
+
+void Session::submit_surface(size_t input, CUstream written, int64_t seq, const PictureExtras& extras, Sink& sink) {
+    const Turn turn(*this);
+    if (!inputs_->fits(input)) {
+        fail(ErrorKind::invalid_frame, "The surface is of the size that the encoder had before.", "Take a new one.");
+    }
+    frame_ready_->record(written);
+    frame_ready_->make_wait(input_stream_handle_);
+    encode(input, seq, extras);
+    inputs_->give_back(input);
+    collect(std::max(extra_output_delay_, held_back_), sink);
+}
+
+void Session::forget(CUdeviceptr address) noexcept {
+    if (made_in_ != process_generation()) return;
+    const std::lock_guard<std::mutex> lock(turn_);
+    if (inputs_ == nullptr) return;
+    attempt([&] {
+        const ContextScope scope(*context_);
+        inputs_->forget(address, failures_);
+    });
 }
 
 void Session::flush(Sink& sink) {
@@ -143,8 +191,7 @@ void Session::reconfigure(const std::vector<Change>& changes) {
     settings_ = settings;
     if (!resized) return;
     must_be_idr_ = true;
-    inputs_changed_size_ = true;
-    drop_stale_inputs();
+    inputs_->resize(settings_, failures_);
 }
 
 std::vector<uint8_t> Session::sequence_header() {
@@ -175,37 +222,30 @@ void Session::check_device(const FrameView& frame) const {
     }
 }
 
-// The driver may hold more frames than its documents say: then there is one more slot, rather than an error.
-size_t Session::free_input() {
-    const uint32_t width = settings_.width, height = settings_.height;
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-        if (inputs_[i].free && inputs_[i].width == width && inputs_[i].height == height) return i;
-    }
+// The frame was measured before this call had its turn.
+void Session::require_size(const FrameView& frame) const {
     const FormatTraits& format = traits_of(settings_.format);
-    InputSlot slot;
-    slot.width = width;
-    slot.height = height;
-    slot.rows =
-        std::make_unique<DeviceRows>(context_, size_t{width} * format.pixel_bytes, surface_rows(format, height));
-    const auto empty =
-        std::find_if(inputs_.begin(), inputs_.end(), [](const InputSlot& s) { return s.rows == nullptr; });
-    const auto place = static_cast<size_t>(empty - inputs_.begin());
-    if (place == inputs_.size()) inputs_.emplace_back().free = false;
-    const auto pitch = static_cast<uint32_t>(slot.rows->pitch());
-    slot.registered = api_->register_surface(slot.rows->pointer(), width, height, pitch);
-    inputs_[place] = std::move(slot);
-    return place;
+    const bool right = frame.row_bytes == size_t{settings_.width} * format.pixel_bytes &&
+                       frame.rows == surface_rows(format, settings_.height);
+    if (!right) {
+        fail(ErrorKind::invalid_frame,
+             "The encoder's picture size was changed by another thread while a frame came in.",
+             "Submit it again in the new size.");
+    }
 }
 
-// Slots of a picture size that is no more. Those that are in flight are kept, since others know them by their place.
-void Session::drop_stale_inputs() noexcept {
-    for (InputSlot& slot : inputs_) {
-        const bool stale = slot.width != settings_.width || slot.height != settings_.height;
-        if (!stale || !slot.free || slot.rows == nullptr) continue;
-        attempt([&] { api_->unregister_surface(slot.registered); });
-        slot = InputSlot{};
-        slot.free = false;
+bool Session::reads_in_place(const FrameView& frame) const {
+    const bool read_at_return = extra_output_delay_ == 0 && held_back_ == 0;
+    if (copy_ == CopyMode::always || (copy_ == CopyMode::automatic && !read_at_return)) return false;
+    const char* obstacle = inputs_->obstacle(frame);
+    if (obstacle != nullptr && copy_ == CopyMode::never) {
+        fail(
+            ErrorKind::invalid_frame,
+            std::string("copy='never' was asked for, but the frame cannot be read in place: ") + obstacle + ".",
+            "Allocate it on the GPU with rows a multiple of 16 bytes apart, write into encoder.surface(), or allow the "
+            "copy.");
     }
+    return obstacle == nullptr;
 }
 
 OutputHandle Session::free_output() {
@@ -213,55 +253,23 @@ OutputHandle Session::free_output() {
     return free_outputs_.back();
 }
 
-void Session::copy_in(const FrameView& frame, const DeviceRows& destination) {
+void Session::wait_for_producer(const FrameView& frame) {
+    if (frame.order != ProducerOrder::on_stream) return;
+    frame_ready_->record(frame.stream);
+    frame_ready_->make_wait(input_stream_handle_);
+}
+
+void Session::copy_in(const FrameView& frame, size_t input) {
     const NvtxRange range("pdum.copy_to_nvenc");
     const CUstream ours = input_stream_handle_;
-    const bool tied = frame.order == ProducerOrder::on_stream;
-    if (tied) {
-        frame_ready_->record(frame.stream);
-        frame_ready_->make_wait(ours);
-    }
-    copy_planes(frame, destination);
+    wait_for_producer(frame);
+    copy_frame(frame, settings_.format, settings_.height, inputs_->rows(input), *context_, ours);
     frame_read_->record(ours);
-    if (tied) {
+    if (frame.order == ProducerOrder::on_stream) {
         frame_read_->make_wait(frame.stream);
     } else {
         frame_read_->synchronize();
     }
-}
-
-// The chroma of yuv420 lies at half the pitch; all other surfaces are one block of rows.
-void Session::copy_planes(const FrameView& frame, const DeviceRows& destination) {
-    const size_t row_bytes = frame.row_bytes;
-    if (settings_.format != PixelFormat::yuv420) {
-        copy_rows(frame, {0, frame.pitch, 0, destination.pitch(), row_bytes, frame.rows}, destination);
-        return;
-    }
-    const size_t luma_rows = settings_.height;
-    copy_rows(frame, {0, frame.pitch, 0, destination.pitch(), row_bytes, luma_rows}, destination);
-    copy_rows(frame,
-              {frame.pitch * luma_rows, frame.pitch / 2, destination.pitch() * luma_rows, destination.pitch() / 2,
-               row_bytes / 2, luma_rows},
-              destination);
-}
-
-void Session::copy_rows(const FrameView& frame, const RowBlock& block, const DeviceRows& destination) {
-    CUDA_MEMCPY2D copy{};
-    copy.srcPitch = block.source_pitch;
-    copy.dstMemoryType = memory_device;
-    copy.dstDevice = destination.pointer() + block.destination_offset;
-    copy.dstPitch = block.destination_pitch;
-    copy.WidthInBytes = block.row_bytes;
-    copy.Height = block.rows;
-    const auto* source = static_cast<const char*>(frame.data) + block.source_offset;
-    if (frame.memory == FrameMemory::host) {
-        copy.srcMemoryType = memory_host;
-        copy.srcHost = source;
-    } else {
-        copy.srcMemoryType = memory_device;
-        copy.srcDevice = reinterpret_cast<CUdeviceptr>(source);
-    }
-    check_cuda(context_->functions().cuMemcpy2DAsync(&copy, input_stream_handle_), "cuMemcpy2DAsync");
 }
 
 // The driver makes IDRs by the GOP's length and on demand, never by itself.
@@ -271,12 +279,11 @@ bool Session::next_is_idr(const PictureExtras& extras) const {
 
 void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
     const NvtxRange range("pdum.submit");
-    InputSlot& slot = inputs_[input];
     PictureRequest request;
     request.output = free_output();
     request.width = settings_.width;
     request.height = settings_.height;
-    request.pitch = static_cast<uint32_t>(slot.rows->pitch());
+    request.pitch = inputs_->pitch(input);
     request.timestamp = static_cast<uint64_t>(next_pts_);
     request.force_idr = extras.force_idr || must_be_idr_;
     request.force_intra = extras.force_intra;
@@ -291,15 +298,13 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
     submitted_.push_back({next_pts_, seq, input});
     Accepted accepted{};
     try {
-        request.input = slot.mapped = api_->map(slot.registered);
+        request.input = inputs_->map(input);
         accepted = api_->encode(request);
     } catch (...) {
         submitted_.pop_back();
-        if (slot.mapped != nullptr && attempt([&] { api_->unmap(slot.mapped); })) slot.mapped = nullptr;
-        slot.free = slot.mapped == nullptr;
+        if (request.input != nullptr) attempt([&] { inputs_->unmap(input); });
         throw;
     }
-    slot.free = false;
     free_outputs_.pop_back();
     pending_outputs_.push_back(request.output);
     ++next_pts_;
@@ -368,13 +373,9 @@ void Session::give_back_locked() noexcept {
     };
     locked_outputs_.erase(std::remove_if(locked_outputs_.begin(), locked_outputs_.end(), unlocked),
                           locked_outputs_.end());
-    for (const size_t index : finished_inputs_) {
-        InputSlot& slot = inputs_[index];
-        if (!attempt([&] { api_->unmap(slot.mapped); })) continue;
-        slot.mapped = nullptr;
-        slot.free = true;
-    }
-    if (inputs_changed_size_) drop_stale_inputs();
+    for (const size_t input : finished_inputs_) attempt([&] { inputs_->unmap(input); });
+    finished_inputs_.clear();
+    inputs_->drop_stale(failures_);
 }
 
 void Session::end_stream() {
@@ -382,19 +383,6 @@ void Session::end_stream() {
     lockable_ = pending_outputs_.size();
     wanting_input_ = 0;
     must_be_idr_ = true;
-}
-
-template <typename Step>
-bool Session::attempt(Step step) noexcept {
-    try {
-        step();
-        return true;
-    } catch (const Error& error) {
-        if (!deferred_) deferred_ = error;
-    } catch (...) {
-        // Out of host memory: nothing could be told either.
-    }
-    return false;
 }
 
 void Session::close() {
@@ -407,9 +395,7 @@ void Session::close() {
         drain();
         release_everything();
     }
-    if (!deferred_) return;
-    const Error failure = *std::exchange(deferred_, std::nullopt);
-    throw failure;
+    failures_.raise();
 }
 
 // Nothing may be taken away under a running engine.
@@ -432,15 +418,11 @@ void Session::release_everything() noexcept {
     for (const OutputHandle output : locked_outputs_) {
         if (attempt([&] { api_->unlock(output); })) free_outputs_.push_back(output);
     }
-    for (const InputSlot& slot : inputs_) {
-        if (slot.rows == nullptr) continue;
-        const bool unmapped = slot.mapped == nullptr || (idle && attempt([&] { api_->unmap(slot.mapped); }));
-        if (unmapped) attempt([&] { api_->unregister_surface(slot.registered); });
-    }
+    if (inputs_ != nullptr) inputs_->release(idle, failures_);
     for (const OutputHandle output : free_outputs_) attempt([&] { api_->destroy_output(output); });
     if (api_ != nullptr) attempt([this] { api_->destroy(); });
+    inputs_.reset();
     api_.reset();
-    inputs_.clear();
     free_outputs_.clear();
     locked_outputs_.clear();
     pending_outputs_.clear();
@@ -455,8 +437,8 @@ void Session::release_everything() noexcept {
 // In a forked child the driver's objects are the parent's, and calling it can hang on a lock that a thread of the
 // parent held. So the child forgets them; the kernel frees what is left when it ends.
 void Session::abandon() noexcept {
-    for (InputSlot& slot : inputs_) static_cast<void>(slot.rows.release());
-    inputs_.clear();
+    if (inputs_ != nullptr) inputs_->abandon();
+    inputs_.reset();
     static_cast<void>(frame_read_.release());
     static_cast<void>(frame_ready_.release());
     static_cast<void>(output_stream_.release());

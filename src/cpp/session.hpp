@@ -14,16 +14,25 @@
 
 #include "abi/encode_api.hpp"
 #include "cuda.hpp"
-#include "error.hpp"
+#include "failures.hpp"
 #include "frame_view.hpp"
+#include "inputs.hpp"
 
 namespace pdum::nvenc {
+
+// How a frame on the GPU gets to the engine.
+enum class CopyMode {
+    automatic,  // in place where the call returns only after the engine has read it, else by a copy
+    always,
+    never,  // in place, or not at all: the frame stays untouched until its access unit is out
+};
 
 struct SessionOptions {
     Settings settings;
     int gpu = 0;
     CUcontext context = nullptr;  // null: the GPU's primary context
     uint32_t extra_output_delay = 0;
+    CopyMode copy = CopyMode::automatic;
     std::optional<std::string> forced_abi;
     std::vector<Message> at_idr;  // messages that each IDR carries: HDR's static metadata
 };
@@ -39,6 +48,20 @@ struct AccessUnit {
     uint32_t average_qp = 0;
     const void* data = nullptr;  // valid while Sink::take runs
     size_t size = 0;
+};
+
+// What became of a frame that was submitted.
+struct Submission {
+    int64_t pts = 0;
+    bool in_place = false;        // the engine reads the caller's memory until the access unit is out
+    bool first_in_place = false;  // and it was registered for that just now
+};
+
+// One of the encoder's own surfaces, lent to the caller to be written.
+struct LentSurface {
+    size_t input = 0;
+    CUdeviceptr address = 0;
+    size_t pitch = 0;
 };
 
 // Takes access units over, in coding order. Called at most once a call of the session's, with the driver's memory
@@ -60,7 +83,14 @@ class Session {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    void submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, Sink& sink);
+    Submission submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, Sink& sink);
+    // A surface that is free now. It comes back by being submitted or given back.
+    LentSurface lend_surface();
+    void give_back_surface(size_t input);
+    // `written`: the stream on which the caller has written it.
+    void submit_surface(size_t input, CUstream written, int64_t seq, const PictureExtras& extras, Sink& sink);
+    // The owner of a registered frame's memory is gone. Never throws: nobody could act on it.
+    void forget(CUdeviceptr address) noexcept;
     // Everything that is in flight. The encoder goes on with an IDR where the stream had to be ended for that.
     void flush(Sink& sink);
     // All of the changes or none. Another picture size starts with an IDR.
@@ -69,6 +99,8 @@ class Session {
     // Waits for the engine, then releases all; further calls do nothing. Throws the first failure after the last
     // release.
     void close();
+    // Likewise, and keeps failures to itself.
+    void close_quietly() noexcept;
 
     const char* abi() const noexcept { return abi_.name; }
     int gpu() const noexcept { return context_->gpu(); }
@@ -77,15 +109,6 @@ class Session {
     CUstream input_stream() const noexcept { return input_stream_handle_; }
 
    private:
-    struct InputSlot {
-        std::unique_ptr<DeviceRows> rows;
-        uint32_t width = 0;
-        uint32_t height = 0;
-        RegisteredHandle registered = nullptr;
-        MappedHandle mapped = nullptr;
-        bool free = true;
-    };
-
     struct Submitted {
         int64_t pts = 0;
         int64_t seq = 0;
@@ -98,21 +121,12 @@ class Session {
     void require_own_process() const;
     void require_open() const;
     void check_device(const FrameView& frame) const;
-    size_t free_input();
-    void drop_stale_inputs() noexcept;
+    void require_size(const FrameView& frame) const;
+    // Whether the frame is read where it lies. Throws where it has to be and cannot.
+    bool reads_in_place(const FrameView& frame) const;
     OutputHandle free_output();
-    // Bytes from the start of the frame and of the surface.
-    struct RowBlock {
-        size_t source_offset;
-        size_t source_pitch;
-        size_t destination_offset;
-        size_t destination_pitch;
-        size_t row_bytes;
-        size_t rows;
-    };
-    void copy_in(const FrameView& frame, const DeviceRows& destination);
-    void copy_planes(const FrameView& frame, const DeviceRows& destination);
-    void copy_rows(const FrameView& frame, const RowBlock& block, const DeviceRows& destination);
+    void wait_for_producer(const FrameView& frame);
+    void copy_in(const FrameView& frame, size_t input);
     void encode(size_t input, int64_t seq, const PictureExtras& extras);
     bool next_is_idr(const PictureExtras& extras) const;
     size_t promised_outputs() const;
@@ -121,7 +135,9 @@ class Session {
     void give_back_locked() noexcept;
     void end_stream();
     template <typename Step>
-    bool attempt(Step step) noexcept;
+    bool attempt(Step step) noexcept {
+        return failures_.attempt(step);
+    }
     void drain() noexcept;
     void release_everything() noexcept;
     void abandon() noexcept;
@@ -130,6 +146,7 @@ class Session {
     const Abi& abi_;
     Settings settings_;
     const uint32_t extra_output_delay_;
+    const CopyMode copy_;
     const uint64_t made_in_;  // process_generation() of the maker
 
     mutable std::mutex turn_;
@@ -140,7 +157,7 @@ class Session {
     CUstream input_stream_handle_ = nullptr;
     std::unique_ptr<EncodeApi> api_;
 
-    std::vector<InputSlot> inputs_;
+    std::unique_ptr<Inputs> inputs_;
     std::vector<OutputHandle> free_outputs_;
     std::deque<OutputHandle> pending_outputs_;  // given to the driver, in the order in which it fills them
     std::vector<OutputHandle> locked_outputs_;  // locked and on their way out, or those whose unlocking failed
@@ -152,11 +169,10 @@ class Session {
     uint32_t wanting_input_ = 0;                // calls in a row that were answered "more input"
     int64_t next_pts_ = 0;
     int64_t next_dts_ = 0;
-    bool must_be_idr_ = false;  // the stream was ended or changed its size
-    bool inputs_changed_size_ = false;
-    uint64_t since_idr_ = 0;         // frames submitted from the last IDR on
-    std::vector<Message> at_idr_;    // what each IDR carries
-    std::optional<Error> deferred_;  // a failed release, told at the next call since its access unit was good
+    bool must_be_idr_ = false;     // the stream was ended or changed its size
+    uint64_t since_idr_ = 0;       // frames submitted from the last IDR on
+    std::vector<Message> at_idr_;  // what each IDR carries
+    Failures failures_;            // failed releases, told at the next call since their access units were good
 };
 
 }  // namespace pdum::nvenc

@@ -114,6 +114,9 @@ class EncoderConfig:
         time_code: pictures may carry time codes.
         max_width, max_height: what ``reconfigure`` may reach; 0: the size that it starts with.
         gpu_id, cuda_context, extra_output_delay: as for ``NvencEncoder``.
+        copy: of frames on the GPU. ``"auto"``: read in place where the call returns only after the engine has read
+            them, else copied, so that a frame may always be overwritten after the call. ``"never"``: always in place;
+            a frame is to be left alone until its packet is out (``Packet.released``). ``"always"``.
     """
 
     width: int
@@ -167,6 +170,7 @@ class EncoderConfig:
     gpu_id: int = 0
     cuda_context: int = 0
     extra_output_delay: int = 0
+    copy: str = "auto"
 
     def __post_init__(self) -> None:
         self.settings()
@@ -280,6 +284,7 @@ class EncoderConfig:
             "gpu_id": whole("gpu_id", self.gpu_id, most=0x7FFFFFFF),
             "cuda_context": whole("cuda_context", self.cuda_context, most=0xFFFF_FFFF_FFFF_FFFF),
             "extra_output_delay": whole("extra_output_delay", self.extra_output_delay, most=LARGEST_EXTRA_DELAY),
+            "copy": one_of("copy", self.copy, {mode: mode for mode in ("auto", "always", "never")}),
             "idr_messages": messages,
         }
 

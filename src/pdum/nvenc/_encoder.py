@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from threading import Lock
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from . import _nvenc
 from ._errors import InvalidConfig
 from ._settings import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
     from types import TracebackType
 
     from typing_extensions import Self
 
+    from ._async import Worker
     from ._config import EncoderConfig
+    from ._nvenc import Packet
+    from ._picture import PictureOptions
     from ._settings import FrameRate
 
 ABI_VARIABLE = "PDUM_NVENC_ABI"
@@ -24,6 +28,9 @@ ABI_VARIABLE = "PDUM_NVENC_ABI"
 def forced_abi() -> str | None:
     """The version that the environment asks for; read at each use, so that it holds for encoders made from then on."""
     return os.environ.get(ABI_VARIABLE) or None
+
+
+_MAKING_A_WORKER = Lock()
 
 
 class NvencEncoder(_nvenc.Encoder):
@@ -69,6 +76,7 @@ class NvencEncoder(_nvenc.Encoder):
     """
 
     _config: EncoderConfig | None = None  # until __init__ has run
+    _worker: Worker | None = None  # until the first call that is awaited
 
     @overload
     def __init__(self, config: EncoderConfig, /) -> None: ...
@@ -161,6 +169,76 @@ class NvencEncoder(_nvenc.Encoder):
             after, native = live_changes(self._config, changes)
             self._reconfigure(native)
             self._config = after
+
+    async def encode_async(
+        self, frame: Any, force_idr: bool = False, *, stream: Any = None, picture: PictureOptions | None = None
+    ) -> bytes:
+        """``encode`` for asyncio: the event loop goes on while the engine works.
+
+        The frame is to be left alone until this returns. Where it is cancelled, the frame is encoded all the same and
+        comes out with the next call that is awaited: nothing is lost, and until then the frame is to be left alone.
+        """
+        from ._async import join
+
+        return join(await self.submit_async(frame, 0, force_idr, stream=stream, picture=picture))
+
+    async def submit_async(
+        self,
+        frame: Any,
+        seq: SupportsIndex,
+        force_idr: bool = False,
+        *,
+        stream: Any = None,
+        picture: PictureOptions | None = None,
+        on_released: Callable[[Any], object] | None = None,
+    ) -> list[Packet]:
+        """``submit`` for asyncio, cancelled as ``encode_async`` is. ``on_released`` is called in another thread."""
+        from ._async import stream_here
+
+        made_on = stream_here(frame, stream)
+        return await self._in_thread(
+            lambda: self.submit(frame, seq, force_idr, stream=made_on, picture=picture, on_released=on_released)
+        )
+
+    async def flush_async(self) -> bytes:
+        """``flush`` for asyncio, with what cancelled calls have left."""
+        from ._async import join
+
+        return join(await self.flush_pipeline_async())
+
+    async def flush_pipeline_async(self) -> list[Packet]:
+        """``flush_pipeline`` for asyncio, with what cancelled calls have left."""
+        return await self._in_thread(self.flush_pipeline)
+
+    async def packets_async(self, frames: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Packet]:
+        """The packets of all frames, flushed at their end; a packet's ``seq`` is its frame's place, from 0."""
+        from ._async import each_of
+
+        seq = 0
+        async for frame in each_of(frames):
+            for packet in await self.submit_async(frame, seq):
+                yield packet
+            seq += 1
+        for packet in await self.flush_pipeline_async():
+            yield packet
+
+    async def _in_thread(self, call: Callable[[], list[Packet]]) -> list[Packet]:
+        from ._async import Worker
+
+        with _MAKING_A_WORKER:
+            worker = self._worker
+            if worker is None:
+                worker = self._worker = Worker()
+        return await worker.run(call)
+
+    def close(self) -> None:
+        with _MAKING_A_WORKER:
+            worker = self._worker
+        if worker is not None:
+            worker.end()
+        super().close()
+
+    close.__doc__ = _nvenc.Encoder.close.__doc__
 
     def __enter__(self) -> Self:
         return self
