@@ -37,18 +37,14 @@ def run_python(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
 
 
 # What a stub cannot say of a native class: its metaclass, and before Python 3.12 the buffer protocol.
-NOT_SAID = r"""
-pdum\.nvenc\._nvenc\.Encoder
-pdum\.nvenc\._nvenc\.Packet\.__buffer__
-"""
+NOT_SAID = ("is inconsistent, metaclass differs", "__buffer__ is not present at runtime")
 
 
-def test_stub_agrees_with_the_built_module(root: Path, tmp_path: Path) -> None:
-    allowed = tmp_path / "allowed"
-    allowed.write_text(NOT_SAID)
-    options = ("--concise", "--ignore-unused-allowlist", "--allowlist", str(allowed))
-    result = run_python("-m", "mypy.stubtest", "pdum.nvenc._nvenc", *options, root=root)
-    assert result.returncode == 0, result.stdout + result.stderr
+def test_stub_agrees_with_the_built_module(root: Path) -> None:
+    result = run_python("-m", "mypy.stubtest", "pdum.nvenc._nvenc", "--concise", root=root)
+    complaints = [line for line in result.stdout.splitlines() if not line.endswith(NOT_SAID)]
+    assert complaints == []
+    assert result.stderr == ""
 
 
 def test_constructor_is_frozen() -> None:
