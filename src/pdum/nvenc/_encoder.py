@@ -30,9 +30,6 @@ def forced_abi() -> str | None:
     return os.environ.get(ABI_VARIABLE) or None
 
 
-_MAKING_A_WORKER = Lock()
-
-
 class NvencEncoder(_nvenc.Encoder):
     """One session on a hardware encoder: NV12 frames in, H.264, HEVC or AV1 out.
 
@@ -140,6 +137,7 @@ class NvencEncoder(_nvenc.Encoder):
             config = EncoderConfig.of({**values, **more})
         self._config = config
         self._changing = Lock()  # a live change of the driver's and of the configuration go together
+        self._starting = Lock()  # the thread for calls that are awaited
         self._made_in = os.getpid()
         super().__init__(settings=config.settings(), **config.session(), abi=forced_abi())
 
@@ -162,7 +160,7 @@ class NvencEncoder(_nvenc.Encoder):
         """
         from ._config import live_changes
 
-        if self._config is None or self._made_in != os.getpid():  # a forked child may find the lock taken for ever
+        if self._config is None or not self._is_usable:
             self._reconfigure({})  # which says what is wrong
             return
         with self._changing:
@@ -225,17 +223,22 @@ class NvencEncoder(_nvenc.Encoder):
     async def _in_thread(self, call: Callable[[], list[Packet]]) -> list[Packet]:
         from ._async import Worker
 
-        with _MAKING_A_WORKER:
+        if not self._is_usable:
+            return call()  # which says what is wrong
+        with self._starting:
             worker = self._worker
             if worker is None:
                 worker = self._worker = Worker()
         return await worker.run(call)
 
+    @property
+    def _is_usable(self) -> bool:
+        """Whether it was made, and in this process: a forked child may find locks taken for ever."""
+        return self._config is not None and self._made_in == os.getpid()
+
     def close(self) -> None:
-        with _MAKING_A_WORKER:
-            worker = self._worker
-        if worker is not None:
-            worker.end()
+        if self._worker is not None and self._is_usable:
+            self._worker.end()
         super().close()
 
     close.__doc__ = _nvenc.Encoder.close.__doc__
