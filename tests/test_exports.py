@@ -15,15 +15,20 @@ from pdum.nvenc import _nvenc
 pytestmark = pytest.mark.one_abi
 
 PUBLIC = [
+    "Capabilities",
     "Colour",
     "ContentLight",
     "CudaFailed",
+    "Device",
     "DeviceLost",
+    "Diagnosis",
     "DriverNotFound",
     "DriverTooOld",
+    "EncodeSession",
     "EncoderClosed",
     "EncoderConfig",
     "EncoderFailed",
+    "Finding",
     "InvalidConfig",
     "InvalidFrame",
     "MasteringDisplay",
@@ -40,6 +45,9 @@ PUBLIC = [
     "UnsupportedFeature",
     "abi",
     "available",
+    "capabilities",
+    "devices",
+    "doctor",
     "nvtx_enabled",
     "unavailable_reason",
 ]

@@ -25,24 +25,32 @@ from ._errors import (
     UnsupportedFeature,
 )
 from ._nvenc import Packet, chosen_abi, nvtx_enabled
+from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from ._capabilities import Capabilities, capabilities
     from ._colour import Colour
     from ._config import EncoderConfig
+    from ._devices import Device, devices
+    from ._doctor import Diagnosis, Finding, doctor
+    from ._nvml import EncodeSession
     from ._picture import ContentLight, MasteringDisplay, Metadata, PictureOptions, Sei, TimeCode
 
-__version__ = "0.1.0"
-
 __all__ = [
+    "Capabilities",
     "Colour",
     "ContentLight",
     "CudaFailed",
+    "Device",
     "DeviceLost",
+    "Diagnosis",
     "DriverNotFound",
     "DriverTooOld",
+    "EncodeSession",
     "EncoderClosed",
     "EncoderConfig",
     "EncoderFailed",
+    "Finding",
     "InvalidConfig",
     "InvalidFrame",
     "MasteringDisplay",
@@ -59,19 +67,30 @@ __all__ = [
     "UnsupportedFeature",
     "abi",
     "available",
+    "capabilities",
+    "devices",
+    "doctor",
     "nvtx_enabled",
     "unavailable_reason",
 ]
 
 _LAZY = {
+    "Capabilities": "._capabilities",
     "Colour": "._colour",
     "ContentLight": "._picture",
+    "Device": "._devices",
+    "Diagnosis": "._doctor",
+    "EncodeSession": "._nvml",
     "EncoderConfig": "._config",
+    "Finding": "._doctor",
     "MasteringDisplay": "._picture",
     "Metadata": "._picture",
     "PictureOptions": "._picture",
     "Sei": "._picture",
     "TimeCode": "._picture",
+    "capabilities": "._capabilities",
+    "devices": "._devices",
+    "doctor": "._doctor",
 }
 """What is loaded at first use: dataclasses would double the time that importing this package takes."""
 
