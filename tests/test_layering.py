@@ -27,7 +27,7 @@ LAYERS = (
     ("open_encoder", "frame_copy"),
     ("inputs",),
     ("session",),
-    ("python_objects",),
+    ("python_objects", "arguments"),
     ("frame_from_python", "packet_to_python", "colour_from_python", "gpus_to_python", "settings_from_python", "kept_frames"),
     ("pyav_frame", "surface_to_python"),
     ("encoder_to_python",),
@@ -40,6 +40,7 @@ PYTHON_FACING = {unit for units in LAYERS[RANK["session"] + 1 :] for unit in uni
 PART_OF = {"pyav_frame": "frame_from_python"}
 PYTHON_LAYERS = (
     "_nvenc",
+    "_version",
     "_errors",
     "_settings",
     "_toml",
@@ -48,9 +49,15 @@ PYTHON_LAYERS = (
     "_config_values",
     "_config_rules",
     "_config",
+    "_async",
     "_encoder",
     "_availability",
+    "_capabilities",
+    "_nvml",
+    "_devices",
+    "_doctor",
     "__init__",
+    "__main__",
 )
 HEADERS_OF_THE_TABLES = {"nvenc_12_1.hpp": "session_12_1.cpp", "nvenc_13_0.hpp": "session_13_0.cpp"}
 

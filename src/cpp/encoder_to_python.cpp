@@ -1,7 +1,9 @@
 #include "encoder_to_python.hpp"
 
+#include <cxxabi.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <memory>
@@ -13,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "arguments.hpp"
 #include "error.hpp"
 #include "frame_from_python.hpp"
 #include "kept_frames.hpp"
@@ -191,8 +194,8 @@ class Encoder {
     void submit_to(PythonSink& sink, WithoutGil*& unlocked, const Call& call) {
         PictureExtras extras = extras_from_python(call.picture, codec());
         extras.force_idr |= call.force_idr;
-        if (py::isinstance<Surface>(call.frame)) {
-            submit_surface(sink, unlocked, call, extras);
+        if (Surface* surface = as_surface(call.frame)) {
+            submit_surface(sink, unlocked, *surface, call, extras);
         } else {
             submit_frame(sink, unlocked, call, extras);
         }
@@ -216,17 +219,22 @@ class Encoder {
             if (borrowed.view().memory == FrameMemory::device) keep(submission, borrowed, call, false);
             throw;
         }
-        if (submission.in_place) {
-            if (submission.first_in_place) forget_with_owner(call.frame, borrowed.view().data);
+        if (submission.first_in_place) forget_with_owner(call.frame, borrowed.view().data);
+        const std::vector<int64_t>& out = sink.taken();
+        const auto own = std::find(out.begin(), out.end(), submission.pts);
+        if (submission.in_place && own == out.end()) {
             keep(submission, borrowed, call, true);
-        } else if (!call.on_released.is_none()) {
-            call_released(call.on_released.ptr(), call.frame.ptr());
+            return;
+        }
+        if (!call.on_released.is_none()) call_released(call.on_released.ptr(), call.frame.ptr());
+        if (submission.in_place) {
+            sink.set_released(static_cast<size_t>(own - out.begin()), PyRef(Py_NewRef(call.frame.ptr())));
         }
     }
 
-    void submit_surface(PythonSink& sink, WithoutGil*& unlocked, const Call& call, const PictureExtras& extras) {
+    void submit_surface(PythonSink& sink, WithoutGil*& unlocked, Surface& surface, const Call& call,
+                        const PictureExtras& extras) {
         Session& running = session();
-        auto& surface = call.frame.cast<Surface&>();
         if (!surface.belongs_to(running)) {
             fail(ErrorKind::invalid_frame, "A surface of another encoder came.",
                  "Submit it to the encoder that handed it out.");
@@ -259,6 +267,7 @@ class Encoder {
 
     // Tells of every frame whose access unit has come out.
     void let_go(PythonSink& sink) {
+        if (kept_.empty()) return;
         for (size_t i = 0; i < sink.taken().size(); ++i) {
             KeptFrames::Kept kept = kept_.take(sink.taken()[i]);
             if (kept.frame == nullptr) continue;
@@ -326,11 +335,13 @@ std::unique_ptr<Encoder> make_encoder(const py::dict& settings, int gpu_id, uint
 namespace doc {
 
 constexpr const char* encode =
+    "encode($self, frame, force_idr=False, *, stream=None, picture=None)\n--\n\n"
     "Encodes a frame and returns what is ready: its own access unit, where nothing holds frames back.\n\n"
     "``force_idr`` makes it a frame from which decoding can start. ``stream`` is the CUDA stream on which the frame\n"
     "is made, for frames that do not tell it: a handle, or an object of CuPy, PyTorch or CUDA Python.\n\n"
     "Raises InvalidFrame, with the encoder usable as before, and what the driver answers.";
 constexpr const char* submit =
+    "submit($self, frame, seq, force_idr=False, *, stream=None, picture=None, on_released=None)\n--\n\n"
     "Encodes a frame and returns the packets that are ready, in decoding order; each has the ``seq`` (any 64-bit\n"
     "number) of the frame that it encodes. At most ``extra_output_delay`` frames stay in flight, or as many as\n"
     "B-frames and lookahead hold back. ``force_idr`` and ``stream`` are those of ``encode``.";
@@ -358,18 +369,74 @@ constexpr const char* gpu_id = "The GPU, as CUDA counts.";
 
 }  // namespace doc
 
+// The methods that are called for each frame, in CPython's own calling convention: pybind11's way to them would be a
+// good part of what a frame costs.
+
+Encoder& encoder_of(PyObject* self) {
+    auto* instance = reinterpret_cast<py::detail::instance*>(self);
+    // The short way holds for every class without another native base; CPython has checked the type.
+    void* encoder = instance->simple_layout ? instance->simple_value_holder[0] : nullptr;
+    return encoder != nullptr ? *static_cast<Encoder*>(encoder) : py::cast<Encoder&>(py::handle(self));
+}
+
+// Runs the body of a method; what it throws becomes Python's error.
+template <typename Body>
+PyObject* answer(Body body) {
+    try {
+        return body().release().ptr();
+    } catch (const abi::__forced_unwind&) {
+        throw;  // the thread is being ended
+    } catch (...) {
+        py::detail::try_translate_exceptions();
+        return nullptr;
+    }
+}
+
+PyObject* encode(PyObject* self, PyObject* const* given, Py_ssize_t count, PyObject* keywords) {
+    return answer([&] {
+        static const Parameters<4> parameters("encode", {"frame", "force_idr", "stream", "picture"}, 1, 2);
+        const auto [frame, force_idr, stream, picture] = parameters.bind(given, count, keywords);
+        return encoder_of(self).encode(frame, truth_of(force_idr), or_none(stream), or_none(picture));
+    });
+}
+
+PyObject* submit(PyObject* self, PyObject* const* given, Py_ssize_t count, PyObject* keywords) {
+    return answer([&] {
+        static const Parameters<6> parameters("submit",
+                                              {"frame", "seq", "force_idr", "stream", "picture", "on_released"}, 2, 3);
+        const auto [frame, seq, force_idr, stream, picture, on_released] = parameters.bind(given, count, keywords);
+        return encoder_of(self).submit(frame, seq, truth_of(force_idr), or_none(stream), or_none(picture),
+                                       or_none(on_released));
+    });
+}
+
+using FastMethod = PyObject*(PyObject* self, PyObject* const* given, Py_ssize_t count, PyObject* keywords);
+
+void add_method(const py::object& type, PyMethodDef& method) {
+    PyObject* descriptor = PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &method);
+    if (descriptor == nullptr) throw py::error_already_set();
+    type.attr(method.ml_name) = py::reinterpret_steal<py::object>(descriptor);
+}
+
+void add_frame_methods(const py::object& type) {
+    const auto method = [](const char* name, FastMethod* function, const char* documentation) {
+        return PyMethodDef{name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)),
+                           METH_FASTCALL | METH_KEYWORDS, documentation};
+    };
+    static PyMethodDef encode_method = method("encode", encode, doc::encode);
+    static PyMethodDef submit_method = method("submit", submit, doc::submit);
+    add_method(type, encode_method);
+    add_method(type, submit_method);
+}
+
 }  // namespace
 
 void add_encoder_type(py::module_& module) {
     const auto stream = py::arg("stream") = py::none();
-    const auto picture = py::arg("picture") = py::none();
-    py::class_<Encoder>(module, "Encoder")
+    py::class_<Encoder> encoder(module, "Encoder");
+    encoder
         .def(py::init(&make_encoder), py::kw_only(), py::arg("settings"), py::arg("gpu_id"), py::arg("cuda_context"),
              py::arg("extra_output_delay"), py::arg("copy"), py::arg("idr_messages"), py::arg("abi"))
-        .def("encode", &Encoder::encode, doc::encode, py::arg("frame"), py::arg("force_idr") = false, py::kw_only(),
-             stream, picture)
-        .def("submit", &Encoder::submit, doc::submit, py::arg("frame"), py::arg("seq"), py::arg("force_idr") = false,
-             py::kw_only(), stream, picture, py::arg("on_released") = py::none())
         .def("surface", &Encoder::surface, doc::surface, stream)
         .def("flush", &Encoder::flush, doc::flush)
         .def("flush_pipeline", &Encoder::flush_pipeline, doc::flush_pipeline)
@@ -383,6 +450,7 @@ void add_encoder_type(py::module_& module) {
         .def_property_readonly("format", &Encoder::format, doc::format)
         .def_property_readonly("abi", &Encoder::abi, doc::abi)
         .def_property_readonly("gpu_id", &Encoder::gpu_id, doc::gpu_id);
+    add_frame_methods(encoder);
 }
 
 }  // namespace pdum::nvenc

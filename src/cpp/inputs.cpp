@@ -53,30 +53,32 @@ uint64_t Inputs::allocation_of(CUdeviceptr address) const {
     return result == cuda_success ? number : 0;
 }
 
-size_t Inputs::registered(const FrameView& frame) {
+std::optional<size_t> Inputs::find(const FrameView& frame) {
     const auto address = reinterpret_cast<CUdeviceptr>(frame.data);
-    const uint64_t allocation = allocation_of(address);
-    ++registered_frames_;
     for (size_t i = 0; i < slots_.size(); ++i) {
         Slot& slot = slots_[i];
         const bool same = slot.rows == nullptr && slot.registered != nullptr && slot.address == address;
-        if (!same || slot.pitch != frame.pitch || slot.allocation != allocation || slot.forgotten || !fits(slot))
-            continue;
-        slot.last_used = registered_frames_;
+        if (!same || slot.pitch != frame.pitch || slot.forgotten || !fits(slot)) continue;
+        if (slot.allocation != allocation_of(address)) continue;
+        slot.last_used = ++registered_frames_;
         return i;
     }
+    return std::nullopt;
+}
+
+size_t Inputs::add(const FrameView& frame) {
+    const auto address = reinterpret_cast<CUdeviceptr>(frame.data);
     make_room();
     Slot slot;
     slot.address = address;
-    slot.allocation = allocation;
+    slot.allocation = allocation_of(address);
     slot.pitch = static_cast<uint32_t>(frame.pitch);
     slot.width = width_;
     slot.height = height_;
-    slot.last_used = registered_frames_;
+    slot.last_used = ++registered_frames_;
     const size_t place = empty_place();
     slot.registered = api_.register_surface(address, width_, height_, slot.pitch);
     slots_[place] = std::move(slot);
-    ++registrations_;
     return place;
 }
 

@@ -27,13 +27,12 @@ class Inputs {
 
     // Why a frame's memory cannot be read in place; null where it can.
     const char* obstacle(const FrameView& frame) const;
-    // The frame's own memory, registered at its first use and again when another allocation took its place.
-    size_t registered(const FrameView& frame);
+    // The frame's own memory, where it is registered and still the same allocation.
+    std::optional<size_t> find(const FrameView& frame);
+    // Registers it.
+    size_t add(const FrameView& frame);
     // Drops the registration of an address whose owner is gone.
     void forget(CUdeviceptr address, Failures& failures) noexcept;
-
-    // How often a frame was registered so far.
-    uint64_t registrations() const { return registrations_; }
 
     bool fits(size_t input) const { return fits(slots_[input]); }
     const DeviceRows& rows(size_t input) const { return *slots_[input].rows; }
@@ -80,7 +79,6 @@ class Inputs {
     uint32_t width_;
     uint32_t height_;
     uint64_t registered_frames_ = 0;
-    uint64_t registrations_ = 0;
     bool any_stale_ = false;
     std::vector<Slot> slots_;
 };

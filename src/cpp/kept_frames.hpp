@@ -26,6 +26,11 @@ class KeptFrames {
         frames_.push_back(std::move(kept));
     }
 
+    bool empty() {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        return frames_.empty();
+    }
+
     // What was kept for a frame's access unit; a null frame where nothing was.
     Kept take(int64_t pts) {
         const std::lock_guard<std::mutex> lock(mutex_);

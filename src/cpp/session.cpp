@@ -123,19 +123,19 @@ void Session::require_open() const {
 Submission Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, Sink& sink) {
     const Turn turn(*this);
     require_size(frame);
-    if (frame.memory == FrameMemory::device) check_device(frame);
     Submission submission{next_pts_, reads_in_place(frame), false};
-    size_t input = 0;
-    if (submission.in_place) {
-        const uint64_t before = inputs_->registrations();
-        input = inputs_->registered(frame);
-        submission.first_in_place = inputs_->registrations() != before;
-        wait_for_producer(frame);
-    } else {
+    std::optional<size_t> input;
+    if (submission.in_place) input = inputs_->find(frame);  // which was on the right GPU when it was registered
+    if (!input && frame.memory == FrameMemory::device) check_device(frame);
+    if (!submission.in_place) {
         input = inputs_->own_surface();
-        copy_in(frame, input);
+        copy_in(frame, *input);
+    } else {
+        submission.first_in_place = !input.has_value();
+        if (!input) input = inputs_->add(frame);
+        wait_for_producer(frame);
     }
-    encode(input, seq, extras);
+    encode(*input, seq, extras);
     collect(std::max(extra_output_delay_, held_back_), sink);
     return submission;
 }

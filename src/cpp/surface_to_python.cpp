@@ -19,6 +19,8 @@ struct ExportedTensor {
     std::array<int64_t, 3> strides{};
 };
 
+PyTypeObject* surface_type = nullptr;
+
 void delete_tensor(dlpack::Managed* managed) {
     const std::unique_ptr<ExportedTensor> owner(static_cast<ExportedTensor*>(managed->context));
 }
@@ -106,10 +108,11 @@ py::capsule Surface::dlpack() const {
 py::tuple Surface::dlpack_device() const { return py::make_tuple(dlpack::device_cuda, session_->gpu()); }
 
 void add_surface_type(py::module_& module) {
-    py::class_<Surface>(module, "Surface",
-                        "One of the encoder's own surfaces, to be written in place of a copy:\n"
-                        "``with encoder.surface() as surface``, write ``cupy.asarray(surface)``, submit it.")
-        .def_property_readonly("shape", &Surface::shape, "As that of a frame of the encoder's format.")
+    py::class_<Surface> type(module, "Surface",
+                             "One of the encoder's own surfaces, to be written in place of a copy:\n"
+                             "``with encoder.surface() as surface``, write ``cupy.asarray(surface)``, submit it.");
+    surface_type = reinterpret_cast<PyTypeObject*>(type.ptr());
+    type.def_property_readonly("shape", &Surface::shape, "As that of a frame of the encoder's format.")
         .def_property_readonly("__cuda_array_interface__", &Surface::cuda_array_interface)
         .def(
             "__dlpack__",
@@ -121,6 +124,10 @@ void add_surface_type(py::module_& module) {
         .def("__dlpack_device__", &Surface::dlpack_device)
         .def("__enter__", [](const py::object& self) { return self; })
         .def("__exit__", [](Surface& surface, const py::args&) { surface.give_back(); });
+}
+
+Surface* as_surface(const py::object& object) {
+    return Py_TYPE(object.ptr()) == surface_type ? &object.cast<Surface&>() : nullptr;
 }
 
 }  // namespace pdum::nvenc

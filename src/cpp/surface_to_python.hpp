@@ -43,5 +43,7 @@ class Surface {
 };
 
 void add_surface_type(pybind11::module_& module);
+// Null for any other object. It is asked for each frame, which pybind11's own question would be too dear for.
+Surface* as_surface(const pybind11::object& object);
 
 }  // namespace pdum::nvenc
