@@ -1,0 +1,122 @@
+"""Frames that the engine reads where they lie: CuPy's, PyTorch's and NVDEC's, with real streams and real races."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpu.frames import HEIGHT, SHAPE, WIDTH, SlowProducer, WithStream, pattern
+from gpu.library import EncodeLibrary
+from pdum.nvenc import NvencEncoder
+
+from loud import need_module
+from simulator.echo import checksum, parse
+
+
+def checksums(packets: list[Any]) -> list[int]:
+    return [parse(packet.data)[-1].checksum for packet in packets]
+
+
+@pytest.mark.parametrize("delay", [0, 3])
+def test_registered_frames_are_read_after_they_were_made(
+    engine: EncodeLibrary, abi: str, cupy: Any, delay: int
+) -> None:
+    """A slow producer on a stream of its own and no wait on the host; a buffer is written again once it is released."""
+    produce = SlowProducer(cupy)
+    stream = cupy.cuda.Stream(non_blocking=True)
+    free = [WithStream(cupy.zeros(SHAPE, dtype=cupy.uint8), stream.ptr) for _ in range(delay + 2)]
+    arrays = {id(frame): frame._keep for frame in free}
+    cupy.cuda.Device().synchronize()
+    packets: list[Any] = []
+    with NvencEncoder(WIDTH, HEIGHT, extra_output_delay=delay, copy="never") as encoder:
+        for number in range(300):
+            frame = free.pop(0)
+            produce(arrays[id(frame)], number, stream)
+            done = encoder.submit(frame, number)
+            free += [packet.released for packet in done]
+            packets += done
+        packets += encoder.flush_pipeline()
+    assert [packet.seq for packet in packets] == list(range(300))
+    assert checksums(packets) == [checksum(pattern(number)) for number in range(300)]
+    assert all(packet.released is not None for packet in packets)
+
+
+def test_registered_frames_without_the_wait_are_wrong(engine: EncodeLibrary, cupy: Any) -> None:
+    """The proof that the test above can fail."""
+    produce = SlowProducer(cupy)
+    stream = cupy.cuda.Stream(non_blocking=True)
+    array = cupy.zeros(SHAPE, dtype=cupy.uint8)
+    cupy.cuda.Device().synchronize()
+    engine.control(configure={"gpus": ["L4"], "backend": "echo", "strict": False})
+    packets: list[Any] = []
+    with NvencEncoder(WIDTH, HEIGHT, copy="never") as encoder:
+        for number in range(50):
+            produce(array, number, stream)
+            packets += encoder.submit(WithStream(array, None), number)
+    assert checksums(packets) != [checksum(pattern(number)) for number in range(50)]
+
+
+def test_torch_tensors_and_their_views(engine: EncodeLibrary, abi: str, torch: Any) -> None:
+    frames = torch.stack([torch.from_numpy(pattern(number)) for number in range(4)]).cuda()
+    with NvencEncoder(WIDTH, HEIGHT, copy="never") as encoder:
+        for _ in range(3):
+            for number in range(4):
+                packet = encoder.submit(frames[number], number)[0]
+                assert checksums([packet]) == [checksum(pattern(number))]
+
+
+def test_memory_that_was_freed_and_allocated_anew_is_registered_anew(engine: EncodeLibrary, cupy: Any) -> None:
+    pool = cupy.get_default_memory_pool()
+    with NvencEncoder(WIDTH, HEIGHT, copy="never") as encoder:
+        for number in range(20):
+            frame = cupy.asarray(pattern(number))
+            cupy.cuda.Device().synchronize()
+            assert checksums(encoder.submit(frame, number)) == [checksum(pattern(number))]
+            del frame
+            pool.free_all_blocks()
+
+
+@pytest.mark.parametrize("by", ["cuda array interface", "dlpack"])
+def test_surfaces_are_written_and_submitted_without_a_copy(engine: EncodeLibrary, abi: str, cupy: Any, by: str) -> None:
+    produce = SlowProducer(cupy)
+    stream = cupy.cuda.Stream(non_blocking=True)
+    packets: list[Any] = []
+    with NvencEncoder(WIDTH, HEIGHT, extra_output_delay=2) as encoder:
+        for number in range(100):
+            with encoder.surface(stream) as surface:
+                produce(cupy.asarray(surface) if by != "dlpack" else cupy.from_dlpack(surface), number, stream)
+                packets += encoder.submit(surface, number)
+        packets += encoder.flush_pipeline()
+    assert checksums(packets) == [checksum(pattern(number)) for number in range(100)]
+
+
+def make_clip(av: Any, path: Path, frames: int) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(30), options={"preset": "ultrafast", "g": "10"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number in range(frames):
+            picture = np.full((HEIGHT * 3 // 2, WIDTH), 16 + number * 3, np.uint8)
+            picture[: HEIGHT // 2, : 10 * number + 2] = 200
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "nv12").reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+
+
+def test_nvdec_frames_of_pyav_are_taken_as_they_are(engine: EncodeLibrary, abi: str, cupy: Any, tmp_path: Path) -> None:
+    """Decoded by NVDEC, encoded from where NVDEC left them; compared with the same frames brought to the host."""
+    av = need_module("av")
+    hwaccel = need_module("av.codec.hwaccel")
+    clip = tmp_path / "clip.mp4"
+    make_clip(av, clip, 30)
+    accelerated = hwaccel.HWAccel(device_type="cuda", allow_software_fallback=False, is_hw_owned=True)
+    seen = 0
+    with av.open(str(clip), hwaccel=accelerated) as container, NvencEncoder(WIDTH, HEIGHT) as encoder:
+        for frame in container.decode(video=0):
+            assert frame.format.name == "cuda"
+            encoded = parse(encoder.encode(frame))[-1].checksum
+            assert encoded == checksum(frame.reformat(format="nv12").to_ndarray())
+            seen += 1
+    assert seen == 30
