@@ -1,0 +1,35 @@
+"""The Python snippets of the documents: those of a page run one after another in one namespace, as a reader would."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```python(?P<words>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A block of a page. One marked ``gpu`` needs a CUDA GPU and CuPy, and runs in tests/gpu."""
+
+    page: Path
+    line: int
+    code: str
+    needs_gpu: bool
+
+    def run(self, namespace: dict[str, Any]) -> None:
+        """With the page's own lines in tracebacks."""
+        code = "\n" * (self.line - 1) + self.code
+        exec(compile(code, str(self.page), "exec"), namespace)
+
+
+def snippets(page: Path) -> list[Snippet]:
+    text = page.read_text()
+    return [
+        Snippet(page, text.count("\n", 0, found.start("code")) + 1, found["code"], "gpu" in found["words"].split())
+        for found in FENCE.finditer(text)
+    ]

@@ -1,0 +1,91 @@
+"""What the documents show runs: each page's snippets in turn, on the simulated driver."""
+
+from __future__ import annotations
+
+import gc
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from frames import nv12
+from pdum.nvenc import NvencEncoder, _capabilities
+from snippets import PAGES, ROOT, snippets
+
+from simulator import Simulator
+
+WIDTH, HEIGHT = 1920, 1080
+# Pages with a snippet that configures the simulated driver itself.
+CONFIGURING = {"simulated-driver.md"}
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def run_my_encoder() -> None:
+    with NvencEncoder(320, 192) as encoder:
+        for number in range(100):
+            encoder.encode(nv12(320, 192, number))
+
+
+def given() -> dict[str, Any]:
+    """What a page may leave to its reader: a few frames, the last of them, and a client to be tested."""
+    frames = [nv12(WIDTH, HEIGHT, number) for number in range(8)]
+    return {"__name__": "snippet", "frames": frames, "frame": frames[-1], "run_my_encoder": run_my_encoder}
+
+
+def run_page(page: Path) -> None:
+    namespace = given()
+    for snippet in snippets(page):
+        if not snippet.needs_gpu:
+            snippet.run(namespace)
+    namespace.clear()
+    gc.collect()
+
+
+PAGES_TO_RUN = [page for page in PAGES if any(not snippet.needs_gpu for snippet in snippets(page))]
+
+
+@pytest.mark.parametrize("page", PAGES_TO_RUN, ids=lambda page: page.name)
+def test_snippets_of(
+    page: Path,
+    simulator: Simulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _capabilities._found.clear()
+    if page.name in CONFIGURING:
+        run_page(page)
+        return
+    with simulator.machine(gpus=["RTX 4090"]):
+        run_page(page)
+    _capabilities._found.clear()
+
+
+def test_there_are_snippets() -> None:
+    """Each topic has its page, and shows something."""
+    topics = {"rate-control", "latency", "zero-copy-and-streams", "per-picture", "capabilities"}
+    assert {f"{topic}.md" for topic in topics} <= {page.name for page in PAGES_TO_RUN}
+    assert sum(len(snippets(page)) for page in PAGES) > 20
+
+
+def test_snippets_that_need_a_gpu_say_so() -> None:
+    for page in PAGES:
+        for snippet in snippets(page):
+            uses = re.search(r"^\s*(?:import|from) (?:cupy|torch)\b|\bcupy\.", snippet.code, re.MULTILINE) is not None
+            assert snippet.needs_gpu is uses, f"{page.name}:{snippet.line}"
+
+
+@pytest.mark.one_abi
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.one_abi
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert pages == {target for target in LINK.findall(index) if "/" not in target}
