@@ -111,7 +111,11 @@ def test_nvdec_frames_of_pyav_are_taken_as_they_are(engine: EncodeLibrary, abi: 
     hwaccel = need_module("av.codec.hwaccel")
     clip = tmp_path / "clip.mp4"
     make_clip(av, clip, 30)
-    accelerated = hwaccel.HWAccel(device_type="cuda", allow_software_fallback=False, is_hw_owned=True)
+    cupy.zeros(1)  # makes the primary context current, which NVDEC is to use too
+    current_context = {"primary_ctx": "0", "current_ctx": "1"}  # CuPy has made it with flags that FFmpeg would change
+    accelerated = hwaccel.HWAccel(
+        device_type="cuda", allow_software_fallback=False, is_hw_owned=True, options=current_context
+    )
     seen = 0
     with av.open(str(clip), hwaccel=accelerated) as container, NvencEncoder(WIDTH, HEIGHT) as encoder:
         for frame in container.decode(video=0):
