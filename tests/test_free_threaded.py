@@ -1,0 +1,64 @@
+"""Python without the GIL: the module leaves it off, and the thread tests hold there too.
+
+Runs where PDUM_FREE_THREADED_PYTHON names such an interpreter (3.13 or newer) that has numpy; pytest and the rest it
+takes from the environment that runs this test.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from loud import missing, need_module, need_program
+
+pytestmark = [pytest.mark.one_abi, pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.usefixtures("nvsim_dir")]
+
+VARIABLE = "PDUM_FREE_THREADED_PYTHON"
+TESTS = ("test_threads.py", "test_lifetime.py", "test_fuzz.py")
+WITHOUT_GIL = "import sys, numpy, pdum.nvenc; sys.exit(sys._is_gil_enabled())"
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    """The interpreter."""
+    found = os.environ.get(VARIABLE) or missing("a free-threaded Python", f"{VARIABLE}=/path/to/python3.14t")
+    code = "import sysconfig, numpy; print(sysconfig.get_config_var('Py_GIL_DISABLED'))"
+    told = subprocess.run([found, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "1", f"{found} has a GIL"
+    return found
+
+
+@pytest.fixture(scope="module")
+def environment(python: str, root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """One in which that interpreter finds a module built for it."""
+    folder = tmp_path_factory.mktemp("free_threaded")
+    package = folder / "site" / "pdum" / "nvenc"
+    package.mkdir(parents=True)
+    pybind11 = need_module("pybind11").get_cmake_dir()
+    options = [f"-DPython_EXECUTABLE={python}", f"-Dpybind11_DIR={pybind11}", "-DUSE_NVTX=OFF", "-DPDUM_WERROR=ON"]
+    cmake = need_program("cmake", "cmake")
+    subprocess.run([cmake, "-S", str(root), "-B", str(folder / "build"), *options], check=True)
+    subprocess.run([cmake, "--build", str(folder / "build"), "-j2"], check=True)
+    for source in [*(root / "src" / "pdum" / "nvenc").glob("*.py"), *(folder / "build").glob("_nvenc*.so")]:
+        (package / source.name).write_bytes(source.read_bytes())
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    own = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    path = [str(folder / "site"), own, sysconfig.get_path("purelib")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+
+
+def test_the_gil_stays_off(python: str, environment: dict[str, str]) -> None:
+    environment = {key: value for key, value in environment.items() if key != "PYTHON_GIL"}
+    subprocess.run([python, "-W", "error", "-c", WITHOUT_GIL], env=environment, check=True)
+
+
+@pytest.mark.parametrize("file", TESTS)
+def test_without_the_gil(python: str, environment: dict[str, str], file: str) -> None:
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__).with_name(file))]
+    done = subprocess.run(command, env=environment, stdout=sys.stderr, check=False)
+    assert done.returncode == 0
