@@ -53,13 +53,18 @@ uint64_t Inputs::allocation_of(CUdeviceptr address) const {
     return result == cuda_success ? number : 0;
 }
 
+// A number that could not be had tells nothing: the memory may be another by now.
+bool Inputs::is_the_same(const Slot& slot) const {
+    return slot.allocation != 0 && slot.allocation == allocation_of(slot.address);
+}
+
 std::optional<size_t> Inputs::find(const FrameView& frame) {
     const auto address = reinterpret_cast<CUdeviceptr>(frame.data);
     for (size_t i = 0; i < slots_.size(); ++i) {
         Slot& slot = slots_[i];
         const bool same = slot.rows == nullptr && slot.registered != nullptr && slot.address == address;
         if (!same || slot.pitch != frame.pitch || slot.forgotten || !fits(slot)) continue;
-        if (slot.allocation != allocation_of(address)) continue;
+        if (!is_the_same(slot)) continue;
         slot.last_used = ++registered_frames_;
         return i;
     }
@@ -90,7 +95,7 @@ void Inputs::make_room() {
     Slot* oldest = nullptr;
     for (Slot& slot : slots_) {
         if (slot.rows != nullptr || slot.registered == nullptr || slot.uses > 0) continue;
-        if (slot.allocation != allocation_of(slot.address)) {
+        if (!is_the_same(slot)) {
             drop(slot, ignored);
             continue;
         }

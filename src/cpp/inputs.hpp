@@ -55,7 +55,7 @@ class Inputs {
     struct Slot {
         std::unique_ptr<DeviceRows> rows;  // null for the caller's memory
         CUdeviceptr address = 0;
-        uint64_t allocation = 0;  // CUDA's number of the caller's allocation
+        uint64_t allocation = 0;  // CUDA's number of the caller's allocation; 0: unknown
         uint32_t pitch = 0;
         uint32_t width = 0;
         uint32_t height = 0;
@@ -69,6 +69,7 @@ class Inputs {
 
     bool fits(const Slot& slot) const { return slot.width == width_ && slot.height == height_; }
     uint64_t allocation_of(CUdeviceptr address) const;
+    bool is_the_same(const Slot& slot) const;
     size_t empty_place();
     void drop(Slot& slot, Failures& failures) noexcept;
     void make_room();
