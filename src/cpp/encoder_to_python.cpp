@@ -214,16 +214,19 @@ class Encoder {
             WithoutGil scope;
             unlocked = &scope;
             submission = running.submit(borrowed.view(), call.seq, extras, sink);
+        } catch (const Error& error) {
+            if (!was_refused(error)) keep_until_closed(borrowed, call);
+            throw;
         } catch (...) {
-            // It may be in flight all the same: kept until the encoder is closed.
-            if (borrowed.view().memory == FrameMemory::device) keep(submission, borrowed, call, false);
+            keep_until_closed(borrowed, call);
             throw;
         }
         if (submission.first_in_place) forget_with_owner(call.frame, borrowed.view().data);
         const std::vector<int64_t>& out = sink.taken();
         const auto own = std::find(out.begin(), out.end(), submission.pts);
         if (submission.in_place && own == out.end()) {
-            keep(submission, borrowed, call, true);
+            keep(submission.pts, borrowed, call);
+            release_if_out(running, submission.pts);
             return;
         }
         if (!call.on_released.is_none()) call_released(call.on_released.ptr(), call.frame.ptr());
@@ -258,11 +261,30 @@ class Encoder {
         let_go(sink);
     }
 
-    void keep(const Submission& submission, BorrowedFrame& borrowed, const Call& call, bool submitted) {
-        constexpr int64_t until_closed = -1;
+    static bool was_refused(const Error& error) {
+        const ErrorKind kind = error.details().kind;
+        return kind == ErrorKind::invalid_frame || kind == ErrorKind::encoder_closed;
+    }
+
+    // A call that failed may have put the frame in flight all the same.
+    void keep_until_closed(BorrowedFrame& borrowed, const Call& call) {
+        constexpr int64_t no_access_unit = -1;
+        if (borrowed.view().memory == FrameMemory::device) keep(no_access_unit, borrowed, call);
+    }
+
+    void keep(int64_t pts, BorrowedFrame& borrowed, const Call& call) {
         PyRef on_released(call.on_released.is_none() ? nullptr : Py_NewRef(call.on_released.ptr()));
-        kept_.keep({submitted ? submission.pts : until_closed, PyRef(Py_NewRef(call.frame.ptr())),
-                    borrowed.release_owner(), std::move(on_released)});
+        kept_.keep({pts, PyRef(Py_NewRef(call.frame.ptr())), borrowed.release_owner(), std::move(on_released)});
+    }
+
+    // Another thread's call may have had the access unit before the frame was kept: nobody would tell of it then.
+    void release_if_out(const Session& running, int64_t pts) {
+        {
+            const WithoutGil unlocked;
+            if (running.is_in_flight(pts)) return;
+        }
+        const KeptFrames::Kept kept = kept_.take(pts);
+        if (kept.on_released != nullptr) call_released(kept.on_released.get(), kept.frame.get());
     }
 
     // Tells of every frame whose access unit has come out.
