@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import inspect
+import textwrap
 import threading
 import weakref
 from collections.abc import Callable
@@ -304,3 +306,18 @@ def test_releases_in_an_order_that_the_driver_asks_for(abi: str, simulator: Simu
     order = ["nvEncLockBitstream", "nvEncUnlockBitstream", "nvEncUnmapInputResource", "nvEncUnregisterResource"]
     order += ["nvEncDestroyEncoder", "cuStreamDestroy_v2", "cuDevicePrimaryCtxRelease_v2"]
     assert sorted(order, key=lambda name: last[name]) == order
+
+
+def test_the_example_of_its_docstring(abi: str, simulator: Simulator) -> None:
+    text = inspect.getdoc(NvencEncoder) or ""
+    example = textwrap.dedent(text.split("::\n\n", 1)[1].split("\n\n", 1)[0])
+    assert "NvencEncoder(" in example
+    written: list[bytes] = []
+
+    class Output:
+        write = staticmethod(written.append)
+
+    names: dict[str, Any] = {"NvencEncoder": NvencEncoder, "output": Output, "frames": [nv12(1920, 1080, 1)] * 2}
+    with simulator.machine(gpus=FAST):
+        exec(example, names)
+    assert len(parse(b"".join(written))) == 2
