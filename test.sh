@@ -2,7 +2,8 @@
 # Makes what is missing, checks the code and runs all tests. A fresh Debian or Ubuntu with python3 (3.10 or newer) is
 # enough; run as root it installs its packages, otherwise it says which are missing.
 #
-#   ./test.sh                 everything
+#   ./test.sh                 everything but what is marked slow
+#   ./test.sh -m slow         the slow sweeps: every fault at every call, builds with other options, the wheel
 #   ./test.sh -k reconfigure  arguments go to pytest; the linters are left out
 #   ./test.sh --format        formats all sources
 #
@@ -186,6 +187,6 @@ if (($# == 0)); then
     check run_clang_tidy
 fi
 step 'tests'
-check run_pytest "$@"
+check run_pytest -m 'not slow' "$@"
 step 'tests with PDUM_NVENC_ABI=12.1'
-PDUM_NVENC_ABI=12.1 check run_pytest -m 'not one_abi' "$@"
+PDUM_NVENC_ABI=12.1 check run_pytest -m 'not one_abi and not slow' "$@"

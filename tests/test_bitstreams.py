@@ -105,7 +105,7 @@ def test_keyframes_are_the_decoders(abi: str, simulator: Simulator, codec: str) 
 
 def parsed_keys(packets: Units, codec: str) -> list[bool]:
     """What FFmpeg's parser thinks of each access unit; it cuts the stream up itself."""
-    with av.open(io.BytesIO(stream_of(packets)), format=DEMUXERS[codec]) as container:
+    with av.open(io.BytesIO(stream_of(packets)), "r", format=DEMUXERS[codec]) as container:
         found = [unit for unit in container.demux() if unit.size]
         if codec != "av1":  # whose demuxer leaves the delimiters out
             assert [bytes(unit) for unit in found] == [packet.data for packet in packets], "cut where we cut"

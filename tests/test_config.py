@@ -416,12 +416,12 @@ def test_settings_that_cannot_be_right(simulator: Simulator, settings: dict[str,
 
 def test_unknown_keywords_are_a_type_error() -> None:
     with pytest.raises(TypeError, match="bit_rate"):
-        NvencEncoder(256, 144, bit_rate=5)  # type: ignore[call-arg]
+        NvencEncoder(256, 144, bit_rate=5)
 
 
 def test_what_is_keyword_only() -> None:
     with pytest.raises(TypeError):
-        NvencEncoder(256, 144, "h264", "p3", "ll", 30, 30, 0, 0, 0, 0, "auto", 0)  # type: ignore[call-arg]
+        NvencEncoder(256, 144, "h264", "p3", "ll", 30, 30, 0, 0, 0, 0, "auto", 0)  # type: ignore[call-overload]
 
 
 # What this GPU cannot do

@@ -182,7 +182,8 @@ inline void set_rate_control(NV_ENC_RC_PARAMS& out, const Settings& settings) {
         out.aqStrength = rate.aq_strength & 15;
     }
     if (rate.temporal_aq) out.enableTemporalAQ = *rate.temporal_aq;
-    if (rate.low_delay_key_frame_scale) out.lowDelayKeyFrameScale = static_cast<uint8_t>(*rate.low_delay_key_frame_scale);
+    if (rate.low_delay_key_frame_scale)
+        out.lowDelayKeyFrameScale = static_cast<uint8_t>(*rate.low_delay_key_frame_scale);
     if (rate.strict_gop) out.strictGOPTarget = *rate.strict_gop;
     if (rate.nonref_p) out.enableNonRefP = *rate.nonref_p;
     if (rate.adaptive_i) out.disableIadapt = !*rate.adaptive_i;

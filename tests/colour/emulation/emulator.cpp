@@ -49,8 +49,7 @@ extern "C" const char* convert(const Request* r) {
     try {
         const RgbImage image = rgb_image(r->source, static_cast<RgbLayout>(r->chw), static_cast<RgbType>(r->type),
                                          {r->shape[0], r->shape[1], r->shape[2]}, r->strides);
-        const YuvPlanes planes =
-            yuv_planes(static_cast<YuvFormat>(r->format), r->destination, r->pitch, image.height);
+        const YuvPlanes planes = yuv_planes(static_cast<YuvFormat>(r->format), r->destination, r->pitch, image.height);
         const ColourSpace space{static_cast<ColourMatrix>(r->matrix), r->full_range != 0,
                                 static_cast<ChromaSiting>(r->siting)};
         const ConversionPlan plan = plan_conversion(image, planes, space);

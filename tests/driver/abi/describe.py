@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 Table = dict[str, Any]
 Field = dict[str, Any]

@@ -1,5 +1,6 @@
 // The functions of one API version. Compiled once for each, in the namespace of that version's declarations: NVSIM_ABI
-// names it, NVSIM_API is its number as text. A field that only some versions have is reached by NVSIM_GET and NVSIM_SET.
+// names it, NVSIM_API is its number as text. A field that only some versions have is reached by NVSIM_GET and
+// NVSIM_SET.
 
 #include <algorithm>
 #include <cstdio>
@@ -16,13 +17,13 @@
 namespace nvsim::NVSIM_ABI {
 namespace {
 
-#include "encode/translate.inl"
-#include "encode/front_call.inl"
-#include "encode/front_sessions.inl"
-#include "encode/front_queries.inl"
-#include "encode/front_setup.inl"
 #include "encode/front_buffers.inl"
+#include "encode/front_call.inl"
 #include "encode/front_pictures.inl"
+#include "encode/front_queries.inl"
+#include "encode/front_sessions.inl"
+#include "encode/front_setup.inl"
+#include "encode/translate.inl"
 
 // What is there but not simulated.
 
@@ -35,12 +36,12 @@ NVENCSTATUS unimplemented(CallSite& site, void* encoder, Arguments...) {
 }
 
 // A function that answers NV_ENC_ERR_UNIMPLEMENTED, whatever it takes. Not every API version has every slot.
-#define NVSIM_UNIMPLEMENTED(list, slot)                                                \
-    ::nvsim::set_optional(list, [](auto& table) -> decltype(void(table.slot)) {         \
-        table.slot = [](void* encoder, auto... arguments) -> NVENCSTATUS {          \
-            static CallSite site(#slot);                                                \
-            return unimplemented(site, encoder, arguments...);                          \
-        };                                                                              \
+#define NVSIM_UNIMPLEMENTED(list, slot)                                         \
+    ::nvsim::set_optional(list, [](auto& table) -> decltype(void(table.slot)) { \
+        table.slot = [](void* encoder, auto... arguments) -> NVENCSTATUS {      \
+            static CallSite site(#slot);                                        \
+            return unimplemented(site, encoder, arguments...);                  \
+        };                                                                      \
     })
 
 NVENCSTATUS open_encode_session(void*, uint32_t, void** encoder) {

@@ -31,7 +31,8 @@ std::vector<NV_ENC_BUFFER_FORMAT> input_formats(Session& session, Codec codec) {
     for (PixelFormat format : all_pixel_formats()) {
         const auto value = static_cast<NV_ENC_BUFFER_FORMAT>(format);
         const bool planar = !is_rgb(format);
-        const bool allowed = (bit_depth_of(format) == 8 || ten_bits) && !(planar && chroma_of(format) == 3 && !full_chroma) &&
+        const bool allowed = (bit_depth_of(format) == 8 || ten_bits) &&
+                             !(planar && chroma_of(format) == 3 && !full_chroma) &&
                              !(chroma_of(format) == 2 && !half_chroma);
         if (allowed && name_of(value) != nullptr) formats.push_back(value);
     }
@@ -155,7 +156,8 @@ Status preset_config(Session& session, const GUID& codec_guid, const GUID& prese
     return Status::success;
 }
 
-auto shown_preset(const GUID& codec_guid, const GUID& preset_guid, uint32_t tuning, const NV_ENC_PRESET_CONFIG* config) {
+auto shown_preset(const GUID& codec_guid, const GUID& preset_guid, uint32_t tuning,
+                  const NV_ENC_PRESET_CONFIG* config) {
     return [&codec_guid, &preset_guid, tuning, config](Fields& out, Codec) {
         out.guid("encodeGUID", name_of(codec_guid), &codec_guid);
         out.guid("presetGUID", name_of(preset_guid), &preset_guid);

@@ -6,7 +6,8 @@ Status open_session(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS* params, void** encoder
         *encoder = nullptr;
         check_version(need(params, "openSessionExParams").version, NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER,
                       "NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS");
-        if (params->apiVersion != NVENCAPI_VERSION) violate(Status::invalid_version, "apiVersion is another than the function list's");
+        if (params->apiVersion != NVENCAPI_VERSION)
+            violate(Status::invalid_version, "apiVersion is another than the function list's");
         check_reserved(*params, Codec::h264);
         if (params->deviceType != NV_ENC_DEVICE_TYPE_CUDA)
             refuse(Status::unsupported_device, "only CUDA contexts are devices here");

@@ -26,7 +26,8 @@ NVENCSTATUS reconfigure_encoder(void* encoder, NV_ENC_RECONFIGURE_PARAMS* params
             check_version(need(params, "reInitEncodeParams").version, NV_ENC_RECONFIGURE_PARAMS_VER,
                           "NV_ENC_RECONFIGURE_PARAMS");
             check_reserved(*params, session.codec());
-            session.reconfigure(setup_of(session, params->reInitEncodeParams), params->resetEncoder != 0, params->forceIDR != 0);
+            session.reconfigure(setup_of(session, params->reInitEncodeParams), params->resetEncoder != 0,
+                                params->forceIDR != 0);
             return Status::success;
         },
         shown(params));

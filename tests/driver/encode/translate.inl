@@ -14,8 +14,8 @@ void with_codec_config(Config& config, Codec codec, Use use) {
 
 void check_version(uint32_t given, uint32_t wanted, const char* name) {
     if (given != wanted)
-        violate(Status::invalid_version, text(name, " has version word 0x", std::hex, given, ", API ", NVSIM_API,
-                                              " has 0x", wanted));
+        violate(Status::invalid_version,
+                text(name, " has version word 0x", std::hex, given, ", API ", NVSIM_API, " has 0x", wanted));
 }
 
 template <typename Struct>
@@ -111,7 +111,9 @@ void read_codec(const Av1Config& config, StreamSettings& stream) {
 void read_rates(const NV_ENC_RC_PARAMS& rates, StreamSettings& stream) {
     switch (static_cast<uint32_t>(rates.rateControlMode)) {
         case 0: stream.rate_control = RateControl::constqp; break;
-        case 2: case 8: case 16: stream.rate_control = RateControl::cbr; break;
+        case 2:
+        case 8:
+        case 16: stream.rate_control = RateControl::cbr; break;
         default: stream.rate_control = RateControl::vbr; break;
     }
     stream.qp_i = static_cast<int>(rates.constQP.qpIntra);
@@ -121,15 +123,16 @@ void read_rates(const NV_ENC_RC_PARAMS& rates, StreamSettings& stream) {
     stream.max_bitrate = rates.maxBitRate;
     stream.vbv_size = rates.vbvBufferSize;
     stream.vbv_initial = rates.vbvInitialDelay;
-    stream.constant_quality = static_cast<float>(rates.targetQuality) + static_cast<float>(rates.targetQualityLSB) / 256;
+    stream.constant_quality =
+        static_cast<float>(rates.targetQuality) + static_cast<float>(rates.targetQualityLSB) / 256;
     stream.lookahead = rates.enableLookahead ? rates.lookaheadDepth : 0;
 }
 
 // What the preset and tuning alone stand for.
 void fill_preset(NV_ENC_CONFIG& config, const PresetRequest& request, const Device& device);
 
-const NV_ENC_CONFIG& configuration_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params, const PresetRequest& preset,
-                                      NV_ENC_CONFIG& of_preset) {
+const NV_ENC_CONFIG& configuration_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params,
+                                      const PresetRequest& preset, NV_ENC_CONFIG& of_preset) {
     if (params.encodeConfig != nullptr) {
         check_version(params.encodeConfig->version, NV_ENC_CONFIG_VER, "NV_ENC_CONFIG");
         check_reserved(*params.encodeConfig, preset.codec);
@@ -203,8 +206,8 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     stream.gop_length = config.gopLength;
     if (stream.idr_period == 0) stream.idr_period = config.gopLength;
     stream.b_frames = std::max(config.frameIntervalP - 1, 0);
-    setup.gop = {stream.gop_length, stream.idr_period, config.frameIntervalP, stream.lookahead, params.enablePTD != 0,
-                 stream.b_reference_mode == 2};
+    setup.gop = {stream.gop_length, stream.idr_period,     config.frameIntervalP,
+                 stream.lookahead,  params.enablePTD != 0, stream.b_reference_mode == 2};
     setup.needs = needs_of(params, config, stream);
     setup.max_width = static_cast<int>(std::max(params.maxEncodeWidth, params.encodeWidth));
     setup.max_height = static_cast<int>(std::max(params.maxEncodeHeight, params.encodeHeight));
@@ -217,8 +220,9 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     describe(fields, params, stream.codec);
     setup.settings.details = fields.finish();
     char digest[16];
-    std::snprintf(digest, sizeof digest, "%08x",
-                  crc32(reinterpret_cast<const uint8_t*>(setup.settings.details.data()), setup.settings.details.size()));
+    std::snprintf(
+        digest, sizeof digest, "%08x",
+        crc32(reinterpret_cast<const uint8_t*>(setup.settings.details.data()), setup.settings.details.size()));
     setup.settings.digest = digest;
     return setup;
 }
@@ -305,10 +309,13 @@ void take_sei(std::vector<SeiMessage>& out, const NV_ENC_SEI_PAYLOAD* messages, 
 }
 
 void take_sei(std::vector<SeiMessage>& out, const NV_ENC_CODEC_PIC_PARAMS& params, Codec codec) {
-    if (codec == Codec::h264) take_sei(out, params.h264PicParams.seiPayloadArray, params.h264PicParams.seiPayloadArrayCnt);
-    if (codec == Codec::hevc) take_sei(out, params.hevcPicParams.seiPayloadArray, params.hevcPicParams.seiPayloadArrayCnt);
+    if (codec == Codec::h264)
+        take_sei(out, params.h264PicParams.seiPayloadArray, params.h264PicParams.seiPayloadArrayCnt);
+    if (codec == Codec::hevc)
+        take_sei(out, params.hevcPicParams.seiPayloadArray, params.hevcPicParams.seiPayloadArrayCnt);
     if (codec == Codec::av1)
         set_optional(params, [&](auto& union_of_codecs) -> decltype(void(union_of_codecs.av1PicParams)) {
-            take_sei(out, union_of_codecs.av1PicParams.obuPayloadArray, union_of_codecs.av1PicParams.obuPayloadArrayCnt);
+            take_sei(out, union_of_codecs.av1PicParams.obuPayloadArray,
+                     union_of_codecs.av1PicParams.obuPayloadArrayCnt);
         });
 }
