@@ -205,6 +205,11 @@ size_t Session::in_flight() const {
     return submitted_.size();
 }
 
+bool Session::is_in_flight(int64_t pts) const {
+    const std::lock_guard<std::mutex> lock(turn_);
+    return std::any_of(submitted_.begin(), submitted_.end(), [pts](const Submitted& s) { return s.pts == pts; });
+}
+
 void Session::check_device(const FrameView& frame) const {
     int gpu = 0;
     const CUresult result = context_->functions().cuPointerGetAttribute(&gpu, pointer_device_ordinal,

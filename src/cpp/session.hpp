@@ -105,6 +105,8 @@ class Session {
     const char* abi() const noexcept { return abi_.name; }
     int gpu() const noexcept { return context_->gpu(); }
     size_t in_flight() const;
+    // Whether the access unit of the frame with that pts has yet to come out. Of a closed session none has.
+    bool is_in_flight(int64_t pts) const;
     // Where a producer that can order its own stream should make the frame ready.
     CUstream input_stream() const noexcept { return input_stream_handle_; }
 
