@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from frames import Nv12, nv12
+from frames import Nv12, gpu, nv12
 from gil_runner import CALLS
 from pdum.nvenc import EncoderClosed, NvencEncoder, Packet
 
@@ -195,6 +196,33 @@ def test_collected_in_one_thread_while_another_encodes(abi: str, simulator: Simu
         _, _, packets = together(litter, collect, encode)
         gc.collect()
     assert seqs(packets) == list(range(len(packets)))
+
+
+def test_frames_read_in_place_are_all_let_go(abi: str, simulator: Simulator) -> None:
+    """Whichever thread's call gets a frame's access unit, its owner hears of it exactly once."""
+    frames = 150
+    over = threading.Event()
+    released: list[object] = []
+    collected: list[Packet] = []
+    with simulator.machine(gpus=FAST), gpu() as device:
+        rows = [device.frame(picture(number)) for number in range(len(PICTURES))]
+        with NvencEncoder(WIDTH, HEIGHT, copy="never", extra_output_delay=3) as encoder:
+
+            def submit() -> None:
+                for seq in range(frames):
+                    collected.extend(encoder.submit(rows[seq % len(rows)], seq, on_released=released.append))
+                over.set()
+
+            def flush() -> None:
+                while not over.is_set():
+                    collected.extend(encoder.flush_pipeline())
+
+            together(submit, flush, flush)
+            collected.extend(encoder.flush_pipeline())
+        assert sorted(seqs(collected)) == list(range(frames))
+        assert Counter(map(id, released)) == Counter(id(rows[seq % len(rows)]) for seq in range(frames))
+        collected.clear()
+        released.clear()
 
 
 def test_handed_from_thread_to_thread(abi: str, simulator: Simulator) -> None:
