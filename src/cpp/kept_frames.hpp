@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <atomic>
 #include <mutex>
 #include <vector>
 
@@ -24,12 +25,11 @@ class KeptFrames {
     void keep(Kept kept) {
         const std::lock_guard<std::mutex> lock(mutex_);
         frames_.push_back(std::move(kept));
+        count_.store(frames_.size(), std::memory_order_relaxed);
     }
 
-    bool empty() {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        return frames_.empty();
-    }
+    // Asked for each frame, so without the lock: whoever kept a frame sees it itself.
+    bool empty() const noexcept { return count_.load(std::memory_order_relaxed) == 0; }
 
     // What was kept for a frame's access unit; a null frame where nothing was.
     Kept take(int64_t pts) {
@@ -38,6 +38,7 @@ class KeptFrames {
             if (it->pts != pts) continue;
             Kept found = std::move(*it);
             frames_.erase(it);
+            count_.store(frames_.size(), std::memory_order_relaxed);
             return found;
         }
         return {};
@@ -45,12 +46,14 @@ class KeptFrames {
 
     std::vector<Kept> take_all() {
         const std::lock_guard<std::mutex> lock(mutex_);
+        count_.store(0, std::memory_order_relaxed);
         return std::move(frames_);
     }
 
    private:
     std::mutex mutex_;
     std::vector<Kept> frames_;
+    std::atomic<size_t> count_{0};
 };
 
 }  // namespace pdum::nvenc
