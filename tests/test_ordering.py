@@ -159,6 +159,30 @@ def test_the_host_waits_for_nobody(abi: str, simulator: Simulator, kind: str) ->
     assert pixels(packets) == expected(8)
 
 
+@pytest.mark.parametrize("kind", ["created", "created, blocking"])
+def test_who_overwrites_a_frame_waits_until_it_has_been_read(abi: str, simulator: Simulator, kind: str) -> None:
+    """The encoder is held up by another producer's frame, so that it cannot have read this one yet."""
+    with (
+        simulator.machine(**MACHINE),
+        production(**STREAMS[kind]) as slow,
+        production(**STREAMS[kind]) as producer,
+        NvencEncoder(WIDTH, HEIGHT, extra_output_delay=2) as encoder,
+    ):
+        slow.gate()
+        slow.write(nv12(WIDTH, HEIGHT, 0), late=False)
+        producer.write(nv12(WIDTH, HEIGHT, 1), late=False)
+        for number, one in enumerate((slow, producer)):
+            assert encoder.submit(one.frame(stream=one.stream), number) == []
+        overwritten = threading.Event()
+        producer.write(GARBAGE, late=False)
+        producer.run(overwritten.set)
+        too_early = overwritten.wait(0.2)
+        slow.opened.set()
+        packets = encoder.flush_pipeline()
+    assert not too_early, "written over before it was read"
+    assert pixels(packets) == expected(2)
+
+
 def test_a_hidden_stream_shows_wrong_pixels(abi: str, simulator: Simulator) -> None:
     """So the tests above can fail: who says that there is nothing to wait for gets what lies there."""
     with (
