@@ -17,13 +17,16 @@
 namespace nvsim::NVSIM_ABI {
 namespace {
 
-#include "encode/front_buffers.inl"
-#include "encode/front_call.inl"
-#include "encode/front_pictures.inl"
-#include "encode/front_queries.inl"
-#include "encode/front_sessions.inl"
-#include "encode/front_setup.inl"
+// Each uses what those before it define: the order is no matter of taste.
+// clang-format off
 #include "encode/translate.inl"
+#include "encode/front_call.inl"
+#include "encode/front_sessions.inl"
+#include "encode/front_queries.inl"
+#include "encode/front_setup.inl"
+#include "encode/front_buffers.inl"
+#include "encode/front_pictures.inl"
+// clang-format on
 
 // What is there but not simulated.
 
