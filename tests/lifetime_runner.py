@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -153,7 +154,9 @@ def exception_ends_it() -> None:
 
 def in_child(use: Callable[[], None]) -> int:
     """The exit status of a forked child that does that and then ends as Python ends."""
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on, about threads: they are the point here
+        child = os.fork()
     if child == 0:
         use()
         sys.exit(0)
