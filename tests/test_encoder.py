@@ -321,3 +321,14 @@ def test_the_example_of_its_docstring(abi: str, simulator: Simulator) -> None:
     with simulator.machine(gpus=FAST):
         exec(example, names)
     assert len(parse(b"".join(written))) == 2
+
+
+def test_close_gives_the_primary_context_back(abi: str, simulator: Simulator) -> None:
+    """Not only the object's end: a closed encoder that somebody still holds keeps nothing of the GPU."""
+    with simulator.machine(gpus=FAST):
+        before = simulator.live("cuda").get("primary_retains", 0)
+        encoder = NvencEncoder(WIDTH, HEIGHT)
+        assert simulator.live("cuda")["primary_retains"] == before + 1
+        encoder.close()
+        assert simulator.live("cuda").get("primary_retains", 0) == before
+        assert encoder.gpu_id == 0

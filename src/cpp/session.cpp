@@ -56,6 +56,7 @@ class Session::Turn {
 
 Session::Session(const SessionOptions& options)
     : context_(context_for(options)),
+      gpu_(context_->gpu()),
       abi_(choose_abi(options.forced_abi)),
       settings_(options.settings),
       extra_output_delay_(options.extra_output_delay),
@@ -219,10 +220,10 @@ void Session::check_device(const FrameView& frame) const {
              "Its memory was freed, or the array says CUDA where it lies on the host.");
     }
     check_cuda(result, "cuPointerGetAttribute");
-    if (gpu != context_->gpu()) {
+    if (gpu != gpu_) {
         fail(ErrorKind::invalid_frame,
              "The frame lies on GPU " + std::to_string(gpu) + "; this encoder works on GPU " +
-                 std::to_string(context_->gpu()) + ".",
+                 std::to_string(gpu_) + ".",
              "Copy the frame there, or make an encoder with gpu_id=" + std::to_string(gpu) + ".");
     }
 }
@@ -400,6 +401,7 @@ void Session::close() {
         drain();
         release_everything();
     }
+    context_.reset();
     failures_.raise();
 }
 

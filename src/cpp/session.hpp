@@ -103,7 +103,7 @@ class Session {
     void close_quietly() noexcept;
 
     const char* abi() const noexcept { return abi_.name; }
-    int gpu() const noexcept { return context_->gpu(); }
+    int gpu() const noexcept { return gpu_; }
     size_t in_flight() const;
     // Whether the access unit of the frame with that pts has yet to come out. Of a closed session none has.
     bool is_in_flight(int64_t pts) const;
@@ -144,7 +144,8 @@ class Session {
     void release_everything() noexcept;
     void abandon() noexcept;
 
-    std::shared_ptr<const Context> context_;
+    std::shared_ptr<const Context> context_;  // null once closed
+    const int gpu_;
     const Abi& abi_;
     Settings settings_;
     const uint32_t extra_output_delay_;
