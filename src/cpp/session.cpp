@@ -222,8 +222,8 @@ void Session::check_device(const FrameView& frame) const {
     check_cuda(result, "cuPointerGetAttribute");
     if (gpu != gpu_) {
         fail(ErrorKind::invalid_frame,
-             "The frame lies on GPU " + std::to_string(gpu) + "; this encoder works on GPU " +
-                 std::to_string(gpu_) + ".",
+             "The frame lies on GPU " + std::to_string(gpu) + "; this encoder works on GPU " + std::to_string(gpu_) +
+                 ".",
              "Copy the frame there, or make an encoder with gpu_id=" + std::to_string(gpu) + ".");
     }
 }
