@@ -33,14 +33,13 @@ def test_torch_tensors_of_a_stream_of_the_callers(engine: EncodeLibrary, abi: st
 
     async def main() -> list[int]:
         tensor = torch.zeros(SHAPE, dtype=torch.uint8, device="cuda")
-        stream = torch.cuda.Stream()
+        stream = cupy.cuda.Stream(non_blocking=True)
         view = cupy.asarray(tensor)
         found = []
-        with NvencEncoder(WIDTH, HEIGHT) as encoder, torch.cuda.stream(stream):
+        with NvencEncoder(WIDTH, HEIGHT) as encoder, torch.cuda.stream(torch.cuda.ExternalStream(stream.ptr)):
             for number in range(8):
-                produce(view, number, cupy.cuda.ExternalStream(stream.cuda_stream))
+                produce(view, number, stream)
                 found.append(int(parse(await encoder.encode_async(tensor))[-1].checksum))
-        torch.cuda.synchronize()
         return found
 
     assert asyncio.run(main()) == [checksum(pattern(number)) for number in range(8)]
