@@ -660,3 +660,17 @@ def test_both_versions_tell_the_driver_the_same(
         told.append([(call.name, call.status, comparable(call.args)) for call in calls])
     assert len(told[0]) > 40
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(("modes", "allowed"), [(0, []), (1, ["each"]), (2, ["middle"]), (3, ["each", "middle"])])
+def test_b_reference_modes_are_bits_of_their_capability(
+    abi: str, simulator: Simulator, modes: int, allowed: list[str]
+) -> None:
+    gpu = {"name": "L4", "fps_1080p": 0, "caps": {"SUPPORT_BFRAME_REF_MODE": modes}}
+    with simulator.machine(gpus=[gpu]):
+        for mode in ("each", "middle"):
+            if mode in allowed:
+                NvencEncoder(256, 144, tuning="hq", bframes=3, b_ref_mode=mode).close()
+            else:
+                with pytest.raises(UnsupportedFeature, match="SUPPORT_BFRAME_REF_MODE"):
+                    NvencEncoder(256, 144, tuning="hq", bframes=3, b_ref_mode=mode)

@@ -81,6 +81,7 @@ struct Demand {
     const char* setting;
     Capability capability;
     int least = 1;
+    bool is_bit = false;  // the capability is a set of bits, and `least` is one of them
 };
 
 void require_demands(EncodeApi& api, const Context& context, Codec codec, const std::vector<Demand>& demands) {
@@ -93,7 +94,7 @@ void require_demands(EncodeApi& api, const Context& context, Codec codec, const 
                  "Update the NVIDIA driver to 570.0 or newer, where 13.0 is used.");
         }
         const int has = api.capability(codec, demand.capability);
-        if (has >= demand.least) continue;
+        if (demand.is_bit ? (has & demand.least) != 0 : has >= demand.least) continue;
         fail(ErrorKind::unsupported_feature,
              std::string(demand.setting) + " was asked for, but " + gpu_text(context) + " cannot do that in " +
                  name_of(codec) + " (capability " + nvidia_name_of(demand.capability) + " is " + std::to_string(has) +
@@ -107,8 +108,8 @@ std::vector<Demand> demands_of(const Settings& s) {
     const bool each = s.b_reference == BReference::each, middle = s.b_reference == BReference::middle;
     return {
         {s.b_frames > 0, "bframes", Capability::max_b_frames, static_cast<int>(s.b_frames)},
-        {each, "b_ref_mode='each'", Capability::b_ref_modes, 1},
-        {middle, "b_ref_mode='middle'", Capability::b_ref_modes, 2},
+        {each, "b_ref_mode='each'", Capability::b_ref_modes, 1, true},
+        {middle, "b_ref_mode='middle'", Capability::b_ref_modes, 2, true},
         {rate.lookahead > 0, "lookahead", Capability::lookahead},
         {rate.lookahead_level.has_value(), "lookahead_level", Capability::lookahead_level},
         {rate.temporal_aq.value_or(false), "temporal_aq", Capability::temporal_aq},
