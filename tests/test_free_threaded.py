@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
@@ -48,7 +47,7 @@ def environment(python: str, root: Path, tmp_path_factory: pytest.TempPathFactor
         (package / source.name).write_bytes(source.read_bytes())
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     own = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    path = [str(folder / "site"), own, sysconfig.get_path("purelib")]
+    path = [str(folder / "site"), own, str(Path(pytest.__file__).parents[1])]
     # Of the plugins installed beside us, some are native and for another interpreter.
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
