@@ -91,7 +91,7 @@ def test_a_gpu_that_is_not_there(simulator: Simulator, gpu_id: int) -> None:
         assert "gpu_id" in (unavailable_reason(gpu_id) or "")
 
 
-@pytest.mark.parametrize("gpu_id", [None, "0", 0.5, [], {}, object(), b"0"], ids=repr)
+@pytest.mark.parametrize("gpu_id", [None, "0", 0.5, [], {}, pytest.param(object(), id="object"), b"0"], ids=repr)
 def test_what_is_no_number(simulator: Simulator, gpu_id: Any) -> None:
     with simulator.machine(gpus=[GOOD]):
         assert available(gpu_id) is False

@@ -106,8 +106,10 @@ def copied_per_frame(client: str, copies: bool, counter: Path, nvsim_dir: Path) 
 
 @pytest.mark.parametrize("client", ["encode device", "encode host", "submit device", "submit host"])
 def test_output_and_frame_are_copied_once(client: str, counter: Path, nvsim_dir: Path) -> None:
+    """A device frame that the call waits for is read where it lies: of it, nothing is copied at all."""
+    frame = 0 if client == "encode device" else FRAME
     copied = copied_per_frame(client, True, counter, nvsim_dir)
-    assert AU + FRAME <= copied < AU + FRAME + STRUCTS
+    assert AU + frame <= copied < AU + frame + STRUCTS
 
 
 @pytest.mark.parametrize("client", ["encode device", "encode host", "submit device", "submit host"])

@@ -17,7 +17,7 @@ import pytest
 
 from frames import CudaFrame, DlpackFrame, gpu, nv12
 from lifetime_runner import SCENARIOS
-from pdum.nvenc import InvalidFrame, NvencEncoder
+from pdum.nvenc import EncoderClosed, InvalidFrame, NvencEncoder
 
 from simulator import Simulator
 
@@ -145,6 +145,20 @@ def test_init_twice(abi: str, simulator: Simulator, again: dict[str, Any]) -> No
         assert encoder.encode(nv12(WIDTH, HEIGHT, 1))
         encoder.close()
         del encoder
+
+
+def test_a_closed_encoder_asks_no_frame(abi: str, simulator: Simulator) -> None:
+    """A producer that is told a stream which is gone would make its frame ready on it."""
+    picture = nv12(WIDTH, HEIGHT, 1)
+    with simulator.machine(gpus=FAST), gpu() as device:
+        tensor = DlpackFrame(device.frame(picture).pointer, picture.shape)
+        encoder = NvencEncoder(WIDTH, HEIGHT)
+        assert encoder.encode(tensor)
+        encoder.close()
+        for frame in (tensor, b"", None):
+            with pytest.raises(EncoderClosed):
+                encoder.encode(frame)
+        assert len(tensor.streams) == 1
 
 
 def test_encoders_are_not_copied(simulator: Simulator) -> None:

@@ -29,6 +29,7 @@ Gpu gpu_at(int ordinal) {
 std::vector<Gpu> all_gpus() {
     std::vector<Gpu> all;
     const int count = gpu_count();
+    all.reserve(static_cast<size_t>(count));
     for (int ordinal = 0; ordinal < count; ++ordinal) all.push_back(gpu_at(ordinal));
     return all;
 }

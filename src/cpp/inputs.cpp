@@ -122,7 +122,8 @@ MappedHandle Inputs::map(size_t input) {
 
 void Inputs::unmap(size_t input) {
     Slot& slot = slots_[input];
-    if (slot.uses > 0 && --slot.uses > 0) return;
+    if (slot.uses > 0) --slot.uses;
+    if (slot.uses > 0) return;
     api_.unmap(slot.mapped);
     slot.mapped = nullptr;
     if (slot.forgotten) any_stale_ = true;

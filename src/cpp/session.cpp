@@ -31,6 +31,8 @@ std::shared_ptr<const Context> context_for(const SessionOptions& options) {
     return context;
 }
 
+[[noreturn]] void closed() { fail(ErrorKind::encoder_closed, "This encoder is closed.", "Make a new one."); }
+
 }  // namespace
 
 // A call's stay inside: alone, on a usable encoder, with its context current. A release that failed in an earlier call
@@ -116,9 +118,14 @@ void Session::require_own_process() const {
 }
 
 void Session::require_open() const {
-    if (api_ == nullptr) {
-        fail(ErrorKind::encoder_closed, "This encoder is closed.", "Make a new one.");
-    }
+    if (api_ == nullptr) closed();
+}
+
+CUstream Session::input_stream() const {
+    require_own_process();
+    const CUstream stream = input_stream_handle_;
+    if (stream == nullptr) closed();
+    return stream;
 }
 
 Submission Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, Sink& sink) {
@@ -430,6 +437,7 @@ void Session::release_everything() noexcept {
     if (api_ != nullptr) attempt([this] { api_->destroy(); });
     inputs_.reset();
     api_.reset();
+    input_stream_handle_ = nullptr;
     free_outputs_.clear();
     locked_outputs_.clear();
     pending_outputs_.clear();

@@ -1,6 +1,7 @@
 // An encoder as its user thinks of it: frames in, access units with their frames' numbers out. It knows no Python.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -108,7 +109,8 @@ class Session {
     // Whether the access unit of the frame with that pts has yet to come out. Of a closed session none has.
     bool is_in_flight(int64_t pts) const;
     // Where a producer that can order its own stream should make the frame ready.
-    CUstream input_stream() const noexcept { return input_stream_handle_; }
+    // Throws encoder_closed where there is none any more; waits for no turn.
+    CUstream input_stream() const;
 
    private:
     struct Submitted {
@@ -157,7 +159,7 @@ class Session {
     std::unique_ptr<Stream> output_stream_;
     std::unique_ptr<Event> frame_ready_;
     std::unique_ptr<Event> frame_read_;
-    CUstream input_stream_handle_ = nullptr;
+    std::atomic<CUstream> input_stream_handle_{nullptr};  // null as soon as the session is being closed
     std::unique_ptr<EncodeApi> api_;
 
     std::unique_ptr<Inputs> inputs_;

@@ -7,7 +7,7 @@
 namespace pdum::nvenc {
 
 enum class Capability : uint32_t {
-#define PDUM_CAPABILITY(name, number, nvidia_name) name = number,
+#define PDUM_CAPABILITY(name, number, nvidia_name) name = (number),
 #include "abi/capabilities.def"
 #undef PDUM_CAPABILITY
 };
