@@ -428,6 +428,7 @@ void Session::drain() noexcept {
 // What the driver does not take back piece by piece, it takes back with the session; so it does with everything that a
 // picture uses which could not be waited for.
 void Session::release_everything() noexcept {
+    input_stream_handle_ = nullptr;
     const bool idle = pending_outputs_.empty();
     for (const OutputHandle output : locked_outputs_) {
         if (attempt([&] { api_->unlock(output); })) free_outputs_.push_back(output);
@@ -437,7 +438,6 @@ void Session::release_everything() noexcept {
     if (api_ != nullptr) attempt([this] { api_->destroy(); });
     inputs_.reset();
     api_.reset();
-    input_stream_handle_ = nullptr;
     free_outputs_.clear();
     locked_outputs_.clear();
     pending_outputs_.clear();
