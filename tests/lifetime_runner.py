@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import pytest
 
 from frames import Gpu, nv12
-from pdum.nvenc import EncoderClosed, NvencEncoder
+from pdum.nvenc import EncoderClosed, EncoderFailed, NvencEncoder
 
 from simulator import Simulator, parse
 
@@ -206,6 +206,30 @@ def forked_after_close() -> None:
     assert in_child(holders.clear) == 0
 
 
+def forked_with_a_surface() -> None:
+    """The child drops what it has inherited, while a thread of the parent's holds the encoder."""
+    simulator.configure(gpus=SLOW)
+    one = encoder()
+    holders: list[Any] = [one.surface()]
+    over = threading.Event()
+    begun = threading.Semaphore(0)
+
+    def work() -> None:
+        while not over.is_set():
+            one.encode(FRAME)
+            begun.release()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.acquire()
+    statuses = [in_child(holders.clear) for _ in range(5)]
+    over.set()
+    thread.join()
+    holders.clear()
+    one.close()
+    assert statuses == [0] * 5, statuses
+
+
 def forked_in_use() -> None:
     """At the fork another thread is inside the encoder, so that the child sees its lock taken for good."""
     simulator.configure(gpus=SLOW)
@@ -298,6 +322,18 @@ def many_refused_encoders() -> None:
     assert grown < 3 << 20, f"{grown} bytes"
 
 
+def many_refused_surfaces() -> None:
+    """A surface whose submission fails is used again."""
+    one = encoder()
+    simulator.configure(gpus=FAST, faults=[{"call": "nvEncEncodePicture", "nth": 0, "status": 20}])
+    before = live()
+    for _ in range(50):
+        with pytest.raises(EncoderFailed), one.surface() as surface:
+            one.encode(surface)
+    assert live() == before, live()
+    one.close()
+
+
 def many_frames() -> None:
     simulator.configure(gpus=FAST, backend="null")
     gpu = Gpu()
@@ -346,6 +382,8 @@ SCENARIOS: dict[str, Callable[[], None]] = {
         many_encoders,
         many_refused_encoders,
         many_frames,
+        many_refused_surfaces,
+        forked_with_a_surface,
     )
 }
 SCENARIOS["daemon_encodes_and_a_late_close"] = lambda: daemon_encodes(late_close=True)

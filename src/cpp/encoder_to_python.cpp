@@ -247,7 +247,12 @@ class Encoder {
         const size_t input = surface.hand_over();
         WithoutGil scope;
         unlocked = &scope;
-        running.submit_surface(input, written, call.seq, extras, sink);
+        try {
+            running.submit_surface(input, written, call.seq, extras, sink);
+        } catch (...) {
+            running.give_back_surface(input);  // harmless where the engine reads it all the same
+            throw;
+        }
     }
 
     void flush_to(PythonSink& sink, WithoutGil*& unlocked) {

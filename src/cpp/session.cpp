@@ -156,6 +156,7 @@ LentSurface Session::lend_surface() {
 }
 
 void Session::give_back_surface(size_t input) {
+    if (made_in_ != process_generation()) return;
     const std::lock_guard<std::mutex> lock(turn_);
     if (inputs_ != nullptr) inputs_->give_back(input);
 }
