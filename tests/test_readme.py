@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.one_abi, pytest.mark.usefixtures("nvsim_dir")]
 @pytest.fixture(scope="module")
 def examples(root: Path) -> list[str]:
     """The README's blocks of Python."""
-    return re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    return re.findall(r"```python(?: gpu)?\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
 
 
 def run(code: str, folder: Path) -> None:
@@ -40,7 +40,7 @@ def test_second_example_gets_every_packet(examples: list[str], tmp_path: Path) -
     collecting = (
         examples[1]
         .replace("    ...", "    late.append(packet.seq)")
-        .replace("        seq_of_packet", "        early.append(packet.seq)\n        seq_of_packet")
+        .replace("            seq_of_packet", "            early.append(packet.seq)\n            seq_of_packet")
     )
     run(
         f"{before}early, late = [], []\n{collecting}\nassert sorted(early + late) == list(range(20)) and early",
