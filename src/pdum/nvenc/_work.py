@@ -1,0 +1,109 @@
+"""What a pool works on: tasks, which are videos whose frames can be encoded in ranges by several engines at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from ._config import EncoderConfig
+    from ._events import EngineInfo
+    from ._nvenc import Packet
+
+
+class VideoEncoder(Protocol):
+    """What an engine does, with and without hardware: ``NvencEncoder`` and ``SoftwareEncoder``."""
+
+    def submit(self, frame: Any, seq: int, force_idr: bool = False) -> list[Packet]: ...
+    def flush_pipeline(self) -> list[Packet]: ...
+    def sequence_header(self) -> bytes: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be done for a task, known once its source has been looked through.
+
+    ``ranges`` are those that are still to be encoded, in order and disjoint; others were done in an earlier run.
+    ``whole_ranges``: they are to be kept as they are, for the caller asked for so many; else the pool may divide them.
+    """
+
+    frames: int
+    ranges: Sequence[tuple[int, int]]
+    whole_ranges: bool = False
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    duration: float = 0.0
+    shortest_range: int = 1
+    """Dividing a range into less than this costs more than it saves: frames."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What became of a task that went well. ``skipped`` is why there is no file all the same."""
+
+    destination: str
+    frames: int
+    size: int
+    source_bytes: int = 0
+    warnings: tuple[str, ...] = ()
+    skipped: str | None = None
+
+
+class Task(Protocol):
+    """A video to be encoded. The pool calls each method from one thread at a time, but for ``frames`` and ``config``.
+
+    What any of them raises fails this task alone. After ``prepare`` the pool always ends with ``finish`` or ``abandon``.
+    """
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def destination(self) -> str: ...
+    @property
+    def source_bytes(self) -> int: ...
+
+    @property
+    def estimated_work(self) -> float:
+        """Known without opening anything, to sort by: the longest goes first. Any unit, the same for all tasks."""
+        ...
+
+    def prepare(self, lanes: int) -> Plan:
+        """Looks through the source. ``lanes``: how many engines there are."""
+        ...
+
+    def config(self, engine: EngineInfo) -> EncoderConfig:
+        """What the engine's encoder is to be."""
+        ...
+
+    def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
+        """The frames from ``first`` on, as the encoder takes them; closed by the pool when it has enough."""
+        ...
+
+    def sink(self, first: int) -> PieceSink:
+        """Takes the packets of a range as they come out."""
+        ...
+
+    def finish(self) -> Result:
+        """All ranges are encoded: joins them, verifies the result and gives it its name."""
+        ...
+
+    def abandon(self, keep: bool) -> None:
+        """The task failed or was cancelled; ``keep``: what is done may be used by a later run."""
+        ...
+
+
+class PieceSink(Protocol):
+    """Where one range's packets go. Nothing of it counts before ``complete``."""
+
+    def write(self, packets: Sequence[Packet]) -> None: ...
+
+    def complete(self, last: int, header: bytes) -> int:
+        """The range ended before ``last``. Returns its size in bytes."""
+        ...
+
+    def discard(self) -> None:
+        """The range is done again elsewhere, or not at all."""
+        ...
