@@ -18,7 +18,6 @@ from pdum.nvenc import (
     EncoderPool,
     InvalidConfig,
     NoEngineLeft,
-    NvencError,
     OutOfSessions,
     SourceEnded,
     UnsupportedFeature,
@@ -175,8 +174,10 @@ def test_a_gpu_that_is_lost_half_way(simulator: Simulator) -> None:
         told, report = run_of(pool, tasks)
         assert simulator.live().get("sessions", 0) == 0
     report.require_success()
-    units = [unit for task in tasks for unit in task.check()]
-    assert {unit.gpu_index for unit in units if unit.is_idr} == {0, 1}
+    for task in tasks:
+        task.check()
+    begun = {pool.engines[event.engine].gpu_id for event in told if isinstance(event, events.PieceStarted)}
+    assert begun == {0, 1}
     lost = {event.engine for event in told if isinstance(event, events.EngineLost)}
     assert lost
     assert {pool.engines[engine].gpu_id for engine in lost} == {1}
@@ -229,27 +230,21 @@ CALLS = (
 
 @pytest.mark.parametrize("seed", range(30))
 def test_calls_that_fail_at_random(simulator: Simulator, seed: int) -> None:
-    """One call or a few of the driver's fail, whichever: what is finished is right, and what is not says why."""
+    """One call or a few of the driver's fail, whichever: what they touched is done again."""
     chance = random.Random(seed)
     faults = [
         {"call": chance.choice(CALLS), "nth": chance.randint(1, 60), "status": chance.choice([8, 10, 20, 21])}
-        for _ in range(chance.randint(1, 4))
+        for _ in range(chance.randint(1, 3))
     ]
     tasks = [Pictures(chance.randint(1, 150), 1000 * number, bframes=seed % 3, tuning="hq") for number in range(4)]
     gpu = {**L4, "engines": chance.randint(1, 3)}
     with simulator.machine(check=False, gpus=[gpu]):
         EncoderPool().close()  # asks how many engines there are
-    with simulator.machine(gpus=[gpu], faults=faults) as machine:
-        with EncoderPool() as pool:
-            _, report = run_of(pool, tasks)
-        del machine
-    for task, result in zip(tasks, report.results, strict=True):
-        if isinstance(result, Exception):
-            assert isinstance(result, NvencError), faults
-            assert task.abandoned == 1
-        else:
-            task.check()
+    with simulator.machine(gpus=[gpu], faults=faults), EncoderPool() as pool:
+        _, report = run_of(pool, tasks)
     assert not report.errors, (faults, report.errors)
+    for task in tasks:
+        task.check()
 
 
 # --- tasks ---
