@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PICTURE_TYPES = {1: "I", 2: "P", 3: "B"}
 FORCED, FREE = 1, 0  # of a frame's pict_type
 GLOBAL_HEADER = 1 << 22
+SEQUENCE_OBU = 1
 SEI = {"h264": 6, "hevc": 39}
 
 
@@ -131,9 +132,21 @@ class SoftwareEncoder:
         with self._lock:
             self._require_usable()
             if self._header is None:
-                context = self._opened(GLOBAL_HEADER)
-                self._header = _without_sei(bytes(context.extradata or b""), self.codec)
+                self._header = self._av1_header() if self.codec == "av1" else self._x26_header()
             return self._header
+
+    def _x26_header(self) -> bytes:
+        context = self._opened(GLOBAL_HEADER)
+        return _without_sei(bytes(context.extradata or b""), self.codec)
+
+    def _av1_header(self) -> bytes:
+        """SVT-AV1 settles its tools with the first frame only: what it says before is not what it writes."""
+        import av
+
+        context = self._opened()
+        frame = av.VideoFrame(self.width, self.height, self.pix_fmt)
+        packets = _typed(lambda: [*context.encode(frame), *context.encode(None)])
+        return _sequence_obu(bytes(packets[0]))
 
     def close(self) -> None:
         """Ends the codec; what it still holds is dropped."""
@@ -297,6 +310,22 @@ def _seq(seq: SupportsIndex) -> int:
         return seq.__index__()
     except AttributeError:
         raise TypeError(f"seq={seq!r} came; it has to be a whole number.") from None
+
+
+def _sequence_obu(unit: bytes) -> bytes:
+    """The sequence header of a temporal unit, with its own header and size."""
+    at = 0
+    while at < len(unit):
+        body, size, shift = at + (2 if unit[at] & 4 else 1), 0, 0
+        while True:
+            size |= (unit[body] & 0x7F) << shift
+            body, shift = body + 1, shift + 7
+            if unit[body - 1] < 0x80:
+                break
+        if unit[at] >> 3 & 0xF == SEQUENCE_OBU:
+            return unit[at : body + size]
+        at = body + size
+    return b""
 
 
 def _without_sei(header: bytes, codec: str) -> bytes:
