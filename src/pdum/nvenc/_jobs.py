@@ -13,6 +13,20 @@ from ._settings import codec_name, nearest
 VERIFY = ("structure", "samples", "full")
 
 
+FROM_THE_SOURCE = ("width", "height", "codec", "format", "fps", "gpu_id", "cuda_context", "max_width", "max_height")
+
+
+def _require_encoder_fields(given: Mapping[str, Any]) -> None:
+    from ._config import EncoderConfig  # which is loaded by those who give settings
+
+    known = [name for name in EncoderConfig.names() if name not in FROM_THE_SOURCE]
+    for name in given:
+        if name in FROM_THE_SOURCE:
+            raise InvalidConfig(f"encoder[{name!r}] came, which the source or the engine decides. Leave it out.")
+        if name not in known:
+            raise InvalidConfig(f"encoder[{name!r}] is no setting of an encoder.{nearest(name, known)}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileSettings:
     """How a file is encoded.
@@ -53,7 +67,7 @@ class FileJob:
 
     source: Path
     destination: Path
-    settings: FileSettings = FileSettings()
+    settings: FileSettings = field(default_factory=FileSettings)
     segments: int | str = "auto"
     smaller_than: float | None = None
     in_place: bool = False
@@ -69,17 +83,3 @@ class FileJob:
             raise InvalidConfig(f"verify={self.verify!r} came; it can be {', '.join(VERIFY)}.")
         if self.smaller_than is not None and not self.smaller_than > 0:
             raise InvalidConfig(f"smaller_than={self.smaller_than!r} came; it is a ratio above 0.")
-
-
-FROM_THE_SOURCE = ("width", "height", "codec", "format", "fps", "gpu_id", "cuda_context", "max_width", "max_height")
-
-
-def _require_encoder_fields(given: Mapping[str, Any]) -> None:
-    from ._config import EncoderConfig  # which is loaded by those who give settings
-
-    known = [name for name in EncoderConfig.names() if name not in FROM_THE_SOURCE]
-    for name in given:
-        if name in FROM_THE_SOURCE:
-            raise InvalidConfig(f"encoder[{name!r}] came, which the source or the engine decides. Leave it out.")
-        if name not in known:
-            raise InvalidConfig(f"encoder[{name!r}] is no setting of an encoder.{nearest(name, known)}")

@@ -6,6 +6,7 @@ checksum stand at the very end. A piece that was torn off has no such end.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import struct
@@ -27,7 +28,10 @@ TAIL = struct.Struct("<QII8s")  # where the footer begins, its bytes, checksum o
 END = b"whole.\r\n"
 KEYFRAME = 1
 MANIFEST = "manifest.json"
+RECIPE = "recipe.json"
+"""The encoder's configuration, for a run that finds every range done."""
 SUFFIX = ".piece"
+LONGEST_NAME = 255
 
 
 class PieceDamaged(NvencError):
@@ -158,11 +162,19 @@ def packets_of(piece: Piece) -> Iterator[tuple[int, bool, bytes]]:
             yield seq, bool(flags & KEYFRAME), file.read(size)
 
 
+def beside(destination: Path, suffix: str) -> Path:
+    """A hidden name next to it that a file system can hold, however long the file's own is."""
+    name = f".{destination.name}{suffix}"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = f".{hashlib.sha256(os.fsencode(destination.name)).hexdigest()[:32]}{suffix}"
+    return destination.with_name(name)
+
+
 class WorkFolder:
     """Where a job's pieces lie: beside its result, hidden, named after it."""
 
     def __init__(self, destination: Path) -> None:
-        self.path = destination.with_name(f".{destination.name}.pdum-work")
+        self.path = beside(destination, ".pdum-work")
 
     def open(self, identity: Mapping[str, Any], keep: bool) -> list[Piece]:
         """Makes it ready; returns the pieces of an earlier run for the same source and settings, if they are wanted."""
@@ -172,7 +184,7 @@ class WorkFolder:
             found = _disjoint([piece for piece in pieces if piece is not None])
         self._clear({piece.path for piece in found})
         self.path.mkdir(parents=True, exist_ok=True)
-        _write_atomically(self.path / MANIFEST, json.dumps(identity).encode())
+        write_atomically(self.path / MANIFEST, json.dumps(identity).encode())
         return found
 
     def writer(self, first: int, on_complete: Any) -> PieceWriter:
@@ -194,7 +206,8 @@ class WorkFolder:
             if path not in kept:
                 path.unlink(missing_ok=True)
         if not kept:
-            (self.path / MANIFEST).unlink(missing_ok=True)
+            for name in (MANIFEST, RECIPE):
+                (self.path / name).unlink(missing_ok=True)
             try:
                 self.path.rmdir()
             except OSError:
@@ -219,7 +232,7 @@ def missing_ranges(pieces: Sequence[Piece], frames: int) -> list[tuple[int, int]
     return [*found, (at, frames)] if at < frames else found
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     part = path.with_suffix(".part")
     part.write_bytes(data)
     part.replace(path)
