@@ -20,6 +20,7 @@ def frames_from(
     Where none can be decoded its neighbour is repeated, so that all others keep their times, and ``on_repeat`` is told
     the number. ``more`` is for ``av.open``, such as the hardware to decode on.
     """
+    threads = 1 if index.careful else threads
     if index.straight:
         yield from _by_order(path, index, first, threads, on_repeat, more)
     else:

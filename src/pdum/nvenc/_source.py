@@ -45,6 +45,8 @@ class Index:
     look: Look
     rate: Fraction
     last_duration: int
+    careful: bool = False
+    """Damaged: decoded by one thread, since several would lose the frames around the damage too."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -138,6 +140,7 @@ def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> 
     missing = declared > len(packets.pts)
     index = _from_packets(packets, facts) if _agree(packets, sniffed) else None
     if index is None or packets.damaged or missing:
+        facts["careful"] = packets.damaged or missing
         index = _by_decoding(path, packets, facts, interrupted)
     if missing:
         text = f"The source is cut off: {declared} frames are announced, {index.frames} are there."
@@ -230,7 +233,7 @@ def _by_decoding(path: Path, packets: _Packets, facts: dict[str, Any], interrupt
     """All of it decoded once: for sources whose packets do not tell, or tell what is not so."""
     times: list[int | None] = []
     durations: list[int] = []
-    for frame in every_frame(path, interrupted=interrupted):
+    for frame in every_frame(path, 1 if facts["careful"] else 0, interrupted):
         times.append(frame.pts)
         durations.append(frame.duration or 0)
     if not times:

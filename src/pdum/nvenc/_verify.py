@@ -42,7 +42,11 @@ def _fail(what: str) -> NoReturn:
 
 def _require_streams(container: Any, joined: Any) -> None:
     wanted = ["video", *(one.source.type for one in joined.passthrough.carried if one.how != "attach")]
-    found = [stream.type for stream in container.streams if stream.type != "attachment"]
+    kinds = [stream.type for stream in container.streams if stream.type != "attachment"]
+    extra = kinds.count("data") - wanted.count("data")
+    found = [kind for kind in kinds if kind != "data"] + ["data"] * wanted.count("data")
+    if extra not in (0, *((1, 2) if joined.container in ("mp4", "mov") else ())):  # chapters and time codes are tracks
+        _fail(f"it has {kinds.count('data')} data streams; {wanted.count('data')} are wanted.")
     attached = sum(one.how == "attach" for one in joined.passthrough.carried)
     covers = len(found) - len(wanted)  # Matroska's attached pictures count as video when they are read
     if not 0 <= covers <= attached or sorted(found) != sorted([*wanted, *["video"] * covers]):
@@ -122,7 +126,7 @@ def lost_metadata(source: Any, part: Path, skipped: Sequence[str]) -> list[str]:
     import_av()
     with open_source(part) as made:
         known = {key.lower() for key in made.metadata}
-        lost = [key for key in source.metadata if key.lower() not in known and key not in skipped]
+        lost = [key for key in source.metadata if key.lower() not in known and key.lower() not in skipped]
         found = [f"The container does not hold the metadata {', '.join(sorted(lost))}."] if lost else []
         chapters = len(source.chapters()), len(made.chapters())
         if chapters[0] > chapters[1]:
