@@ -112,11 +112,14 @@ def _with_sound(path: Path) -> Path:
     return made
 
 
+ODD = "crop=159:95:exact=1"
 HDR = (
     "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:range=limited:hdr10=1:repeat-headers=1:log-level=none:"
     "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
 )
-VARIABLE = "setpts='(N*40+mod(N*N*7,31))/1000/TB'"
+VARIABLE = ("-vf", "setpts='(N*40+mod(N*N*7,31))/1000/TB'", "-fps_mode", "vfr", "-enc_time_base", "1/1000")
+ALTERNATIVE = ("-auto-alt-ref", "1", "-lag-in-frames", "12", "-g", "16", "-b:v", "300k", "-cpu-used", "8")
+FIELDS = ("-flags", "+ildct+ilme")
 
 SAMPLES = {
     sample.name: sample
@@ -124,27 +127,27 @@ SAMPLES = {
         video("open-gop", ".mp4", *X264, "-bf", "3", "-g", "12", "-x264-params", "open-gop=1:scenecut=0"),
         video("pyramid", ".mkv", *X264, "-bf", "7", "-g", "20", "-x264-params", "b-pyramid=normal:b-adapt=0"),
         video("leading-pictures", ".mp4", *X265, "-x265-params", "open-gop=1:keyint=10:bframes=4:log-level=none"),
-        video("variable-rate", ".mkv", "-vf", VARIABLE, "-fps_mode", "vfr", "-enc_time_base", "1/1000", *X264, "-g", "9"),
+        video("variable-rate", ".mkv", *VARIABLE, *X264, "-g", "9"),
         video("edit-list", ".mp4", *X264, "-bf", "2", "-g", "10", then=_remuxed(".mp4", "-ss", "0.5")),
         video("later-start", ".ts", *X264, "-bf", "2", "-g", "8"),
         video("ntsc-film", ".mp4", *X264, "-g", "24", rate="24000/1001"),
         video("one-frame", ".mp4", *X264, frames=1),
         video("three-frames", ".mp4", *X264, "-bf", "1", frames=3),
-        video("odd", ".mkv", "-pix_fmt", "yuv420p", "-c:v", "ffv1", "-g", "5", size="161x97", frames=20),
+        video("odd", ".mkv", "-vf", ODD, "-pix_fmt", "yuv420p", "-c:v", "ffv1", "-g", "5", frames=20),
         video("ten-bit", ".mp4", *X265, "-pix_fmt", "yuv420p10le", "-x265-params", "keyint=12:log-level=none"),
         video("4:2:2", ".mkv", *X264, "-pix_fmt", "yuv422p", "-g", "15"),
         video("4:2:2-ten-bit", ".mkv", *X264, "-pix_fmt", "yuv422p10le", "-g", "15", frames=20),
         video("4:4:4", ".mp4", *X264, "-pix_fmt", "yuv444p", "-g", "15"),
         video("4:4:4-ten-bit", ".mkv", *X264, "-pix_fmt", "yuv444p10le", "-g", "15", frames=20),
         video("4:4:4-odd", ".mkv", "-c:v", "ffv1", "-pix_fmt", "yuv444p", size="161x97", frames=12),
-        video("full-range", ".mkv", "-vf", "scale=out_range=full", *X264, "-pix_fmt", "yuvj420p", "-g", "15", frames=20),
-        video("interlaced", ".mkv", "-flags", "+ildct+ilme", *X264, "-x264-params", "tff=1", "-g", "12"),
-        video("interlaced-mpeg2", ".ts", "-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-bf", "2", "-g", "10", "-b:v", "2M"),
+        video("full-range", ".mkv", "-vf", "scale=out_range=full", *X264, "-pix_fmt", "yuvj420p", frames=20),
+        video("interlaced", ".mkv", *FIELDS, *X264, "-x264-params", "tff=1", "-g", "12"),
+        video("interlaced-mpeg2", ".ts", "-c:v", "mpeg2video", *FIELDS, "-bf", "2", "-g", "10", "-b:v", "2M"),
         video("intra-refresh", ".mp4", *X264, "-x264-params", "intra-refresh=1:keyint=10"),
         video("stream", ".h264", *X264, "-bf", "3", "-g", "12"),
         video("no-times", ".avi", "-c:v", "mpeg4", "-bf", "2", "-g", "10", "-b:v", "1M"),
-        video("hidden-frames", ".webm", "-c:v", "libvpx", "-auto-alt-ref", "1", "-lag-in-frames", "12", "-g", "16", "-b:v", "300k"),
-        video("vp9", ".webm", "-c:v", "libvpx-vp9", "-auto-alt-ref", "1", "-lag-in-frames", "12", "-g", "16", "-b:v", "300k", "-cpu-used", "8"),
+        video("hidden-frames", ".webm", "-c:v", "libvpx", *ALTERNATIVE),
+        video("vp9", ".webm", "-c:v", "libvpx-vp9", *ALTERNATIVE),
         video("broken-off", ".ts", *X264, "-bf", "2", "-g", "12", then=_cut_off(0.7)),
         video("broken-off-mp4", ".mp4", *X264, "-bf", "2", "-g", "12", "-movflags", "+faststart", then=_cut_off(0.7)),
         video("turned", ".mp4", *X264, "-g", "12", "-metadata:s:v", "rotate=90"),
@@ -161,7 +164,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="media-samples-")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def sample(name: str) -> Path:
     """The file, made once."""
     wanted = SAMPLES[name]

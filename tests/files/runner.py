@@ -64,7 +64,7 @@ def planes(frame: Any, width: int, height: int) -> Planes:
     for plane, component in zip(frame.planes, frame.format.components, strict=True):
         kind = np.dtype(np.uint16 if component.bits > 8 else np.uint8)
         rows = np.frombuffer(plane, kind).reshape(plane.height, -1)
-        across, down = frame.width // component.width, frame.height // component.height
+        across, down = -(-frame.width // component.width), -(-frame.height // component.height)
         found.append(rows[: -(-height // down), : -(-width // across)].copy())
     return found
 

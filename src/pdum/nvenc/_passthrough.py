@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
@@ -140,10 +141,8 @@ def is_held(stream: Any, container: str) -> bool:
 
 def _end(trial: Any) -> None:
     av = import_av()
-    try:
+    with suppress(ValueError, OSError, av.error.FFmpegError):
         trial.close()
-    except (ValueError, OSError, av.error.FFmpegError):
-        pass
 
 
 def add_streams(

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ._config import FORMATS
 from ._errors import UnsupportedFeature
-from ._settings import codec_name, frame_rate, preset_number, tuning_name
+from ._settings import preset_number, tuning_name
 
 if TYPE_CHECKING:
     from ._config import EncoderConfig
@@ -118,7 +117,7 @@ def software_options(config: EncoderConfig, threads: int) -> Software:
         _svt(made, config, settings, threads)
     else:
         _x26(made, config, settings)
-        (_x264 if codec == "h264" else _x265)(made, config, settings, threads)
+        (_x264 if codec == "h264" else _x265)(made, config, threads)
     _rates(made, config, settings)
     return made
 
@@ -143,7 +142,7 @@ def _x26(made: Software, config: EncoderConfig, settings: Mapping[str, Any]) -> 
             made.params["aq-strength"] = f"{settings['aq_strength'] / 8:g}"
 
 
-def _x264(made: Software, config: EncoderConfig, settings: Mapping[str, Any], threads: int) -> None:
+def _x264(made: Software, config: EncoderConfig, threads: int) -> None:
     params = made.params
     if config.b_ref_mode is not None:
         params["b-pyramid"] = "none" if config.b_ref_mode == "off" else "normal"
@@ -165,7 +164,7 @@ def _x264(made: Software, config: EncoderConfig, settings: Mapping[str, Any], th
         made.options["threads"] = str(threads)
 
 
-def _x265(made: Software, config: EncoderConfig, settings: Mapping[str, Any], threads: int) -> None:
+def _x265(made: Software, config: EncoderConfig, threads: int) -> None:
     params = made.params
     params |= {"log-level": "none", "open-gop": "0", "info": "0"}
     if config.b_ref_mode is not None:

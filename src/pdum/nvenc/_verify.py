@@ -7,12 +7,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ._decode import frames_from
-from ._errors import NvencError
-from ._source import Index, Key, SourceError, every_frame, import_av, open_source, video_stream
-
-
-class VerificationFailed(NvencError):
-    """The result is not what it has to be; it was thrown away, and the source is as it was."""
+from ._errors import SourceUnreadable, VerificationFailed
+from ._source import Index, Key, every_frame, import_av, open_source, video_stream
 
 
 def verify(
@@ -32,7 +28,7 @@ def verify(
             _require_samples(part, index, [piece.first for piece in joined.pieces])
         elif how == "full":
             _require_all(part, index, interrupted)
-    except SourceError as error:
+    except SourceUnreadable as error:
         raise VerificationFailed(f"The result cannot be read again: {error}") from error
 
 
@@ -56,7 +52,9 @@ def _require_streams(container: Any, joined: Any) -> None:
 def _required_packets(
     container: Any, stream: Any, expected: Sequence[int], joined: Any, interrupted: Callable[[], None]
 ) -> Index:
-    times, before, keys = [], None, []
+    times: list[int] = []
+    before: int | None = None
+    keys: list[tuple[int, int | None, bool]] = []
     for number, packet in enumerate(container.demux(stream)):
         if not number % 256:
             interrupted()
@@ -65,7 +63,7 @@ def _required_packets(
         if packet.pts is None or packet.is_discard:
             _fail(f"packet {number} has no time at which it is shown.")
         if packet.dts is not None:
-            if before is not None and packet.dts <= before or packet.dts > packet.pts:
+            if (before is not None and packet.dts <= before) or packet.dts > packet.pts:
                 _fail(f"packet {number} has the decode time {packet.dts} after {before}, and is shown at {packet.pts}.")
             before = packet.dts
         if packet.is_keyframe:
