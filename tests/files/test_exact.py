@@ -16,7 +16,7 @@ from files.runner import HARDWARE, assert_same_pictures, job, pictures, planes, 
 from media_samples import SAMPLES, sample
 from pdum.nvenc import FileTask
 from pdum.nvenc._decode import frames_from
-from pdum.nvenc._source import index_source
+from pdum.nvenc._source import Decoding, index_source
 
 from simulator import Simulator
 
@@ -75,7 +75,7 @@ def test_frames_from_any_place_are_those_of_decoding_from_the_beginning(name: st
     assert len(wanted) == index.frames
     for first in sorted({0, 1, index.frames // 3, index.frames // 2, index.frames - 1} & set(range(index.frames))):
         repeated: list[int] = []
-        found = list(frames_from(path, index, first, 2, repeated.append))
+        found = list(frames_from(path, index, first, Decoding(2), repeated.append))
         assert len(found) == index.frames - first
         assert not repeated
         for frame, whole in zip(found, wanted[first:], strict=True):

@@ -113,7 +113,7 @@ def software_options(config: EncoderConfig, threads: int) -> Software:
         )
     if codec == "av1" and settings["bit_depth"] > 8 and tuning_name(config.tuning) == "lossless":
         raise UnsupportedFeature(
-            "tuning='lossless' came for AV1 of 10 bits, which SVT-AV1 does not keep exactly. Use codec='hevc' or 'h264'."
+            "tuning='lossless' came for AV1 of 10 bits, which SVT-AV1 does not keep exactly. Use codec='hevc'."
         )
     made = Software(CODECS[codec], pix_fmt, Fraction(*settings["fps"]), config.gop or UNBOUNDED_GOP, settings["colour"])
     made.unmapped += [name for name in NEVER if getattr(config, name) is not None]
