@@ -72,6 +72,8 @@ NEVER = (
 )
 """What only the hardware has; None is the default of each."""
 
+NOT_IN_SVT = ("b_ref_mode", "adaptive_i", "adaptive_b", "level", "tier", "temporal_aq", "weighted_prediction")
+
 UNBOUNDED_GOP = 1 << 20
 
 
@@ -209,8 +211,8 @@ def _svt(made: Software, config: EncoderConfig, settings: Mapping[str, Any], thr
         params["lossless"] = "1"
     elif settings["spatial_aq"] is not None:
         params["aq-mode"] = "2" if settings["spatial_aq"] else "0"
-    names = ("bframes", "b_ref_mode", "adaptive_i", "adaptive_b", "level", "tier", "temporal_aq")
-    made.unmapped += [name for name in names if getattr(config, name)]
+    made.unmapped += ["bframes"] * bool(config.bframes)
+    made.unmapped += [name for name in NOT_IN_SVT if getattr(config, name) is not None]
     if config.intra_refresh_period:
         made.unmapped.append("intra_refresh_period")
     _hdr(made, config)
