@@ -112,10 +112,6 @@ class Lane:
             threading.Thread(target=self._feed, name=f"{name} feeder", daemon=True),
         ]
 
-    def start(self) -> None:
-        for thread in self.threads:
-            thread.start()
-
     def stop(self) -> None:
         """No more is begun; what runs is let go of as soon as its encoder's call returns."""
         self._channel.close()
