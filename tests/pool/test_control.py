@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from pdum.nvenc import Cancelled, EncoderClosed, EncoderPool, InvalidConfig, NvencError, Result
-from pdum.nvenc import _events as events
+from pdum.nvenc import Cancelled, EncoderClosed, EncoderPool, InvalidConfig, NvencError, Result, events
 from pool_tasks import HEIGHT, WIDTH, Pictures, picture, threads_of_pools
 
 from simulator import Simulator
