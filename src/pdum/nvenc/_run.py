@@ -17,7 +17,7 @@ from ._lane import Lane
 from ._pieces import Job
 from ._progress import ProgressTeller
 from ._scheduler import Scheduler
-from ._work import Result
+from ._work import RunReport
 
 if TYPE_CHECKING:
     from ._events import EngineInfo, Event
@@ -27,26 +27,6 @@ TICK = 0.1
 """Seconds between two looks at the engines."""
 LET_GO_SECONDS = 0.8
 """How long a cancelled run waits for a task that does not react."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunReport:
-    """What became of a run's tasks, in their order: a ``Result``, or the error that ended it."""
-
-    results: tuple[Result | Exception, ...]
-    frames: int
-    seconds: float
-    lost_engines: dict[int, str]
-
-    @property
-    def errors(self) -> list[Exception]:
-        return [one for one in self.results if isinstance(one, Exception)]
-
-    def require_success(self) -> list[Result]:
-        """All results; raises the first error where there is one."""
-        for error in self.errors:
-            raise error
-        return [one for one in self.results if isinstance(one, Result)]
 
 
 @dataclass(frozen=True, kw_only=True)
