@@ -61,15 +61,25 @@ class Scheduler(JobStates):
         """The next piece for this engine, waiting for one; None at the end."""
         with self.changed:
             while not self._is_done_for(engine):
-                piece = self._next(engine) if self._may_work(engine) else None
+                piece = self._try_to_take(engine)
                 if piece is not None:
-                    piece.engine = engine
-                    piece.job.engines_at_work += 1
-                    self.working.append(piece)
-                    self.changed.notify_all()
                     return piece
                 self.changed.wait()
             return None
+
+    def take_now(self, engine: int) -> Piece | None:
+        """Likewise, without waiting."""
+        with self.changed:
+            return None if self._is_done_for(engine) else self._try_to_take(engine)
+
+    def _try_to_take(self, engine: int) -> Piece | None:
+        piece = self._next(engine) if self._may_work(engine) else None
+        if piece is not None:
+            piece.engine = engine
+            piece.job.engines_at_work += 1
+            self.working.append(piece)
+            self.changed.notify_all()
+        return piece
 
     def _next(self, engine: int) -> Piece | None:
         piece = next_waiting(self.waiting, engine, self._able())
