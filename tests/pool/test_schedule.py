@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ class Frames:
         parts = self.whole or 1
         bounds = [self.count * part // parts for part in range(parts + 1)]
         return Plan(
-            frames=self.count, ranges=[(a, b) for a, b in zip(bounds, bounds[1:], strict=False) if a < b],
+            frames=self.count, ranges=[(first, last) for first, last in pairwise(bounds) if first < last],
             whole_ranges=self.whole > 0, width=1000, height=1000,
         )  # fmt: skip
 
