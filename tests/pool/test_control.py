@@ -370,3 +370,41 @@ def test_everything_at_once(simulator: Simulator, seed: int) -> None:
         if isinstance(result, Result):
             units = task.units()
             assert len(units) == task.count
+
+
+@pytest.mark.parametrize("where", ["frames", "prepare", "finish", "render"])
+def test_cancelled_while_a_task_does_not_return(simulator: Simulator, where: str) -> None:
+    """The run ends without it. When it returns, what it has is given back."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def stay(*_: Any) -> Any:
+        inside.set()
+        go_on.wait()
+        raise OSError("at last")
+
+    with simulator.machine(gpus=[L4]), EncoderPool() as pool:
+        task: Any = Pictures(60)
+        if where == "render":
+            task = pool.generated(stay, 60, width=WIDTH, height=HEIGHT)
+        else:
+            setattr(task, where, stay)
+        run = pool.start([task])
+        assert inside.wait(20)
+        run.cancel()
+        assert [type(result) for result in run.wait(20).results] == [Cancelled]
+        assert isinstance(list(run)[-1], events.RunFinished)
+        if where in ("prepare", "finish"):
+            again = Pictures(60)
+            pool.run([again]).require_success()
+            again.check()
+        go_on.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("pdum.nvenc"):
+                thread.join(20)
+        assert simulator.live().get("sessions", 0) == 0
+        last = Pictures(60)
+        pool.run([last]).require_success()
+        last.check()
+    if where != "render":
+        assert task.abandoned == 1
+        assert task.sinks_open == 0

@@ -122,7 +122,11 @@ def test_nobody_gives_a_session_back(simulator: Simulator, tmp_path: Path) -> No
 def test_two_runs_of_one_pool_share_its_engines(simulator: Simulator) -> None:
     tasks = [Pictures(300, 1000 * number) for number in range(4)]
     with simulator.machine(gpus=[{**L4, "session_limit": 3}]), EncoderPool(idle_release=0.1) as pool:
-        runs = [pool.start(tasks[:2]), pool.start(tasks[2:])]
+        runs = [pool.start(tasks[:2])]
+        for event in runs[0]:
+            if isinstance(event, events.PieceStarted):
+                break
+        runs.append(pool.start(tasks[2:]))
         told = [list(run) for run in runs]
         for run in runs:
             run.wait().require_success()

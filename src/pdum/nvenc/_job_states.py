@@ -47,16 +47,26 @@ class JobStates:
             while not self.is_over:
                 if self._abandoning:
                     job, keep = self._abandoning.pop(0)
-                    return "abandon", job, keep
+                    return self._helped("abandon", job, keep)
                 if self._finishing and self._finishing_now < MOST_FINISHING:
                     self._finishing_now += 1
-                    return "finish", self._finishing.pop(0), False
+                    return self._helped("finish", self._finishing.pop(0))
                 if self._queue and self._wants_more():
                     job = self._queue.pop(0)
                     job.state = PREPARING
-                    return "prepare", job, False
+                    return self._helped("prepare", job)
                 self.changed.wait()
             return None
+
+    def _helped(self, what: str, job: Job, keep: bool = False) -> tuple[str, Job, bool]:
+        job.is_helped = True
+        return what, job, keep
+
+    def helped(self, job: Job) -> bool:
+        """The helper is done with it; whether the job has been given up meanwhile, and its task is to be told so."""
+        with self.changed:
+            job.is_helped = False
+            return job.state == OVER
 
     def _wants_more(self) -> bool:
         ahead = {piece.job.number for piece in self.waiting} | {
@@ -74,6 +84,8 @@ class JobStates:
     def finished(self, job: Job, result: Result) -> None:
         with self.changed:
             self._finishing_now -= 1
+            if job.state == OVER:
+                return
             self._over(job, result, "finished" if result.skipped is None else "skipped")
             if result.skipped is None:
                 seconds = monotonic() - (job.began or monotonic())
@@ -134,6 +146,7 @@ class JobStates:
         if job.state in (ENDING, OVER):
             return
         before, job.state = job.state, ENDING
+        job.ending_since = monotonic()
         job.outcome, job.ended_as = error, ended_as
         self.waiting = [piece for piece in self.waiting if piece.job is not job]
         for piece in self.working:
@@ -163,6 +176,8 @@ class JobStates:
             self._tell_ended(job)
 
     def _tell_ended(self, job: Job) -> None:
+        if job.state == OVER:
+            return
         error = job.outcome
         assert isinstance(error, Exception)
         self._over(job, error, job.ended_as)

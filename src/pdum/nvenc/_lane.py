@@ -68,7 +68,7 @@ class Lane:
         """Called by the watchdog: the engine's thread is left to itself, and lets its encoder go if it ever returns."""
         self.is_lost = True
         for piece in self._scheduler.lose(self.engine.index, reason):
-            _discard(piece)
+            discard(piece)
         self._feeder.stop(forget=True)
 
     # --- the engine's thread ---
@@ -86,7 +86,7 @@ class Lane:
         finally:
             self._session.close()
             if self.piece is not None:
-                _discard(self.piece)
+                discard(self.piece)
                 self._scheduler.let_go(self.piece)
             self._feeder.stop(forget=True)
 
@@ -210,7 +210,7 @@ class Lane:
     def _fail(self, piece: Piece, error: Exception, *, by_engine: bool) -> None:
         self._session.leave_call()
         self.piece = None
-        _discard(piece)
+        discard(piece)
         if self.is_lost:
             return
         self._session.close()
@@ -223,7 +223,7 @@ class Lane:
     def _drop(self, piece: Piece) -> None:
         """Nobody wants it any more: the engine's queue is emptied, the encoder stays."""
         self.piece = None
-        _discard(piece)
+        discard(piece)
         self._scheduler.let_go(piece)
         encoder = self._session.encoder
         if encoder is not None and not self.is_lost:
@@ -233,7 +233,7 @@ class Lane:
                 self._session.close()
 
 
-def _discard(piece: Piece) -> None:
+def discard(piece: Piece) -> None:
     """Drops what the piece's sink has. Its failure is of no interest: nobody wants what is in it."""
     with piece.lock:
         sink, piece.sink = piece.sink, None

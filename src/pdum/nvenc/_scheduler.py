@@ -176,6 +176,19 @@ class Scheduler(JobStates):
                 self._fail(job, error)
             self.changed.notify_all()
 
+    def give_up_on(self, seconds: float) -> list[Piece]:
+        """Ends jobs whose task has not reacted for so long to being called off; returns what it still works on."""
+        with self.changed:
+            now = monotonic()
+            late = [job for job in self.jobs if job.state == ENDING and now - job.ending_since > seconds]
+            pieces = [piece for piece in self.working if piece.job in late]
+            for piece in pieces:
+                self._release(piece)
+            for job in late:
+                if job.is_helped:
+                    self._tell_ended(job)
+            return pieces
+
     def _is_unfit(self, job: Job) -> bool:
         """Whether no engine can encode it."""
         return bool(self._able()) and self._able() <= job.unfit.keys()
