@@ -1,7 +1,7 @@
 """What a run of a pool tells while it works: one stream of typed events, which every front end consumes.
 
-Jobs and engines are named by their numbers in the run, frames by their place in the job's video from 0. Ranges of frames
-are half open: ``first`` is in, ``last`` is not. ``at`` is seconds since the run began, sizes are bytes.
+Jobs and engines are named by their numbers in the run, frames by their place in the job's video from 0. Ranges of
+frames are half open: ``first`` is in, ``last`` is not. ``at`` is seconds since the run began, sizes are bytes.
 """
 
 from __future__ import annotations
