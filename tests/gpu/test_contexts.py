@@ -6,7 +6,6 @@ import ctypes
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
 from gpu.frames import HEIGHT, SHAPE, SLOW_PRODUCER, SPIN_CYCLES, WIDTH, pattern
@@ -30,13 +29,13 @@ class OwnContext:
 
     def __init__(self, driver: Any, ptx: bytes) -> None:
         self._driver = driver
-        device = self.call("cuDeviceGet", 0)
-        self.handle = self.call("cuCtxCreate", None, 0, device)
-        self.pointer = int(self.call("cuMemAlloc", SHAPE[0] * SHAPE[1]))
-        self.stream = self.call("cuStreamCreate", 1)
-        self._module = self.call("cuModuleLoadData", np.frombuffer(ptx + b"\0", np.uint8).ctypes.data)
-        self._produce = self.call("cuModuleGetFunction", self._module, b"produce")
-        self.call("cuCtxPopCurrent")
+        self.handle = self.call("cuCtxCreate", None, 0, self.call("cuDeviceGet", 0))
+        try:
+            self.pointer = int(self.call("cuMemAlloc", SHAPE[0] * SHAPE[1]))
+            self.stream = self.call("cuStreamCreate", 1)
+            self._produce = self.call("cuModuleGetFunction", self.call("cuModuleLoadData", ptx), b"produce")
+        finally:
+            self.call("cuCtxPopCurrent")
 
     def call(self, name: str, *arguments: Any) -> Any:
         result = getattr(self._driver, name)(*arguments)
@@ -65,9 +64,9 @@ def theirs(cupy: Any) -> Iterator[OwnContext]:
         from cuda.bindings import driver
     except ImportError as error:
         missing(f"cuda-bindings is not installed: {error}")
-    kernel = cupy.cuda.compiler.compile_using_nvrtc(SLOW_PRODUCER)
+    ptx, _ = cupy.cuda.compiler.compile_using_nvrtc(SLOW_PRODUCER)
     cupy.cuda.Device().synchronize()
-    context = OwnContext(driver, kernel[0] if isinstance(kernel[0], bytes) else kernel[0].encode())
+    context = OwnContext(driver, ptx)
     try:
         yield context
     finally:
