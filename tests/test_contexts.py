@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from frames import LEGACY_STREAM, PER_THREAD_STREAM, Gpu, cuda, nv12
+from frames import LEGACY_STREAM, PER_THREAD_STREAM, Gpu, cuda, gpu, nv12
 from pdum.nvenc import CudaFailed, InvalidFrame, NvencEncoder
 from test_ordering import GARBAGE, HEIGHT, MACHINE, ROWS, WIDTH, Producer, expected, pixels
 
@@ -194,3 +194,23 @@ def test_a_context_that_is_gone_is_an_error_and_costs_nothing(abi: str, simulato
         assert pixels(encoder.submit(frame, 0)) == expected(4)[3:]
         ours.close()
         cuda("cuDevicePrimaryCtxRelease_v2", 0)
+
+
+def test_a_streams_handle_that_is_used_again_in_another_context(abi: str, simulator: Simulator) -> None:
+    """What is known of a handle holds only as long as its stream. CUDA itself hands them out again at once."""
+    machine = simulator.machine(gpus=MACHINE["gpus"], check=False)
+    with machine, NvencEncoder(WIDTH, HEIGHT) as encoder, gpu() as ours:
+        theirs = OwnContext()
+        first = ours.stream()
+        frame = ours.frame(nv12(WIDTH, HEIGHT, 0), stream=first)
+        assert pixels(encoder.submit(frame, 0)) == expected(1)
+        ours.call("cuStreamDestroy_v2", ours._streams.pop())
+        for _ in range(5000):
+            if theirs.stream() == first:
+                break
+            theirs.call("cuStreamDestroy_v2", theirs._streams.pop())
+        assert theirs._streams, "the simulated libcuda keeps handles back for a while, but not for ever"
+        for number in range(1, 4):
+            ours.upload(frame.pointer, nv12(WIDTH, HEIGHT, number))
+            assert pixels(encoder.submit(frame, number)) == expected(number + 1)[number:]
+        theirs.close()

@@ -150,7 +150,7 @@ Submission Session::submit(const FrameView& frame, int64_t seq, const PictureExt
     } else {
         submission.first_in_place = !input.has_value();
         if (!input) input = inputs_->add(frame);
-        if (frame.order == ProducerOrder::on_stream) wait_for(frame.stream, context_of(frame.stream, owner));
+        if (frame.order == ProducerOrder::on_stream) wait_for(frame.stream, owner);
     }
     encode(*input, seq, extras);
     collect(std::max(extra_output_delay_, held_back_), sink);
@@ -175,7 +175,7 @@ void Session::submit_surface(size_t input, CUstream written, int64_t seq, const 
     if (!inputs_->fits(input)) {
         fail(ErrorKind::invalid_frame, "The surface is of the size that the encoder had before.", "Take a new one.");
     }
-    wait_for(written, context_of(written, context_->handle()));
+    wait_for(written, context_->handle());
     encode(input, seq, extras);
     inputs_->give_back(input);
     collect(std::max(extra_output_delay_, held_back_), sink);
@@ -255,11 +255,14 @@ CUcontext Session::owner_of(const FrameView& frame, bool in_place) const {
 }
 
 // Of a stream that CUDA knows nothing of, recording an event in it will tell.
-CUcontext Session::context_of(CUstream stream, CUcontext of_default_streams) const {
+CUcontext Session::context_of(CUstream stream, CUcontext of_default_streams) {
     if (is_default_stream(stream)) return of_default_streams;
+    if (stream == known_stream_) return context_->handle();
     CUcontext context = nullptr;
     const CUresult result = context_->functions().cuStreamGetCtx(stream, &context);
-    return result == cuda_success && context != nullptr ? context : context_->handle();
+    if (result != cuda_success || context == nullptr) return context_->handle();
+    if (!is_foreign(context)) known_stream_ = stream;
+    return context;
 }
 
 // The frame was measured before this call had its turn.
@@ -298,11 +301,11 @@ OutputHandle Session::free_output() {
 
 // An event is recorded in streams of its own context alone, while any stream may wait for it. So one is made for a
 // stream of another context, for this once: contexts come and go, and their handles are used again.
-void Session::wait_for(CUstream stream, CUcontext context) {
+void Session::wait_for(CUstream stream, CUcontext of_default_streams) {
+    CUcontext context = context_of(stream, of_default_streams);
     if (!is_foreign(context)) {
-        frame_ready_->record(stream);
-        frame_ready_->make_wait(input_stream_handle_);
-        return;
+        if (record_ready(stream)) return frame_ready_->make_wait(input_stream_handle_);
+        context = context_of(stream, of_default_streams);
     }
     const std::shared_ptr<const Context> theirs = Context::borrowed(context);
     const ContextScope scope(*theirs);
@@ -311,9 +314,22 @@ void Session::wait_for(CUstream stream, CUcontext context) {
     ready.make_wait(input_stream_handle_);
 }
 
-void Session::make_wait(CUstream stream, CUcontext context) {
-    if (!is_foreign(context)) return frame_read_->make_wait(stream);
-    const std::shared_ptr<const Context> theirs = Context::borrowed(context);
+// False where a stream that was known is gone, and another one of another context has its handle.
+bool Session::record_ready(CUstream stream) {
+    try {
+        frame_ready_->record(stream);
+        return true;
+    } catch (const Error&) {
+        if (std::exchange(known_stream_, nullptr) != stream || !is_foreign(context_of(stream, context_->handle())))
+            throw;
+        return false;
+    }
+}
+
+// A default stream is that of the context that is current; others may wait for anything.
+void Session::make_wait(CUstream stream, CUcontext of_default_streams) {
+    if (!is_default_stream(stream) || !is_foreign(of_default_streams)) return frame_read_->make_wait(stream);
+    const std::shared_ptr<const Context> theirs = Context::borrowed(of_default_streams);
     const ContextScope scope(*theirs);
     frame_read_->make_wait(stream);
 }
@@ -323,8 +339,7 @@ void Session::bring_in(const FrameView& frame, CUcontext owner, size_t input) {
     const NvtxRange range(frame.image ? "pdum.convert_to_nvenc" : "pdum.copy_to_nvenc");
     const CUstream ours = input_stream_handle_;
     const bool on_stream = frame.order == ProducerOrder::on_stream;
-    const CUcontext producer = on_stream ? context_of(frame.stream, owner) : owner;
-    if (on_stream) wait_for(frame.stream, producer);
+    if (on_stream) wait_for(frame.stream, owner);
     try {
         if (frame.image) {
             rgb_->convert(frame, !is_foreign(owner), settings_, inputs_->rows(input), ours);
@@ -338,7 +353,7 @@ void Session::bring_in(const FrameView& frame, CUcontext owner, size_t input) {
         throw;
     }
     if (on_stream) {
-        make_wait(frame.stream, producer);
+        make_wait(frame.stream, owner);
     } else {
         frame_read_->synchronize();
     }
