@@ -299,14 +299,15 @@ OutputHandle Session::free_output() {
     return free_outputs_.back();
 }
 
+void Session::wait_for(CUstream stream, CUcontext of_default_streams) {
+    const bool recorded = !is_foreign(context_of(stream, of_default_streams)) && record_ready(stream);
+    if (!recorded) return wait_for_foreign(stream, context_of(stream, of_default_streams));
+    frame_ready_->make_wait(input_stream_handle_);
+}
+
 // An event is recorded in streams of its own context alone, while any stream may wait for it. So one is made for a
 // stream of another context, for this once: contexts come and go, and their handles are used again.
-void Session::wait_for(CUstream stream, CUcontext of_default_streams) {
-    CUcontext context = context_of(stream, of_default_streams);
-    if (!is_foreign(context)) {
-        if (record_ready(stream)) return frame_ready_->make_wait(input_stream_handle_);
-        context = context_of(stream, of_default_streams);
-    }
+void Session::wait_for_foreign(CUstream stream, CUcontext context) {
     const std::shared_ptr<const Context> theirs = Context::borrowed(context);
     const ContextScope scope(*theirs);
     const Event ready(theirs);
@@ -326,10 +327,8 @@ bool Session::record_ready(CUstream stream) {
     }
 }
 
-// A default stream is that of the context that is current; others may wait for anything.
-void Session::make_wait(CUstream stream, CUcontext of_default_streams) {
-    if (!is_default_stream(stream) || !is_foreign(of_default_streams)) return frame_read_->make_wait(stream);
-    const std::shared_ptr<const Context> theirs = Context::borrowed(of_default_streams);
+void Session::make_foreign_default_wait(CUstream stream, CUcontext context) {
+    const std::shared_ptr<const Context> theirs = Context::borrowed(context);
     const ContextScope scope(*theirs);
     frame_read_->make_wait(stream);
 }
@@ -353,7 +352,9 @@ void Session::bring_in(const FrameView& frame, CUcontext owner, size_t input) {
         throw;
     }
     if (on_stream) {
-        make_wait(frame.stream, owner);
+        // A default stream is that of the context that is current; others may wait for anything.
+        const bool is_ours = !is_default_stream(frame.stream) || !is_foreign(owner);
+        is_ours ? frame_read_->make_wait(frame.stream) : make_foreign_default_wait(frame.stream, owner);
     } else {
         frame_read_->synchronize();
     }

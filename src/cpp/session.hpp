@@ -138,8 +138,9 @@ class Session {
     // What is queued on our stream from now on waits for what `stream` holds by now.
     void wait_for(CUstream stream, CUcontext of_default_streams);
     bool record_ready(CUstream stream);
+    void wait_for_foreign(CUstream stream, CUcontext context);
     // The other way round, for what was recorded in frame_read_.
-    void make_wait(CUstream stream, CUcontext of_default_streams);
+    void make_foreign_default_wait(CUstream stream, CUcontext context);
     void bring_in(const FrameView& frame, CUcontext owner, size_t input);
     void encode(size_t input, int64_t seq, const PictureExtras& extras);
     bool next_is_idr(const PictureExtras& extras) const;
