@@ -65,7 +65,7 @@ def test_snippets_of(
 
 def test_there_are_snippets() -> None:
     """Each topic has its page, and shows something."""
-    topics = {"rate-control", "latency", "zero-copy-and-streams", "per-picture", "capabilities"}
+    topics = {"rate-control", "latency", "zero-copy-and-streams", "colour", "per-picture", "capabilities"}
     assert {f"{topic}.md" for topic in topics} <= {page.name for page in PAGES_TO_RUN}
     assert sum(len(snippets(page)) for page in PAGES) > 20
 

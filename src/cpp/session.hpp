@@ -23,7 +23,8 @@ namespace pdum::nvenc {
 
 // How a frame on the GPU gets to the engine.
 enum class CopyMode {
-    automatic,  // in place where the call returns only after the engine has read it, else by a copy
+    automatic,  // in place where the call returns only after the engine has read it or the caller waits for word of it,
+                // else by a copy
     always,
     never,  // in place, or not at all: the frame stays untouched until its access unit is out
 };
@@ -84,7 +85,9 @@ class Session {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    Submission submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, Sink& sink);
+    // `awaits_release`: the caller leaves the frame alone until it hears that the access unit is out.
+    Submission submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, bool awaits_release,
+                      Sink& sink);
     // A surface that is free now. It comes back by being submitted or given back.
     LentSurface lend_surface();
     void give_back_surface(size_t input);
@@ -127,7 +130,7 @@ class Session {
     void check_device(const FrameView& frame) const;
     void require_size(const FrameView& frame) const;
     // Whether the frame is read where it lies. Throws where it has to be and cannot.
-    bool reads_in_place(const FrameView& frame) const;
+    bool reads_in_place(const FrameView& frame, bool awaits_release) const;
     OutputHandle free_output();
     void wait_for_producer(const FrameView& frame);
     void copy_in(const FrameView& frame, size_t input);
