@@ -395,7 +395,8 @@ constexpr const char* submit =
     "number) of the frame that it encodes. At most ``extra_output_delay`` frames stay in flight, or as many as\n"
     "B-frames and lookahead hold back. ``force_idr`` and ``stream`` are those of ``encode``.\n\n"
     "``on_released`` is called with the frame, once, when it may be written again: before this returns where it was\n"
-    "copied, else when its packet is out or the encoder closed. Who asks for it waits for it: with ``copy=\"auto\"`` the\n"
+    "copied, else when its packet is out or the encoder closed. Who asks for it waits for it: with ``copy=\"auto\"`` "
+    "the\n"
     "frame is then read in place though it stays in flight.";
 constexpr const char* surface =
     "The encoder's next input surface as an array to be written (CUDA array interface, DLPack): no copy is made of\n"
