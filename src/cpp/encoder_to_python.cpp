@@ -59,7 +59,9 @@ PictureExtras extras_from_python(const py::object& picture, const char* codec) {
 class Encoder {
    public:
     explicit Encoder(const SessionOptions& options)
-        : format_(&traits_of(options.settings.format)), codec_(options.settings.codec) {
+        : format_(&traits_of(options.settings.format)),
+          codec_(options.settings.codec),
+          rgb_(options.settings.rgb_input) {
         set_size(options.settings.width, options.settings.height);
         const WithoutGil unlocked;
         session_ = std::make_shared<Session>(options);
@@ -106,6 +108,11 @@ class Encoder {
 
     std::unique_ptr<Surface> surface(const py::object& stream) {
         const std::shared_ptr<Session> running = shared_session();
+        if (rgb_) {
+            fail(ErrorKind::unsupported_feature,
+                 "surface() was called on an encoder of format 'rgb', whose surfaces hold what is converted.",
+                 "Render into an array of your own and submit it: it may be written again at once, on its own stream.");
+        }
         require_array();
         LentSurface lent;
         {
@@ -178,7 +185,10 @@ class Encoder {
 
     uint32_t width() const { return static_cast<uint32_t>(size_.load() >> 32); }
     uint32_t height() const { return static_cast<uint32_t>(size_.load()); }
-    std::string_view format() const { return format_ != nullptr ? format_->name : ""; }
+    std::string_view format() const {
+        if (rgb_) return "rgb";
+        return format_ != nullptr ? format_->name : "";
+    }
     const char* codec() const { return nvenc::name_of(codec_); }
     const char* abi() const { return session().abi(); }
     int gpu_id() const { return session().gpu(); }
@@ -218,7 +228,7 @@ class Encoder {
         Session& running = session();
         BorrowedFrame borrowed = [&] {
             const NvtxRange range("pdum.read_iface");
-            return BorrowedFrame(call.frame.ptr(), call.stream.ptr(), {format_, width(), height()},
+            return BorrowedFrame(call.frame.ptr(), call.stream.ptr(), {format_, width(), height(), rgb_},
                                  running.input_stream());
         }();
         Submission submission;
@@ -355,6 +365,7 @@ class Encoder {
     const FormatTraits* format_;
     std::atomic<uint64_t> size_{0};
     Codec codec_;
+    bool rgb_;  // frames are RGB, converted into that format
     KeptFrames kept_;
     std::shared_ptr<Session> session_;
 };
@@ -401,7 +412,7 @@ constexpr const char* submit =
 constexpr const char* surface =
     "The encoder's next input surface as an array to be written (CUDA array interface, DLPack): no copy is made of\n"
     "what is submitted so. ``stream`` is the one on which it is written; without it, the legacy default stream.\n"
-    "In a ``with``, a surface that was not submitted is given back.";
+    "In a ``with``, a surface that was not submitted is given back. Encoders of format ``\"rgb\"`` have none to lend.";
 constexpr const char* flush =
     "Returns the access units of all frames in flight. Where the encoder held frames back, the next one is an IDR.";
 constexpr const char* flush_pipeline =

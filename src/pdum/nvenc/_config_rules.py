@@ -13,7 +13,7 @@ EncoderConfig = Any  # which stands above this module and calls it
 
 def require_compatible(config: EncoderConfig) -> None:
     """Raises InvalidConfig for the first contradiction."""
-    for contradiction in (*_of_rates(config), *_of_tuning(config), *_of_codec(config)):
+    for contradiction in (*_of_rates(config), *_of_tuning(config), *_of_codec(config), *_of_format(config)):
         raise InvalidConfig(contradiction)
 
 
@@ -53,3 +53,8 @@ def _of_codec(config: EncoderConfig) -> Iterator[str]:
         yield f"tier={config.tier!r} came with codec='h264', which has none."
     if codec == "av1" and config.slices is not None:
         yield f"slices={config.slices!r} came with codec='av1', which has tiles instead."
+
+
+def _of_format(config: EncoderConfig) -> Iterator[str]:
+    if config.format.lower() == "rgb" and config.copy == "never":
+        yield "copy='never' came with format='rgb', whose frames are converted and never read in place."
