@@ -91,7 +91,7 @@ class Event {
 class DeviceRows {
    public:
     // `packed`: no padding behind a row, else as CUDA likes it.
-    DeviceRows(std::shared_ptr<const Context> context, size_t row_bytes, size_t rows, bool packed);
+    DeviceRows(std::shared_ptr<const Context> context, size_t row_bytes, size_t rows, bool packed = false);
     ~DeviceRows();
     DeviceRows(const DeviceRows&) = delete;
     DeviceRows& operator=(const DeviceRows&) = delete;

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from frames import HOST_FUNCTION, CudaFrame, Gpu, Nv12, nv12
+import numpy as np
+
+from frames import HOST_FUNCTION, CudaFrame, Gpu, Nv12, nv12, pitched
 
 from simulator import Machine, checksum, parse
 
@@ -46,6 +48,20 @@ class WithoutWeakReferences:
         self.__cuda_array_interface__ = frame.interface
 
 
+class LatePool:
+    """Frames that are written late, in the order of a stream, and only when they are free."""
+
+    def __init__(self, device: Gpu, count: int) -> None:
+        self.device, self.stream = device, device.stream()
+        memory = [device.allocate(ROWS * WIDTH) for _ in range(count)]
+        self.free = [CudaFrame(pointer, (ROWS, WIDTH), stream=self.stream) for pointer in memory]
+        self._kept: list[Any] = []
+
+    def write(self, frame: Any, number: int) -> None:
+        self._kept.append(pitched(picture(number), WIDTH))
+        self.device.upload(frame.pointer, self._kept[-1], self.stream)
+
+
 def picture(number: int) -> Nv12:
     return nv12(WIDTH, HEIGHT, number)
 
@@ -57,6 +73,19 @@ def pixels(packets: Iterable[Any]) -> list[int]:
 
 def expected(numbers: Iterable[int]) -> list[int]:
     return [checksum(picture(number)) for number in numbers]
+
+
+def address(surface: Any) -> int:
+    return int(surface.__cuda_array_interface__["data"][0])
+
+
+def render(device: Gpu, surface: Any, image: Nv12, stream: int | None = None) -> Nv12:
+    """Writes into the surface's rows; with a stream, the bytes given back have to live until it gets there."""
+    pitch = surface.__cuda_array_interface__["strides"][0]
+    rows = pitched(image, pitch)
+    whole: Nv12 = np.lib.stride_tricks.as_strided(rows, (len(image), pitch), (pitch, 1))
+    device.upload(address(surface), whole, stream)
+    return whole
 
 
 class Calls:

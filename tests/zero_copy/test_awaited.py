@@ -17,7 +17,7 @@ from zero_copy.memory import FAST, HEIGHT, WIDTH, Calls, OwnedFrame, expected, p
 
 from simulator import Simulator
 
-pytestmark = pytest.mark.one_abi
+pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 
 class Gated(OwnedFrame):

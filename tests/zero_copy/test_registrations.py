@@ -25,7 +25,7 @@ from zero_copy.memory import (
 
 from simulator import Simulator, checksum, parse
 
-pytestmark = pytest.mark.one_abi
+pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 REGISTER, UNREGISTER = "nvEncRegisterResource", "nvEncUnregisterResource"
 MOST_REGISTERED = 64  # what src/cpp/inputs.cpp allows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import sys
 import weakref
@@ -14,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from frames import CudaFrame, DlpackFrame, Gpu, gpu, pitched
+from frames import CudaFrame, DlpackFrame, Gpu, gpu
 from pdum.nvenc import InvalidFrame, NvencEncoder, Packet
-from zero_copy.memory import FAST, HEIGHT, ROWS, WIDTH, OwnedFrame, expected, held_up, picture, pixels
+from zero_copy.memory import FAST, HEIGHT, ROWS, WIDTH, LatePool, OwnedFrame, expected, picture, pixels
 
 from simulator import Simulator
 
-pytestmark = pytest.mark.one_abi
+pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 HELD_BACK: list[dict[str, Any]] = [
     {},
@@ -263,20 +262,6 @@ def test_never_says_why_it_cannot(abi: str, simulator: Simulator, kind: str) -> 
                 assert other.encode(frame)
 
 
-class LatePool:
-    """Frames that are written late, in the order of a stream, and only when they are free."""
-
-    def __init__(self, device: Gpu, count: int) -> None:
-        self.device, self.stream = device, device.stream()
-        memory = [device.allocate(ROWS * WIDTH) for _ in range(count)]
-        self.free = [CudaFrame(pointer, (ROWS, WIDTH), stream=self.stream) for pointer in memory]
-        self._kept: list[Any] = []
-
-    def write(self, frame: Any, number: int) -> None:
-        self._kept.append(pitched(picture(number), WIDTH))
-        self.device.upload(frame.pointer, self._kept[-1], self.stream)
-
-
 @pytest.mark.parametrize("delay", [0, 1, 4])
 def test_written_again_once_released(abi: str, simulator: Simulator, delay: int) -> None:
     """As few buffers as can be: one more than are in flight."""
@@ -292,22 +277,3 @@ def test_written_again_once_released(abi: str, simulator: Simulator, delay: int)
                 packets += done
             packets += encoder.flush_pipeline()
         assert pixels(packets) == expected(range(60))
-
-
-def test_written_again_too_early_is_seen(simulator: Simulator) -> None:
-    """So that the test above can fail: the engine is held up by the frame before, and does not know of the writer."""
-    with (
-        simulator.machine(**FAST, async_streams=True, strict=False),
-        gpu() as device,
-        NvencEncoder(WIDTH, HEIGHT, copy="never", extra_output_delay=2) as encoder,
-    ):
-        slow, pool = device.stream(), LatePool(device, 1)
-        frame = pool.free.pop()
-        with held_up(device, slow):
-            encoder.submit(device.frame(picture(0), stream=slow), 0)
-            pool.write(frame, 1)
-            encoder.submit(frame, 1)
-            pool.write(frame, 2)
-            device.call("cuStreamSynchronize", ctypes.c_void_p(pool.stream))
-        packets = encoder.flush_pipeline()
-        assert pixels(packets) == expected([0, 2])

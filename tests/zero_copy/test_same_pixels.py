@@ -16,7 +16,7 @@ from pdum.nvenc import InvalidFrame, NvencEncoder, UnsupportedFeature
 
 from simulator import Simulator, parse
 
-pytestmark = pytest.mark.one_abi
+pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 # Elements of a picture's row a pixel, bytes of one, and rows of the array for two of the picture.
 FORMATS = {
