@@ -154,12 +154,14 @@ void Event::make_wait(CUstream stream) const {
 
 void Event::synchronize() const { check_cuda(context_->functions().cuEventSynchronize(handle_), "cuEventSynchronize"); }
 
-DeviceRows::DeviceRows(std::shared_ptr<const Context> context, size_t row_bytes, size_t rows)
+DeviceRows::DeviceRows(std::shared_ptr<const Context> context, size_t row_bytes, size_t rows, bool packed)
     : context_(std::move(context)) {
     constexpr unsigned widest_access = 16;
+    const size_t in_a_row = packed ? row_bytes * rows : row_bytes;
     const ContextScope scope(*context_);
-    check_cuda(context_->functions().cuMemAllocPitch(&pointer_, &pitch_, row_bytes, rows, widest_access),
+    check_cuda(context_->functions().cuMemAllocPitch(&pointer_, &pitch_, in_a_row, packed ? 1 : rows, widest_access),
                "cuMemAllocPitch");
+    if (packed) pitch_ = row_bytes;
 }
 
 DeviceRows::~DeviceRows() {

@@ -129,10 +129,11 @@ CUstream Session::input_stream() const {
     return stream;
 }
 
-Submission Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, Sink& sink) {
+Submission Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, bool awaits_release,
+                           Sink& sink) {
     const Turn turn(*this);
     require_size(frame);
-    Submission submission{next_pts_, reads_in_place(frame), false};
+    Submission submission{next_pts_, reads_in_place(frame, awaits_release), false};
     std::optional<size_t> input;
     CUcontext owner = context_->handle();
     if (submission.in_place) input = inputs_->find(frame);  // which was found to be right when it was registered
@@ -278,9 +279,9 @@ void Session::require_size(const FrameView& frame) const {
     }
 }
 
-bool Session::reads_in_place(const FrameView& frame) const {
-    const bool read_at_return = extra_output_delay_ == 0 && held_back_ == 0;
-    if (copy_ == CopyMode::always || (copy_ == CopyMode::automatic && !read_at_return)) return false;
+bool Session::reads_in_place(const FrameView& frame, bool awaits_release) const {
+    const bool left_alone = awaits_release || (extra_output_delay_ == 0 && held_back_ == 0);
+    if (copy_ == CopyMode::always || (copy_ == CopyMode::automatic && !left_alone)) return false;
     const char* obstacle = frame.image ? "it is RGB, which the engine does not read" : inputs_->obstacle(frame);
     if (obstacle != nullptr) require_copy(obstacle);
     return obstacle == nullptr;

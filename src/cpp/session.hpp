@@ -24,7 +24,8 @@ namespace pdum::nvenc {
 
 // How a frame on the GPU gets to the engine.
 enum class CopyMode {
-    automatic,  // in place where the call returns only after the engine has read it, else by a copy
+    automatic,  // in place where the call returns only after the engine has read it or the caller waits for word of it,
+                // else by a copy
     always,
     never,  // in place, or not at all: the frame stays untouched until its access unit is out
 };
@@ -85,7 +86,9 @@ class Session {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    Submission submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, Sink& sink);
+    // `awaits_release`: the caller leaves the frame alone until it hears that the access unit is out.
+    Submission submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, bool awaits_release,
+                      Sink& sink);
     // A surface that is free now. It comes back by being submitted or given back.
     LentSurface lend_surface();
     void give_back_surface(size_t input);
@@ -132,7 +135,7 @@ class Session {
     bool is_foreign(CUcontext context) const noexcept { return context != context_->handle(); }
     void require_size(const FrameView& frame) const;
     // Whether the frame is read where it lies. Throws where it has to be and cannot.
-    bool reads_in_place(const FrameView& frame) const;
+    bool reads_in_place(const FrameView& frame, bool awaits_release) const;
     void require_copy(const char* obstacle) const;
     OutputHandle free_output();
     // What is queued on our stream from now on waits for what `stream` holds by now.

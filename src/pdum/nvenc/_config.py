@@ -122,8 +122,9 @@ class EncoderConfig:
         max_width, max_height: what ``reconfigure`` may reach; 0: the size that it starts with.
         gpu_id, cuda_context, extra_output_delay: as for ``NvencEncoder``.
         copy: of frames on the GPU. ``"auto"``: read in place where the call returns only after the engine has read
-            them, else copied, so that a frame may always be overwritten after the call. ``"never"``: always in place;
-            a frame is to be left alone until its packet is out (``Packet.released``). ``"always"``.
+            them, and with ``on_released``; else copied, so that a frame may always be overwritten after the call.
+            ``"never"``: always in place; a frame is to be left alone until its packet is out (``Packet.released``).
+            ``"always"``.
     """
 
     width: int
