@@ -91,6 +91,7 @@ class Session final : public EncodeApi {
     void reconfigure(const Settings& settings, bool from_scratch) override {
         const NV_ENC_CONFIG old_config = config_;
         const NV_ENC_INITIALIZE_PARAMS old_parameters = parameters_;
+        config_ = preset_;  // what the settings no longer name is as the preset has it
         apply_settings(config_, settings);
         apply_settings(parameters_, settings);
         auto request = std::make_unique<NV_ENC_RECONFIGURE_PARAMS>();
@@ -299,7 +300,7 @@ class Session final : public EncodeApi {
         check(f_.nvEncGetEncodePresetConfigEx(handle_, parameters_.encodeGUID, parameters_.presetGUID,
                                               parameters_.tuningInfo, preset.get()),
               "nvEncGetEncodePresetConfigEx", "read the preset's configuration");
-        config_ = preset->presetCfg;
+        config_ = preset_ = preset->presetCfg;
         apply_settings(config_, settings);
         parameters_.encodeConfig = &config_;
         codec_ = settings.codec;
@@ -309,6 +310,7 @@ class Session final : public EncodeApi {
     const NV_ENCODE_API_FUNCTION_LIST& f_;
     void* handle_;
     Codec codec_ = Codec::h264;
+    NV_ENC_CONFIG preset_{};
     NV_ENC_CONFIG config_{};
     NV_ENC_INITIALIZE_PARAMS parameters_{};
     // Kept from frame to frame, since zeroing kilobytes for each one is the dearest thing that a frame could cost here.

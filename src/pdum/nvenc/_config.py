@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from . import _config_values as values
@@ -30,24 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from typing_extensions import Self
-
-FORMATS = {
-    "nv12": ("420", 8),
-    "p010": ("420", 10),
-    "yuv420": ("420", 8),
-    "yuv444": ("444", 8),
-    "yuv444_10": ("444", 10),
-    "nv16": ("422", 8),
-    "p210": ("422", 10),
-    "argb": ("420", 8),
-    "abgr": ("420", 8),
-    "ayuv": ("444", 8),
-    "argb10": ("420", 10),
-    "abgr10": ("420", 10),
-}
-"""What the encoder reads: name to the chroma format and bit depth that its stream has by itself."""
-
-RGB_FORMATS = ("argb", "abgr", "argb10", "abgr10")
 
 LIVE = (
     "bitrate",
@@ -173,7 +155,12 @@ class EncoderConfig:
     copy: str = "auto"
 
     def __post_init__(self) -> None:
+        for name, value in _shallow(self).items():
+            if isinstance(value, list) and name != "fps":
+                object.__setattr__(self, name, tuple(value))
         self.settings()
+        self.session()
+        object.__setattr__(self, "fps", _canonical_rate(self.fps))
         require_compatible(self)
 
     @classmethod
@@ -219,7 +206,8 @@ class EncoderConfig:
     def settings(self) -> dict[str, Any]:
         """What the native module takes; raises InvalidConfig naming the field that cannot be right."""
         codec = codec_name(self.codec)
-        chroma, depth = FORMATS[one_of("format", self.format, {name: name for name in FORMATS})]
+        name = one_of("format", self.format, {name: name for name in values.FORMATS})
+        chroma, depth = values.FORMATS[name]
         return {
             "codec": codec,
             "preset": preset_number(self.preset),
@@ -227,7 +215,7 @@ class EncoderConfig:
             "profile": profile_name(codec, self.profile),
             "level": None if self.level is None else one_of(f"level of {codec}", self.level, values.LEVELS[codec]),
             "tier": None if self.tier is None else one_of("tier", self.tier, {"main": 0, "high": 1}),
-            "format": self.format,
+            "format": name,
             "chroma": one_of("chroma", self.chroma, {"auto": chroma, "420": "420", "422": "422", "444": "444"}),
             "bit_depth": values.one_number("bit_depth", self.bit_depth, {0: depth, 8: 8, 10: 10}),
             "width": self._size("width"),
@@ -238,14 +226,14 @@ class EncoderConfig:
             "gop": whole("gop", self.gop),
             "bframes": whole("bframes", self.bframes, most=31),
             "b_ref_mode": values.choice("b_ref_mode", self.b_ref_mode, ("off", "each", "middle")),
-            "weighted_prediction": self.weighted_prediction,
-            "temporal_filter": None if self.temporal_filter is None else 4 * bool(self.temporal_filter),
-            "unidirectional_b": self.unidirectional_b,
+            "weighted_prediction": values.flag("weighted_prediction", self.weighted_prediction),
+            "temporal_filter": values.temporal_filter(self.temporal_filter),
+            "unidirectional_b": values.flag("unidirectional_b", self.unidirectional_b),
             "colour": self._colour().native(),
             "slices": values.slices(self.slices),
             "intra_refresh": self._intra_refresh(),
             "split_encode": values.split(self.split_encode),
-            "time_code": bool(self.time_code),
+            "time_code": values.switch("time_code", self.time_code),
             **self._rate(codec),
         }
 
@@ -268,18 +256,25 @@ class EncoderConfig:
             "lookahead_level": values.lookahead_level(self.lookahead_level),
             "spatial_aq": None if self.spatial_aq is None else bool(self.spatial_aq),
             "aq_strength": values.aq_strength(self.spatial_aq),
-            "temporal_aq": self.temporal_aq,
+            "temporal_aq": values.flag("temporal_aq", self.temporal_aq),
             "low_delay_key_frame_scale": values.optional("low_delay_key_frame_scale", scale, 255),
-            "strict_gop": self.strict_gop,
-            "nonref_p": self.nonref_p,
-            "adaptive_i": self.adaptive_i,
-            "adaptive_b": self.adaptive_b,
+            "strict_gop": values.flag("strict_gop", self.strict_gop),
+            "nonref_p": values.flag("nonref_p", self.nonref_p),
+            "adaptive_i": values.flag("adaptive_i", self.adaptive_i),
+            "adaptive_b": values.flag("adaptive_b", self.adaptive_b),
         }
 
     def session(self) -> dict[str, Any]:
         """What the native module takes beside the settings."""
         codec = codec_name(self.codec)
-        messages = [one.message(codec) for one in (self.mastering_display, self.content_light) if one is not None]
+        metadata: tuple[tuple[str, Any, type[MasteringDisplay | ContentLight]], ...] = (
+            ("mastering_display", self.mastering_display, MasteringDisplay),
+            ("content_light", self.content_light, ContentLight),
+        )
+        for name, given, kind in metadata:
+            if given is not None and not isinstance(given, kind):
+                raise InvalidConfig(f"{name}={given!r} came; it has to be a {kind.__name__}.")
+        messages = [given.message(codec) for _, given, _ in metadata if given is not None]
         return {
             "gpu_id": whole("gpu_id", self.gpu_id, most=0x7FFFFFFF),
             "cuda_context": whole("cuda_context", self.cuda_context, most=0xFFFF_FFFF_FFFF_FFFF),
@@ -289,7 +284,7 @@ class EncoderConfig:
         }
 
     def _size(self, name: str) -> int:
-        full_resolution = FORMATS[self.format][0] == "444" and self.chroma in ("auto", "444")
+        full_resolution = values.FORMATS[self.format.lower()][0] == "444"
         value: int = getattr(self, name)
         return whole(name, value, least=1) if full_resolution else even_size(name, value)
 
@@ -298,7 +293,7 @@ class EncoderConfig:
         if given is None:
             name = one_of("colour", self.colour, _colour_names(self.height))
             given = Colour.named(name)
-        if self.format not in RGB_FORMATS:
+        if self.format.lower() not in values.RGB_FORMATS:
             return given
         engines = replace(given, matrix=ENGINES_OWN_MATRIX, full_range=False)
         if self.colour != "auto" and given.native() != engines.native():
@@ -336,6 +331,16 @@ def live_changes(config: EncoderConfig, changes: Mapping[str, Any]) -> tuple[Enc
     return after, {name: value for name, value in now.items() if value != before[name]}
 
 
+def _canonical_rate(fps: FrameRate) -> FrameRate:
+    """One form for all that are equal, so that configurations are, before a file and after; floats are one already."""
+    if isinstance(fps, (int, float)):
+        return fps
+    from fractions import Fraction
+
+    rate = Fraction(*frame_rate(fps))
+    return rate.numerator if rate.denominator == 1 else rate
+
+
 def _colour_names(height: int) -> dict[str, str]:
     from ._colour import KNOWN
 
@@ -346,7 +351,7 @@ def _require_fields(names: Mapping[str, Any]) -> None:
     known = EncoderConfig.names()
     for name in names:
         if name not in known:
-            raise InvalidConfig(f"{name!r} is no setting of an encoder.{nearest(name, known)}")
+            raise InvalidConfig(f"{name!r} is no setting of an encoder.{nearest(str(name), known)}")
 
 
 def _shallow(config: EncoderConfig) -> dict[str, Any]:
@@ -360,7 +365,10 @@ def _plain(value: Any) -> Any:
         return {name: _plain(one) for name, one in asdict(value).items()}
     if isinstance(value, Fraction):
         return str(value)
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    # NumPy's whole numbers, which no writer of JSON or TOML knows.
+    return int(value) if hasattr(value, "__index__") and not isinstance(value, bool) else value
 
 
 def _unplain(name: str, value: Any) -> Any:
@@ -370,6 +378,9 @@ def _unplain(name: str, value: Any) -> Any:
         known = [field.name for field in fields(kind)]
         for key in value:
             if key not in known:
-                raise InvalidConfig(f"{key!r} is nothing that {name} has.{nearest(key, known)}")
+                raise InvalidConfig(f"{key!r} is nothing that {name} has.{nearest(str(key), known)}")
+        missing = [one.name for one in fields(kind) if one.default is MISSING and one.name not in value]
+        if missing:
+            raise InvalidConfig(f"{name}={value!r} came without {', '.join(missing)}.")
         return kind(**{key: tuple(one) if isinstance(one, list) else one for key, one in value.items()})
     return tuple(value) if isinstance(value, list) else value
