@@ -223,7 +223,7 @@ class Session final : public EncodeApi {
         }
 
         ~CarriedExtras() {
-            if (extras_ != nullptr) session_.picture_.codecPicParams = {};
+            if (extras_ != nullptr) session_.picture_.codecPicParams = session_.without_extras_;
         }
 
         CarriedExtras(const CarriedExtras&) = delete;
@@ -255,10 +255,14 @@ class Session final : public EncodeApi {
     }
 
     // AV1 carries its time code as a message.
+    NV_ENC_TIME_CODE& time_code_of(NV_ENC_CODEC_PIC_PARAMS& parameters) const {
+        return codec_ == Codec::h264 ? parameters.h264PicParams.timeCode : parameters.hevcPicParams.timeCode;
+    }
+
     void set_time_code(const TimeCode& time) {
         if (codec_ == Codec::av1) return;
-        NV_ENC_TIME_CODE& code = codec_ == Codec::h264 ? picture_.codecPicParams.h264PicParams.timeCode
-                                                       : picture_.codecPicParams.hevcPicParams.timeCode;
+        NV_ENC_TIME_CODE& code = time_code_of(picture_.codecPicParams);
+        code = {};
         code.displayPicStruct = NV_ENC_PIC_STRUCT_DISPLAY_FRAME;
         NV_ENC_CLOCK_TIMESTAMP_SET& clock = code.clockTimestamp[0];
         clock.cntDroppedFrames = time.drop_frame;
@@ -305,6 +309,8 @@ class Session final : public EncodeApi {
         parameters_.encodeConfig = &config_;
         codec_ = settings.codec;
         picture_.bufferFmt = buffer_format(settings.format);
+        if (settings.time_code && codec_ != Codec::av1) leave_out(time_code_of(without_extras_));
+        picture_.codecPicParams = without_extras_;
     }
 
     const NV_ENCODE_API_FUNCTION_LIST& f_;
@@ -315,6 +321,7 @@ class Session final : public EncodeApi {
     NV_ENC_INITIALIZE_PARAMS parameters_{};
     // Kept from frame to frame, since zeroing kilobytes for each one is the dearest thing that a frame could cost here.
     NV_ENC_PIC_PARAMS picture_{};
+    NV_ENC_CODEC_PIC_PARAMS without_extras_{};
     NV_ENC_LOCK_BITSTREAM lock_{};
     NV_ENC_MAP_INPUT_RESOURCE map_{};
 };
