@@ -5,25 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ._config_values import FORMATS, RGB_FORMATS
+from ._config_values import FORMATS, PROFILE_LIMITS, RGB_FORMATS
 from ._errors import InvalidConfig
 from ._settings import codec_name, tuning_name
 
 EncoderConfig = Any  # which stands above this module and calls it
 
-PROFILE_LIMITS = {
-    "h264": {
-        "baseline": ("420", 8),
-        "main": ("420", 8),
-        "high": ("420", 8),
-        "high10": ("420", 10),
-        "high422": ("422", 10),
-        "high444": ("444", 10),
-    },
-    "hevc": {"main": ("420", 8), "main10": ("420", 10), "rext": ("444", 10)},
-    "av1": {"main": ("420", 10)},
-}
-"""The most chroma and the most bits that a profile has."""
 
 LOW_LATENCY = ("ll", "ull")
 

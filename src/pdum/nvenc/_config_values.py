@@ -36,6 +36,20 @@ LEVELS: dict[str, dict[str, int]] = {
     "av1": {f"{major}.{minor}": (major - 2) * 4 + minor for major in range(2, 8) for minor in range(4)},
 }
 
+PROFILE_LIMITS = {
+    "h264": {
+        "baseline": ("420", 8),
+        "main": ("420", 8),
+        "high": ("420", 8),
+        "high10": ("420", 10),
+        "high422": ("422", 10),
+        "high444": ("444", 10),
+    },
+    "hevc": {"main": ("420", 8), "main10": ("420", 10), "rext": ("444", 10)},
+    "av1": {"main": ("420", 10)},
+}
+"""The most chroma and the most bits that a profile has."""
+
 LARGEST_QP = {"h264": 51, "hevc": 51, "av1": 255}
 LARGEST_CQ = {"h264": 51.0, "hevc": 51.0, "av1": 63.0}
 
@@ -89,7 +103,9 @@ def cq(value: float | None, most: float) -> int | None:
 def lookahead_level(value: int | str | None) -> int | None:
     if value is None:
         return None
-    return 15 if value == "auto" else whole("lookahead_level", value, most=3)
+    if isinstance(value, str) and value.lower() == "auto":
+        return 15
+    return whole("lookahead_level", value, most=3)
 
 
 def aq_strength(value: bool | int | None) -> int:
