@@ -81,7 +81,9 @@ def streams(draw: st.DrawFn, tuning: str) -> Fields:
         copy=st.sampled_from(["auto", "always"]),
     )
     if codec != "h264":
-        more |= some(draw, tier=st.sampled_from(["main", "high"]), split_encode=st.sampled_from(["auto", "off", 2, 3, 4]))
+        more |= some(
+            draw, tier=st.sampled_from(["main", "high"]), split_encode=st.sampled_from(["auto", "off", 2, 3, 4])
+        )
     if codec != "av1":
         modes = st.sampled_from(["macroblocks", "rows", "count", "bytes"])
         more |= some(draw, slices=st.one_of(st.integers(1, 8), st.tuples(modes, st.integers(1, 200))))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from control.rows import AV1, HEVC, INFINITE, Row
-
 from pdum.nvenc import Colour
 
 PROFILE = "config.profileGUID"

@@ -27,7 +27,9 @@ BFRAMES = [
     Row({"weighted_prediction": True}, {"enableWeightedPrediction": 1}, over=HEVC),
     Row({"temporal_filter": True}, TF, over={**FOUR, **HEVC}, only_13_0="temporal_filter"),
     Row({"temporal_filter": True}, TF, over={**FOUR, **AV1}, only_13_0="temporal_filter"),
-    Row({"temporal_filter": False}, {"codec.tfLevel": 0}, over={**HEVC, "tuning": "uhq", "bframes": 4}, only_13_0="uhq"),
+    Row(
+        {"temporal_filter": False}, {"codec.tfLevel": 0}, over={**HEVC, "tuning": "uhq", "bframes": 4}, only_13_0="uhq"
+    ),
     Row({"unidirectional_b": True}, {"enableUniDirectionalB": 1}, over=HEVC, only_13_0="unidirectional_b"),
 ]
 
@@ -62,7 +64,11 @@ PARTS = [
 TUNINGS = [
     Row(
         {"tuning": "hq"},
-        {"tuningInfo": "NV_ENC_TUNING_INFO_HIGH_QUALITY", "rc.rateControlMode": "NV_ENC_PARAMS_RC_VBR", "rc.multiPass": 0},
+        {
+            "tuningInfo": "NV_ENC_TUNING_INFO_HIGH_QUALITY",
+            "rc.rateControlMode": "NV_ENC_PARAMS_RC_VBR",
+            "rc.multiPass": 0,
+        },
     ),
     Row({"tuning": "ull"}, {"tuningInfo": "NV_ENC_TUNING_INFO_ULTRA_LOW_LATENCY", "rc.vbvBufferSize": 166_666}),
     Row(

@@ -8,7 +8,6 @@ import pytest
 
 from control.rows import AV1, HEVC, HQ, short
 from control.told import GPU, Driver
-
 from pdum.nvenc import NvencEncoder, UnsupportedFeature
 
 pytestmark = pytest.mark.one_abi
@@ -75,7 +74,9 @@ def test_a_missing_capability_is_named(
 
 def test_what_takes_no_capability_asks_for_none(abi: str, driver: Driver) -> None:
     """A GPU that can do nothing but plain streams makes plain streams."""
-    nothing = {capability: 0 for _, _, capability, _ in DEMANDS if capability not in ("NUM_ENCODER_ENGINES", "LEVEL_MAX")}
+    nothing = {
+        capability: 0 for _, _, capability, _ in DEMANDS if capability not in ("NUM_ENCODER_ENGINES", "LEVEL_MAX")
+    }
     for codec in ("h264", "hevc", "av1"):
         driver.initialized(gpu={**GPU, "caps": nothing}, codec=codec, qp=20)
 

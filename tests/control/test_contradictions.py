@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from control.rows import AV1, HEVC, HQ, short
-
 from pdum.nvenc import Colour, EncoderConfig, InvalidConfig
 
 pytestmark = pytest.mark.one_abi

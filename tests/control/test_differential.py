@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from control.configs import fields_of_configs, takes_13_0
 from control.told import GPU, Driver
-
 from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder, NvencError, UnsupportedFeature
 
 from simulator.abi import abi as table_of
@@ -128,7 +127,9 @@ def test_both_versions_tell_the_driver_the_same(
     assert old == new
 
 
-@given(fields=fields_of_configs(), taken=st.sampled_from(["SUPPORT_LOOKAHEAD", "SUPPORT_10BIT_ENCODE", "NUM_MAX_BFRAMES"]))
+@given(
+    fields=fields_of_configs(), taken=st.sampled_from(["SUPPORT_LOOKAHEAD", "SUPPORT_10BIT_ENCODE", "NUM_MAX_BFRAMES"])
+)
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_both_versions_miss_the_same_capability(
     driver: Driver, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], taken: str

@@ -11,7 +11,6 @@ from control.rows_rate import LOOKAHEAD, RATE
 from control.rows_stream import COLOURS, FORMATS, PROFILES, SIZES
 from control.rows_structure import BFRAMES, PARTS, TUNINGS
 from control.told import Driver, changed
-
 from pdum.nvenc import EncoderConfig, UnsupportedFeature
 
 pytestmark = pytest.mark.one_abi

@@ -10,7 +10,6 @@ import pytest
 
 from control.told import GPU, HEIGHT, WIDTH, Driver, Flat, flat
 from frames import CudaFrame, Gpu, nv12
-
 from pdum.nvenc import (
     ContentLight,
     EncoderConfig,
@@ -138,13 +137,15 @@ def test_av1_time_codes_are_metadata(abi: str, driver: Driver) -> None:
 DISPLAY = MasteringDisplay(min_luminance=0.005, max_luminance=1000)
 LIGHT = ContentLight(1000, 400)
 # ST 2086 by hand: chromaticities in 1/50000 (G, B, R, white), luminance in 1/10000.
-SEI_137 = np.array([8500, 39850, 6550, 2300, 35400, 14600, 15635, 16450], ">u2").tobytes() + np.array(
-    [10_000_000, 50], ">u4"
-).tobytes()
+SEI_137 = (
+    np.array([8500, 39850, 6550, 2300, 35400, 14600, 15635, 16450], ">u2").tobytes()
+    + np.array([10_000_000, 50], ">u4").tobytes()
+)
 # AV1: R, G, B, white in 1/65536; luminance in 1/256 and 1/16384.
-OBU_2 = np.array([46399, 19137, 11141, 52232, 8585, 3015, 20493, 21561], ">u2").tobytes() + np.array(
-    [256_000, 82], ">u4"
-).tobytes()
+OBU_2 = (
+    np.array([46399, 19137, 11141, 52232, 8585, 3015, 20493, 21561], ">u2").tobytes()
+    + np.array([256_000, 82], ">u4").tobytes()
+)
 LIGHTS = np.array([1000, 400], ">u2").tobytes()
 
 
@@ -193,7 +194,13 @@ def test_one_of_the_two_hdr_messages_alone(abi: str, driver: Driver, codec: str)
     ids=str,
 )
 def test_what_this_stream_cannot_carry(
-    abi: str, driver: Driver, where: str, settings: dict[str, Any], options: Any, kind: type[Exception], words: list[str]
+    abi: str,
+    driver: Driver,
+    where: str,
+    settings: dict[str, Any],
+    options: Any,
+    kind: type[Exception],
+    words: list[str],
 ) -> None:
     def use(encoder: NvencEncoder) -> None:
         with pytest.raises(kind) as caught:
@@ -291,7 +298,9 @@ def test_the_format_reaches_surfaces_and_pictures(abi: str, driver: Driver, form
 
 
 @pytest.mark.parametrize(("copy", "in_place"), [("always", False), ("never", True), ("auto", True)])
-def test_copy_says_what_is_registered(abi: str, simulator: Simulator, driver: Driver, copy: str, in_place: bool) -> None:
+def test_copy_says_what_is_registered(
+    abi: str, simulator: Simulator, driver: Driver, copy: str, in_place: bool
+) -> None:
     with simulator.machine(gpus=GPU, trace=str(driver.path)):
         gpu = Gpu()
         pointer = gpu.allocate(WIDTH * HEIGHT * 3 // 2)

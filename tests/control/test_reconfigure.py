@@ -9,7 +9,6 @@ import pytest
 from control.rows import AV1, HEVC, HQ
 from control.told import GPU, HEIGHT, WIDTH, Driver, Flat, changed, flat
 from frames import nv12
-
 from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder, NvencError
 from pdum.nvenc._config import LIVE
 
@@ -79,7 +78,9 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], Flat]] = [
 
 def reconfigured(args: dict[str, Any]) -> tuple[Flat, Flat]:
     """What is in the struct of all settings, and beside it."""
-    return flat(args["reInitEncodeParams"]), {k: v for k, v in args.items() if k not in ("version", "reInitEncodeParams")}
+    return flat(args["reInitEncodeParams"]), {
+        k: v for k, v in args.items() if k not in ("version", "reInitEncodeParams")
+    }
 
 
 @pytest.mark.parametrize(("made_with", "change", "told"), CHANGES, ids=lambda value: str(value)[:60])
@@ -192,7 +193,9 @@ def test_sizes_up_to_the_greatest_and_back(abi: str, driver: Driver, codec: dict
     def use(encoder: NvencEncoder) -> None:
         for seq, (width, height) in enumerate(sizes):
             encoder.reconfigure(width=width, height=height)
-            for packet in encoder.submit(nv12(width, height), 2 * seq) + encoder.submit(nv12(width, height), 2 * seq + 1):
+            for packet in encoder.submit(nv12(width, height), 2 * seq) + encoder.submit(
+                nv12(width, height), 2 * seq + 1
+            ):
                 keys.append(packet.keyframe)
 
     calls = driver.calls(use, gop=0, max_width=512, max_height=320, **codec, backend="echo")

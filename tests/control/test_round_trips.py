@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control.configs import configs, fields_of_configs
-
 from pdum.nvenc import EncoderConfig, InvalidConfig
 from pdum.nvenc._config import LIVE
 
@@ -42,7 +41,9 @@ def test_dict_and_toml_and_back(config: EncoderConfig) -> None:
 
 def test_a_file_of_toml(tmp_path: Path) -> None:
     path = tmp_path / "stream.toml"
-    path.write_text('width = 640\nheight = 480\nfps = "30000/1001"\nslices = ["rows", 4]\n[content_light]\nmax_cll = 9\nmax_fall = 8\n')
+    path.write_text(
+        'width = 640\nheight = 480\nfps = "30000/1001"\nslices = ["rows", 4]\n[content_light]\nmax_cll = 9\nmax_fall = 8\n'
+    )
     config = EncoderConfig.from_toml(path)
     assert config == EncoderConfig(
         width=640, height=480, fps=(30000, 1001), slices=("rows", 4), content_light=config.content_light
@@ -90,7 +91,9 @@ WRONG = st.one_of(
     st.lists(st.integers(-2, 70), max_size=4),
     st.tuples(st.text(max_size=3), st.integers(-2, 2)),
     st.dictionaries(st.sampled_from(["max_cll", "red", "x"]), st.integers(), max_size=2),
-    st.sampled_from([1e999, -0.0, "1e999999999", "1/0", ("rows",), ("rows", 0), ("rows", "4"), np.zeros(3), np.float32(3)]),
+    st.sampled_from(
+        [1e999, -0.0, "1e999999999", "1/0", ("rows",), ("rows", 0), ("rows", "4"), np.zeros(3), np.float32(3)]
+    ),
 )
 
 
