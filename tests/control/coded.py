@@ -46,16 +46,16 @@ def encode(
     simulator: Simulator,
     count: int = 12,
     options: Mapping[int, PictureOptions] | None = None,
-    format: str = "nv12",
     **settings: Any,
 ) -> list[Packet]:
+    form = settings.get("format", "nv12")
     with (
         simulator.machine(gpus=GPU, backend="codec"),
-        NvencEncoder(WIDTH, HEIGHT, format=format, **settings) as encoder,
+        NvencEncoder(WIDTH, HEIGHT, **settings) as encoder,
     ):
         packets = []
-        for number, planes in enumerate(planes_of(format, count)):
-            packets += encoder.submit(frame_of(planes, format), number, picture=(options or {}).get(number))
+        for number, planes in enumerate(planes_of(form, count)):
+            packets += encoder.submit(frame_of(planes, form), number, picture=(options or {}).get(number))
         return packets + encoder.flush_pipeline()
 
 
@@ -79,4 +79,5 @@ def decoded(packets: list[Packet], codec: str) -> list[av.VideoFrame]:
 
 
 def side_data(frame: av.VideoFrame) -> dict[str, bytes]:
-    return {one.type.name: bytes(one) for one in frame.side_data}  # type: ignore[attr-defined]
+    found: Any = frame.side_data  # which PyAV's stubs take for a mapping
+    return {one.type.name: bytes(one) for one in found}

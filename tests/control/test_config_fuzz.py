@@ -64,9 +64,37 @@ EDGES = st.sampled_from(
     ]
 )
 WORDS = st.sampled_from(
-    ["auto", "off", "2", "4", "p7", "hq", "uhq", "lossless", "av1", "hevc", "high", "rext", "444", "argb", "vbr", "constqp",
-     "each", "middle", "full", "rows", "4.1", "9.9", "hdr10", "1/0", "1e99999", "\0", "\ud800", "ß"]
-)  # fmt: skip
+    [
+        "auto",
+        "off",
+        "2",
+        "4",
+        "p7",
+        "hq",
+        "uhq",
+        "lossless",
+        "av1",
+        "hevc",
+        "high",
+        "rext",
+        "444",
+        "argb",
+        "vbr",
+        "constqp",
+        "each",
+        "middle",
+        "full",
+        "rows",
+        "4.1",
+        "9.9",
+        "hdr10",
+        "1/0",
+        "1e99999",
+        "\x00",
+        "�",
+        "ß",
+    ]
+)
 JUNK = st.one_of(
     EDGES,
     WORDS,
@@ -100,7 +128,7 @@ CAPS = st.dictionaries(
             "NUM_ENCODER_ENGINES",
             "SUPPORTED_RATECONTROL_MODES",
         ]
-    ),  # fmt: skip
+    ),
     st.integers(0, 2),
     max_size=3,
 )

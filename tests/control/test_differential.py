@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from control.configs import fields_of_configs, takes_13_0
 from control.told import GPU, Driver
-from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder, NvencError, UnsupportedFeature
+from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder, UnsupportedFeature
 
 from simulator.abi import abi as table_of
 from simulator.trace import read_calls
@@ -139,12 +139,16 @@ def test_both_versions_miss_the_same_capability(
     outcomes = []
     for version in ("12.1", "13.0"):
         monkeypatch.setenv("PDUM_NVENC_ABI", version)
-        try:
-            with driver.simulator.machine(gpus={**GPU, "caps": {taken: 0}}):
-                NvencEncoder(config).close()
-            outcomes.append("")
-        except NvencError as error:
-            assert isinstance(error, UnsupportedFeature)
-            assert taken in str(error)
-            outcomes.append(str(error))
+        outcomes.append(outcome(driver, config, taken))
     assert outcomes[0] == outcomes[1]
+    assert outcomes[0] == "" or taken in outcomes[0]
+
+
+def outcome(driver: Driver, config: EncoderConfig, taken: str) -> str:
+    """What an encoder says on a GPU without the capability; nothing where it does without."""
+    try:
+        with driver.simulator.machine(gpus={**GPU, "caps": {taken: 0}}):
+            NvencEncoder(config).close()
+    except UnsupportedFeature as error:
+        return str(error)
+    return ""

@@ -211,7 +211,7 @@ def smpte(data: bytes) -> tuple[int, ...]:
 
     def number(shift: int, mask: int) -> int:
         byte = word >> shift & mask
-        return (byte >> 4) * 10 + (byte & 15)
+        return int((byte >> 4) * 10 + (byte & 15))
 
     return number(0, 0x3F), number(8, 0x7F), number(16, 0x7F), number(24, 0x3F)
 

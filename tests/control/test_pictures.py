@@ -80,7 +80,7 @@ def test_flags(abi: str, driver: Driver, codec: str) -> None:
         (Sei(47, b"\0\0\1 display orientation \0"), 47, b"\0\0\1 display orientation \0"),
         (Sei(0xFFFF, b""), 0xFFFF, b""),
         (Sei(200, bytes(range(256)) * 3), 200, bytes(range(256)) * 3),
-        (Sei(6, bytearray(b"any buffer")), 6, b"any buffer"),
+        (Sei(6, bytearray(b"any buffer")), 6, b"any buffer"),  # type: ignore[arg-type]
         (Sei.user_data(UUID_TEXT, b"note"), 5, UUID(UUID_TEXT).bytes + b"note"),
         (Sei.user_data(UUID(UUID_TEXT), b""), 5, UUID(UUID_TEXT).bytes),
         (Sei.captions(CAPTION), 4, b"\xb5\x00\x31GA94\x03\x42\xff" + CAPTION + b"\xff"),

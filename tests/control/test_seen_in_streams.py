@@ -191,7 +191,7 @@ def test_profiles(simulator: Simulator, tmp_path: Path, codec: str, settings: di
 
 @pytest.mark.parametrize(("codec", "level", "idc"), [("h264", "4.2", 42), ("hevc", "5.1", 153)])
 def test_levels(simulator: Simulator, tmp_path: Path, codec: str, level: str, idc: int) -> None:
-    tier = {} if codec == "h264" else {"tier": "high"}
+    tier: dict[str, Any] = {} if codec == "h264" else {"tier": "high"}
     syntax = syntax_of(encode(simulator, count=2, codec=codec, level=level, **tier), codec, tmp_path)
     assert set(syntax.all("level_idc" if codec == "h264" else "general_level_idc")) == {idc}
     if codec == "hevc":
