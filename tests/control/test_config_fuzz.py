@@ -29,7 +29,7 @@ from simulator import Simulator
 pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 BOUNDED = settings(
-    max_examples=100,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -19,7 +19,7 @@ from pdum.nvenc._config import LIVE
 
 pytestmark = pytest.mark.one_abi
 
-OFTEN = settings(max_examples=150, deadline=None)
+OFTEN = settings(max_examples=100, deadline=None)
 NAMES = EncoderConfig.names()
 
 
@@ -102,7 +102,7 @@ WRONG = st.one_of(
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(value=WRONG)
 def test_an_error_names_its_field(name: str, value: Any) -> None:
     """Whatever one field is given: it is taken, or the error says which field it was."""
