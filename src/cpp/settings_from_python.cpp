@@ -121,6 +121,7 @@ Names<Reader> stream_readers() {
         {"level", plain<uint32_t>(&Settings::level)},
         {"tier", plain<uint32_t>(&Settings::tier)},
         {"format", read_format},
+        {"rgb_input", plain<bool>(&Settings::rgb_input)},
         {"chroma",
          choice<Chroma>(&Settings::chroma, {{"420", Chroma::c420}, {"422", Chroma::c422}, {"444", Chroma::c444}})},
         {"bit_depth", plain<int>(&Settings::bit_depth)},

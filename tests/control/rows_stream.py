@@ -80,6 +80,9 @@ FORMATS = [
         for form in ("argb10", "abgr10")
     ),
     Row({"format": "p010"}, BOTH_10, over=AV1, told_12_1={"codec.inputPixelBitDepthMinus8": 2, **OLD_10}),
+    Row({"format": "rgb"}, {}),  # converted by this package into the NV12 that the encoder reads
+    Row({"format": "rgb", "chroma": "444"}, {**REXT, **FULL}, over=HEVC),
+    Row({"format": "rgb", "bit_depth": 10}, {**MAIN10, **BOTH_10}, over=HEVC, told_12_1={**MAIN10, **OLD_10}),
     Row({"chroma": "444"}, {**HIGH444, **FULL}, over={"format": "argb"}),
     Row({"chroma": "444"}, {**REXT, **FULL}, over={**HEVC, "format": "abgr"}),
     Row({"chroma": "422"}, {}, over={**HEVC, "format": "nv16"}, only_13_0="SUPPORT_YUV422_ENCODE"),

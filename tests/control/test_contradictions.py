@@ -74,6 +74,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"format": "nv12", "chroma": "444"}, ("chroma='444'", "format='nv12'")),
     ({**HEVC, "format": "yuv444", "chroma": "420"}, ("chroma='420'", "format='yuv444'")),
     ({**HEVC, "format": "argb", "chroma": "422"}, ("chroma='422'", "format='argb'")),
+    ({"format": "rgb", "chroma": "422"}, ("chroma='422'", "format='rgb'")),
+    ({"format": "rgb", "copy": "never"}, ("copy='never'", "format='rgb'")),
     ({**HEVC, "format": "p010", "bit_depth": 8}, ("bit_depth=8", "format='p010'")),
     ({**HEVC, "format": "p010", "profile": "main"}, ("profile='main'", "format='p010'")),
     ({**HEVC, "format": "yuv444", "profile": "main10"}, ("profile='main10'", "format='yuv444'")),

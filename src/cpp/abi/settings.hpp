@@ -86,6 +86,7 @@ struct Settings {
     std::optional<uint32_t> level;  // in the codec's own numbers
     std::optional<uint32_t> tier;
     PixelFormat format = PixelFormat::nv12;
+    bool rgb_input = false;        // frames are RGB, converted by this module into surfaces of that format
     Chroma chroma = Chroma::c420;  // of the stream
     int bit_depth = 8;             // of the stream
     uint32_t width = 0;

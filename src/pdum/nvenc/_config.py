@@ -6,7 +6,7 @@ from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from . import _config_values as values
-from ._colour import ENGINES_OWN_MATRIX, Colour
+from ._colour import ENGINES_OWN_MATRIX, Colour, convertible
 from ._config_rules import require_compatible
 from ._errors import InvalidConfig
 from ._picture import ContentLight, MasteringDisplay
@@ -67,11 +67,14 @@ class EncoderConfig:
         level: as ``"4.1"``; None: the least that fits.
         tier: ``"main"`` or ``"high"`` (HEVC, AV1).
         format: how frames lie in memory: ``"nv12"``, ``"p010"``, ``"yuv420"``, ``"yuv444"``, ``"yuv444_10"``,
-            ``"nv16"``, ``"p210"``, ``"argb"``, ``"abgr"``, ``"ayuv"``, ``"argb10"``, ``"abgr10"``.
+            ``"nv16"``, ``"p210"``, ``"argb"``, ``"abgr"``, ``"ayuv"``, ``"argb10"``, ``"abgr10"``; or ``"rgb"``: arrays
+            (height, width, 3) or (3, height, width) of uint8, float16 or float32 from 0 to 1, which this package
+            converts on the GPU.
         chroma: of the stream: ``"auto"`` as the format has it, ``"420"``, ``"422"``, ``"444"``.
         bit_depth: of the stream: 8, 10, or 0 as the format has it.
         colour: a ``Colour``, one of its names (``"bt709"``, ``"hdr10"``, …) or ``"auto"``: BT.709 from 720 lines on,
-            BT.601 below; RGB formats carry the matrix that the engine converts them with.
+            BT.601 below. ``"rgb"`` is converted by its matrix and range; the other RGB formats carry the matrix that
+            the engine converts them with.
         fps: frames a second, a number or a fraction.
         gop: frames from one IDR to the next; 0: only the first.
         rate_control: ``"constqp"``, ``"vbr"``, ``"cbr"``; None: what ``qp``, ``cq`` or ``bitrate`` mean.
@@ -97,8 +100,9 @@ class EncoderConfig:
         max_width, max_height: what ``reconfigure`` may reach; 0: the size that it starts with.
         gpu_id, cuda_context, extra_output_delay: as for ``NvencEncoder``.
         copy: of frames on the GPU. ``"auto"``: read in place where the call returns only after the engine has read
-            them, else copied, so that a frame may always be overwritten after the call. ``"never"``: always in place;
-            a frame is to be left alone until its packet is out (``Packet.released``). ``"always"``.
+            them, and with ``on_released``; else copied, so that a frame may always be overwritten after the call.
+            ``"never"``: always in place; a frame is to be left alone until its packet is out (``Packet.released``).
+            ``"always"``.
     """
 
     width: int
@@ -206,8 +210,7 @@ class EncoderConfig:
     def settings(self) -> dict[str, Any]:
         """What the native module takes; raises InvalidConfig naming the field that cannot be right."""
         codec = codec_name(self.codec)
-        name = one_of("format", self.format, {name: name for name in values.FORMATS})
-        chroma, depth = values.FORMATS[name]
+        chroma, depth = self._stream_format()
         return {
             "codec": codec,
             "preset": preset_number(self.preset),
@@ -215,9 +218,10 @@ class EncoderConfig:
             "profile": profile_name(codec, self.profile),
             "level": None if self.level is None else one_of(f"level of {codec}", self.level, values.LEVELS[codec]),
             "tier": None if self.tier is None else one_of("tier", self.tier, {"main": 0, "high": 1}),
-            "format": name,
-            "chroma": one_of("chroma", self.chroma, {"auto": chroma, "420": "420", "422": "422", "444": "444"}),
-            "bit_depth": values.one_number("bit_depth", self.bit_depth, {0: depth, 8: 8, 10: 10}),
+            "format": self._surface(chroma, depth),
+            "rgb_input": self._format() == "rgb",
+            "chroma": chroma,
+            "bit_depth": depth,
             "width": self._size("width"),
             "height": self._size("height"),
             "max_width": whole("max_width", self.max_width),
@@ -283,8 +287,27 @@ class EncoderConfig:
             "idr_messages": messages,
         }
 
+    def _format(self) -> str:
+        return one_of("format", self.format, {name: name for name in values.FORMATS})
+
+    def _stream_format(self) -> tuple[str, int]:
+        """Chroma format and bit depth of the stream."""
+        chroma, depth = values.FORMATS[self._format()]
+        return (
+            one_of("chroma", self.chroma, {"auto": chroma, "420": "420", "422": "422", "444": "444"}),
+            values.one_number("bit_depth", self.bit_depth, {0: depth, 8: 8, 10: 10}),
+        )
+
+    def _surface(self, chroma: str, depth: int) -> str:
+        if self._format() != "rgb":
+            return self._format()
+        if chroma == "422":
+            raise InvalidConfig("chroma='422' came with format='rgb', which is converted to '420' or '444'.")
+        return values.RGB_SURFACES[chroma, depth]
+
     def _size(self, name: str) -> int:
-        full_resolution = values.FORMATS[self.format.lower()][0] == "444"
+        can_be_full = values.FORMATS[self._format()][0] == "444" or self._format() == "rgb"
+        full_resolution = can_be_full and self._stream_format()[0] == "444"
         value: int = getattr(self, name)
         return whole(name, value, least=1) if full_resolution else even_size(name, value)
 
@@ -293,7 +316,9 @@ class EncoderConfig:
         if given is None:
             name = one_of("colour", self.colour, _colour_names(self.height))
             given = Colour.named(name)
-        if self.format.lower() not in values.RGB_FORMATS:
+        if self._format() == "rgb":
+            return convertible(given)
+        if self._format() not in values.RGB_FORMATS:
             return given
         engines = replace(given, matrix=ENGINES_OWN_MATRIX, full_range=False)
         if self.colour != "auto" and given.native() != engines.native():

@@ -11,13 +11,12 @@ from ._settings import codec_name, tuning_name
 
 EncoderConfig = Any  # which stands above this module and calls it
 
-
 LOW_LATENCY = ("ll", "ull")
 
 
 def require_compatible(config: EncoderConfig) -> None:
     """Raises InvalidConfig for the first contradiction."""
-    for rules in (_of_rates, _of_quantisers, _of_tuning, _of_lookahead, _of_bframes, _of_codec, _of_samples):
+    for rules in RULES:
         for contradiction in rules(config):
             raise InvalidConfig(contradiction)
 
@@ -135,12 +134,17 @@ def _of_codec(config: EncoderConfig) -> Iterator[str]:
         yield f"profile={config.profile!r} came with tuning='lossless', which in H.264 takes profile='high444'."
 
 
+def _of_format(config: EncoderConfig) -> Iterator[str]:
+    if config.format.lower() == "rgb" and config.copy == "never":
+        yield "copy='never' came with format='rgb', whose frames are converted and never read in place."
+
+
 def _of_samples(config: EncoderConfig) -> Iterator[str]:
     """The engine turns RGB into either of two chroma formats and 8 bits into 10, and changes nothing else."""
     native = config.settings()
     own_chroma, own_depth = FORMATS[config.format.lower()]
     chroma, depth = native["chroma"], native["bit_depth"]
-    wanted = ("420", "444") if config.format.lower() in RGB_FORMATS else (own_chroma,)
+    wanted = ("420", "444") if config.format.lower() in ("rgb", *RGB_FORMATS) else (own_chroma,)
     if chroma not in wanted:
         yield f"chroma={config.chroma!r} came with format={config.format!r}, which is coded as {' or '.join(wanted)}."
     if depth < own_depth:
@@ -157,3 +161,6 @@ def _of_samples(config: EncoderConfig) -> Iterator[str]:
 
 def _three(value: Any) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, tuple) else (value,) * 3
+
+
+RULES = (_of_rates, _of_quantisers, _of_tuning, _of_lookahead, _of_bframes, _of_codec, _of_format, _of_samples)

@@ -23,10 +23,14 @@ FORMATS = {
     "ayuv": ("444", 8),
     "argb10": ("420", 10),
     "abgr10": ("420", 10),
+    "rgb": ("420", 8),
 }
 """What the encoder reads: name to the chroma format and bit depth that its stream has by itself."""
 
 RGB_FORMATS = ("argb", "abgr", "argb10", "abgr10")
+
+RGB_SURFACES = {("420", 8): "nv12", ("420", 10): "p010", ("444", 8): "yuv444", ("444", 10): "yuv444_10"}
+"""What frames of format ``"rgb"`` are converted into, by the stream's chroma format and bit depth."""
 
 H264_LEVELS = ["1", "1.1", "1.2", "1.3", *(level for n in range(2, 7) for level in (f"{n}", f"{n}.1", f"{n}.2"))]
 HEVC_LEVELS = ["1", "2", "2.1", "3", "3.1", "4", "4.1", "5", "5.1", "5.2", "6", "6.1", "6.2"]
