@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from . import _config_values as values
 from ._colour import ENGINES_OWN_MATRIX, Colour, convertible
+from ._config_plain import canonical_rate, unplain
+from ._config_plain import plain as plain_value
 from ._config_rules import require_compatible
 from ._errors import InvalidConfig
 from ._picture import ContentLight, MasteringDisplay
@@ -164,7 +166,7 @@ class EncoderConfig:
                 object.__setattr__(self, name, tuple(value))
         self.settings()
         self.session()
-        object.__setattr__(self, "fps", _canonical_rate(self.fps))
+        object.__setattr__(self, "fps", canonical_rate(self.fps))
         require_compatible(self)
 
     @classmethod
@@ -185,14 +187,14 @@ class EncoderConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values alone, as JSON and TOML hold them; fields at None are left out."""
-        plain = {name: _plain(value) for name, value in _shallow(self).items()}
+        plain = {name: plain_value(value) for name, value in _shallow(self).items()}
         return {name: value for name, value in plain.items() if value is not None}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         """The other way round."""
         _require_fields(plain)
-        return cls(**{name: _unplain(name, value) for name, value in plain.items()})
+        return cls(**{name: unplain(name, value) for name, value in plain.items()})
 
     def to_toml(self) -> str:
         """A TOML document of one table's keys, in the order of the fields."""
@@ -356,16 +358,6 @@ def live_changes(config: EncoderConfig, changes: Mapping[str, Any]) -> tuple[Enc
     return after, {name: value for name, value in now.items() if value != before[name]}
 
 
-def _canonical_rate(fps: FrameRate) -> FrameRate:
-    """One form for all that are equal, so that configurations are, before a file and after; floats are one already."""
-    if isinstance(fps, (int, float)):
-        return fps
-    from fractions import Fraction
-
-    rate = Fraction(*frame_rate(fps))
-    return rate.numerator if rate.denominator == 1 else rate
-
-
 def _colour_names(height: int) -> dict[str, str]:
     from ._colour import KNOWN
 
@@ -381,31 +373,3 @@ def _require_fields(names: Mapping[str, Any]) -> None:
 
 def _shallow(config: EncoderConfig) -> dict[str, Any]:
     return {field.name: getattr(config, field.name) for field in fields(config)}
-
-
-def _plain(value: Any) -> Any:
-    from fractions import Fraction
-
-    if isinstance(value, (Colour, MasteringDisplay, ContentLight)):
-        return {name: _plain(one) for name, one in asdict(value).items()}
-    if isinstance(value, Fraction):
-        return str(value)
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    # NumPy's whole numbers, which no writer of JSON or TOML knows.
-    return int(value) if hasattr(value, "__index__") and not isinstance(value, bool) else value
-
-
-def _unplain(name: str, value: Any) -> Any:
-    tables = {"colour": Colour, "mastering_display": MasteringDisplay, "content_light": ContentLight}
-    if isinstance(value, dict) and name in tables:
-        kind: Any = tables[name]
-        known = [field.name for field in fields(kind)]
-        for key in value:
-            if key not in known:
-                raise InvalidConfig(f"{key!r} is nothing that {name} has.{nearest(str(key), known)}")
-        missing = [one.name for one in fields(kind) if one.default is MISSING and one.name not in value]
-        if missing:
-            raise InvalidConfig(f"{name}={value!r} came without {', '.join(missing)}.")
-        return kind(**{key: tuple(one) if isinstance(one, list) else one for key, one in value.items()})
-    return tuple(value) if isinstance(value, list) else value
