@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from control.configs import fields_of_configs, takes_13_0
+from control.configs import DEEP, fields_of_configs, takes_13_0
 from control.told import GPU, Driver
 from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder, UnsupportedFeature
 
@@ -49,9 +49,13 @@ def black(shape: tuple[int, ...], kind: str) -> Any:
 
 def frame_of(encoder: NvencEncoder) -> Any:
     """Of the encoder's format and size."""
-    with encoder.surface() as surface:
-        told = surface.__cuda_array_interface__
-    return black(tuple(told["shape"]), told["typestr"])
+    form, width, height = encoder.format, encoder.width, encoder.height
+    if form in ("argb", "abgr", "ayuv"):
+        return black((height, width, 4), "u1")
+    if form in ("argb10", "abgr10"):
+        return black((height, width), "<u4")
+    rows = height * 2 if form in ("nv16", "p210") else height * 3 if form.startswith("yuv444") else height * 3 // 2
+    return black((rows, width), "<u2" if form in DEEP else "u1")
 
 
 def told_by(driver: Driver, config: EncoderConfig, forced: set[int], changes: list[dict[str, Any]]) -> Told:
