@@ -43,7 +43,8 @@ PictureExtras extras_from_python(const py::object& picture, const char* codec, b
     PictureExtras extras;
     if (picture.is_none()) return extras;
     if (!py::hasattr(picture, "_native")) {
-        throw py::type_error("picture=" + py::repr(picture).cast<std::string>() + " came; it has to be PictureOptions.");
+        throw py::type_error("picture=" + py::repr(picture).cast<std::string>() +
+                             " came; it has to be PictureOptions.");
     }
     const auto [force_idr, force_intra, messages, time] =
         picture.attr("_native")(codec, time_codes).cast<std::tuple<bool, bool, py::object, py::object>>();
@@ -369,7 +370,7 @@ class Encoder {
     const FormatTraits* format_;
     std::atomic<uint64_t> size_{0};
     Codec codec_;
-    bool rgb_;  // frames are RGB, converted into that format
+    bool rgb_;         // frames are RGB, converted into that format
     bool time_codes_;  // whether pictures may carry them
     KeptFrames kept_;
     std::shared_ptr<Session> session_;
