@@ -55,6 +55,7 @@ PYTHON_LAYERS = (
     "_colour",
     "_picture",
     "_config_values",
+    "_config_plain",
     "_config_rules",
     "_config",
     "_work",

@@ -39,11 +39,15 @@ int64_t seq_of(const py::object& number) {
 }
 
 // A PictureOptions of the Python layer, which gives (force IDR, force intra, messages, time code or None) for a codec.
-PictureExtras extras_from_python(const py::object& picture, const char* codec) {
+PictureExtras extras_from_python(const py::object& picture, const char* codec, bool time_codes) {
     PictureExtras extras;
     if (picture.is_none()) return extras;
+    if (!py::hasattr(picture, "_native")) {
+        throw py::type_error("picture=" + py::repr(picture).cast<std::string>() +
+                             " came; it has to be PictureOptions.");
+    }
     const auto [force_idr, force_intra, messages, time] =
-        picture.attr("_native")(codec).cast<std::tuple<bool, bool, py::object, py::object>>();
+        picture.attr("_native")(codec, time_codes).cast<std::tuple<bool, bool, py::object, py::object>>();
     extras.force_idr = force_idr;
     extras.force_intra = force_intra;
     extras.messages = messages_from_python(messages);
@@ -61,7 +65,8 @@ class Encoder {
     explicit Encoder(const SessionOptions& options)
         : format_(&traits_of(options.settings.format)),
           codec_(options.settings.codec),
-          rgb_(options.settings.rgb_input) {
+          rgb_(options.settings.rgb_input),
+          time_codes_(options.settings.time_code) {
         set_size(options.settings.width, options.settings.height);
         const WithoutGil unlocked;
         session_ = std::make_shared<Session>(options);
@@ -214,7 +219,7 @@ class Encoder {
     Session& session() const { return *shared_session(); }
 
     void submit_to(PythonSink& sink, WithoutGil*& unlocked, const Call& call) {
-        PictureExtras extras = extras_from_python(call.picture, codec());
+        PictureExtras extras = extras_from_python(call.picture, codec(), time_codes_);
         extras.force_idr |= call.force_idr;
         if (Surface* surface = as_surface(call.frame)) {
             submit_surface(sink, unlocked, *surface, call, extras);
@@ -365,7 +370,8 @@ class Encoder {
     const FormatTraits* format_;
     std::atomic<uint64_t> size_{0};
     Codec codec_;
-    bool rgb_;  // frames are RGB, converted into that format
+    bool rgb_;         // frames are RGB, converted into that format
+    bool time_codes_;  // whether pictures may carry them
     KeptFrames kept_;
     std::shared_ptr<Session> session_;
 };

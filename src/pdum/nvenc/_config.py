@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from . import _config_values as values
 from ._colour import ENGINES_OWN_MATRIX, Colour, convertible
+from ._config_plain import canonical_rate, unplain
+from ._config_plain import plain as plain_value
 from ._config_rules import require_compatible
 from ._errors import InvalidConfig
 from ._picture import ContentLight, MasteringDisplay
@@ -30,28 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from typing_extensions import Self
-
-FORMATS = {
-    "nv12": ("420", 8),
-    "p010": ("420", 10),
-    "yuv420": ("420", 8),
-    "yuv444": ("444", 8),
-    "yuv444_10": ("444", 10),
-    "nv16": ("422", 8),
-    "p210": ("422", 10),
-    "argb": ("420", 8),
-    "abgr": ("420", 8),
-    "ayuv": ("444", 8),
-    "argb10": ("420", 10),
-    "abgr10": ("420", 10),
-    "rgb": ("420", 8),
-}
-"""What the encoder reads: name to the chroma format and bit depth that its stream has by itself."""
-
-RGB_FORMATS = ("argb", "abgr", "argb10", "abgr10")
-
-RGB_SURFACES = {("420", 8): "nv12", ("420", 10): "p010", ("444", 8): "yuv444", ("444", 10): "yuv444_10"}
-"""What frames of format ``"rgb"`` are converted into, by the stream's chroma format and bit depth."""
 
 LIVE = (
     "bitrate",
@@ -181,7 +161,12 @@ class EncoderConfig:
     copy: str = "auto"
 
     def __post_init__(self) -> None:
+        for name, value in _shallow(self).items():
+            if isinstance(value, list) and name != "fps":
+                object.__setattr__(self, name, tuple(value))
         self.settings()
+        self.session()
+        object.__setattr__(self, "fps", canonical_rate(self.fps))
         require_compatible(self)
 
     @classmethod
@@ -202,14 +187,14 @@ class EncoderConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values alone, as JSON and TOML hold them; fields at None are left out."""
-        plain = {name: _plain(value) for name, value in _shallow(self).items()}
+        plain = {name: plain_value(value) for name, value in _shallow(self).items()}
         return {name: value for name, value in plain.items() if value is not None}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         """The other way round."""
         _require_fields(plain)
-        return cls(**{name: _unplain(name, value) for name, value in plain.items()})
+        return cls(**{name: unplain(name, value) for name, value in plain.items()})
 
     def to_toml(self) -> str:
         """A TOML document of one table's keys, in the order of the fields."""
@@ -247,14 +232,14 @@ class EncoderConfig:
             "gop": whole("gop", self.gop),
             "bframes": whole("bframes", self.bframes, most=31),
             "b_ref_mode": values.choice("b_ref_mode", self.b_ref_mode, ("off", "each", "middle")),
-            "weighted_prediction": self.weighted_prediction,
-            "temporal_filter": None if self.temporal_filter is None else 4 * bool(self.temporal_filter),
-            "unidirectional_b": self.unidirectional_b,
+            "weighted_prediction": values.flag("weighted_prediction", self.weighted_prediction),
+            "temporal_filter": values.temporal_filter(self.temporal_filter),
+            "unidirectional_b": values.flag("unidirectional_b", self.unidirectional_b),
             "colour": self._colour().native(),
             "slices": values.slices(self.slices),
             "intra_refresh": self._intra_refresh(),
             "split_encode": values.split(self.split_encode),
-            "time_code": bool(self.time_code),
+            "time_code": values.switch("time_code", self.time_code),
             **self._rate(codec),
         }
 
@@ -277,18 +262,25 @@ class EncoderConfig:
             "lookahead_level": values.lookahead_level(self.lookahead_level),
             "spatial_aq": None if self.spatial_aq is None else bool(self.spatial_aq),
             "aq_strength": values.aq_strength(self.spatial_aq),
-            "temporal_aq": self.temporal_aq,
+            "temporal_aq": values.flag("temporal_aq", self.temporal_aq),
             "low_delay_key_frame_scale": values.optional("low_delay_key_frame_scale", scale, 255),
-            "strict_gop": self.strict_gop,
-            "nonref_p": self.nonref_p,
-            "adaptive_i": self.adaptive_i,
-            "adaptive_b": self.adaptive_b,
+            "strict_gop": values.flag("strict_gop", self.strict_gop),
+            "nonref_p": values.flag("nonref_p", self.nonref_p),
+            "adaptive_i": values.flag("adaptive_i", self.adaptive_i),
+            "adaptive_b": values.flag("adaptive_b", self.adaptive_b),
         }
 
     def session(self) -> dict[str, Any]:
         """What the native module takes beside the settings."""
         codec = codec_name(self.codec)
-        messages = [one.message(codec) for one in (self.mastering_display, self.content_light) if one is not None]
+        metadata: tuple[tuple[str, Any, type[MasteringDisplay | ContentLight]], ...] = (
+            ("mastering_display", self.mastering_display, MasteringDisplay),
+            ("content_light", self.content_light, ContentLight),
+        )
+        for name, given, kind in metadata:
+            if given is not None and not isinstance(given, kind):
+                raise InvalidConfig(f"{name}={given!r} came; it has to be a {kind.__name__}.")
+        messages = [given.message(codec) for _, given, _ in metadata if given is not None]
         return {
             "gpu_id": whole("gpu_id", self.gpu_id, most=0x7FFFFFFF),
             "cuda_context": whole("cuda_context", self.cuda_context, most=0xFFFF_FFFF_FFFF_FFFF),
@@ -298,11 +290,11 @@ class EncoderConfig:
         }
 
     def _format(self) -> str:
-        return one_of("format", self.format, {name: name for name in FORMATS})
+        return one_of("format", self.format, {name: name for name in values.FORMATS})
 
     def _stream_format(self) -> tuple[str, int]:
         """Chroma format and bit depth of the stream."""
-        chroma, depth = FORMATS[self._format()]
+        chroma, depth = values.FORMATS[self._format()]
         return (
             one_of("chroma", self.chroma, {"auto": chroma, "420": "420", "422": "422", "444": "444"}),
             values.one_number("bit_depth", self.bit_depth, {0: depth, 8: 8, 10: 10}),
@@ -313,10 +305,10 @@ class EncoderConfig:
             return self._format()
         if chroma == "422":
             raise InvalidConfig("chroma='422' came with format='rgb', which is converted to '420' or '444'.")
-        return RGB_SURFACES[chroma, depth]
+        return values.RGB_SURFACES[chroma, depth]
 
     def _size(self, name: str) -> int:
-        can_be_full = FORMATS[self._format()][0] == "444" or self._format() == "rgb"
+        can_be_full = values.FORMATS[self._format()][0] == "444" or self._format() == "rgb"
         full_resolution = can_be_full and self._stream_format()[0] == "444"
         value: int = getattr(self, name)
         return whole(name, value, least=1) if full_resolution else even_size(name, value)
@@ -328,7 +320,7 @@ class EncoderConfig:
             given = Colour.named(name)
         if self._format() == "rgb":
             return convertible(given)
-        if self._format() not in RGB_FORMATS:
+        if self._format() not in values.RGB_FORMATS:
             return given
         engines = replace(given, matrix=ENGINES_OWN_MATRIX, full_range=False)
         if self.colour != "auto" and given.native() != engines.native():
@@ -376,30 +368,8 @@ def _require_fields(names: Mapping[str, Any]) -> None:
     known = EncoderConfig.names()
     for name in names:
         if name not in known:
-            raise InvalidConfig(f"{name!r} is no setting of an encoder.{nearest(name, known)}")
+            raise InvalidConfig(f"{name!r} is no setting of an encoder.{nearest(str(name), known)}")
 
 
 def _shallow(config: EncoderConfig) -> dict[str, Any]:
     return {field.name: getattr(config, field.name) for field in fields(config)}
-
-
-def _plain(value: Any) -> Any:
-    from fractions import Fraction
-
-    if isinstance(value, (Colour, MasteringDisplay, ContentLight)):
-        return {name: _plain(one) for name, one in asdict(value).items()}
-    if isinstance(value, Fraction):
-        return str(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _unplain(name: str, value: Any) -> Any:
-    tables = {"colour": Colour, "mastering_display": MasteringDisplay, "content_light": ContentLight}
-    if isinstance(value, dict) and name in tables:
-        kind: Any = tables[name]
-        known = [field.name for field in fields(kind)]
-        for key in value:
-            if key not in known:
-                raise InvalidConfig(f"{key!r} is nothing that {name} has.{nearest(key, known)}")
-        return kind(**{key: tuple(one) if isinstance(one, list) else one for key, one in value.items()})
-    return tuple(value) if isinstance(value, list) else value
