@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from . import _events as events
 from ._errors import InvalidConfig, NvencError
 from ._event_log import EventLog, Subscription, events_async
-from ._helpers import interrupt, number_of, start_helpers
+from ._helpers import interrupt, make_helpers, number_of
 from ._lane import Lane
 from ._pieces import Job
 from ._progress import ProgressTeller
 from ._scheduler import Scheduler
-from ._work import Result
+from ._work import RunReport
 
 if TYPE_CHECKING:
     from ._events import EngineInfo, Event
@@ -27,26 +27,6 @@ TICK = 0.1
 """Seconds between two looks at the engines."""
 LET_GO_SECONDS = 0.8
 """How long a cancelled run waits for a task that does not react."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunReport:
-    """What became of a run's tasks, in their order: a ``Result``, or the error that ended it."""
-
-    results: tuple[Result | Exception, ...]
-    frames: int
-    seconds: float
-    lost_engines: dict[int, str]
-
-    @property
-    def errors(self) -> list[Exception]:
-        return [one for one in self.results if isinstance(one, Exception)]
-
-    def require_success(self) -> list[Result]:
-        """All results; raises the first error where there is one."""
-        for error in self.errors:
-            raise error
-        return [one for one in self.results if isinstance(one, Result)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +78,15 @@ class Run:
         self.scheduler = Scheduler(tasks, [engine.index for engine in engines], self.emit)
         self._lanes = [Lane(self, engine) for engine in engines]
         self._teller = ProgressTeller(self.scheduler, self._lanes, self.emit)
-        self._helpers = start_helpers(self.scheduler, len(engines))
-        for lane in self._lanes:
-            lane.start()
+        self._helpers = make_helpers(self.scheduler, len(engines))
         self._monitor = threading.Thread(target=self._watch, name="pdum.nvenc run", daemon=True)
-        self._monitor.start()
+
+    def begin(self) -> None:
+        """Starts the threads that are not started yet: Ctrl+C may come in between, and then this is called again."""
+        threads = [*self._helpers, *(thread for lane in self._lanes for thread in lane.threads), self._monitor]
+        for thread in threads:
+            if thread.ident is None:
+                thread.start()
 
     # --- events ---
 
