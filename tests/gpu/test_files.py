@@ -100,7 +100,7 @@ def test_decoded_frames_reach_the_encoder_bit_for_bit(
 
 
 def test_the_processor_decodes_where_it_is_told_to(
-    engine: EncodeLibrary, runner: Any, sources: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: EncodeLibrary, decoder: None, runner: Any, sources: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SWITCH, "cpu")
     assert decoder_on(runner.HARDWARE, sources["h264"]) is None
