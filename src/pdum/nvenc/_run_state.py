@@ -42,6 +42,9 @@ class RunState:
             self.apply(event)
 
     def apply(self, event: events.Event) -> None:
+        """The end of a run is its end: what comes after it changes nothing."""
+        if self.is_over:
+            return
         self.now = max(self.now, event.at)
         handler = _HANDLERS.get(type(event))
         if handler is not None:
@@ -54,13 +57,17 @@ class RunState:
         return self.status == "over"
 
     @property
+    def _has_begun(self) -> bool:
+        return self.status != "starting"
+
+    @property
     def total_jobs(self) -> int:
         return max(self._expected_jobs, len(self.jobs))
 
     @property
     def fraction(self) -> float:
         """Of the work. What is estimated by the run counts for more than what is known of single jobs."""
-        if self.jobs and all(job.is_over for job in self.jobs.values()) and len(self.jobs) == self.total_jobs:
+        if self._has_begun and len(self.jobs) == self.total_jobs == len(self.ended):
             return 1.0
         if self._progress is not None and self._progress.total > 0:
             return min(1.0, max(0.0, self._progress.frames / self._progress.total))
