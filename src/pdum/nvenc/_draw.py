@@ -95,7 +95,8 @@ def columns(*parts: tuple[str, int, str]) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     for number, (text, cells, style) in enumerate(parts):
         line.append(" " * SPACE if number else "")
-        line.append(fit(text, -cells) if cells < 0 else " " * (cells - cell_len(text)) + text, style)
+        missing = cells - cell_len(text)
+        line.append(" " * missing + text if missing >= 0 else fit(text, abs(cells)), style)
     return line
 
 
@@ -123,7 +124,7 @@ def _figures(engine: Engine, job: Job, room: int, palette: Palette) -> list[tupl
         (f"{engine.fraction:4.0%}", 4, palette.info),
         (rate(engine.fps, " fps"), 8, palette.good),
         (rate(job.speed, "×"), 6, palette.info),
-        (duration(job.eta), 7, palette.accent),
+        (duration(job.eta), 8, palette.accent),
     ]
     while figures and sum(width + SPACE for _, width, _ in figures) > room - 12:
         figures.pop(2 if len(figures) == 4 else -1)
@@ -138,7 +139,7 @@ def run_line(state: RunState, cells: int, palette: Palette = TERMINAL) -> Text:
         (f"{state.fraction:4.0%}", 4, palette.strong),
         (rate(state.fps, " fps"), 8, palette.good),
         (f"saved {size(sums.saved)}", 13, palette.of_ratio(sums.ratio)),
-        (f"ETA {duration(state.eta)}", 11, palette.accent),
+        (f"ETA {duration(state.eta)}", 12, palette.accent),
     ]
     while figures and len(files) + sum(width + SPACE for _, width, _ in figures) > cells - 6:
         figures.pop(1 if len(figures) > 2 else -1)
@@ -158,7 +159,7 @@ def ended_line(job: Job, cells: int, palette: Palette = TERMINAL) -> Text:
         figures = [
             (sizes, 18, palette.info),
             (change(job.ratio), 7, style),
-            (duration(job.seconds), 7, palette.dim),
+            (duration(job.seconds), 8, palette.dim),
         ]
         while len(figures) > 1 and sum(width + SPACE for _, width, _ in figures) > cells - 14:
             figures.pop(0 if len(figures) == 2 else -1)
