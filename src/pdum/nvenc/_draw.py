@@ -102,7 +102,7 @@ def columns(*parts: tuple[str, int, str]) -> Text:
 
 def engine_line(state: RunState, engine: Engine, label: str, cells: int, palette: Palette = TERMINAL) -> Text:
     """Its label, file, progress, and how fast; what there is no room for is left out from the right."""
-    line = Text(label, palette.strong if engine.state == "working" else palette.dim, no_wrap=True)
+    line = Text(no_wrap=True).append(label, palette.strong if engine.state == "working" else palette.dim)
     job = state.jobs.get(engine.job) if engine.job is not None else None
     room = cells - cell_len(label) - SPACE
     if job is None:
@@ -143,7 +143,7 @@ def run_line(state: RunState, cells: int, palette: Palette = TERMINAL) -> Text:
     ]
     while figures and len(files) + sum(width + SPACE for _, width, _ in figures) > cells - 6:
         figures.pop(1 if len(figures) > 2 else -1)
-    line = Text(files, palette.strong, no_wrap=True)
+    line = Text(no_wrap=True).append(files, palette.strong)
     room = cells - cell_len(files) - sum(width + SPACE for _, width, _ in figures) - SPACE
     if room >= 4:
         line.append(" " * SPACE).append_text(bar(state.fraction, room, palette.good, palette.dim))
@@ -153,7 +153,7 @@ def run_line(state: RunState, cells: int, palette: Palette = TERMINAL) -> Text:
 def ended_line(job: Job, cells: int, palette: Palette = TERMINAL) -> Text:
     """How a job ended: its sizes and the change, or the reason."""
     style = palette.of_job(job)
-    line = Text(f"{MARKS[job.state]} ", style, no_wrap=True)
+    line = Text(no_wrap=True).append(f"{MARKS[job.state]} ", style)
     if job.state == "finished":
         sizes = f"{size(job.source_bytes) if job.source_bytes else '–'} → {size(job.size or 0)}"
         figures = [
