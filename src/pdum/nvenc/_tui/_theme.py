@@ -81,5 +81,5 @@ Footer { background: $surface; }
 Toast { max-width: 90%; }
 #box { width: 76; max-width: 95%; height: auto; max-height: 90%; border: round $primary; background: $surface;
        padding: 1 2; border-title-color: $primary; border-title-style: bold; }
-Box { align: center middle; }
+Box { align: center middle; background: $background 60%; }
 """
