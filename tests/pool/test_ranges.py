@@ -73,7 +73,9 @@ def test_claimed_in_many_threads() -> None:
     assert sorted(sum(claimed, rest)) == list(range(30_000))
 
 
-@given(first=some.integers(0, 50), frames=some.integers(1, 500), parts=some.integers(1, 12), shortest=some.integers(1, 9))
+@given(
+    first=some.integers(0, 50), frames=some.integers(1, 500), parts=some.integers(1, 12), shortest=some.integers(1, 9)
+)
 def test_divided_equally(first: int, frames: int, parts: int, shortest: int) -> None:
     found = divided(first, first + frames, parts, shortest)
     assert [frame for part in found for frame in range(*part)] == list(range(first, first + frames))
