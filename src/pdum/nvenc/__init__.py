@@ -24,8 +24,11 @@ from ._errors import (
     NvencError,
     OutOfMemory,
     OutOfSessions,
+    PieceDamaged,
     SourceEnded,
+    SourceUnreadable,
     UnsupportedFeature,
+    VerificationFailed,
 )
 from ._nvenc import Packet, chosen_abi, nvtx_enabled
 from ._version import __version__ as __version__
@@ -37,10 +40,13 @@ if TYPE_CHECKING:
     from ._devices import Device, devices
     from ._doctor import Diagnosis, Finding, doctor
     from ._events import EngineInfo, Event
+    from ._files import FileTask
+    from ._jobs import FileJob, FileSettings
     from ._nvml import EncodeSession
     from ._picture import ContentLight, MasteringDisplay, Metadata, PictureOptions, Sei, TimeCode
     from ._pool import EncoderPool
     from ._run import Run, RunReport
+    from ._software import SoftwareEncoder
     from ._work import Plan, Result, Task
 
 __all__ = [
@@ -61,6 +67,9 @@ __all__ = [
     "EncoderPool",
     "EngineInfo",
     "Event",
+    "FileJob",
+    "FileSettings",
+    "FileTask",
     "Finding",
     "InvalidConfig",
     "InvalidFrame",
@@ -74,15 +83,19 @@ __all__ = [
     "OutOfSessions",
     "Packet",
     "PictureOptions",
+    "PieceDamaged",
     "Plan",
     "Result",
     "Run",
     "RunReport",
     "Sei",
+    "SoftwareEncoder",
     "SourceEnded",
+    "SourceUnreadable",
     "Task",
     "TimeCode",
     "UnsupportedFeature",
+    "VerificationFailed",
     "abi",
     "available",
     "capabilities",
@@ -103,6 +116,9 @@ _LAZY = {
     "EncoderPool": "._pool",
     "EngineInfo": "._events",
     "Event": "._events",
+    "FileJob": "._jobs",
+    "FileSettings": "._jobs",
+    "FileTask": "._files",
     "Finding": "._doctor",
     "MasteringDisplay": "._picture",
     "Metadata": "._picture",
@@ -112,6 +128,7 @@ _LAZY = {
     "Run": "._run",
     "RunReport": "._run",
     "Sei": "._picture",
+    "SoftwareEncoder": "._software",
     "Task": "._work",
     "TimeCode": "._picture",
     "capabilities": "._capabilities",
