@@ -138,7 +138,11 @@ def run_line(state: RunState, cells: int, palette: Palette = TERMINAL) -> Text:
     figures = [
         (f"{state.fraction:4.0%}", 4, palette.strong),
         (rate(state.fps, " fps"), 8, palette.good),
-        (f"saved {size(sums.saved)}", 13, palette.of_ratio(sums.ratio)),
+        (
+            f"saved {size(sums.saved)}" if sums.saved >= 0 else f"{size(-sums.saved)} more",
+            13,
+            palette.of_ratio(sums.ratio),
+        ),
         (f"ETA {duration(state.eta)}", 12, palette.accent),
     ]
     while figures and len(files) + sum(width + SPACE for _, width, _ in figures) > cells - 6:

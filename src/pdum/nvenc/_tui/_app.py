@@ -63,7 +63,6 @@ class Dashboard(App[int]):
 
     def show(self) -> int:
         self.run()
-        self.usage.stop()
         if self.source.error is not None:
             raise self.source.error
         return self.result
@@ -99,6 +98,9 @@ class Dashboard(App[int]):
         self.source.thread.start()
         self.set_interval(TICK, self.tick)
         self.draw()
+
+    def on_unmount(self) -> None:
+        self.usage.stop()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.draw)
