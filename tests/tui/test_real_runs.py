@@ -6,6 +6,7 @@ import asyncio
 import io
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,24 +72,25 @@ class Held:
             task.gate.set()
 
 
-def test_a_run_from_its_beginning_to_its_end(simulator: Simulator) -> None:
+def test_a_run_from_its_beginning_to_its_end(simulator: Simulator, tmp_path: Path) -> None:
     async def main(held: Held) -> None:
         app = Dashboard(held.start)
         async with app.run_test(size=WIDE) as pilot:
             await until(pilot, app, lambda: len(app.state.working_jobs()) == 2)
-            await until(pilot, app, lambda: 0 in app.usage.usage)
+            await until(pilot, app, lambda: 0 in app.usage.usage and len(app.usage.usage[0].sessions or ()) == 2)
             app.draw()
             await pilot.pause()
             text = "\n".join(text_of(app.export_screenshot()))
             assert "GPU 0 · NVIDIA GeForce RTX 4090" in text
             assert "NVENC 1" in text
             assert "encoder " in text
+            assert "2 sessions" in text
             held.open()
             await until(pilot, app, lambda: app.state.is_over)
             assert app.state.sums().finished == len(held.tasks)
             assert app.result == 0
 
-    with simulator.machine(gpus=MACHINE), EncoderPool() as pool:
+    with simulator.machine(gpus=MACHINE, state=str(tmp_path / "state")), EncoderPool() as pool:
         held = Held(pool)
         asyncio.run(main(held))
         assert held.run is not None

@@ -170,7 +170,7 @@ def ended_line(job: Job, cells: int, palette: Palette = TERMINAL) -> Text:
         room = cells - 2 - sum(width + SPACE for _, width, _ in figures)
         line.append(fit(visible(job.name), max(1, room)), palette.info)
         return line.append(" " * SPACE).append_text(columns(*figures))
-    reason = one_line(job.reason) or job.state
+    reason = one_line(job.why) or job.state
     name_cells = max(8, min(cell_len(visible(job.name)), cells // 2))
     line.append(fit(visible(job.name), name_cells), palette.info)
     return line.append(" " * SPACE).append(reason, style)

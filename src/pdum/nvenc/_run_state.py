@@ -234,12 +234,12 @@ class RunState:
         job = self._end(event.job, "skipped")
         job.reason, job.size = event.reason, event.size
         job.source_bytes = event.source_bytes or job.source_bytes
-        self._say("info", f"{visible(job.name)}: skipped: {one_line(event.reason)}", event.job)
+        self._say("info", f"{visible(job.name)}: skipped: {one_line(job.why)}", event.job)
 
     def _job_failed(self, event: events.JobFailed) -> None:
         job = self._end(event.job, "failed")
         job.reason, job.error = event.message, event.error
-        self._say("error", f"{visible(job.name)}: {one_line(event.message)}", event.job)
+        self._say("error", f"{visible(job.name)}: {one_line(job.why)}", event.job)
 
     def _job_cancelled(self, event: events.JobCancelled) -> None:
         job = self._end(event.job, "cancelled")

@@ -194,7 +194,9 @@ class Dashboard(App[int]):
         return Text(no_wrap=True).append(mark, style).append(name, palette.info).append("  ").append_text(figures)
 
     def _done_line(self, job: Job, cells: int) -> Text:
-        return ended_line(job, cells, self.palette)
+        line = ended_line(job, cells, self.palette)
+        line.truncate(cells, overflow="ellipsis")
+        return line
 
     def _log_line(self, line: LogLine, cells: int) -> Text:
         text = Text(no_wrap=True).append(f"{duration(line.at):>7}  ", self.palette.dim)
