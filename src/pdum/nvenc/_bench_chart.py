@@ -18,6 +18,7 @@ COLOURS = ("#0f766e", "#0369a1", "#7e22ce", "#b45309", "#475569", "#be185d")
 INK, SOFT, LINE = "#1b2430", "#5d6b7d", "#e1e7ee"
 WIDTH = 0.8
 """Of all bars of one preset."""
+WIDEST = 0.4
 NAMED = {"h264": "H.264", "hevc": "HEVC", "av1": "AV1"}
 MOST_BARS_WITH_NUMBERS = 24
 
@@ -63,21 +64,22 @@ def draw(results: Sequence[Speed], path: str | os.PathLike[str], title: str = "F
 
 def _part(axis: Axes, codec: str, results: Sequence[Speed], engines: Sequence[str]) -> None:
     presets = sorted({one.preset for one in results})
-    width = WIDTH / len(engines)
+    width = min(WIDEST, WIDTH / len(engines))
     for number, engine in enumerate(engines):
         found = {one.preset: one.fps for one in results if one.engine == engine}
-        places = [place + (number + 0.5) * width - WIDTH / 2 for place in range(len(presets))]
+        places = [place + (number + 0.5 - len(engines) / 2) * width for place in range(len(presets))]
         heights = [found.get(preset, 0.0) for preset in presets]
         bars: Any = axis.bar(
             places, heights, width * 0.92, color=COLOURS[number % len(COLOURS)], label=visible(engine), zorder=2
         )
         if len(presets) * len(engines) <= MOST_BARS_WITH_NUMBERS:
-            said = [f"{height:.0f}" if height else "" for height in heights]
+            said = [f"{height:.0f}" if height >= 10 else f"{height:.1f}" if height else "" for height in heights]
             axis.bar_label(bars, said, padding=2, fontsize=7, color=SOFT)
     axis.set_xticks(range(len(presets)), [visible(preset) for preset in presets], parse_math=False)
     axis.set_title(NAMED.get(codec, visible(codec)), color=INK, fontsize=11, loc="left", parse_math=False)
     axis.grid(axis="y", color=LINE, zorder=0)
     axis.tick_params(colors=SOFT, length=0)
     axis.margins(y=0.12)
+    axis.set_xlim(-0.6, len(presets) - 0.4)
     for side in axis.spines.values():
         side.set_visible(False)

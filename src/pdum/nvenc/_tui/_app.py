@@ -23,7 +23,7 @@ from ._panels import WIDE, GpuPanel, head, usage_text
 from ._theme import CSS, DARK, LIGHT, PALETTES
 from ._usage import UsagePoller
 
-TICK = 1 / 8
+TICK = 1 / 4
 MOST_EVENTS = 5000
 """In one go, so that keys are heard while a backlog is taken in."""
 TALL = 34
@@ -59,6 +59,8 @@ class Dashboard(App[int]):
         self.leaving = 0
         """How often the user has asked to leave."""
         self._sampled = 0.0
+        self._answers = 0
+        self._drawn: object = None
         self._panels: dict[int | None, GpuPanel] = {}
 
     def show(self) -> int:
@@ -113,7 +115,7 @@ class Dashboard(App[int]):
             changed = True
         if self.source.error is not None or (self.leaving and self.source.is_exhausted):
             self.exit(self.result)
-        elif changed or self.usage.usage:
+        elif changed or self.usage.answers != self._answers:
             self.draw()
 
     def apply(self, event: events.Event) -> None:
@@ -129,6 +131,7 @@ class Dashboard(App[int]):
                 del values[:-SPEEDS_KEPT]
 
     def draw(self) -> None:
+        self._answers = self.usage.answers
         width, height = self.size
         tabbed = width < WIDE or height < TALL
         self.screen_stack[0].set_class(tabbed, "tabbed")
@@ -169,6 +172,10 @@ class Dashboard(App[int]):
     def _draw_lists(self) -> None:
         base, state = self.screen_stack[0], self.state
         base.query_one("#queue", Lines).show_items([*state.working_jobs(), *state.waiting_jobs()])
+        changes = (state.lines, len(state.jobs), len(state.ended), self.size, self.theme)
+        if changes == self._drawn:
+            return
+        self._drawn = changes
         base.query_one("#done", Lines).show_items(state.ended_jobs()[::-1])
         base.query_one("#log", Lines).show_items(list(state.log))
         base.query_one("#folders", Lines).show_items(list(state.folders().items()))
