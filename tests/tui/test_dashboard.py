@@ -65,7 +65,7 @@ def test_skip_takes_the_chosen_file() -> None:
 
 def test_the_choice_stays_with_its_file_while_others_come_and_go() -> None:
     async def act(dashboard: Playing) -> None:
-        await dashboard.press("end")
+        await dashboard.press("down", "down", "down")
         job = chosen(dashboard.app, "queue")
         first = dashboard.app.state.working_jobs()[0]
         await dashboard.add(events.JobCancelled(at=9.0, job=first.number))

@@ -9,6 +9,7 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
+from textual.notifications import SeverityLevel
 from textual.widgets import Footer, Static
 
 from .. import _events as events
@@ -35,6 +36,7 @@ class Dashboard(App[int]):
     CSS = CSS
     ENABLE_COMMAND_PALETTE = False
     TITLE = "pdum-nvenc"
+    NOTIFICATION_TIMEOUT = 3
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+c,ctrl+q", "leave", "Quit", key_display="q", priority=True),
         Binding("question_mark,f1", "help", "Help", key_display="?"),
@@ -231,18 +233,22 @@ class Dashboard(App[int]):
         """Calls the run from a thread: none of its locks holds up the dashboard."""
         controls = self.source.controls
         if controls is None or self.state.is_over:
-            self.notify("The run is over." if self.state.is_over else "The run has not begun yet.", severity="warning")
+            self.tell("The run is over." if self.state.is_over else "The run has not begun yet.", severity="warning")
             return
 
         def call() -> None:
             try:
                 what(controls)
             except Exception as error:
-                self.notify(one_line(f"{type(error).__name__}: {error}"), severity="error", markup=False)
+                self.tell(one_line(f"{type(error).__name__}: {error}"), severity="error")
             else:
-                self.notify(said, markup=False)
+                self.tell(said)
 
         self.run_worker(call, thread=True, group="steer")
+
+    def tell(self, message: str, severity: SeverityLevel = "information") -> None:
+        """Says it for a moment; no name in it is taken for markup."""
+        self.notify(message, severity=severity, markup=False)
 
     def action_pause(self) -> None:
         is_paused = self.state.status == "paused"
@@ -251,14 +257,14 @@ class Dashboard(App[int]):
     def action_skip(self) -> None:
         job = self.query_one("#queue", Lines).chosen
         if job is None:
-            self.notify("Nothing to skip: no file is at work or waits.", severity="warning")
+            self.tell("Nothing to skip: no file is at work or waits.", severity="warning")
         else:
             self._steer(lambda run: run.skip(job.number), f"skipping {visible(job.name)}")
 
     def action_retry(self) -> None:
         job = self.query_one("#done", Lines).chosen
         if job is None or job.state == "finished":
-            self.notify(
+            self.tell(
                 "Choose a file that failed, was skipped or cancelled in the list of those done.", severity="warning"
             )
         else:
@@ -267,14 +273,14 @@ class Dashboard(App[int]):
     def action_retry_failed(self) -> None:
         failed = [job.number for job in self.state.ended_jobs() if job.state == "failed"]
         if not failed:
-            self.notify("Nothing has failed.", severity="warning")
+            self.tell("Nothing has failed.", severity="warning")
         else:
             self._steer(lambda run: [run.retry(job) for job in failed], f"once more: {count(len(failed), 'file')}")
 
     def action_engines(self, by: int) -> None:
         wanted = self.wanted_engines + by
         if wanted < 1:
-            self.notify("One engine is the least; p pauses.", severity="warning")
+            self.tell("One engine is the least; p pauses.", severity="warning")
             return
 
         def change_them(run: Controls) -> None:
