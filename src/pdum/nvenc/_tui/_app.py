@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -52,7 +53,10 @@ class Dashboard(App[int]):
     ]
 
     def __init__(self, make_run: Callable[[], EventRun], controls: Controls | None = None) -> None:
+        colourless = os.environ.get("NO_COLOR")
         super().__init__()
+        if colourless is not None:  # Textual takes it out, but what is written later is to have no colour either
+            os.environ["NO_COLOR"] = colourless
         self.state = RunState()
         self.source = Source(make_run, controls)
         self.usage = UsagePoller()
