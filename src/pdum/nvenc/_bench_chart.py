@@ -46,7 +46,8 @@ def draw(results: Sequence[Speed], path: str | os.PathLike[str], title: str = "F
     for axis, codec in zip(axes, codecs, strict=True):
         _part(axis, codec, [one for one in results if one.codec == codec], engines)
     axes[0].set_ylabel("frames a second", color=SOFT)
-    figure.suptitle(visible(title), color=INK, fontsize=13, fontweight="bold", x=0.01, ha="left", parse_math=False)
+    lines = "\n".join(map(visible, title.splitlines()))
+    figure.suptitle(lines, color=INK, fontsize=12, fontweight="bold", x=0.01, ha="left", parse_math=False)
     handles, labels = axes[0].get_legend_handles_labels()
     legend = figure.legend(
         handles, labels, loc="outside lower left", ncols=min(3, len(engines)), frameon=False, labelcolor=INK
