@@ -200,7 +200,14 @@ def test_five_hundred_files_are_all_in_the_table() -> None:
     assert len(list(details.iter("bdi"))) == 500
 
 
+def test_notices_are_shown_once() -> None:
+    notice = events.Notice(at=0.0, message="No <hardware>\nwas used.", level="warning")
+    said = words(check(page([notice, notice])))
+    assert said.count("No <hardware> was used.") == 1
+
+
 def test_settings_are_shown() -> None:
+    assert "temporal AQyesBno" in words(check(page([], {"temporal AQ": True, "B": False})))
     said = words(check(page([], {"codec": "av1", "constant quality": 28, "<b>": "&"})))
     assert "codecav1" in said
     assert "constant quality28" in said
