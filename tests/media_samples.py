@@ -67,10 +67,10 @@ def ffmpeg(*arguments: str | Path) -> None:
         pytest.fail(f"ffmpeg {' '.join(map(str, arguments))}: {run.stderr}")
 
 
-def _remuxed(suffix: str, *before: str) -> Callable[[Path], Path]:
+def _remuxed(suffix: str, *before: str, after: tuple[str, ...] = ()) -> Callable[[Path], Path]:
     def remux(path: Path) -> Path:
         made = path.with_name(f"{path.stem}-again{suffix}")
-        ffmpeg(*before, "-i", path, "-map", "0", "-c", "copy", made)
+        ffmpeg(*before, "-i", path, "-map", "0", "-c", "copy", *after, made)
         return made
 
     return remux
@@ -117,7 +117,7 @@ HDR = (
     "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:range=limited:hdr10=1:repeat-headers=1:log-level=none:"
     "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
 )
-VARIABLE = ("-vf", "setpts='(N*40+mod(N*N*7,31))/1000/TB'", "-fps_mode", "vfr", "-enc_time_base", "1/1000")
+VARIABLE = ("-vf", "settb=1/1000,setpts='N*40+mod(N*N*7,31)'", "-fps_mode", "vfr", "-enc_time_base", "1/1000")
 ALTERNATIVE = ("-auto-alt-ref", "1", "-lag-in-frames", "12", "-g", "16", "-b:v", "300k", "-cpu-used", "8")
 FIELDS = ("-flags", "+ildct+ilme")
 
@@ -150,7 +150,7 @@ SAMPLES = {
         video("vp9", ".webm", "-c:v", "libvpx-vp9", *ALTERNATIVE),
         video("broken-off", ".ts", *X264, "-bf", "2", "-g", "12", then=_cut_off(0.7)),
         video("broken-off-mp4", ".mp4", *X264, "-bf", "2", "-g", "12", "-movflags", "+faststart", then=_cut_off(0.7)),
-        video("turned", ".mp4", *X264, "-g", "12", "-metadata:s:v", "rotate=90"),
+        video("turned", ".mp4", *X264, "-g", "12", then=_remuxed(".mp4", after=("-metadata:s:v", "rotate=90"))),
         video("wide-pixels", ".mp4", "-vf", "setsar=16/11", *X264, "-g", "12"),
         video("hdr10", ".mkv", *X265, "-pix_fmt", "yuv420p10le", "-x265-params", HDR, frames=12),
         video("everything", ".mkv", *X264, "-bf", "2", "-g", "12", then=_with_everything),

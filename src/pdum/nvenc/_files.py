@@ -20,7 +20,7 @@ from ._matroska import TrackLook
 from ._naming import take_place
 from ._passthrough import CONTAINERS, OF_THE_FILE, Passthrough, plan
 from ._recipe import Recipe, recipe
-from ._source import Index, index_source, open_source
+from ._source import Decoding, Index, index_source, open_source
 from ._spool import RECIPE, Piece, PieceWriter, WorkFolder, beside, missing_ranges, write_atomically
 from ._verify import lost_metadata, verify
 from ._work import Plan, Result
@@ -118,10 +118,11 @@ class FileTask:
 
     def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
         index, config = self._looked_through(), self.config(engine)
-        options = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
+        options = (decoder_on(engine, self.job.source) or {}) if engine.kind == "nvenc" else {}
         fit = fitted_for_hardware(config) if engine.kind == "nvenc" else fitted_for_software(config)
         threads = max(1, len(os.sched_getaffinity(0)) // self._lanes)
-        for frame in frames_from(self.job.source, index, first, threads, self._repeated.add, **(options or {})):
+        decoding = Decoding(threads, options=options)
+        for frame in frames_from(self.job.source, index, first, decoding, self._repeated.add):
             self._not_stopped()
             yield fit(frame)
 

@@ -234,8 +234,12 @@ def packets(found: Passthrough, source: Any, interrupted: Callable[[], None]) ->
 def _passed(one: Carried, packet: Any) -> Sequence[Any]:
     if one.how == "encode":
         return _encoded(one, packet)
-    if not packet.size or (packet.pts is None and packet.dts is None):
+    if not packet.size:
         return ()
+    if packet.pts is None and packet.dts is None:
+        if not is_picture(one.source):
+            return ()
+        packet.pts = packet.dts = 0  # a cover has no time
     if one.conversion is not None:
         return one.conversion.packets(packet, one.made)
     packet.stream = one.made

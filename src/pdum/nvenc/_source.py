@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -172,24 +172,43 @@ def _sniffed(container: Any, stream: Any) -> list[Any]:
     """The first frames as they are decoded."""
     frames: list[Any] = []
     for number, packet in enumerate(container.demux(stream)):
-        frames += decoded(packet)
+        frames += Decoding().frames(packet)
         if len(frames) >= SNIFFED or (number >= MOST_SNIFFED_PACKETS and frames):
             break
     return frames
 
 
-def decoded(packet: Any) -> list[Any]:
-    """Its frames; damage is none."""
-    av = import_av()
-    try:
-        frames: list[Any] = packet.decode()
-        return frames
-    except EOFError:
-        return []
-    except av.error.FFmpegError as error:
-        if isinstance(error, av.error.InvalidDataError) or not packet.size:
+@dataclass(frozen=True)
+class Decoding:
+    """How a file is decoded."""
+
+    threads: int = 0
+    strict: bool = False
+    """Damage is an error, and no reason to leave a frame out."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """For ``av.open``, such as the hardware to decode on."""
+
+    def prepare(self, stream: Any) -> None:
+        context = stream.codec_context
+        context.thread_type = "AUTO"
+        context.thread_count = self.threads
+        if self.strict:
+            context.options = {"err_detect": "explode"}
+
+    def frames(self, packet: Any) -> list[Any]:
+        """Of a packet; an empty one brings what the decoder still holds."""
+        av = import_av()
+        try:
+            frames: list[Any] = packet.decode()
+        except EOFError:
             return []
-        raise SourceUnreadable(f"The source cannot be decoded: {error}") from error
+        except av.error.FFmpegError as error:
+            if not self.strict and (isinstance(error, av.error.InvalidDataError) or not packet.size):
+                return []
+            raise SourceUnreadable(f"The packet shown at {packet.pts} cannot be decoded: {error}") from error
+        if self.strict and any(frame.is_corrupt for frame in frames):
+            raise SourceUnreadable(f"The packet shown at {packet.pts} is damaged.")
+        return frames
 
 
 def _agree(packets: _Packets, sniffed: Sequence[Any]) -> bool:
@@ -230,7 +249,7 @@ def _by_decoding(path: Path, packets: _Packets, facts: dict[str, Any], interrupt
     """All of it decoded once: for sources whose packets do not tell, or tell what is not so."""
     times: list[int | None] = []
     durations: list[int] = []
-    for frame in every_frame(path, 1 if facts["careful"] else 0, interrupted):
+    for frame in every_frame(path, Decoding(1 if facts["careful"] else 0), interrupted):
         times.append(frame.pts)
         durations.append(frame.duration or 0)
     if not times:
@@ -277,18 +296,18 @@ def _rate(stream: Any) -> Fraction:
 
 
 def every_frame(
-    path: Path, threads: int = 0, interrupted: Callable[[], None] = lambda: None, **more: Any
+    path: Path, decoding: Decoding | None = None, interrupted: Callable[[], None] = lambda: None
 ) -> Iterator[Any]:
-    """Decodes from the beginning to the end; what is damaged is left out."""
-    av = import_av()
-    with open_source(path, **more) as container:
+    """Decodes from the beginning to the end; unless it is strict, what is damaged is left out."""
+    av, decoding = import_av(), decoding or Decoding()
+    with open_source(path, **decoding.options) as container:
         stream = video_stream(container, path)
-        prepare_decoder(stream, threads)
+        decoding.prepare(stream)
         try:
             for number, packet in enumerate(container.demux(stream)):
                 if not number % 16:
                     interrupted()
-                yield from decoded(packet)
+                yield from decoding.frames(packet)
         except av.error.FFmpegError:
             yield from _rest(stream)
 
@@ -301,9 +320,3 @@ def _rest(stream: Any) -> list[Any]:
         return frames
     except (EOFError, av.error.FFmpegError):
         return []
-
-
-def prepare_decoder(stream: Any, threads: int) -> None:
-    context = stream.codec_context
-    context.thread_type = "AUTO"
-    context.thread_count = threads

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from ._decode import frames_from
 from ._errors import SourceUnreadable, VerificationFailed
-from ._source import Index, Key, every_frame, import_av, open_source, video_stream
+from ._source import Decoding, Index, Key, every_frame, import_av, open_source, video_stream
 
 
 def verify(
@@ -102,10 +102,10 @@ def _require_times(shown: Sequence[int], expected: Sequence[int], joined: Any, s
 def _require_samples(part: Path, index: Index, joints: Sequence[int]) -> None:
     """The first frame of each part, and the last of all."""
     for number in (*joints, index.frames - 1):
-        frames = frames_from(part, index, number, 1, _missing)
+        frames = frames_from(part, index, number, Decoding(1, strict=True), _missing)
         if next(frames, None) is None:
             _missing(number)
-        frames.close()  # type: ignore[attr-defined]
+        frames.close()
 
 
 def _missing(number: int) -> NoReturn:
@@ -113,7 +113,7 @@ def _missing(number: int) -> NoReturn:
 
 
 def _require_all(part: Path, index: Index, interrupted: Callable[[], None]) -> None:
-    shown = [frame.pts for frame in every_frame(part, interrupted=interrupted)]
+    shown = [frame.pts for frame in every_frame(part, Decoding(strict=True), interrupted)]
     if shown != list(index.pts):
         place = next((n for n, (a, b) in enumerate(zip(shown, index.pts, strict=False)) if a != b), len(shown))
         _missing(place)
