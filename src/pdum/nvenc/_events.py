@@ -53,7 +53,23 @@ class Notice(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnginesChanged(Event):
+    """The lanes that take work from now on. One that is not among them ends what it has begun."""
+
+    engines: tuple[EngineInfo, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPaused(Event):
+    """Or, with ``paused=False``, resumed."""
+
+    paused: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobQueued(Event):
+    """Comes again for a job that is retried."""
+
     job: int
     source: str
     destination: str

@@ -1,0 +1,28 @@
+"""The dashboard: what every engine does, what waits, what is done, and keys to steer it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .._errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from ._controls import Controls, EventRun
+
+
+def run_dashboard(make_run: Callable[[], EventRun], controls: Controls | None = None) -> int:
+    """Shows a run until the user leaves. ``make_run`` begins it, in a thread; ``controls`` is the run unless given.
+
+    0: all went well; 1: some files failed; 130: the user ended the run early; 128 and the number of a signal that
+    ended it. What the run raised is raised.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InvalidConfig(
+            "The dashboard was asked for where standard input or standard error is no terminal; it is drawn on one. "
+            "Leave it out, or give it a terminal."
+        )
+    from ._app import Dashboard
+
+    return Dashboard(make_run, controls).show()
