@@ -51,8 +51,7 @@ def ours(path: Path, lanes: int, on_gpu: bool) -> float:
     bounds = [0, *cuts(index, lanes), index.frames]
 
     def decode(lane: int) -> int:
-        options = (decoder_on(engine, path) or {}) if on_gpu else {}
-        frames = frames_from(path, index, bounds[lane], Decoding(options=options))
+        frames = frames_from(path, index, bounds[lane], Decoding(on_gpu=decoder_on(engine, path) if on_gpu else None))
         wanted = bounds[lane + 1] - bounds[lane]
         for number, frame in enumerate(frames, 1):
             if on_gpu and frame.format.name != "cuda":

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from frames import LEGACY_STREAM, PER_THREAD_STREAM, Gpu, cuda, gpu, nv12
-from pdum.nvenc import CudaFailed, InvalidFrame, NvencEncoder
+from pdum.nvenc import CudaFailed, InvalidFrame, NoEncoder, NvencEncoder
+from pdum.nvenc._nvenc import PrimaryContext
 from test_ordering import GARBAGE, HEIGHT, MACHINE, ROWS, WIDTH, Producer, expected, pixels
 
 from simulator import Simulator
@@ -214,3 +216,32 @@ def test_a_streams_handle_that_is_used_again_in_another_context(abi: str, simula
             ours.upload(frame.pointer, nv12(WIDTH, HEIGHT, number))
             assert pixels(encoder.submit(frame, number)) == expected(number + 1)[number:]
         theirs.close()
+
+
+def current_context() -> int:
+    found = ctypes.c_void_p()
+    cuda("cuCtxGetCurrent", ctypes.byref(found))
+    return found.value or 0
+
+
+def test_the_primary_context_is_current_for_a_block_and_no_longer(simulator: Simulator) -> None:
+    """Other libraries are run in it, within one another and in any thread."""
+    with simulator.machine(), closing(OwnContext()) as own:
+        cuda("cuCtxPushCurrent_v2", ctypes.c_void_p(own.handle))
+        primary = PrimaryContext(0)
+        with primary:
+            inside = current_context()
+            assert inside not in (0, own.handle)
+            with pytest.raises(ZeroDivisionError), primary:
+                raise ZeroDivisionError
+            assert current_context() == inside
+            with ThreadPoolExecutor(1) as other:
+                assert other.submit(current_context).result() == 0
+        assert current_context() == own.handle
+        cuda("cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
+        assert current_context() == 0
+
+
+def test_a_gpu_that_is_not_there_has_no_primary_context(simulator: Simulator) -> None:
+    with simulator.machine(gpus=["L4"]), pytest.raises(NoEncoder, match="7"):
+        PrimaryContext(7)

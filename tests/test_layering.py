@@ -33,6 +33,7 @@ LAYERS = (
         "packet_to_python",
         "colour_from_python",
         "gpus_to_python",
+        "context_to_python",
         "settings_from_python",
         "kept_frames",
     ),

@@ -9,6 +9,7 @@
 #include "colour_from_python.hpp"
 #include "encoder_to_python.hpp"
 #include "error.hpp"
+#include "context_to_python.hpp"
 #include "gpus_to_python.hpp"
 #include "nvtx.hpp"
 #include "open_encoder.hpp"
@@ -107,6 +108,7 @@ PYBIND11_MODULE(_nvenc, module, py::mod_gil_not_used()) {
     add_surface_type(module);
     add_colour_conversion(module);
     add_gpu_listing(module);
+    add_primary_context(module);
     module.attr("nvtx_enabled") = nvtx_enabled;
     module.def("probe", probe_in_python, py::arg("gpu_id"), py::arg("abi"));
     module.def("capabilities", capabilities_in_python, py::arg("gpu_id"), py::arg("abi"));

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ._source import Decoding, Index, Key, every_frame, import_av, open_source
+from ._source import Decoding, Index, Key, every_frame, import_av
 
 SEEK_BACK = (0, 1, 10)  # seconds before the key frame, where the demuxer overshoots
 SEEKS_BY_PTS = ("matroska", "webm", "flv", "avi")
@@ -69,7 +69,7 @@ def _by_time(
 def _from_key(path: Path, index: Index, key: Key, decoding: Decoding) -> Iterator[Any]:
     """Everything that is decoded from the key frame on."""
     av = import_av()
-    with open_source(path, **decoding.options) as container:
+    with decoding.opened(path) as container:
         stream = container.streams[index.stream]
         decoding.prepare(stream)
         try:

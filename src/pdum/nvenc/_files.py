@@ -118,10 +118,10 @@ class FileTask:
 
     def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
         index, config = self._looked_through(), self.config(engine)
-        options = (decoder_on(engine, self.job.source) or {}) if engine.kind == "nvenc" else {}
+        on_gpu = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
         fit = fitted_for_hardware(config) if engine.kind == "nvenc" else fitted_for_software(config)
         threads = max(1, len(os.sched_getaffinity(0)) // self._lanes)
-        decoding = Decoding(threads, options=options)
+        decoding = Decoding(threads, on_gpu=on_gpu)
         for frame in frames_from(self.job.source, index, first, decoding, self._repeated.add):
             self._not_stopped()
             yield fit(frame)

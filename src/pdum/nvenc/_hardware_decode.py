@@ -6,9 +6,11 @@ import ctypes
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ._source import Decoding, import_av, open_source, video_stream
+from ._errors import NvencError
+from ._nvenc import PrimaryContext
+from ._source import Decoding, OnGpu, import_av, video_stream
 
 if TYPE_CHECKING:
     from ._events import EngineInfo
@@ -16,22 +18,25 @@ if TYPE_CHECKING:
 LIBRARY = "libnvcuvid.so.1"
 SWITCH = "PDUM_NVENC_DECODE"
 TRIED_PACKETS = 32
+CURRENT_CONTEXT: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
+"""By itself FFmpeg changes the primary context's flags, or makes a context whose frames would have to be copied."""
 
 
-def decoder_on(engine: EngineInfo, source: Path) -> dict[str, Any] | None:
-    """What ``av.open`` is given to decode on the engine's GPU, with frames that stay there; None: on the processor."""
+def decoder_on(engine: EngineInfo, source: Path) -> OnGpu | None:
+    """The engine's GPU as a decoder of that source; None where the processor has to do it."""
     if os.environ.get(SWITCH, "") == "cpu" or not _has_library():
         return None
     gpu = engine.gpu_id or 0
-    if not _takes(gpu, str(source), source.stat().st_mtime_ns):
-        return None
-    return {"hwaccel": _acceleration(gpu)}
+    return _on(gpu) if _takes(gpu, str(source), source.stat().st_mtime_ns) else None
 
 
-def _acceleration(gpu: int) -> Any:
+def _on(gpu: int) -> OnGpu:
     from av.codec.hwaccel import HWAccel
 
-    return HWAccel("cuda", device=str(gpu), allow_software_fallback=False, is_hw_owned=True)
+    acceleration = HWAccel(
+        "cuda", device=str(gpu), allow_software_fallback=False, options=CURRENT_CONTEXT, is_hw_owned=True
+    )
+    return OnGpu(acceleration=acceleration, context=PrimaryContext(gpu))
 
 
 @lru_cache(maxsize=1)
@@ -49,13 +54,14 @@ def _takes(gpu: int, source: str, changed: int) -> bool:  # noqa: ARG001
     av = import_av()
     path = Path(source)
     try:
-        with open_source(path, hwaccel=_acceleration(gpu)) as container:
+        decoding = Decoding(on_gpu=_on(gpu))
+        with decoding.opened(path) as container:
             stream = video_stream(container, path)
             for number, packet in enumerate(container.demux(stream)):
-                for frame in Decoding().frames(packet):
+                for frame in decoding.frames(packet):
                     return bool(frame.format.name == "cuda")
                 if number >= TRIED_PACKETS:
                     break
-    except (av.error.FFmpegError, NotImplementedError, RuntimeError, OSError, ValueError):
+    except (av.error.FFmpegError, NvencError, NotImplementedError, RuntimeError, OSError, ValueError):
         return False
     return False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -178,6 +179,15 @@ def _sniffed(container: Any, stream: Any) -> list[Any]:
     return frames
 
 
+@dataclass(frozen=True, kw_only=True)
+class OnGpu:
+    """A GPU's decoder, whose frames stay there."""
+
+    acceleration: Any
+    context: AbstractContextManager[Any]
+    """Has to be current whenever the decoder is opened or used."""
+
+
 @dataclass(frozen=True)
 class Decoding:
     """How a file is decoded."""
@@ -185,8 +195,19 @@ class Decoding:
     threads: int = 0
     strict: bool = False
     """Damage is an error, and no reason to leave a frame out."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """For ``av.open``, such as the hardware to decode on."""
+    on_gpu: OnGpu | None = None
+    """Where to decode, if not on the processor."""
+
+    @contextmanager
+    def opened(self, path: Path) -> Iterator[Any]:
+        """The container, for the block."""
+        with self._here():
+            container = open_source(path, **({} if self.on_gpu is None else {"hwaccel": self.on_gpu.acceleration}))
+        with container:
+            yield container
+
+    def _here(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self.on_gpu is None else self.on_gpu.context
 
     def prepare(self, stream: Any) -> None:
         context = stream.codec_context
@@ -199,7 +220,8 @@ class Decoding:
         """Of a packet; an empty one brings what the decoder still holds."""
         av = import_av()
         try:
-            frames: list[Any] = packet.decode()
+            with self._here():
+                frames: list[Any] = packet.decode()
         except EOFError:
             return []
         except av.error.FFmpegError as error:
@@ -300,7 +322,7 @@ def every_frame(
 ) -> Iterator[Any]:
     """Decodes from the beginning to the end; unless it is strict, what is damaged is left out."""
     av, decoding = import_av(), decoding or Decoding()
-    with open_source(path, **decoding.options) as container:
+    with decoding.opened(path) as container:
         stream = video_stream(container, path)
         decoding.prepare(stream)
         try:
