@@ -1,7 +1,7 @@
 """What a run of a pool tells while it works: one stream of typed events, which every front end consumes.
 
-Jobs and engines are named by their numbers in the run, frames by their place in the job's video from 0. Ranges of frames
-are half open: ``first`` is in, ``last`` is not. ``at`` is seconds since the run began, sizes are bytes.
+Jobs and engines are named by their numbers in the run, frames by their place in the job's video from 0. Ranges of
+frames are half open: ``first`` is in, ``last`` is not. ``at`` is seconds since the run began, sizes are bytes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,23 @@ class Notice(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnginesChanged(Event):
+    """The lanes that take work from now on. One that is not among them ends what it has begun."""
+
+    engines: tuple[EngineInfo, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPaused(Event):
+    """Or, with ``paused=False``, resumed."""
+
+    paused: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobQueued(Event):
+    """Comes again for a job that is retried."""
+
     job: int
     source: str
     destination: str

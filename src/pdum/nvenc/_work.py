@@ -55,7 +55,8 @@ class Result:
 class Task(Protocol):
     """A video to be encoded. The pool calls each method from one thread at a time, but for ``frames`` and ``config``.
 
-    What any of them raises fails this task alone. After ``prepare`` the pool always ends with ``finish`` or ``abandon``.
+    What any of them raises fails this task alone. After ``prepare`` the pool always ends with ``finish`` or
+    ``abandon``.
     """
 
     @property

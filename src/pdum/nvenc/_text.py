@@ -1,0 +1,84 @@
+"""How values are shown to people: sizes, times, and names of files, which may hold anything."""
+
+from __future__ import annotations
+
+import unicodedata
+
+CONTROL_PICTURES = 0x2400
+UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+# They turn the rest of a line around, so that a name could pretend to be another one.
+DIRECTIONS = {*"\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
+GOOD, MARGINAL = 0.9, 1.0
+
+
+def visible(text: str) -> str:
+    """The text on one line, with nothing in it that a terminal or a browser would act upon."""
+    return text if text.isascii() and text.isprintable() else "".join(map(_visible_character, text))
+
+
+def one_line(text: str) -> str:
+    """A message of several lines as one."""
+    return visible(" ".join(text.split()))
+
+
+def _visible_character(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(CONTROL_PICTURES + code)
+    if code == 0x7F:
+        return "\u2421"
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    if character in DIRECTIONS or unicodedata.category(character) in {"Cc", "Cs", "Cn", "Zl", "Zp"}:
+        return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return character
+
+
+def size(count: float) -> str:
+    """Three digits and a unit: ``"1.23 GB"``, ``"45.6 MB"``, ``"789 B"``, ``"-12 kB"``."""
+    sign, count = ("-" if count < 0 else ""), abs(count)
+    for unit in UNITS:
+        if count < 999.5 or unit == UNITS[-1]:
+            break
+        count /= 1000
+    digits = 0 if unit == "B" or count >= 99.95 else 1 if count >= 9.995 else 2
+    return f"{sign}{count:.{digits}f} {unit}"
+
+
+def duration(seconds: float | None) -> str:
+    """``"0:07"``, ``"12:34"``, ``"1:02:03"``, ``"3 d 04:05"``; what is not known is a dash."""
+    if seconds is None or seconds != seconds or seconds in (float("inf"), float("-inf")):
+        return "–"
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24:02}:{minutes:02}"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def change(ratio: float | None) -> str:
+    """How much smaller a result is than its source: ``"-75 %"``, ``"+3 %"``."""
+    if ratio is None:
+        return "–"
+    percent = round((ratio - 1) * 100)
+    if percent == 0 and ratio != 1:
+        return f"{(ratio - 1) * 100:+.1f} %"
+    return f"{percent:+d} %" if percent else "0 %"
+
+
+def verdict(ratio: float | None) -> str:
+    """``"good"``, ``"marginal"`` or ``"bigger"``, which front ends have colours for; ``"unknown"`` without a source."""
+    if ratio is None:
+        return "unknown"
+    return "good" if ratio < GOOD else "marginal" if ratio < MARGINAL else "bigger"
+
+
+def rate(value: float, unit: str) -> str:
+    """``"812 fps"``, ``"13.5×"``: as many digits as one can read."""
+    digits = 0 if value >= 99.5 else 1
+    return f"{value:.{digits}f}{unit}"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """``"1 file"``, ``"2 files"``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,202 @@
+"""The state of a run makes sense after every event, whatever comes; its sums are those of the events."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdum.nvenc import _events as events
+from pdum.nvenc._run_parts import AT_WORK, ENDED
+from pdum.nvenc._run_state import RunState
+from pdum.nvenc._text import change, duration, one_line, size, verdict, visible
+
+from event_streams import HOSTILE_NAMES, engines, nonsense, recorded, runs
+
+pytestmark = pytest.mark.one_abi
+
+STATES = {"queued", "prepared"} | AT_WORK | ENDED
+
+
+def check(state: RunState) -> None:
+    assert 0.0 <= state.fraction <= 1.0
+    assert len(state.jobs) <= state.total_jobs
+    assert sorted(state.ended) == sorted(number for number, job in state.jobs.items() if job.is_over)
+    sums = state.sums()
+    assert sums.jobs == len(state.jobs) == len(state.waiting_jobs()) + len(state.working_jobs()) + sums.ended
+    folders = list(state.folders().values())
+    for name in ("jobs", "finished", "skipped", "failed", "cancelled", "source_bytes", "size", "saved"):
+        assert sum(getattr(folder, name) for folder in folders) == getattr(sums, name)
+    assert sums.saved == sum(job.saved for job in state.jobs.values())
+    for job in state.jobs.values():
+        assert job.state in STATES
+        assert 0 <= job.frames_done <= job.frames
+        assert 0.0 <= job.fraction <= 1.0
+        assert set(job.rates) == {one.info.index for one in state.engines.values() if one.job == job.number}
+        assert not (job.is_over and job.rates)
+    for index, engine in state.engines.items():
+        assert engine.info.index == index
+        assert 0.0 <= engine.fraction <= 1.0
+        assert (engine.state == "working") == (engine.job is not None)
+        if engine.job is not None:
+            assert state.jobs[engine.job].state == "running"
+        for before, after in zip(engine.spans, engine.spans[1:], strict=False):
+            assert before.end is not None
+            assert before.begin <= before.end <= after.begin
+        assert 0.0 <= engine.busy(state.now) <= state.now + 1e-6
+    if state.is_over:
+        assert all(job.is_over for job in state.jobs.values())
+    assert all(line.text.isprintable() or visible(line.text) == line.text for line in state.log)
+
+
+@settings(max_examples=60, deadline=None)
+@given(stream=runs() | nonsense())
+def test_every_prefix_is_consistent(stream: list[events.Event]) -> None:
+    state = RunState()
+    check(state)
+    for event in stream:
+        state.apply(event)
+        check(state)
+
+
+@settings(max_examples=40, deadline=None)
+@given(stream=runs())
+def test_sums_are_those_of_the_events(stream: list[events.Event]) -> None:
+    state = RunState(stream)
+    finished = [event for event in stream if isinstance(event, events.JobFinished)]
+    sums, end = state.sums(), stream[-1]
+    assert isinstance(end, events.RunFinished)
+    assert (sums.finished, sums.failed, sums.skipped, sums.cancelled) == (
+        end.finished,
+        end.failed,
+        end.skipped,
+        end.cancelled,
+    )
+    assert sums.saved == sum(event.source_bytes - event.size for event in finished)
+    assert state.is_over
+    assert state.fraction == 1.0
+    pieces = [event for event in stream if isinstance(event, events.PieceFinished)]
+    assert sum(engine.frames_total for engine in state.engines.values()) == sum(one.last - one.first for one in pieces)
+
+
+@settings(max_examples=20, deadline=None)
+@given(stream=runs(), data=st.data())
+def test_a_log_that_begins_in_the_middle_makes_sense(stream: list[events.Event], data: st.DataObject) -> None:
+    state = RunState()
+    for event in stream[data.draw(st.integers(0, len(stream))) :]:
+        state.apply(event)
+        check(state)
+
+
+def test_a_job_that_is_retried_counts_once() -> None:
+    queued = events.JobQueued(at=0.0, job=0, source="/a/b.mkv", destination="/a/c.mkv", source_bytes=100)
+    failed = events.JobFailed(at=1.0, job=0, error="InvalidFrame", message="broken")
+    state = RunState([queued, failed])
+    assert (state.sums().failed, state.ended) == (1, [0])
+    state.apply(replace(queued, at=2.0))
+    assert (state.sums().failed, state.ended, state.jobs[0].state, state.jobs[0].attempts) == (0, [], "queued", 2)
+    done = events.JobFinished(at=3.0, job=0, destination="/a/c.mkv", frames=10, source_bytes=100, size=40, seconds=1.0)
+    state.apply(done)
+    assert (state.sums().finished, state.sums().saved) == (1, 60)
+
+
+def test_pieces_that_another_engine_takes_over_shrink() -> None:
+    first, second = engines()
+    state = RunState([events.RunStarted(at=0.0, engines=(first, second), jobs=1, started=0.0)])
+    state.apply(events.PieceStarted(at=0.0, job=0, engine=0, piece=0, first=0, last=100))
+    state.apply(events.PieceStarted(at=1.0, job=0, engine=1, piece=1, first=50, last=100))
+    moved = {"first": 0, "last": 50, "frames": 25, "job_frames": 30, "job_total": 100}
+    state.apply(events.Progress(at=1.1, job=0, engine=0, piece=0, fps=25.0, speed=1.0, eta=2.0, **moved))
+    assert state.engines[0].fraction == 0.5
+    assert state.jobs[0].fraction == 0.3
+    assert set(state.jobs[0].rates) == {0, 1}
+
+
+def test_engines_that_are_not_wanted_end_what_they_have_begun() -> None:
+    first, second = engines()
+    state = RunState([events.RunStarted(at=0.0, engines=(first, second), jobs=1, started=0.0)])
+    state.apply(events.PieceStarted(at=0.0, job=0, engine=1, piece=0, first=0, last=100))
+    state.apply(events.EnginesChanged(at=1.0, engines=(first,)))
+    assert state.engines[1].state == "working"
+    state.apply(events.PieceFinished(at=2.0, job=0, engine=1, piece=0, first=0, last=100, size=10, seconds=2.0))
+    assert state.engines[1].state == "off"
+    state.apply(events.EnginesChanged(at=3.0, engines=(first, second)))
+    assert [engine.state for engine in state.engines.values()] == ["idle", "idle"]
+
+
+def test_gaps_are_what_lies_between_pieces() -> None:
+    (engine,) = engines(each=1)
+    state = RunState([events.RunStarted(at=0.0, engines=(engine,), jobs=1, started=0.0)])
+    for piece, (begin, end) in enumerate([(0.0, 1.0), (1.01, 2.0), (2.3, 3.0)]):
+        state.apply(events.PieceStarted(at=begin, job=0, engine=0, piece=piece, first=0, last=9))
+        state.apply(events.PieceFinished(at=end, job=0, engine=0, piece=piece, first=0, last=9, size=1, seconds=1.0))
+    assert state.engines[0].gaps() == [(2.0, 2.3)]
+    assert state.engines[0].busy(3.0) == pytest.approx(2.69)
+
+
+def test_five_hundred_jobs() -> None:
+    state = RunState(recorded(500, gpus=2, longest=400))
+    check(state)
+    assert state.sums().jobs == 500
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_names_hold_nothing_that_a_terminal_acts_upon(name: str) -> None:
+    shown = visible(name)
+    assert not any(ord(one) < 0x20 or 0x7F <= ord(one) < 0xA0 or 0xD800 <= ord(one) < 0xE000 for one in shown)
+    assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    shown.encode()
+
+
+@given(name=st.text() | st.text(st.characters(categories=["Cs", "Cc", "Cf", "L"])))
+def test_any_name_is_one_line_that_can_be_written(name: str) -> None:
+    assert visible(visible(name)) == visible(name)
+    assert len(visible(name).splitlines()) <= 1
+    visible(name).encode()
+
+
+def test_different_names_look_different() -> None:
+    assert visible("a\nb") != visible("a b")
+    assert visible("a\x00b") != visible("ab")
+    assert visible("plain name.mkv") == "plain name.mkv"
+    assert one_line("two\n  lines") == "two lines"
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.00 kB"),
+        (45_600_000, "45.6 MB"),
+        (999_600, "1.00 MB"),
+        (-12_340, "-12.3 kB"),
+    ],
+)
+def test_sizes(count: int, shown: str) -> None:
+    assert size(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, "–"), (float("nan"), "–"), (7.4, "0:07"), (59.6, "1:00"), (3723, "1:02:03"), (273_900, "3 d 04:05")],
+)
+def test_durations(seconds: float | None, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("ratio", "shown", "what"),
+    [
+        (None, "–", "unknown"),
+        (0.25, "-75 %", "good"),
+        (0.95, "-5 %", "marginal"),
+        (0.999, "-0.1 %", "marginal"),
+        (1.0, "0 %", "bigger"),
+        (1.03, "+3 %", "bigger"),
+    ],
+)
+def test_changes(ratio: float | None, shown: str, what: str) -> None:
+    assert (change(ratio), verdict(ratio)) == (shown, what)
