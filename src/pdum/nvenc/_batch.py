@@ -12,8 +12,8 @@ from typing import Any
 from ._batch_settings import BatchSettings
 from ._journal import BEGUN, BIGGER, DONE, FAILED, Entry, Journal, digest, identity_of, is_there
 from ._naming import Named, Names, folder_of, is_beside, name_all
-from ._printable import printable
 from ._scan import Found, Scan, Source, Trouble
+from ._text import visible
 
 ENCODE, DONE_BEFORE, BIGGER_BEFORE, EXISTS = "encode", "done before", "bigger before", "exists"
 NOT_OF_THE_RESULT = (
@@ -258,7 +258,7 @@ def told(batch: BatchPlan) -> Iterator[str]:
     for decision in batch.decisions:
         if decision.why and decision.action in (ENCODE, EXISTS):
             again = "is encoded again" if decision.action == ENCODE else "is left out"
-            yield f"{printable(decision.source)} {again}: {decision.why}."
+            yield f"{visible(str(decision.source))} {again}: {decision.why}."
     for action, words in ((DONE_BEFORE, "done before"), (BIGGER_BEFORE, "not smaller before")):
         number = len(batch.with_action(action))
         if number:

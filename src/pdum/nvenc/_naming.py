@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ._batch_settings import CONTAINERS, BatchSettings
 from ._journal import Journal
-from ._printable import printable
 from ._scan import Source, Trouble
+from ._text import visible
 
 LONGEST_NAME = 255
 """Bytes, on all usual file systems of Linux."""
@@ -94,8 +94,10 @@ def _tell(source: Source, wanted: Path, destination: Path | None, folder: Path, 
         result.troubles.append(Trouble(source=source.path, reason=reason))
         return
     if destination != wanted:
-        name = printable(destination.name)
-        result.notices.append(f"{printable(source.path)} becomes {name}, for {printable(wanted.name)} is another's.")
+        name = visible(str(destination.name))
+        result.notices.append(
+            f"{visible(str(source.path))} becomes {name}, for {visible(str(wanted.name))} is another's."
+        )
     result.named.append(Named(source=source, destination=destination, folder=folder))
 
 
@@ -109,7 +111,7 @@ def _in_place(sources: Sequence[Source], result: Names) -> Names:
             continue
         known = first.setdefault(source.inode, source)
         if known is not source:
-            result.notices.append(f"{printable(source.path)} is the same file as {printable(known.path)}.")
+            result.notices.append(f"{visible(str(source.path))} is the same file as {visible(str(known.path))}.")
             continue
         result.named.append(Named(source=source, destination=source.path, folder=source.path.parent))
     return result

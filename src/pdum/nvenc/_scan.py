@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from ._printable import printable
+from ._text import visible
 
 VIDEO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -132,7 +132,7 @@ class Scan:
 
 def _why(error: Exception, path: Path) -> str:
     if isinstance(error, FileNotFoundError) and path.is_symlink():
-        return f"is a link to {printable(os.readlink(path))}, which does not exist"
+        return f"is a link to {visible(os.readlink(path))}, which does not exist"
     if isinstance(error, FileNotFoundError):
         return "does not exist"
     if isinstance(error, PermissionError):
