@@ -1,4 +1,4 @@
-"""``python -m pdum.nvenc`` is ``pdum-nvenc``; without arguments it is its ``doctor``, as it was before there was a tool."""
+"""``python -m pdum.nvenc`` is ``pdum-nvenc``; without arguments it is its ``doctor``."""
 
 import sys
 

@@ -154,8 +154,9 @@ class Sums:
 
 @dataclass(frozen=True)
 class LogLine:
-    """``level``: info, good, warning or error."""
+    """``level``: info, good, warning or error. ``job`` is set on the line that tells how a job ended."""
 
     at: float
     level: str
     text: str
+    job: int | None = None

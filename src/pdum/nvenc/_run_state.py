@@ -30,6 +30,8 @@ class RunState:
         self.ended: list[int] = []
         """The jobs that are over, in the order in which they ended."""
         self.log: deque[LogLine] = deque(maxlen=LOG_LINES)
+        self.lines = 0
+        """How many there have been; the log forgets the oldest."""
         self.rates: list[tuple[float, float]] = []
         """Frames a second of the whole run, over time."""
         self.fps = 0.0
@@ -227,7 +229,7 @@ class RunState:
         job.frames = job.frames_done = event.frames
         job.warnings = event.warnings
         sizes = f"{size(job.source_bytes)} → {size(event.size)} ({change(job.ratio)})"
-        self._say("good", f"{visible(job.name)}: {sizes} in {duration(event.seconds)}")
+        self._say("good", f"{visible(job.name)}: {sizes} in {duration(event.seconds)}", event.job)
         for warning in event.warnings:
             self._say("warning", f"{visible(job.name)}: {one_line(warning)}")
 
@@ -235,16 +237,16 @@ class RunState:
         job = self._end(event.job, "skipped")
         job.reason, job.size = event.reason, event.size
         job.source_bytes = event.source_bytes or job.source_bytes
-        self._say("info", f"{visible(job.name)}: skipped, {one_line(event.reason)}")
+        self._say("info", f"{visible(job.name)}: skipped, {one_line(event.reason)}", event.job)
 
     def _job_failed(self, event: events.JobFailed) -> None:
         job = self._end(event.job, "failed")
         job.reason, job.error = event.message, event.error
-        self._say("error", f"{visible(job.name)}: {one_line(event.message)}")
+        self._say("error", f"{visible(job.name)}: {one_line(event.message)}", event.job)
 
     def _job_cancelled(self, event: events.JobCancelled) -> None:
         job = self._end(event.job, "cancelled")
-        self._say("warning", f"{visible(job.name)}: cancelled")
+        self._say("warning", f"{visible(job.name)}: cancelled", event.job)
 
     def _run_finished(self, event: events.RunFinished) -> None:
         self.status, self.eta, self.fps = "over", None, 0.0
@@ -258,8 +260,9 @@ class RunState:
 
     # Parts of these.
 
-    def _say(self, level: str, text: str) -> None:
-        self.log.append(LogLine(self.now, level, text))
+    def _say(self, level: str, text: str, job: int | None = None) -> None:
+        self.log.append(LogLine(self.now, level, text, job))
+        self.lines += 1
 
     def _job(self, number: int) -> Job:
         return self.jobs.setdefault(number, Job(number=number, source=f"job {number}"))

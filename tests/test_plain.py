@@ -1,0 +1,173 @@
+"""Plain mode and the report at its end, as they are written to terminals of all sizes and to files."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from hypothesis import given, settings
+from rich.cells import cell_len
+from rich.console import Console
+
+from pdum.nvenc import _events as events
+from pdum.nvenc._cli._plain import progress, show
+from pdum.nvenc._draw import bar, chop_end, ended_line, fit
+from pdum.nvenc._report_table import print_summary
+from pdum.nvenc._run_parts import Job
+from pdum.nvenc._run_state import RunState
+from pdum.nvenc._text import size, visible
+
+from event_streams import HOSTILE_NAMES, engines, nonsense, recorded, runs
+
+pytestmark = pytest.mark.one_abi
+
+WIDTHS = (20, 40, 60, 80, 120, 200)
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# What Live needs to draw over its own lines, and nothing else.
+MOVEMENT = re.compile(r"\x1b\[(?:\?25[lh]|\d*A|2K|1A)|\r")
+
+
+def written(stream: list[events.Event], **options: object) -> str:
+    console = Console(file=io.StringIO(), **options)  # type: ignore[arg-type]
+    show(stream, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def summary(stream: list[events.Event], **options: object) -> str:
+    console = Console(file=io.StringIO(), **options)  # type: ignore[arg-type]
+    print_summary(stream, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_one_line_for_each_file_where_there_is_no_terminal() -> None:
+    stream = recorded(30, gpus=2)
+    lines = written(stream).splitlines()
+    for number in range(30):
+        about = [line for line in lines if line.startswith(f"clip_{number:03}.mkv: ")]
+        assert len([line for line in about if re.search(r" in \d+:\d\d$|skipped|cancelled|corrupt", line)]) == 1, about
+    assert "\x1b" not in "".join(lines)
+
+
+def test_long_names_are_not_broken_where_there_is_no_terminal() -> None:
+    (line,) = [line for line in written(recorded(["a" * 255], trouble=0.0)).splitlines() if "aaa" in line]
+    assert line.startswith("a" * 255 + ": ")
+
+
+def test_finished_files_scroll_above_the_progress() -> None:
+    text = written(recorded(5, trouble=0.0), force_terminal=True, width=100, height=30)
+    plain = COLOUR.sub("", text)
+    for number in range(5):
+        assert re.search(rf"✓ clip_{number:03}\.mkv +\S+ \S+ → ", plain)
+    assert plain.rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in plain  # the cursor is back
+
+
+@settings(max_examples=25, deadline=None)
+@given(stream=runs())
+def test_names_reach_no_terminal_as_controls(stream: list[events.Event]) -> None:
+    for text in (
+        written(stream, force_terminal=True, width=80, height=24),
+        written(stream),
+        summary(stream, force_terminal=True, width=80),
+    ):
+        left = MOVEMENT.sub("", COLOUR.sub("", text))
+        assert visible(left.replace("\n", "")) == left.replace("\n", "")
+
+
+@settings(max_examples=40, deadline=None)
+@given(stream=nonsense() | runs())
+def test_lines_fit_into_every_width(stream: list[events.Event]) -> None:
+    state = RunState(stream[: len(stream) // 2 + 1])
+    for width in WIDTHS:
+        for line in progress(state, width, 24):
+            assert line.cell_len <= width or width < 40
+            assert "\n" not in line.plain
+        for job in state.ended_jobs():
+            if job.state == "finished" and width >= 40:
+                assert ended_line(job, width).cell_len <= width
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+@pytest.mark.parametrize("cells", [1, 2, 5, 20, 300])
+def test_names_are_as_wide_as_wanted(name: str, cells: int) -> None:
+    assert cell_len(fit(visible(name), cells)) == cells
+
+
+def test_the_ends_of_names_are_kept() -> None:
+    assert fit("holiday_in_spain_part_17.mkv", 15) == "holiday…_17.mkv"
+    assert chop_end("日本語", 5) == "本語"
+
+
+@pytest.mark.parametrize("cells", [0, 1, 2, 10])
+@pytest.mark.parametrize("fraction", [-1.0, 0.0, 0.01, 0.33, 0.5, 0.99, 1.0, 7.0])
+def test_bars_are_as_wide_as_wanted(fraction: float, cells: int) -> None:
+    assert bar(fraction, cells, "", "").cell_len == cells
+
+
+def test_many_engines_leave_room_for_the_run() -> None:
+    state = RunState([events.RunStarted(at=0.0, engines=engines(16, 3), jobs=0, started=0.0)])
+    lines = progress(state, 80, 24)
+    assert len(lines) == 21
+    assert lines[-2].plain == "and 29 more engines"
+
+
+def test_colours_are_by_ratio() -> None:
+    def colour(ratio: float) -> str:
+        job = Job(number=0, source="a", source_bytes=1000, size=int(1000 * ratio), state="finished")
+        console = Console(file=io.StringIO(), force_terminal=True, width=80)
+        console.print(ended_line(job, 80))
+        assert isinstance(console.file, io.StringIO)
+        found = re.match(r"\x1b\[(\d+)m", console.file.getvalue())
+        assert found is not None
+        return found[1]
+
+    assert [colour(0.3), colour(0.95), colour(1.0), colour(1.3)] == ["32", "33", "31", "31"]
+
+
+def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = recorded(5)
+    for text in (written(stream, force_terminal=True, width=80), summary(stream, force_terminal=True, width=80)):
+        codes = {code for found in re.findall(r"\x1b\[([0-9;]*)m", text) for code in found.split(";")}
+        assert codes <= {"0", "1", ""}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_terminals_that_are_not_utf_8(encoding: str) -> None:
+    for draw in (show, print_summary):
+        file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        draw(recorded(HOSTILE_NAMES), Console(file=file, force_terminal=True, width=80))
+        file.flush()
+
+
+def test_report_tells_each_folder_and_all() -> None:
+    stream = recorded(40, gpus=2)
+    state, text = RunState(stream), summary(stream, width=120)
+    for folder, sums in state.folders().items():
+        (line,) = [line for line in text.splitlines() if line.strip().startswith(folder)]
+        assert size(sums.saved) in line
+    (line,) = [line for line in text.splitlines() if line.strip().startswith("all")]
+    assert size(state.sums().saved) in line
+
+
+def test_report_tells_why_files_failed() -> None:
+    stream = recorded(HOSTILE_NAMES, trouble=1.0, seed=5)
+    failed = [event for event in stream if isinstance(event, events.JobFailed)]
+    text = summary(stream, width=300)
+    assert failed
+    assert f"{len(failed)} failure" in text
+    assert text.count(": frame 17 is corrupt: the file ends within it") == len(failed)
+
+
+def test_report_of_many_failures_is_short() -> None:
+    text = summary(recorded(500, trouble=1.0, longest=10), width=100)
+    assert re.search(r"… and \d+ more", text)
+    assert len(text.splitlines()) < 150
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_reports_of_nothing_and_of_hostile_names(width: int) -> None:
+    assert "0 files" in summary([], width=width)
+    summary(recorded(HOSTILE_NAMES), width=width)
