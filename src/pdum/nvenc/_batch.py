@@ -142,7 +142,7 @@ def decide(named: Named, entry: Entry | None, settings: BatchSettings, mark: str
     if entry.settings != mark:
         return answer(ENCODE, "made with other settings before")
     if entry.result == DONE and lies_there is not None:
-        return answer(DONE_BEFORE)
+        return answer(DONE_BEFORE) if lies_there == entry.made else answer(ENCODE, "its result was changed since")
     return _remembered(entry, settings, answer)
 
 

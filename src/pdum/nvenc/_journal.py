@@ -122,7 +122,7 @@ class Journal:
             return
         try:
             entry = _entry(record)
-        except (KeyError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError):
             return
         self.entries[entry.source] = entry
 

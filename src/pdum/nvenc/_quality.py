@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import zip_longest
 from typing import Any
 
 from ._errors import EncoderFailed
@@ -31,18 +32,15 @@ def compare(metric: str, originals: Iterable[Any], results: Iterable[Any]) -> fl
     """
     graph: _Graph | None = None
     scores: list[float] = []
-    first, second = iter(originals), iter(results)
-    for number, result in enumerate(second):
-        original = next(first, None)
-        if original is None:
-            break
-        if graph is None:
-            graph = _Graph(metric, result)
+    for number, (original, result) in enumerate(zip_longest(originals, results)):
+        if original is None or result is None:
+            which = "more" if original is None else "fewer"
+            raise EncoderFailed(f"A sample of {number} pictures came back with {which} than were encoded.")
+        graph = graph or _Graph(metric, result)
         scores += graph.push(original, result, number)
-    if graph is not None:
-        scores += graph.rest()
-    if not scores or next(first, None) is not None or next(second, None) is not None:
-        raise EncoderFailed(f"A sample came back with {len(scores)} pictures, which is not what was encoded.")
+    if graph is None:
+        raise EncoderFailed("A sample came back with no pictures.")
+    scores += graph.rest()
     return sum(scores) / len(scores)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._errors import NvencError
@@ -73,12 +74,16 @@ class RecordedTask:
 class BrokenTask:
     """A source that cannot be encoded, which is told by the run as all other failures are."""
 
-    def __init__(self, trouble: Trouble) -> None:
-        self._trouble = trouble
+    def __init__(self, source: Path, error: Exception) -> None:
+        self._source, self._error = source, error
+
+    @classmethod
+    def of(cls, trouble: Trouble) -> BrokenTask:
+        return cls(trouble.source, NvencError(f"This file {trouble.reason}."))
 
     @property
     def source(self) -> str:
-        return str(self._trouble.source)
+        return str(self._source)
 
     @property
     def destination(self) -> str:
@@ -93,7 +98,7 @@ class BrokenTask:
         return 0.0
 
     def prepare(self, lanes: int) -> Plan:  # noqa: ARG002
-        raise NvencError(f"This file {self._trouble.reason}.")
+        raise self._error
 
     def config(self, engine: EngineInfo) -> EncoderConfig:
         raise NotImplementedError

@@ -62,8 +62,14 @@ class Search:
         return min(max(self._between(good, bad), good + 1), bad - 1)
 
     def _step(self) -> int:
-        """Twice as far each time, as long as all are on one side."""
-        return int(FIRST_STEP * 2 ** (len(self.tried) - 1))
+        """As long as all are on one side: as far as the last two say, but no more than twice as far each time."""
+        most = int(FIRST_STEP * 2 ** len(self.tried))
+        near, *others = sorted(self.tried, key=lambda value: abs(self.tried[value] - self.target.wanted))
+        if not others:
+            return FIRST_STEP
+        slope = abs(self.tried[near] - self.tried[others[0]]) / abs(near - others[0])
+        far = abs(self.tried[near] - self.target.wanted)
+        return min(most, int(far / slope) + 1) if slope * most > far else most
 
     def _between(self, good: int, bad: int) -> int:
         """Where a line through both meets the target; after some tries the middle, which always gets there."""

@@ -1,0 +1,269 @@
+"""Runs the jobs of a batch and shows them: what ``encode``, ``watch`` and ``demo`` have in common."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import _events as events
+from .._batch import ENCODE, BatchPlan, Decision, Ledger, told
+from .._batch_settings import BatchSettings
+from .._fit import Fitted, fit, gpus_of
+from .._recorded import BrokenTask, RecordedTask
+from .._search import Target
+from .._target import Found, find_all
+from .._text import change, size, visible
+from . import _exits as exits
+from ._interruption import Interruption, interruptible, say_on_stderr
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .._pool import EncoderPool, Run
+    from .._work import Result, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Showing:
+    """How a run is shown."""
+
+    json: bool = False
+    tui: bool = False
+    quiet: bool = False
+    report: Path | None = None
+
+    def console(self) -> Console:
+        """Events are all that standard output has where programs read it."""
+        from rich.console import Console
+
+        return Console(stderr=self.json, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+@dataclass(kw_only=True)
+class Shown:
+    """A run's events on their way to the screen; those that a report is made of are kept."""
+
+    showing: Showing
+    console: Console
+    kept: list[events.Event] = field(default_factory=list)
+    failed: int = 0
+
+    def say(self, message: str, level: str = "info") -> None:
+        """What is to be known beside a run's own events."""
+        if self.showing.json:
+            self._print_json(events.Notice(at=0.0, message=message, level=level))
+        elif level == "warning" or not self.showing.quiet:
+            self.console.print(message, style="yellow" if level == "warning" else None, markup=False)
+
+    def watch(self, stream: Iterable[events.Event]) -> None:
+        passing = self._passing(stream)
+        if self.showing.json:
+            for event in passing:
+                self._print_json(event)
+        elif self.showing.quiet:
+            for _ in passing:
+                pass
+        else:
+            from ._plain import show
+
+            show(passing, self.console)
+
+    def _passing(self, stream: Iterable[events.Event]) -> Iterator[events.Event]:
+        for event in stream:
+            if not isinstance(event, (events.Progress, events.RunProgress)):
+                self.kept.append(event)
+            self.failed += isinstance(event, events.JobFailed)
+            yield event
+
+    @staticmethod
+    def _print_json(event: events.Event) -> None:
+        print(json.dumps(events.to_dict(event)), flush=True)
+
+    def summary(self) -> None:
+        if self.showing.report is not None:
+            from .._report import write_report
+
+            write_report(self.kept, self.showing.report)
+        if self.showing.json or (self.showing.quiet and not self.failed):
+            return
+        from .._report_table import print_summary
+
+        print_summary(self.kept, self.console)
+
+
+@contextmanager
+def pool_of(settings: BatchSettings) -> Iterator[EncoderPool]:
+    from .._pool import EncoderPool
+
+    gpus: Any = settings.gpu if isinstance(settings.gpu, str) else list(settings.gpu)
+    with EncoderPool(gpus=gpus, engines=settings.engines, engine=settings.engine) as pool:
+        yield pool
+
+
+def run_batch(ledger: Ledger, showing: Showing, interruption: Interruption | None = None) -> int:
+    """Everything of a plan that is to be encoded, and everything that went wrong before. Returns an exit code."""
+    batch = ledger.batch
+    shown = Shown(showing=showing, console=showing.console())
+    for message in (*batch.notices, *told(batch)):
+        shown.say(message)
+    if not batch.with_action(ENCODE) and not batch.troubles:
+        return exits.DONE
+    fitted = fit(batch.settings, gpus_of(batch.settings))
+    for message in fitted.notices:
+        shown.say(message)
+    with ExitStack() as stack:
+        if interruption is None:
+            interruption = stack.enter_context(interruptible(say_on_stderr))
+        pool = stack.enter_context(pool_of(batch.settings))
+        tasks = _tasks(ledger, fitted, pool, shown, interruption)
+        if interruption.code and not tasks:
+            return interruption.code
+        _run(pool, tasks, shown, interruption)
+    shown.summary()
+    return interruption.code or (exits.FAILED if shown.failed else exits.DONE)
+
+
+def _run(pool: EncoderPool, tasks: Sequence[Task], shown: Shown, interruption: Interruption) -> None:
+    def start() -> Run:
+        run = pool.start(tasks)
+        run.on_event(lambda event: _record(tasks, event))
+        return run
+
+    if shown.showing.tui:
+        from .._tui import run_dashboard
+
+        run_dashboard(start, shown)
+        return
+    run = start()
+    with interruption.of(run):
+        shown.watch(run)
+        run.wait()
+
+
+def _record(tasks: Sequence[Task], event: events.Event) -> None:
+    if isinstance(event, events.JobFailed):
+        task = tasks[event.job]
+        if isinstance(task, RecordedTask):
+            task.failed(event.message)
+
+
+# ---- jobs ----------------------------------------------------------------------------------------------------------
+
+
+def file_task(decision: Decision, settings: BatchSettings, fitted: Fitted, quality: float | None = None) -> Any:
+    """Of one file, with the settings that the engines can follow."""
+    from .._files import FileTask
+    from .._jobs import FileJob, FileSettings
+
+    encoder = dict(fitted.encoder) if quality is None else {**fitted.encoder, "cq": quality}
+    return FileTask(
+        FileJob(
+            source=decision.source,
+            destination=decision.named.destination,
+            settings=FileSettings(codec=fitted.codec, audio=settings.audio, encoder=encoder),
+            segments=settings.segments,
+            smaller_than=None if settings.keep_bigger else settings.smaller_than,
+            in_place=settings.in_place,
+            keep_work=True,
+            verify=settings.verify,
+        )
+    )
+
+
+def _tasks(ledger: Ledger, fitted: Fitted, pool: EncoderPool, shown: Shown, interruption: Interruption) -> list[Task]:
+    batch = ledger.batch
+    broken: list[Task] = [BrokenTask.of(trouble) for trouble in batch.troubles]
+    decisions = batch.with_action(ENCODE)
+    if not batch.settings.target:
+        return broken + [RecordedTask(file_task(one, batch.settings, fitted), one, ledger) for one in decisions]
+    found = _found(ledger, fitted, pool, shown, interruption)
+    if interruption.code:
+        return []
+    tasks = broken
+    for decision, outcome in zip(decisions, found, strict=True):
+        if isinstance(outcome, Exception):
+            tasks.append(BrokenTask(decision.source, outcome))
+        else:
+            tasks.append(RecordedTask(file_task(decision, batch.settings, fitted, outcome), decision, ledger, outcome))
+    return tasks
+
+
+def _found(
+    ledger: Ledger, fitted: Fitted, pool: EncoderPool, shown: Shown, interruption: Interruption
+) -> list[float | Exception]:
+    """The quality value of each file: as an earlier run found it, or sought now."""
+    batch = ledger.batch
+    target = Target.of(batch.settings.target)
+    decisions = batch.with_action(ENCODE)
+    known: dict[Path, float | Exception] = {}
+    for decision in decisions:
+        earlier = ledger.found_quality(decision)
+        if earlier is not None:
+            known[decision.source] = earlier
+    sought = [one for one in decisions if one.source not in known]
+    files = [file_task(one, batch.settings, fitted) for one in sought]
+    shown.say(f"{len(sought)} of {len(decisions)} files: looking for the quality value that gives {target}.")
+    outcomes = find_all(files, target, batch.settings.quality, _runner(pool, interruption))
+    for file in files:
+        file.abandon(False)
+    for decision, outcome in zip(sought, outcomes, strict=True):
+        shown.say(_predicted(decision, outcome, target))
+        known[decision.source] = outcome.quality if isinstance(outcome, Found) else outcome
+    return [known[one.source] for one in decisions]
+
+
+def _runner(pool: EncoderPool, interruption: Interruption) -> Callable[[Sequence[Task]], Sequence[Any]]:
+    def run_all(tasks: Sequence[Task]) -> Sequence[Result | BaseException]:
+        run = pool.start(tasks)
+        with interruption.of(run):
+            return run.wait().results
+
+    return run_all
+
+
+def _predicted(decision: Decision, outcome: Found | Exception, target: Target) -> str:
+    name = visible(str(decision.source))
+    if isinstance(outcome, Exception):
+        return f"{name}: {outcome}"
+    before = decision.named.source.size
+    ratio = change(outcome.size / before) if before else "?"
+    return (
+        f"{name}: quality {outcome.quality} gives {target.metric} {outcome.score:.4g}, "
+        f"about {size(outcome.size)} of video ({ratio})."
+    )
+
+
+def dry_run(batch: BatchPlan, showing: Showing) -> int:
+    """What would be done, and nothing of it is."""
+    from ._table import print_table
+
+    if showing.json:
+        for decision in batch.decisions:
+            print(json.dumps(_as_json(decision)))
+        for trouble in batch.troubles:
+            print(json.dumps({"source": str(trouble.source), "action": "fail", "why": trouble.reason}))
+    else:
+        rows = [
+            (str(one.source), str(one.named.destination), one.action + (f" ({one.why})" if one.why else ""))
+            for one in batch.decisions
+        ]
+        rows += [(str(one.source), "", f"fail: {one.reason}") for one in batch.troubles]
+        print_table(("source", "result", "what"), rows)
+        for message in (*batch.notices, *fit(batch.settings, gpus_of(batch.settings)).notices):
+            print(message)
+    return exits.DONE if batch.decisions or batch.troubles else exits.NOTHING
+
+
+def _as_json(decision: Decision) -> dict[str, Any]:
+    return {
+        "source": str(decision.source),
+        "destination": str(decision.named.destination),
+        "action": decision.action,
+        "why": decision.why,
+        "source_bytes": decision.named.source.size,
+    }
