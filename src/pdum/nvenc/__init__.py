@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ._availability import available, unavailable_reason
 from ._encoder import NvencEncoder, forced_abi
 from ._errors import (
+    Cancelled,
     CudaFailed,
     DeviceLost,
     DriverNotFound,
@@ -20,9 +21,11 @@ from ._errors import (
     InvalidConfig,
     InvalidFrame,
     NoEncoder,
+    NoEngineLeft,
     NvencError,
     OutOfMemory,
     OutOfSessions,
+    SourceEnded,
     TargetOutOfReach,
     UnsupportedFeature,
 )
@@ -35,10 +38,15 @@ if TYPE_CHECKING:
     from ._config import EncoderConfig
     from ._devices import Device, devices
     from ._doctor import Diagnosis, Finding, doctor
+    from ._events import EngineInfo, Event
     from ._nvml import EncodeSession
     from ._picture import ContentLight, MasteringDisplay, Metadata, PictureOptions, Sei, TimeCode
+    from ._pool import EncoderPool
+    from ._run import Run, RunReport
+    from ._work import Plan, Result, Task
 
 __all__ = [
+    "Cancelled",
     "Capabilities",
     "Colour",
     "ContentLight",
@@ -52,6 +60,9 @@ __all__ = [
     "EncoderClosed",
     "EncoderConfig",
     "EncoderFailed",
+    "EncoderPool",
+    "EngineInfo",
+    "Event",
     "Finding",
     "FolderBusy",
     "InvalidConfig",
@@ -59,14 +70,21 @@ __all__ = [
     "MasteringDisplay",
     "Metadata",
     "NoEncoder",
+    "NoEngineLeft",
     "NvencEncoder",
     "NvencError",
     "OutOfMemory",
     "OutOfSessions",
     "Packet",
     "PictureOptions",
+    "Plan",
+    "Result",
+    "Run",
+    "RunReport",
     "Sei",
+    "SourceEnded",
     "TargetOutOfReach",
+    "Task",
     "TimeCode",
     "UnsupportedFeature",
     "abi",
@@ -86,11 +104,19 @@ _LAZY = {
     "Diagnosis": "._doctor",
     "EncodeSession": "._nvml",
     "EncoderConfig": "._config",
+    "EncoderPool": "._pool",
+    "EngineInfo": "._events",
+    "Event": "._events",
     "Finding": "._doctor",
     "MasteringDisplay": "._picture",
     "Metadata": "._picture",
     "PictureOptions": "._picture",
+    "Plan": "._work",
+    "Result": "._work",
+    "Run": "._run",
+    "RunReport": "._run",
     "Sei": "._picture",
+    "Task": "._work",
     "TimeCode": "._picture",
     "capabilities": "._capabilities",
     "devices": "._devices",

@@ -16,7 +16,10 @@
     ├── DeviceLost              the GPU is gone or was reset
     ├── OutOfMemory             (also MemoryError)  GPU memory ran out
     ├── CudaFailed              a call of CUDA failed
-    └── EncoderFailed           a call of the encoder failed
+    ├── EncoderFailed           a call of the encoder failed
+    ├── NoEngineLeft            all engines of a pool are lost
+    ├── SourceEnded             a video had fewer frames than it said
+    └── Cancelled               the work was called off
 """
 
 from __future__ import annotations
@@ -114,6 +117,18 @@ class CudaFailed(NvencError):
 
 class EncoderFailed(NvencError):
     """A call of the encoder failed for a reason that the driver alone knows."""
+
+
+class NoEngineLeft(NvencError):
+    """All engines of a pool failed or hang; the message says why of each."""
+
+
+class SourceEnded(NvencError):
+    """A video had fewer frames than it said; what there is of it was not taken for the whole."""
+
+
+class Cancelled(NvencError):
+    """The work was called off before it was done."""
 
 
 BY_KIND: dict[str, type[NvencError]] = {

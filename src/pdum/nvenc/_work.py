@@ -55,8 +55,13 @@ class Result:
 class Task(Protocol):
     """A video to be encoded. The pool calls each method from one thread at a time, but for ``frames`` and ``config``.
 
-    What any of them raises fails this task alone. After ``prepare`` the pool always ends with ``finish`` or
-    ``abandon``.
+    What any of them raises fails this task alone. After ``prepare``, also where it raised, the pool always ends with a
+    ``finish`` that goes well or with ``abandon``.
+
+    Two methods are optional. ``interrupt()`` is called from any thread when the task is called off: ``prepare``,
+    ``frames`` and ``finish`` should then raise soon. ``frames_with(first, engine, encoder)`` is used instead of
+    ``frames`` where it is there, in the engine's own thread with its encoder: for surfaces, and for frames that cost
+    little to make.
     """
 
     @property

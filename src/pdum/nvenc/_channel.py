@@ -1,0 +1,64 @@
+"""What one thread hands to another, a few things ahead and no more."""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Condition
+from time import monotonic
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Closed(Exception):
+    """There is nothing more to take, or nobody to give to."""
+
+
+class Channel(Generic[Item]):
+    """A queue of bounded length that either side can close."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._items: deque[Item] = deque()
+        self._changed = Condition()
+        self._is_closed = False
+
+    def put(self, item: Item) -> None:
+        """Waits for room; raises Closed."""
+        with self._changed:
+            while len(self._items) >= self._most and not self._is_closed:
+                self._changed.wait()
+            if self._is_closed:
+                raise Closed
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def get(self, timeout: float | None = None) -> Item | None:
+        """The next item, None after so many seconds without one; raises Closed once it is closed and empty."""
+        deadline = None if timeout is None else monotonic() + timeout
+        with self._changed:
+            while not self._items and not self._is_closed:
+                left = None if deadline is None else deadline - monotonic()
+                if left is not None and left <= 0:
+                    return None
+                self._changed.wait(left)
+            if not self._items:
+                raise Closed
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
+    def close(self, forget: bool = False) -> None:
+        """Nothing more is taken in; with ``forget``, what is in it is dropped."""
+        with self._changed:
+            self._is_closed = True
+            if forget:
+                self._items.clear()
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> bool:
+        """So long, or until it is closed, which it tells."""
+        with self._changed:
+            if not self._is_closed:
+                self._changed.wait_for(lambda: self._is_closed, seconds)
+            return self._is_closed

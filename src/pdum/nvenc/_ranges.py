@@ -1,0 +1,91 @@
+"""Ranges of frames that one engine works through while others may take over what it has not begun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from threading import Lock
+
+
+class FrameRange:
+    """Frames from ``first`` to before ``last``, claimed one run after the other from the front.
+
+    Whoever works on it claims; whoever has nothing to do takes a part of the unclaimed rest from the back. Each frame
+    is claimed exactly once, whatever the order of calls from whatever threads.
+    """
+
+    __slots__ = ("_last", "_lock", "_next", "first")
+
+    def __init__(self, first: int, last: int) -> None:
+        if not 0 <= first < last:
+            raise ValueError(f"A range from {first} to {last} came; it has to hold at least one frame.")
+        self.first = first
+        self._next = first
+        self._last = last
+        self._lock = Lock()
+
+    def __repr__(self) -> str:
+        return f"FrameRange({self.first}, {self._last}, claimed to {self._next})"
+
+    @property
+    def last(self) -> int:
+        return self._last
+
+    @property
+    def claimed(self) -> int:
+        """The first frame that nobody has claimed."""
+        return self._next
+
+    @property
+    def rest(self) -> int:
+        """How many frames nobody has claimed."""
+        return self._last - self._next
+
+    def claim(self, most: int) -> tuple[int, int]:
+        """The next frames, at most so many; an empty run at the end."""
+        with self._lock:
+            begin = self._next
+            self._next = min(begin + most, self._last)
+            return begin, self._next
+
+    def steal(self, share: float = 0.5, shortest: int = 1, behind: int = 0) -> FrameRange | None:
+        """A range from the back, so long that it is that share of all that is to be done; None where that is too short.
+
+        ``behind``: how many claimed frames are still to be done by the owner, who keeps at least one more.
+        """
+        with self._lock:
+            rest = self._last - self._next
+            taken = min(round((rest + behind) * share), rest - 1)
+            if taken < max(shortest, 1):
+                return None
+            middle = self._last - taken
+            stolen = FrameRange(middle, self._last)
+            self._last = middle
+            return stolen
+
+    def cut(self) -> FrameRange | None:
+        """All of the unclaimed rest as a range of its own; None where there is none or nothing was claimed."""
+        with self._lock:
+            if self._next in (self.first, self._last):
+                return None
+            rest = FrameRange(self._next, self._last)
+            self._last = self._next
+            return rest
+
+
+def divided(first: int, last: int, parts: int, shortest: int = 1) -> list[tuple[int, int]]:
+    """The range in so many parts of equal length, to the frame; fewer where they would be too short."""
+    frames = last - first
+    parts = max(1, min(parts, frames // max(shortest, 1)))
+    bounds = [first + frames * part // parts for part in range(parts + 1)]
+    return list(pairwise(bounds))
+
+
+def gaps(ranges: Iterable[tuple[int, int]], frames: int) -> str | None:
+    """What is wrong with ranges that are to be in order, disjoint and within a video; None where nothing is."""
+    end = 0
+    for first, last in ranges:
+        if not end <= first < last <= frames:
+            return f"The range from {first} to {last} came after {end}, in a video of {frames} frames."
+        end = last
+    return None

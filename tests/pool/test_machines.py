@@ -1,0 +1,168 @@
+"""Machines of all kinds: one session for each encoder, each of them at work, and the video in order."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from frames import gpu
+from pdum.nvenc import EncoderConfig, EncoderPool, InvalidConfig, NoEncoder, NvencEncoder
+from pool_tasks import HEIGHT, WIDTH, Pictures, picture, sum_of
+
+from simulator import Simulator, parse
+
+pytestmark = pytest.mark.one_abi
+
+RATE = 150  # at 1080p; a picture of the tests takes 80 microseconds
+MACHINES: dict[str, tuple[list[dict[str, Any]], int]] = {
+    "L4": ([{"name": "L4", "fps_1080p": RATE}], 3),
+    "RTX 4090": ([{"name": "RTX 4090", "fps_1080p": RATE}], 2),
+    "eight engines": ([{"like": "L4", "name": "eight", "engines": 8, "fps_1080p": RATE}], 8),
+    "two L4": ([{"name": "L4", "fps_1080p": RATE}, {"name": "L4", "fps_1080p": RATE}], 6),
+    "L4 and H100": ([{"name": "H100"}, {"name": "L4", "fps_1080p": RATE}], 3),
+    "one engine": ([{"name": "RTX 4070", "fps_1080p": RATE}], 1),
+}
+
+
+@pytest.fixture(params=MACHINES, ids=lambda name: name.replace(" ", "-"))
+def machine(request: pytest.FixtureRequest) -> tuple[list[dict[str, Any]], int]:
+    return MACHINES[request.param]
+
+
+def engines_of(gpus: list[dict[str, Any]], count: int) -> set[tuple[int, int]]:
+    able = [number for number, gpu in enumerate(gpus) if gpu["name"] != "H100"]
+    return {(gpu, engine) for gpu in able for engine in range(count // len(able))}
+
+
+def test_one_video_over_all_engines(simulator: Simulator, machine: tuple[list[dict[str, Any]], int]) -> None:
+    gpus, count = machine
+    task = Pictures(1600)
+    with simulator.machine(gpus=gpus), EncoderPool() as pool:
+        assert len(pool.engines) == count
+        report = pool.run([task])
+        assert report.frames == 1600
+        assert simulator.live().get("sessions", 0) == 0, "a run gives its sessions back"
+    task.check()
+    assert task.engines() == engines_of(gpus, count)
+
+
+def test_many_videos_over_all_engines(simulator: Simulator, machine: tuple[list[dict[str, Any]], int]) -> None:
+    """Each engine works, and the pool opens no more sessions at a time than there are engines."""
+    gpus, count = machine
+    tasks = [Pictures(60 + 37 * number % 200, 10_000 * number) for number in range(3 * count)]
+    limited = [{**gpu, "session_limit": 8} for gpu in gpus]
+    with simulator.machine(gpus=limited), EncoderPool() as pool:
+        results = pool.run(tasks).require_success()
+    assert [result.frames for result in results] == [task.count for task in tasks]
+    used: set[tuple[int, int]] = set()
+    for task in tasks:
+        task.check()
+        used |= task.engines()
+    assert used == engines_of(gpus, count)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_the_same_pictures_as_one_encoder(simulator: Simulator, codec: str, bframes: int) -> None:
+    """Generated video by every engine, held against the same frames through one encoder alone."""
+    frames, options = 300, {"codec": codec, "tuning": "hq", "bframes": bframes, "gop": 40}
+    with simulator.machine(gpus=["L4"]):
+        with NvencEncoder(WIDTH, HEIGHT, **options) as encoder:
+            alone = b"".join(encoder.encode(picture(number)) for number in range(frames)) + encoder.flush()
+        with EncoderPool() as pool:
+            config = {"width": WIDTH, "height": HEIGHT, **options}
+            joined = pool.map_segments(lambda index, _: picture(index), frames, segments=4, **config)
+    expected = [unit.checksum for unit in parse(alone)]
+    found = parse(joined)
+    assert sorted(unit.checksum for unit in found) == sorted(expected) == sorted(map(sum_of, range(frames)))
+    starts = [number for number, unit in enumerate(found) if unit.is_idr]
+    assert len(starts) >= 4
+    for begin, end in pairwise([*starts, frames]):
+        group = {unit.checksum for unit in found[begin:end]}
+        assert group == {sum_of(number) for number in range(begin, end)}, "closed groups, in order"
+    assert len({unit.settings for unit in found}) == 1
+
+
+def test_render_writes_into_the_encoders_surface(simulator: Simulator) -> None:
+    with simulator.machine(gpus=["L4"]), gpu() as device, EncoderPool() as pool:
+
+        def render(index: int, surface: Any) -> None:
+            described = surface.__cuda_array_interface__
+            for row, line in enumerate(picture(index)):
+                device.upload(described["data"][0] + row * described["strides"][0], line)
+
+        stream = pool.map_segments(render, 100, width=WIDTH, height=HEIGHT, surfaces=True)
+    assert [unit.checksum for unit in parse(stream)] == [sum_of(number) for number in range(100)]
+
+
+def test_render_is_told_its_engine(simulator: Simulator) -> None:
+    told: set[int] = set()
+
+    def render(index: int, surface: None, engine: Any) -> Any:
+        told.add(engine.gpu_id)
+        return picture(index)
+
+    gpus = MACHINES["two L4"][0]
+    with simulator.machine(gpus=gpus), EncoderPool(config=EncoderConfig(width=WIDTH, height=HEIGHT)) as pool:
+        pool.map_segments(render, 600)
+    assert told == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "expected"),
+    [
+        ({}, "1", {(0, 0)}),
+        ({}, "2", {(0, 0), (1, 0)}),
+        ({}, "1,3", {(0, 0), (1, 0), (1, 1), (1, 2)}),
+        ({}, "0,2", {(1, 0), (1, 1)}),
+        ({"engines": 2}, "5", {(0, 0), (1, 0)}),
+        ({"engines": (2, 0)}, "", {(0, 0), (0, 1)}),
+        ({"gpus": 1}, "", {(1, 0), (1, 1), (1, 2)}),
+        ({"gpus": [1], "engines": 2}, "", {(1, 0), (1, 1)}),
+    ],
+)
+def test_engines_are_limited(
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, Any],
+    environment: str,
+    expected: set[tuple[int, int]],
+) -> None:
+    monkeypatch.setenv("PDUM_NVENC_ENGINES", environment)
+    task = Pictures(900)
+    with simulator.machine(gpus=MACHINES["two L4"][0]), EncoderPool(**given) as pool:
+        assert {(one.gpu_id, one.number) for one in pool.engines} == expected
+        pool.run([task])
+    task.check()
+    assert len(task.engines()) == len(expected)
+    assert {gpu for gpu, _ in task.engines()} == {gpu for gpu, _ in expected}
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "words"),
+    [
+        ({"engines": 0}, "", "engines=0"),
+        ({"engines": "many"}, "", "many"),
+        ({}, "x", "PDUM_NVENC_ENGINES='x'"),
+        ({"engine": "hard"}, "", "hard"),
+        ({"gpus": "some"}, "", "some"),
+        ({"watchdog": 0}, "", "watchdog=0"),
+        ({"session_timeout": -1}, "", "session_timeout=-1"),
+    ],
+)
+def test_what_no_pool_can_be(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], environment: str, words: str
+) -> None:
+    monkeypatch.setenv("PDUM_NVENC_ENGINES", environment)
+    with simulator.machine(gpus=["L4"]), pytest.raises(InvalidConfig, match=words):
+        EncoderPool(**given)
+
+
+def test_no_hardware_where_it_was_asked_for(simulator: Simulator) -> None:
+    with simulator.machine(gpus=["H100"]):
+        with pytest.raises(NoEncoder, match=r"GPU 0 \(NVIDIA H100.*software"):
+            EncoderPool(engine="nvenc")
+        with pytest.raises(NoEncoder, match="no GPU 3"):
+            EncoderPool(gpus=3)
