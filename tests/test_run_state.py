@@ -181,7 +181,7 @@ def test_sizes(count: int, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(None, "–"), (float("nan"), "–"), (7.4, "0:07"), (59.6, "1:00"), (3723, "1:02:03"), (273_900, "3 d 04:05")],
+    [(None, "–"), (float("nan"), "–"), (7.4, "0:07"), (59.6, "1:00"), (3723, "1:02:03"), (273_900, "3.2 d")],
 )
 def test_durations(seconds: float | None, shown: str) -> None:
     assert duration(seconds) == shown
@@ -196,6 +196,7 @@ def test_durations(seconds: float | None, shown: str) -> None:
         (0.999, "-0.1 %", "marginal"),
         (1.0, "0 %", "bigger"),
         (1.03, "+3 %", "bigger"),
+        (12.3, "12×", "bigger"),
     ],
 )
 def test_changes(ratio: float | None, shown: str, what: str) -> None:

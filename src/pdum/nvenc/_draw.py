@@ -95,13 +95,14 @@ def columns(*parts: tuple[str, int, str]) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     for number, (text, cells, style) in enumerate(parts):
         line.append(" " * SPACE if number else "")
-        line.append(fit(text, -cells) if cells < 0 else " " * (cells - cell_len(text)) + text, style)
+        missing = cells - cell_len(text)
+        line.append(" " * missing + text if missing >= 0 else fit(text, abs(cells)), style)
     return line
 
 
 def engine_line(state: RunState, engine: Engine, label: str, cells: int, palette: Palette = TERMINAL) -> Text:
     """Its label, file, progress, and how fast; what there is no room for is left out from the right."""
-    line = Text(label, palette.strong if engine.state == "working" else palette.dim, no_wrap=True)
+    line = Text(no_wrap=True).append(label, palette.strong if engine.state == "working" else palette.dim)
     job = state.jobs.get(engine.job) if engine.job is not None else None
     room = cells - cell_len(label) - SPACE
     if job is None:
@@ -123,7 +124,7 @@ def _figures(engine: Engine, job: Job, room: int, palette: Palette) -> list[tupl
         (f"{engine.fraction:4.0%}", 4, palette.info),
         (rate(engine.fps, " fps"), 8, palette.good),
         (rate(job.speed, "×"), 6, palette.info),
-        (duration(job.eta), 7, palette.accent),
+        (duration(job.eta), 8, palette.accent),
     ]
     while figures and sum(width + SPACE for _, width, _ in figures) > room - 12:
         figures.pop(2 if len(figures) == 4 else -1)
@@ -138,11 +139,11 @@ def run_line(state: RunState, cells: int, palette: Palette = TERMINAL) -> Text:
         (f"{state.fraction:4.0%}", 4, palette.strong),
         (rate(state.fps, " fps"), 8, palette.good),
         (f"saved {size(sums.saved)}", 13, palette.of_ratio(sums.ratio)),
-        (f"ETA {duration(state.eta)}", 11, palette.accent),
+        (f"ETA {duration(state.eta)}", 12, palette.accent),
     ]
     while figures and len(files) + sum(width + SPACE for _, width, _ in figures) > cells - 6:
         figures.pop(1 if len(figures) > 2 else -1)
-    line = Text(files, palette.strong, no_wrap=True)
+    line = Text(no_wrap=True).append(files, palette.strong)
     room = cells - cell_len(files) - sum(width + SPACE for _, width, _ in figures) - SPACE
     if room >= 4:
         line.append(" " * SPACE).append_text(bar(state.fraction, room, palette.good, palette.dim))
@@ -152,13 +153,13 @@ def run_line(state: RunState, cells: int, palette: Palette = TERMINAL) -> Text:
 def ended_line(job: Job, cells: int, palette: Palette = TERMINAL) -> Text:
     """How a job ended: its sizes and the change, or the reason."""
     style = palette.of_job(job)
-    line = Text(f"{MARKS[job.state]} ", style, no_wrap=True)
+    line = Text(no_wrap=True).append(f"{MARKS[job.state]} ", style)
     if job.state == "finished":
         sizes = f"{size(job.source_bytes) if job.source_bytes else '–'} → {size(job.size or 0)}"
         figures = [
             (sizes, 18, palette.info),
             (change(job.ratio), 7, style),
-            (duration(job.seconds), 7, palette.dim),
+            (duration(job.seconds), 8, palette.dim),
         ]
         while len(figures) > 1 and sum(width + SPACE for _, width, _ in figures) > cells - 14:
             figures.pop(0 if len(figures) == 2 else -1)

@@ -46,20 +46,22 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """``"0:07"``, ``"12:34"``, ``"1:02:03"``, ``"3 d 04:05"``; what is not known is a dash."""
+    """``"0:07"``, ``"12:34"``, ``"1:02:03"``, ``"3.2 d"``; what is not known is a dash."""
     if seconds is None or seconds != seconds or seconds in (float("inf"), float("-inf")):
         return "–"
     minutes, rest = divmod(round(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     if hours >= 48:
-        return f"{hours // 24} d {hours % 24:02}:{minutes:02}"
+        return f"{hours / 24:.1f} d"
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def change(ratio: float | None) -> str:
-    """How much smaller a result is than its source: ``"-75 %"``, ``"+3 %"``."""
+    """How much smaller a result is than its source: ``"-75 %"``, ``"+3 %"``; ``"12×"`` where it is so much bigger."""
     if ratio is None:
         return "–"
+    if ratio >= 10:
+        return f"{ratio:.0f}×" if ratio < 1000 else ">999×"
     percent = round((ratio - 1) * 100)
     if percent == 0 and ratio != 1:
         return f"{(ratio - 1) * 100:+.1f} %"

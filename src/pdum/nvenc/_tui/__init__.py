@@ -1,0 +1,19 @@
+"""The dashboard: what every engine does, what waits, what is done, and keys to steer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._controls import Controls, EventRun
+
+
+def run_dashboard(make_run: Callable[[], EventRun], controls: Controls | None = None) -> int:
+    """Shows a run until the user leaves. ``make_run`` begins it, in a thread; ``controls`` is the run unless given.
+
+    0: all went well; 1: some files failed; 130: the user ended the run early. What the run raised is raised.
+    """
+    from ._app import Dashboard
+
+    return Dashboard(make_run, controls).show()

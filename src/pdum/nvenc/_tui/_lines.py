@@ -1,0 +1,108 @@
+"""A list that is drawn straight from the run's state: only the rows that are seen cost anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Generic, TypeVar
+
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.events import Click
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+Item = TypeVar("Item")
+
+
+class Lines(ScrollView, Generic[Item], can_focus=True):
+    """Items, one a row, with one of them chosen. It keeps to its item while others come and go."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("home,g", "move(-1000000)", "First", show=False),
+        Binding("end,G", "move(1000000)", "Last", show=False),
+    ]
+
+    def __init__(
+        self,
+        name: str,
+        draw: Callable[[Item, int], Text],
+        key: Callable[[Item], object],
+        *,
+        empty: str = "",
+        follow: bool = False,
+    ) -> None:
+        super().__init__(id=name.lower())
+        self.title = name
+        self._draw = draw
+        self._key = key
+        self._empty = empty
+        self._items: Sequence[Item] = ()
+        self._row = 0
+        self._chosen: object = None
+        self._follow = follow
+        self._rich = Console()
+
+    @property
+    def chosen(self) -> Item | None:
+        return self._items[self._row] if self._items else None
+
+    @property
+    def length(self) -> int:
+        return len(self._items)
+
+    def show_items(self, items: Sequence[Item]) -> None:
+        was_at_end = self._follow and self._row >= len(self._items) - 1
+        self._items = items
+        rows = {self._key(item): row for row, item in enumerate(items)}
+        last = max(0, len(items) - 1)
+        self._row = last if was_at_end else rows.get(self._chosen, min(self._row, last))
+        self._chosen = self._key(items[self._row]) if items else None
+        self.border_title = Text(f"{self.title} {len(items)}")
+        self.virtual_size = Size(self.scrollable_content_region.width, len(items))
+        if was_at_end:
+            self._into_view()
+        self.refresh()
+
+    def action_move(self, by: int) -> None:
+        if self._items:
+            self._row = max(0, min(len(self._items) - 1, self._row + by))
+            self._chosen = self._key(self._items[self._row])
+            self._into_view()
+            self.refresh()
+
+    def action_page(self, pages: int) -> None:
+        self.action_move(pages * max(1, self.scrollable_content_region.height - 1))
+
+    def on_click(self, event: Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is not None and self._items:
+            self._row = 0
+            self.action_move(int(self.scroll_offset.y) + offset.y)
+
+    def _into_view(self) -> None:
+        self.scroll_to_region(Region(0, self._row, 1, 1), animate=False, force=True)
+
+    def render_line(self, y: int) -> Strip:
+        width, row = self.scrollable_content_region.width, y + int(self.scroll_offset.y)
+        base = self.visual_style.rich_style
+        if row >= len(self._items):
+            text = Text(self._empty if not self._items and y == 0 else "", Style(dim=True))
+            return self._strip(text, width, base)
+        is_chosen = row == self._row and self.has_focus
+        background = Style(bgcolor=self.app.theme_variables.get("panel")) if is_chosen else Style()
+        return self._strip(self._draw(self._items[row], width), width, base + background)
+
+    def _strip(self, text: Text, width: int, style: Style) -> Strip:
+        drawn = text.copy()
+        drawn.stylize_before(text.style)
+        parts = drawn.render(self._rich, end="")
+        segments = [Segment(part.text, style + part.style if part.style else style) for part in parts]
+        return Strip(segments).adjust_cell_length(width, style)
