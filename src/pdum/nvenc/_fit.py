@@ -53,7 +53,9 @@ def fit(settings: BatchSettings, gpus: Sequence[Gpu]) -> Fitted:
     Parts of one video may be encoded by several GPUs, so what one of them lacks none is told to use.
     """
     if not gpus:
-        return Fitted(codec=settings.codec, encoder=_encoder(settings, {}))
+        # Of the software codecs AV1's has no lossless mode.
+        codec = "hevc" if settings.lossless and settings.codec == "auto" else settings.codec
+        return Fitted(codec=codec, encoder=_encoder(settings, {}))
     codec = _codec(settings, gpus)
     if settings.lossless:
         lacking = [gpu for gpu in gpus if not gpu.codecs[codec].lossless]
@@ -72,7 +74,8 @@ def fit(settings: BatchSettings, gpus: Sequence[Gpu]) -> Fitted:
 def _codec(settings: BatchSettings, gpus: Sequence[Gpu]) -> str:
     common = [codec for codec in PREFERRED if all(codec in gpu.codecs for gpu in gpus)]
     if settings.codec == "auto" and common:
-        return common[0]
+        lossless = [codec for codec in common if all(gpu.codecs[codec].lossless for gpu in gpus)]
+        return lossless[0] if settings.lossless and lossless else common[0]
     if settings.codec in common:
         return settings.codec
     wanted = "any codec" if settings.codec == "auto" else settings.codec
