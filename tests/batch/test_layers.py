@@ -156,7 +156,7 @@ def test_xdg_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_each_preset_of_the_package_resolves_to_an_encoder(name: str) -> None:
-    from pdum.nvenc._fit import fit
+    from pdum.nvenc._suited import fit
 
     settings = resolve(read_config(), name).settings
     fields_of_encoder = fit(settings, []).encoder

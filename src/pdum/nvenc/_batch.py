@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ._batch_settings import BatchSettings
+from ._destinations import Named, Names, folder_of, is_beside, name_all
 from ._journal import BEGUN, BIGGER, DONE, FAILED, Entry, Journal, digest, identity_of, is_there
-from ._naming import Named, Names, folder_of, is_beside, name_all
 from ._scan import Found, Scan, Source, Trouble
 from ._text import visible
 

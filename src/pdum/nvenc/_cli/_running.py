@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from .. import _events as events
 from .._batch import ENCODE, BatchPlan, Decision, Ledger, told
 from .._batch_settings import BatchSettings
-from .._fit import Fitted, fit, gpus_of
 from .._recorded import BrokenTask, RecordedTask
 from .._search import Target
+from .._suited import Fitted, fit, gpus_of
 from .._target import Found, find_all
 from .._text import change, size, visible
 from . import _exits as exits
