@@ -1,0 +1,123 @@
+"""Exactly the frames of an index, from any one of them on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ._source import Index, Key, decoded, every_frame, import_av, open_source, prepare_decoder
+
+SEEK_BACK = (0, 1, 10)  # seconds before the key frame, where the demuxer overshoots
+SEEKS_BY_PTS = ("matroska", "webm", "flv", "avi")
+
+
+def frames_from(
+    path: Path, index: Index, first: int, threads: int = 0, on_repeat: Callable[[int], object] = id, **more: Any
+) -> Iterator[Any]:
+    """Yields one frame for each of the index's from ``first`` on, in order, whatever is damaged.
+
+    Where none can be decoded its neighbour is repeated, so that all others keep their times, and ``on_repeat`` is told
+    the number. ``more`` is for ``av.open``, such as the hardware to decode on.
+    """
+    if index.straight:
+        yield from _by_order(path, index, first, threads, on_repeat, more)
+    else:
+        yield from _by_time(path, index, first, threads, on_repeat, more)
+
+
+def _by_order(
+    path: Path, index: Index, first: int, threads: int, on_repeat: Callable[[int], object], more: dict[str, Any]
+) -> Iterator[Any]:
+    frame = None
+    number = -1
+    for number, frame in enumerate(every_frame(path, threads, **more)):
+        if number >= index.frames:
+            return
+        if number >= first:
+            yield frame
+    for place in range(max(number + 1, first), index.frames if frame is not None else 0):
+        on_repeat(place)
+        yield frame
+
+
+def _by_time(
+    path: Path, index: Index, first: int, threads: int, on_repeat: Callable[[int], object], more: dict[str, Any]
+) -> Iterator[Any]:
+    wanted, place, before = index.pts, first, None
+    for frame in _from_key(path, index, index.key_for(first), threads, more):
+        if frame.pts is None or frame.pts < wanted[place]:
+            continue
+        while wanted[place] < frame.pts:
+            on_repeat(place)
+            yield frame if before is None else before
+            place += 1
+            if place == len(wanted):
+                return
+        if wanted[place] == frame.pts:
+            yield frame
+            before = frame
+            place += 1
+            if place == len(wanted):
+                return
+    while before is not None and place < len(wanted):
+        on_repeat(place)
+        yield before
+        place += 1
+
+
+def _from_key(path: Path, index: Index, key: Key, threads: int, more: dict[str, Any]) -> Iterator[Any]:
+    """Everything that is decoded from the key frame on."""
+    av = import_av()
+    with open_source(path, **more) as container:
+        stream = container.streams[index.stream]
+        prepare_decoder(stream, threads)
+        try:
+            for packet in _packets_from(container, stream, key):
+                yield from decoded(packet)
+        except av.error.FFmpegError:
+            return
+
+
+def _packets_from(container: Any, stream: Any, key: Key) -> Iterator[Any]:
+    if key.is_first:
+        yield from container.demux(stream)
+        return
+    for target in _targets(container, stream, key):
+        _seek(container, stream, target)
+        packets = container.demux(stream)
+        found = _skipped_to(packets, key)
+        if found is not None:
+            yield found
+            yield from packets
+            return
+    raise RuntimeError(f"The key frame at {key.pts} is not found again")
+
+
+def _targets(container: Any, stream: Any, key: Key) -> Iterator[int | None]:
+    """Where to seek, ever further back; None: to the beginning."""
+    names = container.format.name.split(",")
+    by_pts = key.dts is None or any(name in SEEKS_BY_PTS for name in names)
+    start = key.pts if by_pts or key.dts is None else key.dts
+    for seconds in SEEK_BACK:
+        yield start - round(seconds / stream.time_base)
+    yield None
+
+
+def _seek(container: Any, stream: Any, target: int | None) -> None:
+    av = import_av()
+    try:
+        container.seek(target if target is not None else -(1 << 62), stream=stream, backward=True)
+    except (av.error.FFmpegError, OSError):
+        if target is None:
+            container.seek(0, stream=stream, any_frame=True)
+
+
+def _skipped_to(packets: Iterator[Any], key: Key) -> Any:
+    """The key frame's packet; None where the reading began behind it."""
+    for packet in packets:
+        if packet.is_keyframe and packet.pts == key.pts and packet.size:
+            return packet
+        if packet.is_keyframe and packet.pts is not None and packet.pts > key.pts:
+            return None
+    return None
