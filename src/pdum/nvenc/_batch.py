@@ -200,9 +200,12 @@ class Ledger:
         self._record(decision, FAILED, error=error)
 
     def recover(self, decisions: Iterable[Decision]) -> None:
-        """Writes down the results that a killed run could not."""
+        """Writes down the results that a killed run could not, and takes away what it left beside them."""
+        from ._spool import WorkFolder
+
         for decision in decisions:
             if decision.recovered:
+                WorkFolder(decision.named.destination).remove()
                 made = identity_of(decision.named.destination)
                 self._record(decision, DONE, made=made, size=None if made is None else made[0])
 

@@ -24,7 +24,8 @@ from ._interruption import Interruption, interruptible, say_on_stderr
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from .._pool import EncoderPool, Run
+    from .._pool import EncoderPool
+    from .._run import Run
     from .._work import Result, Task
 
 
@@ -51,7 +52,6 @@ class Shown:
     showing: Showing
     console: Console
     kept: list[events.Event] = field(default_factory=list)
-    failed: int = 0
 
     def say(self, message: str, level: str = "info") -> None:
         """What is to be known beside a run's own events."""
@@ -60,25 +60,26 @@ class Shown:
         elif level == "warning" or not self.showing.quiet:
             self.console.print(message, style="yellow" if level == "warning" else None, markup=False)
 
+    def keep(self, event: events.Event) -> None:
+        """To be called with each event of a run, also where something else shows it."""
+        if not isinstance(event, (events.Progress, events.RunProgress)):
+            self.kept.append(event)
+
     def watch(self, stream: Iterable[events.Event]) -> None:
-        passing = self._passing(stream)
         if self.showing.json:
-            for event in passing:
+            for event in stream:
                 self._print_json(event)
-        elif self.showing.quiet:
-            for _ in passing:
-                pass
-        else:
+        elif not self.showing.quiet:
             from ._plain import show
 
-            show(passing, self.console)
+            show(stream, self.console)
 
-    def _passing(self, stream: Iterable[events.Event]) -> Iterator[events.Event]:
-        for event in stream:
-            if not isinstance(event, (events.Progress, events.RunProgress)):
-                self.kept.append(event)
-            self.failed += isinstance(event, events.JobFailed)
-            yield event
+    @property
+    def failed(self) -> int:
+        """Jobs whose last end was a failure: one may have been tried again."""
+        ends = (events.JobFailed, events.JobFinished, events.JobSkipped, events.JobCancelled)
+        last = {event.job: event for event in self.kept if isinstance(event, ends)}
+        return sum(isinstance(event, events.JobFailed) for event in last.values())
 
     @staticmethod
     def _print_json(event: events.Event) -> None:
@@ -120,7 +121,9 @@ def run_batch(ledger: Ledger, showing: Showing, interruption: Interruption | Non
         if interruption is None:
             interruption = stack.enter_context(interruptible(say_on_stderr))
         pool = stack.enter_context(pool_of(batch.settings))
-        tasks = _tasks(ledger, fitted, pool, shown, interruption)
+        kind = "nvenc" if pool.uses_hardware else "software"
+        suited = Suited(settings=batch.settings, fitted=fitted, kind=kind)
+        tasks = _tasks(ledger, suited, pool, shown, interruption)
         if interruption.code and not tasks:
             return interruption.code
         _run(pool, tasks, shown, interruption)
@@ -130,14 +133,17 @@ def run_batch(ledger: Ledger, showing: Showing, interruption: Interruption | Non
 
 def _run(pool: EncoderPool, tasks: Sequence[Task], shown: Shown, interruption: Interruption) -> None:
     def start() -> Run:
-        run = pool.start(tasks)
-        run.on_event(lambda event: _record(tasks, event))
-        return run
+        return pool.start(tasks, on_event=take)
+
+    def take(event: events.Event) -> None:
+        shown.keep(event)
+        _record(tasks, event)
 
     if shown.showing.tui:
         from .._tui import run_dashboard
 
-        run_dashboard(start, shown)
+        if run_dashboard(start) == exits.INTERRUPTED:
+            interruption.code = exits.INTERRUPTED
         return
     run = start()
     with interruption.of(run):
@@ -155,11 +161,21 @@ def _record(tasks: Sequence[Task], event: events.Event) -> None:
 # ---- jobs ----------------------------------------------------------------------------------------------------------
 
 
-def file_task(decision: Decision, settings: BatchSettings, fitted: Fitted, quality: float | None = None) -> Any:
-    """Of one file, with the settings that the engines can follow."""
+@dataclass(frozen=True, kw_only=True)
+class Suited:
+    """A batch's settings, as the engines of a pool can follow them, and of which kind those are."""
+
+    settings: BatchSettings
+    fitted: Fitted
+    kind: str
+
+
+def file_task(decision: Decision, suited: Suited, quality: float | None = None) -> Any:
+    """Of one file."""
     from .._files import FileTask
     from .._jobs import FileJob, FileSettings
 
+    settings, fitted = suited.settings, suited.fitted
     encoder = dict(fitted.encoder) if quality is None else {**fitted.encoder, "cq": quality}
     return FileTask(
         FileJob(
@@ -171,17 +187,18 @@ def file_task(decision: Decision, settings: BatchSettings, fitted: Fitted, quali
             in_place=settings.in_place,
             keep_work=True,
             verify=settings.verify,
-        )
+        ),
+        suited.kind,
     )
 
 
-def _tasks(ledger: Ledger, fitted: Fitted, pool: EncoderPool, shown: Shown, interruption: Interruption) -> list[Task]:
+def _tasks(ledger: Ledger, suited: Suited, pool: EncoderPool, shown: Shown, interruption: Interruption) -> list[Task]:
     batch = ledger.batch
     broken: list[Task] = [BrokenTask.of(trouble) for trouble in batch.troubles]
     decisions = batch.with_action(ENCODE)
     if not batch.settings.target:
-        return broken + [RecordedTask(file_task(one, batch.settings, fitted), one, ledger) for one in decisions]
-    found = _found(ledger, fitted, pool, shown, interruption)
+        return broken + [RecordedTask(file_task(one, suited), one, ledger) for one in decisions]
+    found = _found(ledger, suited, pool, shown, interruption)
     if interruption.code:
         return []
     tasks = broken
@@ -189,12 +206,12 @@ def _tasks(ledger: Ledger, fitted: Fitted, pool: EncoderPool, shown: Shown, inte
         if isinstance(outcome, Exception):
             tasks.append(BrokenTask(decision.source, outcome))
         else:
-            tasks.append(RecordedTask(file_task(decision, batch.settings, fitted, outcome), decision, ledger, outcome))
+            tasks.append(RecordedTask(file_task(decision, suited, outcome), decision, ledger, outcome))
     return tasks
 
 
 def _found(
-    ledger: Ledger, fitted: Fitted, pool: EncoderPool, shown: Shown, interruption: Interruption
+    ledger: Ledger, suited: Suited, pool: EncoderPool, shown: Shown, interruption: Interruption
 ) -> list[float | Exception]:
     """The quality value of each file: as an earlier run found it, or sought now."""
     batch = ledger.batch
@@ -206,7 +223,7 @@ def _found(
         if earlier is not None:
             known[decision.source] = earlier
     sought = [one for one in decisions if one.source not in known]
-    files = [file_task(one, batch.settings, fitted) for one in sought]
+    files = [file_task(one, suited) for one in sought]
     shown.say(f"{len(sought)} of {len(decisions)} files: looking for the quality value that gives {target}.")
     outcomes = find_all(files, target, batch.settings.quality, _runner(pool, interruption))
     for file in files:
