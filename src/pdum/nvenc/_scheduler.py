@@ -35,7 +35,9 @@ class Scheduler:
         self.engines = set(engines)
         """Those that are not lost."""
         self.lost: dict[int, str] = {}
-        self.limit = len(engines)
+        self._all_engines = tuple(engines)
+        self._allowed = set(engines)
+        """Those that the caller lets work now."""
         self.rates: dict[int, float] = {}
         self.waiting: list[Piece] = []
         self.working: list[Piece] = []
@@ -109,10 +111,10 @@ class Scheduler:
         return Piece(job, FrameRange(first, last))
 
     def _able(self) -> set[int]:
-        return {engine for engine in self.engines if engine < self.limit}
+        return self.engines & self._allowed
 
     def _may_work(self, engine: int) -> bool:
-        return not self.is_paused and engine < self.limit
+        return not self.is_paused and engine in self._allowed
 
     def _is_done_for(self, engine: int) -> bool:
         return self.is_over or engine in self.lost
@@ -399,11 +401,12 @@ class Scheduler:
             self.changed.notify_all()
 
     def set_limit(self, engines: int) -> None:
-        """Engines from that number on finish what they have claimed, and the rest of it is for others."""
+        """The first so many work on; the others finish what they have claimed, and leave the rest to these."""
         with self.changed:
-            self.limit = engines
+            self._allowed = set(self._all_engines[:engines])
             for piece in self.working:
-                rest = piece.range.cut() if piece.engine >= engines and piece.job.may_be_divided else None
+                leaves = piece.engine not in self._allowed and piece.job.may_be_divided
+                rest = piece.range.cut() if leaves else None
                 if rest is not None:
                     piece.job.open_pieces += 1
                     self.waiting.append(Piece(piece.job, rest))
