@@ -25,9 +25,12 @@ from ._errors import (
     NvencError,
     OutOfMemory,
     OutOfSessions,
+    PieceDamaged,
     SourceEnded,
+    SourceUnreadable,
     TargetOutOfReach,
     UnsupportedFeature,
+    VerificationFailed,
 )
 from ._nvenc import Packet, chosen_abi, nvtx_enabled
 from ._version import __version__ as __version__
@@ -39,10 +42,13 @@ if TYPE_CHECKING:
     from ._devices import Device, devices
     from ._doctor import Diagnosis, Finding, doctor
     from ._events import EngineInfo, Event
+    from ._files import FileTask
+    from ._jobs import FileJob, FileSettings
     from ._nvml import EncodeSession
     from ._picture import ContentLight, MasteringDisplay, Metadata, PictureOptions, Sei, TimeCode
     from ._pool import EncoderPool
     from ._run import Run, RunReport
+    from ._software import SoftwareEncoder
     from ._work import Plan, Result, Task
 
 __all__ = [
@@ -63,6 +69,9 @@ __all__ = [
     "EncoderPool",
     "EngineInfo",
     "Event",
+    "FileJob",
+    "FileSettings",
+    "FileTask",
     "Finding",
     "FolderBusy",
     "InvalidConfig",
@@ -77,16 +86,20 @@ __all__ = [
     "OutOfSessions",
     "Packet",
     "PictureOptions",
+    "PieceDamaged",
     "Plan",
     "Result",
     "Run",
     "RunReport",
     "Sei",
+    "SoftwareEncoder",
     "SourceEnded",
+    "SourceUnreadable",
     "TargetOutOfReach",
     "Task",
     "TimeCode",
     "UnsupportedFeature",
+    "VerificationFailed",
     "abi",
     "available",
     "capabilities",
@@ -107,6 +120,9 @@ _LAZY = {
     "EncoderPool": "._pool",
     "EngineInfo": "._events",
     "Event": "._events",
+    "FileJob": "._jobs",
+    "FileSettings": "._jobs",
+    "FileTask": "._files",
     "Finding": "._doctor",
     "MasteringDisplay": "._picture",
     "Metadata": "._picture",
@@ -116,6 +132,7 @@ _LAZY = {
     "Run": "._run",
     "RunReport": "._run",
     "Sei": "._picture",
+    "SoftwareEncoder": "._software",
     "Task": "._work",
     "TimeCode": "._picture",
     "capabilities": "._capabilities",

@@ -23,7 +23,7 @@ def is_clean(codec: str, data: bytes, extradata: bytes) -> bool:
 
 
 def is_shown(codec: str, data: bytes) -> bool:
-    """Whether the packet has a frame that is to be seen: VP8 hides its alternative references in packets of their own."""
+    """Whether its frame is to be seen: VP8 hides its alternative references in packets of their own."""
     return codec != "vp8" or not data or bool(data[0] >> 4 & 1)
 
 

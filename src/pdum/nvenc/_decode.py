@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ._source import Index, Key, decoded, every_frame, import_av, open_source, prepare_decoder
+from ._source import Decoding, Index, Key, every_frame, import_av, open_source
 
 SEEK_BACK = (0, 1, 10)  # seconds before the key frame, where the demuxer overshoots
 SEEKS_BY_PTS = ("matroska", "webm", "flv", "avi")
 
 
 def frames_from(
-    path: Path, index: Index, first: int, threads: int = 0, on_repeat: Callable[[int], object] = id, **more: Any
-) -> Iterator[Any]:
+    path: Path, index: Index, first: int, decoding: Decoding | None = None, on_repeat: Callable[[int], object] = id
+) -> Generator[Any, None, None]:
     """Yields one frame for each of the index's from ``first`` on, in order, whatever is damaged.
 
     Where none can be decoded its neighbour is repeated, so that all others keep their times, and ``on_repeat`` is told
-    the number. ``more`` is for ``av.open``, such as the hardware to decode on.
+    the number.
     """
-    if index.straight:
-        yield from _by_order(path, index, first, threads, on_repeat, more)
-    else:
-        yield from _by_time(path, index, first, threads, on_repeat, more)
+    decoding = decoding or Decoding()
+    if index.careful:
+        decoding = replace(decoding, threads=1)
+    by = _by_order if index.straight else _by_time
+    yield from by(path, index, first, decoding, on_repeat)
 
 
 def _by_order(
-    path: Path, index: Index, first: int, threads: int, on_repeat: Callable[[int], object], more: dict[str, Any]
+    path: Path, index: Index, first: int, decoding: Decoding, on_repeat: Callable[[int], object]
 ) -> Iterator[Any]:
     frame = None
     number = -1
-    for number, frame in enumerate(every_frame(path, threads, **more)):
+    for number, frame in enumerate(every_frame(path, decoding)):
         if number >= index.frames:
             return
         if number >= first:
@@ -42,39 +44,37 @@ def _by_order(
 
 
 def _by_time(
-    path: Path, index: Index, first: int, threads: int, on_repeat: Callable[[int], object], more: dict[str, Any]
+    path: Path, index: Index, first: int, decoding: Decoding, on_repeat: Callable[[int], object]
 ) -> Iterator[Any]:
     wanted, place, before = index.pts, first, None
-    for frame in _from_key(path, index, index.key_for(first), threads, more):
+    for frame in _from_key(path, index, index.key_for(first), decoding):
         if frame.pts is None or frame.pts < wanted[place]:
             continue
-        while wanted[place] < frame.pts:
+        while place < len(wanted) and wanted[place] < frame.pts:
             on_repeat(place)
             yield frame if before is None else before
             place += 1
-            if place == len(wanted):
-                return
-        if wanted[place] == frame.pts:
+        if place < len(wanted) and wanted[place] == frame.pts:
             yield frame
             before = frame
             place += 1
-            if place == len(wanted):
-                return
+        if place == len(wanted):
+            return
     while before is not None and place < len(wanted):
         on_repeat(place)
         yield before
         place += 1
 
 
-def _from_key(path: Path, index: Index, key: Key, threads: int, more: dict[str, Any]) -> Iterator[Any]:
+def _from_key(path: Path, index: Index, key: Key, decoding: Decoding) -> Iterator[Any]:
     """Everything that is decoded from the key frame on."""
     av = import_av()
-    with open_source(path, **more) as container:
+    with open_source(path, **decoding.options) as container:
         stream = container.streams[index.stream]
-        prepare_decoder(stream, threads)
+        decoding.prepare(stream)
         try:
             for packet in _packets_from(container, stream, key):
-                yield from decoded(packet)
+                yield from decoding.frames(packet)
         except av.error.FFmpegError:
             return
 

@@ -19,6 +19,9 @@
     ├── EncoderFailed           a call of the encoder failed
     ├── NoEngineLeft            all engines of a pool are lost
     ├── SourceEnded             a video had fewer frames than it said
+    ├── SourceUnreadable        a source is missing, is no video, or is damaged beyond use
+    ├── VerificationFailed      a result is not what it has to be
+    ├── PieceDamaged            what was encoded earlier is not read as it was written
     └── Cancelled               the work was called off
 """
 
@@ -125,6 +128,18 @@ class NoEngineLeft(NvencError):
 
 class SourceEnded(NvencError):
     """A video had fewer frames than it said; what there is of it was not taken for the whole."""
+
+
+class SourceUnreadable(NvencError):
+    """A source that cannot be encoded: it is missing, is no video, or is damaged beyond use."""
+
+
+class VerificationFailed(NvencError):
+    """A result is not what it has to be; it was thrown away, and the source is as it was."""
+
+
+class PieceDamaged(NvencError):
+    """What an earlier step wrote is not what is read: the disk or another program changed it."""
 
 
 class Cancelled(NvencError):

@@ -6,21 +6,21 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import pairwise
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from ._decode import frames_from
-from ._errors import InvalidConfig, NvencError
+from ._errors import Cancelled, InvalidConfig, NvencError, SourceUnreadable
 from ._fit import fitted_for_hardware, fitted_for_software
 from ._hardware_decode import decoder_on
-from ._join import Joined, join
 from ._jobs import FileJob
+from ._join import Joined, join
 from ._matroska import TrackLook
 from ._naming import take_place
 from ._passthrough import CONTAINERS, OF_THE_FILE, Passthrough, plan
 from ._recipe import Recipe, recipe
-from ._source import Index, SourceError, index_source, open_source
+from ._source import Decoding, Index, index_source, open_source
 from ._spool import RECIPE, Piece, PieceWriter, WorkFolder, beside, missing_ranges, write_atomically
 from ._verify import lost_metadata, verify
 from ._work import Plan, Result
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
 WORK_VERSION = 1
 SNAP = 8  # a cut moves to a key frame of the source that is nearer than this part of a range
-
-
-class Interrupted(NvencError):
-    """The job was cancelled."""
 
 
 class FileTask:
@@ -49,15 +45,20 @@ class FileTask:
         self._kind = kind
         self._lock = Lock()
         self._stopped = Event()
+        self._work = WorkFolder(job.destination)
+        self._part = beside(job.destination, ".pdum-part")
+        self._lanes = 1
+        self._stat: os.stat_result | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """As it was before anything was done, for a task that is done again."""
+        self._stopped.clear()
         self._index: Index | None = None
         self._pieces: list[Piece] = []
         self._recipes: dict[tuple[str, int | None], Recipe] = {}
         self._warnings: list[str] = []
         self._repeated: set[int] = set()
-        self._work = WorkFolder(job.destination)
-        self._part = beside(job.destination, ".pdum-part")
-        self._lanes = 1
-        self._stat: os.stat_result | None = None
 
     @property
     def source(self) -> str:
@@ -89,13 +90,14 @@ class FileTask:
         return CONTAINERS[suffix]
 
     def prepare(self, lanes: int) -> Plan:
+        self._forget()
         self._require_paths()
         self._lanes = max(1, lanes)
         self._stat = self.job.source.stat()
         index = self._index = index_source(self.job.source, self._not_stopped)
         self._warnings += index.warnings
         self.job.destination.parent.mkdir(parents=True, exist_ok=True)
-        self._pieces = [piece for piece in self._work.open(self._identity(), self.job.keep_work)]
+        self._pieces = self._work.open(self._identity(), self.job.keep_work)
         ranges = missing_ranges(self._pieces, index.frames)
         whole = isinstance(self.job.segments, int) or index.straight
         if isinstance(self.job.segments, int) and not index.straight:
@@ -116,10 +118,11 @@ class FileTask:
 
     def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
         index, config = self._looked_through(), self.config(engine)
-        options = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
+        options = (decoder_on(engine, self.job.source) or {}) if engine.kind == "nvenc" else {}
         fit = fitted_for_hardware(config) if engine.kind == "nvenc" else fitted_for_software(config)
-        threads = max(1, (os.cpu_count() or 1) // self._lanes)
-        for frame in frames_from(self.job.source, index, first, threads, self._repeated.add, **(options or {})):
+        threads = max(1, len(os.sched_getaffinity(0)) // self._lanes)
+        decoding = Decoding(threads, options=options)
+        for frame in frames_from(self.job.source, index, first, decoding, self._repeated.add):
             self._not_stopped()
             yield fit(frame)
 
@@ -206,10 +209,12 @@ class FileTask:
     def _require_fitting(self, found: Recipe) -> None:
         """Parts of two codecs or sizes are no video."""
         for other in self._recipes.values():
-            a, b = found.config, other.config
-            if (a.codec, a.width, a.height, a.settings()["chroma"]) != (b.codec, b.width, b.height, b.settings()["chroma"]):
+            names = ("codec", "width", "height", "chroma", "bit_depth")
+            mine, yours = ([one.config.settings()[name] for name in names] for one in (found, other))
+            if mine != yours:
                 raise InvalidConfig(
-                    f"The engines would encode parts of one file as {a.codec} and {b.codec}. Name a codec that all have."
+                    f"The engines would encode parts of one file as {mine} and {yours}. Name a codec and settings that "
+                    "all of them have."
                 )
 
     def _remember(self, found: Recipe) -> None:
@@ -260,13 +265,13 @@ class FileTask:
 
     def _not_stopped(self) -> None:
         if self._stopped.is_set():
-            raise Interrupted("The job was cancelled.")
+            raise Cancelled("The job was cancelled.")
 
     def _require_paths(self) -> None:
         source, destination = self.job.source, self.job.destination
         self.container  # noqa: B018  # raises where the name tells nothing
         if not source.exists():
-            raise SourceError(f"{source} does not exist.")
+            raise SourceUnreadable(f"{source} does not exist.")
         if destination.exists() and destination.samefile(source) and not self.job.in_place:
             raise InvalidConfig(f"{destination} is the source itself. Say in_place=True, or name another file.")
         if destination.is_dir():
@@ -275,7 +280,7 @@ class FileTask:
     def _require_same_source(self) -> None:
         now, then = self.job.source.stat(), self._stat
         if then is not None and (now.st_size, now.st_mtime_ns) != (then.st_size, then.st_mtime_ns):
-            raise SourceError(f"{self.job.source} was changed while it was encoded. Encode it again.")
+            raise SourceUnreadable(f"{self.job.source} was changed while it was encoded. Encode it again.")
 
 
 def cuts(index: Index, segments: int) -> list[int]:
@@ -294,7 +299,7 @@ def _cut(ranges: list[tuple[int, int]], at: list[int]) -> list[tuple[int, int]]:
     found = []
     for first, last in ranges:
         edges = [first, *(cut for cut in at if first < cut < last), last]
-        found += list(zip(edges, edges[1:], strict=False))
+        found += list(pairwise(edges))
     return found
 
 

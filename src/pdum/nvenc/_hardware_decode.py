@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._source import decoded, import_av, open_source, video_stream
+from ._source import Decoding, import_av, open_source, video_stream
 
 if TYPE_CHECKING:
     from ._events import EngineInfo
@@ -52,7 +52,7 @@ def _takes(gpu: int, source: str, changed: int) -> bool:  # noqa: ARG001
         with open_source(path, hwaccel=_acceleration(gpu)) as container:
             stream = video_stream(container, path)
             for number, packet in enumerate(container.demux(stream)):
-                for frame in decoded(packet):
+                for frame in Decoding().frames(packet):
                     return bool(frame.format.name == "cuda")
                 if number >= TRIED_PACKETS:
                     break

@@ -10,6 +10,7 @@ from typing import Any
 from ._errors import InvalidConfig
 from ._settings import codec_name, nearest
 
+OF_A_JOB = ("segments", "smaller_than", "in_place", "keep_work", "verify")
 VERIFY = ("structure", "samples", "full")
 
 
@@ -83,3 +84,12 @@ class FileJob:
             raise InvalidConfig(f"verify={self.verify!r} came; it can be {', '.join(VERIFY)}.")
         if self.smaller_than is not None and not self.smaller_than > 0:
             raise InvalidConfig(f"smaller_than={self.smaller_than!r} came; it is a ratio above 0.")
+
+
+def job_of(
+    source: str | Path, destination: str | Path, *, codec: str = "auto", audio: str | int = "copy", **more: Any
+) -> FileJob:
+    """A job of fields by name: those of ``FileJob``, and for the rest those of an encoder."""
+    own = {name: more.pop(name) for name in OF_A_JOB if name in more}
+    settings = FileSettings(codec=codec, audio=audio, encoder=more)
+    return FileJob(source=Path(source), destination=Path(destination), settings=settings, **own)

@@ -56,7 +56,8 @@ def join(joined: Joined, source: Any) -> None:
     """Writes the part file. ``source`` is the opened container that the passthrough was planned for."""
     av = import_av()
     joined.part.unlink(missing_ok=True)
-    with av.open(f"file:{joined.part}", "w", format=joined.container, container_options=_options(joined, source)) as output:
+    url, options = f"file:{joined.part}", _options(joined, source)
+    with av.open(url, "w", format=joined.container, container_options=options) as output:
         first = next(packets_of(joined.pieces[0]))[2]
 
         def add_video() -> Any:
@@ -71,7 +72,7 @@ def join(joined: Joined, source: Any) -> None:
 
 
 def _options(joined: Joined, source: Any) -> dict[str, str]:
-    """Times stay what they are: Matroska would shift all of them for the sake of decode times that it does not store."""
+    """Times stay what they are: Matroska would shift all for the sake of decode times that it does not store."""
     if joined.container not in IN_MILLISECONDS:
         return {}
     starts = [stream.start_time for stream in source.streams if stream.start_time is not None]
@@ -173,4 +174,4 @@ def _merged(video: Iterator[Any], others: Iterator[Any]) -> Iterator[Any]:
 
 def _seconds(packet: Any) -> Fraction:
     time = packet.dts if packet.dts is not None else packet.pts
-    return Fraction(time or 0) * packet.time_base
+    return Fraction(time or 0) * Fraction(packet.time_base)

@@ -74,8 +74,7 @@ def stored_as(form: Any) -> tuple[str, int, bool]:
         return "444", depth, False
     if len(components) < 3:
         return "420", depth, bits in (8, 10) and len(components) == 1
-    full = (form.width, form.height)
-    across, down = (-(-size // part) for size, part in zip(full, (components[1].width, components[1].height), strict=True))
+    across, down = -(-form.width // components[1].width), -(-form.height // components[1].height)
     chroma = {(2, 2): "420", (2, 1): "422", (1, 1): "444", (4, 1): "422", (4, 4): "420"}.get((across, down), "444")
     exact = (across, down) in ((2, 2), (2, 1), (1, 1)) and bits in (8, 10) and len(components) == 3
     return chroma, depth, exact

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 COPIED_AT_ONCE = 1 << 20
@@ -38,10 +39,8 @@ def take_place(part: Path, destination: Path, replaced: Path | None = None) -> N
 
 
 def _take_owner(part: Path, stat: os.stat_result) -> None:
-    try:
+    with suppress(PermissionError):  # only root gives files away
         os.chown(part, stat.st_uid, stat.st_gid)
-    except PermissionError:
-        pass  # only root gives files away
 
 
 def _overwrite(target: Path, part: Path) -> None:

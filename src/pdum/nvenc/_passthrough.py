@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
@@ -20,6 +21,11 @@ CONTAINERS = {
     ".m2ts": "mpegts",
 }
 AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "libopus", "webm": "libopus", "mpegts": "aac"}
+IN_MPEGTS = (
+    *("aac", "mp2", "mp2float", "mp3", "mp3float", "ac3", "eac3", "dca", "truehd", "opus", "libopus"),
+    *("dvbsub", "dvb_subtitle", "dvb_teletext", "pgssub", "hdmv_pgs_subtitle"),
+    *("h264", "hevc", "mpeg2video", "mpeg4"),
+)
 CHANNEL_RATE = 96_000
 """Bits a second for each channel where audio has to be encoded and nobody said how."""
 
@@ -46,13 +52,14 @@ class Passthrough:
 
     video: int
     """The stream that is encoded."""
+    has_chapters: bool = False
     carried: list[Carried] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
 def plan(source: Any, video: int, container: str, audio: str | int) -> Passthrough:
     """What becomes of each stream but the video that is encoded."""
-    found = Passthrough(video)
+    found = Passthrough(video, bool(source.chapters()))
     for stream in source.streams:
         if stream.index == video:
             continue
@@ -85,8 +92,8 @@ def _plan_other(found: Passthrough, stream: Any, container: str) -> None:
         else:
             found.warnings.append(f"{_named(stream)} is left out: {container} holds no attachments.")
         return
-    if stream.type == "data" and _is_time_code(stream):
-        return  # written anew from the metadata of the video, which names it
+    if stream.type == "data" and (_is_time_code(stream) or _is_chapter_track(stream, found)):
+        return  # written anew, from the metadata of the video and from the list of chapters
     if is_held(stream, container):
         found.carried.append(Carried(stream, "copy"))
         return
@@ -103,6 +110,10 @@ def _is_time_code(stream: Any) -> bool:
     return getattr(stream, "name", None) in (None, "none", "bin_data") and "timecode" in stream.metadata
 
 
+def _is_chapter_track(stream: Any, found: Passthrough) -> bool:
+    return found.has_chapters and getattr(stream, "name", None) in (None, "none", "bin_data")
+
+
 def _named(stream: Any) -> str:
     codec = getattr(stream, "name", None)
     if stream.codec_context is not None:
@@ -115,6 +126,8 @@ def _named(stream: Any) -> str:
 def is_held(stream: Any, container: str) -> bool:
     """Whether the container's muxer takes the stream: it is asked."""
     av = import_av()
+    if container == "mpegts" and (stream.codec_context is None or stream.codec_context.name not in IN_MPEGTS):
+        return False  # its muxer takes everything, and calls what it does not know data
     trial = av.open(BytesIO(), "w", format=container)
     try:
         trial.add_stream_from_template(stream, opaque=True)
@@ -128,10 +141,8 @@ def is_held(stream: Any, container: str) -> bool:
 
 def _end(trial: Any) -> None:
     av = import_av()
-    try:
+    with suppress(ValueError, OSError, av.error.FFmpegError):
         trial.close()
-    except (ValueError, OSError, av.error.FFmpegError):
-        pass
 
 
 def add_streams(
@@ -211,7 +222,7 @@ def packets(found: Passthrough, source: Any, interrupted: Callable[[], None]) ->
         for number, packet in enumerate(source.demux([one.source for one in flowing.values()])):
             if not number % 64:
                 interrupted()
-            one = flowing[packet.stream_index]
+            one = flowing[packet.stream.index]
             yield from _passed(one, packet)
     except av.error.FFmpegError as error:
         found.warnings.append(f"The source breaks off, and so do its other streams: {error}")
@@ -223,8 +234,12 @@ def packets(found: Passthrough, source: Any, interrupted: Callable[[], None]) ->
 def _passed(one: Carried, packet: Any) -> Sequence[Any]:
     if one.how == "encode":
         return _encoded(one, packet)
-    if not packet.size or (packet.pts is None and packet.dts is None):
+    if not packet.size:
         return ()
+    if packet.pts is None and packet.dts is None:
+        if not is_picture(one.source):
+            return ()
+        packet.pts = packet.dts = 0  # a cover has no time
     if one.conversion is not None:
         return one.conversion.packets(packet, one.made)
     packet.stream = one.made

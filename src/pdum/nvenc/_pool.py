@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._events import EngineInfo, Event
+    from ._files import FileTask
     from ._generated import Render
+    from ._jobs import FileJob
     from ._work import Result, Task
 
 IDLE_RELEASE = 2.0
@@ -157,6 +159,50 @@ class EncoderPool:
         """What ``map_segments`` does as a task for ``start``."""
         config = EncoderConfig.of(encoder) if self.config is None else self.config.replaced(**encoder)
         return GeneratedTask(render, n_frames, config, output=output, segments=segments, surfaces=surfaces)
+
+    def encode_file(
+        self,
+        source: str | Path,
+        destination: str | Path,
+        *,
+        segments: str | int = "auto",
+        codec: str = "auto",
+        audio: str | int = "copy",
+        on_event: Callable[[Event], object] | None = None,
+        **more: Any,
+    ) -> Result:
+        """Encodes the video of one file on all engines; everything else of the file is copied.
+
+        Args:
+            source, destination: the files; the destination's end tells the container.
+            segments: ``"auto"``, or a number of ranges that no engine divides further.
+            codec, audio: as in ``FileSettings``.
+            on_event: called with each event.
+            more: further fields of ``FileJob`` (``verify``, ``smaller_than``, ``in_place``, ``keep_work``) and of
+                ``EncoderConfig`` (``preset``, ``cq``, ``tuning``, …).
+
+        Raises:
+            SourceUnreadable: there is no video in it that could be decoded.
+            VerificationFailed: the result was not what it had to be, and was thrown away.
+        """
+        from ._jobs import job_of
+
+        job = job_of(source, destination, segments=segments, codec=codec, audio=audio, **more)
+        (result,) = self.run(self.files([job]), on_event).require_success()
+        return result
+
+    def encode_files(self, jobs: Iterable[FileJob], on_event: Callable[[Event], object] | None = None) -> RunReport:
+        """Encodes many files: the longest first, each as soon as an engine is free, the last ones divided.
+
+        What is wrong with one is told in the report, and the others go on.
+        """
+        return self.run(self.files(jobs), on_event)
+
+    def files(self, jobs: Iterable[FileJob]) -> list[FileTask]:
+        """What ``encode_files`` does as tasks for ``start``."""
+        from ._files import FileTask
+
+        return [FileTask(job, self.engines[0].kind) for job in jobs]
 
     def close(self) -> None:
         """Cancels what runs and gives all sessions back. Further calls do nothing."""

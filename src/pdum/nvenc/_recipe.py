@@ -116,7 +116,7 @@ def _candidates(wanted: _Wanted) -> list[str]:
 
 def _encodes(codec: str, wanted: _Wanted, engine: EngineInfo) -> bool:
     if engine.kind != "nvenc":
-        return True
+        return not (codec == "av1" and wanted.lossless and wanted.depth > 8)  # which SVT-AV1 does not keep exactly
     found = capabilities(engine.gpu_id or 0)
     return codec in found and (not wanted.lossless or found[codec].lossless)
 

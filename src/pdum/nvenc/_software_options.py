@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ._config import FORMATS
 from ._errors import UnsupportedFeature
-from ._settings import codec_name, frame_rate, preset_number, tuning_name
+from ._settings import preset_number, tuning_name
 
 if TYPE_CHECKING:
     from ._config import EncoderConfig
@@ -44,7 +43,9 @@ FRAME_FORMATS = {
 
 # From the fastest to the best. Hardware's p1 is no worse than the second fastest of each software codec.
 X26_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow")
-SVT_PRESETS = (12, 11, 10, 9, 8, 6, 4)
+SVT_PRESETS = (9, 8, 8, 7, 6, 5, 4)
+"""From 10 on, SVT-AV1 warns of damage, and without loss it does write streams that no decoder takes."""
+SVT_LOW_LATENCY_PRESETS = (11, 10, 9, 9, 8, 7, 6)
 
 X26_PROFILES = {
     "h264 baseline": "baseline",
@@ -70,6 +71,8 @@ NEVER = (
     "vbv_initial_delay",
 )
 """What only the hardware has; None is the default of each."""
+
+NOT_IN_SVT = ("b_ref_mode", "adaptive_i", "adaptive_b", "level", "tier", "temporal_aq", "weighted_prediction")
 
 UNBOUNDED_GOP = 1 << 20
 
@@ -110,6 +113,10 @@ def software_options(config: EncoderConfig, threads: int) -> Software:
         raise UnsupportedFeature(
             f"chroma {settings['chroma']} came for AV1; SVT-AV1 encodes 4:2:0 alone. Use codec='hevc' or 'h264'."
         )
+    if codec == "av1" and settings["bit_depth"] > 8 and tuning_name(config.tuning) == "lossless":
+        raise UnsupportedFeature(
+            "tuning='lossless' came for AV1 of 10 bits, which SVT-AV1 does not keep exactly. Use codec='hevc'."
+        )
     made = Software(CODECS[codec], pix_fmt, Fraction(*settings["fps"]), config.gop or UNBOUNDED_GOP, settings["colour"])
     made.unmapped += [name for name in NEVER if getattr(config, name) is not None]
     if config.time_code:
@@ -118,7 +125,7 @@ def software_options(config: EncoderConfig, threads: int) -> Software:
         _svt(made, config, settings, threads)
     else:
         _x26(made, config, settings)
-        (_x264 if codec == "h264" else _x265)(made, config, settings, threads)
+        (_x264 if codec == "h264" else _x265)(made, config, threads)
     _rates(made, config, settings)
     return made
 
@@ -143,7 +150,7 @@ def _x26(made: Software, config: EncoderConfig, settings: Mapping[str, Any]) -> 
             made.params["aq-strength"] = f"{settings['aq_strength'] / 8:g}"
 
 
-def _x264(made: Software, config: EncoderConfig, settings: Mapping[str, Any], threads: int) -> None:
+def _x264(made: Software, config: EncoderConfig, threads: int) -> None:
     params = made.params
     if config.b_ref_mode is not None:
         params["b-pyramid"] = "none" if config.b_ref_mode == "off" else "normal"
@@ -165,7 +172,7 @@ def _x264(made: Software, config: EncoderConfig, settings: Mapping[str, Any], th
         made.options["threads"] = str(threads)
 
 
-def _x265(made: Software, config: EncoderConfig, settings: Mapping[str, Any], threads: int) -> None:
+def _x265(made: Software, config: EncoderConfig, threads: int) -> None:
     params = made.params
     params |= {"log-level": "none", "open-gop": "0", "info": "0"}
     if config.b_ref_mode is not None:
@@ -190,10 +197,12 @@ def _x265(made: Software, config: EncoderConfig, settings: Mapping[str, Any], th
 
 
 def _svt(made: Software, config: EncoderConfig, settings: Mapping[str, Any], threads: int) -> None:
-    made.options["preset"] = str(SVT_PRESETS[preset_number(config.preset) - 1])
+    low_latency = tuning_name(config.tuning) in ("ll", "ull")
+    presets = SVT_LOW_LATENCY_PRESETS if low_latency else SVT_PRESETS
+    made.options["preset"] = str(presets[preset_number(config.preset) - 1])
     params = made.params
     params["irefresh-type"] = "2"  # closed groups
-    if tuning_name(config.tuning) in ("ll", "ull"):
+    if low_latency:
         params |= {"pred-struct": "1", "rtc": "1"}
     if config.lookahead:
         params["lookahead"] = str(min(config.lookahead, 120))
@@ -202,8 +211,8 @@ def _svt(made: Software, config: EncoderConfig, settings: Mapping[str, Any], thr
         params["lossless"] = "1"
     elif settings["spatial_aq"] is not None:
         params["aq-mode"] = "2" if settings["spatial_aq"] else "0"
-    names = ("bframes", "b_ref_mode", "adaptive_i", "adaptive_b", "level", "tier", "temporal_aq")
-    made.unmapped += [name for name in names if getattr(config, name)]
+    made.unmapped += ["bframes"] * bool(config.bframes)
+    made.unmapped += [name for name in NOT_IN_SVT if getattr(config, name) is not None]
     if config.intra_refresh_period:
         made.unmapped.append("intra_refresh_period")
     _hdr(made, config)

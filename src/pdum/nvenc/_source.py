@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from ._access import is_clean, is_shown
-from ._errors import NvencError, UnsupportedFeature
+from ._errors import SourceUnreadable, UnsupportedFeature
 from ._look import Look, look_at
 
 SNIFFED = 8
 """Frames decoded to see that the packets tell the truth."""
 MOST_SNIFFED_PACKETS = 64
-
-
-class SourceError(NvencError):
-    """A source that cannot be read: missing, no video, damaged beyond use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +42,8 @@ class Index:
     look: Look
     rate: Fraction
     last_duration: int
+    careful: bool = False
+    """Damaged: decoded by one thread, since several would lose the frames around the damage too."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -87,13 +86,13 @@ def open_source(path: Path, **more: Any) -> Any:
     try:
         return av.open(_as_url(path), "r", metadata_errors="replace", **more)
     except FileNotFoundError as error:
-        raise SourceError(f"{path} does not exist.") from error
+        raise SourceUnreadable(f"{path} does not exist.") from error
     except PermissionError as error:
-        raise SourceError(f"{path} may not be read: {error.strerror}.") from error
+        raise SourceUnreadable(f"{path} may not be read: {error.strerror}.") from error
     except (OSError, ValueError) as error:
         size = path.stat().st_size if path.is_file() else None
         state = "is empty" if size == 0 else "is no file" if size is None else f"is no video that can be read: {error}"
-        raise SourceError(f"{path} {state}.") from error
+        raise SourceUnreadable(f"{path} {state}.") from error
 
 
 def _as_url(path: Path) -> str:
@@ -105,9 +104,9 @@ def video_stream(container: Any, path: Path) -> Any:
     """The video that is meant: the first that is no cover picture."""
     found = [one for one in container.streams.video if not is_picture(one)]
     if not found:
-        raise SourceError(f"{path} has no video.")
+        raise SourceUnreadable(f"{path} has no video.")
     if found[0].codec_context is None:
-        raise SourceError(f"{path} has video of a codec that PyAV cannot decode.")
+        raise SourceUnreadable(f"{path} has video of a codec that PyAV cannot decode.")
     return found[0]
 
 
@@ -123,12 +122,12 @@ def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> 
         declared = stream.frames
         packets = _demuxed(container, stream, interrupted)
     if not packets.pts:
-        raise SourceError(f"{path} has a video stream without a single packet.")
+        raise SourceUnreadable(f"{path} has a video stream without a single packet.")
     with open_source(path) as container:
         stream = video_stream(container, path)
         sniffed = _sniffed(container, stream)
         if not sniffed:
-            raise SourceError(f"{path}: none of its first {MOST_SNIFFED_PACKETS} packets can be decoded.")
+            raise SourceUnreadable(f"{path}: none of its first {MOST_SNIFFED_PACKETS} packets can be decoded.")
         facts: dict[str, Any] = {
             "stream": stream.index,
             "time_base": stream.time_base,
@@ -138,6 +137,7 @@ def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> 
     missing = declared > len(packets.pts)
     index = _from_packets(packets, facts) if _agree(packets, sniffed) else None
     if index is None or packets.damaged or missing:
+        facts["careful"] = packets.damaged or missing
         index = _by_decoding(path, packets, facts, interrupted)
     if missing:
         text = f"The source is cut off: {declared} frames are announced, {index.frames} are there."
@@ -172,24 +172,43 @@ def _sniffed(container: Any, stream: Any) -> list[Any]:
     """The first frames as they are decoded."""
     frames: list[Any] = []
     for number, packet in enumerate(container.demux(stream)):
-        frames += decoded(packet)
-        if len(frames) >= SNIFFED or number >= MOST_SNIFFED_PACKETS and frames:
+        frames += Decoding().frames(packet)
+        if len(frames) >= SNIFFED or (number >= MOST_SNIFFED_PACKETS and frames):
             break
     return frames
 
 
-def decoded(packet: Any) -> list[Any]:
-    """Its frames; damage is none."""
-    av = import_av()
-    try:
-        frames: list[Any] = packet.decode()
-        return frames
-    except EOFError:
-        return []
-    except av.error.FFmpegError as error:
-        if isinstance(error, av.error.InvalidDataError) or not packet.size:
+@dataclass(frozen=True)
+class Decoding:
+    """How a file is decoded."""
+
+    threads: int = 0
+    strict: bool = False
+    """Damage is an error, and no reason to leave a frame out."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """For ``av.open``, such as the hardware to decode on."""
+
+    def prepare(self, stream: Any) -> None:
+        context = stream.codec_context
+        context.thread_type = "AUTO"
+        context.thread_count = self.threads
+        if self.strict:
+            context.options = {"err_detect": "explode"}
+
+    def frames(self, packet: Any) -> list[Any]:
+        """Of a packet; an empty one brings what the decoder still holds."""
+        av = import_av()
+        try:
+            frames: list[Any] = packet.decode()
+        except EOFError:
             return []
-        raise SourceError(f"The source cannot be decoded: {error}") from error
+        except av.error.FFmpegError as error:
+            if not self.strict and (isinstance(error, av.error.InvalidDataError) or not packet.size):
+                return []
+            raise SourceUnreadable(f"The packet shown at {packet.pts} cannot be decoded: {error}") from error
+        if self.strict and any(frame.is_corrupt for frame in frames):
+            raise SourceUnreadable(f"The packet shown at {packet.pts} is damaged.")
+        return frames
 
 
 def _agree(packets: _Packets, sniffed: Sequence[Any]) -> bool:
@@ -203,7 +222,7 @@ def _agree(packets: _Packets, sniffed: Sequence[Any]) -> bool:
 
 def _from_packets(packets: _Packets, facts: dict[str, Any]) -> Index | None:
     times = sorted(pts for pts, shown in zip(packets.pts, packets.shown, strict=True) if shown and pts is not None)
-    durations = {pts: duration for pts, duration in zip(packets.pts, packets.durations, strict=True)}
+    durations = dict(zip(packets.pts, packets.durations, strict=True))
     keys = _keys(packets, times)
     if not keys or keys[0].frame > 0:
         return None
@@ -230,13 +249,13 @@ def _by_decoding(path: Path, packets: _Packets, facts: dict[str, Any], interrupt
     """All of it decoded once: for sources whose packets do not tell, or tell what is not so."""
     times: list[int | None] = []
     durations: list[int] = []
-    for frame in every_frame(path, interrupted=interrupted):
+    for frame in every_frame(path, Decoding(1 if facts["careful"] else 0), interrupted):
         times.append(frame.pts)
         durations.append(frame.duration or 0)
     if not times:
-        raise SourceError(f"{path}: not a single frame can be decoded.")
+        raise SourceUnreadable(f"{path}: not a single frame can be decoded.")
     whole = [time for time in times if time is not None]
-    if len(whole) == len(times) and all(a < b for a, b in zip(whole, whole[1:], strict=False)):
+    if len(whole) == len(times) and all(a < b for a, b in pairwise(whole)):
         known = set(whole)
         keys = [key for key in _keys(packets, whole) if key.pts in known]
         straight = packets.damaged or not keys or keys[0].frame > 0
@@ -266,7 +285,7 @@ def _made_up(
 def _usual_step(times: Sequence[int], facts: dict[str, Any]) -> int:
     if len(times) > 1:
         return max(1, times[-1] - times[-2])
-    return max(1, round(1 / (facts["rate"] * facts["time_base"])))
+    return max(1, round(1 / Fraction(facts["rate"] * facts["time_base"])))
 
 
 def _rate(stream: Any) -> Fraction:
@@ -277,18 +296,18 @@ def _rate(stream: Any) -> Fraction:
 
 
 def every_frame(
-    path: Path, threads: int = 0, interrupted: Callable[[], None] = lambda: None, **more: Any
+    path: Path, decoding: Decoding | None = None, interrupted: Callable[[], None] = lambda: None
 ) -> Iterator[Any]:
-    """Decodes from the beginning to the end; what is damaged is left out."""
-    av = import_av()
-    with open_source(path, **more) as container:
+    """Decodes from the beginning to the end; unless it is strict, what is damaged is left out."""
+    av, decoding = import_av(), decoding or Decoding()
+    with open_source(path, **decoding.options) as container:
         stream = video_stream(container, path)
-        prepare_decoder(stream, threads)
+        decoding.prepare(stream)
         try:
             for number, packet in enumerate(container.demux(stream)):
                 if not number % 16:
                     interrupted()
-                yield from decoded(packet)
+                yield from decoding.frames(packet)
         except av.error.FFmpegError:
             yield from _rest(stream)
 
@@ -301,9 +320,3 @@ def _rest(stream: Any) -> list[Any]:
         return frames
     except (EOFError, av.error.FFmpegError):
         return []
-
-
-def prepare_decoder(stream: Any, threads: int) -> None:
-    context = stream.codec_context
-    context.thread_type = "AUTO"
-    context.thread_count = threads

@@ -13,11 +13,12 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ._errors import NvencError
+from ._errors import NvencError, PieceDamaged
 
 if TYPE_CHECKING:
     from ._nvenc import Packet
@@ -32,10 +33,6 @@ RECIPE = "recipe.json"
 """The encoder's configuration, for a run that finds every range done."""
 SUFFIX = ".piece"
 LONGEST_NAME = 255
-
-
-class PieceDamaged(NvencError):
-    """What an earlier step wrote is not what is read: the disk or another program changed it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,10 +205,8 @@ class WorkFolder:
         if not kept:
             for name in (MANIFEST, RECIPE):
                 (self.path / name).unlink(missing_ok=True)
-            try:
+            with suppress(OSError):
                 self.path.rmdir()
-            except OSError:
-                pass
 
 
 def _disjoint(pieces: list[Piece]) -> list[Piece]:

@@ -7,12 +7,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ._decode import frames_from
-from ._errors import NvencError
-from ._source import Index, Key, SourceError, every_frame, import_av, open_source, video_stream
-
-
-class VerificationFailed(NvencError):
-    """The result is not what it has to be; it was thrown away, and the source is as it was."""
+from ._errors import SourceUnreadable, VerificationFailed
+from ._source import Decoding, Index, Key, every_frame, import_av, open_source, video_stream
 
 
 def verify(
@@ -32,7 +28,7 @@ def verify(
             _require_samples(part, index, [piece.first for piece in joined.pieces])
         elif how == "full":
             _require_all(part, index, interrupted)
-    except SourceError as error:
+    except SourceUnreadable as error:
         raise VerificationFailed(f"The result cannot be read again: {error}") from error
 
 
@@ -42,7 +38,11 @@ def _fail(what: str) -> NoReturn:
 
 def _require_streams(container: Any, joined: Any) -> None:
     wanted = ["video", *(one.source.type for one in joined.passthrough.carried if one.how != "attach")]
-    found = [stream.type for stream in container.streams if stream.type != "attachment"]
+    kinds = [stream.type for stream in container.streams if stream.type != "attachment"]
+    extra = kinds.count("data") - wanted.count("data")
+    found = [kind for kind in kinds if kind != "data"] + ["data"] * wanted.count("data")
+    if extra not in (0, *((1, 2) if joined.container in ("mp4", "mov") else ())):  # chapters and time codes are tracks
+        _fail(f"it has {kinds.count('data')} data streams; {wanted.count('data')} are wanted.")
     attached = sum(one.how == "attach" for one in joined.passthrough.carried)
     covers = len(found) - len(wanted)  # Matroska's attached pictures count as video when they are read
     if not 0 <= covers <= attached or sorted(found) != sorted([*wanted, *["video"] * covers]):
@@ -52,7 +52,9 @@ def _require_streams(container: Any, joined: Any) -> None:
 def _required_packets(
     container: Any, stream: Any, expected: Sequence[int], joined: Any, interrupted: Callable[[], None]
 ) -> Index:
-    times, before, keys = [], None, []
+    times: list[int] = []
+    before: int | None = None
+    keys: list[tuple[int, int | None, bool]] = []
     for number, packet in enumerate(container.demux(stream)):
         if not number % 256:
             interrupted()
@@ -61,7 +63,7 @@ def _required_packets(
         if packet.pts is None or packet.is_discard:
             _fail(f"packet {number} has no time at which it is shown.")
         if packet.dts is not None:
-            if before is not None and packet.dts <= before or packet.dts > packet.pts:
+            if (before is not None and packet.dts <= before) or packet.dts > packet.pts:
                 _fail(f"packet {number} has the decode time {packet.dts} after {before}, and is shown at {packet.pts}.")
             before = packet.dts
         if packet.is_keyframe:
@@ -100,10 +102,10 @@ def _require_times(shown: Sequence[int], expected: Sequence[int], joined: Any, s
 def _require_samples(part: Path, index: Index, joints: Sequence[int]) -> None:
     """The first frame of each part, and the last of all."""
     for number in (*joints, index.frames - 1):
-        frames = frames_from(part, index, number, 1, _missing)
+        frames = frames_from(part, index, number, Decoding(1, strict=True), _missing)
         if next(frames, None) is None:
             _missing(number)
-        frames.close()  # type: ignore[attr-defined]
+        frames.close()
 
 
 def _missing(number: int) -> NoReturn:
@@ -111,7 +113,7 @@ def _missing(number: int) -> NoReturn:
 
 
 def _require_all(part: Path, index: Index, interrupted: Callable[[], None]) -> None:
-    shown = [frame.pts for frame in every_frame(part, interrupted=interrupted)]
+    shown = [frame.pts for frame in every_frame(part, Decoding(strict=True), interrupted)]
     if shown != list(index.pts):
         place = next((n for n, (a, b) in enumerate(zip(shown, index.pts, strict=False)) if a != b), len(shown))
         _missing(place)
@@ -122,7 +124,7 @@ def lost_metadata(source: Any, part: Path, skipped: Sequence[str]) -> list[str]:
     import_av()
     with open_source(part) as made:
         known = {key.lower() for key in made.metadata}
-        lost = [key for key in source.metadata if key.lower() not in known and key not in skipped]
+        lost = [key for key in source.metadata if key.lower() not in known and key.lower() not in skipped]
         found = [f"The container does not hold the metadata {', '.join(sorted(lost))}."] if lost else []
         chapters = len(source.chapters()), len(made.chapters())
         if chapters[0] > chapters[1]:

@@ -1,0 +1,109 @@
+"""One file task done by one encoder, range after range: what a pool does at once, and the reference for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pdum.nvenc import NvencEncoder, Packet
+from pdum.nvenc._events import EngineInfo
+from pdum.nvenc._files import FileTask
+from pdum.nvenc._jobs import FileJob, FileSettings
+from pdum.nvenc._software import SoftwareEncoder
+from pdum.nvenc._work import Result
+
+SOFTWARE = EngineInfo(index=0, kind="software")
+HARDWARE = EngineInfo(index=0, kind="nvenc", gpu_id=0)
+LOSSLESS = {"tuning": "lossless", "preset": "p1", "gop": 10}
+
+Planes = list[NDArray[Any]]
+Cut = Callable[[int], Sequence[tuple[int, int]]]
+
+
+def job(source: Path, destination: Path, codec: str = "h264", **more: Any) -> FileJob:
+    encoder = more.pop("encoder", LOSSLESS)
+    audio = more.pop("audio", "copy")
+    settings = FileSettings(codec=codec, encoder=encoder, audio=audio)
+    return FileJob(source=source, destination=destination, settings=settings, **more)
+
+
+def encode_ranges(task: FileTask, engine: EngineInfo, ranges: Sequence[tuple[int, int]]) -> list[Packet]:
+    """One encoder for all ranges, as a lane keeps it."""
+    config = task.config(engine)
+    packets: list[Packet] = []
+    with NvencEncoder(config) if engine.kind == "nvenc" else SoftwareEncoder(config) as encoder:
+        for first, last in ranges:
+            frames = task.frames(first, engine)
+            sink = task.sink(first)
+            for seq in range(first, last):
+                packets += (made := encoder.submit(next(frames), seq, seq == first))
+                sink.write(made)
+            frames.close()  # type: ignore[attr-defined]
+            packets += (made := encoder.flush_pipeline())
+            sink.write(made)
+            sink.complete(last, encoder.sequence_header())
+    return packets
+
+
+def run(task: FileTask, engine: EngineInfo = SOFTWARE, cut: Cut | None = None) -> Result:
+    """All of it. ``cut`` makes ranges of the number of frames, instead of those that are planned."""
+    plan = task.prepare(1)
+    encode_ranges(task, engine, cut(plan.frames) if cut else plan.ranges)
+    return task.finish()
+
+
+def planes(frame: Any, width: int, height: int) -> Planes:
+    """The samples of the picture, without what pads rows or sizes."""
+    found = []
+    for plane, component in zip(frame.planes, frame.format.components, strict=True):
+        kind = np.dtype(np.uint16 if component.bits > 8 else np.uint8)
+        rows = np.frombuffer(plane, kind).reshape(plane.height, -1)
+        across, down = -(-frame.width // component.width), -(-frame.height // component.height)
+        found.append(rows[: -(-height // down), : -(-width // across)].copy())
+    return found
+
+
+def pictures(path: Path, size: tuple[int, int] | None = None) -> list[Planes | None]:
+    """The samples of each, decoded from the beginning to the end; None for one that is damaged."""
+    found = []
+    with av.open(str(path)) as container:
+        stream = next(one for one in container.streams.video if not int(one.disposition) & 1 << 10)
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                continue
+            found += [
+                None if frame.is_corrupt else planes(frame, *(size or (frame.width, frame.height))) for frame in frames
+            ]
+    return found
+
+
+def seconds(path: Path) -> list[Fraction]:
+    """When each frame is shown."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return [Fraction(frame.pts or 0) * Fraction(frame.time_base or 0) for frame in container.decode(stream)]
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return stream.width, stream.height
+
+
+def assert_same_pictures(source: Path, result: Path) -> None:
+    """Sample for sample; the result may be padded to an even size."""
+    size = size_of(source)
+    wanted, found = pictures(source), pictures(result, size)
+    assert len(found) == len(wanted)
+    for number, (a, b) in enumerate(zip(wanted, found, strict=True)):
+        for plane, other in zip(a or [], b or [] if a else [], strict=True):
+            assert plane.shape == other.shape
+            assert np.array_equal(plane, other), f"frame {number} differs"

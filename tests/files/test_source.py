@@ -1,0 +1,145 @@
+"""What is found out of a source before anything of it is encoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from files.runner import SOFTWARE, encode_ranges, job, run
+from media_samples import ffmpeg, sample
+from pdum.nvenc import Cancelled, FileJob, FileSettings, FileTask, InvalidConfig, SourceUnreadable
+from pdum.nvenc._access import is_clean
+from pdum.nvenc._files import cuts
+from pdum.nvenc._source import index_source
+
+pytestmark = pytest.mark.one_abi
+
+
+def test_frames_hidden_by_an_edit_list_are_none() -> None:
+    index = index_source(sample("edit-list"))
+    assert index.frames == 27
+    assert index.pts[0] == 0
+    assert index.keys[0].frame == 0, "the first key frame is hidden, and still needed"
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"), [("open-gop", [0, 12, 24, 36]), ("intra-refresh", [0]), ("ntsc-film", [0, 24])]
+)
+def test_where_decoding_may_begin(name: str, keys: list[int]) -> None:
+    """A wave of intra blocks is marked as a key frame where it begins, and is none."""
+    index = index_source(sample(name))
+    assert [key.frame for key in index.keys] == keys
+    assert not index.straight
+
+
+@pytest.mark.parametrize("name", ["stream", "broken-off-mp4"])
+def test_what_is_decoded_straight_through(name: str) -> None:
+    index = index_source(sample(name))
+    assert index.straight
+    plan = FileTask(job(sample(name), Path("never.mp4")))
+    assert plan.source_bytes > 0
+
+
+def test_times_of_variable_rate() -> None:
+    index = index_source(sample("variable-rate"))
+    steps = {b - a for a, b in zip(index.pts, list(index.pts)[1:], strict=False)}
+    assert len(steps) > 4
+    assert index.duration == pytest.approx(1.6, abs=0.05)
+
+
+def test_a_source_that_breaks_off_says_so() -> None:
+    index = index_source(sample("broken-off-mp4"))
+    assert index.careful
+    assert index.warnings == (f"The source is cut off: 40 frames are announced, {index.frames} are there.",)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "does not exist"), (b"", "is empty"), (b"words, and no video at all\n" * 50, "no video that can be read")],
+)
+def test_what_is_no_video(folder: Path, content: bytes | None, words: str) -> None:
+    source = folder / "source.mp4"
+    if content is not None:
+        source.write_bytes(content)
+    with pytest.raises(SourceUnreadable, match=words):
+        FileTask(job(source, folder / "result.mp4")).prepare(1)
+
+
+def test_a_folder_is_no_video(folder: Path) -> None:
+    with pytest.raises(SourceUnreadable, match="is no file"):
+        FileTask(job(folder, folder / "result.mp4")).prepare(1)
+
+
+def test_sound_alone_is_no_video(folder: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=0.2", folder / "sound.m4a")
+    with pytest.raises(SourceUnreadable, match="has no video"):
+        FileTask(job(folder / "sound.m4a", folder / "result.mp4")).prepare(1)
+
+
+@pytest.mark.parametrize(
+    "name", ["-dash.mp4", "with:colon.mp4", "line\nbreak.mp4", "emoji \U0001f600 'quotes\".mp4", "x" * 250 + ".mp4"]
+)
+def test_names_that_others_stumble_over(folder: Path, name: str) -> None:
+    source = folder / name
+    source.write_bytes(sample("three-frames").read_bytes())
+    target = folder / "results" / name
+    assert run(FileTask(job(source, target))).frames == 3
+    assert target.is_file()
+
+
+def test_an_interrupted_task_ends_soon(folder: Path) -> None:
+    task = FileTask(job(sample("open-gop"), folder / "result.mp4"))
+    plan = task.prepare(1)
+    encode_ranges(task, SOFTWARE, plan.ranges)
+    task.interrupt()
+    with pytest.raises(Cancelled):
+        next(task.frames(0, SOFTWARE))
+    with pytest.raises(Cancelled):
+        task.finish()
+    task.abandon(keep=False)
+    assert list(folder.iterdir()) == []
+
+
+def test_cuts_are_on_key_frames_that_are_near() -> None:
+    index = index_source(sample("open-gop"))
+    assert cuts(index, 3) == [12, 27]
+    assert cuts(index, 1) == []
+    assert cuts(index, 1000) == list(range(1, 40))
+
+
+def test_a_clean_key_frame_has_intra_slices_alone() -> None:
+    def unit(kind: int, slice_bits: str) -> bytes:
+        return b"\0\0\1" + bytes((kind, int(slice_bits.ljust(8, "0"), 2), 0x80))
+
+    idr, intra, predicted = unit(0x65, "10001000"), unit(0x41, "1" + "0001000"), unit(0x41, "1" + "1")
+    assert is_clean("h264", idr + predicted, b"")
+    assert is_clean("h264", intra, b"")
+    assert not is_clean("h264", predicted, b"")
+    assert not is_clean("h264", intra + predicted, b"")
+    assert is_clean("hevc", b"", b"")
+
+
+def test_settings_that_cannot_be() -> None:
+    with pytest.raises(InvalidConfig, match="audio='loud'"):
+        FileSettings(audio="loud")
+    with pytest.raises(InvalidConfig, match=r"no setting of an encoder\. Did you mean 'preset'"):
+        FileSettings(encoder={"present": "p4"})
+    with pytest.raises(InvalidConfig, match="the source or the engine decides"):
+        FileSettings(encoder={"width": 640})
+    with pytest.raises(InvalidConfig, match="segments=0"):
+        FileJob(source=Path("a.mp4"), destination=Path("b.mp4"), segments=0)
+    with pytest.raises(InvalidConfig, match="verify='maybe'"):
+        FileJob(source=Path("a.mp4"), destination=Path("b.mp4"), verify="maybe")
+
+
+def test_a_name_that_tells_no_container(folder: Path) -> None:
+    with pytest.raises(InvalidConfig, match=r"does not tell which container is wanted; its end may be \.mp4"):
+        FileTask(job(sample("one-frame"), folder / "result.xyz")).prepare(1)
+
+
+def test_the_source_is_not_overwritten_by_chance(folder: Path) -> None:
+    source = folder / "source.mp4"
+    source.write_bytes(sample("one-frame").read_bytes())
+    with pytest.raises(InvalidConfig, match="is the source itself"):
+        FileTask(job(source, source)).prepare(1)

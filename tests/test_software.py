@@ -1,0 +1,329 @@
+"""The engine without hardware: the same calls, settings and streams as the hardware's, made by software codecs."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from pdum.nvenc import (
+    Colour,
+    ContentLight,
+    EncoderClosed,
+    EncoderConfig,
+    InvalidConfig,
+    InvalidFrame,
+    MasteringDisplay,
+    NvencEncoder,
+    Packet,
+    SoftwareEncoder,
+    UnsupportedFeature,
+)
+from pdum.nvenc._software import _layout
+from pdum.nvenc._software_options import software_options
+
+from simulator import Simulator
+from streams import decode, nal_type, nal_units, obus
+
+pytestmark = pytest.mark.one_abi
+
+WIDTH, HEIGHT = 96, 64
+CODECS = ["h264", "hevc", "av1"]
+PARAMETER_SETS = {"h264": [7, 8], "hevc": [32, 33, 34], "av1": [1]}
+PLANAR = {"nv12": 8, "p010": 10, "yuv420": 8, "yuv444": 8, "yuv444_10": 10, "nv16": 8, "p210": 10}
+IN_AV1 = ("nv12", "p010", "yuv420")
+
+
+def config(codec: str = "h264", **more: Any) -> EncoderConfig:
+    return EncoderConfig(width=WIDTH, height=HEIGHT, codec=codec, **{"preset": "p1", "format": "yuv420", **more})
+
+
+def picture(form: str, number: int) -> Any:
+    """Noise in the layout of a format, where every bit that is read counts."""
+    shape, kind = _layout(form, WIDTH, HEIGHT)
+    most = {"uint8": 1 << 8, "uint16": 1 << 16, "uint32": 1 << 32}[kind]
+    noise = np.random.default_rng(number).integers(0, most, shape, dtype=kind)
+    return noise & 0xFFC0 if kind == "uint16" else noise
+
+
+def encode(encoder: SoftwareEncoder | NvencEncoder, pictures: list[Any], forced: tuple[int, ...] = ()) -> list[Packet]:
+    packets = [
+        packet for number, frame in enumerate(pictures) for packet in encoder.submit(frame, number, number in forced)
+    ]
+    return packets + encoder.flush_pipeline()
+
+
+def expected(form: str, array: Any) -> list[Any]:
+    """The planes that come out again, as 8 or 10 bits."""
+    array = array >> 6 if array.dtype == np.uint16 else array
+    luma, rest = array[:HEIGHT], array[HEIGHT:].reshape(-1)
+    if form in ("nv12", "p010", "nv16", "p210"):
+        return [luma, rest[0::2], rest[1::2]]
+    return [luma, rest[: rest.size // 2], rest[rest.size // 2 :]]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("form", PLANAR)
+def test_without_loss_what_went_in_comes_out(form: str, codec: str) -> None:
+    if codec == "av1" and (form not in IN_AV1 or form == "p010"):
+        with pytest.raises(UnsupportedFeature, match=r"SVT-AV1 (encodes 4:2:0 alone|does not keep exactly)"):
+            SoftwareEncoder(config(codec, format=form, tuning="lossless"))
+        return
+    pictures = [picture(form, number) for number in range(6)]
+    with SoftwareEncoder(config(codec, format=form, tuning="lossless")) as encoder:
+        stream = b"".join(packet.data for packet in encode(encoder, pictures, (3,)))
+    decoded = decode(stream, codec)
+    assert len(decoded) == len(pictures)
+    for one, other in zip(pictures, decoded, strict=True):
+        for plane, wanted in zip(other.planes, expected(form, one), strict=True):
+            assert np.array_equal(plane.reshape(-1), wanted.reshape(-1))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("form", ["argb", "abgr", "ayuv", "argb10", "abgr10"])
+def test_packed_formats_have_their_channels_in_place(form: str, codec: str) -> None:
+    if form == "ayuv" and codec == "av1":
+        return  # 4:4:4
+    shape, kind = _layout(form, WIDTH, HEIGHT)
+    frame = np.zeros(shape, kind)
+    if form == "argb10":
+        frame[:] = 1023 << 20  # red
+    elif form == "abgr10":
+        frame[:] = 1023
+    else:
+        frame[:] = {"argb": (0, 0, 255, 0), "abgr": (255, 0, 0, 0), "ayuv": (240, 90, 81, 0)}[form]
+    with SoftwareEncoder(config(codec, format=form, cq=10)) as encoder:
+        luma, blue, red = decode(b"".join(packet.data for packet in encode(encoder, [frame])), codec)[0].planes
+    shift = 2 if luma.dtype == np.uint16 else 0
+    assert [int(plane.mean()) >> shift for plane in (luma, blue, red)] == pytest.approx([81, 90, 240], abs=3)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(("bframes", "lookahead"), [(0, 0), (2, 0), (3, 8)])
+def test_each_frame_comes_out_once_under_its_own_number(codec: str, bframes: int, lookahead: int) -> None:
+    seqs = [7, -3, 2**62, 0, 12, 5, 6, 100, 101, 102, 103, 90]
+    told = config(codec, preset="p4", tuning="hq", bframes=bframes, lookahead=lookahead, cq=30)
+    with SoftwareEncoder(told) as encoder:
+        packets = []
+        for place, seq in enumerate(seqs):
+            packets += encoder.submit(picture("yuv420", place), seq)
+        assert encoder.in_flight == len(seqs) - len(packets)
+        packets += encoder.flush_pipeline()
+        assert encoder.in_flight == 0
+    assert sorted(packet.seq for packet in packets) == sorted(seqs)
+    assert [seqs[packet.pts] for packet in packets] == [packet.seq for packet in packets]
+    decoding = [packet.dts for packet in packets]
+    assert decoding == sorted(set(decoding))
+    assert all(packet.dts <= packet.pts for packet in packets)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_groups_are_closed_and_begin_where_they_are_told_to(codec: str) -> None:
+    told = config(codec, preset="p4", tuning="hq", gop=8, bframes=0 if codec == "av1" else 2, cq=20)
+    with SoftwareEncoder(told) as encoder:
+        packets = encode(encoder, [picture("yuv420", number) for number in range(20)], (5,))
+    starts = sorted(packet.seq for packet in packets if packet.keyframe)
+    assert starts == [0, 5, 13]
+    for start in starts:
+        place = next(place for place, packet in enumerate(packets) if packet.seq == start)
+        stream = b"".join(packet.data for packet in packets[place:])
+        assert len(decode(stream, codec)) == 20 - start
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_parameter_sets_are_on_each_key_frame_and_are_the_header(codec: str) -> None:
+    with SoftwareEncoder(config(codec, gop=4, cq=20)) as encoder:
+        header = encoder.sequence_header()
+        packets = encode(encoder, [picture("yuv420", number) for number in range(9)])
+        assert encoder.sequence_header() == header
+    assert sum(packet.keyframe for packet in packets) == 3
+    for packet in packets:
+        kinds = types_of(packet.data, codec)
+        found = [kind for kind in kinds if kind in PARAMETER_SETS[codec]]
+        assert found == (PARAMETER_SETS[codec] if packet.keyframe else [])
+        assert (header in packet.data) == packet.keyframe
+
+
+def types_of(data: bytes, codec: str) -> list[int]:
+    if codec == "av1":
+        return [kind for kind, _ in obus(data)]
+    units = nal_units(data.replace(b"\0\0\0\1", b"\0\0\1").replace(b"\0\0\1", b"\0\0\0\1"))
+    return [nal_type(unit, codec) for unit in units]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_after_a_flush_it_goes_on_with_an_idr(codec: str) -> None:
+    with SoftwareEncoder(config(codec, tuning="lossless")) as encoder:
+        assert encoder.flush_pipeline() == []
+        first = encode(encoder, [picture("yuv420", number) for number in range(3)])
+        second = encode(encoder, [picture("yuv420", number) for number in range(3, 5)])
+    assert [packet.keyframe for packet in (first[0], second[0])] == [True, True]
+    assert sorted(packet.pts for packet in first + second) == [0, 1, 2, 3, 4]
+    assert len(decode(b"".join(packet.data for packet in first + second), codec)) == 5
+
+
+def test_frames_of_pyav_are_taken_and_left_as_they_were() -> None:
+    frame = av.VideoFrame.from_ndarray(picture("yuv420", 1), "yuv420p")
+    frame.pts, frame.time_base, frame.pict_type = 77, Fraction(1, 1000), 3
+    with SoftwareEncoder(config(tuning="lossless")) as encoder:
+        (unit,) = encoder.submit(frame, 5) + encoder.flush_pipeline()
+    assert (frame.pts, frame.time_base, frame.pict_type) == (77, Fraction(1, 1000), 3)
+    assert unit.keyframe
+    assert np.array_equal(decode(unit.data, "h264")[0].planes[0], picture("yuv420", 1)[:HEIGHT])
+
+
+def test_encode_and_flush_give_the_bytes() -> None:
+    pictures = [picture("yuv420", number) for number in range(4)]
+    with SoftwareEncoder(config(cq=20), threads=1) as one, SoftwareEncoder(config(cq=20), threads=1) as other:
+        joined = b"".join(one.encode(frame) for frame in pictures) + one.flush()
+        assert joined == b"".join(packet.data for packet in encode(other, pictures))
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (np.zeros((HEIGHT, WIDTH), np.uint8), r"shape \(64, 96\).*an array of shape \(96, 96\)"),
+        (np.zeros((HEIGHT * 3 // 2, WIDTH), np.uint16), "type uint16.*type uint8"),
+        (av.VideoFrame(WIDTH + 2, HEIGHT, "yuv420p"), "A frame of 98x64 came; this encoder takes 96x64"),
+        ("words", "shape"),
+    ],
+)
+def test_frames_that_do_not_fit(frame: Any, words: str) -> None:
+    with SoftwareEncoder(config(cq=20)) as encoder:
+        with pytest.raises(InvalidFrame, match=words):
+            encoder.submit(frame, 0)
+        assert encoder.in_flight == 0
+        assert encode(encoder, [picture("yuv420", 0)]), "it stays usable"
+
+
+def test_a_closed_encoder_takes_nothing() -> None:
+    encoder = SoftwareEncoder(config())
+    encoder.close()
+    encoder.close()
+    for call in (lambda: encoder.submit(picture("yuv420", 0), 0), encoder.flush_pipeline, encoder.sequence_header):
+        with pytest.raises(EncoderClosed):
+            call()
+
+
+def test_a_setting_that_the_codec_refuses_is_an_error_of_ours() -> None:
+    with pytest.raises(InvalidConfig, match="The software codec refused"):
+        SoftwareEncoder(config("h264", format="p010", profile="baseline"))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_colour_and_hdr_are_in_the_stream(codec: str) -> None:
+    display = MasteringDisplay(max_luminance=4000.0, min_luminance=0.005)
+    told = config(codec, format="p010", colour="hdr10", mastering_display=display, content_light=ContentLight(900, 300))
+    with SoftwareEncoder(told) as encoder:
+        packets = encode(encoder, [picture("p010", number) for number in range(2)])
+    decoder: Any = av.CodecContext.create("libdav1d" if codec == "av1" else codec, "r")
+    frames = [frame for packet in packets for frame in decoder.decode(av.Packet(packet.data))] + decoder.decode(None)
+    first = frames[0]
+    assert (first.color_primaries, first.color_trc, first.colorspace, first.color_range) == (9, 16, 9, 1)
+    side = {data.type.name: bytes(data) for data in first.side_data}
+    assert np.frombuffer(side["CONTENT_LIGHT_LEVEL"][:8], np.uint32).tolist() == [900, 300]
+    numbers = np.frombuffer(side["MASTERING_DISPLAY_METADATA"][:80], np.int32)
+    values = numbers[0::2] / numbers[1::2]
+    points = [*display.red, *display.green, *display.blue, *display.white]
+    assert values.tolist() == pytest.approx([*points, 0.005, 4000.0], abs=1e-4)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_full_range_is_told(codec: str) -> None:
+    told = config(codec, colour=Colour(full_range=True), cq=20)
+    with SoftwareEncoder(told) as encoder:
+        packets = encode(encoder, [picture("yuv420", 0)])
+    decoder: Any = av.CodecContext.create("libdav1d" if codec == "av1" else codec, "r")
+    frames = decoder.decode(av.Packet(packets[0].data)) + decoder.decode(None)
+    assert frames[0].color_range == 2
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_quality_and_rate_do_what_they_are_called(codec: str) -> None:
+    smooth = [np.full((HEIGHT * 3 // 2, WIDTH), 90, np.uint8) + (picture("yuv420", n) >> 2) for n in range(12)]
+
+    def size(**more: Any) -> int:
+        with SoftwareEncoder(config(codec, tuning="hq", **more)) as encoder:
+            return sum(len(packet.data) for packet in encode(encoder, smooth))
+
+    assert size(cq=10) > size(cq=30) > size(cq=50)
+    assert size(qp=10) > size(qp=40)
+    assert size(bitrate=2_000_000) > size(bitrate=100_000)
+
+
+@pytest.mark.parametrize(
+    ("settings", "unmapped"),
+    [
+        ({}, ()),
+        ({"multipass": "full", "lookahead": 16, "spatial_aq": 8, "bframes": 3, "tuning": "hq"}, ("multipass",)),
+        ({"split_encode": "off", "codec": "hevc", "temporal_filter": True}, ("temporal_filter", "split_encode")),
+        ({"codec": "av1", "bframes": 3, "tuning": "hq", "temporal_aq": True}, ("bframes", "temporal_aq")),
+        ({"qp": (20, 22, 24)}, ("qp of P and B",)),
+        ({"slices": ("bytes", 1400)}, ("slices",)),
+    ],
+)
+def test_what_the_codec_has_nothing_like_is_named(settings: dict[str, Any], unmapped: tuple[str, ...]) -> None:
+    with SoftwareEncoder(config(**settings)) as encoder:
+        assert encoder.unmapped == unmapped
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("tuning", ["ll", "hq"])
+def test_all_presets_are_taken(codec: str, tuning: str) -> None:
+    names = [software_options(config(codec, preset=f"p{n}", tuning=tuning), 0).options["preset"] for n in range(1, 8)]
+    speeds = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"]
+    assert names == speeds if codec != "av1" else [int(name) for name in names] == sorted(map(int, names))[::-1]
+    for preset in ("p1", "p7"):
+        with SoftwareEncoder(config(codec, preset=preset, tuning=tuning, cq=30)) as encoder:
+            assert len(encode(encoder, [picture("yuv420", number) for number in range(2)])) == 2
+
+
+def test_every_field_is_mapped_or_named() -> None:
+    """Each that is given away from its default changes what the codec is told, or is named as unmapped."""
+    values: dict[str, Any] = {
+        "preset": "p6", "tuning": "ull", "profile": "main", "level": "5.1", "tier": "high", "format": "nv16",
+        "bit_depth": 10, "colour": "bt2020", "fps": 50, "gop": 12, "rate_control": "vbr", "bitrate": 10**6, "qp": 20,
+        "min_qp": 5, "max_qp": 40, "initial_qp": 20, "cq": 20, "multipass": "full", "lookahead": 9,
+        "lookahead_level": 1, "spatial_aq": True, "temporal_aq": True, "low_delay_key_frame_scale": 2,
+        "strict_gop": True, "nonref_p": True, "weighted_prediction": True, "bframes": 2, "b_ref_mode": "off",
+        "adaptive_i": True, "adaptive_b": True, "temporal_filter": True, "unidirectional_b": True, "slices": 2,
+        "split_encode": "off", "time_code": True, "vbv_initial_delay": 10**5, "content_light": ContentLight(9, 8),
+        "mastering_display": MasteringDisplay(), "chroma": "444",
+    }  # fmt: skip
+    for codec in CODECS:
+        base: dict[str, Any] = {"tuning": "hq", "codec": codec}
+        plain = software_options(config(**base), 0)
+        for name, value in values.items():
+            if (codec, name) in {("h264", "tier"), ("h264", "split_encode"), ("av1", "slices"), ("hevc", "profile")}:
+                continue  # which the configuration itself refuses, or which is the default
+            if codec == "av1" and name in ("chroma", "format"):
+                continue  # an error, not something unmapped
+            if (codec, name) == ("av1", "profile") or name == "rate_control":
+                continue  # the only one there is, and what the others mean by themselves
+            told = {**base, name: value}
+            if name == "adaptive_i":
+                told |= {"lookahead": 8, name: False}
+            reference = software_options(config(**{**base, "lookahead": 8}), 0) if name == "adaptive_i" else plain
+            assert software_options(config(**told), 0) != reference, f"{codec}: {name}"
+
+
+def test_the_same_calls_give_the_hardwares_order(simulator: Simulator) -> None:
+    """Seqs, key frames and presentation places are those of the hardware's encoder."""
+    pictures = [np.full((144 * 3 // 2, 192), 9 * number, np.uint8) for number in range(12)]
+    told = EncoderConfig(width=192, height=144, format="yuv420", gop=5, preset="p1")
+    with simulator.machine(gpus={"name": "RTX 4090", "fps_1080p": 0}), NvencEncoder(told) as hardware:
+        wanted = encode(hardware, pictures, (7,))
+    with SoftwareEncoder(told) as software:
+        found = encode(software, pictures, (7,))
+    assert [(one.seq, one.keyframe, one.pts) for one in found] == [(one.seq, one.keyframe, one.pts) for one in wanted]
+
+
+def test_a_forked_child_is_told() -> None:
+    encoder = SoftwareEncoder(config())
+    encoder._made_in = os.getpid() + 1
+    with pytest.raises(EncoderClosed, match="forked"):
+        encoder.flush_pipeline()
