@@ -109,9 +109,8 @@ class Model:
         fate = chance.choices(fates, [1 - self.trouble, *[self.trouble / 3] * 3])[0]
         frames = chance.randint(1, self.longest)
         folder = chance.choice(FOLDERS)
-        return _Job(
-            number, f"{folder}/{name}", frames * chance.randint(20_000, 120_000), frames, fate, chance.uniform(0.1, 1.2)
-        )
+        ratio = chance.uniform(1.0, 1.3) if fate == "skipped" else chance.triangular(0.1, 1.15, 0.35)
+        return _Job(number, f"{folder}/{name}", frames * chance.randint(20_000, 120_000), frames, fate, ratio)
 
     def _step(
         self, chance: random.Random, lane: _Lane, lanes: list[_Lane], queue: list[_Job]

@@ -140,15 +140,18 @@ class Run:
     def pause(self) -> None:
         """No further frames are begun; what the engines have is finished."""
         self.scheduler.pause(True)
+        self.emit(events.RunPaused, paused=True)
 
     def resume(self) -> None:
         self.scheduler.pause(False)
+        self.emit(events.RunPaused, paused=False)
 
     def set_engines(self, engines: int) -> None:
         """Goes on with so many of the run's engines, from now on."""
         if not 1 <= engines <= len(self.engines):
             raise InvalidConfig(f"engines={engines} came; this run can have 1 to {len(self.engines)}.")
         self.scheduler.set_limit(engines)
+        self.emit(events.EnginesChanged, engines=self.engines[:engines])
 
     def _call_off(self, jobs: Sequence[Job], reason: str, ended_as: str = "cancelled") -> None:
         for job in self.scheduler.call_off(jobs, reason, ended_as):

@@ -1,0 +1,203 @@
+"""The HTML report: whole, well formed, without anything from outside, and true to the events."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdum.nvenc import _events as events
+from pdum.nvenc._markup import tag, text
+from pdum.nvenc._report import report_page, write_report
+from pdum.nvenc._report_charts import MOST_FILES
+from pdum.nvenc._run_state import RunState
+from pdum.nvenc._text import size, visible
+
+from event_streams import HOSTILE_NAMES, engines, nonsense, recorded, runs
+
+pytestmark = pytest.mark.one_abi
+
+ALLOWED = """
+html head meta title style body header main section footer h1 h2 p div span b bdi details summary
+table thead tbody tfoot tr th td svg rect path line
+"""
+REFERRING = {"src", "href", "srcset", "data", "action", "poster", "background", "xlink:href", "ping", "formaction"}
+
+
+def page(stream: list[events.Event], settings: dict[str, object] | None = None) -> str:
+    return report_page(RunState(stream), settings or {})
+
+
+def parsed(html: str) -> ElementTree.Element:
+    return ElementTree.fromstring(html.removeprefix("<!DOCTYPE html>\n"))
+
+
+class Elements(HTMLParser):
+    """As a browser sees them, whose rules are not those of XML."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.attributes: set[str] = set()
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
+def check(html: str) -> ElementTree.Element:
+    seen = Elements(html)
+    assert seen.names <= set(ALLOWED.split())
+    assert not seen.attributes & REFERRING
+    assert not [name for name in seen.attributes if name.startswith("on")]
+    tree = parsed(html)
+    style = tree.find("head/style")
+    assert style is not None
+    assert not re.search(r"url\(|@import|https?:|//", style.text or "")
+    html.encode()
+    return tree
+
+
+def words(tree: ElementTree.Element) -> str:
+    return "".join(tree.itertext())
+
+
+@settings(max_examples=40, deadline=None)
+@given(stream=runs() | nonsense(), values=st.dictionaries(st.text(), st.text() | st.integers(), max_size=3))
+def test_any_run_makes_a_page_that_needs_nothing_else(stream: list[events.Event], values: dict[str, object]) -> None:
+    check(page(stream, values))
+    check(page(stream[: len(stream) // 2], values))
+
+
+@given(value=st.text(), attribute=st.text())
+def test_texts_and_attributes_are_escaped(value: str, attribute: str) -> None:
+    element = ElementTree.fromstring(tag("p", value, title=attribute))
+    assert (element.text or "") == visible(value)
+    assert element.attrib == {"title": visible(attribute)}
+    assert len(element) == 0
+
+
+def test_markup_is_not_escaped_twice() -> None:
+    assert tag("p", tag("b", "<"), "&") == "<p><b>&lt;</b>&amp;</p>"
+    assert text(tag("b", "x")) == "<b>x</b>"
+
+
+def test_policy_forbids_the_network() -> None:
+    metas = [meta.attrib for meta in parsed(page([])).iter("meta")]
+    (policy,) = [meta["content"] for meta in metas if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'"
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in metas
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_names_are_shown_as_they_are(name: str) -> None:
+    stream = recorded([name.replace("/", "_")], trouble=0.0)
+    tree = check(page(stream))
+    assert visible(name.replace("/", "_")) in [element.text for element in tree.iter("bdi")]
+
+
+def test_totals_are_those_of_the_run() -> None:
+    stream = recorded(30, gpus=2)
+    state, said = RunState(stream), words(check(page(stream)))
+    sums = state.sums()
+    assert size(sums.saved) in said
+    assert f"{sums.finished} of 30" in said
+    for folder, part in state.folders().items():
+        assert folder in said
+        assert size(part.saved) in said
+
+
+def test_each_failure_has_its_reason() -> None:
+    stream = recorded(20, trouble=1.0, seed=5)
+    failed = [event for event in stream if isinstance(event, events.JobFailed)]
+    said = words(check(page(stream)))
+    assert f"Failures ({len(failed)})" in said
+    assert said.count("frame 17 is corrupt: the file ends within it") == len(failed)
+
+
+def timeline_of(stream: list[events.Event]) -> list[ElementTree.Element]:
+    return [row for row in check(page(stream)).iter("div") if row.get("class") == "engine"]
+
+
+def test_timeline_has_each_piece_in_its_place() -> None:
+    (engine,) = engines(each=1)
+    stream: list[events.Event] = [events.RunStarted(at=0.0, engines=(engine,), jobs=1, started=0.0)]
+    for piece, (begin, end) in enumerate([(1.0, 2.0), (2.01, 3.0), (4.0, 5.0)]):
+        stream.append(events.PieceStarted(at=begin, job=0, engine=0, piece=piece, first=0, last=9))
+        stream.append(events.PieceFinished(at=end, job=0, engine=0, piece=piece, first=0, last=9, size=1, seconds=1.0))
+    (row,) = timeline_of(stream)
+    rects = [rect for rect in row.iter("rect") if rect.get("class") != "gap"]
+    assert [(rect.get("x"), rect.get("width")) for rect in rects] == [
+        ("0.0000%", "25.0000%"),
+        ("25.2500%", "24.7500%"),
+        ("75.0000%", "25.0000%"),
+    ]
+    (gap,) = [rect for rect in row.iter("rect") if rect.get("class") == "gap"]
+    assert (gap.get("x"), gap.get("width")) == ("50.0000%", "25.0000%")
+    assert "74.8 % busy · 1 gap" in words(row)
+
+
+def test_timeline_without_gaps_says_so() -> None:
+    stream = recorded(10, gpus=2, trouble=0.0)
+    rows = timeline_of(stream)
+    assert len(rows) == 4
+    assert not [rect for row in rows for rect in row.iter("rect") if rect.get("class") == "gap"]
+    assert "No engine has waited for more than 50 ms" in page(stream)
+
+
+def test_savings_are_bars_in_proportion() -> None:
+    stream: list[events.Event] = [events.RunStarted(at=0.0, engines=(), jobs=3, started=0.0)]
+    for job, (before, after) in enumerate([(1000, 250), (500, 475), (400, 800)]):
+        stream.append(
+            events.JobFinished(at=1.0, job=job, destination="x", frames=1, source_bytes=before, size=after, seconds=1.0)
+        )
+    rows = [row for row in check(page(stream)).iter("div") if row.get("class") == "row"]
+    found = [[(rect.get("width"), rect.get("class")) for rect in row.iter("rect")] for row in rows]
+    assert found == [
+        [("100.000%", "before"), ("25.000%", "good")],
+        [("50.000%", "before"), ("47.500%", "marginal")],
+        [("40.000%", "before"), ("80.000%", "bigger")],
+    ]
+
+
+def test_five_hundred_files_are_all_in_the_table() -> None:
+    stream = recorded(500, gpus=2, trouble=0.0, longest=300)
+    tree = check(page(stream))
+    assert len([row for row in tree.iter("div") if row.get("class") == "row"]) == MOST_FILES
+    (details,) = tree.iter("details")
+    assert len(list(details.iter("bdi"))) == 500
+
+
+def test_settings_are_shown() -> None:
+    said = words(check(page([], {"codec": "av1", "constant quality": 28, "<b>": "&"})))
+    assert "codecav1" in said
+    assert "constant quality28" in said
+    assert "<b>&" in said
+
+
+def test_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write_report(recorded(3), path, {"codec": "av1"})
+    assert path.read_text(encoding="utf-8") == page(recorded(3), {"codec": "av1"})
+    before = path.read_bytes()
+
+    class Unwritable:
+        def __str__(self) -> str:
+            raise OSError("no such value")
+
+    with pytest.raises(OSError, match="no such value"):
+        write_report([], path, {"x": Unwritable()})
+    assert path.read_bytes() == before
+    with pytest.raises(FileNotFoundError):
+        write_report([], tmp_path / "missing" / "report.html")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_report([], tmp_path / "folder")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["folder", "report.html"]

@@ -1,0 +1,302 @@
+"""The dashboard under a pilot's hands: what keys ask of the run, and what is to be seen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from pdum.nvenc import _events as events
+from pdum.nvenc._run_parts import Job
+from pdum.nvenc._text import visible
+from pdum.nvenc._tui._app import Dashboard
+from pdum.nvenc._tui._lines import Lines
+from pdum.nvenc._tui._theme import PALETTES
+
+from dashboards import Playing, Recorded, check_snapshot, colours_of, playing, text_of
+from event_streams import HOSTILE_NAMES, engines, recorded
+
+SIZES = [(200, 60), (80, 24), (40, 12), (15, 4)]
+HALF = recorded(12, trouble=0.4, seed=2)
+HALF = HALF[: len(HALF) // 2]
+
+
+def play(run: Recorded, act: Callable[[Playing], Awaitable[None]], size: tuple[int, int] = (160, 45)) -> None:
+    async def main() -> None:
+        async with playing(run, size) as dashboard:
+            await act(dashboard)
+
+    asyncio.run(main())
+
+
+def chosen(app: Dashboard, panel: str) -> Job:
+    job = app.query_one(f"#{panel}", Lines).chosen
+    assert isinstance(job, Job)
+    return job
+
+
+def test_pause_and_resume() -> None:
+    run = Recorded(HALF)
+
+    async def act(dashboard: Playing) -> None:
+        await dashboard.press("p")
+        assert run.asked == [("pause",)]
+        await dashboard.add(events.RunPaused(at=9.0, paused=True))
+        assert "paused" in dashboard.lines()[0]
+        await dashboard.press("p")
+        assert run.asked == [("pause",), ("resume",)]
+
+    play(run, act)
+
+
+def test_skip_takes_the_chosen_file() -> None:
+    run = Recorded(HALF)
+
+    async def act(dashboard: Playing) -> None:
+        await dashboard.press("down", "down")
+        job = chosen(dashboard.app, "queue")
+        await dashboard.press("s")
+        assert run.asked == [("skip", job.number)]
+        assert any(visible(job.name) in message for message in dashboard.messages())
+
+    play(run, act)
+
+
+def test_the_choice_stays_with_its_file_while_others_come_and_go() -> None:
+    async def act(dashboard: Playing) -> None:
+        await dashboard.press("end")
+        job = chosen(dashboard.app, "queue")
+        first = dashboard.app.state.working_jobs()[0]
+        await dashboard.add(events.JobCancelled(at=9.0, job=first.number))
+        assert chosen(dashboard.app, "queue") is job
+
+    play(Recorded(HALF), act)
+
+
+def test_retry_takes_the_chosen_file_that_failed() -> None:
+    run = Recorded(HALF)
+
+    async def act(dashboard: Playing) -> None:
+        states = [job.state for job in dashboard.app.state.ended_jobs()[::-1]]
+        await dashboard.press("2", *["down"] * states.index("failed"), "r")
+        assert run.asked == [("retry", chosen(dashboard.app, "done").number)]
+        failed = {job.number for job in dashboard.app.state.jobs.values() if job.state == "failed"}
+        run.asked.clear()
+        await dashboard.press("R")
+        assert {what[1] for what in run.asked} == failed
+
+    play(run, act)
+
+
+def test_what_went_well_is_not_done_again() -> None:
+    run = Recorded(HALF)
+
+    async def act(dashboard: Playing) -> None:
+        states = [job.state for job in dashboard.app.state.ended_jobs()[::-1]]
+        await dashboard.press("2", *["down"] * states.index("finished"), "r")
+        assert run.asked == []
+
+    play(run, act)
+
+
+def test_engines_one_more_and_one_less() -> None:
+    run = Recorded(HALF)
+
+    async def act(dashboard: Playing) -> None:
+        await dashboard.press("minus")
+        await dashboard.press("minus")
+        assert run.asked == [("set_engines", 1)]
+        assert "1 engine" in dashboard.lines()[0]
+        await dashboard.press("plus")
+        assert run.asked[-1] == ("set_engines", 2)
+        await dashboard.add(events.EnginesChanged(at=9.0, engines=engines()[:1]))
+        assert "1 engine" in dashboard.lines()[0]
+
+    play(run, act)
+
+
+def test_what_the_run_refuses_is_said() -> None:
+    run = Recorded(HALF, refuses=ValueError("[red]3 engines[/red] came,\nthis machine has 2"))
+
+    async def act(dashboard: Playing) -> None:
+        await dashboard.press("plus")
+        assert dashboard.messages() == ["ValueError: [red]3 engines[/red] came, this machine has 2"]
+        assert dashboard.app.wanted_engines == 2
+
+    play(run, act)
+
+
+def test_quit_drains_then_cancels_then_leaves() -> None:
+    run = Recorded(HALF)
+
+    async def act(dashboard: Playing) -> None:
+        dashboard.app.source.thread = _Alive()  # type: ignore[assignment]
+        await dashboard.press("q")
+        assert run.asked == [("drain",)]
+        assert "finishing" in dashboard.lines()[0]
+        await dashboard.press("ctrl+c")
+        assert run.asked == [("drain",), ("cancel",)]
+        assert "stopping" in dashboard.lines()[0]
+        await dashboard.pilot.press("q")
+        await dashboard.pilot.pause()
+        assert dashboard.app.return_value == 130
+
+    play(run, act)
+
+
+class _Alive:
+    """A run's thread that goes on for ever."""
+
+    def is_alive(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("trouble", "code"), [(0.0, 0), (1.0, 1)])
+def test_a_run_that_is_over_stays_until_a_key_is_pressed(trouble: float, code: int) -> None:
+    run = Recorded(recorded(20, trouble=trouble, seed=1))
+
+    async def act(dashboard: Playing) -> None:
+        assert "done" in dashboard.lines()[0]
+        assert "took" in dashboard.lines()[0]
+        await dashboard.press("p")
+        assert run.asked == []
+        await dashboard.pilot.press("q")
+        await dashboard.pilot.pause()
+        assert dashboard.app.return_value == code
+
+    play(run, act)
+
+
+def test_a_run_that_cannot_begin_is_an_error() -> None:
+    class NoEngine(Exception):
+        pass
+
+    def make_run() -> Recorded:
+        raise NoEngine("nothing encodes here")
+
+    async def main() -> Dashboard:
+        app = Dashboard(make_run)
+        async with app.run_test() as pilot:
+            await pilot.pause()
+            app.source.thread.join()
+            app.tick()
+        return app
+
+    assert isinstance(asyncio.run(main()).source.error, NoEngine)
+
+
+def test_help_and_details_open_and_close() -> None:
+    async def act(dashboard: Playing) -> None:
+        await dashboard.press("question_mark")
+        assert "pause and resume" in dashboard.text()
+        await dashboard.press("escape")
+        assert "pause and resume" not in dashboard.text()
+        await dashboard.press("enter")
+        assert chosen(dashboard.app, "queue").source in dashboard.text()
+        await dashboard.press("q")
+        assert not dashboard.app.leaving
+
+    play(Recorded(HALF), act)
+
+
+def test_colours_are_by_ratio() -> None:
+    stream: list[events.Event] = [events.RunStarted(at=0.0, engines=(), jobs=3, started=0.0)]
+    for job, after in enumerate([300, 950, 1200]):
+        stream.append(events.JobQueued(at=0.0, job=job, source=f"/v/{job}.mkv", destination="x", source_bytes=1000))
+        stream.append(
+            events.JobFinished(at=1.0, job=job, destination="x", frames=1, source_bytes=1000, size=after, seconds=1.0)
+        )
+
+    async def act(dashboard: Playing) -> None:
+        found = colours_of(dashboard.app.export_screenshot())
+        palette = PALETTES[True]
+        assert [found[text] for text in ("-70 %", "-5 %", "+20 %")] == [palette.good, palette.marginal, palette.bigger]
+
+    play(Recorded(stream), act)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("names", [[], HOSTILE_NAMES, [f"{number}.mkv" for number in range(500)]], ids=len)
+def test_all_sizes_and_names(size: tuple[int, int], names: list[str]) -> None:
+    stream = recorded(names, gpus=2, longest=300)
+
+    async def act(dashboard: Playing) -> None:
+        await dashboard.press("2", "3", "4", "end", "question_mark", "escape", "d", "1", "end", "enter")
+        lines = dashboard.lines()
+        assert len(lines) <= size[1]
+        assert all(visible(line) == line for line in lines)
+
+    play(Recorded(stream[: len(stream) * 2 // 3]), act, size)
+
+
+def test_names_are_shown_as_they_are() -> None:
+    names = [name.replace("/", "_") for name in HOSTILE_NAMES]
+    stream: list[events.Event] = [events.RunStarted(at=0.0, engines=engines(), jobs=len(names), started=0.0)]
+    for job, name in enumerate(names):
+        stream.append(events.JobQueued(at=0.0, job=job, source=f"/v/{name}", destination="x", source_bytes=1000))
+
+    async def act(dashboard: Playing) -> None:
+        text = dashboard.text()
+        assert [name for name in names if visible(name)[:12].strip() not in text] == []
+
+    play(Recorded(stream), act)
+
+
+def test_a_terminal_that_changes_its_size() -> None:
+    async def act(dashboard: Playing) -> None:
+        assert "Folders" in dashboard.text()
+        await dashboard.pilot.resize_terminal(60, 20)
+        await dashboard.settle()
+        assert all(len(line) <= 60 for line in dashboard.lines())
+        assert "4 Folders" in dashboard.text()
+        await dashboard.press("4")
+        assert "/video/holiday" in dashboard.text()
+
+    play(Recorded(HALF), act)
+
+
+def test_many_engines_scroll() -> None:
+    async def act(dashboard: Playing) -> None:
+        text = dashboard.text()
+        assert "GPU 0" in text
+        assert "Queue" in text
+
+    play(Recorded(recorded(40, gpus=8, each=3)[:400]), act, (80, 24))
+
+
+def is_grey(colour: str) -> bool:
+    parts = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+    return max(parts) - min(parts) < 8
+
+
+def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def act(dashboard: Playing) -> None:
+        colours = {colour for colour in colours_of(dashboard.app.export_screenshot()).values() if colour}
+        assert all(is_grey(colour) for colour in colours), colours
+
+    play(Recorded(HALF), act)
+
+
+@pytest.mark.parametrize("size", [(160, 45), (80, 24)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_looks_as_it_did(size: tuple[int, int]) -> None:
+    """Look at the picture when it is stored anew: that is what it is for."""
+    stream = recorded([f"holiday_{number:02}.mkv" for number in range(14)], gpus=2, trouble=0.3, seed=11)
+
+    async def act(dashboard: Playing) -> None:
+        check_snapshot(f"dashboard-{size[0]}x{size[1]}", dashboard.app.export_screenshot())
+
+    play(Recorded(stream[: len(stream) * 6 // 10]), act, size)
+
+
+def test_snapshots_can_fail(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PDUM_UPDATE_SNAPSHOTS", raising=False)
+
+    async def act(dashboard: Playing) -> None:
+        with pytest.raises(AssertionError, match="the screen is not that of"):
+            check_snapshot("dashboard-80x24", dashboard.app.export_screenshot())
+        assert text_of(dashboard.app.export_screenshot())
+
+    play(Recorded([]), act, (80, 24))
