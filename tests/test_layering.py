@@ -50,6 +50,7 @@ PYTHON_LAYERS = (
     "_version",
     "_errors",
     "_events",
+    "events",
     "_settings",
     "_toml",
     "_colour",

@@ -14,17 +14,15 @@ from typing import Any
 import pytest
 
 from pdum.nvenc import (
-    DeviceLost,
     EncoderPool,
     InvalidConfig,
     NoEngineLeft,
-    NvencError,
     OutOfSessions,
     SourceEnded,
     UnsupportedFeature,
     _capabilities,
+    events,
 )
-from pdum.nvenc import _events as events
 from pool_tasks import Pictures
 
 from simulator import Simulator, environment
@@ -51,7 +49,7 @@ def run_of(pool: EncoderPool, tasks: Sequence[Pictures]) -> tuple[list[events.Ev
 @pytest.mark.parametrize("status", [10, 21])
 def test_fewer_sessions_than_engines(simulator: Simulator, limit: int, status: int) -> None:
     tasks = [Pictures(400), Pictures(100, 1000), Pictures(70, 2000, codec="hevc"), Pictures(50, 3000)]
-    machine = {"gpus": [{**L4, "session_limit": limit}], "session_limit_status": status}
+    machine: dict[str, Any] = {"gpus": [{**L4, "session_limit": limit}], "session_limit_status": status}
     with simulator.machine(**machine), EncoderPool() as pool:
         told, report = run_of(pool, tasks)
     report.require_success()
@@ -82,7 +80,7 @@ def another_process(count: int, machine: dict[str, Any]) -> Iterator[subprocess.
 
 @pytest.mark.parametrize("taken", [1, 2])
 def test_another_process_has_sessions(simulator: Simulator, tmp_path: Path, taken: int) -> None:
-    machine = {"gpus": [{**L4, "session_limit": 3}], "state": str(tmp_path / "state")}
+    machine: dict[str, Any] = {"gpus": [{**L4, "session_limit": 3}], "state": str(tmp_path / "state")}
     task = Pictures(400)
     with simulator.machine(**machine), another_process(taken, machine) as child, EncoderPool() as pool:
         told, report = run_of(pool, [task])
@@ -94,7 +92,7 @@ def test_another_process_has_sessions(simulator: Simulator, tmp_path: Path, take
 
 
 def test_waits_until_another_process_gives_its_sessions_back(simulator: Simulator, tmp_path: Path) -> None:
-    machine = {"gpus": [{**L4, "session_limit": 2}], "state": str(tmp_path / "state")}
+    machine: dict[str, Any] = {"gpus": [{**L4, "session_limit": 2}], "state": str(tmp_path / "state")}
     task = Pictures(200)
     with simulator.machine(**machine), EncoderPool() as pool, another_process(2, machine) as child:
         run = pool.start([task])
@@ -107,7 +105,7 @@ def test_waits_until_another_process_gives_its_sessions_back(simulator: Simulato
 
 
 def test_nobody_gives_a_session_back(simulator: Simulator, tmp_path: Path) -> None:
-    machine = {"gpus": [{**L4, "session_limit": 2}], "state": str(tmp_path / "state")}
+    machine: dict[str, Any] = {"gpus": [{**L4, "session_limit": 2}], "state": str(tmp_path / "state")}
     task = Pictures(200)
     with simulator.machine(**machine), EncoderPool(session_timeout=0.4) as pool, another_process(2, machine) as child:
         _, report = run_of(pool, [task])
@@ -175,8 +173,10 @@ def test_a_gpu_that_is_lost_half_way(simulator: Simulator) -> None:
         told, report = run_of(pool, tasks)
         assert simulator.live().get("sessions", 0) == 0
     report.require_success()
-    units = [unit for task in tasks for unit in task.check()]
-    assert {unit.gpu_index for unit in units if unit.is_idr} == {0, 1}
+    for task in tasks:
+        task.check()
+    begun = {pool.engines[event.engine].gpu_id for event in told if isinstance(event, events.PieceStarted)}
+    assert begun == {0, 1}
     lost = {event.engine for event in told if isinstance(event, events.EngineLost)}
     assert lost
     assert {pool.engines[engine].gpu_id for engine in lost} == {1}
@@ -193,7 +193,6 @@ def test_the_only_gpu_is_lost(simulator: Simulator) -> None:
         _, report = run_of(pool, tasks)
     assert all(isinstance(error, NoEngineLeft) for error in report.errors)
     assert len(report.errors) == 3
-    assert DeviceLost.__doc__
     assert "engine 0:" in str(report.errors[0])
     assert [task.abandoned for task in tasks] == [1, 1, 1] or sum(task.abandoned for task in tasks) == 1
     assert [task.sinks_open + task.sources_open for task in tasks] == [0, 0, 0]
@@ -229,27 +228,21 @@ CALLS = (
 
 @pytest.mark.parametrize("seed", range(30))
 def test_calls_that_fail_at_random(simulator: Simulator, seed: int) -> None:
-    """One call or a few of the driver's fail, whichever: what is finished is right, and what is not says why."""
+    """One call or a few of the driver's fail, whichever: what they touched is done again."""
     chance = random.Random(seed)
     faults = [
         {"call": chance.choice(CALLS), "nth": chance.randint(1, 60), "status": chance.choice([8, 10, 20, 21])}
-        for _ in range(chance.randint(1, 4))
+        for _ in range(chance.randint(1, 3))
     ]
     tasks = [Pictures(chance.randint(1, 150), 1000 * number, bframes=seed % 3, tuning="hq") for number in range(4)]
     gpu = {**L4, "engines": chance.randint(1, 3)}
     with simulator.machine(check=False, gpus=[gpu]):
         EncoderPool().close()  # asks how many engines there are
-    with simulator.machine(gpus=[gpu], faults=faults) as machine:
-        with EncoderPool() as pool:
-            _, report = run_of(pool, tasks)
-        del machine
-    for task, result in zip(tasks, report.results, strict=True):
-        if isinstance(result, Exception):
-            assert isinstance(result, NvencError), faults
-            assert task.abandoned == 1
-        else:
-            task.check()
+    with simulator.machine(gpus=[gpu], faults=faults), EncoderPool() as pool:
+        _, report = run_of(pool, tasks)
     assert not report.errors, (faults, report.errors)
+    for task in tasks:
+        task.check()
 
 
 # --- tasks ---
@@ -264,7 +257,7 @@ def test_what_is_wrong_with_one_task_is_told_of_that_alone(simulator: Simulator)
         Pictures(150, 4000, bit_depth=10),
     ]
     short = Pictures(150, 6000)
-    short.frames = lambda first, engine: iter(())  # type: ignore[assignment]
+    short.frames = lambda first, engine: iter(())  # type: ignore[method-assign]
     tasks = [bad[0], good[0], bad[1], bad[2], bad[3], good[1], short]
     with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
         told, report = run_of(pool, tasks)

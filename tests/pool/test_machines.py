@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from frames import gpu
-from pdum.nvenc import EncoderConfig, EncoderPool, InvalidConfig, NoEncoder, NvencEncoder
+from pdum.nvenc import EncoderConfig, EncoderPool, InvalidConfig, NoEncoder, NvencEncoder, events
 from pool_tasks import HEIGHT, WIDTH, Pictures, picture, sum_of
 
+from loud import need_module
 from simulator import Simulator, parse
 
 pytestmark = pytest.mark.one_abi
@@ -67,12 +69,13 @@ def test_many_videos_over_all_engines(simulator: Simulator, machine: tuple[list[
 @pytest.mark.parametrize("bframes", [0, 2])
 def test_the_same_pictures_as_one_encoder(simulator: Simulator, codec: str, bframes: int) -> None:
     """Generated video by every engine, held against the same frames through one encoder alone."""
-    frames, options = 300, {"codec": codec, "tuning": "hq", "bframes": bframes, "gop": 40}
+    frames = 300
+    options: dict[str, Any] = {"codec": codec, "tuning": "hq", "bframes": bframes, "gop": 40}
     with simulator.machine(gpus=["L4"]):
         with NvencEncoder(WIDTH, HEIGHT, **options) as encoder:
             alone = b"".join(encoder.encode(picture(number)) for number in range(frames)) + encoder.flush()
         with EncoderPool() as pool:
-            config = {"width": WIDTH, "height": HEIGHT, **options}
+            config: dict[str, Any] = {"width": WIDTH, "height": HEIGHT, **options}
             joined = pool.map_segments(lambda index, _: picture(index), frames, segments=4, **config)
     expected = [unit.checksum for unit in parse(alone)]
     found = parse(joined)
@@ -158,6 +161,26 @@ def test_what_no_pool_can_be(
     monkeypatch.setenv("PDUM_NVENC_ENGINES", environment)
     with simulator.machine(gpus=["L4"]), pytest.raises(InvalidConfig, match=words):
         EncoderPool(**given)
+
+
+@pytest.mark.parametrize("engine", ["auto", "software"])
+def test_the_processor_where_there_is_no_hardware(simulator: Simulator, tmp_path: Path, engine: str) -> None:
+    """It is told once and clearly, and every core has its part."""
+    av = need_module("av")
+    path = tmp_path / "film.mp4"
+    with simulator.machine(gpus=["H100"]), EncoderPool(engine=engine) as pool:
+        assert not pool.uses_hardware
+        assert {one.kind for one in pool.engines} == {"software"}
+        told: list[events.Event] = []
+        pool.map_segments(
+            lambda index, _: picture(index), 60, output=path, width=WIDTH, height=HEIGHT, on_event=told.append
+        )
+    notices = [event.message for event in told if isinstance(event, events.Notice)]
+    assert len(notices) == 1
+    assert notices[0].startswith("No hardware encoder is used")
+    assert ("H100" in notices[0]) == (engine == "auto")
+    with av.open(str(path)) as container:
+        assert [frame.pts for frame in container.decode(video=0)] == [512 * number for number in range(60)]
 
 
 def test_no_hardware_where_it_was_asked_for(simulator: Simulator) -> None:

@@ -49,7 +49,7 @@ def find_engines(
     one_of("engine", engine, {name: name for name in ("auto", "nvenc", "software")})
     limits = [_limit("engines", engines), _limit(ENGINES_VARIABLE, os.environ.get(ENGINES_VARIABLE) or "auto")]
     if engine == "software":
-        return _software(limits, ())
+        return _software(limits, (NOT_THE_HARDWARE,))
     wanted = _wanted(gpus)
     found = _found(wanted, time.monotonic() + session_timeout)
     lanes = _hardware(found, limits)

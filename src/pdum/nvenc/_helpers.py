@@ -15,15 +15,12 @@ if TYPE_CHECKING:
 HELPERS = 3
 
 
-def start_helpers(scheduler: Scheduler, lanes: int) -> list[threading.Thread]:
+def make_helpers(scheduler: Scheduler, lanes: int) -> list[threading.Thread]:
     """Threads that end with the run. They are few: what they do is mostly waiting for a disk."""
-    threads = [
+    return [
         threading.Thread(target=_help, args=(scheduler, lanes), name=f"pdum.nvenc helper {number}", daemon=True)
         for number in range(HELPERS)
     ]
-    for thread in threads:
-        thread.start()
-    return threads
 
 
 def _help(scheduler: Scheduler, lanes: int) -> None:

@@ -42,7 +42,7 @@ MOST_CLAIMED = 16
 """Frames at once: what is claimed cannot go to another engine any more."""
 SECONDS_CLAIMED = 0.02
 BATCHES_AHEAD = 2
-FAILURES_IN_A_ROW = 3
+FAILURES_IN_A_ROW = 4
 """An engine that has failed as often, without a piece done in between, is lost."""
 SHORTEST_WAIT, LONGEST_WAIT = 0.05, 1.0
 """Seconds between two attempts to get a session."""
@@ -111,10 +111,6 @@ class Lane:
             threading.Thread(target=self._encode, name=name, daemon=True),
             threading.Thread(target=self._feed, name=f"{name} feeder", daemon=True),
         ]
-
-    def start(self) -> None:
-        for thread in self.threads:
-            thread.start()
 
     def stop(self) -> None:
         """No more is begun; what runs is let go of as soon as its encoder's call returns."""

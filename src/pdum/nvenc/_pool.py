@@ -89,6 +89,11 @@ class EncoderPool:
 
     def start(self, tasks: Iterable[Task], on_event: Callable[[Event], object] | None = None) -> Run:
         """Begins to work on them and returns at once."""
+        run = self._make_run(tasks, on_event)
+        run.begin()
+        return run
+
+    def _make_run(self, tasks: Iterable[Task], on_event: Callable[[Event], object] | None) -> Run:
         with self._lock:
             if self._is_closed:
                 raise EncoderClosed("The pool is closed. Make a new one.")
@@ -99,11 +104,13 @@ class EncoderPool:
 
     def run(self, tasks: Iterable[Task], on_event: Callable[[Event], object] | None = None) -> RunReport:
         """Works on them until all are done. An exception meanwhile, such as Ctrl+C's, cancels them first."""
-        run = self.start(tasks, on_event)
+        run = self._make_run(tasks, on_event)
         try:
+            run.begin()
             return run.wait()
         except BaseException:
             run.cancel()
+            run.begin()
             run.wait()
             raise
 
@@ -211,6 +218,7 @@ class EncoderPool:
             runs, self._runs = self._runs, []
         for run in runs:
             run.cancel("The pool was closed.")
+            run.begin()
         for run in runs:
             run.wait()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from . import _events as events
 from ._errors import InvalidConfig, NvencError
 from ._event_log import EventLog, Subscription, events_async
-from ._helpers import interrupt, number_of, start_helpers
+from ._helpers import interrupt, make_helpers, number_of
 from ._lane import Lane
 from ._pieces import Job
 from ._progress import ProgressTeller
@@ -98,11 +98,15 @@ class Run:
         self.scheduler = Scheduler(tasks, [engine.index for engine in engines], self.emit)
         self._lanes = [Lane(self, engine) for engine in engines]
         self._teller = ProgressTeller(self.scheduler, self._lanes, self.emit)
-        self._helpers = start_helpers(self.scheduler, len(engines))
-        for lane in self._lanes:
-            lane.start()
+        self._helpers = make_helpers(self.scheduler, len(engines))
         self._monitor = threading.Thread(target=self._watch, name="pdum.nvenc run", daemon=True)
-        self._monitor.start()
+
+    def begin(self) -> None:
+        """Starts the threads that are not started yet: Ctrl+C may come in between, and then this is called again."""
+        threads = [*self._helpers, *(thread for lane in self._lanes for thread in lane.threads), self._monitor]
+        for thread in threads:
+            if thread.ident is None:
+                thread.start()
 
     # --- events ---
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ._events import Event
     from ._work import Plan, Result, Task
 
-PIECE_FAILURES = 3
+PIECE_FAILURES = 4
 """How often a piece is tried before its job fails."""
 MOST_REFUSALS = 2
 MOST_FINISHING = 2
@@ -294,10 +294,8 @@ class Scheduler:
     def finish_failed(self, job: Job, error: Exception) -> None:
         with self.changed:
             self.finishing_now -= 1
-            if job.state == FINISHING:
-                self._fail(job, error)
-            else:
-                self._abandon(job)
+            self._fail(job, error)
+            self._abandon(job)
 
     def fail(self, job: Job, error: Exception) -> None:
         """The task itself has failed."""

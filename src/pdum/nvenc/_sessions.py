@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ._events import EngineInfo
     from ._work import VideoEncoder
 
-PIXELS_IN_FLIGHT = 8 * 1920 * 1080
-FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 3, 16
+PIXELS_IN_FLIGHT = 16 * 1920 * 1080
+FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 3, 24
 
 
 def for_engine(config: EncoderConfig, engine: EngineInfo) -> EncoderConfig:

@@ -1,0 +1,324 @@
+"""What can be done with a run while it works, who is told of it and how, and that nothing is left of what was ended."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import random
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pdum.nvenc import Cancelled, EncoderClosed, EncoderPool, InvalidConfig, NvencError, Result, events
+from pool_tasks import HEIGHT, WIDTH, Pictures, picture, threads_of_pools
+
+from simulator import Simulator
+
+pytestmark = pytest.mark.one_abi
+
+L4 = {"name": "L4", "fps_1080p": 100}  # 120 microseconds for a picture of the tests
+SLOW = {"name": "L4", "fps_1080p": 4}  # 3 milliseconds
+LASTING = (events.Progress, events.RunProgress)
+
+
+def wait_for(run: Any, kind: type[events.Event], count: int = 1) -> None:
+    for event in run:
+        count -= isinstance(event, kind)
+        if count == 0:
+            return
+    raise AssertionError(f"no {kind.__name__} came")
+
+
+# --- ending ---
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_cancelled_at_any_moment(simulator: Simulator, seed: int) -> None:
+    chance = random.Random(seed)
+    tasks = [Pictures(chance.randint(1, 400), 1000 * number, pause=0.001 * (seed % 2)) for number in range(6)]
+    with simulator.machine(gpus=[SLOW if seed % 3 else L4]), EncoderPool() as pool:
+        run = pool.start(tasks)
+        threading.Event().wait(chance.random() * 0.3)
+        run.cancel()
+        report = run.wait(20)
+        assert simulator.live().get("sessions", 0) == 0
+        assert threads_of_pools() == []
+    for task, result in zip(tasks, report.results, strict=True):
+        assert isinstance(result, (Result, Cancelled))
+        assert task.sinks_open == task.sources_open == 0
+        assert task.finished + task.abandoned == task.prepared or task.finished == 1
+        if isinstance(result, Result):
+            task.check()
+
+
+def test_cancelled_video_leaves_no_file(simulator: Simulator, tmp_path: Path) -> None:
+    begun = threading.Event()
+
+    def render(index: int, _: None) -> Any:
+        if index % 100 == 20:
+            begun.set()
+        return picture(index % 50)
+
+    with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
+        run = pool.start([pool.generated(render, 5000, width=WIDTH, height=HEIGHT, output=tmp_path / "one.h264")])
+        assert begun.wait(20)
+        run.cancel("I changed my mind.")
+        (result,) = run.wait(20).results
+    assert isinstance(result, Cancelled)
+    assert str(result) == "I changed my mind."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_closing_the_pool_cancels(simulator: Simulator) -> None:
+    with simulator.machine(gpus=[SLOW]):
+        with EncoderPool() as pool:
+            run = pool.start([Pictures(3000)])
+            wait_for(run, events.PieceStarted)
+        assert run.is_over
+        assert [type(result) for result in run.wait().results] == [Cancelled]
+        with pytest.raises(EncoderClosed, match="closed"):
+            pool.start([])
+        pool.close()
+
+
+def test_a_run_of_nothing(simulator: Simulator) -> None:
+    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+        run = pool.start([])
+        assert [type(event) for event in run] == [events.RunStarted, events.RunFinished]
+        assert run.wait().results == ()
+
+
+def test_interrupted_while_waiting(simulator: Simulator) -> None:
+    """Ctrl+C in a call that waits cancels the run before it goes on."""
+    task = Pictures(5000)
+    interrupted: list[events.Event] = []
+
+    def interrupt(event: events.Event) -> None:
+        if isinstance(event, events.PieceStarted) and not interrupted:
+            interrupted.append(event)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
+        with pytest.raises(KeyboardInterrupt):
+            pool.run([task], interrupt)
+        assert simulator.live().get("sessions", 0) == 0
+    assert task.abandoned == 1
+
+
+def test_drained(simulator: Simulator) -> None:
+    tasks = [Pictures(400, 1000 * number) for number in range(12)]
+    with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
+        run = pool.start(tasks)
+        wait_for(run, events.PieceStarted, 3)
+        run.drain()
+        results = run.wait().results
+    finished = [task for task, result in zip(tasks, results, strict=True) if isinstance(result, Result)]
+    assert 3 <= len(finished) <= 6
+    for task in finished:
+        task.check()
+    assert all(isinstance(result, (Result, Cancelled)) for result in results)
+
+
+def test_one_job_is_skipped(simulator: Simulator) -> None:
+    tasks = [Pictures(600, 1000 * number) for number in range(4)]
+    with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
+        run = pool.start(tasks)
+        wait_for(run, events.PieceStarted, 3)
+        run.skip(0)
+        run.skip(3)
+        told = list(run)
+        results = run.wait().results
+        with pytest.raises(InvalidConfig, match="job=4"):
+            run.skip(4)
+    assert [type(result) for result in results] == [Cancelled, Result, Result, Cancelled]
+    assert {event.job for event in told if isinstance(event, events.JobSkipped)} == {0, 3}
+    for task in tasks[1:3]:
+        task.check()
+
+
+def test_a_job_is_tried_again(simulator: Simulator) -> None:
+    bad, long = Pictures(100, fail_at=60), Pictures(3000, 1000)
+    with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
+        run = pool.start([bad, long])
+        with pytest.raises(InvalidConfig, match="Job 1 cannot be begun again"):
+            run.retry(1)
+        wait_for(run, events.JobFailed)
+        bad.fail_at = None
+        run.retry(0)
+        told = list(run)
+        report = run.wait()
+        with pytest.raises(InvalidConfig, match="Job 0 cannot be begun again"):
+            run.retry(0)
+    report.require_success()
+    assert [type(event) for event in told if getattr(event, "job", 1) == 0][-1] is events.JobFinished
+    long.check()
+    bad.abandoned = 0
+    bad.check()
+
+
+# --- going on otherwise ---
+
+
+def test_paused(simulator: Simulator) -> None:
+    task = Pictures(900)
+    with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
+        run = pool.start([task])
+        wait_for(run, events.Progress)
+        run.pause()
+        frames = [0]
+        while True:  # what was claimed is finished, and then nothing moves
+            seen = [event.frames for event in run._log.subscribe().take() if isinstance(event, events.RunProgress)]
+            frames.append(sum(lane.frames for lane in run._lanes))
+            if frames[-1] == frames[-2] and len(frames) > 3:
+                break
+            threading.Event().wait(0.1)
+        assert seen == []
+        assert frames[-1] < 900
+        assert not run.is_over
+        run.resume()
+        run.wait().require_success()
+    task.check()
+
+
+def test_cancelled_while_paused(simulator: Simulator) -> None:
+    with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
+        run = pool.start([Pictures(900), Pictures(900)])
+        wait_for(run, events.PieceStarted)
+        run.pause()
+        run.cancel()
+        assert [type(result) for result in run.wait(20).results] == [Cancelled, Cancelled]
+
+
+def test_fewer_engines_and_more_again(simulator: Simulator) -> None:
+    tasks = [Pictures(900), Pictures(300, 1000)]
+    with simulator.machine(gpus=[SLOW]), EncoderPool(idle_release=0.1) as pool:
+        run = pool.start(tasks)
+        wait_for(run, events.PieceStarted, 3)
+        run.set_engines(1)
+        listener = iter(run)
+        while simulator.live().get("sessions", 0) > 1:
+            assert not run.is_over
+            threading.Event().wait(0.02)
+        run.set_engines(3)
+        told = list(listener)
+        run.wait().require_success()
+        for engines in (0, 4):
+            with pytest.raises(InvalidConfig, match=f"engines={engines}"):
+                run.set_engines(engines)
+    for task in tasks:
+        task.check()
+    assert {event.engine for event in told if isinstance(event, events.PieceStarted)} == {0, 1, 2}
+
+
+# --- being told ---
+
+
+def consistent(told: list[events.Event]) -> None:
+    """What every listener may rely on."""
+    assert isinstance(told[0], events.RunStarted)
+    assert isinstance(told[-1], events.RunFinished)
+    assert [event.at for event in told] == sorted(event.at for event in told)
+    for job in range(told[0].jobs):
+        own = [type(event) for event in told if getattr(event, "job", None) == job]
+        assert own[0] is events.JobQueued
+        assert own[-1] in (events.JobFinished, events.JobFailed, events.JobSkipped, events.JobCancelled)
+        begun = own.count(events.PieceStarted)
+        assert own.count(events.PieceFinished) + own.count(events.PieceRetried) <= begun + 3
+    for event in told:
+        assert all(value == value for value in dataclasses.asdict(event).values())
+
+
+@pytest.mark.parametrize("how", ["for", "async for", "callback", "callback of start"])
+def test_every_listener_is_told_everything(simulator: Simulator, how: str) -> None:
+    tasks = [Pictures(600, 1000 * number) for number in range(3)]
+    told: list[events.Event] = []
+
+    async def listen(run: Any) -> Any:
+        told.extend([event async for event in run])
+        return await run.wait_async()
+
+    with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
+        run = pool.start(tasks, told.append if how == "callback of start" else None)
+        if how == "callback":
+            run.on_event(told.append)
+        if how == "async for":
+            report = asyncio.run(listen(run))
+        else:
+            told += list(run) if how == "for" else []
+            report = run.wait()
+        again = list(run)
+    report.require_success()
+    consistent(told)
+    assert any(isinstance(event, events.Progress) for event in told)
+    progress = [event for event in told if isinstance(event, events.RunProgress)]
+    assert [event.frames for event in progress] == sorted(event.frames for event in progress)
+    assert all(event.frames <= event.total == 1800 for event in progress)
+    finished = told[-1]
+    assert isinstance(finished, events.RunFinished)
+    assert (finished.finished, finished.frames, finished.source_bytes) == (3, 1800, 21)
+    assert again == [event for event in told if not isinstance(event, LASTING)], "who comes late hears all that lasts"
+
+
+def test_a_callback_that_raises_is_left_alone(simulator: Simulator) -> None:
+    calls: list[events.Event] = []
+
+    def raising(event: events.Event) -> None:
+        calls.append(event)
+        raise ZeroDivisionError
+
+    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+        run = pool.start([Pictures(50)], raising)
+        told = list(run)
+        run.wait().require_success()
+    assert len(calls) == 1
+    assert any(isinstance(event, events.Notice) and "ZeroDivisionError" in event.message for event in told)
+
+
+def test_a_callback_may_use_its_run_but_not_wait_for_it(simulator: Simulator) -> None:
+    caught: list[NvencError] = []
+    runs: list[Any] = []
+    ready = threading.Event()
+
+    def callback(event: events.Event) -> None:
+        ready.wait()
+        if isinstance(event, events.PieceStarted) and not caught:
+            try:
+                runs[0].wait()
+            except NvencError as error:
+                caught.append(error)
+            runs[0].cancel()
+
+    with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
+        runs.append(pool.start([Pictures(3000)], callback))
+        ready.set()
+        results = runs[0].wait(20).results
+        with pytest.raises(TimeoutError):
+            pool.start([Pictures(3000)]).wait(0.01)
+    assert [type(result) for result in results] == [Cancelled]
+    assert "callback" in str(caught[0])
+
+
+def test_a_listener_that_breaks_off_costs_nothing(simulator: Simulator) -> None:
+    async def first(run: Any) -> events.Event:
+        async for event in run:
+            return event  # type: ignore[no-any-return]
+        raise AssertionError
+
+    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+        run = pool.start([Pictures(200)])
+        assert isinstance(asyncio.run(first(run)), events.RunStarted)
+        run.wait().require_success()
+        assert run._log._listeners == []
+
+
+def test_the_longest_job_goes_first(simulator: Simulator) -> None:
+    lengths = [30, 200, 10, 150, 80, 60]
+    with simulator.machine(gpus=[{**SLOW, "engines": 1}]), EncoderPool() as pool:
+        run = pool.start([Pictures(length, 1000 * number) for number, length in enumerate(lengths)])
+        told = list(run)
+        run.wait().require_success()
+    order = [event.job for event in told if isinstance(event, events.PieceStarted)]
+    assert order == [1, 3, 4, 5, 0, 2]
