@@ -164,11 +164,12 @@ def test_containers(tmp_path: Path) -> None:
     assert results([tmp_path]) == {
         "a.mkv": out / "a.mkv",
         "b.MP4": out / "b.MP4",
-        "c.mov": out / "c.mov",
+        "c.mov": out / "c.mkv",
         "d.avi": out / "d.mkv",
         "e.m4v": out / "e.mkv",
         "f.webm": out / "f.mkv",
     }
+    assert results([tmp_path], codec="hevc")["c.mov"] == out / "c.mov"
     assert set(results([tmp_path], container="mp4").values()) == {out / f"{one}.mp4" for one in "acdef"} | {
         out / "b.MP4"
     }

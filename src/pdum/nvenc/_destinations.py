@@ -56,7 +56,7 @@ def name_all(sources: Sequence[Source], settings: BatchSettings, journal_of: Cal
     wanted: dict[Source, Path] = {}
     for source in sources:
         folder = folder_of(source, settings)
-        wanted[source] = folder / _below(source, settings) / _with_container(source.path.name, settings.container)
+        wanted[source] = folder / _below(source, settings) / _with_container(source.path.name, settings)
         entry = journal_of(folder).entry(source.path)
         if entry is not None:
             taken.setdefault(folder / entry.output, source.path)
@@ -121,11 +121,13 @@ def _below(source: Source, settings: BatchSettings) -> Path:
     return Path() if is_beside(settings.output) else source.path.parent.relative_to(source.root)
 
 
-def _with_container(name: str, container: str) -> str:
+def _with_container(name: str, settings: BatchSettings) -> str:
+    """Kept where it can hold the result: QuickTime has no AV1, which "auto" may come to on the next machine."""
     stem, suffix = os.path.splitext(name)
+    container = settings.container
     if container == "auto":
-        keeps = suffix.lower().removeprefix(".") in CONTAINERS
-        return name if keeps else _short(stem, ".mkv")
+        kept = CONTAINERS if settings.codec in ("h264", "hevc") else CONTAINERS[:2]
+        return name if suffix.lower().removeprefix(".") in kept else _short(stem, ".mkv")
     return name if suffix.lower() == f".{container}" else _short(stem, f".{container}")
 
 

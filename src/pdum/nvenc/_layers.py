@@ -203,6 +203,8 @@ def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> 
         raise both("in_place", "output", "Results go to a folder or replace their sources; choose one.")
     if settings.lossless and settings.target:
         raise both("lossless", "target", "A lossless result has every quality; leave target out.")
+    if settings.container == "mov" and settings.codec == "av1":
+        raise both("container", "codec", "QuickTime has no AV1; take mp4 or mkv, or another codec.")
     most = 63 if settings.codec == "av1" else 51
     if settings.quality > most:
         raise InvalidConfig(f"quality={settings.quality:g} came with codec={settings.codec!r}; it ends at {most}.")

@@ -54,7 +54,8 @@ def fit(settings: BatchSettings, gpus: Sequence[Gpu]) -> Fitted:
     """
     if not gpus:
         # Of the software codecs AV1's has no lossless mode.
-        codec = "hevc" if settings.lossless and settings.codec == "auto" else settings.codec
+        without_av1 = settings.lossless or settings.container == "mov"
+        codec = "hevc" if without_av1 and settings.codec == "auto" else settings.codec
         return Fitted(codec=codec, encoder=_encoder(settings, {}))
     codec = _codec(settings, gpus)
     if settings.lossless:
@@ -73,6 +74,8 @@ def fit(settings: BatchSettings, gpus: Sequence[Gpu]) -> Fitted:
 
 def _codec(settings: BatchSettings, gpus: Sequence[Gpu]) -> str:
     common = [codec for codec in PREFERRED if all(codec in gpu.codecs for gpu in gpus)]
+    if settings.codec == "auto" and settings.container == "mov":
+        common = [codec for codec in common if codec != "av1"]
     if settings.codec == "auto" and common:
         lossless = [codec for codec in common if all(gpu.codecs[codec].lossless for gpu in gpus)]
         return lossless[0] if settings.lossless and lossless else common[0]

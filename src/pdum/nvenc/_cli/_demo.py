@@ -24,7 +24,7 @@ PICTURES = (
     ("game capture.mp4", "mandelbrot"),
     ("tutorial.mov", "testsrc"),
     ("camera.mkv", "life=mold=10:r={fps}:ratio=0.1:death_color=#C83232:life_color=#00ff00"),
-    ("slides.avi", "smptebars"),
+    ("slides.ts", "smptebars"),
     ("plasma.mkv", "gradients=speed=0.05:n=6"),
 )
 """Names and FFmpeg's sources of test pictures. The first is what the encoders at hand do best with."""
@@ -81,7 +81,7 @@ def _make(path: Path, source: str, number: int) -> None:
         video: Any = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "crf": "16", "bf": "0"})
         video.width, video.height = map(int, SIZE.split("x"))
         video.pix_fmt = "yuv420p"
-        audio: Any = container.add_stream("mp3" if path.suffix == ".avi" else "aac", rate=RATE)
+        audio: Any = container.add_stream("aac", rate=RATE)
         audio.layout = "stereo"
         for frame in _pictures(source, number):
             container.mux(video.encode(frame))

@@ -51,6 +51,8 @@ class Shown:
 
     showing: Showing
     console: Console
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What the batch used, for the report."""
     kept: list[events.Event] = field(default_factory=list)
 
     def say(self, message: str, level: str = "info") -> None:
@@ -89,7 +91,7 @@ class Shown:
         if self.showing.report is not None:
             from .._report import write_report
 
-            write_report(self.kept, self.showing.report)
+            write_report(self.kept, self.showing.report, settings=self.settings)
         if self.showing.json or (self.showing.quiet and not self.failed):
             return
         from .._report_table import print_summary
@@ -115,6 +117,7 @@ def run_batch(ledger: Ledger, showing: Showing, interruption: Interruption | Non
     if not batch.with_action(ENCODE) and not batch.troubles:
         return exits.DONE
     fitted = fit(batch.settings, gpus_of(batch.settings))
+    shown.settings = {"codec": fitted.codec, **fitted.encoder, "audio": batch.settings.audio}
     for message in fitted.notices:
         shown.say(message)
     with ExitStack() as stack:
