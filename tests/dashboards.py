@@ -10,6 +10,7 @@ from html import unescape
 from pathlib import Path
 from xml.etree import ElementTree
 
+from rich.cells import cell_len
 from textual.pilot import Pilot
 
 from pdum.nvenc import _events as events
@@ -17,6 +18,8 @@ from pdum.nvenc._tui._app import Dashboard
 
 SNAPSHOTS = Path(__file__).parent / "tui" / "snapshots"
 UPDATE = "PDUM_UPDATE_SNAPSHOTS"
+CELL = 12.2
+"""How wide a character is in the pictures."""
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -116,8 +119,13 @@ def _texts(svg: str) -> dict[float, list[tuple[float, str, str]]]:
 
 def text_of(svg: str) -> list[str]:
     """What stands on the screen, row by row."""
-    rows = _texts(svg)
-    return ["".join(text for _, _, text in sorted(rows[y])).replace("\xa0", " ").rstrip() for y in sorted(rows)]
+    rows, lines = _texts(svg), []
+    for y in sorted(rows):
+        line = ""
+        for x, _, text in sorted(rows[y]):
+            line += " " * (round(x / CELL) - cell_len(line)) + text
+        lines.append(line.replace("\xa0", " ").rstrip())
+    return lines
 
 
 def colours_of(svg: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pdum.nvenc import _events as events
 from pdum.nvenc._markup import tag, text
 from pdum.nvenc._report import report_page, write_report
-from pdum.nvenc._report_charts import MOST_FILES
+from pdum.nvenc._report_charts import MOST_FILES, POINTS, _rates
 from pdum.nvenc._run_state import RunState
 from pdum.nvenc._text import size, visible
 
@@ -150,6 +150,30 @@ def test_timeline_without_gaps_says_so() -> None:
     assert len(rows) == 4
     assert not [rect for row in rows for rect in row.iter("rect") if rect.get("class") == "gap"]
     assert "No engine has waited for more than 50 ms" in page(stream)
+
+
+def test_speed_is_that_of_the_pieces() -> None:
+    first, second = engines()
+    stream: list[events.Event] = [events.RunStarted(at=0.0, engines=(first, second), jobs=1, started=0.0)]
+    for engine, (begin, frames) in enumerate([(0.0, 400), (2.0, 600)]):
+        stream.append(events.PieceStarted(at=begin, job=0, engine=engine, piece=engine, first=0, last=frames))
+    for engine, frames in enumerate([400, 600]):
+        stream.append(
+            events.PieceFinished(at=4.0, job=0, engine=engine, piece=engine, first=0, last=frames, size=1, seconds=4.0)
+        )
+    rates = _rates(RunState(stream), 0.0, 4.0)
+    assert rates[:99] == pytest.approx([100.0] * 99)
+    assert rates[101:] == pytest.approx([400.0] * (POINTS - 101))
+    assert "400 fps" in words(check(page(stream)))
+
+
+@settings(max_examples=30, deadline=None)
+@given(stream=runs())
+def test_speed_over_the_time_is_all_frames(stream: list[events.Event]) -> None:
+    state = RunState(stream)
+    spans = [span for engine in state.engines.values() for span in engine.spans if span.end and span.end > span.begin]
+    end = max((span.end or 0.0 for span in spans), default=1.0)
+    assert sum(_rates(state, 0.0, end)) * end / POINTS == pytest.approx(sum(span.frames for span in spans))
 
 
 def test_savings_are_bars_in_proportion() -> None:

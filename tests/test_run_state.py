@@ -102,6 +102,22 @@ def test_a_job_that_is_retried_counts_once() -> None:
     assert (state.sums().finished, state.sums().saved) == (1, 60)
 
 
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("/a/b.mkv is no video.", "is no video."),
+        ("/a/b.mkv: no frame", "no frame"),
+        ("no frame", "no frame"),
+        ("/a/b.mkv", "/a/b.mkv"),
+    ],
+)
+def test_reasons_do_not_begin_with_the_name_beside_them(message: str, shown: str) -> None:
+    state = RunState([events.JobQueued(at=0.0, job=0, source="/a/b.mkv", destination="x")])
+    state.apply(events.JobFailed(at=1.0, job=0, error="E", message=message))
+    assert (state.jobs[0].reason, state.jobs[0].why) == (message, shown)
+    assert state.log[-1].text == f"b.mkv: {shown}"
+
+
 def test_pieces_that_another_engine_takes_over_shrink() -> None:
     first, second = engines()
     state = RunState([events.RunStarted(at=0.0, engines=(first, second), jobs=1, started=0.0)])

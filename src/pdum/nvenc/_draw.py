@@ -138,7 +138,11 @@ def run_line(state: RunState, cells: int, palette: Palette = TERMINAL) -> Text:
     figures = [
         (f"{state.fraction:4.0%}", 4, palette.strong),
         (rate(state.fps, " fps"), 8, palette.good),
-        (f"saved {size(sums.saved)}", 13, palette.of_ratio(sums.ratio)),
+        (
+            f"saved {size(sums.saved)}" if sums.saved >= 0 else f"{size(-sums.saved)} more",
+            13,
+            palette.of_ratio(sums.ratio),
+        ),
         (f"ETA {duration(state.eta)}", 12, palette.accent),
     ]
     while figures and len(files) + sum(width + SPACE for _, width, _ in figures) > cells - 6:
@@ -166,7 +170,7 @@ def ended_line(job: Job, cells: int, palette: Palette = TERMINAL) -> Text:
         room = cells - 2 - sum(width + SPACE for _, width, _ in figures)
         line.append(fit(visible(job.name), max(1, room)), palette.info)
         return line.append(" " * SPACE).append_text(columns(*figures))
-    reason = one_line(job.reason) or job.state
+    reason = one_line(job.why) or job.state
     name_cells = max(8, min(cell_len(visible(job.name)), cells // 2))
     line.append(fit(visible(job.name), name_cells), palette.info)
     return line.append(" " * SPACE).append(reason, style)

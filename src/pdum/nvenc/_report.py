@@ -136,7 +136,7 @@ def _troubles(state: RunState) -> list[Markup]:
     jobs = state.jobs.values()
     found = []
     for title, which in (("Failures", "failed"), ("Skipped", "skipped"), ("Cancelled", "cancelled")):
-        rows = [(job, one_line(job.reason) or job.state) for job in jobs if job.state == which]
+        rows = [(job, one_line(job.why) or job.state) for job in jobs if job.state == which]
         found += [_reasons(title, rows, "bigger" if which == "failed" else None)] if rows else []
     warnings = [(job, one_line(said)) for job in jobs if job.state == "finished" for said in job.warnings]
     return found + ([_reasons("Warnings", warnings, "marginal")] if warnings else [])

@@ -11,7 +11,7 @@ from ._text import change, count, duration, rate, size, verdict
 
 MOST_FILES = 60
 TICKS = 5
-POINTS = 400
+POINTS = 200
 HUES = (165, 310)
 """Of files, in degrees: red is left for what went wrong."""
 GOLDEN = 0.618034
@@ -117,18 +117,20 @@ def gap_note(state: RunState) -> str:
 
 
 def speed(state: RunState) -> Markup:
-    """Frames a second of all engines together, over time."""
-    rates = [(at, value) for at, value in state.rates if at > 0]
-    if len(rates) < 3:
-        return tag("p", "The run was too short to tell.", class_="note")
-    step = max(1, len(rates) // POINTS)
-    means = [_mean(rates[place : place + step]) for place in range(0, len(rates), step)]
-    top, end = max(value for _, value in means) or 1.0, means[-1][0]
-    places = [f"{1000 * at / end:.1f},{96 - 74 * value / top:.1f}" for at, value in means]
-    line = "M" + " L".join(places)
+    """Frames a second of all engines together, over time: those of each piece, spread evenly over its time."""
+    begin, end = _bounds(state)
+    rates = _rates(state, begin, end)
+    top = max(rates)
+    if not top:
+        return tag("p", "No frame was encoded.", class_="note")
+    heights = [f"{96 - 74 * value / top:.1f}" for value in rates]
+    line = (
+        "M0," + heights[0] + "".join(f" H{1000 * (place + 1) / POINTS:.1f} V{y}" for place, y in enumerate(heights[1:]))
+    )
+    line += " H1000"
     picture = tag(
         "svg",
-        tag("path", d=f"{line} L1000,96 L{places[0].split(',')[0]},96 Z", class_="speed"),
+        tag("path", d=f"{line} V96 H0 Z", class_="speed"),
         tag("path", d=line, class_="speed-line", vector_effect="non-scaling-stroke"),
         viewBox="0 0 1000 96",
         preserveAspectRatio="none",
@@ -137,8 +139,20 @@ def speed(state: RunState) -> Markup:
         aria_label=f"at most {rate(top, ' frames a second')}",
     )
     plot = tag("div", picture, tag("span", rate(top, " fps"), class_="top"), class_="plot")
-    return tag("div", plot, _axis(0.0, end))
+    return tag("div", plot, _axis(begin, end))
 
 
-def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
-    return points[-1][0], sum(value for _, value in points) / len(points)
+def _rates(state: RunState, begin: float, end: float) -> list[float]:
+    """For each of so many equal parts of the time: frames a second."""
+    step = (end - begin) / POINTS
+    rates = [0.0] * POINTS
+    for engine in state.engines.values():
+        for span in engine.spans:
+            until = state.now if span.end is None else span.end
+            if span.frames <= 0 or until <= span.begin:
+                continue
+            of_span = span.frames / (until - span.begin)
+            first, last = (span.begin - begin) / step, (until - begin) / step
+            for place in range(int(first), min(POINTS, int(last) + 1)):
+                rates[place] += of_span * max(0.0, min(last, place + 1) - max(first, place))
+    return rates

@@ -84,7 +84,7 @@ def _sections(state: RunState) -> list[tuple[str, list[Job], str]]:
 def _reason(job: Job) -> Text:
     style = TERMINAL.warning if job.state == "finished" else TERMINAL.of_job(job)
     text = Text("  ").append(f"{MARKS[job.state]} ", style).append(visible(job.source))
-    reasons = job.warnings if job.state == "finished" else (job.reason,)
+    reasons = job.warnings if job.state == "finished" else (job.why,)
     said = "; ".join(one_line(reason) for reason in reasons if reason)
     return text.append(": ").append(said, style) if said else text
 

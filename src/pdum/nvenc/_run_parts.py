@@ -53,6 +53,11 @@ class Job:
         return str(PurePath(self.source).parent)
 
     @property
+    def why(self) -> str:
+        """The reason, without the name at its beginning that stands beside it anyway."""
+        return self.reason.removeprefix(self.source).lstrip(": ") if self.reason != self.source else self.reason
+
+    @property
     def is_over(self) -> bool:
         return self.state in ENDED
 

@@ -32,8 +32,6 @@ class RunState:
         self.log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self.lines = 0
         """How many there have been; the log forgets the oldest."""
-        self.rates: list[tuple[float, float]] = []
-        """Frames a second of the whole run, over time."""
         self.fps = 0.0
         self.eta: float | None = None
         self.frames_done = 0
@@ -132,7 +130,6 @@ class RunState:
         self._progress, self.fps, self.eta = event, event.fps, event.eta
         self.frames_done = event.frames
         self._expected_jobs = max(self._expected_jobs, event.jobs)
-        self.rates.append((event.at, event.fps))
 
     def _job_queued(self, event: events.JobQueued) -> None:
         before = self.jobs.get(event.job)
@@ -237,12 +234,12 @@ class RunState:
         job = self._end(event.job, "skipped")
         job.reason, job.size = event.reason, event.size
         job.source_bytes = event.source_bytes or job.source_bytes
-        self._say("info", f"{visible(job.name)}: skipped, {one_line(event.reason)}", event.job)
+        self._say("info", f"{visible(job.name)}: skipped: {one_line(job.why)}", event.job)
 
     def _job_failed(self, event: events.JobFailed) -> None:
         job = self._end(event.job, "failed")
         job.reason, job.error = event.message, event.error
-        self._say("error", f"{visible(job.name)}: {one_line(event.message)}", event.job)
+        self._say("error", f"{visible(job.name)}: {one_line(job.why)}", event.job)
 
     def _job_cancelled(self, event: events.JobCancelled) -> None:
         job = self._end(event.job, "cancelled")

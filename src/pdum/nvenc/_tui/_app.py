@@ -63,7 +63,6 @@ class Dashboard(App[int]):
 
     def show(self) -> int:
         self.run()
-        self.usage.stop()
         if self.source.error is not None:
             raise self.source.error
         return self.result
@@ -99,6 +98,9 @@ class Dashboard(App[int]):
         self.source.thread.start()
         self.set_interval(TICK, self.tick)
         self.draw()
+
+    def on_unmount(self) -> None:
+        self.usage.stop()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.draw)
@@ -192,7 +194,9 @@ class Dashboard(App[int]):
         return Text(no_wrap=True).append(mark, style).append(name, palette.info).append("  ").append_text(figures)
 
     def _done_line(self, job: Job, cells: int) -> Text:
-        return ended_line(job, cells, self.palette)
+        line = ended_line(job, cells, self.palette)
+        line.truncate(cells, overflow="ellipsis")
+        return line
 
     def _log_line(self, line: LogLine, cells: int) -> Text:
         text = Text(no_wrap=True).append(f"{duration(line.at):>7}  ", self.palette.dim)

@@ -31,7 +31,8 @@ def head(state: RunState, status: str, engines: int, cells: int, palette: Palett
     style = {"running": palette.good, "starting": palette.dim}.get(status, palette.warning)
     mark = {"running": "●", "paused": "‖", "done": "✓", "starting": "○"}.get(status, "◼")
     sums = state.sums()
-    saved = f"saved {size(sums.saved)} ({change(sums.ratio)})" if sums.source_bytes else ""
+    words = f"saved {size(sums.saved)}" if sums.saved >= 0 else f"{size(-sums.saved)} more"
+    saved = f"{words} ({change(sums.ratio)})" if sums.source_bytes else ""
     is_wide = cells >= WIDE
     left = [
         (f"{mark} {status}", palette.good if status == "done" else style),
