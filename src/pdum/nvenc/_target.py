@@ -8,13 +8,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ._errors import TargetOutOfReach
+from ._events import EngineInfo
 from ._quality import compare, decoded
 from ._search import Search, Target
 from ._work import Plan, Result
 
 if TYPE_CHECKING:
     from ._config import EncoderConfig
-    from ._events import EngineInfo
     from ._nvenc import Packet
     from ._work import PieceSink, Task
 
@@ -22,6 +22,10 @@ SAMPLES = 4
 SECONDS = 1.5
 LEAST_FRAMES = 24
 WORST = {"h264": 51, "hevc": 51, "av1": 63}
+
+
+ORIGINALS = EngineInfo(index=-1, kind="software")
+"""Stands for whoever compares: pictures on the host, as the software codecs take them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +52,6 @@ class _Part:
     """One sample as it comes from an engine."""
 
     first: int
-    engine: EngineInfo | None = None
     packets: list[bytes] = field(default_factory=list)
     header: bytes = b""
     last: int = 0
@@ -111,7 +114,6 @@ class SampleTask:
         return config.replaced(cq=self.quality)
 
     def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
-        self._part(first).engine = engine
         return self._file.frames(first, engine)
 
     def sink(self, first: int) -> PieceSink:
@@ -133,8 +135,7 @@ class SampleTask:
         return Result(destination="", frames=frames, size=self.size)
 
     def _score(self, part: _Part) -> float:
-        assert part.engine is not None
-        source = self._file.frames(part.first, part.engine)
+        source = self._file.frames(part.first, ORIGINALS)
         try:
             originals = islice(source, part.last - part.first)
             return compare(self._target.metric, originals, decoded(self.codec, part.header, part.packets))
