@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +55,9 @@ def make_parser() -> Parser:
 
 
 def _formatter() -> Any:
-    """Coloured where rich is installed, as everything else of the tool is."""
+    """Coloured where rich is installed, as everything else of the tool is; loaded by those alone who read it."""
+    if not {"-h", "--help"} & set(sys.argv):
+        return argparse.RawDescriptionHelpFormatter
     try:
         from rich_argparse import RawDescriptionRichHelpFormatter
     except ModuleNotFoundError:
@@ -269,7 +272,9 @@ def _demo(commands: Any) -> None:
     parser.add_argument("--clips", type=int, default=6, metavar="N", help="how many (default: 6)")
     parser.add_argument("--tui", action="store_true", help="with the dashboard")
     parser.add_argument("--json", action="store_true", help="events as lines of JSON, for programs")
-    parser.add_argument("-c", "--codec", default=argparse.SUPPRESS, type=_checking("codec"), metavar="CODEC")
+    parser.add_argument(
+        "-c", "--codec", default=argparse.SUPPRESS, type=_checking("codec"), metavar="CODEC", help=help_of("codec")
+    )
     _machine_options(parser)
 
 
