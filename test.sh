@@ -125,7 +125,7 @@ build_driver() {
     cmake --build "$NVSIM_DIR" -j "$JOBS" >"$NVSIM_DIR/build.log" 2>&1 || { tail -n 40 "$NVSIM_DIR/build.log"; return 1; }
 }
 
-PYTHON_FOLDERS=(src tests benchmarks third_party)
+PYTHON_FOLDERS=(src tests benchmarks examples third_party)
 cpp_files() { find src/cpp tests benchmarks -name '*.[ch]pp' -o -name '*.inl'; }
 
 check_format() {

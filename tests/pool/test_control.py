@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import random
 import signal
@@ -322,3 +323,88 @@ def test_the_longest_job_goes_first(simulator: Simulator) -> None:
         run.wait().require_success()
     order = [event.job for event in told if isinstance(event, events.PieceStarted)]
     assert order == [1, 3, 4, 5, 0, 2]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_everything_at_once(simulator: Simulator, seed: int) -> None:
+    """Whoever does what to a run, from several threads: what it calls finished is right, and nothing is left of it."""
+    chance = random.Random(seed)
+    tasks = [
+        Pictures(chance.randint(1, 300), 1000 * number, fail_at=chance.choice([None, None, None, 20]))
+        for number in range(8)
+    ]
+    faults = [{"call": "nvEncLockBitstream", "nth": chance.randint(1, 300), "status": 8} for _ in range(2)]
+    gpu = {**L4, "session_limit": chance.choice([0, 2]), "engines": chance.randint(1, 4)}
+
+    def meddle(run: Any, own: random.Random) -> None:
+        for _ in range(own.randint(1, 12)):
+            threading.Event().wait(own.random() * 0.05)
+            what = own.choice(["pause", "resume", "skip", "retry", "engines", "drain", "cancel"])
+            if what == "engines":
+                run.set_engines(own.randint(1, len(run.engines)))
+            elif what == "retry":
+                with contextlib.suppress(InvalidConfig):
+                    run.retry(own.randrange(8))
+            elif what == "skip":
+                run.skip(own.randrange(8))
+            elif what in ("pause", "resume") or own.random() < 0.2:
+                getattr(run, what)()
+        run.resume()
+
+    # A lock that fails while a session is closed leaves the driver to take all of it back, which breaks its rules.
+    with simulator.machine(check=False, gpus=[gpu], faults=faults), EncoderPool(idle_release=0.02) as pool:
+        run = pool.start(tasks)
+        meddlers = [threading.Thread(target=meddle, args=(run, random.Random(seed * 10 + each))) for each in range(3)]
+        for thread in meddlers:
+            thread.start()
+        for thread in meddlers:
+            thread.join()
+        run.resume()
+        told = list(run)
+        report = run.wait(60)
+        assert simulator.live().get("sessions", 0) == 0
+    assert isinstance(told[-1], events.RunFinished)
+    for task, result in zip(tasks, report.results, strict=True):
+        assert task.sinks_open == task.sources_open == 0
+        assert isinstance(result, (Result, Cancelled, OSError)), result
+        if isinstance(result, Result):
+            units = task.units()
+            assert len(units) == task.count
+
+
+@pytest.mark.parametrize("where", ["frames", "prepare", "finish", "render"])
+def test_cancelled_while_a_task_does_not_return(simulator: Simulator, where: str) -> None:
+    """The run ends without it. When it returns, what it has is given back."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def stay(*_: Any) -> Any:
+        inside.set()
+        go_on.wait()
+        raise OSError("at last")
+
+    with simulator.machine(gpus=[L4]), EncoderPool() as pool:
+        task: Any = Pictures(60)
+        if where == "render":
+            task = pool.generated(stay, 60, width=WIDTH, height=HEIGHT)
+        else:
+            setattr(task, where, stay)
+        run = pool.start([task])
+        assert inside.wait(20)
+        run.cancel()
+        assert [type(result) for result in run.wait(20).results] == [Cancelled]
+        assert isinstance(list(run)[-1], events.RunFinished)
+        if where in ("prepare", "finish"):
+            again = Pictures(60)
+            pool.run([again]).require_success()
+            again.check()
+        go_on.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("pdum.nvenc"):
+                thread.join(20)
+        assert simulator.live().get("sessions", 0) == 0
+        last = Pictures(60)
+        pool.run([last]).require_success()
+        last.check()
+    if where != "render":
+        assert task.abandoned == 1
+        assert task.sinks_open == 0

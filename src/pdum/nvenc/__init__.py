@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from ._nvml import EncodeSession
     from ._picture import ContentLight, MasteringDisplay, Metadata, PictureOptions, Sei, TimeCode
     from ._pool import EncoderPool
-    from ._run import Run, RunReport
+    from ._run import Run
     from ._software import SoftwareEncoder
-    from ._work import Plan, Result, Task
+    from ._work import Plan, Result, RunReport, Task
 
 __all__ = [
     "Cancelled",

@@ -6,6 +6,7 @@ import inspect
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from io import BytesIO
 from operator import index
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ class PacketStore:
         self.last = first
         self.index: list[tuple[int, int, bool]] = []
         """Frame, size, key frame, in coding order."""
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=task.folder)  # noqa: SIM115
+        self._file: IO[bytes] = BytesIO() if task.folder is None else tempfile.TemporaryFile(dir=task.folder)  # noqa: SIM115
 
     def write(self, packets: Sequence[Packet]) -> None:
         for packet in packets:

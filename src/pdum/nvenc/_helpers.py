@@ -34,14 +34,24 @@ def _help(scheduler: Scheduler, lanes: int) -> None:
             _abandon(scheduler, job, keep)
 
 
+def _was_given_up(scheduler: Scheduler, job: Job) -> bool:
+    """Whether the run has ended without this helper, which then clears up after itself."""
+    if not scheduler.helped(job):
+        return False
+    _clear_up(scheduler, job, keep=False)
+    return True
+
+
 def _prepare(scheduler: Scheduler, job: Job, lanes: int) -> None:
     try:
         with job.lock:
             plan = job.task.prepare(lanes)
     except Exception as error:
-        scheduler.prepare_failed(job, error)
+        if not _was_given_up(scheduler, job):
+            scheduler.prepare_failed(job, error)
     else:
-        scheduler.prepared(job, plan)
+        if not _was_given_up(scheduler, job):
+            scheduler.prepared(job, plan)
 
 
 def _finish(scheduler: Scheduler, job: Job) -> None:
@@ -49,19 +59,26 @@ def _finish(scheduler: Scheduler, job: Job) -> None:
         with job.lock:
             result = job.task.finish()
     except Exception as error:
-        scheduler.finish_failed(job, error)
+        if not _was_given_up(scheduler, job):
+            scheduler.finish_failed(job, error)
     else:
+        scheduler.helped(job)
         scheduler.finished(job, result)
 
 
 def _abandon(scheduler: Scheduler, job: Job, keep: bool) -> None:
+    _clear_up(scheduler, job, keep)
+    scheduler.helped(job)
+    scheduler.abandoned(job)
+
+
+def _clear_up(scheduler: Scheduler, job: Job, keep: bool) -> None:
     try:
         with job.lock:
             job.task.abandon(keep)
     except Exception as error:
         text = f"What {job.task.source} left could not be cleared up: {error}"
         scheduler.emit(events.Notice, message=text, level="warning")
-    scheduler.abandoned(job)
 
 
 def interrupt(job: Job) -> None:

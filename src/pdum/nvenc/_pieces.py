@@ -41,6 +41,9 @@ class Job:
         self.refusals: dict[int, int] = {}
         """How often each engine would not make an encoder for it."""
         self.began: float | None = None
+        self.is_helped = False
+        """A helper is in one of its task's methods."""
+        self.ending_since = 0.0
         self.outcome: Result | Exception | None = None
         self.ended_as = ""
 

@@ -10,7 +10,7 @@ from ._config import EncoderConfig
 from ._engines import find_engines
 from ._errors import EncoderClosed, InvalidConfig, NoEngineLeft
 from ._generated import GeneratedTask
-from ._run import Run, RunReport, RunSettings
+from ._run import Run, RunSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ._files import FileTask
     from ._generated import Render
     from ._jobs import FileJob
-    from ._work import Result, Task
+    from ._work import Result, RunReport, Task
 
 IDLE_RELEASE = 2.0
 """Seconds after which an engine with nothing to do gives its session back, so that other processes can have it."""

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from . import _events as events
 from ._pieces import OVER, Job, Piece
-from ._work import Result
+from ._work import Result, RunReport
 
 if TYPE_CHECKING:
     from ._events import Event
     from ._lane import Lane
-    from ._run import RunReport
     from ._scheduler import Scheduler
 
 INTERVAL = 0.25

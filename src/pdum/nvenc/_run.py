@@ -13,11 +13,11 @@ from . import _events as events
 from ._errors import InvalidConfig, NvencError
 from ._event_log import EventLog, Subscription, events_async
 from ._helpers import interrupt, make_helpers, number_of
-from ._lane import Lane
+from ._lane import Lane, discard
 from ._pieces import Job
 from ._progress import ProgressTeller
 from ._scheduler import Scheduler
-from ._work import Result
+from ._work import RunReport
 
 if TYPE_CHECKING:
     from ._events import EngineInfo, Event
@@ -27,26 +27,6 @@ TICK = 0.1
 """Seconds between two looks at the engines."""
 LET_GO_SECONDS = 0.8
 """How long a cancelled run waits for a task that does not react."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunReport:
-    """What became of a run's tasks, in their order: a ``Result``, or the error that ended it."""
-
-    results: tuple[Result | Exception, ...]
-    frames: int
-    seconds: float
-    lost_engines: dict[int, str]
-
-    @property
-    def errors(self) -> list[Exception]:
-        return [one for one in self.results if isinstance(one, Exception)]
-
-    def require_success(self) -> list[Result]:
-        """All results; raises the first error where there is one."""
-        for error in self.errors:
-            raise error
-        return [one for one in self.results if isinstance(one, Result)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,8 +178,10 @@ class Run:
             self._settings.leases[engine.index].release()
 
     def hanging_engines(self) -> dict[int, str]:
-        """Engines that were given up and have not returned since, and why."""
-        return {engine: why for engine, why in self.scheduler.lost.items() if engine in self._held}
+        """Engines that are not given back although they are lost or the run is over, and why."""
+        busy = "Code of a task that was called off has not returned."
+        lost = self.scheduler.lost
+        return {engine: lost.get(engine, busy) for engine in list(self._held) if engine in lost or self.is_over}
 
     def sessions_held(self) -> int:
         return sum(lane.has_session and not lane.is_lost for lane in self._lanes)
@@ -215,6 +197,8 @@ class Run:
             self._call_back()
             for lane in self._lanes:
                 watchdog[lane] = self._look_at(lane, *watchdog[lane])
+            for piece in self.scheduler.give_up_on(LET_GO_SECONDS):
+                discard(piece)
             self._teller.tell()
         self._end()
 
@@ -247,17 +231,13 @@ class Run:
             pass
         for lane in self._lanes:
             lane.stop()
-        watchdog = {lane: (lane.calls, time.monotonic()) for lane in self._lanes}
-        threads = [(lane, thread) for lane in self._lanes for thread in lane.threads]
         deadline = time.monotonic() + LET_GO_SECONDS
-        for lane, thread in threads:
-            while thread.is_alive() and not lane.is_lost:
-                thread.join(TICK)
-                watchdog[lane] = self._look_at(lane, *watchdog[lane])
-                if time.monotonic() > deadline and lane.calls % 2 == 0:
-                    break  # a task's own code keeps it, which nobody can stop; it ends when that returns
+        for lane in self._lanes:
+            for thread in lane.threads:
+                # Who waits for an engine that hangs, or for a task's own code, ends when that returns.
+                thread.join(0.0 if lane.is_lost else max(deadline - time.monotonic(), 0.0))
         for helper in self._helpers:
-            helper.join(max(deadline - time.monotonic(), TICK))
+            helper.join(max(deadline - time.monotonic(), 0.0))
         self._report = self._make_report()
         self._teller.tell_end(self._report)
         self._call_back()

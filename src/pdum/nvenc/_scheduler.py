@@ -3,52 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from threading import Condition
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import _events as events
-from ._errors import Cancelled, InvalidConfig, NoEngineLeft, NvencError, UnsupportedFeature
-from ._pieces import ENDING, FINISHING, OVER, PREPARING, QUEUED, WORKING, Job, Piece
+from ._errors import InvalidConfig, NoEngineLeft, NvencError, UnsupportedFeature
+from ._job_states import JobStates
+from ._pieces import ENDING, PREPARING, QUEUED, WORKING, Job, Piece
 from ._ranges import FrameRange, gaps
-from ._schedule import may_take, next_waiting, ranked, shares, steal
+from ._schedule import may_take, next_waiting, shares, steal
 
 if TYPE_CHECKING:
     from ._events import Event
-    from ._work import Plan, Result, Task
+    from ._work import Plan, Task
 
 PIECE_FAILURES = 4
 """How often a piece is tried before its job fails."""
 MOST_REFUSALS = 2
-MOST_FINISHING = 2
 WORTH_A_SESSION = 16
 """Frames: an engine without a session does not open one for less."""
 
 
-class Scheduler:
+class Scheduler(JobStates):
     """What engines, helpers and the caller ask and tell. Each method takes the lock; none calls a task."""
 
     def __init__(self, tasks: Sequence[Task], engines: Sequence[int], emit: Callable[..., Event]) -> None:
-        self.changed = Condition()
-        self.jobs = [Job(number, task) for number, task in enumerate(tasks)]
-        self.emit = emit
+        super().__init__(tasks, emit)
         self.engines = set(engines)
-        """Those that are not lost."""
         self.lost: dict[int, str] = {}
         self._all_engines = tuple(engines)
         self._allowed = set(engines)
         """Those that the caller lets work now."""
         self.rates: dict[int, float] = {}
-        self.waiting: list[Piece] = []
-        self.working: list[Piece] = []
-        self.abandoning: list[tuple[Job, bool]] = []
-        self.finishing: list[Job] = []
-        self.finishing_now = 0
         self.is_paused = False
-        self.is_over = not tasks
-        self._queue = ranked(self.jobs)
-        for job in self.jobs:
-            self._tell_queued(job)
 
     # --- engines ---
 
@@ -74,15 +61,25 @@ class Scheduler:
         """The next piece for this engine, waiting for one; None at the end."""
         with self.changed:
             while not self._is_done_for(engine):
-                piece = self._next(engine) if self._may_work(engine) else None
+                piece = self._try_to_take(engine)
                 if piece is not None:
-                    piece.engine = engine
-                    piece.job.engines_at_work += 1
-                    self.working.append(piece)
-                    self.changed.notify_all()
                     return piece
                 self.changed.wait()
             return None
+
+    def take_now(self, engine: int) -> Piece | None:
+        """Likewise, without waiting."""
+        with self.changed:
+            return None if self._is_done_for(engine) else self._try_to_take(engine)
+
+    def _try_to_take(self, engine: int) -> Piece | None:
+        piece = self._next(engine) if self._may_work(engine) else None
+        if piece is not None:
+            piece.engine = engine
+            piece.job.engines_at_work += 1
+            self.working.append(piece)
+            self.changed.notify_all()
+        return piece
 
     def _next(self, engine: int) -> Piece | None:
         piece = next_waiting(self.waiting, engine, self._able())
@@ -179,6 +176,19 @@ class Scheduler:
                 self._fail(job, error)
             self.changed.notify_all()
 
+    def give_up_on(self, seconds: float) -> list[Piece]:
+        """Ends jobs whose task has not reacted for so long to being called off; returns what it still works on."""
+        with self.changed:
+            now = monotonic()
+            late = [job for job in self.jobs if job.state == ENDING and now - job.ending_since > seconds]
+            pieces = [piece for piece in self.working if piece.job in late]
+            for piece in pieces:
+                self._release(piece)
+            for job in late:
+                if job.is_helped:
+                    self._tell_ended(job)
+            return pieces
+
     def _is_unfit(self, job: Job) -> bool:
         """Whether no engine can encode it."""
         return bool(self._able()) and self._able() <= job.unfit.keys()
@@ -224,29 +234,6 @@ class Scheduler:
 
     # --- jobs ---
 
-    def next_chore(self) -> tuple[str, Job, bool] | None:
-        """What a helper is to do next: "abandon", "finish" or "prepare" a job; None at the end."""
-        with self.changed:
-            while not self.is_over:
-                if self.abandoning:
-                    job, keep = self.abandoning.pop(0)
-                    return "abandon", job, keep
-                if self.finishing and self.finishing_now < MOST_FINISHING:
-                    self.finishing_now += 1
-                    return "finish", self.finishing.pop(0), False
-                if self._queue and self._wants_more():
-                    job = self._queue.pop(0)
-                    job.state = PREPARING
-                    return "prepare", job, False
-                self.changed.wait()
-            return None
-
-    def _wants_more(self) -> bool:
-        ahead = {piece.job.number for piece in self.waiting} | {
-            job.number for job in self.jobs if job.state == PREPARING
-        }
-        return len(ahead) <= len(self.engines)
-
     def prepared(self, job: Job, plan: Plan) -> None:
         with self.changed:
             if job.state == ENDING:
@@ -268,130 +255,7 @@ class Scheduler:
                 self._finish_if_complete(job)
             self.changed.notify_all()
 
-    def _finish_if_complete(self, job: Job) -> None:
-        if job.open_pieces == 0 and job.state == WORKING:
-            job.state = FINISHING
-            self.emit(events.JobFinishing, job=job.number)
-            self.finishing.append(job)
-            self.changed.notify_all()
-
-    def finished(self, job: Job, result: Result) -> None:
-        with self.changed:
-            self.finishing_now -= 1
-            self._over(job, result, "finished" if result.skipped is None else "skipped")
-            if result.skipped is None:
-                seconds = monotonic() - (job.began or monotonic())
-                self.emit(
-                    events.JobFinished, job=job.number, destination=result.destination, frames=result.frames,
-                    source_bytes=result.source_bytes, size=result.size, seconds=seconds, warnings=result.warnings,
-                )  # fmt: skip
-            else:
-                self.emit(
-                    events.JobSkipped, job=job.number, reason=result.skipped,
-                    source_bytes=result.source_bytes, size=result.size,
-                )  # fmt: skip
-
-    def finish_failed(self, job: Job, error: Exception) -> None:
-        with self.changed:
-            self.finishing_now -= 1
-            self._fail(job, error)
-            self._abandon(job)
-
-    def fail(self, job: Job, error: Exception) -> None:
-        """The task itself has failed."""
-        with self.changed:
-            self._fail(job, error)
-
-    def fail_all(self, error: Exception) -> None:
-        with self.changed:
-            self._fail_all(error)
-
-    def _fail_all(self, error: Exception) -> None:
-        for job in self.jobs:
-            self._fail(job, error)
-
-    def _fail(self, job: Job, error: Exception) -> None:
-        self._end(job, error, "failed")
-
-    def call_off(self, jobs: Sequence[Job], reason: str, ended_as: str = "cancelled") -> list[Job]:
-        """Ends those that are not over; returns them, for tasks that can be interrupted to be so."""
-        with self.changed:
-            ended = [job for job in jobs if job.state not in (ENDING, OVER)]
-            for job in ended:
-                self._end(job, Cancelled(reason), ended_as)
-            return ended
-
-    def queued(self) -> list[Job]:
-        with self.changed:
-            begun = {piece.job.number for piece in self.working}
-            return [
-                job
-                for job in self.jobs
-                if job.state in (QUEUED, PREPARING)
-                or (job.state == WORKING and job.began is None and job.number not in begun)
-            ]
-
-    def _end(self, job: Job, error: Exception, ended_as: str) -> None:
-        """Begins to end a job; it is over once no engine and no helper works on it and its task has been told."""
-        if job.state in (ENDING, OVER):
-            return
-        before, job.state = job.state, ENDING
-        job.outcome, job.ended_as = error, ended_as
-        self.waiting = [piece for piece in self.waiting if piece.job is not job]
-        for piece in self.working:
-            if piece.job is job:
-                piece.is_dropped = True
-        if before == QUEUED:
-            self._queue.remove(job)
-            self._tell_ended(job)
-        elif before == FINISHING and job in self.finishing:
-            self.finishing.remove(job)
-            self._abandon(job)
-        elif before == WORKING and job.engines_at_work == 0:
-            self._abandon(job)
-        self.changed.notify_all()
-
-    def _abandon(self, job: Job) -> None:
-        self.abandoning.append((job, job.ended_as == "cancelled"))
-        self.changed.notify_all()
-
-    def prepare_failed(self, job: Job, error: Exception) -> None:
-        with self.changed:
-            self._fail(job, error)
-            self._abandon(job)
-
-    def abandoned(self, job: Job) -> None:
-        with self.changed:
-            self._tell_ended(job)
-
-    def _tell_ended(self, job: Job) -> None:
-        error = job.outcome
-        assert isinstance(error, Exception)
-        self._over(job, error, job.ended_as)
-        if job.ended_as == "failed":
-            self.emit(events.JobFailed, job=job.number, error=type(error).__name__, message=str(error))
-        elif job.ended_as == "skipped":
-            self.emit(events.JobSkipped, job=job.number, reason=str(error), source_bytes=job.task.source_bytes)
-        else:
-            self.emit(events.JobCancelled, job=job.number)
-
-    def _over(self, job: Job, outcome: Result | Exception, ended_as: str) -> None:
-        job.state, job.outcome, job.ended_as = OVER, outcome, ended_as
-        self.is_over = all(other.state == OVER for other in self.jobs)
-        self.changed.notify_all()
-
     # --- the caller ---
-
-    def retry(self, job: Job) -> bool:
-        """Whether the job, which has ended without a result, is begun again."""
-        with self.changed:
-            if self.is_over or job.state != OVER or job.ended_as == "finished":
-                return False
-            job.forget()
-            self._queue = ranked([*self._queue, job])
-            self._tell_queued(job)
-            self.changed.notify_all()
-            return True
 
     def pause(self, paused: bool) -> None:
         with self.changed:
@@ -414,13 +278,6 @@ class Scheduler:
         with self.changed:
             while self.is_paused and not piece.is_dropped and not self.is_over:
                 self.changed.wait()
-
-    def _tell_queued(self, job: Job) -> None:
-        task = job.task
-        self.emit(
-            events.JobQueued, job=job.number, source=task.source, destination=task.destination,
-            source_bytes=task.source_bytes,
-        )  # fmt: skip
 
     def _tell(self, kind: type[Event], piece: Piece, **more: Any) -> None:
         self.emit(

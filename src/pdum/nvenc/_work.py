@@ -52,6 +52,26 @@ class Result:
     skipped: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """What became of a run's tasks, in their order: a ``Result``, or the error that ended it."""
+
+    results: tuple[Result | Exception, ...]
+    frames: int
+    seconds: float
+    lost_engines: dict[int, str]
+
+    @property
+    def errors(self) -> list[Exception]:
+        return [one for one in self.results if isinstance(one, Exception)]
+
+    def require_success(self) -> list[Result]:
+        """All results; raises the first error where there is one."""
+        for error in self.errors:
+            raise error
+        return [one for one in self.results if isinstance(one, Result)]
+
+
 class Task(Protocol):
     """A video to be encoded. The pool calls each method from one thread at a time, but for ``frames`` and ``config``.
 

@@ -1,0 +1,73 @@
+"""A pool with frames that CuPy makes on a real GPU, in the threads of all engines at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpu.frames import HEIGHT, SHAPE, WIDTH, SlowProducer, pattern
+from gpu.library import EncodeLibrary
+from pdum.nvenc import EncoderPool, _capabilities
+
+from simulator import nvsim_dir
+from simulator.echo import checksum, parse
+
+FRAMES = 240
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _capabilities_of_this_machine() -> Iterator[None]:
+    _capabilities._found.clear()
+    yield
+    _capabilities._found.clear()
+
+
+@pytest.mark.parametrize("surfaces", [False, True])
+def test_frames_of_all_engines_are_the_ones_that_were_made(
+    engine: EncodeLibrary, abi: str, cupy: Any, surfaces: bool
+) -> None:
+    """Each frame is still being written on its own stream when it is given away, and no host waits for it."""
+    produce = SlowProducer(cupy)
+    kept: list[Any] = []
+
+    def render(index: int, surface: Any) -> Any:
+        stream = cupy.cuda.Stream(non_blocking=True)
+        kept.append(stream)
+        with stream:
+            frame = cupy.empty(SHAPE, cupy.uint8) if surface is None else cupy.asarray(surface)
+            produce(frame, index, stream, cycles=200_000)
+            if surface is not None:
+                stream.synchronize()  # a surface is submitted on the stream that is current then
+        return frame if surface is None else None
+
+    with EncoderPool() as pool:
+        assert len(pool.engines) == 3
+        stream = pool.map_segments(render, FRAMES, width=WIDTH, height=HEIGHT, surfaces=surfaces)
+    units = parse(stream)
+    assert [unit.checksum for unit in units] == [checksum(pattern(number)) for number in range(FRAMES)]
+    assert {unit.engine for unit in units if unit.is_idr} == {0, 1, 2}
+
+
+def test_the_example_with_cupy(cupy: Any, tmp_path: Path) -> None:
+    """As a user would start it, on the GPU and on the processor."""
+    variables = {
+        **os.environ,
+        "LD_LIBRARY_PATH": f"{nvsim_dir() / 'encode'}:{os.environ.get('LD_LIBRARY_PATH', '')}",
+        "NVSIM_CONFIG": '{"gpus": ["L4"], "backend": "echo"}',
+    }
+    sizes = []
+    for arrays in ("cupy", "numpy"):
+        command = [sys.executable, str(ROOT / "examples" / "ken_burns.py"), "--size", "320x192", "--images", "3"]
+        command += ["--arrays", arrays, "--out", f"{arrays}.h264"]
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr
+        assert f"with {arrays} on GPU 0" in done.stdout
+        sizes.append(len(parse((tmp_path / f"{arrays}.h264").read_bytes())))
+    assert sizes == [90, 90]

@@ -1,0 +1,192 @@
+"""The scheduler without threads and without a clock: engines of given speeds work through jobs, event by event."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from pdum.nvenc import EncoderConfig, EngineInfo, Plan, Result
+from pdum.nvenc._feeder import batch
+from pdum.nvenc._pieces import OVER, Piece
+from pdum.nvenc._scheduler import Scheduler
+
+pytestmark = pytest.mark.one_abi
+
+PIXELS = 10**6  # of a frame, so that an engine's rate in megapixels a second is one in frames
+
+
+class Frames:
+    """A job of so many frames, about which there is nothing else to know."""
+
+    source = destination = "frames"
+    source_bytes = 0
+
+    def __init__(self, count: int, whole: int = 0) -> None:
+        self.count, self.whole = count, whole
+        self.estimated_work = float(count)
+
+    def prepare(self, lanes: int) -> Plan:
+        parts = self.whole or 1
+        bounds = [self.count * part // parts for part in range(parts + 1)]
+        return Plan(
+            frames=self.count, ranges=[(first, last) for first, last in pairwise(bounds) if first < last],
+            whole_ranges=self.whole > 0, width=1000, height=1000,
+        )  # fmt: skip
+
+    def config(self, engine: EngineInfo) -> EncoderConfig:
+        raise NotImplementedError
+
+    def frames(self, first: int, engine: EngineInfo) -> Any:
+        raise NotImplementedError
+
+    def sink(self, first: int) -> Any:
+        raise NotImplementedError
+
+    def finish(self) -> Result:
+        return Result(destination="", frames=self.count, size=0)
+
+    def abandon(self, keep: bool) -> None:
+        raise NotImplementedError
+
+
+class Simulation:
+    """Engines that encode so many frames a second, and begin their next piece at once."""
+
+    def __init__(self, tasks: list[Frames], speeds: list[float], known: bool = True) -> None:
+        self.speeds, self.known = speeds, known
+        self.engines = [
+            EngineInfo(index=number, kind="nvenc", gpu_id=0, number=number) for number in range(len(speeds))
+        ]
+        self.scheduler = Scheduler(tasks, range(len(speeds)), lambda kind, **values: kind(at=0.0, **values))
+        self.pieces: dict[int, Piece] = {}
+        self.encoded: dict[int, list[int]] = {job.number: [] for job in self.scheduler.jobs}
+        self.order: list[int] = []
+        self.end = 0.0
+
+    def help(self) -> None:
+        """Helpers take no time."""
+        scheduler = self.scheduler
+        while (scheduler._queue and scheduler._wants_more()) or scheduler._finishing:
+            chore = scheduler.next_chore()
+            assert chore is not None
+            what, job, _ = chore
+            if what == "prepare":
+                scheduler.prepared(job, job.task.prepare(len(self.speeds)))
+            else:
+                scheduler.finished(job, job.task.finish())
+
+    def run(self) -> float:
+        events = [(0.0, engine) for engine in range(len(self.speeds))]
+        idle: list[int] = []
+        while events:
+            now, engine = heapq.heappop(events)
+            self.end = now
+            for one in [engine, *idle]:
+                busy = self.step(one)
+                if busy is None and one not in idle:
+                    idle.append(one)
+                elif busy is not None:
+                    idle = [other for other in idle if other != one]
+                    heapq.heappush(events, (now + busy, one))
+        assert all(job.state == OVER for job in self.scheduler.jobs)
+        return self.end
+
+    def step(self, engine: int) -> float | None:
+        """Seconds until the engine is done with what it begins now; None where it has nothing to do."""
+        while True:
+            self.help()
+            piece = self.pieces.get(engine)
+            if piece is None:
+                piece = self.scheduler.take_now(engine)
+                if piece is None:
+                    return None
+                self.pieces[engine] = piece
+                self.scheduler.started(piece)
+                self.order.append(piece.job.number)
+            begin, end = piece.range.claim(batch(self.scheduler, self.engines[engine], piece))
+            if begin < end:
+                piece.frames += end - begin
+                self.encoded[piece.job.number] += range(begin, end)
+                if self.known:
+                    self.scheduler.rates[engine] = self.speeds[engine] * PIXELS / 1e6
+                return (end - begin) / self.speeds[engine]
+            self.scheduler.done(self.pieces.pop(engine), 0)
+
+
+def simulated(lengths: list[int], speeds: list[float], known: bool = True, whole: int = 0) -> tuple[float, float]:
+    """The time that all took and the least that it could take; every frame came once."""
+    one = Simulation([Frames(length, whole) for length in lengths], speeds, known)
+    seconds = one.run()
+    for job, frames in one.encoded.items():
+        assert sorted(frames) == list(range(lengths[job]))
+    return seconds, sum(lengths) / sum(speeds)
+
+
+@pytest.mark.parametrize("engines", range(1, 9))
+def test_one_video_over_equal_engines(engines: int) -> None:
+    seconds, ideal = simulated([10_740], [344.0] * engines)
+    assert seconds <= 1.01 * ideal
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_batch_with_a_heavy_tail(seed: int) -> None:
+    """40 files of log-normal lengths end within 2 % of all work over all engines; first come, first served does not."""
+    chance = random.Random(seed)
+    lengths = [max(1, round(400 * chance.lognormvariate(0, 1))) for _ in range(40)]
+    engines = 3 + seed % 4
+    seconds, ideal = simulated(lengths, [344.0] * engines)
+    assert seconds <= 1.02 * ideal
+    assert seconds <= first_come(lengths, engines, 344.0)
+
+
+def first_come(lengths: list[int], engines: int, speed: float) -> float:
+    """A semaphore with as many slots as engines, whole files in the order in which they are given."""
+    free = [0.0] * engines
+    for length in lengths:
+        heapq.heapreplace(free, free[0] + length / speed)
+    return max(free)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=some.lists(some.integers(1, 900), min_size=1, max_size=12),
+    speeds=some.lists(some.floats(20, 500), min_size=1, max_size=8),
+    known=some.booleans(),
+)
+def test_any_jobs_on_any_engines(lengths: list[int], speeds: list[float], known: bool) -> None:
+    """What is over the ideal is what the slowest engine needs for the little that it has claimed."""
+    seconds, ideal = simulated(lengths, speeds, known)
+    assert seconds <= ideal + 32 / min(speeds) + 0.2
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    lengths=some.lists(some.integers(1, 300), min_size=1, max_size=6),
+    parts=some.integers(1, 5),
+    engines=some.integers(1, 5),
+)
+def test_ranges_that_are_to_stay_whole(lengths: list[int], parts: int, engines: int) -> None:
+    one = Simulation([Frames(length, parts) for length in lengths], [100.0] * engines)
+    one.run()
+    assert [one.order.count(job) for job in range(len(lengths))] == [min(parts, length) for length in lengths]
+
+
+def test_the_longest_first() -> None:
+    one = Simulation([Frames(length) for length in (30, 200, 10, 150)], [100.0])
+    one.run()
+    assert one.order == [1, 3, 0, 2]
+
+
+def test_nothing_is_divided_while_there_are_other_jobs() -> None:
+    """Key frames are not for nothing: with more files than engines, each is one piece until the last ones."""
+    one = Simulation([Frames(100 + number) for number in range(30)], [344.0] * 3)
+    one.run()
+    divided = [job for job in range(30) if one.order.count(job) > 1]
+    assert len(divided) <= 3
+    assert set(divided) <= {0, 1, 2}, "the shortest, which come last"
