@@ -17,6 +17,8 @@ from ._settings import one_of, whole
 ENGINES_VARIABLE = "PDUM_NVENC_ENGINES"
 POLL = 0.1  # seconds
 MOST_SOFTWARE_LANES = 8
+CORES_OF_A_LANE = 2
+"""A codec makes good use of two, and each encoder more takes memory, caches and key frames."""
 NOT_THE_HARDWARE = (
     "No hardware encoder is used: the processor encodes, with software codecs. That is many times slower, and sizes "
     "and quality are not the hardware's."
@@ -90,7 +92,7 @@ def _hardware(found: Sequence[Device], limits: Sequence[list[int] | int | None])
 
 def _software(limits: Sequence[list[int] | int | None], notices: tuple[str, ...]) -> Engines:
     cores = len(os.sched_getaffinity(0))
-    lanes = min([cores, MOST_SOFTWARE_LANES, *_in_all(limits)])
+    lanes = min([max(1, cores // CORES_OF_A_LANE), MOST_SOFTWARE_LANES, *_in_all(limits)])
     return Engines(
         lanes=tuple(EngineInfo(index=index, kind="software", number=index) for index in range(lanes)),
         threads=-(-cores // lanes),

@@ -23,7 +23,8 @@ PICTURE_TYPES = {1: "I", 2: "P", 3: "B"}
 FORCED, FREE = 1, 0  # of a frame's pict_type
 GLOBAL_HEADER = 1 << 22
 SEQUENCE_OBU = 1
-SEI = {"h264": 6, "hevc": 39}
+PARAMETER_SETS = {"h264": (7, 8), "hevc": (32, 33, 34)}
+PICTURES = {"h264": range(1, 6), "hevc": range(32)}
 
 
 class SoftwareEncoder:
@@ -131,13 +132,13 @@ class SoftwareEncoder:
         """The parameter sets, as they lie in band on each key frame."""
         with self._lock:
             self._require_usable()
-            if self._header is None:
+            if self._header is None:  # else it came with the first key frame, at no cost
                 self._header = self._av1_header() if self.codec == "av1" else self._x26_header()
             return self._header
 
     def _x26_header(self) -> bytes:
         context = self._opened(GLOBAL_HEADER)
-        return _without_sei(bytes(context.extradata or b""), self.codec)
+        return _parameter_sets(bytes(context.extradata or b""), self.codec)
 
     def _av1_header(self) -> bytes:
         """SVT-AV1 settles its tools with the first frame only: what it says before is not what it writes."""
@@ -189,8 +190,10 @@ class SoftwareEncoder:
         for packet in coded:
             count = packet.pts + self._start
             seq = self._waiting.pop(count)
-            kind = "I" if packet.is_keyframe else "unknown"
-            yield Packet(seq, bytes(packet), packet.is_keyframe, count, packet.dts + self._start, kind)
+            data, kind = bytes(packet), "I" if packet.is_keyframe else "unknown"
+            if packet.is_keyframe and self._header is None:
+                self._header = _sequence_obu(data) if self.codec == "av1" else _parameter_sets(data, self.codec)
+            yield Packet(seq, data, packet.is_keyframe, count, packet.dts + self._start, kind)
 
     def _picture(self, frame: Any) -> Any:
         import av
@@ -328,11 +331,15 @@ def _sequence_obu(unit: bytes) -> bytes:
     return b""
 
 
-def _without_sei(header: bytes, codec: str) -> bytes:
-    """x264 and x265 put a message with their name among the parameter sets."""
-    if codec == "av1":
-        return header
-    start = b"\0\0\0\1"
-    units = header.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")[1:]
-    types = [unit[0] & 0x1F if codec == "h264" else unit[0] >> 1 & 0x3F for unit in units]
-    return b"".join(start + unit for unit, kind in zip(units, types, strict=True) if kind != SEI[codec])
+def _parameter_sets(unit: bytes, codec: str) -> bytes:
+    """Those of an access unit, without the message with their name that x264 and x265 put among them."""
+    kinds, found, at = PARAMETER_SETS[codec], b"", unit.find(b"\0\0\1")
+    while at >= 0:
+        end = unit.find(b"\0\0\1", at + 3)
+        kind = unit[at + 3] & 0x1F if codec == "h264" else unit[at + 3] >> 1 & 0x3F
+        if kind in kinds:
+            found += b"\0\0\0\1" + (unit[at + 3 :] if end < 0 else unit[at + 3 : end].rstrip(b"\0"))
+        elif kind in PICTURES[codec]:
+            break
+        at = end
+    return found

@@ -169,7 +169,7 @@ def _x264(made: Software, config: EncoderConfig, threads: int) -> None:
         made.unmapped.append("intra_refresh_count")
     _hdr(made, config)
     if threads:
-        made.options["threads"] = str(threads)
+        made.options["threads"] = str(-(-threads * 3 // 2) if threads > 1 else 1)  # as x264 itself reckons
 
 
 def _x265(made: Software, config: EncoderConfig, threads: int) -> None:

@@ -1,0 +1,110 @@
+"""How many frames a second our pipeline decodes on a GPU, beside PyNvVideoCodec's threaded decoder: for a real GPU.
+
+    python benchmarks/decode.py [--size 1920x1080] [--frames 900] [--lanes 1,2,4] [--rounds 3]
+
+Ours is what a pool's lanes do: each decodes a range of the file on the GPU's decoder, or on the processor, and lets
+each frame go at once. PyNvVideoCodec decodes the whole file with its threaded decoder. Frames stay where they were
+decoded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import measuring
+
+
+def make_source(path: Path, size: str, frames: int, codec: str) -> None:
+    """Gradients that move under noise, by PyAV's software codecs: the GPU's machine may have no ffmpeg."""
+    import av
+    import numpy as np
+
+    width, height = map(int, size.split("x"))
+    noise = np.random.default_rng(1).integers(0, 24, (8, height * 3 // 2, width), dtype=np.uint8)
+    y, x = np.mgrid[0 : height * 3 // 2, 0:width]
+    with av.open(str(path), "w") as container:
+        made: Any = container.add_stream(codec, rate=30, options={"preset": "ultrafast", "crf": "23", "g": "60"})
+        made.width, made.height, made.pix_fmt = width, height, "yuv420p"
+        for number in range(frames):
+            picture = ((x + y + 3 * number) % 180 + 20).astype(np.uint8) + noise[number % 8]
+            container.mux(made.encode(av.VideoFrame.from_ndarray(picture, "yuv420p")))
+        container.mux(made.encode(None))
+
+
+def ours(path: Path, lanes: int, on_gpu: bool) -> float:
+    """Seconds for the whole file, cut into one range for each lane."""
+    from pdum.nvenc._decode import frames_from
+    from pdum.nvenc._events import EngineInfo
+    from pdum.nvenc._files import cuts
+    from pdum.nvenc._hardware_decode import decoder_on
+    from pdum.nvenc._source import Decoding, index_source
+
+    engine = EngineInfo(index=0, kind="nvenc", gpu_id=0)
+    index = index_source(path)
+    bounds = [0, *cuts(index, lanes), index.frames]
+
+    def decode(lane: int) -> int:
+        options = (decoder_on(engine, path) or {}) if on_gpu else {}
+        frames = frames_from(path, index, bounds[lane], Decoding(options=options))
+        wanted = bounds[lane + 1] - bounds[lane]
+        for number, frame in enumerate(frames, 1):
+            if on_gpu and frame.format.name != "cuda":
+                raise SystemExit("The GPU's decoder is not used: is libnvcuvid.so.1 there?")
+            if number == wanted:
+                break
+        return wanted
+
+    start = time.perf_counter()
+    with ThreadPoolExecutor(lanes) as threads:
+        done = sum(threads.map(decode, range(len(bounds) - 1)))
+    assert done == index.frames
+    return time.perf_counter() - start
+
+
+def theirs(path: Path) -> float:
+    import PyNvVideoCodec
+
+    start = time.perf_counter()
+    decoder = PyNvVideoCodec.ThreadedDecoder(str(path), 12, use_device_memory=True)
+    while decoder.get_batch_frames(12):
+        pass
+    decoder.end()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="1920x1080")
+    parser.add_argument("--frames", type=int, default=900)
+    parser.add_argument("--lanes", default="1,2,4")
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    print(measuring.machine("av", "PyNvVideoCodec"))
+    lanes = [int(number) for number in given.lanes.split(",")]
+    with tempfile.TemporaryDirectory() as name:
+        for codec in ("libx264", "libx265"):
+            path = Path(name) / f"{codec}.mp4"
+            make_source(path, given.size, given.frames, codec)
+            todo: dict[str, Callable[[], float]] = {"PyNvVideoCodec, threaded decoder": partial(theirs, path)}
+            for count in lanes:
+                todo[f"ours, GPU, {count} lanes"] = partial(ours, path, count, True)
+            todo["ours, processor, 1 lane"] = partial(ours, path, 1, False)
+            seconds: dict[str, list[float]] = {who: [] for who in todo}
+            for _ in range(given.rounds):
+                for who, call in todo.items():
+                    seconds[who].append(call())
+            print(f"\n| {codec}, {given.size} | frames/s (quartiles) |\n|---|---|")
+            for who, samples in seconds.items():
+                low, middle, high = (given.frames / one for one in measuring.quartiles(samples))
+                print(f"| {who} | {middle:.0f} ({high:.0f} to {low:.0f}) |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Files on a GPU: its own decoder's frames go to the encoder without leaving it, and are what the processor decodes.
+
+The encoder library is the simulated one over the machine's real libcuda; the decoder is the GPU's own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from files.runner import HARDWARE, encode_ranges, pictures
+from gpu.library import EncodeLibrary
+from pdum.nvenc import EncoderPool, FileJob, FileSettings, FileTask
+from pdum.nvenc._hardware_decode import SWITCH, decoder_on
+
+from loud import missing, need_module
+from simulator.echo import checksum, parse
+
+WIDTH, HEIGHT, COUNT = 320, 192, 48
+
+
+def picture(number: int, depth: int) -> Any:
+    """Planar 4:2:0, moving."""
+    y, x = np.mgrid[0 : HEIGHT * 3 // 2, 0:WIDTH]
+    samples = (x * 2 + y * 3 + number * 5) % 200 + 20
+    return samples.astype(np.uint8) if depth == 8 else (samples * 4 + number % 4).astype(np.uint16)
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """By PyAV's own encoders: this machine may have no ffmpeg."""
+    av: Any = need_module("av")
+    folder, found = tmp_path_factory.mktemp("sources"), {}
+    for name, codec, form in (
+        ("h264", "libx264", "yuv420p"),
+        ("hevc", "libx265", "yuv420p"),
+        ("hevc-ten-bit", "libx265", "yuv420p10le"),
+    ):
+        options = {"preset": "ultrafast", "g": "12", "bf": "2"}
+        found[name] = folder / f"{name}.mp4"
+        with av.open(str(found[name]), "w") as container:
+            stream = container.add_stream(codec, rate=25, options=options)
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, form
+            for number in range(COUNT):
+                frame = av.VideoFrame.from_ndarray(picture(number, 10 if "10" in form else 8), form)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return found
+
+
+@pytest.fixture
+def decoder(sources: dict[str, Path], cupy: Any) -> None:
+    """The GPU's decoder, which has to be there."""
+    if decoder_on(HARDWARE, sources["h264"]) is None:
+        missing("the GPU's decoder: libnvcuvid.so.1, and a PyAV that keeps its frames on the GPU")
+
+
+def as_read(planes: list[Any], ten_bit: bool) -> Any:
+    """The picture as the encoder reads it: NV12, or P010 with the samples in the high bits."""
+    luma, blue, red = planes
+    frame = np.concatenate([luma, np.stack([blue, red], axis=-1).reshape(-1, luma.shape[1])])
+    return frame << 6 if ten_bit else frame
+
+
+@pytest.mark.parametrize("name", ["h264", "hevc", "hevc-ten-bit"])
+@pytest.mark.parametrize("ranges", [[(0, 48)], [(0, 17), (17, 30), (30, 48)]])
+def test_decoded_frames_reach_the_encoder_bit_for_bit(
+    engine: EncodeLibrary, decoder: None, sources: dict[str, Path], tmp_path: Path, name: str, ranges: Any
+) -> None:
+    """Each access unit tells the checksum of the pixels that the engine read: those that the processor decodes."""
+    settings = FileSettings(codec="hevc", encoder={"preset": "p1", "bframes": 0, "cq": 20})
+    task = FileTask(FileJob(source=sources[name], destination=tmp_path / "result.mp4", settings=settings), "nvenc")
+    plan = task.prepare(1)
+    frame = next(task.frames(0, HARDWARE))
+    assert frame.format.name == "cuda", "it stayed on the GPU"
+    del frame
+    packets = encode_ranges(task, HARDWARE, ranges)
+    task.abandon(keep=False)
+    ten_bit = name.endswith("ten-bit")
+    wanted = [checksum(as_read(planes, ten_bit)) for planes in pictures(sources[name]) if planes is not None]
+    assert plan.frames == len(wanted) == COUNT
+    found = {packet.seq: parse(packet.data)[-1].checksum for packet in packets}
+    assert [found[number] for number in range(COUNT)] == wanted
+
+
+def test_the_processor_decodes_where_it_is_told_to(
+    engine: EncodeLibrary, sources: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SWITCH, "cpu")
+    assert decoder_on(HARDWARE, sources["h264"]) is None
+    task = FileTask(FileJob(source=sources["h264"], destination=tmp_path / "result.mp4"), "nvenc")
+    task.prepare(1)
+    assert not hasattr(next(task.frames(0, HARDWARE)), "sw_format")
+    task.abandon(keep=False)
+
+
+@pytest.mark.parametrize("segments", ["auto", 1, 5])
+def test_a_pool_of_files(
+    encode_library: EncodeLibrary, decoder: None, sources: dict[str, Path], tmp_path: Path, segments: int | str
+) -> None:
+    """Real decoding, simulated encoders with real codecs behind them, without loss: the very pictures come back."""
+    encode_library.control(configure={"gpus": ["RTX 4090"], "backend": "codec", "strict": True})
+    encode_library.control(reset=True)
+    settings = FileSettings(codec="hevc", encoder={"tuning": "lossless", "preset": "p1"})
+    jobs = [
+        FileJob(source=source, destination=tmp_path / f"{name}.mkv", settings=settings, segments=segments)
+        for name, source in sources.items()
+    ]
+    with EncoderPool() as pool:
+        pool.encode_files(jobs).require_success()
+    for name, source in sources.items():
+        for one, other in zip(pictures(source), pictures(tmp_path / f"{name}.mkv"), strict=True):
+            assert one is not None
+            assert other is not None
+            assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    report = encode_library.control(report=True)
+    assert report["violations"] == []
+    assert not any(report["live"].values()), report["live"]
