@@ -91,7 +91,9 @@ class Playing:
         return "\n".join(self.lines())
 
     def messages(self) -> list[str]:
-        return [one.message for one in self.app._notifications]
+        found = list(self.app._notifications)
+        assert not any(one.markup for one in found)
+        return [one.message for one in found]
 
 
 @asynccontextmanager

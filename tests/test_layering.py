@@ -75,6 +75,7 @@ PYTHON_LAYERS = (
     "_report_charts",
     "_report",
     "_report_table",
+    "_bench_chart",
     "_ranges",
     "_mux",
     "_pieces",

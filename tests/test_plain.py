@@ -7,12 +7,13 @@ import re
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
 from pdum.nvenc import _events as events
 from pdum.nvenc._cli._plain import progress, show
-from pdum.nvenc._draw import bar, chop_end, ended_line, fit
+from pdum.nvenc._draw import SPACE, bar, chop_end, columns, ended_line, fit
 from pdum.nvenc._report_table import print_summary
 from pdum.nvenc._run_parts import Job
 from pdum.nvenc._run_state import RunState
@@ -104,6 +105,16 @@ def test_the_ends_of_names_are_kept() -> None:
 @pytest.mark.parametrize("fraction", [-1.0, 0.0, 0.01, 0.33, 0.5, 0.99, 1.0, 7.0])
 def test_bars_are_as_wide_as_wanted(fraction: float, cells: int) -> None:
     assert bar(fraction, cells, "", "").cell_len == cells
+
+
+@given(parts=st.lists(st.tuples(st.text(max_size=9).map(visible), st.integers(-9, 9)), min_size=1, max_size=5))
+def test_columns_are_as_wide_as_wanted(parts: list[tuple[str, int]]) -> None:
+    line = columns(*((said, cells, "") for said, cells in parts))
+    assert line.cell_len == sum(abs(cells) for _, cells in parts) + SPACE * (len(parts) - 1)
+
+
+def test_columns_are_aligned() -> None:
+    assert columns(("ab", 4, ""), ("cd", -4, ""), ("overlong", 5, "")).plain == "  ab  cd    ov…ng"
 
 
 def test_many_engines_leave_room_for_the_run() -> None:

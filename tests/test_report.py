@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -211,6 +212,10 @@ def test_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     write_report(recorded(3), path, {"codec": "av1"})
     assert path.read_text(encoding="utf-8") == page(recorded(3), {"codec": "av1"})
     before = path.read_bytes()
+    os.link(path, tmp_path / "reader.html")
+    write_report(recorded(3), path)
+    assert (tmp_path / "reader.html").read_bytes() == before
+    before = path.read_bytes()
 
     class Unwritable:
         def __str__(self) -> str:
@@ -224,4 +229,4 @@ def test_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(IsADirectoryError):
         write_report([], tmp_path / "folder")
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["folder", "report.html"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["folder", "reader.html", "report.html"]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -65,7 +69,7 @@ def test_skip_takes_the_chosen_file() -> None:
 
 def test_the_choice_stays_with_its_file_while_others_come_and_go() -> None:
     async def act(dashboard: Playing) -> None:
-        await dashboard.press("end")
+        await dashboard.press("down", "down", "down")
         job = chosen(dashboard.app, "queue")
         first = dashboard.app.state.working_jobs()[0]
         await dashboard.add(events.JobCancelled(at=9.0, job=first.number))
@@ -276,8 +280,47 @@ def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(dashboard: Playing) -> None:
         colours = {colour for colour in colours_of(dashboard.app.export_screenshot()).values() if colour}
         assert all(is_grey(colour) for colour in colours), colours
+        assert os.environ["NO_COLOR"] == "1", "what is written after the dashboard has no colours either"
 
     play(Recorded(HALF), act)
+
+
+SHOWN = """
+from event_streams import recorded
+from dashboards import Recorded
+from pdum.nvenc._tui import run_dashboard
+print("code", run_dashboard(lambda: Recorded(recorded(3, trouble=0.0))))
+"""
+
+
+def shown(**streams: int) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm-256color"}
+    return subprocess.Popen([sys.executable, "-c", SHOWN], env=environment, **streams)  # type: ignore[call-overload,no-any-return]
+
+
+def test_there_has_to_be_a_terminal() -> None:
+    pipe = subprocess.PIPE
+    _, said = shown(stdin=pipe, stdout=pipe, stderr=pipe).communicate(b"")
+    assert b"InvalidConfig: The dashboard was asked for where" in said
+
+
+def test_a_real_terminal_is_left_as_it_was() -> None:
+    ours, theirs = pty.openpty()
+    process = shown(stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    text = b""
+    while process.poll() is None or b"code" not in text:
+        try:
+            text += os.read(ours, 65536)
+        except OSError:  # the other side has been closed
+            break
+        if b"done" in text and b"code" not in text:
+            os.write(ours, b"q")
+    os.close(ours)
+    assert process.wait() == 0
+    assert b"code 0" in text
+    assert text.rindex(b"\x1b[?1049l") > text.rindex(b"\x1b[?1049h"), "the other screen is back"
+    assert b"\x1b[?25h" in text[text.rindex(b"\x1b[?1049h") :], "and the cursor"
 
 
 @pytest.mark.parametrize("size", [(160, 45), (80, 24)], ids=lambda size: f"{size[0]}x{size[1]}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePath
 
 from ._events import EngineInfo
@@ -44,11 +45,11 @@ class Job:
     rates: dict[int, float] = field(default_factory=dict)
     """The engines at work on it, and the frames a second of each."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         return PurePath(self.source).name or self.source
 
-    @property
+    @cached_property
     def folder(self) -> str:
         return str(PurePath(self.source).parent)
 

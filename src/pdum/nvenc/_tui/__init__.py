@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from .._errors import InvalidConfig
 
 if TYPE_CHECKING:
     from ._controls import Controls, EventRun
@@ -14,6 +17,11 @@ def run_dashboard(make_run: Callable[[], EventRun], controls: Controls | None = 
 
     0: all went well; 1: some files failed; 130: the user ended the run early. What the run raised is raised.
     """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InvalidConfig(
+            "The dashboard was asked for where standard input or standard error is no terminal; it is drawn on one. "
+            "Leave it out, or give it a terminal."
+        )
     from ._app import Dashboard
 
     return Dashboard(make_run, controls).show()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
+from textual.notifications import SeverityLevel
 from textual.widgets import Footer, Static
 
 from .. import _events as events
@@ -23,7 +25,7 @@ from ._panels import WIDE, GpuPanel, head, usage_text
 from ._theme import CSS, DARK, LIGHT, PALETTES
 from ._usage import UsagePoller
 
-TICK = 1 / 8
+TICK = 1 / 4
 MOST_EVENTS = 5000
 """In one go, so that keys are heard while a backlog is taken in."""
 TALL = 34
@@ -35,6 +37,7 @@ class Dashboard(App[int]):
     CSS = CSS
     ENABLE_COMMAND_PALETTE = False
     TITLE = "pdum-nvenc"
+    NOTIFICATION_TIMEOUT = 3
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+c,ctrl+q", "leave", "Quit", key_display="q", priority=True),
         Binding("question_mark,f1", "help", "Help", key_display="?"),
@@ -50,7 +53,10 @@ class Dashboard(App[int]):
     ]
 
     def __init__(self, make_run: Callable[[], EventRun], controls: Controls | None = None) -> None:
+        colourless = os.environ.get("NO_COLOR")
         super().__init__()
+        if colourless is not None:  # Textual takes it out, but what is written later is to have no colour either
+            os.environ["NO_COLOR"] = colourless
         self.state = RunState()
         self.source = Source(make_run, controls)
         self.usage = UsagePoller()
@@ -59,6 +65,8 @@ class Dashboard(App[int]):
         self.leaving = 0
         """How often the user has asked to leave."""
         self._sampled = 0.0
+        self._answers = 0
+        self._drawn: object = None
         self._panels: dict[int | None, GpuPanel] = {}
 
     def show(self) -> int:
@@ -113,7 +121,7 @@ class Dashboard(App[int]):
             changed = True
         if self.source.error is not None or (self.leaving and self.source.is_exhausted):
             self.exit(self.result)
-        elif changed or self.usage.usage:
+        elif changed or self.usage.answers != self._answers:
             self.draw()
 
     def apply(self, event: events.Event) -> None:
@@ -129,6 +137,7 @@ class Dashboard(App[int]):
                 del values[:-SPEEDS_KEPT]
 
     def draw(self) -> None:
+        self._answers = self.usage.answers
         width, height = self.size
         tabbed = width < WIDE or height < TALL
         self.screen_stack[0].set_class(tabbed, "tabbed")
@@ -169,6 +178,10 @@ class Dashboard(App[int]):
     def _draw_lists(self) -> None:
         base, state = self.screen_stack[0], self.state
         base.query_one("#queue", Lines).show_items([*state.working_jobs(), *state.waiting_jobs()])
+        changes = (state.lines, len(state.jobs), len(state.ended), self.size, self.theme)
+        if changes == self._drawn:
+            return
+        self._drawn = changes
         base.query_one("#done", Lines).show_items(state.ended_jobs()[::-1])
         base.query_one("#log", Lines).show_items(list(state.log))
         base.query_one("#folders", Lines).show_items(list(state.folders().items()))
@@ -224,18 +237,22 @@ class Dashboard(App[int]):
         """Calls the run from a thread: none of its locks holds up the dashboard."""
         controls = self.source.controls
         if controls is None or self.state.is_over:
-            self.notify("The run is over." if self.state.is_over else "The run has not begun yet.", severity="warning")
+            self.tell("The run is over." if self.state.is_over else "The run has not begun yet.", severity="warning")
             return
 
         def call() -> None:
             try:
                 what(controls)
             except Exception as error:
-                self.notify(one_line(f"{type(error).__name__}: {error}"), severity="error", markup=False)
+                self.tell(one_line(f"{type(error).__name__}: {error}"), severity="error")
             else:
-                self.notify(said, markup=False)
+                self.tell(said)
 
         self.run_worker(call, thread=True, group="steer")
+
+    def tell(self, message: str, severity: SeverityLevel = "information") -> None:
+        """Says it for a moment; no name in it is taken for markup."""
+        self.notify(message, severity=severity, markup=False)
 
     def action_pause(self) -> None:
         is_paused = self.state.status == "paused"
@@ -244,14 +261,14 @@ class Dashboard(App[int]):
     def action_skip(self) -> None:
         job = self.query_one("#queue", Lines).chosen
         if job is None:
-            self.notify("Nothing to skip: no file is at work or waits.", severity="warning")
+            self.tell("Nothing to skip: no file is at work or waits.", severity="warning")
         else:
             self._steer(lambda run: run.skip(job.number), f"skipping {visible(job.name)}")
 
     def action_retry(self) -> None:
         job = self.query_one("#done", Lines).chosen
         if job is None or job.state == "finished":
-            self.notify(
+            self.tell(
                 "Choose a file that failed, was skipped or cancelled in the list of those done.", severity="warning"
             )
         else:
@@ -260,14 +277,14 @@ class Dashboard(App[int]):
     def action_retry_failed(self) -> None:
         failed = [job.number for job in self.state.ended_jobs() if job.state == "failed"]
         if not failed:
-            self.notify("Nothing has failed.", severity="warning")
+            self.tell("Nothing has failed.", severity="warning")
         else:
             self._steer(lambda run: [run.retry(job) for job in failed], f"once more: {count(len(failed), 'file')}")
 
     def action_engines(self, by: int) -> None:
         wanted = self.wanted_engines + by
         if wanted < 1:
-            self.notify("One engine is the least; p pauses.", severity="warning")
+            self.tell("One engine is the least; p pauses.", severity="warning")
             return
 
         def change_them(run: Controls) -> None:

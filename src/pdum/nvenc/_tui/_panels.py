@@ -73,7 +73,7 @@ class GpuPanel(Static):
         super().__init__(classes="gpu")
         self.gpu_id = gpu_id
         self._heading = (
-            f"GPU {gpu_id} · {one_line(gpu_name or 'NVIDIA')}" if gpu_id is not None else "CPU · no hardware"
+            f"GPU {gpu_id} · {one_line(gpu_name or 'NVIDIA')}" if gpu_id is not None else "CPU · no hardware encoder"
         )
         self._lines = 0
 
@@ -88,7 +88,7 @@ class GpuPanel(Static):
         *,
         tight: bool,
     ) -> None:
-        top = max((max(values, default=0.0) for values in speeds.values()), default=0.0)
+        top = max((value for values in speeds.values() for value in values[-SPARKS:]), default=0.0)
         lines = [
             self._line(state, engine, speeds.get(engine.info.index, []), top, cells, palette) for engine in engines
         ]

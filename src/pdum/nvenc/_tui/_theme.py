@@ -78,7 +78,7 @@ Lines:focus { border: round $primary; border-title-color: $primary; border-title
 .tabbed Lines { display: none; height: 1fr; }
 .tabbed Lines.current { display: block; }
 Footer { background: $surface; }
-Toast { max-width: 90%; }
+Toast { width: 46; max-width: 80%; }
 #box { width: 76; max-width: 95%; height: auto; max-height: 90%; border: round $primary; background: $surface;
        padding: 1 2; border-title-color: $primary; border-title-style: bold; }
 Box { align: center middle; background: $background 60%; }

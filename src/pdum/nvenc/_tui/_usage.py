@@ -19,6 +19,8 @@ class UsagePoller:
     def __init__(self) -> None:
         self.usage: dict[int, Usage] = {}
         self.history: dict[int, deque[int]] = {}
+        self.answers = 0
+        """How many times it has been asked."""
         self.reason: str | None = None
         """Why NVML tells nothing."""
         self._gpus: tuple[int, ...] = ()
@@ -51,6 +53,7 @@ class UsagePoller:
                     break
 
     def _ask(self, library: Nvml, bus_ids: list[str]) -> None:
+        self.answers += 1
         for gpu in self._gpus:
             if gpu < len(bus_ids):
                 found = self.usage[gpu] = library.usage(bus_ids[gpu])
