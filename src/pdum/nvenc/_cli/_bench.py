@@ -16,6 +16,7 @@ from .._errors import InvalidConfig, NvencError
 from .._layers import layer, merge
 from .._settings import codec_name, preset_number
 from .._suited import PREFERRED, fit, gpus_of
+from .._version import __version__
 from .._work import Plan, Result
 from . import _exits as exits
 from ._interruption import Interruption, interruptible, say_on_stderr
@@ -72,7 +73,7 @@ def bench(arguments: argparse.Namespace) -> int:
     else:
         _print(found)
     if arguments.png:
-        draw(found, f"{title}\n{width}x{height}", arguments.png)
+        _draw(found, f"{title}\n{width}x{height}, pdum.nvenc {__version__}", arguments.png)
     return interruption.code or (exits.FAILED if all(one.error for one in found) else exits.DONE)
 
 
@@ -119,6 +120,17 @@ def _print(found: Sequence[Measured]) -> None:
     ]
     titles = ("codec", "preset", "frames/s", "of one engine", "streams of 60 fps", "Mbit/s")
     print_table(titles, rows)
+
+
+def _draw(found: Sequence[Measured], title: str, path: str) -> None:
+    """The title says what encoded, for a chart travels without its context."""
+    from .._bench_chart import Speed, draw
+
+    good = [one for one in found if not one.error]
+    together = [Speed(engine="all together", codec=one.codec, preset=one.preset, fps=one.fps) for one in good]
+    single = [Speed(engine="one of them", codec=one.codec, preset=one.preset, fps=one.fps_of_an_engine) for one in good]
+    draw([*together, *single], path, title)
+    print(path, file=sys.stderr)
 
 
 # ---- one measurement -----------------------------------------------------------------------------------------------
@@ -228,33 +240,3 @@ class _BenchTask:
 
     def abandon(self, keep: bool) -> None:
         pass
-
-
-# ---- the chart -----------------------------------------------------------------------------------------------------
-
-
-def draw(found: Sequence[Measured], title: str, path: str) -> None:
-    """Bars per preset, grouped by codec. Its title says what encoded, for a chart travels without its context."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    presets = list(dict.fromkeys(one.preset for one in found))
-    codecs = list(dict.fromkeys(one.codec for one in found))
-    figure, axes = pyplot.subplots(figsize=(8, 4.5), dpi=120)
-    width = 0.8 / max(1, len(presets))
-    for place, preset in enumerate(presets):
-        rates = [next((one.fps for one in found if (one.codec, one.preset) == (codec, preset)), 0) for codec in codecs]
-        bars = axes.bar([number + place * width for number in range(len(codecs))], rates, width, label=preset)
-        axes.bar_label(bars, fmt="%.0f", fontsize=8)
-    axes.set_xticks([number + 0.4 - width / 2 for number in range(len(codecs))], codecs)
-    axes.set_ylabel("frames a second, all engines")
-    axes.set_title(title, fontsize=9)
-    axes.legend(title="preset")
-    figure.tight_layout()
-    try:
-        figure.savefig(path, format="png")
-    finally:
-        pyplot.close(figure)
-    print(path, file=sys.stderr)

@@ -272,9 +272,7 @@ def _demo(commands: Any) -> None:
     parser.add_argument("--clips", type=int, default=6, metavar="N", help="how many (default: 6)")
     parser.add_argument("--tui", action="store_true", help="with the dashboard")
     parser.add_argument("--json", action="store_true", help="events as lines of JSON, for programs")
-    parser.add_argument(
-        "-c", "--codec", default=argparse.SUPPRESS, type=_checking("codec"), metavar="CODEC", help=help_of("codec")
-    )
+    _option(parser, "codec", "-c", "--codec", metavar="CODEC")
     _machine_options(parser)
 
 
