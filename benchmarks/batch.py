@@ -2,8 +2,9 @@
 
     NVSIM_DIR=build/driver .venv/bin/python benchmarks/batch.py [--clips 30] [--gpu "RTX 4090"] [--software]
 
-Both encode the same clips on the same simulated GPU, whose engines are as slow as told, so that what is compared is how well
-they are kept busy: schedules and overhead. It says nothing about hardware. With --software, both use the processor.
+Both encode the same clips on the same simulated GPU, whose engines are as slow as told, so that what is compared is
+how well they are kept busy: schedules and overhead. It says nothing about hardware. With --software, both use the
+processor.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +54,10 @@ def main() -> None:
         env = dict(os.environ) if given.software else environment(gpus=[gpu], backend="codec")
         print(f"{given.clips} clips of 192x160, {sum(lengths)} frames, {engines} engines; {os.cpu_count()} processors")
         if not given.software:
-            print(
-                f"simulated {given.gpu}, each engine {given.fps:g} frames/s: {_ideal(lengths, engines, given.fps):.2f} s"
-            )
+            ideal = sum(lengths) / engines / given.fps
+            print(f"simulated {given.gpu}, each engine {given.fps:g} frames/s: {ideal:.2f} s of encoding")
         ours(folder, env, given.software)
         theirs(folder, clips, env, engines, given.software)
-
-
-def _ideal(lengths: list[int], engines: int, fps: float) -> float:
-    return sum(lengths) / engines / fps
 
 
 def ours(folder: Path, env: dict[str, str], software: bool) -> None:
@@ -85,7 +82,7 @@ def _gaps(pieces: list[dict[str, Any]], engine: int) -> list[float]:
     own = [event for event in pieces if event["engine"] == engine]
     return [
         after["at"] - before["at"]
-        for before, after in zip(own, own[1:], strict=False)
+        for before, after in pairwise(own)
         if before["event"] == "piece_finished" and after["event"] == "piece_started"
     ]
 

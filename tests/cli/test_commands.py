@@ -133,6 +133,15 @@ def test_help_names_all_commands_and_exit_codes() -> None:
         assert re.search(rf"^  {code}\b", text, re.MULTILINE)
 
 
+def test_the_page_has_the_same_exit_codes_and_commands(root: Path) -> None:
+    page = (root / "docs" / "cli.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE)
+    assert [int(code) for code, _ in rows] == list(MEANINGS)
+    for code, words in rows:
+        assert words.replace("`", "").split(";")[0] == MEANINGS[int(code)].split(";")[0]
+    assert all(f"`{name}" in page for name in COMMANDS)
+
+
 def test_examples_in_the_help_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each line of the examples that is a call of the tool."""
     import shlex

@@ -140,16 +140,14 @@ def test_a_full_disk_fails_one_and_the_rest_goes_on(
     """A file that cannot be given its name, as where the disk is full or the folder is read-only."""
     import errno
 
-    from pdum.nvenc import _files
-
-    give = _files.take_place
+    from pdum.nvenc._naming import take_place as give
 
     def full(part: Path, destination: Path, *more: object) -> None:
         if destination.name == "b.mp4":
             raise OSError(errno.ENOSPC, "No space left on device", str(part))
         give(part, destination, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(_files, "take_place", full)
+    monkeypatch.setattr("pdum.nvenc._files.take_place", full)
     code, told = tool.encode("-c", "h264", videos)
     assert code == 1
     (failed,) = events_of("job_failed", told)
