@@ -261,3 +261,33 @@ def test_the_plan_counts(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
     batch: BatchPlan = plan([tmp_path, tmp_path / "none"], SETTINGS)
     assert (len(batch.with_action(ENCODE)), batch.ignored, len(batch.troubles)) == (2, 1, 1)
+
+
+def test_a_folder_that_cannot_be_written_to_stops_no_other(tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.mkv").write_bytes(b"source")
+    (tmp_path / "x" / "compressed").write_bytes(b"a file where the folder should be")
+    settings = replace(SETTINGS, recursive=True)
+    with ledger(plan([tmp_path], settings)) as book:
+        assert [one.source for one in book.batch.with_action(ENCODE)] == [tmp_path / "y" / "a.mkv"]
+        (trouble,) = book.batch.troubles
+    assert trouble.source == tmp_path / "x" / "a.mkv"
+    assert "compressed" in trouble.reason
+
+
+def test_more_folders_than_a_process_may_have_files_open(tmp_path: Path) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        for number in range(300):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            (folder / "a.mkv").write_bytes(b"source")
+        with ledger(plan([tmp_path], replace(SETTINGS, recursive=True))) as book:
+            assert len(book.batch.with_action(ENCODE)) == 300
+            assert book.batch.troubles == ()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -16,6 +16,8 @@ from ._scan import Found, Scan, Source, Trouble
 from ._text import visible
 
 ENCODE, DONE_BEFORE, BIGGER_BEFORE, EXISTS = "encode", "done before", "bigger before", "exists"
+FILES_BESIDES = 512
+"""What a run may have open beside its journals."""
 NOT_OF_THE_RESULT = (
     *("engine", "gpu", "engines", "segments", "output", "in_place", "keep_bigger", "smaller_than"),
     *("overwrite", "recursive", "include", "exclude", "verify", "container"),
@@ -239,21 +241,48 @@ def ledger(batch: BatchPlan) -> Iterator[Ledger]:
     """Takes all folders of the batch for this process. Raises FolderBusy where another run has one."""
     kind = "in place" if batch.settings.in_place else "outputs"
     journals: dict[Path, Journal] = {}
+    closed: dict[Path, str] = {}
+    _allow_files(len(batch.folders))
     try:
         for folder in batch.folders:
-            journals[folder] = Journal.open(folder, kind)
-        mark = digest_of(batch.settings)
-        # Another run may have worked on a folder between the plan and its lock.
-        decisions = tuple(
-            decide(one.named, journals[one.named.folder].entry(one.source), batch.settings, mark)
-            for one in batch.decisions
-        )
-        book = Ledger(batch=replace(batch, decisions=decisions), mark=mark, journals=journals)
-        book.recover(decisions)
+            try:
+                journals[folder] = Journal.open(folder, kind)
+            except OSError as error:
+                closed[folder] = f"cannot have its result in {visible(str(folder))}: {error.strerror or error}"
+        book = _book(batch, journals, closed)
+        book.recover(book.batch.decisions)
         yield book
     finally:
         for journal in journals.values():
             journal.close()
+
+
+def _book(batch: BatchPlan, journals: Mapping[Path, Journal], closed: Mapping[Path, str]) -> Ledger:
+    """Decided anew, for another run may have worked on a folder between the plan and its lock."""
+    mark = digest_of(batch.settings)
+    decisions = tuple(
+        decide(one.named, journals[one.named.folder].entry(one.source), batch.settings, mark)
+        for one in batch.decisions
+        if one.named.folder in journals
+    )
+    troubles = [
+        Trouble(source=one.source, reason=closed[one.named.folder])
+        for one in batch.decisions
+        if one.named.folder in closed
+    ]
+    now = replace(batch, decisions=decisions, troubles=(*batch.troubles, *troubles))
+    return Ledger(batch=now, mark=mark, journals=journals)
+
+
+def _allow_files(journals: int) -> None:
+    """One file stays open for each folder; what a process may open at first is often no more than a thousand."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = journals + FILES_BESIDES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def told(batch: BatchPlan) -> Iterator[str]:

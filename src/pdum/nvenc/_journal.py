@@ -80,8 +80,8 @@ class Journal:
         journal = cls(folder=folder)
         try:
             text = (folder / NAME).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return journal
+        except OSError:
+            return journal  # whoever opens it to write is told why that cannot be
         journal._take(text)
         return journal
 
