@@ -112,6 +112,7 @@ class Simulation:
             begin, end = piece.range.claim(batch(self.scheduler, self.engines[engine], piece))
             if begin < end:
                 piece.frames += end - begin
+                piece.packets = piece.frames
                 self.encoded[piece.job.number] += range(begin, end)
                 if self.known:
                     self.scheduler.rates[engine] = self.speeds[engine] * PIXELS / 1e6

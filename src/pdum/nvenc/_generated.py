@@ -52,6 +52,12 @@ class PacketStore:
     def discard(self) -> None:
         self._file.close()
 
+    def contents(self) -> bytes:
+        """All packets, one after the other; the file is gone after."""
+        self._file.seek(0)
+        with self._file:
+            return self._file.read()
+
     def packets(self) -> Iterator[tuple[int, bytes, bool]]:
         """Once, in coding order; the file is gone after."""
         self._file.seek(0)
@@ -162,14 +168,15 @@ class GeneratedTask:
         if [0, *(last for _, last in bounds)] != [*(first for first, _ in bounds), self.n_frames]:
             raise NvencError(f"The ranges {bounds} do not make up {self.n_frames} frames.")
         for store in order:
-            if sorted(frame for frame, _, _ in store.index) != list(range(store.first, store.last)):
+            frames = {frame for frame, _, _ in store.index}
+            if len(store.index) != len(frames) or frames != set(range(store.first, store.last)):
                 raise NvencError(f"The frames from {store.first} to {store.last} did not come out once each.")
             if not store.index[0][2]:
                 raise NvencError(f"The frames from {store.first} on do not begin with a key frame.")
         return order
 
     def _collect(self, order: Sequence[PacketStore]) -> int:
-        self.encoded = b"".join(data for store in order for _, data, _ in store.packets())
+        self.encoded = b"".join(store.contents() for store in order)
         return len(self.encoded)
 
     def _write(self, path: Path, order: Sequence[PacketStore]) -> int:

@@ -63,7 +63,7 @@ def _stolen(piece: Piece, engine: int, rates: Mapping[int, float]) -> FrameRange
     share = own / (own + other) if own and other else 0.5
     frames_a_second = (own or 0.0) * 1e6 / piece.job.pixels
     shortest = max(piece.job.shortest, round(frames_a_second * PIECE_SECONDS))
-    return piece.range.steal(share, shortest, piece.range.claimed - piece.first - piece.frames)
+    return piece.range.steal(share, shortest, piece.range.claimed - piece.first - piece.packets)
 
 
 def _seconds_left(piece: Piece, rates: Mapping[int, float]) -> float:

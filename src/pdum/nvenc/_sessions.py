@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from ._events import EngineInfo
     from ._work import VideoEncoder
 
-PIXELS_IN_FLIGHT = 16 * 1920 * 1080
-FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 3, 24
+PIXELS_IN_FLIGHT = 24 * 1920 * 1080
+FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 3, 32
 
 
 def for_engine(config: EncoderConfig, engine: EngineInfo) -> EncoderConfig:
     """The configuration on that engine: with so many frames in flight that the engine never waits for Python.
 
-    A thread that has the interpreter may keep it for milliseconds, and an engine does small pictures in less.
+    Whose turn it is, in the interpreter and on a busy processor, may take more than ten milliseconds to come, and an
+    engine does a small picture in less than one.
     """
     if engine.gpu_id is None:
         return config
