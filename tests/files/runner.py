@@ -73,7 +73,7 @@ def pictures(path: Path, size: tuple[int, int] | None = None) -> list[Planes | N
     """The samples of each, decoded from the beginning to the end; None for one that is damaged."""
     found = []
     with av.open(str(path)) as container:
-        stream = next(one for one in container.streams.video if not int(one.disposition) & 1 << 10)
+        stream = next(one for one in container.streams.video if not one.disposition.value & 1 << 10)
         for packet in container.demux(stream):
             try:
                 frames = packet.decode()

@@ -44,8 +44,8 @@ def streams(path: Path) -> list[tuple[str, str, str | None, str | None, int]]:
                 stream.type,
                 stream.codec_context.name if stream.codec_context else "",
                 stream.metadata.get("language"),
-                stream.metadata.get("title"),
-                int(stream.disposition),
+                stream.metadata.get("title", stream.metadata.get("name")),
+                stream.disposition.value,
             )
             for stream in container.streams
             if stream.type != "attachment"
@@ -78,6 +78,9 @@ def test_mp4_keeps_what_it_can_and_says_what_not(folder: Path) -> None:
         ("subtitle", "mov_text", "und"),
         ("subtitle", "mov_text", "fra"),
     ]
+    assert [stream[3] for stream in found[:3]] == ["The picture", None, "Kommentar"]
+    assert "titles" not in warnings
+    assert [stream[4] for stream in found[1:3]] == [stream[4] for stream in streams(source)[1:3]]
     assert payloads(result, "audio") == payloads(source, "audio")
     assert "font.ttf) is left out: mp4 holds no attachments" in warnings
     assert "Stream 3 (subtitle, srt) is kept as plain text" in warnings
@@ -92,6 +95,8 @@ def test_subtitles_go_back_into_matroska(folder: Path) -> None:
     encoded("everything", folder / "first.mp4")
     task = FileTask(job(folder / "first.mp4", folder / "second.mkv"))
     warnings = run(task).warnings
+    with av.open(str(folder / "second.mkv")) as container:
+        assert container.streams[2].metadata["title"] == "Kommentar"
     assert [stream[:2] for stream in streams(folder / "second.mkv")[3:]] == [("subtitle", "srt")] * 2
     assert [data.decode() for data in payloads(folder / "second.mkv", "subtitle")[0]] == [
         "First words",
@@ -243,6 +248,11 @@ def test_times_in_milliseconds(folder: Path, name: str, suffix: str) -> None:
     assert [time * 1000 for time in seconds(result)] == wanted
 
 
+@pytest.mark.parametrize(("name", "what"), [("turned", "rotation"), ("wide-pixels", "shape of pixels")])
+def test_what_a_transport_stream_cannot_hold_is_told(folder: Path, name: str, what: str) -> None:
+    assert encoded(name, folder / "result.ts") == (f"The {what} is lost: mpegts cannot hold it.",)
+
+
 def test_a_transport_stream_moves_everything_alike(folder: Path) -> None:
     encoded("sound", folder / "result.ts", encoder={"preset": "p4", "bframes": 3})
     moved = [a - b for a, b in zip(seconds(folder / "result.ts"), seconds(sample("sound")), strict=True)]
@@ -295,5 +305,5 @@ def test_a_cover_stays_one(folder: Path) -> None:
     run(FileTask(job(folder / "cover.mp4", folder / "result.mkv")))
     for name in ("result.mp4", "result.mkv"):
         with av.open(str(folder / name)) as container:
-            (cover,) = (one for one in container.streams.video if int(one.disposition) & 1 << 10)
+            (cover,) = (one for one in container.streams.video if one.disposition.value & 1 << 10)
             assert cover.codec_context.name == "png"

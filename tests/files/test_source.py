@@ -11,7 +11,7 @@ from media_samples import ffmpeg, sample
 from pdum.nvenc import Cancelled, FileJob, FileSettings, FileTask, InvalidConfig, SourceUnreadable
 from pdum.nvenc._access import is_clean
 from pdum.nvenc._files import cuts
-from pdum.nvenc._source import index_source
+from pdum.nvenc._source import _keys, _Packets, index_source
 
 pytestmark = pytest.mark.one_abi
 
@@ -106,6 +106,12 @@ def test_cuts_are_on_key_frames_that_are_near() -> None:
     assert cuts(index, 3) == [12, 27]
     assert cuts(index, 1) == []
     assert cuts(index, 1000) == list(range(1, 40))
+
+
+def test_a_key_frame_with_later_frames_before_it_is_no_place_to_begin() -> None:
+    """Decoding order 0 3 | 2 4: who begins at the key frame 2 never sees 3."""
+    packets = _Packets(pts=[0, 3, 2, 4, 5], dts=[None] * 5, durations=[1] * 5, shown=[True] * 5, keys=[0, 2, 4])
+    assert [key.frame for key in _keys(packets, [0, 2, 3, 4, 5])] == [0, 4]
 
 
 def test_a_clean_key_frame_has_intra_slices_alone() -> None:

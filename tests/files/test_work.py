@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from files.runner import LOSSLESS, SOFTWARE, assert_same_pictures, encode_ranges, job, run
-from media_samples import sample
+from media_samples import ffmpeg, sample
 from pdum.nvenc import FileTask, NvencError, Packet, SourceUnreadable, VerificationFailed, _files
 from pdum.nvenc._join import join
 from pdum.nvenc._spool import Piece, WorkFolder, missing_ranges, packets_of, read_piece
@@ -180,7 +180,10 @@ def other_file(joined: Any) -> None:
 
 
 def other_times(joined: Any) -> None:
-    shutil.copy(sample("later-start"), joined.part)
+    """The right packets, each a little late."""
+    slow = joined.part.with_name("slow.mkv")
+    ffmpeg("-itsscale", "1.05", "-i", joined.part, "-c", "copy", slow)
+    slow.replace(joined.part)
 
 
 def broken_joint(joined: Any) -> None:

@@ -48,7 +48,7 @@ def _by_time(
 ) -> Iterator[Any]:
     wanted, place, before = index.pts, first, None
     for frame in _from_key(path, index, index.key_for(first), decoding):
-        if frame.pts is None or frame.pts < wanted[place]:
+        if frame.pts is None:
             continue
         while place < len(wanted) and wanted[place] < frame.pts:
             on_repeat(place)

@@ -10,8 +10,8 @@ from ._source import import_av
 if TYPE_CHECKING:
     from ._config import EncoderConfig
 
-FULL_RANGE_NAMES = {"yuvj420p": "yuv420p", "yuvj422p": "yuv422p", "yuvj444p": "yuv444p"}
-"""FFmpeg's old names for full range: the numbers are the same."""
+FULL_RANGE_NAMES = ("yuvj420p", "yuvj422p", "yuvj444p")
+"""FFmpeg's old ones, whose numbers are those without the j."""
 
 PLANAR = {
     "yuv420": "yuv420p",
@@ -67,8 +67,6 @@ def converted(frame: Any, target: str) -> Any:
     name = frame.format.name
     if name == target:
         return frame
-    if FULL_RANGE_NAMES.get(name) == target:
-        return copied(frame, target, frame.width, frame.height)
     full = name in FULL_RANGE_NAMES or int(frame.color_range) == 2
     if frame.format.is_rgb:
         return frame.reformat(format=target, dst_colorspace="ITU709" if frame.height >= 720 else "ITU601")
@@ -81,7 +79,7 @@ def padded(frame: Any, width: int, height: int) -> Any:
         return frame
     if not (width - 1 <= frame.width <= width and height - 1 <= frame.height <= height):
         return _scaled(frame, width, height)
-    return copied(frame, frame.format.name, width, height)
+    return _extended(frame, width, height)
 
 
 def _scaled(frame: Any, width: int, height: int) -> Any:
@@ -89,12 +87,11 @@ def _scaled(frame: Any, width: int, height: int) -> Any:
     return frame.reformat(width=width, height=height)
 
 
-def copied(frame: Any, name: str, width: int, height: int) -> Any:
-    """The same numbers under another name or in a slightly larger frame."""
+def _extended(frame: Any, width: int, height: int) -> Any:
     import numpy as np
 
     av = import_av()
-    made = av.VideoFrame(width, height, name)
+    made = av.VideoFrame(width, height, frame.format.name)
     for source, target in zip(frame.planes, made.planes, strict=True):
         rows = np.frombuffer(source, np.uint8)[: source.line_size * source.height].reshape(source.height, -1)
         into = np.frombuffer(target, np.uint8)[: target.line_size * target.height].reshape(target.height, -1)

@@ -106,13 +106,18 @@ def _add_video(joined: Joined, output: Any, source: Any, first_packet: bytes) ->
     stream.time_base = joined.time_base
     old = source.streams[joined.index.stream]
     stream.metadata.update(video_metadata(old))
-    stream.disposition = int(old.disposition)
+    stream.disposition = old.disposition.value
     _turn(joined, stream)
     return stream
 
 
 def _turn(joined: Joined, stream: Any) -> None:
     matrix = joined.index.look.matrix
+    if joined.container == "mpegts":
+        look = joined.index.look
+        lost = ["rotation"] * (matrix is not None) + ["shape of pixels"] * (look.sample_aspect_ratio is not None)
+        joined.warnings.extend(f"The {what} is lost: mpegts cannot hold it." for what in lost)
+        return
     if matrix is None:
         return
     if hasattr(stream, "set_display_matrix"):

@@ -98,7 +98,7 @@ def _plan_other(found: Passthrough, stream: Any, container: str) -> None:
         found.carried.append(Carried(stream, "copy"))
         return
     conversion = text_conversion(stream, container)
-    if conversion is not None:
+    if conversion is not None and hasattr(import_av().container.OutputContainer, "add_mux_stream"):  # PyAV 17
         found.carried.append(Carried(stream, "text", conversion=conversion))
         found.warnings.append(f"{_named(stream)} is kept as plain text: {container} cannot hold it as it is.")
         return
@@ -171,8 +171,8 @@ def _add(one: Carried, output: Any, container: str, audio: str | int) -> None:
     elif one.conversion is not None:
         one.made = output.add_mux_stream(one.conversion.codec)
         one.made.time_base = one.source.time_base
-    one.made.metadata.update(one.source.metadata)
-    one.made.disposition = int(one.source.disposition)
+    one.made.metadata.update(stream_metadata(one.source))
+    one.made.disposition = one.source.disposition.value
 
 
 def _add_metadata(source: Any, output: Any) -> None:
@@ -185,7 +185,16 @@ def _add_metadata(source: Any, output: Any) -> None:
 
 def video_metadata(stream: Any) -> dict[str, str]:
     """Of the source's video, what is still true of the new one."""
-    return {key: value for key, value in stream.metadata.items() if not key.lower().startswith(OF_THE_STREAM)}
+    known = stream_metadata(stream)
+    return {key: value for key, value in known.items() if not key.lower().startswith(OF_THE_STREAM)}
+
+
+def stream_metadata(stream: Any) -> dict[str, str]:
+    """What MP4 calls the name of a track is its title everywhere else."""
+    known = dict(stream.metadata)
+    if "name" in known and "title" not in known:
+        known["title"] = known.pop("name")
+    return known
 
 
 def _attach(stream: Any, source: Any, output: Any) -> None:

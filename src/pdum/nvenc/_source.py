@@ -112,7 +112,7 @@ def video_stream(container: Any, path: Path) -> Any:
 
 def is_picture(stream: Any) -> bool:
     """A cover or thumbnail, which is no video although it counts as one."""
-    return bool(int(stream.disposition) & (1 << 10 | 1 << 11))
+    return bool(stream.disposition.value & (1 << 10 | 1 << 11))
 
 
 def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> Index:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from ._decode import frames_from
 from ._errors import SourceUnreadable, VerificationFailed
+from ._passthrough import stream_metadata
 from ._source import Decoding, Index, Key, every_frame, import_av, open_source, video_stream
 
 
@@ -119,6 +120,11 @@ def _require_all(part: Path, index: Index, interrupted: Callable[[], None]) -> N
         _missing(place)
 
 
+def _titles(container: Any) -> set[str]:
+    streams = [stream for stream in container.streams if stream.type != "attachment"]
+    return {metadata["title"] for metadata in map(stream_metadata, streams) if metadata.get("title")}
+
+
 def lost_metadata(source: Any, part: Path, skipped: Sequence[str]) -> list[str]:
     """What the container did not take of the source's words and chapters."""
     import_av()
@@ -126,6 +132,9 @@ def lost_metadata(source: Any, part: Path, skipped: Sequence[str]) -> list[str]:
         known = {key.lower() for key in made.metadata}
         lost = [key for key in source.metadata if key.lower() not in known and key.lower() not in skipped]
         found = [f"The container does not hold the metadata {', '.join(sorted(lost))}."] if lost else []
+        titles, kept = _titles(source), _titles(made)
+        if titles - kept:
+            found.append(f"The container does not hold the streams' titles {', '.join(sorted(titles - kept))}.")
         chapters = len(source.chapters()), len(made.chapters())
         if chapters[0] > chapters[1]:
             found.append(f"{chapters[0] - chapters[1]} of {chapters[0]} chapters are lost: the container has none.")
