@@ -153,6 +153,18 @@ def test_timeline_without_gaps_says_so() -> None:
     assert "No engine has waited for more than 50 ms" in page(stream)
 
 
+@pytest.mark.parametrize(("end", "shown"), [(4.0, False), (6.5, True)])
+def test_engines_that_are_done_early_are_told_of(end: float, shown: bool) -> None:
+    stream: list[events.Event] = [events.RunStarted(at=0.0, engines=engines(), jobs=1, started=0.0)]
+    for engine in (0, 1):
+        stream.append(events.PieceStarted(at=1.0, job=0, engine=engine, piece=engine, first=0, last=9))
+    for engine, at in ((0, 4.0), (1, end)):
+        stream.append(
+            events.PieceFinished(at=at, job=0, engine=engine, piece=engine, first=0, last=9, size=1, seconds=1.0)
+        )
+    assert ("The first engine was done 2.5 s before the last." in page(stream)) == shown
+
+
 def test_speed_is_that_of_the_pieces() -> None:
     first, second = engines()
     stream: list[events.Event] = [events.RunStarted(at=0.0, engines=(first, second), jobs=1, started=0.0)]
@@ -200,7 +212,14 @@ def test_five_hundred_files_are_all_in_the_table() -> None:
     assert len(list(details.iter("bdi"))) == 500
 
 
+def test_notices_are_shown_once() -> None:
+    notice = events.Notice(at=0.0, message="No <hardware>\nwas used.", level="warning")
+    said = words(check(page([notice, notice])))
+    assert said.count("No <hardware> was used.") == 1
+
+
 def test_settings_are_shown() -> None:
+    assert "temporal AQyesBno" in words(check(page([], {"temporal AQ": True, "B": False})))
     said = words(check(page([], {"codec": "av1", "constant quality": 28, "<b>": "&"})))
     assert "codecav1" in said
     assert "constant quality28" in said

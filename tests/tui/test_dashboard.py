@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ from pdum.nvenc._run_parts import Job
 from pdum.nvenc._text import visible
 from pdum.nvenc._tui._app import Dashboard
 from pdum.nvenc._tui._lines import Lines
+from pdum.nvenc._tui._signals import HEARD
 from pdum.nvenc._tui._theme import PALETTES
 
 from dashboards import Playing, Recorded, check_snapshot, colours_of, playing, text_of
@@ -293,32 +295,75 @@ print("code", run_dashboard(lambda: Recorded(recorded(3, trouble=0.0))))
 """
 
 
-def shown(**streams: int) -> subprocess.Popen[bytes]:
+ENDLESS = """
+import os
+from threading import Event
+from event_streams import recorded
+from dashboards import Recorded
+from pdum.nvenc._tui import run_dashboard
+stream, cancelled = recorded(3, trouble=0.0), Event()
+class Endless(Recorded):
+    def __iter__(self):
+        yield from stream[:-1]
+        os.write(1, b"READY")
+        cancelled.wait()
+        yield stream[-1]
+    def cancel(self):
+        cancelled.set()
+print("code", run_dashboard(lambda: Endless(stream)))
+"""
+
+
+def shown(program: str, **streams: int) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm-256color"}
-    return subprocess.Popen([sys.executable, "-c", SHOWN], env=environment, **streams)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen([sys.executable, "-c", program], env=environment, **streams)  # type: ignore[call-overload,no-any-return]
 
 
 def test_there_has_to_be_a_terminal() -> None:
     pipe = subprocess.PIPE
-    _, said = shown(stdin=pipe, stdout=pipe, stderr=pipe).communicate(b"")
+    _, said = shown(SHOWN, stdin=pipe, stdout=pipe, stderr=pipe).communicate(b"")
     assert b"InvalidConfig: The dashboard was asked for where" in said
+
+
+def read_until(terminal: int, wanted: bytes) -> bytes:
+    text = b""
+    while wanted not in text:
+        text += os.read(terminal, 65536)
+    return text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_the_run_and_leaves(number: signal.Signals) -> None:
+    ours, theirs = pty.openpty()
+    process = shown(ENDLESS, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    read_until(ours, b"READY")
+    process.send_signal(number)
+    text = read_until(ours, f"code {128 + number}".encode())
+    os.close(ours)
+    assert process.wait() == 0
+    assert b"\x1b[?1049l" in text
+
+
+def test_handlers_of_signals_come_back() -> None:
+    before = [signal.getsignal(number) for number in HEARD]
+
+    async def act(dashboard: Playing) -> None:
+        assert [signal.getsignal(number) for number in HEARD] != before
+
+    play(Recorded(HALF), act)
+    assert [signal.getsignal(number) for number in HEARD] == before
 
 
 def test_a_real_terminal_is_left_as_it_was() -> None:
     ours, theirs = pty.openpty()
-    process = shown(stdin=theirs, stdout=theirs, stderr=theirs)
+    process = shown(SHOWN, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
-    text = b""
-    while process.poll() is None or b"code" not in text:
-        try:
-            text += os.read(ours, 65536)
-        except OSError:  # the other side has been closed
-            break
-        if b"done" in text and b"code" not in text:
-            os.write(ours, b"q")
+    text = read_until(ours, b"done")
+    os.write(ours, b"q")
+    text += read_until(ours, b"code 0")
     os.close(ours)
     assert process.wait() == 0
-    assert b"code 0" in text
     assert text.rindex(b"\x1b[?1049l") > text.rindex(b"\x1b[?1049h"), "the other screen is back"
     assert b"\x1b[?25h" in text[text.rindex(b"\x1b[?1049h") :], "and the cursor"
 

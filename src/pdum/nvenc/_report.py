@@ -58,7 +58,7 @@ def report_page(state: RunState, settings: Mapping[str, object]) -> str:
         tag("style", Markup(STYLE)),
     )
     footer = tag("footer", f"pdum-nvenc {__version__}")
-    body = tag("body", _header(state), _cards(state), tag("main", *sections), footer)
+    body = tag("body", _header(state), _cards(state), *_notices(state), tag("main", *sections), footer)
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
 
 
@@ -95,6 +95,11 @@ def _cards(state: RunState) -> Markup:
         *(tag("div", tag("b", big, class_=look), tag("span", small)) for big, small, look in cards),
         class_="cards",
     )
+
+
+def _notices(state: RunState) -> list[Markup]:
+    """Such as that no hardware has encoded this."""
+    return [tag("section", *(tag("div", said) for said in state.notices), class_="notices")] if state.notices else []
 
 
 def _section(title: str, note: str, content: Markup) -> Markup:
@@ -168,5 +173,9 @@ def _all_files(state: RunState) -> Markup:
 
 
 def _settings(settings: Mapping[str, object]) -> Markup:
-    rows = [tag("tr", tag("td", name), tag("td", one_line(str(value)))) for name, value in settings.items()]
-    return tag("div", tag("table", tag("tbody", *rows)), class_="scroll")
+    said = {True: "yes", False: "no", None: "not set"}
+    rows = []
+    for name, value in settings.items():
+        text = said[value] if value is None or isinstance(value, bool) else one_line(str(value))
+        rows.append(tag("tr", tag("td", name), tag("td", text)))
+    return tag("div", tag("table", tag("tbody", *rows)), class_="scroll settings")

@@ -109,11 +109,13 @@ def _moment(at: float, end: float) -> str:
 
 def gap_note(state: RunState) -> str:
     gaps = [last - first for engine in state.engines.values() for first, last in engine.gaps()]
-    if not gaps:
-        return f"Each colour is a file. No engine has waited for more than {GAP * 1000:.0f} ms between two pieces."
-    longest = max(gaps)
-    said = f"{count(len(gaps), 'gap')} of more than {GAP * 1000:.0f} ms, the longest of {longest:.2f} s"
-    return f"Each colour is a file. Red: {said}."
+    said = f"Each colour is a file. No engine has waited for more than {GAP * 1000:.0f} ms between two pieces."
+    if gaps:
+        many = count(len(gaps), "gap")
+        said = f"Each colour is a file. Red: {many} of more than {GAP * 1000:.0f} ms, the longest of {max(gaps):.2f} s."
+    ends = [engine.spans[-1].end or state.now for engine in state.engines.values() if engine.spans]
+    early = max(ends, default=0.0) - min(ends, default=0.0)
+    return f"{said} The first engine was done {early:.1f} s before the last." if early > GAP else said
 
 
 def speed(state: RunState) -> Markup:

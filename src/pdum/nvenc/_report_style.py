@@ -52,6 +52,7 @@ th { color: var(--soft); font-weight: 500; text-align: left; } th.number { text-
 th, td { padding: 6px 10px 6px 0; border-top: 1px solid var(--line); vertical-align: top; }
 thead th { border-top: 0; } tfoot td { font-weight: 600; }
 td:first-child { min-width: 9em; } .reasons td:first-child { width: 55%; }
+.settings td:first-child { width: 16em; } .notices { border-left: 4px solid var(--marginal-bar); }
 summary { cursor: pointer; font-weight: 600; font-size: 16px; }
 details table { margin-top: 10px; }
 footer { color: var(--soft); font-size: 12px; padding: 6px 4px; }

@@ -32,6 +32,8 @@ class RunState:
         self.log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self.lines = 0
         """How many there have been; the log forgets the oldest."""
+        self.notices: list[str] = []
+        """What the user should know of the run as a whole, once each."""
         self.fps = 0.0
         self.eta: float | None = None
         self.frames_done = 0
@@ -124,7 +126,10 @@ class RunState:
             self._say("info", "paused" if event.paused else "resumed")
 
     def _notice(self, event: events.Notice) -> None:
-        self._say("warning" if event.level == "warning" else "info", one_line(event.message))
+        said = one_line(event.message)
+        if said not in self.notices:
+            self.notices.append(said)
+        self._say("warning" if event.level == "warning" else "info", said)
 
     def _run_progress(self, event: events.RunProgress) -> None:
         self._progress, self.fps, self.eta = event, event.fps, event.eta

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def run_dashboard(make_run: Callable[[], EventRun], controls: Controls | None = None) -> int:
     """Shows a run until the user leaves. ``make_run`` begins it, in a thread; ``controls`` is the run unless given.
 
-    0: all went well; 1: some files failed; 130: the user ended the run early. What the run raised is raised.
+    0: all went well; 1: some files failed; 130: the user ended the run early; 128 and the number of a signal that
+    ended it. What the run raised is raised.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise InvalidConfig(

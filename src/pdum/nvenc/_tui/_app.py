@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from ._boxes import details_box, help_box
 from ._controls import Controls, EventRun, Source
 from ._lines import Lines
 from ._panels import WIDE, GpuPanel, head, usage_text
+from ._signals import Signals
 from ._theme import CSS, DARK, LIGHT, PALETTES
 from ._usage import UsagePoller
 
@@ -60,10 +62,12 @@ class Dashboard(App[int]):
         self.state = RunState()
         self.source = Source(make_run, controls)
         self.usage = UsagePoller()
+        self.signals = Signals(self.take_signal)
         self.speeds: dict[int, list[float]] = {}
         self.wanted_engines = 0
         self.leaving = 0
         """How often the user has asked to leave."""
+        self._ended_by: int | None = None
         self._sampled = 0.0
         self._answers = 0
         self._drawn: object = None
@@ -77,6 +81,8 @@ class Dashboard(App[int]):
 
     @property
     def result(self) -> int:
+        if self._ended_by is not None:
+            return 128 + self._ended_by
         if self.leaving and (not self.state.is_over or self.state.sums().cancelled):
             return 130
         return 1 if self.state.sums().failed else 0
@@ -103,12 +109,14 @@ class Dashboard(App[int]):
         self.register_theme(LIGHT)
         self.theme = DARK.name
         self.query_one("#queue").add_class("current").focus()
+        self.signals.listen()
         self.source.thread.start()
         self.set_interval(TICK, self.tick)
         self.draw()
 
     def on_unmount(self) -> None:
         self.usage.stop()
+        self.signals.stop()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.draw)
@@ -306,6 +314,18 @@ class Dashboard(App[int]):
             else:
                 self._steer(lambda run: run.cancel(), "Stopping. q once more leaves at once.")
             self.draw()
+
+    def take_signal(self, number: int) -> None:
+        """Ctrl-C from elsewhere is as the key; the others stop at once, and nobody has to press a key then."""
+        if number == signal.SIGINT:
+            self.action_leave()
+            return
+        self._ended_by = number
+        if self.state.is_over or self.source.is_exhausted:
+            self.exit(self.result)
+        elif self.leaving < 2:
+            self.leaving = 2
+            self._steer(lambda run: run.cancel(), "Stopping.")
 
     def action_panel(self, number: int) -> None:
         self.query_one(f"#{PANELS[number]}").focus()
