@@ -200,6 +200,36 @@ def test_in_place_the_result_is_known_as_such(source: Path) -> None:
     assert decided(source, IN_PLACE).action == ENCODE
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_a_file_with_several_names_that_was_half_replaced_is_replaced_wholly(source: Path, share: float) -> None:
+    """It cannot be renamed over without losing the other names, so it is overwritten, which can be interrupted."""
+    old, new = b"the source " * 100_000, b"the result " * 50_000
+    source.write_bytes(old)
+    mtime = source.stat().st_mtime_ns
+    os.link(source, source.with_name("other name"))
+    begun(source, IN_PLACE)
+    part = source.with_name(".a.mkv.pdum-part")
+    part.write_bytes(new)
+    assert decided(source, IN_PLACE).action == ENCODE, "until its first byte is overwritten"
+    with open(source, "rb+") as file:
+        file.write(new[: int(len(new) * share)])
+    os.utime(source, ns=(1, mtime + 1_000_000))
+    assert decided(source, IN_PLACE).action == DONE_BEFORE
+    with ledger(plan([source], IN_PLACE)):
+        pass
+    assert source.read_bytes() == source.with_name("other name").read_bytes() == new
+    assert source.stat().st_mtime_ns == mtime
+    assert not part.exists()
+    assert decided(source, IN_PLACE).action == DONE_BEFORE
+
+
+def test_a_source_that_its_user_changed_meanwhile_is_no_half_result(source: Path) -> None:
+    begun(source, IN_PLACE)
+    source.with_name(".a.mkv.pdum-part").write_bytes(b"the result")
+    source.write_bytes(b"something that its user wrote")
+    assert decided(source, IN_PLACE).action == ENCODE
+
+
 def test_the_quality_that_a_search_found_is_found_again(source: Path) -> None:
     settings = replace(SETTINGS, target="xpsnr=40")
     begun(source, settings, quality=31)

@@ -16,6 +16,8 @@ from ._scan import Found, Scan, Source, Trouble
 from ._text import visible
 
 ENCODE, DONE_BEFORE, BIGGER_BEFORE, EXISTS = "encode", "done before", "bigger before", "exists"
+PART = ".pdum-part"
+"""Ends the hidden name of a result that has not got its own yet."""
 FILES_BESIDES = 512
 """What a run may have open beside its journals."""
 NOT_OF_THE_RESULT = (
@@ -132,7 +134,7 @@ def decide(named: Named, entry: Entry | None, settings: BatchSettings, mark: str
             return answer(ENCODE)
         return answer(EXISTS, "a file of that name is there, and no journal knows it")
     if settings.in_place:
-        return _decide_in_place(entry, now, mark, settings, answer)
+        return _decide_in_place(entry, source.path, mark, settings, answer)
     known = lies_there is None or lies_there in (entry.made, entry.before) or settings.overwrite
     unsaid = entry.result in (BEGUN, FAILED) and lies_there not in (None, entry.before)
     if entry.identity == now and entry.settings == mark and unsaid:
@@ -163,20 +165,37 @@ def _would_be_kept(entry: Entry, settings: BatchSettings) -> bool:
     return entry.size is not None and entry.size < settings.smaller_than * entry.identity[0]
 
 
-def _decide_in_place(entry: Entry, now: tuple[int, int], mark: str, settings: BatchSettings, answer: Any) -> Decision:
+def _decide_in_place(entry: Entry, source: Path, mark: str, settings: BatchSettings, answer: Any) -> Decision:
     """The source is its result once it is done: times are kept, so its size tells them apart."""
+    now = identity_of(source)
+    if now is None:
+        return _gone(answer)
     decision: Decision
     if entry.result == DONE and now == entry.made:
         decision = answer(DONE_BEFORE)
     elif entry.result in (BEGUN, FAILED) and now[1] == entry.identity[1] and now[0] != entry.identity[0]:
         decision = answer(DONE_BEFORE, "finished just before the last run ended", recovered=True)
     elif now != entry.identity:
-        decision = answer(ENCODE, "the source has changed")
+        half = entry.result in (BEGUN, FAILED) and _is_half_replaced(source)
+        words = "was being replaced when the last run ended" if half else "the source has changed"
+        decision = answer(DONE_BEFORE, words, recovered=True) if half else answer(ENCODE, words)
     elif entry.settings != mark:
         decision = answer(ENCODE, "tried with other settings before")
     else:
         decision = _remembered(entry, settings, answer)
     return decision
+
+
+def _gone(answer: Any) -> Decision:
+    decision: Decision = answer(ENCODE, "the source is gone")  # which the job itself will tell
+    return decision
+
+
+def _is_half_replaced(source: Path) -> bool:
+    from ._naming import is_half_replaced
+    from ._spool import beside
+
+    return is_half_replaced(beside(source, PART), source)
 
 
 # ---- journals of a run ----------------------------------------------------------------------------------------------
@@ -203,11 +222,17 @@ class Ledger:
 
     def recover(self, decisions: Iterable[Decision]) -> None:
         """Writes down the results that a killed run could not, and takes away what it left beside them."""
-        from ._spool import WorkFolder
+        from ._naming import go_on_replacing, is_half_replaced
+        from ._spool import WorkFolder, beside
 
         for decision in decisions:
             if decision.recovered:
-                WorkFolder(decision.named.destination).remove()
+                destination, entry = decision.named.destination, decision.entry
+                part = beside(destination, PART)
+                if decision.source == destination and entry is not None and is_half_replaced(part, destination):
+                    go_on_replacing(part, destination, entry.identity[1])
+                part.unlink(missing_ok=True)
+                WorkFolder(destination).remove()
                 made = identity_of(decision.named.destination)
                 self._record(decision, DONE, made=made, size=None if made is None else made[0])
 
