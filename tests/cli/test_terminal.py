@@ -1,4 +1,4 @@
-"""The tool in a real terminal: the dashboard from its first picture to its last, and colours only where there is one."""
+"""The tool in a real terminal: the dashboard from its first picture to its last, and lines that move."""
 
 from __future__ import annotations
 
