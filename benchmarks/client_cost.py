@@ -29,6 +29,7 @@ from typing import Any
 
 import native_parts
 from measuring import library_folder, machine, quartiles
+from zero_copy_clients import ZERO_COPY_CLIENTS
 
 from clients import CLIENTS, REAL_GPU_ONLY, REFERENCE, YARDSTICKS
 
@@ -51,7 +52,7 @@ class Measured:
 
 
 def work(client: str, frames: int, counting: bool) -> dict[str, Any]:
-    run = CLIENTS[client]()
+    run = {**CLIENTS, **ZERO_COPY_CLIENTS}[client]()
     run(max(20, frames // 10))
     before = counted_calls() if counting else {}
     block = frames // BLOCKS
@@ -117,8 +118,10 @@ def count_calls(client: str, driver: str, copy: bool) -> Measured:
     return Measured(calls=calls)
 
 
-def measure(names: list[str], driver: str, frames: int, rounds: int) -> dict[str, dict[str, Measured]]:
-    settings = SETTINGS if driver == "full" else {"real libcuda": True}
+def measure(
+    names: list[str], driver: str, frames: int, rounds: int, settings: dict[str, bool]
+) -> dict[str, dict[str, Measured]]:
+    """By setting (whether the simulated libcuda copies) and client."""
     results = {setting: {name: count_calls(name, driver, copy) for name in names} for setting, copy in settings.items()}
     for number in range(rounds):
         for name in names:
@@ -195,7 +198,8 @@ def main() -> None:
         for name in CLIENTS
         if any(text in name.lower() for text in wanted) and (options.driver == "encode" or name not in REAL_GPU_ONLY)
     ]
-    results = measure(names, options.driver, options.frames, options.rounds)
+    settings = SETTINGS if options.driver == "full" else {"real libcuda": True}
+    results = measure(names, options.driver, options.frames, options.rounds, settings)
     print(machine("av", "PyNvVideoCodec", "numpy"))
     simulated = "the driver is simulated" if options.driver == "full" else "the encoder library is simulated"
     print(f"1080p NV12, {options.frames} frames x {options.rounds} rounds, medians of the rounds; {simulated}")

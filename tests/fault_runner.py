@@ -40,8 +40,9 @@ KEPT_BY_FAULT = {
     "cuCtxPopCurrent_v2": set(),
 }
 # Nothing can be done about a failure of these, or something else is done instead (a frame is registered anew where the
-# driver does not say whether its memory is still the same), and nothing is lost by it: they need not be told.
-UNTOLD = {*KEPT_BY_FAULT} - {"nvEncDestroyEncoder"} | {"cuDeviceGetName", "cuPointerGetAttribute"}
+# driver does not say whether its memory is still the same; a stream whose context it does not say is taken for one of
+# the encoder's own), and nothing is lost by it: they need not be told.
+UNTOLD = {*KEPT_BY_FAULT} - {"nvEncDestroyEncoder"} | {"cuDeviceGetName", "cuPointerGetAttribute", "cuStreamGetCtx"}
 # Without these a session cannot be emptied before it is destroyed.
 RELEASES = {
     "nvEncEncodePicture",  # ends the stream

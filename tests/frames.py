@@ -93,6 +93,10 @@ class Gpu:
         self._memory.remove(pointer)
         self.call("cuMemFree_v2", ctypes.c_uint64(pointer))
 
+    def has(self, pointer: int) -> bool:
+        """Whether that is memory of this GPU's which nobody has freed."""
+        return pointer in self._memory
+
     def stream(self, flags: int = NON_BLOCKING) -> int:
         handle = ctypes.c_void_p()
         self.call("cuStreamCreate", ctypes.byref(handle), flags)

@@ -47,8 +47,28 @@ export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$ROOT/tests/tsan.supp
 
+# What a sanitizer says goes to files: pytest has taken a worker's stderr, and it is lost with a worker that dies.
+write_reports_to() { # folder
+    rm -rf "$1"
+    mkdir -p "$1"
+    export ASAN_OPTIONS=$ASAN_OPTIONS:log_path=$1/report
+    export UBSAN_OPTIONS=$UBSAN_OPTIONS:log_path=$1/report
+    export TSAN_OPTIONS=$TSAN_OPTIONS:log_path=$1/report
+}
+
+show_reports() { # folder
+    local report found=
+    for report in "$1"/report.*; do
+        [[ -s $report ]] || continue
+        found=yes
+        printf '== what the sanitizer of process %s said\n' "${report##*.}"
+        head -n 120 "$report"
+    done
+    [[ $found ]] || echo '== no sanitizer has said anything: if a worker died, something else has ended it'
+}
+
 run_tests() { # kind, folder, arguments of pytest
-    local kind=$1 folder=$2 preload ignored=(--ignore=tests/gpu)
+    local kind=$1 folder=$2 preload status=0 ignored=(--ignore=tests/gpu)
     shift 2
     # The sweep over failures has one thread, and takes minutes more under ThreadSanitizer.
     [[ $kind != thread ]] || ignored+=(--ignore=tests/test_faults.py)
@@ -58,8 +78,12 @@ run_tests() { # kind, folder, arguments of pytest
     else
         preload=$(run_time_library libtsan.so):$preload
     fi
+    write_reports_to "$folder/reports"
     NVSIM_DIR=$folder/driver PDUM_SANITIZER=$kind fixed_layout \
-        env LD_PRELOAD="$preload" "$folder/venv/bin/python" -m pytest -p no:cacheprovider -m "sanitize and not slow" --timeout 900 "${ignored[@]}" -n "$JOBS" "$@"
+        env LD_PRELOAD="$preload" "$folder/venv/bin/python" -m pytest -p no:cacheprovider -m "sanitize and not slow" --timeout 900 "${ignored[@]}" -n "$JOBS" "$@" ||
+        status=$?
+    ((status == 0)) || show_reports "$folder/reports"
+    return "$status"
 }
 
 for kind in "${KINDS[@]}"; do

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from frames import created_context, nv12
@@ -19,7 +18,6 @@ from pdum.nvenc import CudaFailed, InvalidConfig, NvencEncoder, NvencError, Unsu
 from pdum.nvenc._settings import frame_rate
 
 from simulator import Simulator, parse
-from simulator.abi import abi as table_of
 from simulator.trace import Call, read_calls
 
 pytestmark = pytest.mark.one_abi
@@ -590,76 +588,6 @@ def test_a_refused_change_is_forgotten(abi: str, simulator: Simulator, tmp_path:
     args = read_calls(path, "nvEncReconfigureEncoder")[-1].args["reInitEncodeParams"]
     rates = args["encodeConfig"]["rcParams"]
     assert (rates["averageBitRate"], rates["maxBitRate"], args["frameRateNum"]) == (1_000_000, 3_000_000, 30)
-
-
-# Both interface versions are told the same
-
-
-def fields_of_one_version() -> set[str]:
-    """Names of live fields that one of the two versions lacks in some struct."""
-    tables = [table_of(version).table["structs"] for version in ("12.1", "13.0")]
-    named = [{(name, field["name"]) for name in table for field in table[name]["fields"]} for table in tables]
-    return {field for _, field in named[0] ^ named[1]}
-
-
-SINGULAR = fields_of_one_version() | {"version", "apiVersion"}
-
-
-def comparable(value: Any) -> Any:
-    """Without version words, fields of one version only, and addresses."""
-    if isinstance(value, dict):
-        return {key: comparable(item) for key, item in value.items() if key not in SINGULAR}
-    if isinstance(value, list):
-        return [comparable(item) for item in value]
-    return "address" if isinstance(value, str) and value.startswith("0x") else value
-
-
-@st.composite
-def any_settings(draw: st.DrawFn) -> dict[str, Any]:
-    codec = draw(st.sampled_from(["h264", "hevc", "av1"]))
-    tuning = draw(st.sampled_from(["ll", "ull", "hq", "lossless"] if codec != "av1" else ["ll", "ull", "hq"]))
-    profiles = {"h264": ["auto", "main", "high"], "hevc": ["auto", "main", "main10"], "av1": ["auto", "main"]}
-    bitrate = draw(st.sampled_from([0, 1_000_000, 9_999_999])) if tuning != "lossless" else 0
-    return {
-        "width": draw(st.integers(96, 200)) * 2,
-        "height": draw(st.integers(64, 150)) * 2,
-        "codec": codec,
-        "tuning": tuning,
-        "preset": f"p{draw(st.integers(1, 7))}",
-        "profile": draw(st.sampled_from(profiles[codec])) if tuning != "lossless" else "auto",
-        "fps": draw(st.fractions(min_value=1, max_value=240, max_denominator=1001)),
-        "gop": draw(st.integers(0, 100)),
-        "bitrate": bitrate,
-        "max_bitrate": draw(st.sampled_from([0, bitrate, bitrate + 1000])) if bitrate else 0,
-        "bframes": draw(st.integers(0, 4)) if tuning == "hq" else 0,
-        "lookahead": draw(st.integers(0, 20)) if tuning == "hq" else 0,
-        "extra_output_delay": draw(st.integers(0, 4)),
-    }
-
-
-@given(settings=any_settings(), forced=st.sets(st.integers(0, 11)), rate=st.integers(1, 10**8))
-@hypothesis_settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-def test_both_versions_tell_the_driver_the_same(
-    trace: Trace, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], forced: set[int], rate: int
-) -> None:
-    def use(encoder: NvencEncoder) -> None:
-        for number in range(12):
-            encoder.submit(nv12(encoder.width, encoder.height, number), number, number in forced)
-        encoder.sequence_header()
-        if settings["tuning"] != "lossless":
-            encoder.reconfigure(bitrate=rate, max_bitrate=0, fps=24)
-        encoder.flush_pipeline()
-
-    told = []
-    for version in ("12.1", "13.0"):
-        monkeypatch.setenv("PDUM_NVENC_ABI", version)
-        calls = [call for call in trace(use, backend="null", **settings) if call.library == "encode"]
-        assert {call.api for call in calls if call.session} == {version}
-        told.append([(call.name, call.status, comparable(call.args)) for call in calls])
-    assert len(told[0]) > 40
-    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize(("modes", "allowed"), [(0, []), (1, ["each"]), (2, ["middle"]), (3, ["each", "middle"])])

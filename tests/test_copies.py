@@ -50,12 +50,20 @@ if where == "device":
 else:
     frame = numpy.zeros((height * 3 // 2, width), numpy.uint8)
 
-encoder = NvencEncoder(width, height, extra_output_delay=3 if how == "submit" else 0)
+mode = {"copy": "never"} if "never" in sys.argv[1] else {}
+encoder = NvencEncoder(width, height, extra_output_delay=0 if how == "encode" else 3, **mode)
 
 def units(count):
     if how == "encode":
         for _ in range(count):
             yield encoder.encode(frame)
+    elif how == "render":
+        for seq in range(count):
+            with encoder.surface() as surface:
+                for packet in encoder.submit(surface, seq):
+                    yield memoryview(packet)
+        for packet in encoder.flush_pipeline():
+            yield memoryview(packet)
     else:
         for seq in range(count):
             for packet in encoder.submit(frame, seq):
@@ -110,6 +118,13 @@ def test_output_and_frame_are_copied_once(client: str, counter: Path, nvsim_dir:
     frame = 0 if client == "encode device" else FRAME
     copied = copied_per_frame(client, True, counter, nvsim_dir)
     assert AU + frame <= copied < AU + frame + STRUCTS
+
+
+@pytest.mark.parametrize("client", ["encode device never", "submit device never", "render device"])
+def test_read_in_place_only_the_output_is_copied(client: str, counter: Path, nvsim_dir: Path) -> None:
+    """With frames in flight too, registered or written into surfaces; and a packet read as a buffer is not copied."""
+    copied = copied_per_frame(client, True, counter, nvsim_dir)
+    assert AU <= copied < AU + STRUCTS
 
 
 @pytest.mark.parametrize("client", ["encode device", "encode host", "submit device", "submit host"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from frames import nv12
-from pdum.nvenc import NvencEncoder, _capabilities
+from pdum.nvenc import EncoderConfig, NvencEncoder, _capabilities
 from snippets import PAGES, ROOT, snippets
 
 from simulator import Simulator
@@ -65,9 +65,15 @@ def test_snippets_of(
 
 def test_there_are_snippets() -> None:
     """Each topic has its page, and shows something."""
-    topics = {"rate-control", "latency", "zero-copy-and-streams", "per-picture", "capabilities"}
+    topics = {"rate-control", "latency", "zero-copy-and-streams", "colour", "per-picture", "capabilities"}
     assert {f"{topic}.md" for topic in topics} <= {page.name for page in PAGES_TO_RUN}
     assert sum(len(snippets(page)) for page in PAGES) > 20
+
+
+def test_every_setting_is_on_a_page() -> None:
+    """As code, by its name: what can be set is told where its topic is."""
+    text = "\n".join(page.read_text() for page in PAGES)
+    assert [name for name in EncoderConfig.names() if not re.search(rf"`{name}\b|\b{name}=", text)] == []
 
 
 def test_snippets_that_need_a_gpu_say_so() -> None:

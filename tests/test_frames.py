@@ -266,11 +266,11 @@ BAD: dict[str, tuple[Kind, tuple[str, ...]]] = {
     # type
     "signed": (lambda g, p: p.view(np.int8), ("i1", *WANTED)),
     "16 bits": (lambda g, p: p.astype(np.uint16), ("u2", *WANTED)),
-    "floats": (lambda g, p: p.astype(np.float32), ("type 'f'", *WANTED)),
+    "floats": (lambda g, p: p.astype(np.float32), ("type 'f4'", *WANTED)),
     "bool": (lambda g, p: p.astype(bool), ("?", *WANTED)),
     "floats on the device": (lambda g, p: g.frame(p, typestr="<f4"), ("<f4", *WANTED)),
     "signed on the device": (lambda g, p: g.frame(p, typestr="|i1"), ("|i1", *WANTED)),
-    "DLPack of floats": (lambda g, p: hand_made(g, p, dtype=(2, 32, 1)), ("DLPack type 2 of 32 bits", *WANTED)),
+    "DLPack of floats": (lambda g, p: hand_made(g, p, dtype=(2, 32, 1)), ("'f4'", *WANTED)),
     "DLPack of lanes": (lambda g, p: hand_made(g, p, dtype=(1, 8, 4)), ("DLPack type 1 of 8 bits", *WANTED)),
     # strides
     "upside down": (lambda g, p: p[::-1], (f"(-{WIDTH}, 1)", "contiguous copy", "side by side")),

@@ -21,10 +21,10 @@ PYTHON = ROOT / "src" / "pdum"
 LAYERS = (
     ("error", "cuda_types", "nvtx", "process", "colour_kernels"),
     ("driver", "colour_plan", "failures"),
-    ("cuda", "frame_view", "dlpack"),
+    ("cuda", "frame_view", "dlpack", "array_layout"),
     ("colour", "gpus"),
     ("abi",),
-    ("open_encoder", "frame_copy"),
+    ("open_encoder", "frame_copy", "rgb_input"),
     ("inputs",),
     ("session",),
     ("python_objects", "arguments"),
@@ -36,7 +36,7 @@ LAYERS = (
         "settings_from_python",
         "kept_frames",
     ),
-    ("pyav_frame", "surface_to_python"),
+    ("pyav_frame", "rgb_frame", "surface_to_python"),
     ("encoder_to_python",),
     ("bindings",),
 )
@@ -44,7 +44,7 @@ RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
 # Everything above the session.
 PYTHON_FACING = {unit for units in LAYERS[RANK["session"] + 1 :] for unit in units}
 # Files that are a part of another unit.
-PART_OF = {"pyav_frame": "frame_from_python"}
+PART_OF = {"pyav_frame": "frame_from_python", "rgb_frame": "frame_from_python"}
 PYTHON_LAYERS = (
     "_nvenc",
     "_version",
@@ -56,6 +56,7 @@ PYTHON_LAYERS = (
     "_colour",
     "_picture",
     "_config_values",
+    "_config_plain",
     "_config_rules",
     "_config",
     "_work",

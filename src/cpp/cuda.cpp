@@ -38,6 +38,9 @@ const char* advice_for(CUresult result) {
         case 700:
         case 719:
             return "A kernel of this process failed earlier; its context is lost. Find it with compute-sanitizer.";
+        case cuda_not_supported:
+            return "This CUDA driver or GPU cannot do that. Where it is kernels that do not run, as RGB frames need, "
+                   "convert to NV12 before, or use a format that the engine converts itself, such as 'argb'.";
         case 803: return "The driver's kernel module and its libraries differ: reboot after a driver update.";
         default: return "";
     }
@@ -151,12 +154,14 @@ void Event::make_wait(CUstream stream) const {
 
 void Event::synchronize() const { check_cuda(context_->functions().cuEventSynchronize(handle_), "cuEventSynchronize"); }
 
-DeviceRows::DeviceRows(std::shared_ptr<const Context> context, size_t row_bytes, size_t rows)
+DeviceRows::DeviceRows(std::shared_ptr<const Context> context, size_t row_bytes, size_t rows, bool packed)
     : context_(std::move(context)) {
     constexpr unsigned widest_access = 16;
+    const size_t in_a_row = packed ? row_bytes * rows : row_bytes;
     const ContextScope scope(*context_);
-    check_cuda(context_->functions().cuMemAllocPitch(&pointer_, &pitch_, row_bytes, rows, widest_access),
+    check_cuda(context_->functions().cuMemAllocPitch(&pointer_, &pitch_, in_a_row, packed ? 1 : rows, widest_access),
                "cuMemAllocPitch");
+    if (packed) pitch_ = row_bytes;
 }
 
 DeviceRows::~DeviceRows() {

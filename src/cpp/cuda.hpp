@@ -90,7 +90,8 @@ class Event {
 // Rows of device memory at the pitch that the device likes.
 class DeviceRows {
    public:
-    DeviceRows(std::shared_ptr<const Context> context, size_t row_bytes, size_t rows);
+    // `packed`: no padding behind a row, else as CUDA likes it.
+    DeviceRows(std::shared_ptr<const Context> context, size_t row_bytes, size_t rows, bool packed = false);
     ~DeviceRows();
     DeviceRows(const DeviceRows&) = delete;
     DeviceRows& operator=(const DeviceRows&) = delete;

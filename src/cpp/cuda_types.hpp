@@ -21,6 +21,7 @@ constexpr CUresult cuda_invalid_value = 1;
 constexpr CUresult cuda_out_of_memory = 2;
 constexpr CUresult cuda_deinitialized = 4;
 constexpr CUresult cuda_no_device = 100;
+constexpr CUresult cuda_not_supported = 801;
 constexpr CUresult cuda_system_driver_mismatch = 803;
 
 constexpr unsigned stream_non_blocking = 1;
@@ -29,6 +30,7 @@ constexpr unsigned event_disable_timing = 2;
 constexpr unsigned memory_host = 1;
 constexpr unsigned memory_device = 2;
 
+constexpr int pointer_context = 1;
 constexpr int pointer_memory_type = 2;
 constexpr int pointer_buffer_id = 7;
 constexpr int pointer_device_ordinal = 9;
@@ -58,5 +60,7 @@ static_assert(sizeof(CUDA_MEMCPY2D) == 128);
 // the calling thread's own default stream.
 inline CUstream legacy_stream() { return reinterpret_cast<CUstream>(uintptr_t{1}); }
 inline CUstream per_thread_stream() { return reinterpret_cast<CUstream>(uintptr_t{2}); }
+// Those are streams of whatever context is current.
+inline bool is_default_stream(CUstream stream) { return reinterpret_cast<uintptr_t>(stream) <= 2; }
 
 }  // namespace pdum::nvenc

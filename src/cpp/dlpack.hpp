@@ -11,6 +11,7 @@ constexpr int32_t device_cuda_host = 3;
 constexpr int32_t device_cuda_managed = 13;
 
 constexpr uint8_t type_unsigned = 1;
+constexpr uint8_t type_float = 2;
 
 struct Device {
     int32_t type;

@@ -61,6 +61,7 @@ CudaFunctions load_cuda() {
     library.find(f.cuStreamCreate, "cuStreamCreate");
     library.find(f.cuStreamDestroy, "cuStreamDestroy_v2");
     library.find(f.cuStreamSynchronize, "cuStreamSynchronize");
+    library.find(f.cuStreamGetCtx, "cuStreamGetCtx");
     library.find(f.cuStreamWaitEvent, "cuStreamWaitEvent");
     library.find(f.cuEventCreate, "cuEventCreate");
     library.find(f.cuEventDestroy, "cuEventDestroy_v2");

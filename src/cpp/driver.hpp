@@ -29,6 +29,7 @@ struct CudaFunctions {
     CUresult (*cuStreamCreate)(CUstream* stream, unsigned flags);
     CUresult (*cuStreamDestroy)(CUstream stream);
     CUresult (*cuStreamSynchronize)(CUstream stream);
+    CUresult (*cuStreamGetCtx)(CUstream stream, CUcontext* context);
     CUresult (*cuStreamWaitEvent)(CUstream stream, CUevent event, unsigned flags);
     CUresult (*cuEventCreate)(CUevent* event, unsigned flags);
     CUresult (*cuEventDestroy)(CUevent event);

@@ -39,11 +39,15 @@ int64_t seq_of(const py::object& number) {
 }
 
 // A PictureOptions of the Python layer, which gives (force IDR, force intra, messages, time code or None) for a codec.
-PictureExtras extras_from_python(const py::object& picture, const char* codec) {
+PictureExtras extras_from_python(const py::object& picture, const char* codec, bool time_codes) {
     PictureExtras extras;
     if (picture.is_none()) return extras;
+    if (!py::hasattr(picture, "_native")) {
+        throw py::type_error("picture=" + py::repr(picture).cast<std::string>() +
+                             " came; it has to be PictureOptions.");
+    }
     const auto [force_idr, force_intra, messages, time] =
-        picture.attr("_native")(codec).cast<std::tuple<bool, bool, py::object, py::object>>();
+        picture.attr("_native")(codec, time_codes).cast<std::tuple<bool, bool, py::object, py::object>>();
     extras.force_idr = force_idr;
     extras.force_intra = force_intra;
     extras.messages = messages_from_python(messages);
@@ -59,7 +63,10 @@ PictureExtras extras_from_python(const py::object& picture, const char* codec) {
 class Encoder {
    public:
     explicit Encoder(const SessionOptions& options)
-        : format_(&traits_of(options.settings.format)), codec_(options.settings.codec) {
+        : format_(&traits_of(options.settings.format)),
+          codec_(options.settings.codec),
+          rgb_(options.settings.rgb_input),
+          time_codes_(options.settings.time_code) {
         set_size(options.settings.width, options.settings.height);
         const WithoutGil unlocked;
         session_ = std::make_shared<Session>(options);
@@ -106,6 +113,12 @@ class Encoder {
 
     std::unique_ptr<Surface> surface(const py::object& stream) {
         const std::shared_ptr<Session> running = shared_session();
+        if (rgb_) {
+            fail(ErrorKind::unsupported_feature,
+                 "surface() was called on an encoder of format 'rgb', whose surfaces hold what is converted.",
+                 "Render into an array of your own and submit it: it may be written again at once, on its own stream.");
+        }
+        require_array();
         LentSurface lent;
         {
             const WithoutGil unlocked;
@@ -154,8 +167,19 @@ class Encoder {
     void close() {
         if (session_ == nullptr) return;
         const std::vector<KeptFrames::Kept> kept = kept_.take_all();
-        const WithoutGil unlocked;
-        session_->close();
+        const auto tell = [&kept] {
+            for (const KeptFrames::Kept& one : kept) {
+                if (one.on_released != nullptr) call_released(one.on_released.get(), one.frame.get());
+            }
+        };
+        try {
+            const WithoutGil unlocked;
+            session_->close();
+        } catch (const Error&) {
+            tell();
+            throw;
+        }
+        tell();
     }
 
     size_t in_flight() const {
@@ -166,7 +190,10 @@ class Encoder {
 
     uint32_t width() const { return static_cast<uint32_t>(size_.load() >> 32); }
     uint32_t height() const { return static_cast<uint32_t>(size_.load()); }
-    std::string_view format() const { return format_ != nullptr ? format_->name : ""; }
+    std::string_view format() const {
+        if (rgb_) return "rgb";
+        return format_ != nullptr ? format_->name : "";
+    }
     const char* codec() const { return nvenc::name_of(codec_); }
     const char* abi() const { return session().abi(); }
     int gpu_id() const { return session().gpu(); }
@@ -192,7 +219,7 @@ class Encoder {
     Session& session() const { return *shared_session(); }
 
     void submit_to(PythonSink& sink, WithoutGil*& unlocked, const Call& call) {
-        PictureExtras extras = extras_from_python(call.picture, codec());
+        PictureExtras extras = extras_from_python(call.picture, codec(), time_codes_);
         extras.force_idr |= call.force_idr;
         if (Surface* surface = as_surface(call.frame)) {
             submit_surface(sink, unlocked, *surface, call, extras);
@@ -206,14 +233,14 @@ class Encoder {
         Session& running = session();
         BorrowedFrame borrowed = [&] {
             const NvtxRange range("pdum.read_iface");
-            return BorrowedFrame(call.frame.ptr(), call.stream.ptr(), {format_, width(), height()},
+            return BorrowedFrame(call.frame.ptr(), call.stream.ptr(), {format_, width(), height(), rgb_},
                                  running.input_stream());
         }();
         Submission submission;
         try {
             WithoutGil scope;
             unlocked = &scope;
-            submission = running.submit(borrowed.view(), call.seq, extras, sink);
+            submission = running.submit(borrowed.view(), call.seq, extras, !call.on_released.is_none(), sink);
         } catch (const Error& error) {
             if (!was_refused(error)) keep_until_closed(borrowed, call);
             throw;
@@ -264,6 +291,16 @@ class Encoder {
             running.flush(sink);
         }
         let_go(sink);
+    }
+
+    // The surface of a width that the engine wants padded is no single array where chroma lies at half the pitch.
+    void require_array() const {
+        constexpr uint32_t alignment = 16;
+        if (has_padded_array(*format_) || width() * format_->pixel_bytes % alignment == 0) return;
+        fail(ErrorKind::unsupported_feature,
+             "A surface of format '" + std::string(format_->name) + "' and width " + std::to_string(width()) +
+                 " cannot be shown as one array.",
+             "Use nv12, or a width that is a multiple of 16.");
     }
 
     static bool was_refused(const Error& error) {
@@ -333,6 +370,8 @@ class Encoder {
     const FormatTraits* format_;
     std::atomic<uint64_t> size_{0};
     Codec codec_;
+    bool rgb_;         // frames are RGB, converted into that format
+    bool time_codes_;  // whether pictures may carry them
     KeptFrames kept_;
     std::shared_ptr<Session> session_;
 };
@@ -371,11 +410,15 @@ constexpr const char* submit =
     "submit($self, frame, seq, force_idr=False, *, stream=None, picture=None, on_released=None)\n--\n\n"
     "Encodes a frame and returns the packets that are ready, in decoding order; each has the ``seq`` (any 64-bit\n"
     "number) of the frame that it encodes. At most ``extra_output_delay`` frames stay in flight, or as many as\n"
-    "B-frames and lookahead hold back. ``force_idr`` and ``stream`` are those of ``encode``.";
+    "B-frames and lookahead hold back. ``force_idr`` and ``stream`` are those of ``encode``.\n\n"
+    "``on_released`` is called with the frame, once, when it may be written again: before this returns where it was\n"
+    "copied, else when its packet is out or the encoder closed. Who asks for it waits for it: with ``copy=\"auto\"`` "
+    "the\n"
+    "frame is then read in place though it stays in flight.";
 constexpr const char* surface =
     "The encoder's next input surface as an array to be written (CUDA array interface, DLPack): no copy is made of\n"
     "what is submitted so. ``stream`` is the one on which it is written; without it, the legacy default stream.\n"
-    "In a ``with``, a surface that was not submitted is given back.";
+    "In a ``with``, a surface that was not submitted is given back. Encoders of format ``\"rgb\"`` have none to lend.";
 constexpr const char* flush =
     "Returns the access units of all frames in flight. Where the encoder held frames back, the next one is an IDR.";
 constexpr const char* flush_pipeline =

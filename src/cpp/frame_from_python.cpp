@@ -1,41 +1,20 @@
 #include "frame_from_python.hpp"
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "array_layout.hpp"
 #include "dlpack.hpp"
 #include "error.hpp"
 #include "pyav_frame.hpp"
+#include "rgb_frame.hpp"
 
 namespace py = pybind11;
 
 namespace pdum::nvenc {
 namespace {
-
-// A shape or strides, without memory of their own to be allocated for each frame.
-struct Extents {
-    static constexpr size_t most = 8;
-    std::array<int64_t, most> values{};
-    size_t count = 0;
-
-    int64_t operator[](size_t i) const { return values[i]; }
-};
-
-struct ArrayLayout {
-    Extents shape;
-    Extents strides;   // bytes; none: packed rows
-    std::string type;  // as NumPy's typestr says it, "|u1"
-    const void* data = nullptr;
-};
-
-std::string tuple_text(const Extents& extents) {
-    std::string text = "(";
-    for (size_t i = 0; i < extents.count; ++i) text += (i > 0 ? ", " : "") + std::to_string(extents[i]);
-    return text + (extents.count == 1 ? ",)" : ")");
-}
 
 [[noreturn]] void invalid_frame(std::string summary, std::string advice = {}) {
     fail(ErrorKind::invalid_frame, std::move(summary), std::move(advice));
@@ -51,6 +30,7 @@ std::string shape_text(const FrameSpec& spec) {
 }
 
 std::string wanted(const FrameSpec& spec) {
+    if (spec.rgb) return wanted_rgb(spec);
     return "A frame of format '" + std::string(spec.format->name) + "' and " + std::to_string(spec.width) + "x" +
            std::to_string(spec.height) + " is an array of shape " + shape_text(spec) + ": " +
            std::string(spec.format->layout) + ".";
@@ -107,6 +87,7 @@ int64_t usable_pitch(const ArrayLayout& array, const FrameSpec& spec, size_t row
 
 // Fills the view's geometry from an array that holds a whole frame, or says why it is none.
 void accept_layout(const ArrayLayout& array, const FrameSpec& spec, FrameView& view) {
+    if (spec.rgb) return accept_rgb(array, spec, view);
     const FormatTraits& format = *spec.format;
     const RowDimension row = row_dimension(array.shape, spec);
     if (!row.fits || !is_sample_type(array.type, format.sample_bytes)) {
@@ -242,9 +223,27 @@ ArrayLayout layout_of_interface(PyObject* interface) {
 std::string type_of_buffer(const Py_buffer& buffer) {
     std::string_view format = buffer.format != nullptr ? buffer.format : "B";
     if (format.size() == 2 && (format[0] == '@' || format[0] == '=' || format[0] == '<')) format.remove_prefix(1);
-    const bool plain = format.size() == 1 && std::string_view("BHILQbhilq").find(format[0]) != std::string_view::npos;
-    if (!plain) return std::string(format);
-    return (format[0] < 'a' ? "u" : "i") + std::to_string(buffer.itemsize);
+    const auto is_one_of = [&](std::string_view letters) { return letters.find(format[0]) != std::string_view::npos; };
+    if (format.size() != 1 || !is_one_of("BHILQbhilqefd")) return std::string(format);
+    return (is_one_of("efd") ? "f" : is_one_of("BHILQ") ? "u" : "i") + std::to_string(buffer.itemsize);
+}
+
+// A flat array of all bytes of a packed frame, as bytes and memoryview are, gets the frame's shape.
+void accept_flat(ArrayLayout& array, int64_t item_bytes, const FrameSpec& spec) {
+    const bool side_by_side = array.strides.count == 0 || array.strides[0] == item_bytes;
+    if (array.shape.count != 1 || !side_by_side || item_bytes != 1) return;
+    const FormatTraits& format = *spec.format;
+    const auto rows = static_cast<int64_t>(surface_rows(format, spec.height));
+    if (spec.rgb) {
+        if (!is_flat_rgb(array.shape[0], spec, array.shape)) return;
+        array.type = "u1";
+    } else {
+        if (array.shape[0] != rows * spec.width * format.pixel_bytes) return;
+        const bool components = format.packed && format.sample_bytes == 1;
+        array.shape = {{rows, spec.width, 4}, components ? size_t{3} : size_t{2}};
+        array.type = "u" + std::to_string(format.sample_bytes);
+    }
+    array.strides = {};
 }
 
 // CuPy's arrays have both: a buffer that refuses what lies on the device, and the array interface that is meant.
@@ -297,8 +296,10 @@ ArrayLayout layout_of_tensor(const dlpack::Tensor& tensor) {
             array.strides.values[i] = bytes_of(array.strides[i], tensor.type.bits / 8);
         }
     }
-    const bool whole = tensor.type.lanes == 1 && tensor.type.bits % 8 == 0 && tensor.type.code <= dlpack::type_unsigned;
-    const char kind = tensor.type.code == dlpack::type_unsigned ? 'u' : 'i';
+    const bool whole = tensor.type.lanes == 1 && tensor.type.bits % 8 == 0 && tensor.type.code <= dlpack::type_float;
+    const char kind = tensor.type.code == dlpack::type_float      ? 'f'
+                      : tensor.type.code == dlpack::type_unsigned ? 'u'
+                                                                  : 'i';
     array.type =
         whole ? kind + std::to_string(tensor.type.bits / 8)
               : "DLPack type " + std::to_string(tensor.type.code) + " of " + std::to_string(tensor.type.bits) + " bits";
@@ -371,17 +372,7 @@ void BorrowedFrame::read_buffer(PyObject* frame, const FrameSpec& spec) {
     if (buffer.strides != nullptr) array.strides = extents_of(buffer.strides, buffer.ndim);
     array.type = type_of_buffer(buffer);
     array.data = buffer.buf;
-    const FormatTraits& format = *spec.format;
-    const auto rows = static_cast<int64_t>(surface_rows(format, spec.height));
-    // A flat array of all bytes of a packed frame, as bytes and memoryview are.
-    const bool side_by_side = array.strides.count == 0 || array.strides[0] == buffer.itemsize;
-    const bool flat = array.shape.count == 1 && side_by_side && buffer.itemsize == 1;
-    if (flat && array.shape[0] == rows * spec.width * format.pixel_bytes) {
-        const bool components = format.packed && format.sample_bytes == 1;
-        array.shape = {{rows, spec.width, 4}, components ? size_t{3} : size_t{2}};
-        array.strides = {};
-        array.type = "u" + std::to_string(format.sample_bytes);
-    }
+    accept_flat(array, buffer.itemsize, spec);
     accept_layout(array, spec, view_);
 }
 

@@ -14,6 +14,7 @@ struct FrameSpec {
     const FormatTraits* format = nullptr;
     uint32_t width = 0;
     uint32_t height = 0;
+    bool rgb = false;  // arrays of RGB, to be converted into that format
 };
 
 // A frame and what keeps it alive. Made and destroyed with the GIL held; its view may be read without.

@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
+#include "colour_plan.hpp"
 #include "cuda_types.hpp"
 
 namespace pdum::nvenc {
@@ -22,10 +24,11 @@ struct FrameView {
     ProducerOrder order = ProducerOrder::settled;
     CUstream stream = nullptr;
     const void* data = nullptr;
-    size_t pitch = 0;          // bytes from one row to the next, over all planes
-    size_t row_bytes = 0;      // bytes of a row that count
-    size_t rows = 0;           // of all planes
-    size_t chroma_offset = 0;  // from the first row of Y to the first of chroma
+    size_t pitch = 0;               // bytes from one row to the next, over all planes
+    size_t row_bytes = 0;           // bytes of a row that count
+    size_t rows = 0;                // of all planes
+    size_t chroma_offset = 0;       // from the first row of Y to the first of chroma
+    std::optional<RgbImage> image;  // where it is RGB, which has no such rows: nothing of the four above holds
 };
 
 }  // namespace pdum::nvenc

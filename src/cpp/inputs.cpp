@@ -27,8 +27,9 @@ size_t Inputs::own_surface() {
     }
     const FormatTraits& format = traits_of(format_);
     Slot slot;
-    slot.rows =
-        std::make_unique<DeviceRows>(context_, size_t{width_} * format.pixel_bytes, surface_rows(format, height_));
+    const size_t row_bytes = size_t{width_} * format.pixel_bytes;
+    const bool packed = !has_padded_array(format) && row_bytes % alignment == 0;
+    slot.rows = std::make_unique<DeviceRows>(context_, row_bytes, surface_rows(format, height_), packed);
     slot.address = slot.rows->pointer();
     slot.pitch = static_cast<uint32_t>(slot.rows->pitch());
     slot.width = width_;

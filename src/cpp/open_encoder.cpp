@@ -103,8 +103,23 @@ void require_demands(EncodeApi& api, const Context& context, Codec codec, const 
     }
 }
 
+// 2, 3 and 4 mean "as many as there are" to the driver, which says nothing where there are fewer.
+int engines_of(const Settings& s) {
+    switch (s.split_encode.value_or(SplitEncode::off)) {
+        case SplitEncode::automatic:
+        case SplitEncode::off: return 1;
+        case SplitEncode::two: return 2;
+        case SplitEncode::three: return 3;
+        case SplitEncode::four: return 4;
+    }
+    return 1;
+}
+
 std::vector<Demand> demands_of(const Settings& s) {
     const RateSettings& rate = s.rate;
+    const std::optional<RateControl> mode = s.chosen_mode();
+    const bool bytes = s.slices && s.slices->mode == SliceMode::bytes;
+    const int engines = engines_of(s);
     const bool each = s.b_reference == BReference::each, middle = s.b_reference == BReference::middle;
     return {
         {s.b_frames > 0, "bframes", Capability::max_b_frames, static_cast<int>(s.b_frames)},
@@ -117,7 +132,12 @@ std::vector<Demand> demands_of(const Settings& s) {
         {s.weighted_prediction.value_or(false), "weighted_prediction", Capability::weighted_prediction},
         {s.temporal_filter.value_or(0) > 0, "temporal_filter", Capability::temporal_filter},
         {s.unidirectional_b.value_or(false), "unidirectional_b", Capability::unidirectional_b},
+        {mode == RateControl::vbr, "rate_control='vbr'", Capability::rate_control_modes, 1, true},
+        {mode == RateControl::cbr, "rate_control='cbr'", Capability::rate_control_modes, 2, true},
+        {s.level.value_or(0) > 0, "level", Capability::max_level, static_cast<int>(s.level.value_or(0))},
         {s.intra_refresh.has_value(), "intra_refresh_period", Capability::intra_refresh},
+        {bytes, "slices=('bytes', n)", Capability::dynamic_slice_mode},
+        {engines > 1, "split_encode", Capability::encoder_engines, engines},
         {s.bit_depth == 10, "bit_depth=10", Capability::ten_bit},
         {s.chroma == Chroma::c444, "chroma='444'", Capability::yuv444},
         {s.chroma == Chroma::c422, "chroma='422'", Capability::yuv422},
@@ -168,6 +188,16 @@ void require_consistent_rates(const Settings& settings) {
 
 }  // namespace
 
+namespace {
+
+// Where the preset decides, what presets are known to choose.
+RateControl mode_of(const Settings& settings) {
+    if (settings.tuning == Tuning::lossless) return RateControl::constqp;
+    return settings.chosen_mode().value_or(settings.low_latency() ? RateControl::cbr : RateControl::vbr);
+}
+
+}  // namespace
+
 void require_live_change(EncodeApi& api, const Context& context, const Settings& from, const Settings& to) {
     require_consistent_rates(to);
     const bool resized = from.width != to.width || from.height != to.height;
@@ -181,14 +211,15 @@ void require_live_change(EncodeApi& api, const Context& context, const Settings&
              "Give max_width and max_height when it is made.");
     }
     if (resized) require_size(api, context, to, to.width, to.height);
+    require_demands(api, context, to.codec, demands_of(to));
+    const bool other_mode = mode_of(from) != mode_of(to);
     require_demands(
         api, context, to.codec,
         {{resized, "a live change of width and height", Capability::live_resolution_change},
-         {from.rate.mode != to.rate.mode, "a live change of rate_control", Capability::live_rate_control_change},
+         {other_mode, "a live change of rate_control", Capability::live_rate_control_change},
+         {other_mode && mode_of(to) == RateControl::constqp, "a live change to constqp", Capability::live_constqp},
          {from.rate.bitrate != to.rate.bitrate || from.rate.max_bitrate != to.rate.max_bitrate,
-          "a live change of bitrate", Capability::live_bitrate_change},
-         {to.rate.vbv_size.has_value() && from.rate.vbv_size != to.rate.vbv_size, "vbv_size",
-          Capability::custom_vbv_size}});
+          "a live change of bitrate", Capability::live_bitrate_change}});
 }
 
 std::vector<GpuCapabilities> all_capabilities(int gpu, const std::optional<std::string>& forced_abi) {

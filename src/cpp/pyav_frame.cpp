@@ -29,6 +29,10 @@ std::string name_of_format(const py::handle& frame) {
 
 bool read_pyav_frame(const py::handle& frame, const FrameSpec& spec, FrameView& view) {
     if (!py::hasattr(frame, "sw_format") || !py::hasattr(frame, "planes")) return false;
+    if (spec.rgb) {
+        fail(ErrorKind::invalid_frame, "A frame of PyAV came; this encoder takes arrays of RGB.",
+             "Give frame.to_ndarray(format='rgb24'), or make the encoder for the frame's own format.");
+    }
     const FormatTraits& format = *spec.format;
     const auto width = frame.attr("width").cast<uint32_t>(), height = frame.attr("height").cast<uint32_t>();
     const std::string name = name_of_format(frame);

@@ -100,6 +100,7 @@ void Session::set_up(const SessionOptions& options) {
     const uint32_t held = held_back_ + (settings_.rate.lookahead > 0 ? settings_.b_frames : 0);
     const size_t expected = std::max(extra_output_delay_, held) + size_t{1};
     inputs_ = std::make_unique<Inputs>(context_, *api_, settings_);
+    if (settings_.rgb_input) rgb_ = std::make_unique<RgbInput>(context_);
     std::vector<size_t> made;
     while (made.size() < expected) {
         made.push_back(inputs_->own_surface());
@@ -128,20 +129,29 @@ CUstream Session::input_stream() const {
     return stream;
 }
 
-Submission Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, Sink& sink) {
+Submission Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, bool awaits_release,
+                           Sink& sink) {
     const Turn turn(*this);
     require_size(frame);
-    Submission submission{next_pts_, reads_in_place(frame), false};
+    Submission submission{next_pts_, reads_in_place(frame, awaits_release), false};
     std::optional<size_t> input;
-    if (submission.in_place) input = inputs_->find(frame);  // which was on the right GPU when it was registered
-    if (!input && frame.memory == FrameMemory::device) check_device(frame);
+    CUcontext owner = context_->handle();
+    if (submission.in_place) input = inputs_->find(frame);  // which was found to be right when it was registered
+    if (!input && frame.memory == FrameMemory::device) {
+        check_device(frame);
+        owner = owner_of(frame, submission.in_place);
+        if (submission.in_place && is_foreign(owner)) {
+            require_copy("it belongs to another CUDA context");
+            submission.in_place = false;
+        }
+    }
     if (!submission.in_place) {
         input = inputs_->own_surface();
-        copy_in(frame, *input);
+        bring_in(frame, owner, *input);
     } else {
         submission.first_in_place = !input.has_value();
         if (!input) input = inputs_->add(frame);
-        wait_for_producer(frame);
+        if (frame.order == ProducerOrder::on_stream) wait_for(frame.stream, owner);
     }
     encode(*input, seq, extras);
     collect(std::max(extra_output_delay_, held_back_), sink);
@@ -166,8 +176,7 @@ void Session::submit_surface(size_t input, CUstream written, int64_t seq, const 
     if (!inputs_->fits(input)) {
         fail(ErrorKind::invalid_frame, "The surface is of the size that the encoder had before.", "Take a new one.");
     }
-    frame_ready_->record(written);
-    frame_ready_->make_wait(input_stream_handle_);
+    wait_for(written, context_->handle());
     encode(input, seq, extras);
     inputs_->give_back(input);
     collect(std::max(extra_output_delay_, held_back_), sink);
@@ -236,11 +245,33 @@ void Session::check_device(const FrameView& frame) const {
     }
 }
 
+// Memory of pools and managed memory belong to no context: all of the GPU's reach it.
+CUcontext Session::owner_of(const FrameView& frame, bool in_place) const {
+    const bool on_default_stream = frame.order == ProducerOrder::on_stream && is_default_stream(frame.stream);
+    if (!in_place && !on_default_stream && !frame.image) return context_->handle();  // a copy reaches all contexts
+    CUcontext owner = nullptr;
+    const CUresult result =
+        context_->functions().cuPointerGetAttribute(&owner, pointer_context, reinterpret_cast<CUdeviceptr>(frame.data));
+    return result == cuda_success && owner != nullptr ? owner : context_->handle();
+}
+
+// Of a stream that CUDA knows nothing of, recording an event in it will tell.
+CUcontext Session::context_of(CUstream stream, CUcontext of_default_streams) {
+    if (is_default_stream(stream)) return of_default_streams;
+    if (stream == known_stream_) return context_->handle();
+    CUcontext context = nullptr;
+    const CUresult result = context_->functions().cuStreamGetCtx(stream, &context);
+    if (result != cuda_success || context == nullptr) return context_->handle();
+    if (!is_foreign(context)) known_stream_ = stream;
+    return context;
+}
+
 // The frame was measured before this call had its turn.
 void Session::require_size(const FrameView& frame) const {
     const FormatTraits& format = traits_of(settings_.format);
-    const bool right = frame.row_bytes == size_t{settings_.width} * format.pixel_bytes &&
-                       frame.rows == surface_rows(format, settings_.height);
+    const bool right = frame.image ? frame.image->width == settings_.width && frame.image->height == settings_.height
+                                   : frame.row_bytes == size_t{settings_.width} * format.pixel_bytes &&
+                                         frame.rows == surface_rows(format, settings_.height);
     if (!right) {
         fail(ErrorKind::invalid_frame,
              "The encoder's picture size was changed by another thread while a frame came in.",
@@ -248,18 +279,20 @@ void Session::require_size(const FrameView& frame) const {
     }
 }
 
-bool Session::reads_in_place(const FrameView& frame) const {
-    const bool read_at_return = extra_output_delay_ == 0 && held_back_ == 0;
-    if (copy_ == CopyMode::always || (copy_ == CopyMode::automatic && !read_at_return)) return false;
-    const char* obstacle = inputs_->obstacle(frame);
-    if (obstacle != nullptr && copy_ == CopyMode::never) {
-        fail(
-            ErrorKind::invalid_frame,
-            std::string("copy='never' was asked for, but the frame cannot be read in place: ") + obstacle + ".",
-            "Allocate it on the GPU with rows a multiple of 16 bytes apart, write into encoder.surface(), or allow the "
-            "copy.");
-    }
+bool Session::reads_in_place(const FrameView& frame, bool awaits_release) const {
+    const bool left_alone = awaits_release || (extra_output_delay_ == 0 && held_back_ == 0);
+    if (copy_ == CopyMode::always || (copy_ == CopyMode::automatic && !left_alone)) return false;
+    const char* obstacle = frame.image ? "it is RGB, which the engine does not read" : inputs_->obstacle(frame);
+    if (obstacle != nullptr) require_copy(obstacle);
     return obstacle == nullptr;
+}
+
+void Session::require_copy(const char* obstacle) const {
+    if (copy_ != CopyMode::never) return;
+    fail(ErrorKind::invalid_frame,
+         std::string("copy='never' was asked for, but the frame cannot be read in place: ") + obstacle + ".",
+         "Allocate it on the GPU with rows a multiple of 16 bytes apart, write into encoder.surface(), or allow the "
+         "copy.");
 }
 
 OutputHandle Session::free_output() {
@@ -267,20 +300,62 @@ OutputHandle Session::free_output() {
     return free_outputs_.back();
 }
 
-void Session::wait_for_producer(const FrameView& frame) {
-    if (frame.order != ProducerOrder::on_stream) return;
-    frame_ready_->record(frame.stream);
+void Session::wait_for(CUstream stream, CUcontext of_default_streams) {
+    const bool recorded = !is_foreign(context_of(stream, of_default_streams)) && record_ready(stream);
+    if (!recorded) return wait_for_foreign(stream, context_of(stream, of_default_streams));
     frame_ready_->make_wait(input_stream_handle_);
 }
 
-void Session::copy_in(const FrameView& frame, size_t input) {
-    const NvtxRange range("pdum.copy_to_nvenc");
+// An event is recorded in streams of its own context alone, while any stream may wait for it. So one is made for a
+// stream of another context, for this once: contexts come and go, and their handles are used again.
+void Session::wait_for_foreign(CUstream stream, CUcontext context) {
+    const std::shared_ptr<const Context> theirs = Context::borrowed(context);
+    const ContextScope scope(*theirs);
+    const Event ready(theirs);
+    ready.record(stream);
+    ready.make_wait(input_stream_handle_);
+}
+
+// False where a stream that was known is gone, and another one of another context has its handle.
+bool Session::record_ready(CUstream stream) {
+    try {
+        frame_ready_->record(stream);
+        return true;
+    } catch (const Error&) {
+        if (std::exchange(known_stream_, nullptr) != stream || !is_foreign(context_of(stream, context_->handle())))
+            throw;
+        return false;
+    }
+}
+
+void Session::make_foreign_default_wait(CUstream stream, CUcontext context) {
+    const std::shared_ptr<const Context> theirs = Context::borrowed(context);
+    const ContextScope scope(*theirs);
+    frame_read_->make_wait(stream);
+}
+
+// Into a surface of the encoder's own, by a copy or by a conversion.
+void Session::bring_in(const FrameView& frame, CUcontext owner, size_t input) {
+    const NvtxRange range(frame.image ? "pdum.convert_to_nvenc" : "pdum.copy_to_nvenc");
     const CUstream ours = input_stream_handle_;
-    wait_for_producer(frame);
-    copy_frame(frame, settings_.format, settings_.height, inputs_->rows(input), *context_, ours);
-    frame_read_->record(ours);
-    if (frame.order == ProducerOrder::on_stream) {
-        frame_read_->make_wait(frame.stream);
+    const bool on_stream = frame.order == ProducerOrder::on_stream;
+    if (on_stream) wait_for(frame.stream, owner);
+    try {
+        if (frame.image) {
+            rgb_->convert(frame, !is_foreign(owner), settings_, inputs_->rows(input), ours);
+        } else {
+            copy_frame(frame, settings_.format, settings_.height, inputs_->rows(input), *context_, ours);
+        }
+        frame_read_->record(ours);
+    } catch (...) {
+        Failures ignored;                                        // what came first is told
+        ignored.attempt([&] { input_stream_->synchronize(); });  // a part of it may be reading the frame
+        throw;
+    }
+    if (on_stream) {
+        // A default stream is that of the context that is current; others may wait for anything.
+        const bool is_ours = !is_default_stream(frame.stream) || !is_foreign(owner);
+        is_ours ? frame_read_->make_wait(frame.stream) : make_foreign_default_wait(frame.stream, owner);
     } else {
         frame_read_->synchronize();
     }
@@ -438,6 +513,7 @@ void Session::release_everything() noexcept {
     for (const OutputHandle output : free_outputs_) attempt([&] { api_->destroy_output(output); });
     if (api_ != nullptr) attempt([this] { api_->destroy(); });
     inputs_.reset();
+    rgb_.reset();
     api_.reset();
     free_outputs_.clear();
     locked_outputs_.clear();
@@ -455,6 +531,7 @@ void Session::release_everything() noexcept {
 void Session::abandon() noexcept {
     if (inputs_ != nullptr) inputs_->abandon();
     inputs_.reset();
+    static_cast<void>(rgb_.release());
     static_cast<void>(frame_read_.release());
     static_cast<void>(frame_ready_.release());
     static_cast<void>(output_stream_.release());

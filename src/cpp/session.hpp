@@ -18,12 +18,14 @@
 #include "failures.hpp"
 #include "frame_view.hpp"
 #include "inputs.hpp"
+#include "rgb_input.hpp"
 
 namespace pdum::nvenc {
 
 // How a frame on the GPU gets to the engine.
 enum class CopyMode {
-    automatic,  // in place where the call returns only after the engine has read it, else by a copy
+    automatic,  // in place where the call returns only after the engine has read it or the caller waits for word of it,
+                // else by a copy
     always,
     never,  // in place, or not at all: the frame stays untouched until its access unit is out
 };
@@ -84,7 +86,9 @@ class Session {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    Submission submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, Sink& sink);
+    // `awaits_release`: the caller leaves the frame alone until it hears that the access unit is out.
+    Submission submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, bool awaits_release,
+                      Sink& sink);
     // A surface that is free now. It comes back by being submitted or given back.
     LentSurface lend_surface();
     void give_back_surface(size_t input);
@@ -125,12 +129,22 @@ class Session {
     void require_own_process() const;
     void require_open() const;
     void check_device(const FrameView& frame) const;
+    // The context that a frame's memory belongs to: the encoder's own, as far as CUDA does not say otherwise.
+    CUcontext owner_of(const FrameView& frame, bool in_place) const;
+    CUcontext context_of(CUstream stream, CUcontext of_default_streams);
+    bool is_foreign(CUcontext context) const noexcept { return context != context_->handle(); }
     void require_size(const FrameView& frame) const;
     // Whether the frame is read where it lies. Throws where it has to be and cannot.
-    bool reads_in_place(const FrameView& frame) const;
+    bool reads_in_place(const FrameView& frame, bool awaits_release) const;
+    void require_copy(const char* obstacle) const;
     OutputHandle free_output();
-    void wait_for_producer(const FrameView& frame);
-    void copy_in(const FrameView& frame, size_t input);
+    // What is queued on our stream from now on waits for what `stream` holds by now.
+    void wait_for(CUstream stream, CUcontext of_default_streams);
+    bool record_ready(CUstream stream);
+    void wait_for_foreign(CUstream stream, CUcontext context);
+    // The other way round, for what was recorded in frame_read_.
+    void make_foreign_default_wait(CUstream stream, CUcontext context);
+    void bring_in(const FrameView& frame, CUcontext owner, size_t input);
     void encode(size_t input, int64_t seq, const PictureExtras& extras);
     bool next_is_idr(const PictureExtras& extras) const;
     size_t promised_outputs() const;
@@ -159,10 +173,12 @@ class Session {
     std::unique_ptr<Stream> output_stream_;
     std::unique_ptr<Event> frame_ready_;
     std::unique_ptr<Event> frame_read_;
+    CUstream known_stream_ = nullptr;  // the last one that was found to be of our context; may be gone by now
     std::atomic<CUstream> input_stream_handle_{nullptr};  // null as soon as the session is being closed
     std::unique_ptr<EncodeApi> api_;
 
     std::unique_ptr<Inputs> inputs_;
+    std::unique_ptr<RgbInput> rgb_;  // null where frames are no RGB
     std::vector<OutputHandle> free_outputs_;
     std::deque<OutputHandle> pending_outputs_;  // given to the driver, in the order in which it fills them
     std::vector<OutputHandle> locked_outputs_;  // locked and on their way out, or those whose unlocking failed

@@ -16,20 +16,22 @@ namespace {
 
 using Reader = std::function<Change(const py::handle&)>;
 
-// A member, or a member of Settings::rate, that takes the value as it is.
-template <typename Value, typename Member>
-Reader plain(Member Settings::* member) {
-    return [member](const py::handle& object) -> Change {
-        const auto value = object.cast<Value>();
-        return [member, value](Settings& settings) { settings.*member = value; };
-    };
+template <typename Member, typename Value>
+Change assignment(Member Settings::* member, const Value& value) {
+    return [member, value](Settings& settings) { settings.*member = value; };
 }
 
-template <typename Value, typename Member>
-Reader plain(Member RateSettings::* member) {
+template <typename Member, typename Value>
+Change assignment(Member RateSettings::* member, const Value& value) {
+    return [member, value](Settings& settings) { settings.rate.*member = value; };
+}
+
+// A member of Settings, or of its rate, that takes the value as it is. None: as it is without any setting.
+template <typename Value, typename Class, typename Member>
+Reader plain(Member Class::* member) {
     return [member](const py::handle& object) -> Change {
-        const auto value = object.cast<Value>();
-        return [member, value](Settings& settings) { settings.rate.*member = value; };
+        if (object.is_none()) return assignment(member, Class{}.*member);
+        return assignment(member, object.cast<Value>());
     };
 }
 
@@ -44,19 +46,11 @@ Value named(const Names<Value>& names, const py::handle& object) {
     return found->second;
 }
 
-template <typename Value, typename Member>
-Reader choice(Member Settings::* member, Names<Value> names) {
+template <typename Value, typename Class, typename Member>
+Reader choice(Member Class::* member, Names<Value> names) {
     return [member, names = std::move(names)](const py::handle& object) -> Change {
-        const Value value = named(names, object);
-        return [member, value](Settings& settings) { settings.*member = value; };
-    };
-}
-
-template <typename Value, typename Member>
-Reader choice(Member RateSettings::* member, Names<Value> names) {
-    return [member, names = std::move(names)](const py::handle& object) -> Change {
-        const Value value = named(names, object);
-        return [member, value](Settings& settings) { settings.rate.*member = value; };
+        if (object.is_none()) return assignment(member, Class{}.*member);
+        return assignment(member, named(names, object));
     };
 }
 
@@ -64,9 +58,9 @@ using Pair = std::pair<uint32_t, uint32_t>;
 
 Reader quantisers(std::optional<Qp> RateSettings::* member) {
     return [member](const py::handle& object) -> Change {
+        if (object.is_none()) return assignment(member, std::optional<Qp>());
         const auto [intra, p, b] = object.cast<std::tuple<uint32_t, uint32_t, uint32_t>>();
-        const Qp qp{intra, p, b};
-        return [member, qp](Settings& settings) { settings.rate.*member = qp; };
+        return assignment(member, Qp{intra, p, b});
     };
 }
 
@@ -86,15 +80,15 @@ Change read_slices(const py::handle& object) {
                                         {"bytes", SliceMode::bytes},
                                         {"rows", SliceMode::rows},
                                         {"count", SliceMode::count}};
+    if (object.is_none()) return assignment(&Settings::slices, std::optional<Slices>());
     const auto [mode, value] = object.cast<std::pair<py::str, uint32_t>>();
-    const Slices slices{named(modes, mode), value};
-    return [slices](Settings& settings) { settings.slices = slices; };
+    return assignment(&Settings::slices, Slices{named(modes, mode), value});
 }
 
 Change read_intra_refresh(const py::handle& object) {
+    if (object.is_none()) return assignment(&Settings::intra_refresh, std::optional<IntraRefresh>());
     const auto [period, count] = object.cast<Pair>();
-    const IntraRefresh refresh{period, count};
-    return [refresh](Settings& settings) { settings.intra_refresh = refresh; };
+    return assignment(&Settings::intra_refresh, IntraRefresh{period, count});
 }
 
 Change read_format(const py::handle& object) {
@@ -127,6 +121,7 @@ Names<Reader> stream_readers() {
         {"level", plain<uint32_t>(&Settings::level)},
         {"tier", plain<uint32_t>(&Settings::tier)},
         {"format", read_format},
+        {"rgb_input", plain<bool>(&Settings::rgb_input)},
         {"chroma",
          choice<Chroma>(&Settings::chroma, {{"420", Chroma::c420}, {"422", Chroma::c422}, {"444", Chroma::c444}})},
         {"bit_depth", plain<int>(&Settings::bit_depth)},
@@ -209,7 +204,7 @@ Change read_item(const std::string& name, const py::handle& value) {
 std::vector<Change> changes_from_python(const py::dict& items) {
     std::vector<Change> changes;
     for (const auto& [name, value] : items) {
-        if (!value.is_none()) changes.push_back(read_item(name.cast<std::string>(), value));
+        changes.push_back(read_item(name.cast<std::string>(), value));
     }
     return changes;
 }

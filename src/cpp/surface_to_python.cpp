@@ -46,6 +46,7 @@ Surface::Surface(std::shared_ptr<Session> session, LentSurface lent, const Forma
 Surface::~Surface() { give_back(); }
 
 void Surface::require_lent() const {
+    static_cast<void>(session_->input_stream());  // throws where the encoder is closed, and the surface gone with it
     if (is_lent_) return;
     fail(ErrorKind::invalid_frame, "This surface was submitted or given back already.",
          "Take the next one: `with encoder.surface() as surface`.");

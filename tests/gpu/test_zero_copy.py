@@ -45,6 +45,24 @@ def test_registered_frames_are_read_after_they_were_made(
     assert all(packet.released is not None for packet in packets)
 
 
+def test_frames_of_callers_who_wait_for_word_are_read_in_place(engine: EncodeLibrary, abi: str, cupy: Any) -> None:
+    """By copy="auto" too, with frames in flight: a buffer is written again once the callback has named it."""
+    produce = SlowProducer(cupy)
+    stream = cupy.cuda.Stream(non_blocking=True)
+    free = [WithStream(cupy.zeros(SHAPE, dtype=cupy.uint8), stream.ptr) for _ in range(4)]
+    arrays = {id(frame): frame._keep for frame in free}
+    cupy.cuda.Device().synchronize()
+    packets: list[Any] = []
+    with NvencEncoder(WIDTH, HEIGHT, extra_output_delay=3) as encoder:
+        for number in range(200):
+            frame = free.pop(0)
+            produce(arrays[id(frame)], number, stream)
+            packets += encoder.submit(frame, number, on_released=free.append)
+        packets += encoder.flush_pipeline()
+    assert checksums(packets) == [checksum(pattern(number)) for number in range(200)]
+    assert {id(packet.released) for packet in packets} == set(arrays)
+
+
 def test_registered_frames_without_the_wait_are_wrong(engine: EncodeLibrary, cupy: Any) -> None:
     """The proof that the test above can fail."""
     produce = SlowProducer(cupy)

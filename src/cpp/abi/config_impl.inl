@@ -112,16 +112,6 @@ inline NV_ENC_PARAMS_RC_MODE rate_control_mode(RateControl mode) {
     fail(ErrorKind::invalid_config, "An unknown rate control.");
 }
 
-// The mode that the settings name or mean; empty where the preset decides.
-inline std::optional<RateControl> chosen_mode(const Settings& settings) {
-    const RateSettings& rate = settings.rate;
-    if (rate.mode) return rate.mode;
-    if (rate.qp) return RateControl::constqp;
-    if (rate.cq_256ths) return RateControl::vbr;
-    if (rate.bitrate == 0) return std::nullopt;
-    return settings.low_latency() ? RateControl::cbr : RateControl::vbr;
-}
-
 inline void set_quantisers(NV_ENC_RC_PARAMS& out, const RateSettings& rate) {
     if (rate.qp) out.constQP = qp_of(*rate.qp);
     if (rate.min_qp) {
@@ -140,10 +130,13 @@ inline void set_quantisers(NV_ENC_RC_PARAMS& out, const RateSettings& rate) {
 
 inline void set_bitrates(NV_ENC_RC_PARAMS& out, const Settings& settings) {
     const RateSettings& rate = settings.rate;
-    if (const std::optional<RateControl> mode = chosen_mode(settings)) {
+    if (const std::optional<RateControl> mode = settings.chosen_mode()) {
         out.rateControlMode = rate_control_mode(*mode);
-        out.averageBitRate = rate.bitrate;
-        out.maxBitRate = rate.max_bitrate;
+        const bool at_presets_rate = *mode != RateControl::constqp && rate.bitrate == 0 && !rate.cq_256ths;
+        if (!at_presets_rate) {
+            out.averageBitRate = rate.bitrate;
+            out.maxBitRate = rate.max_bitrate;
+        }
         out.vbvBufferSize = 0;
         out.vbvInitialDelay = 0;
         out.targetQuality = 0;
@@ -221,7 +214,10 @@ void set_common(CodecConfig& config, const Settings& settings) {
     set_bit_depths(config, settings.input_bit_depth(), settings.bit_depth);
     if (settings.level) config.level = *settings.level;
     if (settings.b_reference) config.useBFramesAsRef = b_frame_ref_mode(*settings.b_reference);
-    if (settings.temporal_filter) set_temporal_filter(config, *settings.temporal_filter);
+    // The interface's own condition, which a preset does not know to be unmet.
+    constexpr uint32_t least_b_frames = 4;
+    const bool too_few = settings.b_frames < least_b_frames;
+    if (settings.temporal_filter || too_few) set_temporal_filter(config, settings.temporal_filter.value_or(0));
     if (settings.intra_refresh) {
         config.enableIntraRefresh = 1;
         config.intraRefreshPeriod = settings.intra_refresh->period;

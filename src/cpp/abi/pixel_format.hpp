@@ -29,6 +29,9 @@ const FormatTraits& traits_of(PixelFormat format);
 // Null for a name that is none.
 const FormatTraits* find_format(std::string_view name);
 
+// Whether rows with padding still make one array: not where chroma lies at half the pitch.
+inline bool has_padded_array(const FormatTraits& format) { return format.format != PixelFormat::yuv420; }
+
 inline size_t surface_rows(const FormatTraits& format, uint32_t height) {
     return size_t{height} * format.rows_times_2 / 2;
 }

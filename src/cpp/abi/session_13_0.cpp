@@ -36,6 +36,8 @@ inline void set_unidirectional_b(NV_ENC_INITIALIZE_PARAMS& parameters, bool on) 
     parameters.enableUniDirectionalB = on;
 }
 
+inline void leave_out(NV_ENC_TIME_CODE& code) { code.skipClockTimestampInsertion = 1; }
+
 inline PictureType later_picture_type(NV_ENC_PIC_TYPE type) {
     return type == NV_ENC_PIC_TYPE_SWITCH ? PictureType::switch_frame : PictureType::unknown;
 }

@@ -91,6 +91,7 @@ class Session final : public EncodeApi {
     void reconfigure(const Settings& settings, bool from_scratch) override {
         const NV_ENC_CONFIG old_config = config_;
         const NV_ENC_INITIALIZE_PARAMS old_parameters = parameters_;
+        config_ = preset_;  // what the settings no longer name is as the preset has it
         apply_settings(config_, settings);
         apply_settings(parameters_, settings);
         auto request = std::make_unique<NV_ENC_RECONFIGURE_PARAMS>();
@@ -222,7 +223,7 @@ class Session final : public EncodeApi {
         }
 
         ~CarriedExtras() {
-            if (extras_ != nullptr) session_.picture_.codecPicParams = {};
+            if (extras_ != nullptr) session_.picture_.codecPicParams = session_.without_extras_;
         }
 
         CarriedExtras(const CarriedExtras&) = delete;
@@ -254,10 +255,14 @@ class Session final : public EncodeApi {
     }
 
     // AV1 carries its time code as a message.
+    NV_ENC_TIME_CODE& time_code_of(NV_ENC_CODEC_PIC_PARAMS& parameters) const {
+        return codec_ == Codec::h264 ? parameters.h264PicParams.timeCode : parameters.hevcPicParams.timeCode;
+    }
+
     void set_time_code(const TimeCode& time) {
         if (codec_ == Codec::av1) return;
-        NV_ENC_TIME_CODE& code = codec_ == Codec::h264 ? picture_.codecPicParams.h264PicParams.timeCode
-                                                       : picture_.codecPicParams.hevcPicParams.timeCode;
+        NV_ENC_TIME_CODE& code = time_code_of(picture_.codecPicParams);
+        code = {};
         code.displayPicStruct = NV_ENC_PIC_STRUCT_DISPLAY_FRAME;
         NV_ENC_CLOCK_TIMESTAMP_SET& clock = code.clockTimestamp[0];
         clock.cntDroppedFrames = time.drop_frame;
@@ -299,20 +304,24 @@ class Session final : public EncodeApi {
         check(f_.nvEncGetEncodePresetConfigEx(handle_, parameters_.encodeGUID, parameters_.presetGUID,
                                               parameters_.tuningInfo, preset.get()),
               "nvEncGetEncodePresetConfigEx", "read the preset's configuration");
-        config_ = preset->presetCfg;
+        config_ = preset_ = preset->presetCfg;
         apply_settings(config_, settings);
         parameters_.encodeConfig = &config_;
         codec_ = settings.codec;
         picture_.bufferFmt = buffer_format(settings.format);
+        if (settings.time_code && codec_ != Codec::av1) leave_out(time_code_of(without_extras_));
+        picture_.codecPicParams = without_extras_;
     }
 
     const NV_ENCODE_API_FUNCTION_LIST& f_;
     void* handle_;
     Codec codec_ = Codec::h264;
+    NV_ENC_CONFIG preset_{};
     NV_ENC_CONFIG config_{};
     NV_ENC_INITIALIZE_PARAMS parameters_{};
     // Kept from frame to frame, since zeroing kilobytes for each one is the dearest thing that a frame could cost here.
     NV_ENC_PIC_PARAMS picture_{};
+    NV_ENC_CODEC_PIC_PARAMS without_extras_{};
     NV_ENC_LOCK_BITSTREAM lock_{};
     NV_ENC_MAP_INPUT_RESOURCE map_{};
 };

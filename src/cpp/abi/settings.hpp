@@ -86,6 +86,7 @@ struct Settings {
     std::optional<uint32_t> level;  // in the codec's own numbers
     std::optional<uint32_t> tier;
     PixelFormat format = PixelFormat::nv12;
+    bool rgb_input = false;        // frames are RGB, converted by this module into surfaces of that format
     Chroma chroma = Chroma::c420;  // of the stream
     int bit_depth = 8;             // of the stream
     uint32_t width = 0;
@@ -111,6 +112,14 @@ struct Settings {
     // Frames that the encoder may hold back before it gives the first one out.
     uint32_t reorder_depth() const { return b_frames + rate.lookahead; }
     int input_bit_depth() const { return traits_of(format).bit_depth; }
+    // The mode that the settings name or mean; empty where the preset decides.
+    std::optional<RateControl> chosen_mode() const {
+        if (rate.mode) return rate.mode;
+        if (rate.qp) return RateControl::constqp;
+        if (rate.cq_256ths) return RateControl::vbr;
+        if (rate.bitrate == 0) return std::nullopt;
+        return low_latency() ? RateControl::cbr : RateControl::vbr;
+    }
 };
 
 const char* name_of(Codec codec) noexcept;

@@ -72,6 +72,10 @@ ENGINES_OWN_MATRIX = "bt470bg"
 """What the hardware converts RGB frames with: BT.601, limited range, whatever the picture's size."""
 
 
+CONVERTED_BY = ("bt709", "bt470bg", "smpte170m", "bt2020nc")
+"""The matrices that frames of format ``"rgb"`` are converted with: BT.709, BT.601 by both of its names, BT.2020."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Colour:
     """Primaries, transfer characteristics, matrix and range, as the stream signals them.
@@ -105,6 +109,15 @@ class Colour:
             _number("transfer", self.transfer, TRANSFERS),
             _number("matrix", self.matrix, MATRICES),
         )
+
+
+def convertible(colour: Colour) -> Colour:
+    """The same, where RGB can be converted to it; else an InvalidConfig."""
+    if colour.native()[2] not in [MATRICES[name] for name in CONVERTED_BY]:
+        raise InvalidConfig(
+            f"colour matrix={colour.matrix!r} came with format='rgb'; RGB is converted by {', '.join(CONVERTED_BY)}."
+        )
+    return colour
 
 
 def _number(what: str, value: str | int, names: dict[str, int]) -> int:

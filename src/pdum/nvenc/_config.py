@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from . import _config_values as values
-from ._colour import ENGINES_OWN_MATRIX, Colour
+from ._colour import ENGINES_OWN_MATRIX, Colour, convertible
+from ._config_plain import canonical_rate, unplain
+from ._config_plain import plain as plain_value
 from ._config_rules import require_compatible
 from ._errors import InvalidConfig
 from ._picture import ContentLight, MasteringDisplay
@@ -30,24 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from typing_extensions import Self
-
-FORMATS = {
-    "nv12": ("420", 8),
-    "p010": ("420", 10),
-    "yuv420": ("420", 8),
-    "yuv444": ("444", 8),
-    "yuv444_10": ("444", 10),
-    "nv16": ("422", 8),
-    "p210": ("422", 10),
-    "argb": ("420", 8),
-    "abgr": ("420", 8),
-    "ayuv": ("444", 8),
-    "argb10": ("420", 10),
-    "abgr10": ("420", 10),
-}
-"""What the encoder reads: name to the chroma format and bit depth that its stream has by itself."""
-
-RGB_FORMATS = ("argb", "abgr", "argb10", "abgr10")
 
 LIVE = (
     "bitrate",
@@ -85,11 +69,14 @@ class EncoderConfig:
         level: as ``"4.1"``; None: the least that fits.
         tier: ``"main"`` or ``"high"`` (HEVC, AV1).
         format: how frames lie in memory: ``"nv12"``, ``"p010"``, ``"yuv420"``, ``"yuv444"``, ``"yuv444_10"``,
-            ``"nv16"``, ``"p210"``, ``"argb"``, ``"abgr"``, ``"ayuv"``, ``"argb10"``, ``"abgr10"``.
+            ``"nv16"``, ``"p210"``, ``"argb"``, ``"abgr"``, ``"ayuv"``, ``"argb10"``, ``"abgr10"``; or ``"rgb"``: arrays
+            (height, width, 3) or (3, height, width) of uint8, float16 or float32 from 0 to 1, which this package
+            converts on the GPU.
         chroma: of the stream: ``"auto"`` as the format has it, ``"420"``, ``"422"``, ``"444"``.
         bit_depth: of the stream: 8, 10, or 0 as the format has it.
         colour: a ``Colour``, one of its names (``"bt709"``, ``"hdr10"``, …) or ``"auto"``: BT.709 from 720 lines on,
-            BT.601 below; RGB formats carry the matrix that the engine converts them with.
+            BT.601 below. ``"rgb"`` is converted by its matrix and range; the other RGB formats carry the matrix that
+            the engine converts them with.
         fps: frames a second, a number or a fraction.
         gop: frames from one IDR to the next; 0: only the first.
         rate_control: ``"constqp"``, ``"vbr"``, ``"cbr"``; None: what ``qp``, ``cq`` or ``bitrate`` mean.
@@ -115,8 +102,9 @@ class EncoderConfig:
         max_width, max_height: what ``reconfigure`` may reach; 0: the size that it starts with.
         gpu_id, cuda_context, extra_output_delay: as for ``NvencEncoder``.
         copy: of frames on the GPU. ``"auto"``: read in place where the call returns only after the engine has read
-            them, else copied, so that a frame may always be overwritten after the call. ``"never"``: always in place;
-            a frame is to be left alone until its packet is out (``Packet.released``). ``"always"``.
+            them, and with ``on_released``; else copied, so that a frame may always be overwritten after the call.
+            ``"never"``: always in place; a frame is to be left alone until its packet is out (``Packet.released``).
+            ``"always"``.
     """
 
     width: int
@@ -173,7 +161,12 @@ class EncoderConfig:
     copy: str = "auto"
 
     def __post_init__(self) -> None:
+        for name, value in _shallow(self).items():
+            if isinstance(value, list) and name != "fps":
+                object.__setattr__(self, name, tuple(value))
         self.settings()
+        self.session()
+        object.__setattr__(self, "fps", canonical_rate(self.fps))
         require_compatible(self)
 
     @classmethod
@@ -194,14 +187,14 @@ class EncoderConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values alone, as JSON and TOML hold them; fields at None are left out."""
-        plain = {name: _plain(value) for name, value in _shallow(self).items()}
+        plain = {name: plain_value(value) for name, value in _shallow(self).items()}
         return {name: value for name, value in plain.items() if value is not None}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         """The other way round."""
         _require_fields(plain)
-        return cls(**{name: _unplain(name, value) for name, value in plain.items()})
+        return cls(**{name: unplain(name, value) for name, value in plain.items()})
 
     def to_toml(self) -> str:
         """A TOML document of one table's keys, in the order of the fields."""
@@ -219,7 +212,7 @@ class EncoderConfig:
     def settings(self) -> dict[str, Any]:
         """What the native module takes; raises InvalidConfig naming the field that cannot be right."""
         codec = codec_name(self.codec)
-        chroma, depth = FORMATS[one_of("format", self.format, {name: name for name in FORMATS})]
+        chroma, depth = self._stream_format()
         return {
             "codec": codec,
             "preset": preset_number(self.preset),
@@ -227,9 +220,10 @@ class EncoderConfig:
             "profile": profile_name(codec, self.profile),
             "level": None if self.level is None else one_of(f"level of {codec}", self.level, values.LEVELS[codec]),
             "tier": None if self.tier is None else one_of("tier", self.tier, {"main": 0, "high": 1}),
-            "format": self.format,
-            "chroma": one_of("chroma", self.chroma, {"auto": chroma, "420": "420", "422": "422", "444": "444"}),
-            "bit_depth": values.one_number("bit_depth", self.bit_depth, {0: depth, 8: 8, 10: 10}),
+            "format": self._surface(chroma, depth),
+            "rgb_input": self._format() == "rgb",
+            "chroma": chroma,
+            "bit_depth": depth,
             "width": self._size("width"),
             "height": self._size("height"),
             "max_width": whole("max_width", self.max_width),
@@ -238,14 +232,14 @@ class EncoderConfig:
             "gop": whole("gop", self.gop),
             "bframes": whole("bframes", self.bframes, most=31),
             "b_ref_mode": values.choice("b_ref_mode", self.b_ref_mode, ("off", "each", "middle")),
-            "weighted_prediction": self.weighted_prediction,
-            "temporal_filter": None if self.temporal_filter is None else 4 * bool(self.temporal_filter),
-            "unidirectional_b": self.unidirectional_b,
+            "weighted_prediction": values.flag("weighted_prediction", self.weighted_prediction),
+            "temporal_filter": values.temporal_filter(self.temporal_filter),
+            "unidirectional_b": values.flag("unidirectional_b", self.unidirectional_b),
             "colour": self._colour().native(),
             "slices": values.slices(self.slices),
             "intra_refresh": self._intra_refresh(),
             "split_encode": values.split(self.split_encode),
-            "time_code": bool(self.time_code),
+            "time_code": values.switch("time_code", self.time_code),
             **self._rate(codec),
         }
 
@@ -268,18 +262,25 @@ class EncoderConfig:
             "lookahead_level": values.lookahead_level(self.lookahead_level),
             "spatial_aq": None if self.spatial_aq is None else bool(self.spatial_aq),
             "aq_strength": values.aq_strength(self.spatial_aq),
-            "temporal_aq": self.temporal_aq,
+            "temporal_aq": values.flag("temporal_aq", self.temporal_aq),
             "low_delay_key_frame_scale": values.optional("low_delay_key_frame_scale", scale, 255),
-            "strict_gop": self.strict_gop,
-            "nonref_p": self.nonref_p,
-            "adaptive_i": self.adaptive_i,
-            "adaptive_b": self.adaptive_b,
+            "strict_gop": values.flag("strict_gop", self.strict_gop),
+            "nonref_p": values.flag("nonref_p", self.nonref_p),
+            "adaptive_i": values.flag("adaptive_i", self.adaptive_i),
+            "adaptive_b": values.flag("adaptive_b", self.adaptive_b),
         }
 
     def session(self) -> dict[str, Any]:
         """What the native module takes beside the settings."""
         codec = codec_name(self.codec)
-        messages = [one.message(codec) for one in (self.mastering_display, self.content_light) if one is not None]
+        metadata: tuple[tuple[str, Any, type[MasteringDisplay | ContentLight]], ...] = (
+            ("mastering_display", self.mastering_display, MasteringDisplay),
+            ("content_light", self.content_light, ContentLight),
+        )
+        for name, given, kind in metadata:
+            if given is not None and not isinstance(given, kind):
+                raise InvalidConfig(f"{name}={given!r} came; it has to be a {kind.__name__}.")
+        messages = [given.message(codec) for _, given, _ in metadata if given is not None]
         return {
             "gpu_id": whole("gpu_id", self.gpu_id, most=0x7FFFFFFF),
             "cuda_context": whole("cuda_context", self.cuda_context, most=0xFFFF_FFFF_FFFF_FFFF),
@@ -288,8 +289,27 @@ class EncoderConfig:
             "idr_messages": messages,
         }
 
+    def _format(self) -> str:
+        return one_of("format", self.format, {name: name for name in values.FORMATS})
+
+    def _stream_format(self) -> tuple[str, int]:
+        """Chroma format and bit depth of the stream."""
+        chroma, depth = values.FORMATS[self._format()]
+        return (
+            one_of("chroma", self.chroma, {"auto": chroma, "420": "420", "422": "422", "444": "444"}),
+            values.one_number("bit_depth", self.bit_depth, {0: depth, 8: 8, 10: 10}),
+        )
+
+    def _surface(self, chroma: str, depth: int) -> str:
+        if self._format() != "rgb":
+            return self._format()
+        if chroma == "422":
+            raise InvalidConfig("chroma='422' came with format='rgb', which is converted to '420' or '444'.")
+        return values.RGB_SURFACES[chroma, depth]
+
     def _size(self, name: str) -> int:
-        full_resolution = FORMATS[self.format][0] == "444" and self.chroma in ("auto", "444")
+        can_be_full = values.FORMATS[self._format()][0] == "444" or self._format() == "rgb"
+        full_resolution = can_be_full and self._stream_format()[0] == "444"
         value: int = getattr(self, name)
         return whole(name, value, least=1) if full_resolution else even_size(name, value)
 
@@ -298,7 +318,9 @@ class EncoderConfig:
         if given is None:
             name = one_of("colour", self.colour, _colour_names(self.height))
             given = Colour.named(name)
-        if self.format not in RGB_FORMATS:
+        if self._format() == "rgb":
+            return convertible(given)
+        if self._format() not in values.RGB_FORMATS:
             return given
         engines = replace(given, matrix=ENGINES_OWN_MATRIX, full_range=False)
         if self.colour != "auto" and given.native() != engines.native():
@@ -346,30 +368,8 @@ def _require_fields(names: Mapping[str, Any]) -> None:
     known = EncoderConfig.names()
     for name in names:
         if name not in known:
-            raise InvalidConfig(f"{name!r} is no setting of an encoder.{nearest(name, known)}")
+            raise InvalidConfig(f"{name!r} is no setting of an encoder.{nearest(str(name), known)}")
 
 
 def _shallow(config: EncoderConfig) -> dict[str, Any]:
     return {field.name: getattr(config, field.name) for field in fields(config)}
-
-
-def _plain(value: Any) -> Any:
-    from fractions import Fraction
-
-    if isinstance(value, (Colour, MasteringDisplay, ContentLight)):
-        return {name: _plain(one) for name, one in asdict(value).items()}
-    if isinstance(value, Fraction):
-        return str(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _unplain(name: str, value: Any) -> Any:
-    tables = {"colour": Colour, "mastering_display": MasteringDisplay, "content_light": ContentLight}
-    if isinstance(value, dict) and name in tables:
-        kind: Any = tables[name]
-        known = [field.name for field in fields(kind)]
-        for key in value:
-            if key not in known:
-                raise InvalidConfig(f"{key!r} is nothing that {name} has.{nearest(key, known)}")
-        return kind(**{key: tuple(one) if isinstance(one, list) else one for key, one in value.items()})
-    return tuple(value) if isinstance(value, list) else value

@@ -42,8 +42,8 @@ class NvencEncoder(_nvenc.Encoder):
 
     A frame is an array of shape ``(height * 3 // 2, width)`` and type uint8 (NV12: the rows of Y, then half as many of
     interleaved U and V) with ``__cuda_array_interface__``, ``__dlpack__`` or Python's buffer protocol. Rows may be
-    padded. A frame on the GPU is read in the order of its producer's stream, and may be overwritten on that stream as
-    soon as the call returns; the host waits for neither.
+    padded; ``format`` names other kinds, ``"rgb"`` among them. A frame on the GPU is read in the order of its
+    producer's stream, and may be overwritten on that stream as soon as the call returns; the host waits for neither.
 
     An encoder may be shared by threads: calls go one at a time. Many encoders in many threads run side by side.
 

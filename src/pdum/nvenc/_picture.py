@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ._errors import InvalidConfig, UnsupportedFeature
+from ._settings import whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,14 +37,17 @@ class Sei:
     payload: bytes
 
     def __post_init__(self) -> None:
-        if not 0 <= self.type <= 0xFFFF:
-            raise InvalidConfig(f"Sei type={self.type} came; payload types go from 0 to 65535.")
+        whole("Sei type", self.type, most=0xFFFF)
+        object.__setattr__(self, "payload", _bytes("Sei", self.payload))
 
     @classmethod
     def user_data(cls, uuid: UUID | str, data: bytes) -> Sei:
         """User data unregistered: anybody's bytes under a UUID of their own."""
-        identifier = uuid if isinstance(uuid, UUID) else UUID(uuid)
-        return cls(SEI_USER_DATA_UNREGISTERED, identifier.bytes + bytes(data))
+        try:
+            identifier = uuid if isinstance(uuid, UUID) else UUID(uuid)
+        except (ValueError, AttributeError, TypeError) as error:
+            raise InvalidConfig(f"uuid={uuid!r} came; it has to be 32 hexadecimal digits, or a UUID.") from error
+        return cls(SEI_USER_DATA_UNREGISTERED, identifier.bytes + _bytes("user_data", data))
 
     @classmethod
     def captions(cls, cc_data: bytes) -> Sei:
@@ -57,6 +61,10 @@ class Metadata:
 
     type: int
     payload: bytes
+
+    def __post_init__(self) -> None:
+        whole("Metadata type", self.type)
+        object.__setattr__(self, "payload", _bytes("Metadata", self.payload))
 
     @classmethod
     def captions(cls, cc_data: bytes) -> Metadata:
@@ -78,9 +86,10 @@ class MasteringDisplay:
     def __post_init__(self) -> None:
         for name in ("red", "green", "blue", "white"):
             point = getattr(self, name)
-            if len(point) != 2 or not all(0 <= value <= 1 for value in point):
+            if not _are_numbers(point) or len(point) != 2 or not all(0 <= value <= 1 for value in point):
                 raise InvalidConfig(f"mastering_display {name}={point!r} came; it is x and y, both from 0 to 1.")
-        if not 0 <= self.min_luminance < self.max_luminance <= 400_000:
+        luminances = (self.min_luminance, self.max_luminance)
+        if not _are_numbers(luminances) or not 0 <= self.min_luminance < self.max_luminance <= 400_000:
             raise InvalidConfig(
                 f"mastering_display luminance from {self.min_luminance} to {self.max_luminance} came; the least has to "
                 "be below the greatest, both from 0 to 400000 cd/m²."
@@ -106,8 +115,7 @@ class ContentLight:
 
     def __post_init__(self) -> None:
         for name in ("max_cll", "max_fall"):
-            if not 0 <= getattr(self, name) <= 0xFFFF:
-                raise InvalidConfig(f"content_light {name}={getattr(self, name)} came; it goes from 0 to 65535 cd/m².")
+            whole(f"content_light {name}", getattr(self, name), most=0xFFFF)
 
     def message(self, codec: str) -> tuple[int, bytes]:
         """As the native module takes it, for one of the codecs."""
@@ -129,8 +137,9 @@ class TimeCode:
 
     def __post_init__(self) -> None:
         for name, most in (("hours", 23), ("minutes", 59), ("seconds", 59), ("frames", 255)):
-            if not 0 <= getattr(self, name) <= most:
-                raise InvalidConfig(f"time_code {name}={getattr(self, name)} came; it goes from 0 to {most}.")
+            whole(f"time_code {name}", getattr(self, name), most=most)
+        if not isinstance(self.drop_frame, bool):
+            raise InvalidConfig(f"time_code drop_frame={self.drop_frame!r} came; it can be True or False.")
 
     def native(self) -> tuple[int, int, int, int, bool]:
         return self.hours, self.minutes, self.seconds, self.frames, self.drop_frame
@@ -166,11 +175,30 @@ class PictureOptions:
     metadata: Sequence[Metadata] = field(default=())
     time_code: TimeCode | None = None
 
-    def _native(self, codec: str) -> tuple[bool, bool, list[tuple[int, bytes]], tuple[int, int, int, int, bool] | None]:
+    def __post_init__(self) -> None:
+        kinds: tuple[tuple[str, Any], ...] = (("force_idr", bool), ("force_intra", bool))
+        lists: tuple[tuple[str, Any], ...] = (("sei", Sei), ("metadata", Metadata))
+        for name, kind in kinds:
+            if not isinstance(getattr(self, name), kind):
+                raise InvalidConfig(f"{name}={getattr(self, name)!r} came; it can be True or False.")
+        for name, kind in lists:
+            given = getattr(self, name)
+            if not isinstance(given, (list, tuple)) or not all(isinstance(one, kind) for one in given):
+                raise InvalidConfig(f"{name}={given!r} came; it has to be a list of {kind.__name__}.")
+        if self.time_code is not None and not isinstance(self.time_code, TimeCode):
+            raise InvalidConfig(f"time_code={self.time_code!r} came; it has to be a TimeCode.")
+
+    def _native(
+        self, codec: str, time_codes: bool
+    ) -> tuple[bool, bool, list[tuple[int, bytes]], tuple[int, int, int, int, bool] | None]:
         if codec == "av1":
             return self.force_idr, self.force_intra, self._obus(), None
         if self.metadata:
             raise UnsupportedFeature(f"metadata OBUs came for {codec}; they are AV1's. Use sei.")
+        if self.time_code is not None and not time_codes:
+            raise InvalidConfig(
+                f"{self.time_code} came for an encoder that was made without time_code=True, which would leave it out."
+            )
         messages = [(message.type, message.payload) for message in self.sei]
         return self.force_idr, self.force_intra, messages, self.time_code.native() if self.time_code else None
 
@@ -181,7 +209,19 @@ class PictureOptions:
         return [(one.type, one.payload) for one in metadata]
 
 
+def _bytes(what: str, given: bytes) -> bytes:
+    try:
+        return memoryview(given).tobytes()  # bytes(5) would be five zeros
+    except TypeError as error:
+        raise InvalidConfig(f"{what} came with {given!r}; its payload has to be bytes.") from error
+
+
+def _are_numbers(values: object) -> bool:
+    return isinstance(values, tuple) and all(isinstance(one, (int, float)) for one in values)
+
+
 def _a53(cc_data: bytes) -> bytes:
+    cc_data = _bytes("captions", cc_data)
     if not cc_data or len(cc_data) % 3 or len(cc_data) > 3 * LARGEST_CAPTION_COUNT:
         raise InvalidConfig(f"{len(cc_data)} bytes of captions came; they are 1 to 31 triplets.")
     flags = 0x40 | len(cc_data) // 3  # process_cc_data_flag and the count

@@ -72,7 +72,10 @@ def whole(name: str, value: object, least: int = 0, most: int = LARGEST_UNSIGNED
     index = getattr(value, "__index__", None)
     if index is None or isinstance(value, bool):
         raise InvalidConfig(f"{name}={value!r} came; it has to be a whole number from {least} to {most}.")
-    number = int(index())
+    try:
+        number = int(index())
+    except TypeError as error:  # an array has __index__, and says only when asked that it is none
+        raise InvalidConfig(f"{name}={value!r} came; it has to be a whole number from {least} to {most}.") from error
     if not least <= number <= most:
         raise InvalidConfig(f"{name}={number} came; it has to be from {least} to {most}.")
     return number
@@ -88,6 +91,8 @@ def frame_rate(fps: FrameRate) -> tuple[int, int]:
     from fractions import Fraction  # costs milliseconds at import, which nobody with a whole frame rate should pay
 
     try:
+        if isinstance(fps, str) and "e" in fps.lower():  # "1e999999999" would be counted out in full
+            raise ValueError("an exponent")
         rate = Fraction(*fps) if isinstance(fps, tuple) else Fraction(fps)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
         raise InvalidConfig(f"fps={fps!r} came; frames a second are a number or a fraction above 0.") from error

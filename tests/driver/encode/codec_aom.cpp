@@ -86,6 +86,8 @@ void set_rates(aom_codec_enc_cfg_t& config, const StreamSettings& settings) {
         config.rc_end_usage = AOM_Q;
         return;
     }
+    config.rc_min_quantizer = quantiser_step(*std::min_element(settings.least_qp.begin(), settings.least_qp.end()));
+    config.rc_max_quantizer = quantiser_step(*std::max_element(settings.most_qp.begin(), settings.most_qp.end()));
     config.rc_end_usage = settings.rate_control == RateControl::cbr ? AOM_CBR : AOM_VBR;
     config.rc_target_bitrate = static_cast<unsigned>(rates.average);
     config.rc_buf_sz = static_cast<unsigned>(std::max(1, rates.buffer * 1000 / std::max(1, rates.peak)));

@@ -1,6 +1,7 @@
 // The codecs behind make_codec. Each throws std::runtime_error where its library is missing or refuses the settings.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
 #include "encode/coder.hpp"
@@ -56,6 +57,12 @@ inline Rates rates_of(const StreamSettings& settings) {
     rates.peak = peak_given ? kilobits(settings.max_bitrate) : rates.average;
     rates.buffer = settings.vbv_size > 0 ? kilobits(settings.vbv_size) : rates.peak;
     return rates;
+}
+
+// A quantiser that rate control would like, within the client's bounds.
+inline int bounded(const StreamSettings& settings, PictureType type, int quantiser) {
+    const size_t kind = type == PictureType::b ? 2 : type == PictureType::p ? 1 : 0;
+    return std::max(settings.least_qp[kind], std::min(settings.most_qp[kind], quantiser));
 }
 
 inline int qp_of(const StreamSettings& settings, PictureType type) {

@@ -91,7 +91,8 @@ void write_h264_restriction(BitWriter& out, const StreamSettings& settings, uint
 }
 
 void write_h264_vui(BitWriter& out, const StreamSettings& settings, uint32_t reference_frames) {
-    const bool present = settings.colour.signal_type_present || settings.timing_info || settings.bitstream_restriction;
+    const bool present = settings.colour.signal_type_present || settings.timing_info ||
+                         settings.bitstream_restriction || settings.time_codes;
     out.bit(present);
     if (!present) return;
     out.bit(0);  // aspect_ratio_info_present_flag
@@ -99,9 +100,9 @@ void write_h264_vui(BitWriter& out, const StreamSettings& settings, uint32_t ref
     write_signal_type(out, settings.colour);
     out.bit(0);  // chroma_loc_info_present_flag
     write_timing(out, settings);
-    out.bit(0);  // nal_hrd_parameters_present_flag
-    out.bit(0);  // vcl_hrd_parameters_present_flag
-    out.bit(0);  // pic_struct_present_flag
+    out.bit(0);                    // nal_hrd_parameters_present_flag
+    out.bit(0);                    // vcl_hrd_parameters_present_flag
+    out.bit(settings.time_codes);  // pic_struct_present_flag
     write_h264_restriction(out, settings, reference_frames);
 }
 

@@ -95,6 +95,8 @@ void set_structure(x264_param_t& param, const StreamSettings& settings) {
     param.i_frame_reference = 1;
     param.analyse.i_weighted_pred = X264_WEIGHTP_NONE;
     param.i_slice_count = settings.slices > 1 ? settings.slices : 0;
+    param.i_slice_max_mbs = settings.slice_macroblocks;
+    param.i_slice_max_size = settings.slice_bytes;
     param.b_repeat_headers = 0;
     param.b_aud = 0;
     param.b_annexb = 1;
@@ -242,7 +244,8 @@ class X264Coder final : public PictureCoder {
 
     int quantiser(PictureType type) const {
         if (settings_.rate_control == RateControl::constqp) return qp_of(settings_, type);
-        return wants_constant_quality(settings_) ? quality_quantiser(settings_, type) : rate_.quantiser(type);
+        return bounded(settings_, type,
+                       wants_constant_quality(settings_) ? quality_quantiser(settings_, type) : rate_.quantiser(type));
     }
 
     void push_filler(const std::vector<uint8_t>& pixels, std::vector<AccessUnit>& out) {

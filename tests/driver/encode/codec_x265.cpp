@@ -225,7 +225,8 @@ class X265Coder final : public PictureCoder {
 
     int quantiser(PictureType type) const {
         if (settings_.rate_control == RateControl::constqp) return qp_of(settings_, type);
-        return wants_constant_quality(settings_) ? quality_quantiser(settings_, type) : rate_.quantiser(type);
+        return bounded(settings_, type,
+                       wants_constant_quality(settings_) ? quality_quantiser(settings_, type) : rate_.quantiser(type));
     }
 
     bool run(x265_picture* input, std::vector<AccessUnit>& out) {

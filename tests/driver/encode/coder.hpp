@@ -1,6 +1,7 @@
 // What turns pictures into access units, behind one small interface: a checksum, nothing, or a real codec.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -45,6 +46,8 @@ struct StreamSettings {
     int b_reference_mode = 0;  // NV_ENC_BFRAME_REF_MODE
     RateControl rate_control = RateControl::constqp;
     int qp_i = 28, qp_p = 28, qp_b = 28;
+    std::array<int, 3> least_qp{0, 0, 0};  // of I, P and B, in the modes that choose one
+    std::array<int, 3> most_qp{255, 255, 255};
     uint32_t average_bitrate = 0;  // bits a second
     uint32_t max_bitrate = 0;
     uint32_t vbv_size = 0;  // bits
@@ -61,6 +64,9 @@ struct StreamSettings {
     bool bitstream_restriction = false;
     bool timing_info = true;  // num_units_in_tick and time_scale in the VUI
     int slices = 1;
+    int slice_macroblocks = 0;  // H.264 alone: so many in each slice; 0: no such limit
+    int slice_bytes = 0;
+    bool time_codes = false;  // pictures may carry them
     ColourDescription colour;
 };
 

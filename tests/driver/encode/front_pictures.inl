@@ -34,8 +34,10 @@ NVENCSTATUS encode_picture(void* encoder, NV_ENC_PIC_PARAMS* params) {
             check_version(need(params, "encodePicParams").version, NV_ENC_PIC_PARAMS_VER, "NV_ENC_PIC_PARAMS");
             check_reserved(*params, session.codec());
             session.next_sei().clear();
-            if (!(params->encodePicFlags & end_of_stream))
+            if (!(params->encodePicFlags & end_of_stream)) {
+                take_time_code(session.next_sei(), params->codecPicParams, session.stream());
                 take_sei(session.next_sei(), params->codecPicParams, session.codec());
+            }
             return session.encode(submission_of(*params));
         },
         shown(params));

@@ -21,10 +21,10 @@ void write_h264_vui(BitWriter& out, const StreamSettings& stream) {
     out.bit(1);  // timing: two ticks a frame
     out.bits(stream.fps_denominator, 32);
     out.bits(2 * stream.fps_numerator, 32);
-    out.bit(1);  // fixed frame rate
-    out.bit(0);  // NAL HRD
-    out.bit(0);  // VCL HRD
-    out.bit(0);  // picture structure
+    out.bit(1);                  // fixed frame rate
+    out.bit(0);                  // NAL HRD
+    out.bit(0);                  // VCL HRD
+    out.bit(stream.time_codes);  // picture structure
     out.bit(stream.bitstream_restriction);
     if (!stream.bitstream_restriction) return;
     out.bit(1);  // motion vectors over picture boundaries

@@ -158,6 +158,7 @@ class Session : public std::enable_shared_from_this<Session> {
     Device& device() { return device_; }
     bool initialized() const { return maker_ != nullptr; }
     Codec codec() const { return setup_.settings.stream.codec; }
+    const StreamSettings& stream() const { return setup_.settings.stream; }
     uint32_t number() const { return number_; }
     bool closing() const { return closing_; }
     std::string name() const { return "session " + std::to_string(number_); }

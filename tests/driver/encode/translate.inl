@@ -62,6 +62,15 @@ ColourDescription colour_of(const NV_ENC_CONFIG_H264_VUI_PARAMETERS& vui) {
     return colour;
 }
 
+// H.264's slices: of macroblocks, of bytes, of rows of macroblocks, or so many.
+void read_slices(uint32_t mode, uint32_t value, StreamSettings& stream) {
+    const int given = static_cast<int>(std::min<uint32_t>(value, 1u << 20));
+    if (mode == 0) stream.slice_macroblocks = given;
+    if (mode == 1) stream.slice_bytes = given;
+    if (mode == 2) stream.slice_macroblocks = given * ((stream.format.width + 15) / 16);
+    if (mode == 3 && given > 1) stream.slices = given;
+}
+
 void read_codec(const NV_ENC_CONFIG_H264& config, StreamSettings& stream) {
     stream.level = static_cast<int>(config.level);
     stream.repeat_headers = config.repeatSPSPPS;
@@ -69,7 +78,8 @@ void read_codec(const NV_ENC_CONFIG_H264& config, StreamSettings& stream) {
     stream.aud = config.outputAUD;
     stream.bitstream_restriction = config.h264VUIParameters.bitstreamRestrictionFlag != 0;
     stream.colour = colour_of(config.h264VUIParameters);
-    if (config.sliceMode == 3 && config.sliceModeData > 1) stream.slices = static_cast<int>(config.sliceModeData);
+    stream.time_codes = NVSIM_GET(config, enableTimeCode, 0) != 0;
+    read_slices(config.sliceMode, config.sliceModeData, stream);
     stream.b_reference_mode = static_cast<int>(config.useBFramesAsRef);
     stream.lossless = config.qpPrimeYZeroTransformBypassFlag;
     if (NVSIM_GET(config, outputBitDepth, 0) == 10) stream.format.bit_depth = 10;
@@ -83,6 +93,7 @@ void read_codec(const NV_ENC_CONFIG_HEVC& config, StreamSettings& stream) {
     stream.aud = config.outputAUD;
     stream.bitstream_restriction = config.hevcVUIParameters.bitstreamRestrictionFlag != 0;
     stream.colour = colour_of(config.hevcVUIParameters);
+    stream.time_codes = NVSIM_GET(config, outputTimeCodeSEI, 0) != 0;
     if (config.sliceMode == 3 && config.sliceModeData > 1) stream.slices = static_cast<int>(config.sliceModeData);
     stream.b_reference_mode = static_cast<int>(config.useBFramesAsRef);
     if (NVSIM_GET(config, outputBitDepth, 0) == 10 || NVSIM_GET(config, pixelBitDepthMinus8, 0) == 2)
@@ -100,6 +111,7 @@ void read_codec(const Av1Config& config, StreamSettings& stream) {
     stream.colour.primaries = static_cast<int>(config.colorPrimaries);
     stream.colour.transfer = static_cast<int>(config.transferCharacteristics);
     stream.colour.matrix = static_cast<int>(config.matrixCoefficients);
+    stream.colour.signal_type_present = true;  // a sequence header always tells the range
     stream.colour.full_range = config.colorRange != 0;
     stream.colour.description_present =
         stream.colour.primaries != 0 || stream.colour.transfer != 0 || stream.colour.matrix != 0;
@@ -119,6 +131,12 @@ void read_rates(const NV_ENC_RC_PARAMS& rates, StreamSettings& stream) {
     stream.qp_i = static_cast<int>(rates.constQP.qpIntra);
     stream.qp_p = static_cast<int>(rates.constQP.qpInterP);
     stream.qp_b = static_cast<int>(rates.constQP.qpInterB);
+    const auto three = [](const NV_ENC_QP& qp) {
+        return std::array<int, 3>{static_cast<int>(qp.qpIntra), static_cast<int>(qp.qpInterP),
+                                  static_cast<int>(qp.qpInterB)};
+    };
+    if (rates.enableMinQP) stream.least_qp = three(rates.minQP);
+    if (rates.enableMaxQP) stream.most_qp = three(rates.maxQP);
     stream.average_bitrate = rates.averageBitRate;
     stream.max_bitrate = rates.maxBitRate;
     stream.vbv_size = rates.vbvBufferSize;
@@ -317,5 +335,58 @@ void take_sei(std::vector<SeiMessage>& out, const NV_ENC_CODEC_PIC_PARAMS& param
         set_optional(params, [&](auto& union_of_codecs) -> decltype(void(union_of_codecs.av1PicParams)) {
             take_sei(out, union_of_codecs.av1PicParams.obuPayloadArray,
                      union_of_codecs.av1PicParams.obuPayloadArrayCnt);
+        });
+}
+
+// clock_timestamp() from its counting type on, with frames in so many bits.
+template <typename Clock>
+void write_clock(BitWriter& out, const Clock& clock, int frame_bits) {
+    out.bits(clock.countingType, 5);
+    out.bit(1);  // full_timestamp_flag
+    out.bit(clock.discontinuityFlag);
+    out.bit(clock.cntDroppedFrames);
+    out.bits(clock.nFrames, frame_bits);
+    out.bits(clock.secondsValue, 6);
+    out.bits(clock.minutesValue, 6);
+    out.bits(clock.hoursValue, 5);
+}
+
+// H.264's picture timing, which every picture of a stream with time codes has: with one clock timestamp or none.
+template <typename Code>
+SeiMessage picture_timing(const Code& code, bool left_out) {
+    BitWriter out;
+    out.bits(0, 4);  // pic_struct: a frame
+    out.bit(left_out ? 0 : 1);
+    if (!left_out) {
+        out.bits(0, 2);  // ct_type: progressive
+        out.bit(1);      // nuit_field_based_flag
+        write_clock(out, code.clockTimestamp[0], 8);
+        out.bits(0, 24);  // time_offset
+    }
+    return {1, out.finish()};
+}
+
+template <typename Code>
+SeiMessage hevc_time_code(const Code& code) {
+    BitWriter out;
+    out.bits(1, 2);  // num_clock_ts
+    out.bit(1);      // clock_timestamp_flag
+    out.bit(0);      // units_field_based_flag
+    write_clock(out, code.clockTimestamp[0], 9);
+    out.bits(0, 5);  // time_offset_length
+    return {136, out.finish()};
+}
+
+// The driver writes these itself, before the client's own messages. API 11 has none.
+void take_time_code(std::vector<SeiMessage>& out, const NV_ENC_CODEC_PIC_PARAMS& params, const StreamSettings& stream) {
+    if (!stream.time_codes) return;
+    const auto left_out = [](const auto& code) { return NVSIM_GET(code, skipClockTimestampInsertion, 0) != 0; };
+    if (stream.codec == Codec::h264)
+        set_optional(params.h264PicParams, [&](const auto& picture) -> decltype(void(picture.timeCode)) {
+            out.push_back(picture_timing(picture.timeCode, left_out(picture.timeCode)));
+        });
+    if (stream.codec == Codec::hevc)
+        set_optional(params.hevcPicParams, [&](const auto& picture) -> decltype(void(picture.timeCode)) {
+            if (!left_out(picture.timeCode)) out.push_back(hevc_time_code(picture.timeCode));
         });
 }

@@ -1,0 +1,187 @@
+"""Random configurations, right ones: every field of EncoderConfig, in combinations that do not contradict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from pdum.nvenc import Colour, ContentLight, EncoderConfig, MasteringDisplay
+from pdum.nvenc._colour import MATRICES, PRIMARIES, TRANSFERS
+from pdum.nvenc._config_values import LARGEST_QP, LEVELS, PROFILE_LIMITS
+
+Fields = dict[str, Any]
+FORMATS = {
+    "h264": ["nv12", "yuv420", "p010", "yuv444", "nv16", "argb", "abgr"],
+    "hevc": ["nv12", "p010", "yuv420", "yuv444", "yuv444_10", "nv16", "p210", "argb", "ayuv", "argb10", "abgr10"],
+    "av1": ["nv12", "yuv420", "p010", "argb", "abgr10"],
+}
+RGB = ("argb", "abgr", "argb10", "abgr10")
+DEEP = ("p010", "yuv444_10", "p210", "argb10", "abgr10")
+CHROMA = {"yuv444": "444", "yuv444_10": "444", "ayuv": "444", "nv16": "422", "p210": "422"}
+
+
+def some(draw: st.DrawFn, **strategies: st.SearchStrategy[Any]) -> Fields:
+    """Each of these fields, or not."""
+    return {name: draw(strategy) for name, strategy in strategies.items() if draw(st.booleans())}
+
+
+FLAG = st.booleans()
+POINT = st.tuples(st.floats(0, 1), st.floats(0, 1))
+RATES = st.integers(1, 0xFFFFFFFF)
+DISPLAYS = st.builds(
+    MasteringDisplay,
+    red=POINT,
+    green=POINT,
+    blue=POINT,
+    white=POINT,
+    min_luminance=st.floats(0, 0.9),
+    max_luminance=st.floats(1, 10_000),
+)
+LIGHTS = st.builds(ContentLight, st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
+COLOURS = st.one_of(
+    st.sampled_from(["auto", "bt601", "bt709", "hdr10", "hlg", "srgb", "unspecified"]),
+    st.builds(
+        Colour,
+        primaries=st.sampled_from(sorted(PRIMARIES)),
+        transfer=st.sampled_from(sorted(TRANSFERS)),
+        matrix=st.sampled_from([name for name in sorted(MATRICES) if name != "gbr"]),
+        full_range=FLAG,
+    ),
+)
+FPS = st.one_of(
+    st.integers(1, 240),
+    st.fractions(min_value=1, max_value=240, max_denominator=1001),
+    st.sampled_from([29.97, 23.976, "24000/1001", (60000, 1001), "25", 12.5]),
+)
+
+
+def quantisers(codec: str) -> st.SearchStrategy[Any]:
+    one = st.integers(0, LARGEST_QP[codec])
+    return st.one_of(one, st.tuples(one, one, one))
+
+
+@st.composite
+def streams(draw: st.DrawFn, tuning: str) -> Fields:
+    codec = draw(st.sampled_from(["hevc"] if tuning == "uhq" else sorted(FORMATS)))
+    form = draw(st.sampled_from(FORMATS[codec]))
+    width, height = draw(st.integers(96, 200)) * 2, draw(st.integers(64, 150)) * 2
+    more = some(
+        draw,
+        preset=st.sampled_from([f"p{number}" for number in range(1, 8)]),
+        level=st.sampled_from(sorted(LEVELS[codec])[:-4]) if codec != "av1" else st.sampled_from(["4.0", "5.1"]),
+        fps=FPS,
+        gop=st.integers(0, 300),
+        max_width=st.integers(width, 4096),
+        max_height=st.integers(height, 4096),
+        mastering_display=DISPLAYS,
+        content_light=LIGHTS,
+        time_code=FLAG,
+        extra_output_delay=st.integers(0, 4),
+        copy=st.sampled_from(["auto", "always"]),
+    )
+    if codec != "h264":
+        more |= some(
+            draw, tier=st.sampled_from(["main", "high"]), split_encode=st.sampled_from(["auto", "off", 2, 3, 4])
+        )
+    if codec != "av1":
+        modes = st.sampled_from(["macroblocks", "rows", "count", "bytes"])
+        more |= some(draw, slices=st.one_of(st.integers(1, 8), st.tuples(modes, st.integers(1, 200))))
+    if form not in RGB:
+        more |= some(draw, colour=COLOURS)
+    more |= draw(samples(codec, form, tuning))
+    return {"width": width, "height": height, "codec": codec, "tuning": tuning, "format": form, **more}
+
+
+@st.composite
+def samples(draw: st.DrawFn, codec: str, form: str, tuning: str) -> Fields:
+    """Chroma, bit depth, and a profile that has both."""
+    chroma = CHROMA.get(form, "420")
+    more = some(draw, chroma=st.sampled_from(["420", "444"]) if form in RGB and codec != "av1" else st.just(chroma))
+    more |= some(draw, bit_depth=st.sampled_from([10] if form in DEEP else [8, 10]))
+    wanted = more.get("chroma", chroma), more.get("bit_depth") or (10 if form in DEEP else 8)
+    fitting = [name for name, most in PROFILE_LIMITS[codec].items() if wanted[0] <= most[0] and wanted[1] <= most[1]]
+    if tuning == "lossless" and codec == "h264":
+        fitting = ["high444"]
+    usable = [name for name in fitting if name != "baseline"]
+    return more | some(draw, profile=st.sampled_from(["auto", *usable]))
+
+
+@st.composite
+def rates(draw: st.DrawFn, codec: str, tuning: str) -> Fields:
+    if tuning == "lossless":
+        return {}
+    kind = draw(st.sampled_from(["preset", "bitrate", "cbr", "vbr", "cq", "constqp"]))
+    if kind == "constqp":
+        return {"qp": draw(quantisers(codec)), **some(draw, rate_control=st.just("constqp"))}
+    fields: Fields = {}
+    if kind in ("bitrate", "cbr", "vbr"):
+        fields["bitrate"] = draw(st.integers(1, 10**8))
+        fields |= some(draw, max_bitrate=st.integers(fields["bitrate"], 0xFFFFFFFF))
+    if kind in ("cbr", "vbr"):
+        fields["rate_control"] = kind
+    if kind == "cq":
+        fields |= {"cq": draw(st.floats(0.01, 51)), **some(draw, max_bitrate=RATES, rate_control=st.just("vbr"))}
+    if kind != "cq" and (kind == "cbr" or (tuning in ("ll", "ull") and kind != "vbr")):
+        fields |= some(draw, low_delay_key_frame_scale=st.integers(0, 255))
+    fields |= some(draw, vbv_size=st.integers(1000, 0xFFFFFFFF), strict_gop=FLAG)
+    if "vbv_size" in fields:
+        fields |= some(draw, vbv_initial_delay=st.integers(0, fields["vbv_size"]))
+    return fields | some(draw, min_qp=st.integers(0, 10), initial_qp=st.integers(11, 30), max_qp=st.integers(31, 51))
+
+
+@st.composite
+def structures(draw: st.DrawFn, codec: str, tuning: str) -> Fields:
+    fields: Fields = some(
+        draw,
+        multipass=st.sampled_from(["off", "quarter", "full"]),
+        spatial_aq=st.one_of(FLAG, st.integers(1, 15)),
+        temporal_aq=FLAG,
+        nonref_p=FLAG,
+    )
+    holds = tuning in ("hq", "uhq", "lossless")
+    bframes = draw(st.integers(0, 4)) if holds and draw(st.booleans()) else 0
+    if bframes:
+        fields |= {"bframes": bframes, **some(draw, b_ref_mode=st.sampled_from(["off", "each", "middle"]))}
+    else:
+        fields |= some(draw, weighted_prediction=FLAG if codec != "av1" else st.just(False))
+        if draw(st.booleans()):
+            period = draw(st.integers(2, 100))
+            fields |= {"intra_refresh_period": period, "intra_refresh_count": draw(st.integers(1, period - 1))}
+    if holds and draw(st.booleans()):
+        fields |= {"lookahead": draw(st.integers(1, 32)), **some(draw, adaptive_i=FLAG)}
+        fields |= some(draw, adaptive_b=FLAG) if bframes else {}
+        fields |= some(draw, lookahead_level=st.sampled_from([0, 1, 2, 3, "auto"])) if codec != "h264" else {}
+    if codec != "h264":
+        fields |= some(draw, temporal_filter=FLAG if bframes == 4 else st.just(False), unidirectional_b=FLAG)
+    return fields
+
+
+@st.composite
+def fields_of_configs(draw: st.DrawFn) -> Fields:
+    """Keywords of EncoderConfig, none of which an encoder of the newest generation has to refuse under 13.0."""
+    tuning = draw(st.sampled_from(["ll", "ull", "hq", "hq", "uhq", "lossless"]))
+    stream = draw(streams(tuning))
+    if tuning == "lossless" and stream["codec"] == "av1":
+        stream["tuning"] = tuning = "ll"
+    codec = stream["codec"]
+    return {**stream, **draw(rates(codec, tuning)), **draw(structures(codec, tuning))}
+
+
+def configs() -> st.SearchStrategy[EncoderConfig]:
+    return fields_of_configs().map(lambda fields: EncoderConfig(**fields))
+
+
+def takes_13_0(config: EncoderConfig) -> bool:
+    """Whether the older interface cannot say it."""
+    deep = 10 in (config.bit_depth, 10 if config.format in DEEP else 8)
+    return (
+        config.tuning == "uhq"
+        or config.format in ("nv16", "p210")
+        or (config.codec == "h264" and (deep or config.profile in ("high10", "high422")))
+        or (config.codec == "hevc" and config.bit_depth == 10 and config.format not in DEEP)
+        or config.lookahead_level is not None
+        or bool(config.temporal_filter)
+        or bool(config.unidirectional_b)
+        or config.split_encode == 4
+    )

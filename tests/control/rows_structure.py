@@ -1,0 +1,101 @@
+"""How the stream is put together: setting, and the fields of the driver's structs that it changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from control.rows import AV1, HEVC, HQ, Row
+
+B_MODE = "NV_ENC_BFRAME_REF_MODE_"
+CODECS: tuple[dict[str, Any], ...] = ({}, HEVC, AV1)
+FOUR = {**HQ, "bframes": 4}
+TF = {"codec.tfLevel": "NV_ENC_TEMPORAL_FILTER_LEVEL_4"}
+REFRESH = {"codec.enableIntraRefresh": 1, "codec.intraRefreshPeriod": 30, "codec.intraRefreshCnt": 5}
+
+BFRAMES = [
+    *(
+        Row({"bframes": 3}, {"config.frameIntervalP": 4, "rc.zeroReorderDelay": 0}, over={**HQ, **codec})
+        for codec in CODECS
+    ),
+    *(
+        Row({"b_ref_mode": mode.lower()}, {"codec.useBFramesAsRef": B_MODE + mode}, over={**FOUR, **codec})
+        for mode in ("EACH", "MIDDLE")
+        for codec in CODECS
+    ),
+    Row({"b_ref_mode": "off"}, {"codec.useBFramesAsRef": 0}, over={**FOUR, "preset": "p5"}),
+    Row({"weighted_prediction": True}, {"enableWeightedPrediction": 1}),
+    Row({"weighted_prediction": True}, {"enableWeightedPrediction": 1}, over=HEVC),
+    Row({"temporal_filter": True}, TF, over={**FOUR, **HEVC}, only_13_0="temporal_filter"),
+    Row({"temporal_filter": True}, TF, over={**FOUR, **AV1}, only_13_0="temporal_filter"),
+    Row(
+        {"temporal_filter": False}, {"codec.tfLevel": 0}, over={**HEVC, "tuning": "uhq", "bframes": 4}, only_13_0="uhq"
+    ),
+    Row({"unidirectional_b": True}, {"enableUniDirectionalB": 1}, over=HEVC, only_13_0="unidirectional_b"),
+]
+
+PARTS = [
+    *(
+        Row(
+            {"slices": given},
+            {"codec.sliceMode": mode, "codec.sliceModeData": count} if mode else {"codec.sliceModeData": count},
+            over=codec,
+        )
+        for codec in ({}, HEVC)
+        for given, mode, count in (
+            (4, 3, 4),
+            (("count", 4), 3, 4),
+            (("macroblocks", 40), 0, 40),
+            (("bytes", 1200), 1, 1200),
+            (("rows", 2), 2, 2),
+        )
+    ),
+    *(Row({"intra_refresh_period": 30, "intra_refresh_count": 5}, REFRESH, over=codec) for codec in CODECS),
+    *(
+        Row({"split_encode": given}, {"splitEncodeMode": mode} if mode else {}, over=codec)
+        for codec in (HEVC, AV1)
+        for given, mode in (("auto", 0), ("off", 15), (2, 2), ("3", 3))
+    ),
+    Row({"split_encode": 4}, {"splitEncodeMode": 4}, over=HEVC, only_13_0="split_encode=4"),
+    Row({"time_code": True}, {"codec.enableTimeCode": 1, "codec.outputPictureTimingSEI": 1}),
+    Row({"time_code": True}, {"codec.outputTimeCodeSEI": 1}, over=HEVC),
+    Row({"time_code": True}, {}, over=AV1),  # whose time codes are metadata of the pictures that have one
+]
+
+TUNINGS = [
+    Row(
+        {"tuning": "hq"},
+        {
+            "tuningInfo": "NV_ENC_TUNING_INFO_HIGH_QUALITY",
+            "rc.rateControlMode": "NV_ENC_PARAMS_RC_VBR",
+            "rc.multiPass": 0,
+        },
+    ),
+    Row({"tuning": "ull"}, {"tuningInfo": "NV_ENC_TUNING_INFO_ULTRA_LOW_LATENCY", "rc.vbvBufferSize": 166_666}),
+    Row(
+        {"tuning": "lossless"},
+        {
+            "tuningInfo": "NV_ENC_TUNING_INFO_LOSSLESS",
+            "rc.rateControlMode": 0,
+            "rc.multiPass": 0,
+            "rc.averageBitRate": 0,
+            "rc.maxBitRate": 0,
+            "rc.constQP.qpIntra": 0,
+            "rc.constQP.qpInterP": 0,
+            "rc.constQP.qpInterB": 0,
+            "codec.qpPrimeYZeroTransformBypassFlag": 1,
+        },
+    ),
+    Row(
+        {"tuning": "uhq"},
+        {
+            "tuningInfo": "NV_ENC_TUNING_INFO_ULTRA_HIGH_QUALITY",
+            "rc.rateControlMode": "NV_ENC_PARAMS_RC_VBR",
+            "rc.multiPass": 0,
+            "rc.enableAQ": 1,
+            "rc.enableTemporalAQ": 1,
+            "codec.useBFramesAsRef": f"{B_MODE}MIDDLE",
+        },
+        over=HEVC,
+        only_13_0="uhq",
+    ),
+]

@@ -1,0 +1,110 @@
+"""Whatever takes a capability is refused by name where the GPU lacks it, and works where that alone is given back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from control.rows import AV1, HEVC, HQ, short
+from control.told import GPU, Driver
+from pdum.nvenc import NvencEncoder, UnsupportedFeature
+
+pytestmark = pytest.mark.one_abi
+
+LEVEL_42 = 42
+FOUR = {**HQ, "bframes": 4}
+
+# Settings, the setting's name as the error has it, the capability, and the most of it that is too little.
+DEMANDS: list[tuple[dict[str, Any], str, str, int]] = [
+    ({**HQ, "bframes": 3}, "bframes", "NUM_MAX_BFRAMES", 2),
+    ({**HQ, "bframes": 1}, "bframes", "NUM_MAX_BFRAMES", 0),
+    ({**FOUR, "b_ref_mode": "each"}, "b_ref_mode", "SUPPORT_BFRAME_REF_MODE", 2),
+    ({**FOUR, "b_ref_mode": "middle"}, "b_ref_mode", "SUPPORT_BFRAME_REF_MODE", 1),
+    ({**HQ, "lookahead": 8}, "lookahead", "SUPPORT_LOOKAHEAD", 0),
+    ({**HEVC, **HQ, "lookahead": 8, "lookahead_level": 2}, "lookahead_level", "SUPPORT_LOOKAHEAD_LEVEL", 0),
+    ({"temporal_aq": True}, "temporal_aq", "SUPPORT_TEMPORAL_AQ", 0),
+    ({"vbv_size": 1_000_000}, "vbv_size", "SUPPORT_CUSTOM_VBV_BUF_SIZE", 0),
+    ({"weighted_prediction": True}, "weighted_prediction", "SUPPORT_WEIGHTED_PREDICTION", 0),
+    ({**HEVC, **FOUR, "temporal_filter": True}, "temporal_filter", "SUPPORT_TEMPORAL_FILTER", 0),
+    ({**HEVC, "unidirectional_b": True}, "unidirectional_b", "SUPPORT_UNIDIRECTIONAL_B", 0),
+    (
+        {"intra_refresh_period": 30, "intra_refresh_count": 5},
+        "intra_refresh_period",
+        "SUPPORT_INTRA_REFRESH",
+        0,
+    ),
+    ({**HEVC, "format": "p010"}, "bit_depth=10", "SUPPORT_10BIT_ENCODE", 0),
+    ({**AV1, "bit_depth": 10}, "bit_depth=10", "SUPPORT_10BIT_ENCODE", 0),
+    ({**HEVC, "format": "yuv444"}, "chroma='444'", "SUPPORT_YUV444_ENCODE", 0),
+    ({**HEVC, "format": "argb", "chroma": "444"}, "chroma='444'", "SUPPORT_YUV444_ENCODE", 0),
+    ({**HEVC, "format": "nv16"}, "chroma='422'", "SUPPORT_YUV422_ENCODE", 0),
+    ({"tuning": "lossless"}, "tuning='lossless'", "SUPPORT_LOSSLESS_ENCODE", 0),
+    ({**HQ, "rate_control": "cbr"}, "rate_control='cbr'", "SUPPORTED_RATECONTROL_MODES", 1),
+    ({"bitrate": 1_000_000}, "rate_control='cbr'", "SUPPORTED_RATECONTROL_MODES", 1),
+    ({"rate_control": "vbr"}, "rate_control='vbr'", "SUPPORTED_RATECONTROL_MODES", 2),
+    ({"cq": 20}, "rate_control='vbr'", "SUPPORTED_RATECONTROL_MODES", 2),
+    ({"level": "4.2"}, "level", "LEVEL_MAX", LEVEL_42 - 1),
+    ({"slices": ("bytes", 1200)}, "slices=('bytes', n)", "SUPPORT_DYNAMIC_SLICE_MODE", 0),
+    ({**HEVC, "split_encode": 2}, "split_encode", "NUM_ENCODER_ENGINES", 1),
+    ({**HEVC, "split_encode": 3}, "split_encode", "NUM_ENCODER_ENGINES", 2),
+]
+LATER = {"SUPPORT_LOOKAHEAD_LEVEL", "SUPPORT_TEMPORAL_FILTER", "SUPPORT_UNIDIRECTIONAL_B", "SUPPORT_YUV422_ENCODE"}
+
+
+def without(capability: str, value: int) -> dict[str, Any]:
+    return {**GPU, "caps": {capability: value}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "setting", "capability", "too_little"), DEMANDS, ids=[f"{short(d[0])}-{d[2]}" for d in DEMANDS]
+)
+def test_a_missing_capability_is_named(
+    abi: str, driver: Driver, settings: dict[str, Any], setting: str, capability: str, too_little: int
+) -> None:
+    error = driver.refusal(gpu=without(capability, too_little), **settings)
+    assert isinstance(error, UnsupportedFeature)
+    if abi == "12.1" and capability in LATER:
+        assert "570" in error.advice
+        return
+    for word in (setting, f"capability {capability} is {too_little}", "RTX PRO 6000", settings.get("codec", "h264")):
+        assert word in str(error), str(error)
+    driver.initialized(gpu=GPU, **settings)
+
+
+def test_what_takes_no_capability_asks_for_none(abi: str, driver: Driver) -> None:
+    """A GPU that can do nothing but plain streams makes plain streams."""
+    nothing = {
+        capability: 0 for _, _, capability, _ in DEMANDS if capability not in ("NUM_ENCODER_ENGINES", "LEVEL_MAX")
+    }
+    for codec in ("h264", "hevc", "av1"):
+        driver.initialized(gpu={**GPU, "caps": nothing}, codec=codec, qp=20)
+
+
+@pytest.mark.parametrize(
+    ("made_with", "change", "setting", "capability"),
+    [
+        ({"bitrate": 1_000_000}, {"bitrate": 2_000_000}, "bitrate", "SUPPORT_DYN_BITRATE_CHANGE"),
+        ({"bitrate": 1_000_000}, {"max_bitrate": 2_000_000}, "bitrate", "SUPPORT_DYN_BITRATE_CHANGE"),
+        ({"bitrate": 1_000_000}, {"rate_control": "vbr"}, "rate_control", "SUPPORT_DYN_RCMODE_CHANGE"),
+        ({**HQ, "cq": 30}, {"cq": None, "qp": 30}, "constqp", "SUPPORT_DYN_FORCE_CONSTQP"),
+        ({"qp": 30}, {"qp": None, "rate_control": "cbr"}, "rate_control", "SUPPORT_DYN_RCMODE_CHANGE"),
+        ({"max_width": 512}, {"width": 512}, "width", "SUPPORT_DYN_RES_CHANGE"),
+        ({}, {"temporal_aq": True}, "temporal_aq", "SUPPORT_TEMPORAL_AQ"),
+        ({}, {"vbv_size": 1_000_000}, "vbv_size", "SUPPORT_CUSTOM_VBV_BUF_SIZE"),
+    ],
+    ids=str,
+)
+def test_a_live_change_that_the_gpu_lacks(
+    abi: str, driver: Driver, made_with: dict[str, Any], change: dict[str, Any], setting: str, capability: str
+) -> None:
+    def use(encoder: NvencEncoder) -> None:
+        before = encoder.config
+        with pytest.raises(UnsupportedFeature, match=capability) as caught:
+            encoder.reconfigure(**change)
+        assert setting in str(caught.value)
+        assert encoder.config == before
+
+    calls = driver.calls(use, gpu=without(capability, 0), **made_with)
+    assert not [call for call in calls if call.name == "nvEncReconfigureEncoder"], "refused before the driver is asked"
+    driver.calls(lambda encoder: encoder.reconfigure(**change), **made_with)

@@ -1,0 +1,115 @@
+"""Settings that contradict each other are an InvalidConfig that names both, before any driver is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from control.rows import AV1, HEVC, HQ, short
+from pdum.nvenc import Colour, EncoderConfig, InvalidConfig
+
+pytestmark = pytest.mark.one_abi
+
+LOSSLESS: dict[str, Any] = {"tuning": "lossless"}
+
+CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, str]]] = [
+    ({"tuning": "ll", "bframes": 2}, ("bframes=2", "tuning='ll'")),
+    ({"tuning": "ull", "bframes": 2}, ("bframes=2", "tuning='ull'")),
+    ({"tuning": "low_latency", "bframes": 2}, ("bframes=2", "tuning")),
+    ({"tuning": "ll", "lookahead": 8}, ("lookahead=8", "tuning='ll'")),
+    ({"tuning": "ull", "lookahead": 8}, ("lookahead=8", "tuning='ull'")),
+    ({"cq": 20, "rate_control": "cbr"}, ("cq=20", "rate_control='cbr'")),
+    ({"cq": 20, "rate_control": "CBR"}, ("cq=20", "rate_control='CBR'")),
+    ({"cq": 20, "rate_control": "constqp", "qp": 20}, ("cq=20", "rate_control='constqp'")),
+    ({"cq": 20, "qp": 20}, ("cq=20", "qp=20")),
+    ({"qp": 20, "bitrate": 1_000_000}, ("qp=20", "bitrate=1000000")),
+    ({"qp": 20, "max_bitrate": 5, "bitrate": 3}, ("qp=20", "bitrate=3")),
+    ({"qp": 20, "vbv_size": 5}, ("qp=20", "vbv_size=5")),
+    ({"qp": 20, "strict_gop": True}, ("qp=20", "strict_gop=True")),
+    ({"qp": 20, "rate_control": "vbr"}, ("qp=20", "rate_control='vbr'")),
+    ({"qp": 20, "rate_control": "cbr"}, ("qp=20", "rate_control='cbr'")),
+    ({"qp": 20, "min_qp": 10}, ("qp=20", "min_qp=10")),
+    ({"qp": 20, "max_qp": 30}, ("qp=20", "max_qp=30")),
+    ({"qp": 20, "initial_qp": 30}, ("qp=20", "initial_qp=30")),
+    ({"rate_control": "constqp"}, ("rate_control='constqp'", "qp")),
+    ({"rate_control": "ConstQP"}, ("rate_control='constqp'", "qp")),
+    ({"max_bitrate": 5}, ("max_bitrate=5", "bitrate=0")),
+    ({"max_bitrate": 5, "bitrate": 6}, ("max_bitrate=5", "bitrate=6")),
+    ({"vbv_size": 10, "vbv_initial_delay": 11}, ("vbv_size=10", "vbv_initial_delay=11")),
+    ({"min_qp": 31, "max_qp": 30}, ("min_qp=31", "max_qp=30")),
+    ({"min_qp": (1, 2, 40), "max_qp": 30}, ("min_qp=(1, 2, 40)", "max_qp=30")),
+    ({"min_qp": 31, "initial_qp": 30}, ("min_qp=31", "initial_qp=30")),
+    ({"max_qp": 29, "initial_qp": 30}, ("max_qp=29", "initial_qp=30")),
+    ({**HQ, "low_delay_key_frame_scale": 2}, ("low_delay_key_frame_scale=2", "tuning='hq'")),
+    (
+        {"rate_control": "vbr", "low_delay_key_frame_scale": 2},
+        ("low_delay_key_frame_scale=2", "rate_control='vbr'"),
+    ),
+    ({**HQ, "lookahead_level": 2}, ("lookahead_level=2", "lookahead=0")),
+    ({**HQ, "adaptive_i": True}, ("adaptive_i=True", "lookahead=0")),
+    ({**HQ, "bframes": 2, "adaptive_b": True}, ("adaptive_b=True", "lookahead=0")),
+    ({**HQ, "lookahead": 8, "adaptive_b": True}, ("adaptive_b=True", "bframes=0")),
+    ({**HQ, "b_ref_mode": "middle"}, ("b_ref_mode='middle'", "bframes=0")),
+    ({**HQ, "bframes": 2, "weighted_prediction": True}, ("weighted_prediction=True", "bframes=2")),
+    (
+        {**HQ, "bframes": 2, "intra_refresh_period": 30, "intra_refresh_count": 3},
+        ("intra_refresh_period=30", "bframes=2"),
+    ),
+    ({**HQ, **HEVC, "bframes": 3, "temporal_filter": True}, ("temporal_filter=True", "bframes=3")),
+    ({"intra_refresh_period": 30}, ("intra_refresh_count=0", "intra_refresh_period=30")),
+    ({"intra_refresh_count": 3}, ("intra_refresh_count=3", "intra_refresh_period=0")),
+    ({"intra_refresh_period": 3, "intra_refresh_count": 3}, ("intra_refresh_count=3", "intra_refresh_period=3")),
+    ({**LOSSLESS, "bitrate": 5}, ("bitrate=5", "tuning='lossless'")),
+    ({**LOSSLESS, "cq": 5}, ("cq=5", "tuning='lossless'")),
+    ({**LOSSLESS, "qp": 0}, ("qp=0", "tuning='lossless'")),
+    ({**LOSSLESS, "max_qp": 5}, ("max_qp=5", "tuning='lossless'")),
+    ({**LOSSLESS, "rate_control": "cbr"}, ("rate_control='cbr'", "tuning='lossless'")),
+    ({**LOSSLESS, "profile": "high"}, ("profile='high'", "tuning='lossless'")),
+    ({**HQ, "bframes": 1, "profile": "baseline"}, ("bframes=1", "profile='baseline'")),
+    ({**HQ, "bframes": 1, "profile": "Baseline"}, ("bframes=1", "profile='baseline'")),
+    ({"split_encode": 2}, ("split_encode=2", "codec='h264'")),
+    ({"tier": "high"}, ("tier='high'", "codec='h264'")),
+    ({**AV1, "slices": 2}, ("slices=2", "codec='av1'")),
+    ({"format": "nv12", "chroma": "444"}, ("chroma='444'", "format='nv12'")),
+    ({**HEVC, "format": "yuv444", "chroma": "420"}, ("chroma='420'", "format='yuv444'")),
+    ({**HEVC, "format": "argb", "chroma": "422"}, ("chroma='422'", "format='argb'")),
+    ({"format": "rgb", "chroma": "422"}, ("chroma='422'", "format='rgb'")),
+    ({"format": "rgb", "copy": "never"}, ("copy='never'", "format='rgb'")),
+    ({**HEVC, "format": "p010", "bit_depth": 8}, ("bit_depth=8", "format='p010'")),
+    ({**HEVC, "format": "p010", "profile": "main"}, ("profile='main'", "format='p010'")),
+    ({**HEVC, "format": "yuv444", "profile": "main10"}, ("profile='main10'", "format='yuv444'")),
+    ({"bit_depth": 10, "profile": "high"}, ("profile='high'", "bit_depth=10")),
+    ({"format": "yuv444", "profile": "high422"}, ("profile='high422'", "format='yuv444'")),
+    ({"format": "argb", "colour": "bt709"}, ("colour='bt709'", "format='argb'")),
+    ({"format": "ARGB", "colour": Colour(full_range=True)}, ("colour=", "format='ARGB'")),
+]
+
+
+@pytest.mark.parametrize(("settings", "both"), CONTRADICTIONS, ids=[short(c[0]) for c in CONTRADICTIONS])
+def test_both_are_named(settings: dict[str, Any], both: tuple[str, str]) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        EncoderConfig(width=256, height=160, **settings)
+    for word in both:
+        assert word in str(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {**HQ, "cq": 20, "rate_control": "vbr", "bitrate": 5, "max_bitrate": 9},
+        {**HQ, "cq": 20, "max_bitrate": 9},
+        {"rate_control": "constqp", "qp": 20},
+        {"min_qp": 20, "initial_qp": 20, "max_qp": 20},
+        {**HQ, "adaptive_i": False, "adaptive_b": False, "b_ref_mode": "off"},
+        {**HQ, "rate_control": "cbr", "low_delay_key_frame_scale": 2},
+        {"format": "P010", "profile": "High422", "bit_depth": 10, "chroma": "420"},
+        {**LOSSLESS, "profile": "high444", "rate_control": None},
+        {**HEVC, **LOSSLESS, "profile": "main"},
+        {"split_encode": "off"},
+        {**HQ, "bframes": 4, "weighted_prediction": False, "temporal_filter": False},
+    ],
+    ids=short,
+)
+def test_neighbours_of_contradictions_are_none(settings: dict[str, Any]) -> None:
+    EncoderConfig(width=256, height=160, **settings)

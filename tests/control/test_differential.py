@@ -1,0 +1,158 @@
+"""The same configurations through both interfaces: the driver is told the same, or the older one says what it lacks."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from control.configs import DEEP, fields_of_configs, takes_13_0
+from control.told import GPU, Driver
+from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder, UnsupportedFeature
+
+from simulator.abi import abi as table_of
+from simulator.trace import read_calls
+
+pytestmark = pytest.mark.one_abi
+
+Told = list[tuple[str, int, Any]]
+
+
+def fields_of_one_version() -> set[str]:
+    """Names of live fields that one of the two versions lacks in some struct."""
+    tables = [table_of(version).table["structs"] for version in ("12.1", "13.0")]
+    named = [{(name, field["name"]) for name in table for field in table[name]["fields"]} for table in tables]
+    return {field for _, field in named[0] ^ named[1]}
+
+
+SINGULAR = fields_of_one_version() | {"version", "apiVersion"}
+
+
+def comparable(value: Any) -> Any:
+    """Without version words, fields of one version only, and addresses; what is empty without them is not there."""
+    if isinstance(value, dict):
+        kept = {key: comparable(item) for key, item in value.items() if key not in SINGULAR}
+        return {key: item for key, item in kept.items() if item != {}}
+    if isinstance(value, list):
+        return [comparable(item) for item in value]
+    return "address" if isinstance(value, str) and value.startswith("0x") else value
+
+
+@functools.lru_cache(maxsize=4)
+def black(shape: tuple[int, ...], kind: str) -> Any:
+    return np.zeros(shape, kind)
+
+
+def frame_of(encoder: NvencEncoder) -> Any:
+    """Of the encoder's format and size."""
+    form, width, height = encoder.format, encoder.width, encoder.height
+    if form in ("argb", "abgr", "ayuv"):
+        return black((height, width, 4), "u1")
+    if form in ("argb10", "abgr10"):
+        return black((height, width), "<u4")
+    rows = height * 2 if form in ("nv16", "p210") else height * 3 if form.startswith("yuv444") else height * 3 // 2
+    return black((rows, width), "<u2" if form in DEEP else "u1")
+
+
+def told_by(driver: Driver, config: EncoderConfig, forced: set[int], changes: list[dict[str, Any]]) -> Told:
+    """What an encoder's life says to the driver."""
+    driver.path.unlink(missing_ok=True)
+    with (
+        driver.simulator.machine(gpus=GPU, backend="null", trace=str(driver.path)),
+        NvencEncoder(config) as encoder,
+    ):
+        for number in range(8):
+            encoder.submit(frame_of(encoder), number, number in forced)
+        encoder.sequence_header()
+        for change in changes:
+            encoder.reconfigure(**change)
+            encoder.submit(frame_of(encoder), 8)
+        encoder.flush_pipeline()
+    # What the capabilities are asked is the version's own: only one has all of them.
+    calls = [call for call in read_calls(driver.path) if call.library == "encode" and call.name != "nvEncGetEncodeCaps"]
+    return [(call.name, call.status, comparable(call.args)) for call in calls]
+
+
+LIVE_CHANGES = st.one_of(
+    st.fixed_dictionaries({"bitrate": st.integers(1, 10**8), "max_bitrate": st.just(0)}),
+    st.fixed_dictionaries({"fps": st.integers(1, 240)}),
+    st.fixed_dictionaries({"width": st.sampled_from([200, 210]), "height": st.sampled_from([150, 160])}),
+    st.fixed_dictionaries({"multipass": st.sampled_from([None, "off", "full"])}),
+    st.fixed_dictionaries({"spatial_aq": st.sampled_from([None, False, True, 5]), "temporal_aq": st.booleans()}),
+    st.fixed_dictionaries({"min_qp": st.sampled_from([None, 3]), "max_qp": st.sampled_from([None, 44])}),
+)
+
+
+def applicable(config: EncoderConfig, changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that do not contradict what there is by then."""
+    kept = []
+    for change in changes:
+        try:
+            config = config.replaced(**change)
+        except InvalidConfig:
+            continue
+        kept.append(change)
+    return kept
+
+
+@given(
+    fields=fields_of_configs(),
+    forced=st.sets(st.integers(0, 7), max_size=3),
+    changes=st.lists(LIVE_CHANGES, max_size=3),
+)
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_both_versions_tell_the_driver_the_same(
+    driver: Driver,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: dict[str, Any],
+    forced: set[int],
+    changes: list[dict[str, Any]],
+) -> None:
+    config = EncoderConfig(**fields)
+    changes = applicable(config, changes)
+    monkeypatch.setenv("PDUM_NVENC_ABI", "13.0")
+    new = told_by(driver, config, forced, changes)
+    monkeypatch.setenv("PDUM_NVENC_ABI", "12.1")
+    if takes_13_0(config):
+        with pytest.raises(UnsupportedFeature, match=r"12\.1") as caught:
+            told_by(driver, config, forced, changes)
+        assert "570" in caught.value.advice
+        return
+    old = told_by(driver, config, forced, changes)
+    assert len(old) > 20
+    assert old == new
+
+
+@given(
+    fields=fields_of_configs(), taken=st.sampled_from(["SUPPORT_LOOKAHEAD", "SUPPORT_10BIT_ENCODE", "NUM_MAX_BFRAMES"])
+)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_both_versions_miss_the_same_capability(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], taken: str
+) -> None:
+    config = EncoderConfig(**fields)
+    assume(not takes_13_0(config))
+    outcomes = []
+    for version in ("12.1", "13.0"):
+        monkeypatch.setenv("PDUM_NVENC_ABI", version)
+        outcomes.append(outcome(driver, config, taken))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0] == "" or taken in outcomes[0]
+
+
+def outcome(driver: Driver, config: EncoderConfig, taken: str) -> str:
+    """What an encoder says on a GPU without the capability; nothing where it does without."""
+    try:
+        with driver.simulator.machine(gpus={**GPU, "caps": {taken: 0}}):
+            NvencEncoder(config).close()
+    except UnsupportedFeature as error:
+        return str(error)
+    return ""

@@ -1,0 +1,52 @@
+"""Every field of EncoderConfig reaches the driver's struct on both interfaces, and changes nothing else there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from control.rows import Row
+from control.rows_rate import LOOKAHEAD, RATE
+from control.rows_stream import COLOURS, FORMATS, PROFILES, SIZES
+from control.rows_structure import BFRAMES, PARTS, TUNINGS
+from control.told import Driver, changed
+from pdum.nvenc import EncoderConfig, UnsupportedFeature
+
+pytestmark = pytest.mark.one_abi
+
+TABLE = [*RATE, *LOOKAHEAD, *PROFILES, *FORMATS, *COLOURS, *SIZES, *BFRAMES, *PARTS, *TUNINGS]
+
+# What no field of NV_ENC_INITIALIZE_PARAMS holds, and the test that proves it.
+ELSEWHERE = {
+    "codec": "test_config.py::test_codec",
+    "gpu_id": "test_config.py::test_gpu_id",
+    "cuda_context": "test_config.py::test_a_context_of_the_callers",
+    "extra_output_delay": "test_config.py::test_positional_use",
+    "copy": "control/test_pictures.py::test_copy_says_what_is_registered",
+    "mastering_display": "control/test_pictures.py::test_hdr_metadata_is_on_every_idr",
+    "content_light": "control/test_pictures.py::test_hdr_metadata_is_on_every_idr",
+}
+
+
+@pytest.mark.parametrize("row", TABLE, ids=str)
+def test_a_setting_reaches_the_driver(abi: str, driver: Driver, row: Row) -> None:
+    if abi == "12.1" and row.only_13_0:
+        error = driver.refusal(**row.over, **row.given)
+        assert isinstance(error, UnsupportedFeature)
+        assert row.only_13_0 in str(error)
+        assert "12.1" in str(error)
+        assert "570" in error.advice, "names the driver that is needed"
+        assert "13.0" in error.advice
+        return
+    told = changed(driver.initialized(**row.over), driver.initialized(**row.over, **row.given))
+    assert told == (row.told_12_1 if abi == "12.1" and row.told_12_1 is not None else row.told)
+
+
+def test_no_field_is_forgotten(root: Path) -> None:
+    proven = {name for row in TABLE for name in row.given}
+    assert proven | ELSEWHERE.keys() == set(EncoderConfig.names())
+    assert not proven & ELSEWHERE.keys()
+    for place in ELSEWHERE.values():
+        file, test = place.split("::")
+        assert f"def {test}(" in (root / "tests" / file).read_text(), f"{place} is gone"

@@ -1,0 +1,311 @@
+"""What one picture carries reaches NV_ENC_PIC_PARAMS on both interfaces, on that picture and on no other."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from control.told import GPU, HEIGHT, WIDTH, Driver, Flat, flat
+from frames import CudaFrame, Gpu, nv12
+from pdum.nvenc import (
+    ContentLight,
+    EncoderConfig,
+    InvalidConfig,
+    MasteringDisplay,
+    Metadata,
+    NvencEncoder,
+    NvencError,
+    PictureOptions,
+    Sei,
+    TimeCode,
+    UnsupportedFeature,
+)
+
+from simulator import Simulator
+from simulator.trace import read_calls
+
+pytestmark = pytest.mark.one_abi
+
+UUID_TEXT = "086f3693-b7b3-4f2c-9653-21492feee5b8"
+CAPTION = bytes((0xFC, 0x94, 0x2C, 0xFD, 0x80, 0x80))
+FRAME = nv12(WIDTH, HEIGHT)
+FORCE_INTRA, FORCE_IDR, WITH_HEADERS = 1, 2, 4  # NV_ENC_PIC_FLAGS
+CLOCK = "timeCode.clockTimestamp[0]."
+
+
+def pictures(driver: Driver, *options: PictureOptions | None, **settings: Any) -> list[Flat]:
+    """What nvEncEncodePicture was given for each picture, in codecPicParams, and the flags."""
+
+    def use(encoder: NvencEncoder) -> None:
+        for seq, one in enumerate(options):
+            encoder.submit(FRAME, seq, picture=one)
+        encoder.flush_pipeline()
+
+    calls = [flat(call.args) for call in driver.calls(use, name="nvEncEncodePicture", **settings)]
+    return [codec_part(call) for call in calls if call.get("inputBuffer")]
+
+
+def codec_part(call: Flat) -> Flat:
+    prefix = "codecPicParams."
+    part = {path.removeprefix(prefix): value for path, value in call.items() if path.startswith(prefix)}
+    return {**part, **({"flags": call["encodePicFlags"]} if "encodePicFlags" in call else {})}
+
+
+def sent(array: str, *messages: tuple[int, bytes]) -> Flat:
+    """The fields that these messages fill."""
+    told: Flat = {f"{array}Cnt": len(messages)} if messages else {}
+    for number, (kind, payload) in enumerate(messages):
+        one = {"payloadSize": len(payload), "payloadType": kind, "payload": payload.hex()}
+        told |= {f"{array}[{number}].{name}": value for name, value in one.items() if value not in (0, "")}
+    return told
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+def test_flags(abi: str, driver: Driver, codec: str) -> None:
+    """An IDR that is asked for brings its parameter sets."""
+    told = pictures(
+        driver, None, PictureOptions(force_idr=True), PictureOptions(force_intra=True), None, codec=codec, gop=0
+    )
+    assert told == [{}, {"flags": FORCE_IDR | WITH_HEADERS}, {"flags": FORCE_INTRA}, {}]
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize(
+    ("sei", "kind", "payload"),
+    [
+        (Sei(0, b"buffering"), 0, b"buffering"),
+        (Sei(47, b"\0\0\1 display orientation \0"), 47, b"\0\0\1 display orientation \0"),
+        (Sei(0xFFFF, b""), 0xFFFF, b""),
+        (Sei(200, bytes(range(256)) * 3), 200, bytes(range(256)) * 3),
+        (Sei(6, bytearray(b"any buffer")), 6, b"any buffer"),  # type: ignore[arg-type]
+        (Sei.user_data(UUID_TEXT, b"note"), 5, UUID(UUID_TEXT).bytes + b"note"),
+        (Sei.user_data(UUID(UUID_TEXT), b""), 5, UUID(UUID_TEXT).bytes),
+        (Sei.captions(CAPTION), 4, b"\xb5\x00\x31GA94\x03\x42\xff" + CAPTION + b"\xff"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_sei(abi: str, driver: Driver, codec: str, sei: Sei, kind: int, payload: bytes) -> None:
+    told = pictures(driver, None, PictureOptions(sei=[sei]), None, codec=codec)
+    assert told == [{}, sent("seiPayloadArray", (kind, payload)), {}]
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_several_messages_keep_their_order(abi: str, driver: Driver, codec: str) -> None:
+    messages = [(number, bytes((number,)) * number) for number in (5, 1, 9, 200)]
+    (told,) = pictures(driver, PictureOptions(sei=tuple(Sei(*one) for one in messages)), codec=codec)
+    assert told == sent("seiPayloadArray", *messages)
+
+
+def test_av1_metadata(abi: str, driver: Driver) -> None:
+    note = Metadata(31, b"private")
+    captions = Metadata.captions(CAPTION)
+    told = pictures(driver, None, PictureOptions(metadata=[note, captions]), codec="av1")
+    t35 = b"\xb5\x00\x31GA94\x03\x42\xff" + CAPTION + b"\xff"
+    assert told == [{}, sent("obuPayloadArray", (31, b"private"), (4, t35))]
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_time_codes(abi: str, driver: Driver, codec: str) -> None:
+    told = pictures(
+        driver,
+        PictureOptions(time_code=TimeCode(23, 59, 58, 255, True)),
+        None,
+        PictureOptions(time_code=TimeCode(1, 2, 3, 4)),
+        codec=codec,
+        time_code=True,
+    )
+    names = ("hoursValue", "minutesValue", "secondsValue", "nFrames", "cntDroppedFrames")
+
+    def clock(*values: int) -> Flat:
+        return {CLOCK + name: value for name, value in zip(names, values, strict=True) if value}
+
+    # The older interface cannot be told that a picture of such a stream has none.
+    none = {} if abi == "12.1" else {"timeCode.skipClockTimestampInsertion": 1}
+    assert told == [clock(23, 59, 58, 255, 1), none, clock(1, 2, 3, 4, 0)]
+
+
+def test_av1_time_codes_are_metadata(abi: str, driver: Driver) -> None:
+    told = pictures(driver, PictureOptions(time_code=TimeCode(1, 2, 3, 4)), codec="av1")
+    # counting_type 0 in 5 bits, full_timestamp 1, 0, 0, then 9, 6, 6, 5 and 5 bits
+    value = int(f"{0:05b}100{4:09b}{3:06b}{2:06b}{1:05b}{0:05b}0", 2)
+    assert told == [sent("obuPayloadArray", (5, value.to_bytes(5, "big")))]
+
+
+DISPLAY = MasteringDisplay(min_luminance=0.005, max_luminance=1000)
+LIGHT = ContentLight(1000, 400)
+# ST 2086 by hand: chromaticities in 1/50000 (G, B, R, white), luminance in 1/10000.
+SEI_137 = (
+    np.array([8500, 39850, 6550, 2300, 35400, 14600, 15635, 16450], ">u2").tobytes()
+    + np.array([10_000_000, 50], ">u4").tobytes()
+)
+# AV1: R, G, B, white in 1/65536; luminance in 1/256 and 1/16384.
+OBU_2 = (
+    np.array([46399, 19137, 11141, 52232, 8585, 3015, 20493, 21561], ">u2").tobytes()
+    + np.array([256_000, 82], ">u4").tobytes()
+)
+LIGHTS = np.array([1000, 400], ">u2").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("codec", "array", "messages"),
+    [
+        ("h264", "seiPayloadArray", [(137, SEI_137), (144, LIGHTS)]),
+        ("hevc", "seiPayloadArray", [(137, SEI_137), (144, LIGHTS)]),
+        ("av1", "obuPayloadArray", [(2, OBU_2), (1, LIGHTS)]),
+    ],
+)
+def test_hdr_metadata_is_on_every_idr(
+    abi: str, driver: Driver, codec: str, array: str, messages: list[tuple[int, bytes]]
+) -> None:
+    """Before what the picture itself has; and on no other picture."""
+    own = PictureOptions(force_idr=True, metadata=[Metadata(31, b"x")] if codec == "av1" else ())
+    more = [(31, b"x")] if codec == "av1" else []
+    told = pictures(
+        driver, None, None, own, None, None, codec=codec, gop=2, mastering_display=DISPLAY, content_light=LIGHT
+    )
+    with_hdr = sent(array, *messages)
+    forced = {**sent(array, *messages, *more), "flags": FORCE_IDR | WITH_HEADERS}
+    assert told == [with_hdr, {}, forced, {}, with_hdr]
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+def test_one_of_the_two_hdr_messages_alone(abi: str, driver: Driver, codec: str) -> None:
+    array = "obuPayloadArray" if codec == "av1" else "seiPayloadArray"
+    for settings, message in (
+        ({"mastering_display": DISPLAY}, (2, OBU_2) if codec == "av1" else (137, SEI_137)),
+        ({"content_light": LIGHT}, (1 if codec == "av1" else 144, LIGHTS)),
+    ):
+        assert pictures(driver, None, codec=codec, **settings) == [sent(array, message)]
+
+
+@pytest.mark.parametrize("where", ["encode", "submit"])
+@pytest.mark.parametrize(
+    ("settings", "options", "kind", "words"),
+    [
+        ({"codec": "av1"}, PictureOptions(sei=[Sei(5, b"x")]), UnsupportedFeature, ["sei", "av1", "metadata"]),
+        ({}, PictureOptions(metadata=[Metadata(4, b"x")]), UnsupportedFeature, ["metadata", "h264", "sei"]),
+        ({}, PictureOptions(time_code=TimeCode(1, 2, 3, 4)), InvalidConfig, ["TimeCode", "time_code=True"]),
+        ({"codec": "hevc"}, PictureOptions(time_code=TimeCode(1, 2, 3, 4)), InvalidConfig, ["time_code=True"]),
+        ({}, {"force_idr": True}, TypeError, ["picture", "PictureOptions"]),
+    ],
+    ids=str,
+)
+def test_what_this_stream_cannot_carry(
+    abi: str,
+    driver: Driver,
+    where: str,
+    settings: dict[str, Any],
+    options: Any,
+    kind: type[Exception],
+    words: list[str],
+) -> None:
+    def use(encoder: NvencEncoder) -> None:
+        with pytest.raises(kind) as caught:
+            getattr(encoder, where)(FRAME, *([7] if where == "submit" else []), picture=options)
+        for word in words:
+            assert word in str(caught.value)
+        assert encoder.in_flight == 0
+        assert encoder.encode(FRAME), "it stays usable"
+
+    calls = driver.calls(use, name="nvEncEncodePicture", **settings)
+    assert len([call for call in calls if call.args.get("inputBuffer")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Sei(-1, b""), ["Sei type=-1"]),
+        (lambda: Sei(0x10000, b""), ["Sei type=65536"]),
+        (lambda: Sei("5", b""), ["Sei type='5'"]),  # type: ignore[arg-type]
+        (lambda: Sei(5, "text"), ["Sei", "'text'", "bytes"]),  # type: ignore[arg-type]
+        (lambda: Sei(5, 4), ["Sei", "4", "bytes"]),  # type: ignore[arg-type]
+        (lambda: Sei.user_data("no uuid", b""), ["uuid='no uuid'"]),
+        (lambda: Sei.user_data(5, b""), ["uuid=5"]),  # type: ignore[arg-type]
+        (lambda: Sei.captions(b"12"), ["2 bytes", "triplets"]),
+        (lambda: Sei.captions(b""), ["0 bytes"]),
+        (lambda: Sei.captions(bytes(32 * 3)), ["96 bytes"]),
+        (lambda: Metadata(-1, b""), ["Metadata type=-1"]),
+        (lambda: Metadata(4, None), ["Metadata", "None"]),  # type: ignore[arg-type]
+        (lambda: TimeCode(24, 0, 0, 0), ["time_code hours=24"]),
+        (lambda: TimeCode(0, 60, 0, 0), ["time_code minutes=60"]),
+        (lambda: TimeCode(0, 0, 60, 0), ["time_code seconds=60"]),
+        (lambda: TimeCode(0, 0, 0, 256), ["time_code frames=256"]),
+        (lambda: TimeCode(0, 0, 0, 1.5), ["time_code frames=1.5"]),  # type: ignore[arg-type]
+        (lambda: TimeCode(0, 0, 0, 0, 1), ["time_code drop_frame=1"]),  # type: ignore[arg-type]
+        (lambda: ContentLight(-1, 0), ["content_light max_cll=-1"]),
+        (lambda: ContentLight(1, 65536), ["content_light max_fall=65536"]),
+        (lambda: ContentLight("1", 5), ["content_light max_cll='1'"]),  # type: ignore[arg-type]
+        (lambda: MasteringDisplay(red=(0.5, 1.5)), ["mastering_display red=(0.5, 1.5)"]),
+        (lambda: MasteringDisplay(white=(0.5,)), ["mastering_display white=(0.5,)"]),  # type: ignore[arg-type]
+        (lambda: MasteringDisplay(blue="ab"), ["mastering_display blue='ab'"]),  # type: ignore[arg-type]
+        (lambda: MasteringDisplay(min_luminance=5, max_luminance=5), ["luminance", "5"]),
+        (lambda: MasteringDisplay(max_luminance="x"), ["luminance", "x"]),  # type: ignore[arg-type]
+        (lambda: PictureOptions(force_idr=1), ["force_idr=1"]),  # type: ignore[arg-type]
+        (lambda: PictureOptions(sei=Sei(5, b"")), ["sei=", "list of Sei"]),  # type: ignore[arg-type]
+        (lambda: PictureOptions(sei=[(5, b"")]), ["sei=", "list of Sei"]),  # type: ignore[list-item]
+        (lambda: PictureOptions(metadata=[Sei(5, b"")]), ["metadata=", "Metadata"]),  # type: ignore[list-item]
+        (lambda: PictureOptions(time_code="01:02:03:04"), ["time_code="]),  # type: ignore[arg-type]
+        (lambda: EncoderConfig(width=2, height=2, mastering_display=LIGHT), ["mastering_display="]),  # type: ignore[arg-type]
+        (lambda: EncoderConfig(width=2, height=2, content_light=(1, 2)), ["content_light="]),  # type: ignore[arg-type]
+    ],
+)
+def test_what_can_be_no_message(make: Any, words: list[str]) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        make()
+    assert isinstance(caught.value, NvencError)
+    for word in words:
+        assert word in str(caught.value)
+
+
+FORMATS = {
+    "nv12": "NV12",
+    "p010": "YUV420_10BIT",
+    "yuv420": "IYUV",
+    "yuv444": "YUV444",
+    "yuv444_10": "YUV444_10BIT",
+    "nv16": "NV16",
+    "p210": "P210",
+    "argb": "ARGB",
+    "abgr": "ABGR",
+    "ayuv": "AYUV",
+    "argb10": "ARGB10",
+    "abgr10": "ABGR10",
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_format_reaches_surfaces_and_pictures(abi: str, driver: Driver, form: str) -> None:
+    settings: dict[str, Any] = {"codec": "hevc", "format": form}
+    if abi == "12.1" and form in ("nv16", "p210"):
+        assert isinstance(driver.refusal(**settings), UnsupportedFeature)
+        return
+
+    def use(encoder: NvencEncoder) -> None:
+        with encoder.surface() as surface:
+            told = surface.__cuda_array_interface__
+        encoder.encode(np.zeros(told["shape"], told["typestr"]))
+
+    calls = driver.calls(use, **settings)
+    wanted = f"NV_ENC_BUFFER_FORMAT_{FORMATS[form]}"
+    registered = [call.args for call in calls if call.name == "nvEncRegisterResource"]
+    encoded = [call.args for call in calls if call.name == "nvEncEncodePicture" and call.args.get("inputBuffer")]
+    assert registered
+    assert encoded
+    assert {one["bufferFormat"] for one in registered} == {one["bufferFmt"] for one in encoded} == {wanted}
+
+
+@pytest.mark.parametrize(("copy", "in_place"), [("always", False), ("never", True), ("auto", True)])
+def test_copy_says_what_is_registered(
+    abi: str, simulator: Simulator, driver: Driver, copy: str, in_place: bool
+) -> None:
+    with simulator.machine(gpus=GPU, trace=str(driver.path)):
+        gpu = Gpu()
+        pointer = gpu.allocate(WIDTH * HEIGHT * 3 // 2)
+        with NvencEncoder(WIDTH, HEIGHT, copy=copy) as encoder:
+            encoder.encode(CudaFrame(pointer, FRAME.shape))
+        gpu.close()
+    registered = {call.args["resourceToRegister"] for call in read_calls(driver.path, "nvEncRegisterResource")}
+    assert (f"{pointer:#x}" in registered) == in_place
