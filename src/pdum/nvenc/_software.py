@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from threading import Lock
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from ._config import FORMATS
+from ._config_values import FORMATS
 from ._errors import EncoderClosed, EncoderFailed, InvalidConfig, InvalidFrame, NvencError, UnsupportedFeature
 from ._nvenc import Packet
 from ._software_options import FRAME_FORMATS, Software, software_options
