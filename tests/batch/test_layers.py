@@ -203,3 +203,29 @@ def test_what_files_cannot_be_told_are_fields_of_an_encoder() -> None:
 )
 def test_values_as_they_stand_on_a_command_line(name: str, text: str, value: Any) -> None:
     assert checked(name, text) == value
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"bit_depth": 10},
+        {"profile": "high"},
+        {"profile": "main10", "bit_depth": 10},
+        {"tier": "high"},
+        {"lookahead_level": 1},
+        {"temporal_filter": True},
+        {"tuning": "ll"},
+        {"max_bitrate": 8_000_000},
+        {"b_ref_mode": "middle"},
+        {"level": "5.1"},
+        {"weighted_prediction": True},
+    ],
+)
+def test_fields_of_an_encoder_that_some_batch_could_use(fields: dict[str, Any]) -> None:
+    assert checked("encoder", fields) == fields
+
+
+@pytest.mark.parametrize("fields", [{"profile": "highest"}, {"level": "77"}, {"bit_depth": 9}, {"b_ref_mode": "some"}])
+def test_fields_that_no_batch_could_use(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidConfig):
+        checked("encoder", fields)

@@ -151,8 +151,25 @@ def _encoder(name: str, value: Any) -> Mapping[str, Any]:
             raise InvalidConfig(f"{key!r} cannot be set for an encoder of files: {NOT_OF_A_BATCH[key]}.")
         if key not in known:
             raise InvalidConfig(f"{key!r} is no setting of an encoder.{nearest(key, known)}")
-    EncoderConfig.from_dict({"width": 1920, "height": 1080, "codec": "hevc", "tuning": "hq", **value})
+    _require_possible(value)
     return dict(value)
+
+
+def _require_possible(fields: Mapping[str, Any]) -> None:
+    """With one of the codecs, and with or without what else a batch sets. Raises the first reason against it."""
+    from ._config import EncoderConfig
+
+    usual = {"lookahead": 32, "bframes": 3, "multipass": "full", "rate_control": "vbr", "cq": 28}
+    reasons: list[InvalidConfig] = []
+    for others in (usual, {**usual, "bframes": 7}, {}):
+        for codec in ("hevc", "h264", "av1"):
+            given = {"width": 1920, "height": 1080, "codec": codec, "tuning": "hq", **others, **fields}
+            try:
+                EncoderConfig.from_dict(given)
+                return
+            except InvalidConfig as error:
+                reasons.append(error)
+    raise reasons[0]
 
 
 def setting(default: Any, check: Check, help_text: str) -> Any:
