@@ -78,8 +78,8 @@ def test_mp4_keeps_what_it_can_and_says_what_not(folder: Path) -> None:
         ("subtitle", "mov_text", "und"),
         ("subtitle", "mov_text", "fra"),
     ]
-    assert [stream[3] for stream in found[:3]] == ["The picture", None, "Kommentar"]
-    assert "titles" not in warnings
+    kept = [stream[3] for stream in found[:3]]
+    assert (kept == ["The picture", None, "Kommentar"]) != ("titles Kommentar, The picture" in warnings)  # PyAV 18, 17
     assert [stream[4] for stream in found[1:3]] == [stream[4] for stream in streams(source)[1:3]]
     assert payloads(result, "audio") == payloads(source, "audio")
     assert "font.ttf) is left out: mp4 holds no attachments" in warnings
@@ -92,11 +92,11 @@ def test_mp4_keeps_what_it_can_and_says_what_not(folder: Path) -> None:
 
 
 def test_subtitles_go_back_into_matroska(folder: Path) -> None:
-    encoded("everything", folder / "first.mp4")
+    told = " ".join(encoded("everything", folder / "first.mp4"))
     task = FileTask(job(folder / "first.mp4", folder / "second.mkv"))
     warnings = run(task).warnings
     with av.open(str(folder / "second.mkv")) as container:
-        assert container.streams[2].metadata["title"] == "Kommentar"
+        assert ("title" in container.streams[2].metadata) != ("titles" in told)
     assert [stream[:2] for stream in streams(folder / "second.mkv")[3:]] == [("subtitle", "srt")] * 2
     assert [data.decode() for data in payloads(folder / "second.mkv", "subtitle")[0]] == [
         "First words",

@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 
 from files.runner import LOSSLESS, SOFTWARE, assert_same_pictures, encode_ranges, job, run
 from media_samples import ffmpeg, sample
-from pdum.nvenc import FileTask, NvencError, Packet, SourceUnreadable, VerificationFailed, _files
+from pdum.nvenc import FileTask, NvencError, Packet, Result, SourceUnreadable, VerificationFailed, _files
 from pdum.nvenc._join import join
 from pdum.nvenc._spool import Piece, WorkFolder, missing_ranges, packets_of, read_piece
 
@@ -270,3 +270,25 @@ def test_in_place_into_another_container_removes_the_source(folder: Path) -> Non
     shutil.copy(sample("no-times"), source)
     run(FileTask(job(source, folder / "source.mkv", in_place=True)))
     assert [path.name for path in folder.iterdir()] == ["source.mkv"]
+
+
+def test_a_cancelled_pool_leaves_nothing(folder: Path) -> None:
+    """Whatever was being done: looking through, encoding, joining."""
+    from pdum.nvenc import Cancelled, EncoderPool
+
+    names = ("open-gop", "pyramid", "vp9", "everything", "ten-bit", "4:4:4")
+    with EncoderPool(engine="software", engines=2) as pool:
+        for frames in (0, 1, 30, 100):
+            jobs = [job(sample(name), folder / f"{name}.mkv") for name in names]
+            run_of_all = pool.start(pool.files(jobs))
+            for event in run_of_all:
+                if getattr(event, "job_frames", 0) >= frames or type(event).__name__ == "JobFinished":
+                    run_of_all.cancel()
+            report = run_of_all.wait()
+            done = [told for told in report.results if isinstance(told, Result)]
+            assert all(isinstance(told, (Result, Cancelled)) for told in report.results)
+            assert sorted(path.name for path in folder.iterdir()) == sorted(
+                Path(told.destination).name for told in done
+            )
+            for path in folder.iterdir():
+                path.unlink()

@@ -172,11 +172,11 @@ def test_the_processor_where_there_is_no_hardware(simulator: Simulator, tmp_path
         assert not pool.uses_hardware
         assert {one.kind for one in pool.engines} == {"software"}
         told: list[events.Event] = []
-        pool.map_segments(
-            lambda index, _: picture(index), 60, output=path, width=WIDTH, height=HEIGHT, on_event=told.append
-        )
+        options: dict[str, Any] = {"width": WIDTH, "height": HEIGHT, "time_code": True, "segments": 4}
+        pool.map_segments(lambda index, _: picture(index), 60, output=path, on_event=told.append, **options)
     notices = [event.message for event in told if isinstance(event, events.Notice)]
-    assert len(notices) == 1
+    assert len(notices) == 2
+    assert notices[1] == "The software codec has nothing like time_code: left out."
     assert notices[0].startswith("No hardware encoder is used")
     assert ("H100" in notices[0]) == (engine == "auto")
     with av.open(str(path)) as container:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from pdum.nvenc import EncoderConfig, EngineInfo, Plan, Result
+from pdum.nvenc import EncoderConfig, EncoderFailed, EngineInfo, Plan, Result
 from pdum.nvenc._feeder import batch
 from pdum.nvenc._pieces import OVER, Piece
-from pdum.nvenc._scheduler import Scheduler
+from pdum.nvenc._scheduler import PIECE_FAILURES, Scheduler
 
 pytestmark = pytest.mark.one_abi
 
@@ -191,3 +191,35 @@ def test_nothing_is_divided_while_there_are_other_jobs() -> None:
     divided = [job for job in range(30) if one.order.count(job) > 1]
     assert len(divided) <= 3
     assert set(divided) <= {0, 1, 2}, "the shortest, which come last"
+
+
+def test_what_failed_is_done_again_elsewhere() -> None:
+    """An engine takes again what it has failed at only when there is no other to try."""
+    one = Simulation([Frames(100, whole=1)], [100.0, 100.0])
+    one.help()
+    scheduler = one.scheduler
+    piece = scheduler.take_now(0)
+    assert piece is not None
+    piece.range.claim(30)
+    scheduler.failed(piece, EncoderFailed("no"), by_engine=True)
+    assert scheduler.take_now(0) is None
+    again = scheduler.take_now(1)
+    assert again is not None
+    assert (again.first, again.last, again.range.rest) == (0, 100, 100)
+    scheduler.lose(1, "gone")
+    last = scheduler.take_now(0)
+    assert last is not None
+    assert (last.first, last.last, last.range.rest) == (0, 100, 100)
+
+
+def test_what_fails_everywhere_fails_its_job() -> None:
+    one = Simulation([Frames(100, whole=1), Frames(10)], [100.0, 100.0])
+    one.help()
+    scheduler = one.scheduler
+    for attempt in range(PIECE_FAILURES):
+        piece = next(piece for engine in (0, 1) if (piece := scheduler.take_now(engine)) and piece.job.number == 0)
+        scheduler.failed(piece, EncoderFailed(f"attempt {attempt}"), by_engine=True)
+        for other in list(scheduler.working):
+            scheduler.put_back(other)
+    assert str(scheduler.jobs[0].outcome) == f"attempt {PIECE_FAILURES - 1}"
+    assert scheduler.jobs[1].outcome is None

@@ -16,7 +16,7 @@ from ._fit import fitted_for_hardware, fitted_for_software
 from ._hardware_decode import decoder_on
 from ._jobs import FileJob
 from ._join import Joined, join
-from ._matroska import TrackLook
+from ._matroska import TrackLook, roll_of
 from ._naming import take_place
 from ._passthrough import CONTAINERS, OF_THE_FILE, Passthrough, plan
 from ._recipe import Recipe, recipe
@@ -189,6 +189,7 @@ class FileTask:
                 colour=look.colour,
                 mastering_display=look.mastering_display,
                 content_light=look.content_light,
+                roll=roll_of(look.matrix),
             ),
             audio=self.job.settings.audio,
             passthrough=passthrough,

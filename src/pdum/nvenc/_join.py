@@ -123,7 +123,8 @@ def _turn(joined: Joined, stream: Any) -> None:
     if hasattr(stream, "set_display_matrix"):
         stream.set_display_matrix(matrix)
     else:
-        joined.warnings.append("The rotation is lost: PyAV 18 or newer can write it.")
+        if joined.look.roll is None:
+            joined.warnings.append("The picture is mirrored or skewed for display, which PyAV 18 or newer can write.")
 
 
 def _finish_header(joined: Joined) -> None:

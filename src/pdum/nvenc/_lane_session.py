@@ -10,7 +10,7 @@ from ._errors import DeviceLost, DriverNotFound, DriverTooOld, NoEncoder, OutOfS
 from ._sessions import for_engine, open_encoder, out_of_sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ._config import EncoderConfig
     from ._events import EngineInfo
@@ -31,6 +31,7 @@ class Surroundings(Protocol):
     session_timeout: float
     idle_release: float
 
+    def tell_once(self, message: str) -> None: ...
     def emit(self, kind: type[events.Event], **values: Any) -> object: ...
     def lease(self, engine: EngineInfo) -> bool: ...
     def give_back_lease(self, engine: EngineInfo) -> None: ...
@@ -95,6 +96,9 @@ class LaneSession:
                 raise
             return False
         self._config, self._waiting_since = config, None
+        unmapped: Sequence[str] = getattr(self.encoder, "unmapped", ())
+        if unmapped:
+            self._run.tell_once(f"The software codec has nothing like {', '.join(unmapped)}: left out.")
         return True
 
     def _wait_for_session(self, reason: str, *, may_time_out: bool) -> bool:

@@ -25,11 +25,16 @@ PIXEL_WIDTH, PIXEL_HEIGHT, DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT = 0xB0, 0
 CROP_BOTTOM, CROP_TOP, CROP_LEFT, CROP_RIGHT = 0x54AA, 0x54BB, 0x54CC, 0x54DD
 COLOUR, MATRIX, RANGE, TRANSFER, PRIMARIES, MAX_CLL, MAX_FALL = 0x55B0, 0x55B1, 0x55B9, 0x55BA, 0x55BB, 0x55BC, 0x55BD
 MASTERING, MASTERING_FIRST = 0x55D0, 0x55D1
+PROJECTION, PROJECTION_TYPE, YAW, PITCH, ROLL = 0x7670, 0x7671, 0x7673, 0x7674, 0x7675
 CLUSTER, TIMESTAMP, SIMPLE_BLOCK, VOID = 0x1F43B675, 0xE7, 0xA3, 0xEC
 
 UNKNOWN_UNIT = 4
 LOOKED_THROUGH = 1 << 16  # bytes in which a muxed file's track header lies
 PLACEHOLDER = (1, 1, 1, 1)
+
+ONE = 1 << 16
+QUARTER_TURNS = {(0, -ONE, ONE, 0): 90, (-ONE, 0, 0, -ONE): 180, (0, ONE, -ONE, 0): -90}
+"""Degrees by the part of a display matrix that turns the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,13 @@ class TrackLook:
     colour: Colour | None = None
     mastering_display: MasteringDisplay | None = None
     content_light: ContentLight | None = None
+    roll: int | None = None
+    """Degrees by which the picture is turned for display."""
+
+
+def roll_of(matrix: tuple[int, ...] | None) -> int | None:
+    """Of a display matrix; None where it turns by no quarter."""
+    return None if matrix is None else QUARTER_TURNS.get((matrix[0], matrix[1], matrix[3], matrix[4]))
 
 
 def element(number: int, body: bytes | int | float | str | list[bytes]) -> bytes:
@@ -72,6 +84,9 @@ def template(look: TrackLook, packet: bytes, reserve: bool) -> bytes:
         ids = (CROP_BOTTOM, CROP_TOP, CROP_LEFT, CROP_RIGHT)
         video += [element(number, value) for number, value in zip(ids, crop, strict=True)]
     video.append(element(COLOUR, _colour(look)))
+    if look.roll is not None:
+        angles = [element(number, angle) for number, angle in ((YAW, 0.0), (PITCH, 0.0), (ROLL, float(look.roll)))]
+        video.append(element(PROJECTION, [element(PROJECTION_TYPE, 0), *angles]))
     track = [
         element(TRACK_NUMBER, 1),
         element(TRACK_UID, 1),

@@ -68,6 +68,7 @@ class Run:
         self._callbacks: list[tuple[Callable[[Event], object], Subscription]] = []
         self._done = threading.Event()
         self._held: set[int] = set()
+        self._told: set[str] = set()
         self._report: RunReport | None = None
         self.engines = tuple(engines)
         self.emit(events.RunStarted, engines=self.engines, jobs=len(tasks), started=time.time())
@@ -164,6 +165,14 @@ class Run:
         return await asyncio.get_running_loop().run_in_executor(None, self.wait)
 
     # --- what lanes ask ---
+
+    def tell_once(self, message: str) -> None:
+        """A warning that several engines have the same reason for."""
+        with self._log.changed:
+            is_new = message not in self._told
+            self._told.add(message)
+        if is_new:
+            self.emit(events.Notice, message=message, level="warning")
 
     def lease(self, engine: EngineInfo) -> bool:
         """Whether the engine is this run's now; it may be another's of the same pool."""

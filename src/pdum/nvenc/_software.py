@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PICTURE_TYPES = {1: "I", 2: "P", 3: "B"}
 FORCED, FREE = 1, 0  # of a frame's pict_type
+SWSCALE_MATRICES = {1: 1, 4: 4, 7: 7, 9: 9}
+"""FFmpeg's own numbers for a conversion's matrix, by H.273's; BT.601 is 5."""
 GLOBAL_HEADER = 1 << 22
 SEQUENCE_OBU = 1
 PARAMETER_SETS = {"h264": (7, 8), "hevc": (32, 33, 34)}
@@ -34,7 +36,8 @@ class SoftwareEncoder:
     is not the hardware: rates, quality and speed are the software codec's own. ``unmapped`` names the settings that
     were given and that the codec has nothing like.
 
-    Frames are arrays in the layout of ``config.format``, or ``av.VideoFrame`` on the host of any format.
+    Frames are arrays in the layout of ``config.format`` (``"rgb"``: of bytes, channels last), or ``av.VideoFrame`` on
+    the host of any format.
 
     Args:
         config: what to encode, and how.
@@ -212,7 +215,11 @@ class SoftwareEncoder:
             )
         if frame.format.name == self.pix_fmt:
             return frame
-        return _typed(lambda: frame.reformat(format=self.pix_fmt))
+        if not frame.format.is_rgb:
+            return _typed(lambda: frame.reformat(format=self.pix_fmt))
+        _, _, matrix, full = self._options.colour
+        numbers = {"dst_colorspace": SWSCALE_MATRICES.get(matrix, 5), "dst_color_range": 2 if full else 1}
+        return _typed(lambda: frame.reformat(format=self.pix_fmt, **numbers))
 
     def _from_array(self, frame: Any) -> Any:
         import numpy as np
@@ -239,6 +246,8 @@ def _layout(form: str, width: int, height: int) -> tuple[tuple[int, ...], str]:
         return (height, width, 4), "uint8"
     if form in ("argb10", "abgr10"):
         return (height, width), "uint32"
+    if form == "rgb":
+        return (height, width, 3), "uint8"
     rows = {"420": height * 3 // 2, "422": height * 2, "444": height * 3}[chroma]
     return (rows, width), "uint16" if depth > 8 else "uint8"
 
@@ -261,6 +270,8 @@ def _video_frame(array: Any, form: str, width: int, height: int) -> Any:
 def _row_bytes(form: str, width: int, full_width: int, itemsize: int) -> int:
     if form in ("argb", "abgr", "ayuv", "argb10", "abgr10"):
         return width * 4
+    if form == "rgb":
+        return width * 3
     interleaved = form in ("nv12", "p010", "nv16", "p210")
     return (full_width if interleaved else width) * itemsize
 

@@ -38,6 +38,7 @@ FRAME_FORMATS = {
     "ayuv": "vuya",
     "argb10": "x2rgb10le",
     "abgr10": "x2bgr10le",
+    "rgb": "rgb24",
 }
 """FFmpeg's name for each layout in memory, where words of "argb" have A in the highest byte."""
 
