@@ -1,4 +1,4 @@
-"""Where the results of a test go, and nothing else may be left lying."""
+"""Where the results of a test go, and a machine of its own for each."""
 
 from __future__ import annotations
 
@@ -6,6 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from pdum.nvenc import _availability, _capabilities
+
+
+@pytest.fixture(autouse=True)
+def _machine_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What was learned of another test's machine is forgotten."""
+    monkeypatch.delenv("PDUM_NVENC_ENGINES", raising=False)
+    _forget()
+    yield
+    _forget()
+
+
+def _forget() -> None:
+    _availability._reasons.clear()
+    _capabilities._found.clear()
 
 
 @pytest.fixture

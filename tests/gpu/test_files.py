@@ -5,13 +5,13 @@ The encoder library is the simulated one over the machine's real libcuda; the de
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from files.runner import HARDWARE, encode_ranges, pictures
 from gpu.library import EncodeLibrary
 from pdum.nvenc import EncoderPool, FileJob, FileSettings, FileTask
 from pdum.nvenc._hardware_decode import SWITCH, decoder_on
@@ -27,6 +27,13 @@ def picture(number: int, depth: int) -> Any:
     y, x = np.mgrid[0 : HEIGHT * 3 // 2, 0:WIDTH]
     samples = (x * 2 + y * 3 + number * 5) % 200 + 20
     return samples.astype(np.uint8) if depth == 8 else (samples * 4 + number % 4).astype(np.uint16)
+
+
+@pytest.fixture(scope="session")
+def runner() -> Any:
+    """What the tests of files share, which needs PyAV."""
+    need_module("av")
+    return import_module("files.runner")
 
 
 @pytest.fixture(scope="session")
@@ -52,9 +59,9 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def decoder(sources: dict[str, Path], cupy: Any) -> None:
+def decoder(sources: dict[str, Path], runner: Any, cupy: Any) -> None:
     """The GPU's decoder, which has to be there."""
-    if decoder_on(HARDWARE, sources["h264"]) is None:
+    if decoder_on(runner.HARDWARE, sources["h264"]) is None:
         missing("the GPU's decoder: libnvcuvid.so.1, and a PyAV that keeps its frames on the GPU")
 
 
@@ -68,38 +75,49 @@ def as_read(planes: list[Any], ten_bit: bool) -> Any:
 @pytest.mark.parametrize("name", ["h264", "hevc", "hevc-ten-bit"])
 @pytest.mark.parametrize("ranges", [[(0, 48)], [(0, 17), (17, 30), (30, 48)]])
 def test_decoded_frames_reach_the_encoder_bit_for_bit(
-    engine: EncodeLibrary, decoder: None, sources: dict[str, Path], tmp_path: Path, name: str, ranges: Any
+    engine: EncodeLibrary,
+    decoder: None,
+    runner: Any,
+    sources: dict[str, Path],
+    tmp_path: Path,
+    name: str,
+    ranges: Any,
 ) -> None:
     """Each access unit tells the checksum of the pixels that the engine read: those that the processor decodes."""
     settings = FileSettings(codec="hevc", encoder={"preset": "p1", "bframes": 0, "cq": 20})
     task = FileTask(FileJob(source=sources[name], destination=tmp_path / "result.mp4", settings=settings), "nvenc")
     plan = task.prepare(1)
-    frame = next(task.frames(0, HARDWARE))
+    frame = next(task.frames(0, runner.HARDWARE))
     assert frame.format.name == "cuda", "it stayed on the GPU"
     del frame
-    packets = encode_ranges(task, HARDWARE, ranges)
+    packets = runner.encode_ranges(task, runner.HARDWARE, ranges)
     task.abandon(keep=False)
     ten_bit = name.endswith("ten-bit")
-    wanted = [checksum(as_read(planes, ten_bit)) for planes in pictures(sources[name]) if planes is not None]
+    wanted = [checksum(as_read(planes, ten_bit)) for planes in runner.pictures(sources[name]) if planes is not None]
     assert plan.frames == len(wanted) == COUNT
     found = {packet.seq: parse(packet.data)[-1].checksum for packet in packets}
     assert [found[number] for number in range(COUNT)] == wanted
 
 
 def test_the_processor_decodes_where_it_is_told_to(
-    engine: EncodeLibrary, sources: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: EncodeLibrary, decoder: None, runner: Any, sources: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SWITCH, "cpu")
-    assert decoder_on(HARDWARE, sources["h264"]) is None
+    assert decoder_on(runner.HARDWARE, sources["h264"]) is None
     task = FileTask(FileJob(source=sources["h264"], destination=tmp_path / "result.mp4"), "nvenc")
     task.prepare(1)
-    assert not hasattr(next(task.frames(0, HARDWARE)), "sw_format")
+    assert not hasattr(next(task.frames(0, runner.HARDWARE)), "sw_format")
     task.abandon(keep=False)
 
 
 @pytest.mark.parametrize("segments", ["auto", 1, 5])
 def test_a_pool_of_files(
-    encode_library: EncodeLibrary, decoder: None, sources: dict[str, Path], tmp_path: Path, segments: int | str
+    encode_library: EncodeLibrary,
+    decoder: None,
+    runner: Any,
+    sources: dict[str, Path],
+    tmp_path: Path,
+    segments: int | str,
 ) -> None:
     """Real decoding, simulated encoders with real codecs behind them, without loss: the very pictures come back."""
     encode_library.control(configure={"gpus": ["RTX 4090"], "backend": "codec", "strict": True})
@@ -112,7 +130,7 @@ def test_a_pool_of_files(
     with EncoderPool() as pool:
         pool.encode_files(jobs).require_success()
     for name, source in sources.items():
-        for one, other in zip(pictures(source), pictures(tmp_path / f"{name}.mkv"), strict=True):
+        for one, other in zip(runner.pictures(source), runner.pictures(tmp_path / f"{name}.mkv"), strict=True):
             assert one is not None
             assert other is not None
             assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
