@@ -99,6 +99,7 @@ class Playing:
 @asynccontextmanager
 async def playing(run: Recorded, size: tuple[int, int] = (160, 45)) -> AsyncIterator[Playing]:
     app = Dashboard(lambda: run)
+    app.usage.stop()  # the GPUs of a recorded run are not those of this machine
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         app.source.thread.join()

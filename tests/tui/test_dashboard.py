@@ -262,6 +262,20 @@ def test_a_terminal_that_changes_its_size() -> None:
     play(Recorded(HALF), act)
 
 
+@pytest.mark.parametrize("size", [(160, 45), (80, 24)], ids=str)
+def test_tab_goes_round_the_lists(size: tuple[int, int]) -> None:
+    async def act(dashboard: Playing) -> None:
+        seen = []
+        for key in ("tab", "tab", "tab", "tab", "shift+tab"):
+            await dashboard.press(key)
+            assert dashboard.app.focused is not None
+            seen.append(dashboard.app.focused.id)
+            assert dashboard.app.focused.title in dashboard.text()  # type: ignore[attr-defined]
+        assert seen == ["done", "log", "folders", "queue", "folders"]
+
+    play(Recorded(HALF), act, size)
+
+
 def test_many_engines_scroll() -> None:
     async def act(dashboard: Playing) -> None:
         text = dashboard.text()
@@ -340,8 +354,8 @@ def test_a_signal_stops_the_run_and_leaves(number: signal.Signals) -> None:
     read_until(ours, b"READY")
     process.send_signal(number)
     text = read_until(ours, f"code {128 + number}".encode())
-    os.close(ours)
     assert process.wait() == 0
+    os.close(ours)
     assert b"\x1b[?1049l" in text
 
 
@@ -362,8 +376,8 @@ def test_a_real_terminal_is_left_as_it_was() -> None:
     text = read_until(ours, b"done")
     os.write(ours, b"q")
     text += read_until(ours, b"code 0")
-    os.close(ours)
     assert process.wait() == 0
+    os.close(ours)
     assert text.rindex(b"\x1b[?1049l") > text.rindex(b"\x1b[?1049h"), "the other screen is back"
     assert b"\x1b[?25h" in text[text.rindex(b"\x1b[?1049h") :], "and the cursor"
 

@@ -51,6 +51,8 @@ class Dashboard(App[int]):
         Binding("minus", "engines(-1)", "Fewer", key_display="-"),
         Binding("enter", "details", "Details"),
         Binding("d", "light", "Light", show=False),
+        Binding("tab,right", "next_panel(1)", show=False, priority=True),
+        Binding("shift+tab,left", "next_panel(-1)", show=False, priority=True),
         *(Binding(str(number + 1), f"panel({number})", show=False) for number in range(len(PANELS))),
     ]
 
@@ -184,20 +186,20 @@ class Dashboard(App[int]):
             self._panels[gpu].draw(self.state, group, self.speeds, about, self.palette, cells, tight=tight)
 
     def _draw_lists(self) -> None:
-        base, state = self.screen_stack[0], self.state
-        base.query_one("#queue", Lines).show_items([*state.working_jobs(), *state.waiting_jobs()])
+        state = self.state
+        self._panel("queue").show_items([*state.working_jobs(), *state.waiting_jobs()])
         changes = (state.lines, len(state.jobs), len(state.ended), self.size, self.theme)
         if changes == self._drawn:
             return
         self._drawn = changes
-        base.query_one("#done", Lines).show_items(state.ended_jobs()[::-1])
-        base.query_one("#log", Lines).show_items(list(state.log))
-        base.query_one("#folders", Lines).show_items(list(state.folders().items()))
+        self._panel("done").show_items(state.ended_jobs()[::-1])
+        self._panel("log").show_items(list(state.log))
+        self._panel("folders").show_items(list(state.folders().items()))
 
     def _draw_tabs(self) -> None:
         text = Text(no_wrap=True)
         for number, name in enumerate(PANELS):
-            panel = self.screen_stack[0].query_one(f"#{name}", Lines)
+            panel = self._panel(name)
             style = f"reverse {self.palette.accent}" if panel.has_class("current") else self.palette.dim
             text.append(f" {number + 1} {panel.title} {panel.length} ", style).append(" ")
         self.screen_stack[0].query_one("#tabs", Static).update(text, layout=False)
@@ -267,14 +269,14 @@ class Dashboard(App[int]):
         self._steer(lambda run: run.resume() if is_paused else run.pause(), "resumed" if is_paused else "paused")
 
     def action_skip(self) -> None:
-        job = self.query_one("#queue", Lines).chosen
+        job = self._panel("queue").chosen
         if job is None:
             self.tell("Nothing to skip: no file is at work or waits.", severity="warning")
         else:
             self._steer(lambda run: run.skip(job.number), f"skipping {visible(job.name)}")
 
     def action_retry(self) -> None:
-        job = self.query_one("#done", Lines).chosen
+        job = self._panel("done").chosen
         if job is None or job.state == "finished":
             self.tell(
                 "Choose a file that failed, was skipped or cancelled in the list of those done.", severity="warning"
@@ -327,12 +329,21 @@ class Dashboard(App[int]):
             self.leaving = 2
             self._steer(lambda run: run.cancel(), "Stopping.")
 
+    def action_next_panel(self, by: int) -> None:
+        """Also to those that are hidden, which Textual's own key for that leaves out."""
+        current = next(place for place, name in enumerate(PANELS) if self._panel(name).has_class("current"))
+        self.action_panel((current + by) % len(PANELS))
+
+    def _panel(self, name: str) -> Lines[Any]:
+        return self.screen_stack[0].query_one(f"#{name}", Lines)
+
     def action_panel(self, number: int) -> None:
-        self.query_one(f"#{PANELS[number]}").focus()
+        if len(self.screen_stack) == 1:
+            self._panel(PANELS[number]).focus()
 
     def on_descendant_focus(self) -> None:
         for name in PANELS:
-            panel = self.screen_stack[0].query_one(f"#{name}")
+            panel = self._panel(name)
             panel.set_class(panel.has_focus, "current")
         self.call_after_refresh(self.draw)
 

@@ -28,9 +28,9 @@ class UsagePoller:
         self._thread: Thread | None = None
 
     def watch(self, gpus: set[int]) -> None:
-        """Begins to ask at the first call with any GPU."""
+        """Begins to ask at the first call with any GPU, where it has not been stopped."""
         self._gpus = tuple(sorted(gpus))
-        if self._gpus and self._thread is None:
+        if self._gpus and self._thread is None and not self._stop.is_set():
             self._thread = Thread(target=self._poll, name="pdum-nvenc-nvml", daemon=True)
             self._thread.start()
 
