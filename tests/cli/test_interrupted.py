@@ -59,6 +59,15 @@ def read_until(process: subprocess.Popen[str], enough: Any) -> list[dict[str, An
     return told
 
 
+def rest_of(process: subprocess.Popen[str]) -> tuple[list[dict[str, Any]], str]:
+    """The events after those that were read, and what was said beside them. A killed process leaves a torn line."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    out, err = process.stdout.read(), process.stderr.read()
+    process.wait(timeout=60)
+    return parsed("".join(line for line in out.splitlines(keepends=True) if line.endswith("\n"))), err
+
+
 def go_on(videos: Path, *more: object) -> list[dict[str, Any]]:
     process = run(videos, *more)
     out, err = process.communicate(timeout=120)
@@ -106,9 +115,7 @@ def kill_and_go_on(videos: Path, clips: dict[str, dict[str, Any]], chance: rando
             told = read_until(process, lambda events, some=some: len(events) >= some)
             time.sleep(chance.random() * 0.1)
             process.kill()
-            rest, _ = process.communicate()
-        complete = [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
-        told += parsed("".join(complete))
+            told += rest_of(process)[0]
         sources = {event["job"]: Path(event["source"]).name for event in events_of("job_queued", told)}
         finished.update(sources[event["job"]] for event in events_of("job_finished", told))
     told = go_on(videos)
@@ -154,8 +161,8 @@ def test_ctrl_c_once_finishes_what_runs(videos: Path, clips: dict[str, dict[str,
     with run(videos, "-j", "1") as process:
         told = read_until(process, lambda events: bool(events_of("piece_started", events)))
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-        told += parsed(out)
+        rest, err = rest_of(process)
+        told += rest
     assert process.returncode == 130, err
     assert "Ctrl-C again" in err
     ended = Counter(event["event"] for event in told if event["event"].startswith("job_"))
@@ -177,8 +184,8 @@ def test_ctrl_c_twice_stops_now_and_cleans_up(videos: Path, clips: dict[str, dic
         assert process.stderr is not None
         assert "Ctrl-C again" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-        told += parsed(out)
+        rest, err = rest_of(process)
+        told += rest
     assert process.returncode == 130, err
     assert events_of("job_cancelled", told)
     parts = [name for name in files_in(videos) if "part" in name]
@@ -194,8 +201,8 @@ def test_sigterm_is_as_the_second_ctrl_c(videos: Path, clips: dict[str, dict[str
     with run(videos) as process:
         told = read_until(process, is_working)
         process.terminate()
-        out, err = process.communicate(timeout=60)
-        told += parsed(out)
+        rest, err = rest_of(process)
+        told += rest
     assert process.returncode == 143, err
     assert events_of("job_cancelled", told)
     go_on(videos)
