@@ -69,7 +69,8 @@ def ours(folder: Path, env: dict[str, str], software: bool) -> None:
     told = [json.loads(line) for line in result.stdout.splitlines()]
     pieces = [event for event in told if event["event"] in ("piece_started", "piece_finished")]
     busy = max(event["at"] for event in pieces) - min(event["at"] for event in pieces)
-    print(f"pdum-nvenc                     {wall:6.2f} s, engines at work for {busy:.2f} s of it")
+    lanes = next(len(event["engines"]) for event in told if event["event"] == "run_started")
+    print(f"pdum-nvenc, {lanes} at a time          {wall:6.2f} s, engines at work for {busy:.2f} s of it")
     gaps = sorted(gap for engine in {event["engine"] for event in pieces} for gap in _gaps(pieces, engine))
     if gaps:
         middle = gaps[len(gaps) // 2]
