@@ -73,6 +73,19 @@ def test_a_bare_installation_names_the_extra(tmp_path: Path, module: str, extra:
     assert result.returncode in (1, 4)
 
 
+def test_events_need_nothing_that_draws(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mkv", 4)
+    script = (
+        "import sys\n"
+        "for name in ('rich', 'rich_argparse', 'textual'): sys.modules[name] = None\n"
+        "from pdum.nvenc._cli import main\n"
+        f"sys.exit(main(['encode', '--json', '--engine', 'software', '-c', 'h264', {str(tmp_path)!r}]))"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert len(events_of("job_finished", parsed(result.stdout))) == 1
+
+
 def test_a_bare_installation_has_what_needs_nothing() -> None:
     script = (
         "import sys\n"

@@ -6,6 +6,7 @@ import json
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from pdum.nvenc._journal import BEGUN, DONE, NAME
 
 from clips import content, events_of, files_in, make_clip, parsed, start
+from simulator import environment
 
 ENGINES = {"name": "RTX 4090", "fps_1080p": 2}
 """So slow that a clip takes each engine some tenths of a second."""
@@ -226,3 +228,36 @@ def test_in_place_killed_and_gone_on_with(videos: Path, clips: dict[str, dict[st
     for name, clip in clips.items():
         got = content(videos / name)
         assert got == {key: clip[key] for key in got}
+
+
+def test_a_file_that_cannot_be_written_fails_alone(videos: Path, clips: dict[str, dict[str, Any]]) -> None:
+    """By a real limit of the system on the size of files: as a full disk, it strikes in the middle of a write."""
+    sizes = sorted((videos / name).stat().st_size for name in clips)
+    # Enough for each short clip, and not for what becomes of the long one.
+    script = (
+        "import resource, sys\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({2 * sizes[-2]}, {2 * sizes[-2]}))\n"
+        "from pdum.nvenc._cli import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["encode", "--json", *FLAGS, str(videos)]
+    result = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env=environment(**CONFIG),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    told = parsed(result.stdout)
+    assert result.returncode == 1, result.stderr
+    assert len(events_of("job_finished", told)) == len(clips) - 1
+    (failed,) = events_of("job_failed", told)
+    assert "File too large" in failed["message"]
+    assert files_in(videos) == {
+        *clips,
+        f"compressed/{NAME}",
+        *(f"compressed/{name}" for name in clips if name != "long.mkv"),
+    }
+    go_on(videos)
+    require_all_right(videos, clips)

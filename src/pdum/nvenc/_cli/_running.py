@@ -39,10 +39,9 @@ class Showing:
     report: Path | None = None
 
     def console(self) -> Console:
-        """Events are all that standard output has where programs read it."""
         from rich.console import Console
 
-        return Console(stderr=self.json, highlight=False, soft_wrap=not sys.stdout.isatty())
+        return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 @dataclass(kw_only=True)
@@ -50,14 +49,15 @@ class Shown:
     """A run's events on their way to the screen; those that a report is made of are kept."""
 
     showing: Showing
-    console: Console
+    console: Console | None
+    """None where programs read what comes: that takes no part of the package that draws."""
     settings: dict[str, Any] = field(default_factory=dict)
     """What the batch used, for the report."""
     kept: list[events.Event] = field(default_factory=list)
 
     def say(self, message: str, level: str = "info") -> None:
         """What is to be known beside a run's own events."""
-        if self.showing.json:
+        if self.console is None:
             self._print_json(events.Notice(at=0.0, message=message, level=level))
         elif level == "warning" or not self.showing.quiet:
             self.console.print(message, style="yellow" if level == "warning" else None, markup=False)
@@ -68,7 +68,7 @@ class Shown:
             self.kept.append(event)
 
     def watch(self, stream: Iterable[events.Event]) -> None:
-        if self.showing.json:
+        if self.console is None:
             for event in stream:
                 self._print_json(event)
         elif not self.showing.quiet:
@@ -92,7 +92,7 @@ class Shown:
             from .._report import write_report
 
             write_report(self.kept, self.showing.report, settings=self.settings)
-        if self.showing.json or (self.showing.quiet and not self.failed):
+        if self.console is None or (self.showing.quiet and not self.failed):
             return
         from .._report_table import print_summary
 
@@ -111,7 +111,7 @@ def pool_of(settings: BatchSettings) -> Iterator[EncoderPool]:
 def run_batch(ledger: Ledger, showing: Showing, interruption: Interruption | None = None) -> int:
     """Everything of a plan that is to be encoded, and everything that went wrong before. Returns an exit code."""
     batch = ledger.batch
-    shown = Shown(showing=showing, console=showing.console())
+    shown = Shown(showing=showing, console=None if showing.json else showing.console())
     for message in (*batch.notices, *told(batch)):
         shown.say(message)
     if not batch.with_action(ENCODE) and not batch.troubles:
