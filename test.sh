@@ -54,6 +54,8 @@ summary() {
     exit "$status"
 }
 trap summary EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 hash_of() { # names and contents of all files under the paths given
     find "$@" -type f ! -path '*/__pycache__/*' ! -name '*.so' -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-32
