@@ -47,7 +47,16 @@ MEANING = {
 }
 
 # What no call of the driver answers: they are raised above the encoder.
-OF_POOLS = {"NoEngineLeft", "SourceEnded", "SourceUnreadable", "VerificationFailed", "PieceDamaged", "Cancelled"}
+OF_POOLS = {
+    "FolderBusy",
+    "TargetOutOfReach",
+    "NoEngineLeft",
+    "SourceEnded",
+    "SourceUnreadable",
+    "VerificationFailed",
+    "PieceDamaged",
+    "Cancelled",
+}
 
 
 def leaves() -> list[type[NvencError]]:

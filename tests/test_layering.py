@@ -114,7 +114,21 @@ PYTHON_LAYERS = (
     "_recipe",
     "_files",
     "_pool",
+    "_batch_settings",
+    "_layers",
+    "_journal",
+    "_scan",
+    "_destinations",
+    "_suited",
+    "_quality",
+    "_search",
+    "_target",
+    "_batch",
+    "_recorded",
+    "_settled",
     "__init__",
+    "_tui",
+    "_cli",
     "__main__",
 )
 HEADERS_OF_THE_TABLES = {"nvenc_12_1.hpp": "session_12_1.cpp", "nvenc_13_0.hpp": "session_13_0.cpp"}
@@ -224,22 +238,26 @@ def test_pdum_is_a_namespace_package() -> None:
 def imports_of(path: Path) -> set[str]:
     """Full names of all modules that the file imports, wherever in the file."""
     found: set[str] = set()
+    package = ["pdum", *path.relative_to(PYTHON).parent.parts]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(filter(None, ["pdum.nvenc" if node.level else "", node.module]))
+            above = package[: len(package) + 1 - node.level] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
             found |= {f"{base}.{alias.name}" for alias in node.names} if base == "pdum.nvenc" else {base}
     return found
 
 
 def test_python_imports_point_downwards() -> None:
-    files = sorted((PYTHON / "nvenc").glob("*.py"))
+    """A package of modules stands in one layer as a whole."""
+    files = sorted((PYTHON / "nvenc").rglob("*.py"))
     assert files
     for path in files:
-        assert path.stem in PYTHON_LAYERS, f"{path.name} has no place in the layers yet"
+        unit = path.relative_to(PYTHON / "nvenc").parts[0].removesuffix(".py")
+        assert unit in PYTHON_LAYERS, f"{path.name} has no place in the layers yet"
         own = {name.split(".")[2] for name in imports_of(path) if name.startswith("pdum.nvenc.")}
-        lower = set(PYTHON_LAYERS[: PYTHON_LAYERS.index(path.stem)])
+        lower = {*PYTHON_LAYERS[: PYTHON_LAYERS.index(unit)], *([unit] if path.stem != unit else [])}
         assert own <= lower, f"{path.name} imports {sorted(own - lower)}"
 
 

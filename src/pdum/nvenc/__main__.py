@@ -1,10 +1,8 @@
-"""``python -m pdum.nvenc`` tells what works here; it ends with 1 where nothing can be encoded."""
+"""``python -m pdum.nvenc`` is ``pdum-nvenc``; without arguments it is its ``doctor``."""
 
 import sys
 
-from ._doctor import doctor
+from ._cli import main
 
 if __name__ == "__main__":
-    diagnosis = doctor()
-    print(diagnosis)
-    sys.exit(0 if diagnosis.can_encode else 1)
+    sys.exit(main(sys.argv[1:] or ["doctor"]))

@@ -11,6 +11,8 @@
     ├── InvalidConfig           (also ValueError)  a setting that no encoder could take
     ├── InvalidFrame            (also ValueError)  a frame that is not what the encoder was made for
     ├── EncoderClosed           a use after close(), or in a forked child
+    ├── FolderBusy              another run works on the same folder of results
+    ├── TargetOutOfReach        no quality value of the encoder gives the quality that was asked for
     ├── DeviceLost              the GPU is gone or was reset
     ├── OutOfMemory             (also MemoryError)  GPU memory ran out
     ├── CudaFailed              a call of CUDA failed
@@ -94,6 +96,14 @@ class InvalidFrame(NvencError, ValueError):
 
 class EncoderClosed(NvencError):
     """The encoder was used after close(), or in a child forked after it was made."""
+
+
+class FolderBusy(NvencError):
+    """Another run works on the same folder of results."""
+
+
+class TargetOutOfReach(NvencError):
+    """No quality value of the encoder gives the quality that was asked for."""
 
 
 class DeviceLost(NvencError):

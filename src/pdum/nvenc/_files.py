@@ -153,7 +153,7 @@ class FileTask:
 
     def abandon(self, keep: bool) -> None:
         self._part.unlink(missing_ok=True)
-        if not (keep and self.job.keep_work):
+        if not (keep and self.job.keep_work and self._pieces):
             self._work.remove()
 
     def _named(self, warnings: tuple[str, ...]) -> Result:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 COPIED_AT_ONCE = 1 << 20
+COMPARED = 4096
 
 
 def take_place(part: Path, destination: Path, replaced: Path | None = None) -> None:
@@ -36,6 +37,23 @@ def take_place(part: Path, destination: Path, replaced: Path | None = None) -> N
     if not is_same:
         replaced.unlink()
         _sync_folder(replaced.parent)
+
+
+def go_on_replacing(part: Path, destination: Path, mtime_ns: int) -> None:
+    """What a killed run had begun: the part file is whole, the file with several names is not."""
+    _overwrite(destination, part)
+    os.utime(destination, ns=(destination.stat().st_atime_ns, mtime_ns))
+    part.unlink()
+
+
+def is_half_replaced(part: Path, destination: Path) -> bool:
+    """Whether the file begins as the part file does, and so was being overwritten with it."""
+    try:
+        with part.open("rb") as new, destination.open("rb") as file:
+            begin = new.read(COMPARED)
+            return bool(begin) and file.read(COMPARED) == begin
+    except OSError:
+        return False
 
 
 def _take_owner(part: Path, stat: os.stat_result) -> None:

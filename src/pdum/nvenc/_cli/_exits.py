@@ -1,0 +1,16 @@
+"""What the exit codes of pdum-nvenc mean."""
+
+from __future__ import annotations
+
+DONE, FAILED, USAGE, NOTHING, CANNOT, BUSY, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 4, 5, 130, 143
+
+MEANINGS = {
+    DONE: "all is done, now or by an earlier run; also where results were dropped for not being smaller",
+    FAILED: "some files failed or cannot reach the target; the others are done. doctor: nothing can be encoded",
+    USAGE: "wrong arguments or configuration; nothing was done",
+    NOTHING: "there is no video at the paths given",
+    CANNOT: "this machine cannot do it: no encoder as asked for, or a part of the package is not installed",
+    BUSY: "another run works on the same output folder",
+    INTERRUPTED: "interrupted by Ctrl-C; the same command goes on where it was",
+    TERMINATED: "ended by SIGTERM; the same command goes on where it was",
+}

@@ -1,0 +1,323 @@
+"""What a batch does with a file that it has met before: what is done stays done, what has changed is done again."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pdum.nvenc import FolderBusy
+from pdum.nvenc._batch import (
+    BIGGER_BEFORE,
+    DONE_BEFORE,
+    ENCODE,
+    EXISTS,
+    BatchPlan,
+    Decision,
+    digest_of,
+    ledger,
+    plan,
+    told,
+)
+from pdum.nvenc._batch_settings import BatchSettings
+from pdum.nvenc._journal import DONE, NAME, Journal
+
+SETTINGS = BatchSettings()
+IN_PLACE = BatchSettings(in_place=True)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "a.mkv"
+    path.write_bytes(b"source" * 10)
+    return path
+
+
+def decided(source: Path, settings: BatchSettings = SETTINGS) -> Decision:
+    (decision,) = plan([source], settings).decisions
+    return decision
+
+
+def begun(source: Path, settings: BatchSettings = SETTINGS, quality: float | None = None) -> None:
+    """As a run leaves the journal that is killed while it works on the file."""
+    with ledger(plan([source], settings)) as book:
+        book.begin(book.batch.decisions[0], quality)
+
+
+def ended(source: Path, settings: BatchSettings = SETTINGS, content: bytes = b"result", kept: bool = True) -> Path:
+    with ledger(plan([source], settings)) as book:
+        (decision,) = book.batch.decisions
+        book.begin(decision)
+        if kept:
+            write_result(decision, content)
+        book.end(decision, len(content), kept)
+        return decision.named.destination
+
+
+def write_result(decision: Decision, content: bytes = b"result") -> None:
+    """Under another name first, and keeping times in place, as results are written."""
+    destination = decision.named.destination
+    part = destination.with_name("part")
+    part.write_bytes(content)
+    if destination == decision.source:
+        os.utime(part, ns=(decision.named.source.mtime_ns, decision.named.source.mtime_ns))
+    part.replace(destination)
+
+
+def test_a_new_file_is_encoded_and_a_plan_changes_nothing(source: Path) -> None:
+    assert decided(source).action == ENCODE
+    assert os.listdir(source.parent) == ["a.mkv"]
+
+
+def test_a_finished_file_is_done_once(source: Path) -> None:
+    ended(source)
+    assert decided(source).action == DONE_BEFORE
+    assert list(told(plan([source], SETTINGS))) == ["1 file was done before; nothing is done with them."]
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, IN_PLACE])
+def test_finished_but_not_yet_written_down(source: Path, settings: BatchSettings) -> None:
+    """Killed between the renaming and the journal: the next run knows by what lay there before."""
+    begun(source, settings)
+    assert decided(source, settings).action == ENCODE
+    write_result(decided(source, settings))
+    decision = decided(source, settings)
+    assert (decision.action, decision.recovered) == (DONE_BEFORE, True)
+    with ledger(plan([source], settings)):
+        pass
+    entry = Journal.read(decision.named.folder).entry(source)
+    assert entry is not None
+    assert entry.result == DONE
+    again = decided(source, settings)
+    assert (again.action, again.recovered) == (DONE_BEFORE, False)
+
+
+def test_finished_over_an_older_result_but_not_yet_written_down(source: Path) -> None:
+    ended(source)
+    other = replace(SETTINGS, quality=20)
+    begun(source, other)
+    assert decided(source, other).action == ENCODE, "what lies there is the older result"
+    write_result(decided(source, other), b"newer result")
+    assert decided(source, other).action == DONE_BEFORE
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, IN_PLACE])
+def test_a_changed_source_is_done_again_and_told(source: Path, settings: BatchSettings) -> None:
+    ended(source, settings)
+    source.write_bytes(b"something else and longer than before" * 3)
+    decision = decided(source, settings)
+    assert decision.action == ENCODE
+    assert "source has changed" in decision.why
+    assert any("again" in line for line in told(plan([source], settings)))
+
+
+def test_changed_settings_do_it_again_and_are_told(source: Path) -> None:
+    ended(source)
+    decision = decided(source, replace(SETTINGS, quality=20))
+    assert decision.action == ENCODE
+    assert "other settings" in decision.why
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"engine": "software"},
+        {"engines": 1},
+        {"gpu": (0,)},
+        {"segments": 3},
+        {"verify": "full"},
+        {"smaller_than": 0.5},
+        {"keep_bigger": True},
+        {"recursive": True},
+    ],
+)
+def test_what_does_not_make_another_result_does_nothing_again(source: Path, same: dict[str, object]) -> None:
+    ended(source)
+    assert decided(source, replace(SETTINGS, **same)).action == DONE_BEFORE  # type: ignore[arg-type]
+
+
+def test_a_result_that_is_gone_is_made_again(source: Path) -> None:
+    ended(source).unlink()
+    assert decided(source).action == ENCODE
+    assert "gone" in decided(source).why
+
+
+def test_a_result_that_somebody_changed_is_left_alone(source: Path) -> None:
+    ended(source).write_bytes(b"tagged by its user")
+    assert decided(source).action == EXISTS
+    assert decided(source, replace(SETTINGS, quality=20)).action == EXISTS
+    assert decided(source, replace(SETTINGS, overwrite=True)).action == ENCODE
+
+
+def test_a_file_of_somebody_else_is_not_replaced(source: Path) -> None:
+    other = source.parent / "compressed" / "a.mkv"
+    other.parent.mkdir()
+    other.write_bytes(b"precious")
+    assert decided(source).action == EXISTS
+    assert any("no journal" in line for line in told(plan([source], SETTINGS)))
+    assert decided(source, replace(SETTINGS, overwrite=True)).action == ENCODE
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, IN_PLACE])
+def test_what_was_not_smaller_is_remembered_until_the_threshold_would_keep_it(
+    source: Path, settings: BatchSettings
+) -> None:
+    strict = replace(settings, smaller_than=0.5)
+    ended(source, strict, content=b"x" * 50, kept=False)
+    assert decided(source, strict).action == BIGGER_BEFORE
+    assert decided(source, replace(settings, smaller_than=0.8)).action == BIGGER_BEFORE
+    assert decided(source, replace(settings, smaller_than=0.9)).action == ENCODE
+    assert decided(source, replace(strict, keep_bigger=True)).action == ENCODE
+    assert decided(source, replace(strict, quality=20)).action == ENCODE
+
+
+def test_what_failed_is_tried_again(source: Path) -> None:
+    with ledger(plan([source], SETTINGS)) as book:
+        (decision,) = book.batch.decisions
+        book.begin(decision)
+        book.fail(decision, "the disk was full")
+    assert decided(source).action == ENCODE
+    assert decided(source).why == "it failed before"
+
+
+def test_what_failed_after_its_result_had_its_name_is_done(source: Path) -> None:
+    """The journal itself could not be written, for the disk was full."""
+    with ledger(plan([source], SETTINGS)) as book:
+        (decision,) = book.batch.decisions
+        book.begin(decision)
+        write_result(decision)
+        book.fail(decision, "the disk was full")
+    assert decided(source).action == DONE_BEFORE
+
+
+def test_in_place_the_result_is_known_as_such(source: Path) -> None:
+    ended(source, IN_PLACE)
+    assert decided(source, IN_PLACE).action == DONE_BEFORE
+    # A copy from elsewhere under the same name is another source.
+    os.utime(source, ns=(1, 1))
+    assert decided(source, IN_PLACE).action == ENCODE
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_a_file_with_several_names_that_was_half_replaced_is_replaced_wholly(source: Path, share: float) -> None:
+    """It cannot be renamed over without losing the other names, so it is overwritten, which can be interrupted."""
+    old, new = b"the source " * 100_000, b"the result " * 50_000
+    source.write_bytes(old)
+    mtime = source.stat().st_mtime_ns
+    os.link(source, source.with_name("other name"))
+    begun(source, IN_PLACE)
+    part = source.with_name(".a.mkv.pdum-part")
+    part.write_bytes(new)
+    assert decided(source, IN_PLACE).action == ENCODE, "until its first byte is overwritten"
+    with open(source, "rb+") as file:
+        file.write(new[: int(len(new) * share)])
+    os.utime(source, ns=(1, mtime + 1_000_000))
+    assert decided(source, IN_PLACE).action == DONE_BEFORE
+    with ledger(plan([source], IN_PLACE)):
+        pass
+    assert source.read_bytes() == source.with_name("other name").read_bytes() == new
+    assert source.stat().st_mtime_ns == mtime
+    assert not part.exists()
+    assert decided(source, IN_PLACE).action == DONE_BEFORE
+
+
+def test_a_source_that_its_user_changed_meanwhile_is_no_half_result(source: Path) -> None:
+    begun(source, IN_PLACE)
+    source.with_name(".a.mkv.pdum-part").write_bytes(b"the result")
+    source.write_bytes(b"something that its user wrote")
+    assert decided(source, IN_PLACE).action == ENCODE
+
+
+def test_the_quality_that_a_search_found_is_found_again(source: Path) -> None:
+    settings = replace(SETTINGS, target="xpsnr=40")
+    begun(source, settings, quality=31)
+    with ledger(plan([source], settings)) as book:
+        assert book.found_quality(book.batch.decisions[0]) == 31
+    other = replace(settings, target="xpsnr=41")
+    with ledger(plan([source], other)) as book:
+        assert book.found_quality(book.batch.decisions[0]) is None
+
+
+def test_a_plan_that_has_aged_is_decided_again_under_the_lock(source: Path) -> None:
+    old = plan([source], SETTINGS)
+    ended(source)
+    with ledger(old) as book:
+        assert [one.action for one in book.batch.decisions] == [DONE_BEFORE]
+
+
+def test_two_runs_of_one_folder(source: Path) -> None:
+    with ledger(plan([source], SETTINGS)), pytest.raises(FolderBusy), ledger(plan([source], SETTINGS)):
+        pass
+    with ledger(plan([source], SETTINGS)):
+        pass
+
+
+def test_a_torn_journal_costs_no_more_than_its_last_line(source: Path) -> None:
+    folder = ended(source).parent
+    text = (folder / NAME).read_bytes()
+    (folder / NAME).write_bytes(text[:-10])
+    assert decided(source).action == DONE_BEFORE, "by what was begun, and what lies there"
+
+
+def test_a_moved_tree_is_still_done(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "a.mkv").write_bytes(b"source")
+    ended(old / "a.mkv")
+    old.rename(tmp_path / "new")
+    assert decided(tmp_path / "new" / "a.mkv").action == DONE_BEFORE
+
+
+def test_the_digest_is_of_every_setting_that_makes_the_result() -> None:
+    assert digest_of(SETTINGS) == digest_of(BatchSettings())
+    for change in (
+        {"codec": "hevc"},
+        {"preset": "p7"},
+        {"quality": 27},
+        {"audio": "none"},
+        {"lossless": True},
+        {"target": "ssim=0.98"},
+        {"gop": 30},
+        {"bframes": 0},
+        {"encoder": {"bit_depth": 10}},
+    ):
+        assert digest_of(replace(SETTINGS, **change)) != digest_of(SETTINGS)
+
+
+def test_the_plan_counts(tmp_path: Path) -> None:
+    for name in ("a.mkv", "b.mkv", "c.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    batch: BatchPlan = plan([tmp_path, tmp_path / "none"], SETTINGS)
+    assert (len(batch.with_action(ENCODE)), batch.ignored, len(batch.troubles)) == (2, 1, 1)
+
+
+def test_a_folder_that_cannot_be_written_to_stops_no_other(tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.mkv").write_bytes(b"source")
+    (tmp_path / "x" / "compressed").write_bytes(b"a file where the folder should be")
+    settings = replace(SETTINGS, recursive=True)
+    with ledger(plan([tmp_path], settings)) as book:
+        assert [one.source for one in book.batch.with_action(ENCODE)] == [tmp_path / "y" / "a.mkv"]
+        (trouble,) = book.batch.troubles
+    assert trouble.source == tmp_path / "x" / "a.mkv"
+    assert "compressed" in trouble.reason
+
+
+def test_more_folders_than_a_process_may_have_files_open(tmp_path: Path) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        for number in range(300):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            (folder / "a.mkv").write_bytes(b"source")
+        with ledger(plan([tmp_path], replace(SETTINGS, recursive=True))) as book:
+            assert len(book.batch.with_action(ENCODE)) == 300
+            assert book.batch.troubles == ()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

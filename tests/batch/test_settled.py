@@ -1,0 +1,64 @@
+"""When a file that appears in a watched folder is whole."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pdum.nvenc._settled import OLD, Settled, is_being_written
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "a.mkv"
+    path.write_bytes(b"begun")
+    return path
+
+
+def test_it_has_to_stay_as_it_is(file: Path) -> None:
+    settled = Settled(seconds=10)
+    born = file.stat().st_ctime
+    assert not settled.is_whole(file, 0, born)
+    assert not settled.is_whole(file, 9, born + 9)
+    file.write_bytes(b"begun and grown")
+    assert not settled.is_whole(file, 10, born + 10)
+    assert not settled.is_whole(file, 19, born + 19)
+    assert settled.is_whole(file, 20, born + 20)
+
+
+def test_an_old_one_is_whole_at_once(file: Path) -> None:
+    born = file.stat().st_ctime
+    assert not Settled(seconds=1).is_whole(file, 0, born + OLD - 1)
+    assert Settled(seconds=1).is_whole(file, 0, born + OLD + 1)
+    assert not Settled(seconds=100).is_whole(file, 0, born + OLD + 1)
+
+
+def test_one_that_goes_and_comes_begins_anew(file: Path) -> None:
+    settled = Settled(seconds=10)
+    born = file.stat().st_ctime
+    settled.is_whole(file, 0, born)
+    file.unlink()
+    assert not settled.is_whole(file, 20, born + 20)
+    file.write_bytes(b"begun")
+    assert not settled.is_whole(file, 21, born + 21)
+
+
+def test_one_that_is_open_for_writing_is_not_whole(file: Path) -> None:
+    """A recording that is paused does not grow for as long as its user likes."""
+    born = file.stat().st_ctime
+    assert not is_being_written(file)
+    with open(file, "rb"):
+        assert not is_being_written(file), "reading is no writing"
+    script = "import sys; f = open(sys.argv[1], 'ab'); print('open', flush=True); sys.stdin.read()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "open\n"
+        assert is_being_written(file)
+        assert not Settled(seconds=0).is_whole(file, 0, born + 1000)
+    assert Settled(seconds=0).is_whole(file, 0, born + 1000)

@@ -1,0 +1,111 @@
+"""Settings as the GPUs at hand can follow them, on machines of the simulated driver."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pdum.nvenc import EncoderConfig, NvencEncoder, UnsupportedFeature
+from pdum.nvenc._batch_settings import BatchSettings
+from pdum.nvenc._suited import Fitted, fit, gpus_of
+
+from simulator import Simulator
+
+SETTINGS = BatchSettings()
+FLAGS = {"multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "cq", "rate_control"}
+
+
+@pytest.fixture
+def fitted(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Any:
+    def on(settings: BatchSettings, *gpus: Any) -> Fitted:
+        monkeypatch.setattr("pdum.nvenc._capabilities._found", {})
+        with simulator.machine(gpus=list(gpus)):
+            return fit(settings, gpus_of(settings))
+
+    return on
+
+
+def test_a_gpu_that_has_all_gets_all(fitted: Any) -> None:
+    got = fitted(SETTINGS, "RTX 4090")
+    assert got.codec == "av1"
+    assert got.notices == ()
+    assert got.encoder.keys() >= FLAGS
+    assert (got.encoder["rate_control"], got.encoder["cq"], got.encoder.get("bitrate")) == ("vbr", 28, None)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "codec"),
+    [
+        (["L4"], "av1"),
+        (["RTX 3090"], "hevc"),
+        (["RTX 4090", "RTX 3090"], "hevc"),
+        ([{"name": "L4", "codecs": ["h264"]}], "h264"),
+    ],
+)
+def test_auto_is_the_best_codec_that_all_have(fitted: Any, gpus: list[Any], codec: str) -> None:
+    assert fitted(SETTINGS, *gpus).codec == codec
+
+
+def test_auto_and_lossless_is_a_codec_that_can(fitted: Any) -> None:
+    assert fitted(replace(SETTINGS, lossless=True), "RTX 4090").codec == "hevc"
+    assert fit(replace(SETTINGS, lossless=True), []).codec == "hevc"
+
+
+def test_gpus_that_do_not_take_part_do_not_count(fitted: Any) -> None:
+    assert fitted(replace(SETTINGS, gpu=(0,)), "RTX 4090", "RTX 3090").codec == "av1"
+    assert fitted(replace(SETTINGS, engine="software"), "RTX 4090").codec == "auto"
+
+
+@pytest.mark.parametrize(
+    ("cap", "name", "left", "words"),
+    [
+        ("NUM_MAX_BFRAMES", "bframes", 0, "no B-frames"),
+        ("SUPPORT_LOOKAHEAD", "lookahead", 0, "no lookahead"),
+        ("SUPPORT_TEMPORAL_AQ", "temporal_aq", None, "no temporal AQ"),
+    ],
+)
+def test_what_a_gpu_lacks_is_left_out_and_told_once(fitted: Any, cap: str, name: str, left: object, words: str) -> None:
+    poor = {"name": "L4", "caps": {cap: 0}}
+    got = fitted(replace(SETTINGS, codec="hevc"), "RTX 4090", poor)
+    assert got.encoder.get(name) == left
+    assert len(got.notices) == 1
+    assert words in got.notices[0]
+    assert "GPU 1" in got.notices[0]
+    assert "GPU 0" not in got.notices[0]
+
+
+def test_fewer_b_frames_are_better_than_none(fitted: Any) -> None:
+    got = fitted(replace(SETTINGS, codec="hevc"), {"name": "L4", "caps": {"NUM_MAX_BFRAMES": 2}})
+    assert got.encoder["bframes"] == 2
+    assert "no more than 2 B-frames" in got.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "gpu", "words"),
+    [
+        (replace(SETTINGS, codec="av1"), "RTX 3090", "GPU 0.*cannot encode av1.*hevc or h264"),
+        (
+            replace(SETTINGS, lossless=True, codec="hevc"),
+            {"name": "L4", "caps": {"SUPPORT_LOSSLESS_ENCODE": 0}},
+            "without loss",
+        ),
+    ],
+)
+def test_what_was_asked_for_by_name_is_an_error(fitted: Any, settings: BatchSettings, gpu: Any, words: str) -> None:
+    with pytest.raises(UnsupportedFeature, match=words):
+        fitted(settings, gpu)
+
+
+@pytest.mark.parametrize("gpu", ["RTX 4090", "RTX 3090", "GTX 1080", "T4", "L40S", "RTX 5090"])
+@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize("codec", ["auto", "h264"])
+def test_an_encoder_can_be_made_of_what_comes_out(
+    fitted: Any, simulator: Simulator, gpu: str, lossless: bool, codec: str
+) -> None:
+    settings = replace(SETTINGS, lossless=lossless, codec=codec)
+    got = fitted(settings, gpu)
+    config = EncoderConfig.of({"width": 640, "height": 360, "codec": got.codec, **got.encoder})
+    with simulator.machine(gpus=[gpu]), NvencEncoder(config):
+        pass

@@ -1,0 +1,36 @@
+"""The tool for each test, with a home of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clips import Tool
+from loud import need_module
+from simulator import Machine, Simulator
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No configuration of whoever runs the tests is read."""
+    for module in ("av", "rich"):
+        need_module(module)
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    monkeypatch.setattr("pdum.nvenc._capabilities._found", {})
+    return folder
+
+
+@pytest.fixture
+def tool(capsys: pytest.CaptureFixture[str]) -> Tool:
+    return Tool(capsys)
+
+
+@pytest.fixture
+def rtx4090(simulator: Simulator) -> Iterator[Machine]:
+    """Two engines that make real streams; no rule may be broken and nothing be left alive."""
+    with simulator.machine(gpus=["RTX 4090"], backend="codec") as machine:
+        yield machine
