@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from frames import LEGACY_STREAM, PER_THREAD_STREAM, Gpu, cuda, gpu, nv12
-from pdum.nvenc import CudaFailed, InvalidFrame, NoEncoder, NvencEncoder
+from pdum.nvenc import CudaFailed, InvalidConfig, InvalidFrame, NvencEncoder
 from pdum.nvenc._nvenc import PrimaryContext
 from test_ordering import GARBAGE, HEIGHT, MACHINE, ROWS, WIDTH, Producer, expected, pixels
 
@@ -243,5 +243,5 @@ def test_the_primary_context_is_current_for_a_block_and_no_longer(simulator: Sim
 
 
 def test_a_gpu_that_is_not_there_has_no_primary_context(simulator: Simulator) -> None:
-    with simulator.machine(gpus=["L4"]), pytest.raises(NoEncoder, match="7"):
+    with simulator.machine(gpus=["L4"]), pytest.raises(InvalidConfig, match="gpu_id=7"):
         PrimaryContext(7)
