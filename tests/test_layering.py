@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -68,69 +69,71 @@ PYTHON_LAYERS = (
     "_nvml",
     "_devices",
     "_doctor",
-    "_text",
-    "_run_parts",
-    "_run_state",
-    "_draw",
-    "_markup",
-    "_report_style",
-    "_report_charts",
-    "_report",
-    "_report_table",
-    "_bench_chart",
-    "_ranges",
-    "_mux",
-    "_pieces",
-    "_schedule",
-    "_job_states",
-    "_scheduler",
-    "_channel",
-    "_event_log",
-    "_software_options",
-    "_software",
-    "_sessions",
-    "_engines",
-    "_feeder",
-    "_lane_session",
-    "_lane",
-    "_helpers",
-    "_progress",
-    "_run",
-    "_generated",
     "_jobs",
-    "_look",
-    "_access",
-    "_source",
-    "_decode",
-    "_hardware_decode",
-    "_fit",
-    "_spool",
-    "_matroska",
-    "_subtitles",
-    "_passthrough",
-    "_join",
-    "_verify",
-    "_naming",
-    "_recipe",
-    "_files",
-    "_pool",
-    "_batch_settings",
-    "_layers",
-    "_journal",
-    "_scan",
-    "_destinations",
-    "_suited",
-    "_quality",
-    "_search",
-    "_target",
-    "_batch",
-    "_recorded",
-    "_settled",
+    "_show._text",
+    "_show._run_parts",
+    "_show._run_state",
+    "_show._draw",
+    "_show._markup",
+    "_show._report_style",
+    "_show._report_charts",
+    "_show._report",
+    "_show._report_table",
+    "_show._bench_chart",
+    "_software._options",
+    "_software._encoder",
+    "_media._mux",
+    "_media._look",
+    "_media._access",
+    "_media._source",
+    "_media._decode",
+    "_media._hardware_decode",
+    "_media._fit",
+    "_media._spool",
+    "_media._matroska",
+    "_media._subtitles",
+    "_media._passthrough",
+    "_media._join",
+    "_media._verify",
+    "_pool._ranges",
+    "_pool._pieces",
+    "_pool._schedule",
+    "_pool._job_states",
+    "_pool._scheduler",
+    "_pool._channel",
+    "_pool._event_log",
+    "_pool._sessions",
+    "_pool._engines",
+    "_pool._feeder",
+    "_pool._lane_session",
+    "_pool._lane",
+    "_pool._helpers",
+    "_pool._progress",
+    "_pool._run",
+    "_pool._generated",
+    "_files._naming",
+    "_files._recipe",
+    "_files._task",
+    "_pool._pool",
+    "_batch._settings",
+    "_batch._layers",
+    "_batch._journal",
+    "_batch._scan",
+    "_batch._destinations",
+    "_batch._suited",
+    "_batch._quality",
+    "_batch._search",
+    "_batch._target",
+    "_batch._batch",
+    "_batch._recorded",
+    "_batch._settled",
     "__init__",
     "_tui",
     "_cli",
     "__main__",
 )
+FRONT_ENDS = ("_tui", "_cli")
+PACKAGES = ("_software", "_media", "_pool", "_files", "_batch", "_show")
 HEADERS_OF_THE_TABLES = {"nvenc_12_1.hpp": "session_12_1.cpp", "nvenc_13_0.hpp": "session_13_0.cpp"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
@@ -245,25 +248,36 @@ def imports_of(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) + 1 - node.level] if node.level else []
             base = ".".join([*above, *filter(None, [node.module])])
-            found |= {f"{base}.{alias.name}" for alias in node.names} if base == "pdum.nvenc" else {base}
+            is_package = base.removeprefix("pdum.nvenc").lstrip(".") in ("", *PACKAGES)
+            found |= {f"{base}.{alias.name}" for alias in node.names} if is_package else {base}
     return found
 
 
 def test_python_imports_point_downwards() -> None:
-    """A package of modules stands in one layer as a whole."""
+    """Each module has its place, but for the front ends, which stand in one layer as a whole."""
     files = sorted((PYTHON / "nvenc").rglob("*.py"))
     assert files
     for path in files:
-        unit = path.relative_to(PYTHON / "nvenc").parts[0].removesuffix(".py")
+        unit = python_unit(path.relative_to(PYTHON / "nvenc").with_suffix("").parts)
+        if unit in PACKAGES:
+            assert not imports_of(path), f"{unit} only groups modules"
+            continue
         assert unit in PYTHON_LAYERS, f"{path.name} has no place in the layers yet"
-        own = {name.split(".")[2] for name in imports_of(path) if name.startswith("pdum.nvenc.")}
-        lower = {*PYTHON_LAYERS[: PYTHON_LAYERS.index(unit)], *([unit] if path.stem != unit else [])}
+        own = {python_unit(name.split(".")[2:]) for name in imports_of(path) if name.startswith("pdum.nvenc.")}
+        lower = {*PYTHON_LAYERS[: PYTHON_LAYERS.index(unit)], *([unit] if unit in FRONT_ENDS else [])}
         assert own <= lower, f"{path.name} imports {sorted(own - lower)}"
+
+
+def python_unit(parts: Sequence[str]) -> str:
+    """What stands in PYTHON_LAYERS, or a package's name for its __init__."""
+    if parts[0] in FRONT_ENDS:
+        return parts[0]
+    return ".".join(part for part in parts[: 2 if parts[0] in PACKAGES else 1] if part != "__init__") or "__init__"
 
 
 def test_python_imports_nothing_heavy_at_start() -> None:
     """numpy and av are for those who ask for them: never at the top of a module."""
-    for path in (PYTHON / "nvenc").glob("*.py"):
+    for path in (PYTHON / "nvenc").rglob("*.py"):
         top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
         names = {name.split(".")[0] for name in imports_of_nodes(top)}
         assert not names & {"numpy", "av", "cupy", "torch"}, path.name

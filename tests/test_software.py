@@ -23,8 +23,8 @@ from pdum.nvenc import (
     SoftwareEncoder,
     UnsupportedFeature,
 )
-from pdum.nvenc._software import _layout
-from pdum.nvenc._software_options import software_options
+from pdum.nvenc._software._encoder import _layout
+from pdum.nvenc._software._options import software_options
 
 from simulator import Simulator
 from streams import decode, nal_type, nal_units, obus

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pdum.nvenc import EncoderConfig, NvencEncoder, UnsupportedFeature
-from pdum.nvenc._batch_settings import BatchSettings
-from pdum.nvenc._suited import Fitted, fit, gpus_of
+from pdum.nvenc._batch._settings import BatchSettings
+from pdum.nvenc._batch._suited import Fitted, fit, gpus_of
 
 from simulator import Simulator
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from pdum.nvenc import NvencEncoder, Packet
 from pdum.nvenc._events import EngineInfo
-from pdum.nvenc._files import FileTask
+from pdum.nvenc._files._task import FileTask
 from pdum.nvenc._jobs import FileJob, FileSettings
-from pdum.nvenc._software import SoftwareEncoder
+from pdum.nvenc._software._encoder import SoftwareEncoder
 from pdum.nvenc._work import Result
 
 SOFTWARE = EngineInfo(index=0, kind="software")

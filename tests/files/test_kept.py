@@ -63,8 +63,8 @@ def test_matroska_keeps_everything(folder: Path) -> None:
         assert len(after.chapters()) == 2
         kept = {key: value for key, value in before.metadata.items() if key.lower() != "encoder"}
         assert {key: after.metadata.get(key) for key in kept} == kept
-        (attached,) = (stream for stream in after.streams if stream.type == "attachment")
-        (original,) = (stream for stream in before.streams if stream.type == "attachment")
+        attached: Any = next(stream for stream in after.streams if stream.type == "attachment")
+        original: Any = next(stream for stream in before.streams if stream.type == "attachment")
         assert (attached.name, attached.mimetype, attached.data) == ("font.ttf", "font/ttf", original.data)
 
 
@@ -154,7 +154,7 @@ def test_the_rotation(folder: Path, suffix: str) -> None:
 
 def matrix_of(path: Path) -> tuple[int, ...] | None:
     with av.open(str(path)) as container:
-        frame = next(container.decode(video=0))
+        frame: Any = next(container.decode(video=0))
         data = [bytes(one) for one in frame.side_data if one.type.name == "DISPLAYMATRIX"]
         return struct.unpack("<9i", data[0]) if data else None
 
@@ -213,7 +213,7 @@ def test_hdr10_is_in_the_stream_and_in_the_container(folder: Path, suffix: str, 
 
 def hdr_of(path: Path) -> dict[str, list[float]]:
     with av.open(str(path)) as container:
-        frame = next(container.decode(video=0))
+        frame: Any = next(container.decode(video=0))
         found = {}
         for data in frame.side_data:
             if data.type.name == "MASTERING_DISPLAY_METADATA":

@@ -9,9 +9,9 @@ import pytest
 from files.runner import SOFTWARE, encode_ranges, job, run
 from media_samples import ffmpeg, sample
 from pdum.nvenc import Cancelled, FileJob, FileSettings, FileTask, InvalidConfig, SourceUnreadable
-from pdum.nvenc._access import is_clean
-from pdum.nvenc._files import cuts
-from pdum.nvenc._source import _keys, _Packets, index_source
+from pdum.nvenc._files._task import cuts
+from pdum.nvenc._media._access import is_clean
+from pdum.nvenc._media._source import _keys, _Packets, index_source
 
 pytestmark = pytest.mark.one_abi
 

@@ -14,7 +14,7 @@ import pytest
 
 from gpu.library import EncodeLibrary
 from pdum.nvenc import EncoderPool, FileJob, FileSettings, FileTask
-from pdum.nvenc._hardware_decode import SWITCH, decoder_on
+from pdum.nvenc._media._hardware_decode import SWITCH, decoder_on
 
 from loud import missing, need_module
 from simulator.echo import checksum, parse

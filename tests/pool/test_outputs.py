@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from pdum.nvenc import EncoderPool, InvalidConfig, NvencError
-from pdum.nvenc._mux import OutputFile, VideoFormat, decode_times, part_of
+from pdum.nvenc._media._mux import OutputFile, VideoFormat, decode_times, part_of
 from pool_tasks import HEIGHT, WIDTH, picture
 
 from loud import need_module

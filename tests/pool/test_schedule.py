@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from pdum.nvenc import EncoderConfig, EncoderFailed, EngineInfo, Plan, Result
-from pdum.nvenc._feeder import batch
-from pdum.nvenc._pieces import OVER, Piece
-from pdum.nvenc._scheduler import PIECE_FAILURES, Scheduler
+from pdum.nvenc._pool._feeder import batch
+from pdum.nvenc._pool._pieces import OVER, Piece
+from pdum.nvenc._pool._scheduler import PIECE_FAILURES, Scheduler
 
 pytestmark = pytest.mark.one_abi
 

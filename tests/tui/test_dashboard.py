@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from pdum.nvenc import _events as events
-from pdum.nvenc._run_parts import Job
-from pdum.nvenc._text import visible
+from pdum.nvenc._show._run_parts import Job
+from pdum.nvenc._show._text import visible
 from pdum.nvenc._tui._app import Dashboard
 from pdum.nvenc._tui._lines import Lines
 from pdum.nvenc._tui._signals import HEARD

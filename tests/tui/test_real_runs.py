@@ -16,8 +16,8 @@ from textual.pilot import Pilot
 from frames import Nv12
 from pdum.nvenc import EncoderPool, EngineInfo, Plan, Run
 from pdum.nvenc._cli._plain import show
-from pdum.nvenc._report import report_page
-from pdum.nvenc._run_state import RunState
+from pdum.nvenc._show._report import report_page
+from pdum.nvenc._show._run_state import RunState
 from pdum.nvenc._tui._app import Dashboard
 from pool_tasks import Pictures
 

@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from ._devices import Device, devices
     from ._doctor import Diagnosis, Finding, doctor
     from ._events import EngineInfo, Event
-    from ._files import FileTask
+    from ._files._task import FileTask
     from ._jobs import FileJob, FileSettings
     from ._nvml import EncodeSession
     from ._picture import ContentLight, MasteringDisplay, Metadata, PictureOptions, Sei, TimeCode
-    from ._pool import EncoderPool
-    from ._run import Run
-    from ._software import SoftwareEncoder
+    from ._pool._pool import EncoderPool
+    from ._pool._run import Run
+    from ._software._encoder import SoftwareEncoder
     from ._work import Plan, Result, RunReport, Task
 
 __all__ = [
@@ -117,22 +117,22 @@ _LAZY = {
     "Diagnosis": "._doctor",
     "EncodeSession": "._nvml",
     "EncoderConfig": "._config",
-    "EncoderPool": "._pool",
+    "EncoderPool": "._pool._pool",
     "EngineInfo": "._events",
     "Event": "._events",
     "FileJob": "._jobs",
     "FileSettings": "._jobs",
-    "FileTask": "._files",
+    "FileTask": "._files._task",
     "Finding": "._doctor",
     "MasteringDisplay": "._picture",
     "Metadata": "._picture",
     "PictureOptions": "._picture",
     "Plan": "._work",
     "Result": "._work",
-    "Run": "._run",
-    "RunReport": "._run",
+    "Run": "._pool._run",
+    "RunReport": "._pool._run",
     "Sei": "._picture",
-    "SoftwareEncoder": "._software",
+    "SoftwareEncoder": "._software._encoder",
     "Task": "._work",
     "TimeCode": "._picture",
     "capabilities": "._capabilities",

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from .._cli import _exits as exits
 from .._errors import FolderBusy, InvalidConfig, NvencError
-from . import _exits as exits
 
 COMMANDS = {
     "encode": "_encode",

@@ -10,22 +10,22 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import _events as events
-from .._batch_settings import BatchSettings
+from .._batch._layers import layer, merge
+from .._batch._settings import BatchSettings
+from .._batch._suited import PREFERRED, fit, gpus_of
+from .._cli import _exits as exits
 from .._config import EncoderConfig
 from .._errors import InvalidConfig, NvencError
-from .._layers import layer, merge
 from .._settings import codec_name, preset_number
-from .._suited import PREFERRED, fit, gpus_of
 from .._version import __version__
 from .._work import Plan, Result
-from . import _exits as exits
 from ._interruption import Interruption, interruptible, say_on_stderr
 from ._running import pool_of
 from ._table import print_table
 
 if TYPE_CHECKING:
     from .._events import EngineInfo
-    from .._pool import EncoderPool
+    from .._pool._pool import EncoderPool
     from .._work import PieceSink
 
 DIFFERENT_FRAMES = 8
@@ -124,7 +124,7 @@ def _print(found: Sequence[Measured]) -> None:
 
 def _draw(found: Sequence[Measured], title: str, path: str) -> None:
     """The title says what encoded, for a chart travels without its context."""
-    from .._bench_chart import Speed, draw
+    from .._show._bench_chart import Speed, draw
 
     good = [one for one in found if not one.error]
     together = [Speed(engine="all together", codec=one.codec, preset=one.preset, fps=one.fps) for one in good]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from . import _exits as exits
+from .._cli import _exits as exits
 from ._parser import make_parser
 
 PATHS = {"PATH", "FOLDER", "FILE", "FILE.html", "FILE.png"}

@@ -9,11 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .._batch import ledger, plan
+from .._batch._batch import ledger, plan
+from .._batch._journal import is_there
+from .._batch._layers import layer, merge
+from .._cli import _exits as exits
 from .._errors import InvalidConfig
-from .._journal import is_there
-from .._layers import layer, merge
-from . import _exits as exits
 from ._encode import showing_of
 from ._running import run_batch
 

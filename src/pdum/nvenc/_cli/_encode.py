@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from .._batch import BatchPlan, ledger, plan
+from .._batch._batch import BatchPlan, ledger, plan
+from .._cli import _exits as exits
 from .._errors import InvalidConfig
-from . import _exits as exits
 from ._running import Showing, dry_run, run_batch
 from ._show_settings import resolved_settings
 

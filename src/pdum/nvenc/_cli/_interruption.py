@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from threading import Thread
 from typing import Any, Protocol
 
-from . import _exits as exits
+from .._cli import _exits as exits
 
 
 class Stoppable(Protocol):

@@ -9,9 +9,9 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from .._cli import _exits as exits
 from .._devices import Device, devices
-from .._text import size
-from . import _exits as exits
+from .._show._text import size
 from ._table import plain_lines, print_table, rich_table
 
 TITLES = ("GPU", "name", "engines", "codecs", "sessions", "busy", "memory free", "driver")

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .._batch_settings import CONTAINERS, checked, default_of, help_of
+from .._batch._layers import PRESETS
+from .._batch._settings import CONTAINERS, checked, default_of, help_of
 from .._errors import InvalidConfig
-from .._layers import PRESETS
 from .._version import __version__
 from ._exits import MEANINGS
 

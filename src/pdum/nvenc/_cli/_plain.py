@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.text import Text
 
 from .. import _events as events
-from .._draw import TERMINAL, ended_line, engine_line, run_line, writable
-from .._run_parts import LogLine
-from .._run_state import RunState
+from .._show._draw import TERMINAL, ended_line, engine_line, run_line, writable
+from .._show._run_parts import LogLine
+from .._show._run_state import RunState
 
 REFRESHES = 8
 LEVEL_MARKS = {"warning": "! ", "error": "! "}

@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _events as events
-from .._batch import ENCODE, BatchPlan, Decision, Ledger, told
-from .._batch_settings import BatchSettings
-from .._recorded import BrokenTask, RecordedTask
-from .._search import Target
-from .._suited import Fitted, fit, gpus_of
-from .._target import Found, find_all
-from .._text import change, size, visible
-from . import _exits as exits
+from .._batch._batch import ENCODE, BatchPlan, Decision, Ledger, told
+from .._batch._recorded import BrokenTask, RecordedTask
+from .._batch._search import Target
+from .._batch._settings import BatchSettings
+from .._batch._suited import Fitted, fit, gpus_of
+from .._batch._target import Found, find_all
+from .._cli import _exits as exits
+from .._show._text import change, size, visible
 from ._interruption import Interruption, interruptible, say_on_stderr
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from .._pool import EncoderPool
-    from .._run import Run
+    from .._pool._pool import EncoderPool
+    from .._pool._run import Run
     from .._work import Result, Task
 
 
@@ -89,19 +89,19 @@ class Shown:
 
     def summary(self) -> None:
         if self.showing.report is not None:
-            from .._report import write_report
+            from .._show._report import write_report
 
             write_report(self.kept, self.showing.report, settings=self.settings)
         if self.console is None or (self.showing.quiet and not self.failed):
             return
-        from .._report_table import print_summary
+        from .._show._report_table import print_summary
 
         print_summary(self.kept, self.console)
 
 
 @contextmanager
 def pool_of(settings: BatchSettings) -> Iterator[EncoderPool]:
-    from .._pool import EncoderPool
+    from .._pool._pool import EncoderPool
 
     gpus: Any = settings.gpu if isinstance(settings.gpu, str) else list(settings.gpu)
     with EncoderPool(gpus=gpus, engines=settings.engines, engine=settings.engine) as pool:
@@ -175,7 +175,7 @@ class Suited:
 
 def file_task(decision: Decision, suited: Suited, quality: float | None = None) -> Any:
     """Of one file."""
-    from .._files import FileTask
+    from .._files._task import FileTask
     from .._jobs import FileJob, FileSettings
 
     settings, fitted = suited.settings, suited.fitted

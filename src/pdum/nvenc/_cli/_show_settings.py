@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import _toml
-from .._batch_settings import names
+from .._batch._layers import PRESETS, ConfigFile, Resolved, commented_file, config_path, read_config, resolve, shown
+from .._batch._settings import names
+from .._cli import _exits as exits
 from .._errors import InvalidConfig
-from .._layers import PRESETS, ConfigFile, Resolved, commented_file, config_path, read_config, resolve, shown
-from . import _exits as exits
 from ._table import print_table
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .._text import visible
+from .._show._text import visible
 
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

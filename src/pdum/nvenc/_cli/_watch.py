@@ -7,12 +7,12 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .._batch import ENCODE, BatchPlan, ledger, plan
-from .._batch_settings import BatchSettings
+from .._batch._batch import ENCODE, BatchPlan, ledger, plan
+from .._batch._journal import Identity
+from .._batch._settings import BatchSettings
+from .._batch._settled import Settled
+from .._cli import _exits as exits
 from .._errors import InvalidConfig
-from .._journal import Identity
-from .._settled import Settled
-from . import _exits as exits
 from ._encode import showing_of
 from ._interruption import Interruption, interruptible, say_on_stderr
 from ._running import Showing, run_batch

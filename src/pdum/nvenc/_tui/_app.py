@@ -15,10 +15,10 @@ from textual.notifications import SeverityLevel
 from textual.widgets import Footer, Static
 
 from .. import _events as events
-from .._draw import Palette, columns, ended_line, fit
-from .._run_parts import Engine, Job, LogLine, Sums
-from .._run_state import RunState
-from .._text import change, count, duration, one_line, size, visible
+from .._show._draw import Palette, columns, ended_line, fit
+from .._show._run_parts import Engine, Job, LogLine, Sums
+from .._show._run_state import RunState
+from .._show._text import change, count, duration, one_line, size, visible
 from ._boxes import details_box, help_box
 from ._controls import Controls, EventRun, Source
 from ._lines import Lines

@@ -12,9 +12,9 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from .._draw import Palette
-from .._run_parts import Job
-from .._text import change, duration, one_line, size, visible
+from .._show._draw import Palette
+from .._show._run_parts import Job
+from .._show._text import change, duration, one_line, size, visible
 
 KEYS = (
     ("p", "pause and resume: engines stop after the frame they are at"),

@@ -8,11 +8,11 @@ from rich.cells import cell_len
 from rich.text import Text
 from textual.widgets import Static
 
-from .._draw import Palette, bar, engine_line
 from .._nvml import Usage
-from .._run_parts import Engine
-from .._run_state import RunState
-from .._text import change, count, duration, one_line, rate, size
+from .._show._draw import Palette, bar, engine_line
+from .._show._run_parts import Engine
+from .._show._run_state import RunState
+from .._show._text import change, count, duration, one_line, rate, size
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDE = 110

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.theme import Theme
 
-from .._draw import Palette
+from .._show._draw import Palette
 
 DARK = Theme(
     name="pdum-dark",

@@ -1,0 +1,116 @@
+"""Jobs of a batch as the pool does them: what begins and ends stands in the journal before anybody is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._errors import NvencError
+from .._work import Plan, Result
+
+if TYPE_CHECKING:
+    from .._config import EncoderConfig
+    from .._events import EngineInfo
+    from .._work import PieceSink, Task
+    from ._batch import Decision, Ledger
+    from ._scan import Trouble
+
+
+class RecordedTask:
+    """A file's task, recorded."""
+
+    def __init__(self, file: Task, decision: Decision, ledger: Ledger, quality: float | None = None) -> None:
+        self._file = file
+        self._decision, self._ledger, self._quality = decision, ledger, quality
+
+    @property
+    def source(self) -> str:
+        return self._file.source
+
+    @property
+    def destination(self) -> str:
+        return self._file.destination
+
+    @property
+    def source_bytes(self) -> int:
+        return self._file.source_bytes
+
+    @property
+    def estimated_work(self) -> float:
+        return self._file.estimated_work
+
+    def prepare(self, lanes: int) -> Plan:
+        self._ledger.begin(self._decision, self._quality)
+        return self._file.prepare(lanes)
+
+    def config(self, engine: EngineInfo) -> EncoderConfig:
+        return self._file.config(engine)
+
+    def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
+        return self._file.frames(first, engine)
+
+    def sink(self, first: int) -> PieceSink:
+        return self._file.sink(first)
+
+    def finish(self) -> Result:
+        result = self._file.finish()
+        self._ledger.end(self._decision, result.size, kept=result.skipped is None)
+        return result
+
+    def abandon(self, keep: bool) -> None:
+        self._file.abandon(keep)
+
+    def failed(self, message: str) -> None:
+        """To be called when the run says so: a task does not learn why it is given up."""
+        self._ledger.fail(self._decision, message)
+
+    def interrupt(self) -> None:
+        interrupt = getattr(self._file, "interrupt", None)
+        if interrupt is not None:
+            interrupt()
+
+
+class BrokenTask:
+    """A source that cannot be encoded, which is told by the run as all other failures are."""
+
+    def __init__(self, source: Path, error: Exception) -> None:
+        self._source, self._error = source, error
+
+    @classmethod
+    def of(cls, trouble: Trouble) -> BrokenTask:
+        return cls(trouble.source, NvencError(f"This file {trouble.reason}."))
+
+    @property
+    def source(self) -> str:
+        return str(self._source)
+
+    @property
+    def destination(self) -> str:
+        return ""
+
+    @property
+    def source_bytes(self) -> int:
+        return 0
+
+    @property
+    def estimated_work(self) -> float:
+        return 0.0
+
+    def prepare(self, lanes: int) -> Plan:  # noqa: ARG002
+        raise self._error
+
+    def config(self, engine: EngineInfo) -> EncoderConfig:
+        raise NotImplementedError
+
+    def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
+        raise NotImplementedError
+
+    def sink(self, first: int) -> PieceSink:
+        raise NotImplementedError
+
+    def finish(self) -> Result:
+        raise NotImplementedError
+
+    def abandon(self, keep: bool) -> None:
+        pass

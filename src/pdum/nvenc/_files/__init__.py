@@ -1,0 +1,1 @@
+"""Video files as a pool's tasks."""

@@ -1,0 +1,321 @@
+"""Video files as tasks of a pool: looked through, decoded in ranges, joined, verified, named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any
+
+from .._errors import Cancelled, InvalidConfig, NvencError, SourceUnreadable
+from .._jobs import FileJob
+from .._media._decode import frames_from
+from .._media._fit import fitted_for_hardware, fitted_for_software
+from .._media._hardware_decode import decoder_on
+from .._media._join import Joined, join
+from .._media._matroska import TrackLook, roll_of
+from .._media._passthrough import CONTAINERS, OF_THE_FILE, Passthrough, plan
+from .._media._source import Decoding, Index, index_source, open_source
+from .._media._spool import RECIPE, Piece, PieceWriter, WorkFolder, beside, missing_ranges, write_atomically
+from .._media._verify import lost_metadata, verify
+from .._work import Plan, Result
+from ._naming import take_place
+from ._recipe import Recipe, recipe
+
+if TYPE_CHECKING:
+    from .._config import EncoderConfig
+    from .._events import EngineInfo
+
+WORK_VERSION = 1
+SNAP = 8  # a cut moves to a key frame of the source that is nearer than this part of a range
+
+
+class FileTask:
+    """Encodes one file; a ``Task`` of the pool.
+
+    ``kind`` is that of the engines, where it is known: what an earlier run left is taken up only if it was made by the
+    same kind.
+    """
+
+    def __init__(self, job: FileJob, kind: str | None = None) -> None:
+        self.job = job
+        self._kind = kind
+        self._lock = Lock()
+        self._stopped = Event()
+        self._work = WorkFolder(job.destination)
+        self._part = beside(job.destination, ".pdum-part")
+        self._lanes = 1
+        self._stat: os.stat_result | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """As it was before anything was done, for a task that is done again."""
+        self._stopped.clear()
+        self._index: Index | None = None
+        self._pieces: list[Piece] = []
+        self._recipes: dict[tuple[str, int | None], Recipe] = {}
+        self._warnings: list[str] = []
+        self._repeated: set[int] = set()
+
+    @property
+    def source(self) -> str:
+        return str(self.job.source)
+
+    @property
+    def destination(self) -> str:
+        return str(self.job.destination)
+
+    @property
+    def source_bytes(self) -> int:
+        try:
+            return self.job.source.stat().st_size
+        except OSError:
+            return 0
+
+    @property
+    def estimated_work(self) -> float:
+        return float(self.source_bytes)
+
+    @property
+    def container(self) -> str:
+        suffix = self.job.destination.suffix.lower()
+        if suffix not in CONTAINERS:
+            raise InvalidConfig(
+                f"{self.job.destination.name!r} does not tell which container is wanted; its end may be "
+                f"{', '.join(CONTAINERS)}."
+            )
+        return CONTAINERS[suffix]
+
+    def prepare(self, lanes: int) -> Plan:
+        self._forget()
+        self._require_paths()
+        self._lanes = max(1, lanes)
+        self._stat = self.job.source.stat()
+        index = self._index = index_source(self.job.source, self._not_stopped)
+        self._warnings += index.warnings
+        self.job.destination.parent.mkdir(parents=True, exist_ok=True)
+        self._pieces = self._work.open(self._identity(), self.job.keep_work)
+        ranges = missing_ranges(self._pieces, index.frames)
+        whole = isinstance(self.job.segments, int) or index.straight
+        if isinstance(self.job.segments, int) and not index.straight:
+            ranges = _cut(ranges, cuts(index, self.job.segments))
+        return Plan(
+            frames=index.frames,
+            ranges=ranges,
+            whole_ranges=whole,
+            width=index.look.width,
+            height=index.look.height,
+            fps=float(index.rate),
+            duration=index.duration,
+            shortest_range=_shortest_range(index),
+        )
+
+    def config(self, engine: EngineInfo) -> EncoderConfig:
+        return self._recipe(engine).config
+
+    def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
+        index, config = self._looked_through(), self.config(engine)
+        on_gpu = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
+        fit = fitted_for_hardware(config) if engine.kind == "nvenc" else fitted_for_software(config)
+        threads = max(1, len(os.sched_getaffinity(0)) // self._lanes)
+        decoding = Decoding(threads, on_gpu=on_gpu)
+        for frame in frames_from(self.job.source, index, first, decoding, self._repeated.add):
+            self._not_stopped()
+            yield fit(frame)
+
+    def sink(self, first: int) -> PieceWriter:
+        return self._work.writer(first, self._add_piece)
+
+    def interrupt(self) -> None:
+        """The job is over: what runs ends soon."""
+        self._stopped.set()
+
+    def finish(self) -> Result:
+        index = self._looked_through()
+        pieces = sorted(self._pieces, key=lambda piece: piece.first)
+        _require_whole(pieces, index.frames)
+        self._require_same_source()
+        try:
+            with open_source(self.job.source) as source:
+                passthrough = plan(source, index.stream, self.container, self.job.settings.audio)
+                joined = self._joined(pieces, passthrough)
+                join(joined, source)
+                verify(self._part, joined.times(), joined, self.job.verify, self._not_stopped)
+                lost = lost_metadata(source, self._part, OF_THE_FILE)
+            warnings = self._all_warnings([*passthrough.warnings, *joined.warnings, *lost])
+            return self._named(warnings)
+        except BaseException:
+            self._part.unlink(missing_ok=True)
+            raise
+
+    def abandon(self, keep: bool) -> None:
+        self._part.unlink(missing_ok=True)
+        if not (keep and self.job.keep_work and self._pieces):
+            self._work.remove()
+
+    def _named(self, warnings: tuple[str, ...]) -> Result:
+        index, job = self._looked_through(), self.job
+        size, before = self._part.stat().st_size, self.source_bytes
+        result = Result(
+            destination=self.destination, frames=index.frames, size=size, source_bytes=before, warnings=warnings,
+            skipped="bigger" if job.smaller_than is not None and size >= job.smaller_than * before else None,
+        )  # fmt: skip
+        if result.skipped:
+            self._part.unlink()
+        else:
+            take_place(self._part, job.destination, job.source if job.in_place else None)
+        self._work.remove()
+        return result
+
+    def _joined(self, pieces: list[Piece], passthrough: Passthrough) -> Joined:
+        index = self._looked_through()
+        config = self._any_recipe().config
+        look = index.look
+        return Joined(
+            source=self.job.source,
+            part=self._part,
+            container=self.container,
+            index=index,
+            pieces=pieces,
+            look=TrackLook(
+                codec=config.settings()["codec"],
+                width=config.width,
+                height=config.height,
+                crop_right=config.width - look.width,
+                crop_bottom=config.height - look.height,
+                colour=look.colour,
+                mastering_display=look.mastering_display,
+                content_light=look.content_light,
+                roll=roll_of(look.matrix),
+            ),
+            audio=self.job.settings.audio,
+            passthrough=passthrough,
+            interrupted=self._not_stopped,
+        )
+
+    def _recipe(self, engine: EngineInfo) -> Recipe:
+        key = engine.kind, engine.gpu_id
+        with self._lock:
+            if key not in self._recipes:
+                on_gpu = engine.kind == "nvenc" and decoder_on(engine, self.job.source) is not None
+                found = recipe(self._looked_through(), self.job.settings, engine, self.container, on_gpu)
+                self._require_fitting(found)
+                self._recipes[key] = found
+                self._remember(found)
+            return self._recipes[key]
+
+    def _require_fitting(self, found: Recipe) -> None:
+        """Parts of two codecs or sizes are no video."""
+        for other in self._recipes.values():
+            names = ("codec", "width", "height", "chroma", "bit_depth")
+            mine, yours = ([one.config.settings()[name] for name in names] for one in (found, other))
+            if mine != yours:
+                raise InvalidConfig(
+                    f"The engines would encode parts of one file as {mine} and {yours}. Name a codec and settings that "
+                    "all of them have."
+                )
+
+    def _remember(self, found: Recipe) -> None:
+        """With the pieces, for a run that finds all of them done and asks no engine."""
+        if self._work.path.is_dir():
+            write_atomically(self._work.path / RECIPE, json.dumps(found.config.to_dict()).encode())
+
+    def _any_recipe(self) -> Recipe:
+        for found in self._recipes.values():
+            return found
+        from .._config import EncoderConfig
+
+        return Recipe(EncoderConfig.from_dict(json.loads((self._work.path / RECIPE).read_bytes())))
+
+    def _add_piece(self, piece: Piece) -> None:
+        with self._lock:
+            self._pieces.append(piece)
+
+    def _all_warnings(self, more: list[str]) -> tuple[str, ...]:
+        found = [*self._warnings, *(text for one in self._recipes.values() for text in one.warnings)]
+        if self._repeated:
+            found.append(
+                f"{len(self._repeated)} frames of the source cannot be decoded, from number {min(self._repeated)} on; "
+                "the ones before them are repeated."
+            )
+        return tuple(dict.fromkeys([*found, *more]))
+
+    def _identity(self) -> dict[str, Any]:
+        """What has to be the same for an earlier run's work to be of use."""
+        stat, settings = self._stat, self.job.settings
+        assert stat is not None
+        told = {name: repr(value) for name, value in sorted(settings.encoder.items())}
+        digest = hashlib.sha256(json.dumps([settings.codec, told]).encode()).hexdigest()
+        return {
+            "version": WORK_VERSION,
+            "source": str(self.job.source.resolve()),
+            "size": stat.st_size,
+            "mtime_ns": stat.st_mtime_ns,
+            "settings": digest,
+            "container": self.container,
+            "engines": self._kind,
+        }
+
+    def _looked_through(self) -> Index:
+        if self._index is None:
+            raise NvencError("The task has not been prepared.")
+        return self._index
+
+    def _not_stopped(self) -> None:
+        if self._stopped.is_set():
+            raise Cancelled("The job was cancelled.")
+
+    def _require_paths(self) -> None:
+        source, destination = self.job.source, self.job.destination
+        self.container  # noqa: B018  # raises where the name tells nothing
+        if not source.exists():
+            raise SourceUnreadable(f"{source} does not exist.")
+        if destination.exists() and destination.samefile(source) and not self.job.in_place:
+            raise InvalidConfig(f"{destination} is the source itself. Say in_place=True, or name another file.")
+        if destination.is_dir():
+            raise InvalidConfig(f"{destination} is a folder; the name of a file is wanted.")
+
+    def _require_same_source(self) -> None:
+        now, then = self.job.source.stat(), self._stat
+        if then is not None and (now.st_size, now.st_mtime_ns) != (then.st_size, then.st_mtime_ns):
+            raise SourceUnreadable(f"{self.job.source} was changed while it was encoded. Encode it again.")
+
+
+def cuts(index: Index, segments: int) -> list[int]:
+    """Where ranges of about equal length begin: on a key frame of the source, where one is near."""
+    length = index.frames / segments
+    starts = sorted({key.frame for key in index.keys})
+    found = []
+    for number in range(1, segments):
+        cut = round(number * length)
+        near = min(starts, key=lambda start: abs(start - cut), default=cut)
+        found.append(near if abs(near - cut) <= length / SNAP else cut)
+    return sorted({cut for cut in found if 0 < cut < index.frames})
+
+
+def _cut(ranges: list[tuple[int, int]], at: list[int]) -> list[tuple[int, int]]:
+    found = []
+    for first, last in ranges:
+        edges = [first, *(cut for cut in at if first < cut < last), last]
+        found += list(pairwise(edges))
+    return found
+
+
+def _shortest_range(index: Index) -> int:
+    """A range begins with decoding from a key frame of the source: about one group of pictures for nothing."""
+    if index.straight:
+        return index.frames
+    return max(8, round(index.rate), index.frames // max(1, len(index.keys)))
+
+
+def _require_whole(pieces: list[Piece], frames: int) -> None:
+    at = 0
+    for piece in pieces:
+        if piece.first != at:
+            raise NvencError(f"The ranges do not fit together: one begins at {piece.first}, where {at} is wanted.")
+        at = piece.last
+    if at != frames:
+        raise NvencError(f"{at} of {frames} frames are encoded.")

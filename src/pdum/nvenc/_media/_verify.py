@@ -1,0 +1,142 @@
+"""A result looked at as a stranger would, before it gets its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .._errors import SourceUnreadable, VerificationFailed
+from ._decode import frames_from
+from ._passthrough import stream_metadata
+from ._source import Decoding, Index, Key, every_frame, import_av, open_source, video_stream
+
+
+def verify(
+    part: Path,
+    expected: Sequence[int],
+    joined: Any,
+    how: str,
+    interrupted: Callable[[], None],
+) -> None:
+    """Raises VerificationFailed unless the file has these frames, at these times, and the streams that it should."""
+    try:
+        with open_source(part) as container:
+            _require_streams(container, joined)
+            stream = video_stream(container, part)
+            index = _required_packets(container, stream, expected, joined, interrupted)
+        if how == "samples":
+            _require_samples(part, index, [piece.first for piece in joined.pieces])
+        elif how == "full":
+            _require_all(part, index, interrupted)
+    except SourceUnreadable as error:
+        raise VerificationFailed(f"The result cannot be read again: {error}") from error
+
+
+def _fail(what: str) -> NoReturn:
+    raise VerificationFailed(f"The result is wrong and was thrown away: {what}")
+
+
+def _require_streams(container: Any, joined: Any) -> None:
+    wanted = ["video", *(one.source.type for one in joined.passthrough.carried if one.how != "attach")]
+    kinds = [stream.type for stream in container.streams if stream.type != "attachment"]
+    extra = kinds.count("data") - wanted.count("data")
+    found = [kind for kind in kinds if kind != "data"] + ["data"] * wanted.count("data")
+    if extra not in (0, *((1, 2) if joined.container in ("mp4", "mov") else ())):  # chapters and time codes are tracks
+        _fail(f"it has {kinds.count('data')} data streams; {wanted.count('data')} are wanted.")
+    attached = sum(one.how == "attach" for one in joined.passthrough.carried)
+    covers = len(found) - len(wanted)  # Matroska's attached pictures count as video when they are read
+    if not 0 <= covers <= attached or sorted(found) != sorted([*wanted, *["video"] * covers]):
+        _fail(f"it has the streams {', '.join(found)}; wanted are {', '.join(wanted)}.")
+
+
+def _required_packets(
+    container: Any, stream: Any, expected: Sequence[int], joined: Any, interrupted: Callable[[], None]
+) -> Index:
+    times: list[int] = []
+    before: int | None = None
+    keys: list[tuple[int, int | None, bool]] = []
+    for number, packet in enumerate(container.demux(stream)):
+        if not number % 256:
+            interrupted()
+        if not packet.size:
+            continue
+        if packet.pts is None or packet.is_discard:
+            _fail(f"packet {number} has no time at which it is shown.")
+        if packet.dts is not None:
+            if (before is not None and packet.dts <= before) or packet.dts > packet.pts:
+                _fail(f"packet {number} has the decode time {packet.dts} after {before}, and is shown at {packet.pts}.")
+            before = packet.dts
+        if packet.is_keyframe:
+            keys.append((packet.pts, packet.dts, not times))
+        times.append(packet.pts)
+    shown = sorted(times)
+    if len(shown) != len(expected):
+        _fail(f"it has {len(shown)} frames; the source has {len(expected)}.")
+    _require_times(shown, expected, joined, stream)
+    numbers = {pts: number for number, pts in enumerate(shown)}
+    found = [Key(frame=numbers[pts], pts=pts, dts=dts, is_first=first) for pts, dts, first in keys]
+    starts = {key.frame for key in found}
+    for piece in joined.pieces:
+        if piece.first not in starts:
+            _fail(f"frame {piece.first}, where two parts are joined, is no key frame.")
+    return Index(
+        stream=stream.index, time_base=stream.time_base, pts=shown, keys=found, straight=False,
+        look=joined.index.look, rate=joined.index.rate, last_duration=1,
+    )  # fmt: skip
+
+
+def _require_times(shown: Sequence[int], expected: Sequence[int], joined: Any, stream: Any) -> None:
+    """MPEG-TS and sources that begin below zero may be moved as a whole."""
+    if stream.time_base != joined.time_base:
+        factor = joined.time_base / stream.time_base
+        expected = [round(time * factor) for time in expected]
+    offset = shown[0] - expected[0]
+    may_move = joined.container == "mpegts" or joined.container in ("matroska", "webm")
+    if offset and not may_move:
+        _fail(f"it begins at {shown[0]}, not at {expected[0]} (in units of {stream.time_base} s).")
+    for number, (time, wanted) in enumerate(zip(shown, expected, strict=True)):
+        if time != wanted + offset:
+            _fail(f"frame {number} is shown at {time - offset}, not at {wanted} (in units of {stream.time_base} s).")
+
+
+def _require_samples(part: Path, index: Index, joints: Sequence[int]) -> None:
+    """The first frame of each part, and the last of all."""
+    for number in (*joints, index.frames - 1):
+        threads = 1 if number in joints else 0  # the last one has its whole group before it
+        frames = frames_from(part, index, number, Decoding(threads, strict=True), _missing)
+        if next(frames, None) is None:
+            _missing(number)
+        frames.close()
+
+
+def _missing(number: int) -> NoReturn:
+    _fail(f"frame {number} cannot be decoded.")
+
+
+def _require_all(part: Path, index: Index, interrupted: Callable[[], None]) -> None:
+    shown = [frame.pts for frame in every_frame(part, Decoding(strict=True), interrupted)]
+    if shown != list(index.pts):
+        place = next((n for n, (a, b) in enumerate(zip(shown, index.pts, strict=False)) if a != b), len(shown))
+        _missing(place)
+
+
+def _titles(container: Any) -> set[str]:
+    streams = [stream for stream in container.streams if stream.type != "attachment"]
+    return {metadata["title"] for metadata in map(stream_metadata, streams) if metadata.get("title")}
+
+
+def lost_metadata(source: Any, part: Path, skipped: Sequence[str]) -> list[str]:
+    """What the container did not take of the source's words and chapters."""
+    import_av()
+    with open_source(part) as made:
+        known = {key.lower() for key in made.metadata}
+        lost = [key for key in source.metadata if key.lower() not in known and key.lower() not in skipped]
+        found = [f"The container does not hold the metadata {', '.join(sorted(lost))}."] if lost else []
+        titles, kept = _titles(source), _titles(made)
+        if titles - kept:
+            found.append(f"The container does not hold the streams' titles {', '.join(sorted(titles - kept))}.")
+        chapters = len(source.chapters()), len(made.chapters())
+        if chapters[0] > chapters[1]:
+            found.append(f"{chapters[0] - chapters[1]} of {chapters[0]} chapters are lost: the container has none.")
+    return found
