@@ -25,6 +25,7 @@ from simulator import Simulator
 FRAME = nv12(320, 192, 1)
 HOURS = 1e5
 SMALLEST_PIPE = 4096
+END = b"\0"  # nothing that a trace holds
 
 
 class FullPipe:
@@ -37,7 +38,6 @@ class FullPipe:
         self._write_end = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
         fcntl.fcntl(self._write_end, fcntl.F_SETPIPE_SZ, SMALLEST_PIPE)
         self.wanted = threading.Event()
-        self.done = False
         self.was_read = 0
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
@@ -52,12 +52,13 @@ class FullPipe:
     def _read(self) -> None:
         os.set_blocking(self._read_end, True)
         self.wanted.wait()
-        while not self.done:
-            self.was_read += len(os.read(self._read_end, SMALLEST_PIPE))
+        came = b""
+        while not came.endswith(END):
+            came = os.read(self._read_end, SMALLEST_PIPE)
+            self.was_read += len(came.removesuffix(END))
 
     def finish(self) -> None:
-        self.done = True
-        os.write(self._write_end, b" ")
+        os.write(self._write_end, END)
         self.thread.join()
 
 

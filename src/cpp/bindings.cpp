@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "colour_from_python.hpp"
+#include "context_to_python.hpp"
 #include "encoder_to_python.hpp"
 #include "error.hpp"
-#include "context_to_python.hpp"
 #include "gpus_to_python.hpp"
 #include "nvtx.hpp"
 #include "open_encoder.hpp"

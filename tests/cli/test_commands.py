@@ -22,7 +22,7 @@ from pdum.nvenc._cli._parser import make_parser
 
 from clips import Tool, command, events_of, files_in, make_clip, parsed, start, without_driver
 from loud import need_module, need_program
-from simulator import Machine, Simulator
+from simulator import Machine, Simulator, environment
 
 
 def process(*arguments: object, **env: str) -> subprocess.CompletedProcess[str]:
@@ -35,12 +35,14 @@ def process(*arguments: object, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_without_arguments_the_package_is_its_doctor() -> None:
-    from pdum.nvenc import available
-
-    result = process()
-    assert result.stdout.startswith("pdum.nvenc doctor")
-    assert result.returncode == (0 if available() else 1)
-    assert process("doctor").stdout.splitlines()[0] == result.stdout.splitlines()[0]
+    asked = [sys.executable, "-c", "import sys, pdum.nvenc; sys.exit(not pdum.nvenc.available())"]
+    for env in (without_driver(), environment(gpus=["L4"])):
+        result = subprocess.run(command(), env=env, capture_output=True, text=True, check=False)
+        assert result.stdout.startswith("pdum.nvenc doctor")
+        assert result.returncode == subprocess.run(asked, env=env, check=False).returncode
+        doctor = subprocess.run(command("doctor"), env=env, capture_output=True, text=True, check=False)
+        assert doctor.stdout.splitlines()[0] == result.stdout.splitlines()[0]
+    assert result.returncode == 0, "the simulated machine can encode"
 
 
 def test_a_machine_without_an_encoder_says_so(tmp_path: Path) -> None:

@@ -128,12 +128,15 @@ def test_a_pool_of_files(
         for name, source in sources.items()
     ]
     with EncoderPool() as pool:
-        pool.encode_files(jobs).require_success()
+        report = pool.encode_files(jobs)
+    if any("the simulator was built without" in str(error) for error in report.errors):
+        missing("real codecs in the simulated encoder", "apt-get install libx264-dev libx265-dev, and build it again")
+    report.require_success()
     for name, source in sources.items():
         for one, other in zip(runner.pictures(source), runner.pictures(tmp_path / f"{name}.mkv"), strict=True):
             assert one is not None
             assert other is not None
             assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-    report = encode_library.control(report=True)
-    assert report["violations"] == []
-    assert not any(report["live"].values()), report["live"]
+    left = encode_library.control(report=True)
+    assert left["violations"] == []
+    assert not any(left["live"].values()), left["live"]

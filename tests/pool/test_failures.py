@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -141,7 +142,8 @@ def test_two_runs_of_one_pool_share_its_engines(simulator: Simulator) -> None:
 
 def stalled(engines: int, which: Sequence[int], after: int) -> dict[str, Any]:
     command = [sys.executable, str(FOLDER / "stalled.py"), str(engines), json.dumps(which), str(after)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    path = {"PYTHONPATH": os.pathsep.join([str(FOLDER.parent), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(command, env={**os.environ, **path}, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

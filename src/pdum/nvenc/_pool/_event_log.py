@@ -8,7 +8,7 @@ from threading import Condition
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._events import Event, Progress, RunProgress
+from .._events import Event, Progress, RunFinished, RunProgress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -62,12 +62,16 @@ class EventLog:
         self.began = monotonic()
         self.changed = Condition()
         self.is_closed = False
+        self._has_ended = False
         self._lasting: list[Event] = []
         self._listeners: list[Subscription] = []
 
     def emit(self, kind: type[Kind], **values: Any) -> Kind:
         with self.changed:
             event = kind(at=monotonic() - self.began, **values)
+            if self._has_ended:
+                return event  # told too late: nothing comes after the end of the run
+            self._has_ended = isinstance(event, RunFinished)
             if not isinstance(event, (Progress, RunProgress)):
                 self._lasting.append(event)
             for listener in self._listeners:
