@@ -115,6 +115,7 @@ PYTHON_LAYERS = (
     "_files._recipe",
     "_files._task",
     "_pool._pool",
+    "_batch._around",
     "_batch._settings",
     "_batch._layers",
     "_batch._journal",

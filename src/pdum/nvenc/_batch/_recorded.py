@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import NvencError
 from .._work import Plan, Result
+from ._around import AroundFile
 
 if TYPE_CHECKING:
     from .._config import EncoderConfig
@@ -17,41 +18,16 @@ if TYPE_CHECKING:
     from ._scan import Trouble
 
 
-class RecordedTask:
+class RecordedTask(AroundFile):
     """A file's task, recorded."""
 
     def __init__(self, file: Task, decision: Decision, ledger: Ledger, quality: float | None = None) -> None:
-        self._file = file
+        super().__init__(file)
         self._decision, self._ledger, self._quality = decision, ledger, quality
-
-    @property
-    def source(self) -> str:
-        return self._file.source
-
-    @property
-    def destination(self) -> str:
-        return self._file.destination
-
-    @property
-    def source_bytes(self) -> int:
-        return self._file.source_bytes
-
-    @property
-    def estimated_work(self) -> float:
-        return self._file.estimated_work
 
     def prepare(self, lanes: int) -> Plan:
         self._ledger.begin(self._decision, self._quality)
-        return self._file.prepare(lanes)
-
-    def config(self, engine: EngineInfo) -> EncoderConfig:
-        return self._file.config(engine)
-
-    def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
-        return self._file.frames(first, engine)
-
-    def sink(self, first: int) -> PieceSink:
-        return self._file.sink(first)
+        return super().prepare(lanes)
 
     def finish(self) -> Result:
         result = self._file.finish()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._errors import TargetOutOfReach
 from .._events import EngineInfo
 from .._work import Plan, Result
+from ._around import AroundFile
 from ._quality import compare, decoded
 from ._search import Search, Target
 
@@ -72,12 +73,13 @@ class _PartSink:
         self._part.packets.clear()
 
 
-class SampleTask:
+class SampleTask(AroundFile):
     """Encodes samples of a file with one quality value, and compares them with the source."""
 
     def __init__(self, file: Task, quality: int, target: Target, known: Plan | None = None) -> None:
+        super().__init__(file)
         self.quality = quality
-        self._file, self._target = file, target
+        self._target = target
         self.plan = known
         self.codec = ""
         self.score = 0.0
@@ -86,20 +88,8 @@ class SampleTask:
         self._parts: dict[int, _Part] = {}
 
     @property
-    def source(self) -> str:
-        return self._file.source
-
-    @property
     def destination(self) -> str:
         return f"samples at quality {self.quality}"
-
-    @property
-    def source_bytes(self) -> int:
-        return self._file.source_bytes
-
-    @property
-    def estimated_work(self) -> float:
-        return self._file.estimated_work
 
     def prepare(self, lanes: int) -> Plan:
         if self.plan is None:
@@ -112,9 +102,6 @@ class SampleTask:
         config = self._file.config(engine)
         self.codec = config.codec
         return config.replaced(cq=self.quality)
-
-    def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
-        return self._file.frames(first, engine)
 
     def sink(self, first: int) -> PieceSink:
         part = self._part(first)
