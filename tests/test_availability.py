@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from frames import cuda
 from pdum.nvenc import NvencEncoder, OutOfSessions, _availability, available, unavailable_reason
 
 from loud import need_program
@@ -142,6 +143,7 @@ def test_whatever_fails(abi: str, simulator: Simulator) -> None:
                 told = (available(), unavailable_reason())
                 if type(told[0]) is not bool or not isinstance(told[1], str | None):
                     wrong.append((call, status, told))
+    cuda("cuDevicePrimaryCtxReset_v2", 0)  # of releases that were made to fail
     assert not wrong
 
 

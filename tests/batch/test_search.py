@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pdum.nvenc import EncoderFailed
@@ -60,6 +60,7 @@ def test_a_usual_curve_takes_few_tries() -> None:
 
 
 @given(scores=st.dictionaries(st.integers(BEST, WORST), st.floats(0, 100)), wanted=st.floats(10, 60))
+@example(scores={1: 0.0, 28: 39.0}, wanted=40.0)
 def test_it_ends_on_noise_too_and_its_answer_was_measured(scores: dict[int, float], wanted: float) -> None:
     search = sought(lambda value: scores.get(value, 30.0), Target(metric="xpsnr", wanted=wanted), 28)
     if search.reached is not None:

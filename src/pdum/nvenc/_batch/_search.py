@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 FIRST_STEP = 4
+PATIENCE = 5
+"""Tries after which scores are no longer trusted to lie on a curve."""
 TOLERANCE = {"xpsnr": 0.1, "ssim": 0.0005}
 """A target is met well enough by what is better by no more than this."""
 
@@ -62,18 +64,23 @@ class Search:
         return min(max(self._between(good, bad), good + 1), bad - 1)
 
     def _step(self) -> int:
-        """As long as all are on one side: as far as the last two say, but no more than twice as far each time."""
+        """As long as all are on one side: as far as the outermost two say, but no more than twice as far each time.
+
+        After some tries as far as that, whatever they say: noise must not make many small steps.
+        """
         most = int(FIRST_STEP * 2 ** len(self.tried))
-        near, *others = sorted(self.tried, key=lambda value: abs(self.tried[value] - self.target.wanted))
+        down = self.reached is None
+        outer, *others = sorted(self.tried, reverse=not down)
         if not others:
             return FIRST_STEP
-        slope = abs(self.tried[near] - self.tried[others[0]]) / abs(near - others[0])
-        far = abs(self.tried[near] - self.target.wanted)
-        return min(most, int(far / slope) + 1) if slope * most > far else most
+        gain = (self.tried[outer] - self.tried[others[0]]) * (1 if down else -1)
+        slope = gain / abs(outer - others[0])
+        far = abs(self.tried[outer] - self.target.wanted)
+        return int(far / slope) + 1 if len(self.tried) <= PATIENCE and slope * most > far else most
 
     def _between(self, good: int, bad: int) -> int:
         """Where a line through both meets the target; after some tries the middle, which always gets there."""
-        if len(self.tried) > 5:
+        if len(self.tried) > PATIENCE:
             return (good + bad) // 2
         high, low = self.tried[good], self.tried[bad]
         return good + int((high - self.target.wanted) / (high - low) * (bad - good))
