@@ -85,6 +85,10 @@ class Oddity:
     """Of no type that any field takes."""
 
 
+ODD: list[Any] = [
+    1e999, -0.0, "1e999999999", "1/0", ("rows",), ("rows", 0), ("rows", "4"), np.zeros(3), np.zeros(0), np.float32(3),
+    {}, set(), b"4", object, NotImplemented, 2**70,
+]  # fmt: skip
 WRONG = st.one_of(
     st.builds(Oddity),
     st.binary(max_size=3),
@@ -95,9 +99,7 @@ WRONG = st.one_of(
     st.lists(st.integers(-2, 70), max_size=4),
     st.tuples(st.text(max_size=3), st.integers(-2, 2)),
     st.dictionaries(st.sampled_from(["max_cll", "red", "x"]), st.integers(), max_size=2),
-    st.sampled_from(
-        [1e999, -0.0, "1e999999999", "1/0", ("rows",), ("rows", 0), ("rows", "4"), np.zeros(3), np.float32(3)]
-    ),
+    st.sampled_from(ODD),
 )
 
 
@@ -105,6 +107,16 @@ WRONG = st.one_of(
 @settings(max_examples=30, deadline=None)
 @given(value=WRONG)
 def test_an_error_names_its_field(name: str, value: Any) -> None:
+    taken_or_named(name, value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_error_names_its_field_whatever_came(name: str) -> None:
+    for value in ODD:
+        taken_or_named(name, value)
+
+
+def taken_or_named(name: str, value: Any) -> None:
     """Whatever one field is given: it is taken, or the error says which field it was."""
     builders: tuple[Callable[[], EncoderConfig], ...] = (
         lambda: EncoderConfig(**{"width": 640, "height": 480, name: value}),

@@ -246,6 +246,7 @@ class EncoderConfig:
     def _rate(self, codec: str) -> dict[str, Any]:
         most_qp = values.LARGEST_QP[codec]
         scale = self.low_delay_key_frame_scale
+        strength = values.aq_strength(self.spatial_aq)  # says what is wrong with it before its truth is asked
         return {
             "rate_control": values.choice("rate_control", self.rate_control, ("constqp", "vbr", "cbr")),
             "bitrate": whole("bitrate", self.bitrate),
@@ -260,8 +261,8 @@ class EncoderConfig:
             "multipass": values.choice("multipass", self.multipass, ("off", "quarter", "full")),
             "lookahead": whole("lookahead", self.lookahead, most=LARGEST_LOOKAHEAD),
             "lookahead_level": values.lookahead_level(self.lookahead_level),
+            "aq_strength": strength,
             "spatial_aq": None if self.spatial_aq is None else bool(self.spatial_aq),
-            "aq_strength": values.aq_strength(self.spatial_aq),
             "temporal_aq": values.flag("temporal_aq", self.temporal_aq),
             "low_delay_key_frame_scale": values.optional("low_delay_key_frame_scale", scale, 255),
             "strict_gop": values.flag("strict_gop", self.strict_gop),
