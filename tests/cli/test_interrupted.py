@@ -107,9 +107,19 @@ def require_nothing_twice(videos: Path, clips: dict[str, dict[str, Any]], finish
     assert done == {f"../{name}": 1 for name in clips}
 
 
+class Ends:
+    """How often each source was said to be done, over several runs."""
+
+    def __init__(self) -> None:
+        self.finished: Counter[str] = Counter()
+
+    def add(self, told: list[dict[str, Any]]) -> None:
+        sources = {event["job"]: Path(event["source"]).name for event in events_of("job_queued", told)}
+        self.finished.update(sources[event["job"]] for event in events_of("job_finished", told))
+
+
 def kill_and_go_on(videos: Path, clips: dict[str, dict[str, Any]], chance: random.Random, kills: int) -> None:
-    finished: Counter[str] = Counter()
-    sources: dict[int, str] = {}
+    ends = Ends()
     for _ in range(kills):
         process = run(videos)
         with process:
@@ -118,13 +128,10 @@ def kill_and_go_on(videos: Path, clips: dict[str, dict[str, Any]], chance: rando
             time.sleep(chance.random() * 0.1)
             process.kill()
             told += rest_of(process)[0]
-        sources = {event["job"]: Path(event["source"]).name for event in events_of("job_queued", told)}
-        finished.update(sources[event["job"]] for event in events_of("job_finished", told))
-    told = go_on(videos)
-    sources = {event["job"]: Path(event["source"]).name for event in events_of("job_queued", told)}
-    finished.update(sources[event["job"]] for event in events_of("job_finished", told))
+        ends.add(told)
+    ends.add(go_on(videos))
     require_all_right(videos, clips)
-    require_nothing_twice(videos, clips, finished)
+    require_nothing_twice(videos, clips, ends.finished)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -133,11 +140,28 @@ def test_killed_and_gone_on_with(videos: Path, clips: dict[str, dict[str, Any]],
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("seed", range(100, 110))
-def test_killed_at_twenty_instants(videos: Path, clips: dict[str, dict[str, Any]], seed: int) -> None:
-    """Two in each of ten batches: two in each run would be twenty in one, which by then has long been done."""
-    kill_and_go_on(videos, clips, random.Random(seed), kills=2)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(100, 104))
+def test_killed_at_twenty_instants(tmp_path: Path, seed: int) -> None:
+    """Twenty in one batch that is long enough for them: most while it works, some while it starts."""
+    chance, ends, videos = random.Random(seed), Ends(), tmp_path / "videos"
+    made = [make_clip(videos / f"{number:02}.mkv", 60, seed=number, sound=number % 2 == 0) for number in range(28)]
+    made += [make_clip(videos / f"long {number}.mkv", LONG, seed=number) for number in range(2)]
+    clips = {path.name: content(path) for path in made}
+    for _ in range(20):
+        with run(videos) as process:
+            told = []
+            if chance.random() < 0.75:
+                told = read_until(process, lambda events: bool(events_of("piece_started", events)))
+            time.sleep(chance.random() * 0.7)
+            assert process.poll() is None, "all is done before the last of the kills"
+            process.kill()
+            told += rest_of(process)[0]
+        assert process.returncode == -signal.SIGKILL
+        ends.add(told)
+    ends.add(go_on(videos))
+    require_all_right(videos, clips)
+    require_nothing_twice(videos, clips, ends.finished)
 
 
 def test_segments_of_a_long_file_survive(tmp_path: Path, clips: dict[str, dict[str, Any]]) -> None:

@@ -1,0 +1,39 @@
+"""The batch tool on a disk that is really full, and again when there is room, in a mount namespace of its own.
+
+python full_disk_runner.py FOLDER KIBIBYTES ARGUMENT...: mounts a disk of that size over FOLDER/compressed, runs
+`pdum-nvenc encode --json` with the arguments on FOLDER, and again on a disk that has grown. Prints a JSON object a run.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+CANNOT_MOUNT = 77
+
+
+def encode(folder: Path, disk: Path, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "pdum.nvenc", "encode", "--json", *arguments, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    files = sorted(path.relative_to(disk).as_posix() for path in disk.rglob("*") if not path.is_dir())
+    told = {"code": done.returncode, "events": done.stdout, "said": done.stderr, "files": files}
+    print(json.dumps(told), flush=True)
+
+
+def main() -> int:
+    folder, size, arguments = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    disk = folder / "compressed"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", disk], check=False).returncode != 0:
+        return CANNOT_MOUNT
+    encode(folder, disk, arguments)
+    subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+    encode(folder, disk, arguments)
+    subprocess.run(["cp", "-a", disk, folder / "kept"], check=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
