@@ -9,7 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from field_coded import access_units
 
 from loud import need_program
 
@@ -112,6 +115,25 @@ def _with_sound(path: Path) -> Path:
     return made
 
 
+def _coded_in_fields(suffix: str) -> Callable[[Path], Path]:
+    def code(path: Path) -> Path:
+        width, height = map(int, SIZE.split("x"))
+        frames = np.fromfile(path, np.uint8).reshape(-1, height * 3 // 2, width)
+        pictures = [_planes(frame) for frame in frames]
+        stream = path.with_name("coded.h264")
+        stream.write_bytes(b"".join(access_units(pictures, rate=25, gop=12)))
+        made = path.with_name(f"fields{suffix}")
+        ffmpeg("-framerate", "25", "-i", stream, "-c", "copy", made)
+        return made
+
+    return code
+
+
+def _planes(frame: np.ndarray) -> list[np.ndarray]:
+    height, width = frame.shape[0] * 2 // 3, frame.shape[1]
+    return [frame[:height], *frame[height:].reshape(2, height // 2, width // 2)]
+
+
 ODD = "crop=159:95:exact=1"
 HDR = (
     "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:range=limited:hdr10=1:repeat-headers=1:log-level=none:"
@@ -119,6 +141,8 @@ HDR = (
 )
 VARIABLE = ("-vf", "settb=1/1000,setpts='N*40+mod(N*N*7,31)'", "-fps_mode", "vfr", "-enc_time_base", "1/1000")
 ALTERNATIVE = ("-auto-alt-ref", "1", "-lag-in-frames", "12", "-g", "16", "-b:v", "300k", "-cpu-used", "8")
+BEFORE_ZERO = ("-output_ts_offset", "-0.7", "-avoid_negative_ts", "disabled")
+RAW = ("-pix_fmt", "yuv420p", "-f", "rawvideo")
 FIELDS = ("-flags", "+ildct+ilme")
 
 SAMPLES = {
@@ -130,6 +154,7 @@ SAMPLES = {
         video("variable-rate", ".mkv", *VARIABLE, *X264, "-g", "9"),
         video("edit-list", ".mp4", *X264, "-bf", "2", "-g", "10", then=_remuxed(".mp4", "-ss", "0.5")),
         video("later-start", ".ts", *X264, "-bf", "2", "-g", "8"),
+        video("before-zero", ".mp4", *X264, "-bf", "2", "-g", "8", then=_remuxed(".mp4", after=BEFORE_ZERO)),
         video("ntsc-film", ".mp4", *X264, "-g", "24", rate="24000/1001"),
         video("one-frame", ".mp4", *X264, frames=1),
         video("three-frames", ".mp4", *X264, "-bf", "1", frames=3),
@@ -143,6 +168,9 @@ SAMPLES = {
         video("full-range", ".mkv", "-vf", "scale=out_range=full", *X264, "-pix_fmt", "yuvj420p", frames=20),
         video("interlaced", ".mkv", *FIELDS, *X264, "-x264-params", "tff=1", "-g", "12"),
         video("interlaced-mpeg2", ".ts", "-c:v", "mpeg2video", *FIELDS, "-bf", "2", "-g", "10", "-b:v", "2M"),
+        video("fields", ".yuv", *RAW, then=_coded_in_fields(".ts")),
+        video("fields-matroska", ".yuv", *RAW, then=_coded_in_fields(".mkv")),
+        video("fields-stream", ".yuv", *RAW, then=_coded_in_fields(".h264")),
         video("intra-refresh", ".mp4", *X264, "-x264-params", "intra-refresh=1:keyint=10"),
         video("stream", ".h264", *X264, "-bf", "3", "-g", "12"),
         video("no-times", ".avi", "-c:v", "mpeg4", "-bf", "2", "-g", "10", "-b:v", "1M"),
