@@ -45,8 +45,11 @@ def seqs(packets: list[Packet]) -> list[int]:
     return [packet.seq for packet in packets]
 
 
-def together(*works: Callable[[], Any]) -> list[Any]:
-    """What each of them returned, run in threads that begin at the same moment. Raises what one of them raised."""
+def together(*works: Callable[[], Any], awaited: threading.Event | None = None) -> list[Any]:
+    """What each of them returned, run in threads that begin at the same moment. Raises what one of them raised.
+
+    `awaited` is what some of them wait for: one that fails sets it, so that all of them end.
+    """
     start = threading.Barrier(len(works))
     results: list[Any] = [None] * len(works)
     failures: list[BaseException] = []
@@ -57,15 +60,30 @@ def together(*works: Callable[[], Any]) -> list[Any]:
             results[index] = works[index]()
         except BaseException as error:
             failures.append(error)
+            if awaited is not None:
+                awaited.set()
 
     threads = [threading.Thread(target=run, args=(index,)) for index in range(len(works))]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        for thread in threads:
+            thread.join()
+    finally:  # a test that takes too long leaves no thread behind that takes the next one's time
+        if awaited is not None:
+            awaited.set()
     if failures:
         raise failures[0].with_traceback(None)
     return results
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_is_old_is_left_alone() -> Any:
+    """The collector looks at these tests' objects, and not each time at all that a long run of tests has left."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +148,7 @@ def test_one_encoder_in_several_threads(abi: str, simulator: Simulator, gpus: An
             until_over(lambda _: encoder.sequence_header()),
             until_over(lambda _: encoder.in_flight),
             until_over(lambda _: gc.collect(0)),
+            awaited=over,
         )
         collected.extend(encoder.flush_pipeline())
         encoder.close()
@@ -161,7 +180,7 @@ def test_closed_by_one_while_others_use_it(abi: str, simulator: Simulator, seed:
             encoder.close()
 
         wait_for = chance.randrange(12)
-        together(lambda: submit(0), lambda: submit(10**9), lambda: submit(2 * 10**9), close, close)
+        together(lambda: submit(0), lambda: submit(10**9), lambda: submit(2 * 10**9), close, close, awaited=begun)
         for use in (encoder.flush, encoder.flush_pipeline, encoder.sequence_header):
             with pytest.raises(EncoderClosed):
                 use()
@@ -193,7 +212,7 @@ def test_collected_in_one_thread_while_another_encodes(abi: str, simulator: Simu
                     seq += 1
                 return packets
 
-        _, _, packets = together(litter, collect, encode)
+        _, _, packets = together(litter, collect, encode, awaited=over)
         gc.collect()
     assert seqs(packets) == list(range(len(packets)))
 
@@ -217,7 +236,7 @@ def test_frames_read_in_place_are_all_let_go(abi: str, simulator: Simulator) -> 
                 while not over.is_set():
                     collected.extend(encoder.flush_pipeline())
 
-            together(submit, flush, flush)
+            together(submit, flush, flush, awaited=over)
             collected.extend(encoder.flush_pipeline())
         assert sorted(seqs(collected)) == list(range(frames))
         assert Counter(map(id, released)) == Counter(id(rows[seq % len(rows)]) for seq in range(frames))
