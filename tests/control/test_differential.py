@@ -88,9 +88,12 @@ LIVE_CHANGES = st.one_of(
 
 
 def applicable(config: EncoderConfig, changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that do not contradict what there is by then."""
+    """Those that do not contradict what there is by then, in a size that the encoder was made for."""
     kept = []
+    largest = max(config.width, config.max_width), max(config.height, config.max_height)
     for change in changes:
+        if change.get("width", 0) > largest[0] or change.get("height", 0) > largest[1]:
+            continue
         try:
             config = config.replaced(**change)
         except InvalidConfig:
