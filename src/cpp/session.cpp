@@ -1,6 +1,7 @@
 #include "session.hpp"
 
 #include <algorithm>
+#include <mutex>
 #include <tuple>
 #include <utility>
 
@@ -42,7 +43,7 @@ class Session::Turn {
     explicit Turn(Session& session) : lock_(turn_of(session)), scope_(usable(session)) { session.failures_.raise(); }
 
    private:
-    static std::mutex& turn_of(Session& session) {
+    static Turnstile& turn_of(Session& session) {
         session.require_own_process();
         return session.turn_;
     }
@@ -52,7 +53,7 @@ class Session::Turn {
         return *session.context_;
     }
 
-    std::lock_guard<std::mutex> lock_;
+    std::lock_guard<Turnstile> lock_;
     ContextScope scope_;
 };
 
@@ -167,7 +168,7 @@ LentSurface Session::lend_surface() {
 
 void Session::give_back_surface(size_t input) {
     if (made_in_ != process_generation()) return;
-    const std::lock_guard<std::mutex> lock(turn_);
+    const std::lock_guard<Turnstile> lock(turn_);
     if (inputs_ != nullptr) inputs_->give_back(input);
 }
 
@@ -184,7 +185,7 @@ void Session::submit_surface(size_t input, CUstream written, int64_t seq, const 
 
 void Session::forget(CUdeviceptr address) noexcept {
     if (made_in_ != process_generation()) return;
-    const std::lock_guard<std::mutex> lock(turn_);
+    const std::lock_guard<Turnstile> lock(turn_);
     if (inputs_ == nullptr) return;
     attempt([&] {
         const ContextScope scope(*context_);
@@ -219,12 +220,12 @@ std::vector<uint8_t> Session::sequence_header() {
 
 size_t Session::in_flight() const {
     require_own_process();
-    const std::lock_guard<std::mutex> lock(turn_);
+    const std::lock_guard<Turnstile> lock(turn_);
     return submitted_.size();
 }
 
 bool Session::is_in_flight(int64_t pts) const {
-    const std::lock_guard<std::mutex> lock(turn_);
+    const std::lock_guard<Turnstile> lock(turn_);
     return std::any_of(submitted_.begin(), submitted_.end(), [pts](const Submitted& s) { return s.pts == pts; });
 }
 
@@ -476,7 +477,7 @@ void Session::end_stream() {
 
 void Session::close() {
     if (made_in_ != process_generation()) return abandon();
-    const std::lock_guard<std::mutex> lock(turn_);
+    const std::lock_guard<Turnstile> lock(turn_);
     if (api_ == nullptr) return;
     {
         std::optional<ContextScope> scope;

@@ -7,7 +7,6 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -19,6 +18,7 @@
 #include "frame_view.hpp"
 #include "inputs.hpp"
 #include "rgb_input.hpp"
+#include "turnstile.hpp"
 
 namespace pdum::nvenc {
 
@@ -168,7 +168,7 @@ class Session {
     const CopyMode copy_;
     const uint64_t made_in_;  // process_generation() of the maker
 
-    mutable std::mutex turn_;
+    mutable Turnstile turn_;
     std::unique_ptr<Stream> input_stream_;
     std::unique_ptr<Stream> output_stream_;
     std::unique_ptr<Event> frame_ready_;

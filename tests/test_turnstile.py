@@ -1,0 +1,21 @@
+"""The lock of an encoder: whoever comes first goes first, so that one thread's calls cannot keep another's out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.one_abi
+
+
+@pytest.mark.parametrize("flags", [["-O2"], ["-O1", "-fsanitize=thread"]], ids=["plain", "thread sanitizer"])
+def test_in_the_order_in_which_they_came_and_one_at_a_time(tmp_path: Path, root: Path, flags: list[str]) -> None:
+    program = tmp_path / "turnstile_order"
+    sources = [root / "tests" / "turnstile_order.cpp", root / "src" / "cpp" / "turnstile.cpp"]
+    compiler = [os.environ.get("CXX", "g++"), "-std=c++17", "-Wall", "-Wextra", "-Werror", "-pthread", *flags]
+    subprocess.run([*compiler, f"-I{root / 'src' / 'cpp'}", *sources, "-o", program], check=True, timeout=120)
+    done = subprocess.run([program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
