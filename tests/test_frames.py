@@ -508,7 +508,9 @@ def test_a_bytearray_can_be_resized_after_it_was_refused(encoder: NvencEncoder) 
     number=st.integers(0, 2**62),
     on_device=st.booleans(),
 )
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_any_pitch(encoder: NvencEncoder, device: Gpu, pitch: int, offset: int, number: int, on_device: bool) -> None:
     """Only the pixels are read, wherever they lie."""
     source = picture(number)

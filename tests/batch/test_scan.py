@@ -206,7 +206,9 @@ def test_folders_that_meet_in_one_output(tmp_path: Path) -> None:
     assert [one.named.destination for one in batch.decisions] == [out / "a.mkv", out / "a (y).mkv"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40, deadline=None
+)
 @given(data=st.data())
 def test_names_are_distinct_and_do_not_depend_on_who_else_is_there(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -137,7 +137,9 @@ def test_both_versions_tell_the_driver_the_same(
 @given(
     fields=fields_of_configs(), taken=st.sampled_from(["SUPPORT_LOOKAHEAD", "SUPPORT_10BIT_ENCODE", "NUM_MAX_BFRAMES"])
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_both_versions_miss_the_same_capability(
     driver: Driver, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], taken: str
 ) -> None:

@@ -145,7 +145,9 @@ def coding_order(types: str) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 @pytest.mark.parametrize("b_frames", [0, 1, 2, 3])
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_types_and_order_are_the_callers(probe: Probe, codec: str, b_frames: int, data: st.DataObject) -> None:
     types = data.draw(picture_types(b_frames))

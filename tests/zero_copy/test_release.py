@@ -107,7 +107,9 @@ plans = st.builds(
 
 
 @given(plan=plans)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_each_frame_is_told_of_once_and_never_too_early(simulator: Simulator, plan: Plan) -> None:
     """Whatever `copy` is: in place, when its packet is out; copied, before the call returns."""
     with simulator.machine(**FAST), gpu() as device:

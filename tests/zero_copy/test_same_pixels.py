@@ -117,7 +117,9 @@ def written_into_a_surface(device: Gpu, layout: Layout) -> int:
 
 
 @given(layout=layouts())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_every_way_gives_the_same_pixels(simulator: Simulator, layout: Layout) -> None:
     with simulator.machine(gpus=GPU), gpu() as device:
         frame = layout.frame(device)
