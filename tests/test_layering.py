@@ -20,7 +20,7 @@ PYTHON = ROOT / "src" / "pdum"
 
 # From the bottom up. What stands in one row may not know each other, but for a header and its own source file.
 LAYERS = (
-    ("error", "cuda_types", "nvtx", "process", "colour_kernels"),
+    ("error", "cuda_types", "nvtx", "process", "turnstile", "colour_kernels"),
     ("driver", "colour_plan", "failures"),
     ("cuda", "frame_view", "dlpack", "array_layout"),
     ("colour", "gpus"),

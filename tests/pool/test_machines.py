@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from frames import gpu
-from pdum.nvenc import EncoderConfig, EncoderPool, InvalidConfig, NoEncoder, NvencEncoder, events
+from pdum.nvenc import EncoderConfig, EncoderPool, InvalidConfig, NoEncoder, NvencEncoder, SoftwareEncoder, events
+from pdum.nvenc._work import VideoEncoder
 from pool_tasks import HEIGHT, WIDTH, Pictures, picture, sum_of
 
 from loud import need_module
@@ -181,6 +182,37 @@ def test_the_processor_where_there_is_no_hardware(simulator: Simulator, tmp_path
     assert ("H100" in notices[0]) == (engine == "auto")
     with av.open(str(path)) as container:
         assert [frame.pts for frame in container.decode(video=0)] == [512 * number for number in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("cores", "engines", "segments", "shares"),
+    [
+        (1, "auto", 4, {1}),
+        (6, "auto", 6, {1}),
+        (6, "auto", 2, {3}),
+        (6, "auto", 1, {6}),
+        (6, 2, 6, {3}),
+        (12, "auto", 8, {2}),
+    ],
+)
+def test_software_codecs_share_the_cores(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, cores: int, engines: Any, segments: int, shares: set[int]
+) -> None:
+    """Each has its part of them, and one that is alone all of them."""
+    need_module("av")
+    given = []
+
+    def open_encoder(config: EncoderConfig, engine: events.EngineInfo, threads: int) -> VideoEncoder:
+        given.append(threads)
+        return SoftwareEncoder(config, threads)
+
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr("pdum.nvenc._pool._lane_session.open_encoder", open_encoder)
+    with simulator.machine(gpus=["H100"]), EncoderPool(engine="software", engines=engines) as pool:
+        pool.map_segments(
+            lambda index, _: picture(index), 60, width=WIDTH, height=HEIGHT, segments=segments, output=None
+        )
+    assert set(given) == shares
 
 
 def test_no_hardware_where_it_was_asked_for(simulator: Simulator) -> None:

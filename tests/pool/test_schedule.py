@@ -193,6 +193,28 @@ def test_nothing_is_divided_while_there_are_other_jobs() -> None:
     assert set(divided) <= {0, 1, 2}, "the shortest, which come last"
 
 
+@pytest.mark.parametrize(
+    ("tasks", "engines"),
+    [
+        ([Frames(1000)], 4),
+        ([Frames(1)], 1),
+        ([Frames(2)], 2),
+        ([Frames(1000, whole=1)], 1),
+        ([Frames(1000, whole=3)], 3),
+        ([Frames(1000, whole=1), Frames(1000, whole=1)], 2),
+        ([Frames(1000, whole=1), Frames(1000)], 4),
+        ([Frames(10, whole=1)] * 9, 4),
+    ],
+    ids=["one", "a frame", "two frames", "whole", "three parts", "two whole", "whole and not", "many"],
+)
+def test_how_many_engines_will_work_at_once(tasks: list[Frames], engines: int) -> None:
+    """What is known of the work tells a software codec how many of the cores are its own."""
+    simulation = Simulation(tasks, [1.0] * 4)
+    assert simulation.scheduler.engines_at_once() == 4, "while nothing is known of the work yet"
+    simulation.help()
+    assert simulation.scheduler.engines_at_once() == engines
+
+
 def test_what_failed_is_done_again_elsewhere() -> None:
     """An engine takes again what it has failed at only when there is no other to try."""
     one = Simulation([Frames(100, whole=1)], [100.0, 100.0])

@@ -120,11 +120,15 @@ class FileTask:
         index, config = self._looked_through(), self.config(engine)
         on_gpu = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
         fit = fitted_for_hardware(config) if engine.kind == "nvenc" else fitted_for_software(config)
-        threads = max(1, len(os.sched_getaffinity(0)) // self._lanes)
-        decoding = Decoding(threads, on_gpu=on_gpu)
+        decoding = Decoding(self._decoder_threads(engine), on_gpu=on_gpu)
         for frame in frames_from(self.job.source, index, first, decoding, self._repeated.add):
             self._not_stopped()
             yield fit(frame)
+
+    def _decoder_threads(self, engine: EngineInfo) -> int:
+        """Half of its cores where a software codec, which takes longer, works on the same ones."""
+        cores = len(os.sched_getaffinity(0)) // self._lanes
+        return max(1, cores if engine.kind == "nvenc" else cores // 2)
 
     def sink(self, first: int) -> PieceWriter:
         return self._work.writer(first, self._add_piece)

@@ -126,6 +126,7 @@ def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> 
         raise SourceUnreadable(f"{path} has a video stream without a single packet.")
     with open_source(path) as container:
         stream = video_stream(container, path)
+        Decoding().prepare(stream)
         sniffed = _sniffed(container, stream)
         if not sniffed:
             raise SourceUnreadable(f"{path}: none of its first {MOST_SNIFFED_PACKETS} packets can be decoded.")

@@ -17,8 +17,8 @@ from ._sessions import out_of_sessions
 ENGINES_VARIABLE = "PDUM_NVENC_ENGINES"
 POLL = 0.1  # seconds
 MOST_SOFTWARE_LANES = 8
-CORES_OF_A_LANE = 2
-"""A codec makes good use of two, and each encoder more takes memory, caches and key frames."""
+"""One for each core up to here: encoders of a thread or two keep cores busier than one of many threads does, whose
+threads wait for one another, but each takes memory and key frames of its own."""
 NOT_THE_HARDWARE = (
     "No hardware encoder is used: the processor encodes, with software codecs. That is many times slower, and sizes "
     "and quality are not the hardware's."
@@ -30,8 +30,8 @@ class Engines:
     """What a pool works with."""
 
     lanes: tuple[EngineInfo, ...]
-    threads: int = 0
-    """Of each software encoder."""
+    cores: int = 0
+    """That the software encoders share."""
     notices: tuple[str, ...] = ()
     """What the user should know."""
 
@@ -92,10 +92,10 @@ def _hardware(found: Sequence[Device], limits: Sequence[list[int] | int | None])
 
 def _software(limits: Sequence[list[int] | int | None], notices: tuple[str, ...]) -> Engines:
     cores = len(os.sched_getaffinity(0))
-    lanes = min([max(1, cores // CORES_OF_A_LANE), MOST_SOFTWARE_LANES, *_in_all(limits)])
+    lanes = min([cores, MOST_SOFTWARE_LANES, *_in_all(limits)])
     return Engines(
         lanes=tuple(EngineInfo(index=index, kind="software", number=index) for index in range(lanes)),
-        threads=-(-cores // lanes),
+        cores=cores,
         notices=notices,
     )
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 MOST_CLAIMED = 16
 """Frames at once: what is claimed cannot go to another engine any more."""
 SECONDS_CLAIMED = 0.02
-BATCHES_AHEAD = 2
+BATCHES_AHEAD = {"nvenc": 2, "software": 4}
+"""Of a software codec's, most are of a single frame, and it takes several at once when it goes on to the next ones."""
 
 
 class Frames(NamedTuple):
@@ -48,7 +49,7 @@ class Feeder:
     """Takes pieces from the scheduler and hands them over in parts; waits for answers where it has asked."""
 
     def __init__(self, scheduler: Scheduler, engine: EngineInfo, has_session: Callable[[], bool]) -> None:
-        self.channel: Channel[Any] = Channel(BATCHES_AHEAD)
+        self.channel: Channel[Any] = Channel(BATCHES_AHEAD[engine.kind])
         """To the engine."""
         self.answers: Channel[bool] = Channel(1)
         """From it: whether it has a session now, or that it is done with a piece."""

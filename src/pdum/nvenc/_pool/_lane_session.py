@@ -27,7 +27,6 @@ class Surroundings(Protocol):
     """What a lane needs of its run."""
 
     scheduler: Scheduler
-    threads: int
     session_timeout: float
     idle_release: float
 
@@ -36,6 +35,7 @@ class Surroundings(Protocol):
     def lease(self, engine: EngineInfo) -> bool: ...
     def give_back_lease(self, engine: EngineInfo) -> None: ...
     def sessions_held(self) -> int: ...
+    def threads_of_an_encoder(self) -> int: ...
 
 
 class LaneSession:
@@ -83,7 +83,8 @@ class LaneSession:
         try:
             if not self._run.lease(self._engine):
                 return self._wait_for_session("Another run of this pool uses this engine.", may_time_out=False)
-            self.encoder = self.call(lambda: open_encoder(config, self._engine, self._run.threads))
+            threads = self._run.threads_of_an_encoder()
+            self.encoder = self.call(lambda: open_encoder(config, self._engine, threads))
         except OutOfSessions as error:
             self.leave_call()
             self._run.give_back_lease(self._engine)

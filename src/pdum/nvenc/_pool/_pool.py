@@ -72,7 +72,7 @@ class EncoderPool:
         self.config = config
         self.engines: tuple[EngineInfo, ...] = found.lanes
         self._settings = RunSettings(
-            threads=found.threads,
+            cores=found.cores,
             session_timeout=session_timeout,
             watchdog=watchdog,
             idle_release=idle_release,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -33,7 +32,7 @@ LET_GO_SECONDS = 0.8
 class RunSettings:
     """What a run takes from its pool."""
 
-    threads: int
+    cores: int
     session_timeout: float
     watchdog: float
     idle_release: float
@@ -60,7 +59,6 @@ class Run:
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
         self._settings = settings
-        self.threads = settings.threads
         self.session_timeout = settings.session_timeout
         self.idle_release = settings.idle_release
         self._log = EventLog()
@@ -88,6 +86,10 @@ class Run:
         for thread in threads:
             if thread.ident is None:
                 thread.start()
+
+    def threads_of_an_encoder(self) -> int:
+        """Of one that is made now, in software: its share of the cores among those that will work beside it."""
+        return -(-self._settings.cores // self.scheduler.engines_at_once())
 
     # --- events ---
 
@@ -162,6 +164,8 @@ class Run:
         """``wait`` for asyncio; cancelling the await leaves the run as it is."""
         async for _ in self:
             pass
+        import asyncio  # a quarter of what the import of pools would take
+
         return await asyncio.get_running_loop().run_in_executor(None, self.wait)
 
     # --- what lanes ask ---

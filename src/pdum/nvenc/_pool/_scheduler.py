@@ -103,6 +103,18 @@ class Scheduler(JobStates):
         """Whether jobs are still being looked through: then nothing is divided for want of work."""
         return any(job.state in (QUEUED, PREPARING) for job in self.jobs)
 
+    def engines_at_once(self) -> int:
+        """How many engines there is work for at the same time, as far as is known now; at least one."""
+        with self.changed:
+            able = max(1, len(self._able()))
+            if self._is_more_to_come():
+                return able
+            parts = [
+                max(1, piece.range.rest // piece.job.shortest) if piece.job.may_be_divided else 1
+                for piece in (*self.waiting, *self.working)
+            ]
+            return max(1, min(able, sum(parts)))
+
     def _made(self, job: Job, first: int, last: int) -> Piece:
         job.open_pieces += 1
         return Piece(job, FrameRange(first, last))

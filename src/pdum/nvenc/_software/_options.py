@@ -170,7 +170,8 @@ def _x264(made: Software, config: EncoderConfig, threads: int) -> None:
         made.unmapped.append("intra_refresh_count")
     _hdr(made, config)
     if threads:
-        made.options["threads"] = str(-(-threads * 3 // 2) if threads > 1 else 1)  # as x264 itself reckons
+        # Two pictures for each core: x264's own choice of one and a half leaves a tenth of two cores idle.
+        made.options["threads"] = str(2 * threads if threads > 1 else 1)
 
 
 def _x265(made: Software, config: EncoderConfig, threads: int) -> None:
@@ -195,6 +196,8 @@ def _x265(made: Software, config: EncoderConfig, threads: int) -> None:
     _hdr(made, config)
     if threads:
         params["pools"] = str(threads)
+        if threads in (2, 3):  # where x265 itself works on one picture at a time, whose last rows wait for one another
+            params["frame-threads"] = "2"
 
 
 def _svt(made: Software, config: EncoderConfig, settings: Mapping[str, Any], threads: int) -> None:
