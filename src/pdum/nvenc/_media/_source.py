@@ -71,6 +71,12 @@ class _Packets:
     shown: list[bool] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     damaged: bool = False
+    sniffed: list[Any] = field(default_factory=list)
+    """The first frames as they are decoded."""
+
+    def may_sniff(self) -> bool:
+        enough = SNIFFED if len(self.pts) <= MOST_SNIFFED_PACKETS else 1
+        return len(self.sniffed) < enough
 
 
 def import_av() -> Any:
@@ -121,13 +127,11 @@ def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> 
     with open_source(path) as container:
         stream = video_stream(container, path)
         declared = stream.frames
-        packets = _demuxed(container, stream, interrupted)
-    if not packets.pts:
-        raise SourceUnreadable(f"{path} has a video stream without a single packet.")
-    with open_source(path) as container:
-        stream = video_stream(container, path)
         Decoding().prepare(stream)
-        sniffed = _sniffed(container, stream)
+        packets = _demuxed(container, stream, interrupted)
+        sniffed = packets.sniffed
+        if not packets.pts:
+            raise SourceUnreadable(f"{path} has a video stream without a single packet.")
         if not sniffed:
             raise SourceUnreadable(f"{path}: none of its first {MOST_SNIFFED_PACKETS} packets can be decoded.")
         facts: dict[str, Any] = {
@@ -154,6 +158,8 @@ def _demuxed(container: Any, stream: Any, interrupted: Callable[[], None]) -> _P
     extradata = bytes(stream.codec_context.extradata or b"")
     try:
         for packet in container.demux(stream):
+            if found.may_sniff():
+                found.sniffed += Decoding().frames(packet)
             if not packet.size:
                 continue
             if not len(found.pts) % 256:
@@ -167,17 +173,9 @@ def _demuxed(container: Any, stream: Any, interrupted: Callable[[], None]) -> _P
             found.damaged |= packet.is_corrupt
     except av.error.FFmpegError:
         found.damaged = True
+        if found.may_sniff():
+            found.sniffed += _rest(stream)
     return found
-
-
-def _sniffed(container: Any, stream: Any) -> list[Any]:
-    """The first frames as they are decoded."""
-    frames: list[Any] = []
-    for number, packet in enumerate(container.demux(stream)):
-        frames += Decoding().frames(packet)
-        if len(frames) >= SNIFFED or (number >= MOST_SNIFFED_PACKETS and frames):
-            break
-    return frames
 
 
 @dataclass(frozen=True, kw_only=True)
