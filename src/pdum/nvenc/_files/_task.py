@@ -48,6 +48,7 @@ class FileTask:
         self._work = WorkFolder(job.destination)
         self._part = beside(job.destination, ".pdum-part")
         self._lanes = 1
+        """That can work on it at once."""
         self._stat: os.stat_result | None = None
         self._forget()
 
@@ -92,7 +93,6 @@ class FileTask:
     def prepare(self, lanes: int) -> Plan:
         self._forget()
         self._require_paths()
-        self._lanes = max(1, lanes)
         self._stat = self.job.source.stat()
         index = self._index = index_source(self.job.source, self._not_stopped)
         self._warnings += index.warnings
@@ -102,6 +102,8 @@ class FileTask:
         whole = isinstance(self.job.segments, int) or index.straight
         if isinstance(self.job.segments, int) and not index.straight:
             ranges = _cut(ranges, cuts(index, self.job.segments))
+        parts = len(ranges) if whole else index.frames // _shortest_range(index)
+        self._lanes = max(1, min(lanes, parts))
         return Plan(
             frames=index.frames,
             ranges=ranges,
