@@ -18,7 +18,8 @@ from clips import command, make_clip
 from loud import need_module
 from simulator import environment
 
-CONFIG = {"gpus": ["RTX 4090"], "backend": "codec"}
+CONFIG = {"gpus": [{"name": "RTX 4090", "fps_1080p": 2}], "backend": "codec"}
+"""Engines so slow that there is time to draw them at work."""
 
 
 def in_a_terminal(*arguments: object, until: Callable[[bytes], bool], keys: bytes = b"") -> tuple[int, bytes]:
@@ -56,10 +57,11 @@ def all_done(folder: Path, count: int) -> bool:
 def test_the_dashboard_from_the_command_line(tmp_path: Path) -> None:
     need_module("textual")
     for number in range(3):
-        make_clip(tmp_path / f"clip{number}.mkv", 10, seed=number)
+        make_clip(tmp_path / f"clip{number}.mkv", 25, seed=number)
     code, drawn = in_a_terminal(
-        "encode", "--tui", "-c", "h264", tmp_path, until=lambda _: all_done(tmp_path, 3), keys=b"q"
-    )
+        "encode", "--tui", "-c", "h264", tmp_path,
+        until=lambda drawn: b"NVENC" in drawn and all_done(tmp_path, 3), keys=b"q",
+    )  # fmt: skip
     assert code == 0
     assert "NVENC" in drawn.decode(errors="replace")
     assert b"\x1b[?1049h" in drawn, "the dashboard has a screen of its own"
@@ -69,7 +71,7 @@ def test_the_dashboard_from_the_command_line(tmp_path: Path) -> None:
 
 def test_progress_in_a_terminal_has_a_line_for_each_engine(tmp_path: Path) -> None:
     for number in range(3):
-        make_clip(tmp_path / f"clip{number}.mkv", 10, seed=number)
+        make_clip(tmp_path / f"clip{number}.mkv", 25, seed=number)
     code, drawn = in_a_terminal("encode", "-c", "h264", tmp_path, until=lambda _: False)
     text = drawn.decode(errors="replace")
     assert code == 0
