@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -138,6 +139,7 @@ def test_one_encoder_in_several_threads(abi: str, simulator: Simulator, gpus: An
                 while not over.is_set():
                     use(turn)
                     turn += 1
+                    time.sleep(0)  # on a busy machine, a thread that never waits can keep the GIL for minutes
 
             return run
 
@@ -203,6 +205,7 @@ def test_collected_in_one_thread_while_another_encodes(abi: str, simulator: Simu
         def collect() -> None:
             while not over.is_set():
                 gc.collect()
+                time.sleep(0)
 
         def encode() -> list[Packet]:
             with NvencEncoder(WIDTH, HEIGHT) as encoder:
