@@ -11,14 +11,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from clips import command, files_in
+
 CANNOT_MOUNT = 77
 
 
 def encode(folder: Path, disk: Path, arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "pdum.nvenc", "encode", "--json", *arguments, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    files = sorted(path.relative_to(disk).as_posix() for path in disk.rglob("*") if not path.is_dir())
-    told = {"code": done.returncode, "events": done.stdout, "said": done.stderr, "files": files}
+    done = subprocess.run(
+        command("encode", "--json", *arguments, folder), capture_output=True, text=True, timeout=120, check=False
+    )
+    told = {"code": done.returncode, "events": done.stdout, "said": done.stderr, "files": sorted(files_in(disk))}
     print(json.dumps(told), flush=True)
 
 
