@@ -232,7 +232,7 @@ def test_eight_threads_share_a_context(nvsim_dir: Path) -> None:
 @pytest.mark.parametrize("config", [{}, {"async_streams": True}, {"count": True}], ids=["at once", "late", "counted"])
 def test_many_threads_of_a_program(nvsim_dir: Path, config: dict[str, bool]) -> None:
     whole = {"gpus": ["L4", "L4"], **config}
-    program = [str(nvsim_dir / "nvsim_cuda_stress"), "10"]
+    program = [str(nvsim_dir / "nvsim_cuda_stress"), "100"]
     done = subprocess.run(
         program, env=child.environment(nvsim_dir, whole), capture_output=True, text=True, check=False, timeout=120
     )

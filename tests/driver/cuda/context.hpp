@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <string>
 
 #include "common/config.hpp"
@@ -19,6 +20,7 @@ struct Context {
     std::atomic<uint64_t> serial{0};       // of this life; objects made in an earlier life of the slot are stale
     std::atomic<Stream*> legacy{nullptr};  // the NULL stream's queue, made when first needed
     std::atomic<uint64_t> peers{0};        // bit per device: access enabled
+    std::mutex at_work;                    // while memory work of a default stream is done at once
 };
 
 using ContextPool = HandlePool<Context, 1 << 16>;

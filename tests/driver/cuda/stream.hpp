@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <mutex>
 #include <vector>
 
 #include "cuda/api.hpp"
@@ -39,6 +40,7 @@ struct Stream {
     std::atomic<int> priority{0};
     std::atomic<uint64_t> id{0};
     std::atomic<bool> implicit{false};  // a default stream: the client holds no handle of it
+    std::mutex at_work;                 // while memory work is done at once
 
     // Of the queue, under the scheduler's lock. The counts go on when the slot serves another stream, so that a Point
     // of the old one stays true.
@@ -89,6 +91,13 @@ void do_in_order(Stream* stream, Context& context, Run run) {
         run();
     else
         submit(*stream, context, std::move(run));
+}
+// Memory work, on the caller's thread: pieces of one stream that several threads ask for come one after the other. Host
+// functions are not held to that: they may wait for what another thread has yet to put into the stream.
+template <typename Run>
+void do_at_once(Stream* stream, Context& context, Run run) {
+    const std::lock_guard<std::mutex> lock(stream == nullptr ? context.at_work : stream->at_work);
+    run();
 }
 void wait_for(Point point);
 bool is_done(Point point);  // who asks will ask again: the work begins
