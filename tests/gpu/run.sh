@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Everything that wants a CUDA GPU, in one go: builds the package and the simulated encoder, runs the GPU tests, then the
 # benchmarks with the real libcuda, and prints a summary. For a machine with a CUDA GPU, a compiler and Python with CuPy,
-# PyTorch and pytest; PyAV and PyNvVideoCodec are measured where they are installed. No network is used.
+# PyTorch and pytest; PyAV and PyNvVideoCodec are measured where they are installed. No network is used. The simulated
+# encoder takes x264 and x265 where their headers are: CMAKE_PREFIX_PATH names other places than the compiler's own.
 #
 #   tests/gpu/run.sh                 all of it, in about five minutes
 #   tests/gpu/run.sh -k zero_copy    arguments go to pytest; no benchmarks then
