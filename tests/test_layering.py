@@ -82,6 +82,7 @@ PYTHON_LAYERS = (
     "_show._bench_chart",
     "_software._options",
     "_software._encoder",
+    "_media._av",
     "_media._mux",
     "_media._look",
     "_media._access",

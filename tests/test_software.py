@@ -25,6 +25,7 @@ from pdum.nvenc import (
 )
 from pdum.nvenc._software._encoder import _layout
 from pdum.nvenc._software._options import software_options
+from side_data import side_data
 
 from simulator import Simulator
 from streams import decode, nal_type, nal_units, obus
@@ -233,7 +234,7 @@ def test_colour_and_hdr_are_in_the_stream(codec: str) -> None:
     frames = [frame for packet in packets for frame in decoder.decode(av.Packet(packet.data))] + decoder.decode(None)
     first = frames[0]
     assert (first.color_primaries, first.color_trc, first.colorspace, first.color_range) == (9, 16, 9, 1)
-    side = {data.type.name: bytes(data) for data in first.side_data}
+    side = side_data(first)
     assert np.frombuffer(side["CONTENT_LIGHT_LEVEL"][:8], np.uint32).tolist() == [900, 300]
     numbers = np.frombuffer(side["MASTERING_DISPLAY_METADATA"][:80], np.int32)
     values = numbers[0::2] / numbers[1::2]

@@ -76,8 +76,3 @@ def decoded(packets: list[Packet], codec: str) -> list[av.VideoFrame]:
         video = container.streams.video[0]
         video.codec_context.options = {"err_detect": "explode"}
         return list(container.decode(video))
-
-
-def side_data(frame: av.VideoFrame) -> dict[str, bytes]:
-    found: Any = frame.side_data  # which PyAV's stubs take for a mapping
-    return {one.type.name: bytes(one) for one in found}

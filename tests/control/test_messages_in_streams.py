@@ -12,8 +12,9 @@ from uuid import UUID
 import av
 import pytest
 
-from control.coded import CODECS, decoded, encode, side_data, stream_of, syntax_of
+from control.coded import CODECS, decoded, encode, stream_of, syntax_of
 from pdum.nvenc import ContentLight, MasteringDisplay, Metadata, Packet, PictureOptions, Sei, TimeCode
+from side_data import side_data
 
 from loud import need_program
 from simulator import Simulator

@@ -14,6 +14,7 @@ import pytest
 from files.runner import job, run, seconds
 from media_samples import sample
 from pdum.nvenc import FileTask
+from side_data import side_data
 
 from loud import need_program
 
@@ -91,6 +92,30 @@ def test_mp4_keeps_what_it_can_and_says_what_not(folder: Path) -> None:
         assert container.metadata["title"] == "A film of tests"
 
 
+LATIN = {b"A film of tests": b"A f\xeflm of tests", b"Kommentar": b"Komm\xe9ntar", b"Begin": b"B\xe9gin"}
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
+def test_words_that_are_no_utf8_stay_the_bytes_that_they_are(folder: Path, suffix: str) -> None:
+    """Of the file, of a stream and of a chapter, as old programs wrote them."""
+    data = sample("everything").read_bytes()
+    for word, written in LATIN.items():
+        assert word in data
+        data = data.replace(word, written)
+    source, result = folder / "latin.mkv", folder / f"result{suffix}"
+    source.write_bytes(data)
+    report = run(FileTask(job(source, result)))
+    made = result.read_bytes()
+    told = " ".join(report.warnings)
+    told.encode()  # what a person is told can be written anywhere
+    if suffix == ".mkv":
+        assert [written in made for written in LATIN.values()] == [True, True, True]
+        assert not told
+    else:
+        assert b"A f\xeflm of tests" in made  # of MPEG-TS it is the name of the service
+        assert ("Komm\ufffdntar" in told) != (b"Komm\xe9ntar" in made)
+
+
 def test_subtitles_go_back_into_matroska(folder: Path) -> None:
     told = " ".join(encoded("everything", folder / "first.mp4"))
     task = FileTask(job(folder / "first.mp4", folder / "second.mkv"))
@@ -155,8 +180,8 @@ def test_the_rotation(folder: Path, suffix: str) -> None:
 def matrix_of(path: Path) -> tuple[int, ...] | None:
     with av.open(str(path)) as container:
         frame: Any = next(container.decode(video=0))
-        data = [bytes(one) for one in frame.side_data if one.type.name == "DISPLAYMATRIX"]
-        return struct.unpack("<9i", data[0]) if data else None
+        matrix = side_data(frame).get("DISPLAYMATRIX")
+        return struct.unpack("<9i", matrix) if matrix else None
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
@@ -211,17 +236,27 @@ def test_hdr10_is_in_the_stream_and_in_the_container(folder: Path, suffix: str, 
     assert tuple(probed(result, entry) for entry in entries) == wanted
 
 
+def test_hdr10_of_a_single_frame_is_kept(folder: Path) -> None:
+    with av.open(str(sample("hdr10"))) as container, av.open(str(folder / "one.mkv"), "w") as one:
+        made = one.add_stream_from_template(container.streams.video[0])
+        packet = next(container.demux(container.streams.video[0]))
+        packet.stream = made
+        one.mux(packet)
+    warnings = run(FileTask(job(folder / "one.mkv", folder / "result.mp4", codec="hevc"))).warnings
+    assert warnings == ()
+    data = (folder / "result.mp4").read_bytes()
+    assert b"mdcv" in data
+    assert b"clli" in data
+
+
 def hdr_of(path: Path) -> dict[str, list[float]]:
     with av.open(str(path)) as container:
-        frame: Any = next(container.decode(video=0))
-        found = {}
-        for data in frame.side_data:
-            if data.type.name == "MASTERING_DISPLAY_METADATA":
-                numbers = struct.unpack("<22i", bytes(data)[:88])
-                found["display"] = [numbers[at] / numbers[at + 1] for at in range(0, 20, 2)]
-            if data.type.name == "CONTENT_LIGHT_LEVEL":
-                found["light"] = list(struct.unpack("<2I", bytes(data)[:8]))
-        assert set(found) == {"display", "light"}
+        side: dict[str, bytes] = {}
+        for _, frame in zip(range(2), container.decode(video=0), strict=False):  # PyAV 19's first one lacks the light
+            side |= side_data(frame)
+        numbers = struct.unpack("<22i", side["MASTERING_DISPLAY_METADATA"][:88])
+        light = struct.unpack("<2I", side["CONTENT_LIGHT_LEVEL"][:8])
+        found = {"display": [numbers[at] / numbers[at + 1] for at in range(0, 20, 2)], "light": list(light)}
         return {name: [round(value, 4) for value in values] for name, values in found.items()}
 
 

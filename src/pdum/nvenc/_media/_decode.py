@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ._source import Decoding, Index, Key, every_frame, import_av
+from ._av import import_av, time_base
+from ._source import Decoding, Index, Key, every_frame
 
 SEEK_BACK = (0, 1, 10)  # seconds before the key frame, where the demuxer overshoots
 SEEKS_BY_PTS = ("matroska", "webm", "flv", "avi")
@@ -100,7 +101,7 @@ def _targets(container: Any, stream: Any, key: Key) -> Iterator[int | None]:
     by_pts = key.dts is None or any(name in SEEKS_BY_PTS for name in names)
     start = key.pts if by_pts or key.dts is None else key.dts
     for seconds in SEEK_BACK:
-        yield start - round(seconds / stream.time_base)
+        yield start - round(seconds / time_base(stream))
     yield None
 
 

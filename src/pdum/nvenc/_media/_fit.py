@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ._source import import_av
+from ._av import import_av
 
 if TYPE_CHECKING:
     from .._config import EncoderConfig

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from .._errors import NvencError
 from .._nvenc import PrimaryContext
-from ._source import Decoding, OnGpu, import_av, video_stream
+from ._av import import_av
+from ._source import Decoding, OnGpu, video_stream
 
 if TYPE_CHECKING:
     from .._events import EngineInfo

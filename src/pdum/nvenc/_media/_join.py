@@ -9,10 +9,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from ._av import import_av, open_container, time_base
 from ._matroska import TrackLook, template, write_aspect
 from ._mux import decode_times
 from ._passthrough import Passthrough, add_streams, packets, video_metadata
-from ._source import Index, import_av
+from ._source import Index
 from ._spool import MAGIC, RECORD, Piece, packets_of
 
 IN_MILLISECONDS = ("matroska", "webm")
@@ -54,10 +55,9 @@ def _nearest(value: Fraction) -> int:
 
 def join(joined: Joined, source: Any) -> None:
     """Writes the part file. ``source`` is the opened container that the passthrough was planned for."""
-    av = import_av()
     joined.part.unlink(missing_ok=True)
     url, options = f"file:{joined.part}", _options(joined, source)
-    with av.open(url, "w", format=joined.container, container_options=options) as output:
+    with open_container(url, "w", format=joined.container, container_options=options) as output:
         first = next(packets_of(joined.pieces[0]))[2]
 
         def add_video() -> Any:
@@ -180,4 +180,4 @@ def _merged(video: Iterator[Any], others: Iterator[Any]) -> Iterator[Any]:
 
 def _seconds(packet: Any) -> Fraction:
     time = packet.dts if packet.dts is not None else packet.pts
-    return Fraction(time or 0) * Fraction(packet.time_base)
+    return Fraction(time or 0) * time_base(packet)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._colour import Colour
 from .._picture import ContentLight, MasteringDisplay
+from ._av import fraction, side_data, side_data_of_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,9 @@ def look_at(stream: Any, frames: Sequence[Any]) -> Look:
     """From the stream's header and from the first frames that were decoded."""
     first = frames[0]
     chroma, depth, exact = stored_as(first.format)
-    side = {data.type.name: bytes(data) for frame in frames[:2] for data in frame.side_data}
+    side = side_data_of_all(stream.codec_context)
+    for frame in frames[:2]:
+        side |= side_data(frame)
     dynamic = [name for name in ("DYNAMIC_HDR_PLUS", "DOVI_METADATA", "DYNAMIC_HDR_VIVID") if name in side]
     return Look(
         width=first.width,
@@ -99,8 +102,8 @@ def _colour(frame: Any, context: Any) -> Colour | None:
 
 
 def _aspect(stream: Any) -> Fraction | None:
-    aspect = stream.sample_aspect_ratio
-    return Fraction(aspect) if aspect and aspect > 0 and aspect != 1 else None
+    aspect = fraction(stream.sample_aspect_ratio)
+    return aspect if aspect and aspect > 0 and aspect != 1 else None
 
 
 def _matrix(data: bytes | None) -> tuple[int, ...] | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from .._errors import InvalidConfig, NvencError
+from ._av import import_av
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,6 @@ STREAMS = {
 }
 HOLDS = {"mov": ("h264", "hevc"), "webm": ("av1",), "mpegts": ("h264", "hevc")}
 """What of our codecs a container can hold, where it cannot hold all."""
-AV_MISSING = "The Python package av is not installed: pip install pdum-nvenc[files]."
 DEMUXER = {"h264": "h264", "hevc": "hevc", "av1": "obu"}
 IVF_HEADER = struct.Struct("<4sHH4sHHIII4x")
 IVF_FRAME = struct.Struct("<IQ")
@@ -211,7 +211,7 @@ class ContainerWriter:
     """MP4, MOV, Matroska, …, by PyAV. The container is opened at the first packet, which says what the stream is."""
 
     def __init__(self, path: Path, container: str, video: VideoFormat) -> None:
-        self._av = _import_av()
+        self._av = import_av()
         self._path, self._format, self._video = path, container, video
         self._container: Any = None
         self._stream: Any = None
@@ -261,11 +261,3 @@ def _open(part: Path, container: str, video: VideoFormat) -> Writer:
     if container != "stream":
         return ContainerWriter(part, container, video)
     return (IvfWriter if part.name.lower().endswith(".ivf.part") else StreamWriter)(part, video)
-
-
-def _import_av() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise NvencError(AV_MISSING) from error
-    return av

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
-from ._source import import_av, is_picture
+from ._av import import_av
+from ._source import is_picture
 from ._subtitles import TextConversion, text_conversion
 
 CONTAINERS = {

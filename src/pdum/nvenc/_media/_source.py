@@ -11,8 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from .._errors import SourceUnreadable, UnsupportedFeature
+from .._errors import SourceUnreadable
 from ._access import is_clean, is_shown
+from ._av import fraction, import_av, open_container, time_base
 from ._look import Look, look_at
 
 SNIFFED = 8
@@ -79,19 +80,10 @@ class _Packets:
         return len(self.sniffed) < enough
 
 
-def import_av() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise UnsupportedFeature("Video files need PyAV: pip install pdum-nvenc[files].") from error
-    return av
-
-
 def open_source(path: Path, **more: Any) -> Any:
     """The container, or what is wrong with it in a person's words."""
-    av = import_av()
     try:
-        return av.open(_as_url(path), "r", metadata_errors="replace", **more)
+        return open_container(_as_url(path), "r", **more)
     except FileNotFoundError as error:
         raise SourceUnreadable(f"{path} does not exist.") from error
     except PermissionError as error:
@@ -136,7 +128,7 @@ def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> 
             raise SourceUnreadable(f"{path}: none of its first {MOST_SNIFFED_PACKETS} packets can be decoded.")
         facts: dict[str, Any] = {
             "stream": stream.index,
-            "time_base": stream.time_base,
+            "time_base": time_base(stream),
             "look": look_at(stream, sniffed),
             "rate": _rate(stream),
         }
@@ -310,9 +302,9 @@ def _usual_step(times: Sequence[int], facts: dict[str, Any]) -> int:
 
 
 def _rate(stream: Any) -> Fraction:
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+    for rate in map(fraction, (stream.average_rate, stream.guessed_rate, stream.base_rate)):
         if rate and 0 < rate <= 1000:
-            return Fraction(rate)
+            return rate
     return Fraction(25)
 
 

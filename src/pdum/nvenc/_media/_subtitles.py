@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from ._source import import_av
+from ._av import import_av
 
 TEXT_OF = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip"}
 TEXTS = ("subrip", "srt", "text", "ass", "ssa", "mov_text", "webvtt")

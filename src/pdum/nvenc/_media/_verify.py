@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .._errors import SourceUnreadable, VerificationFailed
+from ._av import readable, time_base
 from ._decode import frames_from
 from ._passthrough import stream_metadata
-from ._source import Decoding, Index, Key, every_frame, import_av, open_source, video_stream
+from ._source import Decoding, Index, Key, every_frame, open_source, video_stream
 
 
 def verify(
@@ -81,23 +82,24 @@ def _required_packets(
         if piece.first not in starts:
             _fail(f"frame {piece.first}, where two parts are joined, is no key frame.")
     return Index(
-        stream=stream.index, time_base=stream.time_base, pts=shown, keys=found, straight=False,
+        stream=stream.index, time_base=time_base(stream), pts=shown, keys=found, straight=False,
         look=joined.index.look, rate=joined.index.rate, last_duration=1,
     )  # fmt: skip
 
 
 def _require_times(shown: Sequence[int], expected: Sequence[int], joined: Any, stream: Any) -> None:
     """MPEG-TS and sources that begin below zero may be moved as a whole."""
-    if stream.time_base != joined.time_base:
-        factor = joined.time_base / stream.time_base
+    unit = time_base(stream)
+    if unit != joined.time_base:
+        factor = joined.time_base / unit
         expected = [round(time * factor) for time in expected]
     offset = shown[0] - expected[0]
     may_move = joined.container == "mpegts" or joined.container in ("matroska", "webm")
     if offset and not may_move:
-        _fail(f"it begins at {shown[0]}, not at {expected[0]} (in units of {stream.time_base} s).")
+        _fail(f"it begins at {shown[0]}, not at {expected[0]} (in units of {unit} s).")
     for number, (time, wanted) in enumerate(zip(shown, expected, strict=True)):
         if time != wanted + offset:
-            _fail(f"frame {number} is shown at {time - offset}, not at {wanted} (in units of {stream.time_base} s).")
+            _fail(f"frame {number} is shown at {time - offset}, not at {wanted} (in units of {unit} s).")
 
 
 def _require_samples(part: Path, index: Index, joints: Sequence[int]) -> None:
@@ -128,14 +130,14 @@ def _titles(container: Any) -> set[str]:
 
 def lost_metadata(source: Any, part: Path, skipped: Sequence[str]) -> list[str]:
     """What the container did not take of the source's words and chapters."""
-    import_av()
     with open_source(part) as made:
         known = {key.lower() for key in made.metadata}
         lost = [key for key in source.metadata if key.lower() not in known and key.lower() not in skipped]
-        found = [f"The container does not hold the metadata {', '.join(sorted(lost))}."] if lost else []
+        found = [f"The container does not hold the metadata {', '.join(map(readable, sorted(lost)))}."] if lost else []
         titles, kept = _titles(source), _titles(made)
         if titles - kept:
-            found.append(f"The container does not hold the streams' titles {', '.join(sorted(titles - kept))}.")
+            missing = ", ".join(map(readable, sorted(titles - kept)))
+            found.append(f"The container does not hold the streams' titles {missing}.")
         chapters = len(source.chapters()), len(made.chapters())
         if chapters[0] > chapters[1]:
             found.append(f"{chapters[0] - chapters[1]} of {chapters[0]} chapters are lost: the container has none.")

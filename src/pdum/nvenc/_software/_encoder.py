@@ -186,7 +186,7 @@ class SoftwareEncoder:
             return found
         finally:
             picture.pts, picture.pict_type = before[0], before[2]
-            if before[1] is not None:
+            if before[1]:
                 picture.time_base = before[1]
 
     def _packets(self, coded: list[Any]) -> Iterator[Packet]:
