@@ -5,6 +5,10 @@ The encoder library is the simulated one over the machine's real libcuda; the de
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,7 @@ from pdum.nvenc import EncoderPool, FileJob, FileSettings, FileTask
 from pdum.nvenc._media._hardware_decode import SWITCH, decoder_on
 
 from loud import missing, need_module
+from simulator import nvsim_dir
 from simulator.echo import checksum, parse
 
 WIDTH, HEIGHT, COUNT = 320, 192, 48
@@ -108,6 +113,34 @@ def test_the_processor_decodes_where_it_is_told_to(
     task.prepare(1)
     assert not hasattr(next(task.frames(0, runner.HARDWARE)), "sw_format")
     task.abandon(keep=False)
+
+
+ALONE = """
+import json, sys
+from pdum.nvenc import EncoderPool, FileJob, FileSettings
+settings = FileSettings(codec="hevc", encoder={"tuning": "lossless", "preset": "p1"})
+jobs = [FileJob(source=source, destination=made, settings=settings) for source, made in json.loads(sys.argv[1])]
+for _ in range(2):
+    with EncoderPool() as pool:
+        pool.encode_files(jobs).require_success()
+"""
+
+
+def test_nothing_else_in_the_process_uses_the_gpu(decoder: None, sources: dict[str, Path], tmp_path: Path) -> None:
+    """The decoder's context has nobody else to keep it. Frames that outlived it ended two processes of three."""
+    variables = {
+        **os.environ,
+        "LD_LIBRARY_PATH": f"{nvsim_dir() / 'encode'}:{os.environ.get('LD_LIBRARY_PATH', '')}",
+        "NVSIM_CONFIG": '{"gpus": ["RTX 4090"], "backend": "codec"}',
+        "PYTHONFAULTHANDLER": "1",
+    }
+    for number in range(6):
+        jobs = [(str(source), str(tmp_path / f"{number}-{name}.mkv")) for name, source in sources.items()]
+        command = [sys.executable, "-c", ALONE, json.dumps(jobs)]
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120, check=False)
+        if "the simulator was built without" in done.stderr:
+            missing("real codecs in the simulated encoder", "apt-get install libx264-dev libx265-dev, and build again")
+        assert done.returncode == 0, done.stderr[-4000:]
 
 
 @pytest.mark.parametrize("segments", ["auto", 1, 5])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,14 @@ def _on(gpu: int) -> OnGpu:
     acceleration = HWAccel(
         "cuda", device=str(gpu), allow_software_fallback=False, options=CURRENT_CONTEXT, is_hw_owned=True
     )
-    return OnGpu(acceleration=acceleration, context=PrimaryContext(gpu))
+    return OnGpu(acceleration=acceleration, context=_context_for_good(gpu, os.getpid()))
+
+
+@cache
+def _context_for_good(gpu: int, process: int) -> PrimaryContext:  # noqa: ARG001
+    """Frames and decoders name their context but do not keep it, and may be let go later than everything that does: by
+    a frame's last owner, by a traceback. Letting one go whose context has ended ends the process. So it stays."""
+    return PrimaryContext(gpu)
 
 
 @lru_cache(maxsize=1)
