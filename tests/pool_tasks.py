@@ -45,6 +45,23 @@ class Sink:
         self.task.sinks_open -= 1
 
 
+class Meeting:
+    """Engines of a pool that wait for one another before their first picture, so that none of them has nothing left."""
+
+    def __init__(self, engines: int) -> None:
+        self._engines = engines
+        self._came: set[int] = set()
+        self._changed = threading.Condition()
+
+    def join(self, engine: EngineInfo) -> None:
+        with self._changed:
+            self._came.add(engine.index)
+            self._changed.notify_all()
+            all_came = self._changed.wait_for(lambda: len(self._came) >= self._engines, timeout=60)
+        if not all_came:
+            raise TimeoutError(f"only the engines {sorted(self._came)} began, of {self._engines}")
+
+
 class Pictures:
     """So many pictures, numbered from ``offset``; what came out is held against them at the end."""
 
@@ -58,6 +75,7 @@ class Pictures:
         parts: int | None = None,
         fail_at: int | None = None,
         pause: float = 0.0,
+        meeting: Meeting | None = None,
         **config: Any,
     ) -> None:
         self.count, self.offset, self.parts, self.fail_at, self.pause = frames, offset, parts, fail_at, pause
@@ -66,6 +84,7 @@ class Pictures:
         self.sinks_open = 0
         self.sources_open = 0
         self.prepared = self.finished = self.abandoned = 0
+        self.meeting = meeting
         self.begun = threading.Event()
 
     @property
@@ -93,6 +112,8 @@ class Pictures:
     def frames(self, first: int, engine: EngineInfo) -> Iterator[Nv12]:
         self.sources_open += 1
         try:
+            if self.meeting is not None:
+                self.meeting.join(engine)
             for number in range(first, self.count):
                 if number == self.fail_at:
                     raise OSError(f"no frame {number}")

@@ -8,6 +8,7 @@ import dataclasses
 import random
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +277,41 @@ def test_a_callback_that_raises_is_left_alone(simulator: Simulator) -> None:
         run.wait().require_success()
     assert len(calls) == 1
     assert any(isinstance(event, events.Notice) and "ZeroDivisionError" in event.message for event in told)
+
+
+def test_a_callback_that_is_late_and_raises_is_told_of(simulator: Simulator) -> None:
+    """All events but the last have happened before it is called for the first time."""
+    began = threading.Event()
+
+    def late(event: events.Event) -> None:
+        if isinstance(event, events.RunStarted):
+            began.set()
+            time.sleep(0.3)
+        if isinstance(event, events.JobFinished):
+            raise ZeroDivisionError
+
+    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+        run = pool.start([Pictures(3)], late)
+        told = list(run)
+        run.wait().require_success()
+    assert began.is_set()
+    assert any(isinstance(event, events.Notice) and "ZeroDivisionError" in event.message for event in told)
+
+
+def test_a_callback_that_raises_at_the_very_end_is_told_of(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No event can follow: it goes where errors of threads go, and the run has its end all the same."""
+    told: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+
+    def raising(event: events.Event) -> None:
+        if isinstance(event, events.RunFinished):
+            raise ZeroDivisionError
+
+    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+        pool.start([Pictures(3)], raising).wait().require_success()
+    assert [one.exc_type for one in told] == [ZeroDivisionError]
 
 
 def test_a_callback_may_use_its_run_but_not_wait_for_it(simulator: Simulator) -> None:

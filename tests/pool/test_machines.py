@@ -11,7 +11,7 @@ import pytest
 from frames import gpu
 from pdum.nvenc import EncoderConfig, EncoderPool, InvalidConfig, NoEncoder, NvencEncoder, SoftwareEncoder, events
 from pdum.nvenc._work import VideoEncoder
-from pool_tasks import HEIGHT, WIDTH, Pictures, picture, sum_of
+from pool_tasks import HEIGHT, WIDTH, Meeting, Pictures, picture, sum_of
 
 from loud import need_module
 from simulator import Simulator, parse
@@ -41,7 +41,7 @@ def engines_of(gpus: list[dict[str, Any]], count: int) -> set[tuple[int, int]]:
 
 def test_one_video_over_all_engines(simulator: Simulator, machine: tuple[list[dict[str, Any]], int]) -> None:
     gpus, count = machine
-    task = Pictures(1600)
+    task = Pictures(1600, meeting=Meeting(count))
     with simulator.machine(gpus=gpus), EncoderPool() as pool:
         assert len(pool.engines) == count
         report = pool.run([task])
@@ -54,7 +54,8 @@ def test_one_video_over_all_engines(simulator: Simulator, machine: tuple[list[di
 def test_many_videos_over_all_engines(simulator: Simulator, machine: tuple[list[dict[str, Any]], int]) -> None:
     """Each engine works, and the pool opens no more sessions at a time than there are engines."""
     gpus, count = machine
-    tasks = [Pictures(60 + 37 * number % 200, 10_000 * number) for number in range(3 * count)]
+    meeting = Meeting(count)
+    tasks = [Pictures(60 + 37 * number % 200, 10_000 * number, meeting=meeting) for number in range(3 * count)]
     limited = [{**gpu, "session_limit": 8} for gpu in gpus]
     with simulator.machine(gpus=limited), EncoderPool() as pool:
         results = pool.run(tasks).require_success()
@@ -135,7 +136,7 @@ def test_engines_are_limited(
     expected: set[tuple[int, int]],
 ) -> None:
     monkeypatch.setenv("PDUM_NVENC_ENGINES", environment)
-    task = Pictures(900)
+    task = Pictures(900, meeting=Meeting(len(expected)))
     with simulator.machine(gpus=MACHINES["two L4"][0]), EncoderPool(**given) as pool:
         assert {(one.gpu_id, one.number) for one in pool.engines} == expected
         pool.run([task])

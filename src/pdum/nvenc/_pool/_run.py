@@ -235,9 +235,17 @@ class Run:
                 except Exception as error:
                     listener.end()
                     self._callbacks.remove((callback, listener))
-                    text = f"{callback!r} raised {error!r} and is not told of events any more."
-                    self.emit(events.Notice, message=text, level="warning")
+                    self._tell_of(callback, error, event)
                     break
+
+    def _tell_of(self, callback: Callable[[Event], object], error: Exception, event: Event) -> None:
+        """An event of its own; after the last one Python tells of it, as of any error in a thread."""
+        if isinstance(event, events.RunFinished):
+            hook_arguments = (type(error), error, error.__traceback__, threading.current_thread())
+            threading.excepthook(threading.ExceptHookArgs(hook_arguments))
+        else:
+            text = f"{callback!r} raised {error!r} and is not told of events any more."
+            self.emit(events.Notice, message=text, level="warning")
 
     def _end(self) -> None:
         with self.scheduler.changed:  # whoever ended the last job has told of it once this is free
@@ -252,6 +260,7 @@ class Run:
         for helper in self._helpers:
             helper.join(max(deadline - time.monotonic(), 0.0))
         self._report = self._make_report()
+        self._call_back()  # what one of these raises can still be told
         self._teller.tell_end(self._report)
         self._call_back()
         self._log.close()
