@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -75,8 +76,18 @@ class Playing:
     async def settle(self) -> None:
         """Until nothing more changes by itself."""
         await self.app.workers.wait_for_complete()
-        await self.pilot.pause()
+        await self._all_heard()
         self.app.draw()
+        await self._all_heard()
+
+    async def _all_heard(self) -> None:
+        """Until all have taken in what waited for them, and what that led to: a pause waits for a second at most."""
+        await self.pilot.pause()
+        for _ in range(3):  # a key goes from a widget to its screen, to the app
+            for one in (self.app.focused, self.app.screen, self.app):
+                heard = asyncio.Event()
+                if one is not None and one.call_later(heard.set):
+                    await heard.wait()
         await self.pilot.pause()
 
     async def add(self, *more: events.Event) -> None:

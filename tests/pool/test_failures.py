@@ -205,7 +205,7 @@ def test_the_only_gpu_is_lost(simulator: Simulator) -> None:
 
 
 def test_an_engine_that_is_much_slower(simulator: Simulator) -> None:
-    slow, fast = {"name": "RTX 4070", "fps_1080p": 4}, {"name": "RTX 4070", "fps_1080p": 100}
+    slow, fast = {"name": "RTX 4070", "fps_1080p": 0.5}, {"name": "RTX 4070", "fps_1080p": 100}
     task = Pictures(1200)
     with simulator.machine(gpus=[slow, fast]), EncoderPool() as pool:
         run_of(pool, [task])[1].require_success()

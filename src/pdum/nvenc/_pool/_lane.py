@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .._errors import (
@@ -48,8 +49,8 @@ class Lane:
         self._session = LaneSession(run, engine, self._feeder.answers.wait)
         self._failures = 0
         self._force_idr = True
-        engines_own = threading.Thread(target=self._encode, name=f"pdum.nvenc {engine.label}", daemon=True)
-        self.threads = [engines_own, self._feeder.thread]
+        self._thread = threading.Thread(target=self._encode, name=f"pdum.nvenc {engine.label}", daemon=True)
+        self.threads = [self._thread, self._feeder.thread]
 
     @property
     def calls(self) -> int:
@@ -59,6 +60,12 @@ class Lane:
     @property
     def has_session(self) -> bool:
         return self._session.encoder is not None
+
+    def join(self, deadline: float) -> None:
+        """Waits for its threads, but not for one whose engine hangs: that ends when the engine answers, if ever."""
+        for thread in self.threads:
+            hangs = thread is self._thread and self.is_lost and self._session.is_in_call
+            thread.join(0.0 if hangs else max(deadline - monotonic(), 0.0))
 
     def stop(self) -> None:
         """No more is begun; what runs is let go of as soon as its encoder's call returns."""

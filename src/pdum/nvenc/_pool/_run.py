@@ -254,9 +254,7 @@ class Run:
             lane.stop()
         deadline = time.monotonic() + LET_GO_SECONDS
         for lane in self._lanes:
-            for thread in lane.threads:
-                # Who waits for an engine that hangs, or for a task's own code, ends when that returns.
-                thread.join(0.0 if lane.is_lost else max(deadline - time.monotonic(), 0.0))
+            lane.join(deadline)  # a task's own code may take longer: its thread ends when that returns
         for helper in self._helpers:
             helper.join(max(deadline - time.monotonic(), 0.0))
         self._report = self._make_report()
