@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gpu.library import EncodeLibrary
+from gpu.video_files import make_sources
 
 from loud import missing, need_module
 
@@ -59,3 +61,15 @@ def torch() -> Any:
     if not module.cuda.is_available():
         return missing("PyTorch sees no CUDA GPU")
     return module
+
+
+@pytest.fixture(scope="session")
+def runner() -> Any:
+    """What the tests of files share, which needs PyAV."""
+    need_module("av")
+    return import_module("files.runner")
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return make_sources(tmp_path_factory.mktemp("sources"), need_module("av"))

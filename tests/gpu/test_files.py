@@ -17,50 +17,15 @@ import numpy as np
 import pytest
 
 from gpu.library import EncodeLibrary
+from gpu.video_files import COUNT
 from pdum.nvenc import EncoderPool, FileJob, FileSettings, FileTask
+from pdum.nvenc._media._decode import frames_from
 from pdum.nvenc._media._hardware_decode import SWITCH, decoder_on
+from pdum.nvenc._media._source import Decoding, index_source
 
-from loud import missing, need_module
+from loud import missing
 from simulator import nvsim_dir
 from simulator.echo import checksum, parse
-
-WIDTH, HEIGHT, COUNT = 320, 192, 48
-
-
-def picture(number: int, depth: int) -> Any:
-    """Planar 4:2:0, moving."""
-    y, x = np.mgrid[0 : HEIGHT * 3 // 2, 0:WIDTH]
-    samples = (x * 2 + y * 3 + number * 5) % 200 + 20
-    return samples.astype(np.uint8) if depth == 8 else (samples * 4 + number % 4).astype(np.uint16)
-
-
-@pytest.fixture(scope="session")
-def runner() -> Any:
-    """What the tests of files share, which needs PyAV."""
-    need_module("av")
-    return import_module("files.runner")
-
-
-@pytest.fixture(scope="session")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """By PyAV's own encoders: this machine may have no ffmpeg."""
-    av: Any = need_module("av")
-    folder, found = tmp_path_factory.mktemp("sources"), {}
-    for name, codec, form in (
-        ("h264", "libx264", "yuv420p"),
-        ("hevc", "libx265", "yuv420p"),
-        ("hevc-ten-bit", "libx265", "yuv420p10le"),
-    ):
-        options = {"preset": "ultrafast", "g": "12", "bf": "2"}
-        found[name] = folder / f"{name}.mp4"
-        with av.open(str(found[name]), "w") as container:
-            stream = container.add_stream(codec, rate=25, options=options)
-            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, form
-            for number in range(COUNT):
-                frame = av.VideoFrame.from_ndarray(picture(number, 10 if "10" in form else 8), form)
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-    return found
 
 
 @pytest.fixture
@@ -102,6 +67,40 @@ def test_decoded_frames_reach_the_encoder_bit_for_bit(
     assert plan.frames == len(wanted) == COUNT
     found = {packet.seq: parse(packet.data)[-1].checksum for packet in packets}
     assert [found[number] for number in range(COUNT)] == wanted
+
+
+def test_a_machine_of_many_cores_decodes_as_any_other(
+    engine: EncodeLibrary, decoder: None, runner: Any, sources: dict[str, Path], tmp_path: Path, monkeypatch: Any
+) -> None:
+    """FFmpeg takes a surface for each thread, and has 32: with more, the last frames of all were lost."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(96)))
+    wanted = [checksum(as_read(planes, False)) for planes in runner.pictures(sources["hevc"]) if planes is not None]
+    settings = FileSettings(codec="hevc", encoder={"preset": "p1", "bframes": 0, "cq": 20})
+    task = FileTask(FileJob(source=sources["hevc"], destination=tmp_path / "result.mp4", settings=settings), "nvenc")
+    packets = runner.encode_ranges(task, runner.HARDWARE, [(0, task.prepare(1).frames)])
+    task.abandon(keep=False)
+    found = {packet.seq: parse(packet.data)[-1].checksum for packet in packets}
+    assert [found[number] for number in range(COUNT)] == wanted
+
+
+def test_the_processor_takes_over_where_the_gpus_decoder_stumbles(
+    engine: EncodeLibrary, decoder: None, runner: Any, sources: dict[str, Path], tmp_path: Path
+) -> None:
+    """At damage: the frames beside it are those that the processor finds, and the result tells of it."""
+    path = import_module("damaged").damaged(sources["h264"], {30}, tmp_path)
+    index = index_source(path)
+    repeated: dict[bool, list[int]] = {True: [], False: []}
+    stumbled: list[Exception] = []
+    on_gpu = decoder_on(runner.HARDWARE, path)
+    assert on_gpu is not None
+    found = {}
+    for gpu in (True, False):
+        decoding = Decoding(1, on_gpu=on_gpu if gpu else None, on_stumble=stumbled.append)
+        found[gpu] = [frame.format.name for frame in frames_from(path, index, 0, decoding, repeated[gpu].append)]
+    assert len(found[True]) == len(found[False]) == COUNT
+    if stumbled:
+        assert repeated[True] == repeated[False]
+        assert set(found[True]) == {"cuda", "yuv420p"}
 
 
 def test_the_processor_decodes_where_it_is_told_to(

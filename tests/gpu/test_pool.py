@@ -48,7 +48,7 @@ def test_frames_of_all_engines_are_the_ones_that_were_made(
             of_thread.stream.synchronize()  # a surface is submitted on the legacy default stream
         return frame if surface is None else None
 
-    with EncoderPool() as pool:
+    with EncoderPool(gpus=[0]) as pool:  # where CuPy makes the frames
         assert len(pool.engines) == 3
         stream = pool.map_segments(render, FRAMES, width=WIDTH, height=HEIGHT, surfaces=surfaces)
     units = parse(stream)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
@@ -123,9 +124,14 @@ class FileTask:
         on_gpu = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
         fit = fitted_for_hardware(config) if engine.kind == "nvenc" else fitted_for_software(config)
         decoding = Decoding(self._decoder_threads(engine), on_gpu=on_gpu)
+        if on_gpu is not None:
+            decoding = replace(decoding, on_stumble=self._gpu_stumbled)
         for frame in frames_from(self.job.source, index, first, decoding, self._repeated.add):
             self._not_stopped()
             yield fit(frame)
+
+    def _gpu_stumbled(self, error: Exception) -> None:
+        self._warnings.append(f"The GPU's decoder gave up, and the processor decoded the rest of a part: {error}")
 
     def _decoder_threads(self, engine: EngineInfo) -> int:
         """Half of its cores where a software codec, which takes longer, works on the same ones."""

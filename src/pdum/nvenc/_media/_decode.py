@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ._av import import_av, time_base
-from ._source import Decoding, Index, Key, every_frame
+from ._source import Decoding, Index, Key, Stumbled, every_frame
 
 SEEK_BACK = (0, 1, 10)  # seconds before the key frame, where the demuxer overshoots
 SEEKS_BY_PTS = ("matroska", "webm", "flv", "avi")
@@ -34,9 +36,7 @@ def _by_order(
 ) -> Iterator[Any]:
     frame = None
     number = -1
-    for number, frame in enumerate(every_frame(path, decoding)):
-        if number >= index.frames:
-            return
+    for number, frame in enumerate(_all_in_order(path, index, decoding)):
         if number >= first:
             yield frame
     for place in range(max(number + 1, first), index.frames if frame is not None else 0):
@@ -44,27 +44,53 @@ def _by_order(
         yield frame
 
 
+def _all_in_order(path: Path, index: Index, decoding: Decoding) -> Iterator[Any]:
+    count = 0
+    for frame in islice(every_frame(path, decoding), index.frames):
+        yield frame
+        count += 1
+    if count < index.frames and not decoding.is_careful:
+        yield from islice(every_frame(path, decoding.carefully()), count, index.frames)
+
+
 def _by_time(
     path: Path, index: Index, first: int, decoding: Decoding, on_repeat: Callable[[int], object]
 ) -> Iterator[Any]:
     wanted, place, before = index.pts, first, None
-    for frame in _from_key(path, index, index.key_for(first), decoding):
+    for frame in _frames_before_and_from(path, index, first, decoding):
         if frame.pts is None:
             continue
         while place < len(wanted) and wanted[place] < frame.pts:
             on_repeat(place)
             yield frame if before is None else before
             place += 1
-        if place < len(wanted) and wanted[place] == frame.pts:
-            yield frame
-            before = frame
-            place += 1
         if place == len(wanted):
             return
+        if wanted[place] == frame.pts:
+            yield frame
+            place += 1
+        before = frame
     while before is not None and place < len(wanted):
         on_repeat(place)
         yield before
         place += 1
+
+
+def _frames_before_and_from(path: Path, index: Index, first: int, decoding: Decoding) -> Iterator[Any]:
+    """From the key frame on that serves the frame; again where the decoder stumbled or ended early, carefully, and from
+    an earlier key frame where that one is damaged and nothing comes at all."""
+    key, reached = index.key_for(first), None
+    try:
+        for frame in _from_key(path, index, key, decoding):
+            yield frame
+            reached = frame.pts if reached is None or frame.pts is None else max(reached, frame.pts)
+    except Stumbled as error:
+        decoding.on_stumble(error)
+    place = first if reached is None else max(first, bisect_right(index.pts, reached))
+    if place < index.frames and not decoding.is_careful:
+        yield from _frames_before_and_from(path, index, place, decoding.carefully())
+    elif reached is None and key.frame > 0:
+        yield from _frames_before_and_from(path, index, key.frame - 1, decoding)
 
 
 def _from_key(path: Path, index: Index, key: Key, decoding: Decoding) -> Iterator[Any]:
@@ -77,7 +103,7 @@ def _from_key(path: Path, index: Index, key: Key, decoding: Decoding) -> Iterato
             for packet in _packets_from(container, stream, key):
                 yield from decoding.frames(packet)
         except av.error.FFmpegError:
-            return
+            yield from decoding.rest(stream)
 
 
 def _packets_from(container: Any, stream: Any, key: Key) -> Iterator[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +151,7 @@ def _demuxed(container: Any, stream: Any, interrupted: Callable[[], None]) -> _P
     try:
         for packet in container.demux(stream):
             if found.may_sniff():
-                found.sniffed += Decoding().frames(packet)
+                found.sniffed += Decoding(threads=1).frames(packet)
             if not packet.size:
                 continue
             if not len(found.pts) % 256:
@@ -166,8 +166,12 @@ def _demuxed(container: Any, stream: Any, interrupted: Callable[[], None]) -> _P
     except av.error.FFmpegError:
         found.damaged = True
         if found.may_sniff():
-            found.sniffed += _rest(stream)
+            found.sniffed += Decoding(threads=1).rest(stream)
     return found
+
+
+class Stumbled(SourceUnreadable):
+    """Something cannot be decoded, and frames beside it that could be are lost: one thread of the processor has to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +192,8 @@ class Decoding:
     """Damage is an error, and no reason to leave a frame out."""
     on_gpu: OnGpu | None = None
     """Where to decode, if not on the processor."""
+    on_stumble: Callable[[Exception], object] = id
+    """Told why another way is taken."""
 
     @contextmanager
     def opened(self, path: Path) -> Iterator[Any]:
@@ -200,15 +206,29 @@ class Decoding:
     def _here(self) -> AbstractContextManager[Any]:
         return nullcontext() if self.on_gpu is None else self.on_gpu.context
 
+    @property
+    def is_careful(self) -> bool:
+        """One thread of the processor loses nothing but what is damaged; several are silent about it."""
+        return self.threads == 1 and self.on_gpu is None
+
+    def carefully(self) -> Decoding:
+        return replace(self, threads=1, on_gpu=None)
+
     def prepare(self, stream: Any) -> None:
         context = stream.codec_context
         context.thread_type = "AUTO"
-        context.thread_count = self.threads
+        # A GPU's decoder takes a surface for each thread, of 32 at most, and gains nothing from them.
+        context.thread_count = self.threads if self.on_gpu is None else 1
         if self.strict:
             context.options = {"err_detect": "explode"}
 
     def frames(self, packet: Any) -> list[Any]:
-        """Of a packet; an empty one brings what the decoder still holds."""
+        """Of a packet; an empty one brings what the decoder still holds.
+
+        Raises:
+            SourceUnreadable: it is strict, and something is damaged; or the decoder failed without damage.
+            Stumbled: it is not, and more may be lost than what is damaged.
+        """
         av = import_av()
         try:
             with self._here():
@@ -216,12 +236,30 @@ class Decoding:
         except EOFError:
             return []
         except av.error.FFmpegError as error:
+            self._may_stumble(error)
             if not self.strict and (isinstance(error, av.error.InvalidDataError) or not packet.size):
                 return []
             raise SourceUnreadable(f"The packet shown at {packet.pts} cannot be decoded: {error}") from error
         if self.strict and any(frame.is_corrupt for frame in frames):
             raise SourceUnreadable(f"The packet shown at {packet.pts} is damaged.")
         return frames
+
+    def rest(self, stream: Any) -> list[Any]:
+        """What the decoder still holds after the file broke off. Raises Stumbled."""
+        av = import_av()
+        try:
+            with self._here():
+                frames: list[Any] = stream.decode(None)
+                return frames
+        except EOFError:
+            return []
+        except av.error.FFmpegError as error:
+            self._may_stumble(error)
+            return []
+
+    def _may_stumble(self, error: Exception) -> None:
+        if not self.strict and not self.is_careful:
+            raise Stumbled(str(error)) from error
 
 
 def _agree(packets: _Packets, sniffed: Sequence[Any]) -> bool:
@@ -260,11 +298,12 @@ def _keys(packets: _Packets, times: Sequence[int]) -> list[Key]:
 
 def _by_decoding(path: Path, packets: _Packets, facts: dict[str, Any], interrupted: Callable[[], None]) -> Index:
     """All of it decoded once: for sources whose packets do not tell, or tell what is not so."""
-    times: list[int | None] = []
-    durations: list[int] = []
-    for frame in every_frame(path, Decoding(1 if facts["careful"] else 0), interrupted):
-        times.append(frame.pts)
-        durations.append(frame.duration or 0)
+    times, durations = _decoded_times(path, Decoding(1 if facts["careful"] else 0), interrupted)
+    if not facts["careful"] and len(times) < sum(packets.shown):  # threads do not tell what damage costs at the end
+        carefully = _decoded_times(path, Decoding(1), interrupted)
+        if len(carefully[0]) > len(times):
+            facts["careful"] = True
+            times, durations = carefully
     if not times:
         raise SourceUnreadable(f"{path}: not a single frame can be decoded.")
     whole = [time for time in times if time is not None]
@@ -277,6 +316,18 @@ def _by_decoding(path: Path, packets: _Packets, facts: dict[str, Any], interrupt
     made, step = _made_up(times, durations, packets, facts)
     text = "The source has no usable times of its frames; they were made up from its frame rate."
     return Index(pts=made, keys=(), straight=True, last_duration=step, warnings=(text,), **facts)
+
+
+def _decoded_times(
+    path: Path, decoding: Decoding, interrupted: Callable[[], None]
+) -> tuple[list[int | None], list[int]]:
+    """Of each frame, and how long it is shown."""
+    times: list[int | None] = []
+    durations: list[int] = []
+    for frame in every_frame(path, decoding, interrupted):
+        times.append(frame.pts)
+        durations.append(frame.duration or 0)
+    return times, durations
 
 
 def _made_up(
@@ -312,7 +363,18 @@ def every_frame(
     path: Path, decoding: Decoding | None = None, interrupted: Callable[[], None] = lambda: None
 ) -> Iterator[Any]:
     """Decodes from the beginning to the end; unless it is strict, what is damaged is left out."""
-    av, decoding = import_av(), decoding or Decoding()
+    decoding, count = decoding or Decoding(), 0
+    try:
+        for frame in _decoded(path, decoding, interrupted):
+            yield frame
+            count += 1
+    except Stumbled as error:
+        decoding.on_stumble(error)
+        yield from islice(_decoded(path, decoding.carefully(), interrupted), count, None)
+
+
+def _decoded(path: Path, decoding: Decoding, interrupted: Callable[[], None]) -> Iterator[Any]:
+    av = import_av()
     with decoding.opened(path) as container:
         stream = video_stream(container, path)
         decoding.prepare(stream)
@@ -322,14 +384,4 @@ def every_frame(
                     interrupted()
                 yield from decoding.frames(packet)
         except av.error.FFmpegError:
-            yield from _rest(stream)
-
-
-def _rest(stream: Any) -> list[Any]:
-    """What the decoder still holds after the file broke off."""
-    av = import_av()
-    try:
-        frames: list[Any] = stream.decode(None)
-        return frames
-    except (EOFError, av.error.FFmpegError):
-        return []
+            yield from decoding.rest(stream)
