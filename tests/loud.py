@@ -32,3 +32,11 @@ def need_module(name: str, distribution: str = "") -> ModuleType:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
         missing(f"module {name}", f"pip install {distribution or name}")
+
+
+def need_pyav(version: int, what: str) -> ModuleType:
+    """PyAV of that version or a later one: the newest that a Python can have differs."""
+    module = need_module("av")
+    if int(module.__version__.partition(".")[0]) < version:
+        missing(f"PyAV {version} for {what}", "which needs a newer Python")
+    return module

@@ -21,14 +21,14 @@ const char* ffmpeg_name(PixelFormat format) {
 }
 
 std::string name_of_format(const py::handle& frame) {
-    const py::object format = frame.attr("sw_format");
+    const py::object format = py::getattr(frame, "sw_format", py::none());  // from PyAV 18 on
     return (format.is_none() ? frame.attr("format") : format).attr("name").cast<std::string>();
 }
 
 }  // namespace
 
 bool read_pyav_frame(const py::handle& frame, const FrameSpec& spec, FrameView& view) {
-    if (!py::hasattr(frame, "sw_format") || !py::hasattr(frame, "planes")) return false;
+    if (!py::hasattr(frame, "pict_type") || !py::hasattr(frame, "planes")) return false;
     if (spec.rgb) {
         fail(ErrorKind::invalid_frame, "A frame of PyAV came; this encoder takes arrays of RGB.",
              "Give frame.to_ndarray(format='rgb24'), or make the encoder for the frame's own format.");

@@ -16,7 +16,7 @@ from pdum.nvenc._batch._quality import MOST_DECIBELS, compare
 from pdum.nvenc._batch._search import TOLERANCE, Search, Target
 from pdum.nvenc._batch._target import LEAST_FRAMES, SAMPLES, sample_ranges
 
-from loud import need_module
+from loud import need_pyav
 
 BEST, WORST = 1, 63
 
@@ -82,7 +82,7 @@ def test_samples_lie_in_the_video_and_apart(frames: int, fps: float) -> None:
 
 
 def pictures(noise: int, count: int = 6, form: str = "yuv420p", seed: int = 0) -> Iterator[Any]:
-    av = need_module("av")
+    av = need_pyav(18, "scores")
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:144, :160]
     for number in range(count):
@@ -111,7 +111,7 @@ def test_layouts_make_no_difference(metric: str) -> None:
 
 def test_ssim_is_what_a_formula_says_of_two_flat_pictures() -> None:
     """Of flat pictures SSIM is (2ab + c) / (a² + b² + c) with c = (0.01 × 255)², chroma being equal: 4 parts of 6."""
-    av = need_module("av")
+    av = need_pyav(18, "scores")
 
     def flat(value: int) -> Iterator[Any]:
         picture = np.full((216, 160), 128, np.uint8)

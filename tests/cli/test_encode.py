@@ -10,6 +10,7 @@ import pytest
 from pdum.nvenc._batch._journal import NAME, Journal
 
 from clips import Tool, content, events_of, files_in, make_clip
+from loud import need_module, need_pyav
 from simulator import Machine, Simulator
 
 LOSSLESS = ("-c", "h264", "--lossless", "--keep-bigger")
@@ -216,8 +217,7 @@ def test_all_engines_work_until_nothing_is_left_to_begin(
 
 @pytest.mark.parametrize("target", ["xpsnr=38", "ssim=0.93"])
 def test_a_target_is_reached_by_the_result(tool: Tool, rtx4090: Machine, tmp_path: Path, target: str) -> None:
-    import av
-
+    av = need_pyav(18, "scores")
     from pdum.nvenc._batch._quality import compare
 
     clip = make_clip(tmp_path / "a.mkv", 50)
@@ -236,12 +236,26 @@ def test_a_target_is_reached_by_the_result(tool: Tool, rtx4090: Machine, tmp_pat
 
 
 def test_a_target_out_of_reach_is_refused(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:
+    need_pyav(18, "scores")
     clip = make_clip(tmp_path / "a.mkv", 12)
     code, told = tool.encode("-c", "h264", "--target", "ssim=0.99999", clip)
     (failed,) = events_of("job_failed", told)
     assert (code, failed["error"]) == (1, "TargetOutOfReach")
     assert "cannot be reached" in failed["message"]
     assert files_in(tmp_path) == {"a.mkv", f"compressed/{NAME}"}
+
+
+def test_a_target_needs_a_pyav_that_tells_scores(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:
+    """Before 18 it does not, and Python 3.10 has no newer one: that is said before anything is encoded."""
+    av = need_module("av")
+    clip = make_clip(tmp_path / "a.mkv", 12)
+    code = tool("encode", "-c", "h264", "--target", "ssim=0.5", "--keep-bigger", clip)[0]
+    if hasattr(av.VideoFrame, "metadata"):
+        assert code == 0
+    else:
+        assert code == 4
+        assert "needs PyAV 18" in tool.err
+        assert not list((tmp_path / "compressed").glob("*.mkv"))
 
 
 # ---- exit codes ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from client_run import Bench, Outcome, sessions_are_closed
-from loud import need_module
+from loud import need_module, need_pyav
 from streams import Format, decode, nv12
 
 pytestmark = [pytest.mark.clients, pytest.mark.one_abi]
@@ -19,7 +19,7 @@ QUANTISER = {"h264": "20", "hevc": "20", "av1": "60"}
 
 
 def encode(bench: Bench, codec: str, *, config: dict[str, Any] | None = None, **job: Any) -> tuple[Path, Outcome]:
-    need_module("av")
+    need_pyav(18, "a shared CUDA context") if job.get("device") else need_module("av")
     output = bench.folder / f"out.{codec}"
     form = bench.form
     job = {"codec": f"{codec}_nvenc", "width": form.width, "height": form.height, "output": str(output)} | job

@@ -29,7 +29,7 @@ from simulator.echo import checksum, parse
 
 
 @pytest.fixture
-def decoder(sources: dict[str, Path], runner: Any, cupy: Any) -> None:
+def decoder(cupy: Any, runner: Any, sources: dict[str, Path]) -> None:
     """The GPU's decoder, which has to be there."""
     if decoder_on(runner.HARDWARE, sources["h264"]) is None:
         missing("the GPU's decoder: libnvcuvid.so.1, and a PyAV that keeps its frames on the GPU")

@@ -210,9 +210,13 @@ def test_software_codecs_share_the_cores(
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
     monkeypatch.setattr("pdum.nvenc._pool._lane_session.open_encoder", open_encoder)
     with simulator.machine(gpus=["H100"]), EncoderPool(engine="software", engines=engines) as pool:
-        pool.map_segments(
-            lambda index, _: picture(index), 60, width=WIDTH, height=HEIGHT, segments=segments, output=None
-        )
+        meeting = Meeting(min(len(pool.engines), segments))
+
+        def render(index: int, surface: None, engine: events.EngineInfo) -> Any:
+            meeting.join(engine)
+            return picture(index)
+
+        pool.map_segments(render, 60, width=WIDTH, height=HEIGHT, segments=segments, output=None)
     assert set(given) == shares
 
 

@@ -7,12 +7,23 @@ from fractions import Fraction
 from itertools import zip_longest
 from typing import Any
 
-from .._errors import EncoderFailed
+from .._errors import EncoderFailed, UnsupportedFeature
 
 MOST_DECIBELS = 100.0
 """Stands for equal pictures, whose XPSNR has no end."""
 TIME_BASE = Fraction(1, 25)
 DECODERS = {"h264": "h264", "hevc": "hevc", "av1": "libdav1d"}
+
+
+def require_scores() -> None:
+    """Raises UnsupportedFeature where PyAV does not pass on what the filters find."""
+    import av
+
+    if not hasattr(av.VideoFrame, "metadata"):
+        raise UnsupportedFeature(
+            f"A target needs PyAV 18, which needs Python 3.11; this is PyAV {av.__version__}. Use a newer Python, or "
+            "set the quality yourself (-q)."
+        )
 
 
 def decoded(codec: str, header: bytes, packets: Iterable[bytes]) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._capabilities import Capabilities
 from .._errors import UnsupportedFeature
+from ._quality import require_scores
 from ._settings import BatchSettings
 
 PREFERRED = ("av1", "hevc", "h264")
@@ -52,6 +53,8 @@ def fit(settings: BatchSettings, gpus: Sequence[Gpu]) -> Fitted:
 
     Parts of one video may be encoded by several GPUs, so what one of them lacks none is told to use.
     """
+    if settings.target:
+        require_scores()
     if not gpus:
         # Of the software codecs AV1's has no lossless mode.
         without_av1 = settings.lossless or settings.container == "mov"

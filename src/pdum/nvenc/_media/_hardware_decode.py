@@ -25,8 +25,8 @@ CURRENT_CONTEXT: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
 
 def decoder_on(engine: EngineInfo, source: Path) -> OnGpu | None:
     """The engine's GPU as a decoder of that source; None where the processor has to do it."""
-    if os.environ.get(SWITCH, "") == "cpu" or not _has_library():
-        return None
+    if os.environ.get(SWITCH, "") == "cpu" or not _has_library() or not hasattr(import_av().VideoFrame, "sw_format"):
+        return None  # before 18, PyAV does not tell what is in a frame on the GPU
     gpu = engine.gpu_id or 0
     return _on(gpu) if _takes(gpu, str(source), source.stat().st_mtime_ns) else None
 

@@ -19,6 +19,8 @@ from ._look import Look, look_at
 SNIFFED = 8
 """Frames decoded to see that the packets tell the truth."""
 MOST_SNIFFED_PACKETS = 64
+MOST_THREADS_OF_A_GPU = 4
+"""They parse; each takes a surface of the GPU's decoder, which has 32 for these and for up to 16 reference pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,8 +219,7 @@ class Decoding:
     def prepare(self, stream: Any) -> None:
         context = stream.codec_context
         context.thread_type = "AUTO"
-        # A GPU's decoder takes a surface for each thread, of 32 at most, and gains nothing from them.
-        context.thread_count = self.threads if self.on_gpu is None else 1
+        context.thread_count = self.threads if self.on_gpu is None else MOST_THREADS_OF_A_GPU
         if self.strict:
             context.options = {"err_detect": "explode"}
 

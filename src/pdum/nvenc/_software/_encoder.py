@@ -218,7 +218,7 @@ class SoftwareEncoder:
         if not frame.format.is_rgb:
             return _typed(lambda: frame.reformat(format=self.pix_fmt))
         _, _, matrix, full = self._options.colour
-        numbers = {"dst_colorspace": SWSCALE_MATRICES.get(matrix, 5), "dst_color_range": 2 if full else 1}
+        numbers = {"dst_colorspace": _matrix_of_a_conversion(matrix), "dst_color_range": 2 if full else 1}
         return _typed(lambda: frame.reformat(format=self.pix_fmt, **numbers))
 
     def _from_array(self, frame: Any) -> Any:
@@ -281,6 +281,20 @@ def _fill(plane: Any, data: memoryview, row: int) -> None:
 
     target = np.frombuffer(plane, dtype=np.uint8)[: plane.line_size * plane.height].reshape(plane.height, -1)
     target[:, :row] = np.frombuffer(data, dtype=np.uint8).reshape(plane.height, row)
+
+
+def _matrix_of_a_conversion(matrix: int) -> int:
+    """PyAV takes any number, and uses BT.601 for those that it does not know."""
+    import av
+    from av.video.reformatter import Colorspace
+
+    wanted = SWSCALE_MATRICES.get(matrix, 5)
+    if wanted not in {known.value for known in Colorspace}:
+        raise UnsupportedFeature(
+            f"RGB with the matrix {matrix} needs PyAV 18, which needs Python 3.11; this is PyAV {av.__version__}. "
+            "colour='bt709' works with any."
+        )
+    return wanted
 
 
 def _open_context(options: Software, width: int, height: int, flags: int) -> Any:
