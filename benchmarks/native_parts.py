@@ -1,4 +1,4 @@
-"""The two small native parts of the benchmarks, compiled when they are first wanted (needs g++ and pybind11)."""
+"""The small native parts of the benchmarks, compiled when they are first wanted (needs g++ and pybind11)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / "build" / "benchmarks"
 TABLES = ROOT / "third_party" / "nvenc_abi"
-COMPILE = [os.environ.get("CXX", "g++"), "-std=c++17", "-O2", "-shared", "-fPIC"]
+SOURCES = ROOT / "src" / "cpp"
+COMPILE_PROGRAM = [os.environ.get("CXX", "g++"), "-std=c++17", "-O2"]
+COMPILE = [*COMPILE_PROGRAM, "-shared", "-fPIC"]
 
 
 def build(directory: Path = BUILD) -> None:
@@ -32,6 +34,15 @@ def build(directory: Path = BUILD) -> None:
 
         includes = [f"-I{path}" for path in (sysconfig.get_path("include"), pybind11.get_include())]
         run(*COMPILE, "-fvisibility=hidden", *includes, source, "-o", target)
+
+
+def turns(directory: Path = BUILD) -> Path:
+    """The program that waits for the encoder's lock."""
+    directory.mkdir(parents=True, exist_ok=True)
+    parts, target = [HERE / "native" / "turns.cpp", SOURCES / "turnstile.cpp"], directory / "turns"
+    if any(outdated(target, part) for part in [*parts, SOURCES / "turnstile.hpp"]):
+        run(*COMPILE_PROGRAM, "-pthread", f"-I{SOURCES}", *parts, "-o", target)
+    return target
 
 
 def outdated(target: Path, source: Path) -> bool:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every benchmark that needs no GPU, one after another, each with its medians and quartiles, in one output. Takes about
+# The benchmarks of a single encoder that need no GPU, one after another, each with its medians and quartiles, in one output. Takes about
 # twenty minutes on a quiet machine of two cores; the load at each one's start is in its first line.
 #
 #   benchmarks/run_all.sh            the figures of benchmarks/README.md
@@ -31,12 +31,14 @@ if [[ ${1:-} == --quick ]]; then
     run zero_copy --frames 500 --rounds 2
     run memory --frames 50000 --sessions 1000
     run create_destroy --sessions 5000
+    run turns --questions 30 --rounds 2
 else
     run import_time
     run client_cost
     run zero_copy
     run memory
     run create_destroy
+    run turns
 fi
 
 if ((${#failed[@]})); then
