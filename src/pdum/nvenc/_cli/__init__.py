@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read this has enough; what is still buffered goes nowhere rather than into another error.
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115
         return exits.DONE
-    except KeyboardInterrupt:
-        return _complain("Interrupted.", exits.INTERRUPTED)
+    except KeyboardInterrupt as signal:
+        return _complain("Interrupted.", getattr(signal, "code", exits.INTERRUPTED))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRAS:
             raise

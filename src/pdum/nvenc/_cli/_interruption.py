@@ -20,6 +20,14 @@ class Stoppable(Protocol):
     def cancel(self) -> None: ...
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal where no run is there to be ended: the command ends here, with that exit code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self.code = code
+
+
 class Interruption:
     """What the user has asked for so far. ``code`` is the exit code that it means, 0 while nothing came."""
 
@@ -52,7 +60,7 @@ class Interruption:
         run = self._run
         if run is None:
             if self.stops_now:
-                raise KeyboardInterrupt
+                raise Stopped(self.code)
             return
         if self.stops_now:
             Thread(target=run.cancel, daemon=True).start()

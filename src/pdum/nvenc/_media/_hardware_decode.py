@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .._errors import NvencError
 from .._nvenc import PrimaryContext
 from ._av import import_av
-from ._source import Decoding, OnGpu, video_stream
+from ._source import Decoding, OnGpu, Stumbled, video_stream
 
 if TYPE_CHECKING:
     from .._events import EngineInfo
@@ -70,6 +70,6 @@ def _takes(gpu: int, source: str, changed: int) -> bool:  # noqa: ARG001
                     return bool(frame.format.name == "cuda")
                 if number >= TRIED_PACKETS:
                     break
-    except (av.error.FFmpegError, NvencError, NotImplementedError, RuntimeError, OSError, ValueError):
+    except (av.error.FFmpegError, NvencError, Stumbled, NotImplementedError, RuntimeError, OSError, ValueError):
         return False
     return False

@@ -172,7 +172,7 @@ def _demuxed(container: Any, stream: Any, interrupted: Callable[[], None]) -> _P
     return found
 
 
-class Stumbled(SourceUnreadable):
+class Stumbled(Exception):
     """Something cannot be decoded, and frames beside it that could be are lost: one thread of the processor has to."""
 
 
