@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 from frames import Nv12, nv12
-from pdum.nvenc import EncoderConfig, EngineInfo, Packet, Plan, Result
+from pdum.nvenc import EncoderConfig, EngineInfo, Event, Packet, Plan, Result
+from pdum.nvenc.events import EngineWaiting
 
 from simulator import EchoUnit, checksum, parse
 
@@ -46,20 +47,38 @@ class Sink:
 
 
 class Meeting:
-    """Engines of a pool that wait for one another before their first picture, so that none of them has nothing left."""
+    """Engines of a pool, or its GPUs, that wait for one another before their first picture, so that none of them has
+    nothing left when it comes late."""
 
-    def __init__(self, engines: int) -> None:
-        self._engines = engines
+    def __init__(self, count: int, of: str = "index") -> None:
+        self._count, self._of = count, of
         self._came: set[int] = set()
         self._changed = threading.Condition()
 
     def join(self, engine: EngineInfo) -> None:
+        self.come(getattr(engine, self._of))
         with self._changed:
-            self._came.add(engine.index)
+            if not self._changed.wait_for(lambda: len(self._came) >= self._count, timeout=60):
+                raise TimeoutError(f"only {sorted(self._came)} came, of {self._count}")
+
+    def come(self, number: int) -> None:
+        with self._changed:
+            self._came.add(number)
             self._changed.notify_all()
-            all_came = self._changed.wait_for(lambda: len(self._came) >= self._engines, timeout=60)
-        if not all_came:
-            raise TimeoutError(f"only the engines {sorted(self._came)} began, of {self._engines}")
+
+
+class WaitingEngines(Meeting):
+    """Pictures that come once so many engines were told to wait for a session: called with a run's events."""
+
+    def join(self, engine: EngineInfo) -> None:
+        self.come(-1)
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._came) > self._count, timeout=60):
+                raise TimeoutError(f"only {len(self._came) - 1} engines wait, of {self._count}")
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, EngineWaiting):
+            self.come(event.engine)
 
 
 class Pictures:

@@ -7,7 +7,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from pdum.nvenc import (
     _capabilities,
     events,
 )
-from pool_tasks import Pictures
+from pool_tasks import Meeting, Pictures, WaitingEngines
 
 from simulator import Simulator, environment
 
@@ -38,8 +38,10 @@ def kinds(told: Sequence[events.Event]) -> list[str]:
     return [type(event).__name__ for event in told]
 
 
-def run_of(pool: EncoderPool, tasks: Sequence[Pictures]) -> tuple[list[events.Event], Any]:
-    run = pool.start(tasks)
+def run_of(
+    pool: EncoderPool, tasks: Sequence[Pictures], on_event: Callable[[events.Event], object] | None = None
+) -> tuple[list[events.Event], Any]:
+    run = pool.start(tasks, on_event)
     return list(run), run.wait()
 
 
@@ -49,10 +51,16 @@ def run_of(pool: EncoderPool, tasks: Sequence[Pictures]) -> tuple[list[events.Ev
 @pytest.mark.parametrize("limit", [1, 2, 3])
 @pytest.mark.parametrize("status", [10, 21])
 def test_fewer_sessions_than_engines(simulator: Simulator, limit: int, status: int) -> None:
-    tasks = [Pictures(400), Pictures(100, 1000), Pictures(70, 2000, codec="hevc"), Pictures(50, 3000)]
+    waiting = WaitingEngines(3 - limit)
+    tasks = [
+        Pictures(400, meeting=waiting),
+        Pictures(100, 1000, meeting=waiting),
+        Pictures(70, 2000, codec="hevc", meeting=waiting),
+        Pictures(50, 3000, meeting=waiting),
+    ]
     machine: dict[str, Any] = {"gpus": [{**L4, "session_limit": limit}], "session_limit_status": status}
     with simulator.machine(**machine), EncoderPool() as pool:
-        told, report = run_of(pool, tasks)
+        told, report = run_of(pool, tasks, waiting)
     report.require_success()
     for task in tasks:
         task.check()
@@ -82,9 +90,10 @@ def another_process(count: int, machine: dict[str, Any]) -> Iterator[subprocess.
 @pytest.mark.parametrize("taken", [1, 2])
 def test_another_process_has_sessions(simulator: Simulator, tmp_path: Path, taken: int) -> None:
     machine: dict[str, Any] = {"gpus": [{**L4, "session_limit": 3}], "state": str(tmp_path / "state")}
-    task = Pictures(400)
+    heard = WaitingEngines(taken)
+    task = Pictures(400, meeting=heard)
     with simulator.machine(**machine), another_process(taken, machine) as child, EncoderPool() as pool:
-        told, report = run_of(pool, [task])
+        told, report = run_of(pool, [task], heard)
         waiting = [event for event in told if isinstance(event, events.EngineWaiting)]
         assert len({event.engine for event in waiting}) >= taken
         assert f"process {child.pid} (python" in waiting[0].reason
@@ -173,7 +182,8 @@ def test_all_engines_hang() -> None:
 
 def test_a_gpu_that_is_lost_half_way(simulator: Simulator) -> None:
     """Of two, one goes: the other does all that is left, and the session of the first is given back."""
-    tasks = [Pictures(900), Pictures(100, 1000)]
+    both = Meeting(2, of="gpu_id")
+    tasks = [Pictures(900, meeting=both), Pictures(100, 1000, meeting=both)]
     stall = [{"gpu": 1, "engine": 0, "after_frames": 60, "device_lost": True}]
     with simulator.machine(check=False, gpus=[L4, L4], stall=stall), EncoderPool() as pool:
         told, report = run_of(pool, tasks)

@@ -104,8 +104,10 @@ def test_render_writes_into_the_encoders_surface(simulator: Simulator) -> None:
 
 def test_render_is_told_its_engine(simulator: Simulator) -> None:
     told: set[int] = set()
+    both = Meeting(2, of="gpu_id")
 
     def render(index: int, surface: None, engine: Any) -> Any:
+        both.join(engine)
         told.add(engine.gpu_id)
         return picture(index)
 
