@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The benchmarks of a single encoder that need no GPU, one after another, each with its medians and quartiles, in one output. Takes about
-# twenty minutes on a quiet machine of two cores; the load at each one's start is in its first line.
+# The benchmarks of a single encoder that need no GPU, one after another, each with its medians and quartiles, in one
+# output. Takes about twenty minutes on a quiet machine of two cores; the load at each one's start is in its first line.
 #
 #   benchmarks/run_all.sh            the figures of benchmarks/README.md
 #   benchmarks/run_all.sh --quick    a tenth of the work, to see that all of it runs

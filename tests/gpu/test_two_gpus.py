@@ -16,8 +16,6 @@ from pdum.nvenc import EncoderPool, FileJob, FileSettings, InvalidFrame, NvencEn
 from loud import missing
 from simulator.echo import checksum, parse
 
-pytestmark = pytest.mark.two_gpus
-
 FRAMES = 200
 MACHINE = {"gpus": ["L4", "RTX 4090"], "strict": True}
 ENGINES = {(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)}

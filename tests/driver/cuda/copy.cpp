@@ -136,7 +136,7 @@ CUresult copy(const Layout& to, const Layout& from, const Extent& extent, CUstre
     if (status == CUDA_SUCCESS) status = locate(from, extent, source);
     if (status != CUDA_SUCCESS) return status;
     if (!machine().copy.load(std::memory_order_relaxed)) return CUDA_SUCCESS;
-    if (stream == nullptr || !machine().async_streams.load(std::memory_order_relaxed))
+    if (works_at_once(stream))
         do_at_once(stream, *context, [&] { move_rows(target.bytes, source.bytes, to, from, extent); });
     else
         copy_later(*stream, *context, {to, from, extent, target, source}, host_waits);
@@ -160,7 +160,7 @@ CUresult fill(const Layout& to, uint32_t value, size_t value_size, const Extent&
     if (status != CUDA_SUCCESS) return status;
     if (!machine().copy.load(std::memory_order_relaxed)) return CUDA_SUCCESS;
     const auto work = [=, pitch = to.pitch] { fill_rows(place.bytes, value, value_size, pitch, extent); };
-    if (stream == nullptr || !machine().async_streams.load(std::memory_order_relaxed))
+    if (works_at_once(stream))
         do_at_once(stream, *context, work);
     else
         submit(*stream, *context, work);

@@ -84,10 +84,14 @@ int64_t now_ns();
 
 // `run` after everything that the stream and its kind of default-stream order demand. Only while async_streams is on.
 Point submit(Stream& stream, Context& context, std::function<void()> run, std::vector<Point> after = {});
+// Whether work is done in the call that asks for it. No stream: see resolve_stream.
+inline bool works_at_once(const Stream* stream) {
+    return stream == nullptr || !machine().async_streams.load(std::memory_order_relaxed);
+}
 // Runs at once, or later in the stream's order.
 template <typename Run>
 void do_in_order(Stream* stream, Context& context, Run run) {
-    if (stream == nullptr || !machine().async_streams.load(std::memory_order_relaxed))
+    if (works_at_once(stream))
         run();
     else
         submit(*stream, context, std::move(run));

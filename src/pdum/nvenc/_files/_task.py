@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
@@ -123,9 +122,8 @@ class FileTask:
         index, config = self._looked_through(), self.config(engine)
         on_gpu = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
         fit = fitted_for_hardware(config) if engine.kind == "nvenc" else fitted_for_software(config)
-        decoding = Decoding(self._decoder_threads(engine), on_gpu=on_gpu)
-        if on_gpu is not None:
-            decoding = replace(decoding, on_stumble=self._gpu_stumbled)
+        on_stumble = id if on_gpu is None else self._gpu_stumbled
+        decoding = Decoding(self._decoder_threads(engine), on_gpu=on_gpu, on_stumble=on_stumble)
         for frame in frames_from(self.job.source, index, first, decoding, self._repeated.add):
             self._not_stopped()
             yield fit(frame)
