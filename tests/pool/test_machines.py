@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,16 @@ from typing import Any
 import pytest
 
 from frames import gpu
-from pdum.nvenc import EncoderConfig, EncoderPool, InvalidConfig, NoEncoder, NvencEncoder, SoftwareEncoder, events
+from pdum.nvenc import (
+    EncoderConfig,
+    EncoderPool,
+    InvalidConfig,
+    NoEncoder,
+    NvencEncoder,
+    OutOfMemory,
+    SoftwareEncoder,
+    events,
+)
 from pdum.nvenc._work import VideoEncoder
 from pool_tasks import HEIGHT, WIDTH, Meeting, Pictures, picture, sum_of
 
@@ -220,6 +230,47 @@ def test_software_codecs_share_the_cores(
 
         pool.map_segments(render, 60, width=WIDTH, height=HEIGHT, segments=segments, output=None)
     assert set(given) == shares
+
+
+def test_an_encoder_that_cannot_be_made_leaves_its_work_to_another(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_module("av")
+    refused: list[int] = []
+
+    def open_encoder(config: EncoderConfig, engine: events.EngineInfo, threads: int) -> VideoEncoder:
+        if not refused or engine.index in refused:
+            refused.append(engine.index)
+            raise OutOfMemory("Not now.")
+        return SoftwareEncoder(config, threads)
+
+    monkeypatch.setattr("pdum.nvenc._pool._lane_session.open_encoder", open_encoder)
+    with simulator.machine(gpus=["H100"]), EncoderPool(engine="software", engines=2) as pool:
+        task = pool.generated(lambda index, _: picture(index), 20, width=WIDTH, height=HEIGHT, segments=1)
+        pool.start([task]).wait(60).require_success()
+    assert len(set(refused)) == 1
+
+
+def test_software_that_another_run_uses_leaves_its_work_to_another(simulator: Simulator) -> None:
+    """One video waits in the middle until the other, which begins later, is done: by the engine that is free."""
+    need_module("av")
+    begun, may_end = threading.Event(), threading.Event()
+
+    def first(index: int, surface: None) -> Any:
+        begun.set()
+        assert may_end.wait(60)
+        return picture(index)
+
+    given: dict[str, Any] = {"width": WIDTH, "height": HEIGHT, "segments": 1}
+    with simulator.machine(gpus=["H100"]), EncoderPool(engine="software", engines=2) as pool:
+        waiting = pool.start([pool.generated(first, 3, **given)])
+        assert begun.wait(60)
+        try:
+            other = pool.start([pool.generated(lambda index, _: picture(index), 20, **given)])
+            other.wait(60).require_success()
+        finally:
+            may_end.set()
+        waiting.wait(60).require_success()
 
 
 def test_no_hardware_where_it_was_asked_for(simulator: Simulator) -> None:

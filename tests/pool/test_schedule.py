@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+import threading
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as some
 
 from pdum.nvenc import EncoderConfig, EncoderFailed, EngineInfo, Plan, Result
 from pdum.nvenc._pool._feeder import batch
-from pdum.nvenc._pool._pieces import OVER, Piece
+from pdum.nvenc._pool._pieces import OVER, Job, Piece
 from pdum.nvenc._pool._scheduler import PIECE_FAILURES, Scheduler
 
 pytestmark = pytest.mark.one_abi
@@ -58,12 +59,19 @@ class Frames:
 class Simulation:
     """Engines that encode so many frames a second, and begin their next piece at once."""
 
-    def __init__(self, tasks: list[Frames], speeds: list[float], known: bool = True) -> None:
+    def __init__(
+        self, tasks: list[Frames], speeds: list[float], known: bool = True, share_a_processor: bool = False
+    ) -> None:
         self.speeds, self.known = speeds, known
         self.engines = [
             EngineInfo(index=number, kind="nvenc", gpu_id=0, number=number) for number in range(len(speeds))
         ]
-        self.scheduler = Scheduler(tasks, range(len(speeds)), lambda kind, **values: kind(at=0.0, **values))
+        self.scheduler = Scheduler(
+            tasks,
+            range(len(speeds)),
+            lambda kind, **values: kind(at=0.0, **values),
+            share_a_processor=share_a_processor,
+        )
         self.pieces: dict[int, Piece] = {}
         self.encoded: dict[int, list[int]] = {job.number: [] for job in self.scheduler.jobs}
         self.order: list[int] = []
@@ -213,6 +221,62 @@ def test_how_many_engines_will_work_at_once(tasks: list[Frames], engines: int) -
     assert simulation.scheduler.engines_at_once() == 4, "while nothing is known of the work yet"
     simulation.help()
     assert simulation.scheduler.engines_at_once() == engines
+
+
+class Asking:
+    """An engine that asks for work in a thread of its own."""
+
+    def __init__(self, scheduler: Scheduler, engine: int) -> None:
+        self.answers: list[Job | None] = []
+        self._has_asked = threading.Event()
+        self._wait = scheduler.changed.wait
+        scheduler.changed.wait = self._noted_wait  # type: ignore[method-assign]
+        self._thread = threading.Thread(target=lambda: self._ask(scheduler, engine))
+        self._thread.start()
+        assert self._has_asked.wait(60)
+
+    def _ask(self, scheduler: Scheduler, engine: int) -> None:
+        self.answers.append(scheduler.wait_for_work(engine))
+        self._has_asked.set()
+
+    def _noted_wait(self, timeout: float | None = None) -> bool:
+        self._has_asked.set()
+        return self._wait(timeout)
+
+    def answer(self) -> Job | None:
+        self._thread.join(60)
+        return self.answers[0]
+
+
+@pytest.mark.parametrize("share_a_processor", [True, False])
+def test_who_makes_an_encoder_for_one_piece(share_a_processor: bool) -> None:
+    """Of the shares of a processor one. Of GPUs' encoders each, so that one that does not answer holds nothing up."""
+    one = Simulation([Frames(100, whole=1)], [100.0, 100.0], share_a_processor=share_a_processor)
+    one.help()
+    scheduler = one.scheduler
+    (job,) = scheduler.jobs
+    assert scheduler.wait_for_work(0) is job
+    other = Asking(scheduler, 1)
+    assert other.answers == ([] if share_a_processor else [job])
+    one.run()
+    assert other.answer() is (None if share_a_processor else job)
+
+
+@pytest.mark.parametrize("how", ["waits", "refused", "lost"])
+def test_who_gets_no_encoder_leaves_the_piece_to_another(how: str) -> None:
+    one = Simulation([Frames(100, whole=1)], [100.0, 100.0], share_a_processor=True)
+    one.help()
+    scheduler = one.scheduler
+    (job,) = scheduler.jobs
+    assert scheduler.wait_for_work(0) is job
+    other = Asking(scheduler, 1)
+    if how == "waits":
+        scheduler.waits_for_session(0)
+    elif how == "lost":
+        scheduler.lose(0, "It is gone.")
+    else:
+        scheduler.refused(job, 0, EncoderFailed("Not now."))
+    assert other.answer() is job
 
 
 def test_what_failed_is_done_again_elsewhere() -> None:

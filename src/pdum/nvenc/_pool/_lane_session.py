@@ -103,6 +103,7 @@ class LaneSession:
         return True
 
     def _wait_for_session(self, reason: str, *, may_time_out: bool) -> bool:
+        self._run.scheduler.waits_for_session(self._engine.index)
         now = monotonic()
         if self._waiting_since is None:
             self._waiting_since = self._nobody_since = now

@@ -74,7 +74,12 @@ class Run:
             self.emit(events.Notice, message=notice, level="warning")
         if on_event is not None:
             self.on_event(on_event)
-        self.scheduler = Scheduler(tasks, [engine.index for engine in engines], self.emit)
+        self.scheduler = Scheduler(
+            tasks,
+            [engine.index for engine in engines],
+            self.emit,
+            share_a_processor=all(engine.gpu_id is None for engine in engines),
+        )
         self._lanes = [Lane(self, engine) for engine in engines]
         self._teller = ProgressTeller(self.scheduler, self._lanes, self.emit)
         self._helpers = make_helpers(self.scheduler, len(engines))

@@ -27,13 +27,24 @@ WORTH_A_SESSION = 16
 class Scheduler(JobStates):
     """What engines, helpers and the caller ask and tell. Each method takes the lock; none calls a task."""
 
-    def __init__(self, tasks: Sequence[Task], engines: Sequence[int], emit: Callable[..., Event]) -> None:
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        engines: Sequence[int],
+        emit: Callable[..., Event],
+        *,
+        share_a_processor: bool = False,
+    ) -> None:
         super().__init__(tasks, emit)
         self.engines = set(engines)
+        self._share_a_processor = share_a_processor
+        """Then an engine that makes an encoder for nothing takes time from those that have work."""
         self.lost: dict[int, str] = {}
         self._all_engines = tuple(engines)
         self._allowed = set(engines)
         """Those that the caller lets work now."""
+        self._opening: set[int] = set()
+        """Those that make an encoder for what waits."""
         self.rates: dict[int, float] = {}
         self.is_paused = False
 
@@ -42,16 +53,31 @@ class Scheduler(JobStates):
     def wait_for_work(self, engine: int) -> Job | None:
         """A job that this engine could help with, to open a session for; None at the end."""
         with self.changed:
+            self._no_longer_opening(engine)
             while not self._is_done_for(engine):
-                if self._may_work(engine):
-                    piece = next_waiting(self.waiting, engine, self._able())
-                    if piece is not None:
-                        return piece.job
-                    for other in self.working:
-                        if self._is_worth_a_session(other, engine):
-                            return other.job
+                job = self._job_to_help_with(engine) if self._may_work(engine) else None
+                if job is not None:
+                    self._opening.add(engine)
+                    return job
                 self.changed.wait()
             return None
+
+    def _job_to_help_with(self, engine: int) -> Job | None:
+        piece = next_waiting(self.waiting, engine, self._able())
+        if piece is not None:
+            needed = not self._share_a_processor or len(self._opening) < sum(map(_parts, self.waiting))
+            return piece.job if needed else None
+        return next((other.job for other in self.working if self._is_worth_a_session(other, engine)), None)
+
+    def waits_for_session(self, engine: int) -> None:
+        """It gets none for now: what it would have begun is another's, if that one is faster."""
+        with self.changed:
+            self._no_longer_opening(engine)
+
+    def _no_longer_opening(self, engine: int) -> None:
+        if engine in self._opening:
+            self._opening.discard(engine)
+            self.changed.notify_all()
 
     def _is_worth_a_session(self, piece: Piece, engine: int) -> bool:
         fitting = piece.job.may_be_divided and not piece.is_dropped and may_take(piece, engine, self._able())
@@ -60,6 +86,7 @@ class Scheduler(JobStates):
     def take(self, engine: int) -> Piece | None:
         """The next piece for this engine, waiting for one; None at the end."""
         with self.changed:
+            self._opening.discard(engine)
             while not self._is_done_for(engine):
                 piece = self._try_to_take(engine)
                 if piece is not None:
@@ -109,11 +136,7 @@ class Scheduler(JobStates):
             able = max(1, len(self._able()))
             if self._is_more_to_come():
                 return able
-            parts = [
-                max(1, piece.range.rest // piece.job.shortest) if piece.job.may_be_divided else 1
-                for piece in (*self.waiting, *self.working)
-            ]
-            return max(1, min(able, sum(parts)))
+            return max(1, min(able, sum(map(_parts, (*self.waiting, *self.working)))))
 
     def _made(self, job: Job, first: int, last: int) -> Piece:
         job.open_pieces += 1
@@ -181,6 +204,7 @@ class Scheduler(JobStates):
     def refused(self, job: Job, engine: int, error: Exception) -> None:
         """The engine could not make an encoder for the job; where none can, the job fails."""
         with self.changed:
+            self._no_longer_opening(engine)
             job.refusals[engine] = job.refusals.get(engine, 0) + 1
             if isinstance(error, UnsupportedFeature) or job.refusals[engine] >= MOST_REFUSALS:
                 job.unfit[engine] = error
@@ -223,6 +247,7 @@ class Scheduler(JobStates):
             if engine in self.lost:
                 return []
             self.engines.discard(engine)
+            self._no_longer_opening(engine)
             self.lost[engine] = reason
             self.emit(events.EngineLost, engine=engine, reason=reason)
             pieces = [piece for piece in self.working if piece.engine == engine]
@@ -296,3 +321,8 @@ class Scheduler(JobStates):
             kind, job=piece.job.number, engine=piece.engine, piece=piece.number,
             first=piece.first, last=piece.last, **more,
         )  # fmt: skip
+
+
+def _parts(piece: Piece) -> int:
+    """How many engines could work on what is left of it."""
+    return max(1, piece.range.rest // piece.job.shortest) if piece.job.may_be_divided else 1
