@@ -187,16 +187,28 @@ def other_times(joined: Any) -> None:
     slow.replace(joined.part)
 
 
+def broken_start(joined: Any) -> None:
+    """Of a part that is not the last."""
+    spoil(joined, next(packets_of(joined.pieces[0]))[2])
+
+
 def broken_joint(joined: Any) -> None:
-    """The second part's first packet is spoilt, behind its length."""
-    data = bytearray(joined.part.read_bytes())
-    first = next(packets_of(joined.pieces[1]))[2]
-    at = data.index(first[-200:])
-    data[at : at + 200] = bytes(200)
-    joined.part.write_bytes(data)
+    spoil(joined, next(packets_of(joined.pieces[1]))[2])
 
 
-@pytest.mark.parametrize("how", [cut_short, other_file, other_times, broken_joint])
+def broken_end(joined: Any) -> None:
+    spoil(joined, [packet for _, _, packet in packets_of(joined.pieces[-1])][-1])
+
+
+def spoil(joined: Any, packet: bytes) -> None:
+    """Behind its length, and up to its end."""
+    end = packet[16:][-200:]
+    data = joined.part.read_bytes()
+    assert data.count(end) == 1
+    joined.part.write_bytes(data.replace(end, bytes(len(end))))
+
+
+@pytest.mark.parametrize("how", [cut_short, other_file, other_times, broken_start, broken_joint, broken_end])
 @pytest.mark.parametrize("verify", ["samples", "full"])
 def test_a_wrong_result_never_gets_the_name(
     folder: Path, monkeypatch: pytest.MonkeyPatch, how: Callable[[Any], None], verify: str

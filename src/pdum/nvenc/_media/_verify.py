@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -103,13 +104,20 @@ def _require_times(shown: Sequence[int], expected: Sequence[int], joined: Any, s
 
 
 def _require_samples(part: Path, index: Index, joints: Sequence[int]) -> None:
-    """The first frame of each part, and the last of all."""
-    for number in (*joints, index.frames - 1):
-        threads = 1 if number in joints else 0  # the last one has its whole group before it
-        frames = frames_from(part, index, number, Decoding(threads, strict=True), _missing)
-        if next(frames, None) is None:
-            _missing(number)
-        frames.close()
+    """The first frame of each part, and all of the last group of pictures, which the very last frame needs."""
+    last_group = index.key_for(index.frames - 1).frame
+    for number in joints:
+        if number != last_group:
+            _require_frames(part, index, number, 1, Decoding(1, strict=True))
+    _require_frames(part, index, last_group, index.frames - last_group, Decoding(strict=True))
+
+
+def _require_frames(part: Path, index: Index, first: int, count: int, decoding: Decoding) -> None:
+    frames = frames_from(part, index, first, decoding, _missing)
+    found = sum(1 for _ in islice(frames, count))
+    frames.close()
+    if found < count:
+        _missing(first + found)
 
 
 def _missing(number: int) -> NoReturn:
