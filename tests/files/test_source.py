@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from files.runner import HARDWARE, SOFTWARE, encode_ranges, job, run
+from files.runner import SOFTWARE, encode_ranges, job, run
 from media_samples import ffmpeg, sample
 from pdum.nvenc import Cancelled, FileJob, FileSettings, FileTask, InvalidConfig, SourceUnreadable
 from pdum.nvenc._files._task import cuts
@@ -102,17 +102,17 @@ def test_an_interrupted_task_ends_soon(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "segments", "of_software", "of_hardware"),
-    [("no-times", "auto", 4, 8), ("open-gop", 1, 4, 8), ("open-gop", 2, 2, 4), ("later-start", "auto", 4, 8)],
+    ("name", "segments", "threads"),
+    [("no-times", "auto", 8), ("open-gop", 1, 8), ("open-gop", 2, 4), ("later-start", "auto", 8)],
 )
 def test_the_decoder_shares_the_cores(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, segments: int | str, of_software: int, of_hardware: int
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, segments: int | str, threads: int
 ) -> None:
-    """With the decoders of other parts, as far as there are any, and with the codec where that takes longer."""
+    """With the decoders of other parts, as far as there are any."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
     task = FileTask(job(sample(name), folder / "result.mp4", segments=segments))
     task.prepare(2)
-    assert [task._decoder_threads(engine) for engine in (SOFTWARE, HARDWARE)] == [of_software, of_hardware]
+    assert task._decoder_threads() == threads
     task.abandon(keep=False)
 
 

@@ -123,7 +123,7 @@ class FileTask:
         on_gpu = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
         fit = fitted_for_hardware(config) if engine.kind == "nvenc" else fitted_for_software(config)
         on_stumble = id if on_gpu is None else self._gpu_stumbled
-        decoding = Decoding(self._decoder_threads(engine), on_gpu=on_gpu, on_stumble=on_stumble)
+        decoding = Decoding(self._decoder_threads(), on_gpu=on_gpu, on_stumble=on_stumble)
         for frame in frames_from(self.job.source, index, first, decoding, self._repeated.add):
             self._not_stopped()
             yield fit(frame)
@@ -131,10 +131,9 @@ class FileTask:
     def _gpu_stumbled(self, error: Exception) -> None:
         self._warnings.append(f"The GPU's decoder gave up, and the processor decoded the rest of a part: {error}")
 
-    def _decoder_threads(self, engine: EngineInfo) -> int:
-        """Half of its cores where a software codec, which takes longer, works on the same ones."""
-        cores = len(os.sched_getaffinity(0)) // self._lanes
-        return max(1, cores if engine.kind == "nvenc" else cores // 2)
+    def _decoder_threads(self) -> int:
+        """Its share of the cores: of a short clip the codec takes all frames before it has much to do."""
+        return max(1, len(os.sched_getaffinity(0)) // self._lanes)
 
     def sink(self, first: int) -> PieceWriter:
         return self._work.writer(first, self._add_piece)

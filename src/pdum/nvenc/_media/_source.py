@@ -16,8 +16,10 @@ from ._access import is_clean, is_shown
 from ._av import fraction, import_av, open_container, time_base
 from ._look import Look, look_at
 
-SNIFFED = 8
-"""Frames decoded to see that the packets tell the truth."""
+SNIFFED = 5
+"""Frames decoded to see that the packets tell the truth, and whether any is interlaced: film has it in two of five."""
+SNIFFING = 2
+"""Threads for it: one more frame is decoded for each."""
 MOST_SNIFFED_PACKETS = 64
 MOST_THREADS_OF_A_GPU = 4
 """They parse; each takes a surface of the GPU's decoder, which has 32 for these and for up to 16 reference pictures."""
@@ -121,7 +123,7 @@ def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> 
     with open_source(path) as container:
         stream = video_stream(container, path)
         declared = stream.frames
-        Decoding().prepare(stream)
+        Decoding(SNIFFING).prepare(stream)
         packets = _demuxed(container, stream, interrupted)
         sniffed = packets.sniffed
         if not packets.pts:
