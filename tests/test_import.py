@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from loud import need_module
+
 pytestmark = pytest.mark.one_abi
 
 PROBE = """
@@ -16,6 +18,14 @@ before = set(sys.modules)
 import pdum.nvenc
 mapped = {line.split()[-1] for line in open("/proc/self/maps") if "/" in line}
 print(json.dumps({"modules": sorted(set(sys.modules) - before), "mapped": sorted(mapped)}))
+"""
+
+SOFTWARE = """
+import json, sys
+before = set(sys.modules)
+from pdum.nvenc import EncoderPool, FileTask, SoftwareEncoder
+EncoderPool(engine="software").close()
+print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 # Measured in milliseconds; ctypes and multiprocessing would each cost about as much as the whole package.
@@ -37,6 +47,16 @@ def test_native_module_is_loaded(seen: dict[str, list[str]]) -> None:
 
 def test_no_heavy_module_is_loaded(seen: dict[str, list[str]]) -> None:
     assert not HEAVY & set(seen["modules"])
+
+
+def test_software_loads_nothing_of_the_hardware() -> None:
+    """A short clip takes less time than all imports together would."""
+    need_module("av")
+    result = subprocess.run([sys.executable, "-c", SOFTWARE], capture_output=True, text=True, timeout=60, check=True)
+    modules = set(json.loads(result.stdout))
+    assert {"pdum.nvenc._media._source", "pdum.nvenc._software._encoder"} <= modules
+    of_hardware = {f"pdum.nvenc.{name}" for name in ("_nvml", "_devices", "_capabilities")}
+    assert not modules & {*of_hardware, "numpy", "ctypes", "multiprocessing", "asyncio", "tempfile", "uuid"}
 
 
 def test_no_driver_is_opened(seen: dict[str, list[str]]) -> None:

@@ -32,11 +32,15 @@ class EngineInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
+    """Something that happened; the kinds below say what."""
+
     at: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted(Event):
+    """The first of all."""
+
     engines: tuple[EngineInfo, ...]
     jobs: int
     started: float
@@ -136,6 +140,8 @@ class RunProgress(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PieceFinished(Event):
+    """A range is encoded, and its packets are kept."""
+
     job: int
     engine: int
     piece: int
@@ -167,6 +173,8 @@ class EngineWaiting(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EngineLost(Event):
+    """It failed or hangs, and is not used any more. What it had begun is done again by the others."""
+
     engine: int
     reason: str
 
@@ -180,6 +188,8 @@ class JobFinishing(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobFinished(Event):
+    """The result is verified and has its name."""
+
     job: int
     destination: str
     frames: int
@@ -202,6 +212,8 @@ class JobSkipped(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobFailed(Event):
+    """Nothing is left of it; the others go on."""
+
     job: int
     error: str
     """The error's class."""
@@ -210,11 +222,15 @@ class JobFailed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobCancelled(Event):
+    """Called off, and nothing is left of it."""
+
     job: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFinished(Event):
+    """The last of all: how many jobs ended how."""
+
     finished: int
     failed: int
     skipped: int

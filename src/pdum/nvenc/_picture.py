@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from ._errors import InvalidConfig, UnsupportedFeature
 from ._settings import whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
 SEI_USER_DATA_REGISTERED = 4
 SEI_USER_DATA_UNREGISTERED = 5
@@ -43,6 +43,8 @@ class Sei:
     @classmethod
     def user_data(cls, uuid: UUID | str, data: bytes) -> Sei:
         """User data unregistered: anybody's bytes under a UUID of their own."""
+        from uuid import UUID
+
         try:
             identifier = uuid if isinstance(uuid, UUID) else UUID(uuid)
         except (ValueError, AttributeError, TypeError) as error:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .._capabilities import capabilities
 from .._config import EncoderConfig
 from .._errors import UnsupportedFeature
 from .._settings import codec_name, tuning_name
 
 if TYPE_CHECKING:
+    from .._capabilities import Capabilities
     from .._events import EngineInfo
     from .._jobs import FileSettings
     from .._media._source import Index
@@ -41,6 +41,8 @@ class Recipe:
 
 @dataclass(frozen=True)
 class _Wanted:
+    """By the source, its container and the settings."""
+
     chroma: str
     depth: int
     lossless: bool
@@ -117,7 +119,7 @@ def _candidates(wanted: _Wanted) -> list[str]:
 def _encodes(codec: str, wanted: _Wanted, engine: EngineInfo) -> bool:
     if engine.kind != "nvenc":
         return not (codec == "av1" and wanted.lossless and wanted.depth > 8)  # which SVT-AV1 does not keep exactly
-    found = capabilities(engine.gpu_id or 0)
+    found = _capabilities(engine)
     return codec in found and (not wanted.lossless or found[codec].lossless)
 
 
@@ -125,9 +127,15 @@ def _kept(codec: str, wanted: _Wanted, engine: EngineInfo) -> tuple[str, int]:
     """The nearest to the source's chroma and depth that there is."""
     if engine.kind != "nvenc":
         return ("420" if codec == "av1" else wanted.chroma), wanted.depth
-    can = capabilities(engine.gpu_id or 0)[codec]
+    can = _capabilities(engine)[codec]
     has = {"420": True, "422": can.yuv422, "444": can.yuv444}
     return (wanted.chroma if has[wanted.chroma] else "420"), (wanted.depth if can.ten_bit else 8)
+
+
+def _capabilities(engine: EngineInfo) -> Mapping[str, Capabilities]:
+    from .._capabilities import capabilities  # which software needs not
+
+    return capabilities(engine.gpu_id or 0)
 
 
 def _dotted(chroma: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from functools import cache, lru_cache
 from pathlib import Path
@@ -49,6 +48,8 @@ def _context_for_good(gpu: int, process: int) -> PrimaryContext:  # noqa: ARG001
 
 @lru_cache(maxsize=1)
 def _has_library() -> bool:
+    import ctypes  # which software needs not
+
     try:
         ctypes.CDLL(LIBRARY)
     except OSError:

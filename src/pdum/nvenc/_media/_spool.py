@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import struct
-import uuid
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -52,7 +51,7 @@ class PieceWriter:
     """One range on its way to the disk; a ``PieceSink``."""
 
     def __init__(self, folder: Path, first: int, on_complete: Any) -> None:
-        self._path = folder / f"{first:09d}-{uuid.uuid4().hex[:12]}.part"
+        self._path = folder / f"{first:09d}-{os.urandom(6).hex()}.part"
         self._first, self._on_complete = first, on_complete
         self._file: BinaryIO | None = self._path.open("xb")
         self._crc = self._bytes = self._packets = self._size = 0

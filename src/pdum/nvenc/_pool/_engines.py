@@ -6,13 +6,16 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .._availability import unavailable_reason
-from .._devices import Device, devices
 from .._errors import InvalidConfig, NoEncoder
 from .._events import EngineInfo
 from .._settings import one_of, whole
 from ._sessions import out_of_sessions
+
+if TYPE_CHECKING:
+    from .._devices import Device
 
 ENGINES_VARIABLE = "PDUM_NVENC_ENGINES"
 POLL = 0.1  # seconds
@@ -64,6 +67,8 @@ def find_engines(
 
 
 def _found(wanted: set[int] | None, deadline: float) -> list[Device]:
+    from .._devices import devices  # which software needs not
+
     while True:
         found = [device for device in devices() if wanted is None or device.gpu_id in wanted]
         busy = [device for device in found if not device.can_encode and unavailable_reason(device.gpu_id) is None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from io import BytesIO
@@ -36,7 +35,7 @@ class PacketStore:
         self.last = first
         self.index: list[tuple[int, int, bool]] = []
         """Frame, size, key frame, in coding order."""
-        self._file: IO[bytes] = BytesIO() if task.folder is None else tempfile.TemporaryFile(dir=task.folder)  # noqa: SIM115
+        self._file: IO[bytes] = BytesIO() if task.folder is None else _temporary_file(task.folder)
 
     def write(self, packets: Sequence[Packet]) -> None:
         for packet in packets:
@@ -218,3 +217,9 @@ def _parameters(render: Render) -> Sequence[str]:
         return list(inspect.signature(render).parameters)
     except (TypeError, ValueError):
         return []
+
+
+def _temporary_file(folder: Path) -> IO[bytes]:
+    import tempfile  # with all that it loads, at the first use
+
+    return tempfile.TemporaryFile(dir=folder)

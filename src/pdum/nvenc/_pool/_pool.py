@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, overload
 from .._config import EncoderConfig
 from .._errors import EncoderClosed, InvalidConfig, NoEngineLeft
 from ._engines import find_engines
-from ._generated import GeneratedTask
 from ._run import Run, RunSettings
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from .._files._task import FileTask
     from .._jobs import FileJob
     from .._work import Result, RunReport, Task
-    from ._generated import Render
+    from ._generated import GeneratedTask, Render
 
 IDLE_RELEASE = 2.0
 """Seconds after which an engine with nothing to do gives its session back, so that other processes can have it."""
@@ -164,6 +163,8 @@ class EncoderPool:
         **encoder: Any,
     ) -> GeneratedTask:
         """What ``map_segments`` does as a task for ``start``."""
+        from ._generated import GeneratedTask
+
         config = EncoderConfig.of(encoder) if self.config is None else self.config.replaced(**encoder)
         return GeneratedTask(render, n_frames, config, output=output, segments=segments, surfaces=surfaces)
 

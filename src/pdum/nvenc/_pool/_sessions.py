@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from .._devices import Device, devices
 from .._encoder import NvencEncoder
 from .._errors import OutOfSessions
 
 if TYPE_CHECKING:
     from .._config import EncoderConfig
+    from .._devices import Device
     from .._events import EngineInfo
     from .._work import VideoEncoder
 
@@ -42,6 +42,8 @@ def open_encoder(config: EncoderConfig, engine: EngineInfo, threads: int) -> Vid
 
 def out_of_sessions(answer: str, found: Iterable[Device] | None = None, waited: float | None = None) -> OutOfSessions:
     """That all sessions are taken, and by whom, as far as NVML tells."""
+    from .._devices import devices  # which software needs not
+
     sessions = [session for device in (devices() if found is None else found) for session in device.sessions or ()]
     holders = sorted({(session.pid, session.process or "?") for session in sessions})
     held = ", ".join(
