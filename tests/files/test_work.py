@@ -196,6 +196,10 @@ def broken_joint(joined: Any) -> None:
     spoil(joined, next(packets_of(joined.pieces[1]))[2])
 
 
+def broken_last_group(joined: Any) -> None:
+    spoil(joined, [packet for _, is_key, packet in packets_of(joined.pieces[-1]) if is_key][-1])
+
+
 def broken_end(joined: Any) -> None:
     spoil(joined, [packet for _, _, packet in packets_of(joined.pieces[-1])][-1])
 
@@ -208,10 +212,14 @@ def spoil(joined: Any, packet: bytes) -> None:
     joined.part.write_bytes(data.replace(end, bytes(len(end))))
 
 
-@pytest.mark.parametrize("how", [cut_short, other_file, other_times, broken_start, broken_joint, broken_end])
-@pytest.mark.parametrize("verify", ["samples", "full"])
+WRONG = [cut_short, other_file, other_times, broken_start, broken_joint, broken_last_group]
+
+
+@pytest.mark.parametrize(
+    ("verify", "how"), [*(("samples", how) for how in WRONG), *(("full", how) for how in (*WRONG, broken_end))]
+)
 def test_a_wrong_result_never_gets_the_name(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, how: Callable[[Any], None], verify: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, verify: str, how: Callable[[Any], None]
 ) -> None:
     result = folder / "result.mkv"
     result.write_bytes(b"what was there before")

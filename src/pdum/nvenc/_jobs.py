@@ -63,7 +63,7 @@ class FileJob:
             source has further names (hard links), it is written into all of them.
         keep_work: what is encoded survives an interruption, for a later run to go on from.
         verify: ``"structure"`` looks at the file's streams and packets, ``"samples"`` also decodes where its parts are
-            joined and its last pictures, ``"full"`` decodes all of it.
+            joined, ``"full"`` decodes all of it.
     """
 
     source: Path
