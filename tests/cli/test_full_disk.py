@@ -62,25 +62,11 @@ def names(*clips: object) -> set[str]:
     return {NAME, *(f"{clip}.mkv" for clip in clips)}
 
 
-def test_the_disk_fills_under_one_that_is_alone(videos: Path) -> None:
-    """That one fails and says why, all others are done, nothing half is left; with room it is done alone."""
-    full, roomy = run_on_disk_of(1500, videos, "-j", "1")
-    told = parsed(full["events"])
-    assert full["code"] == 1, full["said"]
-    (failed,) = events_of("job_failed", told)
-    assert "No space left on device" in failed["message"]
-    assert set(full["files"]) == names(*range(SHORT))
-    told = parsed(roomy["events"])
-    assert roomy["code"] == 0, roomy["said"]
-    assert len(events_of("job_finished", told)) == 1, "what was done is not done again"
-    assert set(roomy["files"]) == names(*range(SHORT), "long")
-    require_same_content(videos)
-
-
-@pytest.mark.parametrize("kibibytes", [100, 300, 1000, 1500])
-def test_the_disk_fills_under_several(videos: Path, kibibytes: int) -> None:
-    """Whoever wants room while there is none fails and says why; each is done in one of the two runs."""
-    full, roomy = run_on_disk_of(kibibytes, videos)
+@pytest.mark.parametrize(("kibibytes", "more"), [(100, ()), (300, ()), (1000, ()), (1500, ()), (1500, ("-j", "1"))])
+def test_the_disk_fills(videos: Path, kibibytes: int, more: tuple[str, ...]) -> None:
+    """Whoever wants room while there is none fails and says why, the others are done, and nothing half is left. With
+    room, what failed is done, and nothing else again."""
+    full, roomy = run_on_disk_of(kibibytes, videos, *more)
     told = parsed(full["events"])
     assert full["code"] == 1, full["said"]
     done, failed = events_of("job_finished", told), events_of("job_failed", told)
