@@ -43,8 +43,9 @@ def ours(path: Path, lanes: int, on_gpu: bool) -> float:
     from pdum.nvenc._events import EngineInfo
     from pdum.nvenc._files._task import cuts
     from pdum.nvenc._media._decode import frames_from
+    from pdum.nvenc._media._decoder import Decoding
     from pdum.nvenc._media._hardware_decode import decoder_on
-    from pdum.nvenc._media._source import Decoding, index_source
+    from pdum.nvenc._media._source import index_source
 
     engine = EngineInfo(index=0, kind="nvenc", gpu_id=0)
     index = index_source(path)

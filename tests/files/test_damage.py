@@ -10,7 +10,8 @@ import pytest
 from damaged import damaged
 from media_samples import sample
 from pdum.nvenc._media._decode import frames_from
-from pdum.nvenc._media._source import Decoding, index_source
+from pdum.nvenc._media._decoder import Decoding, Start
+from pdum.nvenc._media._source import index_source
 
 pytestmark = pytest.mark.one_abi
 
@@ -22,11 +23,13 @@ def test_many_threads_find_what_one_finds(tmp_path: Path, packets: set[int], fir
     path = damaged(sample("pyramid"), packets, tmp_path)
     index = index_source(path)
     found = {}
-    for threads in (1, 2, 16):
+    for threads, has_begun in ((1, False), (2, False), (16, False), (1, True), (2, True), (16, True)):
         repeated: list[int] = []
-        frames = frames_from(path, index, first, Decoding(threads), repeated.append)
-        found[threads] = [frame.to_ndarray() for frame in frames], repeated
-    assert len(found[1][0]) == index.frames - first
-    for threads in (2, 16):
-        assert found[threads][1] == found[1][1]
-        assert all(np.array_equal(one, other) for one, other in zip(found[1][0], found[threads][0], strict=True))
+        start = Start.looked_at(path, threads) if has_begun else None
+        frames = frames_from(path, index, first, Decoding(threads), repeated.append, start)
+        found[threads, has_begun] = [frame.to_ndarray() for frame in frames], repeated
+    pictures, numbers = found.pop((1, False))
+    assert len(pictures) == index.frames - first
+    for others, repeated in found.values():
+        assert repeated == numbers
+        assert all(np.array_equal(one, other) for one, other in zip(pictures, others, strict=True))

@@ -16,7 +16,8 @@ from files.runner import HARDWARE, assert_same_pictures, job, pictures, planes, 
 from media_samples import SAMPLES, sample
 from pdum.nvenc import FileTask
 from pdum.nvenc._media._decode import frames_from
-from pdum.nvenc._media._source import Decoding, index_source
+from pdum.nvenc._media._decoder import Decoding
+from pdum.nvenc._media._source import index_source
 
 from simulator import Simulator
 

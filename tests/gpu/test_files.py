@@ -20,8 +20,9 @@ from gpu.library import EncodeLibrary
 from gpu.video_files import COUNT
 from pdum.nvenc import EncoderPool, FileJob, FileSettings, FileTask
 from pdum.nvenc._media._decode import frames_from
+from pdum.nvenc._media._decoder import Decoding
 from pdum.nvenc._media._hardware_decode import SWITCH, decoder_on
-from pdum.nvenc._media._source import Decoding, index_source
+from pdum.nvenc._media._source import index_source
 
 from loud import missing
 from simulator import nvsim_dir

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from itertools import pairwise
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from .._errors import Cancelled, InvalidConfig, NvencError, SourceUnreadable
 from .._jobs import FileJob
 from .._media._decode import frames_from
+from .._media._decoder import FEW_THREADS, MANY_THREADS, Decoding, Start, open_source
 from .._media._fit import fitted_for_hardware, fitted_for_software
 from .._media._hardware_decode import decoder_on
 from .._media._join import Joined, join
 from .._media._matroska import TrackLook, roll_of
 from .._media._passthrough import CONTAINERS, OF_THE_FILE, Passthrough, plan
-from .._media._source import Decoding, Index, index_source, open_source
+from .._media._source import Index, look_through
 from .._media._spool import RECIPE, Piece, PieceWriter, WorkFolder, beside, missing_ranges, write_atomically
 from .._media._verify import lost_metadata, verify
 from .._work import Plan, Result
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from .._events import EngineInfo
 
 WORK_VERSION = 1
+MOST_KEPT_PIXELS = 1920 * 1088
+"""In larger sources, the decoders of all jobs that wait for an engine would take gigabytes."""
 SNAP = 8  # a cut moves to a key frame of the source that is nearer than this part of a range
 
 
@@ -49,6 +53,8 @@ class FileTask:
         self._part = beside(job.destination, ".pdum-part")
         self._lanes = 1
         """That can work on it at once."""
+        self._start: Start | None = None
+        """The decoder that has looked at the first frames, for who encodes from there."""
         self._stat: os.stat_result | None = None
         self._forget()
 
@@ -56,6 +62,7 @@ class FileTask:
         """As it was before anything was done, for a task that is done again."""
         self._stopped.clear()
         self._index: Index | None = None
+        self._let_go_of_start()
         self._pieces: list[Piece] = []
         self._recipes: dict[tuple[str, int | None], Recipe] = {}
         self._warnings: list[str] = []
@@ -94,11 +101,14 @@ class FileTask:
         self._forget()
         self._require_paths()
         self._stat = self.job.source.stat()
-        index = self._index = index_source(self.job.source, self._not_stopped)
+        index, self._start = look_through(self.job.source, self._threads_to_look(), self._not_stopped)
+        self._index = index
         self._warnings += index.warnings
         self.job.destination.parent.mkdir(parents=True, exist_ok=True)
         self._pieces = self._work.open(self._identity(), self.job.keep_work)
         ranges = missing_ranges(self._pieces, index.frames)
+        if index.straight or index.careful or not ranges or ranges[0][0] > 0 or index.look.pixels > MOST_KEPT_PIXELS:
+            self._let_go_of_start()
         whole = isinstance(self.job.segments, int) or index.straight
         if isinstance(self.job.segments, int) and not index.straight:
             ranges = _cut(ranges, cuts(index, self.job.segments))
@@ -124,9 +134,35 @@ class FileTask:
         fit = fitted_for_hardware(config) if engine.kind == "nvenc" else fitted_for_software(config)
         on_stumble = id if on_gpu is None else self._gpu_stumbled
         decoding = Decoding(self._decoder_threads(), on_gpu=on_gpu, on_stumble=on_stumble)
-        for frame in frames_from(self.job.source, index, first, decoding, self._repeated.add):
-            self._not_stopped()
-            yield fit(frame)
+        with closing(self._frames_from(index, first, decoding)) as frames:
+            for frame in frames:
+                self._not_stopped()
+                yield fit(frame)
+
+    def _frames_from(self, index: Index, first: int, decoding: Decoding) -> Generator[Any, None, None]:
+        start = self._taken_start() if first == 0 else None
+        if start is not None and not start.may_go_on_as(decoding):
+            start.close()
+            start = None
+        try:
+            yield from frames_from(self.job.source, index, first, decoding, self._repeated.add, start)
+        finally:
+            if start is not None:
+                start.close()
+
+    def _taken_start(self) -> Start | None:
+        with self._lock:
+            start, self._start = self._start, None
+            return start
+
+    def _let_go_of_start(self) -> None:
+        start = self._taken_start()
+        if start is not None:
+            start.close()
+
+    def _threads_to_look(self) -> int:
+        """Software goes on with this decoder, maybe alone. A GPU's decoder is another one."""
+        return min(len(os.sched_getaffinity(0)), MANY_THREADS) if self._kind == "software" else FEW_THREADS
 
     def _gpu_stumbled(self, error: Exception) -> None:
         self._warnings.append(f"The GPU's decoder gave up, and the processor decoded the rest of a part: {error}")
@@ -143,6 +179,7 @@ class FileTask:
         self._stopped.set()
 
     def finish(self) -> Result:
+        self._let_go_of_start()
         index = self._looked_through()
         pieces = sorted(self._pieces, key=lambda piece: piece.first)
         _require_whole(pieces, index.frames)
@@ -161,6 +198,7 @@ class FileTask:
             raise
 
     def abandon(self, keep: bool) -> None:
+        self._let_go_of_start()
         self._part.unlink(missing_ok=True)
         if not (keep and self.job.keep_work and self._pieces):
             self._work.remove()

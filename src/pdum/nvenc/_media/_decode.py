@@ -10,25 +10,36 @@ from pathlib import Path
 from typing import Any
 
 from ._av import import_av, time_base
-from ._source import Decoding, Index, Key, Stumbled, every_frame
+from ._decoder import Decoding, Start, Stumbled, every_frame
+from ._source import Index, Key
 
 SEEK_BACK = (0, 1, 10)  # seconds before the key frame, where the demuxer overshoots
 SEEKS_BY_PTS = ("matroska", "webm", "flv", "avi")
 
 
 def frames_from(
-    path: Path, index: Index, first: int, decoding: Decoding | None = None, on_repeat: Callable[[int], object] = id
+    path: Path,
+    index: Index,
+    first: int,
+    decoding: Decoding | None = None,
+    on_repeat: Callable[[int], object] = id,
+    start: Start | None = None,
 ) -> Generator[Any, None, None]:
     """Yields one frame for each of the index's from ``first`` on, in order, whatever is damaged.
 
     Where none can be decoded its neighbour is repeated, so that all others keep their times, and ``on_repeat`` is told
-    the number.
+    the number. ``start`` is gone on with where decoding begins with the file.
     """
     decoding = decoding or Decoding()
     if index.careful:
         decoding = replace(decoding, threads=1)
-    by = _by_order if index.straight else _by_time
-    yield from by(path, index, first, decoding, on_repeat)
+    if index.straight:
+        yield from _by_order(path, index, first, decoding, on_repeat)
+    elif start is not None and index.key_for(first).is_first:
+        decoding = replace(decoding, threads=start.decoding.threads)
+        yield from _by_time(path, index, first, decoding, on_repeat, start)
+    else:
+        yield from _by_time(path, index, first, decoding, on_repeat, None)
 
 
 def _by_order(
@@ -54,10 +65,15 @@ def _all_in_order(path: Path, index: Index, decoding: Decoding) -> Iterator[Any]
 
 
 def _by_time(
-    path: Path, index: Index, first: int, decoding: Decoding, on_repeat: Callable[[int], object]
+    path: Path,
+    index: Index,
+    first: int,
+    decoding: Decoding,
+    on_repeat: Callable[[int], object],
+    start: Start | None,
 ) -> Iterator[Any]:
     wanted, place, before = index.pts, first, None
-    for frame in _frames_before_and_from(path, index, first, decoding):
+    for frame in _frames_before_and_from(path, index, first, decoding, start):
         if frame.pts is None:
             continue
         while place < len(wanted) and wanted[place] < frame.pts:
@@ -76,12 +92,14 @@ def _by_time(
         place += 1
 
 
-def _frames_before_and_from(path: Path, index: Index, first: int, decoding: Decoding) -> Iterator[Any]:
+def _frames_before_and_from(
+    path: Path, index: Index, first: int, decoding: Decoding, start: Start | None = None
+) -> Iterator[Any]:
     """From the key frame on that serves the frame; again where the decoder stumbled or ended early, carefully, and from
     an earlier key frame where that one is damaged and nothing comes at all."""
     key, reached = index.key_for(first), None
     try:
-        for frame in _from_key(path, index, key, decoding):
+        for frame in _from_key(path, index, key, decoding) if start is None else start.every_frame():
             yield frame
             reached = frame.pts if reached is None or frame.pts is None else max(reached, frame.pts)
     except Stumbled as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .._errors import NvencError
 from .._nvenc import PrimaryContext
 from ._av import import_av
-from ._source import Decoding, OnGpu, Stumbled, video_stream
+from ._decoder import Decoding, OnGpu, Stumbled, video_stream
 
 if TYPE_CHECKING:
     from .._events import EngineInfo

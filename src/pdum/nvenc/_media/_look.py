@@ -41,6 +41,10 @@ class Look:
     captions: bool = False
     dynamic_hdr: str | None = None
 
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
 
 def look_at(stream: Any, frames: Sequence[Any]) -> Look:
     """From the stream's header and from the first frames that were decoded."""

@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import Any
 
 from ._av import import_av
-from ._source import is_picture
+from ._decoder import is_picture
 from ._subtitles import TextConversion, text_conversion
 
 CONTAINERS = {

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from .._errors import SourceUnreadable
 from ._access import is_clean, is_shown
-from ._av import fraction, import_av, open_container, time_base
+from ._av import fraction, import_av, time_base
+from ._decoder import FEW_THREADS, Decoding, Start, every_frame, open_source, video_stream
 from ._look import Look, look_at
-
-SNIFFED = 5
-"""Frames decoded to see that the packets tell the truth, and whether any is interlaced: film has it in two of five."""
-SNIFFING = 2
-"""Threads for it: one more frame is decoded for each."""
-MOST_SNIFFED_PACKETS = 64
-MOST_THREADS_OF_A_GPU = 4
-"""They parse; each takes a surface of the GPU's decoder, which has 32 for these and for up to 16 reference pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,68 +68,45 @@ class _Packets:
     shown: list[bool] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     damaged: bool = False
-    sniffed: list[Any] = field(default_factory=list)
-    """The first frames as they are decoded."""
-
-    def may_sniff(self) -> bool:
-        enough = SNIFFED if len(self.pts) <= MOST_SNIFFED_PACKETS else 1
-        return len(self.sniffed) < enough
-
-
-def open_source(path: Path, **more: Any) -> Any:
-    """The container, or what is wrong with it in a person's words."""
-    try:
-        return open_container(_as_url(path), "r", **more)
-    except FileNotFoundError as error:
-        raise SourceUnreadable(f"{path} does not exist.") from error
-    except PermissionError as error:
-        raise SourceUnreadable(f"{path} may not be read: {error.strerror}.") from error
-    except (OSError, ValueError) as error:
-        size = path.stat().st_size if path.is_file() else None
-        state = "is empty" if size == 0 else "is no file" if size is None else f"is no video that can be read: {error}"
-        raise SourceUnreadable(f"{path} {state}.") from error
-
-
-def _as_url(path: Path) -> str:
-    """FFmpeg takes what stands before a colon for a protocol, and a leading dash it must not see."""
-    return f"file:{path}"
-
-
-def video_stream(container: Any, path: Path) -> Any:
-    """The video that is meant: the first that is no cover picture."""
-    found = [one for one in container.streams.video if not is_picture(one)]
-    if not found:
-        raise SourceUnreadable(f"{path} has no video.")
-    if found[0].codec_context is None:
-        raise SourceUnreadable(f"{path} has video of a codec that PyAV cannot decode.")
-    return found[0]
-
-
-def is_picture(stream: Any) -> bool:
-    """A cover or thumbnail, which is no video although it counts as one."""
-    return bool(stream.disposition.value & (1 << 10 | 1 << 11))
 
 
 def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> Index:
     """Looks through the source. ``interrupted`` is asked now and then, and may raise."""
+    index, start = look_through(path, FEW_THREADS, interrupted)
+    start.close()
+    return index
+
+
+def look_through(path: Path, threads: int, interrupted: Callable[[], None]) -> tuple[Index, Start]:
+    """The index, and the decoder of so many threads that has looked at the first frames."""
     with open_source(path) as container:
         stream = video_stream(container, path)
         declared = stream.frames
-        Decoding(SNIFFING).prepare(stream)
+        facts: dict[str, Any] = {"stream": stream.index, "time_base": time_base(stream), "rate": _rate(stream)}
         packets = _demuxed(container, stream, interrupted)
-        sniffed = packets.sniffed
-        if not packets.pts:
-            raise SourceUnreadable(f"{path} has a video stream without a single packet.")
-        if not sniffed:
-            raise SourceUnreadable(f"{path}: none of its first {MOST_SNIFFED_PACKETS} packets can be decoded.")
-        facts: dict[str, Any] = {
-            "stream": stream.index,
-            "time_base": time_base(stream),
-            "look": look_at(stream, sniffed),
-            "rate": _rate(stream),
-        }
+    if not packets.pts:
+        raise SourceUnreadable(f"{path} has a video stream without a single packet.")
+    start = Start.looked_at(path, threads, interrupted)
+    try:
+        if not start.frames:
+            raise SourceUnreadable(f"{path}: not a single frame can be decoded.")
+        facts["look"] = look_at(start.stream, start.frames)
+        return _index(path, packets, declared, facts, start.frames, interrupted), start
+    except BaseException:
+        start.close()
+        raise
+
+
+def _index(
+    path: Path,
+    packets: _Packets,
+    declared: int,
+    facts: dict[str, Any],
+    first: Sequence[Any],
+    interrupted: Callable[[], None],
+) -> Index:
     missing = declared > len(packets.pts)
-    index = _from_packets(packets, facts) if _agree(packets, sniffed) else None
+    index = _from_packets(packets, facts) if _agree(packets, first) else None
     if index is None or packets.damaged or missing:
         facts["careful"] = packets.damaged or missing
         index = _by_decoding(path, packets, facts, interrupted)
@@ -154,8 +123,6 @@ def _demuxed(container: Any, stream: Any, interrupted: Callable[[], None]) -> _P
     extradata = bytes(stream.codec_context.extradata or b"")
     try:
         for packet in container.demux(stream):
-            if found.may_sniff():
-                found.sniffed += Decoding(threads=1).frames(packet)
             if not packet.size:
                 continue
             if not len(found.pts) % 256:
@@ -169,109 +136,16 @@ def _demuxed(container: Any, stream: Any, interrupted: Callable[[], None]) -> _P
             found.damaged |= packet.is_corrupt
     except av.error.FFmpegError:
         found.damaged = True
-        if found.may_sniff():
-            found.sniffed += Decoding(threads=1).rest(stream)
     return found
 
 
-class Stumbled(Exception):
-    """Something cannot be decoded, and frames beside it that could be are lost: one thread of the processor has to."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OnGpu:
-    """A GPU's decoder, whose frames stay there."""
-
-    acceleration: Any
-    context: AbstractContextManager[Any]
-    """Has to be current whenever the decoder is opened or used."""
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How a file is decoded."""
-
-    threads: int = 0
-    strict: bool = False
-    """Damage is an error, and no reason to leave a frame out."""
-    on_gpu: OnGpu | None = None
-    """Where to decode, if not on the processor."""
-    on_stumble: Callable[[Exception], object] = id
-    """Told why another way is taken."""
-
-    @contextmanager
-    def opened(self, path: Path) -> Iterator[Any]:
-        """The container, for the block."""
-        with self._here():
-            container = open_source(path, **({} if self.on_gpu is None else {"hwaccel": self.on_gpu.acceleration}))
-        with container:
-            yield container
-
-    def _here(self) -> AbstractContextManager[Any]:
-        return nullcontext() if self.on_gpu is None else self.on_gpu.context
-
-    @property
-    def is_careful(self) -> bool:
-        """One thread of the processor loses nothing but what is damaged; several are silent about it."""
-        return self.threads == 1 and self.on_gpu is None
-
-    def carefully(self) -> Decoding:
-        return replace(self, threads=1, on_gpu=None)
-
-    def prepare(self, stream: Any) -> None:
-        context = stream.codec_context
-        context.thread_type = "AUTO"
-        context.thread_count = self.threads if self.on_gpu is None else MOST_THREADS_OF_A_GPU
-        if self.strict:
-            context.options = {"err_detect": "explode"}
-
-    def frames(self, packet: Any) -> list[Any]:
-        """Of a packet; an empty one brings what the decoder still holds.
-
-        Raises:
-            SourceUnreadable: it is strict, and something is damaged; or the decoder failed without damage.
-            Stumbled: it is not, and more may be lost than what is damaged.
-        """
-        av = import_av()
-        try:
-            with self._here():
-                frames: list[Any] = packet.decode()
-        except EOFError:
-            return []
-        except av.error.FFmpegError as error:
-            self._may_stumble(error)
-            if not self.strict and (isinstance(error, av.error.InvalidDataError) or not packet.size):
-                return []
-            raise SourceUnreadable(f"The packet shown at {packet.pts} cannot be decoded: {error}") from error
-        if self.strict and any(frame.is_corrupt for frame in frames):
-            raise SourceUnreadable(f"The packet shown at {packet.pts} is damaged.")
-        return frames
-
-    def rest(self, stream: Any) -> list[Any]:
-        """What the decoder still holds after the file broke off. Raises Stumbled."""
-        av = import_av()
-        try:
-            with self._here():
-                frames: list[Any] = stream.decode(None)
-                return frames
-        except EOFError:
-            return []
-        except av.error.FFmpegError as error:
-            self._may_stumble(error)
-            return []
-
-    def _may_stumble(self, error: Exception) -> None:
-        if not self.strict and not self.is_careful:
-            raise Stumbled(str(error)) from error
-
-
-def _agree(packets: _Packets, sniffed: Sequence[Any]) -> bool:
+def _agree(packets: _Packets, first: Sequence[Any]) -> bool:
     """Whether the frames are those that the packets announce."""
     shown = [pts for pts, is_shown in zip(packets.pts, packets.shown, strict=True) if is_shown]
     times = [pts for pts in shown if pts is not None]
     if len(times) != len(shown) or len(set(times)) != len(times):
         return False
-    return [frame.pts for frame in sniffed] == sorted(times)[: len(sniffed)]
+    return [frame.pts for frame in first] == sorted(times)[: len(first)]
 
 
 def _from_packets(packets: _Packets, facts: dict[str, Any]) -> Index | None:
@@ -360,31 +234,3 @@ def _rate(stream: Any) -> Fraction:
         if rate and 0 < rate <= 1000:
             return rate
     return Fraction(25)
-
-
-def every_frame(
-    path: Path, decoding: Decoding | None = None, interrupted: Callable[[], None] = lambda: None
-) -> Iterator[Any]:
-    """Decodes from the beginning to the end; unless it is strict, what is damaged is left out."""
-    decoding, count = decoding or Decoding(), 0
-    try:
-        for frame in _decoded(path, decoding, interrupted):
-            yield frame
-            count += 1
-    except Stumbled as error:
-        decoding.on_stumble(error)
-        yield from islice(_decoded(path, decoding.carefully(), interrupted), count, None)
-
-
-def _decoded(path: Path, decoding: Decoding, interrupted: Callable[[], None]) -> Iterator[Any]:
-    av = import_av()
-    with decoding.opened(path) as container:
-        stream = video_stream(container, path)
-        decoding.prepare(stream)
-        try:
-            for number, packet in enumerate(container.demux(stream)):
-                if not number % 16:
-                    interrupted()
-                yield from decoding.frames(packet)
-        except av.error.FFmpegError:
-            yield from decoding.rest(stream)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,8 +12,9 @@ from typing import Any, NoReturn
 from .._errors import SourceUnreadable, VerificationFailed
 from ._av import readable, time_base
 from ._decode import frames_from
+from ._decoder import Decoding, every_frame, open_source, video_stream
 from ._passthrough import stream_metadata
-from ._source import Decoding, Index, Key, every_frame, open_source, video_stream
+from ._source import Index, Key
 
 SAMPLED = 4
 """Frames from a key frame on: itself, and some that look back at it."""
@@ -110,14 +113,21 @@ def _require_samples(part: Path, index: Index, joints: Sequence[int]) -> None:
     """The beginnings of all parts and of the last group of pictures. A whole group would often take longer to decode
     than its encoding took on the hardware."""
     last_group = index.key_for(index.frames - 1).frame
-    for first in sorted({*joints, last_group}):
-        _require_frames(part, index, first, min(SAMPLED, index.frames - first), Decoding(1, strict=True))
+    samples = sorted({*joints, last_group})
+    if len(samples) == 1:
+        _require_sample(part, index, samples[0])
+        return
+    from concurrent.futures import ThreadPoolExecutor  # not for a short clip, which has one
+
+    with ThreadPoolExecutor(min(len(samples), len(os.sched_getaffinity(0)))) as threads:
+        for _ in threads.map(lambda first: _require_sample(part, index, first), samples):
+            pass
 
 
-def _require_frames(part: Path, index: Index, first: int, count: int, decoding: Decoding) -> None:
-    frames = frames_from(part, index, first, decoding, _missing)
-    found = sum(1 for _ in islice(frames, count))
-    frames.close()
+def _require_sample(part: Path, index: Index, first: int) -> None:
+    count = min(SAMPLED, index.frames - first)
+    with closing(frames_from(part, index, first, Decoding(1, strict=True), _missing)) as frames:
+        found = sum(1 for _ in islice(frames, count))
     if found < count:
         _missing(first + found)
 
