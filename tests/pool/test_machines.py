@@ -201,7 +201,10 @@ def test_the_processor_where_there_is_no_hardware(simulator: Simulator, tmp_path
     ("cores", "engines", "segments", "shares"),
     [
         (1, "auto", 4, {1}),
-        (6, "auto", 6, {1}),
+        (2, "auto", 4, {1}),
+        (3, "auto", 4, {2}),
+        (6, "auto", 6, {2}),
+        (6, 6, 6, {1}),
         (6, "auto", 2, {3}),
         (6, "auto", 1, {6}),
         (6, 2, 6, {3}),

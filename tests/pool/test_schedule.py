@@ -28,8 +28,8 @@ class Frames:
     source = destination = "frames"
     source_bytes = 0
 
-    def __init__(self, count: int, whole: int = 0) -> None:
-        self.count, self.whole = count, whole
+    def __init__(self, count: int, whole: int = 0, good: int = 0) -> None:
+        self.count, self.whole, self.good = count, whole, good
         self.estimated_work = float(count)
 
     def prepare(self, lanes: int) -> Plan:
@@ -37,7 +37,7 @@ class Frames:
         bounds = [self.count * part // parts for part in range(parts + 1)]
         return Plan(
             frames=self.count, ranges=[(first, last) for first, last in pairwise(bounds) if first < last],
-            whole_ranges=self.whole > 0, width=1000, height=1000,
+            whole_ranges=self.whole > 0, good_range=self.good, width=1000, height=1000,
         )  # fmt: skip
 
     def config(self, engine: EngineInfo) -> EncoderConfig:
@@ -59,9 +59,7 @@ class Frames:
 class Simulation:
     """Engines that encode so many frames a second, and begin their next piece at once."""
 
-    def __init__(
-        self, tasks: list[Frames], speeds: list[float], known: bool = True, share_a_processor: bool = False
-    ) -> None:
+    def __init__(self, tasks: list[Frames], speeds: list[float], known: bool = True, cores: int = 0) -> None:
         self.speeds, self.known = speeds, known
         self.engines = [
             EngineInfo(index=number, kind="nvenc", gpu_id=0, number=number) for number in range(len(speeds))
@@ -70,7 +68,7 @@ class Simulation:
             tasks,
             range(len(speeds)),
             lambda kind, **values: kind(at=0.0, **values),
-            share_a_processor=share_a_processor,
+            cores=cores,
         )
         self.pieces: dict[int, Piece] = {}
         self.encoded: dict[int, list[int]] = {job.number: [] for job in self.scheduler.jobs}
@@ -217,10 +215,19 @@ def test_nothing_is_divided_while_there_are_other_jobs() -> None:
 )
 def test_how_many_engines_will_work_at_once(tasks: list[Frames], engines: int) -> None:
     """What is known of the work tells a software codec how many of the cores are its own."""
-    simulation = Simulation(tasks, [1.0] * 4)
-    assert simulation.scheduler.engines_at_once() == 4, "while nothing is known of the work yet"
+    simulation = Simulation(tasks, [1.0] * 4, cores=12)
+    assert simulation.scheduler.lend_cores(0) == 3, "while nothing is known of the work yet"
     simulation.help()
-    assert simulation.scheduler.engines_at_once() == engines
+    assert simulation.scheduler.lend_cores(0) == 12 // engines
+
+
+@pytest.mark.parametrize(("good", "parts"), [(0, 4), (250, 4), (251, 3), (400, 2), (900, 1), (2000, 1)])
+def test_ranges_are_of_a_good_length_to_begin_with(good: int, parts: int) -> None:
+    simulation = Simulation([Frames(1000, good=good)], [1.0] * 4)
+    simulation.help()
+    begun = [simulation.scheduler.take_now(engine) for engine in range(parts)]
+    assert sorted(piece.last - piece.first for piece in begun if piece)[-1] == -(-1000 // parts)
+    assert not simulation.scheduler.waiting
 
 
 class Asking:
@@ -248,23 +255,23 @@ class Asking:
         return self.answers[0]
 
 
-@pytest.mark.parametrize("share_a_processor", [True, False])
-def test_who_makes_an_encoder_for_one_piece(share_a_processor: bool) -> None:
+@pytest.mark.parametrize("cores", [2, 0])
+def test_who_makes_an_encoder_for_one_piece(cores: int) -> None:
     """Of the shares of a processor one. Of GPUs' encoders each, so that one that does not answer holds nothing up."""
-    one = Simulation([Frames(100, whole=1)], [100.0, 100.0], share_a_processor=share_a_processor)
+    one = Simulation([Frames(100, whole=1)], [100.0, 100.0], cores=cores)
     one.help()
     scheduler = one.scheduler
     (job,) = scheduler.jobs
     assert scheduler.wait_for_work(0) is job
     other = Asking(scheduler, 1)
-    assert other.answers == ([] if share_a_processor else [job])
+    assert other.answers == ([] if cores else [job])
     one.run()
-    assert other.answer() is (None if share_a_processor else job)
+    assert other.answer() is (None if cores else job)
 
 
 @pytest.mark.parametrize("how", ["waits", "refused", "lost"])
 def test_who_gets_no_encoder_leaves_the_piece_to_another(how: str) -> None:
-    one = Simulation([Frames(100, whole=1)], [100.0, 100.0], share_a_processor=True)
+    one = Simulation([Frames(100, whole=1)], [100.0, 100.0], cores=2)
     one.help()
     scheduler = one.scheduler
     (job,) = scheduler.jobs
@@ -277,6 +284,31 @@ def test_who_gets_no_encoder_leaves_the_piece_to_another(how: str) -> None:
     else:
         scheduler.refused(job, 0, EncoderFailed("Not now."))
     assert other.answer() is job
+
+
+def test_who_helps_where_all_cores_are_lent() -> None:
+    """Nobody, until some are free again."""
+    one = Simulation([Frames(100, good=100)], [100.0, 100.0], cores=2)
+    one.help()
+    scheduler = one.scheduler
+    (job,) = scheduler.jobs
+    assert scheduler.wait_for_work(0) is job
+    assert scheduler.lend_cores(0) == 2
+    assert scheduler.take(0) is not None
+    other = Asking(scheduler, 1)
+    assert other.answers == []
+    scheduler.take_cores_back(0)
+    assert other.answer() is job
+
+
+def test_who_helps_where_there_are_cores_left() -> None:
+    one = Simulation([Frames(100, good=100)], [100.0, 100.0], cores=2)
+    scheduler = one.scheduler
+    assert scheduler.lend_cores(0) == 1, "as others might have come"
+    one.help()
+    (job,) = scheduler.jobs
+    assert scheduler.take(0) is not None
+    assert Asking(scheduler, 1).answer() is job
 
 
 def test_what_failed_is_done_again_elsewhere() -> None:

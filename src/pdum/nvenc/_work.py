@@ -37,7 +37,9 @@ class Plan:
     fps: float = 0.0
     duration: float = 0.0
     shortest_range: int = 1
-    """Dividing a range into less than this costs more than it saves: frames."""
+    """In frames: dividing a range into less costs more than it saves, even for an engine that has nothing to do."""
+    good_range: int = 0
+    """Ranges are no shorter to begin with, while all engines are busy; 0: as ``shortest_range``."""
 
 
 @dataclass(frozen=True, kw_only=True)

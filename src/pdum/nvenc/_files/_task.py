@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 WORK_VERSION = 1
 MOST_KEPT_PIXELS = 1920 * 1088
 """In larger sources, the decoders of all jobs that wait for an engine would take gigabytes."""
+GOOD_SECONDS = 2.5
+"""Of software's ranges."""
 SNAP = 8  # a cut moves to a key frame of the source that is nearer than this part of a range
 
 
@@ -112,7 +114,7 @@ class FileTask:
         whole = isinstance(self.job.segments, int) or index.straight
         if isinstance(self.job.segments, int) and not index.straight:
             ranges = _cut(ranges, cuts(index, self.job.segments))
-        parts = len(ranges) if whole else index.frames // _shortest_range(index)
+        parts = len(ranges) if whole else index.frames // self._good_range()
         self._lanes = max(1, min(lanes, parts))
         return Plan(
             frames=index.frames,
@@ -123,6 +125,7 @@ class FileTask:
             fps=float(index.rate),
             duration=index.duration,
             shortest_range=_shortest_range(index),
+            good_range=self._good_range(),
         )
 
     def config(self, engine: EngineInfo) -> EncoderConfig:
@@ -166,6 +169,13 @@ class FileTask:
 
     def _gpu_stumbled(self, error: Exception) -> None:
         self._warnings.append(f"The GPU's decoder gave up, and the processor decoded the rest of a part: {error}")
+
+    def _good_range(self) -> int:
+        """Software's time for looking ahead and for a key frame is not small beside its time for a second of video."""
+        index = self._looked_through()
+        if self._kind != "software":
+            return _shortest_range(index)
+        return max(_shortest_range(index), round(index.rate * GOOD_SECONDS))
 
     def _decoder_threads(self) -> int:
         """Its share of the cores: of a short clip the codec takes all frames before it has much to do."""

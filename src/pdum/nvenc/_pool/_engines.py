@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 ENGINES_VARIABLE = "PDUM_NVENC_ENGINES"
 POLL = 0.1  # seconds
 MOST_SOFTWARE_LANES = 8
-"""One for each core up to here: encoders of a thread or two keep cores busier than one of many threads does, whose
-threads wait for one another, but each takes memory and key frames of its own."""
+"""One for two cores, up to here: several encoders of few threads keep cores busier than one of many, whose threads
+wait for one another, but each takes memory, begins with a key frame and decodes up to where it begins."""
 NOT_THE_HARDWARE = (
     "No hardware encoder is used: the processor encodes, with software codecs. That is many times slower, and sizes "
     "and quality are not the hardware's."
@@ -97,7 +97,8 @@ def _hardware(found: Sequence[Device], limits: Sequence[list[int] | int | None])
 
 def _software(limits: Sequence[list[int] | int | None], notices: tuple[str, ...]) -> Engines:
     cores = len(os.sched_getaffinity(0))
-    lanes = min([cores, MOST_SOFTWARE_LANES, *_in_all(limits)])
+    asked = _in_all(limits)
+    lanes = min([cores, MOST_SOFTWARE_LANES, *(asked or [max(min(cores, 2), cores // 2)])])
     return Engines(
         lanes=tuple(EngineInfo(index=index, kind="software", number=index) for index in range(lanes)),
         cores=cores,

@@ -35,7 +35,6 @@ class Surroundings(Protocol):
     def lease(self, engine: EngineInfo) -> bool: ...
     def give_back_lease(self, engine: EngineInfo) -> None: ...
     def sessions_held(self) -> int: ...
-    def threads_of_an_encoder(self) -> int: ...
 
 
 class LaneSession:
@@ -83,15 +82,15 @@ class LaneSession:
         try:
             if not self._run.lease(self._engine):
                 return self._wait_for_session("Another run of this pool uses this engine.", may_time_out=False)
-            threads = self._run.threads_of_an_encoder()
+            threads = self._run.scheduler.lend_cores(self._engine.index)
             self.encoder = self.call(lambda: open_encoder(config, self._engine, threads))
         except OutOfSessions as error:
             self.leave_call()
-            self._run.give_back_lease(self._engine)
+            self._give_back()
             return self._wait_for_session(str(error), may_time_out=True)
         except Exception as error:
             self.leave_call()
-            self._run.give_back_lease(self._engine)
+            self._give_back()
             self._run.scheduler.refused(job, self._engine.index, error)
             if isinstance(error, LOST_FOR_GOOD):
                 raise
@@ -126,4 +125,8 @@ class LaneSession:
         except Exception as error:
             self.leave_call()
             self._run.emit(events.Notice, message=f"{self._engine.label}: {error}", level="warning")
+        self._give_back()
+
+    def _give_back(self) -> None:
+        self._run.scheduler.take_cores_back(self._engine.index)
         self._run.give_back_lease(self._engine)

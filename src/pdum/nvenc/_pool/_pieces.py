@@ -64,6 +64,10 @@ class Job:
     def shortest(self) -> int:
         return 1 if self.plan is None else max(self.plan.shortest_range, 1)
 
+    @property
+    def good_length(self) -> int:
+        return self.shortest if self.plan is None else max(self.plan.good_range, self.shortest)
+
 
 class Piece:
     """A range of a job's frames for one engine to encode from an IDR to a flush."""

@@ -78,7 +78,7 @@ class Run:
             tasks,
             [engine.index for engine in engines],
             self.emit,
-            share_a_processor=all(engine.gpu_id is None for engine in engines),
+            cores=settings.cores,
         )
         self._lanes = [Lane(self, engine) for engine in engines]
         self._teller = ProgressTeller(self.scheduler, self._lanes, self.emit)
@@ -91,10 +91,6 @@ class Run:
         for thread in threads:
             if thread.ident is None:
                 thread.start()
-
-    def threads_of_an_encoder(self) -> int:
-        """Of one that is made now, in software: its share of the cores among those that will work beside it."""
-        return -(-self._settings.cores // self.scheduler.engines_at_once())
 
     # --- events ---
 

@@ -35,7 +35,7 @@ def next_waiting(waiting: Iterable[Piece], engine: int, engines: Collection[int]
 def shares(piece: Piece, idle: int, waiting: int) -> list[tuple[int, int]]:
     """The piece in as many equal parts as there are idle engines for each piece that waits; whole if it has to be."""
     parts = max(idle // max(waiting, 1), 1) if piece.job.may_be_divided else 1
-    return divided(piece.first, piece.last, parts, piece.job.shortest)
+    return divided(piece.first, piece.last, parts, piece.job.good_length)
 
 
 def steal(working: Iterable[Piece], engine: int, engines: Collection[int], rates: Mapping[int, float]) -> Piece | None:

@@ -33,12 +33,14 @@ class Scheduler(JobStates):
         engines: Sequence[int],
         emit: Callable[..., Event],
         *,
-        share_a_processor: bool = False,
+        cores: int = 0,
     ) -> None:
         super().__init__(tasks, emit)
         self.engines = set(engines)
-        self._share_a_processor = share_a_processor
-        """Then an engine that makes an encoder for nothing takes time from those that have work."""
+        self._cores = cores
+        """That the engines share; 0 where each is hardware of its own."""
+        self._lent: dict[int, int] = {}
+        """Cores, by the engine whose encoder was made for them."""
         self.lost: dict[int, str] = {}
         self._all_engines = tuple(engines)
         self._allowed = set(engines)
@@ -65,8 +67,10 @@ class Scheduler(JobStates):
     def _job_to_help_with(self, engine: int) -> Job | None:
         piece = next_waiting(self.waiting, engine, self._able())
         if piece is not None:
-            needed = not self._share_a_processor or len(self._opening) < sum(map(_parts, self.waiting))
+            needed = self._cores == 0 or len(self._opening) < sum(map(_parts, self.waiting))
             return piece.job if needed else None
+        if self._cores and sum(self._lent.values()) >= self._cores:
+            return None  # those at work keep all cores busy: a further encoder would take their time
         return next((other.job for other in self.working if self._is_worth_a_session(other, engine)), None)
 
     def waits_for_session(self, engine: int) -> None:
@@ -130,13 +134,23 @@ class Scheduler(JobStates):
         """Whether jobs are still being looked through: then nothing is divided for want of work."""
         return any(job.state in (QUEUED, PREPARING) for job in self.jobs)
 
-    def engines_at_once(self) -> int:
-        """How many engines there is work for at the same time, as far as is known now; at least one."""
+    def lend_cores(self, engine: int) -> int:
+        """How many cores an encoder that it makes now is for: its share among those that will work beside it."""
         with self.changed:
-            able = max(1, len(self._able()))
-            if self._is_more_to_come():
-                return able
-            return max(1, min(able, sum(map(_parts, (*self.waiting, *self.working)))))
+            self._lent[engine] = -(-self._cores // self._engines_at_once())
+            return self._lent[engine]
+
+    def take_cores_back(self, engine: int) -> None:
+        with self.changed:
+            if self._lent.pop(engine, 0):
+                self.changed.notify_all()
+
+    def _engines_at_once(self) -> int:
+        """How many engines there is work for at the same time, as far as is known now; at least one."""
+        able = max(1, len(self._able()))
+        if self._is_more_to_come():
+            return able
+        return max(1, min(able, sum(map(_parts, (*self.waiting, *self.working)))))
 
     def _made(self, job: Job, first: int, last: int) -> Piece:
         job.open_pieces += 1
@@ -325,4 +339,4 @@ class Scheduler(JobStates):
 
 def _parts(piece: Piece) -> int:
     """How many engines could work on what is left of it."""
-    return max(1, piece.range.rest // piece.job.shortest) if piece.job.may_be_divided else 1
+    return max(1, piece.range.rest // piece.job.good_length) if piece.job.may_be_divided else 1
