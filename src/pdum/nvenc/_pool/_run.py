@@ -74,12 +74,8 @@ class Run:
             self.emit(events.Notice, message=notice, level="warning")
         if on_event is not None:
             self.on_event(on_event)
-        self.scheduler = Scheduler(
-            tasks,
-            [engine.index for engine in engines],
-            self.emit,
-            cores=settings.cores,
-        )
+        numbers = [engine.index for engine in engines]
+        self.scheduler = Scheduler(tasks, numbers, self.emit, cores=settings.cores)
         self._lanes = [Lane(self, engine) for engine in engines]
         self._teller = ProgressTeller(self.scheduler, self._lanes, self.emit)
         self._helpers = make_helpers(self.scheduler, len(engines))
