@@ -74,6 +74,7 @@ def test_the_disk_fills(videos: Path, kibibytes: int, more: tuple[str, ...]) -> 
     assert failed
     for job in failed:
         assert "No space left on device" in job["message"]
+    assert "long.mkv" not in full["files"] or "-j" not in more, "alone, it finds all others before it"
     assert set(full["files"]) == {NAME, *(Path(job["destination"]).name for job in done)}
     assert roomy["code"] == 0, roomy["said"]
     assert len(events_of("job_finished", parsed(roomy["events"]))) == len(failed)

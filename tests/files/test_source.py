@@ -116,6 +116,15 @@ def test_the_decoder_shares_the_cores(
     task.abandon(keep=False)
 
 
+@pytest.mark.parametrize(("kind", "frames"), [("software", 62), ("nvenc", 25), (None, 25)])
+def test_how_long_ranges_are_to_begin_with(folder: Path, kind: str | None, frames: int) -> None:
+    """A second of video; of software two and a half."""
+    task = FileTask(job(sample("open-gop"), folder / "result.mp4"), kind)
+    plan = task.prepare(1)
+    assert (plan.shortest_range, plan.good_range) == (25, frames)
+    task.abandon(keep=False)
+
+
 def test_cuts_are_on_key_frames_that_are_near() -> None:
     index = index_source(sample("open-gop"))
     assert cuts(index, 3) == [12, 27]

@@ -250,8 +250,10 @@ def test_an_encoder_that_cannot_be_made_leaves_its_work_to_another(
     monkeypatch.setattr("pdum.nvenc._pool._lane_session.open_encoder", open_encoder)
     with simulator.machine(gpus=["H100"]), EncoderPool(engine="software", engines=2) as pool:
         task = pool.generated(lambda index, _: picture(index), 20, width=WIDTH, height=HEIGHT, segments=1)
-        pool.start([task]).wait(60).require_success()
+        run = pool.start([task])
+        run.wait(60).require_success()
     assert len(set(refused)) == 1
+    assert not run.scheduler._lent, "by the one that was refused nor by the other"
 
 
 def test_software_that_another_run_uses_leaves_its_work_to_another(simulator: Simulator) -> None:
