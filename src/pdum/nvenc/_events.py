@@ -212,7 +212,7 @@ class JobSkipped(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobFailed(Event):
-    """Nothing is left of it; the others go on."""
+    """It could not be done; the others go on."""
 
     job: int
     error: str
@@ -222,7 +222,7 @@ class JobFailed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobCancelled(Event):
-    """Called off, and nothing is left of it."""
+    """Called off. Only work for a later run is kept, where that was asked for."""
 
     job: int
 
