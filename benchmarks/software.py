@@ -119,12 +119,15 @@ def commands(codec: str, size: str, source: Path, before: Path, folder: Path) ->
         "PyAV loop": [sys.executable, "-c", LOOP, str(source), str(folder / "loop.mp4"), told.codec, repr(options),
                       str(told.gop), str(told.bframes)],
     }  # fmt: skip
-    ffmpeg = [
-        FFMPEG, "-v", "error", "-nostdin", "-y", "-i", str(source), "-c:v", told.codec, *flags, "-g", str(told.gop),
-        *bframes, "-c:a", "copy", str(folder / "ffmpeg.mp4"),
-    ]  # fmt: skip
-    if subprocess.run(ffmpeg, capture_output=True).returncode == 0:
-        found["ffmpeg"] = ffmpeg
+
+    def ffmpeg(of: Path) -> list[str]:
+        return [
+            FFMPEG, "-v", "error", "-nostdin", "-y", "-i", str(of), "-c:v", told.codec, *flags, "-g", str(told.gop),
+            *bframes, "-c:a", "copy", str(folder / "ffmpeg.mp4"),
+        ]  # fmt: skip
+
+    if subprocess.run(ffmpeg(before), capture_output=True).returncode == 0:
+        found["ffmpeg"] = ffmpeg(source)
     return found
 
 
