@@ -135,6 +135,27 @@ def test_each_frame_comes_out_once_under_its_own_number(codec: str, bframes: int
     assert all(packet.dts <= packet.pts for packet in packets)
 
 
+@pytest.mark.parametrize("slices", [None, 2])
+@pytest.mark.parametrize("tuning", ["hq", "lossless"])
+def test_x264s_threads_have_pictures_of_their_own(tuning: str, slices: int | None) -> None:
+    """And no slice of each: those cost bytes, leave cores idle, and are more than were asked for."""
+    large = EncoderConfig(
+        width=64, height=256, codec="h264", preset="p1", format="yuv420", tuning=tuning, slices=slices
+    )
+    with SoftwareEncoder(large, threads=3) as encoder:
+        packets = encode(encoder, [np.full((384, 64), number, np.uint8) for number in range(8)])
+    found = [sum(1 <= nal_type(nal, "h264") <= 5 for nal in packet.data.split(b"\0\0\1")[1:]) for packet in packets]
+    assert found == [slices or 1] * 8
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("tuning", ["ll", "ull"])
+def test_low_latency_holds_nothing_back(codec: str, tuning: str) -> None:
+    with SoftwareEncoder(config(codec, tuning=tuning), threads=3) as encoder:
+        for number in range(6):
+            assert [packet.seq for packet in encoder.submit(picture("yuv420", number), number)] == [number]
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_groups_are_closed_and_begin_where_they_are_told_to(codec: str) -> None:
     told = config(codec, preset="p4", tuning="hq", gop=8, bframes=0 if codec == "av1" else 2, cq=20)

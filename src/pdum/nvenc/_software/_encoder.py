@@ -313,6 +313,7 @@ def _open_context(options: Software, width: int, height: int, flags: int) -> Any
     context.color_primaries, context.color_trc, context.colorspace = options.colour[:3]
     context.color_range = 2 if options.colour[3] else 1
     context.flags |= flags
+    context.thread_type = "SLICE" if options.low_latency else "FRAME"  # for PyAV's default is slices
     context.options = options.all_options()
     context.open()
     return context

@@ -95,6 +95,8 @@ class Software:
     max_bitrate: int = 0
     vbv: int = 0
     bframes: int | None = None
+    low_latency: bool = False
+    """Threads share each picture, and none waits for those behind it; else each thread has pictures of its own."""
     unmapped: list[str] = field(default_factory=list)
 
     def all_options(self) -> dict[str, str]:
@@ -137,6 +139,7 @@ def _x26(made: Software, config: EncoderConfig, settings: Mapping[str, Any]) -> 
     made.options |= {"preset": X26_PRESETS[preset_number(config.preset) - 1], "forced-idr": "1"}
     if tuning in ("ll", "ull"):
         made.options["tune"] = "zerolatency"
+        made.low_latency = True
     made.bframes = config.bframes
     if settings["profile"] in X26_PROFILES and tuning != "lossless":
         made.options["profile"] = X26_PROFILES[settings["profile"]]
