@@ -37,13 +37,20 @@ def test_each_frame_is_claimed_once(frames: int, steps: list[tuple[str, int, int
     assert [first for first, _ in ends[1:]] == [last for _, last in ends[:-1]], "ranges stay in a row"
 
 
-@given(rest=some.integers(1, 200), share=some.floats(0, 1), shortest=some.integers(1, 50), behind=some.integers(0, 30))
+@given(
+    rest=some.integers(1, 200),
+    share=some.floats(0, 1),
+    shortest=some.integers(1, 50),
+    behind=some.integers(0, 30),
+    before=some.integers(0, 30),
+)
 def test_a_stolen_part_is_long_enough_and_no_more_than_its_share(
-    rest: int, share: float, shortest: int, behind: int
+    rest: int, share: float, shortest: int, behind: int, before: int
 ) -> None:
+    """Of all that both still have to do, the thief's own included."""
     one = FrameRange(0, rest)
-    other = one.steal(share, shortest, behind)
-    wanted = min(round((rest + behind) * share), rest - 1)
+    other = one.steal(share, shortest, behind, before)
+    wanted = min(round((rest + behind + before) * share) - before, rest - 1)
     if other is None:
         assert wanted < shortest
         assert one.rest == rest

@@ -230,6 +230,40 @@ def test_ranges_are_of_a_good_length_to_begin_with(good: int, parts: int) -> Non
     assert not simulation.scheduler.waiting
 
 
+def two_at_work(cores: int = 0) -> tuple[Scheduler, Piece, Piece]:
+    """On a half of 400 frames each; the first engine has claimed all of its own, the other a half of it."""
+    one = Simulation([Frames(400)], [100.0, 100.0], cores=cores)
+    one.help()
+    first, second = one.scheduler.take_now(0), one.scheduler.take_now(1)
+    assert first is not None
+    assert second is not None
+    first.range.claim(200)
+    second.range.claim(100)
+    second.packets = 100
+    return one.scheduler, first, second
+
+
+@pytest.mark.parametrize(("held", "stolen"), [(200, 0), (100, 0), (99, 1), (40, 30), (0, 50)])
+def test_a_thief_reckons_with_what_its_encoder_still_holds(held: int, stolen: int) -> None:
+    """A software codec takes dozens of frames before it gives the first: who has claimed all is far from done."""
+    scheduler, first, second = two_at_work()
+    first.packets = 200 - held
+    piece = scheduler.take_now(0)
+    assert (0 if piece is None else piece.last - piece.first) == stolen
+    assert second.range.rest == 100 - stolen
+
+
+@pytest.mark.parametrize(("cores", "stolen"), [(0, 90), (2, 50)])
+def test_what_speeds_tell_of_who_shares_the_cores(cores: int, stolen: int) -> None:
+    """Nothing: it depends on what the others did meanwhile."""
+    scheduler, first, _ = two_at_work(cores)
+    first.packets = 200
+    scheduler.rates.update({0: 9.0, 1: 1.0})
+    piece = scheduler.take_now(0)
+    assert piece is not None
+    assert piece.last - piece.first == stolen
+
+
 class Asking:
     """An engine that asks for work in a thread of its own."""
 

@@ -48,14 +48,16 @@ class FrameRange:
             self._next = min(begin + most, self._last)
             return begin, self._next
 
-    def steal(self, share: float = 0.5, shortest: int = 1, behind: int = 0) -> FrameRange | None:
-        """A range from the back, so long that it is that share of all that is to be done; None where that is too short.
+    def steal(self, share: float = 0.5, shortest: int = 1, behind: int = 0, before: int = 0) -> FrameRange | None:
+        """A range from the back, so long that with it the thief has that share of all that is to be done; None where
+        that is too short.
 
-        ``behind``: how many claimed frames are still to be done by the owner, who keeps at least one more.
+        ``behind``: how many claimed frames are still to be done by the owner, who keeps at least one more; ``before``:
+        how many other ones by the thief.
         """
         with self._lock:
             rest = self._last - self._next
-            taken = min(round((rest + behind) * share), rest - 1)
+            taken = min(round((rest + behind + before) * share) - before, rest - 1)
             if taken < max(shortest, 1):
                 return None
             middle = self._last - taken

@@ -38,11 +38,14 @@ def shares(piece: Piece, idle: int, waiting: int) -> list[tuple[int, int]]:
     return divided(piece.first, piece.last, parts, piece.job.good_length)
 
 
-def steal(working: Iterable[Piece], engine: int, engines: Collection[int], rates: Mapping[int, float]) -> Piece | None:
+def steal(
+    working: Collection[Piece], engine: int, engines: Collection[int], rates: Mapping[int, float]
+) -> Piece | None:
     """A part of what another engine has the longest still to do for; None where nothing is worth it.
 
     ``rates``: megapixels a second that each engine was seen to do. The part is such that both end together.
     """
+    before = sum(_in_hand(piece) + piece.range.rest for piece in working if piece.engine == engine)
     victims = [
         piece
         for piece in working
@@ -52,18 +55,23 @@ def steal(working: Iterable[Piece], engine: int, engines: Collection[int], rates
         and may_take(piece, engine, engines)
     ]
     for piece in sorted(victims, key=lambda piece: -_seconds_left(piece, rates)):
-        frames = _stolen(piece, engine, rates)
+        frames = _stolen(piece, engine, before, rates)
         if frames is not None:
             return Piece(piece.job, frames)
     return None
 
 
-def _stolen(piece: Piece, engine: int, rates: Mapping[int, float]) -> FrameRange | None:
+def _in_hand(piece: Piece) -> int:
+    """Frames that its engine has claimed and that have not come out: a software codec holds many at once."""
+    return piece.range.claimed - piece.first - piece.packets
+
+
+def _stolen(piece: Piece, engine: int, before: int, rates: Mapping[int, float]) -> FrameRange | None:
     own, other = rates.get(engine), rates.get(piece.engine)
     share = own / (own + other) if own and other else 0.5
     frames_a_second = (own or 0.0) * 1e6 / piece.job.pixels
     shortest = max(piece.job.shortest, round(frames_a_second * PIECE_SECONDS))
-    return piece.range.steal(share, shortest, piece.range.claimed - piece.first - piece.packets)
+    return piece.range.steal(share, shortest, _in_hand(piece), before)
 
 
 def _seconds_left(piece: Piece, rates: Mapping[int, float]) -> float:

@@ -115,7 +115,8 @@ class Scheduler(JobStates):
     def _next(self, engine: int) -> Piece | None:
         piece = next_waiting(self.waiting, engine, self._able())
         if piece is None:
-            stolen = None if self._is_more_to_come() else steal(self.working, engine, self._able(), self.rates)
+            rates = self.rates if self._cores == 0 else {}  # who shares cores is as fast as the others let him
+            stolen = None if self._is_more_to_come() else steal(self.working, engine, self._able(), rates)
             if stolen is not None:
                 stolen.job.open_pieces += 1
             return stolen
