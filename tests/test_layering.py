@@ -86,6 +86,7 @@ PYTHON_LAYERS = (
     "_media._mux",
     "_media._look",
     "_media._access",
+    "_media._beside",
     "_media._decoder",
     "_media._source",
     "_media._decode",

@@ -9,6 +9,7 @@ import pytest
 from files.runner import SOFTWARE, encode_ranges, job, run
 from media_samples import ffmpeg, sample
 from pdum.nvenc import Cancelled, FileJob, FileSettings, FileTask, InvalidConfig, SourceUnreadable
+from pdum.nvenc._files import _task
 from pdum.nvenc._files._task import cuts
 from pdum.nvenc._media._access import is_clean
 from pdum.nvenc._media._source import _keys, _Packets, index_source
@@ -116,13 +117,30 @@ def test_the_decoder_shares_the_cores(
     task.abandon(keep=False)
 
 
-@pytest.mark.parametrize(("kind", "frames"), [("software", 62), ("nvenc", 25), (None, 25)])
-def test_how_long_ranges_are_to_begin_with(folder: Path, kind: str | None, frames: int) -> None:
-    """A second of video; of software two and a half."""
-    task = FileTask(job(sample("open-gop"), folder / "result.mp4"), kind)
+@pytest.mark.parametrize(
+    ("kind", "codec", "cores", "seconds", "frames"),
+    [
+        (None, "h264", 2, 2, 25),
+        ("nvenc", "h264", 2, 2, 25),
+        ("software", "h264", 2, 2, 50),
+        ("software", "hevc", 2, 3, 75),
+        ("software", "h264", 8, 0.1, 40),  # of 40: one x264 keeps eight cores busy
+        ("software", "h264", 16, 0.1, 25),
+        ("software", "h264", 32, 0.1, 25),
+        ("software", "hevc", 2, 0.1, 25),
+        ("software", "hevc", 1, 0.1, 40),
+    ],
+)
+def test_how_long_ranges_are_to_begin_with(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None, codec: str, cores: int, seconds: float, frames: int
+) -> None:
+    """A second of video; of software so much that a range is worth its beginning, and its encoder finds idle cores."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setitem(_task.GOOD_SECONDS, codec, seconds)
+    task = FileTask(job(sample("open-gop"), folder / "result.mp4", codec=codec), kind)
     plan = task.prepare(1)
-    assert (plan.shortest_range, plan.good_range) == (25, frames)
     task.abandon(keep=False)
+    assert (plan.shortest_range, plan.good_range) == (25, frames)
 
 
 def test_cuts_are_on_key_frames_that_are_near() -> None:

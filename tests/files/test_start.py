@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from files.runner import SOFTWARE, encode_ranges, job
 from media_samples import sample
-from pdum.nvenc import FileTask, SourceUnreadable
+from pdum.nvenc import Cancelled, FileTask, NvencError, SourceUnreadable
 from pdum.nvenc._media._decoder import Decoding, Start
 from pdum.nvenc._media._source import Index, look_through
 
@@ -101,7 +102,22 @@ def not_even_begun(task: FileTask) -> None:
     task.abandon(keep=False)
 
 
-@pytest.mark.parametrize("end", [abandoned, prepared_again, done, begun_and_left, not_even_begun])
+def begun_to_be_encoded(task: FileTask) -> None:
+    """With the source opened once more, for the end."""
+    task.sink(0).discard()
+    task.abandon(keep=False)
+
+
+def not_finished(task: FileTask) -> None:
+    encode_ranges(task, SOFTWARE, [(0, 10)])
+    with pytest.raises(NvencError, match="10 of 40 frames"):
+        task.finish()
+    task.abandon(keep=False)
+
+
+@pytest.mark.parametrize(
+    "end", [abandoned, prepared_again, done, begun_and_left, not_even_begun, begun_to_be_encoded, not_finished]
+)
 def test_the_source_does_not_stay_open(
     folder: Path, monkeypatch: pytest.MonkeyPatch, end: Callable[[FileTask], None]
 ) -> None:
@@ -138,3 +154,17 @@ def test_a_source_that_cannot_be_decoded_is_closed(tmp_path: Path, monkeypatch: 
     with pytest.raises(SourceUnreadable, match="not a single frame can be decoded"):
         look_through(sample(SOURCE), 2, lambda: None)
     assert open_files(sample(SOURCE)) == before
+
+
+@pytest.mark.parametrize("by", ["indexing", "decoding"])
+def test_looking_through_ends_as_a_whole(by: str) -> None:
+    """The packets are listed in one thread, and the first frames decoded in another."""
+
+    def interrupted() -> None:
+        if (threading.current_thread() is threading.main_thread()) == (by == "indexing"):
+            raise Cancelled("Enough.")
+
+    before = open_files(sample(SOURCE)), threading.active_count()
+    with pytest.raises(Cancelled):
+        look_through(sample(SOURCE), 2, interrupted)
+    assert (open_files(sample(SOURCE)), threading.active_count()) == before

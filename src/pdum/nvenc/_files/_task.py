@@ -12,7 +12,9 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from .._errors import Cancelled, InvalidConfig, NvencError, SourceUnreadable
+from .._events import EngineInfo
 from .._jobs import FileJob
+from .._media._beside import Beside
 from .._media._decode import frames_from
 from .._media._decoder import FEW_THREADS, MANY_THREADS, Decoding, Start, open_source
 from .._media._fit import fitted_for_hardware, fitted_for_software
@@ -29,13 +31,14 @@ from ._recipe import Recipe, recipe
 
 if TYPE_CHECKING:
     from .._config import EncoderConfig
-    from .._events import EngineInfo
 
 WORK_VERSION = 1
 MOST_KEPT_PIXELS = 1920 * 1088
 """In larger sources, the decoders of all jobs that wait for an engine would take gigabytes."""
-GOOD_SECONDS = 2.5
-"""Of software's ranges."""
+CORES_KEPT_BUSY = {"h264": 8, "hevc": 1, "av1": 1}
+"""By the threads of one encoder in software: on no more of them a second range costs a key frame and brings nothing."""
+GOOD_SECONDS = {"h264": 2.0, "hevc": 2.0, "av1": 3.0}
+"""Of software's ranges: time to look ahead and a key frame are not small beside a second of video."""
 SNAP = 8  # a cut moves to a key frame of the source that is nearer than this part of a range
 
 
@@ -57,6 +60,9 @@ class FileTask:
         """That can work on it at once."""
         self._start: Start | None = None
         """The decoder that has looked at the first frames, for who encodes from there."""
+        self._whole: Beside[Any] | None = None
+        """The source opened once more, for what is copied from it at the end: that takes time which a short clip's
+        encoder leaves over."""
         self._stat: os.stat_result | None = None
         self._forget()
 
@@ -64,7 +70,7 @@ class FileTask:
         """As it was before anything was done, for a task that is done again."""
         self._stopped.clear()
         self._index: Index | None = None
-        self._let_go_of_start()
+        self._let_go()
         self._pieces: list[Piece] = []
         self._recipes: dict[tuple[str, int | None], Recipe] = {}
         self._warnings: list[str] = []
@@ -158,6 +164,16 @@ class FileTask:
             start, self._start = self._start, None
             return start
 
+    def _opened(self) -> Any:
+        return open_source(self.job.source)
+
+    def _let_go(self) -> None:
+        """Of what is open of the source."""
+        self._let_go_of_start()
+        whole, self._whole = self._whole, None
+        if whole is not None:
+            whole.undo(lambda container: container.close())
+
     def _let_go_of_start(self) -> None:
         start = self._taken_start()
         if start is not None:
@@ -171,17 +187,21 @@ class FileTask:
         self._warnings.append(f"The GPU's decoder gave up, and the processor decoded the rest of a part: {error}")
 
     def _good_range(self) -> int:
-        """Software's time for looking ahead and for a key frame is not small beside its time for a second of video."""
         index = self._looked_through()
+        shortest = _shortest_range(index)
         if self._kind != "software":
-            return _shortest_range(index)
-        return max(_shortest_range(index), round(index.rate * GOOD_SECONDS))
+            return shortest
+        codec = self._recipe(EngineInfo(index=0, kind="software", number=0)).config.settings()["codec"]
+        most = max(1, len(os.sched_getaffinity(0)) // CORES_KEPT_BUSY[codec])
+        return max(shortest, round(index.rate * GOOD_SECONDS[codec]), -(-index.frames // most))
 
     def _decoder_threads(self) -> int:
         """Its share of the cores: of a short clip the codec takes all frames before it has much to do."""
         return max(1, len(os.sched_getaffinity(0)) // self._lanes)
 
     def sink(self, first: int) -> PieceWriter:
+        if self._whole is None:
+            self._whole = Beside(self._opened)
         return self._work.writer(first, self._add_piece)
 
     def interrupt(self) -> None:
@@ -189,13 +209,12 @@ class FileTask:
         self._stopped.set()
 
     def finish(self) -> Result:
-        self._let_go_of_start()
         index = self._looked_through()
         pieces = sorted(self._pieces, key=lambda piece: piece.first)
         _require_whole(pieces, index.frames)
         self._require_same_source()
         try:
-            with open_source(self.job.source) as source:
+            with self._opened() if self._whole is None else self._whole.answer() as source:
                 passthrough = plan(source, index.stream, self.container, self.job.settings.audio)
                 joined = self._joined(pieces, passthrough)
                 join(joined, source)
@@ -206,9 +225,11 @@ class FileTask:
         except BaseException:
             self._part.unlink(missing_ok=True)
             raise
+        finally:
+            self._let_go()
 
     def abandon(self, keep: bool) -> None:
-        self._let_go_of_start()
+        self._let_go()
         self._part.unlink(missing_ok=True)
         if not (keep and self.job.keep_work and self._pieces):
             self._work.remove()

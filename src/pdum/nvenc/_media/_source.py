@@ -13,6 +13,7 @@ from typing import Any
 from .._errors import SourceUnreadable
 from ._access import is_clean, is_shown
 from ._av import fraction, import_av, time_base
+from ._beside import Beside
 from ._decoder import FEW_THREADS, Decoding, Start, every_frame, open_source, video_stream
 from ._look import Look, look_at
 
@@ -79,21 +80,22 @@ def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> 
 
 def look_through(path: Path, threads: int, interrupted: Callable[[], None]) -> tuple[Index, Start]:
     """The index, and the decoder of so many threads that has looked at the first frames."""
-    with open_source(path) as container:
-        stream = video_stream(container, path)
-        declared = stream.frames
-        facts: dict[str, Any] = {"stream": stream.index, "time_base": time_base(stream), "rate": _rate(stream)}
-        packets = _demuxed(container, stream, interrupted)
-    if not packets.pts:
-        raise SourceUnreadable(f"{path} has a video stream without a single packet.")
-    start = Start.looked_at(path, threads, interrupted)
+    looking = Beside(lambda: Start.looked_at(path, threads, interrupted))
     try:
+        with open_source(path) as container:
+            stream = video_stream(container, path)
+            declared = stream.frames
+            facts: dict[str, Any] = {"stream": stream.index, "time_base": time_base(stream), "rate": _rate(stream)}
+            packets = _demuxed(container, stream, interrupted)
+        if not packets.pts:
+            raise SourceUnreadable(f"{path} has a video stream without a single packet.")
+        start = looking.answer()
         if not start.frames:
             raise SourceUnreadable(f"{path}: not a single frame can be decoded.")
         facts["look"] = look_at(start.stream, start.frames)
         return _index(path, packets, declared, facts, start.frames, interrupted), start
     except BaseException:
-        start.close()
+        looking.undo(Start.close)
         raise
 
 
