@@ -18,6 +18,8 @@ from ._source import Index, Key
 
 SAMPLED = 4
 """Frames from a key frame on: itself, and some that look back at it."""
+MOST_THREADS_OF_A_SAMPLE = 4
+"""AV1's second frame may need six others that are not shown."""
 
 
 def verify(
@@ -34,7 +36,7 @@ def verify(
             stream = video_stream(container, part)
             index = _required_packets(container, stream, expected, joined, interrupted)
         if how == "samples":
-            _require_samples(part, index, [piece.first for piece in joined.pieces])
+            _require_samples(part, index, joined)
         elif how == "full":
             _require_all(part, index, interrupted)
     except SourceUnreadable as error:
@@ -109,24 +111,26 @@ def _require_times(shown: Sequence[int], expected: Sequence[int], joined: Any, s
             _fail(f"frame {number} is shown at {time - offset}, not at {wanted} (in units of {unit} s).")
 
 
-def _require_samples(part: Path, index: Index, joints: Sequence[int]) -> None:
+def _require_samples(part: Path, index: Index, joined: Any) -> None:
     """The beginnings of all parts and of the last group of pictures. A whole group would often take longer to decode
     than its encoding took on the hardware."""
     last_group = index.key_for(index.frames - 1).frame
-    samples = sorted({*joints, last_group})
+    samples = sorted({*(piece.first for piece in joined.pieces), last_group})
+    cores = len(os.sched_getaffinity(0))
+    threads = 1 if joined.look.codec != "av1" else max(1, min(cores // len(samples), MOST_THREADS_OF_A_SAMPLE))
     if len(samples) == 1:
-        _require_sample(part, index, samples[0])
+        _require_sample(part, index, samples[0], threads)
         return
     from concurrent.futures import ThreadPoolExecutor  # not for a short clip, which has one
 
-    with ThreadPoolExecutor(min(len(samples), len(os.sched_getaffinity(0)))) as threads:
-        for _ in threads.map(lambda first: _require_sample(part, index, first), samples):
+    with ThreadPoolExecutor(min(len(samples), cores)) as pool:
+        for _ in pool.map(lambda first: _require_sample(part, index, first, threads), samples):
             pass
 
 
-def _require_sample(part: Path, index: Index, first: int) -> None:
+def _require_sample(part: Path, index: Index, first: int, threads: int) -> None:
     count = min(SAMPLED, index.frames - first)
-    with closing(frames_from(part, index, first, Decoding(1, strict=True), _missing)) as frames:
+    with closing(frames_from(part, index, first, Decoding(threads, strict=True), _missing)) as frames:
         found = sum(1 for _ in islice(frames, count))
     if found < count:
         _missing(first + found)
