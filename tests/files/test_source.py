@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +15,8 @@ from pdum.nvenc import Cancelled, FileJob, FileSettings, FileTask, InvalidConfig
 from pdum.nvenc._files import _task
 from pdum.nvenc._files._task import cuts
 from pdum.nvenc._media._access import is_clean
-from pdum.nvenc._media._source import _keys, _Packets, index_source
+from pdum.nvenc._media._decoder import Start
+from pdum.nvenc._media._source import Index, _keys, _Packets, index_source, look_through
 
 pytestmark = pytest.mark.one_abi
 
@@ -118,29 +122,53 @@ def test_the_decoder_shares_the_cores(
 
 
 @pytest.mark.parametrize(
-    ("kind", "codec", "cores", "seconds", "frames"),
+    ("kind", "codec", "cores", "good", "frames"),
     [
-        (None, "h264", 2, 2, 25),
-        ("nvenc", "h264", 2, 2, 25),
-        ("software", "h264", 2, 2, 50),
-        ("software", "hevc", 2, 3, 75),
-        ("software", "h264", 8, 0.1, 40),  # of 40: one x264 keeps eight cores busy
-        ("software", "h264", 16, 0.1, 25),
-        ("software", "h264", 32, 0.1, 25),
-        ("software", "hevc", 2, 0.1, 25),
-        ("software", "hevc", 1, 0.1, 40),
+        (None, "h264", 2, 2.0, 10),
+        ("nvenc", "h264", 2, 2.0, 10),
+        ("software", "h264", 2, 2.0, 40),  # one x264 keeps eight cores busy
+        ("software", "h264", 8, 2.0, 40),
+        ("software", "h264", 16, 2.0, 20),
+        ("software", "hevc", 1, 2.0, 40),
+        ("software", "hevc", 2, 2.0, 20),
+        ("software", "hevc", 2, 2.5, 40),
+        ("software", "hevc", 8, 2.5, 20),  # and one x265 not four
+        ("software", "hevc", 16, 2.5, 10),
+        ("software", "hevc", 64, 2.5, 10),
+        ("software", "hevc", 2, 9.0, 40),
     ],
 )
 def test_how_long_ranges_are_to_begin_with(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None, codec: str, cores: int, seconds: float, frames: int
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None, codec: str, cores: int, good: float, frames: int
 ) -> None:
     """A second of video; of software so much that a range is worth its beginning, and its encoder finds idle cores."""
+
+    def four_seconds(*given: Any) -> tuple[Index, Start]:
+        index, start = look_through(*given)
+        return replace(index, rate=Fraction(10)), start
+
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
-    monkeypatch.setitem(_task.GOOD_SECONDS, codec, seconds)
+    monkeypatch.setattr(_task, "look_through", four_seconds)
+    monkeypatch.setitem(_task.GOOD_SECONDS, codec, good)
     task = FileTask(job(sample("open-gop"), folder / "result.mp4", codec=codec), kind)
     plan = task.prepare(1)
     task.abandon(keep=False)
-    assert (plan.shortest_range, plan.good_range) == (25, frames)
+    assert (plan.frames, plan.shortest_range, plan.good_range) == (40, 10, frames)
+
+
+def test_a_part_of_a_group_is_worth_a_slow_codecs_while(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A range decodes from the key frame before it: half a group on average, which beside x264 takes long."""
+    monkeypatch.setattr(_task, "look_through", lambda *given: _with_one_key(*look_through(*given)))
+    shortest = {}
+    for kind, codec in (("nvenc", "hevc"), ("software", "h264"), ("software", "hevc"), ("software", "av1")):
+        task = FileTask(job(sample("open-gop"), folder / "result.mp4", codec=codec), kind)
+        shortest[kind, codec] = task.prepare(1).shortest_range
+        task.abandon(keep=False)
+    assert list(shortest.values()) == [40, 40, 25, 25]
+
+
+def _with_one_key(index: Index, start: Start) -> tuple[Index, Start]:
+    return replace(index, keys=index.keys[:1]), start
 
 
 def test_cuts_are_on_key_frames_that_are_near() -> None:

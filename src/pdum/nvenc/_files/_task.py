@@ -39,6 +39,8 @@ CORES_KEPT_BUSY = {"h264": 8, "hevc": 1, "av1": 1}
 """By the threads of one encoder in software: on no more of them a second range costs a key frame and brings nothing."""
 GOOD_SECONDS = {"h264": 2.0, "hevc": 2.0, "av1": 3.0}
 """Of software's ranges: time to look ahead and a key frame are not small beside a second of video."""
+MANY_CORES = 4
+"""For one encoder of HEVC or AV1, which leaves most of them idle: then shorter ranges will do."""
 SNAP = 8  # a cut moves to a key frame of the source that is nearer than this part of a range
 
 
@@ -130,7 +132,7 @@ class FileTask:
             height=index.look.height,
             fps=float(index.rate),
             duration=index.duration,
-            shortest_range=_shortest_range(index),
+            shortest_range=self._shortest_range(),
             good_range=self._good_range(),
         )
 
@@ -187,13 +189,28 @@ class FileTask:
         self._warnings.append(f"The GPU's decoder gave up, and the processor decoded the rest of a part: {error}")
 
     def _good_range(self) -> int:
-        index = self._looked_through()
-        shortest = _shortest_range(index)
+        """So long that software has as many ranges as its codec finds cores for."""
+        index, shortest = self._looked_through(), self._shortest_range()
         if self._kind != "software":
             return shortest
-        codec = self._recipe(EngineInfo(index=0, kind="software", number=0)).config.settings()["codec"]
-        most = max(1, len(os.sched_getaffinity(0)) // CORES_KEPT_BUSY[codec])
-        return max(shortest, round(index.rate * GOOD_SECONDS[codec]), -(-index.frames // most))
+        cores, codec = len(os.sched_getaffinity(0)), self._codec_of_software()
+        good = max(1, round(index.rate * GOOD_SECONDS[codec]))
+        parts = min(cores // CORES_KEPT_BUSY[codec], index.frames // good)
+        at_least = min(cores // max(CORES_KEPT_BUSY[codec], MANY_CORES), index.frames // shortest)
+        return max(shortest, index.frames // max(parts, at_least, 1))
+
+    def _shortest_range(self) -> int:
+        """A range begins with decoding from a key frame of the source: about one group of pictures for nothing, which
+        is not much beside a slow codec's time for a second."""
+        index = self._looked_through()
+        if index.straight:
+            return index.frames
+        is_slow = self._kind == "software" and self._codec_of_software() != "h264"
+        return max(8, round(index.rate), 0 if is_slow else index.frames // max(1, len(index.keys)))
+
+    def _codec_of_software(self) -> str:
+        engine = EngineInfo(index=0, kind="software", number=0)
+        return str(self._recipe(engine).config.settings()["codec"])
 
     def _decoder_threads(self) -> int:
         """Its share of the cores: of a short clip the codec takes all frames before it has much to do."""
@@ -380,13 +397,6 @@ def _cut(ranges: list[tuple[int, int]], at: list[int]) -> list[tuple[int, int]]:
         edges = [first, *(cut for cut in at if first < cut < last), last]
         found += list(pairwise(edges))
     return found
-
-
-def _shortest_range(index: Index) -> int:
-    """A range begins with decoding from a key frame of the source: about one group of pictures for nothing."""
-    if index.straight:
-        return index.frames
-    return max(8, round(index.rate), index.frames // max(1, len(index.keys)))
 
 
 def _require_whole(pieces: list[Piece], frames: int) -> None:
