@@ -149,7 +149,7 @@ def test_how_long_ranges_are_to_begin_with(
 
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
     monkeypatch.setattr(_task, "look_through", four_seconds)
-    monkeypatch.setitem(_task.GOOD_SECONDS, codec, good)
+    monkeypatch.setattr(_task, "GOOD_SECONDS", good)
     task = FileTask(job(sample("open-gop"), folder / "result.mp4", codec=codec), kind)
     plan = task.prepare(1)
     task.abandon(keep=False)

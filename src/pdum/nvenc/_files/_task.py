@@ -37,7 +37,7 @@ MOST_KEPT_PIXELS = 1920 * 1088
 """In larger sources, the decoders of all jobs that wait for an engine would take gigabytes."""
 CORES_KEPT_BUSY = {"h264": 8, "hevc": 1, "av1": 1}
 """By the threads of one encoder in software: on no more of them a second range costs a key frame and brings nothing."""
-GOOD_SECONDS = {"h264": 2.0, "hevc": 2.0, "av1": 3.0}
+GOOD_SECONDS = 2.0
 """Of software's ranges: time to look ahead and a key frame are not small beside a second of video."""
 MANY_CORES = 4
 """For one encoder of HEVC or AV1, which leaves most of them idle: then shorter ranges will do."""
@@ -194,7 +194,7 @@ class FileTask:
         if self._kind != "software":
             return shortest
         cores, codec = len(os.sched_getaffinity(0)), self._codec_of_software()
-        good = max(1, round(index.rate * GOOD_SECONDS[codec]))
+        good = max(1, round(index.rate * GOOD_SECONDS))
         parts = min(cores // CORES_KEPT_BUSY[codec], index.frames // good)
         at_least = min(cores // max(CORES_KEPT_BUSY[codec], MANY_CORES), index.frames // shortest)
         return max(shortest, index.frames // max(parts, at_least, 1))

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 ENGINES_VARIABLE = "PDUM_NVENC_ENGINES"
 POLL = 0.1  # seconds
 MOST_SOFTWARE_LANES = 8
-"""One for two cores, up to here: several encoders of few threads keep cores busier than one of many, whose threads
-wait for one another, but each takes memory, begins with a key frame and decodes up to where it begins."""
+"""One for two cores, up to here: each takes memory. One file gives work to as many as its codec finds cores for."""
 NOT_THE_HARDWARE = (
     "No hardware encoder is used: the processor encodes, with software codecs. That is many times slower, and sizes "
     "and quality are not the hardware's."
