@@ -122,7 +122,9 @@ class FileTask:
         whole = isinstance(self.job.segments, int) or index.straight
         if isinstance(self.job.segments, int) and not index.straight:
             ranges = _cut(ranges, cuts(index, self.job.segments))
-        parts = len(ranges) if whole else index.frames // self._good_range()
+        shortest = self._shortest_range()
+        good = self._good_range(shortest)
+        parts = len(ranges) if whole else index.frames // good
         self._lanes = max(1, min(lanes, parts))
         return Plan(
             frames=index.frames,
@@ -132,8 +134,8 @@ class FileTask:
             height=index.look.height,
             fps=float(index.rate),
             duration=index.duration,
-            shortest_range=self._shortest_range(),
-            good_range=self._good_range(),
+            shortest_range=shortest,
+            good_range=good,
         )
 
     def config(self, engine: EngineInfo) -> EncoderConfig:
@@ -188,11 +190,11 @@ class FileTask:
     def _gpu_stumbled(self, error: Exception) -> None:
         self._warnings.append(f"The GPU's decoder gave up, and the processor decoded the rest of a part: {error}")
 
-    def _good_range(self) -> int:
+    def _good_range(self, shortest: int) -> int:
         """So long that software has as many ranges as its codec finds cores for."""
-        index, shortest = self._looked_through(), self._shortest_range()
         if self._kind != "software":
             return shortest
+        index = self._looked_through()
         cores, codec = len(os.sched_getaffinity(0)), self._codec_of_software()
         good = max(1, round(index.rate * GOOD_SECONDS))
         parts = min(cores // CORES_KEPT_BUSY[codec], index.frames // good)

@@ -45,7 +45,7 @@ def steal(
 
     ``rates``: megapixels a second that each engine was seen to do. The part is such that both end together.
     """
-    before = sum(_in_hand(piece) + piece.range.rest for piece in working if piece.engine == engine)
+    before = sum(piece.last - piece.first - piece.packets for piece in working if piece.engine == engine)
     victims = [
         piece
         for piece in working
