@@ -87,6 +87,7 @@ PYTHON_LAYERS = (
     "_media._look",
     "_media._access",
     "_media._beside",
+    "_media._sample",
     "_media._decoder",
     "_media._source",
     "_media._decode",

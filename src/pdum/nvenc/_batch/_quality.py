@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import zip_longest
 from typing import Any
@@ -12,7 +12,6 @@ from .._errors import EncoderFailed, UnsupportedFeature
 MOST_DECIBELS = 100.0
 """Stands for equal pictures, whose XPSNR has no end."""
 TIME_BASE = Fraction(1, 25)
-DECODERS = {"h264": "h264", "hevc": "hevc", "av1": "libdav1d"}
 
 
 def require_scores() -> None:
@@ -24,16 +23,6 @@ def require_scores() -> None:
             f"A target needs PyAV 18, which needs Python 3.11; this is PyAV {av.__version__}. Use a newer Python, or "
             "set the quality yourself (-q)."
         )
-
-
-def decoded(codec: str, header: bytes, packets: Iterable[bytes]) -> Iterator[Any]:
-    """The pictures of a stream in the order in which they are shown."""
-    import av
-
-    context: Any = av.CodecContext.create(DECODERS[codec], "r")
-    for number, data in enumerate(packets):
-        yield from context.decode(av.Packet(data if number else header + data))
-    yield from context.decode(None)
 
 
 def compare(metric: str, originals: Iterable[Any], results: Iterable[Any]) -> float:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from .._errors import TargetOutOfReach
 from .._events import EngineInfo
+from .._media._sample import decoded
 from .._work import Plan, Result
 from ._around import AroundFile
-from ._quality import compare, decoded
+from ._quality import compare
 from ._search import Search, Target
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ class SampleTask(AroundFile):
         source = self._file.frames(part.first, ORIGINALS)
         try:
             originals = islice(source, part.last - part.first)
-            return compare(self._target.metric, originals, decoded(self.codec, part.header, part.packets))
+            packets = [part.header + part.packets[0], *part.packets[1:]]
+            return compare(self._target.metric, originals, decoded(self.codec, packets))
         finally:
             close = getattr(source, "close", None)
             if close is not None:

@@ -22,10 +22,11 @@ from .._media._hardware_decode import decoder_on
 from .._media._join import Joined, join
 from .._media._matroska import TrackLook, roll_of
 from .._media._passthrough import CONTAINERS, OF_THE_FILE, Passthrough, plan
+from .._media._sample import SampledSink
 from .._media._source import Index, look_through
-from .._media._spool import RECIPE, Piece, PieceWriter, WorkFolder, beside, missing_ranges, write_atomically
+from .._media._spool import RECIPE, Piece, WorkFolder, beside, missing_ranges, write_atomically
 from .._media._verify import lost_metadata, verify
-from .._work import Plan, Result
+from .._work import PieceSink, Plan, Result
 from ._naming import take_place
 from ._recipe import Recipe, recipe
 
@@ -65,6 +66,7 @@ class FileTask:
         self._whole: Beside[Any] | None = None
         """The source opened once more, for what is copied from it at the end: that takes time which a short clip's
         encoder leaves over."""
+        self._samples: list[SampledSink] = []
         self._stat: os.stat_result | None = None
         self._forget()
 
@@ -172,11 +174,14 @@ class FileTask:
         return open_source(self.job.source)
 
     def _let_go(self) -> None:
-        """Of what is open of the source."""
+        """Of what is open of the source, and of the threads that look at the result."""
         self._let_go_of_start()
         whole, self._whole = self._whole, None
         if whole is not None:
             whole.undo(lambda container: container.close())
+        for sample in self._samples:
+            sample.let_go()
+        self._samples = []
 
     def _let_go_of_start(self) -> None:
         start = self._taken_start()
@@ -218,10 +223,15 @@ class FileTask:
         """Its share of the cores: of a short clip the codec takes all frames before it has much to do."""
         return max(1, len(os.sched_getaffinity(0)) // self._lanes)
 
-    def sink(self, first: int) -> PieceWriter:
+    def sink(self, first: int) -> PieceSink:
         if self._whole is None:
             self._whole = Beside(self._opened)
-        return self._work.writer(first, self._add_piece)
+        writer = self._work.writer(first, self._add_piece)
+        if self.job.verify != "samples":
+            return writer
+        sample = SampledSink(writer, first, self._any_recipe().config.settings()["codec"])
+        self._samples.append(sample)
+        return sample
 
     def interrupt(self) -> None:
         """The job is over: what runs ends soon."""
@@ -237,7 +247,7 @@ class FileTask:
                 passthrough = plan(source, index.stream, self.container, self.job.settings.audio)
                 joined = self._joined(pieces, passthrough)
                 join(joined, source)
-                verify(self._part, joined.times(), joined, self.job.verify, self._not_stopped)
+                self._verify(joined)
                 lost = lost_metadata(source, self._part, OF_THE_FILE)
             warnings = self._all_warnings([*passthrough.warnings, *joined.warnings, *lost])
             return self._named(warnings)
@@ -246,6 +256,13 @@ class FileTask:
             raise
         finally:
             self._let_go()
+
+    def _verify(self, joined: Joined) -> None:
+        sampled = [sample for sample in self._samples if sample.is_whole]
+        for sample in sampled:
+            sample.require()
+        decoded = {sample.first for sample in sampled}
+        verify(self._part, joined.times(), joined, self.job.verify, self._not_stopped, decoded)
 
     def abandon(self, keep: bool) -> None:
         self._let_go()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -14,10 +14,9 @@ from ._av import readable, time_base
 from ._decode import frames_from
 from ._decoder import Decoding, every_frame, open_source, video_stream
 from ._passthrough import stream_metadata
+from ._sample import SAMPLED
 from ._source import Index, Key
 
-SAMPLED = 4
-"""Frames from a key frame on: itself, and some that look back at it."""
 MOST_THREADS_OF_A_SAMPLE = 4
 """AV1's second frame may need six others that are not shown."""
 
@@ -28,15 +27,19 @@ def verify(
     joined: Any,
     how: str,
     interrupted: Callable[[], None],
+    sampled: Collection[int] = (),
 ) -> None:
-    """Raises VerificationFailed unless the file has these frames, at these times, and the streams that it should."""
+    """Raises VerificationFailed unless the file has these frames, at these times, and the streams that it should.
+
+    ``sampled``: parts whose first packets have been decoded as they came from the encoder.
+    """
     try:
         with open_source(part) as container:
             _require_streams(container, joined)
             stream = video_stream(container, part)
             index = _required_packets(container, stream, expected, joined, interrupted)
         if how == "samples":
-            _require_samples(part, index, joined)
+            _require_samples(part, index, joined, sampled)
         elif how == "full":
             _require_all(part, index, interrupted)
     except SourceUnreadable as error:
@@ -111,25 +114,29 @@ def _require_times(shown: Sequence[int], expected: Sequence[int], joined: Any, s
             _fail(f"frame {number} is shown at {time - offset}, not at {wanted} (in units of {unit} s).")
 
 
-def _require_samples(part: Path, index: Index, joined: Any) -> None:
+def _require_samples(part: Path, index: Index, joined: Any, sampled: Collection[int]) -> None:
     """The beginnings of all parts and of the last group of pictures. A whole group would often take longer to decode
     than its encoding took on the hardware."""
     last_group = index.key_for(index.frames - 1).frame
-    samples = sorted({*(piece.first for piece in joined.pieces), last_group})
+    starts = sorted({*(piece.first for piece in joined.pieces), last_group})
     cores = len(os.sched_getaffinity(0))
-    threads = 1 if joined.look.codec != "av1" else max(1, min(cores // len(samples), MOST_THREADS_OF_A_SAMPLE))
-    if len(samples) == 1:
-        _require_sample(part, index, samples[0], threads)
+    threads = 1 if joined.look.codec != "av1" else max(1, min(cores // len(starts), MOST_THREADS_OF_A_SAMPLE))
+
+    def require(first: int) -> None:
+        count = 1 if first in sampled else min(SAMPLED, index.frames - first)
+        _require_sample(part, index, first, count, 1 if count == 1 else threads)
+
+    if len(starts) == 1:
+        require(starts[0])
         return
     from concurrent.futures import ThreadPoolExecutor  # not for a short clip, which has one
 
-    with ThreadPoolExecutor(min(len(samples), cores)) as pool:
-        for _ in pool.map(lambda first: _require_sample(part, index, first, threads), samples):
+    with ThreadPoolExecutor(min(len(starts), cores)) as pool:
+        for _ in pool.map(require, starts):
             pass
 
 
-def _require_sample(part: Path, index: Index, first: int, threads: int) -> None:
-    count = min(SAMPLED, index.frames - first)
+def _require_sample(part: Path, index: Index, first: int, count: int, threads: int) -> None:
     with closing(frames_from(part, index, first, Decoding(threads, strict=True), _missing)) as frames:
         found = sum(1 for _ in islice(frames, count))
     if found < count:
