@@ -201,6 +201,36 @@ def test_after_a_flush_it_goes_on_with_an_idr(codec: str) -> None:
     assert len(decode(b"".join(packet.data for packet in first + second), codec)) == 5
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_lazy_flush_gives_the_same_while_another_stream_begins(codec: str) -> None:
+    slow = config(codec, cq=20, preset="p4", tuning="hq")
+    pictures = [picture("yuv420", number) for number in range(12)]
+    with SoftwareEncoder(slow, 1) as lazy, SoftwareEncoder(slow, 1) as eager:
+        for encoder in (lazy, eager):
+            assert list(encoder.flush_lazily()) == []
+        first = [packet for seq, one in enumerate(pictures) for packet in lazy.submit(one, seq)]
+        coming = lazy.flush_lazily()
+        assert lazy.in_flight == 0
+        first += [next(coming)]
+        second = encode(lazy, pictures[:5])
+        first += coming
+        wanted = encode(eager, pictures), encode(eager, pictures[:5])
+    for found, other in zip((first, second), wanted, strict=True):
+        assert [(one.seq, one.data, one.pts, one.dts) for one in found] == [
+            (one.seq, one.data, one.pts, one.dts) for one in other
+        ]
+
+
+def test_who_leaves_a_lazy_flush_can_go_on() -> None:
+    with SoftwareEncoder(config(cq=20, preset="p4", tuning="hq")) as encoder:
+        for number in range(12):
+            encoder.submit(picture("yuv420", number), number)
+        assert next(encoder.flush_lazily()).seq == 0
+        packets = encode(encoder, [picture("yuv420", number) for number in range(3)])
+    assert sorted(packet.seq for packet in packets) == [0, 1, 2]
+    assert packets[0].keyframe
+
+
 def test_frames_of_pyav_are_taken_and_left_as_they_were() -> None:
     frame = av.VideoFrame.from_ndarray(picture("yuv420", 1), "yuv420p")
     frame.pts, frame.time_base, frame.pict_type = 77, Fraction(1, 1000), 3

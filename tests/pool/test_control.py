@@ -9,14 +9,16 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pdum.nvenc import Cancelled, EncoderClosed, EncoderPool, InvalidConfig, NvencError, Result, events
-from pool_tasks import HEIGHT, WIDTH, Pictures, picture, threads_of_pools
+from pdum.nvenc import Cancelled, EncoderClosed, EncoderPool, InvalidConfig, NvencError, Packet, Result, events
+from pool_tasks import HEIGHT, WIDTH, Pictures, Sink, picture, threads_of_pools
 
+from loud import need_module
 from simulator import Simulator
 
 pytestmark = pytest.mark.one_abi
@@ -54,6 +56,48 @@ def test_cancelled_at_any_moment(simulator: Simulator, seed: int) -> None:
         assert task.finished + task.abandoned == task.prepared or task.finished == 1
         if isinstance(result, Result):
             task.check()
+
+
+LOOKED_AHEAD = 16
+
+
+class WaitsInItsFlush(Pictures):
+    """Holds the engine at the first packet that can only come after the last frame."""
+
+    def __init__(self, frames: int) -> None:
+        super().__init__(frames, parts=1, tuning="hq", lookahead=LOOKED_AHEAD)
+        self.flushing, self.go_on = threading.Event(), threading.Event()
+        self.packets_when_it_began = -1
+
+    def sink(self, first: int) -> Sink:
+        task = self
+
+        class Slow(Sink):
+            def write(self, packets: Sequence[Packet]) -> None:
+                super().write(packets)
+                if len(self.packets) > task.count - LOOKED_AHEAD and not task.flushing.is_set():
+                    task.packets_when_it_began = len(self.packets)
+                    task.flushing.set()
+                    assert task.go_on.wait(60)
+
+        self.sinks_open += 1
+        return Slow(self, first)
+
+
+def test_cancelled_while_software_gives_its_last_packets(simulator: Simulator) -> None:
+    """A software codec holds dozens of frames: nobody waits for what is not wanted any more."""
+    need_module("av")
+    task = WaitsInItsFlush(40)
+    with simulator.machine(gpus=["H100"]), EncoderPool(engine="software") as pool:
+        run = pool.start([task])
+        assert task.flushing.wait(60)
+        run.cancel()
+        task.go_on.set()
+        (result,) = run.wait(20).results
+        assert threads_of_pools() == []
+    assert isinstance(result, Cancelled)
+    assert task.packets_when_it_began < 40
+    assert task.sinks_open == task.sources_open == 0
 
 
 def test_cancelled_video_leaves_no_file(simulator: Simulator, tmp_path: Path) -> None:

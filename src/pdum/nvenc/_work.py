@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class VideoEncoder(Protocol):
-    """What an engine does, with and without hardware: ``NvencEncoder`` and ``SoftwareEncoder``."""
+    """What an engine does, with and without hardware: ``NvencEncoder`` and ``SoftwareEncoder``.
+
+    Where it has an iterator ``flush_lazily()`` too, that is used instead of ``flush_pipeline``.
+    """
 
     def submit(self, frame: Any, seq: int, force_idr: bool = False) -> list[Packet]: ...
     def flush_pipeline(self) -> list[Packet]: ...

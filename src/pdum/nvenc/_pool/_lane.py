@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .._events import EngineInfo
     from .._nvenc import Packet
+    from .._work import VideoEncoder
     from ._pieces import Piece
 
 THE_ENGINES_OWN = (DeviceLost, EncoderFailed, CudaFailed, OutOfMemory)
@@ -193,11 +194,13 @@ class Lane:
     def _end(self, piece: Piece) -> None:
         encoder = self._session.encoder
         assert encoder is not None
-        self._write(piece, self._session.call(encoder.flush_pipeline))
+        self._flush(piece, encoder)
+        if piece.is_dropped:
+            return
         header = self._session.call(encoder.sequence_header)
         frames = piece.last - piece.first
         with piece.lock:
-            if piece.is_dropped or piece.sink is None:
+            if piece.is_dropped or piece.sink is None:  # meanwhile
                 return
             if piece.packets != frames:
                 raise EncoderFailed(f"{self.engine.label} gave {piece.packets} packets for {frames} frames.")
@@ -206,6 +209,15 @@ class Lane:
         self.piece = None
         self._failures = 0
         self._scheduler.done(piece, size)
+
+    def _flush(self, piece: Piece, encoder: VideoEncoder) -> None:
+        lazily = getattr(encoder, "flush_lazily", None)
+        if lazily is None:
+            self._write(piece, self._session.call(encoder.flush_pipeline))
+            return
+        coming = self._session.call(lazily)
+        while not piece.is_dropped and (packet := self._session.call(lambda: next(coming, None))) is not None:
+            self._write(piece, [packet])
 
     # --- what goes wrong ---
 

@@ -101,7 +101,7 @@ class SoftwareEncoder:
             self._waiting[self._count] = number
             self._count += 1
             try:
-                return list(self._packets(self._encoded(picture, force_idr)))
+                return [self._made(one, self._waiting, self._start) for one in self._encoded(picture, force_idr)]
             except BaseException:
                 self._waiting.pop(self._count - 1, None)
                 raise
@@ -112,20 +112,26 @@ class SoftwareEncoder:
 
     def flush_pipeline(self) -> list[Packet]:
         """What the codec still holds; the next frame is an IDR."""
+        return list(self.flush_lazily())
+
+    def flush_lazily(self) -> Iterator[Packet]:
+        """``flush_pipeline``, each packet as soon as the codec is done with it: a software codec holds dozens of
+        frames. Frames that are submitted meanwhile are another stream's. Who asks for no more throws away the rest."""
         with self._lock:
             self._require_usable()
             if self._context is None or self._count == self._start:
-                return []
-            try:
-                packets = list(self._packets(_typed(lambda: self._context.encode(None))))
-            finally:
-                self._context = None  # which cannot go on after its end
-                self._start = self._count
-            if self._waiting:
-                lost = sorted(self._waiting.values())
-                self._waiting.clear()
-                raise EncoderFailed(f"{self._options.codec} gave nothing for the frames {lost[:8]}.")
-            return packets
+                return iter(())
+            context, self._context = self._context, None  # which cannot go on after its end
+            waiting, self._waiting = self._waiting, {}
+            start, self._start = self._start, self._count
+        return self._rest(context, waiting, start)
+
+    def _rest(self, context: Any, waiting: dict[int, int], start: int) -> Iterator[Packet]:
+        coded = context.encode_lazy(None)
+        while (packet := _typed(lambda: next(coded, None))) is not None:
+            yield self._made(packet, waiting, start)
+        if waiting:
+            raise EncoderFailed(f"{self._options.codec} gave nothing for the frames {sorted(waiting.values())[:8]}.")
 
     def flush(self) -> bytes:
         """``flush_pipeline`` for those who want the bytes alone."""
@@ -189,14 +195,13 @@ class SoftwareEncoder:
             if before[1]:
                 picture.time_base = before[1]
 
-    def _packets(self, coded: list[Any]) -> Iterator[Packet]:
-        for packet in coded:
-            count = packet.pts + self._start
-            seq = self._waiting.pop(count)
-            data, kind = bytes(packet), "I" if packet.is_keyframe else "unknown"
-            if packet.is_keyframe and self._header is None:
-                self._header = _sequence_obu(data) if self.codec == "av1" else _parameter_sets(data, self.codec)
-            yield Packet(seq, data, packet.is_keyframe, count, packet.dts + self._start, kind)
+    def _made(self, packet: Any, waiting: dict[int, int], start: int) -> Packet:
+        count = packet.pts + start
+        seq = waiting.pop(count)
+        data, kind = bytes(packet), "I" if packet.is_keyframe else "unknown"
+        if packet.is_keyframe and self._header is None:
+            self._header = _sequence_obu(data) if self.codec == "av1" else _parameter_sets(data, self.codec)
+        return Packet(seq, data, packet.is_keyframe, count, packet.dts + start, kind)
 
     def _picture(self, frame: Any) -> Any:
         import av
