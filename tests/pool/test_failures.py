@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -321,6 +322,37 @@ def test_a_task_that_raises(simulator: Simulator, step: str) -> None:
     assert isinstance(report.results[0], OSError if step == "abandon" else ZeroDivisionError)
     assert bad.sinks_open == bad.sources_open == 0
     assert any(isinstance(event, events.Notice) for event in told) == (step == "abandon")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"good_range": 7.5}, "good_range has 7.5"),
+        ({"shortest_range": None}, "shortest_range has None"),
+        ({"frames": "90"}, "frames has '90'"),
+        ({"ranges": [(0, 45), (45, 90.0)]}, "ranges has 90.0"),
+        ({"ranges": [(0, 45), (44, 90)]}, "44 to 90 came after 45"),
+    ],
+)
+def test_a_plan_that_cannot_be(simulator: Simulator, wrong: dict[str, Any], words: str) -> None:
+    """An engine would stop half-way, and the run would wait for it."""
+    bad, good = Pictures(90), Pictures(120, 1000)
+    plan = bad.prepare
+    setattr(bad, "prepare", lambda lanes: replace(plan(lanes), **wrong))  # noqa: B010
+    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+        _, report = run_of(pool, [bad, good])
+    good.check()
+    assert words in str(report.results[0])
+
+
+def test_a_feeder_that_fails_ends_the_run(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is, of ours too: nobody waits for an engine that gets nothing any more."""
+    monkeypatch.setattr("pdum.nvenc._pool._scheduler.shares", lambda *_: 1 / 0)
+    task = Pictures(90)
+    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+        _, report = run_of(pool, [task])
+    assert isinstance(report.results[0].__cause__, ZeroDivisionError)
+    assert task.abandoned == 1
 
 
 def test_what_one_gpu_cannot_do_is_done_by_another(simulator: Simulator) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._errors import SourceEnded
+from .._errors import NvencError, SourceEnded
 from ._channel import Channel, Closed
 
 if TYPE_CHECKING:
@@ -85,6 +85,10 @@ class Feeder:
                 self._feed_piece(piece)
         except Closed:
             return
+        except Exception as error:  # of what a task told, or of ours: nobody is to wait for this engine in vain
+            told = NvencError(f"The work for {self._engine.label} could not be divided: {error!r}")
+            told.__cause__ = error
+            self._scheduler.fail_all(told)
         finally:
             self.channel.close()
 

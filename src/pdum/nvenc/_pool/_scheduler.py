@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from .. import _events as events
 from .._errors import InvalidConfig, NoEngineLeft, NvencError, UnsupportedFeature
@@ -291,9 +291,9 @@ class Scheduler(JobStates):
             if job.state == ENDING:
                 self._abandon(job)
                 return
-            wrong = gaps(plan.ranges, plan.frames)
+            wrong = _no_whole_number(plan) or gaps(plan.ranges, plan.frames)
             job.plan, job.state = plan, WORKING
-            job.frames_before = plan.frames - sum(last - first for first, last in plan.ranges)
+            job.frames_before = 0 if wrong else plan.frames - sum(last - first for first, last in plan.ranges)
             self.emit(
                 events.JobPrepared, job=job.number, frames=plan.frames, frames_done=job.frames_before,
                 width=plan.width, height=plan.height, fps=plan.fps, duration=plan.duration,
@@ -341,3 +341,13 @@ class Scheduler(JobStates):
 def _parts(piece: Piece) -> int:
     """How many engines could work on what is left of it."""
     return max(1, piece.range.rest // piece.job.good_length) if piece.job.may_be_divided else 1
+
+
+def _no_whole_number(plan: Plan) -> str | None:
+    """What of a plan would stop an engine half-way."""
+    told: list[tuple[str, Any]] = [(name, getattr(plan, name)) for name in ("frames", "shortest_range", "good_range")]
+    told += [("ranges", number) for pair in plan.ranges for number in pair]
+    for name, value in told:
+        if not isinstance(value, SupportsIndex):
+            return f"{name} has {value!r}; frames are counted in whole numbers."
+    return None
