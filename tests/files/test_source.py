@@ -136,6 +136,10 @@ def test_the_decoder_shares_the_cores(
         ("software", "hevc", 16, 2.5, 10),
         ("software", "hevc", 64, 2.5, 10),
         ("software", "hevc", 2, 9.0, 40),
+        ("software", "av1", 2, 2.0, 20),
+        ("software", "av1", 8, 2.5, 40),  # nor one SVT-AV1 eight
+        ("software", "av1", 16, 2.5, 20),
+        ("software", "av1", 64, 2.5, 10),
     ],
 )
 def test_how_long_ranges_are_to_begin_with(

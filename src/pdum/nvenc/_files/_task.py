@@ -40,8 +40,8 @@ CORES_KEPT_BUSY = {"h264": 8, "hevc": 1, "av1": 1}
 """By the threads of one encoder in software: on no more of them a second range costs a key frame and brings nothing."""
 GOOD_SECONDS = 2.0
 """Of software's ranges: time to look ahead and a key frame are not small beside a second of video."""
-MANY_CORES = 4
-"""For one encoder of HEVC or AV1, which leaves most of them idle: then shorter ranges will do."""
+MANY_CORES = {"h264": 8, "hevc": 4, "av1": 8}
+"""For one encoder, which leaves most of them idle: then ranges shorter than good ones will do."""
 SNAP = 8  # a cut moves to a key frame of the source that is nearer than this part of a range
 
 
@@ -203,7 +203,7 @@ class FileTask:
         cores, codec = len(os.sched_getaffinity(0)), self._codec_of_software()
         good = max(1, round(index.rate * GOOD_SECONDS))
         parts = min(cores // CORES_KEPT_BUSY[codec], index.frames // good)
-        at_least = min(cores // max(CORES_KEPT_BUSY[codec], MANY_CORES), index.frames // shortest)
+        at_least = min(cores // MANY_CORES[codec], index.frames // shortest)
         return max(shortest, index.frames // max(parts, at_least, 1))
 
     def _shortest_range(self) -> int:
