@@ -13,7 +13,7 @@ from files.runner import HARDWARE, SOFTWARE, encode_ranges, job, run
 from media_samples import sample
 from pdum.nvenc import FileTask, Packet, VerificationFailed
 from pdum.nvenc._events import EngineInfo
-from pdum.nvenc._media import _decode, _verify
+from pdum.nvenc._media import _decode, _sample, _verify
 from pdum.nvenc._media._sample import SAMPLED, SampledSink
 
 from simulator import Simulator
@@ -120,6 +120,24 @@ def test_what_still_decodes_is_waited_for(folder: Path, monkeypatch: pytest.Monk
     sink.discard()
     threading.Timer(0.1, go_on.set).start()
     task.abandon(keep=False)
+
+
+def test_who_lets_go_waits_for_one_packet_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of AV1 in 8K, four take longer than a second."""
+    go_on, taken = threading.Event(), []
+
+    def slow(_: str, packets: Iterator[bytes], **more: Any) -> Iterator[None]:
+        for packet in packets:
+            taken.append(packet)
+            go_on.wait()
+            yield from ()
+
+    monkeypatch.setattr(_sample, "decoded", slow)
+    sink = SampledSink(Nowhere(), 0, "av1")
+    sink.write([Packet(seq, b"..", False, seq, seq, "P") for seq in range(SAMPLED)])
+    threading.Timer(0.1, go_on.set).start()
+    sink.let_go()
+    assert len(taken) <= 1
 
 
 def spoil_frame_20(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from .._errors import VerificationFailed
@@ -40,6 +41,7 @@ class SampledSink:
         self._codec = codec
         self._packets: list[bytes] = []
         self._sample: Beside[None] | None = None
+        self._is_wanted = True
 
     def write(self, packets: Sequence[Packet]) -> None:
         if self._sample is None:
@@ -64,14 +66,16 @@ class SampledSink:
         self._sample.answer()
 
     def let_go(self) -> None:
-        """Waits for the thread, if there is one."""
+        """Waits for the thread, if there is one, which ends with the packet that it is at."""
+        self._is_wanted = False
         if self._sample is not None:
             self._sample.undo(id)
 
     def _decode(self) -> None:
         av, found = import_av(), 0
         try:
-            for frame in decoded(self._codec, self._packets, threads=1, strict=True):
+            wanted = takewhile(lambda _: self._is_wanted, self._packets)
+            for frame in decoded(self._codec, wanted, threads=1, strict=True):
                 found += not frame.is_corrupt
         except av.error.FFmpegError as error:
             raise VerificationFailed(self._missing(found)) from error
