@@ -193,6 +193,14 @@ def test_pieces_of_an_earlier_run_are_decoded_from_the_file(folder: Path, decode
     assert decoded_from_file == {0: SAMPLED, 20: 1, 30: SAMPLED}
 
 
+def test_without_the_decoder_all_is_decoded_from_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, decoded_from_file: dict[int, int]
+) -> None:
+    monkeypatch.setitem(_sample.DECODERS, "h264", "not built in")
+    run(FileTask(job(sample(SOURCE), folder / "result.mp4")), cut=lambda frames: [(0, 25), (25, frames)])
+    assert decoded_from_file == {0: SAMPLED, 25: SAMPLED, 35: SAMPLED}
+
+
 def test_a_part_that_is_done_again_is_judged_by_its_second_life(folder: Path) -> None:
     task = FileTask(job(sample(SOURCE), folder / "result.mp4"))
     task.prepare(1)

@@ -22,7 +22,7 @@ from .._media._hardware_decode import decoder_on
 from .._media._join import Joined, join
 from .._media._matroska import TrackLook, roll_of
 from .._media._passthrough import CONTAINERS, OF_THE_FILE, Passthrough, plan
-from .._media._sample import SampledSink
+from .._media._sample import SampledSink, has_decoder
 from .._media._source import Index, look_through
 from .._media._spool import RECIPE, Piece, WorkFolder, beside, missing_ranges, write_atomically
 from .._media._verify import lost_metadata, verify
@@ -226,10 +226,10 @@ class FileTask:
     def sink(self, first: int) -> PieceSink:
         if self._whole is None:
             self._whole = Beside(self._opened)
-        writer = self._work.writer(first, self._add_piece)
-        if self.job.verify != "samples":
+        writer, codec = self._work.writer(first, self._add_piece), self._any_recipe().config.settings()["codec"]
+        if self.job.verify != "samples" or not has_decoder(codec):
             return writer
-        sample = SampledSink(writer, first, self._any_recipe().config.settings()["codec"])
+        sample = SampledSink(writer, first, codec)
         self._samples.append(sample)
         return sample
 

@@ -19,6 +19,11 @@ SAMPLED = 4
 """Frames from a key frame on: itself, and some that look back at it."""
 
 
+def has_decoder(codec: str) -> bool:
+    """A PyAV that was built by hand may lack dav1d, and decode AV1 from files all the same."""
+    return DECODERS[codec] in import_av().codecs_available
+
+
 def decoded(codec: str, packets: Iterable[bytes], *, threads: int = 0, strict: bool = False) -> Iterator[Any]:
     """The pictures of a stream in the order in which they are shown. ``strict``: damage is an error of FFmpeg's."""
     av = import_av()
