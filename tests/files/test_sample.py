@@ -56,7 +56,7 @@ def decoded_from_file(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
     return found
 
 
-def packets_of(folder: Path, codec: str, monkeypatch: pytest.MonkeyPatch) -> list[Packet]:
+def packets_of(folder: Path, codec: str) -> list[Packet]:
     task = FileTask(job(sample(SOURCE), folder / "result.mkv", codec=codec, encoder={"preset": "p3", "cq": 28}))
     task.prepare(1)
     packets = encode_ranges(task, SOFTWARE, [(0, 12)])
@@ -73,10 +73,8 @@ def spoilt(packet: Packet) -> Packet:
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("length", [1, 2, SAMPLED, SAMPLED + 1, 12])
 @pytest.mark.parametrize("at_once", [1, 3, 12])
-def test_whole_packets_pass(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, codec: str, length: int, at_once: int
-) -> None:
-    packets = packets_of(folder, codec, monkeypatch)[:length]
+def test_whole_packets_pass(folder: Path, codec: str, length: int, at_once: int) -> None:
+    packets = packets_of(folder, codec)[:length]
     sink = SampledSink(Nowhere(), 0, codec)
     for begin in range(0, length, at_once):
         sink.write(packets[begin : begin + at_once])
@@ -88,8 +86,8 @@ def test_whole_packets_pass(
 
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("number", range(SAMPLED))
-def test_a_spoilt_one_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch, codec: str, number: int) -> None:
-    packets = packets_of(folder, codec, monkeypatch)
+def test_a_spoilt_one_is_noticed(folder: Path, codec: str, number: int) -> None:
+    packets = packets_of(folder, codec)
     packets[number] = spoilt(packets[number])
     sink = SampledSink(Nowhere(), 7, codec)
     sink.write(packets)

@@ -41,7 +41,8 @@ CORES_KEPT_BUSY = {"h264": 8, "hevc": 1, "av1": 1}
 GOOD_SECONDS = 2.0
 """Of software's ranges: time to look ahead and a key frame are not small beside a second of video."""
 MANY_CORES = {"h264": 8, "hevc": 4, "av1": 8}
-"""For one encoder, which leaves most of them idle: then ranges shorter than good ones will do."""
+"""For one encoder. Where each has so many, ranges shorter than good ones will do: most of the cores are idle then, and
+x264, which keeps its eight busy, has no others."""
 SNAP = 8  # a cut moves to a key frame of the source that is nearer than this part of a range
 
 

@@ -19,6 +19,10 @@ SAMPLED = 4
 """Frames from a key frame on: itself, and some that look back at it."""
 
 
+def wrong(what: str) -> VerificationFailed:
+    return VerificationFailed(f"The result is wrong and was thrown away: {what}")
+
+
 def has_decoder(codec: str) -> bool:
     """A PyAV that was built by hand may lack dav1d, and decode AV1 from files all the same."""
     return DECODERS[codec] in import_av().codecs_available
@@ -83,12 +87,9 @@ class SampledSink:
             for frame in decoded(self._codec, wanted, threads=1, strict=True):
                 found += not frame.is_corrupt
         except av.error.FFmpegError as error:
-            raise VerificationFailed(self._missing(found)) from error
+            raise self._missing(found) from error
         if found < len(self._packets):
-            raise VerificationFailed(self._missing(found))
+            raise self._missing(found)
 
-    def _missing(self, found: int) -> str:
-        return (
-            f"The result is wrong and was thrown away: of {len(self._packets)} packets from frame {self.first} on, "
-            f"only {found} can be decoded."
-        )
+    def _missing(self, found: int) -> VerificationFailed:
+        return wrong(f"of {len(self._packets)} packets from frame {self.first} on, only {found} can be decoded.")

@@ -14,7 +14,7 @@ from ._av import readable, time_base
 from ._decode import frames_from
 from ._decoder import Decoding, every_frame, open_source, video_stream
 from ._passthrough import stream_metadata
-from ._sample import SAMPLED
+from ._sample import SAMPLED, wrong
 from ._source import Index, Key
 
 MOST_THREADS_OF_A_SAMPLE = 4
@@ -47,7 +47,7 @@ def verify(
 
 
 def _fail(what: str) -> NoReturn:
-    raise VerificationFailed(f"The result is wrong and was thrown away: {what}")
+    raise wrong(what)
 
 
 def _require_streams(container: Any, joined: Any) -> None:
