@@ -40,12 +40,12 @@ def make_source(path: Path, size: str, frames: int, codec: str) -> None:
 
 def ours(path: Path, lanes: int, on_gpu: bool) -> float:
     """Seconds for the whole file, cut into one range for each lane."""
-    from pdum.nvenc._events import EngineInfo
-    from pdum.nvenc._files._task import cuts
-    from pdum.nvenc._media._decode import frames_from
-    from pdum.nvenc._media._decoder import Decoding
-    from pdum.nvenc._media._hardware_decode import decoder_on
-    from pdum.nvenc._media._source import index_source
+    from pdum.nvenc._files.task import cuts
+    from pdum.nvenc._media.decode import frames_from
+    from pdum.nvenc._media.decoder import Decoding
+    from pdum.nvenc._media.hardware_decode import decoder_on
+    from pdum.nvenc._media.source import index_source
+    from pdum.nvenc.events import EngineInfo
 
     engine = EngineInfo(index=0, kind="nvenc", gpu_id=0)
     index = index_source(path)

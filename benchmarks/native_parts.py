@@ -39,8 +39,8 @@ def build(directory: Path = BUILD) -> None:
 def turns(directory: Path = BUILD) -> Path:
     """The program that waits for the encoder's lock."""
     directory.mkdir(parents=True, exist_ok=True)
-    parts, target = [HERE / "native" / "turns.cpp", SOURCES / "turnstile.cpp"], directory / "turns"
-    if any(outdated(target, part) for part in [*parts, SOURCES / "turnstile.hpp"]):
+    parts, target = [HERE / "native" / "turns.cpp", SOURCES / "core" / "turnstile.cpp"], directory / "turns"
+    if any(outdated(target, part) for part in [*parts, SOURCES / "core" / "turnstile.hpp"]):
         run(*COMPILE_PROGRAM, "-pthread", f"-I{SOURCES}", *parts, "-o", target)
     return target
 

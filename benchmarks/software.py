@@ -100,7 +100,7 @@ def make_source(path: Path, size: str, seconds: float) -> None:
 def software(codec: str, size: str) -> Any:
     """What our engine tells the codec."""
     from pdum.nvenc import EncoderConfig
-    from pdum.nvenc._software._options import software_options
+    from pdum.nvenc._encoders.software_options import software_options
 
     width, height = map(int, size.split("x"))
     config = EncoderConfig(width=width, height=height, codec=codec, format="yuv420", tuning="hq", gop=150, **SETTINGS)

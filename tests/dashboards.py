@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 from rich.cells import cell_len
 from textual.pilot import Pilot
 
-from pdum.nvenc import _events as events
-from pdum.nvenc._tui._app import Dashboard
+from pdum.nvenc import events
+from pdum.nvenc._tui.app import Dashboard
 
 SNAPSHOTS = Path(__file__).parent / "tui" / "snapshots"
 UPDATE = "PDUM_UPDATE_SNAPSHOTS"

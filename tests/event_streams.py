@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 
-from pdum.nvenc import _events as events
+from pdum.nvenc import events
 
 HOSTILE_NAMES = (
     "[bold]not bold[/bold].mkv",

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from frames import nv12
-from pdum.nvenc import EncoderClosed, InvalidFrame, NvencEncoder, Packet, _async
+from pdum.nvenc import EncoderClosed, InvalidFrame, NvencEncoder, Packet
+from pdum.nvenc._encoders import aio as _async
 
 from simulator import Simulator, parse
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from frames import cuda
-from pdum.nvenc import NvencEncoder, OutOfSessions, _availability, available, unavailable_reason
+from pdum.nvenc import NvencEncoder, OutOfSessions, available, unavailable_reason
+from pdum.nvenc._machine import availability as _availability
 
 from loud import need_program
 from simulator import Machine, Simulator

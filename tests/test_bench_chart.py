@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pdum.nvenc import InvalidConfig
-from pdum.nvenc._show._bench_chart import COLOURS, Speed, draw
+from pdum.nvenc._cli.bench_chart import COLOURS, Speed, draw
 
 from event_streams import HOSTILE_NAMES
 from loud import need_module

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from frames import created_context, nv12
 from pdum.nvenc import CudaFailed, InvalidConfig, NvencEncoder, NvencError, UnsupportedFeature
-from pdum.nvenc._settings import frame_rate
+from pdum.nvenc._config.settings import frame_rate
 
 from simulator import Simulator, parse
 from simulator.trace import Call, read_calls

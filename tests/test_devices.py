@@ -12,16 +12,8 @@ from typing import Any
 
 import pytest
 
-from pdum.nvenc import (
-    Capabilities,
-    InvalidConfig,
-    NvencEncoder,
-    UnsupportedFeature,
-    _capabilities,
-    _nvenc,
-    capabilities,
-    devices,
-)
+from pdum.nvenc import Capabilities, InvalidConfig, NvencEncoder, UnsupportedFeature, _nvenc, capabilities, devices
+from pdum.nvenc._machine import capabilities as _capabilities
 
 from simulator import Simulator
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from frames import nv12
-from pdum.nvenc import EncoderConfig, NvencEncoder, _capabilities
+from pdum.nvenc import EncoderConfig, NvencEncoder
+from pdum.nvenc._machine import capabilities as _capabilities
 from snippets import PAGES, ROOT, snippets
 
 from simulator import Simulator

@@ -15,7 +15,8 @@ import pytest
 
 import pdum.nvenc
 from frames import cuda
-from pdum.nvenc import Diagnosis, Finding, NvencEncoder, _capabilities, doctor
+from pdum.nvenc import Diagnosis, Finding, NvencEncoder, doctor
+from pdum.nvenc._machine import capabilities as _capabilities
 
 from simulator import Simulator, environment
 

@@ -54,8 +54,8 @@ def test_software_loads_nothing_of_the_hardware() -> None:
     need_module("av")
     result = subprocess.run([sys.executable, "-c", SOFTWARE], capture_output=True, text=True, timeout=60, check=True)
     modules = set(json.loads(result.stdout))
-    assert {"pdum.nvenc._media._source", "pdum.nvenc._software._encoder"} <= modules
-    of_hardware = {f"pdum.nvenc.{name}" for name in ("_nvml", "_devices", "_capabilities")}
+    assert {"pdum.nvenc._media.source", "pdum.nvenc._encoders.software"} <= modules
+    of_hardware = {f"pdum.nvenc.{name}" for name in ("_machine.nvml", "_machine.devices", "_machine.capabilities")}
     assert not modules & {*of_hardware, "numpy", "ctypes", "multiprocessing", "asyncio", "tempfile", "uuid"}
 
 

@@ -1,6 +1,6 @@
 """The layers of the code, held by reading it: no compiler, no GPU, no installed package.
 
-bindings → packet_to_python, frame_from_python → session → abi → cuda → driver → error; in Python, downwards to _nvenc.
+python → session → abi → colour → cuda → core; in Python, downwards to _nvenc.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ ROOT = Path(__file__).resolve().parents[1]
 CPP = ROOT / "src" / "cpp"
 PYTHON = ROOT / "src" / "pdum"
 
-# From the bottom up. What stands in one row may not know each other, but for a header and its own source file.
-LAYERS = (
-    ("error", "cuda_types", "nvtx", "process", "turnstile", "colour_kernels"),
-    ("driver", "colour_plan", "failures"),
-    ("cuda", "frame_view", "dlpack", "array_layout"),
-    ("colour", "gpus"),
-    ("abi",),
-    ("open_encoder", "frame_copy", "rgb_input"),
-    ("inputs",),
-    ("session",),
-    ("python_objects", "arguments"),
-    (
+# Folders are the layers, from the bottom up. A unit may know the layers below its own, and the units before it in the
+# order that ORDER gives, so that no layer holds a circle.
+LAYERS = ("core", "cuda", "colour", "abi", "session", "python")
+ORDER = {
+    "core": ("error", "nvtx", "process", "turnstile", "failures"),
+    "cuda": ("cuda_types", "driver", "cuda", "gpus"),
+    "colour": ("colour_kernels", "colour_plan", "colour"),
+    "session": ("frame_view", "open_encoder", "frame_copy", "rgb_input", "inputs", "session"),
+    "python": (
+        "dlpack",
+        "array_layout",
+        "python_objects",
+        "arguments",
         "frame_from_python",
         "packet_to_python",
         "colour_from_python",
@@ -37,108 +38,105 @@ LAYERS = (
         "context_to_python",
         "settings_from_python",
         "kept_frames",
+        "pyav_frame",
+        "rgb_frame",
+        "surface_to_python",
+        "encoder_to_python",
+        "bindings",
     ),
-    ("pyav_frame", "rgb_frame", "surface_to_python"),
-    ("encoder_to_python",),
-    ("bindings",),
-)
-RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
-# Everything above the session.
-PYTHON_FACING = {unit for units in LAYERS[RANK["session"] + 1 :] for unit in units}
+}
 # Files that are a part of another unit.
 PART_OF = {"pyav_frame": "frame_from_python", "rgb_frame": "frame_from_python"}
 PYTHON_LAYERS = (
     "_nvenc",
     "_version",
     "_errors",
-    "_events",
     "events",
-    "_settings",
-    "_toml",
-    "_colour",
-    "_picture",
-    "_config_values",
-    "_config_plain",
-    "_config_rules",
-    "_config",
-    "_work",
-    "_async",
-    "_encoder",
-    "_availability",
-    "_capabilities",
-    "_nvml",
-    "_devices",
-    "_doctor",
-    "_jobs",
-    "_show._text",
-    "_show._run_parts",
-    "_show._run_state",
-    "_show._draw",
-    "_show._markup",
-    "_show._report_style",
-    "_show._report_charts",
-    "_show._report",
-    "_show._report_table",
-    "_show._bench_chart",
-    "_software._options",
-    "_software._encoder",
-    "_media._av",
-    "_media._mux",
-    "_media._look",
-    "_media._access",
-    "_media._beside",
-    "_media._sample",
-    "_media._decoder",
-    "_media._source",
-    "_media._decode",
-    "_media._hardware_decode",
-    "_media._fit",
-    "_media._spool",
-    "_media._matroska",
-    "_media._subtitles",
-    "_media._passthrough",
-    "_media._join",
-    "_media._verify",
-    "_pool._ranges",
-    "_pool._pieces",
-    "_pool._schedule",
-    "_pool._job_states",
-    "_pool._scheduler",
-    "_pool._channel",
-    "_pool._event_log",
-    "_pool._sessions",
-    "_pool._engines",
-    "_pool._feeder",
-    "_pool._lane_session",
-    "_pool._lane",
-    "_pool._helpers",
-    "_pool._progress",
-    "_pool._run",
-    "_pool._generated",
-    "_files._naming",
-    "_files._recipe",
-    "_files._task",
-    "_pool._pool",
-    "_batch._around",
-    "_batch._settings",
-    "_batch._layers",
-    "_batch._journal",
-    "_batch._scan",
-    "_batch._destinations",
-    "_batch._quality",
-    "_batch._suited",
-    "_batch._search",
-    "_batch._target",
-    "_batch._batch",
-    "_batch._recorded",
-    "_batch._settled",
+    "_text",
+    "_config.settings",
+    "_config.toml",
+    "_config.colour",
+    "_config.picture",
+    "_config.values",
+    "_config.plain",
+    "_config.rules",
+    "_config.config",
+    "_tasks",
+    "_encoders.aio",
+    "_encoders.nvenc",
+    "_encoders.software_options",
+    "_encoders.software",
+    "_machine.availability",
+    "_machine.capabilities",
+    "_machine.nvml",
+    "_machine.devices",
+    "_machine.doctor",
+    "_files.job",
+    "_view.run_parts",
+    "_view.run_state",
+    "_view.draw",
+    "_report.markup",
+    "_report.style",
+    "_report.charts",
+    "_report.report",
+    "_report.table",
+    "_media.av",
+    "_media.mux",
+    "_media.look",
+    "_media.access",
+    "_media.beside",
+    "_media.sample",
+    "_media.decoder",
+    "_media.source",
+    "_media.decode",
+    "_media.hardware_decode",
+    "_media.fit",
+    "_media.spool",
+    "_media.matroska",
+    "_media.subtitles",
+    "_media.passthrough",
+    "_media.join",
+    "_media.verify",
+    "_pool.ranges",
+    "_pool.pieces",
+    "_pool.schedule",
+    "_pool.job_states",
+    "_pool.scheduler",
+    "_pool.channel",
+    "_pool.event_log",
+    "_pool.sessions",
+    "_pool.engines",
+    "_pool.feeder",
+    "_pool.lane_session",
+    "_pool.lane",
+    "_pool.helpers",
+    "_pool.progress",
+    "_pool.run",
+    "_pool.generated",
+    "_files.naming",
+    "_files.recipe",
+    "_files.task",
+    "_pool.pool",
+    "_batch.around",
+    "_batch.settings",
+    "_batch.layers",
+    "_batch.journal",
+    "_batch.scan",
+    "_batch.destinations",
+    "_batch.quality",
+    "_batch.suited",
+    "_batch.search",
+    "_batch.target",
+    "_batch.batch",
+    "_batch.recorded",
+    "_batch.settled",
     "__init__",
     "_tui",
     "_cli",
     "__main__",
 )
 FRONT_ENDS = ("_tui", "_cli")
-PACKAGES = ("_software", "_media", "_pool", "_files", "_batch", "_show")
+PACKAGES = ("_config", "_encoders", "_machine", "_media", "_pool", "_files", "_batch", "_view", "_report")
 HEADERS_OF_THE_TABLES = {"nvenc_12_1.hpp": "session_12_1.cpp", "nvenc_13_0.hpp": "session_13_0.cpp"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
@@ -154,8 +152,15 @@ def shipped_files() -> list[Path]:
 
 
 def unit_of(path: Path) -> str:
-    relative = path.relative_to(CPP)
-    return "abi" if relative.parts[0] == "abi" else PART_OF.get(relative.stem, relative.stem)
+    """Its folder and its name; ``abi`` is one unit as a whole."""
+    layer, name = path.relative_to(CPP).parts
+    stem = name.partition(".")[0]
+    return "abi" if layer == "abi" else f"{layer}/{PART_OF.get(stem, stem)}"
+
+
+def rank(unit: str) -> tuple[int, int]:
+    layer, _, stem = unit.partition("/")
+    return LAYERS.index(layer), ORDER[layer].index(stem) if stem else 0
 
 
 def includes(path: Path) -> list[tuple[str, str]]:
@@ -169,11 +174,12 @@ def code_of(path: Path) -> str:
 
 
 def test_there_is_code_to_look_at() -> None:
-    assert {unit_of(path) for path in cpp_files()} >= {"error", "driver", "cuda", "abi", "session", "bindings"}
+    assert {unit_of(path) for path in cpp_files()} >= {"core/error", "abi", "session/session", "python/bindings"}
 
 
 def test_each_unit_has_its_place() -> None:
-    assert {unit_of(path) for path in cpp_files()} <= RANK.keys()
+    ordered = {f"{layer}/{PART_OF.get(stem, stem)}" for layer, stems in ORDER.items() for stem in stems}
+    assert {unit_of(path) for path in cpp_files()} == {*ordered, "abi"}
 
 
 @pytest.mark.parametrize("path", cpp_files(), ids=lambda path: str(path.relative_to(CPP)))
@@ -184,7 +190,7 @@ def test_includes_point_downwards(path: Path) -> None:
             continue
         assert (CPP / name).is_file(), f"{name}: written from src/cpp, of a file that is there"
         wanted = unit_of(CPP / name)
-        assert wanted == unit or RANK[wanted] < RANK[unit], f"{unit} may not know {wanted}"
+        assert wanted == unit or rank(wanted) < rank(unit), f"{unit} may not know {wanted}"
 
 
 def test_only_python_facing_units_know_python() -> None:
@@ -194,8 +200,7 @@ def test_only_python_facing_units_know_python() -> None:
         if any(name == "Python.h" or name.startswith("pybind11/") for _, name in includes(path))
         or re.search(r"\bpybind11\b|\bPyObject\b|\bPy[A-Z]\w+\s*\(", code_of(path))
     }
-    assert knowing <= PYTHON_FACING
-    assert "bindings" in knowing
+    assert {unit.partition("/")[0] for unit in knowing} == {"python"}
 
 
 def test_only_abi_knows_names_of_nvenc() -> None:
@@ -291,5 +296,11 @@ def test_python_imports_nothing_heavy_at_start() -> None:
 def imports_of_nodes(nodes: list[ast.Import | ast.ImportFrom]) -> set[str]:
     found: set[str] = set()
     for node in nodes:
-        found |= {alias.name for alias in node.names} if isinstance(node, ast.Import) else {node.module or ""}
+        found |= (
+            {alias.name for alias in node.names}
+            if isinstance(node, ast.Import)
+            else set()
+            if node.level
+            else {node.module or ""}
+        )
     return found

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from pdum.nvenc import _events as events
-from pdum.nvenc._cli._plain import progress, show
-from pdum.nvenc._show._draw import SPACE, bar, chop_end, columns, ended_line, fit
-from pdum.nvenc._show._report_table import print_summary
-from pdum.nvenc._show._run_parts import Job
-from pdum.nvenc._show._run_state import RunState
-from pdum.nvenc._show._text import size, visible
+from pdum.nvenc import events
+from pdum.nvenc._cli.plain import progress, show
+from pdum.nvenc._report.table import print_summary
+from pdum.nvenc._text import size, visible
+from pdum.nvenc._view.draw import SPACE, bar, chop_end, columns, ended_line, fit
+from pdum.nvenc._view.run_parts import Job
+from pdum.nvenc._view.run_state import RunState
 
 from event_streams import HOSTILE_NAMES, engines, nonsense, recorded, runs
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdum.nvenc import _events as events
-from pdum.nvenc._show._markup import tag, text
-from pdum.nvenc._show._report import report_page, write_report
-from pdum.nvenc._show._report_charts import MOST_FILES, POINTS, _rates
-from pdum.nvenc._show._run_state import RunState
-from pdum.nvenc._show._text import size, visible
+from pdum.nvenc import events
+from pdum.nvenc._report.charts import MOST_FILES, POINTS, _rates
+from pdum.nvenc._report.markup import tag, text
+from pdum.nvenc._report.report import report_page, write_report
+from pdum.nvenc._text import size, visible
+from pdum.nvenc._view.run_state import RunState
 
 from event_streams import HOSTILE_NAMES, engines, nonsense, recorded, runs
 

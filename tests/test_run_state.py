@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdum.nvenc import _events as events
-from pdum.nvenc._show._run_parts import AT_WORK, ENDED
-from pdum.nvenc._show._run_state import RunState
-from pdum.nvenc._show._text import change, duration, one_line, size, verdict, visible
+from pdum.nvenc import events
+from pdum.nvenc._text import change, duration, one_line, size, verdict, visible
+from pdum.nvenc._view.run_parts import AT_WORK, ENDED
+from pdum.nvenc._view.run_state import RunState
 
 from event_streams import HOSTILE_NAMES, engines, nonsense, recorded, runs
 

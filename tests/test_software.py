@@ -23,8 +23,8 @@ from pdum.nvenc import (
     SoftwareEncoder,
     UnsupportedFeature,
 )
-from pdum.nvenc._software._encoder import _layout
-from pdum.nvenc._software._options import software_options
+from pdum.nvenc._encoders.software import _layout
+from pdum.nvenc._encoders.software_options import software_options
 from side_data import side_data
 
 from simulator import Simulator

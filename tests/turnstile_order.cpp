@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "turnstile.hpp"
+#include "core/turnstile.hpp"
 
 using pdum::nvenc::Turnstile;
 

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "turnstile.hpp"
+#include "core/turnstile.hpp"
 
 namespace {
 

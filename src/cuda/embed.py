@@ -16,7 +16,7 @@ SOURCE = """\
 #include <array>
 #include <string_view>
 
-#include "colour_kernels.hpp"
+#include "colour/colour_kernels.hpp"
 
 namespace pdum::nvenc {{
 namespace {{

@@ -331,7 +331,7 @@ extern "C" __global__ void any_to_full(const Argument a) {
     put(a, a.second_chroma + row * a.chroma_pitch, column, chroma_of(a, pixel, a.v));
 }
 
-// --- One entry for each combination; src/cpp/colour.cpp builds the same names ---
+// --- One entry for each combination; src/cpp/colour/colour.cpp builds the same names ---
 
 #define WIDE(name, type, target, order, left) \
     extern "C" __global__ void name(const Argument a) { convert_wide<type, Target::target, Order::order, left>(a); }

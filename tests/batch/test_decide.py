@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pdum.nvenc import FolderBusy
-from pdum.nvenc._batch._batch import (
+from pdum.nvenc._batch.batch import (
     BIGGER_BEFORE,
     DONE_BEFORE,
     ENCODE,
@@ -21,8 +21,8 @@ from pdum.nvenc._batch._batch import (
     plan,
     told,
 )
-from pdum.nvenc._batch._journal import DONE, NAME, Journal
-from pdum.nvenc._batch._settings import BatchSettings
+from pdum.nvenc._batch.journal import DONE, NAME, Journal
+from pdum.nvenc._batch.settings import BatchSettings
 
 SETTINGS = BatchSettings()
 IN_PLACE = BatchSettings(in_place=True)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdum.nvenc import FolderBusy
-from pdum.nvenc._batch._journal import BEGUN, BIGGER, DONE, FAILED, NAME, Entry, Journal, digest
+from pdum.nvenc._batch.journal import BEGUN, BIGGER, DONE, FAILED, NAME, Entry, Journal, digest
 
 texts = st.text(st.characters(codec=None, exclude_categories=()), min_size=1, max_size=20)
 identities = st.tuples(st.integers(0, 1 << 50), st.integers(0, 1 << 62))
@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_no_torn_line(tmp_path: Path, monkeypatch: pytest.Mon
             raise OSError(errno.ENOSPC, "No space left on device")
         return write_really(file, data[: len(data) // 2])
 
-    monkeypatch.setattr("pdum.nvenc._batch._journal.os.write", write_a_part)
+    monkeypatch.setattr("pdum.nvenc._batch.journal.os.write", write_a_part)
     with pytest.raises(OSError, match="No space"):
         journal.record(entry("b.mkv"))
     monkeypatch.undo()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdum.nvenc import EncoderConfig, InvalidConfig
-from pdum.nvenc._batch._layers import (
+from pdum.nvenc._batch.layers import (
     PRESETS,
     commented_file,
     config_path,
@@ -22,7 +22,7 @@ from pdum.nvenc._batch._layers import (
     resolve,
     shown,
 )
-from pdum.nvenc._batch._settings import NOT_OF_A_BATCH, BatchSettings, checked, default_of, names
+from pdum.nvenc._batch.settings import NOT_OF_A_BATCH, BatchSettings, checked, default_of, names
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "codec": st.sampled_from(["auto", "h264", "hevc"]),
@@ -156,7 +156,7 @@ def test_xdg_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_each_preset_of_the_package_resolves_to_an_encoder(name: str) -> None:
-    from pdum.nvenc._batch._suited import fit
+    from pdum.nvenc._batch.suited import fit
 
     settings = resolve(read_config(), name).settings
     fields_of_encoder = fit(settings, []).encoder

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pdum.nvenc._batch._batch import plan
-from pdum.nvenc._batch._journal import Journal
-from pdum.nvenc._batch._scan import VIDEO_SUFFIXES, Found, Scan
-from pdum.nvenc._batch._settings import BatchSettings, checked
+from pdum.nvenc._batch.batch import plan
+from pdum.nvenc._batch.journal import Journal
+from pdum.nvenc._batch.scan import VIDEO_SUFFIXES, Found, Scan
+from pdum.nvenc._batch.settings import BatchSettings, checked
 
 HOSTILE = (
     "-rf.mkv",
@@ -247,7 +247,7 @@ def test_names_are_distinct_and_do_not_depend_on_who_else_is_there(
 
 
 def _record(journal: Journal, source: Path, destination: Path) -> None:
-    from pdum.nvenc._batch._journal import DONE, Entry
+    from pdum.nvenc._batch.journal import DONE, Entry
 
     output = destination.relative_to(journal.folder).as_posix()
     entry = Entry(source=journal.key(source), output=output, result=DONE, settings="", identity=(1, 1))

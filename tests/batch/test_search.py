@@ -12,9 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pdum.nvenc import EncoderFailed
-from pdum.nvenc._batch._quality import MOST_DECIBELS, compare
-from pdum.nvenc._batch._search import TOLERANCE, Search, Target
-from pdum.nvenc._batch._target import LEAST_FRAMES, SAMPLES, sample_ranges
+from pdum.nvenc._batch.quality import MOST_DECIBELS, compare
+from pdum.nvenc._batch.search import TOLERANCE, Search, Target
+from pdum.nvenc._batch.target import LEAST_FRAMES, SAMPLES, sample_ranges
 
 from loud import need_pyav
 

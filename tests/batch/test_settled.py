@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pdum.nvenc._batch._settled import OLD, Settled, is_being_written
+from pdum.nvenc._batch.settled import OLD, Settled, is_being_written
 
 
 @pytest.fixture

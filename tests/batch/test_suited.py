@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pdum.nvenc import EncoderConfig, NvencEncoder, UnsupportedFeature
-from pdum.nvenc._batch._settings import BatchSettings
-from pdum.nvenc._batch._suited import Fitted, fit, gpus_of
+from pdum.nvenc._batch.settings import BatchSettings
+from pdum.nvenc._batch.suited import Fitted, fit, gpus_of
 
 from simulator import Simulator
 
@@ -20,7 +20,7 @@ FLAGS = {"multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adap
 @pytest.fixture
 def fitted(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Any:
     def on(settings: BatchSettings, *gpus: Any) -> Fitted:
-        monkeypatch.setattr("pdum.nvenc._capabilities._found", {})
+        monkeypatch.setattr("pdum.nvenc._machine.capabilities._found", {})
         with simulator.machine(gpus=list(gpus)):
             return fit(settings, gpus_of(settings))
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from pdum.nvenc import __version__
-from pdum.nvenc._batch._layers import PRESETS
+from pdum.nvenc._batch.layers import PRESETS
 from pdum.nvenc._cli import COMMANDS
-from pdum.nvenc._cli._exits import MEANINGS
-from pdum.nvenc._cli._parser import make_parser
+from pdum.nvenc._cli.exits import MEANINGS
+from pdum.nvenc._cli.parser import make_parser
 
 from clips import Tool, command, events_of, files_in, make_clip, parsed, start, without_driver
 from loud import need_module, need_program

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pdum.nvenc._batch._journal import NAME, Journal
+from pdum.nvenc._batch.journal import NAME, Journal
 
 from clips import Tool, content, events_of, files_in, make_clip
 from loud import need_module, need_pyav
@@ -141,14 +141,14 @@ def test_a_full_disk_fails_one_and_the_rest_goes_on(
     """A file that cannot be given its name, as where the disk is full or the folder is read-only."""
     import errno
 
-    from pdum.nvenc._files._naming import take_place as give
+    from pdum.nvenc._files.naming import take_place as give
 
     def full(part: Path, destination: Path, *more: object) -> None:
         if destination.name == "b.mp4":
             raise OSError(errno.ENOSPC, "No space left on device", str(part))
         give(part, destination, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("pdum.nvenc._files._task.take_place", full)
+    monkeypatch.setattr("pdum.nvenc._files.task.take_place", full)
     code, told = tool.encode("-c", "h264", videos)
     assert code == 1
     (failed,) = events_of("job_failed", told)
@@ -220,7 +220,7 @@ def test_all_engines_work_until_nothing_is_left_to_begin(
 @pytest.mark.parametrize("target", ["xpsnr=38", "ssim=0.93"])
 def test_a_target_is_reached_by_the_result(tool: Tool, rtx4090: Machine, tmp_path: Path, target: str) -> None:
     av = need_pyav(18, "scores")
-    from pdum.nvenc._batch._quality import compare
+    from pdum.nvenc._batch.quality import compare
 
     clip = make_clip(tmp_path / "a.mkv", 50)
     code, told = tool.encode("-c", "h264", "--target", target, "--keep-bigger", clip)

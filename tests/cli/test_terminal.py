@@ -12,7 +12,7 @@ import termios
 from collections.abc import Callable
 from pathlib import Path
 
-from pdum.nvenc._batch._journal import DONE, Journal
+from pdum.nvenc._batch.journal import DONE, Journal
 
 from clips import command, make_clip
 from loud import need_module

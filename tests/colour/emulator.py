@@ -11,7 +11,7 @@ from colour.cases import Arrangement, Image, Output
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent / "emulation"
-SOURCES = (HERE / "emulator.cpp", ROOT / "src/cpp/colour_plan.cpp", ROOT / "src/cpp/error.cpp")
+SOURCES = (HERE / "emulator.cpp", ROOT / "src/cpp/colour/colour_plan.cpp", ROOT / "src/cpp/core/error.cpp")
 # Loads and stores of several pixels at once go through pointers of other types, as is usual on a GPU.
 OPTIONS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-rdynamic", "-ffp-contract=off", "-fno-strict-aliasing",
            "-Wno-unknown-pragmas")  # fmt: skip

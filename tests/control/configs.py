@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pdum.nvenc import Colour, ContentLight, EncoderConfig, MasteringDisplay
-from pdum.nvenc._colour import MATRICES, PRIMARIES, TRANSFERS
-from pdum.nvenc._config_values import LARGEST_QP, LEVELS, PROFILE_LIMITS
+from pdum.nvenc._config.colour import MATRICES, PRIMARIES, TRANSFERS
+from pdum.nvenc._config.values import LARGEST_QP, LEVELS, PROFILE_LIMITS
 
 Fields = dict[str, Any]
 FORMATS = {

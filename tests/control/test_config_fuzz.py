@@ -14,15 +14,7 @@ from hypothesis import strategies as st
 from control.configs import fields_of_configs
 from control.test_differential import frame_of
 from control.told import GPU
-from pdum.nvenc import (
-    EncoderConfig,
-    Metadata,
-    NvencEncoder,
-    NvencError,
-    PictureOptions,
-    Sei,
-    TimeCode,
-)
+from pdum.nvenc import EncoderConfig, Metadata, NvencEncoder, NvencError, PictureOptions, Sei, TimeCode
 
 from simulator import Simulator
 

@@ -10,7 +10,7 @@ from control.rows import AV1, HEVC, HQ
 from control.told import GPU, HEIGHT, WIDTH, Driver, Flat, changed, flat
 from frames import nv12
 from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder, NvencError
-from pdum.nvenc._config import LIVE
+from pdum.nvenc._config.config import LIVE
 
 from simulator import Simulator
 from simulator.trace import read_calls

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pdum.nvenc import _availability, _capabilities
+from pdum.nvenc._machine import availability as _availability
+from pdum.nvenc._machine import capabilities as _capabilities
 
 
 @pytest.fixture(autouse=True)

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdum.nvenc import NvencEncoder, Packet
-from pdum.nvenc._events import EngineInfo
-from pdum.nvenc._files._task import FileTask
-from pdum.nvenc._jobs import FileJob, FileSettings
-from pdum.nvenc._software._encoder import SoftwareEncoder
-from pdum.nvenc._work import Result
+from pdum.nvenc._encoders.software import SoftwareEncoder
+from pdum.nvenc._files.job import FileJob, FileSettings
+from pdum.nvenc._files.task import FileTask
+from pdum.nvenc._tasks import Result
+from pdum.nvenc.events import EngineInfo
 
 SOFTWARE = EngineInfo(index=0, kind="software")
 HARDWARE = EngineInfo(index=0, kind="nvenc", gpu_id=0)

@@ -9,9 +9,9 @@ import pytest
 
 from damaged import damaged
 from media_samples import sample
-from pdum.nvenc._media._decode import frames_from
-from pdum.nvenc._media._decoder import Decoding, Start
-from pdum.nvenc._media._source import index_source
+from pdum.nvenc._media.decode import frames_from
+from pdum.nvenc._media.decoder import Decoding, Start
+from pdum.nvenc._media.source import index_source
 
 pytestmark = pytest.mark.one_abi
 

@@ -15,9 +15,9 @@ import pytest
 from files.runner import HARDWARE, assert_same_pictures, job, pictures, planes, run
 from media_samples import SAMPLES, sample
 from pdum.nvenc import FileTask
-from pdum.nvenc._media._decode import frames_from
-from pdum.nvenc._media._decoder import Decoding
-from pdum.nvenc._media._source import index_source
+from pdum.nvenc._media.decode import frames_from
+from pdum.nvenc._media.decoder import Decoding
+from pdum.nvenc._media.source import index_source
 
 from simulator import Simulator
 

@@ -12,9 +12,11 @@ import pytest
 from files.runner import HARDWARE, SOFTWARE, encode_ranges, job, run
 from media_samples import sample
 from pdum.nvenc import FileTask, Packet, VerificationFailed
-from pdum.nvenc._events import EngineInfo
-from pdum.nvenc._media import _decode, _sample, _verify
-from pdum.nvenc._media._sample import SAMPLED, SampledSink
+from pdum.nvenc._media import decode as _decode
+from pdum.nvenc._media import sample as _sample
+from pdum.nvenc._media import verify as _verify
+from pdum.nvenc._media.sample import SAMPLED, SampledSink
+from pdum.nvenc.events import EngineInfo
 
 from simulator import Simulator
 

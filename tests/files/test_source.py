@@ -12,11 +12,11 @@ import pytest
 from files.runner import SOFTWARE, encode_ranges, job, run
 from media_samples import ffmpeg, sample
 from pdum.nvenc import Cancelled, FileJob, FileSettings, FileTask, InvalidConfig, SourceUnreadable
-from pdum.nvenc._files import _task
-from pdum.nvenc._files._task import cuts
-from pdum.nvenc._media._access import is_clean
-from pdum.nvenc._media._decoder import Start
-from pdum.nvenc._media._source import Index, _keys, _Packets, index_source, look_through
+from pdum.nvenc._files import task as _task
+from pdum.nvenc._files.task import cuts
+from pdum.nvenc._media.access import is_clean
+from pdum.nvenc._media.decoder import Start
+from pdum.nvenc._media.source import Index, _keys, _Packets, index_source, look_through
 
 pytestmark = pytest.mark.one_abi
 

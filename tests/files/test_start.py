@@ -14,8 +14,8 @@ import pytest
 from files.runner import SOFTWARE, encode_ranges, job
 from media_samples import sample
 from pdum.nvenc import Cancelled, FileTask, NvencError, SourceUnreadable
-from pdum.nvenc._media._decoder import Decoding, Start
-from pdum.nvenc._media._source import Index, look_through
+from pdum.nvenc._media.decoder import Decoding, Start
+from pdum.nvenc._media.source import Index, look_through
 
 pytestmark = pytest.mark.one_abi
 
@@ -142,7 +142,7 @@ def test_it_is_not_kept_where_it_is_of_no_use(folder: Path, monkeypatch: pytest.
         encode_ranges(task, SOFTWARE, [(0, 10)])
         task.abandon(keep=True)
     else:
-        monkeypatch.setattr("pdum.nvenc._files._task.look_through", looked_through)
+        monkeypatch.setattr("pdum.nvenc._files.task.look_through", looked_through)
     task = prepared(folder, 2, monkeypatch, keep_work=True)
     assert open_files(sample(SOURCE)) == before
     task.abandon(keep=False)

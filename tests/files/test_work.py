@@ -15,9 +15,9 @@ from hypothesis import strategies as some
 from files.runner import LOSSLESS, SOFTWARE, assert_same_pictures, encode_ranges, job, run
 from media_samples import ffmpeg, sample
 from pdum.nvenc import FileTask, NvencError, Packet, Result, SourceUnreadable, VerificationFailed
-from pdum.nvenc._files import _task as _files
-from pdum.nvenc._media._join import join
-from pdum.nvenc._media._spool import Piece, WorkFolder, missing_ranges, packets_of, read_piece
+from pdum.nvenc._files import task as _files
+from pdum.nvenc._media.join import join
+from pdum.nvenc._media.spool import Piece, WorkFolder, missing_ranges, packets_of, read_piece
 
 pytestmark = pytest.mark.one_abi
 

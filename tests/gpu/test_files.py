@@ -19,10 +19,10 @@ import pytest
 from gpu.library import EncodeLibrary
 from gpu.video_files import COUNT
 from pdum.nvenc import EncoderPool, FileJob, FileSettings, FileTask
-from pdum.nvenc._media._decode import frames_from
-from pdum.nvenc._media._decoder import Decoding
-from pdum.nvenc._media._hardware_decode import SWITCH, decoder_on
-from pdum.nvenc._media._source import index_source
+from pdum.nvenc._media.decode import frames_from
+from pdum.nvenc._media.decoder import Decoding
+from pdum.nvenc._media.hardware_decode import SWITCH, decoder_on
+from pdum.nvenc._media.source import index_source
 
 from loud import missing
 from simulator import nvsim_dir

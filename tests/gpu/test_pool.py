@@ -14,7 +14,8 @@ import pytest
 
 from gpu.frames import HEIGHT, SHAPE, WIDTH, SlowProducer, pattern
 from gpu.library import EncodeLibrary
-from pdum.nvenc import EncoderPool, _capabilities
+from pdum.nvenc import EncoderPool
+from pdum.nvenc._machine import capabilities as _capabilities
 
 from simulator import nvsim_dir
 from simulator.echo import checksum, parse

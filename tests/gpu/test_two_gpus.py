@@ -11,7 +11,8 @@ import pytest
 
 from gpu.frames import HEIGHT, SHAPE, WIDTH, SlowProducer, pattern
 from gpu.library import EncodeLibrary
-from pdum.nvenc import EncoderPool, FileJob, FileSettings, InvalidFrame, NvencEncoder, _capabilities, devices, events
+from pdum.nvenc import EncoderPool, FileJob, FileSettings, InvalidFrame, NvencEncoder, devices, events
+from pdum.nvenc._machine import capabilities as _capabilities
 
 from loud import missing
 from simulator.echo import checksum, parse

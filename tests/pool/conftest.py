@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pdum.nvenc import _availability, _capabilities
+from pdum.nvenc._machine import availability as _availability
+from pdum.nvenc._machine import capabilities as _capabilities
 from pool_tasks import threads_of_pools
 
 

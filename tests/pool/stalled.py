@@ -10,7 +10,7 @@ import sys
 import threading
 
 from pdum.nvenc import EncoderPool, NoEngineLeft
-from pdum.nvenc._events import to_dict
+from pdum.nvenc.events import to_dict
 from pool_tasks import Pictures, threads_of_pools
 
 from simulator import Simulator

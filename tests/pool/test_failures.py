@@ -15,16 +15,8 @@ from typing import Any
 
 import pytest
 
-from pdum.nvenc import (
-    EncoderPool,
-    InvalidConfig,
-    NoEngineLeft,
-    OutOfSessions,
-    SourceEnded,
-    UnsupportedFeature,
-    _capabilities,
-    events,
-)
+from pdum.nvenc import EncoderPool, InvalidConfig, NoEngineLeft, OutOfSessions, SourceEnded, UnsupportedFeature, events
+from pdum.nvenc._machine import capabilities as _capabilities
 from pool_tasks import Meeting, Pictures, WaitingEngines
 
 from simulator import Simulator, environment
@@ -347,7 +339,7 @@ def test_a_plan_that_cannot_be(simulator: Simulator, wrong: dict[str, Any], word
 
 def test_a_feeder_that_fails_ends_the_run(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it is, of ours too: nobody waits for an engine that gets nothing any more."""
-    monkeypatch.setattr("pdum.nvenc._pool._scheduler.shares", lambda *_: 1 / 0)
+    monkeypatch.setattr("pdum.nvenc._pool.scheduler.shares", lambda *_: 1 / 0)
     task = Pictures(90)
     with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
         _, report = run_of(pool, [task])

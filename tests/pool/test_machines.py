@@ -20,7 +20,7 @@ from pdum.nvenc import (
     SoftwareEncoder,
     events,
 )
-from pdum.nvenc._work import VideoEncoder
+from pdum.nvenc._tasks import VideoEncoder
 from pool_tasks import HEIGHT, WIDTH, Meeting, Pictures, picture, sum_of
 
 from loud import need_module
@@ -223,7 +223,7 @@ def test_software_codecs_share_the_cores(
         return SoftwareEncoder(config, threads)
 
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
-    monkeypatch.setattr("pdum.nvenc._pool._lane_session.open_encoder", open_encoder)
+    monkeypatch.setattr("pdum.nvenc._pool.lane_session.open_encoder", open_encoder)
     with simulator.machine(gpus=["H100"]), EncoderPool(engine="software", engines=engines) as pool:
         meeting = Meeting(min(len(pool.engines), segments))
 
@@ -247,7 +247,7 @@ def test_an_encoder_that_cannot_be_made_leaves_its_work_to_another(
             raise OutOfMemory("Not now.")
         return SoftwareEncoder(config, threads)
 
-    monkeypatch.setattr("pdum.nvenc._pool._lane_session.open_encoder", open_encoder)
+    monkeypatch.setattr("pdum.nvenc._pool.lane_session.open_encoder", open_encoder)
     with simulator.machine(gpus=["H100"]), EncoderPool(engine="software", engines=2) as pool:
         task = pool.generated(lambda index, _: picture(index), 20, width=WIDTH, height=HEIGHT, segments=1)
         run = pool.start([task])

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from pdum.nvenc import EncoderPool, InvalidConfig, NvencError
-from pdum.nvenc._media._mux import OutputFile, VideoFormat, decode_times, part_of
+from pdum.nvenc._media.mux import OutputFile, VideoFormat, decode_times, part_of
 from pool_tasks import HEIGHT, WIDTH, picture
 
 from loud import need_module
@@ -104,7 +104,7 @@ def test_the_container_is_the_same_whatever_the_number_of_engines(
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             seen.append(([frame.pts for frame in container.decode(stream)], stream.duration, stream.average_rate))
-        from pdum.nvenc import _capabilities
+        from pdum.nvenc._machine import capabilities as _capabilities
 
         _capabilities._found.clear()
     assert seen[0] == seen[1]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from pdum.nvenc._pool._ranges import FrameRange, divided, gaps
+from pdum.nvenc._pool.ranges import FrameRange, divided, gaps
 
 pytestmark = pytest.mark.one_abi
 

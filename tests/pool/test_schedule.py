@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from pdum.nvenc import EncoderConfig, EncoderFailed, EngineInfo, Plan, Result
-from pdum.nvenc._pool._feeder import batch
-from pdum.nvenc._pool._pieces import OVER, Job, Piece
-from pdum.nvenc._pool._scheduler import PIECE_FAILURES, Scheduler
+from pdum.nvenc._pool.feeder import batch
+from pdum.nvenc._pool.pieces import OVER, Job, Piece
+from pdum.nvenc._pool.scheduler import PIECE_FAILURES, Scheduler
 
 pytestmark = pytest.mark.one_abi
 

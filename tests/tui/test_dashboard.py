@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from pdum.nvenc import _events as events
-from pdum.nvenc._show._run_parts import Job
-from pdum.nvenc._show._text import visible
-from pdum.nvenc._tui._app import Dashboard
-from pdum.nvenc._tui._lines import Lines
-from pdum.nvenc._tui._signals import HEARD
-from pdum.nvenc._tui._theme import PALETTES
+from pdum.nvenc import events
+from pdum.nvenc._text import visible
+from pdum.nvenc._tui.app import Dashboard
+from pdum.nvenc._tui.lines import Lines
+from pdum.nvenc._tui.signals import HEARD
+from pdum.nvenc._tui.theme import PALETTES
+from pdum.nvenc._view.run_parts import Job
 
 from dashboards import Playing, Recorded, check_snapshot, colours_of, playing, text_of
 from event_streams import HOSTILE_NAMES, engines, recorded

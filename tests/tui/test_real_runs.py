@@ -15,10 +15,10 @@ from textual.pilot import Pilot
 
 from frames import Nv12
 from pdum.nvenc import EncoderPool, EngineInfo, Plan, Run
-from pdum.nvenc._cli._plain import show
-from pdum.nvenc._show._report import report_page
-from pdum.nvenc._show._run_state import RunState
-from pdum.nvenc._tui._app import Dashboard
+from pdum.nvenc._cli.plain import show
+from pdum.nvenc._report.report import report_page
+from pdum.nvenc._tui.app import Dashboard
+from pdum.nvenc._view.run_state import RunState
 from pool_tasks import Pictures
 
 from dashboards import text_of
@@ -185,7 +185,8 @@ def test_plain_mode_and_reports_tell_of_the_same_run(simulator: Simulator) -> No
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> None:
     """Of what was learned about the machine of the last test."""
-    from pdum.nvenc import _availability, _capabilities
+    from pdum.nvenc._machine import availability as _availability
+    from pdum.nvenc._machine import capabilities as _capabilities
 
     _availability._reasons.clear()
     _capabilities._found.clear()

@@ -1,7 +1,7 @@
 #include <array>
 
 #include "abi/encode_api.hpp"
-#include "error.hpp"
+#include "core/error.hpp"
 
 namespace pdum::nvenc {
 namespace {

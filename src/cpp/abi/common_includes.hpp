@@ -11,4 +11,4 @@
 #include <vector>
 
 #include "abi/encode_api.hpp"
-#include "error.hpp"
+#include "core/error.hpp"

@@ -11,8 +11,8 @@
 
 #include "abi/capabilities.hpp"
 #include "abi/settings.hpp"
-#include "cuda_types.hpp"
-#include "driver.hpp"
+#include "cuda/cuda_types.hpp"
+#include "cuda/driver.hpp"
 
 namespace pdum::nvenc {
 

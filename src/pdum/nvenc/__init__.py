@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._availability import available, unavailable_reason
-from ._encoder import NvencEncoder, forced_abi
+from ._encoders.nvenc import NvencEncoder, forced_abi
 from ._errors import (
     Cancelled,
     CudaFailed,
@@ -32,24 +31,25 @@ from ._errors import (
     UnsupportedFeature,
     VerificationFailed,
 )
+from ._machine.availability import available, unavailable_reason
 from ._nvenc import Packet, chosen_abi, nvtx_enabled
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from ._capabilities import Capabilities, capabilities
-    from ._colour import Colour
-    from ._config import EncoderConfig
-    from ._devices import Device, devices
-    from ._doctor import Diagnosis, Finding, doctor
-    from ._events import EngineInfo, Event
-    from ._files._task import FileTask
-    from ._jobs import FileJob, FileSettings
-    from ._nvml import EncodeSession
-    from ._picture import ContentLight, MasteringDisplay, Metadata, PictureOptions, Sei, TimeCode
-    from ._pool._pool import EncoderPool
-    from ._pool._run import Run
-    from ._software._encoder import SoftwareEncoder
-    from ._work import Plan, Result, RunReport, Task
+    from ._config.colour import Colour
+    from ._config.config import EncoderConfig
+    from ._config.picture import ContentLight, MasteringDisplay, Metadata, PictureOptions, Sei, TimeCode
+    from ._encoders.software import SoftwareEncoder
+    from ._files.job import FileJob, FileSettings
+    from ._files.task import FileTask
+    from ._machine.capabilities import Capabilities, capabilities
+    from ._machine.devices import Device, devices
+    from ._machine.doctor import Diagnosis, Finding, doctor
+    from ._machine.nvml import EncodeSession
+    from ._pool.pool import EncoderPool
+    from ._pool.run import Run
+    from ._tasks import Plan, Result, RunReport, Task
+    from .events import EngineInfo, Event
 
 __all__ = [
     "Cancelled",
@@ -110,34 +110,34 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Capabilities": "._capabilities",
-    "Colour": "._colour",
-    "ContentLight": "._picture",
-    "Device": "._devices",
-    "Diagnosis": "._doctor",
-    "EncodeSession": "._nvml",
-    "EncoderConfig": "._config",
-    "EncoderPool": "._pool._pool",
-    "EngineInfo": "._events",
-    "Event": "._events",
-    "FileJob": "._jobs",
-    "FileSettings": "._jobs",
-    "FileTask": "._files._task",
-    "Finding": "._doctor",
-    "MasteringDisplay": "._picture",
-    "Metadata": "._picture",
-    "PictureOptions": "._picture",
-    "Plan": "._work",
-    "Result": "._work",
-    "Run": "._pool._run",
-    "RunReport": "._pool._run",
-    "Sei": "._picture",
-    "SoftwareEncoder": "._software._encoder",
-    "Task": "._work",
-    "TimeCode": "._picture",
-    "capabilities": "._capabilities",
-    "devices": "._devices",
-    "doctor": "._doctor",
+    "Capabilities": "._machine.capabilities",
+    "Colour": "._config.colour",
+    "ContentLight": "._config.picture",
+    "Device": "._machine.devices",
+    "Diagnosis": "._machine.doctor",
+    "EncodeSession": "._machine.nvml",
+    "EncoderConfig": "._config.config",
+    "EncoderPool": "._pool.pool",
+    "EngineInfo": ".events",
+    "Event": ".events",
+    "FileJob": "._files.job",
+    "FileSettings": "._files.job",
+    "FileTask": "._files.task",
+    "Finding": "._machine.doctor",
+    "MasteringDisplay": "._config.picture",
+    "Metadata": "._config.picture",
+    "PictureOptions": "._config.picture",
+    "Plan": "._tasks",
+    "Result": "._tasks",
+    "Run": "._pool.run",
+    "RunReport": "._pool.run",
+    "Sei": "._config.picture",
+    "SoftwareEncoder": "._encoders.software",
+    "Task": "._tasks",
+    "TimeCode": "._config.picture",
+    "capabilities": "._machine.capabilities",
+    "devices": "._machine.devices",
+    "doctor": "._machine.doctor",
 }
 """What is loaded at first use: dataclasses would double the time that importing this package takes."""
 

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from .._cli import _exits as exits
 from .._errors import FolderBusy, InvalidConfig, NvencError
+from . import exits
 
 COMMANDS = {
     "encode": "_encode",
@@ -27,7 +27,7 @@ EXTRAS = {"av": "files", "rich": "cli", "shtab": "cli", "textual": "tui", "matpl
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code."""
-    from ._parser import make_parser
+    from .parser import make_parser
 
     arguments = make_parser().parse_args(argv)
     try:

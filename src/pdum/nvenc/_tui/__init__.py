@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .._errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from ._controls import Controls, EventRun
+    from .controls import Controls, EventRun
 
 
 def run_dashboard(make_run: Callable[[], EventRun], controls: Controls | None = None) -> int:
@@ -23,6 +23,6 @@ def run_dashboard(make_run: Callable[[], EventRun], controls: Controls | None = 
             "The dashboard was asked for where standard input or standard error is no terminal; it is drawn on one. "
             "Leave it out, or give it a terminal."
         )
-    from ._app import Dashboard
+    from .app import Dashboard
 
     return Dashboard(make_run, controls).show()

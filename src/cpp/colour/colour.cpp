@@ -1,0 +1,57 @@
+#include "colour/colour.hpp"
+
+#include <utility>
+
+#include "core/error.hpp"
+
+namespace pdum::nvenc {
+
+RgbConverter::RgbConverter(std::shared_ptr<const Context> context) : context_(std::move(context)) {}
+
+RgbConverter::~RgbConverter() {
+    const CudaFunctions& functions = context_->functions();
+    if (functions.cuCtxPushCurrent(context_->handle()) != cuda_success) return;  // the driver is shutting down
+    for (CUmodule module : modules_) {
+        if (module != nullptr) functions.cuModuleUnload(module);
+    }
+    CUcontext popped = nullptr;
+    functions.cuCtxPopCurrent(&popped);
+}
+
+void RgbConverter::convert(const RgbImage& image, const YuvPlanes& planes, const ColourSpace& space,
+                           CUstream stream) const {
+    ConversionPlan plan = plan_conversion(image, planes, space);
+    const ContextScope scope(*context_);
+    std::array<CUfunction, plan.launches.size()> kernels{};
+    for (size_t i = 0; i < plan.count; ++i) kernels[i] = function(plan.launches[i].kernel);
+    for (size_t i = 0; i < plan.count; ++i) {
+        KernelLaunch& launch = plan.launches[i];
+        void* arguments[] = {&launch.argument};
+        check_cuda(context_->functions().cuLaunchKernel(kernels[i], launch.grid_columns, launch.grid_rows, 1,
+                                                        launch.block, 1, 1, 0, stream, arguments, nullptr),
+                   "cuLaunchKernel");
+    }
+}
+
+CUfunction RgbConverter::function(unsigned kernel) const {
+    const CUfunction ready = functions_[kernel].load(std::memory_order_acquire);
+    return ready != nullptr ? ready : load(kernel);
+}
+
+CUfunction RgbConverter::load(unsigned kernel) const {
+    const std::lock_guard turn(loading_);
+    if (const CUfunction ready = functions_[kernel].load(std::memory_order_acquire)) return ready;
+    const std::string name = kernel_name(kernel);
+    const char* ptx = kernel_ptx(name.c_str());
+    if (ptx == nullptr) fail(ErrorKind::cuda_failed, "This build of pdum.nvenc has no kernel " + name + ".");
+    const CudaFunctions& functions = context_->functions();
+    if (modules_[kernel] == nullptr) {
+        check_cuda(functions.cuModuleLoadData(&modules_[kernel], ptx), "cuModuleLoadData");
+    }
+    CUfunction found = nullptr;
+    check_cuda(functions.cuModuleGetFunction(&found, modules_[kernel], name.c_str()), "cuModuleGetFunction");
+    functions_[kernel].store(found, std::memory_order_release);
+    return found;
+}
+
+}  // namespace pdum::nvenc

@@ -1,0 +1,26 @@
+// What the driver tells of itself and of each GPU without any of them being set to work.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cuda/driver.hpp"
+
+namespace pdum::nvenc {
+
+struct Gpu {
+    std::string name;
+    std::array<uint8_t, 16> uuid{};
+    std::string pci_bus_id;  // "0000:01:00.0": the name that all of NVIDIA's libraries and the kernel know it by
+    uint64_t memory_bytes = 0;
+};
+
+// In CUDA's order: the place is the gpu_id.
+std::vector<Gpu> all_gpus();
+
+// The newest CUDA that the driver speaks, as 1000 * major + 10 * minor.
+int cuda_version();
+
+}  // namespace pdum::nvenc

@@ -1,0 +1,278 @@
+#include "python/packet_to_python.hpp"
+
+#include <structmember.h>
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <new>
+#include <numeric>
+
+namespace py = pybind11;
+
+namespace pdum::nvenc {
+namespace {
+
+struct PacketObject {
+    PyObject_HEAD PyObject* seq;
+    PyObject* data;
+    PyObject* keyframe;
+    PyObject* pic_type;
+    PyObject* released;
+    long long pts;
+    long long dts;
+    unsigned frame_avg_qp;
+};
+
+constexpr std::array<const char*, 9> type_names{"P",        "B",      "I",      "IDR", "skipped", "intra_refresh",
+                                                "nonref_P", "switch", "unknown"};
+
+// Made once: a packet only takes one more reference to its type's name.
+std::array<PyObject*, type_names.size()>& interned_type_names() {
+    static std::array<PyObject*, type_names.size()> names{};
+    return names;
+}
+
+PyTypeObject* packet_type = nullptr;
+
+PacketObject* self_of(PyObject* object) { return reinterpret_cast<PacketObject*>(object); }
+
+PyObject* new_packet(const AccessUnit& unit, const PyRef& bytes, const PyRef& released) {
+    PyRef seq(PyLong_FromLongLong(unit.seq));
+    if (seq == nullptr) return nullptr;
+    auto* packet = PyObject_GC_New(PacketObject, packet_type);
+    if (packet == nullptr) return nullptr;
+    packet->seq = seq.release();
+    packet->data = Py_NewRef(bytes.get());
+    packet->keyframe = Py_NewRef(unit.type == PictureType::idr ? Py_True : Py_False);
+    packet->pic_type = Py_NewRef(interned_type_names()[static_cast<size_t>(unit.type)]);
+    packet->released = Py_NewRef(released != nullptr ? released.get() : Py_None);
+    packet->pts = unit.pts;
+    packet->dts = unit.dts;
+    packet->frame_avg_qp = unit.average_qp;
+    PyObject_GC_Track(packet);
+    return reinterpret_cast<PyObject*>(packet);
+}
+
+PyObject* construct(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
+    static const char* names[] = {"seq", "data", "keyframe", "pts", "dts", "pic_type", "frame_avg_qp", nullptr};
+    PyObject* seq = nullptr;
+    PyObject* data = nullptr;
+    PyObject* pic_type = nullptr;
+    int keyframe = 0;
+    long long pts = 0;
+    long long dts = 0;
+    unsigned qp = 0;
+    if (PyArg_ParseTupleAndKeywords(arguments, keywords, "O!Sp|LLUI:Packet", const_cast<char**>(names), &PyLong_Type,
+                                    &seq, &data, &keyframe, &pts, &dts, &pic_type, &qp) == 0) {
+        return nullptr;
+    }
+    auto* packet = PyObject_GC_New(PacketObject, type);
+    if (packet == nullptr) return nullptr;
+    packet->seq = Py_NewRef(seq);
+    packet->data = Py_NewRef(data);
+    packet->keyframe = Py_NewRef(keyframe != 0 ? Py_True : Py_False);
+    packet->pic_type = Py_NewRef(pic_type != nullptr ? pic_type : interned_type_names().back());
+    packet->pts = pts;
+    packet->dts = dts;
+    packet->released = Py_NewRef(Py_None);
+    packet->frame_avg_qp = qp;
+    PyObject_GC_Track(packet);
+    return reinterpret_cast<PyObject*>(packet);
+}
+
+void destroy(PyObject* object) {
+    PacketObject* packet = self_of(object);
+    PyTypeObject* type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    Py_XDECREF(packet->released);
+    Py_XDECREF(packet->seq);
+    Py_XDECREF(packet->data);
+    Py_XDECREF(packet->keyframe);
+    Py_XDECREF(packet->pic_type);
+    PyObject_GC_Del(object);
+    Py_DECREF(type);
+}
+
+// Only a released frame can be part of a cycle.
+int traverse(PyObject* object, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self_of(object)->released);
+    return 0;
+}
+
+int clear(PyObject* object) {
+    Py_CLEAR(self_of(object)->released);
+    return 0;
+}
+
+PyObject* as_tuple(PyObject* object) {
+    const PacketObject* packet = self_of(object);
+    return PyTuple_Pack(3, packet->seq, packet->data, packet->keyframe);
+}
+
+PyObject* iterate(PyObject* object) {
+    const PyRef tuple(as_tuple(object));
+    return tuple != nullptr ? PyObject_GetIter(tuple.get()) : nullptr;
+}
+
+Py_ssize_t length(PyObject*) { return 3; }
+
+PyObject* item(PyObject* object, Py_ssize_t index) {
+    const PacketObject* packet = self_of(object);
+    switch (index) {
+        case 0: return Py_NewRef(packet->seq);
+        case 1: return Py_NewRef(packet->data);
+        case 2: return Py_NewRef(packet->keyframe);
+        default: PyErr_SetString(PyExc_IndexError, "a packet has 3 items: seq, data and keyframe"); return nullptr;
+    }
+}
+
+PyObject* represent(PyObject* object) {
+    const PacketObject* packet = self_of(object);
+    return PyUnicode_FromFormat("Packet(seq=%S, %zd bytes, pic_type=%R, keyframe=%R, pts=%lld, dts=%lld)", packet->seq,
+                                PyBytes_GET_SIZE(packet->data), packet->pic_type, packet->keyframe, packet->pts,
+                                packet->dts);
+}
+
+PyObject* everything(PyObject* object) {
+    const PacketObject* packet = self_of(object);
+    return Py_BuildValue("(OOOLLOI)", packet->seq, packet->data, packet->keyframe, packet->pts, packet->dts,
+                         packet->pic_type, packet->frame_avg_qp);
+}
+
+PyObject* reduce(PyObject* object, PyObject*) {
+    PyObject* state = everything(object);
+    return state != nullptr ? Py_BuildValue("(ON)", Py_TYPE(object), state) : nullptr;
+}
+
+PyObject* compare(PyObject* left, PyObject* right, int operation) {
+    if (Py_TYPE(left) != Py_TYPE(right)) Py_RETURN_NOTIMPLEMENTED;
+    const PyRef a(everything(left));
+    const PyRef b(everything(right));
+    if (a == nullptr || b == nullptr) return nullptr;
+    if (operation != Py_EQ && operation != Py_NE) Py_RETURN_NOTIMPLEMENTED;
+    return PyObject_RichCompare(a.get(), b.get(), operation);
+}
+
+Py_hash_t hash(PyObject* object) {
+    const PyRef state(everything(object));
+    return state != nullptr ? PyObject_Hash(state.get()) : -1;
+}
+
+// The access unit's bytes, read-only, without a copy.
+int get_buffer(PyObject* object, Py_buffer* view, int flags) {
+    PyObject* data = self_of(object)->data;
+    return PyBuffer_FillInfo(view, object, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), 1, flags);
+}
+
+constexpr const char* packet_doc =
+    "Packet(seq, data, keyframe, pts=0, dts=0, pic_type='unknown', frame_avg_qp=0)\n--\n\n"
+    "One access unit. It unpacks as ``seq, data, keyframe`` and supports the buffer protocol.";
+
+PyMemberDef members[] = {
+    {"seq", T_OBJECT_EX, offsetof(PacketObject, seq), READONLY, "The number given with the frame that it encodes."},
+    {"data", T_OBJECT_EX, offsetof(PacketObject, data), READONLY, "The bitstream: Annex B, or AV1 OBUs."},
+    {"keyframe", T_OBJECT_EX, offsetof(PacketObject, keyframe), READONLY, "Whether decoding can start here (IDR)."},
+    {"pts", T_LONGLONG, offsetof(PacketObject, pts), READONLY,
+     "The frame's place in the order of submission, from 0; in units of 1/fps."},
+    {"dts", T_LONGLONG, offsetof(PacketObject, dts), READONLY,
+     "When to decode it, never above pts; one more a packet."},
+    {"pic_type", T_OBJECT_EX, offsetof(PacketObject, pic_type), READONLY,
+     "'IDR', 'I', 'P', 'B', 'nonref_P', 'intra_refresh', 'skipped', 'switch' or 'unknown'."},
+    {"frame_avg_qp", T_UINT, offsetof(PacketObject, frame_avg_qp), READONLY, "The picture's mean quantiser."},
+    {"released", T_OBJECT, offsetof(PacketObject, released), READONLY,
+     "The frame that was read in place and may be written again now; None where it was copied."},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+PyMethodDef methods[] = {
+    {"__reduce__", reduce, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyType_Slot slots[] = {
+    {Py_tp_doc, const_cast<char*>(packet_doc)},
+    {Py_tp_new, reinterpret_cast<void*>(construct)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(destroy)},
+    {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear)},
+    {Py_tp_members, members},
+    {Py_tp_methods, methods},
+    {Py_tp_iter, reinterpret_cast<void*>(iterate)},
+    {Py_tp_repr, reinterpret_cast<void*>(represent)},
+    {Py_tp_richcompare, reinterpret_cast<void*>(compare)},
+    {Py_tp_hash, reinterpret_cast<void*>(hash)},
+    {Py_sq_length, reinterpret_cast<void*>(length)},
+    {Py_sq_item, reinterpret_cast<void*>(item)},
+    {Py_bf_getbuffer, reinterpret_cast<void*>(get_buffer)},
+    {0, nullptr},
+};
+
+PyType_Spec spec{"pdum.nvenc._nvenc.Packet", sizeof(PacketObject), 0,
+                 Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC, slots};
+
+PyObject* new_bytes(size_t size) {
+    PyObject* bytes = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size));
+    if (bytes == nullptr) {
+        PyErr_Clear();
+        throw std::bad_alloc();
+    }
+    return bytes;
+}
+
+}  // namespace
+
+void add_packet_type(py::module_& module) {
+    for (size_t i = 0; i < type_names.size(); ++i) interned_type_names()[i] = PyUnicode_InternFromString(type_names[i]);
+    PyObject* type = PyType_FromSpec(&spec);
+    if (type == nullptr) throw py::error_already_set();
+    packet_type = reinterpret_cast<PyTypeObject*>(type);
+    module.attr("Packet") = py::handle(type);
+}
+
+// The GIL is held for the allocations alone, the bytes are copied without it.
+void PacketSink::take(const std::vector<AccessUnit>& units) {
+    copied_.reserve(units.size());
+    taken_.reserve(units.size());
+    {
+        const WithoutGil::Taken gil(*unlocked_);
+        for (const AccessUnit& unit : units) copied_.push_back({unit, PyRef(new_bytes(unit.size)), nullptr});
+    }
+    for (const Copied& copied : copied_) {
+        std::memcpy(PyBytes_AS_STRING(copied.bytes.get()), copied.unit.data, copied.unit.size);
+        taken_.push_back(copied.unit.pts);
+    }
+}
+
+py::object PacketSink::packets() {
+    py::list list(copied_.size());
+    for (size_t i = 0; i < copied_.size(); ++i) {
+        PyObject* packet = new_packet(copied_[i].unit, copied_[i].bytes, copied_[i].released);
+        if (packet == nullptr) throw py::error_already_set();
+        PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), packet);
+    }
+    return list;
+}
+
+void BytesSink::take(const std::vector<AccessUnit>& units) {
+    const size_t total = std::accumulate(units.begin(), units.end(), size_t{0},
+                                         [](size_t sum, const AccessUnit& unit) { return sum + unit.size; });
+    {
+        const WithoutGil::Taken gil(*unlocked_);
+        bytes_.reset(new_bytes(total));
+    }
+    char* destination = PyBytes_AS_STRING(bytes_.get());
+    for (const AccessUnit& unit : units) {
+        std::memcpy(destination, unit.data, unit.size);
+        destination += unit.size;
+        taken_.push_back(unit.pts);
+    }
+}
+
+py::object BytesSink::bytes() {
+    if (bytes_ == nullptr) return py::bytes();
+    return py::reinterpret_steal<py::object>(bytes_.release());
+}
+
+}  // namespace pdum::nvenc

@@ -1,0 +1,21 @@
+// Settings from the dict that the Python layer makes of an EncoderConfig: names and numbers, checked there already.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <vector>
+
+#include "abi/encode_api.hpp"
+#include "session/session.hpp"
+
+namespace pdum::nvenc {
+
+// One change for each item. Throws invalid_config for a name that is none or a value of the wrong kind.
+std::vector<Change> changes_from_python(const pybind11::dict& items);
+
+Settings settings_from_python(const pybind11::dict& items);
+
+// A sequence of (type, payload).
+std::vector<Message> messages_from_python(const pybind11::handle& items);
+
+}  // namespace pdum::nvenc

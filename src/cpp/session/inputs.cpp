@@ -1,0 +1,178 @@
+#include "session/inputs.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace pdum::nvenc {
+namespace {
+
+// What registered memory takes to be read by the engine at full speed; CUDA's own allocations have more.
+constexpr uint64_t alignment = 16;
+// Registrations hold resources of the driver's: more buffers than this in turn are registered anew.
+constexpr size_t most_registered = 64;
+
+}  // namespace
+
+Inputs::Inputs(std::shared_ptr<const Context> context, EncodeApi& api, const Settings& settings)
+    : context_(std::move(context)),
+      api_(api),
+      format_(settings.format),
+      width_(settings.width),
+      height_(settings.height) {}
+
+size_t Inputs::own_surface() {
+    for (size_t i = 0; i < slots_.size(); ++i) {
+        const Slot& slot = slots_[i];
+        if (slot.rows != nullptr && slot.mapped == nullptr && !slot.lent && fits(slot)) return i;
+    }
+    const FormatTraits& format = traits_of(format_);
+    Slot slot;
+    const size_t row_bytes = size_t{width_} * format.pixel_bytes;
+    const bool packed = !has_padded_array(format) && row_bytes % alignment == 0;
+    slot.rows = std::make_unique<DeviceRows>(context_, row_bytes, surface_rows(format, height_), packed);
+    slot.address = slot.rows->pointer();
+    slot.pitch = static_cast<uint32_t>(slot.rows->pitch());
+    slot.width = width_;
+    slot.height = height_;
+    const size_t place = empty_place();
+    slot.registered = api_.register_surface(slot.address, width_, height_, slot.pitch);
+    slots_[place] = std::move(slot);
+    return place;
+}
+
+const char* Inputs::obstacle(const FrameView& frame) const {
+    if (frame.memory != FrameMemory::device) return "it lies on the host";
+    if (reinterpret_cast<uintptr_t>(frame.data) % alignment != 0) return "its address is no multiple of 16";
+    if (frame.pitch % alignment != 0) return "its rows are not a multiple of 16 bytes apart";
+    if (frame.chroma_offset != frame.pitch * height_) return "its planes do not follow one another";
+    return nullptr;
+}
+
+uint64_t Inputs::allocation_of(CUdeviceptr address) const {
+    uint64_t number = 0;
+    const CUresult result = context_->functions().cuPointerGetAttribute(&number, pointer_buffer_id, address);
+    return result == cuda_success ? number : 0;
+}
+
+// A number that could not be had tells nothing: the memory may be another by now.
+bool Inputs::is_the_same(const Slot& slot) const {
+    return slot.allocation != 0 && slot.allocation == allocation_of(slot.address);
+}
+
+std::optional<size_t> Inputs::find(const FrameView& frame) {
+    const auto address = reinterpret_cast<CUdeviceptr>(frame.data);
+    for (size_t i = 0; i < slots_.size(); ++i) {
+        Slot& slot = slots_[i];
+        const bool same = slot.rows == nullptr && slot.registered != nullptr && slot.address == address;
+        if (!same || slot.pitch != frame.pitch || slot.forgotten || !fits(slot)) continue;
+        if (!is_the_same(slot)) continue;
+        slot.last_used = ++registered_frames_;
+        return i;
+    }
+    return std::nullopt;
+}
+
+size_t Inputs::add(const FrameView& frame) {
+    const auto address = reinterpret_cast<CUdeviceptr>(frame.data);
+    make_room();
+    Slot slot;
+    slot.address = address;
+    slot.allocation = allocation_of(address);
+    slot.pitch = static_cast<uint32_t>(frame.pitch);
+    slot.width = width_;
+    slot.height = height_;
+    slot.last_used = ++registered_frames_;
+    const size_t place = empty_place();
+    slot.registered = api_.register_surface(address, width_, height_, slot.pitch);
+    slots_[place] = std::move(slot);
+    return place;
+}
+
+// Before a new registration: those whose memory is gone, and the one that was not used for the longest time where there
+// are too many. What one of them refuses is of no use to whoever registers something else.
+void Inputs::make_room() {
+    Failures ignored;
+    size_t count = 0;
+    Slot* oldest = nullptr;
+    for (Slot& slot : slots_) {
+        if (slot.rows != nullptr || slot.registered == nullptr || slot.uses > 0) continue;
+        if (!is_the_same(slot)) {
+            drop(slot, ignored);
+            continue;
+        }
+        ++count;
+        if (oldest == nullptr || slot.last_used < oldest->last_used) oldest = &slot;
+    }
+    if (count >= most_registered) drop(*oldest, ignored);
+}
+
+void Inputs::forget(CUdeviceptr address, Failures& failures) noexcept {
+    for (Slot& slot : slots_) {
+        if (slot.rows != nullptr || slot.registered == nullptr || slot.address != address) continue;
+        slot.forgotten = true;
+        if (slot.uses == 0) drop(slot, failures);
+    }
+}
+
+MappedHandle Inputs::map(size_t input) {
+    Slot& slot = slots_[input];
+    if (slot.mapped == nullptr) slot.mapped = api_.map(slot.registered);
+    ++slot.uses;
+    return slot.mapped;
+}
+
+void Inputs::unmap(size_t input) {
+    Slot& slot = slots_[input];
+    if (slot.uses > 0) --slot.uses;
+    if (slot.uses > 0) return;
+    api_.unmap(slot.mapped);
+    slot.mapped = nullptr;
+    if (slot.forgotten) any_stale_ = true;
+}
+
+void Inputs::resize(const Settings& settings, Failures& failures) noexcept {
+    width_ = settings.width;
+    height_ = settings.height;
+    any_stale_ = true;
+    drop_stale(failures);
+}
+
+void Inputs::drop_stale(Failures& failures) noexcept {
+    if (!any_stale_) return;
+    any_stale_ = false;
+    for (Slot& slot : slots_) {
+        if (slot.registered == nullptr || (fits(slot) && !slot.forgotten)) continue;
+        if (slot.mapped == nullptr && !slot.lent) {
+            drop(slot, failures);
+        } else {
+            any_stale_ = true;
+        }
+    }
+}
+
+void Inputs::drop(Slot& slot, Failures& failures) noexcept {
+    failures.attempt([&] { api_.unregister_surface(slot.registered); });
+    slot = Slot{};
+}
+
+size_t Inputs::empty_place() {
+    const auto empty =
+        std::find_if(slots_.begin(), slots_.end(), [](const Slot& s) { return s.registered == nullptr; });
+    const auto place = static_cast<size_t>(empty - slots_.begin());
+    if (place == slots_.size()) slots_.emplace_back();
+    return place;
+}
+
+void Inputs::release(bool idle, Failures& failures) noexcept {
+    for (Slot& slot : slots_) {
+        if (slot.registered == nullptr) continue;
+        const bool unmapped = slot.mapped == nullptr || (idle && failures.attempt([&] { api_.unmap(slot.mapped); }));
+        if (unmapped) failures.attempt([&] { api_.unregister_surface(slot.registered); });
+    }
+}
+
+void Inputs::abandon() noexcept {
+    for (Slot& slot : slots_) static_cast<void>(slot.rows.release());
+}
+
+}  // namespace pdum::nvenc

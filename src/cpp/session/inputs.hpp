@@ -1,0 +1,87 @@
+// The memory that the engine reads: surfaces of the encoder's own, and frames of the caller's that are registered so
+// that nothing has to be copied. Each is known by a number, which stays the same as long as it is in use.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "abi/encode_api.hpp"
+#include "core/failures.hpp"
+#include "cuda/cuda.hpp"
+#include "session/frame_view.hpp"
+
+namespace pdum::nvenc {
+
+class Inputs {
+   public:
+    Inputs(std::shared_ptr<const Context> context, EncodeApi& api, const Settings& settings);
+
+    // A surface of our own that is free, a new one where there is none: the driver may hold more frames than its
+    // documents say.
+    size_t own_surface();
+    // Keeps it from being chosen until it is given back.
+    void lend(size_t input) { slots_[input].lent = true; }
+    void give_back(size_t input) { slots_[input].lent = false; }
+
+    // Why a frame's memory cannot be read in place; null where it can.
+    const char* obstacle(const FrameView& frame) const;
+    // The frame's own memory, where it is registered and still the same allocation.
+    std::optional<size_t> find(const FrameView& frame);
+    // Registers it.
+    size_t add(const FrameView& frame);
+    // Drops the registration of an address whose owner is gone.
+    void forget(CUdeviceptr address, Failures& failures) noexcept;
+
+    bool fits(size_t input) const { return fits(slots_[input]); }
+    const DeviceRows& rows(size_t input) const { return *slots_[input].rows; }
+    uint32_t pitch(size_t input) const { return slots_[input].pitch; }
+
+    // Mapped once, however many pictures in flight read it.
+    MappedHandle map(size_t input);
+    void unmap(size_t input);
+
+    // Another picture size: what is idle goes now, the rest when it is idle.
+    void resize(const Settings& settings, Failures& failures) noexcept;
+    void drop_stale(Failures& failures) noexcept;
+
+    // Everything that no picture in flight reads; `idle` says that none is in flight.
+    void release(bool idle, Failures& failures) noexcept;
+    // In a forked child, where nothing of it may be touched.
+    void abandon() noexcept;
+
+   private:
+    struct Slot {
+        std::unique_ptr<DeviceRows> rows;  // null for the caller's memory
+        CUdeviceptr address = 0;
+        uint64_t allocation = 0;  // CUDA's number of the caller's allocation; 0: unknown
+        uint32_t pitch = 0;
+        uint32_t width = 0;
+        uint32_t height = 0;
+        RegisteredHandle registered = nullptr;  // null: the place is empty
+        MappedHandle mapped = nullptr;
+        uint32_t uses = 0;       // pictures in flight that read it
+        uint64_t last_used = 0;  // by the count of registered frames
+        bool lent = false;
+        bool forgotten = false;  // its owner is gone: to be dropped when it is idle
+    };
+
+    bool fits(const Slot& slot) const { return slot.width == width_ && slot.height == height_; }
+    uint64_t allocation_of(CUdeviceptr address) const;
+    bool is_the_same(const Slot& slot) const;
+    size_t empty_place();
+    void drop(Slot& slot, Failures& failures) noexcept;
+    void make_room();
+
+    std::shared_ptr<const Context> context_;
+    EncodeApi& api_;
+    PixelFormat format_;
+    uint32_t width_;
+    uint32_t height_;
+    uint64_t registered_frames_ = 0;
+    bool any_stale_ = false;
+    std::vector<Slot> slots_;
+};
+
+}  // namespace pdum::nvenc

@@ -1,0 +1,199 @@
+// An encoder as its user thinks of it: frames in, access units with their frames' numbers out. It knows no Python.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "abi/encode_api.hpp"
+#include "core/failures.hpp"
+#include "core/turnstile.hpp"
+#include "cuda/cuda.hpp"
+#include "session/frame_view.hpp"
+#include "session/inputs.hpp"
+#include "session/rgb_input.hpp"
+
+namespace pdum::nvenc {
+
+// How a frame on the GPU gets to the engine.
+enum class CopyMode {
+    automatic,  // in place where the call returns only after the engine has read it or the caller waits for word of it,
+                // else by a copy
+    always,
+    never,  // in place, or not at all: the frame stays untouched until its access unit is out
+};
+
+struct SessionOptions {
+    Settings settings;
+    int gpu = 0;
+    CUcontext context = nullptr;  // null: the GPU's primary context
+    uint32_t extra_output_delay = 0;
+    CopyMode copy = CopyMode::automatic;
+    std::optional<std::string> forced_abi;
+    std::vector<Message> at_idr;  // messages that each IDR carries: HDR's static metadata
+};
+
+// A step of a live change, in terms of the settings. It may not call back into the session.
+using Change = std::function<void(Settings&)>;
+
+struct AccessUnit {
+    int64_t seq = 0;
+    int64_t pts = 0;  // the frame's place in the order of submission, from 0
+    int64_t dts = 0;  // never above pts, one more for each access unit
+    PictureType type = PictureType::unknown;
+    uint32_t average_qp = 0;
+    const void* data = nullptr;  // valid while Sink::take runs
+    size_t size = 0;
+};
+
+// What became of a frame that was submitted.
+struct Submission {
+    int64_t pts = 0;
+    bool in_place = false;        // the engine reads the caller's memory until the access unit is out
+    bool first_in_place = false;  // and it was registered for that just now
+};
+
+// One of the encoder's own surfaces, lent to the caller to be written.
+struct LentSurface {
+    size_t input = 0;
+    CUdeviceptr address = 0;
+    size_t pitch = 0;
+};
+
+// Takes access units over, in coding order. Called at most once a call of the session's, with the driver's memory
+// still locked.
+class Sink {
+   public:
+    virtual ~Sink() = default;
+    virtual void take(const std::vector<AccessUnit>& units) = 0;
+};
+
+// Safe to use from several threads: one goes at a time, and each call waits its turn. A Sink may take Python's GIL
+// during a turn, because nobody who holds the GIL ever waits for a turn.
+class Session {
+   public:
+    // Leaves nothing open where it throws.
+    explicit Session(const SessionOptions& options);
+    // Closes without telling of failures.
+    ~Session();
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    // `awaits_release`: the caller leaves the frame alone until it hears that the access unit is out.
+    Submission submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, bool awaits_release,
+                      Sink& sink);
+    // A surface that is free now. It comes back by being submitted or given back.
+    LentSurface lend_surface();
+    void give_back_surface(size_t input);
+    // `written`: the stream on which the caller has written it.
+    void submit_surface(size_t input, CUstream written, int64_t seq, const PictureExtras& extras, Sink& sink);
+    // The owner of a registered frame's memory is gone. Never throws: nobody could act on it.
+    void forget(CUdeviceptr address) noexcept;
+    // Everything that is in flight. The encoder goes on with an IDR where the stream had to be ended for that.
+    void flush(Sink& sink);
+    // All of the changes or none. Another picture size starts with an IDR.
+    void reconfigure(const std::vector<Change>& changes);
+    std::vector<uint8_t> sequence_header();
+    // Waits for the engine, then releases all; further calls do nothing. Throws the first failure after the last
+    // release.
+    void close();
+    // Likewise, and keeps failures to itself.
+    void close_quietly() noexcept;
+
+    const char* abi() const noexcept { return abi_.name; }
+    int gpu() const noexcept { return gpu_; }
+    size_t in_flight() const;
+    // Whether the access unit of the frame with that pts has yet to come out. Of a closed session none has.
+    bool is_in_flight(int64_t pts) const;
+    // Where a producer that can order its own stream should make the frame ready.
+    // Throws encoder_closed where there is none any more; waits for no turn.
+    CUstream input_stream() const;
+
+   private:
+    struct Submitted {
+        int64_t pts = 0;
+        int64_t seq = 0;
+        size_t input = 0;
+    };
+
+    class Turn;
+
+    void set_up(const SessionOptions& options);
+    void require_own_process() const;
+    void require_open() const;
+    void check_device(const FrameView& frame) const;
+    // The context that a frame's memory belongs to: the encoder's own, as far as CUDA does not say otherwise.
+    CUcontext owner_of(const FrameView& frame, bool in_place) const;
+    CUcontext context_of(CUstream stream, CUcontext of_default_streams);
+    bool is_foreign(CUcontext context) const noexcept { return context != context_->handle(); }
+    void require_size(const FrameView& frame) const;
+    // Whether the frame is read where it lies. Throws where it has to be and cannot.
+    bool reads_in_place(const FrameView& frame, bool awaits_release) const;
+    void require_copy(const char* obstacle) const;
+    OutputHandle free_output();
+    // What is queued on our stream from now on waits for what `stream` holds by now.
+    void wait_for(CUstream stream, CUcontext of_default_streams);
+    bool record_ready(CUstream stream);
+    void wait_for_foreign(CUstream stream, CUcontext context);
+    // The other way round, for what was recorded in frame_read_.
+    void make_foreign_default_wait(CUstream stream, CUcontext context);
+    void bring_in(const FrameView& frame, CUcontext owner, size_t input);
+    void encode(size_t input, int64_t seq, const PictureExtras& extras);
+    bool next_is_idr(const PictureExtras& extras) const;
+    size_t promised_outputs() const;
+    void collect(size_t may_stay_in_flight, Sink& sink);
+    void lock_next();
+    void give_back_locked() noexcept;
+    void end_stream();
+    template <typename Step>
+    bool attempt(Step step) noexcept {
+        return failures_.attempt(step);
+    }
+    void drain() noexcept;
+    void release_everything() noexcept;
+    void abandon() noexcept;
+
+    std::shared_ptr<const Context> context_;  // null once closed
+    const int gpu_;
+    const Abi& abi_;
+    Settings settings_;
+    const uint32_t extra_output_delay_;
+    const CopyMode copy_;
+    const uint64_t made_in_;  // process_generation() of the maker
+
+    mutable Turnstile turn_;
+    std::unique_ptr<Stream> input_stream_;
+    std::unique_ptr<Stream> output_stream_;
+    std::unique_ptr<Event> frame_ready_;
+    std::unique_ptr<Event> frame_read_;
+    CUstream known_stream_ = nullptr;  // the last one that was found to be of our context; may be gone by now
+    std::atomic<CUstream> input_stream_handle_{nullptr};  // null as soon as the session is being closed
+    std::unique_ptr<EncodeApi> api_;
+
+    std::unique_ptr<Inputs> inputs_;
+    std::unique_ptr<RgbInput> rgb_;  // null where frames are no RGB
+    std::vector<OutputHandle> free_outputs_;
+    std::deque<OutputHandle> pending_outputs_;  // given to the driver, in the order in which it fills them
+    std::vector<OutputHandle> locked_outputs_;  // locked and on their way out, or those whose unlocking failed
+    std::vector<size_t> finished_inputs_;       // inputs of the access units on their way out
+    std::vector<AccessUnit> units_;             // the access units on their way out
+    std::deque<Submitted> submitted_;           // frames whose access units are not out, in the order of submission
+    size_t lockable_ = 0;                       // how many of pending_outputs_ the driver has promised
+    uint32_t held_back_ = 0;                    // how many frames the driver keeps before it gives one out
+    uint32_t wanting_input_ = 0;                // calls in a row that were answered "more input"
+    int64_t next_pts_ = 0;
+    int64_t next_dts_ = 0;
+    bool must_be_idr_ = false;     // the stream was ended or changed its size
+    uint64_t since_idr_ = 0;       // frames submitted from the last IDR on
+    std::vector<Message> at_idr_;  // what each IDR carries
+    Failures failures_;            // failed releases, told at the next call since their access units were good
+};
+
+}  // namespace pdum::nvenc

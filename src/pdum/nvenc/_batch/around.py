@@ -1,0 +1,46 @@
+"""A task around a file's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .._config.config import EncoderConfig
+    from .._tasks import PieceSink, Plan, Task
+    from ..events import EngineInfo
+
+
+class AroundFile:
+    """What it does not say otherwise is as the file's task has it. How it ends, each says for itself."""
+
+    def __init__(self, file: Task) -> None:
+        self._file = file
+
+    @property
+    def source(self) -> str:
+        return self._file.source
+
+    @property
+    def destination(self) -> str:
+        return self._file.destination
+
+    @property
+    def source_bytes(self) -> int:
+        return self._file.source_bytes
+
+    @property
+    def estimated_work(self) -> float:
+        return self._file.estimated_work
+
+    def prepare(self, lanes: int) -> Plan:
+        return self._file.prepare(lanes)
+
+    def config(self, engine: EngineInfo) -> EncoderConfig:
+        return self._file.config(engine)
+
+    def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
+        return self._file.frames(first, engine)
+
+    def sink(self, first: int) -> PieceSink:
+        return self._file.sink(first)

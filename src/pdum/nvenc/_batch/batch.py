@@ -1,0 +1,322 @@
+"""A batch: files and folders turned into jobs, with journals that let it go on where an earlier run was stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .._text import visible
+from .destinations import Named, Names, folder_of, is_beside, name_all
+from .journal import BEGUN, BIGGER, DONE, FAILED, Entry, Journal, digest, identity_of, is_there
+from .scan import Found, Scan, Source, Trouble
+from .settings import BatchSettings
+
+ENCODE, DONE_BEFORE, BIGGER_BEFORE, EXISTS = "encode", "done before", "bigger before", "exists"
+PART = ".pdum-part"
+"""Ends the hidden name of a result that has not got its own yet."""
+FILES_BESIDES = 512
+"""What a run may have open beside its journals."""
+NOT_OF_THE_RESULT = (
+    *("engine", "gpu", "engines", "segments", "output", "in_place", "keep_bigger", "smaller_than"),
+    *("overwrite", "recursive", "include", "exclude", "verify", "container"),
+)
+"""Settings that leave a finished result as good as it was."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What is to become of one source. ``why`` is for people; ``entry`` is what the journal knew."""
+
+    named: Named
+    action: str
+    why: str = ""
+    entry: Entry | None = None
+    recovered: bool = False
+    """The result was finished just when the run was killed, before the journal could say so."""
+
+    @property
+    def source(self) -> Path:
+        return self.named.source.path
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """Everything that is known before anything is opened for encoding."""
+
+    settings: BatchSettings
+    decisions: tuple[Decision, ...]
+    troubles: tuple[Trouble, ...]
+    notices: tuple[str, ...]
+    ignored: int
+
+    def with_action(self, action: str) -> list[Decision]:
+        return [one for one in self.decisions if one.action == action]
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where the journals lie."""
+        return list(dict.fromkeys(one.named.folder for one in self.decisions))
+
+
+def plan(paths: Sequence[Path], settings: BatchSettings) -> BatchPlan:
+    """Looks at names, sizes and journals alone, and changes nothing."""
+    found = _scan(paths, settings)
+    journals: dict[Path, Journal] = {}
+
+    def journal_of(folder: Path) -> Journal:
+        if folder not in journals:
+            journals[folder] = Journal.read(folder)
+        return journals[folder]
+
+    names = _named(found, settings, journal_of)
+    mark = digest_of(settings)
+    decisions = tuple(decide(one, journal_of(one.folder).entry(one.source.path), settings, mark) for one in names.named)
+    return BatchPlan(
+        settings=settings,
+        decisions=decisions,
+        troubles=(*found.troubles, *names.troubles),
+        notices=tuple(names.notices),
+        ignored=found.ignored,
+    )
+
+
+def digest_of(settings: BatchSettings) -> str:
+    """Of what makes a result what it is."""
+    return digest({name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_RESULT})
+
+
+def _scan(paths: Sequence[Path], settings: BatchSettings) -> Found:
+    beside = is_beside(settings.output) and not settings.in_place
+    apart = None if is_beside(settings.output) else Path(os.path.abspath(Path(settings.output).expanduser()))
+
+    def is_for_results(folder: Path) -> bool:
+        if (beside and folder.name == settings.output) or folder == apart:
+            return True
+        return is_there(folder) and Journal.read(folder).kind == "outputs"
+
+    scan = Scan(
+        recursive=settings.recursive,
+        include=settings.include,
+        exclude=settings.exclude,
+        leave_out=is_for_results,
+    )
+    return scan.run(paths)
+
+
+def _named(found: Found, settings: BatchSettings, journal_of: Any) -> Names:
+    """Results that lie among the sources are no sources: those that the journals name are left out."""
+    results: set[Path] = set()
+    if not settings.in_place:
+        for folder in dict.fromkeys(folder_of(source, settings) for source in found.sources):
+            results |= {folder / entry.output for entry in journal_of(folder).entries.values()}
+    sources: list[Source] = [one for one in found.sources if one.path not in results]
+    return name_all(sources, settings, journal_of)
+
+
+# ---- what is to be done with each -----------------------------------------------------------------------------------
+
+
+def decide(named: Named, entry: Entry | None, settings: BatchSettings, mark: str) -> Decision:
+    """``mark`` is the digest of the settings."""
+    source = named.source
+    now = (source.size, source.mtime_ns)
+    lies_there = identity_of(named.destination)
+
+    def answer(action: str, why: str = "", recovered: bool = False) -> Decision:
+        return Decision(named=named, action=action, why=why, entry=entry, recovered=recovered)
+
+    if entry is None:
+        if settings.in_place or lies_there is None or settings.overwrite:
+            return answer(ENCODE)
+        return answer(EXISTS, "a file of that name is there, and no journal knows it")
+    if settings.in_place:
+        return _decide_in_place(entry, source.path, mark, settings, answer)
+    known = lies_there is None or lies_there in (entry.made, entry.before) or settings.overwrite
+    unsaid = entry.result in (BEGUN, FAILED) and lies_there not in (None, entry.before)
+    if entry.identity == now and entry.settings == mark and unsaid:
+        return answer(DONE_BEFORE, "finished just before the last run ended", recovered=True)
+    if not known and not unsaid:
+        return answer(EXISTS, "its result was changed by somebody else since")
+    if entry.identity != now:
+        return answer(ENCODE, "the source has changed")
+    if entry.settings != mark:
+        return answer(ENCODE, "made with other settings before")
+    if entry.result == DONE and lies_there is not None:
+        return answer(DONE_BEFORE) if lies_there == entry.made else answer(ENCODE, "its result was changed since")
+    return _remembered(entry, settings, answer)
+
+
+def _remembered(entry: Entry, settings: BatchSettings, answer: Any) -> Decision:
+    """Nothing lies there that could count as the result."""
+    decision: Decision
+    if entry.result == BIGGER and not settings.keep_bigger and not _would_be_kept(entry, settings):
+        decision = answer(BIGGER_BEFORE, "its result was not smaller before")
+    else:
+        why = {DONE: "its result is gone", FAILED: "it failed before", BEGUN: "it was interrupted before"}
+        decision = answer(ENCODE, why.get(entry.result, "with another threshold before"))
+    return decision
+
+
+def _would_be_kept(entry: Entry, settings: BatchSettings) -> bool:
+    return entry.size is not None and entry.size < settings.smaller_than * entry.identity[0]
+
+
+def _decide_in_place(entry: Entry, source: Path, mark: str, settings: BatchSettings, answer: Any) -> Decision:
+    """The source is its result once it is done: times are kept, so its size tells them apart."""
+    now = identity_of(source)
+    if now is None:
+        return _gone(answer)
+    decision: Decision
+    if entry.result == DONE and now == entry.made:
+        decision = answer(DONE_BEFORE)
+    elif entry.result in (BEGUN, FAILED) and now[1] == entry.identity[1] and now[0] != entry.identity[0]:
+        decision = answer(DONE_BEFORE, "finished just before the last run ended", recovered=True)
+    elif now != entry.identity:
+        half = entry.result in (BEGUN, FAILED) and _is_half_replaced(source)
+        words = "was being replaced when the last run ended" if half else "the source has changed"
+        decision = answer(DONE_BEFORE, words, recovered=True) if half else answer(ENCODE, words)
+    elif entry.settings != mark:
+        decision = answer(ENCODE, "tried with other settings before")
+    else:
+        decision = _remembered(entry, settings, answer)
+    return decision
+
+
+def _gone(answer: Any) -> Decision:
+    decision: Decision = answer(ENCODE, "the source is gone")  # which the job itself will tell
+    return decision
+
+
+def _is_half_replaced(source: Path) -> bool:
+    from .._files.naming import is_half_replaced
+    from .._media.spool import beside
+
+    return is_half_replaced(beside(source, PART), source)
+
+
+# ---- journals of a run ----------------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class Ledger:
+    """The journals of a batch, held open and locked while it runs; ``batch`` is the plan as it was then."""
+
+    batch: BatchPlan
+    mark: str
+    journals: Mapping[Path, Journal]
+
+    def begin(self, decision: Decision, quality: float | None = None) -> None:
+        """Says what lay under the result's name before, so that what lies there later can be told from it."""
+        self._record(decision, BEGUN, before=identity_of(decision.named.destination), quality=quality)
+
+    def end(self, decision: Decision, size: int, kept: bool) -> None:
+        made = identity_of(decision.named.destination) if kept else None
+        self._record(decision, DONE if kept else BIGGER, made=made, size=size)
+
+    def fail(self, decision: Decision, error: str) -> None:
+        self._record(decision, FAILED, error=error)
+
+    def recover(self, decisions: Iterable[Decision]) -> None:
+        """Writes down the results that a killed run could not, and takes away what it left beside them."""
+        from .._files.naming import go_on_replacing, is_half_replaced
+        from .._media.spool import WorkFolder, beside
+
+        for decision in decisions:
+            if decision.recovered:
+                destination, entry = decision.named.destination, decision.entry
+                part = beside(destination, PART)
+                if decision.source == destination and entry is not None and is_half_replaced(part, destination):
+                    go_on_replacing(part, destination, entry.identity[1])
+                part.unlink(missing_ok=True)
+                WorkFolder(destination).remove()
+                made = identity_of(decision.named.destination)
+                self._record(decision, DONE, made=made, size=None if made is None else made[0])
+
+    def found_quality(self, decision: Decision) -> float | None:
+        """What an earlier run's search found for the same source and settings."""
+        entry = decision.entry
+        source = decision.named.source
+        same = entry is not None and entry.settings == self.mark and entry.identity == (source.size, source.mtime_ns)
+        return entry.quality if entry is not None and same else None
+
+    def _record(self, decision: Decision, result: str, **more: Any) -> None:
+        journal = self.journals[decision.named.folder]
+        last = journal.entry(decision.source)
+        # What was known of the same job stays: the identity of what lay there before, and a quality found.
+        kept = {"before": last.before, "quality": last.quality} if last is not None and result != BEGUN else {}
+        identity = (decision.named.source.size, decision.named.source.mtime_ns)
+        if decision.recovered and decision.entry is not None:
+            identity = decision.entry.identity
+        entry = Entry(
+            source=journal.key(decision.source),
+            output=os.path.relpath(decision.named.destination, decision.named.folder),
+            result=result,
+            settings=self.mark,
+            identity=identity,
+        )
+        journal.record(replace(entry, **{**kept, **more}))
+
+
+@contextmanager
+def ledger(batch: BatchPlan) -> Iterator[Ledger]:
+    """Takes all folders of the batch for this process. Raises FolderBusy where another run has one."""
+    kind = "in place" if batch.settings.in_place else "outputs"
+    journals: dict[Path, Journal] = {}
+    closed: dict[Path, str] = {}
+    _allow_files(len(batch.folders))
+    try:
+        for folder in batch.folders:
+            try:
+                journals[folder] = Journal.open(folder, kind)
+            except OSError as error:
+                closed[folder] = f"cannot have its result in {visible(str(folder))}: {error.strerror or error}"
+        book = _book(batch, journals, closed)
+        book.recover(book.batch.decisions)
+        yield book
+    finally:
+        for journal in journals.values():
+            journal.close()
+
+
+def _book(batch: BatchPlan, journals: Mapping[Path, Journal], closed: Mapping[Path, str]) -> Ledger:
+    """Decided anew, for another run may have worked on a folder between the plan and its lock."""
+    mark = digest_of(batch.settings)
+    decisions = tuple(
+        decide(one.named, journals[one.named.folder].entry(one.source), batch.settings, mark)
+        for one in batch.decisions
+        if one.named.folder in journals
+    )
+    troubles = [
+        Trouble(source=one.source, reason=closed[one.named.folder])
+        for one in batch.decisions
+        if one.named.folder in closed
+    ]
+    now = replace(batch, decisions=decisions, troubles=(*batch.troubles, *troubles))
+    return Ledger(batch=now, mark=mark, journals=journals)
+
+
+def _allow_files(journals: int) -> None:
+    """One file stays open for each folder; what a process may open at first is often no more than a thousand."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = journals + FILES_BESIDES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def told(batch: BatchPlan) -> Iterator[str]:
+    """Sentences about what is not encoded, and what is again."""
+    for decision in batch.decisions:
+        if decision.why and decision.action in (ENCODE, EXISTS):
+            again = "is encoded again" if decision.action == ENCODE else "is left out"
+            yield f"{visible(str(decision.source))} {again}: {decision.why}."
+    for action, words in ((DONE_BEFORE, "done before"), (BIGGER_BEFORE, "not smaller before")):
+        number = len(batch.with_action(action))
+        if number:
+            yield f"{number} {'file was' if number == 1 else 'files were'} {words}; nothing is done with them."

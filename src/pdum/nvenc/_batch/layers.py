@@ -1,0 +1,242 @@
+"""Layers of settings, of which each overrides only what it sets: built-in, [defaults], a preset, the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .._config import toml
+from .._config.settings import nearest
+from .._errors import InvalidConfig
+from .settings import BatchSettings, checked, default_of, help_of, names
+
+BUILT_IN = "built-in"
+COMMAND_LINE = "command line"
+PRESETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "screen": ("screen recordings: sharp text stays sharp", {"quality": 26, "gop": 600}),
+    "gaming": ("game captures: fast action, many details", {"quality": 32, "preset": "p5"}),
+    "archival": (
+        "for keeping: slow, close to the source, all pictures checked",
+        {"quality": 24, "preset": "p7", "verify": "full"},
+    ),
+    "fast": ("as fast as it gets", {"preset": "p1", "multipass": "off", "lookahead": 0, "bframes": 0, "quality": 30}),
+    "small": ("small files for looking at once", {"quality": 36, "preset": "p7", "audio": 96_000}),
+    "lossless": ("every pixel as it was; files may grow", {"lossless": True, "keep_bigger": True}),
+}
+"""What comes with the package: name to a sentence and what it sets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """Checked values, each with where it comes from. Fields of the encoder stand as ``encoder.NAME``."""
+
+    values: Mapping[str, Any]
+    origins: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """Settings with the origin of each."""
+
+    settings: BatchSettings
+    origins: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigFile:
+    """A configuration file's tables; one that does not exist has none."""
+
+    path: Path
+    defaults: Layer
+    presets: Mapping[str, Layer]
+    exists: bool
+
+
+def config_path() -> Path:
+    """``$XDG_CONFIG_HOME/pdum-nvenc/config.toml``; a relative value is ignored, as the standard says."""
+    given = os.environ.get("XDG_CONFIG_HOME", "")
+    base = Path(given) if os.path.isabs(given) else Path.home() / ".config"
+    return base / "pdum-nvenc" / "config.toml"
+
+
+def layer(values: Mapping[str, Any], origin: str | Mapping[str, str]) -> Layer:
+    """Checks each value."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        right = checked(name, value)
+        flat.update({f"encoder.{key}": one for key, one in right.items()} if name == "encoder" else {name: right})
+    where = {name: origin if isinstance(origin, str) else origin.get(name, "") for name in flat}
+    return Layer(values=flat, origins=where)
+
+
+def read_config(path: Path | None = None) -> ConfigFile:
+    """The file at ``path``, which then has to exist, else that at ``config_path()``."""
+    where = config_path() if path is None else path
+    try:
+        text = where.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if path is not None:
+            raise InvalidConfig(f"There is no file {path}; `pdum-nvenc config init` writes one.") from None
+        return ConfigFile(path=where, defaults=layer({}, ""), presets={}, exists=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfig(f"{where} cannot be read: {error}.") from error
+    return _parsed(text, where)
+
+
+def _parsed(text: str, path: Path) -> ConfigFile:
+    try:
+        tables = toml.load(text)
+    except InvalidConfig as error:
+        raise InvalidConfig(f"{path}: {error}") from error
+    lines = _lines_of_keys(text)
+    for name in tables:
+        if name not in ("defaults", "presets"):
+            raise _unknown(path, lines.get((name,)), f"[{name}] is no table here", name, ["defaults", "presets"])
+    presets = {
+        str(name): _table(values, path, lines, ("presets", str(name)))
+        for name, values in _as_table(tables.get("presets", {}), path, "presets").items()
+    }
+    defaults = _table(tables.get("defaults", {}), path, lines, ("defaults",))
+    return ConfigFile(path=path, defaults=defaults, presets=presets, exists=True)
+
+
+def _as_table(value: Any, path: Path, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidConfig(f"{path}: {name} is {value!r}; it has to be a table.")
+    return value
+
+
+def _table(value: Any, path: Path, lines: Mapping[tuple[str, ...], int], at: tuple[str, ...]) -> Layer:
+    title = f"[{'.'.join(at)}]"
+    values = _as_table(value, path, title)
+    origins: dict[str, str] = {}
+    for name, one in values.items():
+        line = lines.get((*at, name))
+        if name not in names():
+            raise _unknown(path, line, f"{name!r} in {title} is no setting", name, names())
+        try:
+            checked(name, one)
+        except InvalidConfig as error:
+            raise InvalidConfig(f"{_place(path, line)}: {error}") from error
+        inner = [f"{name}.{key}" for key in one] if name == "encoder" else [name]
+        for full in inner:
+            found = lines.get((*at, *full.split(".")), line)
+            origins[full] = f"{_place(path, found)} {title}"
+    return layer(values, origins)
+
+
+def _unknown(path: Path, line: int | None, what: str, name: str, known: list[str]) -> InvalidConfig:
+    return InvalidConfig(f"{_place(path, line)}: {what}.{nearest(name, known)}")
+
+
+def _place(path: Path, line: int | None) -> str:
+    return str(path) if line is None else f"{path}:{line}"
+
+
+def _lines_of_keys(text: str) -> dict[tuple[str, ...], int]:
+    """Where each key stands, for messages: tomllib does not tell. What it misses is only shown without its line."""
+    found: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?$", line)
+        key = re.match(r"\s*([\w.\"'\s-]+?)\s*=", line)
+        if header:
+            table = _parts(header[1])
+        parts = table if header else (*table, *_parts(key[1])) if key else ()
+        for length in range(1, len(parts) + 1):
+            found.setdefault(parts[:length], number)
+    return found
+
+
+def _parts(dotted: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in dotted.split("."))
+
+
+def preset_names(config: ConfigFile) -> list[str]:
+    return list(dict.fromkeys([*PRESETS, *config.presets]))
+
+
+def preset_layers(config: ConfigFile, name: str) -> list[Layer]:
+    """The package's own preset of that name, then the file's: a file may change one in part."""
+    if name not in preset_names(config):
+        known = preset_names(config)
+        near = nearest(name, known)
+        raise InvalidConfig(f"There is no preset {name!r}.{near} There are {', '.join(known)}.")
+    own = [layer(PRESETS[name][1], f"{BUILT_IN} preset {name}")] if name in PRESETS else []
+    return own + ([config.presets[name]] if name in config.presets else [])
+
+
+def resolve(
+    config: ConfigFile, preset: str | None = None, given: Mapping[str, Any] | None = None, origin: str = COMMAND_LINE
+) -> Resolved:
+    """All layers laid over each other."""
+    layers = [config.defaults, *(preset_layers(config, preset) if preset else ()), layer(given or {}, origin)]
+    return merge(layers)
+
+
+def merge(layers: Iterable[Layer]) -> Resolved:
+    values = {name: default_of(name) for name in names() if name != "encoder"}
+    origins = dict.fromkeys(values, BUILT_IN)
+    encoder: dict[str, Any] = {}
+    for one in layers:
+        for name, value in one.values.items():
+            if name.startswith("encoder."):
+                encoder[name.removeprefix("encoder.")] = value
+            else:
+                values[name] = value
+            origins[name] = one.origins[name]
+    settings = BatchSettings(**values, encoder=encoder)
+    _require_compatible(settings, origins)
+    return Resolved(settings=settings, origins=origins)
+
+
+def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> None:
+    def both(one: str, other: str, advice: str) -> InvalidConfig:
+        places = f"{one} ({origins[one]}) and {other} ({origins[other]})"
+        return InvalidConfig(f"{places} came together. {advice}")
+
+    if settings.in_place and origins["output"] not in (BUILT_IN, "") and origins["in_place"] == origins["output"]:
+        raise both("in_place", "output", "Results go to a folder or replace their sources; choose one.")
+    if settings.lossless and settings.target:
+        raise both("lossless", "target", "A lossless result has every quality; leave target out.")
+    if settings.container == "mov" and settings.codec == "av1":
+        raise both("container", "codec", "QuickTime has no AV1; take mp4 or mkv, or another codec.")
+    most = 63 if settings.codec == "av1" else 51
+    if settings.quality > most:
+        raise InvalidConfig(f"quality={settings.quality:g} came with codec={settings.codec!r}; it ends at {most}.")
+
+
+def shown(resolved: Resolved) -> list[tuple[str, str, str]]:
+    """Each setting as TOML has it, with its origin."""
+    settings = resolved.settings
+    plain = [(name, getattr(settings, name)) for name in names() if name != "encoder"]
+    plain += [(f"encoder.{name}", value) for name, value in settings.encoder.items()]
+    return [(name, _as_toml(value), resolved.origins[name]) for name, value in plain]
+
+
+def _as_toml(value: Any) -> str:
+    plain = list(value) if isinstance(value, tuple) else value
+    return toml.dump({"_": plain}).removeprefix("_ = ").strip()
+
+
+def commented_file() -> str:
+    """A configuration file that sets nothing yet and says what could be set."""
+    lines = [
+        "# Settings of pdum-nvenc. Each layer overrides only what it sets:",
+        "# built-in values, [defaults], [presets.NAME] (-P NAME), the command line.",
+        "# `pdum-nvenc config show` tells which value comes from where.",
+        "",
+        "[defaults]",
+    ]
+    for name in names():
+        if name != "encoder":
+            lines.append(f"# {name} = {_as_toml(default_of(name))}  # {help_of(name)}")
+    lines += ["", "# Any other field of EncoderConfig (see its help):", "# [defaults.encoder]", "# bit_depth = 10"]
+    for name, (sentence, values) in PRESETS.items():
+        lines += ["", f"# {name}: {sentence}", f"# [presets.{name}]"]
+        lines += [f"# {key} = {_as_toml(value)}" for key, value in values.items()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,92 @@
+"""Jobs of a batch as the pool does them: what begins and ends stands in the journal before anybody is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._errors import NvencError
+from .._tasks import Plan, Result
+from .around import AroundFile
+
+if TYPE_CHECKING:
+    from .._config.config import EncoderConfig
+    from .._tasks import PieceSink, Task
+    from ..events import EngineInfo
+    from .batch import Decision, Ledger
+    from .scan import Trouble
+
+
+class RecordedTask(AroundFile):
+    """A file's task, recorded."""
+
+    def __init__(self, file: Task, decision: Decision, ledger: Ledger, quality: float | None = None) -> None:
+        super().__init__(file)
+        self._decision, self._ledger, self._quality = decision, ledger, quality
+
+    def prepare(self, lanes: int) -> Plan:
+        self._ledger.begin(self._decision, self._quality)
+        return super().prepare(lanes)
+
+    def finish(self) -> Result:
+        result = self._file.finish()
+        self._ledger.end(self._decision, result.size, kept=result.skipped is None)
+        return result
+
+    def abandon(self, keep: bool) -> None:
+        self._file.abandon(keep)
+
+    def failed(self, message: str) -> None:
+        """To be called when the run says so: a task does not learn why it is given up."""
+        self._ledger.fail(self._decision, message)
+
+    def interrupt(self) -> None:
+        interrupt = getattr(self._file, "interrupt", None)
+        if interrupt is not None:
+            interrupt()
+
+
+class BrokenTask:
+    """A source that cannot be encoded, which is told by the run as all other failures are."""
+
+    def __init__(self, source: Path, error: Exception) -> None:
+        self._source, self._error = source, error
+
+    @classmethod
+    def of(cls, trouble: Trouble) -> BrokenTask:
+        return cls(trouble.source, NvencError(f"This file {trouble.reason}."))
+
+    @property
+    def source(self) -> str:
+        return str(self._source)
+
+    @property
+    def destination(self) -> str:
+        return ""
+
+    @property
+    def source_bytes(self) -> int:
+        return 0
+
+    @property
+    def estimated_work(self) -> float:
+        return 0.0
+
+    def prepare(self, lanes: int) -> Plan:  # noqa: ARG002
+        raise self._error
+
+    def config(self, engine: EngineInfo) -> EncoderConfig:
+        raise NotImplementedError
+
+    def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
+        raise NotImplementedError
+
+    def sink(self, first: int) -> PieceSink:
+        raise NotImplementedError
+
+    def finish(self) -> Result:
+        raise NotImplementedError
+
+    def abandon(self, keep: bool) -> None:
+        pass

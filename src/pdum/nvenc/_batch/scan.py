@@ -1,0 +1,140 @@
+"""Finds the videos that a user means by some paths: files as they are, folders by what lies in them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+from .._text import visible
+
+VIDEO_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("3g2", "3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "m2ts", "m2v", "m4v", "mkv", "mov", "mp4", "mpeg"),
+        *("mpg", "mts", "mxf", "ogm", "ogv", "rm", "rmvb", "ts", "vob", "webm", "wmv", "y4m"),
+    )
+)
+"""In folders only files with these are looked at; a file that is named itself may have any name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """``path`` is absolute; ``root`` the folder that was given, or the file's own: trees are mirrored from there."""
+
+    path: Path
+    root: Path
+    size: int
+    mtime_ns: int
+    inode: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """A file that cannot become a job, and why."""
+
+    source: Path
+    reason: str
+
+
+@dataclass(kw_only=True)
+class Found:
+    sources: list[Source] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    ignored: int = 0
+    """Files in folders that are no videos by their names, or not meant by the patterns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """What is to be looked at. ``leave_out`` tells of a folder whether it holds results rather than sources."""
+
+    recursive: bool = False
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    leave_out: Callable[[Path], bool] = lambda _folder: False
+
+    def run(self, paths: Sequence[Path]) -> Found:
+        """Each file once, sorted within each path; what cannot be read is told and the rest goes on."""
+        found = Found()
+        seen: set[Path] = set()
+        for given in paths:
+            path = Path(os.path.abspath(given))
+            for source in self._of(path, found):
+                if source.path not in seen:
+                    seen.add(source.path)
+                    found.sources.append(source)
+        return found
+
+    def _of(self, path: Path, found: Found) -> Iterator[Source]:
+        try:
+            status = path.stat()
+        except (OSError, ValueError) as error:
+            found.troubles.append(Trouble(source=path, reason=_why(error, path)))
+            return
+        if stat.S_ISDIR(status.st_mode):
+            yield from self._in_folder(path, path, found, set())
+        else:
+            yield from self._file(path, path.parent, status, found)
+
+    def _file(self, path: Path, root: Path, status: os.stat_result, found: Found) -> Iterator[Source]:
+        if not stat.S_ISREG(status.st_mode):
+            found.troubles.append(Trouble(source=path, reason="is no regular file, so its end is nowhere"))
+            return
+        inode = (status.st_dev, status.st_ino)
+        yield Source(path=path, root=root, size=status.st_size, mtime_ns=status.st_mtime_ns, inode=inode)
+
+    def _in_folder(self, folder: Path, root: Path, found: Found, above: set[tuple[int, int]]) -> Iterator[Source]:
+        """``above``: all folders on the way from the root; a link back to one of them is a loop."""
+        try:
+            status = folder.stat()
+            with os.scandir(folder) as entries:
+                names = sorted(entry.name for entry in entries)
+        except OSError as error:
+            found.troubles.append(Trouble(source=folder, reason=_why(error, folder)))
+            return
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            return
+        for name in names:
+            if not name.startswith("."):
+                yield from self._entry(folder / name, root, found, above | {here})
+
+    def _entry(self, path: Path, root: Path, found: Found, above: set[tuple[int, int]]) -> Iterator[Source]:
+        is_video = path.suffix.lower() in VIDEO_SUFFIXES
+        try:
+            status = path.stat()
+        except OSError as error:
+            if is_video:
+                found.troubles.append(Trouble(source=path, reason=_why(error, path)))
+            return
+        if stat.S_ISDIR(status.st_mode):
+            if self.recursive and not self.leave_out(path) and not self._matches(self.exclude, path, root):
+                yield from self._in_folder(path, root, found, above)
+        elif is_video and self._is_meant(path, root):
+            yield from self._file(path, root, status, found)
+        else:
+            found.ignored += 1
+
+    def _is_meant(self, path: Path, root: Path) -> bool:
+        included = not self.include or self._matches(self.include, path, root)
+        return included and not self._matches(self.exclude, path, root)
+
+    @staticmethod
+    def _matches(patterns: Sequence[str], path: Path, root: Path) -> bool:
+        """Patterns are of the name, or with a slash of the path below the folder given."""
+        below = path.relative_to(root).as_posix()
+        return any(fnmatch(below if "/" in pattern else path.name, pattern) for pattern in patterns)
+
+
+def _why(error: Exception, path: Path) -> str:
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return f"is a link to {visible(os.readlink(path))}, which does not exist"
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    if isinstance(error, PermissionError):
+        return "may not be read by this user"
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,234 @@
+"""What a batch can be told, each setting once: its default, what it may be, and a sentence for people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import PurePath
+from typing import Any
+
+from .._config.settings import CODECS, nearest, one_of, preset_number, whole
+from .._errors import InvalidConfig
+
+CONTAINERS = ("mkv", "mp4", "mov")
+METRICS = ("xpsnr", "ssim")
+NOT_OF_A_BATCH = {
+    "width": "it is the source's own",
+    "height": "it is the source's own",
+    "fps": "it is the source's own",
+    "format": "it is the source's own; bit_depth and chroma are the result's",
+    "max_width": "files keep their size",
+    "max_height": "files keep their size",
+    "gpu_id": "use gpu",
+    "cuda_context": "it means nothing to files",
+    "codec": "use codec beside it",
+    "preset": "use preset beside it",
+    "cq": "use quality",
+    "copy": "the frames are the file's own",
+}
+"""Fields of EncoderConfig that a table ``encoder`` may not have."""
+
+Check = Callable[[str, Any], Any]
+
+
+def _bad(name: str, value: object, wanted: str) -> InvalidConfig:
+    return InvalidConfig(f"{name}={value!r} came; it has to be {wanted}.")
+
+
+def _names(*known: str) -> Check:
+    return lambda name, value: one_of(name, value, {one: one for one in known})
+
+
+def _codec(name: str, value: Any) -> str:
+    return one_of(name, value, {"auto": "auto", **CODECS})
+
+
+def _preset(_name: str, value: Any) -> str:
+    preset_number(value)
+    return str(value).lower()
+
+
+def _number(least: float, most: float) -> Check:
+    def check(name: str, value: Any) -> float:
+        wanted = f"a number from {least:g} to {most:g}"
+        try:
+            number = float(value) if not isinstance(value, bool) else least - 1
+        except (TypeError, ValueError):
+            raise _bad(name, value, wanted) from None
+        if not least <= number <= most:
+            raise _bad(name, value, wanted)
+        return int(number) if number.is_integer() else number
+
+    return check
+
+
+def _whole_number(least: int, most: int, *words: str) -> Check:
+    def check(name: str, value: Any) -> int | str:
+        if isinstance(value, str) and value.lower() in words:
+            return value.lower()
+        number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+        try:
+            return whole(name, number, least=least, most=most)
+        except InvalidConfig:
+            wanted = f"a whole number from {least} to {most}"
+            raise _bad(name, value, wanted + "".join(f", or {word!r}" for word in words)) from None
+
+    return check
+
+
+def _yes_or_no(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _bad(name, value, "true or false")
+    return value
+
+
+def _audio(name: str, value: Any) -> str | int:
+    """Bits a second, with ``k`` for thousands; less than 1000 are thousands too, as people write them."""
+    if value in ("copy", "none"):
+        return str(value)
+    match = re.fullmatch(r"(\d{1,7})(k?)", str(value).lower()) if not isinstance(value, bool) else None
+    bits = 0 if match is None else int(match[1]) * (1000 if match[2] or int(match[1]) < 1000 else 1)
+    if not 6_000 <= bits <= 1_024_000:
+        raise _bad(name, value, "'copy', 'none' or a bitrate such as '128k'")
+    return bits
+
+
+def _strength(name: str, value: Any) -> bool | int:
+    return value if isinstance(value, bool) else whole(name, value, least=1, most=15)
+
+
+def _patterns(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, (list, tuple)) and all(isinstance(one, str) and one for one in value):
+        return tuple(value)
+    raise _bad(name, value, "a list of patterns such as ['*.mkv']")
+
+
+def _gpus(name: str, value: Any) -> str | tuple[int, ...]:
+    if value == "all":
+        return "all"
+    many = value if isinstance(value, (list, tuple)) else [value]
+    try:
+        numbers = [int(part) for one in many for part in str(one).split(",") if not isinstance(one, bool)]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0:
+        raise _bad(name, value, "'all', a GPU's number or a list of them")
+    return tuple(dict.fromkeys(numbers))
+
+
+def _folder(name: str, value: Any) -> str:
+    if isinstance(value, PurePath):
+        return str(value)
+    if not isinstance(value, str) or not value:
+        raise _bad(name, value, "a folder's path")
+    return value
+
+
+def _target(name: str, value: Any) -> str:
+    """``""``: none."""
+    if value == "":
+        return ""
+    metric, _, wanted = str(value).partition("=")
+    try:
+        number = float(wanted)
+    except ValueError:
+        number = 0.0
+    limits = {"xpsnr": (10.0, 99.0), "ssim": (0.3, 0.99999)}
+    if metric not in limits or not limits[metric][0] <= number <= limits[metric][1]:
+        raise _bad(name, value, "'xpsnr=40' (decibels, 10 to 99) or 'ssim=0.98' (0.3 to 0.99999)")
+    return f"{metric}={number:g}"
+
+
+def _encoder(name: str, value: Any) -> Mapping[str, Any]:
+    from .._config.config import EncoderConfig
+
+    if not isinstance(value, Mapping):
+        raise _bad(name, value, "a table of EncoderConfig's fields")
+    known = [one for one in EncoderConfig.names() if one not in NOT_OF_A_BATCH]
+    for key in value:
+        if key in NOT_OF_A_BATCH:
+            raise InvalidConfig(f"{key!r} cannot be set for an encoder of files: {NOT_OF_A_BATCH[key]}.")
+        if key not in known:
+            raise InvalidConfig(f"{key!r} is no setting of an encoder.{nearest(key, known)}")
+    _require_possible(value)
+    return dict(value)
+
+
+def _require_possible(fields: Mapping[str, Any]) -> None:
+    """With one of the codecs, and with or without what else a batch sets. Raises the first reason against it."""
+    from .._config.config import EncoderConfig
+
+    usual = {"lookahead": 32, "bframes": 3, "multipass": "full", "rate_control": "vbr", "cq": 28}
+    reasons: list[InvalidConfig] = []
+    for others in (usual, {**usual, "bframes": 7}, {}):
+        for codec in ("hevc", "h264", "av1"):
+            given = {"width": 1920, "height": 1080, "codec": codec, "tuning": "hq", **others, **fields}
+            try:
+                EncoderConfig.from_dict(given)
+                return
+            except InvalidConfig as error:
+                reasons.append(error)
+    raise reasons[0]
+
+
+def setting(default: Any, check: Check, help_text: str) -> Any:
+    metadata = {"check": check, "help": help_text}
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSettings:
+    """What ``pdum-nvenc encode`` does, in one object. Build it with ``_layers.resolve``, which checks each value."""
+
+    codec: str = setting("auto", _codec, "auto (av1 where the GPU can, else hevc), h264, hevc or av1")
+    preset: str = setting("p4", _preset, "p1 (fastest) to p7 (smallest)")
+    quality: float = setting(28, _number(1, 63), "constant quality, 1 (best) to 51 (av1: 63)")
+    lossless: bool = setting(False, _yes_or_no, "every pixel as it was; quality is not used")
+    target: str = setting("", _target, "xpsnr=N or ssim=N: the quality value is found for each file")
+    audio: str | int = setting("copy", _audio, "copy, none or a bitrate such as 128k")
+    container: str = setting("auto", _names("auto", *CONTAINERS), "auto (mkv, mp4, mov kept, else mkv) or one of them")
+    engine: str = setting("auto", _names("auto", "nvenc", "software"), "auto, nvenc or software")
+    gpu: str | tuple[int, ...] = setting("all", _gpus, "all, or numbers of GPUs")
+    engines: int | str = setting("auto", _whole_number(1, 256, "auto"), "how many engines at a time")
+    segments: int | str = setting("auto", _whole_number(1, 4096, "auto"), "parts that one file is divided into")
+    output: str = setting("compressed", _folder, "a folder beside each source, or a path for all of them")
+    in_place: bool = setting(False, _yes_or_no, "the result replaces its source")
+    keep_bigger: bool = setting(False, _yes_or_no, "keeps results that are not smaller")
+    smaller_than: float = setting(1.0, _number(0.01, 1.0), "a result has to be smaller than this part of its source")
+    overwrite: bool = setting(False, _yes_or_no, "replaces outputs that no journal knows")
+    recursive: bool = setting(False, _yes_or_no, "folders with all that is below them")
+    include: tuple[str, ...] = setting((), _patterns, "only names that match one of these patterns")
+    exclude: tuple[str, ...] = setting((), _patterns, "no names that match one of these patterns")
+    verify: str = setting("samples", _names("structure", "samples", "full"), "structure, samples or full")
+    multipass: str = setting("full", _names("off", "quarter", "full"), "off, quarter or full")
+    lookahead: int = setting(32, _whole_number(0, 255), "frames looked ahead")
+    spatial_aq: bool | int = setting(True, _strength, "adaptive quantisation over the picture; a strength of 1 to 15")
+    temporal_aq: bool = setting(True, _yes_or_no, "adaptive quantisation over time")
+    bframes: int = setting(3, _whole_number(0, 31), "B-frames in a row")
+    adaptive_b: bool = setting(True, _yes_or_no, "B-frames where they pay")
+    gop: int = setting(250, _whole_number(1, 100_000), "frames from one key frame to the next")
+    encoder: Mapping[str, Any] = setting({}, _encoder, "any other field of EncoderConfig")
+
+
+def names() -> list[str]:
+    return [one.name for one in fields(BatchSettings)]
+
+
+def default_of(name: str) -> Any:
+    one = BatchSettings.__dataclass_fields__[name]
+    return one.default if one.default is not MISSING else {}
+
+
+def help_of(name: str) -> str:
+    return str(BatchSettings.__dataclass_fields__[name].metadata["help"])
+
+
+def checked(name: str, value: Any) -> Any:
+    """The value as BatchSettings holds it. Raises InvalidConfig for one that cannot be right, or an unknown name."""
+    if name not in BatchSettings.__dataclass_fields__:
+        known = names()
+        raise InvalidConfig(f"{name!r} is no setting.{nearest(name, known)}")
+    return BatchSettings.__dataclass_fields__[name].metadata["check"](name, value)

@@ -1,0 +1,137 @@
+"""A batch's settings as the engines at hand can follow them: what a GPU lacks is left out, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .._errors import UnsupportedFeature
+from .._machine.capabilities import Capabilities
+from .quality import require_scores
+from .settings import BatchSettings
+
+PREFERRED = ("av1", "hevc", "h264")
+"""By what they save."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What ``FileSettings`` takes, with what was left out and why."""
+
+    codec: str
+    encoder: Mapping[str, Any]
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """A GPU that takes part, and what it can do by codec."""
+
+    gpu_id: int
+    name: str
+    codecs: Mapping[str, Capabilities]
+
+
+def gpus_of(settings: BatchSettings) -> list[Gpu]:
+    """Those that the settings mean and that can encode; none where only software is to be used."""
+    from .._machine.capabilities import capabilities
+    from .._machine.devices import devices
+
+    if settings.engine == "software":
+        return []
+    wanted = settings.gpu
+    return [
+        Gpu(gpu_id=one.gpu_id, name=one.name, codecs=capabilities(one.gpu_id))
+        for one in devices()
+        if one.can_encode and (isinstance(wanted, str) or one.gpu_id in wanted)
+    ]
+
+
+def fit(settings: BatchSettings, gpus: Sequence[Gpu]) -> Fitted:
+    """Raises UnsupportedFeature for what was asked for by name and cannot be had: a codec, lossless coding.
+
+    Parts of one video may be encoded by several GPUs, so what one of them lacks none is told to use.
+    """
+    if settings.target:
+        require_scores()
+    if not gpus:
+        # Of the software codecs AV1's has no lossless mode.
+        without_av1 = settings.lossless or settings.container == "mov"
+        codec = "hevc" if without_av1 and settings.codec == "auto" else settings.codec
+        return Fitted(codec=codec, encoder=_encoder(settings, {}))
+    codec = _codec(settings, gpus)
+    if settings.lossless:
+        lacking = [gpu for gpu in gpus if not gpu.codecs[codec].lossless]
+        if lacking:
+            raise UnsupportedFeature(
+                f"{_people(lacking)} cannot encode {codec} without loss. Take another codec (-c), GPU (--gpu) or "
+                "--engine software."
+            )
+    left_out = dict(_left_out(settings, codec, gpus))
+    notices = tuple(f"{reason}: {name} is left out." for name, (_, reason) in left_out.items())
+    return Fitted(
+        codec=codec, encoder=_encoder(settings, {key: value for key, (value, _) in left_out.items()}), notices=notices
+    )
+
+
+def _codec(settings: BatchSettings, gpus: Sequence[Gpu]) -> str:
+    common = [codec for codec in PREFERRED if all(codec in gpu.codecs for gpu in gpus)]
+    if settings.codec == "auto" and settings.container == "mov":
+        common = [codec for codec in common if codec != "av1"]
+    if settings.codec == "auto" and common:
+        lossless = [codec for codec in common if all(gpu.codecs[codec].lossless for gpu in gpus)]
+        return lossless[0] if settings.lossless and lossless else common[0]
+    if settings.codec in common:
+        return settings.codec
+    wanted = "any codec" if settings.codec == "auto" else settings.codec
+    lacking = [gpu for gpu in gpus if settings.codec not in gpu.codecs]
+    raise UnsupportedFeature(
+        f"{_people(lacking)} cannot encode {wanted}, and all GPUs that take part have to. "
+        f"Take {' or '.join(common) or 'one of them (--gpu)'}, or --engine software."
+    )
+
+
+def _left_out(settings: BatchSettings, codec: str, gpus: Sequence[Gpu]) -> Iterator[tuple[str, tuple[Any, str]]]:
+    """Settings that some GPU cannot follow: name to what is used instead and whose fault it is."""
+
+    def lacking(name: str) -> str:
+        return f"{_people([gpu for gpu in gpus if not gpu.codecs[codec][name]])} has no {{}} for {codec}"
+
+    most = min(gpu.codecs[codec].max_b_frames for gpu in gpus)
+    if settings.bframes > most:
+        yield "bframes", (most, lacking("max_b_frames").format("B-frames") if not most else _few(codec, gpus, most))
+    if settings.lookahead and not all(gpu.codecs[codec].lookahead for gpu in gpus):
+        yield "lookahead", (0, lacking("lookahead").format("lookahead"))
+    if settings.temporal_aq and not all(gpu.codecs[codec].temporal_aq for gpu in gpus):
+        yield "temporal_aq", (None, lacking("temporal_aq").format("temporal AQ"))
+
+
+def _few(codec: str, gpus: Sequence[Gpu], most: int) -> str:
+    few = [gpu for gpu in gpus if gpu.codecs[codec].max_b_frames == most]
+    return f"{_people(few)} has no more than {most} B-frames for {codec}"
+
+
+def _people(gpus: Sequence[Gpu]) -> str:
+    return " and ".join(f"GPU {gpu.gpu_id} ({gpu.name})" for gpu in gpus)
+
+
+def _encoder(settings: BatchSettings, instead: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of EncoderConfig; what is None is as the preset has it."""
+    fields: dict[str, Any] = {
+        "preset": settings.preset,
+        "tuning": "lossless" if settings.lossless else "hq",
+        "gop": settings.gop,
+        "lookahead": settings.lookahead,
+        "bframes": settings.bframes,
+        "spatial_aq": settings.spatial_aq,
+        "temporal_aq": settings.temporal_aq,
+        **instead,
+    }
+    if settings.lossless:
+        fields |= {"spatial_aq": None, "temporal_aq": None, "lookahead": 0, "bframes": 0}
+    else:
+        fields |= {"rate_control": "vbr", "cq": settings.quality, "multipass": settings.multipass}
+    if fields["bframes"] and fields["lookahead"]:
+        fields["adaptive_b"] = settings.adaptive_b
+    return {name: value for name, value in {**fields, **settings.encoder}.items() if value is not None}

@@ -1,0 +1,195 @@
+"""Finds the quality value of each file that reaches a target: all engines encode samples of all files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from .._errors import TargetOutOfReach
+from .._media.sample import decoded
+from .._tasks import Plan, Result
+from ..events import EngineInfo
+from .around import AroundFile
+from .quality import compare
+from .search import Search, Target
+
+if TYPE_CHECKING:
+    from .._config.config import EncoderConfig
+    from .._nvenc import Packet
+    from .._tasks import PieceSink, Task
+
+SAMPLES = 4
+SECONDS = 1.5
+LEAST_FRAMES = 24
+WORST = {"h264": 51, "hevc": 51, "av1": 63}
+
+
+ORIGINALS = EngineInfo(index=-1, kind="software")
+"""Stands for whoever compares: pictures on the host, as the software codecs take them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a search came to. ``size`` is predicted, of the video alone."""
+
+    quality: int
+    score: float
+    size: int
+
+
+def sample_ranges(frames: int, fps: float) -> list[tuple[int, int]]:
+    """Short parts spread over a video, or all of one that is not much longer than they are."""
+    length = max(LEAST_FRAMES, round(fps * SECONDS))
+    if frames <= 2 * SAMPLES * length:
+        return [(0, frames)]
+    apart = frames / SAMPLES
+    starts = [int(apart * (number + 0.5)) - length // 2 for number in range(SAMPLES)]
+    return [(start, start + length) for start in starts]
+
+
+@dataclass(kw_only=True)
+class _Part:
+    """One sample as it comes from an engine."""
+
+    first: int
+    packets: list[bytes] = field(default_factory=list)
+    header: bytes = b""
+    last: int = 0
+
+
+class _PartSink:
+    def __init__(self, part: _Part) -> None:
+        self._part = part
+
+    def write(self, packets: Sequence[Packet]) -> None:
+        self._part.packets += [packet.data for packet in packets]
+
+    def complete(self, last: int, header: bytes) -> int:
+        self._part.last, self._part.header = last, header
+        return sum(map(len, self._part.packets))
+
+    def discard(self) -> None:
+        self._part.packets.clear()
+
+
+class SampleTask(AroundFile):
+    """Encodes samples of a file with one quality value, and compares them with the source."""
+
+    def __init__(self, file: Task, quality: int, target: Target, known: Plan | None = None) -> None:
+        super().__init__(file)
+        self.quality = quality
+        self._target = target
+        self.plan = known
+        self.codec = ""
+        self.score = 0.0
+        self.size = 0
+        self.frames_sampled = 0
+        self._parts: dict[int, _Part] = {}
+
+    @property
+    def destination(self) -> str:
+        return f"samples at quality {self.quality}"
+
+    def prepare(self, lanes: int) -> Plan:
+        if self.plan is None:
+            self.plan = self._file.prepare(lanes)
+        ranges = sample_ranges(self.plan.frames, self.plan.fps)
+        self.frames_sampled = sum(last - first for first, last in ranges)
+        return replace(self.plan, ranges=ranges, whole_ranges=True)
+
+    def config(self, engine: EngineInfo) -> EncoderConfig:
+        config = self._file.config(engine)
+        self.codec = config.codec
+        return config.replaced(cq=self.quality)
+
+    def sink(self, first: int) -> PieceSink:
+        part = self._part(first)
+        part.packets.clear()
+        return _PartSink(part)
+
+    def _part(self, first: int) -> _Part:
+        return self._parts.setdefault(first, _Part(first=first))
+
+    def finish(self) -> Result:
+        parts = [part for part in self._parts.values() if part.packets]
+        scores = [(self._score(part), part.last - part.first) for part in parts]
+        frames = sum(count for _, count in scores)
+        self.score = sum(score * count for score, count in scores) / frames
+        self.size = sum(len(data) for part in parts for data in part.packets)
+        self.frames_sampled = frames
+        self._parts.clear()
+        return Result(destination="", frames=frames, size=self.size)
+
+    def _score(self, part: _Part) -> float:
+        source = self._file.frames(part.first, ORIGINALS)
+        try:
+            originals = islice(source, part.last - part.first)
+            packets = [part.header + part.packets[0], *part.packets[1:]]
+            return compare(self._target.metric, originals, decoded(self.codec, packets))
+        finally:
+            close = getattr(source, "close", None)
+            if close is not None:
+                close()
+
+    def abandon(self, keep: bool) -> None:  # noqa: ARG002
+        self._parts.clear()
+
+
+Outcome = Found | Exception
+Runner = Callable[[Sequence["Task"]], Sequence["Result | BaseException"]]
+"""Has a pool do tasks and returns what became of each, in their order."""
+
+
+def find_all(files: Sequence[Task], target: Target, start: float, run: Runner) -> list[Outcome]:
+    """Round by round, one value of each file that is still sought. Raises nothing for a single file."""
+    sought = [_Sought(file=file, target=target, start=round(start)) for file in files]
+    while True:
+        tasks = {number: task for number, one in enumerate(sought) if (task := one.next_task()) is not None}
+        if not tasks:
+            return [one.outcome() for one in sought]
+        for (number, task), result in zip(tasks.items(), run(list(tasks.values())), strict=True):
+            sought[number].take(task, result)
+
+
+@dataclass(kw_only=True)
+class _Sought:
+    """One file's search."""
+
+    file: Task
+    target: Target
+    start: int
+    plan: Plan | None = None
+    search: Search | None = None
+    sizes: dict[int, float] = field(default_factory=dict)
+    """Bytes of a frame, by quality value."""
+    error: Exception | None = None
+
+    def next_task(self) -> SampleTask | None:
+        value = self.start if self.search is None else self.search.next_value
+        if self.error is not None or value is None:
+            return None
+        return SampleTask(self.file, value, self.target, self.plan)
+
+    def take(self, task: SampleTask, result: Result | BaseException) -> None:
+        if not isinstance(result, Result):
+            self.error = result if isinstance(result, Exception) else InterruptedError("interrupted")
+            return
+        self.plan = task.plan
+        if self.search is None:
+            self.search = Search(target=self.target, best=1, worst=WORST[task.codec], start=self.start)
+        self.search.tell(task.quality, task.score)
+        self.sizes[task.quality] = task.size / task.frames_sampled
+
+    def outcome(self) -> Outcome:
+        if self.error is not None or self.search is None or self.plan is None:
+            return self.error or InterruptedError("interrupted")
+        value = self.search.reached
+        if value is None:
+            best = max(self.search.tried.values())
+            return TargetOutOfReach(
+                f"{self.target} cannot be reached: the best quality value gives {best:.4g}. "
+                "Ask for less, take another codec (-c) or --lossless."
+            )
+        return Found(quality=value, score=self.search.tried[value], size=round(self.sizes[value] * self.plan.frames))

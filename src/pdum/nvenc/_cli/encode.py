@@ -1,0 +1,49 @@
+"""``pdum-nvenc encode``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .._batch.batch import BatchPlan, ledger, plan
+from .._errors import InvalidConfig
+from . import exits
+from .running import Showing, dry_run, run_batch
+from .show_settings import resolved_settings
+
+
+def encode(arguments: argparse.Namespace) -> int:
+    showing = showing_of(arguments)
+    settings = resolved_settings(arguments).settings
+    batch = plan([Path(path) for path in arguments.paths], settings)
+    if arguments.dry_run:
+        return dry_run(batch, showing)
+    if not batch.decisions and not batch.troubles:
+        print(f"pdum-nvenc: {nothing(batch)}", file=sys.stderr)
+        return exits.NOTHING
+    with ledger(batch) as book:
+        return run_batch(book, showing)
+
+
+def showing_of(arguments: argparse.Namespace) -> Showing:
+    tui, as_json = getattr(arguments, "tui", False), getattr(arguments, "json", False)
+    if tui and as_json:
+        raise InvalidConfig("--tui and --json came together; one is for people, the other for programs.")
+    if tui and not sys.stdout.isatty():
+        raise InvalidConfig("--tui came, but standard output is no terminal.")
+    report = getattr(arguments, "report", None)
+    if report is not None and not Path(report).absolute().parent.is_dir():
+        raise InvalidConfig(f"--report {report} came, but its folder does not exist.")
+    return Showing(
+        json=as_json,
+        tui=tui,
+        quiet=getattr(arguments, "quiet", False),
+        report=None if report is None else Path(report),
+    )
+
+
+def nothing(batch: BatchPlan) -> str:
+    ignored = f" {batch.ignored} other files were looked at." if batch.ignored else ""
+    advice = "" if batch.settings.recursive else " -r looks into folders below."
+    return f"There is no video at the paths given.{ignored}{advice}"

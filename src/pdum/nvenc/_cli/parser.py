@@ -1,0 +1,309 @@
+"""The arguments of pdum-nvenc and its help."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from .._batch.layers import PRESETS
+from .._batch.settings import CONTAINERS, checked, default_of, help_of
+from .._errors import InvalidConfig
+from .._version import __version__
+from .exits import MEANINGS
+
+Parser = argparse.ArgumentParser
+Group = Any  # argparse's own class of groups has no public name
+
+ENCODE_EXAMPLES = """\
+examples:
+  pdum-nvenc encode Videos                     each video in Videos, results in Videos/compressed
+  pdum-nvenc encode -r Videos -o /mnt/small    a whole tree, mirrored elsewhere
+  pdum-nvenc encode -P archival -q 22 a.mkv    a profile, with one value changed
+  pdum-nvenc encode -c hevc --target xpsnr=42 Videos
+                                               the quality value is found for each file
+  pdum-nvenc encode --in-place -r Videos       smaller results replace their sources
+  pdum-nvenc encode --dry-run -r Videos        says what would be done
+  pdum-nvenc encode --json Videos | jq -c 'select(.event == "job_failed")'
+  find . -name '*.avi' -size +1G -print0 | xargs -0 pdum-nvenc encode --
+
+Interrupted at any instant, the same command goes on where it was.
+Ctrl-C once lets running files finish; twice stops now.
+"""
+MAIN_EXAMPLES = """\
+examples:
+  pdum-nvenc doctor                   what works on this machine and what to do about the rest
+  pdum-nvenc demo                     short test clips, encoded with whatever the machine has
+  pdum-nvenc encode -r --tui Videos   a folder and all below it, with a dashboard
+  pdum-nvenc COMMAND --help           all about a command
+"""
+
+
+def make_parser() -> Parser:
+    parser = Parser(
+        prog="pdum-nvenc",
+        description="Compresses folders of video with every hardware encoder of the machine, or with its processor.",
+        epilog=f"{MAIN_EXAMPLES}\n{_exit_codes()}\n{_files()}",
+        formatter_class=_formatter(),
+    )
+    parser.add_argument("--version", action="version", version=f"pdum-nvenc {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    for add in (_encode, _watch, _doctor, _gpus, _bench, _demo, _profiles, _config, _completion):
+        add(commands)
+    return parser
+
+
+def _formatter() -> Any:
+    """Coloured where rich is installed, as everything else of the tool is; loaded by those alone who read it."""
+    if not {"-h", "--help"} & set(sys.argv):
+        return argparse.RawDescriptionHelpFormatter
+    try:
+        from rich_argparse import RawDescriptionRichHelpFormatter
+    except ModuleNotFoundError:
+        return argparse.RawDescriptionHelpFormatter
+    return type("Formatter", (RawDescriptionRichHelpFormatter,), {"text_markup": False, "help_markup": False})
+
+
+def _exit_codes() -> str:
+    return "exit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items()) + "\n"
+
+
+def _files() -> str:
+    return (
+        "files:\n"
+        "  ~/.config/pdum-nvenc/config.toml   settings and profiles ($XDG_CONFIG_HOME is respected)\n"
+        "  compressed/.pdum-nvenc.jsonl       the journal beside the results, by which a run goes on\n"
+    )
+
+
+def _command(commands: Any, name: str, summary: str, epilog: str = "") -> Parser:
+    parser: Parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=epilog,
+        formatter_class=_formatter(),
+    )
+    return parser
+
+
+# ---- settings as options -------------------------------------------------------------------------------------------
+
+
+def _checking(name: str) -> Callable[[str], Any]:
+    def check(text: str) -> Any:
+        try:
+            return checked(name, text)
+        except InvalidConfig as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return check
+
+
+def _option(group: Group, name: str, *flags: str, metavar: str = "") -> None:
+    default = default_of(name)
+    shown = "" if default == "" else f" (default: {default})"
+    group.add_argument(
+        *flags,
+        dest=name,
+        type=_checking(name),
+        metavar=metavar or name.upper(),
+        default=argparse.SUPPRESS,
+        help=_escaped(help_of(name) + shown),
+    )
+
+
+def _switch(group: Group, name: str, *short: str) -> None:
+    shown = " (default: yes)" if default_of(name) else ""
+    group.add_argument(
+        *short,
+        f"--{name.replace('_', '-')}",
+        dest=name,
+        action=argparse.BooleanOptionalAction,
+        default=argparse.SUPPRESS,
+        help=_escaped(help_of(name) + shown),
+    )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _strength(text: str) -> bool | int:
+    known = {"on": True, "off": False}
+    try:
+        return bool(known[text]) if text in known else int(checked("spatial_aq", int(text)))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} came; it has to be on, off or a strength of 1 to 15") from None
+
+
+def add_settings(parser: Parser) -> None:
+    """All settings of a batch, each with its flag."""
+    picture = parser.add_argument_group("what comes out")
+    _option(picture, "codec", "-c", "--codec", metavar="CODEC")
+    _option(picture, "preset", "-p", "--preset", metavar="P1..P7")
+    _option(picture, "quality", "-q", "--quality", metavar="CQ")
+    _option(picture, "target", "--target", metavar="METRIC=N")
+    _switch(picture, "lossless")
+    _option(picture, "audio", "-a", "--audio", metavar="AUDIO")
+    _option(picture, "container", "--container", metavar=f"{{auto,{','.join(CONTAINERS)}}}")
+    picture.add_argument(
+        "-P", "--profile", metavar="NAME", help=f"settings under a name: {', '.join(PRESETS)}, or your own"
+    )
+    _placing(parser.add_argument_group("which files, and where results go"))
+    machine = parser.add_argument_group("what does the work")
+    _option(machine, "engine", "--engine", metavar="{auto,nvenc,software}")
+    _option(machine, "gpu", "--gpu", metavar="N[,N]")
+    _option(machine, "engines", "-j", "--engines", metavar="N")
+    _option(machine, "segments", "--segments", metavar="N|auto")
+    _finer(parser.add_argument_group("finer settings of the encoder"))
+
+
+def _placing(group: Group) -> None:
+    _switch(group, "recursive", "-r")
+    for name in ("include", "exclude"):
+        group.add_argument(
+            f"--{name}", action="append", metavar="PATTERN", default=argparse.SUPPRESS, help=_escaped(help_of(name))
+        )
+    _option(group, "output", "-o", "--output", metavar="FOLDER")
+    _switch(group, "in_place")
+    _switch(group, "keep_bigger")
+    _option(group, "smaller_than", "--smaller-than", metavar="RATIO")
+    _switch(group, "overwrite")
+    _option(group, "verify", "--verify", metavar="{structure,samples,full}")
+
+
+def _finer(group: Group) -> None:
+    _option(group, "multipass", "--multipass", metavar="{off,quarter,full}")
+    _option(group, "lookahead", "--lookahead", metavar="FRAMES")
+    group.add_argument(
+        "--spatial-aq", type=_strength, metavar="{on,off,1..15}", default=argparse.SUPPRESS, help=help_of("spatial_aq")
+    )
+    _switch(group, "temporal_aq")
+    _option(group, "bframes", "--bframes", metavar="N")
+    _switch(group, "adaptive_b")
+    _option(group, "gop", "--gop", metavar="FRAMES")
+    group.add_argument(
+        "--set",
+        dest="encoder_fields",
+        action="append",
+        metavar="FIELD=VALUE",
+        default=[],
+        help="any other field of EncoderConfig, as in TOML: --set bit_depth=10",
+    )
+    group.add_argument("--config", metavar="FILE", help="a configuration file other than the usual one")
+
+
+def _showing(parser: Parser) -> None:
+    group = parser.add_argument_group("what is shown")
+    group.add_argument("--dry-run", action="store_true", help="says what would be done, and does nothing")
+    group.add_argument("--tui", action="store_true", help="a dashboard in the terminal (extra: tui)")
+    group.add_argument("--json", action="store_true", help="events as lines of JSON, for programs")
+    group.add_argument("--report", metavar="FILE.html", help="writes a page with charts at the end")
+    group.add_argument("--quiet", action="store_true", help="only what went wrong")
+
+
+# ---- the commands --------------------------------------------------------------------------------------------------
+
+
+def _encode(commands: Any) -> None:
+    parser = _command(commands, "encode", "compresses files and folders", f"{ENCODE_EXAMPLES}\n{_exit_codes()}")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a video, or a folder of them")
+    add_settings(parser)
+    _showing(parser)
+
+
+def _watch(commands: Any) -> None:
+    epilog = (
+        "examples:\n  pdum-nvenc watch ~/Recordings\n  pdum-nvenc watch -P gaming -o /mnt/small ~/Captures\n\n"
+        "A file is taken once it has stopped growing. Restarted, it goes on where it was."
+    )
+    parser = _command(commands, "watch", "encodes what is dropped into a folder, until it is stopped", epilog)
+    parser.add_argument("folder", metavar="FOLDER")
+    add_settings(parser)
+    group = parser.add_argument_group("watching")
+    group.add_argument("--every", type=_seconds, default=2.0, metavar="SECONDS", help="how often to look (default: 2)")
+    group.add_argument(
+        "--settle", type=_seconds, default=10.0, metavar="SECONDS", help="how long a file must not change (default: 10)"
+    )
+    group.add_argument("--once", action="store_true", help="ends when there is nothing left to do")
+    group.add_argument("--json", action="store_true", help="events as lines of JSON, for programs")
+    group.add_argument("--quiet", action="store_true", help="only what went wrong")
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} came; it has to be seconds from 0 to 86400")
+    return value
+
+
+def _doctor(commands: Any) -> None:
+    _command(commands, "doctor", "tells what works on this machine, what does not and what to do")
+
+
+def _gpus(commands: Any) -> None:
+    parser = _command(commands, "gpus", "lists GPUs, their encoders, codecs, sessions and utilisation")
+    parser.add_argument("--watch", action="store_true", help="goes on showing it until Ctrl-C")
+    parser.add_argument("--json", action="store_true", help="the same for programs")
+
+
+def _bench(commands: Any) -> None:
+    epilog = "examples:\n  pdum-nvenc bench\n  pdum-nvenc bench -c hevc -p p1,p4,p7 --size 3840x2160 --png speed.png"
+    parser = _command(commands, "bench", "measures what this machine's encoders reach, per codec and preset", epilog)
+    parser.add_argument("-c", "--codecs", default="all", metavar="LIST", help="h264,hevc,av1 (default: all there are)")
+    parser.add_argument("-p", "--presets", default="p1,p4,p7", metavar="LIST", help="(default: p1,p4,p7)")
+    parser.add_argument("--size", default="1920x1080", metavar="WxH", help="of the pictures (default: 1920x1080)")
+    parser.add_argument(
+        "--frames", type=int, default=240, metavar="N", help="per engine and measurement (default: 240)"
+    )
+    parser.add_argument("--png", metavar="FILE.png", help="draws a chart too (extra: bench)")
+    parser.add_argument("--json", action="store_true", help="the same for programs")
+    _machine_options(parser)
+
+
+def _demo(commands: Any) -> None:
+    parser = _command(commands, "demo", "makes short test clips and runs the whole thing on what the machine has")
+    parser.add_argument("--folder", default="pdum-nvenc-demo", metavar="FOLDER", help="(default: pdum-nvenc-demo)")
+    parser.add_argument("--clips", type=int, default=6, metavar="N", help="how many (default: 6)")
+    parser.add_argument("--tui", action="store_true", help="with the dashboard")
+    parser.add_argument("--json", action="store_true", help="events as lines of JSON, for programs")
+    _option(parser, "codec", "-c", "--codec", metavar="CODEC")
+    _machine_options(parser)
+
+
+def _machine_options(parser: Parser) -> None:
+    _option(parser, "engine", "--engine", metavar="{auto,nvenc,software}")
+    _option(parser, "gpu", "--gpu", metavar="N[,N]")
+    _option(parser, "engines", "-j", "--engines", metavar="N")
+
+
+def _profiles(commands: Any) -> None:
+    parser = _command(commands, "profiles", "lists the profiles, with what each sets")
+    parser.add_argument("--config", metavar="FILE", help="a configuration file other than the usual one")
+
+
+def _config(commands: Any) -> None:
+    parser = _command(commands, "config", "shows where settings come from, or writes a file for them")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    init = _command(actions, "init", "writes a commented configuration file")
+    init.add_argument("--force", action="store_true", help="replaces the one that is there")
+    init.add_argument("--config", metavar="FILE", help="a place other than the usual one")
+    _command(actions, "path", "prints where the configuration file is looked for")
+    show = _command(actions, "show", "prints each setting with its value and where that comes from")
+    add_settings(show)
+
+
+def _completion(commands: Any) -> None:
+    epilog = (
+        "examples:\n"
+        "  pdum-nvenc completion bash > ~/.local/share/bash-completion/completions/pdum-nvenc\n"
+        "  pdum-nvenc completion zsh > ~/.zfunc/_pdum-nvenc\n"
+        "  pdum-nvenc completion fish > ~/.config/fish/completions/pdum-nvenc.fish"
+    )
+    parser = _command(commands, "completion", "prints a script that completes arguments in a shell", epilog)
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))

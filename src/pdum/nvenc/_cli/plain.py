@@ -1,0 +1,84 @@
+"""Progress in a plain terminal: a line for each engine and one for all, while what is done scrolls by above them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from .. import events
+from .._view.draw import TERMINAL, ended_line, engine_line, run_line, writable
+from .._view.run_parts import LogLine
+from .._view.run_state import RunState
+
+REFRESHES = 8
+LEVEL_MARKS = {"warning": "! ", "error": "! "}
+
+
+def show(run: Iterable[events.Event], console: Console) -> None:
+    """Draws a run until it is over. Where there is no terminal, it writes a line for each file that is done."""
+    state = RunState()
+    if not console.is_terminal or console.is_dumb_terminal:
+        for event in run:
+            for line in _new_lines(state, event):
+                console.print(writable(_log_text(line), console), soft_wrap=True)
+        return
+    with _live(state, console) as lock:
+        for event in run:
+            with lock:
+                lines = _new_lines(state, event)
+            for line in lines:
+                console.print(writable(_scrolled(state, line, console.width), console))
+
+
+@contextmanager
+def _live(state: RunState, console: Console) -> Iterator[Lock]:
+    """Draws the state a few times a second from a thread of its own; it is changed under the lock."""
+    lock = Lock()
+
+    def draw() -> Group:
+        with lock:
+            return Group(*(writable(line, console) for line in progress(state, console.width, console.height)))
+
+    with Live(
+        console=console, get_renderable=draw, refresh_per_second=REFRESHES, transient=True, redirect_stdout=False
+    ):
+        yield lock
+
+
+def progress(state: RunState, width: int, height: int) -> list[Text]:
+    """A line for each engine, as many as the terminal has room for, and the last one for the whole run."""
+    engines = [engine for engine in state.engines.values() if engine.state != "off"]
+    room = max(1, height - 4)
+    shown = engines if len(engines) <= room else engines[: room - 1]
+    labels = [engine.info.label for engine in shown]
+    longest = max(map(len, labels), default=0)
+    lines = [
+        engine_line(state, engine, label.ljust(longest), width) for engine, label in zip(shown, labels, strict=True)
+    ]
+    if len(shown) < len(engines):
+        lines.append(Text(f"and {len(engines) - len(shown)} more engines", TERMINAL.dim))
+    return [*lines, run_line(state, width)]
+
+
+def _new_lines(state: RunState, event: events.Event) -> list[LogLine]:
+    before = state.lines
+    state.apply(event)
+    added = state.lines - before
+    return list(state.log)[-added:] if added else []
+
+
+def _log_text(line: LogLine) -> Text:
+    return Text(line.text, TERMINAL.of_level(line.level))
+
+
+def _scrolled(state: RunState, line: LogLine, width: int) -> Text:
+    if line.job is None:
+        return Text(LEVEL_MARKS.get(line.level, "  ")).append_text(_log_text(line))
+    text = ended_line(state.jobs[line.job], width)
+    text.no_wrap = False
+    return text

@@ -1,0 +1,81 @@
+"""``pdum-nvenc config`` and ``profiles``; and what every command with settings does with its arguments."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from .._batch.layers import PRESETS, ConfigFile, Resolved, commented_file, config_path, read_config, resolve, shown
+from .._batch.settings import names
+from .._config import toml
+from .._errors import InvalidConfig
+from . import exits
+from .table import print_table
+
+
+def resolved_settings(arguments: argparse.Namespace) -> Resolved:
+    """The layers: the configuration file's, the profile's, and what stands on the command line."""
+    given: dict[str, Any] = {name: getattr(arguments, name) for name in names() if hasattr(arguments, name)}
+    if "output" in given:
+        # On the command line a path is one from here; only a file's bare name means a folder beside each source.
+        given["output"] = os.path.abspath(os.path.expanduser(given["output"]))
+        given.setdefault("in_place", False)
+    if getattr(arguments, "encoder_fields", None):
+        given["encoder"] = dict(map(_field, arguments.encoder_fields))
+    return resolve(_file(arguments), getattr(arguments, "profile", None), given)
+
+
+def _file(arguments: argparse.Namespace) -> ConfigFile:
+    path = getattr(arguments, "config", None)
+    return read_config(None if path is None else Path(path))
+
+
+def _field(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InvalidConfig(f"--set {text} came; it has to be FIELD=VALUE, such as bit_depth=10.")
+    try:
+        return name, toml.load(f"value = {value}")["value"]
+    except InvalidConfig:
+        return name, value  # a name without quotes, which shells take off
+
+
+def config(arguments: argparse.Namespace) -> int:
+    if arguments.action == "path":
+        print(config_path())
+        return exits.DONE
+    if arguments.action == "init":
+        return _init(config_path() if arguments.config is None else Path(arguments.config), arguments.force)
+    rows = shown(resolved_settings(arguments))
+    print_table(("setting", "value", "from"), rows)
+    return exits.DONE
+
+
+def _init(path: Path, force: bool) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(path, "w" if force else "x", encoding="utf-8") as file:
+            file.write(commented_file())
+    except FileExistsError:
+        raise InvalidConfig(f"{path} is there already; --force replaces it.") from None
+    print(path)
+    return exits.DONE
+
+
+def profiles(arguments: argparse.Namespace) -> int:
+    found = _file(arguments)
+    rows = []
+    for name in dict.fromkeys([*PRESETS, *found.presets]):
+        sentence, own = PRESETS.get(name, (f"of {found.path}", {}))
+        values = {**own, **(found.presets[name].values if name in found.presets else {})}
+        if name in PRESETS and name in found.presets:
+            sentence += f"; changed by {found.path}"
+        rows.append((name, ", ".join(toml.dump({key: _plain(one)}).strip() for key, one in values.items()), sentence))
+    print_table(("profile", "sets", "for"), rows)
+    return exits.DONE
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

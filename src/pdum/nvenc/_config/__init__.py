@@ -1,0 +1,1 @@
+"""Settings: what an encoder can be told, checked before a driver is asked."""

@@ -1,0 +1,376 @@
+"""Everything that an encoder can be told, as one frozen object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from .._errors import InvalidConfig
+from . import values
+from .colour import ENGINES_OWN_MATRIX, Colour, convertible
+from .picture import ContentLight, MasteringDisplay
+from .plain import canonical_rate, unplain
+from .plain import plain as plain_value
+from .rules import require_compatible
+from .settings import (
+    LARGEST_EXTRA_DELAY,
+    LARGEST_LOOKAHEAD,
+    FrameRate,
+    codec_name,
+    even_size,
+    frame_rate,
+    nearest,
+    one_of,
+    preset_number,
+    profile_name,
+    tuning_name,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from typing_extensions import Self
+
+LIVE = (
+    "bitrate",
+    "max_bitrate",
+    "vbv_size",
+    "vbv_initial_delay",
+    "fps",
+    "rate_control",
+    "qp",
+    "min_qp",
+    "max_qp",
+    "cq",
+    "multipass",
+    "spatial_aq",
+    "temporal_aq",
+    "width",
+    "height",
+)
+"""What ``reconfigure`` can change while the encoder runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """Everything that an encoder can be told; what is left at its default is as the preset and tuning have it.
+
+    ``None`` always means "as the driver's preset has it". Sizes are pixels, rates bits a second, VBV sizes bits.
+
+    Args:
+        width, height: the picture; even, but for formats with full colour resolution.
+        codec: ``"h264"``, ``"hevc"`` (``"h265"``), ``"av1"``.
+        preset: ``"p1"`` (fastest) to ``"p7"`` (best).
+        tuning: ``"ll"``, ``"ull"``, ``"hq"``, ``"uhq"``, ``"lossless"``, or their long names.
+        profile: ``"auto"`` fits the stream; H.264 ``"baseline"``, ``"main"``, ``"high"``, ``"high10"``, ``"high422"``,
+            ``"high444"``; HEVC ``"main"``, ``"main10"``, ``"rext"``; AV1 ``"main"``.
+        level: as ``"4.1"``; None: the least that fits.
+        tier: ``"main"`` or ``"high"`` (HEVC, AV1).
+        format: how frames lie in memory: ``"nv12"``, ``"p010"``, ``"yuv420"``, ``"yuv444"``, ``"yuv444_10"``,
+            ``"nv16"``, ``"p210"``, ``"argb"``, ``"abgr"``, ``"ayuv"``, ``"argb10"``, ``"abgr10"``; or ``"rgb"``: arrays
+            (height, width, 3) or (3, height, width) of uint8, float16 or float32 from 0 to 1, which this package
+            converts on the GPU.
+        chroma: of the stream: ``"auto"`` as the format has it, ``"420"``, ``"422"``, ``"444"``.
+        bit_depth: of the stream: 8, 10, or 0 as the format has it.
+        colour: a ``Colour``, one of its names (``"bt709"``, ``"hdr10"``, …) or ``"auto"``: BT.709 from 720 lines on,
+            BT.601 below. ``"rgb"`` is converted by its matrix and range; the other RGB formats carry the matrix that
+            the engine converts them with.
+        fps: frames a second, a number or a fraction.
+        gop: frames from one IDR to the next; 0: only the first.
+        rate_control: ``"constqp"``, ``"vbr"``, ``"cbr"``; None: what ``qp``, ``cq`` or ``bitrate`` mean.
+        bitrate, max_bitrate: bits a second; 0: the preset's own, none.
+        vbv_size, vbv_initial_delay: bits.
+        qp: of ``constqp``; min_qp, max_qp, initial_qp: bounds and start of the other modes. One, or I, P and B.
+        cq: constant quality, 1 (best) to 51 (AV1: 63), in steps of 1/256.
+        multipass: ``"off"``, ``"quarter"``, ``"full"``.
+        lookahead: frames; lookahead_level: 0 to 3 or ``"auto"`` (interface 13.0).
+        spatial_aq: False, True, or a strength from 1 to 15; temporal_aq: False or True.
+        low_delay_key_frame_scale: how much larger than others a key frame may be in low-delay rate control.
+        strict_gop: keeps each GOP to its share of bits; nonref_p: P-frames that nothing refers to.
+        weighted_prediction: for fades.
+        bframes: between two anchors; b_ref_mode: ``"off"``, ``"each"``, ``"middle"``.
+        adaptive_i, adaptive_b: whether lookahead may place I- and B-frames.
+        temporal_filter: False or True (interface 13.0); unidirectional_b: B-frames that look back alone (13.0).
+        slices: how many, or ``("macroblocks" | "bytes" | "rows" | "count", n)``.
+        intra_refresh_period, intra_refresh_count: a wave of intra blocks instead of key frames: every so many frames,
+            over so many frames. 0: none.
+        split_encode: one picture over several engines: ``"auto"``, ``"off"``, 2, 3, 4 (HEVC, AV1).
+        mastering_display, content_light: HDR10's static metadata, on every IDR.
+        time_code: pictures may carry time codes.
+        max_width, max_height: what ``reconfigure`` may reach; 0: the size that it starts with.
+        gpu_id, cuda_context, extra_output_delay: as for ``NvencEncoder``.
+        copy: of frames on the GPU. ``"auto"``: read in place where the call returns only after the engine has read
+            them, and with ``on_released``; else copied, so that a frame may always be overwritten after the call.
+            ``"never"``: always in place; a frame is to be left alone until its packet is out (``Packet.released``).
+            ``"always"``.
+    """
+
+    width: int
+    height: int
+    codec: str = "h264"
+    preset: str = "p3"
+    tuning: str = "ll"
+    profile: str = "auto"
+    level: str | None = None
+    tier: str | None = None
+    format: str = "nv12"
+    chroma: str = "auto"
+    bit_depth: int = 0
+    colour: str | Colour = "auto"
+    fps: FrameRate = 30
+    gop: int = 30
+    rate_control: str | None = None
+    bitrate: int = 0
+    max_bitrate: int = 0
+    vbv_size: int | None = None
+    vbv_initial_delay: int | None = None
+    qp: values.Qp | None = None
+    min_qp: values.Qp | None = None
+    max_qp: values.Qp | None = None
+    initial_qp: values.Qp | None = None
+    cq: float | None = None
+    multipass: str | None = None
+    lookahead: int = 0
+    lookahead_level: int | str | None = None
+    spatial_aq: bool | int | None = None
+    temporal_aq: bool | None = None
+    low_delay_key_frame_scale: int | None = None
+    strict_gop: bool | None = None
+    nonref_p: bool | None = None
+    weighted_prediction: bool | None = None
+    bframes: int = 0
+    b_ref_mode: str | None = None
+    adaptive_i: bool | None = None
+    adaptive_b: bool | None = None
+    temporal_filter: bool | None = None
+    unidirectional_b: bool | None = None
+    slices: int | tuple[str, int] | None = None
+    intra_refresh_period: int = 0
+    intra_refresh_count: int = 0
+    split_encode: str | int | None = None
+    mastering_display: MasteringDisplay | None = None
+    content_light: ContentLight | None = None
+    time_code: bool = False
+    max_width: int = 0
+    max_height: int = 0
+    gpu_id: int = 0
+    cuda_context: int = 0
+    extra_output_delay: int = 0
+    copy: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, value in _shallow(self).items():
+            if isinstance(value, list) and name != "fps":
+                object.__setattr__(self, name, tuple(value))
+        self.settings()
+        self.session()
+        object.__setattr__(self, "fps", canonical_rate(self.fps))
+        require_compatible(self)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Of all fields."""
+        return [field.name for field in fields(cls)]
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """From fields by name; names that are none are errors with the nearest right one."""
+        _require_fields(given)
+        return cls(**given)
+
+    def replaced(self, **changes: Any) -> Self:
+        """A copy with some fields changed; names that are no fields are errors with the nearest right one."""
+        _require_fields(changes)
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values alone, as JSON and TOML hold them; fields at None are left out."""
+        plain = {name: plain_value(value) for name, value in _shallow(self).items()}
+        return {name: value for name, value in plain.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The other way round."""
+        _require_fields(plain)
+        return cls(**{name: unplain(name, value) for name, value in plain.items()})
+
+    def to_toml(self) -> str:
+        """A TOML document of one table's keys, in the order of the fields."""
+        from .toml import dump
+
+        return dump(self.to_dict())
+
+    @classmethod
+    def from_toml(cls, text: str | Path) -> Self:
+        """From a document's text, or from a file."""
+        from .toml import load
+
+        return cls.from_dict(load(text))
+
+    def settings(self) -> dict[str, Any]:
+        """What the native module takes; raises InvalidConfig naming the field that cannot be right."""
+        codec = codec_name(self.codec)
+        chroma, depth = self._stream_format()
+        return {
+            "codec": codec,
+            "preset": preset_number(self.preset),
+            "tuning": tuning_name(self.tuning),
+            "profile": profile_name(codec, self.profile),
+            "level": None if self.level is None else one_of(f"level of {codec}", self.level, values.LEVELS[codec]),
+            "tier": None if self.tier is None else one_of("tier", self.tier, {"main": 0, "high": 1}),
+            "format": self._surface(chroma, depth),
+            "rgb_input": self._format() == "rgb",
+            "chroma": chroma,
+            "bit_depth": depth,
+            "width": self._size("width"),
+            "height": self._size("height"),
+            "max_width": whole("max_width", self.max_width),
+            "max_height": whole("max_height", self.max_height),
+            "fps": frame_rate(self.fps),
+            "gop": whole("gop", self.gop),
+            "bframes": whole("bframes", self.bframes, most=31),
+            "b_ref_mode": values.choice("b_ref_mode", self.b_ref_mode, ("off", "each", "middle")),
+            "weighted_prediction": values.flag("weighted_prediction", self.weighted_prediction),
+            "temporal_filter": values.temporal_filter(self.temporal_filter),
+            "unidirectional_b": values.flag("unidirectional_b", self.unidirectional_b),
+            "colour": self._colour().native(),
+            "slices": values.slices(self.slices),
+            "intra_refresh": self._intra_refresh(),
+            "split_encode": values.split(self.split_encode),
+            "time_code": values.switch("time_code", self.time_code),
+            **self._rate(codec),
+        }
+
+    def _rate(self, codec: str) -> dict[str, Any]:
+        most_qp = values.LARGEST_QP[codec]
+        scale = self.low_delay_key_frame_scale
+        strength = values.aq_strength(self.spatial_aq)  # says what is wrong with it before its truth is asked
+        return {
+            "rate_control": values.choice("rate_control", self.rate_control, ("constqp", "vbr", "cbr")),
+            "bitrate": whole("bitrate", self.bitrate),
+            "max_bitrate": whole("max_bitrate", self.max_bitrate),
+            "vbv_size": values.optional("vbv_size", self.vbv_size),
+            "vbv_initial": values.optional("vbv_initial_delay", self.vbv_initial_delay),
+            "qp": values.qp("qp", self.qp, most_qp),
+            "min_qp": values.qp("min_qp", self.min_qp, most_qp),
+            "max_qp": values.qp("max_qp", self.max_qp, most_qp),
+            "initial_qp": values.qp("initial_qp", self.initial_qp, most_qp),
+            "cq_256ths": values.cq(self.cq, values.LARGEST_CQ[codec]),
+            "multipass": values.choice("multipass", self.multipass, ("off", "quarter", "full")),
+            "lookahead": whole("lookahead", self.lookahead, most=LARGEST_LOOKAHEAD),
+            "lookahead_level": values.lookahead_level(self.lookahead_level),
+            "aq_strength": strength,
+            "spatial_aq": None if self.spatial_aq is None else bool(self.spatial_aq),
+            "temporal_aq": values.flag("temporal_aq", self.temporal_aq),
+            "low_delay_key_frame_scale": values.optional("low_delay_key_frame_scale", scale, 255),
+            "strict_gop": values.flag("strict_gop", self.strict_gop),
+            "nonref_p": values.flag("nonref_p", self.nonref_p),
+            "adaptive_i": values.flag("adaptive_i", self.adaptive_i),
+            "adaptive_b": values.flag("adaptive_b", self.adaptive_b),
+        }
+
+    def session(self) -> dict[str, Any]:
+        """What the native module takes beside the settings."""
+        codec = codec_name(self.codec)
+        metadata: tuple[tuple[str, Any, type[MasteringDisplay | ContentLight]], ...] = (
+            ("mastering_display", self.mastering_display, MasteringDisplay),
+            ("content_light", self.content_light, ContentLight),
+        )
+        for name, given, kind in metadata:
+            if given is not None and not isinstance(given, kind):
+                raise InvalidConfig(f"{name}={given!r} came; it has to be a {kind.__name__}.")
+        messages = [given.message(codec) for _, given, _ in metadata if given is not None]
+        return {
+            "gpu_id": whole("gpu_id", self.gpu_id, most=0x7FFFFFFF),
+            "cuda_context": whole("cuda_context", self.cuda_context, most=0xFFFF_FFFF_FFFF_FFFF),
+            "extra_output_delay": whole("extra_output_delay", self.extra_output_delay, most=LARGEST_EXTRA_DELAY),
+            "copy": one_of("copy", self.copy, {mode: mode for mode in ("auto", "always", "never")}),
+            "idr_messages": messages,
+        }
+
+    def _format(self) -> str:
+        return one_of("format", self.format, {name: name for name in values.FORMATS})
+
+    def _stream_format(self) -> tuple[str, int]:
+        """Chroma format and bit depth of the stream."""
+        chroma, depth = values.FORMATS[self._format()]
+        return (
+            one_of("chroma", self.chroma, {"auto": chroma, "420": "420", "422": "422", "444": "444"}),
+            values.one_number("bit_depth", self.bit_depth, {0: depth, 8: 8, 10: 10}),
+        )
+
+    def _surface(self, chroma: str, depth: int) -> str:
+        if self._format() != "rgb":
+            return self._format()
+        if chroma == "422":
+            raise InvalidConfig("chroma='422' came with format='rgb', which is converted to '420' or '444'.")
+        return values.RGB_SURFACES[chroma, depth]
+
+    def _size(self, name: str) -> int:
+        can_be_full = values.FORMATS[self._format()][0] == "444" or self._format() == "rgb"
+        full_resolution = can_be_full and self._stream_format()[0] == "444"
+        value: int = getattr(self, name)
+        return whole(name, value, least=1) if full_resolution else even_size(name, value)
+
+    def _colour(self) -> Colour:
+        given = self.colour if isinstance(self.colour, Colour) else None
+        if given is None:
+            name = one_of("colour", self.colour, _colour_names(self.height))
+            given = Colour.named(name)
+        if self._format() == "rgb":
+            return convertible(given)
+        if self._format() not in values.RGB_FORMATS:
+            return given
+        engines = replace(given, matrix=ENGINES_OWN_MATRIX, full_range=False)
+        if self.colour != "auto" and given.native() != engines.native():
+            raise InvalidConfig(
+                f"colour={self.colour!r} came with format={self.format!r}, which the engine itself converts with "
+                f"BT.601 in limited range. Leave colour out, or give Colour(matrix={ENGINES_OWN_MATRIX!r})."
+            )
+        return engines
+
+    def _intra_refresh(self) -> tuple[int, int] | None:
+        period = whole("intra_refresh_period", self.intra_refresh_period)
+        count = whole("intra_refresh_count", self.intra_refresh_count)
+        if not period and not count:
+            return None
+        if not 0 < count < period:
+            raise InvalidConfig(
+                f"intra_refresh_count={count} came with intra_refresh_period={period}; a refresh takes at least one "
+                "frame and has to end before the next begins."
+            )
+        return period, count
+
+
+def live_changes(config: EncoderConfig, changes: Mapping[str, Any]) -> tuple[EncoderConfig, dict[str, Any]]:
+    """The configuration after a live change, and what of the native settings that touches."""
+    _require_fields(changes)
+    fixed = [name for name in changes if name not in LIVE]
+    if fixed:
+        raise InvalidConfig(
+            f"{', '.join(fixed)} cannot change while the encoder runs; {', '.join(LIVE)} can. Make a new encoder."
+        )
+    if "bitrate" in changes:
+        whole("bitrate", changes["bitrate"], least=1)  # 0 stands for the preset's own, which is no rate to change to
+    after = config.replaced(**changes)
+    before, now = config.settings(), after.settings()
+    return after, {name: value for name, value in now.items() if value != before[name]}
+
+
+def _colour_names(height: int) -> dict[str, str]:
+    from .colour import KNOWN
+
+    return {"auto": "bt709" if height >= 720 else "bt601", **{name: name for name in KNOWN}}
+
+
+def _require_fields(names: Mapping[str, Any]) -> None:
+    known = EncoderConfig.names()
+    for name in names:
+        if name not in known:
+            raise InvalidConfig(f"{name!r} is no setting of an encoder.{nearest(str(name), known)}")
+
+
+def _shallow(config: EncoderConfig) -> dict[str, Any]:
+    return {field.name: getattr(config, field.name) for field in fields(config)}

@@ -1,0 +1,238 @@
+"""What travels with one picture or with each IDR: SEI messages, AV1 metadata, HDR's static data, time codes."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .._errors import InvalidConfig, UnsupportedFeature
+from .settings import whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+SEI_USER_DATA_REGISTERED = 4
+SEI_USER_DATA_UNREGISTERED = 5
+SEI_MASTERING_DISPLAY = 137
+SEI_CONTENT_LIGHT_LEVEL = 144
+
+METADATA_HDR_CLL = 1
+METADATA_HDR_MDCV = 2
+METADATA_ITUT_T35 = 4
+METADATA_TIMECODE = 5
+
+ATSC_CAPTIONS = bytes((0xB5, 0x00, 0x31)) + b"GA94" + bytes((0x03,))
+"""ITU-T T.35: United States, ATSC; then ATSC A/53's identifier and its type for caption data."""
+
+LARGEST_CAPTION_COUNT = 31
+
+
+@dataclass(frozen=True)
+class Sei:
+    """A supplemental enhancement information message of H.264 or HEVC: the payload's type and its bytes."""
+
+    type: int
+    payload: bytes
+
+    def __post_init__(self) -> None:
+        whole("Sei type", self.type, most=0xFFFF)
+        object.__setattr__(self, "payload", _bytes("Sei", self.payload))
+
+    @classmethod
+    def user_data(cls, uuid: UUID | str, data: bytes) -> Sei:
+        """User data unregistered: anybody's bytes under a UUID of their own."""
+        from uuid import UUID
+
+        try:
+            identifier = uuid if isinstance(uuid, UUID) else UUID(uuid)
+        except (ValueError, AttributeError, TypeError) as error:
+            raise InvalidConfig(f"uuid={uuid!r} came; it has to be 32 hexadecimal digits, or a UUID.") from error
+        return cls(SEI_USER_DATA_UNREGISTERED, identifier.bytes + _bytes("user_data", data))
+
+    @classmethod
+    def captions(cls, cc_data: bytes) -> Sei:
+        """Closed captions (CEA-608 and CEA-708) as ATSC A/53 carries them: ``cc_data`` is triplets of bytes."""
+        return cls(SEI_USER_DATA_REGISTERED, _a53(cc_data))
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """A metadata OBU of AV1: the metadata's type, and its bytes without the type and the trailing bits."""
+
+    type: int
+    payload: bytes
+
+    def __post_init__(self) -> None:
+        whole("Metadata type", self.type)
+        object.__setattr__(self, "payload", _bytes("Metadata", self.payload))
+
+    @classmethod
+    def captions(cls, cc_data: bytes) -> Metadata:
+        """Closed captions as ITU-T T.35 metadata."""
+        return cls(METADATA_ITUT_T35, _a53(cc_data))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MasteringDisplay:
+    """The display on which the content was graded (SMPTE ST 2086): chromaticities in x and y, luminance in cd/m²."""
+
+    red: tuple[float, float] = (0.708, 0.292)
+    green: tuple[float, float] = (0.170, 0.797)
+    blue: tuple[float, float] = (0.131, 0.046)
+    white: tuple[float, float] = (0.3127, 0.3290)
+    min_luminance: float = 0.0001
+    max_luminance: float = 1000.0
+
+    def __post_init__(self) -> None:
+        for name in ("red", "green", "blue", "white"):
+            point = getattr(self, name)
+            if not _are_numbers(point) or len(point) != 2 or not all(0 <= value <= 1 for value in point):
+                raise InvalidConfig(f"mastering_display {name}={point!r} came; it is x and y, both from 0 to 1.")
+        luminances = (self.min_luminance, self.max_luminance)
+        if not _are_numbers(luminances) or not 0 <= self.min_luminance < self.max_luminance <= 400_000:
+            raise InvalidConfig(
+                f"mastering_display luminance from {self.min_luminance} to {self.max_luminance} came; the least has to "
+                "be below the greatest, both from 0 to 400000 cd/m²."
+            )
+
+    def message(self, codec: str) -> tuple[int, bytes]:
+        """As the native module takes it, for one of the codecs."""
+        if codec == "av1":
+            points = _points((self.red, self.green, self.blue, self.white), 1 << 16)
+            luminances = _fixed(self.max_luminance, 1 << 8), _fixed(self.min_luminance, 1 << 14)
+            return METADATA_HDR_MDCV, struct.pack(">8H2I", *points, *luminances)
+        points = _points((self.green, self.blue, self.red, self.white), 50_000)
+        luminances = _fixed(self.max_luminance, 10_000), _fixed(self.min_luminance, 10_000)
+        return SEI_MASTERING_DISPLAY, struct.pack(">8H2I", *points, *luminances)
+
+
+@dataclass(frozen=True)
+class ContentLight:
+    """The brightest pixel and the brightest frame's mean, in cd/m² (CTA-861.3: MaxCLL and MaxFALL)."""
+
+    max_cll: int
+    max_fall: int
+
+    def __post_init__(self) -> None:
+        for name in ("max_cll", "max_fall"):
+            whole(f"content_light {name}", getattr(self, name), most=0xFFFF)
+
+    def message(self, codec: str) -> tuple[int, bytes]:
+        """As the native module takes it, for one of the codecs."""
+        data = struct.pack(">2H", self.max_cll, self.max_fall)
+        if codec == "av1":
+            return METADATA_HDR_CLL, data
+        return SEI_CONTENT_LIGHT_LEVEL, data
+
+
+@dataclass(frozen=True)
+class TimeCode:
+    """An SMPTE time code: hours, minutes, seconds, frames."""
+
+    hours: int
+    minutes: int
+    seconds: int
+    frames: int
+    drop_frame: bool = False
+
+    def __post_init__(self) -> None:
+        for name, most in (("hours", 23), ("minutes", 59), ("seconds", 59), ("frames", 255)):
+            whole(f"time_code {name}", getattr(self, name), most=most)
+        if not isinstance(self.drop_frame, bool):
+            raise InvalidConfig(f"time_code drop_frame={self.drop_frame!r} came; it can be True or False.")
+
+    def native(self) -> tuple[int, int, int, int, bool]:
+        return self.hours, self.minutes, self.seconds, self.frames, self.drop_frame
+
+    def metadata(self) -> Metadata:
+        """AV1's metadata_timecode: counting type, flags, frames in 9 bits, then seconds, minutes and hours in full."""
+        full_timestamp, counting_type = 1, 4 if self.drop_frame else 0
+        fields = (
+            (counting_type, 5),
+            (full_timestamp, 1),
+            (0, 1),  # discontinuity
+            (int(self.drop_frame), 1),
+            (self.frames, 9),
+            (self.seconds, 6),
+            (self.minutes, 6),
+            (self.hours, 5),
+            (0, 5),  # length of a time offset
+            (0, 1),  # up to the byte's end
+        )
+        value = 0
+        for number, width in fields:
+            value = value << width | number
+        return Metadata(METADATA_TIMECODE, value.to_bytes(5, "big"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureOptions:
+    """What one picture is given beside its pixels: ``encoder.submit(frame, seq, picture=PictureOptions(…))``."""
+
+    force_idr: bool = False
+    force_intra: bool = False
+    sei: Sequence[Sei] = field(default=())
+    metadata: Sequence[Metadata] = field(default=())
+    time_code: TimeCode | None = None
+
+    def __post_init__(self) -> None:
+        kinds: tuple[tuple[str, Any], ...] = (("force_idr", bool), ("force_intra", bool))
+        lists: tuple[tuple[str, Any], ...] = (("sei", Sei), ("metadata", Metadata))
+        for name, kind in kinds:
+            if not isinstance(getattr(self, name), kind):
+                raise InvalidConfig(f"{name}={getattr(self, name)!r} came; it can be True or False.")
+        for name, kind in lists:
+            given = getattr(self, name)
+            if not isinstance(given, (list, tuple)) or not all(isinstance(one, kind) for one in given):
+                raise InvalidConfig(f"{name}={given!r} came; it has to be a list of {kind.__name__}.")
+        if self.time_code is not None and not isinstance(self.time_code, TimeCode):
+            raise InvalidConfig(f"time_code={self.time_code!r} came; it has to be a TimeCode.")
+
+    def _native(
+        self, codec: str, time_codes: bool
+    ) -> tuple[bool, bool, list[tuple[int, bytes]], tuple[int, int, int, int, bool] | None]:
+        if codec == "av1":
+            return self.force_idr, self.force_intra, self._obus(), None
+        if self.metadata:
+            raise UnsupportedFeature(f"metadata OBUs came for {codec}; they are AV1's. Use sei.")
+        if self.time_code is not None and not time_codes:
+            raise InvalidConfig(
+                f"{self.time_code} came for an encoder that was made without time_code=True, which would leave it out."
+            )
+        messages = [(message.type, message.payload) for message in self.sei]
+        return self.force_idr, self.force_intra, messages, self.time_code.native() if self.time_code else None
+
+    def _obus(self) -> list[tuple[int, bytes]]:
+        if self.sei:
+            raise UnsupportedFeature("sei came for av1, which has none. Use metadata.")
+        metadata = [*self.metadata, *([self.time_code.metadata()] if self.time_code else [])]
+        return [(one.type, one.payload) for one in metadata]
+
+
+def _bytes(what: str, given: bytes) -> bytes:
+    try:
+        return memoryview(given).tobytes()  # bytes(5) would be five zeros
+    except TypeError as error:
+        raise InvalidConfig(f"{what} came with {given!r}; its payload has to be bytes.") from error
+
+
+def _are_numbers(values: object) -> bool:
+    return isinstance(values, tuple) and all(isinstance(one, (int, float)) for one in values)
+
+
+def _a53(cc_data: bytes) -> bytes:
+    cc_data = _bytes("captions", cc_data)
+    if not cc_data or len(cc_data) % 3 or len(cc_data) > 3 * LARGEST_CAPTION_COUNT:
+        raise InvalidConfig(f"{len(cc_data)} bytes of captions came; they are 1 to 31 triplets.")
+    flags = 0x40 | len(cc_data) // 3  # process_cc_data_flag and the count
+    return ATSC_CAPTIONS + bytes((flags, 0xFF)) + bytes(cc_data) + b"\xff"
+
+
+def _points(points: tuple[tuple[float, float], ...], units: int) -> list[int]:
+    return [_fixed(value, units, 0xFFFF) for point in points for value in point]
+
+
+def _fixed(value: float, units: int, most: int = 0xFFFFFFFF) -> int:
+    return min(round(value * units), most)

@@ -1,0 +1,49 @@
+"""Fields of a configuration as plain values, which JSON and TOML hold, and back."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, asdict, fields
+from typing import Any
+
+from .._errors import InvalidConfig
+from .colour import Colour
+from .picture import ContentLight, MasteringDisplay
+from .settings import FrameRate, frame_rate, nearest
+
+
+def canonical_rate(fps: FrameRate) -> FrameRate:
+    """One form for all that are equal, so that configurations are, before a file and after; floats are one already."""
+    if isinstance(fps, (int, float)):
+        return fps
+    from fractions import Fraction
+
+    rate = Fraction(*frame_rate(fps))
+    return rate.numerator if rate.denominator == 1 else rate
+
+
+def plain(value: Any) -> Any:
+    from fractions import Fraction
+
+    if isinstance(value, (Colour, MasteringDisplay, ContentLight)):
+        return {name: plain(one) for name, one in asdict(value).items()}
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, tuple):
+        return [plain(one) for one in value]
+    # NumPy's whole numbers, which no writer of JSON or TOML knows.
+    return int(value) if hasattr(value, "__index__") and not isinstance(value, bool) else value
+
+
+def unplain(name: str, value: Any) -> Any:
+    tables = {"colour": Colour, "mastering_display": MasteringDisplay, "content_light": ContentLight}
+    if isinstance(value, dict) and name in tables:
+        kind: Any = tables[name]
+        known = [field.name for field in fields(kind)]
+        for key in value:
+            if key not in known:
+                raise InvalidConfig(f"{key!r} is nothing that {name} has.{nearest(str(key), known)}")
+        missing = [one.name for one in fields(kind) if one.default is MISSING and one.name not in value]
+        if missing:
+            raise InvalidConfig(f"{name}={value!r} came without {', '.join(missing)}.")
+        return kind(**{key: tuple(one) if isinstance(one, list) else one for key, one in value.items()})
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,166 @@
+"""Settings that contradict each other, and what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .._errors import InvalidConfig
+from .settings import codec_name, tuning_name
+from .values import FORMATS, PROFILE_LIMITS, RGB_FORMATS
+
+EncoderConfig = Any  # which stands above this module and calls it
+
+LOW_LATENCY = ("ll", "ull")
+
+
+def require_compatible(config: EncoderConfig) -> None:
+    """Raises InvalidConfig for the first contradiction."""
+    for rules in RULES:
+        for contradiction in rules(config):
+            raise InvalidConfig(contradiction)
+
+
+def meant_mode(config: EncoderConfig) -> str:
+    """The rate control that the fields name or mean; the preset's where they say nothing."""
+    if config.rate_control is not None:
+        return str(config.rate_control).lower()
+    if config.qp is not None:
+        return "constqp"
+    if config.cq is not None:
+        return "vbr"
+    tuning = tuning_name(config.tuning)
+    return "constqp" if tuning == "lossless" else "cbr" if tuning in LOW_LATENCY else "vbr"
+
+
+def _of_rates(config: EncoderConfig) -> Iterator[str]:
+    mode, qp, cq = config.rate_control, config.qp, config.cq
+    if config.max_bitrate and not config.bitrate and cq is None:
+        yield f"max_bitrate={config.max_bitrate} came with bitrate=0 and no cq; give the mean as bitrate."
+    if 0 < config.max_bitrate < config.bitrate:
+        yield f"max_bitrate={config.max_bitrate} came, which is less than bitrate={config.bitrate}."
+    if meant_mode(config) == "constqp" and mode is not None and qp is None:
+        yield "rate_control='constqp' came without qp."
+    if meant_mode(config) != "constqp" and qp is not None:
+        yield f"qp={qp} came with rate_control={mode!r}. Use min_qp, max_qp or cq."
+    if meant_mode(config) != "vbr" and cq is not None and mode is not None:
+        yield f"cq={cq} came with rate_control={mode!r}; it is part of 'vbr'."
+    if qp is not None and cq is not None:
+        yield f"qp={qp} came with cq={cq}; choose one."
+    for name in ("bitrate", "vbv_size", "vbv_initial_delay", "strict_gop"):
+        if qp is not None and getattr(config, name):
+            yield f"qp={qp} came with {name}={getattr(config, name)}; with constant quantisers no rate is kept."
+    if config.vbv_size and (config.vbv_initial_delay or 0) > config.vbv_size:
+        yield f"vbv_initial_delay={config.vbv_initial_delay} came, which is more than vbv_size={config.vbv_size}."
+    if config.low_delay_key_frame_scale is not None and meant_mode(config) != "cbr":
+        yield (
+            f"low_delay_key_frame_scale={config.low_delay_key_frame_scale} came with rate_control={mode!r} and "
+            f"tuning={config.tuning!r}; it is part of 'cbr'."
+        )
+
+
+def _of_quantisers(config: EncoderConfig) -> Iterator[str]:
+    bounds = {name: getattr(config, name) for name in ("min_qp", "max_qp", "initial_qp")}
+    given = {name: _three(value) for name, value in bounds.items() if value is not None}
+    if config.qp is not None:
+        for name in given:
+            yield f"{name}={bounds[name]} came with qp={config.qp}, which is constant already. Choose one."
+    for low, high in (("min_qp", "max_qp"), ("min_qp", "initial_qp"), ("initial_qp", "max_qp")):
+        if low in given and high in given and any(a > b for a, b in zip(given[low], given[high], strict=True)):
+            yield f"{low}={bounds[low]} came, which is more than {high}={bounds[high]}."
+
+
+def _of_tuning(config: EncoderConfig) -> Iterator[str]:
+    tuning = tuning_name(config.tuning)
+    if tuning == "lossless":
+        for name in ("bitrate", "max_bitrate", "cq", "qp", "min_qp", "max_qp", "initial_qp"):
+            value = getattr(config, name)
+            if value if name.endswith("bitrate") else value is not None:
+                yield f"{name}={value} came with tuning='lossless'; such a stream takes the bits that it needs."
+        if config.rate_control is not None and meant_mode(config) != "constqp":
+            yield (
+                f"rate_control={config.rate_control!r} came with tuning='lossless'; such a stream takes the bits "
+                "that it needs."
+            )
+    if tuning in LOW_LATENCY and config.bframes:
+        yield f"bframes={config.bframes} came with tuning={tuning!r}; B-frames wait for later frames. Use tuning='hq'."
+    if tuning in LOW_LATENCY and config.lookahead:
+        yield f"lookahead={config.lookahead} came with tuning={tuning!r}; it waits for later frames. Use tuning='hq'."
+
+
+def _of_lookahead(config: EncoderConfig) -> Iterator[str]:
+    """What the driver leaves out without a word where nothing is looked at ahead."""
+    if config.lookahead:
+        return
+    for name in ("lookahead_level", "adaptive_i", "adaptive_b"):
+        value = getattr(config, name)
+        if value is not None and value is not False:
+            yield f"{name}={value!r} came with lookahead=0, and is part of it. Give lookahead, too."
+
+
+def _of_bframes(config: EncoderConfig) -> Iterator[str]:
+    count = config.bframes
+    if not count and config.b_ref_mode not in (None, "off"):
+        yield f"b_ref_mode={config.b_ref_mode!r} came with bframes=0; there is no B-frame to refer to. Give bframes."
+    if not count and config.adaptive_b:
+        yield f"adaptive_b={config.adaptive_b} came with bframes=0; there is none to place. Give bframes."
+    if count and config.weighted_prediction:
+        yield f"weighted_prediction=True came with bframes={count}; the encoder weighs without B-frames only."
+    if count and config.intra_refresh_period:
+        yield (
+            f"intra_refresh_period={config.intra_refresh_period} came with bframes={count}; the encoder refreshes "
+            "streams without B-frames only."
+        )
+    if config.temporal_filter and count < LEAST_FILTERED:
+        yield f"temporal_filter=True came with bframes={count}; it takes at least {LEAST_FILTERED}."
+
+
+LEAST_FILTERED = 4
+"""B-frames without which the temporal filter has too few pictures at hand."""
+
+
+def _of_codec(config: EncoderConfig) -> Iterator[str]:
+    codec = codec_name(config.codec)
+    profile = config.profile.lower()
+    if codec == "h264" and profile == "baseline" and config.bframes:
+        yield f"bframes={config.bframes} came with profile='baseline', which has none. Use profile='main'."
+    if codec == "h264" and config.split_encode not in (None, "off"):
+        yield f"split_encode={config.split_encode!r} came with codec='h264'; it is for HEVC and AV1."
+    if codec == "h264" and config.tier is not None:
+        yield f"tier={config.tier!r} came with codec='h264', which has none."
+    if codec == "av1" and config.slices is not None:
+        yield f"slices={config.slices!r} came with codec='av1', which has tiles instead."
+    if codec == "h264" and tuning_name(config.tuning) == "lossless" and profile not in ("auto", "high444"):
+        yield f"profile={config.profile!r} came with tuning='lossless', which in H.264 takes profile='high444'."
+
+
+def _of_format(config: EncoderConfig) -> Iterator[str]:
+    if config.format.lower() == "rgb" and config.copy == "never":
+        yield "copy='never' came with format='rgb', whose frames are converted and never read in place."
+
+
+def _of_samples(config: EncoderConfig) -> Iterator[str]:
+    """The engine turns RGB into either of two chroma formats and 8 bits into 10, and changes nothing else."""
+    native = config.settings()
+    own_chroma, own_depth = FORMATS[config.format.lower()]
+    chroma, depth = native["chroma"], native["bit_depth"]
+    wanted = ("420", "444") if config.format.lower() in ("rgb", *RGB_FORMATS) else (own_chroma,)
+    if chroma not in wanted:
+        yield f"chroma={config.chroma!r} came with format={config.format!r}, which is coded as {' or '.join(wanted)}."
+    if depth < own_depth:
+        yield f"bit_depth={config.bit_depth} came with format={config.format!r}, which has {own_depth} bits."
+    profile = config.profile.lower()
+    most = PROFILE_LIMITS[native["codec"]].get(profile)
+    if most is not None and (chroma > most[0] or depth > most[1]):
+        yield (
+            f"profile={config.profile!r} came with format={config.format!r}, chroma={config.chroma!r} and "
+            f"bit_depth={config.bit_depth}; it goes up to 4:{most[0][1]}:{most[0][2]} and {most[1]} bits. "
+            "profile='auto' fits."
+        )
+
+
+def _three(value: Any) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, tuple) else (value,) * 3
+
+
+RULES = (_of_rates, _of_quantisers, _of_tuning, _of_lookahead, _of_bframes, _of_codec, _of_format, _of_samples)

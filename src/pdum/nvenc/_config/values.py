@@ -1,0 +1,139 @@
+"""The values that a configuration's fields may have, turned into what the native encoder takes."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from .._errors import InvalidConfig
+from .settings import one_of, whole
+
+Qp: TypeAlias = "int | tuple[int, int, int]"
+"""One quantiser for all pictures, or those of I, P and B."""
+
+FORMATS = {
+    "nv12": ("420", 8),
+    "p010": ("420", 10),
+    "yuv420": ("420", 8),
+    "yuv444": ("444", 8),
+    "yuv444_10": ("444", 10),
+    "nv16": ("422", 8),
+    "p210": ("422", 10),
+    "argb": ("420", 8),
+    "abgr": ("420", 8),
+    "ayuv": ("444", 8),
+    "argb10": ("420", 10),
+    "abgr10": ("420", 10),
+    "rgb": ("420", 8),
+}
+"""What the encoder reads: name to the chroma format and bit depth that its stream has by itself."""
+
+RGB_FORMATS = ("argb", "abgr", "argb10", "abgr10")
+
+RGB_SURFACES = {("420", 8): "nv12", ("420", 10): "p010", ("444", 8): "yuv444", ("444", 10): "yuv444_10"}
+"""What frames of format ``"rgb"`` are converted into, by the stream's chroma format and bit depth."""
+
+H264_LEVELS = ["1", "1.1", "1.2", "1.3", *(level for n in range(2, 7) for level in (f"{n}", f"{n}.1", f"{n}.2"))]
+HEVC_LEVELS = ["1", "2", "2.1", "3", "3.1", "4", "4.1", "5", "5.1", "5.2", "6", "6.1", "6.2"]
+LEVELS: dict[str, dict[str, int]] = {
+    "h264": {"1b": 9, **{level: round(float(level) * 10) for level in H264_LEVELS}},
+    "hevc": {level: round(float(level) * 30) for level in HEVC_LEVELS},
+    "av1": {f"{major}.{minor}": (major - 2) * 4 + minor for major in range(2, 8) for minor in range(4)},
+}
+
+PROFILE_LIMITS = {
+    "h264": {
+        "baseline": ("420", 8),
+        "main": ("420", 8),
+        "high": ("420", 8),
+        "high10": ("420", 10),
+        "high422": ("422", 10),
+        "high444": ("444", 10),
+    },
+    "hevc": {"main": ("420", 8), "main10": ("420", 10), "rext": ("444", 10)},
+    "av1": {"main": ("420", 10)},
+}
+"""The most chroma and the most bits that a profile has."""
+
+LARGEST_QP = {"h264": 51, "hevc": 51, "av1": 255}
+LARGEST_CQ = {"h264": 51.0, "hevc": 51.0, "av1": 63.0}
+
+
+def one_number(name: str, value: int, known: dict[int, int]) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value in known:
+        return known[value]
+    raise InvalidConfig(f"{name}={value!r} came; it can be {', '.join(map(str, known))}.")
+
+
+def choice(name: str, value: str | None, known: tuple[str, ...]) -> str | None:
+    return None if value is None else one_of(name, value, {one: one for one in known})
+
+
+def optional(name: str, value: int | None, most: int = 0xFFFFFFFF) -> int | None:
+    return None if value is None else whole(name, value, most=most)
+
+
+def flag(name: str, value: bool | None) -> bool | None:
+    """True, False, or None where the preset decides; nothing that only counts as one of them."""
+    if value is None or isinstance(value, bool):
+        return value
+    raise InvalidConfig(f"{name}={value!r} came; it can be True or False.")
+
+
+def switch(name: str, value: bool) -> bool:
+    """A flag that no preset decides."""
+    if isinstance(value, bool):
+        return value
+    raise InvalidConfig(f"{name}={value!r} came; it can be True or False.")
+
+
+def qp(name: str, value: Qp | None, most: int) -> tuple[int, int, int] | None:
+    if value is None:
+        return None
+    three = tuple(value) if isinstance(value, (tuple, list)) else (value,) * 3
+    if len(three) != 3:
+        raise InvalidConfig(f"{name}={value!r} came; it is one number, or three: of I, P and B.")
+    intra, p, b = (whole(name, one, most=most) for one in three)
+    return intra, p, b
+
+
+def cq(value: float | None, most: float) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
+        raise InvalidConfig(f"cq={value!r} came; it goes from just above 0 (best) to {most:g}.")
+    return max(1, round(value * 256))
+
+
+def lookahead_level(value: int | str | None) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and value.lower() == "auto":
+        return 15
+    return whole("lookahead_level", value, most=3)
+
+
+def aq_strength(value: bool | int | None) -> int:
+    return 0 if value is None or isinstance(value, bool) else whole("spatial_aq", value, most=15)
+
+
+def slices(value: int | tuple[str, int] | None) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    pair = tuple(value) if isinstance(value, (tuple, list)) else ("count", value)
+    if len(pair) != 2:
+        raise InvalidConfig(f"slices={value!r} came; it is one number, or a mode and a number.")
+    mode = one_of("mode of slices", pair[0], {one: one for one in ("macroblocks", "bytes", "rows", "count")})
+    return mode, whole("slices", pair[1], least=1)
+
+
+def temporal_filter(value: bool | None) -> int | None:
+    on = flag("temporal_filter", value)
+    return None if on is None else 4 if on else 0  # 0 and 4 are all the levels that the interface has
+
+
+def split(value: str | int | None) -> str | None:
+    return (
+        None
+        if value is None
+        else one_of("split_encode", str(value), {one: one for one in ("auto", "off", "2", "3", "4")})
+    )

@@ -1,0 +1,1 @@
+"""Encoders: one hardware session, its asyncio side, and the software engine."""

@@ -1,0 +1,180 @@
+"""Encoding under asyncio: one thread an encoder, made at first use, waits for the engine in the event loop's stead.
+
+Packets are handed over in two steps: the thread puts them on a shelf, and whoever's call is done takes from it all that
+is there up to its own. So an await that was cancelled loses nothing, and what it would have got comes with the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from queue import SimpleQueue
+from threading import Lock, Thread, current_thread
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from .._errors import EncoderClosed, InvalidFrame
+
+if TYPE_CHECKING:
+    from .._nvenc import Packet
+
+LEGACY_STREAM, PER_THREAD_STREAM = 1, 2
+DLPACK_CUDA, DLPACK_CUDA_MANAGED = 2, 13
+
+
+class Worker:
+    """Runs the calls of one encoder in turn, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._shelf: deque[tuple[int, list[Packet]]] = deque()
+        self._lock = Lock()
+        self._next_number = 0
+        self._is_ended = False
+        self._thread = Thread(target=_serve, args=(self._calls, ref(self)), name="pdum.nvenc", daemon=True)
+        self._thread.start()
+
+    async def run(self, encode: Callable[[], list[Packet]]) -> list[Packet]:
+        """What ``encode`` gives, after what cancelled calls before it have left."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self._is_ended:
+                raise EncoderClosed("The encoder is closed. Make a new one.")
+            call = _Call(self._next_number, encode, loop, loop.create_future())
+            self._next_number += 1
+            self._calls.put(call)
+        await call.done
+        return self._take(call.number)
+
+    def end(self) -> None:
+        """Lets calls that have begun finish, fails those that have not, and waits for the thread."""
+        with self._lock:
+            self._is_ended = True
+            self._calls.put(None)
+        if self._thread is not current_thread():
+            self._thread.join()
+
+    def keep(self, number: int, packets: list[Packet]) -> None:
+        """Puts packets on the shelf."""
+        with self._lock:
+            self._shelf.append((number, packets))
+
+    @property
+    def is_ended(self) -> bool:
+        return self._is_ended
+
+    def _take(self, number: int) -> list[Packet]:
+        taken: list[Packet] = []
+        with self._lock:
+            while self._shelf and self._shelf[0][0] <= number:
+                taken += self._shelf.popleft()[1]
+        return taken
+
+    def __del__(self) -> None:
+        self._calls.put(None)
+
+
+class _Call:
+    """One call, and the future of the event loop that waits for it."""
+
+    def __init__(
+        self,
+        number: int,
+        encode: Callable[[], list[Packet]],
+        loop: asyncio.AbstractEventLoop,
+        done: asyncio.Future[None],
+    ) -> None:
+        self.number = number
+        self.done = done
+        self._encode = encode
+        self._loop = loop
+
+    def serve(self, worker: Worker | None) -> None:
+        """Runs the call, in the thread, and tells the event loop."""
+        error: BaseException | None = None
+        try:
+            if worker is None or worker.is_ended:
+                raise EncoderClosed("The encoder was closed before this frame's turn came.")
+            worker.keep(self.number, self._encode())
+        except BaseException as raised:
+            error = raised
+        try:
+            self._loop.call_soon_threadsafe(self._finish, error)
+        except RuntimeError:  # the event loop is closed: nobody waits any more
+            return
+        finally:
+            error = None  # whose traceback would keep this call, and with it the frame, alive
+
+    def _finish(self, error: BaseException | None) -> None:
+        if not self.done.cancelled():
+            self.done.set_exception(error) if error is not None else self.done.set_result(None)
+        elif error is not None and not isinstance(error, EncoderClosed):
+            told = {"message": "A cancelled call of an encoder failed", "exception": error, "future": self.done}
+            self._loop.call_exception_handler(told)
+
+
+def _serve(calls: SimpleQueue[_Call | None], worker: ref[Worker]) -> None:
+    """The thread. It knows the worker only while it serves a call, so that an abandoned encoder can go."""
+    while (call := calls.get()) is not None:
+        call.serve(worker())
+        del call
+
+
+def join(packets: list[Packet]) -> bytes:
+    """The access units in one; a single one is not copied."""
+    return b"".join([packet.data for packet in packets])
+
+
+def stream_here(frame: Any, stream: Any) -> Any:
+    """The CUDA stream on which the calling thread makes the frame, to be told to the thread that reads it.
+
+    What is "current" to CuPy or PyTorch is another stream in each thread. Call it in the caller's.
+    """
+    if stream is not None:
+        return stream
+    try:
+        told = _told_stream(frame)
+    except Exception:  # the frame is read once more, where the right error is raised
+        return None
+    if told == PER_THREAD_STREAM:
+        raise InvalidFrame(
+            "The frame is made on its thread's own default stream, which no other thread can name. "
+            "Make it on a stream that has a handle."
+        )
+    return told
+
+
+def _told_stream(frame: Any) -> Any:
+    interface = getattr(frame, "__cuda_array_interface__", None)
+    if not isinstance(interface, dict):
+        return _dlpack_stream(frame)
+    return interface["stream"] if "stream" in interface else _torch_stream(frame)
+
+
+def _torch_stream(frame: Any) -> Any:
+    """PyTorch's array interface tells none; None for anybody else's, who mean the default stream."""
+    if not hasattr(type(frame), "__torch_function__"):
+        return None
+    from importlib import import_module
+
+    return import_module("torch.cuda").current_stream(frame.device)
+
+
+def _dlpack_stream(frame: Any) -> Any:
+    """DLPack has the producer order its own work before a stream that is named: the default one, then."""
+    device = getattr(frame, "__dlpack_device__", None)
+    if device is None or device()[0] not in (DLPACK_CUDA, DLPACK_CUDA_MANAGED):
+        return None
+    frame.__dlpack__(stream=LEGACY_STREAM)
+    return LEGACY_STREAM
+
+
+async def each_of(frames: Any) -> AsyncIterator[Any]:
+    """The frames of an iterable of either kind."""
+    if hasattr(frames, "__aiter__"):
+        async for frame in frames:
+            yield frame
+    else:
+        for frame in frames:
+            yield frame

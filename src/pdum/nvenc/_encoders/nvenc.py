@@ -1,0 +1,260 @@
+"""The encoder that people use: settings checked here, frames handled in the native class below it."""
+
+from __future__ import annotations
+
+import os
+from threading import Lock
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+
+from .. import _nvenc
+from .._config.settings import nearest
+from .._errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from .._config.config import EncoderConfig
+    from .._config.picture import PictureOptions
+    from .._config.settings import FrameRate
+    from .._nvenc import Packet
+    from .aio import Worker
+
+ABI_VARIABLE = "PDUM_NVENC_ABI"
+
+
+def forced_abi() -> str | None:
+    """The version that the environment asks for; read at each use, so that it holds for encoders made from then on."""
+    return os.environ.get(ABI_VARIABLE) or None
+
+
+class NvencEncoder(_nvenc.Encoder):
+    """One session on a hardware encoder: NV12 frames in, H.264, HEVC or AV1 out.
+
+    ::
+
+        with NvencEncoder(1920, 1080, codec="hevc", bitrate=8_000_000) as encoder:
+            for frame in frames:                    # CuPy, PyTorch, NumPy, …
+                output.write(encoder.encode(frame))
+            output.write(encoder.flush())
+
+    A frame is an array of shape ``(height * 3 // 2, width)`` and type uint8 (NV12: the rows of Y, then half as many of
+    interleaved U and V) with ``__cuda_array_interface__``, ``__dlpack__`` or Python's buffer protocol. Rows may be
+    padded; ``format`` names other kinds, ``"rgb"`` among them. A frame on the GPU is read in the order of its
+    producer's stream, and may be overwritten on that stream as soon as the call returns; the host waits for neither.
+
+    An encoder may be shared by threads: calls go one at a time. Many encoders in many threads run side by side.
+
+    Args:
+        width, height: the picture's size in pixels, both even.
+        codec: ``"h264"``, ``"hevc"`` (``"h265"``) or ``"av1"``.
+        preset: ``"p1"`` (fastest) to ``"p7"`` (best).
+        tuning: ``"ll"`` low latency, ``"ull"`` ultra low latency, ``"hq"`` high quality, ``"uhq"`` ultra high quality
+            (interface 13.0), ``"lossless"``; the long names (``"low_latency"``) do as well.
+        fps: frames a second: a number, ``"30000/1001"``, a ``Fraction`` or a pair.
+        gop: frames from one IDR to the next; 0: only the first frame is one.
+        bitrate: bits a second; 0: the preset's own rate control. Constant for ``ll`` and ``ull``, else variable.
+        gpu_id: the GPU, as CUDA counts.
+        cuda_context: a ``CUcontext`` of the caller's as an int, alive as long as the encoder; 0: the GPU's primary one,
+            in which CuPy and PyTorch work.
+        extra_output_delay: how many frames ``submit`` may leave in flight, so that encoding overlaps with what the
+            caller does meanwhile. 0: each call waits for its own frame.
+        profile: ``"auto"``, or one of the codec's: ``"baseline"``, ``"main"``, ``"high"`` (H.264), ``"main"``,
+            ``"main10"`` (HEVC), ``"main"`` (AV1).
+        more: any further field of ``EncoderConfig``; or pass one ``EncoderConfig`` instead of all.
+
+    Raises:
+        InvalidConfig: a setting that cannot be right, or a size beyond the GPU's own limits.
+        UnsupportedFeature: the GPU or the driver cannot do it; the message says which capability or version lacks.
+        DriverNotFound, DriverTooOld, NoEncoder, OutOfSessions: there is no encoder to be had; ``available()`` tells
+            without raising.
+    """
+
+    _config: EncoderConfig | None = None  # until __init__ has run
+    _worker: Worker | None = None  # until the first call that is awaited
+
+    @overload
+    def __init__(self, config: EncoderConfig, /) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        codec: str = "h264",
+        preset: str = "p3",
+        tuning: str = "ll",
+        fps: FrameRate = 30,
+        gop: int = 30,
+        bitrate: int = 0,
+        gpu_id: int = 0,
+        cuda_context: int = 0,
+        extra_output_delay: int = 0,
+        profile: str = "auto",
+        **more: Any,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        width: int | EncoderConfig,
+        height: int | None = None,
+        codec: str = "h264",
+        preset: str = "p3",
+        tuning: str = "ll",
+        fps: FrameRate = 30,
+        gop: int = 30,
+        bitrate: int = 0,
+        gpu_id: int = 0,
+        cuda_context: int = 0,
+        extra_output_delay: int = 0,
+        profile: str = "auto",
+        **more: Any,
+    ) -> None:
+        from .._config.config import (
+            EncoderConfig,  # dataclasses cost milliseconds, which the first encoder pays and no import
+        )
+
+        if isinstance(width, EncoderConfig):
+            config = width
+            if height is not None or more:
+                raise InvalidConfig("An EncoderConfig came with further settings. Use config.replaced(…).")
+        else:
+            _require_keywords(more, EncoderConfig.names())
+            values = {
+                "width": width,
+                "height": height,
+                "codec": codec,
+                "preset": preset,
+                "tuning": tuning,
+                "fps": fps,
+                "gop": gop,
+                "bitrate": bitrate,
+                "gpu_id": gpu_id,
+                "cuda_context": cuda_context,
+                "extra_output_delay": extra_output_delay,
+                "profile": profile,
+            }
+            config = EncoderConfig.of({**values, **more})
+        self._config = config
+        self._changing = Lock()  # a live change of the driver's and of the configuration go together
+        self._starting = Lock()  # the thread for calls that are awaited
+        self._made_in = os.getpid()
+        super().__init__(settings=config.settings(), **config.session(), abi=forced_abi())
+
+    @property
+    def config(self) -> EncoderConfig | None:
+        """What the encoder was made with, and what ``reconfigure`` made of it."""
+        return self._config
+
+    @property
+    def nvtx_enabled(self) -> bool:
+        """Whether this build marks NVTX ranges for NVIDIA's profilers."""
+        return _nvenc.nvtx_enabled
+
+    def reconfigure(self, **changes: Any) -> None:
+        """Changes what is given, from the next frame on. What is left out stays as it is.
+
+        Bitrates, VBV, ``fps``, ``rate_control``, QPs, ``cq``, ``multipass`` and AQ change without an IDR; ``width`` and
+        ``height`` with one, up to the ``max_width`` and ``max_height`` that the encoder was made with. Anything else is
+        an InvalidConfig that names it.
+        """
+        from .._config.config import live_changes
+
+        if self._config is None or not self._is_usable:
+            self._reconfigure({})  # which says what is wrong
+            return
+        with self._changing:
+            after, native = live_changes(self._config, changes)
+            self._reconfigure(native)
+            self._config = after
+
+    async def encode_async(
+        self, frame: Any, force_idr: bool = False, *, stream: Any = None, picture: PictureOptions | None = None
+    ) -> bytes:
+        """``encode`` for asyncio: the event loop goes on while the engine works.
+
+        The frame is to be left alone until this returns. Where it is cancelled, the frame is encoded all the same and
+        comes out with the next call that is awaited: nothing is lost, and until then the frame is to be left alone.
+        """
+        from .aio import join
+
+        return join(await self.submit_async(frame, 0, force_idr, stream=stream, picture=picture))
+
+    async def submit_async(
+        self,
+        frame: Any,
+        seq: SupportsIndex,
+        force_idr: bool = False,
+        *,
+        stream: Any = None,
+        picture: PictureOptions | None = None,
+        on_released: Callable[[Any], object] | None = None,
+    ) -> list[Packet]:
+        """``submit`` for asyncio, cancelled as ``encode_async`` is. ``on_released`` is called in another thread."""
+        from .aio import stream_here
+
+        made_on = stream_here(frame, stream)
+        return await self._in_thread(
+            lambda: self.submit(frame, seq, force_idr, stream=made_on, picture=picture, on_released=on_released)
+        )
+
+    async def flush_async(self) -> bytes:
+        """``flush`` for asyncio, with what cancelled calls have left."""
+        from .aio import join
+
+        return join(await self.flush_pipeline_async())
+
+    async def flush_pipeline_async(self) -> list[Packet]:
+        """``flush_pipeline`` for asyncio, with what cancelled calls have left."""
+        return await self._in_thread(self.flush_pipeline)
+
+    async def packets_async(self, frames: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Packet]:
+        """The packets of all frames, flushed at their end; a packet's ``seq`` is its frame's place, from 0."""
+        from .aio import each_of
+
+        seq = 0
+        async for frame in each_of(frames):
+            for packet in await self.submit_async(frame, seq):
+                yield packet
+            seq += 1
+        for packet in await self.flush_pipeline_async():
+            yield packet
+
+    async def _in_thread(self, call: Callable[[], list[Packet]]) -> list[Packet]:
+        from .aio import Worker
+
+        if not self._is_usable:
+            return call()  # which says what is wrong
+        with self._starting:
+            worker = self._worker
+            if worker is None:
+                worker = self._worker = Worker()
+        return await worker.run(call)
+
+    @property
+    def _is_usable(self) -> bool:
+        """Whether it was made, and in this process: a forked child may find locks taken for ever."""
+        return self._config is not None and self._made_in == os.getpid()
+
+    def close(self) -> None:
+        if self._worker is not None and self._is_usable:
+            self._worker.end()
+        super().close()
+
+    close.__doc__ = _nvenc.Encoder.close.__doc__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _require_keywords(given: dict[str, Any], known: list[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise TypeError(f"NvencEncoder() got an unexpected keyword argument {name!r}.{nearest(name, known)}")

@@ -1,0 +1,376 @@
+"""The engine without hardware: the encoder's protocol on libx264, libx265 and SVT-AV1, as PyAV brings them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from threading import Lock
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+from .._config.values import FORMATS
+from .._errors import EncoderClosed, EncoderFailed, InvalidConfig, InvalidFrame, NvencError, UnsupportedFeature
+from .._nvenc import Packet
+from .software_options import FRAME_FORMATS, Software, software_options
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from .._config.config import EncoderConfig
+
+PICTURE_TYPES = {1: "I", 2: "P", 3: "B"}
+FORCED, FREE = 1, 0  # of a frame's pict_type
+SWSCALE_MATRICES = {1: 1, 4: 4, 7: 7, 9: 9}
+"""FFmpeg's own numbers for a conversion's matrix, by H.273's; BT.601 is 5."""
+GLOBAL_HEADER = 1 << 22
+SEQUENCE_OBU = 1
+PARAMETER_SETS = {"h264": (7, 8), "hevc": (32, 33, 34)}
+PICTURES = {"h264": range(1, 6), "hevc": range(32)}
+
+
+class SoftwareEncoder:
+    """Encodes on the processor what ``NvencEncoder`` would on the hardware, told by the same ``EncoderConfig``.
+
+    The streams are of the same kind: Annex B or OBUs, closed groups of pictures, parameter sets on each key frame. It
+    is not the hardware: rates, quality and speed are the software codec's own. ``unmapped`` names the settings that
+    were given and that the codec has nothing like.
+
+    Frames are arrays in the layout of ``config.format`` (``"rgb"``: of bytes, channels last), or ``av.VideoFrame`` on
+    the host of any format.
+
+    Args:
+        config: what to encode, and how.
+        threads: how many the codec may use; 0: as many as it likes.
+
+    Raises:
+        InvalidConfig: a setting that the codec refuses.
+        UnsupportedFeature: something that this codec cannot do at all, or PyAV is missing.
+    """
+
+    def __init__(self, config: EncoderConfig, threads: int = 0) -> None:
+        self._context: Any = None
+        self._closed = False
+        self._lock = Lock()
+        self.config = config
+        self._settings = config.settings()
+        self._options = software_options(config, threads)
+        self.unmapped: tuple[str, ...] = tuple(self._options.unmapped)
+        self._header: bytes | None = None
+        self._made_in = os.getpid()
+        self._count = 0  # frames taken since the encoder was made
+        self._coded = 0
+        self._start = 0  # the count when the codec was opened last
+        self._waiting: dict[int, int] = {}  # seq by the frame's count
+        self._context = self._opened()
+
+    @property
+    def width(self) -> int:
+        return self.config.width
+
+    @property
+    def height(self) -> int:
+        return self.config.height
+
+    @property
+    def codec(self) -> str:
+        return str(self._settings["codec"])
+
+    @property
+    def format(self) -> str:
+        return self.config.format
+
+    @property
+    def pix_fmt(self) -> str:
+        """What is encoded, by FFmpeg's name: frames of it are taken without being converted."""
+        return self._options.pix_fmt
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._waiting)
+
+    def submit(self, frame: Any, seq: SupportsIndex, force_idr: bool = False) -> list[Packet]:
+        """Takes a frame; returns what has come out of the codec by then, in decoding order."""
+        with self._lock:
+            self._require_usable()
+            number = _seq(seq)
+            picture = self._picture(frame)
+            if self._context is None:
+                self._start = self._count
+                self._context = self._opened()
+            self._waiting[self._count] = number
+            self._count += 1
+            try:
+                return [self._made(one, self._waiting, self._start) for one in self._encoded(picture, force_idr)]
+            except BaseException:
+                self._waiting.pop(self._count - 1, None)
+                raise
+
+    def encode(self, frame: Any, force_idr: bool = False) -> bytes:
+        """``submit`` for those who want the bytes alone."""
+        return b"".join(packet.data for packet in self.submit(frame, self._count, force_idr))
+
+    def flush_pipeline(self) -> list[Packet]:
+        """What the codec still holds; the next frame is an IDR."""
+        return list(self.flush_lazily())
+
+    def flush_lazily(self) -> Iterator[Packet]:
+        """``flush_pipeline``, each packet as soon as the codec is done with it: a software codec holds dozens of
+        frames. Frames that are submitted meanwhile are another stream's. Who asks for no more throws away the rest."""
+        with self._lock:
+            self._require_usable()
+            if self._context is None or self._count == self._start:
+                return iter(())
+            context, self._context = self._context, None  # which cannot go on after its end
+            waiting, self._waiting = self._waiting, {}
+            start, self._start = self._start, self._count
+        return self._rest(context, waiting, start)
+
+    def _rest(self, context: Any, waiting: dict[int, int], start: int) -> Iterator[Packet]:
+        coded = context.encode_lazy(None)
+        while (packet := _typed(lambda: next(coded, None))) is not None:
+            yield self._made(packet, waiting, start)
+        if waiting:
+            raise EncoderFailed(f"{self._options.codec} gave nothing for the frames {sorted(waiting.values())[:8]}.")
+
+    def flush(self) -> bytes:
+        """``flush_pipeline`` for those who want the bytes alone."""
+        return b"".join(packet.data for packet in self.flush_pipeline())
+
+    def sequence_header(self) -> bytes:
+        """The parameter sets, as they lie in band on each key frame."""
+        with self._lock:
+            self._require_usable()
+            if self._header is None:  # else it came with the first key frame, at no cost
+                self._header = self._av1_header() if self.codec == "av1" else self._x26_header()
+            return self._header
+
+    def _x26_header(self) -> bytes:
+        context = self._opened(GLOBAL_HEADER)
+        return _parameter_sets(bytes(context.extradata or b""), self.codec)
+
+    def _av1_header(self) -> bytes:
+        """SVT-AV1 settles its tools with the first frame only: what it says before is not what it writes."""
+        import av
+
+        context = self._opened()
+        frame = av.VideoFrame(self.width, self.height, self.pix_fmt)
+        packets = _typed(lambda: [*context.encode(frame), *context.encode(None)])
+        return _sequence_obu(bytes(packets[0]))
+
+    def close(self) -> None:
+        """Ends the codec; what it still holds is dropped."""
+        self._closed = True
+        self._context = None
+        self._waiting.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _require_usable(self) -> None:
+        if self._closed:
+            raise EncoderClosed("The encoder is closed. Make a new one.")
+        if self._made_in != os.getpid():
+            raise EncoderClosed("The encoder was made before this process was forked. Make one here.")
+
+    def _opened(self, flags: int = 0) -> Any:
+        return _typed(lambda: _open_context(self._options, self.width, self.height, flags), of_settings=True)
+
+    def _encoded(self, picture: Any, force_idr: bool) -> list[Any]:
+        """Encodes it with a time and type of ours, and leaves it as it came: it may be the caller's own."""
+        before = picture.pts, picture.time_base, picture.pict_type
+        picture.pts = self._count - 1 - self._start
+        picture.time_base = self._context.time_base
+        picture.pict_type = FORCED if force_idr else FREE
+        try:
+            found: list[Any] = _typed(lambda: self._context.encode(picture))
+            return found
+        finally:
+            picture.pts, picture.pict_type = before[0], before[2]
+            if before[1]:
+                picture.time_base = before[1]
+
+    def _made(self, packet: Any, waiting: dict[int, int], start: int) -> Packet:
+        count = packet.pts + start
+        seq = waiting.pop(count)
+        data, kind = bytes(packet), "I" if packet.is_keyframe else "unknown"
+        if packet.is_keyframe and self._header is None:
+            self._header = _sequence_obu(data) if self.codec == "av1" else _parameter_sets(data, self.codec)
+        return Packet(seq, data, packet.is_keyframe, count, packet.dts + start, kind)
+
+    def _picture(self, frame: Any) -> Any:
+        import av
+
+        if isinstance(frame, av.VideoFrame):
+            return self._fitting(frame)
+        return self._from_array(frame)
+
+    def _fitting(self, frame: Any) -> Any:
+        if frame.format.name == "cuda":
+            raise InvalidFrame("A frame on the GPU came, which software cannot read. Download it first.")
+        if (frame.width, frame.height) != (self.width, self.height):
+            raise InvalidFrame(
+                f"A frame of {frame.width}x{frame.height} came; this encoder takes {self.width}x{self.height}. "
+                "Use frame.reformat(), or an encoder of that size."
+            )
+        if frame.format.name == self.pix_fmt:
+            return frame
+        if not frame.format.is_rgb:
+            return _typed(lambda: frame.reformat(format=self.pix_fmt))
+        _, _, matrix, full = self._options.colour
+        numbers = {"dst_colorspace": _matrix_of_a_conversion(matrix), "dst_color_range": 2 if full else 1}
+        return _typed(lambda: frame.reformat(format=self.pix_fmt, **numbers))
+
+    def _from_array(self, frame: Any) -> Any:
+        import numpy as np
+
+        try:
+            array = np.asarray(frame)
+        except Exception as error:
+            raise InvalidFrame(f"A {type(frame).__name__} came, which is no array of numbers: {error}") from error
+        shape, kind = _layout(self.format, self.width, self.height)
+        if self.format in ("yuv444", "yuv444_10") and array.shape == (3, self.height, self.width):
+            array = array.reshape(shape)
+        if array.shape != shape or array.dtype != kind:
+            raise InvalidFrame(
+                f"A frame of shape {array.shape} and type {array.dtype} came; format {self.format!r} of "
+                f"{self.width}x{self.height} is an array of shape {shape} and type {kind}."
+            )
+        return self._fitting(_video_frame(np.ascontiguousarray(array), self.format, self.width, self.height))
+
+
+def _layout(form: str, width: int, height: int) -> tuple[tuple[int, ...], str]:
+    """Shape and type of a whole frame in memory."""
+    chroma, depth = FORMATS[form]
+    if form in ("argb", "abgr", "ayuv"):
+        return (height, width, 4), "uint8"
+    if form in ("argb10", "abgr10"):
+        return (height, width), "uint32"
+    if form == "rgb":
+        return (height, width, 3), "uint8"
+    rows = {"420": height * 3 // 2, "422": height * 2, "444": height * 3}[chroma]
+    return (rows, width), "uint16" if depth > 8 else "uint8"
+
+
+def _video_frame(array: Any, form: str, width: int, height: int) -> Any:
+    import av
+
+    if form == "yuv444_10":
+        array = array >> 6  # the hardware reads the high bits, software the low ones
+    frame = av.VideoFrame(width, height, FRAME_FORMATS[form])
+    data = memoryview(array.reshape(-1).view("uint8"))
+    at = 0
+    for plane in frame.planes:
+        row = _row_bytes(form, plane.width, width, array.itemsize)
+        _fill(plane, data[at : at + row * plane.height], row)
+        at += row * plane.height
+    return frame
+
+
+def _row_bytes(form: str, width: int, full_width: int, itemsize: int) -> int:
+    if form in ("argb", "abgr", "ayuv", "argb10", "abgr10"):
+        return width * 4
+    if form == "rgb":
+        return width * 3
+    interleaved = form in ("nv12", "p010", "nv16", "p210")
+    return (full_width if interleaved else width) * itemsize
+
+
+def _fill(plane: Any, data: memoryview, row: int) -> None:
+    import numpy as np
+
+    target = np.frombuffer(plane, dtype=np.uint8)[: plane.line_size * plane.height].reshape(plane.height, -1)
+    target[:, :row] = np.frombuffer(data, dtype=np.uint8).reshape(plane.height, row)
+
+
+def _matrix_of_a_conversion(matrix: int) -> int:
+    """PyAV takes any number, and uses BT.601 for those that it does not know."""
+    import av
+    from av.video.reformatter import Colorspace
+
+    wanted = SWSCALE_MATRICES.get(matrix, 5)
+    if wanted not in {known.value for known in Colorspace}:
+        raise UnsupportedFeature(
+            f"RGB with the matrix {matrix} needs PyAV 18, which needs Python 3.11; this is PyAV {av.__version__}. "
+            "colour='bt709' works with any."
+        )
+    return wanted
+
+
+def _open_context(options: Software, width: int, height: int, flags: int) -> Any:
+    import av
+
+    if options.codec == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")  # else it writes its settings to the terminal
+    context: Any = av.CodecContext.create(options.codec, "w")
+    context.width, context.height, context.pix_fmt = width, height, options.pix_fmt
+    context.framerate, context.time_base = options.rate, 1 / options.rate
+    context.gop_size = options.gop
+    if options.bframes is not None:
+        context.max_b_frames = options.bframes
+    if options.bitrate:
+        context.bit_rate = options.bitrate
+    context.color_primaries, context.color_trc, context.colorspace = options.colour[:3]
+    context.color_range = 2 if options.colour[3] else 1
+    context.flags |= flags
+    context.thread_type = "SLICE" if options.low_latency else "FRAME"  # for PyAV's default is slices
+    context.options = options.all_options()
+    context.open()
+    return context
+
+
+def _typed(call: Any, of_settings: bool = False) -> Any:
+    """What PyAV raises, as an error of ours."""
+    try:
+        return call()
+    except NvencError:
+        raise
+    except ImportError as error:
+        raise UnsupportedFeature("The software engine needs PyAV: pip install pdum-nvenc[files].") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        kind = InvalidConfig if of_settings else EncoderFailed
+        raise kind(f"The software codec refused: {error}") from error
+
+
+def _seq(seq: SupportsIndex) -> int:
+    try:
+        return seq.__index__()
+    except AttributeError:
+        raise TypeError(f"seq={seq!r} came; it has to be a whole number.") from None
+
+
+def _sequence_obu(unit: bytes) -> bytes:
+    """The sequence header of a temporal unit, with its own header and size."""
+    at = 0
+    while at < len(unit):
+        body, size, shift = at + (2 if unit[at] & 4 else 1), 0, 0
+        while True:
+            size |= (unit[body] & 0x7F) << shift
+            body, shift = body + 1, shift + 7
+            if unit[body - 1] < 0x80:
+                break
+        if unit[at] >> 3 & 0xF == SEQUENCE_OBU:
+            return unit[at : body + size]
+        at = body + size
+    return b""
+
+
+def _parameter_sets(unit: bytes, codec: str) -> bytes:
+    """Those of an access unit, without the message with their name that x264 and x265 put among them."""
+    kinds, found, at = PARAMETER_SETS[codec], b"", unit.find(b"\0\0\1")
+    while at >= 0:
+        end = unit.find(b"\0\0\1", at + 3)
+        kind = unit[at + 3] & 0x1F if codec == "h264" else unit[at + 3] >> 1 & 0x3F
+        if kind in kinds:
+            found += b"\0\0\0\1" + (unit[at + 3 :] if end < 0 else unit[at + 3 : end].rstrip(b"\0"))
+        elif kind in PICTURES[codec]:
+            break
+        at = end
+    return found

@@ -1,0 +1,287 @@
+"""An ``EncoderConfig`` as the software codecs take it, as closely as they go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from .._config.settings import preset_number, tuning_name
+from .._errors import UnsupportedFeature
+
+if TYPE_CHECKING:
+    from .._config.config import EncoderConfig
+
+CODECS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
+
+STREAM_FORMATS = {
+    ("420", 8): "yuv420p",
+    ("420", 10): "yuv420p10le",
+    ("422", 8): "yuv422p",
+    ("422", 10): "yuv422p10le",
+    ("444", 8): "yuv444p",
+    ("444", 10): "yuv444p10le",
+}
+"""What the codecs encode, by chroma and depth; SVT-AV1 has the first two alone."""
+
+FRAME_FORMATS = {
+    "nv12": "nv12",
+    "p010": "p010le",
+    "yuv420": "yuv420p",
+    "yuv444": "yuv444p",
+    "yuv444_10": "yuv444p10le",
+    "nv16": "nv16",
+    "p210": "p210le",
+    "argb": "bgra",
+    "abgr": "rgba",
+    "ayuv": "vuya",
+    "argb10": "x2rgb10le",
+    "abgr10": "x2bgr10le",
+    "rgb": "rgb24",
+}
+"""FFmpeg's name for each layout in memory, where words of "argb" have A in the highest byte."""
+
+# From the fastest to the best. Hardware's p1 is no worse than the second fastest of each software codec.
+X26_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow")
+SVT_PRESETS = (9, 8, 8, 7, 6, 5, 4)
+"""From 10 on, SVT-AV1 warns of damage, and without loss it does write streams that no decoder takes."""
+SVT_LOW_LATENCY_PRESETS = (11, 10, 9, 9, 8, 7, 6)
+SVT_MOST_PARALLEL = 4
+"""Of its six levels of parallelism. The highest take a quarter of a second longer to begin, and no less to encode."""
+
+X26_PROFILES = {
+    "h264 baseline": "baseline",
+    "h264 main": "main",
+    "h264 high": "high",
+    "h264 high10": "high10",
+    "h264 high422": "high422",
+    "h264 high444": "high444",
+    "hevc main": "main",
+    "hevc main10": "main10",
+}
+
+NEVER = (
+    "initial_qp",
+    "multipass",
+    "lookahead_level",
+    "low_delay_key_frame_scale",
+    "strict_gop",
+    "nonref_p",
+    "temporal_filter",
+    "unidirectional_b",
+    "split_encode",
+    "vbv_initial_delay",
+)
+"""What only the hardware has; None is the default of each."""
+
+NOT_IN_SVT = ("b_ref_mode", "adaptive_i", "adaptive_b", "level", "tier", "temporal_aq", "weighted_prediction")
+
+UNBOUNDED_GOP = 1 << 20
+
+
+@dataclass
+class Software:
+    """What a codec's context is opened with."""
+
+    codec: str
+    pix_fmt: str
+    rate: Fraction
+    gop: int
+    colour: tuple[int, int, int, bool]
+    options: dict[str, str] = field(default_factory=dict)
+    """Of FFmpeg."""
+    params: dict[str, str] = field(default_factory=dict)
+    """Of the codec's own, by the names that it has for them."""
+    bitrate: int = 0
+    max_bitrate: int = 0
+    vbv: int = 0
+    bframes: int | None = None
+    low_latency: bool = False
+    """Threads share each picture, and none waits for those behind it; else each thread has pictures of its own."""
+    unmapped: list[str] = field(default_factory=list)
+
+    def all_options(self) -> dict[str, str]:
+        own = {"libx264": "x264-params", "libx265": "x265-params", "libsvtav1": "svtav1-params"}[self.codec]
+        rates = {"maxrate": self.max_bitrate, "bufsize": self.vbv}
+        given = {name: str(value) for name, value in rates.items() if value}
+        joined = ":".join(f"{name}={value}" for name, value in self.params.items())
+        return {**self.options, **given, **({own: joined} if joined else {})}
+
+
+def software_options(config: EncoderConfig, threads: int) -> Software:
+    """How the software codec is told. What it cannot be told is named in ``unmapped``."""
+    settings = config.settings()
+    codec = settings["codec"]
+    pix_fmt = STREAM_FORMATS[settings["chroma"], settings["bit_depth"]]
+    if codec == "av1" and settings["chroma"] != "420":
+        raise UnsupportedFeature(
+            f"chroma {settings['chroma']} came for AV1; SVT-AV1 encodes 4:2:0 alone. Use codec='hevc' or 'h264'."
+        )
+    if codec == "av1" and settings["bit_depth"] > 8 and tuning_name(config.tuning) == "lossless":
+        raise UnsupportedFeature(
+            "tuning='lossless' came for AV1 of 10 bits, which SVT-AV1 does not keep exactly. Use codec='hevc'."
+        )
+    made = Software(CODECS[codec], pix_fmt, Fraction(*settings["fps"]), config.gop or UNBOUNDED_GOP, settings["colour"])
+    made.unmapped += [name for name in NEVER if getattr(config, name) is not None]
+    if config.time_code:
+        made.unmapped.append("time_code")
+    if codec == "av1":
+        _svt(made, config, settings, threads)
+    else:
+        _x26(made, config, settings)
+        (_x264 if codec == "h264" else _x265)(made, config, threads)
+    _rates(made, config, settings)
+    return made
+
+
+def _x26(made: Software, config: EncoderConfig, settings: Mapping[str, Any]) -> None:
+    """What x264 and x265 call alike."""
+    tuning = tuning_name(config.tuning)
+    made.options |= {"preset": X26_PRESETS[preset_number(config.preset) - 1], "forced-idr": "1"}
+    if tuning in ("ll", "ull"):
+        made.options["tune"] = "zerolatency"
+        made.low_latency = True
+    made.bframes = config.bframes
+    if settings["profile"] in X26_PROFILES and tuning != "lossless":
+        made.options["profile"] = X26_PROFILES[settings["profile"]]
+    if config.lookahead and tuning not in ("ll", "ull"):
+        made.params["rc-lookahead"] = str(config.lookahead)
+    made.params["scenecut"] = "40" if config.lookahead and config.adaptive_i is not False else "0"
+    if config.adaptive_b is not None:
+        made.params["b-adapt"] = "1" if config.adaptive_b else "0"
+    if settings["spatial_aq"] is not None and tuning != "lossless":
+        made.params["aq-mode"] = "1" if settings["spatial_aq"] else "0"
+        if settings["aq_strength"]:
+            made.params["aq-strength"] = f"{settings['aq_strength'] / 8:g}"
+
+
+def _x264(made: Software, config: EncoderConfig, threads: int) -> None:
+    params = made.params
+    if config.b_ref_mode is not None:
+        params["b-pyramid"] = "none" if config.b_ref_mode == "off" else "normal"
+    if config.temporal_aq is not None and tuning_name(config.tuning) == "hq":
+        params["mbtree"] = "1" if config.temporal_aq else "0"
+    if config.weighted_prediction is not None:
+        params["weightp"] = "2" if config.weighted_prediction else "0"
+    if config.level is not None:
+        made.options["level"] = config.level
+    if isinstance(config.slices, int):
+        params["slices"] = str(config.slices)
+    elif config.slices is not None:
+        made.unmapped.append("slices")
+    if config.intra_refresh_period:
+        params |= {"intra-refresh": "1", "keyint": str(config.intra_refresh_period)}
+        made.unmapped.append("intra_refresh_count")
+    _hdr(made, config)
+    if threads:
+        # Two pictures for each core: x264's own choice of one and a half leaves a tenth of two cores idle.
+        made.options["threads"] = str(2 * threads if threads > 1 else 1)
+
+
+def _x265(made: Software, config: EncoderConfig, threads: int) -> None:
+    params = made.params
+    params |= {"log-level": "none", "open-gop": "0", "info": "0"}
+    if config.b_ref_mode is not None:
+        params["b-pyramid"] = "0" if config.b_ref_mode == "off" else "1"
+    if config.temporal_aq is not None:
+        params["cutree"] = "1" if config.temporal_aq else "0"
+    if config.weighted_prediction is not None:
+        params["weightp"] = "1" if config.weighted_prediction else "0"
+    if config.level is not None:
+        params["level-idc"] = config.level
+    if config.tier is not None:
+        params["high-tier"] = "1" if config.tier == "high" else "0"
+    if isinstance(config.slices, int):
+        params["slices"] = str(config.slices)
+    elif config.slices is not None:
+        made.unmapped.append("slices")
+    if config.intra_refresh_period:
+        made.unmapped.append("intra_refresh_period")
+    _hdr(made, config)
+    if threads:
+        params["pools"] = str(threads)
+        if threads in (2, 3):  # where x265 itself works on one picture at a time, whose last rows wait for one another
+            params["frame-threads"] = "2"
+
+
+def _svt(made: Software, config: EncoderConfig, settings: Mapping[str, Any], threads: int) -> None:
+    low_latency = tuning_name(config.tuning) in ("ll", "ull")
+    presets = SVT_LOW_LATENCY_PRESETS if low_latency else SVT_PRESETS
+    made.options["preset"] = str(presets[preset_number(config.preset) - 1])
+    params = made.params
+    params["irefresh-type"] = "2"  # closed groups
+    if low_latency:
+        params |= {"pred-struct": "1", "rtc": "1"}
+    if config.lookahead:
+        params["lookahead"] = str(min(config.lookahead, 120))
+    params["scd"] = "0"  # which SVT-AV1 no longer does
+    if tuning_name(config.tuning) == "lossless":
+        params["lossless"] = "1"
+    elif settings["spatial_aq"] is not None:
+        params["aq-mode"] = "2" if settings["spatial_aq"] else "0"
+    made.unmapped += ["bframes"] * bool(config.bframes)
+    made.unmapped += [name for name in NOT_IN_SVT if getattr(config, name) is not None]
+    if config.intra_refresh_period:
+        made.unmapped.append("intra_refresh_period")
+    _hdr(made, config)
+    if threads:
+        params["lp"] = str(min(threads, SVT_MOST_PARALLEL))
+
+
+def _hdr(made: Software, config: EncoderConfig) -> None:
+    """HDR10's static metadata, in the units that each codec reads them."""
+    display, light = config.mastering_display, config.content_light
+    svt = made.codec == "libsvtav1"
+    if display is not None:
+        points = (("G", display.green), ("B", display.blue), ("R", display.red), ("WP", display.white))
+        unit, nits = (1, 1) if svt else (50_000, 10_000)
+        places = "".join(f"{name}({_number(x * unit, svt)},{_number(y * unit, svt)})" for name, (x, y) in points)
+        bounds = f"L({_number(display.max_luminance * nits, svt)},{_number(display.min_luminance * nits, svt)})"
+        name = "master-display" if made.codec == "libx265" else "mastering-display"
+        made.params[name] = places + bounds
+    if light is not None:
+        name = {"libx264": "cll", "libx265": "max-cll", "libsvtav1": "content-light"}[made.codec]
+        made.params[name] = f"{light.max_cll},{light.max_fall}"
+
+
+def _number(value: float, is_real: bool) -> str:
+    return f"{value:.5f}" if is_real else str(round(value))
+
+
+def _rates(made: Software, config: EncoderConfig, settings: Mapping[str, Any]) -> None:
+    codec = settings["codec"]
+    for name, own in (("min_qp", "min-qp" if codec == "av1" else "qpmin"), ("max_qp", "qpmax")):
+        value = getattr(config, name)
+        if value is not None:
+            made.params[own.replace("qpmax", "max-qp") if codec == "av1" else own] = str(_one_qp(value))
+    if tuning_name(config.tuning) == "lossless":
+        _lossless(made)
+    elif config.qp is not None:
+        qp = _one_qp(config.qp)
+        made.options["qp"] = str(round(qp * 63 / 255) if codec == "av1" else qp)
+        if not isinstance(config.qp, int):
+            made.unmapped.append("qp of P and B")
+    elif config.cq is not None:
+        made.options["crf"] = f"{config.cq:g}" if codec != "av1" else str(round(config.cq))
+    made.bitrate, made.max_bitrate = config.bitrate, config.max_bitrate
+    if config.rate_control == "cbr":
+        made.max_bitrate = config.bitrate
+        if codec == "av1":
+            made.params["rc"] = "2"
+    if made.max_bitrate:
+        made.vbv = config.vbv_size or made.max_bitrate
+    if config.cq is not None and config.bitrate:
+        made.bitrate = 0
+        made.unmapped.append("bitrate beside cq")
+
+
+def _one_qp(qp: Any) -> int:
+    return qp if isinstance(qp, int) else int(qp[0])
+
+
+def _lossless(made: Software) -> None:
+    if made.codec == "libx264":
+        made.options["qp"] = "0"
+    elif made.codec == "libx265":
+        made.params["lossless"] = "1"

@@ -1,0 +1,161 @@
+"""What an encoder is to be for a source: its own look, the settings laid over it, and what the engine can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .._config.config import EncoderConfig
+from .._config.settings import codec_name, tuning_name
+from .._errors import UnsupportedFeature
+
+if TYPE_CHECKING:
+    from .._machine.capabilities import Capabilities
+    from .._media.source import Index
+    from ..events import EngineInfo
+    from .job import FileSettings
+
+QUALITY = 28.0
+"""Constant quality where the settings name no rate of any kind."""
+SECONDS_OF_A_GROUP = 5
+RATES = ("cq", "qp", "bitrate", "max_bitrate", "rate_control")
+
+FORMATS = {
+    ("420", 8): "yuv420",
+    ("420", 10): "p010",
+    ("422", 8): "nv16",
+    ("422", 10): "p210",
+    ("444", 8): "yuv444",
+    ("444", 10): "yuv444_10",
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One configuration for every engine, so that their parts fit together."""
+
+    config: EncoderConfig
+    warnings: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """By the source, its container and the settings."""
+
+    chroma: str
+    depth: int
+    lossless: bool
+    codec: str
+    container: str
+
+
+def recipe(index: Index, settings: FileSettings, engine: EngineInfo, container: str, on_gpu: bool) -> Recipe:
+    """``on_gpu``: frames come from the GPU's own decoder."""
+    look, given = index.look, dict(settings.encoder)
+    wanted = _Wanted(look.chroma, look.depth, _is_lossless(given), settings.codec, container)
+    codec, chroma, depth, warnings = _of_engine(wanted, engine)
+    form = FORMATS[chroma, depth]
+    if form == "yuv420" and on_gpu:
+        form = "nv12"
+    rate = index.rate
+    values: dict[str, Any] = {
+        "width": _even(look.width, chroma, codec),
+        "height": _even(look.height, chroma, codec),
+        "codec": codec,
+        "format": form,
+        "fps": rate,
+        "tuning": "hq",
+        "gop": max(1, round(rate * SECONDS_OF_A_GROUP)),
+        "mastering_display": look.mastering_display,
+        "content_light": look.content_light,
+        **({"colour": look.colour} if look.colour is not None else {"colour": "unspecified"}),
+        **given,
+    }
+    if engine.kind == "nvenc":
+        values["gpu_id"] = engine.gpu_id or 0
+    if not wanted.lossless and not any(name in given for name in RATES):
+        values["cq"] = QUALITY
+    return Recipe(EncoderConfig.of(values), (*warnings, *_losses(index, engine, chroma, values)))
+
+
+def _is_lossless(given: Mapping[str, Any]) -> bool:
+    return tuning_name(given.get("tuning", "hq")) == "lossless"
+
+
+def _even(size: int, chroma: str, codec: str) -> int:
+    """Planes of full resolution may have any size; else one line or column is added."""
+    return size if chroma == "444" and codec != "av1" else size + size % 2
+
+
+def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list[str]]:
+    """Codec, chroma, depth, and what is lost by them."""
+    candidates = _candidates(wanted)
+    able = [(codec, *_kept(codec, wanted, engine)) for codec in candidates if _encodes(codec, wanted, engine)]
+    if not able:
+        raise UnsupportedFeature(
+            f"{engine.label} cannot encode {' or '.join(candidates)}{' without loss' if wanted.lossless else ''}. "
+            "Choose another codec or engine."
+        )
+    best = next((one for one in able if one[1:] == (wanted.chroma, wanted.depth)), able[0])
+    codec, chroma, depth = best
+    lost = []
+    if chroma != wanted.chroma:
+        lost.append(f"Colour is encoded as {_dotted(chroma)}, not as {_dotted(wanted.chroma)}: {engine.label} and "
+                    f"{codec} do not go together otherwise.")  # fmt: skip
+    if depth != wanted.depth:
+        lost.append(f"{depth} bits are encoded, not {wanted.depth}: {engine.label} has no more for {codec}.")
+    return codec, chroma, depth, lost
+
+
+def _candidates(wanted: _Wanted) -> list[str]:
+    if wanted.codec != "auto":
+        return [codec_name(wanted.codec)]
+    if wanted.container == "webm":
+        return ["av1"]
+    return ["hevc", "h264"] if wanted.container == "mpegts" else ["av1", "hevc", "h264"]
+
+
+def _encodes(codec: str, wanted: _Wanted, engine: EngineInfo) -> bool:
+    if engine.kind != "nvenc":
+        return not (codec == "av1" and wanted.lossless and wanted.depth > 8)  # which SVT-AV1 does not keep exactly
+    found = _capabilities(engine)
+    return codec in found and (not wanted.lossless or found[codec].lossless)
+
+
+def _kept(codec: str, wanted: _Wanted, engine: EngineInfo) -> tuple[str, int]:
+    """The nearest to the source's chroma and depth that there is."""
+    if engine.kind != "nvenc":
+        return ("420" if codec == "av1" else wanted.chroma), wanted.depth
+    can = _capabilities(engine)[codec]
+    has = {"420": True, "422": can.yuv422, "444": can.yuv444}
+    return (wanted.chroma if has[wanted.chroma] else "420"), (wanted.depth if can.ten_bit else 8)
+
+
+def _capabilities(engine: EngineInfo) -> Mapping[str, Capabilities]:
+    from .._machine.capabilities import capabilities  # which software needs not
+
+    return capabilities(engine.gpu_id or 0)
+
+
+def _dotted(chroma: str) -> str:
+    return ":".join(chroma)
+
+
+def _losses(index: Index, engine: EngineInfo, chroma: str, values: Mapping[str, Any]) -> list[str]:
+    """What the source has and the result will not."""
+    look, found = index.look, []
+    if not look.exact:
+        found.append(f"The source's format {look.pix_fmt} is converted, which is not exact.")
+    if (values["width"], values["height"]) != (look.width, look.height):
+        found.append(
+            f"{look.width}x{look.height} is encoded as {values['width']}x{values['height']}, its edge repeated, since "
+            f"{_dotted(chroma)} needs an even size. The container tells players to crop it."
+        )
+    if look.interlaced:
+        found.append("The source is interlaced: both fields stay woven in each picture, which is encoded as a whole.")
+    if look.captions and engine.kind == "nvenc":
+        found.append("Closed captions inside the video stream are lost.")
+    if look.dynamic_hdr is not None:
+        found.append(f"Dynamic HDR metadata ({look.dynamic_hdr}) is lost; what HDR10 has is kept.")
+    return found

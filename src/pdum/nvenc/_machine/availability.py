@@ -1,0 +1,42 @@
+"""Whether this process can encode, and why not: asked once, answered from memory."""
+
+from __future__ import annotations
+
+from operator import index
+
+from .. import _nvenc
+from .._encoders.nvenc import forced_abi
+from .._errors import NvencError, OutOfMemory, OutOfSessions
+
+_reasons: dict[tuple[int, str | None], str | None] = {}
+
+
+def available(gpu_id: int = 0) -> bool:
+    """Whether ``NvencEncoder`` can be used on this GPU. Never raises; asks the driver once and remembers the answer."""
+    return unavailable_reason(gpu_id) is None
+
+
+def unavailable_reason(gpu_id: int = 0) -> str | None:
+    """Why ``available()`` is False, in a sentence that says what to do; None where it is True.
+
+    Sessions that are all taken count as available, since that passes: an encoder made then says so itself.
+    """
+    try:
+        key = (index(gpu_id), forced_abi())
+        if key not in _reasons:
+            _reasons[key] = _reason(*key)
+    except (OutOfSessions, OutOfMemory):
+        return None
+    except TypeError:
+        return f"gpu_id={gpu_id!r} is no number of a GPU."
+    return _reasons[key]
+
+
+def _reason(gpu_id: int, abi: str | None) -> str | None:
+    try:
+        _nvenc.probe(gpu_id, abi)
+    except (OutOfSessions, OutOfMemory):
+        raise
+    except NvencError as error:
+        return str(error)
+    return None

@@ -1,0 +1,230 @@
+"""What works on this machine, what does not, and what to do: one page for a person, and the same as data."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import _nvenc
+from .._encoders.nvenc import ABI_VARIABLE, forced_abi
+from .._errors import DriverNotFound, DriverTooOld, NoEncoder, NvencError, OutOfSessions
+from .._version import __version__
+from .devices import Device, devices, driver_version
+from .nvml import EncodeSession, Nvml, nvml
+
+KERNEL_DRIVER = Path("/proc/driver/nvidia/version")
+CUDA_LIBRARY, ENCODE_LIBRARY = "libcuda.so.1", "libnvidia-encode.so.1"
+STATUS_MISMATCH = 803
+MARKS = {"ok": " ok ", "note": "note", "problem": "FAIL"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at. ``level`` is ``"ok"``, ``"note"`` or ``"problem"``; ``topic`` names it for code."""
+
+    level: str
+    topic: str
+    text: str
+    advice: str = ""
+    gpu_id: int | None = None
+
+    def __str__(self) -> str:
+        lines = [f"[{MARKS[self.level]}] {self.text}"]
+        return "\n".join(lines + [f"       -> {self.advice}"] * bool(self.advice))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What ``doctor()`` found; ``str()`` of it is the page."""
+
+    findings: tuple[Finding, ...]
+    devices: tuple[Device, ...]
+
+    @property
+    def can_encode(self) -> bool:
+        """Whether an encoder could be made now, on one GPU at least."""
+        return any(finding.topic == "encoder" and finding.level == "ok" for finding in self.findings)
+
+    def about(self, topic: str) -> list[Finding]:
+        """The findings of one topic."""
+        return [finding for finding in self.findings if finding.topic == topic]
+
+    def __str__(self) -> str:
+        verdict = "This machine can encode." if self.can_encode else "This machine cannot encode now."
+        return "\n".join(["pdum.nvenc doctor", "", *map(str, self.findings), "", verdict])
+
+
+def doctor() -> Diagnosis:
+    """Looks at the driver, its libraries, the GPUs, their sessions and this package. Never raises, changes nothing."""
+    with nvml() as library:
+        driver = list(_of_driver(library))
+    broken = any(finding.level == "problem" for finding in driver)
+    found = () if broken and not _has_cuda(driver) else tuple(devices())
+    findings = [*_of_package(), *driver, *(_of_nvml(library) if _has_cuda(driver) else ())]
+    for device in found:
+        findings += _of_gpu(device, broken)
+    return Diagnosis(findings=tuple(findings), devices=found)
+
+
+def _has_cuda(driver: list[Finding]) -> bool:
+    return any(finding.topic == "cuda" and finding.level == "ok" for finding in driver)
+
+
+# ---- this package --------------------------------------------------------------------------------------------------
+
+
+def _of_package() -> Iterator[Finding]:
+    versions = f"pdum.nvenc {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    yield Finding(level="ok", topic="version", text=f"{versions}.")
+    state = "on: encoders mark their work for NVIDIA's profilers" if _nvenc.nvtx_enabled else "off in this build"
+    yield Finding(level="ok", topic="nvtx", text=f"NVTX is {state}.")
+    if sys.platform != "linux" or platform.machine() not in ("x86_64", "AMD64"):
+        text = f"This is {sys.platform} on {platform.machine()}; the package is made for Linux on x86-64."
+        yield Finding(level="problem", topic="platform", text=text)
+    forced = forced_abi()
+    if forced is not None:
+        text = f"{ABI_VARIABLE}={forced} is set: that version of the encode interface is used, and no other."
+        yield Finding(level="note", topic="forced abi", text=text, advice=f"Unset {ABI_VARIABLE} for the newest one.")
+
+
+# ---- the driver ----------------------------------------------------------------------------------------------------
+
+
+def _of_driver(library: Nvml) -> Iterator[Finding]:
+    """Ends with the first thing that everything else needs."""
+    version = driver_version(library) or _kernel_drivers_version()
+    if library.is_mismatched:
+        yield _mismatch(library.reason or "")
+        return
+    try:
+        gpus = len(_nvenc.gpus())
+        cuda = _text(_nvenc.cuda_version())
+    except NvencError as error:
+        yield _without_cuda(error, version)
+        return
+    yield Finding(level="ok", topic="cuda", text=f"The NVIDIA driver {version or ''} speaks CUDA {cuda}.")
+    yield from _of_encode_library()
+    if gpus == 0:
+        yield _no_gpu()
+
+
+def _without_cuda(error: NvencError, version: str | None) -> Finding:
+    if error.status == STATUS_MISMATCH:
+        return _mismatch(str(error))
+    if isinstance(error, NoEncoder):
+        return _no_gpu()
+    if isinstance(error, DriverNotFound) and version is not None:
+        text = f"The kernel runs NVIDIA's driver {version}, but {CUDA_LIBRARY} is missing here."
+        advice = (
+            "In a container: start it with the GPU, --gpus all and NVIDIA_DRIVER_CAPABILITIES=compute,utility,video. "
+            "Else install the driver's libraries of that version."
+        )
+        return Finding(level="problem", topic="driver", text=text, advice=advice)
+    if isinstance(error, DriverNotFound):
+        text = f"There is no NVIDIA driver: {CUDA_LIBRARY} cannot be opened."
+        return Finding(level="problem", topic="driver", text=text, advice=error.advice)
+    topic = "old driver" if isinstance(error, DriverTooOld) else "driver"
+    return Finding(level="problem", topic=topic, text=_without_advice(error), advice=error.advice)
+
+
+def _of_encode_library() -> Iterator[Finding]:
+    try:
+        newest = _text(_nvenc.encode_version())
+        used = _nvenc.chosen_abi(forced_abi())
+    except DriverNotFound:
+        text = f"{CUDA_LIBRARY} is here, but {ENCODE_LIBRARY}, the driver's part that encodes video, is missing."
+        advice = (
+            "In a container: start it with NVIDIA_DRIVER_CAPABILITIES=compute,utility,video (video is what lacks). "
+            "Else install the driver's encode library (Debian: libnvidia-encode1)."
+        )
+        yield Finding(level="problem", topic="encode library", text=text, advice=advice)
+    except DriverTooOld as error:
+        yield Finding(level="problem", topic="old driver", text=_without_advice(error), advice=error.advice)
+    except NvencError as error:
+        yield Finding(level="problem", topic="interface", text=_without_advice(error), advice=error.advice)
+    else:
+        text = f"The driver's encode interface is {newest}; encoders made now use {used}."
+        yield Finding(level="ok", topic="interface", text=text)
+
+
+def _mismatch(words: str) -> Finding:
+    text = f"The driver's kernel module and its libraries are of different versions. {words}"
+    advice = "Reboot, which is needed after an update of the driver; in a container, start it anew."
+    return Finding(level="problem", topic="mismatch", text=text, advice=advice)
+
+
+def _no_gpu() -> Finding:
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        advice = "See what `nvidia-smi` lists; a container is started with --gpus all."
+        return Finding(level="problem", topic="no gpu", text="The driver shows no GPU to this process.", advice=advice)
+    text = f"The driver shows no GPU to this process, and CUDA_VISIBLE_DEVICES={chosen!r} is set."
+    return Finding(level="problem", topic="no gpu", text=text, advice="Unset CUDA_VISIBLE_DEVICES, or name a GPU.")
+
+
+def _kernel_drivers_version() -> str | None:
+    try:
+        words = KERNEL_DRIVER.read_text().splitlines()[0].split()
+    except (OSError, IndexError):
+        return None
+    return next((word for word in words if word[:1].isdigit() and "." in word), None)
+
+
+# ---- the GPUs ------------------------------------------------------------------------------------------------------
+
+
+def _of_nvml(library: Nvml) -> Iterator[Finding]:
+    if library.reason is not None and not library.is_mismatched:
+        text = f"Live sessions, utilisation and free memory are not known. {library.reason}"
+        yield Finding(level="note", topic="nvml", text=text)
+
+
+def _of_gpu(device: Device, broken: bool) -> Iterator[Finding]:
+    name = f"GPU {device.gpu_id} ({device.name}, {device.memory_total / (1 << 30):.0f} GiB)"
+    if broken:
+        yield Finding(level="note", topic="gpu", text=f"{name} is there.", gpu_id=device.gpu_id)
+        return
+    yield _encoder(device, name)
+    if device.sessions:
+        yield Finding(level="note", topic="sessions", text=f"{name}: {_held(device.sessions)}.", gpu_id=device.gpu_id)
+
+
+def _encoder(device: Device, name: str) -> Finding:
+    """Asked anew: what ``capabilities`` remembers does not tell whether a session can be had now."""
+    try:
+        codecs = ", ".join(_nvenc.probe(device.gpu_id, forced_abi())["codecs"])
+    except OutOfSessions as error:
+        held = _held(device.sessions) if device.sessions else "NVML does not tell by whom"
+        text = f"{name}: all encode sessions are taken, or its memory is; {held}."
+        return Finding(level="problem", topic="session limit", text=text, advice=error.advice, gpu_id=device.gpu_id)
+    except NoEncoder as error:
+        text = f"{name} has no hardware encoder that this machine may use."
+        return Finding(level="problem", topic="no encoder", text=text, advice=error.advice, gpu_id=device.gpu_id)
+    except NvencError as error:
+        text, advice = f"{name}: {_without_advice(error)}", error.advice
+        return Finding(level="problem", topic="encoder", text=text, advice=advice, gpu_id=device.gpu_id)
+    engines = device.encoder_engines
+    how_many = "an encoder" if not engines else "1 encoder" if engines == 1 else f"{engines} encoders"
+    busy = "" if device.encoder_utilisation is None else f", {device.encoder_utilisation} % busy"
+    return Finding(level="ok", topic="encoder", text=f"{name} has {how_many} for {codecs}{busy}.", gpu_id=device.gpu_id)
+
+
+def _held(sessions: tuple[EncodeSession, ...]) -> str:
+    counts: dict[tuple[int, str | None], int] = {}
+    for session in sessions:
+        key = session.pid, session.process
+        counts[key] = counts.get(key, 0) + 1
+    holders = [f"{count} by process {pid} ({name or 'of another user'})" for (pid, name), count in counts.items()]
+    return f"{len(sessions)} encode session{'s' * (len(sessions) != 1)} held: {', '.join(holders)}"
+
+
+def _without_advice(error: NvencError) -> str:
+    return str(error).removesuffix(error.advice).strip()
+
+
+def _text(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"

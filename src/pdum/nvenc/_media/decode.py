@@ -1,0 +1,168 @@
+"""Exactly the frames of an index, from any one of them on."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from .av import import_av, time_base
+from .decoder import Decoding, Start, Stumbled, every_frame
+from .source import Index, Key
+
+SEEK_BACK = (0, 1, 10)  # seconds before the key frame, where the demuxer overshoots
+SEEKS_BY_PTS = ("matroska", "webm", "flv", "avi")
+
+
+def frames_from(
+    path: Path,
+    index: Index,
+    first: int,
+    decoding: Decoding | None = None,
+    on_repeat: Callable[[int], object] = id,
+    start: Start | None = None,
+) -> Generator[Any, None, None]:
+    """Yields one frame for each of the index's from ``first`` on, in order, whatever is damaged.
+
+    Where none can be decoded its neighbour is repeated, so that all others keep their times, and ``on_repeat`` is told
+    the number. ``start`` is gone on with where decoding begins with the file.
+    """
+    decoding = decoding or Decoding()
+    if index.careful:
+        decoding = replace(decoding, threads=1)
+    if index.straight:
+        yield from _by_order(path, index, first, decoding, on_repeat)
+    elif start is not None and index.key_for(first).is_first:
+        decoding = replace(decoding, threads=start.decoding.threads)
+        yield from _by_time(path, index, first, decoding, on_repeat, start)
+    else:
+        yield from _by_time(path, index, first, decoding, on_repeat, None)
+
+
+def _by_order(
+    path: Path, index: Index, first: int, decoding: Decoding, on_repeat: Callable[[int], object]
+) -> Iterator[Any]:
+    frame = None
+    number = -1
+    for number, frame in enumerate(_all_in_order(path, index, decoding)):
+        if number >= first:
+            yield frame
+    for place in range(max(number + 1, first), index.frames if frame is not None else 0):
+        on_repeat(place)
+        yield frame
+
+
+def _all_in_order(path: Path, index: Index, decoding: Decoding) -> Iterator[Any]:
+    count = 0
+    for frame in islice(every_frame(path, decoding), index.frames):
+        yield frame
+        count += 1
+    if count < index.frames and not decoding.is_careful:
+        yield from islice(every_frame(path, decoding.carefully()), count, index.frames)
+
+
+def _by_time(
+    path: Path,
+    index: Index,
+    first: int,
+    decoding: Decoding,
+    on_repeat: Callable[[int], object],
+    start: Start | None,
+) -> Iterator[Any]:
+    wanted, place, before = index.pts, first, None
+    for frame in _frames_before_and_from(path, index, first, decoding, start):
+        if frame.pts is None:
+            continue
+        while place < len(wanted) and wanted[place] < frame.pts:
+            on_repeat(place)
+            yield frame if before is None else before
+            place += 1
+        if place == len(wanted):
+            return
+        if wanted[place] == frame.pts:
+            yield frame
+            place += 1
+        before = frame
+    while before is not None and place < len(wanted):
+        on_repeat(place)
+        yield before
+        place += 1
+
+
+def _frames_before_and_from(
+    path: Path, index: Index, first: int, decoding: Decoding, start: Start | None = None
+) -> Iterator[Any]:
+    """From the key frame on that serves the frame; again where the decoder stumbled or ended early, carefully, and from
+    an earlier key frame where that one is damaged and nothing comes at all."""
+    key, reached = index.key_for(first), None
+    try:
+        for frame in _from_key(path, index, key, decoding) if start is None else start.every_frame():
+            yield frame
+            reached = frame.pts if reached is None or frame.pts is None else max(reached, frame.pts)
+    except Stumbled as error:
+        decoding.on_stumble(error)
+    place = first if reached is None else max(first, bisect_right(index.pts, reached))
+    if place < index.frames and not decoding.is_careful:
+        yield from _frames_before_and_from(path, index, place, decoding.carefully())
+    elif reached is None and key.frame > 0:
+        yield from _frames_before_and_from(path, index, key.frame - 1, decoding)
+
+
+def _from_key(path: Path, index: Index, key: Key, decoding: Decoding) -> Iterator[Any]:
+    """Everything that is decoded from the key frame on."""
+    av = import_av()
+    with decoding.opened(path) as container:
+        stream = container.streams[index.stream]
+        decoding.prepare(stream)
+        try:
+            for packet in _packets_from(container, stream, key):
+                yield from decoding.frames(packet)
+        except av.error.FFmpegError:
+            yield from decoding.rest(stream)
+
+
+def _packets_from(container: Any, stream: Any, key: Key) -> Iterator[Any]:
+    if key.is_first:
+        yield from container.demux(stream)
+        return
+    for target in _targets(container, stream, key):
+        _seek(container, stream, target)
+        packets = container.demux(stream)
+        found = _skipped_to(packets, key)
+        if found is not None:
+            yield found
+            yield from packets
+            return
+    raise RuntimeError(f"The key frame at {key.pts} is not found again")
+
+
+def _targets(container: Any, stream: Any, key: Key) -> Iterator[int | None]:
+    """Where to seek, ever further back; None: to the beginning."""
+    names = container.format.name.split(",")
+    by_pts = key.dts is None or any(name in SEEKS_BY_PTS for name in names)
+    start = key.pts if by_pts or key.dts is None else key.dts
+    for seconds in SEEK_BACK:
+        yield start - round(seconds / time_base(stream))
+    yield None
+
+
+def _seek(container: Any, stream: Any, target: int | None) -> None:
+    av = import_av()
+    try:
+        container.seek(target if target is not None else -(1 << 62), stream=stream, backward=True)
+    except (av.error.FFmpegError, OSError):
+        if target is None:
+            container.seek(0, stream=stream, any_frame=True)
+
+
+def _skipped_to(packets: Iterator[Any], key: Key) -> Any:
+    """The key frame's packet; None where the reading began behind it."""
+    for packet in packets:
+        if packet.is_keyframe and packet.pts == key.pts and packet.size:
+            return packet
+        if packet.is_keyframe and packet.pts is not None and packet.pts > key.pts:
+            return None
+    return None

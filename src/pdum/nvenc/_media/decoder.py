@@ -1,0 +1,233 @@
+"""How a file is opened and decoded, from its beginning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from .._errors import SourceUnreadable
+from .av import import_av, open_container
+
+MOST_THREADS_OF_A_GPU = 4
+"""They parse; each takes a surface of the GPU's decoder, which has 32 for these and for up to 16 reference pictures."""
+
+FEW_THREADS, MANY_THREADS = 2, 8
+"""To look at the first frames with: each decodes one more than was asked for, and may go on with those behind them."""
+LOOKED_AT = 5
+"""Frames, to see whether the packets tell the truth, and whether any is interlaced: film has it in two of five."""
+PACKETS_LOOKED_AT = 64
+"""For so many frames; beyond them one will do."""
+
+
+def open_source(path: Path, **more: Any) -> Any:
+    """The container, or what is wrong with it in a person's words."""
+    try:
+        return open_container(_as_url(path), "r", **more)
+    except FileNotFoundError as error:
+        raise SourceUnreadable(f"{path} does not exist.") from error
+    except PermissionError as error:
+        raise SourceUnreadable(f"{path} may not be read: {error.strerror}.") from error
+    except (OSError, ValueError) as error:
+        size = path.stat().st_size if path.is_file() else None
+        state = "is empty" if size == 0 else "is no file" if size is None else f"is no video that can be read: {error}"
+        raise SourceUnreadable(f"{path} {state}.") from error
+
+
+def _as_url(path: Path) -> str:
+    """FFmpeg takes what stands before a colon for a protocol, and a leading dash it must not see."""
+    return f"file:{path}"
+
+
+def video_stream(container: Any, path: Path) -> Any:
+    """The video that is meant: the first that is no cover picture."""
+    found = [one for one in container.streams.video if not is_picture(one)]
+    if not found:
+        raise SourceUnreadable(f"{path} has no video.")
+    if found[0].codec_context is None:
+        raise SourceUnreadable(f"{path} has video of a codec that PyAV cannot decode.")
+    return found[0]
+
+
+def is_picture(stream: Any) -> bool:
+    """A cover or thumbnail, which is no video although it counts as one."""
+    return bool(stream.disposition.value & (1 << 10 | 1 << 11))
+
+
+class Stumbled(Exception):
+    """Something cannot be decoded, and frames beside it that could be are lost: one thread of the processor has to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnGpu:
+    """A GPU's decoder, whose frames stay there."""
+
+    acceleration: Any
+    context: AbstractContextManager[Any]
+    """Has to be current whenever the decoder is opened or used."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a file is decoded."""
+
+    threads: int = 0
+    strict: bool = False
+    """Damage is an error, and no reason to leave a frame out."""
+    on_gpu: OnGpu | None = None
+    """Where to decode, if not on the processor."""
+    on_stumble: Callable[[Exception], object] = id
+    """Told why another way is taken."""
+
+    @contextmanager
+    def opened(self, path: Path) -> Iterator[Any]:
+        """The container, for the block."""
+        with self._here():
+            container = open_source(path, **({} if self.on_gpu is None else {"hwaccel": self.on_gpu.acceleration}))
+        with container:
+            yield container
+
+    def _here(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self.on_gpu is None else self.on_gpu.context
+
+    @property
+    def is_careful(self) -> bool:
+        """One thread of the processor loses nothing but what is damaged; several are silent about it."""
+        return self.threads == 1 and self.on_gpu is None
+
+    def carefully(self) -> Decoding:
+        return replace(self, threads=1, on_gpu=None)
+
+    def prepare(self, stream: Any) -> None:
+        context = stream.codec_context
+        context.thread_type = "AUTO"
+        context.thread_count = self.threads if self.on_gpu is None else MOST_THREADS_OF_A_GPU
+        if self.strict:
+            context.options = {"err_detect": "explode"}
+
+    def frames(self, packet: Any) -> list[Any]:
+        """Of a packet; an empty one brings what the decoder still holds.
+
+        Raises:
+            SourceUnreadable: it is strict, and something is damaged; or the decoder failed without damage.
+            Stumbled: it is not, and more may be lost than what is damaged.
+        """
+        av = import_av()
+        try:
+            with self._here():
+                frames: list[Any] = packet.decode()
+        except EOFError:
+            return []
+        except av.error.FFmpegError as error:
+            self._may_stumble(error)
+            if not self.strict and (isinstance(error, av.error.InvalidDataError) or not packet.size):
+                return []
+            raise SourceUnreadable(f"The packet shown at {packet.pts} cannot be decoded: {error}") from error
+        if self.strict and any(frame.is_corrupt for frame in frames):
+            raise SourceUnreadable(f"The packet shown at {packet.pts} is damaged.")
+        return frames
+
+    def rest(self, stream: Any) -> list[Any]:
+        """What the decoder still holds after the file broke off. Raises Stumbled."""
+        av = import_av()
+        try:
+            with self._here():
+                frames: list[Any] = stream.decode(None)
+                return frames
+        except EOFError:
+            return []
+        except av.error.FFmpegError as error:
+            self._may_stumble(error)
+            return []
+
+    def _may_stumble(self, error: Exception) -> None:
+        if not self.strict and not self.is_careful:
+            raise Stumbled(str(error)) from error
+
+
+def every_frame(
+    path: Path, decoding: Decoding | None = None, interrupted: Callable[[], None] = lambda: None
+) -> Iterator[Any]:
+    """Decodes from the beginning to the end; unless it is strict, what is damaged is left out."""
+    decoding, count = decoding or Decoding(), 0
+    try:
+        for frame in Start(path, decoding, interrupted).every_frame():
+            yield frame
+            count += 1
+    except Stumbled as error:
+        decoding.on_stumble(error)
+        yield from islice(Start(path, decoding.carefully(), interrupted).every_frame(), count, None)
+
+
+class Start:
+    """A source being decoded from its beginning, of which some frames may be looked at first."""
+
+    def __init__(self, path: Path, decoding: Decoding, interrupted: Callable[[], None] = lambda: None) -> None:
+        self.decoding = decoding
+        self.frames: list[Any] = []
+        """Those that were looked at."""
+        with ExitStack() as opened:
+            container = opened.enter_context(decoding.opened(path))
+            self.stream = video_stream(container, path)
+            decoding.prepare(self.stream)
+            self._coming = _by_packet(container, self.stream, decoding, interrupted)
+            self._opened = opened.pop_all()
+
+    @classmethod
+    def looked_at(cls, path: Path, threads: int, interrupted: Callable[[], None] = lambda: None) -> Start:
+        """With the first frames, as far as there are any."""
+        start = cls(path, Decoding(threads), interrupted)
+        try:
+            start._look()
+        except Stumbled:
+            start.close()
+            return cls.looked_at(path, 1, interrupted)
+        except BaseException:
+            start.close()
+            raise
+        return start
+
+    def _look(self) -> None:
+        for number, frames in enumerate(self._coming):
+            self.frames += frames
+            if len(self.frames) >= (LOOKED_AT if number < PACKETS_LOOKED_AT else 1):
+                return
+
+    def every_frame(self) -> Iterator[Any]:
+        """From the first on, with those that were looked at; it is closed after.
+
+        Raises:
+            Stumbled: as ``Decoding.frames`` does.
+        """
+        try:
+            yield from self.frames
+            self.frames = []
+            for frames in self._coming:
+                yield from frames
+        finally:
+            self.close()
+
+    def may_go_on_as(self, decoding: Decoding) -> bool:
+        """Whether it can do what another decoder would be made for, and about as fast."""
+        return decoding.on_gpu is None and self.decoding.threads >= min(decoding.threads, MANY_THREADS)
+
+    def close(self) -> None:
+        self.frames = []
+        self._coming.close()
+        self._opened.close()
+
+
+def _by_packet(
+    container: Any, stream: Any, decoding: Decoding, interrupted: Callable[[], None]
+) -> Generator[list[Any], None, None]:
+    av = import_av()
+    try:
+        for number, packet in enumerate(container.demux(stream)):
+            if not number % 16:
+                interrupted()
+            yield decoding.frames(packet)
+    except av.error.FFmpegError:
+        yield decoding.rest(stream)

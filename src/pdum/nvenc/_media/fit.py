@@ -1,0 +1,128 @@
+"""Decoded frames as an encoder takes them, converted only where they have to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .av import import_av
+
+if TYPE_CHECKING:
+    from .._config.config import EncoderConfig
+
+FULL_RANGE_NAMES = ("yuvj420p", "yuvj422p", "yuvj444p")
+"""FFmpeg's old ones, whose numbers are those without the j."""
+
+PLANAR = {
+    "yuv420": "yuv420p",
+    "yuv444": "yuv444p",
+    "yuv444_10": "yuv444p10le",
+    "nv12": "nv12",
+    "p010": "p010le",
+    "nv16": "nv16",
+    "p210": "p210le",
+}
+"""FFmpeg's format for each of the encoder's that files are encoded in."""
+
+AS_FRAMES = ("nv12", "p010", "nv16", "p210")
+"""Those that the hardware's encoder takes as PyAV's frames, without a copy on our side."""
+
+
+def software_format(chroma: str, depth: int) -> str:
+    """The codecs' own, which decoders give as well: nothing is converted."""
+    from .._encoders.software_options import STREAM_FORMATS
+
+    return STREAM_FORMATS[chroma, depth]
+
+
+def fitted_for_software(config: EncoderConfig) -> Callable[[Any], Any]:
+    """What makes of a decoded frame one that ``SoftwareEncoder`` takes as it is."""
+    settings = config.settings()
+    target = software_format(settings["chroma"], settings["bit_depth"])
+    size = config.width, config.height
+    return lambda frame: padded(converted(frame, target), *size)
+
+
+def fitted_for_hardware(config: EncoderConfig) -> Callable[[Any], Any]:
+    """What makes of a decoded frame one that ``NvencEncoder`` takes."""
+    target, size = PLANAR[config.format], (config.width, config.height)
+
+    def fit(frame: Any) -> Any:
+        if frame.format.name == "cuda":
+            if frame.sw_format.name == target and (frame.width, frame.height) == size:
+                return frame
+            frame = downloaded(frame)
+        frame = padded(converted(frame, target), *size)
+        return frame if config.format in AS_FRAMES else as_array(frame, config.format)
+
+    return fit
+
+
+def downloaded(frame: Any) -> Any:
+    return frame.reformat(format=frame.sw_format.name)
+
+
+def converted(frame: Any, target: str) -> Any:
+    """In another pixel format; the range of its numbers stays what it is."""
+    name = frame.format.name
+    if name == target:
+        return frame
+    full = name in FULL_RANGE_NAMES or int(frame.color_range) == 2
+    if frame.format.is_rgb:
+        return frame.reformat(format=target, dst_colorspace="ITU709" if frame.height >= 720 else "ITU601")
+    return frame.reformat(format=target, src_color_range=2 if full else 1, dst_color_range=2 if full else 1)
+
+
+def padded(frame: Any, width: int, height: int) -> Any:
+    """With its last column and row once more, where the size has to be even and is not."""
+    if (frame.width, frame.height) == (width, height):
+        return frame
+    if not (width - 1 <= frame.width <= width and height - 1 <= frame.height <= height):
+        return _scaled(frame, width, height)
+    return _extended(frame, width, height)
+
+
+def _scaled(frame: Any, width: int, height: int) -> Any:
+    """Sources may change their size half-way; the stream that is made cannot."""
+    return frame.reformat(width=width, height=height)
+
+
+def _extended(frame: Any, width: int, height: int) -> Any:
+    import numpy as np
+
+    av = import_av()
+    made = av.VideoFrame(width, height, frame.format.name)
+    for source, target in zip(frame.planes, made.planes, strict=True):
+        rows = np.frombuffer(source, np.uint8)[: source.line_size * source.height].reshape(source.height, -1)
+        into = np.frombuffer(target, np.uint8)[: target.line_size * target.height].reshape(target.height, -1)
+        kind = np.uint16 if _sample_bytes(frame) == 2 else np.uint8
+        of, to = rows.view(kind), into.view(kind)
+        columns, all_columns = _columns(frame, source), _columns(made, target)
+        to[: source.height, :columns] = of[:, :columns]
+        to[: source.height, columns:all_columns] = of[:, columns - 1 : columns]
+        to[source.height :, :all_columns] = to[source.height - 1, :all_columns]
+    made.pts, made.time_base = frame.pts, frame.time_base
+    return made
+
+
+def _sample_bytes(frame: Any) -> int:
+    return 2 if frame.format.components[0].bits > 8 else 1
+
+
+def _columns(frame: Any, plane: Any) -> int:
+    """Samples in a row of the plane."""
+    interleaved = frame.format.name in AS_FRAMES
+    return 2 * ((frame.width + 1) // 2) if interleaved and plane.width != frame.width else int(plane.width)
+
+
+def as_array(frame: Any, form: str) -> Any:
+    """A contiguous array in the layout of one of the encoder's formats."""
+    import numpy as np
+
+    kind = np.uint16 if _sample_bytes(frame) == 2 else np.uint8
+    planes = []
+    for plane in frame.planes:
+        rows = np.frombuffer(plane, kind)[: plane.line_size // kind().itemsize * plane.height]
+        planes.append(rows.reshape(plane.height, -1)[:, : plane.width].reshape(-1))
+    array = np.concatenate(planes).reshape(-1, frame.width)
+    return array << 6 if form == "yuv444_10" else array  # the hardware reads the high bits

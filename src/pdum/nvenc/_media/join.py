@@ -1,0 +1,183 @@
+"""All ranges of a video, in order, into one file, with everything else of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from .av import import_av, open_container, time_base
+from .matroska import TrackLook, template, write_aspect
+from .mux import decode_times
+from .passthrough import Passthrough, add_streams, packets, video_metadata
+from .source import Index
+from .spool import MAGIC, RECORD, Piece, packets_of
+
+IN_MILLISECONDS = ("matroska", "webm")
+OF_MPEGTS = Fraction(1, 90_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """What is put together."""
+
+    source: Path
+    part: Path
+    container: str
+    index: Index
+    pieces: Sequence[Piece]
+    look: TrackLook
+    audio: str | int
+    passthrough: Passthrough
+    interrupted: Callable[[], None]
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def time_base(self) -> Fraction:
+        """The unit of times in the new file: the source's where the container can have it."""
+        if self.container in IN_MILLISECONDS:
+            return Fraction(1, 1000)
+        return OF_MPEGTS if self.container == "mpegts" else Fraction(1, self.index.time_base.denominator)
+
+    def times(self) -> list[int]:
+        """Of all frames in display order, in the new unit."""
+        factor = self.index.time_base / self.time_base
+        return [_nearest(pts * factor) for pts in self.index.pts]
+
+
+def _nearest(value: Fraction) -> int:
+    """Halves away from zero, as FFmpeg rounds."""
+    return int(value + Fraction(1, 2)) if value >= 0 else -int(-value + Fraction(1, 2))
+
+
+def join(joined: Joined, source: Any) -> None:
+    """Writes the part file. ``source`` is the opened container that the passthrough was planned for."""
+    joined.part.unlink(missing_ok=True)
+    url, options = f"file:{joined.part}", _options(joined, source)
+    with open_container(url, "w", format=joined.container, container_options=options) as output:
+        first = next(packets_of(joined.pieces[0]))[2]
+
+        def add_video() -> Any:
+            return _add_video(joined, output, source, first)
+
+        stream = add_streams(joined.passthrough, source, output, joined.container, joined.audio, add_video)
+        output.start_encoding()
+        video = _video_packets(joined, stream)
+        for packet in _merged(video, packets(joined.passthrough, source, joined.interrupted)):
+            output.mux_one(packet)
+    _finish_header(joined)
+
+
+def _options(joined: Joined, source: Any) -> dict[str, str]:
+    """Times stay what they are: Matroska would shift all for the sake of decode times that it does not store."""
+    if joined.container not in IN_MILLISECONDS:
+        return {}
+    starts = [stream.start_time for stream in source.streams if stream.start_time is not None]
+    options = {} if min([*starts, *joined.index.pts[:1]]) < 0 else {"avoid_negative_ts": "disabled"}
+    if _needs_aspect(joined):
+        options["write_crc32"] = "0"  # of the header that is completed afterwards
+    return options
+
+
+def _needs_aspect(joined: Joined) -> bool:
+    return joined.container in IN_MILLISECONDS and joined.index.look.sample_aspect_ratio is not None
+
+
+def _add_video(joined: Joined, output: Any, source: Any, first_packet: bytes) -> Any:
+    av = import_av()
+    look, headers = joined.look, {piece.header for piece in joined.pieces}
+    made = template(look, first_packet, reserve=_needs_aspect(joined))
+    with av.open(BytesIO(made), "r", format="matroska") as described:
+        stream = output.add_stream_from_template(described.streams.video[0], opaque=True)
+    context = stream.codec_context
+    context.width, context.height = look.width, look.height
+    context.extradata = joined.pieces[0].header
+    context.framerate = joined.index.rate
+    if joined.index.look.sample_aspect_ratio is not None:
+        context.sample_aspect_ratio = joined.index.look.sample_aspect_ratio
+    if look.codec == "hevc" and joined.container in ("mp4", "mov"):
+        # Apple's players take hvc1 alone, which has the parameter sets in front and nowhere else.
+        context.codec_tag = "hvc1" if len(headers) == 1 else "hev1"
+    if len(headers) > 1:
+        joined.warnings.append("Different encoders made parts of the video, whose headers differ; few players mind.")
+    stream.time_base = joined.time_base
+    old = source.streams[joined.index.stream]
+    stream.metadata.update(video_metadata(old))
+    stream.disposition = old.disposition.value
+    _turn(joined, stream)
+    return stream
+
+
+def _turn(joined: Joined, stream: Any) -> None:
+    matrix = joined.index.look.matrix
+    if joined.container == "mpegts":
+        look = joined.index.look
+        lost = ["rotation"] * (matrix is not None) + ["shape of pixels"] * (look.sample_aspect_ratio is not None)
+        joined.warnings.extend(f"The {what} is lost: mpegts cannot hold it." for what in lost)
+        return
+    if matrix is None:
+        return
+    if hasattr(stream, "set_display_matrix"):
+        stream.set_display_matrix(matrix)
+    else:
+        if joined.look.roll is None:
+            joined.warnings.append("The picture is mirrored or skewed for display, which PyAV 18 or newer can write.")
+
+
+def _finish_header(joined: Joined) -> None:
+    aspect = joined.index.look.sample_aspect_ratio
+    if aspect is not None and _needs_aspect(joined) and not write_aspect(joined.part, joined.look, aspect):
+        joined.warnings.append(f"The sample aspect ratio {aspect} is in the stream alone, not in the container.")
+
+
+def coding_order(pieces: Sequence[Piece]) -> list[int]:
+    """The frames' numbers in the order of their packets."""
+    found: list[int] = []
+    for piece in pieces:
+        with piece.path.open("rb") as file:
+            file.seek(len(MAGIC))
+            file.readline()
+            for _ in range(piece.last - piece.first):
+                seq, _, size = RECORD.unpack(file.read(RECORD.size))
+                found.append(seq)
+                file.seek(size, 1)
+    return found
+
+
+def _video_packets(joined: Joined, stream: Any) -> Iterator[Any]:
+    av = import_av()
+    times = joined.times()
+    last = max(1, _nearest(joined.index.last_duration * joined.index.time_base / joined.time_base))
+    ends = [*times[1:], times[-1] + last]
+    step = times[1] - times[0] if len(times) > 1 else last
+    decoding = iter(decode_times([times[number] for number in coding_order(joined.pieces)], step))
+    for piece in joined.pieces:
+        joined.interrupted()
+        for number, keyframe, data in packets_of(piece):
+            packet = av.Packet(data)
+            packet.stream, packet.time_base = stream, joined.time_base
+            packet.pts, packet.dts = times[number], next(decoding)
+            packet.duration = ends[number] - times[number]
+            packet.is_keyframe = keyframe
+            yield packet
+
+
+def _merged(video: Iterator[Any], others: Iterator[Any]) -> Iterator[Any]:
+    """Both, as their decode times come."""
+    held = next(video, None)
+    for other in others:
+        while held is not None and _seconds(held) <= _seconds(other):
+            yield held
+            held = next(video, None)
+        yield other
+    if held is not None:
+        yield held
+        yield from video
+
+
+def _seconds(packet: Any) -> Fraction:
+    time = packet.dts if packet.dts is not None else packet.pts
+    return Fraction(time or 0) * time_base(packet)

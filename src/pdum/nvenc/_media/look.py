@@ -1,0 +1,138 @@
+"""What a source's pictures are: size, format, colour, HDR, rotation, as its first frames and its container tell."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from .._config.colour import Colour
+from .._config.picture import ContentLight, MasteringDisplay
+from .av import fraction, side_data, side_data_of_all
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+UNSPECIFIED = 2
+FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Of a source's video."""
+
+    width: int
+    height: int
+    pix_fmt: str
+    chroma: str
+    """Of the three that are encoded, the one that loses least."""
+    depth: int
+    exact: bool
+    """Whether chroma and depth hold all that the source has."""
+    colour: Colour | None = None
+    """None where the source does not say."""
+    sample_aspect_ratio: Fraction | None = None
+    matrix: tuple[int, ...] | None = None
+    """How the picture is to be turned for display, as MP4 writes it; None: not at all."""
+    mastering_display: MasteringDisplay | None = None
+    content_light: ContentLight | None = None
+    interlaced: bool = False
+    captions: bool = False
+    dynamic_hdr: str | None = None
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+
+def look_at(stream: Any, frames: Sequence[Any]) -> Look:
+    """From the stream's header and from the first frames that were decoded."""
+    first = frames[0]
+    chroma, depth, exact = stored_as(first.format)
+    side = side_data_of_all(stream.codec_context)
+    for frame in frames[:2]:
+        side |= side_data(frame)
+    dynamic = [name for name in ("DYNAMIC_HDR_PLUS", "DOVI_METADATA", "DYNAMIC_HDR_VIVID") if name in side]
+    return Look(
+        width=first.width,
+        height=first.height,
+        pix_fmt=first.format.name,
+        chroma=chroma,
+        depth=depth,
+        exact=exact,
+        colour=_colour(first, stream.codec_context),
+        sample_aspect_ratio=_aspect(stream),
+        matrix=_matrix(side.get("DISPLAYMATRIX")),
+        mastering_display=_mastering_display(side.get("MASTERING_DISPLAY_METADATA")),
+        content_light=_content_light(side.get("CONTENT_LIGHT_LEVEL")),
+        interlaced=any(frame.interlaced_frame for frame in frames),
+        captions="A53_CC" in side,
+        dynamic_hdr=dynamic[0] if dynamic else None,
+    )
+
+
+def stored_as(form: Any) -> tuple[str, int, bool]:
+    """Chroma and depth that hold a pixel format, and whether they hold all of it."""
+    components = form.components
+    bits = max(component.bits for component in components)
+    depth = 8 if bits <= 8 else 10
+    if form.is_rgb or form.has_palette:
+        return "444", depth, False
+    if len(components) < 3:
+        return "420", depth, bits in (8, 10) and len(components) == 1
+    across, down = -(-form.width // components[1].width), -(-form.height // components[1].height)
+    chroma = {(2, 2): "420", (2, 1): "422", (1, 1): "444", (4, 1): "422", (4, 4): "420"}.get((across, down), "444")
+    exact = (across, down) in ((2, 2), (2, 1), (1, 1)) and bits in (8, 10) and len(components) == 3
+    return chroma, depth, exact
+
+
+def _colour(frame: Any, context: Any) -> Colour | None:
+    numbers = [
+        int(of_frame) if int(of_frame) not in (0, UNSPECIFIED) else int(of_stream)
+        for of_frame, of_stream in (
+            (frame.color_primaries, context.color_primaries),
+            (frame.color_trc, context.color_trc),
+            (frame.colorspace, context.colorspace),
+        )
+    ]
+    full = FULL_RANGE in (int(frame.color_range), int(context.color_range)) or frame.format.name.startswith("yuvj")
+    if frame.format.is_rgb:
+        return None  # the conversion's own
+    if all(number in (0, UNSPECIFIED) for number in numbers) and not full:
+        return None
+    primaries, transfer, matrix = (number or UNSPECIFIED for number in numbers)
+    return Colour(primaries=primaries, transfer=transfer, matrix=matrix, full_range=full)
+
+
+def _aspect(stream: Any) -> Fraction | None:
+    aspect = fraction(stream.sample_aspect_ratio)
+    return aspect if aspect and aspect > 0 and aspect != 1 else None
+
+
+def _matrix(data: bytes | None) -> tuple[int, ...] | None:
+    if data is None or len(data) < 36:
+        return None
+    matrix = struct.unpack("<9i", data[:36])
+    return None if matrix == (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30) else matrix
+
+
+def _mastering_display(data: bytes | None) -> MasteringDisplay | None:
+    """FFmpeg's structure: red, green, blue, white, least and greatest luminance, as fractions; then what is there."""
+    if data is None or len(data) < 88:
+        return None
+    numbers = struct.unpack("<22i", data[:88])
+    values = [top / bottom if bottom else 0.0 for top, bottom in zip(numbers[:20:2], numbers[1:20:2], strict=True)]
+    red, green, blue, white = ((values[at], values[at + 1]) for at in (0, 2, 4, 6))
+    if not numbers[20] or not numbers[21] or not values[8] < values[9]:
+        return None
+    return MasteringDisplay(
+        red=red, green=green, blue=blue, white=white, min_luminance=values[8], max_luminance=values[9]
+    )
+
+
+def _content_light(data: bytes | None) -> ContentLight | None:
+    if data is None or len(data) < 8:
+        return None
+    most, mean = struct.unpack("<2I", data[:8])
+    return ContentLight(max_cll=min(most, 0xFFFF), max_fall=min(mean, 0xFFFF)) if most or mean else None

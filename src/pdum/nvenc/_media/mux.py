@@ -1,0 +1,263 @@
+"""Writing packets that are encoded already into a file, which has its name only once it is whole.
+
+Needs PyAV for containers; elementary streams (Annex B, OBUs, IVF) are written without it.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from .._errors import InvalidConfig, NvencError
+from .av import import_av
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".ts": "mpegts"}
+STREAMS = {
+    ".h264": ("h264",),
+    ".264": ("h264",),
+    ".avc": ("h264",),
+    ".hevc": ("hevc",),
+    ".h265": ("hevc",),
+    ".265": ("hevc",),
+    ".obu": ("av1",),
+    ".annexb": ("h264", "hevc"),
+    ".bin": ("h264", "hevc", "av1"),
+    ".ivf": ("av1",),
+}
+HOLDS = {"mov": ("h264", "hevc"), "webm": ("av1",), "mpegts": ("h264", "hevc")}
+"""What of our codecs a container can hold, where it cannot hold all."""
+DEMUXER = {"h264": "h264", "hevc": "hevc", "av1": "obu"}
+IVF_HEADER = struct.Struct("<4sHH4sHHIII4x")
+IVF_FRAME = struct.Struct("<IQ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoFormat:
+    """What a video stream is, for those who write it down. ``header``: parameter sets, or the sequence header OBU."""
+
+    codec: str
+    header: bytes
+    width: int
+    height: int
+    fps: Fraction
+    time_base: Fraction
+    """The unit of the packets' times, in seconds."""
+    sample_aspect_ratio: Fraction | None = None
+
+
+class Writer(Protocol):
+    """Takes packets in coding order; times in units of the format's time base."""
+
+    def write(self, data: bytes, pts: int, dts: int, keyframe: bool, duration: int = 0) -> None: ...
+    def close(self) -> None: ...
+
+
+def part_of(destination: Path) -> Path:
+    """Where a file is written before it gets its name: beside it, so that renaming is one step."""
+    return destination.with_name(f".{destination.name}.part")
+
+
+def require_container(destination: Path, codec: str) -> str:
+    """The container that the name's end asks for, or "stream"; an InvalidConfig where it cannot hold the codec."""
+    suffix = destination.suffix.lower()
+    if suffix in STREAMS:
+        holds: Sequence[str] = STREAMS[suffix]
+        container = "stream"
+    elif suffix in CONTAINERS:
+        container = CONTAINERS[suffix]
+        holds = HOLDS.get(container, (codec,))
+    else:
+        known = ", ".join([*CONTAINERS, *STREAMS])
+        raise InvalidConfig(f"{destination.name!r} does not tell what kind of file is wanted. Its end may be {known}.")
+    if codec not in holds:
+        raise InvalidConfig(
+            f"{destination.name!r} came for {codec}, but {suffix} holds {' or '.join(holds)} alone. "
+            "Take .mp4 or .mkv, which hold every codec."
+        )
+    return container
+
+
+class OutputFile:
+    """One video in one file, under its working name until ``commit``; whatever else happens, nothing is left.
+
+    ::
+
+        with OutputFile(path, format) as output:
+            for packet in packets:
+                output.write(packet.data, pts, dts, packet.keyframe)
+            size = output.commit()
+    """
+
+    def __init__(self, destination: Path, video: VideoFormat) -> None:
+        self.destination = destination
+        self.part = part_of(destination)
+        self._writer: Writer | None = _open(self.part, require_container(destination, video.codec), video)
+
+    def write(self, data: bytes, pts: int, dts: int, keyframe: bool, duration: int = 0) -> None:
+        assert self._writer is not None
+        self._writer.write(data, pts, dts, keyframe, duration)
+
+    def close(self) -> None:
+        """Ends the file, which keeps its working name: to look at it before it is committed."""
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.close()
+
+    def commit(self) -> int:
+        """Gives the file its name once it is on the disk; returns its size."""
+        self.close()
+        return give_name(self.part, self.destination)
+
+    def abort(self) -> None:
+        """Leaves nothing; after ``commit`` does nothing."""
+        try:
+            self.close()
+        except Exception:
+            pass
+        finally:
+            self.part.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.abort()
+
+
+def give_name(part: Path, destination: Path) -> int:
+    """Renames a whole file once its bytes are on the disk, so that a crash leaves the old one or the new one."""
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+        size = os.fstat(file.fileno()).st_size
+    part.replace(destination)
+    folder = os.open(destination.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return size
+
+
+def decode_times(pts: Sequence[int], step: int = 1) -> list[int]:
+    """Decode times for packets in coding order: monotonic, taken from the presentation times, none above its own.
+
+    The i-th is the (i - d)-th smallest presentation time, d being how far the order of coding is ahead. Before the
+    first time there are none, so they go on downwards by ``step``.
+    """
+    ordered = sorted(pts)
+    place = {time: index for index, time in enumerate(ordered)}
+    if len(place) != len(ordered):
+        raise NvencError("Two pictures of a video have the same presentation time, so that no order of decoding fits.")
+    delay = max((index - place[time] for index, time in enumerate(pts)), default=0)
+    first = ordered[0] if ordered else 0
+    return [first - (delay - index) * step for index in range(min(delay, len(ordered)))] + ordered[: -delay or None]
+
+
+class StreamWriter:
+    """An elementary stream: packets one after the other."""
+
+    def __init__(self, path: Path, video: VideoFormat) -> None:
+        self._file: IO[bytes] = path.open("wb")
+        self._header = video.header
+
+    def write(self, data: bytes, pts: int, dts: int, keyframe: bool, duration: int = 0) -> None:  # noqa: ARG002
+        if self._header:
+            # Encoders without hardware keep the header out of the stream; in front of a picture that has it, it is
+            # harmless, but a stream should not have it twice.
+            if self._header not in data:
+                self._file.write(self._header)
+            self._header = b""
+        self._file.write(data)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class IvfWriter:
+    """AV1 in IVF: OBUs with their times."""
+
+    def __init__(self, path: Path, video: VideoFormat) -> None:
+        self._file: IO[bytes] = path.open("wb")
+        self._frames = 0
+        base = video.time_base
+        self._head = (b"DKIF", 0, 32, b"AV01", video.width, video.height, base.denominator, base.numerator)
+        self._file.write(IVF_HEADER.pack(*self._head, 0))
+
+    def write(self, data: bytes, pts: int, dts: int, keyframe: bool, duration: int = 0) -> None:  # noqa: ARG002
+        self._file.write(IVF_FRAME.pack(len(data), pts) + data)
+        self._frames += 1
+
+    def close(self) -> None:
+        if not self._file.closed:
+            self._file.seek(0)
+            self._file.write(IVF_HEADER.pack(*self._head, self._frames))
+            self._file.close()
+
+
+class ContainerWriter:
+    """MP4, MOV, Matroska, …, by PyAV. The container is opened at the first packet, which says what the stream is."""
+
+    def __init__(self, path: Path, container: str, video: VideoFormat) -> None:
+        self._av = import_av()
+        self._path, self._format, self._video = path, container, video
+        self._container: Any = None
+        self._stream: Any = None
+
+    def write(self, data: bytes, pts: int, dts: int, keyframe: bool, duration: int = 0) -> None:
+        if self._container is None:
+            self._begin(data)
+        packet = self._av.Packet(data)
+        packet.stream = self._stream
+        packet.pts, packet.dts, packet.duration = pts, dts, duration
+        packet.time_base = self._video.time_base
+        packet.is_keyframe = keyframe
+        self._container.mux_one(packet)
+
+    def _begin(self, data: bytes) -> None:
+        self._path.unlink(missing_ok=True)
+        self._container = self._av.open(str(self._path), "w", format=self._format)
+        self._stream = add_encoded_stream(self._av, self._container, self._video, data)
+
+    def close(self) -> None:
+        if self._container is not None:
+            container, self._container = self._container, None
+            container.close()
+
+
+def add_encoded_stream(av: Any, container: Any, video: VideoFormat, first_packet: bytes) -> Any:
+    """A stream of the container for packets that are encoded already, with all that their own headers tell.
+
+    Colour, profile, HDR: it is read from the stream, as every player does, so that nothing has to be said twice.
+    """
+    head = b"" if video.header in first_packet else video.header
+    sample = (head + first_packet) * 3  # one picture alone is not enough for PyAV to recognize OBUs
+    with av.open(BytesIO(sample), format=DEMUXER[video.codec]) as source:
+        stream = container.add_stream_from_template(source.streams.video[0], opaque=True)
+        context = stream.codec_context
+        context.extradata = video.header
+        if video.codec == "hevc" and container.format.name in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # players of Apple's take no other
+        if video.sample_aspect_ratio is not None:
+            context.sample_aspect_ratio = video.sample_aspect_ratio
+        context.framerate = video.fps
+        stream.time_base = video.time_base
+    return stream
+
+
+def _open(part: Path, container: str, video: VideoFormat) -> Writer:
+    if container != "stream":
+        return ContainerWriter(part, container, video)
+    return (IvfWriter if part.name.lower().endswith(".ivf.part") else StreamWriter)(part, video)

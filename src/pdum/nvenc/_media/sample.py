@@ -1,0 +1,95 @@
+"""A range's first packets decoded while the rest of it is still encoded: at its end nobody waits for that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from .._errors import VerificationFailed
+from .av import import_av
+from .beside import Beside
+
+if TYPE_CHECKING:
+    from .._nvenc import Packet
+    from .._tasks import PieceSink
+
+DECODERS = {"h264": "h264", "hevc": "hevc", "av1": "libdav1d"}
+SAMPLED = 4
+"""Frames from a key frame on: itself, and some that look back at it."""
+
+
+def wrong(what: str) -> VerificationFailed:
+    return VerificationFailed(f"The result is wrong and was thrown away: {what}")
+
+
+def has_decoder(codec: str) -> bool:
+    """A PyAV that was built by hand may lack dav1d, and decode AV1 from files all the same."""
+    return DECODERS[codec] in import_av().codecs_available
+
+
+def decoded(codec: str, packets: Iterable[bytes], *, threads: int = 0, strict: bool = False) -> Iterator[Any]:
+    """The pictures of a stream in the order in which they are shown. ``strict``: damage is an error of FFmpeg's."""
+    av = import_av()
+    context: Any = av.CodecContext.create(DECODERS[codec], "r")
+    context.thread_count = threads
+    if strict:
+        context.options = {"err_detect": "explode"}
+    for data in packets:
+        yield from context.decode(av.Packet(data))
+    yield from context.decode(None)
+
+
+class SampledSink:
+    """Passes packets on to the sink of a piece, and has the first ones decoded in a thread of their own."""
+
+    def __init__(self, sink: PieceSink, first: int, codec: str) -> None:
+        self.first = first
+        self.is_whole = False
+        self._sink = sink
+        self._codec = codec
+        self._packets: list[bytes] = []
+        self._sample: Beside[None] | None = None
+        self._is_wanted = True
+
+    def write(self, packets: Sequence[Packet]) -> None:
+        if self._sample is None:
+            self._packets += [packet.data for packet in packets[: SAMPLED - len(self._packets)]]
+            if len(self._packets) == SAMPLED:
+                self._sample = Beside(self._decode)
+        self._sink.write(packets)
+
+    def complete(self, last: int, header: bytes) -> int:
+        if self._sample is None:
+            self._sample = Beside(self._decode)
+        size = self._sink.complete(last, header)
+        self.is_whole = True
+        return size
+
+    def discard(self) -> None:
+        self._sink.discard()
+
+    def require(self) -> None:
+        """Of a whole piece; raises VerificationFailed where frames are missing."""
+        assert self._sample is not None
+        self._sample.answer()
+
+    def let_go(self) -> None:
+        """Waits for the thread, if there is one, which ends with the packet that it is at."""
+        self._is_wanted = False
+        if self._sample is not None:
+            self._sample.undo(id)
+
+    def _decode(self) -> None:
+        av, found = import_av(), 0
+        try:
+            wanted = takewhile(lambda _: self._is_wanted, self._packets)
+            for frame in decoded(self._codec, wanted, threads=1, strict=True):
+                found += not frame.is_corrupt
+        except av.error.FFmpegError as error:
+            raise self._missing(found) from error
+        if found < len(self._packets):
+            raise self._missing(found)
+
+    def _missing(self, found: int) -> VerificationFailed:
+        return wrong(f"of {len(self._packets)} packets from frame {self.first} on, only {found} can be decoded.")

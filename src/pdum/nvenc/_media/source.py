@@ -1,0 +1,238 @@
+"""A source looked through without decoding it: which frames it has, at which times, and where decoding may begin."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from .._errors import SourceUnreadable
+from .access import is_clean, is_shown
+from .av import fraction, import_av, time_base
+from .beside import Beside
+from .decoder import FEW_THREADS, Decoding, Start, every_frame, open_source, video_stream
+from .look import Look, look_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """A packet from which decoding may begin: it serves the frames from number ``frame`` on."""
+
+    frame: int
+    pts: int
+    dts: int | None
+    is_first: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """The video of a source: times of its frames in display order, in units of ``time_base``."""
+
+    stream: int
+    time_base: Fraction
+    pts: Sequence[int]
+    keys: Sequence[Key]
+    straight: bool
+    """Frames are known by their order alone: always decoded from the beginning."""
+    look: Look
+    rate: Fraction
+    last_duration: int
+    careful: bool = False
+    """Damaged: decoded by one thread, since several would lose the frames around the damage too."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        return len(self.pts)
+
+    @property
+    def duration(self) -> float:
+        return float((self.pts[-1] + self.last_duration - self.pts[0]) * self.time_base)
+
+    def key_for(self, frame: int) -> Key:
+        """The last one from which the frame can be decoded."""
+        place = bisect_right([key.frame for key in self.keys], frame) - 1
+        return self.keys[max(place, 0)]
+
+
+@dataclass
+class _Packets:
+    """What demuxing gave, in decoding order."""
+
+    pts: list[int | None] = field(default_factory=list)
+    dts: list[int | None] = field(default_factory=list)
+    durations: list[int] = field(default_factory=list)
+    shown: list[bool] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    damaged: bool = False
+
+
+def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> Index:
+    """Looks through the source. ``interrupted`` is asked now and then, and may raise."""
+    index, start = look_through(path, FEW_THREADS, interrupted)
+    start.close()
+    return index
+
+
+def look_through(path: Path, threads: int, interrupted: Callable[[], None]) -> tuple[Index, Start]:
+    """The index, and the decoder of so many threads that has looked at the first frames."""
+    looking = Beside(lambda: Start.looked_at(path, threads, interrupted))
+    try:
+        with open_source(path) as container:
+            stream = video_stream(container, path)
+            declared = stream.frames
+            facts: dict[str, Any] = {"stream": stream.index, "time_base": time_base(stream), "rate": _rate(stream)}
+            packets = _demuxed(container, stream, interrupted)
+        if not packets.pts:
+            raise SourceUnreadable(f"{path} has a video stream without a single packet.")
+        start = looking.answer()
+        if not start.frames:
+            raise SourceUnreadable(f"{path}: not a single frame can be decoded.")
+        facts["look"] = look_at(start.stream, start.frames)
+        return _index(path, packets, declared, facts, start.frames, interrupted), start
+    except BaseException:
+        looking.undo(Start.close)
+        raise
+
+
+def _index(
+    path: Path,
+    packets: _Packets,
+    declared: int,
+    facts: dict[str, Any],
+    first: Sequence[Any],
+    interrupted: Callable[[], None],
+) -> Index:
+    missing = declared > len(packets.pts)
+    index = _from_packets(packets, facts) if _agree(packets, first) else None
+    if index is None or packets.damaged or missing:
+        facts["careful"] = packets.damaged or missing
+        index = _by_decoding(path, packets, facts, interrupted)
+    if missing:
+        text = f"The source is cut off: {declared} frames are announced, {index.frames} are there."
+        index = replace(index, warnings=(*index.warnings, text))
+    return index
+
+
+def _demuxed(container: Any, stream: Any, interrupted: Callable[[], None]) -> _Packets:
+    av = import_av()
+    found = _Packets()
+    codec = stream.codec_context.name
+    extradata = bytes(stream.codec_context.extradata or b"")
+    try:
+        for packet in container.demux(stream):
+            if not packet.size:
+                continue
+            if not len(found.pts) % 256:
+                interrupted()
+            if packet.is_keyframe and is_clean(codec, bytes(packet) if codec == "h264" else b"", extradata):
+                found.keys.append(len(found.pts))
+            found.pts.append(packet.pts)
+            found.dts.append(packet.dts)
+            found.durations.append(packet.duration or 0)
+            found.shown.append(not packet.is_discard and is_shown(codec, bytes(packet) if codec == "vp8" else b""))
+            found.damaged |= packet.is_corrupt
+    except av.error.FFmpegError:
+        found.damaged = True
+    return found
+
+
+def _agree(packets: _Packets, first: Sequence[Any]) -> bool:
+    """Whether the frames are those that the packets announce."""
+    shown = [pts for pts, is_shown in zip(packets.pts, packets.shown, strict=True) if is_shown]
+    times = [pts for pts in shown if pts is not None]
+    if len(times) != len(shown) or len(set(times)) != len(times):
+        return False
+    return [frame.pts for frame in first] == sorted(times)[: len(first)]
+
+
+def _from_packets(packets: _Packets, facts: dict[str, Any]) -> Index | None:
+    times = sorted(pts for pts, shown in zip(packets.pts, packets.shown, strict=True) if shown and pts is not None)
+    durations = dict(zip(packets.pts, packets.durations, strict=True))
+    keys = _keys(packets, times)
+    if not keys or keys[0].frame > 0:
+        return None
+    last = durations.get(times[-1]) or _usual_step(times, facts)
+    return Index(pts=times, keys=keys, straight=False, last_duration=last, **facts)
+
+
+def _keys(packets: _Packets, times: Sequence[int]) -> list[Key]:
+    """Key frames before which nothing is decoded that is shown after them."""
+    found: list[Key] = []
+    latest: int | None = None
+    marked = set(packets.keys)
+    for place, pts in enumerate(packets.pts):
+        if pts is None:
+            continue
+        if place in marked and (latest is None or latest < pts):
+            first = bisect_left(times, pts)
+            found.append(Key(frame=first, pts=pts, dts=packets.dts[place], is_first=place == 0))
+        latest = pts if latest is None else max(latest, pts)
+    return found
+
+
+def _by_decoding(path: Path, packets: _Packets, facts: dict[str, Any], interrupted: Callable[[], None]) -> Index:
+    """All of it decoded once: for sources whose packets do not tell, or tell what is not so."""
+    times, durations = _decoded_times(path, Decoding(1 if facts["careful"] else 0), interrupted)
+    if not facts["careful"] and len(times) < sum(packets.shown):  # threads do not tell what damage costs at the end
+        carefully = _decoded_times(path, Decoding(1), interrupted)
+        if len(carefully[0]) > len(times):
+            facts["careful"] = True
+            times, durations = carefully
+    if not times:
+        raise SourceUnreadable(f"{path}: not a single frame can be decoded.")
+    whole = [time for time in times if time is not None]
+    if len(whole) == len(times) and all(a < b for a, b in pairwise(whole)):
+        known = set(whole)
+        keys = [key for key in _keys(packets, whole) if key.pts in known]
+        straight = packets.damaged or not keys or keys[0].frame > 0
+        last = durations[-1] or _usual_step(whole, facts)
+        return Index(pts=whole, keys=keys, straight=straight, last_duration=last, **facts)
+    made, step = _made_up(times, durations, packets, facts)
+    text = "The source has no usable times of its frames; they were made up from its frame rate."
+    return Index(pts=made, keys=(), straight=True, last_duration=step, warnings=(text,), **facts)
+
+
+def _decoded_times(
+    path: Path, decoding: Decoding, interrupted: Callable[[], None]
+) -> tuple[list[int | None], list[int]]:
+    """Of each frame, and how long it is shown."""
+    times: list[int | None] = []
+    durations: list[int] = []
+    for frame in every_frame(path, decoding, interrupted):
+        times.append(frame.pts)
+        durations.append(frame.duration or 0)
+    return times, durations
+
+
+def _made_up(
+    times: Sequence[int | None], durations: Sequence[int], packets: _Packets, facts: dict[str, Any]
+) -> tuple[list[int], int]:
+    """Times in display order where there are none: those of decoding, or one frame's length after the other."""
+    decoding = [time for time in packets.dts if time is not None]
+    if len(decoding) == len(times) and len(set(decoding)) == len(decoding):
+        ordered = sorted(decoding)
+        return ordered, _usual_step(ordered, facts)
+    step = max(1, round(1 / (facts["rate"] * facts["time_base"])))
+    made, now = [], 0
+    for duration in durations:
+        made.append(now)
+        now += duration or step
+    return made, durations[-1] or step
+
+
+def _usual_step(times: Sequence[int], facts: dict[str, Any]) -> int:
+    if len(times) > 1:
+        return max(1, times[-1] - times[-2])
+    return max(1, round(1 / Fraction(facts["rate"] * facts["time_base"])))
+
+
+def _rate(stream: Any) -> Fraction:
+    for rate in map(fraction, (stream.average_rate, stream.guessed_rate, stream.base_rate)):
+        if rate and 0 < rate <= 1000:
+            return rate
+    return Fraction(25)

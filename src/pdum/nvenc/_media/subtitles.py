@@ -1,0 +1,55 @@
+"""Subtitles of text, in the words that another container has for them."""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from .av import import_av
+
+TEXT_OF = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip"}
+TEXTS = ("subrip", "srt", "text", "ass", "ssa", "mov_text", "webvtt")
+FIELDS_BEFORE_TEXT = 8  # of an ASS event in Matroska
+OVERRIDES = re.compile(r"\{[^}]*\}")
+TAGS = re.compile(r"</?[a-zA-Z][^>]*>")
+
+
+@dataclass(frozen=True)
+class TextConversion:
+    """From one codec of text into another."""
+
+    source: str
+    codec: str
+
+    def packets(self, packet: Any, made: Any) -> tuple[Any, ...]:
+        text = self.text(bytes(packet))
+        if not text:
+            return ()
+        data = text.encode()
+        converted = import_av().Packet(struct.pack(">H", len(data)) + data if self.codec == "mov_text" else data)
+        converted.stream = made
+        converted.pts, converted.dts, converted.time_base = packet.pts, packet.pts, packet.time_base
+        converted.duration = packet.duration
+        converted.is_keyframe = True
+        return (converted,)
+
+    def text(self, data: bytes) -> str:
+        """Without styles."""
+        if self.source == "mov_text":
+            size = int.from_bytes(data[:2], "big")
+            return data[2 : 2 + size].decode(errors="replace")
+        text = data.decode(errors="replace")
+        if self.source in ("ass", "ssa"):
+            text = text.split(",", FIELDS_BEFORE_TEXT)[-1]
+            text = OVERRIDES.sub("", text).replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ")
+        return TAGS.sub("", text).strip("\r\n")
+
+
+def text_conversion(stream: Any, container: str) -> TextConversion | None:
+    """None where the stream is no text, or the container has no codec of text that we write."""
+    if stream.type != "subtitle" or stream.codec_context is None or container not in TEXT_OF:
+        return None
+    name = stream.codec_context.name
+    return TextConversion(name, TEXT_OF[container]) if name in TEXTS else None

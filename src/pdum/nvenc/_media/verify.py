@@ -1,0 +1,175 @@
+"""A result looked at as a stranger would, before it gets its name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .._errors import SourceUnreadable, VerificationFailed
+from .av import readable, time_base
+from .decode import frames_from
+from .decoder import Decoding, every_frame, open_source, video_stream
+from .passthrough import stream_metadata
+from .sample import SAMPLED, wrong
+from .source import Index, Key
+
+MOST_THREADS_OF_A_SAMPLE = 4
+"""AV1's second frame may need six others that are not shown."""
+
+
+def verify(
+    part: Path,
+    expected: Sequence[int],
+    joined: Any,
+    how: str,
+    interrupted: Callable[[], None],
+    sampled: Collection[int] = (),
+) -> None:
+    """Raises VerificationFailed unless the file has these frames, at these times, and the streams that it should.
+
+    ``sampled``: parts whose first packets have been decoded as they came from the encoder.
+    """
+    try:
+        with open_source(part) as container:
+            _require_streams(container, joined)
+            stream = video_stream(container, part)
+            index = _required_packets(container, stream, expected, joined, interrupted)
+        if how == "samples":
+            _require_samples(part, index, joined, sampled)
+        elif how == "full":
+            _require_all(part, index, interrupted)
+    except SourceUnreadable as error:
+        raise VerificationFailed(f"The result cannot be read again: {error}") from error
+
+
+def _fail(what: str) -> NoReturn:
+    raise wrong(what)
+
+
+def _require_streams(container: Any, joined: Any) -> None:
+    wanted = ["video", *(one.source.type for one in joined.passthrough.carried if one.how != "attach")]
+    kinds = [stream.type for stream in container.streams if stream.type != "attachment"]
+    extra = kinds.count("data") - wanted.count("data")
+    found = [kind for kind in kinds if kind != "data"] + ["data"] * wanted.count("data")
+    if extra not in (0, *((1, 2) if joined.container in ("mp4", "mov") else ())):  # chapters and time codes are tracks
+        _fail(f"it has {kinds.count('data')} data streams; {wanted.count('data')} are wanted.")
+    attached = sum(one.how == "attach" for one in joined.passthrough.carried)
+    covers = len(found) - len(wanted)  # Matroska's attached pictures count as video when they are read
+    if not 0 <= covers <= attached or sorted(found) != sorted([*wanted, *["video"] * covers]):
+        _fail(f"it has the streams {', '.join(found)}; wanted are {', '.join(wanted)}.")
+
+
+def _required_packets(
+    container: Any, stream: Any, expected: Sequence[int], joined: Any, interrupted: Callable[[], None]
+) -> Index:
+    times: list[int] = []
+    before: int | None = None
+    keys: list[tuple[int, int | None, bool]] = []
+    for number, packet in enumerate(container.demux(stream)):
+        if not number % 256:
+            interrupted()
+        if not packet.size:
+            continue
+        if packet.pts is None or packet.is_discard:
+            _fail(f"packet {number} has no time at which it is shown.")
+        if packet.dts is not None:
+            if (before is not None and packet.dts <= before) or packet.dts > packet.pts:
+                _fail(f"packet {number} has the decode time {packet.dts} after {before}, and is shown at {packet.pts}.")
+            before = packet.dts
+        if packet.is_keyframe:
+            keys.append((packet.pts, packet.dts, not times))
+        times.append(packet.pts)
+    shown = sorted(times)
+    if len(shown) != len(expected):
+        _fail(f"it has {len(shown)} frames; the source has {len(expected)}.")
+    _require_times(shown, expected, joined, stream)
+    numbers = {pts: number for number, pts in enumerate(shown)}
+    found = [Key(frame=numbers[pts], pts=pts, dts=dts, is_first=first) for pts, dts, first in keys]
+    starts = {key.frame for key in found}
+    for piece in joined.pieces:
+        if piece.first not in starts:
+            _fail(f"frame {piece.first}, where two parts are joined, is no key frame.")
+    return Index(
+        stream=stream.index, time_base=time_base(stream), pts=shown, keys=found, straight=False,
+        look=joined.index.look, rate=joined.index.rate, last_duration=1,
+    )  # fmt: skip
+
+
+def _require_times(shown: Sequence[int], expected: Sequence[int], joined: Any, stream: Any) -> None:
+    """MPEG-TS and sources that begin below zero may be moved as a whole."""
+    unit = time_base(stream)
+    if unit != joined.time_base:
+        factor = joined.time_base / unit
+        expected = [round(time * factor) for time in expected]
+    offset = shown[0] - expected[0]
+    may_move = joined.container == "mpegts" or joined.container in ("matroska", "webm")
+    if offset and not may_move:
+        _fail(f"it begins at {shown[0]}, not at {expected[0]} (in units of {unit} s).")
+    for number, (time, wanted) in enumerate(zip(shown, expected, strict=True)):
+        if time != wanted + offset:
+            _fail(f"frame {number} is shown at {time - offset}, not at {wanted} (in units of {unit} s).")
+
+
+def _require_samples(part: Path, index: Index, joined: Any, sampled: Collection[int]) -> None:
+    """The beginnings of all parts and of the last group of pictures. A whole group would often take longer to decode
+    than its encoding took on the hardware."""
+    last_group = index.key_for(index.frames - 1).frame
+    starts = sorted({*(piece.first for piece in joined.pieces), last_group})
+    cores = len(os.sched_getaffinity(0))
+    threads = 1 if joined.look.codec != "av1" else max(1, min(cores // len(starts), MOST_THREADS_OF_A_SAMPLE))
+
+    def require(first: int) -> None:
+        count = 1 if first in sampled else min(SAMPLED, index.frames - first)
+        _require_sample(part, index, first, count, 1 if count == 1 else threads)
+
+    if len(starts) == 1:
+        require(starts[0])
+        return
+    from concurrent.futures import ThreadPoolExecutor  # not for a short clip, which has one
+
+    with ThreadPoolExecutor(min(len(starts), cores)) as pool:
+        for _ in pool.map(require, starts):
+            pass
+
+
+def _require_sample(part: Path, index: Index, first: int, count: int, threads: int) -> None:
+    with closing(frames_from(part, index, first, Decoding(threads, strict=True), _missing)) as frames:
+        found = sum(1 for _ in islice(frames, count))
+    if found < count:
+        _missing(first + found)
+
+
+def _missing(number: int) -> NoReturn:
+    _fail(f"frame {number} cannot be decoded.")
+
+
+def _require_all(part: Path, index: Index, interrupted: Callable[[], None]) -> None:
+    shown = [frame.pts for frame in every_frame(part, Decoding(strict=True), interrupted)]
+    if shown != list(index.pts):
+        place = next((n for n, (a, b) in enumerate(zip(shown, index.pts, strict=False)) if a != b), len(shown))
+        _missing(place)
+
+
+def _titles(container: Any) -> set[str]:
+    streams = [stream for stream in container.streams if stream.type != "attachment"]
+    return {metadata["title"] for metadata in map(stream_metadata, streams) if metadata.get("title")}
+
+
+def lost_metadata(source: Any, part: Path, skipped: Sequence[str]) -> list[str]:
+    """What the container did not take of the source's words and chapters."""
+    with open_source(part) as made:
+        known = {key.lower() for key in made.metadata}
+        lost = [key for key in source.metadata if key.lower() not in known and key.lower() not in skipped]
+        found = [f"The container does not hold the metadata {', '.join(map(readable, sorted(lost)))}."] if lost else []
+        titles, kept = _titles(source), _titles(made)
+        if titles - kept:
+            missing = ", ".join(map(readable, sorted(titles - kept)))
+            found.append(f"The container does not hold the streams' titles {missing}.")
+        chapters = len(source.chapters()), len(made.chapters())
+        if chapters[0] > chapters[1]:
+            found.append(f"{chapters[0] - chapters[1]} of {chapters[0]} chapters are lost: the container has none.")
+    return found

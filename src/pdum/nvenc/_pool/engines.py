@@ -1,0 +1,148 @@
+"""Which engines a pool has: the hardware encoders that the GPUs tell of, or shares of the processor."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .._config.settings import one_of, whole
+from .._errors import InvalidConfig, NoEncoder
+from .._machine.availability import unavailable_reason
+from ..events import EngineInfo
+from .sessions import out_of_sessions
+
+if TYPE_CHECKING:
+    from .._machine.devices import Device
+
+ENGINES_VARIABLE = "PDUM_NVENC_ENGINES"
+POLL = 0.1  # seconds
+MOST_SOFTWARE_LANES = 8
+"""One for two cores, up to here: each takes memory. One file gives work to as many as its codec finds cores for."""
+NOT_THE_HARDWARE = (
+    "No hardware encoder is used: the processor encodes, with software codecs. That is many times slower, and sizes "
+    "and quality are not the hardware's."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engines:
+    """What a pool works with."""
+
+    lanes: tuple[EngineInfo, ...]
+    cores: int = 0
+    """That the software encoders share."""
+    notices: tuple[str, ...] = ()
+    """What the user should know."""
+
+
+def find_engines(
+    gpus: str | int | Iterable[int], engines: str | int | Sequence[int], engine: str, session_timeout: float
+) -> Engines:
+    """The engines of those GPUs, at most as many as asked for, spread over the GPUs.
+
+    How many there are takes a session to ask, so where others have all of them, this waits for one.
+
+    Raises:
+        NoEncoder: hardware was asked for, and there is none; the message says why of each GPU.
+        OutOfSessions: others kept all sessions for longer than the time-out.
+        InvalidConfig: what was asked for cannot be.
+    """
+    one_of("engine", engine, {name: name for name in ("auto", "nvenc", "software")})
+    limits = [_limit("engines", engines), _limit(ENGINES_VARIABLE, os.environ.get(ENGINES_VARIABLE) or "auto")]
+    if engine == "software":
+        return _software(limits, (NOT_THE_HARDWARE,))
+    wanted = _wanted(gpus)
+    found = _found(wanted, time.monotonic() + session_timeout)
+    lanes = _hardware(found, limits)
+    if lanes:
+        return Engines(lanes=lanes)
+    why = _why_none(found, wanted)
+    if engine == "nvenc" or wanted is not None:
+        raise NoEncoder(f'{why} engine="software" encodes on the processor.')
+    return _software(limits, (f"{NOT_THE_HARDWARE} {why}",))
+
+
+def _found(wanted: set[int] | None, deadline: float) -> list[Device]:
+    from .._machine.devices import devices  # which software needs not
+
+    while True:
+        found = [device for device in devices() if wanted is None or device.gpu_id in wanted]
+        busy = [device for device in found if not device.can_encode and unavailable_reason(device.gpu_id) is None]
+        if not busy or (any(device.can_encode for device in found) and time.monotonic() > deadline):
+            return found
+        if time.monotonic() > deadline:
+            raise out_of_sessions(busy[0].reason or "", found)
+        time.sleep(POLL)
+
+
+def _hardware(found: Sequence[Device], limits: Sequence[list[int] | int | None]) -> tuple[EngineInfo, ...]:
+    """One lane for each hardware encoder, first encoders first, so that a smaller number is spread over all GPUs."""
+    counts = {
+        device.gpu_id: min([max(device.encoder_engines or 1, 1), *_of_gpu(limits, place)])
+        for place, device in enumerate(found)
+        if device.can_encode
+    }
+    names = {device.gpu_id: device.name for device in found}
+    places = sorted((number, gpu_id) for gpu_id, count in counts.items() for number in range(count))
+    most = min([len(places), *_in_all(limits)])
+    return tuple(
+        EngineInfo(index=index, kind="nvenc", gpu_id=gpu_id, gpu_name=names[gpu_id], number=number)
+        for index, (number, gpu_id) in enumerate(places[:most])
+    )
+
+
+def _software(limits: Sequence[list[int] | int | None], notices: tuple[str, ...]) -> Engines:
+    cores = len(os.sched_getaffinity(0))
+    asked = _in_all(limits)
+    lanes = min([cores, MOST_SOFTWARE_LANES, *(asked or [max(min(cores, 2), cores // 2)])])
+    return Engines(
+        lanes=tuple(EngineInfo(index=index, kind="software", number=index) for index in range(lanes)),
+        cores=cores,
+        notices=notices,
+    )
+
+
+def _limit(name: str, given: str | int | Sequence[int]) -> list[int] | int | None:
+    """A number for all, a list of one for each GPU, or None: as many as there are."""
+    if given == "auto":
+        return None
+    if isinstance(given, str):
+        try:
+            numbers = [int(part) for part in given.split(",")]
+        except ValueError:
+            raise InvalidConfig(
+                f'{name}={given!r} came. It may be "auto", a number, or one for each GPU: "2,3".'
+            ) from None
+        return _limit(name, numbers if len(numbers) > 1 else numbers[0])
+    if isinstance(given, Sequence):
+        return [whole(name, number) for number in given]
+    return whole(name, given, least=1)
+
+
+def _of_gpu(limits: Sequence[list[int] | int | None], place: int) -> list[int]:
+    return [limit[place] for limit in limits if isinstance(limit, list) and place < len(limit)]
+
+
+def _in_all(limits: Sequence[list[int] | int | None]) -> list[int]:
+    return [limit for limit in limits if isinstance(limit, int)]
+
+
+def _wanted(gpus: str | int | Iterable[int]) -> set[int] | None:
+    if isinstance(gpus, str):
+        one_of("gpus", gpus, {"all": "all"})
+        return None
+    return {whole("gpus", gpu) for gpu in ([gpus] if isinstance(gpus, int) else gpus)}
+
+
+def _why_none(found: Sequence[Device], wanted: set[int] | None) -> str:
+    missing = sorted((wanted or set()) - {device.gpu_id for device in found})
+    reasons = [f"GPU {device.gpu_id} ({device.name}): {device.reason}" for device in found if device.reason]
+    reasons += [f"There is no GPU {gpu}." for gpu in missing]
+    return " ".join(reasons) or _no_gpu()
+
+
+def _no_gpu() -> str:
+    return unavailable_reason() or "No engine is left: the settings or PDUM_NVENC_ENGINES allow none."

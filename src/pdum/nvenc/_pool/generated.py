@@ -1,0 +1,225 @@
+"""Video that is made frame by frame by a function, as a pool's task."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from io import BytesIO
+from operator import index
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from .._config.config import EncoderConfig
+from .._config.settings import codec_name, frame_rate, whole
+from .._errors import InvalidConfig, NvencError
+from .._media.mux import OutputFile, VideoFormat, decode_times, require_container
+from .._tasks import Plan, Result
+from .ranges import divided
+
+if TYPE_CHECKING:
+    from .._nvenc import Packet
+    from ..events import EngineInfo
+
+Render = Callable[..., Any]
+SHORTEST_RANGE = 4
+"""Frames. Each range begins with a key frame, which is many times as large as another."""
+
+
+class PacketStore:
+    """The packets of one range: their bytes in a file without a name, which is gone with the process at the latest."""
+
+    def __init__(self, task: GeneratedTask, first: int) -> None:
+        self._task = task
+        self.first = first
+        self.last = first
+        self.index: list[tuple[int, int, bool]] = []
+        """Frame, size, key frame, in coding order."""
+        self._file: IO[bytes] = BytesIO() if task.folder is None else _temporary_file(task.folder)
+
+    def write(self, packets: Sequence[Packet]) -> None:
+        for packet in packets:
+            self.index.append((packet.seq, len(packet.data), packet.keyframe))
+            self._file.write(packet.data)
+
+    def complete(self, last: int, header: bytes) -> int:
+        self.last = last
+        self._file.flush()
+        self._task.take(self, header)
+        return self._file.tell()
+
+    def discard(self) -> None:
+        self._file.close()
+
+    def contents(self) -> bytes:
+        """All packets, one after the other; the file is gone after."""
+        self._file.seek(0)
+        with self._file:
+            return self._file.read()
+
+    def packets(self) -> Iterator[tuple[int, bytes, bool]]:
+        """Once, in coding order; the file is gone after."""
+        self._file.seek(0)
+        with self._file:
+            for frame, size, keyframe in self.index:
+                yield frame, self._file.read(size), keyframe
+
+
+class GeneratedTask:
+    """``render(index, surface)`` for each of ``n_frames``, encoded into one file, or into bytes where there is none."""
+
+    def __init__(
+        self,
+        render: Render,
+        n_frames: int,
+        config: EncoderConfig,
+        *,
+        output: str | Path | None = None,
+        segments: str | int = "auto",
+        surfaces: bool = False,
+    ) -> None:
+        self.n_frames = whole("n_frames", n_frames, least=1)
+        self.encoder_config = config
+        self._render = render
+        self._takes_engine = "engine" in _parameters(render)
+        self._path = None if output is None else Path(output).absolute()
+        self._segments = _segments(segments)
+        self._surfaces = surfaces
+        self._stores: dict[int, PacketStore] = {}
+        self._header = b""
+        self._is_called_off = False
+        self.encoded = b""
+        """The stream, where there is no file."""
+        if self._path is not None:
+            require_container(self._path, codec_name(config.codec))
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the packets' bytes lie meanwhile: on the disk that the result goes to."""
+        return None if self._path is None else self._path.parent
+
+    @property
+    def source(self) -> str:
+        return f"{getattr(self._render, '__qualname__', 'render')}()"
+
+    @property
+    def destination(self) -> str:
+        return "" if self._path is None else str(self._path)
+
+    source_bytes = 0
+
+    @property
+    def estimated_work(self) -> float:
+        return float(self.n_frames * self.encoder_config.width * self.encoder_config.height)
+
+    def prepare(self, lanes: int) -> Plan:  # noqa: ARG002
+        if self._path is not None and not self._path.parent.is_dir():
+            raise FileNotFoundError(f"{self._path.parent} is no folder, so {self._path.name} cannot be written there.")
+        self._stores, self._is_called_off = {}, False
+        fixed = isinstance(self._segments, int)
+        parts = self._segments if isinstance(self._segments, int) else 1
+        fps = Fraction(*frame_rate(self.encoder_config.fps))
+        return Plan(
+            frames=self.n_frames,
+            ranges=divided(0, self.n_frames, parts),
+            whole_ranges=fixed,
+            width=self.encoder_config.width,
+            height=self.encoder_config.height,
+            fps=float(fps),
+            duration=float(self.n_frames / fps),
+            shortest_range=SHORTEST_RANGE,
+        )
+
+    def config(self, engine: EngineInfo) -> EncoderConfig:  # noqa: ARG002
+        return self.encoder_config
+
+    def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
+        return self.frames_with(first, engine, None)
+
+    def frames_with(self, first: int, engine: EngineInfo, encoder: Any) -> Iterator[Any]:
+        """In the engine's own thread, for an encoder works on its own while the next frame is made."""
+        lend = getattr(encoder, "surface", None) if self._surfaces else None
+        more = {"engine": engine} if self._takes_engine else {}
+        render = self._render
+        for number in range(first, self.n_frames):
+            surface = None if lend is None else lend()
+            frame = render(number, surface, **more)
+            frame = surface if frame is None else frame
+            if frame is None:
+                raise InvalidConfig(f"{self.source} returned no frame for {number}, and had no surface to write it to.")
+            yield frame
+
+    def sink(self, first: int) -> PacketStore:
+        return PacketStore(self, first)
+
+    def take(self, store: PacketStore, header: bytes) -> None:
+        self._stores[store.first] = store
+        self._header = header
+
+    def finish(self) -> Result:
+        order = self._pieces()
+        size = self._collect(order) if self._path is None else self._write(self._path, order)
+        return Result(destination=self.destination, frames=self.n_frames, size=size)
+
+    def _pieces(self) -> list[PacketStore]:
+        order = [self._stores[first] for first in sorted(self._stores)]
+        bounds = [(store.first, store.last) for store in order]
+        if [0, *(last for _, last in bounds)] != [*(first for first, _ in bounds), self.n_frames]:
+            raise NvencError(f"The ranges {bounds} do not make up {self.n_frames} frames.")
+        for store in order:
+            frames = {frame for frame, _, _ in store.index}
+            if len(store.index) != len(frames) or frames != set(range(store.first, store.last)):
+                raise NvencError(f"The frames from {store.first} to {store.last} did not come out once each.")
+            if not store.index[0][2]:
+                raise NvencError(f"The frames from {store.first} on do not begin with a key frame.")
+        return order
+
+    def _collect(self, order: Sequence[PacketStore]) -> int:
+        self.encoded = b"".join(store.contents() for store in order)
+        return len(self.encoded)
+
+    def _write(self, path: Path, order: Sequence[PacketStore]) -> int:
+        config = self.encoder_config
+        fps = Fraction(*frame_rate(config.fps))
+        video = VideoFormat(
+            codec=codec_name(config.codec), header=self._header, width=config.width, height=config.height,
+            fps=fps, time_base=1 / fps,
+        )  # fmt: skip
+        times = iter(decode_times([frame for store in order for frame, _, _ in store.index]))
+        with OutputFile(path, video) as output:
+            for store in order:
+                for frame, data, keyframe in store.packets():
+                    if self._is_called_off:
+                        raise NvencError("It was called off.")
+                    output.write(data, frame, next(times), keyframe, 1)
+            return output.commit()
+
+    def interrupt(self) -> None:
+        self._is_called_off = True
+
+    def abandon(self, keep: bool) -> None:  # noqa: ARG002
+        for store in self._stores.values():
+            store.discard()
+        self._stores = {}
+
+
+def _segments(segments: str | int) -> str | int:
+    if segments == "auto":
+        return segments
+    try:
+        return whole("segments", index(segments), least=1)  # type: ignore[arg-type]
+    except TypeError:
+        raise InvalidConfig(f'segments={segments!r} came; it is "auto" or a number from 1.') from None
+
+
+def _parameters(render: Render) -> Sequence[str]:
+    try:
+        return list(inspect.signature(render).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+def _temporary_file(folder: Path) -> IO[bytes]:
+    import tempfile  # with all that it loads, at the first use
+
+    return tempfile.TemporaryFile(dir=folder)

@@ -1,0 +1,240 @@
+"""Every engine of the machine at work, from one process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from .._config.config import EncoderConfig
+from .._errors import EncoderClosed, InvalidConfig, NoEngineLeft
+from .engines import find_engines
+from .run import Run, RunSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from .._files.job import FileJob
+    from .._files.task import FileTask
+    from .._tasks import Result, RunReport, Task
+    from ..events import EngineInfo, Event
+    from .generated import GeneratedTask, Render
+
+IDLE_RELEASE = 2.0
+"""Seconds after which an engine with nothing to do gives its session back, so that other processes can have it."""
+
+
+class EncoderPool:
+    """All hardware encoders of the machine, for one video in segments or for many at once.
+
+    ::
+
+        with EncoderPool() as pool:
+            pool.map_segments(render, 10_000, width=1920, height=1080, fps=30, output="film.mp4")
+
+    One session is opened for each encoder, when there is work for it, and given back when there is none. Work goes to
+    whichever engine is free; the last of it is divided, so that all engines end together.
+
+    Args:
+        gpus: ``"all"``, or the numbers of those to be used.
+        engines: ``"auto"``: as many as the GPUs say they have; a number for all, or a sequence of one for each GPU.
+            The environment's ``PDUM_NVENC_ENGINES``, ``"3"`` or ``"2,3"``, limits it further; 1 is no parallelism.
+        config: what encoders are to be where a call does not say it.
+        engine: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware where there is any.
+        session_timeout: how long to wait, in seconds, while other processes have all sessions.
+        watchdog: after how many seconds an encoder's call that does not return is given up.
+
+    Raises:
+        NoEncoder: there is no hardware, and it was asked for.
+        OutOfSessions: others had all sessions for longer than ``session_timeout``.
+    """
+
+    def __init__(
+        self,
+        *,
+        gpus: str | int | Iterable[int] = "all",
+        engines: str | int | Sequence[int] = "auto",
+        config: EncoderConfig | None = None,
+        engine: str = "auto",
+        session_timeout: float = 60.0,
+        watchdog: float = 30.0,
+        idle_release: float = IDLE_RELEASE,
+    ) -> None:
+        seconds = {"session_timeout": session_timeout, "watchdog": watchdog, "idle_release": idle_release}
+        for name, value in seconds.items():
+            if not value > 0:
+                raise InvalidConfig(f"{name}={value} came; it is a number of seconds above 0.")
+        found = find_engines(gpus, engines, engine, session_timeout)
+        self.config = config
+        self.engines: tuple[EngineInfo, ...] = found.lanes
+        self._settings = RunSettings(
+            cores=found.cores,
+            session_timeout=session_timeout,
+            watchdog=watchdog,
+            idle_release=idle_release,
+            leases={one.index: threading.Lock() for one in found.lanes},
+            notices=found.notices,
+        )
+        self._lock = threading.Lock()
+        self._runs: list[Run] = []
+        self._is_closed = False
+
+    @property
+    def uses_hardware(self) -> bool:
+        return self.engines[0].gpu_id is not None
+
+    def start(self, tasks: Iterable[Task], on_event: Callable[[Event], object] | None = None) -> Run:
+        """Begins to work on them and returns at once."""
+        run = self._make_run(tasks, on_event)
+        run.begin()
+        return run
+
+    def _make_run(self, tasks: Iterable[Task], on_event: Callable[[Event], object] | None) -> Run:
+        with self._lock:
+            if self._is_closed:
+                raise EncoderClosed("The pool is closed. Make a new one.")
+            self._runs = [run for run in self._runs if not run.is_over or run.hanging_engines()]
+            run = Run(list(tasks), self._usable(), self._settings, on_event)
+            self._runs.append(run)
+            return run
+
+    def run(self, tasks: Iterable[Task], on_event: Callable[[Event], object] | None = None) -> RunReport:
+        """Works on them until all are done. An exception meanwhile, such as Ctrl+C's, cancels them first."""
+        run = self._make_run(tasks, on_event)
+        try:
+            run.begin()
+            return run.wait()
+        except BaseException:
+            run.cancel()
+            run.begin()
+            run.wait()
+            raise
+
+    @overload
+    def map_segments(self, render: Render, n_frames: int, *, output: None = None, **more: Any) -> bytes: ...
+
+    @overload
+    def map_segments(self, render: Render, n_frames: int, *, output: str | Path, **more: Any) -> Result: ...
+
+    def map_segments(
+        self,
+        render: Render,
+        n_frames: int,
+        *,
+        output: str | Path | None = None,
+        segments: str | int = "auto",
+        surfaces: bool = False,
+        on_event: Callable[[Event], object] | None = None,
+        **encoder: Any,
+    ) -> bytes | Result:
+        """Encodes generated video on all engines: ``render(index, surface)`` returns the frame of that number.
+
+        Each engine has a range of its own, and a part of another's when it is done, so ``render`` is called in several
+        threads at once, in no order. Ranges begin with key frames that nothing looks back over, and are joined without
+        encoding again: what comes out is one video.
+
+        Args:
+            render: called with the frame's number from 0 and None, or with ``surfaces`` an array on the engine's GPU
+                to write the frame to. With a parameter ``engine`` it also gets the engine, whose ``gpu_id`` is the GPU.
+            output: the file, whose end tells the kind (.mp4, .mov, .mkv, .webm, .ts; .h264, .hevc, .annexb, .obu,
+                .ivf); None: the stream's bytes are returned.
+            segments: ``"auto"``, or a number of ranges that no engine divides further.
+            on_event: called with each event.
+            encoder: fields of ``EncoderConfig``, laid over the pool's ``config``.
+
+        Raises:
+            what ``render`` raises, and what an encoder does.
+        """
+        task = self.generated(render, n_frames, output=output, segments=segments, surfaces=surfaces, **encoder)
+        (result,) = self.run([task], on_event).require_success()
+        return task.encoded if output is None else result
+
+    def generated(
+        self,
+        render: Render,
+        n_frames: int,
+        *,
+        output: str | Path | None = None,
+        segments: str | int = "auto",
+        surfaces: bool = False,
+        **encoder: Any,
+    ) -> GeneratedTask:
+        """What ``map_segments`` does as a task for ``start``."""
+        from .generated import GeneratedTask
+
+        config = EncoderConfig.of(encoder) if self.config is None else self.config.replaced(**encoder)
+        return GeneratedTask(render, n_frames, config, output=output, segments=segments, surfaces=surfaces)
+
+    def encode_file(
+        self,
+        source: str | Path,
+        destination: str | Path,
+        *,
+        segments: str | int = "auto",
+        codec: str = "auto",
+        audio: str | int = "copy",
+        on_event: Callable[[Event], object] | None = None,
+        **more: Any,
+    ) -> Result:
+        """Encodes the video of one file on all engines; everything else of the file is copied.
+
+        Args:
+            source, destination: the files; the destination's end tells the container.
+            segments: ``"auto"``, or a number of ranges that no engine divides further.
+            codec, audio: as in ``FileSettings``.
+            on_event: called with each event.
+            more: further fields of ``FileJob`` (``verify``, ``smaller_than``, ``in_place``, ``keep_work``) and of
+                ``EncoderConfig`` (``preset``, ``cq``, ``tuning``, …).
+
+        Raises:
+            SourceUnreadable: there is no video in it that could be decoded.
+            VerificationFailed: the result was not what it had to be, and was thrown away.
+        """
+        from .._files.job import job_of
+
+        job = job_of(source, destination, segments=segments, codec=codec, audio=audio, **more)
+        (result,) = self.run(self.files([job]), on_event).require_success()
+        return result
+
+    def encode_files(self, jobs: Iterable[FileJob], on_event: Callable[[Event], object] | None = None) -> RunReport:
+        """Encodes many files: the longest first, each as soon as an engine is free, the last ones divided.
+
+        What is wrong with one is told in the report, and the others go on.
+        """
+        return self.run(self.files(jobs), on_event)
+
+    def files(self, jobs: Iterable[FileJob]) -> list[FileTask]:
+        """What ``encode_files`` does as tasks for ``start``."""
+        from .._files.task import FileTask
+
+        return [FileTask(job, self.engines[0].kind) for job in jobs]
+
+    def close(self) -> None:
+        """Cancels what runs and gives all sessions back. Further calls do nothing."""
+        with self._lock:
+            self._is_closed = True
+            runs, self._runs = self._runs, []
+        for run in runs:
+            run.cancel("The pool was closed.")
+            run.begin()
+        for run in runs:
+            run.wait()
+
+    def _usable(self) -> tuple[EngineInfo, ...]:
+        """The engines but for those that hang."""
+        hanging = {engine: why for run in self._runs for engine, why in run.hanging_engines().items()}
+        usable = tuple(engine for engine in self.engines if engine.index not in hanging)
+        if not usable:
+            raise NoEngineLeft(f"All engines of this pool hang. {' '.join(hanging.values())} Start the process anew.")
+        return usable
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

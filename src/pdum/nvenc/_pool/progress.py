@@ -1,0 +1,106 @@
+"""How far a run is, told a few times a second, and how fast each engine is, which the scheduler shares work by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from .. import events
+from .._tasks import Result, RunReport
+from .pieces import OVER, Job, Piece
+
+if TYPE_CHECKING:
+    from ..events import Event
+    from .lane import Lane
+    from .scheduler import Scheduler
+
+INTERVAL = 0.25
+"""Seconds."""
+SMOOTHING = 0.5
+"""Of an engine's rate: how much the newest measurement counts."""
+
+
+class ProgressTeller:
+    """Looks at the engines' counters; nobody who encodes spends time on it."""
+
+    def __init__(self, scheduler: Scheduler, lanes: Sequence[Lane], emit: Callable[..., Event]) -> None:
+        self._scheduler = scheduler
+        self._lanes = lanes
+        self._emit = emit
+        self._last = monotonic()
+        self._seen = dict.fromkeys(range(len(lanes)), 0)
+        self._fps = dict.fromkeys(range(len(lanes)), 0.0)
+
+    def tell(self) -> None:
+        now = monotonic()
+        seconds = now - self._last
+        if seconds < INTERVAL:
+            return
+        self._last = now
+        with self._scheduler.changed:
+            pieces = list(self._scheduler.working)
+        total = 0.0
+        for number, lane in enumerate(self._lanes):
+            fps = (lane.frames - self._seen[number]) / seconds
+            self._seen[number] = lane.frames
+            self._fps[number] = fps
+            total += fps
+            piece = lane.piece
+            if piece is not None and not lane.is_lost:
+                self._learn(lane.engine.index, fps * piece.job.pixels / 1e6)
+                self._tell_lane(lane, piece, fps, pieces)
+        self._tell_run(total, pieces)
+
+    def _learn(self, engine: int, rate: float) -> None:
+        before = self._scheduler.rates.get(engine, rate)
+        if rate > 0:
+            self._scheduler.rates[engine] = before + (rate - before) * SMOOTHING
+
+    def _tell_lane(self, lane: Lane, piece: Piece, fps: float, pieces: Sequence[Piece]) -> None:
+        job = piece.job
+        done = _done(job, pieces)
+        engines = {other.engine for other in pieces if other.job is job}
+        job_fps = sum(self._fps[number] for number, one in enumerate(self._lanes) if one.engine.index in engines)
+        self._emit(
+            events.Progress, job=job.number, engine=lane.engine.index, piece=piece.number, first=piece.first,
+            last=piece.last, frames=piece.frames, fps=fps, job_frames=done, job_total=job.total,
+            speed=job_fps / job.plan.fps if job.plan is not None and job.plan.fps else 0.0,
+            eta=(job.total - done) / job_fps if job_fps > 0 else None,
+        )  # fmt: skip
+
+    def _tell_run(self, fps: float, pieces: Sequence[Piece]) -> None:
+        jobs = self._scheduler.jobs
+        frames = sum(_done(job, pieces) for job in jobs)
+        total = estimated_total(jobs)
+        self._emit(
+            events.RunProgress, frames=frames, total=total, fps=fps,
+            eta=max(total - frames, 0) / fps if fps > 0 else None,
+            jobs_done=sum(job.state == OVER for job in jobs), jobs=len(jobs),
+        )  # fmt: skip
+
+    def tell_end(self, report: RunReport) -> None:
+        jobs = self._scheduler.jobs
+        ended = [job.ended_as for job in jobs]
+        good = [job.outcome for job in jobs if job.ended_as == "finished" and isinstance(job.outcome, Result)]
+        self._emit(
+            events.RunFinished, finished=ended.count("finished"), failed=ended.count("failed"),
+            skipped=ended.count("skipped"), cancelled=ended.count("cancelled"), frames=report.frames,
+            seconds=report.seconds, source_bytes=sum(one.source_bytes for one in good),
+            size=sum(one.size for one in good),
+        )  # fmt: skip
+
+
+def _done(job: Job, pieces: Sequence[Piece]) -> int:
+    if job.ended_as == "finished":
+        return job.total
+    return job.frames_before + sum(piece.frames for piece in pieces if piece.job is job and not piece.is_dropped)
+
+
+def estimated_total(jobs: Sequence[Job]) -> int:
+    """Frames of all jobs; those of jobs that were not looked through yet are taken to go with their estimated work."""
+    known = [job for job in jobs if job.plan is not None]
+    frames = sum(job.total for job in known)
+    work = sum(job.task.estimated_work for job in known)
+    unknown = sum(job.task.estimated_work for job in jobs if job.plan is None and job.state != OVER)
+    return frames + (round(unknown * frames / work) if work > 0 else 0)

@@ -1,0 +1,79 @@
+"""Who works on what: the longest job first, and what is left is shared by those who have nothing to do. No threads."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from .pieces import Job, Piece
+from .ranges import FrameRange, divided
+
+PIECE_SECONDS = 0.02
+"""A piece costs an engine a pause at its beginning and one at its end: shorter ones are not worth it."""
+
+
+def ranked(jobs: Sequence[Job]) -> list[Job]:
+    """The longest first, equal ones as they were given; tells each its rank."""
+    order = sorted(jobs, key=lambda job: -job.task.estimated_work)
+    for rank, job in enumerate(order):
+        job.rank = rank
+    return order
+
+
+def may_take(piece: Piece, engine: int, engines: Collection[int]) -> bool:
+    """Whether the engine may do it: not where it failed before, as long as there are others to try."""
+    if engine in piece.job.unfit:
+        return False
+    return engine not in piece.failed_on or all(other in piece.failed_on | piece.job.unfit.keys() for other in engines)
+
+
+def next_waiting(waiting: Iterable[Piece], engine: int, engines: Collection[int]) -> Piece | None:
+    """The first piece of the longest job that waits for an engine."""
+    fitting = [piece for piece in waiting if may_take(piece, engine, engines)]
+    return min(fitting, key=lambda piece: (piece.job.rank, piece.first), default=None)
+
+
+def shares(piece: Piece, idle: int, waiting: int) -> list[tuple[int, int]]:
+    """The piece in as many equal parts as there are idle engines for each piece that waits; whole if it has to be."""
+    parts = max(idle // max(waiting, 1), 1) if piece.job.may_be_divided else 1
+    return divided(piece.first, piece.last, parts, piece.job.good_length)
+
+
+def steal(
+    working: Collection[Piece], engine: int, engines: Collection[int], rates: Mapping[int, float]
+) -> Piece | None:
+    """A part of what another engine has the longest still to do for; None where nothing is worth it.
+
+    ``rates``: megapixels a second that each engine was seen to do. The part is such that both end together.
+    """
+    before = sum(piece.last - piece.first - piece.packets for piece in working if piece.engine == engine)
+    victims = [
+        piece
+        for piece in working
+        if piece.engine != engine
+        and piece.job.may_be_divided
+        and not piece.is_dropped
+        and may_take(piece, engine, engines)
+    ]
+    for piece in sorted(victims, key=lambda piece: -_seconds_left(piece, rates)):
+        frames = _stolen(piece, engine, before, rates)
+        if frames is not None:
+            return Piece(piece.job, frames)
+    return None
+
+
+def _in_hand(piece: Piece) -> int:
+    """Frames that its engine has claimed and that have not come out: a software codec holds many at once."""
+    return piece.range.claimed - piece.first - piece.packets
+
+
+def _stolen(piece: Piece, engine: int, before: int, rates: Mapping[int, float]) -> FrameRange | None:
+    own, other = rates.get(engine), rates.get(piece.engine)
+    share = own / (own + other) if own and other else 0.5
+    frames_a_second = (own or 0.0) * 1e6 / piece.job.pixels
+    shortest = max(piece.job.shortest, round(frames_a_second * PIECE_SECONDS))
+    return piece.range.steal(share, shortest, _in_hand(piece), before)
+
+
+def _seconds_left(piece: Piece, rates: Mapping[int, float]) -> float:
+    rate = rates.get(piece.engine) or max(rates.values(), default=1.0)
+    return piece.range.rest * piece.job.pixels / rate

@@ -1,0 +1,57 @@
+"""Encoders for a pool's engines, and who has the sessions where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .._encoders.nvenc import NvencEncoder
+from .._errors import OutOfSessions
+
+if TYPE_CHECKING:
+    from .._config.config import EncoderConfig
+    from .._machine.devices import Device
+    from .._tasks import VideoEncoder
+    from ..events import EngineInfo
+
+PIXELS_IN_FLIGHT = 24 * 1920 * 1080
+FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 3, 32
+
+
+def for_engine(config: EncoderConfig, engine: EngineInfo) -> EncoderConfig:
+    """The configuration on that engine: with so many frames in flight that the engine never waits for Python.
+
+    Whose turn it is, in the interpreter and on a busy processor, may take more than ten milliseconds to come, and an
+    engine does a small picture in less than one.
+    """
+    if engine.gpu_id is None:
+        return config
+    fitting = PIXELS_IN_FLIGHT // max(config.width * config.height, 1)
+    delay = max(config.extra_output_delay, min(max(fitting, FEWEST_IN_FLIGHT), MOST_IN_FLIGHT))
+    return config.replaced(gpu_id=engine.gpu_id, extra_output_delay=delay)
+
+
+def open_encoder(config: EncoderConfig, engine: EngineInfo, threads: int) -> VideoEncoder:
+    """An encoder of that configuration, which ``for_engine`` made."""
+    if engine.gpu_id is not None:
+        return NvencEncoder(config)
+    from .._encoders.software import SoftwareEncoder
+
+    return SoftwareEncoder(config, threads)
+
+
+def out_of_sessions(answer: str, found: Iterable[Device] | None = None, waited: float | None = None) -> OutOfSessions:
+    """That all sessions are taken, and by whom, as far as NVML tells."""
+    from .._machine.devices import devices  # which software needs not
+
+    sessions = [session for device in (devices() if found is None else found) for session in device.sessions or ()]
+    holders = sorted({(session.pid, session.process or "?") for session in sessions})
+    held = ", ".join(
+        f"process {pid} ({name}) has {sum(session.pid == pid for session in sessions)}" for pid, name in holders
+    )
+    waiting = "" if waited is None else f"No encode session was to be had for {waited:.0f} s. "
+    who = f" Sessions now: {held}." if held else " NVML does not tell who has them."
+    return OutOfSessions(
+        f"{waiting}{answer}{who}",
+        advice="End one of these processes, or give the pool a longer session_timeout.",
+    )

@@ -1,0 +1,81 @@
+"""What opens over the dashboard: help, and all that is known of one file."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from .._text import change, duration, one_line, size, visible
+from .._view.draw import Palette
+from .._view.run_parts import Job
+
+KEYS = (
+    ("p", "pause and resume: engines stop after the frame they are at"),
+    ("s", "skip the file chosen in the queue, at work or waiting"),
+    ("r", "do the chosen file of the list of those that are done once more"),
+    ("R", "do all files that failed once more"),
+    ("+ -", "one engine more, one less; an engine ends what it has begun"),
+    ("enter", "all that is known of the chosen file"),
+    ("tab, 1-4", "go to the queue, what is done, the log, the folders"),
+    ("↑ ↓ home end", "choose a file"),
+    ("d", "dark or light"),
+    ("q, ctrl+c", "first: finish what is at work and begin nothing new; again: stop now; once more: leave at once"),
+    ("?", "this help"),
+)
+
+
+class Box(ModalScreen[None]):
+    """Closes at any of its keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,q,question_mark,space", "dismiss", "Close", show=False)
+    ]
+
+    def __init__(self, title: str, table: Table) -> None:
+        super().__init__()
+        self._title = title
+        self._table = table
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="box") as box:
+            box.border_title = Text(self._title)
+            yield Static(self._table)
+
+
+def help_box(palette: Palette) -> Box:
+    return Box("Keys", _table([(key, Text(meaning, palette.info)) for key, meaning in KEYS], palette))
+
+
+def details_box(job: Job, palette: Palette) -> Box:
+    video = f"{job.width}x{job.height}, {job.frames} frames, {duration(job.duration)}" if job.width else ""
+    rows = [
+        ("state", Text(job.state, palette.of_job(job))),
+        ("source", Text(visible(job.source))),
+        ("result", Text(visible(job.destination))),
+        ("video", Text(video)),
+        ("before", Text(size(job.source_bytes) if job.source_bytes else "")),
+        ("after", Text("" if job.size is None else size(job.size))),
+        ("change", Text("" if job.ratio is None else change(job.ratio), palette.of_ratio(job.ratio))),
+        ("took", Text(duration(job.seconds) if job.seconds else "")),
+        ("error", Text(visible(job.error), palette.error)),
+        ("reason", Text(one_line(job.reason), palette.of_job(job))),
+        ("attempts", Text(str(job.attempts) if job.attempts > 1 else "")),
+        *(("warning", Text(one_line(warning), palette.warning)) for warning in job.warnings),
+    ]
+    return Box(visible(job.name), _table([row for row in rows if row[1].plain], palette))
+
+
+def _table(rows: list[tuple[str, Text]], palette: Palette) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style=palette.accent, no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in rows:
+        table.add_row(name, text)
+    return table

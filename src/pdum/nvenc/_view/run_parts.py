@@ -1,0 +1,168 @@
+"""What a run's state is made of: jobs, engines, folders, lines of the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePath
+
+from ..events import EngineInfo
+
+ENDED = frozenset({"finished", "skipped", "failed", "cancelled"})
+AT_WORK = frozenset({"running", "finishing"})
+GAP = 0.05
+"""Seconds that an engine has nothing to do between two pieces, before it counts as a gap."""
+
+
+@dataclass
+class Job:
+    """``state``: queued, prepared, running, finishing, and then finished, skipped, failed or cancelled."""
+
+    number: int
+    source: str
+    destination: str = ""
+    source_bytes: int = 0
+    state: str = "queued"
+    frames: int = 0
+    frames_done: int = 0
+    width: int = 0
+    height: int = 0
+    duration: float = 0.0
+    fps: float = 0.0
+    """Of its encoding, by all engines together."""
+    speed: float = 0.0
+    eta: float | None = None
+    size: int | None = None
+    """Of the result; also of one that was dropped for being too big."""
+    seconds: float = 0.0
+    reason: str = ""
+    """Why it was skipped or failed."""
+    error: str = ""
+    warnings: tuple[str, ...] = ()
+    attempts: int = 0
+    began: float | None = None
+    ended: float | None = None
+    rates: dict[int, float] = field(default_factory=dict)
+    """The engines at work on it, and the frames a second of each."""
+
+    @cached_property
+    def name(self) -> str:
+        return PurePath(self.source).name or self.source
+
+    @cached_property
+    def folder(self) -> str:
+        return str(PurePath(self.source).parent)
+
+    @property
+    def why(self) -> str:
+        """The reason, without the name at its beginning that stands beside it anyway."""
+        return self.reason.removeprefix(self.source).lstrip(": ") if self.reason != self.source else self.reason
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def fraction(self) -> float:
+        if self.state in {"finished", "finishing"}:
+            return 1.0
+        return min(1.0, self.frames_done / self.frames) if self.frames else 0.0
+
+    @property
+    def ratio(self) -> float | None:
+        """The result's size in sizes of the source; None where either is not known."""
+        return self.size / self.source_bytes if self.size is not None and self.source_bytes > 0 else None
+
+    @property
+    def saved(self) -> int:
+        """Bytes that the disk has more for it; a result that was dropped saves nothing."""
+        return self.source_bytes - (self.size or 0) if self.state == "finished" and self.source_bytes > 0 else 0
+
+
+@dataclass
+class Span:
+    """One piece on one engine. ``end`` is None while it lasts."""
+
+    job: int
+    begin: float
+    end: float | None = None
+    frames: int = 0
+    retried: bool = False
+
+
+@dataclass
+class Engine:
+    """``state``: idle, working, waiting (another process has its session), lost, or off (not wanted any more)."""
+
+    info: EngineInfo
+    state: str = "idle"
+    job: int | None = None
+    piece: int = 0
+    first: int = 0
+    last: int = 0
+    frames: int = 0
+    fps: float = 0.0
+    reason: str = ""
+    frames_total: int = 0
+    spans: list[Span] = field(default_factory=list)
+
+    @property
+    def fraction(self) -> float:
+        """Of the piece that it works on."""
+        return min(1.0, self.frames / (self.last - self.first)) if self.last > self.first else 0.0
+
+    def busy(self, now: float) -> float:
+        """Seconds at work."""
+        return sum((now if span.end is None else span.end) - span.begin for span in self.spans)
+
+    def gaps(self, threshold: float = GAP) -> list[tuple[float, float]]:
+        """When it had nothing to do between two of its pieces."""
+        pairs = zip(self.spans, self.spans[1:], strict=False)
+        return [
+            (before.end, after.begin)
+            for before, after in pairs
+            if before.end is not None and after.begin - before.end > threshold
+        ]
+
+
+@dataclass
+class Sums:
+    """Of a folder, or of all. Sizes are of finished jobs whose sources' sizes are known."""
+
+    jobs: int = 0
+    finished: int = 0
+    skipped: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    source_bytes: int = 0
+    size: int = 0
+
+    def add(self, job: Job) -> None:
+        self.jobs += 1
+        if job.is_over:
+            setattr(self, job.state, getattr(self, job.state) + 1)
+        if job.state == "finished" and job.source_bytes > 0:
+            self.source_bytes += job.source_bytes
+            self.size += job.size or 0
+
+    @property
+    def ended(self) -> int:
+        return self.finished + self.skipped + self.failed + self.cancelled
+
+    @property
+    def saved(self) -> int:
+        return self.source_bytes - self.size
+
+    @property
+    def ratio(self) -> float | None:
+        return self.size / self.source_bytes if self.source_bytes > 0 else None
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """``level``: info, good, warning or error. ``job`` is set on the line that tells how a job ended."""
+
+    at: float
+    level: str
+    text: str
+    job: int | None = None

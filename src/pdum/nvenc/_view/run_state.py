@@ -1,0 +1,321 @@
+"""What a run is like at one instant: the sum of its events, which all front ends draw."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .. import events
+from .._text import change, count, duration, one_line, size, visible
+from .run_parts import AT_WORK, Engine, Job, LogLine, Span, Sums
+
+LOG_LINES = 2000
+
+
+class RunState:
+    """Events go in by ``apply``, in their order; nothing else changes it, no clock and no file.
+
+    It makes sense after each event, and whatever is missing: a log that begins in the middle, too.
+    """
+
+    def __init__(self, stream: Iterable[events.Event] = ()) -> None:
+        self.now = 0.0
+        """When the newest event was, in seconds of the run."""
+        self.status = "starting"
+        """``"starting"``, ``"running"``, ``"paused"`` or ``"over"``."""
+        self.started: float | None = None
+        self.engines: dict[int, Engine] = {}
+        self.jobs: dict[int, Job] = {}
+        self.ended: list[int] = []
+        """The jobs that are over, in the order in which they ended."""
+        self.log: deque[LogLine] = deque(maxlen=LOG_LINES)
+        self.lines = 0
+        """How many there have been; the log forgets the oldest."""
+        self.notices: list[str] = []
+        """What the user should know of the run as a whole, once each."""
+        self.fps = 0.0
+        self.eta: float | None = None
+        self.frames_done = 0
+        self._expected_jobs = 0
+        self._wanted: set[int] | None = None
+        self._progress: events.RunProgress | None = None
+        for event in stream:
+            self.apply(event)
+
+    def apply(self, event: events.Event) -> None:
+        """The end of a run is its end: what comes after it changes nothing."""
+        if self.is_over:
+            return
+        self.now = max(self.now, event.at)
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event)
+
+    # What front ends ask.
+
+    @property
+    def is_over(self) -> bool:
+        return self.status == "over"
+
+    @property
+    def _has_begun(self) -> bool:
+        return self.status != "starting"
+
+    @property
+    def total_jobs(self) -> int:
+        return max(self._expected_jobs, len(self.jobs))
+
+    @property
+    def fraction(self) -> float:
+        """Of the work. What is estimated by the run counts for more than what is known of single jobs."""
+        if self._has_begun and len(self.jobs) == self.total_jobs == len(self.ended):
+            return 1.0
+        if self._progress is not None and self._progress.total > 0:
+            return min(1.0, max(0.0, self._progress.frames / self._progress.total))
+        total = sum(job.frames for job in self.jobs.values())
+        return min(1.0, sum(job.frames_done for job in self.jobs.values()) / total) if total else 0.0
+
+    def sums(self) -> Sums:
+        total = Sums()
+        for job in self.jobs.values():
+            total.add(job)
+        return total
+
+    def folders(self) -> dict[str, Sums]:
+        """By the sources' folders, sorted by name."""
+        found: dict[str, Sums] = {}
+        for job in self.jobs.values():
+            found.setdefault(job.folder, Sums()).add(job)
+        return dict(sorted(found.items()))
+
+    def waiting_jobs(self) -> list[Job]:
+        """In the order of the queue, which is that of their numbers."""
+        return [job for job in self.jobs.values() if job.state in {"queued", "prepared"}]
+
+    def working_jobs(self) -> list[Job]:
+        return [job for job in self.jobs.values() if job.state in AT_WORK]
+
+    def ended_jobs(self) -> list[Job]:
+        """The one that ended last is the last."""
+        return [self.jobs[number] for number in self.ended]
+
+    # What each event does.
+
+    def _run_started(self, event: events.RunStarted) -> None:
+        self.status, self.started, self._expected_jobs = "running", event.started, event.jobs
+        for info in event.engines:
+            self.engines[info.index] = Engine(info)
+        self._say("info", f"{count(event.jobs, 'file')} on {count(len(event.engines), 'engine')}")
+
+    def _engines_changed(self, event: events.EnginesChanged) -> None:
+        wanted = {info.index for info in event.engines}
+        for info in event.engines:
+            engine = self.engines.setdefault(info.index, Engine(info))
+            if engine.state == "off":
+                engine.state = "idle" if engine.job is None else "working"
+        for index, engine in self.engines.items():
+            if index not in wanted and engine.state not in {"lost", "working"}:
+                engine.state = "off"
+        self._wanted = wanted
+        self._say("info", f"{count(len(wanted), 'engine')} from now on")
+
+    def _run_paused(self, event: events.RunPaused) -> None:
+        if not self.is_over:
+            self.status = "paused" if event.paused else "running"
+            self._say("info", "paused" if event.paused else "resumed")
+
+    def _notice(self, event: events.Notice) -> None:
+        said = one_line(event.message)
+        if said not in self.notices:
+            self.notices.append(said)
+        self._say("warning" if event.level == "warning" else "info", said)
+
+    def _run_progress(self, event: events.RunProgress) -> None:
+        self._progress, self.fps, self.eta = event, event.fps, event.eta
+        self.frames_done = event.frames
+        self._expected_jobs = max(self._expected_jobs, event.jobs)
+
+    def _job_queued(self, event: events.JobQueued) -> None:
+        before = self.jobs.get(event.job)
+        self._leave(event.job)
+        if before is not None and before.is_over:
+            self.ended.remove(event.job)
+            self._say("info", f"{visible(before.name)}: once more")
+        self.jobs[event.job] = Job(
+            number=event.job,
+            source=event.source,
+            destination=event.destination,
+            source_bytes=event.source_bytes,
+            attempts=before.attempts + 1 if before is not None else 1,
+        )
+
+    def _job_prepared(self, event: events.JobPrepared) -> None:
+        job = self._job(event.job)
+        job.frames, job.frames_done = event.frames, min(event.frames, event.frames_done)
+        job.width, job.height, job.duration = event.width, event.height, event.duration
+        if job.state == "queued":
+            job.state = "prepared"
+        if event.frames_done:
+            self._say("info", f"{visible(job.name)}: {event.frames_done} of {event.frames} frames are there already")
+
+    def _piece_started(self, event: events.PieceStarted) -> None:
+        job, engine = self._job(event.job), self._engine(event.engine)
+        if job.is_over:
+            return
+        self._close(engine)
+        job.state = "running"
+        job.began = event.at if job.began is None else job.began
+        job.rates[event.engine] = 0.0
+        engine.state, engine.job, engine.reason = "working", event.job, ""
+        engine.piece, engine.first, engine.last, engine.frames, engine.fps = (
+            event.piece,
+            event.first,
+            event.last,
+            0,
+            0.0,
+        )
+        engine.spans.append(Span(event.job, event.at))
+
+    def _piece_progress(self, event: events.Progress) -> None:
+        job, engine = self._job(event.job), self._engine(event.engine)
+        if engine.job != event.job or engine.piece != event.piece:
+            return  # a straggler: the piece is over
+        engine.first, engine.last, engine.frames, engine.fps = event.first, event.last, event.frames, event.fps
+        engine.spans[-1].frames = event.frames
+        job.rates[event.engine] = event.fps
+        job.frames = max(job.frames, event.job_total)
+        job.frames_done = min(job.frames, max(event.job_frames, 0))
+        job.fps, job.speed, job.eta = sum(job.rates.values()), event.speed, event.eta
+
+    def _piece_finished(self, event: events.PieceFinished) -> None:
+        self._end_piece(event, frames=event.last - event.first)
+
+    def _piece_retried(self, event: events.PieceRetried) -> None:
+        self._end_piece(event, retried=True)
+        name = visible(self._job(event.job).name)
+        self._say("warning", f"{name}: frames {event.first} to {event.last} once more: {one_line(event.reason)}")
+
+    def _end_piece(
+        self, event: events.PieceFinished | events.PieceRetried, frames: int = 0, retried: bool = False
+    ) -> None:
+        engine = self._engine(event.engine)
+        if engine.job == event.job and engine.piece == event.piece:
+            engine.spans[-1].retried = retried
+            engine.spans[-1].frames = frames
+            engine.frames_total += frames
+            self._close(engine)
+
+    def _engine_waiting(self, event: events.EngineWaiting) -> None:
+        engine = self._engine(event.engine)
+        self._close(engine)
+        engine.state, engine.reason = "waiting", one_line(event.reason)
+        self._say("warning", f"{engine.info.label} waits: {engine.reason}")
+
+    def _engine_lost(self, event: events.EngineLost) -> None:
+        engine = self._engine(event.engine)
+        self._close(engine)
+        engine.state, engine.reason = "lost", one_line(event.reason)
+        self._say("error", f"{engine.info.label} is lost: {engine.reason}")
+
+    def _job_finishing(self, event: events.JobFinishing) -> None:
+        job = self._job(event.job)
+        if not job.is_over:
+            self._leave(event.job)
+            job.state, job.frames_done, job.eta = "finishing", job.frames, None
+
+    def _job_finished(self, event: events.JobFinished) -> None:
+        job = self._end(event.job, "finished")
+        job.destination, job.size, job.seconds = event.destination, event.size, event.seconds
+        job.source_bytes = event.source_bytes or job.source_bytes
+        job.frames = job.frames_done = event.frames
+        job.warnings = event.warnings
+        sizes = f"{size(job.source_bytes)} → {size(event.size)} ({change(job.ratio)})"
+        self._say("good", f"{visible(job.name)}: {sizes} in {duration(event.seconds)}", event.job)
+        for warning in event.warnings:
+            self._say("warning", f"{visible(job.name)}: {one_line(warning)}")
+
+    def _job_skipped(self, event: events.JobSkipped) -> None:
+        job = self._end(event.job, "skipped")
+        job.reason, job.size = event.reason, event.size
+        job.source_bytes = event.source_bytes or job.source_bytes
+        self._say("info", f"{visible(job.name)}: skipped: {one_line(job.why)}", event.job)
+
+    def _job_failed(self, event: events.JobFailed) -> None:
+        job = self._end(event.job, "failed")
+        job.reason, job.error = event.message, event.error
+        self._say("error", f"{visible(job.name)}: {one_line(job.why)}", event.job)
+
+    def _job_cancelled(self, event: events.JobCancelled) -> None:
+        job = self._end(event.job, "cancelled")
+        self._say("warning", f"{visible(job.name)}: cancelled", event.job)
+
+    def _run_finished(self, event: events.RunFinished) -> None:
+        self.status, self.eta, self.fps = "over", None, 0.0
+        for engine in self.engines.values():
+            self._close(engine)
+        for job in list(self.jobs.values()):
+            if not job.is_over:
+                self._end(job.number, "cancelled")
+        self.frames_done = max(self.frames_done, event.frames)
+        self._say("good" if not event.failed else "warning", f"done in {duration(event.seconds)}")
+
+    # Parts of these.
+
+    def _say(self, level: str, text: str, job: int | None = None) -> None:
+        self.log.append(LogLine(self.now, level, text, job))
+        self.lines += 1
+
+    def _job(self, number: int) -> Job:
+        return self.jobs.setdefault(number, Job(number=number, source=f"job {number}"))
+
+    def _engine(self, index: int) -> Engine:
+        return self.engines.setdefault(index, Engine(events.EngineInfo(index=index, kind="unknown", number=index)))
+
+    def _end(self, number: int, state: str) -> Job:
+        job = self._job(number)
+        self._leave(number)
+        if number in self.ended:
+            self.ended.remove(number)
+        self.ended.append(number)
+        job.state, job.ended, job.eta, job.fps = state, self.now, None, 0.0
+        return job
+
+    def _leave(self, number: int) -> None:
+        """No engine works on that job any more."""
+        for engine in self.engines.values():
+            if engine.job == number:
+                self._close(engine)
+
+    def _close(self, engine: Engine) -> None:
+        """The engine's piece is over."""
+        if engine.job is not None:
+            engine.spans[-1].end = self.now
+            self._job(engine.job).rates.pop(engine.info.index, None)
+        engine.job, engine.fps = None, 0.0
+        if engine.state in {"working", "waiting"}:
+            is_wanted = self._wanted is None or engine.info.index in self._wanted
+            engine.state = "idle" if is_wanted else "off"
+
+
+_HANDLERS: dict[type[events.Event], Callable[[RunState, Any], None]] = {
+    events.RunStarted: RunState._run_started,
+    events.EnginesChanged: RunState._engines_changed,
+    events.RunPaused: RunState._run_paused,
+    events.Notice: RunState._notice,
+    events.RunProgress: RunState._run_progress,
+    events.JobQueued: RunState._job_queued,
+    events.JobPrepared: RunState._job_prepared,
+    events.PieceStarted: RunState._piece_started,
+    events.Progress: RunState._piece_progress,
+    events.PieceFinished: RunState._piece_finished,
+    events.PieceRetried: RunState._piece_retried,
+    events.EngineWaiting: RunState._engine_waiting,
+    events.EngineLost: RunState._engine_lost,
+    events.JobFinishing: RunState._job_finishing,
+    events.JobFinished: RunState._job_finished,
+    events.JobSkipped: RunState._job_skipped,
+    events.JobFailed: RunState._job_failed,
+    events.JobCancelled: RunState._job_cancelled,
+    events.RunFinished: RunState._run_finished,
+}
