@@ -7,7 +7,7 @@
 // fill no strip.
 #include <cuda_fp16.h>
 
-#include "../cpp/colour_kernels.hpp"
+#include "../cpp/colour/colour_kernels.hpp"
 
 using pdum::nvenc::ChannelWeights;
 using Argument = pdum::nvenc::ColourKernelArgument;

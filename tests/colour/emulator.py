@@ -36,7 +36,8 @@ class Request(ctypes.Structure):
 class Emulator:
     def __init__(self, folder: Path) -> None:
         library = folder / "emulator.so"
-        command = ["c++", *OPTIONS, f"-I{HERE}", "-include", "cuda_fp16.h", "-x", "c++", *map(str, SOURCES)]
+        folders = [f"-I{HERE}", f"-I{ROOT / 'src/cpp'}"]
+        command = ["c++", *OPTIONS, *folders, "-include", "cuda_fp16.h", "-x", "c++", *map(str, SOURCES)]
         subprocess.run([*command, "-o", str(library), "-ldl"], check=True, capture_output=True, text=True, timeout=240)
         self._library = ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
         self._library.convert.restype = ctypes.c_char_p

@@ -5,8 +5,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "../../../src/cpp/colour_plan.hpp"
 #include "../../../src/cuda/rgb_to_yuv.cu"
+#include "colour/colour_plan.hpp"
 
 using namespace pdum::nvenc;
 
