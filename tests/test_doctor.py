@@ -26,9 +26,9 @@ GOOD, WITHOUT_ENCODER = "RTX 4090", "H200"
 ASK = """
 import json, sys
 from pathlib import Path
-from pdum.nvenc import _doctor
-_doctor.KERNEL_DRIVER = Path(sys.argv[1])
-found = _doctor.doctor()
+from pdum.nvenc._machine import doctor
+doctor.KERNEL_DRIVER = Path(sys.argv[1])
+found = doctor.doctor()
 print(json.dumps([[f.level, f.topic, f.text, f.advice] for f in found.findings] + [found.can_encode]))
 """
 KERNEL_TEXT = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86.10  Thu Jan 1 2025\nGCC version: 12\n"

@@ -10,15 +10,15 @@ from .._errors import FolderBusy, InvalidConfig, NvencError
 from . import exits
 
 COMMANDS = {
-    "encode": "_encode",
-    "watch": "_watch",
-    "doctor": "_machine",
-    "gpus": "_machine",
-    "bench": "_bench",
-    "demo": "_demo",
-    "profiles": "_show_settings",
-    "config": "_show_settings",
-    "completion": "_completion",
+    "encode": "encode",
+    "watch": "watch",
+    "doctor": "machine",
+    "gpus": "machine",
+    "bench": "bench",
+    "demo": "demo",
+    "profiles": "show_settings",
+    "config": "show_settings",
+    "completion": "completion",
 }
 """Which module has the command, as a function of the command's name that takes the arguments and returns a code."""
 
