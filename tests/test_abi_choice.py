@@ -21,7 +21,7 @@ from simulator.trace import read_calls
 pytestmark = pytest.mark.one_abi
 
 FAST = {"name": "RTX 4090", "fps_1080p": 0}
-CHOICES = [("12.1", "12.1"), ("12.2", "12.1"), ("13.0", "13.0"), ("13.1", "13.0"), ("14.0", "13.0")]
+CHOICES = [("12.1", "12.1"), ("12.2", "12.1"), ("13.0", "13.0"), ("13.1", "13.1"), ("14.0", "13.1")]
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def use_of(simulator: Simulator, path: Path, max_api: str) -> set[str]:
     calls = [call for call in read_calls(path) if call.session]
     assert len(calls) > 20
     structs = {call.args["version"] & 0xFF0000FF for call in calls if call.args.get("version", 0) > 0xFFFF}
-    words = {"12.1": 0x0100000C, "13.0": 0x0000000D}
+    words = {"12.1": 0x0100000C, "13.0": 0x0000000D, "13.1": 0x0100000D}
     apis = {call.api for call in calls}
     assert structs <= {words[api] | high for api in apis for high in (0x70000000, 0xF0000000)}
     return apis
@@ -64,9 +64,12 @@ def test_12_1_can_be_forced(
     assert use_of(simulator, tmp_path / "trace", max_api) == {"12.1"}
 
 
-def test_13_0_can_be_forced(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("max_api", ["13.0", "13.1", "14.0"])
+def test_13_0_can_be_forced(
+    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_api: str
+) -> None:
     monkeypatch.setenv("PDUM_NVENC_ABI", "13.0")
-    assert use_of(simulator, tmp_path / "trace", "13.0") == {"13.0"}
+    assert use_of(simulator, tmp_path / "trace", max_api) == {"13.0"}
 
 
 def test_nothing_forced_is_said_by_an_empty_variable(
@@ -97,6 +100,14 @@ def test_13_0_cannot_be_forced_on_an_older_driver(
     assert "570" in error.advice
 
 
+def test_13_1_cannot_be_forced_on_an_older_driver(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PDUM_NVENC_ABI", "13.1")
+    error = refusal(simulator, "13.0")
+    assert isinstance(error, DriverTooOld)
+    assert "version 13.0" in str(error)
+    assert "13.1" in str(error)
+
+
 @pytest.mark.parametrize("max_api", ["12.0", "11.1", "10.0", "9.1"])
 @pytest.mark.parametrize("forced", ["", "12.1"])
 def test_a_driver_older_than_both(
@@ -120,23 +131,23 @@ def test_a_forced_version_that_is_none(simulator: Simulator, monkeypatch: pytest
     assert "13.0" in error.advice
 
 
-def test_encoders_of_both_versions_side_by_side(
+def test_encoders_of_all_versions_side_by_side(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "trace"
     with simulator.machine(gpus=FAST, trace=str(path)):
         encoders = []
-        for version in ("12.1", "13.0", "12.1", "13.0"):
+        for version in ("12.1", "13.0", "13.1", "12.1"):
             monkeypatch.setenv("PDUM_NVENC_ABI", version)
             encoders.append(NvencEncoder(256, 144))
         for number in range(5):
             units = [parse(encoder.encode(nv12(256, 144, number)))[0] for encoder in encoders]
             assert len({unit.checksum for unit in units}) == 1
-        assert [encoder.abi for encoder in encoders] == ["12.1", "13.0", "12.1", "13.0"]
+        assert [encoder.abi for encoder in encoders] == ["12.1", "13.0", "13.1", "12.1"]
         for encoder in encoders:
             encoder.close()
     apis = [call.api for call in read_calls(path, "nvEncEncodePicture")]
-    assert apis == ["12.1", "13.0", "12.1", "13.0"] * 5
+    assert apis == ["12.1", "13.0", "13.1", "12.1"] * 5
 
 
 def test_the_module_has_an_answer_for_a_name_that_it_lacks() -> None:
@@ -241,7 +252,7 @@ def test_a_driver_that_comes_later_is_found(tmp_path: Path, nvsim_dir: Path) -> 
     answer = ask(env, RETRY)
     assert answer["before"] is None
     assert "libcuda.so.1" in answer["error"]
-    assert answer["after"] == "13.0"
+    assert answer["after"] == "13.1"
 
 
 @pytest.mark.parametrize(("max_api", "chosen"), CHOICES)

@@ -92,8 +92,8 @@ def test_each_version_is_asked_for_itself(simulator: Simulator, monkeypatch: pyt
         monkeypatch.setenv("PDUM_NVENC_ABI", "12.1")
         assert capabilities(0, "hevc").yuv422 is False
         monkeypatch.delenv("PDUM_NVENC_ABI")
-        assert capabilities(0, "hevc").abi == "13.0"
-        assert machine.calls()["nvEncOpenEncodeSessionEx"] == 2
+        assert capabilities(0, "hevc").abi == "13.1"
+        assert machine.calls()["nvEncOpenEncodeSessionEx"] == 3
 
 
 def test_what_there_is_not(abi: str, simulator: Simulator) -> None:

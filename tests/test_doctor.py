@@ -57,7 +57,7 @@ def test_a_machine_that_works(simulator: Simulator) -> None:
     assert found.can_encode
     assert problems(found) == []
     assert "570.1.2 speaks CUDA 12.8" in only(found, "cuda").text
-    assert "encoders made now use 13.0" in only(found, "interface").text
+    assert "encoders made now use 13.1" in only(found, "interface").text
     first, second = found.about("encoder")
     assert "2 encoders for h264, hevc, av1, 0 % busy" in first.text
     assert "1 encoder for h264, hevc" in second.text

@@ -20,7 +20,7 @@ import pytest
 pytestmark = [pytest.mark.one_abi, pytest.mark.usefixtures("nvsim_dir")]
 
 RUNNER = Path(__file__).with_name("fault_runner.py")
-ABIS = ("13.0", "12.1")
+ABIS = ("13.1", "12.1")
 # Every status that the interface knows, and two that it may know one day.
 ENCODE_STATUSES = (*range(1, 27), 27, 4711)
 # What CUDA's calls answer in practice, and two that it may know one day.

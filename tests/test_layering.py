@@ -137,7 +137,11 @@ PYTHON_LAYERS = (
 )
 FRONT_ENDS = ("_tui", "_cli")
 PACKAGES = ("_config", "_encoders", "_machine", "_media", "_pool", "_files", "_batch", "_view", "_report")
-HEADERS_OF_THE_TABLES = {"nvenc_12_1.hpp": "session_12_1.cpp", "nvenc_13_0.hpp": "session_13_0.cpp"}
+HEADERS_OF_THE_TABLES = {
+    "nvenc_12_1.hpp": "session_12_1.cpp",
+    "nvenc_13_0.hpp": "session_13_0.cpp",
+    "nvenc_13_1.hpp": "session_13_1.cpp",
+}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 STRING_OR_COMMENT = re.compile(r"""("(?:\\.|[^"\\\n])*")|//[^\n]*|/\*.*?\*/""", re.DOTALL)

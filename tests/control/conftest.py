@@ -11,6 +11,13 @@ from control.told import Driver
 from simulator import Simulator
 
 
+@pytest.fixture(params=["12.1", "13.0", "13.1"])
+def abi(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every interface version, forced on every encoder that the test makes."""
+    monkeypatch.setenv("PDUM_NVENC_ABI", request.param)
+    return str(request.param)
+
+
 @pytest.fixture
 def driver(simulator: Simulator, tmp_path: Path) -> Driver:
     """The simulated driver, which tells what it was told."""

@@ -23,7 +23,9 @@ class Row:
     told: dict[str, Any]
     over: dict[str, Any] = field(default_factory=dict)
     told_12_1: dict[str, Any] | None = None  # where the older interface has other fields for it
-    only_13_0: str = ""  # it is not in 12.1: what the refusal names besides the version and the driver
+    since: str = "12.1"  # the first interface version that has it
+    names: str = ""  # what older versions name in their refusal, besides themselves and the version needed
+    gpu: dict[str, Any] = field(default_factory=dict)  # what the simulated GPU has beyond its generation
 
     def __str__(self) -> str:
         more = f" over {short(self.over)}" if self.over else ""

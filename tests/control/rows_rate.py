@@ -57,7 +57,8 @@ RATE = [
         {"temporal_aq": False},
         {"rc.enableTemporalAQ": 0},
         over={**HEVC, "tuning": "uhq"},
-        only_13_0="uhq",
+        since="13.0",
+        names="uhq",
     ),
     Row({"low_delay_key_frame_scale": 3}, {"rc.lowDelayKeyFrameScale": 3}),
     Row({"strict_gop": True}, {"rc.strictGOPTarget": 1}),
@@ -71,7 +72,8 @@ LOOKAHEAD = [
             {"lookahead_level": level},
             {"rc.lookaheadLevel": f"NV_ENC_LOOKAHEAD_LEVEL_{name}"} if name else {},
             over={**LOOKING, **HEVC},
-            only_13_0="lookahead_level",
+            since="13.0",
+            names="lookahead_level",
         )
         for level, name in ((0, ""), (1, "1"), (2, "2"), (3, "3"), ("auto", "AUTOSELECT"))
     ),

@@ -22,15 +22,30 @@ BFRAMES = [
         for mode in ("EACH", "MIDDLE")
         for codec in CODECS
     ),
+    *(
+        Row(
+            {"b_ref_mode": "hierarchical"},
+            {"codec.useBFramesAsRef": f"{B_MODE}HIERARCHICAL"},
+            over={**FOUR, **codec},
+            since="13.1",
+            names="b_ref_mode='hierarchical'",
+            gpu={"caps": {"SUPPORT_BFRAME_REF_MODE": 7}},
+        )
+        for codec in CODECS
+    ),
     Row({"b_ref_mode": "off"}, {"codec.useBFramesAsRef": 0}, over={**FOUR, "preset": "p5"}),
     Row({"weighted_prediction": True}, {"enableWeightedPrediction": 1}),
     Row({"weighted_prediction": True}, {"enableWeightedPrediction": 1}, over=HEVC),
-    Row({"temporal_filter": True}, TF, over={**FOUR, **HEVC}, only_13_0="temporal_filter"),
-    Row({"temporal_filter": True}, TF, over={**FOUR, **AV1}, only_13_0="temporal_filter"),
+    Row({"temporal_filter": True}, TF, over={**FOUR, **HEVC}, since="13.0", names="temporal_filter"),
+    Row({"temporal_filter": True}, TF, over={**FOUR, **AV1}, since="13.0", names="temporal_filter"),
     Row(
-        {"temporal_filter": False}, {"codec.tfLevel": 0}, over={**HEVC, "tuning": "uhq", "bframes": 4}, only_13_0="uhq"
+        {"temporal_filter": False},
+        {"codec.tfLevel": 0},
+        over={**HEVC, "tuning": "uhq", "bframes": 4},
+        since="13.0",
+        names="uhq",
     ),
-    Row({"unidirectional_b": True}, {"enableUniDirectionalB": 1}, over=HEVC, only_13_0="unidirectional_b"),
+    Row({"unidirectional_b": True}, {"enableUniDirectionalB": 1}, over=HEVC, since="13.0", names="unidirectional_b"),
 ]
 
 PARTS = [
@@ -55,7 +70,7 @@ PARTS = [
         for codec in (HEVC, AV1)
         for given, mode in (("auto", 0), ("off", 15), (2, 2), ("3", 3))
     ),
-    Row({"split_encode": 4}, {"splitEncodeMode": 4}, over=HEVC, only_13_0="split_encode=4"),
+    Row({"split_encode": 4}, {"splitEncodeMode": 4}, over=HEVC, since="13.0", names="split_encode=4"),
     Row({"time_code": True}, {"codec.enableTimeCode": 1, "codec.outputPictureTimingSEI": 1}),
     Row({"time_code": True}, {"codec.outputTimeCodeSEI": 1}, over=HEVC),
     Row({"time_code": True}, {}, over=AV1),  # whose time codes are metadata of the pictures that have one
@@ -96,6 +111,7 @@ TUNINGS = [
             "codec.useBFramesAsRef": f"{B_MODE}MIDDLE",
         },
         over=HEVC,
-        only_13_0="uhq",
+        since="13.0",
+        names="uhq",
     ),
 ]

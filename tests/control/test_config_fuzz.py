@@ -148,7 +148,7 @@ PICTURES = st.one_of(
 @given(
     fields=fields_of_configs(),
     spoilt=SPOILT,
-    version=st.sampled_from(["12.1", "13.0"]),
+    version=st.sampled_from(["12.1", "13.0", "13.1"]),
     caps=CAPS,
     pictures=st.lists(PICTURES, max_size=2),
     change=st.dictionaries(st.sampled_from(EncoderConfig.names()), JUNK, max_size=2),

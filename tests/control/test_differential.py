@@ -22,18 +22,21 @@ pytestmark = pytest.mark.one_abi
 Told = list[tuple[str, int, Any]]
 
 
-def fields_of_one_version() -> set[str]:
-    """Names of live fields that one of the two versions lacks in some struct."""
-    tables = [table_of(version).table["structs"] for version in ("12.1", "13.0")]
+VERSIONS = ("12.1", "13.0", "13.1")
+
+
+def fields_of_some_versions() -> set[str]:
+    """Names of live fields that one of the versions lacks in some struct."""
+    tables = [table_of(version).table["structs"] for version in VERSIONS]
     named = [{(name, field["name"]) for name in table for field in table[name]["fields"]} for table in tables]
-    return {field for _, field in named[0] ^ named[1]}
+    return {field for _, field in set.union(*named) - set.intersection(*named)}
 
 
-SINGULAR = fields_of_one_version() | {"version", "apiVersion"}
+SINGULAR = fields_of_some_versions() | {"version", "apiVersion"}
 
 
 def comparable(value: Any) -> Any:
-    """Without version words, fields of one version only, and addresses; what is empty without them is not there."""
+    """Without version words, addresses and fields that some version lacks. Drops what is empty without them."""
     if isinstance(value, dict):
         kept = {key: comparable(item) for key, item in value.items() if key not in SINGULAR}
         return {key: item for key, item in kept.items() if item != {}}
@@ -112,7 +115,7 @@ def applicable(config: EncoderConfig, changes: list[dict[str, Any]]) -> list[dic
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_both_versions_tell_the_driver_the_same(
+def test_all_versions_tell_the_driver_the_same(
     driver: Driver,
     monkeypatch: pytest.MonkeyPatch,
     fields: dict[str, Any],
@@ -123,6 +126,8 @@ def test_both_versions_tell_the_driver_the_same(
     changes = applicable(config, changes)
     monkeypatch.setenv("PDUM_NVENC_ABI", "13.0")
     new = told_by(driver, config, forced, changes)
+    monkeypatch.setenv("PDUM_NVENC_ABI", "13.1")
+    assert told_by(driver, config, forced, changes) == new
     monkeypatch.setenv("PDUM_NVENC_ABI", "12.1")
     if takes_13_0(config):
         with pytest.raises(UnsupportedFeature, match=r"12\.1") as caught:
@@ -140,16 +145,16 @@ def test_both_versions_tell_the_driver_the_same(
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-def test_both_versions_miss_the_same_capability(
+def test_all_versions_miss_the_same_capability(
     driver: Driver, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], taken: str
 ) -> None:
     config = EncoderConfig(**fields)
     assume(not takes_13_0(config))
     outcomes = []
-    for version in ("12.1", "13.0"):
+    for version in VERSIONS:
         monkeypatch.setenv("PDUM_NVENC_ABI", version)
         outcomes.append(outcome(driver, config, taken))
-    assert outcomes[0] == outcomes[1]
+    assert outcomes[0] == outcomes[1] == outcomes[2]
     assert outcomes[0] == "" or taken in outcomes[0]
 
 

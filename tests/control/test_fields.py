@@ -10,7 +10,7 @@ from control.rows import Row
 from control.rows_rate import LOOKAHEAD, RATE
 from control.rows_stream import COLOURS, FORMATS, PROFILES, SIZES
 from control.rows_structure import BFRAMES, PARTS, TUNINGS
-from control.told import Driver, changed
+from control.told import GPU, Driver, changed
 from pdum.nvenc import EncoderConfig, UnsupportedFeature
 
 pytestmark = pytest.mark.one_abi
@@ -31,15 +31,16 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("row", TABLE, ids=str)
 def test_a_setting_reaches_the_driver(abi: str, driver: Driver, row: Row) -> None:
-    if abi == "12.1" and row.only_13_0:
-        error = driver.refusal(**row.over, **row.given)
+    gpu = {**GPU, **row.gpu}
+    if abi < row.since:
+        error = driver.refusal(gpu, **row.over, **row.given)
         assert isinstance(error, UnsupportedFeature)
-        assert row.only_13_0 in str(error)
-        assert "12.1" in str(error)
-        assert "570" in error.advice, "names the driver that is needed"
-        assert "13.0" in error.advice
+        assert row.names in str(error)
+        assert abi in str(error)
+        assert row.since in str(error) + str(error.advice)
+        assert "NVIDIA driver" in error.advice, "says that the driver decides"
         return
-    told = changed(driver.initialized(**row.over), driver.initialized(**row.over, **row.given))
+    told = changed(driver.initialized(gpu=gpu, **row.over), driver.initialized(gpu=gpu, **row.over, **row.given))
     assert told == (row.told_12_1 if abi == "12.1" and row.told_12_1 is not None else row.told)
 
 

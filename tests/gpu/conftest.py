@@ -39,7 +39,7 @@ def engine(encode_library: EncodeLibrary) -> Iterator[EncodeLibrary]:
     assert not any(report["live"].values()), report["live"]
 
 
-@pytest.fixture(params=["12.1", "13.0"])
+@pytest.fixture(params=["12.1", "13.1"])
 def abi(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("PDUM_NVENC_ABI", request.param)
     return str(request.param)

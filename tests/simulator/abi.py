@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-VERSIONS = ("11.1", "12.1", "12.2", "13.0")
+VERSIONS = ("11.1", "12.1", "12.2", "13.0", "13.1")
 
 SCALARS: dict[str, Any] = {
     "uint8_t": ctypes.c_uint8,
@@ -30,7 +30,7 @@ class Abi:
 
     def __init__(self, version: str) -> None:
         self.version = version
-        folder = ROOT / ("third_party/nvenc_abi" if version in ("12.1", "13.0") else "tests/driver/abi")
+        folder = ROOT / ("third_party/nvenc_abi" if version in ("12.1", "13.0", "13.1") else "tests/driver/abi")
         self.table: dict[str, Any] = json.loads((folder / f"{version}.json").read_text())
         self.constants: dict[str, int] = dict(self.table["macros"])
         for members in self.table["enums"].values():

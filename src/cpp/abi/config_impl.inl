@@ -188,6 +188,7 @@ inline NV_ENC_BFRAME_REF_MODE b_frame_ref_mode(BReference mode) {
         case BReference::off: return NV_ENC_BFRAME_REF_MODE_DISABLED;
         case BReference::each: return NV_ENC_BFRAME_REF_MODE_EACH;
         case BReference::middle: return NV_ENC_BFRAME_REF_MODE_MIDDLE;
+        case BReference::hierarchical: return hierarchical_b_references();
     }
     fail(ErrorKind::invalid_config, "An unknown B-frame reference mode.");
 }

@@ -112,6 +112,7 @@ struct Abi {
 
 const Abi& interface_12_1();
 const Abi& interface_13_0();
+const Abi& interface_13_1();
 
 // The newest that the driver speaks, or the forced one where the driver speaks it. Throws driver_not_found,
 // driver_too_old, or invalid_config for a name that is none.

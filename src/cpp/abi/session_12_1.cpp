@@ -18,6 +18,11 @@ constexpr const char* this_name = "12.1";
 [[noreturn]] inline GUID h264_high422() { not_in_12_1("4:2:2 H.264"); }
 [[noreturn]] inline NV_ENC_BUFFER_FORMAT format_nv16() { not_in_12_1("format='nv16'"); }
 [[noreturn]] inline NV_ENC_BUFFER_FORMAT format_p210() { not_in_12_1("format='p210'"); }
+[[noreturn]] inline NV_ENC_BFRAME_REF_MODE hierarchical_b_references() {
+    fail(ErrorKind::unsupported_feature,
+         "b_ref_mode='hierarchical' came with version 13.1 of the encode interface; this is 12.1.",
+         "Update the NVIDIA driver to one that speaks 13.1.");
+}
 [[noreturn]] inline uint32_t split_in_four() { not_in_12_1("split_encode=4"); }
 
 inline void set_bit_depths(NV_ENC_CONFIG_H264&, int, int output) {

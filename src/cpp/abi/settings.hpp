@@ -26,7 +26,7 @@ enum class Profile {
 };
 enum class RateControl { constqp, vbr, cbr };
 enum class Multipass { off, quarter, full };
-enum class BReference { off, each, middle };
+enum class BReference { off, each, middle, hierarchical };
 enum class SliceMode { macroblocks = 0, bytes = 1, rows = 2, count = 3 };
 enum class SplitEncode { automatic, off, two, three, four };
 

@@ -120,11 +120,12 @@ std::vector<Demand> demands_of(const Settings& s) {
     const std::optional<RateControl> mode = s.chosen_mode();
     const bool bytes = s.slices && s.slices->mode == SliceMode::bytes;
     const int engines = engines_of(s);
-    const bool each = s.b_reference == BReference::each, middle = s.b_reference == BReference::middle;
+    const auto refers = [&s](BReference wanted) { return s.b_reference == wanted; };
     return {
         {s.b_frames > 0, "bframes", Capability::max_b_frames, static_cast<int>(s.b_frames)},
-        {each, "b_ref_mode='each'", Capability::b_ref_modes, 1, true},
-        {middle, "b_ref_mode='middle'", Capability::b_ref_modes, 2, true},
+        {refers(BReference::each), "b_ref_mode='each'", Capability::b_ref_modes, 1, true},
+        {refers(BReference::middle), "b_ref_mode='middle'", Capability::b_ref_modes, 2, true},
+        {refers(BReference::hierarchical), "b_ref_mode='hierarchical'", Capability::b_ref_modes, 4, true},
         {rate.lookahead > 0, "lookahead", Capability::lookahead},
         {rate.lookahead_level.has_value(), "lookahead_level", Capability::lookahead_level},
         {rate.temporal_aq.value_or(false), "temporal_aq", Capability::temporal_aq},

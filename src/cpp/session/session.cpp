@@ -89,6 +89,9 @@ void Session::close_quietly() noexcept {
 
 void Session::set_up(const SessionOptions& options) {
     api_ = open_encoder(abi_, *context_);
+    // Settings follow each live change; the largest size stays the one that the driver is given here.
+    settings_.max_width = std::max(settings_.width, settings_.max_width);
+    settings_.max_height = std::max(settings_.height, settings_.max_height);
     require_within_limits(*api_, *context_, options.settings);
     api_->initialize(options.settings);
     input_stream_ = std::make_unique<Stream>(context_);

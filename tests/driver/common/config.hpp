@@ -49,7 +49,7 @@ struct Config {
     std::string driver_version = "580.95.05";
     int cuda_version = 13000;
     int max_api_major = 13;
-    int max_api_minor = 0;
+    int max_api_minor = 1;
     std::vector<Gpu> gpus;
     Backend backend = Backend::echo;
     bool copy = true;  // false: libcuda's copies do nothing, for measuring a client's own cost

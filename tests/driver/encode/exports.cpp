@@ -17,7 +17,7 @@ Library library(
     "encode", [](const Config& next) { return Machine::instance().obstacle(next); },
     [](const Config& config) { Machine::instance().apply(config); }, [] { return Machine::instance().live(); });
 
-const Front* const fronts[] = {&abi_11_1::front, &abi_12_1::front, &abi_12_2::front, &abi_13_0::front};
+const Front* const fronts[] = {&abi_11_1::front, &abi_12_1::front, &abi_12_2::front, &abi_13_0::front, &abi_13_1::front};
 
 // The version words of the interface hold the major number in the low byte and the minor one above bit 24.
 const Front& front_for(uint32_t list_version) {

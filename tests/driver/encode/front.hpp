@@ -23,5 +23,8 @@ extern const Front front;
 namespace abi_13_0 {
 extern const Front front;
 }
+namespace abi_13_1 {
+extern const Front front;
+}
 
 }  // namespace nvsim

@@ -338,10 +338,17 @@ void take_sei(std::vector<SeiMessage>& out, const NV_ENC_CODEC_PIC_PARAMS& param
         });
 }
 
+// One bit before 13.1, and its low bit with four high ones from then on.
+template <typename Clock>
+uint32_t counting_type(const Clock& clock) {
+    const uint32_t low = NVSIM_GET(clock, countingType, 0u) | NVSIM_GET(clock, countingTypeLSB, 0u);
+    return low | NVSIM_GET(clock, countingTypeMSB, 0u) << 1;
+}
+
 // clock_timestamp() from its counting type on, with frames in so many bits.
 template <typename Clock>
 void write_clock(BitWriter& out, const Clock& clock, int frame_bits) {
-    out.bits(clock.countingType, 5);
+    out.bits(counting_type(clock), 5);
     out.bit(1);  // full_timestamp_flag
     out.bit(clock.discontinuityFlag);
     out.bit(clock.cntDroppedFrames);

@@ -90,7 +90,8 @@ class EncoderConfig:
         low_delay_key_frame_scale: how much larger than others a key frame may be in low-delay rate control.
         strict_gop: keeps each GOP to its share of bits; nonref_p: P-frames that nothing refers to.
         weighted_prediction: for fades.
-        bframes: between two anchors; b_ref_mode: ``"off"``, ``"each"``, ``"middle"``.
+        bframes: between two anchors; b_ref_mode: ``"off"``, ``"each"``, ``"middle"``,
+            ``"hierarchical"`` (interface 13.1).
         adaptive_i, adaptive_b: whether lookahead may place I- and B-frames.
         temporal_filter: False or True (interface 13.0); unidirectional_b: B-frames that look back alone (13.0).
         slices: how many, or ``("macroblocks" | "bytes" | "rows" | "count", n)``.
@@ -231,7 +232,7 @@ class EncoderConfig:
             "fps": frame_rate(self.fps),
             "gop": whole("gop", self.gop),
             "bframes": whole("bframes", self.bframes, most=31),
-            "b_ref_mode": values.choice("b_ref_mode", self.b_ref_mode, ("off", "each", "middle")),
+            "b_ref_mode": values.choice("b_ref_mode", self.b_ref_mode, ("off", "each", "middle", "hierarchical")),
             "weighted_prediction": values.flag("weighted_prediction", self.weighted_prediction),
             "temporal_filter": values.temporal_filter(self.temporal_filter),
             "unidirectional_b": values.flag("unidirectional_b", self.unidirectional_b),

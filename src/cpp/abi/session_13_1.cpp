@@ -1,0 +1,27 @@
+// The encode interface 13.1: what it has beyond 13.0, and the common text compiled for it.
+#include "nvenc_13_1.hpp"
+
+#include "abi/common_includes.hpp"
+
+namespace pdum::nvenc::abi_13_1 {
+
+constexpr EncodeVersion this_version{13, 1};
+constexpr const char* this_name = "13.1";
+
+inline NV_ENC_BFRAME_REF_MODE hierarchical_b_references() { return NV_ENC_BFRAME_REF_MODE_HIERARCHICAL; }
+
+#include "abi/since_13_0.inl"
+
+#include "abi/config_impl.inl"
+#include "abi/session_impl.inl"
+
+}  // namespace pdum::nvenc::abi_13_1
+
+namespace pdum::nvenc {
+
+const Abi& interface_13_1() {
+    static constexpr Abi abi{abi_13_1::this_name, abi_13_1::this_version, abi_13_1::open_session};
+    return abi;
+}
+
+}  // namespace pdum::nvenc
