@@ -29,7 +29,7 @@ def fields_of_some_versions() -> set[str]:
     """Names of live fields that one of the versions lacks in some struct."""
     tables = [table_of(version).table["structs"] for version in VERSIONS]
     named = [{(name, field["name"]) for name in table for field in table[name]["fields"]} for table in tables]
-    return {field for _, field in set.union(*named) - set.intersection(*named)}
+    return {field for _, field in named[0].union(*named) - named[0].intersection(*named)}
 
 
 SINGULAR = fields_of_some_versions() | {"version", "apiVersion"}

@@ -203,3 +203,18 @@ def test_sizes_up_to_the_greatest_and_back(abi: str, driver: Driver, codec: dict
     assert [(one["encodeWidth"], one["encodeHeight"]) for one in told] == sizes
     assert {(one["maxEncodeWidth"], one["maxEncodeHeight"]) for one in told} == {(512, 320)}
     assert keys == [True, False] * len(sizes)
+
+
+def test_a_smaller_size_can_grow_back(driver: Driver) -> None:
+    """The largest size is the one that the encoder was made with, whatever it has shrunk to since."""
+
+    def shrink_and_grow(encoder: NvencEncoder) -> None:
+        encoder.reconfigure(width=160, height=128)
+        encoder.reconfigure(width=WIDTH, height=HEIGHT)
+
+    calls = driver.calls(shrink_and_grow, name="nvEncReconfigureEncoder")
+    sizes = [
+        (call.args["reInitEncodeParams"]["encodeWidth"], call.args["reInitEncodeParams"]["encodeHeight"])
+        for call in calls
+    ]
+    assert sizes == [(160, 128), (WIDTH, HEIGHT)]
