@@ -13,10 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 
 from frames import Gpu, nv12
-from pdum.nvenc import EncoderClosed, EncoderFailed, NvencEncoder
+from pdum.nvenc import CudaFailed, EncoderClosed, EncoderFailed, NvencEncoder
+from pdum.nvenc._nvenc import _RgbConverter
 
 from simulator import Simulator, parse
 
@@ -230,6 +232,31 @@ def forked_with_a_surface() -> None:
     assert statuses == [0] * 5, statuses
 
 
+def forked_calls_nothing() -> None:
+    """A child that drops whatever owns an object of the driver's makes no call."""
+    simulator.configure(gpus=FAST, count=True)
+    rgb = NvencEncoder(WIDTH, HEIGHT, format="rgb")
+    with pytest.raises(CudaFailed):  # the simulated GPU runs no kernels, but memory for the frame is there by now
+        rgb.encode(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    one = encoder()
+    surface = one.surface()
+    holders: list[Any] = [rgb, one, holding(), surface, surface.__dlpack__(max_version=(1, 0)), _RgbConverter()]
+    closed = encoder()
+    holders.append(closed.surface())
+    closed.close()
+    del rgb, one, surface, closed
+
+    def drop() -> None:
+        def calls() -> dict[str, int]:
+            return {**simulator.calls("cuda"), **simulator.calls("encode")}
+
+        before = calls()
+        holders.clear()
+        assert calls() == before, {name: count for name, count in calls().items() if count != before.get(name)}
+
+    assert in_child(drop) == 0
+
+
 def forked_in_use() -> None:
     """At the fork another thread is inside the encoder, so that the child sees its lock taken for good."""
     simulator.configure(gpus=SLOW)
@@ -384,6 +411,7 @@ SCENARIOS: dict[str, Callable[[], None]] = {
         many_frames,
         many_refused_surfaces,
         forked_with_a_surface,
+        forked_calls_nothing,
     )
 }
 SCENARIOS["daemon_encodes_and_a_late_close"] = lambda: daemon_encodes(late_close=True)

@@ -17,6 +17,11 @@ from typing import Any
 
 import pytest
 
+from frames import nv12
+from pdum.nvenc import NvencEncoder, NvencError
+
+from simulator import Simulator
+
 pytestmark = [pytest.mark.one_abi, pytest.mark.usefixtures("nvsim_dir")]
 
 RUNNER = Path(__file__).with_name("fault_runner.py")
@@ -140,3 +145,32 @@ def test_two_calls_of_one_life_fail(uses: dict[str, int]) -> None:
 
     outcomes = lives({"abi": chance.choice(ABIS), "faults": [fault(), fault()]} for _ in range(3000))
     assert not problems(outcomes), problems(outcomes)
+
+
+OPTIONS: list[dict[str, Any]] = [{}, {"extra_output_delay": 3}, {"tuning": "hq", "bframes": 2}]
+
+
+@pytest.mark.parametrize("after", range(1, 7))
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("surfaces", [False, True])
+def test_a_lost_device_is_asked_nothing_twice(
+    abi: str, simulator: Simulator, surfaces: bool, options: dict[str, Any], after: int
+) -> None:
+    """What a lost device gives back, or never will, is not named again."""
+    stall = {"gpu": 0, "engine": 0, "after_frames": after, "device_lost": True}
+    with simulator.machine(check=False, gpus=["RTX 4090"], stall=[stall]) as machine:
+        encoder = NvencEncoder(192, 128, **options)
+
+        def encode() -> None:
+            for number in range(12):
+                frame: Any = encoder.surface() if surfaces else nv12(192, 128, number)
+                encoder.submit(frame, number)
+
+        errors = 0
+        for step in (encode, encoder.flush, encoder.flush, encoder.close):
+            try:
+                step()
+            except NvencError:
+                errors += 1
+        assert errors > 0
+        assert not machine.violations()

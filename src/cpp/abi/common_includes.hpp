@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -12,3 +13,4 @@
 
 #include "abi/encode_api.hpp"
 #include "core/error.hpp"
+#include "core/process.hpp"

@@ -83,8 +83,8 @@ class EncodeApi {
     // `from_scratch`: for another picture size; the next picture is an IDR.
     virtual void reconfigure(const Settings& settings, bool from_scratch) = 0;
     virtual std::vector<uint8_t> sequence_header() = 0;
-    // Both have to stay where they are as long as the session lives.
-    virtual void order_by_streams(CUstream* input, CUstream* output) = 0;
+    // Both handles have to stay where they are as long as the session lives.
+    virtual void order_by_streams(const CUstream* input, const CUstream* output) = 0;
 
     virtual OutputHandle create_output() = 0;
     virtual void destroy_output(OutputHandle output) = 0;

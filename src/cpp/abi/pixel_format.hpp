@@ -29,8 +29,11 @@ const FormatTraits& traits_of(PixelFormat format);
 // Null for a name that is none.
 const FormatTraits* find_format(std::string_view name);
 
-// Whether rows with padding still make one array: not where chroma lies at half the pitch.
+// Whether rows with padding still make one array, which they do not if chroma lies at half the pitch.
 inline bool has_padded_array(const FormatTraits& format) { return format.format != PixelFormat::yuv420; }
+
+// Whether an array of a frame has a third axis for the components of a pixel.
+inline bool has_component_axis(const FormatTraits& format) { return format.packed && format.sample_bytes == 1; }
 
 inline size_t surface_rows(const FormatTraits& format, uint32_t height) {
     return size_t{height} * format.rows_times_2 / 2;

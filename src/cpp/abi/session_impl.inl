@@ -36,16 +36,16 @@ inline const NV_ENCODE_API_FUNCTION_LIST& functions() {
 
 class Session final : public EncodeApi {
    public:
-    explicit Session(void* handle) : f_(functions()), handle_(handle) {
+    explicit Session(void* handle) : f_(functions()), handle_(handle), made_in_(process_generation()) {
         picture_.version = NV_ENC_PIC_PARAMS_VER;
         picture_.pictureStruct = NV_ENC_PIC_STRUCT_FRAME;
         lock_.version = NV_ENC_LOCK_BITSTREAM_VER;
         map_.version = NV_ENC_MAP_INPUT_RESOURCE_VER;
     }
 
-    // An owner that did not ask for the outcome does not get it.
+    // Ignores what the driver answers; destroy() reports it. A forked child leaves the session to its parent.
     ~Session() override {
-        if (handle_ != nullptr) f_.nvEncDestroyEncoder(handle_);
+        if (handle_ != nullptr && made_in_ == process_generation()) f_.nvEncDestroyEncoder(handle_);
     }
 
     Session(const Session&) = delete;
@@ -120,9 +120,9 @@ class Session final : public EncodeApi {
         return header;
     }
 
-    void order_by_streams(CUstream* input, CUstream* output) override {
-        check(f_.nvEncSetIOCudaStreams(handle_, input, output), "nvEncSetIOCudaStreams",
-              "order the encoder by CUDA streams");
+    void order_by_streams(const CUstream* input, const CUstream* output) override {
+        check(f_.nvEncSetIOCudaStreams(handle_, const_cast<CUstream*>(input), const_cast<CUstream*>(output)),
+              "nvEncSetIOCudaStreams", "order the encoder by CUDA streams");
     }
 
     OutputHandle create_output() override {
@@ -315,6 +315,7 @@ class Session final : public EncodeApi {
 
     const NV_ENCODE_API_FUNCTION_LIST& f_;
     void* handle_;
+    const uint64_t made_in_;
     Codec codec_ = Codec::h264;
     NV_ENC_CONFIG preset_{};
     NV_ENC_CONFIG config_{};

@@ -8,16 +8,6 @@ namespace pdum::nvenc {
 
 RgbConverter::RgbConverter(std::shared_ptr<const Context> context) : context_(std::move(context)) {}
 
-RgbConverter::~RgbConverter() {
-    const CudaFunctions& functions = context_->functions();
-    if (functions.cuCtxPushCurrent(context_->handle()) != cuda_success) return;  // the driver is shutting down
-    for (CUmodule module : modules_) {
-        if (module != nullptr) functions.cuModuleUnload(module);
-    }
-    CUcontext popped = nullptr;
-    functions.cuCtxPopCurrent(&popped);
-}
-
 void RgbConverter::convert(const RgbImage& image, const YuvPlanes& planes, const ColourSpace& space,
                            CUstream stream) const {
     ConversionPlan plan = plan_conversion(image, planes, space);
@@ -45,11 +35,14 @@ CUfunction RgbConverter::load(unsigned kernel) const {
     const char* ptx = kernel_ptx(name.c_str());
     if (ptx == nullptr) fail(ErrorKind::cuda_failed, "This build of pdum.nvenc has no kernel " + name + ".");
     const CudaFunctions& functions = context_->functions();
-    if (modules_[kernel] == nullptr) {
-        check_cuda(functions.cuModuleLoadData(&modules_[kernel], ptx), "cuModuleLoadData");
+    OwnedHandle<CUmodule>& module = modules_[kernel];
+    if (!module) {
+        CUmodule loaded = nullptr;
+        check_cuda(functions.cuModuleLoadData(&loaded, ptx), "cuModuleLoadData");
+        module = {context_, loaded, &CudaFunctions::cuModuleUnload};
     }
     CUfunction found = nullptr;
-    check_cuda(functions.cuModuleGetFunction(&found, modules_[kernel], name.c_str()), "cuModuleGetFunction");
+    check_cuda(functions.cuModuleGetFunction(&found, module.get(), name.c_str()), "cuModuleGetFunction");
     functions_[kernel].store(found, std::memory_order_release);
     return found;
 }

@@ -16,7 +16,6 @@ namespace pdum::nvenc {
 class RgbConverter {
    public:
     explicit RgbConverter(std::shared_ptr<const Context> context);
-    ~RgbConverter();
     RgbConverter(const RgbConverter&) = delete;
     RgbConverter& operator=(const RgbConverter&) = delete;
 
@@ -32,7 +31,7 @@ class RgbConverter {
     std::shared_ptr<const Context> context_;
     mutable std::array<std::atomic<CUfunction>, kernel_count> functions_{};
     mutable std::mutex loading_;
-    mutable std::array<CUmodule, kernel_count> modules_{};
+    mutable std::array<OwnedHandle<CUmodule>, kernel_count> modules_{};
 };
 
 }  // namespace pdum::nvenc

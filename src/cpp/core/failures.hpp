@@ -1,4 +1,4 @@
-// Keeps the first failure of several steps that all have to be tried, and tells it when it can do no harm.
+// Keeps the first failure of several steps that all have to be tried, so that it can be raised later.
 #pragma once
 
 #include <optional>
@@ -10,19 +10,23 @@ namespace pdum::nvenc {
 
 class Failures {
    public:
-    // Whether the step succeeded.
+    // Runs a step and keeps what it throws. Whether the step succeeded.
     template <typename Step>
-    bool attempt(Step step) noexcept {
+    bool run(Step step) noexcept {
         try {
             step();
             return true;
         } catch (const Error& error) {
+            device_is_lost_ |= error.details().kind == ErrorKind::device_lost;
             if (!first_) first_ = error;
         } catch (...) {
-            // Out of host memory: nothing could be told either.
+            // Out of host memory: there is none for a message either.
         }
         return false;
     }
+
+    // Whether any step found the device lost. It stays so.
+    bool device_is_lost() const noexcept { return device_is_lost_; }
 
     // Throws the first failure, once.
     void raise() {
@@ -33,6 +37,7 @@ class Failures {
 
    private:
     std::optional<Error> first_;
+    bool device_is_lost_ = false;
 };
 
 }  // namespace pdum::nvenc

@@ -105,8 +105,10 @@ Context::Context(Key, CUcontext handle, int gpu, bool retained)
     : functions_(cuda_functions()), handle_(handle), gpu_(gpu), retained_(retained), made_in_(process_generation()) {}
 
 Context::~Context() {
-    if (retained_ && made_in_ == process_generation()) functions_.cuDevicePrimaryCtxRelease(gpu_);
+    if (retained_ && is_usable()) functions_.cuDevicePrimaryCtxRelease(gpu_);
 }
+
+bool Context::is_usable() const noexcept { return made_in_ == process_generation(); }
 
 std::string Context::gpu_name() const {
     char name[256] = {};
@@ -126,50 +128,58 @@ ContextScope::~ContextScope() {
     if (pushed_) functions_.cuCtxPopCurrent(&popped);
 }
 
-Stream::Stream(std::shared_ptr<const Context> context) : context_(std::move(context)) {
-    const ContextScope scope(*context_);
-    check_cuda(context_->functions().cuStreamCreate(&handle_, stream_non_blocking), "cuStreamCreate");
+namespace {
+
+template <typename Handle, typename Make>
+OwnedHandle<Handle> made(const std::shared_ptr<const Context>& context, const char* call,
+                         typename OwnedHandle<Handle>::Release release, Make make) {
+    const ContextScope scope(*context);
+    Handle handle{};
+    check_cuda(make(context->functions(), &handle), call);
+    return {context, handle, release};
 }
 
-Stream::~Stream() { context_->functions().cuStreamDestroy(handle_); }
+}  // namespace
+
+Stream::Stream(const std::shared_ptr<const Context>& context)
+    : handle_(made<CUstream>(context, "cuStreamCreate", &CudaFunctions::cuStreamDestroy,
+                             [](const CudaFunctions& functions, CUstream* handle) {
+                                 return functions.cuStreamCreate(handle, stream_non_blocking);
+                             })) {}
 
 void Stream::synchronize() const {
-    check_cuda(context_->functions().cuStreamSynchronize(handle_), "cuStreamSynchronize");
+    check_cuda(handle_.functions().cuStreamSynchronize(handle()), "cuStreamSynchronize");
 }
 
-Event::Event(std::shared_ptr<const Context> context) : context_(std::move(context)) {
-    const ContextScope scope(*context_);
-    check_cuda(context_->functions().cuEventCreate(&handle_, event_disable_timing), "cuEventCreate");
-}
-
-Event::~Event() { context_->functions().cuEventDestroy(handle_); }
+Event::Event(const std::shared_ptr<const Context>& context)
+    : handle_(made<CUevent>(context, "cuEventCreate", &CudaFunctions::cuEventDestroy,
+                            [](const CudaFunctions& functions, CUevent* handle) {
+                                return functions.cuEventCreate(handle, event_disable_timing);
+                            })) {}
 
 void Event::record(CUstream stream) const {
-    check_cuda(context_->functions().cuEventRecord(handle_, stream), "cuEventRecord");
+    check_cuda(handle_.functions().cuEventRecord(handle_.get(), stream), "cuEventRecord");
 }
 
 void Event::make_wait(CUstream stream) const {
-    check_cuda(context_->functions().cuStreamWaitEvent(stream, handle_, 0), "cuStreamWaitEvent");
+    check_cuda(handle_.functions().cuStreamWaitEvent(stream, handle_.get(), 0), "cuStreamWaitEvent");
 }
 
-void Event::synchronize() const { check_cuda(context_->functions().cuEventSynchronize(handle_), "cuEventSynchronize"); }
+void Event::synchronize() const {
+    check_cuda(handle_.functions().cuEventSynchronize(handle_.get()), "cuEventSynchronize");
+}
 
-DeviceRows::DeviceRows(std::shared_ptr<const Context> context, size_t row_bytes, size_t rows, bool packed)
-    : context_(std::move(context)) {
+bool Event::is_done() const noexcept { return handle_.functions().cuEventQuery(handle_.get()) == cuda_success; }
+
+DeviceRows::DeviceRows(const std::shared_ptr<const Context>& context, size_t row_bytes, size_t rows, bool packed) {
     constexpr unsigned widest_access = 16;
     const size_t in_a_row = packed ? row_bytes * rows : row_bytes;
-    const ContextScope scope(*context_);
-    check_cuda(context_->functions().cuMemAllocPitch(&pointer_, &pitch_, in_a_row, packed ? 1 : rows, widest_access),
-               "cuMemAllocPitch");
+    pointer_ = made<CUdeviceptr>(context, "cuMemAllocPitch", &CudaFunctions::cuMemFree,
+                                 [&](const CudaFunctions& functions, CUdeviceptr* pointer) {
+                                     return functions.cuMemAllocPitch(pointer, &pitch_, in_a_row, packed ? 1 : rows,
+                                                                      widest_access);
+                                 });
     if (packed) pitch_ = row_bytes;
-}
-
-DeviceRows::~DeviceRows() {
-    CUcontext popped = nullptr;
-    const CudaFunctions& functions = context_->functions();
-    const bool pushed = functions.cuCtxPushCurrent(context_->handle()) == cuda_success;
-    functions.cuMemFree(pointer_);
-    if (pushed) functions.cuCtxPopCurrent(&popped);
 }
 
 }  // namespace pdum::nvenc

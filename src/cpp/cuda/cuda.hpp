@@ -1,9 +1,10 @@
-// CUDA's objects as owners: each holds the context that it lives in, so that no order of destruction can go wrong.
+// CUDA's objects as owners. Each keeps the context that it lives in, so any order of destruction is right.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "cuda/cuda_types.hpp"
 #include "cuda/driver.hpp"
@@ -13,9 +14,9 @@ namespace pdum::nvenc {
 // Throws cuda_failed (or a closer kind) with the driver's name and text of the result.
 void check_cuda(CUresult result, const char* call);
 
-// A context that encoders work in: a device's primary one, retained, or one that the caller owns and keeps alive.
+// A context that encoders work in: the primary context of a GPU, retained, or one that the caller owns and keeps alive.
 class Context {
-    struct Key {};  // only the two makers below have one
+    struct Key {};  // only primary() and borrowed() have one
 
    public:
     static std::shared_ptr<const Context> primary(int gpu);
@@ -29,18 +30,20 @@ class Context {
     int gpu() const noexcept { return gpu_; }
     const CudaFunctions& functions() const noexcept { return functions_; }
     std::string gpu_name() const;
+    // False in a forked child of the process that made this: the driver must not be called there.
+    bool is_usable() const noexcept;
 
    private:
     const CudaFunctions& functions_;
     CUcontext handle_;
     int gpu_;
     bool retained_;
-    uint64_t made_in_;  // process_generation() of the maker: a forked child gives nothing back
+    uint64_t made_in_;  // process_generation() of the maker
 };
 
 int gpu_count();
 
-// Makes a context current for a scope. It costs one query where it is current already.
+// Makes a context current for a scope. If it is current already, this costs one query.
 class ContextScope {
    public:
     explicit ContextScope(const Context& context);
@@ -53,55 +56,86 @@ class ContextScope {
     bool pushed_ = false;
 };
 
+// A handle of the driver's and how it is given back. A forked child calls nothing, because the handle belongs to its
+// parent. Every class that owns a driver object holds one of these, so none of them has to handle forks itself.
+template <typename Handle>
+class OwnedHandle {
+   public:
+    using Release = CUresult (*CudaFunctions::*)(Handle);
+
+    OwnedHandle() = default;
+    OwnedHandle(std::shared_ptr<const Context> context, Handle handle, Release release)
+        : context_(std::move(context)), handle_(handle), release_(release) {}
+    ~OwnedHandle() { give_back(); }
+    OwnedHandle(OwnedHandle&& other) noexcept
+        : context_(std::move(other.context_)),
+          handle_(std::exchange(other.handle_, Handle{})),
+          release_(other.release_) {}
+    OwnedHandle& operator=(OwnedHandle&& other) noexcept {
+        std::swap(context_, other.context_);
+        std::swap(handle_, other.handle_);
+        std::swap(release_, other.release_);
+        return *this;
+    }
+
+    explicit operator bool() const noexcept { return handle_ != Handle{}; }
+    const Handle& get() const noexcept { return handle_; }
+    const CudaFunctions& functions() const noexcept { return context_->functions(); }
+
+   private:
+    // Tries it without the context, too: an object of a context that cannot be made current may be gone already.
+    void give_back() noexcept {
+        if (handle_ == Handle{} || !context_->is_usable()) return;
+        CUcontext popped = nullptr;
+        const bool pushed = functions().cuCtxPushCurrent(context_->handle()) == cuda_success;
+        (functions().*release_)(handle_);
+        if (pushed) functions().cuCtxPopCurrent(&popped);
+    }
+
+    std::shared_ptr<const Context> context_;
+    Handle handle_{};
+    Release release_ = nullptr;
+};
+
 // A stream that neither waits for the legacy default stream nor makes it wait.
 class Stream {
    public:
-    explicit Stream(std::shared_ptr<const Context> context);
-    ~Stream();
-    Stream(const Stream&) = delete;
-    Stream& operator=(const Stream&) = delete;
+    explicit Stream(const std::shared_ptr<const Context>& context);
 
-    CUstream handle() const noexcept { return handle_; }
-    // The driver's encode interface wants the address of the handle.
-    CUstream* address() noexcept { return &handle_; }
+    CUstream handle() const noexcept { return handle_.get(); }
+    // Of the handle, as the driver's encode interface wants it.
+    const CUstream* address() const noexcept { return &handle_.get(); }
     void synchronize() const;
 
    private:
-    std::shared_ptr<const Context> context_;
-    CUstream handle_ = nullptr;
+    OwnedHandle<CUstream> handle_;
 };
 
 class Event {
    public:
-    explicit Event(std::shared_ptr<const Context> context);
-    ~Event();
-    Event(const Event&) = delete;
-    Event& operator=(const Event&) = delete;
+    explicit Event(const std::shared_ptr<const Context>& context);
 
     void record(CUstream stream) const;
     void make_wait(CUstream stream) const;
     void synchronize() const;
+    // Whether everything before the recording is known to be done.
+    bool is_done() const noexcept;
 
    private:
-    std::shared_ptr<const Context> context_;
-    CUevent handle_ = nullptr;
+    OwnedHandle<CUevent> handle_;
 };
 
-// Rows of device memory at the pitch that the device likes.
+// Rows of device memory at the pitch that the device prefers.
 class DeviceRows {
    public:
-    // `packed`: no padding behind a row, else as CUDA likes it.
-    DeviceRows(std::shared_ptr<const Context> context, size_t row_bytes, size_t rows, bool packed = false);
-    ~DeviceRows();
-    DeviceRows(const DeviceRows&) = delete;
-    DeviceRows& operator=(const DeviceRows&) = delete;
+    // `packed`: no padding between rows.
+    DeviceRows(const std::shared_ptr<const Context>& context, size_t row_bytes, size_t rows, bool packed = false);
 
-    CUdeviceptr pointer() const noexcept { return pointer_; }
+    CUdeviceptr pointer() const noexcept { return pointer_.get(); }
     size_t pitch() const noexcept { return pitch_; }
 
    private:
-    std::shared_ptr<const Context> context_;
-    CUdeviceptr pointer_ = 0;
+    OwnedHandle<CUdeviceptr> pointer_;
     size_t pitch_ = 0;
 };
 

@@ -25,6 +25,7 @@ constexpr CUresult cuda_not_supported = 801;
 constexpr CUresult cuda_system_driver_mismatch = 803;
 
 constexpr unsigned stream_non_blocking = 1;
+constexpr int stream_capture_none = 0;
 constexpr unsigned event_disable_timing = 2;
 
 constexpr unsigned memory_host = 1;

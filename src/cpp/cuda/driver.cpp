@@ -62,9 +62,11 @@ CudaFunctions load_cuda() {
     library.find(f.cuStreamDestroy, "cuStreamDestroy_v2");
     library.find(f.cuStreamSynchronize, "cuStreamSynchronize");
     library.find(f.cuStreamGetCtx, "cuStreamGetCtx");
+    library.find(f.cuStreamIsCapturing, "cuStreamIsCapturing");
     library.find(f.cuStreamWaitEvent, "cuStreamWaitEvent");
     library.find(f.cuEventCreate, "cuEventCreate");
     library.find(f.cuEventDestroy, "cuEventDestroy_v2");
+    library.find(f.cuEventQuery, "cuEventQuery");
     library.find(f.cuEventRecord, "cuEventRecord");
     library.find(f.cuEventSynchronize, "cuEventSynchronize");
     library.find(f.cuMemAllocPitch, "cuMemAllocPitch_v2");

@@ -30,9 +30,11 @@ struct CudaFunctions {
     CUresult (*cuStreamDestroy)(CUstream stream);
     CUresult (*cuStreamSynchronize)(CUstream stream);
     CUresult (*cuStreamGetCtx)(CUstream stream, CUcontext* context);
+    CUresult (*cuStreamIsCapturing)(CUstream stream, int* status);
     CUresult (*cuStreamWaitEvent)(CUstream stream, CUevent event, unsigned flags);
     CUresult (*cuEventCreate)(CUevent* event, unsigned flags);
     CUresult (*cuEventDestroy)(CUevent event);
+    CUresult (*cuEventQuery)(CUevent event);
     CUresult (*cuEventRecord)(CUevent event, CUstream stream);
     CUresult (*cuEventSynchronize)(CUevent event);
     CUresult (*cuMemAllocPitch)(CUdeviceptr* pointer, size_t* pitch, size_t width, size_t rows, unsigned element);

@@ -1,4 +1,4 @@
-// The memory layout of DLPack, the exchange format of tensors, as its specification gives it; declared by us.
+// The memory layout of DLPack, the exchange format of tensors, declared by us as its specification gives it.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +35,10 @@ struct Tensor {
 };
 static_assert(sizeof(Tensor) == 48);
 
-// In a capsule named "dltensor".
+// In a capsule named "dltensor", or "used_dltensor" once a consumer has taken it.
 struct Managed {
+    static constexpr const char* capsule_name = "dltensor";
+
     Tensor tensor;
     void* context;
     void (*deleter)(Managed*);
@@ -44,6 +46,8 @@ struct Managed {
 
 // In a capsule named "dltensor_versioned", from version 1.0 on.
 struct ManagedVersioned {
+    static constexpr const char* capsule_name = "dltensor_versioned";
+
     uint32_t major;
     uint32_t minor;
     void* context;

@@ -19,6 +19,7 @@
 #include "core/nvtx.hpp"
 #include "python/arguments.hpp"
 #include "python/frame_from_python.hpp"
+#include "python/held_stream.hpp"
 #include "python/kept_frames.hpp"
 #include "python/packet_to_python.hpp"
 #include "python/settings_from_python.hpp"
@@ -118,13 +119,14 @@ class Encoder {
                  "surface() was called on an encoder of format 'rgb', whose surfaces hold what is converted.",
                  "Render into an array of your own and submit it: it may be written again at once, on its own stream.");
         }
-        require_array();
-        LentSurface lent;
-        {
+        const CUstream written = stream.is_none() ? legacy_stream() : stream_from_python(stream);
+        std::shared_ptr<SurfaceLease> lease = [&] {
             const WithoutGil unlocked;
-            lent = running->lend_surface();
-        }
-        return std::make_unique<Surface>(running, lent, *format_, width(), height(), stream);
+            auto lent = std::make_shared<SurfaceLease>(running->lend_surface(written));
+            require_array(*lent);
+            return lent;
+        }();
+        return std::make_unique<Surface>(running, std::move(lease), *format_, stream);
     }
 
     py::object flush() {
@@ -231,15 +233,17 @@ class Encoder {
 
     void submit_frame(PythonSink& sink, WithoutGil*& unlocked, const Call& call, const PictureExtras& extras) {
         Session& running = session();
+        HeldStream input_stream(running.input_stream());
         BorrowedFrame borrowed = [&] {
             const NvtxRange range("pdum.read_iface");
             return BorrowedFrame(call.frame.ptr(), call.stream.ptr(), {format_, width(), height(), rgb_},
-                                 running.input_stream());
+                                 input_stream.handle());
         }();
         Submission submission;
         try {
             WithoutGil scope;
             unlocked = &scope;
+            input_stream.release();
             submission = running.submit(borrowed.view(), call.seq, extras, !call.on_released.is_none(), sink);
         } catch (const Error& error) {
             if (!was_refused(error)) keep_until_closed(borrowed, call);
@@ -269,17 +273,11 @@ class Encoder {
             fail(ErrorKind::invalid_frame, "A surface of another encoder came.",
                  "Submit it to the encoder that handed it out.");
         }
-        const py::object& given = call.stream.is_none() ? surface.stream() : call.stream;
-        const CUstream written = given.is_none() ? legacy_stream() : stream_from_python(given);
-        const size_t input = surface.hand_over();
+        const CUstream written = call.stream.is_none() ? surface.stream() : stream_from_python(call.stream);
         WithoutGil scope;
         unlocked = &scope;
-        try {
-            running.submit_surface(input, written, call.seq, extras, sink);
-        } catch (...) {
-            running.give_back_surface(input);  // harmless where the engine reads it all the same
-            throw;
-        }
+        const std::shared_ptr<SurfaceLease> lease = surface.hand_over();
+        running.submit_surface(*lease, written, call.seq, extras, sink);
     }
 
     void flush_to(PythonSink& sink, WithoutGil*& unlocked) {
@@ -293,12 +291,11 @@ class Encoder {
         let_go(sink);
     }
 
-    // The surface of a width that the engine wants padded is no single array where chroma lies at half the pitch.
-    void require_array() const {
-        constexpr uint32_t alignment = 16;
-        if (has_padded_array(*format_) || width() * format_->pixel_bytes % alignment == 0) return;
+    // With padded rows and chroma at half the pitch, a surface is no single array.
+    void require_array(const SurfaceLease& lease) const {
+        if (has_padded_array(*format_) || lease.pitch() == size_t{lease.width()} * format_->pixel_bytes) return;
         fail(ErrorKind::unsupported_feature,
-             "A surface of format '" + std::string(format_->name) + "' and width " + std::to_string(width()) +
+             "A surface of format '" + std::string(format_->name) + "' and width " + std::to_string(lease.width()) +
                  " cannot be shown as one array.",
              "Use nv12, or a width that is a multiple of 16.");
     }

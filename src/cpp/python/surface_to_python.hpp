@@ -4,46 +4,57 @@
 #include <pybind11/pybind11.h>
 
 #include <memory>
+#include <mutex>
 
 #include "abi/pixel_format.hpp"
 #include "session/session.hpp"
 
 namespace pdum::nvenc {
 
+// Threads may use one at the same time: at most one of them gets the lease.
 class Surface {
    public:
-    Surface(std::shared_ptr<Session> session, LentSurface lent, const FormatTraits& format, uint32_t width,
-            uint32_t height, pybind11::object stream);
+    // `stream`: what the caller gave, kept for as long as the lease or a tensor that shares it.
+    Surface(std::shared_ptr<Session> session, std::shared_ptr<SurfaceLease> lease, const FormatTraits& format,
+            pybind11::object stream);
     ~Surface();
     Surface(const Surface&) = delete;
     Surface& operator=(const Surface&) = delete;
 
     bool belongs_to(const Session& session) const { return session_.get() == &session; }
-    // The surface's number, once: after that it is the encoder's again. Throws invalid_frame.
-    size_t hand_over();
-    const pybind11::object& stream() const { return stream_; }
+    CUstream stream() const { return stream_handle_; }
+    // The lease, once: after that the surface is the encoder's again. Throws invalid_frame. Runs no Python code.
+    std::shared_ptr<SurfaceLease> hand_over();
     // Without being submitted. May be called twice.
     void give_back();
 
     pybind11::tuple shape() const;
     pybind11::dict cuda_array_interface() const;
-    pybind11::capsule dlpack() const;
+    // Throws Python's BufferError for what the protocol may ask and a surface cannot do.
+    pybind11::capsule dlpack(const pybind11::object& stream, const pybind11::object& max_version,
+                             const pybind11::object& dl_device, const pybind11::object& copy) const;
     pybind11::tuple dlpack_device() const;
 
    private:
+    std::shared_ptr<SurfaceLease> take();
+    std::shared_ptr<SurfaceLease> share() const;
     void require_lent() const;
 
-    std::shared_ptr<Session> session_;
-    LentSurface lent_;
+    const std::shared_ptr<Session> session_;
     const FormatTraits& format_;
-    uint32_t width_;
-    uint32_t height_;
-    pybind11::object stream_;  // where the caller writes
-    bool is_lent_ = true;
+    const uint32_t width_;
+    const uint32_t height_;
+    const CUdeviceptr address_;
+    const size_t pitch_;
+    const CUstream stream_handle_;
+    const pybind11::object stream_;
+
+    mutable std::mutex mutex_;             // held for a copy or an exchange of the pointer alone
+    std::shared_ptr<SurfaceLease> lease_;  // null once it was submitted or given back
 };
 
 void add_surface_type(pybind11::module_& module);
-// Null for any other object. It is asked for each frame, which pybind11's own question would be too dear for.
+// Null for any other object. This is asked for each frame, and pybind11's own check would cost too much.
 Surface* as_surface(const pybind11::object& object);
 
 }  // namespace pdum::nvenc

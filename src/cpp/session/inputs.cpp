@@ -6,9 +6,9 @@
 namespace pdum::nvenc {
 namespace {
 
-// What registered memory takes to be read by the engine at full speed; CUDA's own allocations have more.
+// The engine reads registered memory at full speed if it is aligned so; CUDA's own allocations are aligned more.
 constexpr uint64_t alignment = 16;
-// Registrations hold resources of the driver's: more buffers than this in turn are registered anew.
+// Each registration holds resources of the driver. Callers that rotate more buffers than this register them anew.
 constexpr size_t most_registered = 64;
 
 }  // namespace
@@ -23,21 +23,30 @@ Inputs::Inputs(std::shared_ptr<const Context> context, EncodeApi& api, const Set
 size_t Inputs::own_surface() {
     for (size_t i = 0; i < slots_.size(); ++i) {
         const Slot& slot = slots_[i];
-        if (slot.rows != nullptr && slot.mapped == nullptr && !slot.lent && fits(slot)) return i;
+        if (slot.surface != nullptr && slot.mapped == nullptr && fits(slot) && slot.surface->is_available()) return i;
     }
+    return new_surface();
+}
+
+size_t Inputs::new_surface() {
     const FormatTraits& format = traits_of(format_);
     Slot slot;
     const size_t row_bytes = size_t{width_} * format.pixel_bytes;
     const bool packed = !has_padded_array(format) && row_bytes % alignment == 0;
-    slot.rows = std::make_unique<DeviceRows>(context_, row_bytes, surface_rows(format, height_), packed);
-    slot.address = slot.rows->pointer();
-    slot.pitch = static_cast<uint32_t>(slot.rows->pitch());
+    slot.surface = std::make_shared<OwnSurface>(context_, row_bytes, surface_rows(format, height_), packed);
+    slot.address = slot.surface->rows().pointer();
+    slot.pitch = static_cast<uint32_t>(slot.surface->rows().pitch());
     slot.width = width_;
     slot.height = height_;
     const size_t place = empty_place();
     slot.registered = api_.register_surface(slot.address, width_, height_, slot.pitch);
     slots_[place] = std::move(slot);
     return place;
+}
+
+SurfaceLease Inputs::lend(CUstream stream) {
+    const size_t input = own_surface();
+    return {context_, slots_[input].surface, {input, width_, height_, stream}};
 }
 
 const char* Inputs::obstacle(const FrameView& frame) const {
@@ -54,7 +63,7 @@ uint64_t Inputs::allocation_of(CUdeviceptr address) const {
     return result == cuda_success ? number : 0;
 }
 
-// A number that could not be had tells nothing: the memory may be another by now.
+// Without a number nothing is known: other memory may have the address by now.
 bool Inputs::is_the_same(const Slot& slot) const {
     return slot.allocation != 0 && slot.allocation == allocation_of(slot.address);
 }
@@ -63,7 +72,7 @@ std::optional<size_t> Inputs::find(const FrameView& frame) {
     const auto address = reinterpret_cast<CUdeviceptr>(frame.data);
     for (size_t i = 0; i < slots_.size(); ++i) {
         Slot& slot = slots_[i];
-        const bool same = slot.rows == nullptr && slot.registered != nullptr && slot.address == address;
+        const bool same = slot.is_callers() && slot.address == address;
         if (!same || slot.pitch != frame.pitch || slot.forgotten || !fits(slot)) continue;
         if (!is_the_same(slot)) continue;
         slot.last_used = ++registered_frames_;
@@ -88,14 +97,14 @@ size_t Inputs::add(const FrameView& frame) {
     return place;
 }
 
-// Before a new registration: those whose memory is gone, and the one that was not used for the longest time where there
-// are too many. What one of them refuses is of no use to whoever registers something else.
+// Drops the registrations whose memory is gone and, if there are too many, the one that was unused for longest. What
+// the driver answers to that is of no use to a caller who registers something else.
 void Inputs::make_room() {
     Failures ignored;
     size_t count = 0;
     Slot* oldest = nullptr;
     for (Slot& slot : slots_) {
-        if (slot.rows != nullptr || slot.registered == nullptr || slot.uses > 0) continue;
+        if (!slot.is_callers() || slot.uses > 0) continue;
         if (!is_the_same(slot)) {
             drop(slot, ignored);
             continue;
@@ -108,7 +117,7 @@ void Inputs::make_room() {
 
 void Inputs::forget(CUdeviceptr address, Failures& failures) noexcept {
     for (Slot& slot : slots_) {
-        if (slot.rows != nullptr || slot.registered == nullptr || slot.address != address) continue;
+        if (!slot.is_callers() || slot.address != address) continue;
         slot.forgotten = true;
         if (slot.uses == 0) drop(slot, failures);
     }
@@ -121,13 +130,22 @@ MappedHandle Inputs::map(size_t input) {
     return slot.mapped;
 }
 
-void Inputs::unmap(size_t input) {
+void Inputs::unmap(size_t input, Failures& failures) noexcept {
     Slot& slot = slots_[input];
     if (slot.uses > 0) --slot.uses;
-    if (slot.uses > 0) return;
-    api_.unmap(slot.mapped);
-    slot.mapped = nullptr;
+    if (slot.uses > 0 || slot.mapped == nullptr) return;
+    if (!take_back(slot, failures)) return;
     if (slot.forgotten) any_stale_ = true;
+}
+
+// Whether the slot is not mapped any more. On a lost device it is given up as a whole: nothing of it can be used again,
+// and asking twice would name a mapping that is gone.
+bool Inputs::take_back(Slot& slot, Failures& failures) noexcept {
+    if (slot.mapped == nullptr) return true;
+    const bool unmapped = failures.run([&] { api_.unmap(slot.mapped); });
+    if (unmapped) slot.mapped = nullptr;
+    if (!unmapped && failures.device_is_lost()) slot.given_up = true;
+    return unmapped;
 }
 
 void Inputs::resize(const Settings& settings, Failures& failures) noexcept {
@@ -141,8 +159,8 @@ void Inputs::drop_stale(Failures& failures) noexcept {
     if (!any_stale_) return;
     any_stale_ = false;
     for (Slot& slot : slots_) {
-        if (slot.registered == nullptr || (fits(slot) && !slot.forgotten)) continue;
-        if (slot.mapped == nullptr && !slot.lent) {
+        if (slot.registered == nullptr || slot.given_up || (fits(slot) && !slot.forgotten)) continue;
+        if (slot.mapped == nullptr && !slot.is_lent()) {
             drop(slot, failures);
         } else {
             any_stale_ = true;
@@ -151,7 +169,7 @@ void Inputs::drop_stale(Failures& failures) noexcept {
 }
 
 void Inputs::drop(Slot& slot, Failures& failures) noexcept {
-    failures.attempt([&] { api_.unregister_surface(slot.registered); });
+    failures.run([&] { api_.unregister_surface(slot.registered); });
     slot = Slot{};
 }
 
@@ -163,16 +181,12 @@ size_t Inputs::empty_place() {
     return place;
 }
 
-void Inputs::release(bool idle, Failures& failures) noexcept {
+void Inputs::release(bool engine_is_done, Failures& failures) noexcept {
     for (Slot& slot : slots_) {
-        if (slot.registered == nullptr) continue;
-        const bool unmapped = slot.mapped == nullptr || (idle && failures.attempt([&] { api_.unmap(slot.mapped); }));
-        if (unmapped) failures.attempt([&] { api_.unregister_surface(slot.registered); });
+        if (slot.registered == nullptr || slot.given_up) continue;
+        const bool unmapped = slot.mapped == nullptr || (engine_is_done && take_back(slot, failures));
+        if (unmapped) failures.run([&] { api_.unregister_surface(slot.registered); });
     }
-}
-
-void Inputs::abandon() noexcept {
-    for (Slot& slot : slots_) static_cast<void>(slot.rows.release());
 }
 
 }  // namespace pdum::nvenc

@@ -11,6 +11,7 @@
 #include "core/failures.hpp"
 #include "cuda/cuda.hpp"
 #include "session/frame_view.hpp"
+#include "session/surface_lease.hpp"
 
 namespace pdum::nvenc {
 
@@ -18,42 +19,41 @@ class Inputs {
    public:
     Inputs(std::shared_ptr<const Context> context, EncodeApi& api, const Settings& settings);
 
-    // A surface of our own that is free, a new one where there is none: the driver may hold more frames than its
+    // A surface of our own that is free; a new one if there is none, because the driver may hold more frames than its
     // documents say.
     size_t own_surface();
-    // Keeps it from being chosen until it is given back.
-    void lend(size_t input) { slots_[input].lent = true; }
-    void give_back(size_t input) { slots_[input].lent = false; }
+    size_t new_surface();
+    // A free surface, which is not chosen again until the lease ends.
+    SurfaceLease lend(CUstream stream);
 
-    // Why a frame's memory cannot be read in place; null where it can.
+    // Why a frame's memory cannot be read in place; null if it can.
     const char* obstacle(const FrameView& frame) const;
-    // The frame's own memory, where it is registered and still the same allocation.
+    // The frame's own memory, if it is registered and still the same allocation.
     std::optional<size_t> find(const FrameView& frame);
-    // Registers it.
+    // Registers the frame's memory.
     size_t add(const FrameView& frame);
     // Drops the registration of an address whose owner is gone.
     void forget(CUdeviceptr address, Failures& failures) noexcept;
 
     bool fits(size_t input) const { return fits(slots_[input]); }
-    const DeviceRows& rows(size_t input) const { return *slots_[input].rows; }
+    const DeviceRows& rows(size_t input) const { return slots_[input].surface->rows(); }
     uint32_t pitch(size_t input) const { return slots_[input].pitch; }
 
     // Mapped once, however many pictures in flight read it.
     MappedHandle map(size_t input);
-    void unmap(size_t input);
+    void unmap(size_t input, Failures& failures) noexcept;
 
-    // Another picture size: what is idle goes now, the rest when it is idle.
+    // For another picture size: what is idle goes now, the rest when it is idle.
     void resize(const Settings& settings, Failures& failures) noexcept;
     void drop_stale(Failures& failures) noexcept;
 
-    // Everything that no picture in flight reads; `idle` says that none is in flight.
-    void release(bool idle, Failures& failures) noexcept;
-    // In a forked child, where nothing of it may be touched.
-    void abandon() noexcept;
+    // Unregisters what no picture in flight reads; that is everything if `engine_is_done`. Memory that is lent lives
+    // on.
+    void release(bool engine_is_done, Failures& failures) noexcept;
 
    private:
     struct Slot {
-        std::unique_ptr<DeviceRows> rows;  // null for the caller's memory
+        std::shared_ptr<OwnSurface> surface;  // null for the caller's memory
         CUdeviceptr address = 0;
         uint64_t allocation = 0;  // CUDA's number of the caller's allocation; 0: unknown
         uint32_t pitch = 0;
@@ -63,14 +63,18 @@ class Inputs {
         MappedHandle mapped = nullptr;
         uint32_t uses = 0;       // pictures in flight that read it
         uint64_t last_used = 0;  // by the count of registered frames
-        bool lent = false;
         bool forgotten = false;  // its owner is gone: to be dropped when it is idle
+        bool given_up = false;   // the device was lost while it was unmapped
+
+        bool is_lent() const noexcept { return surface != nullptr && surface->is_lent(); }
+        bool is_callers() const noexcept { return surface == nullptr && registered != nullptr; }
     };
 
     bool fits(const Slot& slot) const { return slot.width == width_ && slot.height == height_; }
     uint64_t allocation_of(CUdeviceptr address) const;
     bool is_the_same(const Slot& slot) const;
     size_t empty_place();
+    bool take_back(Slot& slot, Failures& failures) noexcept;
     void drop(Slot& slot, Failures& failures) noexcept;
     void make_room();
 

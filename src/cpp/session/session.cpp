@@ -1,6 +1,7 @@
 #include "session/session.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <tuple>
 #include <utility>
@@ -65,14 +66,13 @@ Session::Session(const SessionOptions& options)
       extra_output_delay_(options.extra_output_delay),
       copy_(options.copy),
       made_in_(process_generation()),
-      held_back_(options.settings.reorder_depth()),
-      next_dts_(-display_delay(options.settings.b_frames)),
       at_idr_(options.at_idr) {
+    position_.next_dts = -display_delay(options.settings.b_frames);
     const ContextScope scope(*context_);
     try {
         set_up(options);
     } catch (...) {
-        release_everything();
+        release_everything(true);
         throw;
     }
 }
@@ -83,7 +83,7 @@ void Session::close_quietly() noexcept {
     try {
         close();
     } catch (...) {
-        // Nobody is left to be told; everything has been released all the same.
+        // Nobody is left to hear of it, and everything has been released.
     }
 }
 
@@ -94,27 +94,24 @@ void Session::set_up(const SessionOptions& options) {
     settings_.max_height = std::max(settings_.height, settings_.max_height);
     require_within_limits(*api_, *context_, options.settings);
     api_->initialize(options.settings);
-    input_stream_ = std::make_unique<Stream>(context_);
+    order_ = std::make_unique<StreamOrder>(context_);
     output_stream_ = std::make_unique<Stream>(context_);
-    frame_ready_ = std::make_unique<Event>(context_);
-    frame_read_ = std::make_unique<Event>(context_);
-    input_stream_handle_ = input_stream_->handle();
-    api_->order_by_streams(input_stream_->address(), output_stream_->address());
-    // With a lookahead, the B-frames that wait for an anchor come on top of it.
-    const uint32_t held = held_back_ + (settings_.rate.lookahead > 0 ? settings_.b_frames : 0);
-    const size_t expected = std::max(extra_output_delay_, held) + size_t{1};
+    std::atomic_store(&open_input_, order_->input());
+    api_->order_by_streams(order_->input()->address(), output_stream_->address());
     inputs_ = std::make_unique<Inputs>(context_, *api_, settings_);
+    outputs_ = std::make_unique<OutputQueue>(*api_, settings_.reorder_depth(), settings_.b_frames);
     if (settings_.rgb_input) rgb_ = std::make_unique<RgbInput>(context_);
-    std::vector<size_t> made;
-    while (made.size() < expected) {
-        made.push_back(inputs_->own_surface());
-        inputs_->lend(made.back());
-        free_outputs_.push_back(api_->create_output());
+    // With a lookahead, the B-frames that wait for an anchor are held back beside it.
+    const uint32_t held = outputs_->held_back() + (settings_.rate.lookahead > 0 ? settings_.b_frames : 0);
+    const size_t expected = std::max(extra_output_delay_, held) + size_t{1};
+    for (size_t i = 0; i < expected; ++i) {
+        inputs_->new_surface();
+        outputs_->add();
     }
-    for (const size_t input : made) inputs_->give_back(input);
 }
 
-// Asked before the lock: a thread of the parent's may have held it at the fork, for ever as the child sees it.
+// Call it before taking the lock: a thread of the parent may have held the lock at the fork, and the child would wait
+// for ever.
 void Session::require_own_process() const {
     if (made_in_ != process_generation()) {
         fail(ErrorKind::encoder_closed, "This encoder was made before a fork and cannot be used in the child.",
@@ -126,9 +123,9 @@ void Session::require_open() const {
     if (api_ == nullptr) closed();
 }
 
-CUstream Session::input_stream() const {
+std::shared_ptr<const Stream> Session::input_stream() const {
     require_own_process();
-    const CUstream stream = input_stream_handle_;
+    std::shared_ptr<const Stream> stream = std::atomic_load(&open_input_);
     if (stream == nullptr) closed();
     return stream;
 }
@@ -137,7 +134,7 @@ Submission Session::submit(const FrameView& frame, int64_t seq, const PictureExt
                            Sink& sink) {
     const Turn turn(*this);
     require_size(frame);
-    Submission submission{next_pts_, reads_in_place(frame, awaits_release), false};
+    Submission submission{position_.next_pts, reads_in_place(frame, awaits_release), false};
     std::optional<size_t> input;
     CUcontext owner = context_->handle();
     if (submission.in_place) input = inputs_->find(frame);  // which was found to be right when it was registered
@@ -155,42 +152,36 @@ Submission Session::submit(const FrameView& frame, int64_t seq, const PictureExt
     } else {
         submission.first_in_place = !input.has_value();
         if (!input) input = inputs_->add(frame);
-        if (frame.order == ProducerOrder::on_stream) wait_for(frame.stream, owner);
+        if (frame.order == ProducerOrder::on_stream) order_->wait_for(frame.stream, owner);
     }
     encode(*input, seq, extras);
-    collect(std::max(extra_output_delay_, held_back_), sink);
+    collect(may_stay_in_flight(), sink);
     return submission;
 }
 
-LentSurface Session::lend_surface() {
+SurfaceLease Session::lend_surface(CUstream stream) {
     const Turn turn(*this);
-    const size_t input = inputs_->own_surface();
-    inputs_->lend(input);
-    return {input, inputs_->rows(input).pointer(), inputs_->rows(input).pitch()};
+    return inputs_->lend(stream);
 }
 
-void Session::give_back_surface(size_t input) {
-    if (made_in_ != process_generation()) return;
-    const std::lock_guard<Turnstile> lock(turn_);
-    if (inputs_ != nullptr) inputs_->give_back(input);
-}
-
-void Session::submit_surface(size_t input, CUstream written, int64_t seq, const PictureExtras& extras, Sink& sink) {
+void Session::submit_surface(SurfaceLease& lease, CUstream written, int64_t seq, const PictureExtras& extras,
+                             Sink& sink) {
     const Turn turn(*this);
-    if (!inputs_->fits(input)) {
+    if (!inputs_->fits(lease.input())) {
         fail(ErrorKind::invalid_frame, "The surface is of the size that the encoder had before.", "Take a new one.");
     }
-    wait_for(written, context_->handle());
-    encode(input, seq, extras);
-    inputs_->give_back(input);
-    collect(std::max(extra_output_delay_, held_back_), sink);
+    order_->wait_for(written, context_->handle());
+    lease.set_followed_by(order_->input());
+    encode(lease.input(), seq, extras);
+    lease.set_submitted();
+    collect(may_stay_in_flight(), sink);
 }
 
 void Session::forget(CUdeviceptr address) noexcept {
     if (made_in_ != process_generation()) return;
     const std::lock_guard<Turnstile> lock(turn_);
     if (inputs_ == nullptr) return;
-    attempt([&] {
+    failures_.run([&] {
         const ContextScope scope(*context_);
         inputs_->forget(address, failures_);
     });
@@ -198,7 +189,7 @@ void Session::forget(CUdeviceptr address) noexcept {
 
 void Session::flush(Sink& sink) {
     const Turn turn(*this);
-    if (lockable_ < pending_outputs_.size()) end_stream();
+    if (outputs_->holds_back()) end_stream();
     collect(0, sink);
 }
 
@@ -208,11 +199,11 @@ void Session::reconfigure(const std::vector<Change>& changes) {
     for (const Change& change : changes) change(settings);
     const bool resized = settings.width != settings_.width || settings.height != settings_.height;
     require_live_change(*api_, *context_, settings_, settings);
-    if (resized && lockable_ < pending_outputs_.size()) end_stream();
+    if (resized && outputs_->holds_back()) end_stream();
     api_->reconfigure(settings, resized);
     settings_ = settings;
     if (!resized) return;
-    must_be_idr_ = true;
+    position_.must_be_idr = true;
     inputs_->resize(settings_, failures_);
 }
 
@@ -259,17 +250,6 @@ CUcontext Session::owner_of(const FrameView& frame, bool in_place) const {
     return result == cuda_success && owner != nullptr ? owner : context_->handle();
 }
 
-// Of a stream that CUDA knows nothing of, recording an event in it will tell.
-CUcontext Session::context_of(CUstream stream, CUcontext of_default_streams) {
-    if (is_default_stream(stream)) return of_default_streams;
-    if (stream == known_stream_) return context_->handle();
-    CUcontext context = nullptr;
-    const CUresult result = context_->functions().cuStreamGetCtx(stream, &context);
-    if (result != cuda_success || context == nullptr) return context_->handle();
-    if (!is_foreign(context)) known_stream_ = stream;
-    return context;
-}
-
 // The frame was measured before this call had its turn.
 void Session::require_size(const FrameView& frame) const {
     const FormatTraits& format = traits_of(settings_.format);
@@ -284,7 +264,7 @@ void Session::require_size(const FrameView& frame) const {
 }
 
 bool Session::reads_in_place(const FrameView& frame, bool awaits_release) const {
-    const bool left_alone = awaits_release || (extra_output_delay_ == 0 && held_back_ == 0);
+    const bool left_alone = awaits_release || may_stay_in_flight() == 0;
     if (copy_ == CopyMode::always || (copy_ == CopyMode::automatic && !left_alone)) return false;
     const char* obstacle = frame.image ? "it is RGB, which the engine does not read" : inputs_->obstacle(frame);
     if (obstacle != nullptr) require_copy(obstacle);
@@ -299,86 +279,44 @@ void Session::require_copy(const char* obstacle) const {
          "copy.");
 }
 
-OutputHandle Session::free_output() {
-    if (free_outputs_.empty()) free_outputs_.push_back(api_->create_output());
-    return free_outputs_.back();
-}
-
-void Session::wait_for(CUstream stream, CUcontext of_default_streams) {
-    const bool recorded = !is_foreign(context_of(stream, of_default_streams)) && record_ready(stream);
-    if (!recorded) return wait_for_foreign(stream, context_of(stream, of_default_streams));
-    frame_ready_->make_wait(input_stream_handle_);
-}
-
-// An event is recorded in streams of its own context alone, while any stream may wait for it. So one is made for a
-// stream of another context, for this once: contexts come and go, and their handles are used again.
-void Session::wait_for_foreign(CUstream stream, CUcontext context) {
-    const std::shared_ptr<const Context> theirs = Context::borrowed(context);
-    const ContextScope scope(*theirs);
-    const Event ready(theirs);
-    ready.record(stream);
-    ready.make_wait(input_stream_handle_);
-}
-
-// False where a stream that was known is gone, and another one of another context has its handle.
-bool Session::record_ready(CUstream stream) {
-    try {
-        frame_ready_->record(stream);
-        return true;
-    } catch (const Error&) {
-        if (std::exchange(known_stream_, nullptr) != stream || !is_foreign(context_of(stream, context_->handle())))
-            throw;
-        return false;
-    }
-}
-
-void Session::make_foreign_default_wait(CUstream stream, CUcontext context) {
-    const std::shared_ptr<const Context> theirs = Context::borrowed(context);
-    const ContextScope scope(*theirs);
-    frame_read_->make_wait(stream);
-}
-
 // Into a surface of the encoder's own, by a copy or by a conversion.
 void Session::bring_in(const FrameView& frame, CUcontext owner, size_t input) {
     const NvtxRange range(frame.image ? "pdum.convert_to_nvenc" : "pdum.copy_to_nvenc");
-    const CUstream ours = input_stream_handle_;
+    const CUstream ours = order_->input()->handle();
     const bool on_stream = frame.order == ProducerOrder::on_stream;
-    if (on_stream) wait_for(frame.stream, owner);
+    if (on_stream) order_->wait_for(frame.stream, owner);
     try {
         if (frame.image) {
             rgb_->convert(frame, !is_foreign(owner), settings_, inputs_->rows(input), ours);
         } else {
             copy_frame(frame, settings_.format, settings_.height, inputs_->rows(input), *context_, ours);
         }
-        frame_read_->record(ours);
+        order_->mark_read();
     } catch (...) {
-        Failures ignored;                                        // what came first is told
-        ignored.attempt([&] { input_stream_->synchronize(); });  // a part of it may be reading the frame
+        Failures ignored;                                         // the first failure is raised
+        ignored.run([this] { order_->input()->synchronize(); });  // a part of the work may be reading the frame
         throw;
     }
-    if (on_stream) {
-        // A default stream is that of the context that is current; others may wait for anything.
-        const bool is_ours = !is_default_stream(frame.stream) || !is_foreign(owner);
-        is_ours ? frame_read_->make_wait(frame.stream) : make_foreign_default_wait(frame.stream, owner);
-    } else {
-        frame_read_->synchronize();
-    }
+    on_stream ? order_->make_wait_until_read(frame.stream, owner) : order_->wait_until_read();
 }
 
 // The driver makes IDRs by the GOP's length and on demand, never by itself.
 bool Session::next_is_idr(const PictureExtras& extras) const {
-    return next_pts_ == 0 || must_be_idr_ || extras.force_idr || (settings_.gop != 0 && since_idr_ >= settings_.gop);
+    return position_.next_pts == 0 || position_.must_be_idr || extras.force_idr ||
+           (settings_.gop != 0 && position_.since_idr >= settings_.gop);
 }
+
+size_t Session::may_stay_in_flight() const { return std::max(extra_output_delay_, outputs_->held_back()); }
 
 void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
     const NvtxRange range("pdum.submit");
     PictureRequest request;
-    request.output = free_output();
+    request.output = outputs_->empty();
     request.width = settings_.width;
     request.height = settings_.height;
     request.pitch = inputs_->pitch(input);
-    request.timestamp = static_cast<uint64_t>(next_pts_);
-    request.force_idr = extras.force_idr || must_be_idr_;
+    request.timestamp = static_cast<uint64_t>(position_.next_pts);
+    request.force_idr = extras.force_idr || position_.must_be_idr;
     request.force_intra = extras.force_intra;
     const bool idr = next_is_idr(extras);
     PictureExtras with_hdr;
@@ -388,63 +326,45 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
         with_hdr.messages.insert(with_hdr.messages.begin(), at_idr_.begin(), at_idr_.end());
         request.extras = &with_hdr;
     }
-    submitted_.push_back({next_pts_, seq, input});
+    submitted_.push_back({position_.next_pts, seq, input});
     Accepted accepted{};
     try {
         request.input = inputs_->map(input);
         accepted = api_->encode(request);
     } catch (...) {
         submitted_.pop_back();
-        if (request.input != nullptr) attempt([&] { inputs_->unmap(input); });
+        if (request.input != nullptr) inputs_->unmap(input, failures_);
         throw;
     }
-    free_outputs_.pop_back();
-    pending_outputs_.push_back(request.output);
-    ++next_pts_;
-    must_be_idr_ = false;
-    since_idr_ = idr ? 1 : since_idr_ + 1;
-    if (accepted == Accepted::needs_more_input) {
-        held_back_ = std::max(held_back_, ++wanting_input_);
-    } else {
-        wanting_input_ = 0;
-        lockable_ = promised_outputs();
-    }
-}
-
-// With B-frames alone, a picture that is taken releases all that waited for it. A lookahead goes on holding back as
-// many as it held back at first.
-size_t Session::promised_outputs() const {
-    const size_t pending = pending_outputs_.size();
-    return held_back_ > settings_.b_frames ? pending - std::min<size_t>(pending, held_back_) : pending;
+    outputs_->push(accepted);
+    ++position_.next_pts;
+    position_.must_be_idr = false;
+    position_.since_idr = idr ? 1 : position_.since_idr + 1;
 }
 
 void Session::collect(size_t may_stay_in_flight, Sink& sink) {
     const NvtxRange range("pdum.collect_output");
     units_.clear();
     finished_inputs_.clear();
-    while (lockable_ > 0 && submitted_.size() > may_stay_in_flight) {
+    while (outputs_->has_promised() && submitted_.size() > may_stay_in_flight) {
         if (units_.empty()) {
-            lock_next();  // what it throws has cost nothing yet
-        } else if (!attempt([this] { lock_next(); })) {
+            take_next();  // if it throws, nothing is lost yet
+        } else if (!failures_.run([this] { take_next(); })) {
             break;
         }
     }
     try {
         if (!units_.empty()) sink.take(units_);
     } catch (...) {
-        give_back_locked();
+        give_back_collected();
         throw;
     }
-    give_back_locked();
+    give_back_collected();
 }
 
-// Moves the oldest pending output among those on their way out. Where the driver refuses, it stays the oldest pending.
-void Session::lock_next() {
-    const OutputHandle output = pending_outputs_.front();
-    const LockedAccessUnit locked = api_->lock(output);
-    locked_outputs_.push_back(output);
-    pending_outputs_.pop_front();
-    --lockable_;
+// Moves the oldest pending access unit among those on their way out.
+void Session::take_next() {
+    const LockedAccessUnit locked = outputs_->lock_next();
     const auto pts = static_cast<int64_t>(locked.timestamp);
     const auto it =
         std::find_if(submitted_.begin(), submitted_.end(), [&](const Submitted& s) { return s.pts == pts; });
@@ -453,29 +373,22 @@ void Session::lock_next() {
              "Please report it with the driver's version.");
     }
     finished_inputs_.push_back(it->input);
-    units_.push_back({it->seq, pts, next_dts_++, locked.type, locked.average_qp, locked.data, locked.size});
+    units_.push_back({it->seq, pts, position_.next_dts++, locked.type, locked.average_qp, locked.data, locked.size});
     submitted_.erase(it);
 }
 
-// Failures here cost no access unit: they are told at the next call.
-void Session::give_back_locked() noexcept {
-    const auto unlocked = [this](OutputHandle output) {
-        const bool done = attempt([&] { api_->unlock(output); });
-        if (done) free_outputs_.push_back(output);
-        return done;
-    };
-    locked_outputs_.erase(std::remove_if(locked_outputs_.begin(), locked_outputs_.end(), unlocked),
-                          locked_outputs_.end());
-    for (const size_t input : finished_inputs_) attempt([&] { inputs_->unmap(input); });
+// A failure here costs no access unit: the next call raises it.
+void Session::give_back_collected() noexcept {
+    outputs_->unlock_all(failures_);
+    for (const size_t input : finished_inputs_) inputs_->unmap(input, failures_);
     finished_inputs_.clear();
     inputs_->drop_stale(failures_);
 }
 
 void Session::end_stream() {
     api_->end_of_stream();
-    lockable_ = pending_outputs_.size();
-    wanting_input_ = 0;
-    must_be_idr_ = true;
+    outputs_->end_stream();
+    position_.must_be_idr = true;
 }
 
 void Session::close() {
@@ -484,63 +397,43 @@ void Session::close() {
     if (api_ == nullptr) return;
     {
         std::optional<ContextScope> scope;
-        attempt([&] { scope.emplace(*context_); });  // without it, what needs no context is released all the same
-        drain();
-        release_everything();
+        failures_.run([&] { scope.emplace(*context_); });  // what needs no context is released even without it
+        release_everything(drain());
     }
     context_.reset();
     failures_.raise();
 }
 
-// Nothing may be taken away under a running engine.
-void Session::drain() noexcept {
-    if (lockable_ < pending_outputs_.size()) attempt([this] { end_stream(); });
-    const auto waited_for = [this](OutputHandle output) {
-        const bool locked = attempt([&] { api_->lock(output); });
-        if (locked) locked_outputs_.push_back(output);
-        return locked;
-    };
-    const auto promised = pending_outputs_.begin() + static_cast<std::ptrdiff_t>(lockable_);
-    pending_outputs_.erase(std::remove_if(pending_outputs_.begin(), promised, waited_for), promised);
-    lockable_ = 0;
+// Nothing may be taken away from a running engine. If the driver does not give out what it promised, it is asked once
+// more; after the end of the stream, the engine is done when the output stream is.
+bool Session::drain() noexcept {
+    if (outputs_->holds_back()) failures_.run([this] { end_stream(); });
+    if (outputs_->drain(failures_)) return true;
+    const bool ended = failures_.run([this] { end_stream(); });
+    return outputs_->drain(failures_) || (ended && failures_.run([this] { output_stream_->synchronize(); }));
 }
 
-// What the driver does not take back piece by piece, it takes back with the session; so it does with everything that a
-// picture uses which could not be waited for.
-void Session::release_everything() noexcept {
-    input_stream_handle_ = nullptr;
-    const bool idle = pending_outputs_.empty();
-    for (const OutputHandle output : locked_outputs_) {
-        if (attempt([&] { api_->unlock(output); })) free_outputs_.push_back(output);
-    }
-    if (inputs_ != nullptr) inputs_->release(idle, failures_);
-    for (const OutputHandle output : free_outputs_) attempt([&] { api_->destroy_output(output); });
-    if (api_ != nullptr) attempt([this] { api_->destroy(); });
+// What the driver does not take back piece by piece, it takes back with the session; so it does with everything that
+// the engine may still use.
+void Session::release_everything(bool engine_is_done) noexcept {
+    std::atomic_store(&open_input_, std::shared_ptr<const Stream>());
+    if (outputs_ != nullptr) outputs_->unlock_all(failures_);
+    if (inputs_ != nullptr) inputs_->release(engine_is_done, failures_);
+    if (outputs_ != nullptr) outputs_->release(engine_is_done, failures_);
+    if (api_ != nullptr) failures_.run([this] { api_->destroy(); });
+    abandon();
+}
+
+// Forgets everything without a call of the encode interface. That is all that a forked child may do: the driver's
+// objects are its parent's there, and calling it can hang on a lock that a thread of the parent held.
+void Session::abandon() noexcept {
+    submitted_.clear();
     inputs_.reset();
+    outputs_.reset();
     rgb_.reset();
     api_.reset();
-    free_outputs_.clear();
-    locked_outputs_.clear();
-    pending_outputs_.clear();
-    submitted_.clear();
-    lockable_ = 0;
-    frame_read_.reset();
-    frame_ready_.reset();
+    order_.reset();
     output_stream_.reset();
-    input_stream_.reset();
-}
-
-// In a forked child the driver's objects are the parent's, and calling it can hang on a lock that a thread of the
-// parent held. So the child forgets them; the kernel frees what is left when it ends.
-void Session::abandon() noexcept {
-    if (inputs_ != nullptr) inputs_->abandon();
-    inputs_.reset();
-    static_cast<void>(rgb_.release());
-    static_cast<void>(frame_read_.release());
-    static_cast<void>(frame_ready_.release());
-    static_cast<void>(output_stream_.release());
-    static_cast<void>(input_stream_.release());
-    static_cast<void>(api_.release());
 }
 
 }  // namespace pdum::nvenc

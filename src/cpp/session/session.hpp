@@ -1,7 +1,6 @@
 // An encoder as its user thinks of it: frames in, access units with their frames' numbers out. It knows no Python.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -18,7 +17,10 @@
 #include "cuda/cuda.hpp"
 #include "session/frame_view.hpp"
 #include "session/inputs.hpp"
+#include "session/output_queue.hpp"
 #include "session/rgb_input.hpp"
+#include "session/stream_order.hpp"
+#include "session/surface_lease.hpp"
 
 namespace pdum::nvenc {
 
@@ -60,13 +62,6 @@ struct Submission {
     bool first_in_place = false;  // and it was registered for that just now
 };
 
-// One of the encoder's own surfaces, lent to the caller to be written.
-struct LentSurface {
-    size_t input = 0;
-    CUdeviceptr address = 0;
-    size_t pitch = 0;
-};
-
 // Takes access units over, in coding order. Called at most once a call of the session's, with the driver's memory
 // still locked.
 class Sink {
@@ -89,11 +84,12 @@ class Session {
     // `awaits_release`: the caller leaves the frame alone until it hears that the access unit is out.
     Submission submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, bool awaits_release,
                       Sink& sink);
-    // A surface that is free now. It comes back by being submitted or given back.
-    LentSurface lend_surface();
-    void give_back_surface(size_t input);
-    // `written`: the stream on which the caller has written it.
-    void submit_surface(size_t input, CUstream written, int64_t seq, const PictureExtras& extras, Sink& sink);
+    // A surface that is free now, for a caller who writes it on `stream`. Its memory outlives the session if the lease
+    // does.
+    SurfaceLease lend_surface(CUstream stream);
+    // `written`: the stream on which the caller has written it. The surface is free again when the lease has ended and
+    // the engine has read it.
+    void submit_surface(SurfaceLease& lease, CUstream written, int64_t seq, const PictureExtras& extras, Sink& sink);
     // The owner of a registered frame's memory is gone. Never throws: nobody could act on it.
     void forget(CUdeviceptr address) noexcept;
     // Everything that is in flight. The encoder goes on with an IDR where the stream had to be ended for that.
@@ -112,9 +108,11 @@ class Session {
     size_t in_flight() const;
     // Whether the access unit of the frame with that pts has yet to come out. Of a closed session none has.
     bool is_in_flight(int64_t pts) const;
-    // Where a producer that can order its own stream should make the frame ready.
-    // Throws encoder_closed where there is none any more; waits for no turn.
-    CUstream input_stream() const;
+    // The stream on which a producer makes its frame ready. Whoever holds it may use it, even while another thread
+    // closes the session. Throws encoder_closed if the session is closed or being closed; waits for no turn.
+    std::shared_ptr<const Stream> input_stream() const;
+    // Likewise.
+    void require_not_closed() const { static_cast<void>(input_stream()); }
 
    private:
     struct Submitted {
@@ -131,34 +129,31 @@ class Session {
     void check_device(const FrameView& frame) const;
     // The context that a frame's memory belongs to: the encoder's own, as far as CUDA does not say otherwise.
     CUcontext owner_of(const FrameView& frame, bool in_place) const;
-    CUcontext context_of(CUstream stream, CUcontext of_default_streams);
     bool is_foreign(CUcontext context) const noexcept { return context != context_->handle(); }
     void require_size(const FrameView& frame) const;
-    // Whether the frame is read where it lies. Throws where it has to be and cannot.
+    // Whether the frame is read where it lies. Throws if it has to be and cannot.
     bool reads_in_place(const FrameView& frame, bool awaits_release) const;
     void require_copy(const char* obstacle) const;
-    OutputHandle free_output();
-    // What is queued on our stream from now on waits for what `stream` holds by now.
-    void wait_for(CUstream stream, CUcontext of_default_streams);
-    bool record_ready(CUstream stream);
-    void wait_for_foreign(CUstream stream, CUcontext context);
-    // The other way round, for what was recorded in frame_read_.
-    void make_foreign_default_wait(CUstream stream, CUcontext context);
     void bring_in(const FrameView& frame, CUcontext owner, size_t input);
     void encode(size_t input, int64_t seq, const PictureExtras& extras);
     bool next_is_idr(const PictureExtras& extras) const;
-    size_t promised_outputs() const;
+    size_t may_stay_in_flight() const;
     void collect(size_t may_stay_in_flight, Sink& sink);
-    void lock_next();
-    void give_back_locked() noexcept;
+    void take_next();
+    void give_back_collected() noexcept;
     void end_stream();
-    template <typename Step>
-    bool attempt(Step step) noexcept {
-        return failures_.attempt(step);
-    }
-    void drain() noexcept;
-    void release_everything() noexcept;
+    // Waits for the engine. Whether it is known to be done with every picture.
+    bool drain() noexcept;
+    void release_everything(bool engine_is_done) noexcept;
     void abandon() noexcept;
+
+    // Where the stream of pictures has got to.
+    struct Position {
+        int64_t next_pts = 0;
+        int64_t next_dts = 0;
+        bool must_be_idr = false;  // the stream was ended or changed its size
+        uint64_t since_idr = 0;    // frames submitted from the last IDR on
+    };
 
     std::shared_ptr<const Context> context_;  // null once closed
     const int gpu_;
@@ -169,31 +164,20 @@ class Session {
     const uint64_t made_in_;  // process_generation() of the maker
 
     mutable Turnstile turn_;
-    std::unique_ptr<Stream> input_stream_;
+    std::shared_ptr<const Stream> open_input_;  // atomically; null as soon as the session is being closed
+    std::unique_ptr<StreamOrder> order_;
     std::unique_ptr<Stream> output_stream_;
-    std::unique_ptr<Event> frame_ready_;
-    std::unique_ptr<Event> frame_read_;
-    CUstream known_stream_ = nullptr;  // the last one that was found to be of our context; may be gone by now
-    std::atomic<CUstream> input_stream_handle_{nullptr};  // null as soon as the session is being closed
     std::unique_ptr<EncodeApi> api_;
-
     std::unique_ptr<Inputs> inputs_;
-    std::unique_ptr<RgbInput> rgb_;  // null where frames are no RGB
-    std::vector<OutputHandle> free_outputs_;
-    std::deque<OutputHandle> pending_outputs_;  // given to the driver, in the order in which it fills them
-    std::vector<OutputHandle> locked_outputs_;  // locked and on their way out, or those whose unlocking failed
-    std::vector<size_t> finished_inputs_;       // inputs of the access units on their way out
-    std::vector<AccessUnit> units_;             // the access units on their way out
-    std::deque<Submitted> submitted_;           // frames whose access units are not out, in the order of submission
-    size_t lockable_ = 0;                       // how many of pending_outputs_ the driver has promised
-    uint32_t held_back_ = 0;                    // how many frames the driver keeps before it gives one out
-    uint32_t wanting_input_ = 0;                // calls in a row that were answered "more input"
-    int64_t next_pts_ = 0;
-    int64_t next_dts_ = 0;
-    bool must_be_idr_ = false;     // the stream was ended or changed its size
-    uint64_t since_idr_ = 0;       // frames submitted from the last IDR on
+    std::unique_ptr<OutputQueue> outputs_;
+    std::unique_ptr<RgbInput> rgb_;  // null unless frames are RGB
+
+    std::deque<Submitted> submitted_;      // frames whose access units are not out, in the order of submission
+    std::vector<AccessUnit> units_;        // the access units on their way out
+    std::vector<size_t> finished_inputs_;  // and the inputs that they were made from
+    Position position_;
     std::vector<Message> at_idr_;  // what each IDR carries
-    Failures failures_;            // failed releases, told at the next call since their access units were good
+    Failures failures_;            // failed releases, raised by the next call since their access units were good
 };
 
 }  // namespace pdum::nvenc

@@ -1,0 +1,78 @@
+#include "session/output_queue.hpp"
+
+#include <algorithm>
+
+namespace pdum::nvenc {
+
+void OutputQueue::add() { empty_.push_back(api_.create_output()); }
+
+OutputHandle OutputQueue::empty() {
+    if (empty_.empty()) add();
+    return empty_.back();
+}
+
+void OutputQueue::push(Accepted accepted) {
+    pending_.push_back(empty_.back());
+    empty_.pop_back();
+    if (accepted == Accepted::needs_more_input) {
+        held_back_ = std::max(held_back_, ++wanting_input_);
+    } else {
+        wanting_input_ = 0;
+        promised_ = count_promised();
+    }
+}
+
+// With B-frames alone, a picture that the driver takes brings out all those that waited for it. A lookahead goes on
+// holding back as many as it held back at first.
+size_t OutputQueue::count_promised() const noexcept {
+    const size_t pending = pending_.size();
+    return held_back_ > b_frames_ ? pending - std::min<size_t>(pending, held_back_) : pending;
+}
+
+void OutputQueue::end_stream() {
+    promised_ = pending_.size();
+    wanting_input_ = 0;
+}
+
+LockedAccessUnit OutputQueue::lock_next() {
+    const OutputHandle output = pending_.front();
+    const LockedAccessUnit unit = api_.lock(output);
+    locked_.push_back(output);
+    pending_.pop_front();
+    --promised_;
+    return unit;
+}
+
+// On a lost device a buffer is unlocked, or never will be: it is neither tried again nor used again.
+void OutputQueue::unlock_all(Failures& failures) noexcept {
+    const auto is_over = [&](OutputHandle output) {
+        const bool unlocked = failures.run([&] { api_.unlock(output); });
+        if (unlocked) empty_.push_back(output);
+        return unlocked || failures.device_is_lost();
+    };
+    locked_.erase(std::remove_if(locked_.begin(), locked_.end(), is_over), locked_.end());
+}
+
+bool OutputQueue::drain(Failures& failures) noexcept {
+    const auto is_out = [&](OutputHandle output) {
+        const bool locked = failures.run([&] { api_.lock(output); });
+        if (locked) locked_.push_back(output);
+        return locked;
+    };
+    const auto promised = pending_.begin() + static_cast<std::ptrdiff_t>(promised_);
+    const auto left = std::remove_if(pending_.begin(), promised, is_out);
+    promised_ = static_cast<size_t>(left - pending_.begin());
+    pending_.erase(left, promised);
+    return pending_.empty();
+}
+
+void OutputQueue::release(bool engine_is_done, Failures& failures) noexcept {
+    if (engine_is_done) {
+        empty_.insert(empty_.end(), pending_.begin(), pending_.end());
+        pending_.clear();
+    }
+    for (const OutputHandle output : empty_) failures.run([&] { api_.destroy_output(output); });
+    empty_.clear();
+}
+
+}  // namespace pdum::nvenc
