@@ -138,6 +138,7 @@ PYTHON_LAYERS = (
     "_batch.suited",
     "_batch.search",
     "_batch.target",
+    "_batch.settings_digest",
     "_batch.batch",
     "_batch.recorded",
     "_batch.settled",

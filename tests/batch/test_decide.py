@@ -16,13 +16,13 @@ from pdum.nvenc._batch.batch import (
     EXISTS,
     BatchPlan,
     Decision,
-    digest_of,
     ledger,
     plan,
     told,
 )
 from pdum.nvenc._batch.journal import DONE, NAME, Journal
 from pdum.nvenc._batch.settings import BatchSettings
+from pdum.nvenc._batch.settings_digest import digest_of
 
 SETTINGS = BatchSettings()
 IN_PLACE = BatchSettings(in_place=True)

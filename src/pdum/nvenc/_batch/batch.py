@@ -5,26 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .._text import visible
 from .destinations import Named, Names, folder_of, is_beside, name_all
-from .journal import BEGUN, BIGGER, DONE, FAILED, Entry, Journal, digest, identity_of, is_there
+from .journal import BEGUN, BIGGER, DONE, FAILED, Entry, Journal, identity_of, is_there
 from .scan import Found, Scan, Source, Trouble
 from .settings import BatchSettings
+from .settings_digest import SettingsDigest, digest_of
 
 ENCODE, DONE_BEFORE, BIGGER_BEFORE, EXISTS = "encode", "done before", "bigger before", "exists"
 PART = ".pdum-part"
 """Ends the hidden name of a result that has not got its own yet."""
 FILES_BESIDES = 512
 """What a run may have open beside its journals."""
-NOT_OF_THE_RESULT = (
-    *("engine", "gpu", "engines", "segments", "output", "in_place", "keep_bigger", "smaller_than"),
-    *("overwrite", "recursive", "include", "exclude", "verify", "container"),
-)
-"""Settings that leave a finished result as good as it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +69,10 @@ def plan(paths: Sequence[Path], settings: BatchSettings) -> BatchPlan:
         return journals[folder]
 
     names = _named(found, settings, journal_of)
-    mark = digest_of(settings)
-    decisions = tuple(decide(one, journal_of(one.folder).entry(one.source.path), settings, mark) for one in names.named)
+    digest = digest_of(settings)
+    decisions = tuple(
+        decide(one, journal_of(one.folder).entry(one.source.path), settings, digest) for one in names.named
+    )
     return BatchPlan(
         settings=settings,
         decisions=decisions,
@@ -82,11 +80,6 @@ def plan(paths: Sequence[Path], settings: BatchSettings) -> BatchPlan:
         notices=tuple(names.notices),
         ignored=found.ignored,
     )
-
-
-def digest_of(settings: BatchSettings) -> str:
-    """Of what makes a result what it is."""
-    return digest({name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_RESULT})
 
 
 def _scan(paths: Sequence[Path], settings: BatchSettings) -> Found:
@@ -120,8 +113,7 @@ def _named(found: Found, settings: BatchSettings, journal_of: Any) -> Names:
 # ---- what is to be done with each -----------------------------------------------------------------------------------
 
 
-def decide(named: Named, entry: Entry | None, settings: BatchSettings, mark: str) -> Decision:
-    """``mark`` is the digest of the settings."""
+def decide(named: Named, entry: Entry | None, settings: BatchSettings, digest: SettingsDigest) -> Decision:
     source = named.source
     now = (source.size, source.mtime_ns)
     lies_there = identity_of(named.destination)
@@ -134,16 +126,16 @@ def decide(named: Named, entry: Entry | None, settings: BatchSettings, mark: str
             return answer(ENCODE)
         return answer(EXISTS, "a file of that name is there, and no journal knows it")
     if settings.in_place:
-        return _decide_in_place(entry, source.path, mark, settings, answer)
+        return _decide_in_place(entry, source.path, digest, settings, answer)
     known = lies_there is None or lies_there in (entry.made, entry.before) or settings.overwrite
     unsaid = entry.result in (BEGUN, FAILED) and lies_there not in (None, entry.before)
-    if entry.identity == now and entry.settings == mark and unsaid:
+    if entry.identity == now and digest.matches(entry.settings) and unsaid:
         return answer(DONE_BEFORE, "finished just before the last run ended", recovered=True)
     if not known and not unsaid:
         return answer(EXISTS, "its result was changed by somebody else since")
     if entry.identity != now:
         return answer(ENCODE, "the source has changed")
-    if entry.settings != mark:
+    if not digest.matches(entry.settings):
         return answer(ENCODE, "made with other settings before")
     if entry.result == DONE and lies_there is not None:
         return answer(DONE_BEFORE) if lies_there == entry.made else answer(ENCODE, "its result was changed since")
@@ -165,7 +157,9 @@ def _would_be_kept(entry: Entry, settings: BatchSettings) -> bool:
     return entry.size is not None and entry.size < settings.smaller_than * entry.identity[0]
 
 
-def _decide_in_place(entry: Entry, source: Path, mark: str, settings: BatchSettings, answer: Any) -> Decision:
+def _decide_in_place(
+    entry: Entry, source: Path, digest: SettingsDigest, settings: BatchSettings, answer: Any
+) -> Decision:
     """The source is its result once it is done: times are kept, so its size tells them apart."""
     now = identity_of(source)
     if now is None:
@@ -179,7 +173,7 @@ def _decide_in_place(entry: Entry, source: Path, mark: str, settings: BatchSetti
         half = entry.result in (BEGUN, FAILED) and _is_half_replaced(source)
         words = "was being replaced when the last run ended" if half else "the source has changed"
         decision = answer(DONE_BEFORE, words, recovered=True) if half else answer(ENCODE, words)
-    elif entry.settings != mark:
+    elif not digest.matches(entry.settings):
         decision = answer(ENCODE, "tried with other settings before")
     else:
         decision = _remembered(entry, settings, answer)
@@ -206,7 +200,7 @@ class Ledger:
     """The journals of a batch, held open and locked while it runs; ``batch`` is the plan as it was then."""
 
     batch: BatchPlan
-    mark: str
+    digest: SettingsDigest
     journals: Mapping[Path, Journal]
 
     def begin(self, decision: Decision, quality: float | None = None) -> None:
@@ -240,7 +234,11 @@ class Ledger:
         """What an earlier run's search found for the same source and settings."""
         entry = decision.entry
         source = decision.named.source
-        same = entry is not None and entry.settings == self.mark and entry.identity == (source.size, source.mtime_ns)
+        same = (
+            entry is not None
+            and self.digest.matches(entry.settings)
+            and entry.identity == (source.size, source.mtime_ns)
+        )
         return entry.quality if entry is not None and same else None
 
     def _record(self, decision: Decision, result: str, **more: Any) -> None:
@@ -255,7 +253,7 @@ class Ledger:
             source=journal.key(decision.source),
             output=os.path.relpath(decision.named.destination, decision.named.folder),
             result=result,
-            settings=self.mark,
+            settings=self.digest.current,
             identity=identity,
         )
         journal.record(replace(entry, **{**kept, **more}))
@@ -284,9 +282,9 @@ def ledger(batch: BatchPlan) -> Iterator[Ledger]:
 
 def _book(batch: BatchPlan, journals: Mapping[Path, Journal], closed: Mapping[Path, str]) -> Ledger:
     """Decided anew, for another run may have worked on a folder between the plan and its lock."""
-    mark = digest_of(batch.settings)
+    digest = digest_of(batch.settings)
     decisions = tuple(
-        decide(one.named, journals[one.named.folder].entry(one.source), batch.settings, mark)
+        decide(one.named, journals[one.named.folder].entry(one.source), batch.settings, digest)
         for one in batch.decisions
         if one.named.folder in journals
     )
@@ -296,7 +294,7 @@ def _book(batch: BatchPlan, journals: Mapping[Path, Journal], closed: Mapping[Pa
         if one.named.folder in closed
     ]
     now = replace(batch, decisions=decisions, troubles=(*batch.troubles, *troubles))
-    return Ledger(batch=now, mark=mark, journals=journals)
+    return Ledger(batch=now, digest=digest, journals=journals)
 
 
 def _allow_files(journals: int) -> None:

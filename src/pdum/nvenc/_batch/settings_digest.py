@@ -1,0 +1,74 @@
+"""Digests of settings, by which a journal tells whether a result was made with the settings of this run.
+
+A digest covers only the settings that differ from their baseline. A setting that a later version adds therefore leaves
+the digest of every earlier result as it was, as long as nobody uses the new setting.
+
+The baseline of a setting is the value that it had when it was introduced, not its default of today. If a default
+changes, results that were made with the old one get another digest, as they should.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .journal import digest
+from .settings import BatchSettings
+
+NOT_OF_THE_RESULT = frozenset(
+    (
+        *("engine", "gpu", "engines", "segments", "output", "in_place", "keep_bigger", "smaller_than"),
+        *("overwrite", "recursive", "include", "exclude", "verify", "container"),
+    )
+)
+"""Settings that leave a finished result as good as it was."""
+
+FIRST_BASELINE: dict[str, Any] = {
+    "codec": "auto",
+    "preset": "p4",
+    "quality": 28,
+    "lossless": False,
+    "target": "",
+    "audio": "copy",
+    "multipass": "full",
+    "lookahead": 32,
+    "spatial_aq": True,
+    "temporal_aq": True,
+    "bframes": 3,
+    "adaptive_b": True,
+    "gop": 250,
+    "encoder": {},
+}
+"""The settings of the versions whose digests covered every value. Do not add to these: see ``BASELINE``."""
+
+BASELINE: dict[str, Any] = {**FIRST_BASELINE}
+"""Every setting that makes a result what it is. Add new settings here, with their defaults; never change a value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingsDigest:
+    """``current`` is what journals record now; ``earlier`` are other digests that mean the same settings."""
+
+    current: str
+    earlier: frozenset[str] = frozenset()
+
+    def matches(self, recorded: str) -> bool:
+        """Whether a journal's entry was made with these settings."""
+        return recorded == self.current or recorded in self.earlier
+
+
+def digest_of(settings: BatchSettings) -> SettingsDigest:
+    values = {name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_RESULT}
+    different = {name: value for name, value in values.items() if not _is_same(value, BASELINE[name])}
+    earlier = {_digest_of_all(values)} if different.keys() <= FIRST_BASELINE.keys() else set()
+    return SettingsDigest(current=digest(different), earlier=frozenset(earlier))
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    """Unlike ``==``, this tells True from the strength 1."""
+    return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
+
+
+def _digest_of_all(values: dict[str, Any]) -> str:
+    """As the first versions made it: of every setting that they had, whether it was changed or not."""
+    return digest({name: values[name] for name in FIRST_BASELINE})

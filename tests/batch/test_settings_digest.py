@@ -1,0 +1,85 @@
+"""What a journal's digest of settings says, also to versions with more settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pdum.nvenc._batch import settings_digest
+from pdum.nvenc._batch.batch import DONE_BEFORE, ENCODE, ledger, plan
+from pdum.nvenc._batch.journal import DONE, Entry, Journal, identity_of
+from pdum.nvenc._batch.settings import BatchSettings, default_of, names
+from pdum.nvenc._batch.settings_digest import BASELINE, NOT_OF_THE_RESULT, digest_of
+
+pytestmark = pytest.mark.one_abi
+
+DEFAULTS = BatchSettings()
+CHANGED = BatchSettings(quality=30, encoder={"bit_depth": 10}, audio=96_000, spatial_aq=7, codec="hevc")
+
+
+def test_every_setting_is_classified() -> None:
+    assert BASELINE.keys() | NOT_OF_THE_RESULT == set(names())
+    assert not BASELINE.keys() & NOT_OF_THE_RESULT
+
+
+def test_defaults_of_today_are_the_baseline() -> None:
+    """If you change a default, leave the baseline alone and name the setting here."""
+    changed_since: set[str] = set()
+    assert {name for name, value in BASELINE.items() if default_of(name) != value} == changed_since
+
+
+def test_digests_never_change() -> None:
+    """Libraries on disk carry these."""
+    assert digest_of(DEFAULTS).current == "44136fa355b3678a"
+    assert digest_of(DEFAULTS).earlier == {"690e3bf32fe54837"}
+    assert digest_of(CHANGED).current == "d1c3481e348fcb27"
+    assert digest_of(CHANGED).earlier == {"6fdc7693aa526735"}
+
+
+@pytest.mark.parametrize("settings", [DEFAULTS, CHANGED])
+def test_a_journal_of_an_earlier_version_still_means_done(tmp_path: Path, settings: BatchSettings) -> None:
+    source = tmp_path / "a.mkv"
+    source.write_bytes(b"source")
+    (decision,) = plan([source], settings).decisions
+    (earlier,) = digest_of(settings).earlier
+    destination = decision.named.destination
+    destination.parent.mkdir()
+    destination.write_bytes(b"done")
+    journal = Journal.open(destination.parent, "outputs")
+    identity, made = identity_of(source), identity_of(destination)
+    assert identity is not None
+    journal.record(
+        Entry(
+            source=journal.key(source),
+            output=destination.name,
+            result=DONE,
+            settings=earlier,
+            identity=identity,
+            made=made,
+        )
+    )
+    journal.close()
+    assert [one.action for one in plan([source], settings).decisions] == [DONE_BEFORE]
+    assert [one.action for one in plan([source], replace(settings, gop=7)).decisions] == [ENCODE]
+    with ledger(plan([source], settings)) as book:
+        assert not book.batch.with_action(ENCODE)
+
+
+def test_a_new_setting_leaves_finished_results_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Later(BatchSettings):
+        denoise: str = "off"
+
+    monkeypatch.setattr(settings_digest, "BASELINE", {**BASELINE, "denoise": "off"})
+    assert digest_of(Later()) == digest_of(DEFAULTS)
+    used = digest_of(Later(denoise="on"))
+    assert not used.matches(digest_of(DEFAULTS).current)
+    assert not used.earlier, "no earlier version knew the setting"
+
+
+@pytest.mark.parametrize(("one", "other"), [({"spatial_aq": True}, {"spatial_aq": 1}), ({"gop": 250}, {"gop": 251})])
+def test_different_settings_have_different_digests(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert digest_of(BatchSettings(**one)) != digest_of(BatchSettings(**other))
