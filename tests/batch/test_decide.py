@@ -16,9 +16,9 @@ from pdum.nvenc._batch.batch import (
     EXISTS,
     BatchPlan,
     Decision,
+    describe,
     ledger,
     plan,
-    told,
 )
 from pdum.nvenc._batch.journal import DONE, NAME, Journal
 from pdum.nvenc._batch.settings import BatchSettings
@@ -74,7 +74,7 @@ def test_a_new_file_is_encoded_and_a_plan_changes_nothing(source: Path) -> None:
 def test_a_finished_file_is_done_once(source: Path) -> None:
     ended(source)
     assert decided(source).action == DONE_BEFORE
-    assert list(told(plan([source], SETTINGS))) == ["1 file was done before; nothing is done with them."]
+    assert list(describe(plan([source], SETTINGS))) == ["1 file was done before; nothing is done with them."]
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, IN_PLACE])
@@ -104,16 +104,16 @@ def test_finished_over_an_older_result_but_not_yet_written_down(source: Path) ->
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, IN_PLACE])
-def test_a_changed_source_is_done_again_and_told(source: Path, settings: BatchSettings) -> None:
+def test_a_changed_source_is_done_again_and_describe(source: Path, settings: BatchSettings) -> None:
     ended(source, settings)
     source.write_bytes(b"something else and longer than before" * 3)
     decision = decided(source, settings)
     assert decision.action == ENCODE
     assert "source has changed" in decision.why
-    assert any("again" in line for line in told(plan([source], settings)))
+    assert any("again" in line for line in describe(plan([source], settings)))
 
 
-def test_changed_settings_do_it_again_and_are_told(source: Path) -> None:
+def test_changed_settings_do_it_again_and_are_describe(source: Path) -> None:
     ended(source)
     decision = decided(source, replace(SETTINGS, quality=20))
     assert decision.action == ENCODE
@@ -156,7 +156,7 @@ def test_a_file_of_somebody_else_is_not_replaced(source: Path) -> None:
     other.parent.mkdir()
     other.write_bytes(b"precious")
     assert decided(source).action == EXISTS
-    assert any("no journal" in line for line in told(plan([source], SETTINGS)))
+    assert any("no journal" in line for line in describe(plan([source], SETTINGS)))
     assert decided(source, replace(SETTINGS, overwrite=True)).action == ENCODE
 
 

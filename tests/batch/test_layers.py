@@ -156,10 +156,10 @@ def test_xdg_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_each_preset_of_the_package_resolves_to_an_encoder(name: str) -> None:
-    from pdum.nvenc._batch.suited import fit
+    from pdum.nvenc._batch.supported_settings import supported_settings
 
     settings = resolve(read_config(), name).settings
-    fields_of_encoder = fit(settings, []).encoder
+    fields_of_encoder = supported_settings(settings, []).encoder
     EncoderConfig.of({"width": 1280, "height": 720, "codec": "hevc", **fields_of_encoder})
 
 

@@ -308,7 +308,7 @@ def _allow_files(journals: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def told(batch: BatchPlan) -> Iterator[str]:
+def describe(batch: BatchPlan) -> Iterator[str]:
     """Sentences about what is not encoded, and what is again."""
     for decision in batch.decisions:
         if decision.why and decision.action in (ENCODE, EXISTS):

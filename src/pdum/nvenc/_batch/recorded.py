@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import NvencError
 from .._tasks import Plan, Result
-from .around import AroundFile
+from .wrapped_task import WrappedTask
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .scan import Trouble
 
 
-class RecordedTask(AroundFile):
+class RecordedTask(WrappedTask):
     """A file's task, recorded."""
 
     def __init__(self, file: Task, decision: Decision, ledger: Ledger, quality: float | None = None) -> None:

@@ -11,9 +11,9 @@ from .._errors import TargetOutOfReach
 from .._media.sample import decoded
 from .._tasks import Plan, Result
 from ..events import EngineInfo
-from .around import AroundFile
 from .quality import compare
 from .search import Search, Target
+from .wrapped_task import WrappedTask
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
@@ -74,7 +74,7 @@ class _PartSink:
         self._part.packets.clear()
 
 
-class SampleTask(AroundFile):
+class SampleTask(WrappedTask):
     """Encodes samples of a file with one quality value, and compares them with the source."""
 
     def __init__(self, file: Task, quality: int, target: Target, known: Plan | None = None) -> None:

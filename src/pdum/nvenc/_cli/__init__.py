@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from .._errors import FolderBusy, InvalidConfig, NvencError
+from .._view.guarded_stream import discard_output
 from . import exits
+from .standard_streams import complain, open_missing_streams
 
 COMMANDS = {
     "encode": "encode",
@@ -20,37 +22,57 @@ COMMANDS = {
     "config": "show_settings",
     "completion": "completion",
 }
-"""Which module has the command, as a function of the command's name that takes the arguments and returns a code."""
+"""The module of each command. It has a function of the command's name that takes the arguments and returns a code."""
 
 EXTRAS = {"av": "files", "rich": "cli", "shtab": "cli", "textual": "tui", "matplotlib": "bench", "tomli": "cli"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code."""
-    from .parser import make_parser
-
-    arguments = make_parser().parse_args(argv)
+    open_missing_streams()
     try:
+        code = _run(argv)
+    except SystemExit as ended:  # argparse: help, or wrong arguments
+        raise SystemExit(_flush(int(ended.code or 0))) from None
+    return _flush(code)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        from .parser import make_parser
+
+        arguments = make_parser().parse_args(argv)
         module = import_module(f".{COMMANDS[arguments.command]}", __name__)
         code: int = getattr(module, arguments.command)(arguments)
     except BrokenPipeError:
-        # Whoever read this has enough; what is still buffered goes nowhere rather than into another error.
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115
+        discard_output(sys.stdout)  # the reader, such as head, has enough
         return exits.DONE
     except KeyboardInterrupt as signal:
-        return _complain("Interrupted.", getattr(signal, "code", exits.INTERRUPTED))
+        return _fail("Interrupted.", getattr(signal, "code", exits.INTERRUPTED))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRAS:
             raise
-        return _complain(_missing(str(error.name)), exits.CANNOT)
+        return _fail(_missing(str(error.name)), exits.CANNOT)
     except FolderBusy as error:
-        return _complain(str(error), exits.BUSY)
+        return _fail(str(error), exits.BUSY)
     except InvalidConfig as error:
-        return _complain(str(error), exits.USAGE)
+        return _fail(str(error), exits.USAGE)
     except NvencError as error:
-        return _complain(str(error), exits.CANNOT)
+        return _fail(str(error), exits.CANNOT)
     except OSError as error:
-        return _complain(f"{error.filename or 'The system'}: {error.strerror or error}.", exits.CANNOT)
+        return _fail(f"{error.filename or 'The system'}: {error.strerror or error}.", exits.CANNOT)
+    return code
+
+
+def _flush(code: int) -> int:
+    """Writes what is still buffered. A command whose answer nobody can get has failed."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output(sys.stdout)
+    except OSError as error:
+        discard_output(sys.stdout)
+        return _fail(f"Standard output cannot be written: {error.strerror or error}.", code or exits.UNSHOWN)
     return code
 
 
@@ -59,6 +81,6 @@ def _missing(module: str) -> str:
     return f"The Python package {module} is missing, which this command needs: pip install 'pdum-nvenc[{extra}]'."
 
 
-def _complain(message: str, code: int) -> int:
-    print(f"pdum-nvenc: {message}", file=sys.stderr)
+def _fail(message: str, code: int) -> int:
+    complain(message)
     return code

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 from .. import events
 from .._batch.layers import layer, merge
 from .._batch.settings import BatchSettings
-from .._batch.suited import PREFERRED, fit, gpus_of
+from .._batch.supported_settings import PREFERRED, gpus_of, supported_settings
 from .._config.config import EncoderConfig
 from .._config.settings import codec_name, preset_number
 from .._errors import InvalidConfig, NvencError
 from .._tasks import Plan, Result
 from .._version import __version__
 from . import exits
-from .interruption import Interruption, interruptible, say_on_stderr
+from .interruption import Interruption, interruptible
 from .running import pool_of
+from .standard_streams import complain
 from .table import print_table
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def bench(arguments: argparse.Namespace) -> int:
     given = {name: getattr(arguments, name) for name in ("engine", "gpu", "engines") if hasattr(arguments, name)}
     settings = merge([layer(given, "command line")]).settings
     found: list[Measured] = []
-    with interruptible(say_on_stderr) as interruption, pool_of(settings) as pool:
+    with interruptible(complain) as interruption, pool_of(settings) as pool:
         title = _title(pool)
         if not arguments.json:
             print(title)
@@ -159,9 +160,9 @@ def _measure(
     )
     try:
         height, width = pictures[0].shape[0] * 2 // 3, pictures[0].shape[1]
-        fitted = fit(settings, gpus_of(settings))
+        supported = supported_settings(settings, gpus_of(settings))
         config = EncoderConfig.of(
-            {"width": width, "height": height, "fps": 60, "codec": fitted.codec, **fitted.encoder}
+            {"width": width, "height": height, "fps": 60, "codec": supported.codec, **supported.encoder}
         )
     except NvencError as error:
         return replace(nothing, error=str(error))

@@ -14,7 +14,7 @@ from .._batch.journal import is_there
 from .._batch.layers import layer, merge
 from .._errors import InvalidConfig
 from . import exits
-from .encode import showing_of
+from .encode import output_options
 from .running import run_batch
 
 FPS, SECONDS, SIZE = 25, 4, "640x360"
@@ -34,7 +34,7 @@ def demo(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.folder)
     if not 1 <= arguments.clips <= 100:
         raise InvalidConfig(f"--clips {arguments.clips} came; it can be 1 to 100.")
-    showing = showing_of(arguments)
+    options = output_options(arguments)
     make_clips(folder, arguments.clips)
     results = folder / "compressed"
     if is_there(results):
@@ -45,8 +45,8 @@ def demo(arguments: argparse.Namespace) -> int:
     settings = merge([layer(given, "command line")]).settings
     batch = plan([folder], settings)
     with ledger(batch) as book:
-        code = run_batch(book, showing)
-    if code == exits.DONE and not showing.json:
+        code = run_batch(book, options)
+    if code == exits.DONE and not options.json:
         print(f"The clips are in {folder}, the results in {results}. For your own: pdum-nvenc encode FOLDER")
     return code
 

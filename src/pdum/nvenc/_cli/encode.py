@@ -9,24 +9,25 @@ from pathlib import Path
 from .._batch.batch import BatchPlan, ledger, plan
 from .._errors import InvalidConfig
 from . import exits
-from .running import Showing, dry_run, run_batch
+from .output import OutputOptions
+from .running import dry_run, run_batch
 from .show_settings import resolved_settings
 
 
 def encode(arguments: argparse.Namespace) -> int:
-    showing = showing_of(arguments)
+    options = output_options(arguments)
     settings = resolved_settings(arguments).settings
     batch = plan([Path(path) for path in arguments.paths], settings)
     if arguments.dry_run:
-        return dry_run(batch, showing)
+        return dry_run(batch, options)
     if not batch.decisions and not batch.troubles:
         print(f"pdum-nvenc: {nothing(batch)}", file=sys.stderr)
         return exits.NOTHING
     with ledger(batch) as book:
-        return run_batch(book, showing)
+        return run_batch(book, options)
 
 
-def showing_of(arguments: argparse.Namespace) -> Showing:
+def output_options(arguments: argparse.Namespace) -> OutputOptions:
     tui, as_json = getattr(arguments, "tui", False), getattr(arguments, "json", False)
     if tui and as_json:
         raise InvalidConfig("--tui and --json came together; one is for people, the other for programs.")
@@ -35,7 +36,7 @@ def showing_of(arguments: argparse.Namespace) -> Showing:
     report = getattr(arguments, "report", None)
     if report is not None and not Path(report).absolute().parent.is_dir():
         raise InvalidConfig(f"--report {report} came, but its folder does not exist.")
-    return Showing(
+    return OutputOptions(
         json=as_json,
         tui=tui,
         quiet=getattr(arguments, "quiet", False),

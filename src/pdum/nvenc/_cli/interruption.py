@@ -1,27 +1,32 @@
-"""Ctrl-C once lets running files finish, twice stops now and cleans up; SIGTERM is as the second."""
+"""Ctrl-C once lets running files finish, twice stops now and cleans up; SIGTERM and SIGHUP do the same as the second.
+
+A signal that is ignored when the tool starts stays ignored: shells ignore SIGINT for jobs in the background of a
+script, and nohup ignores SIGHUP.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Any, Protocol
 
 from . import exits
 
+CODES = {signal.SIGINT: exits.INTERRUPTED, signal.SIGTERM: exits.TERMINATED, signal.SIGHUP: exits.HUNG_UP}
+
 
 class Stoppable(Protocol):
-    """What of a pool's run is needed here."""
+    """The part of a pool's run that is needed here."""
 
     def drain(self) -> None: ...
     def cancel(self) -> None: ...
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal where no run is there to be ended: the command ends here, with that exit code."""
+    """A signal came while no run was there to be stopped. The command ends with ``code``."""
 
     def __init__(self, code: int) -> None:
         super().__init__()
@@ -29,7 +34,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Interruption:
-    """What the user has asked for so far. ``code`` is the exit code that it means, 0 while nothing came."""
+    """What signals have asked for so far. ``code`` is the exit code that they mean, 0 while none has come."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.code = 0
@@ -39,7 +44,7 @@ class Interruption:
 
     @contextmanager
     def of(self, run: Stoppable) -> Iterator[None]:
-        """Signals are for this run; what came before is not forgotten."""
+        """Passes signals on to this run, those included that came before."""
         self._run = run
         if self.stops_now:
             run.cancel()
@@ -51,12 +56,12 @@ class Interruption:
             self._run = None
 
     def take(self, number: int, frame: Any) -> None:  # noqa: ARG002
-        """The handler of a signal: it may interrupt anything, so what takes locks is done by a thread."""
+        """Handles a signal. It may interrupt anything, so a thread does what takes locks."""
         first = not self.code
         if self.stops_now and number == signal.SIGINT:
             os._exit(exits.INTERRUPTED)
-        self.code = self.code or (exits.TERMINATED if number == signal.SIGTERM else exits.INTERRUPTED)
-        self.stops_now = self.stops_now or number == signal.SIGTERM or not first
+        self.code = self.code or CODES[signal.Signals(number)]
+        self.stops_now = self.stops_now or number != signal.SIGINT or not first
         run = self._run
         if run is None:
             if self.stops_now:
@@ -73,20 +78,14 @@ class Interruption:
 
 @contextmanager
 def interruptible(say: Callable[[str], None]) -> Iterator[Interruption]:
-    """Signals are taken in the block. They only reach a main thread, so elsewhere nothing is changed."""
+    """Takes signals in the block. Python allows that in the main thread only; in others nothing is changed."""
     interruption = Interruption(say)
-    before: dict[int, Any] = {}
-    try:
-        for number in (int(signal.SIGINT), int(signal.SIGTERM)):
-            before[number] = signal.signal(number, interruption.take)
-    except ValueError:
-        before.clear()
+    before = {} if current_thread() is not main_thread() else {one: signal.getsignal(one) for one in CODES}
+    taken = {one: handler for one, handler in before.items() if handler != signal.SIG_IGN}
+    for one in taken:
+        signal.signal(one, interruption.take)
     try:
         yield interruption
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def say_on_stderr(text: str) -> None:
-    print(f"pdum-nvenc: {text}", file=sys.stderr, flush=True)
+        for one, handler in taken.items():
+            signal.signal(one, handler)

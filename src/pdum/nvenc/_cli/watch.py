@@ -10,13 +10,15 @@ from pathlib import Path
 from .._batch.batch import ENCODE, BatchPlan, ledger, plan
 from .._batch.journal import Identity
 from .._batch.settings import BatchSettings
-from .._batch.settled import Settled
+from .._batch.stable_files import StabilityCheck
 from .._errors import InvalidConfig
 from . import exits
-from .encode import showing_of
-from .interruption import Interruption, interruptible, say_on_stderr
-from .running import Showing, run_batch
+from .encode import output_options
+from .interruption import Interruption, interruptible
+from .output import OutputOptions
+from .running import run_batch
 from .show_settings import resolved_settings
+from .standard_streams import complain
 
 LONGEST_SLEEP = 0.1
 """Seconds: a signal is noticed within these."""
@@ -29,10 +31,10 @@ def watch(arguments: argparse.Namespace) -> int:
     watcher = Watcher(
         folder=folder,
         settings=resolved_settings(arguments).settings,
-        showing=showing_of(arguments),
-        settled=Settled(seconds=arguments.settle),
+        options=output_options(arguments),
+        stability=StabilityCheck(seconds=arguments.settle),
     )
-    with interruptible(say_on_stderr) as interruption:
+    with interruptible(complain) as interruption:
         while not interruption.code:
             waiting = watcher.look(interruption)
             if arguments.once and not waiting:
@@ -53,8 +55,8 @@ class Watcher:
 
     folder: Path
     settings: BatchSettings
-    showing: Showing
-    settled: Settled
+    options: OutputOptions
+    stability: StabilityCheck
     failed: bool = False
     _tried: dict[Path, Identity] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
@@ -67,7 +69,7 @@ class Watcher:
             for one in batch.with_action(ENCODE)
             if self._tried.get(one.source) != (one.named.source.size, one.named.source.mtime_ns)
         ]
-        ready = [one for one in fresh if self.settled.is_whole(one.source, time.monotonic(), time.time())]
+        ready = [one for one in fresh if self.stability.is_stable(one.source, time.monotonic(), time.time())]
         if ready:
             for one in ready:
                 self._tried[one.source] = (one.named.source.size, one.named.source.mtime_ns)
@@ -81,5 +83,5 @@ class Watcher:
 
     def _encode(self, batch: BatchPlan, interruption: Interruption) -> None:
         with ledger(batch) as book:
-            code = run_batch(book, self.showing, interruption)
+            code = run_batch(book, self.options, interruption)
         self.failed = self.failed or code == exits.FAILED

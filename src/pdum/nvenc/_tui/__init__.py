@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 def run_dashboard(make_run: Callable[[], EventRun], controls: Controls | None = None) -> int:
     """Shows a run until the user leaves. ``make_run`` begins it, in a thread; ``controls`` is the run unless given.
 
-    0: all went well; 1: some files failed; 130: the user ended the run early; 128 and the number of a signal that
-    ended it. What the run raised is raised.
+    Returns 0 if all went well, 1 if some files failed, 130 if the user ended the run early, and 128 plus the number of
+    a signal that ended it. Raises what the run raised, and TerminalLost if the terminal went away, in which case
+    the run goes on.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise InvalidConfig(

@@ -20,10 +20,11 @@ from .._view.draw import Palette, columns, ended_line, fit
 from .._view.run_parts import Engine, Job, LogLine, Sums
 from .._view.run_state import RunState
 from .boxes import details_box, help_box
-from .controls import Controls, EventRun, Source
+from .controls import Controls, EventRun, Source, TerminalLost
 from .lines import Lines
 from .panels import WIDE, GpuPanel, head, usage_text
 from .signals import Signals
+from .terminal import Terminal
 from .theme import CSS, DARK, LIGHT, PALETTES
 from .usage import UsagePoller
 
@@ -58,7 +59,7 @@ class Dashboard(App[int]):
 
     def __init__(self, make_run: Callable[[], EventRun], controls: Controls | None = None) -> None:
         colourless = os.environ.get("NO_COLOR")
-        super().__init__()
+        super().__init__(driver_class=Terminal)
         if colourless is not None:  # Textual takes it out, but what is written later is to have no colour either
             os.environ["NO_COLOR"] = colourless
         self.state = RunState()
@@ -69,6 +70,8 @@ class Dashboard(App[int]):
         self.wanted_engines = 0
         self.leaving = 0
         """How often the user has asked to leave."""
+        self.lost: str | None = None
+        """Why the terminal cannot be used any more."""
         self._ended_by: int | None = None
         self._sampled = 0.0
         self._answers = 0
@@ -76,7 +79,10 @@ class Dashboard(App[int]):
         self._panels: dict[int | None, GpuPanel] = {}
 
     def show(self) -> int:
+        """Shows the run until the user leaves. Raises what the run raised, and TerminalLost."""
         self.run()
+        if self.lost is not None:
+            raise TerminalLost(self.lost, self.source, self._ended_by)
         if self.source.error is not None:
             raise self.source.error
         return self.result
@@ -125,6 +131,10 @@ class Dashboard(App[int]):
 
     def tick(self) -> None:
         """Takes in what has come and draws it."""
+        if isinstance(self._driver, Terminal) and self._driver.lost is not None and self._ended_by is None:
+            self.lost = self._driver.lost
+            self.exit()
+            return
         changed = False
         for event in self.source.take(MOST_EVENTS):
             self.apply(event)

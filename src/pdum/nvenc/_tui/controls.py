@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Protocol
 
 from .. import events
@@ -32,6 +32,8 @@ class Source:
         self._events: deque[events.Event] = deque()
         self.controls = controls
         self.error: BaseException | None = None
+        self._run: EventRun | None = None
+        self._has_begun = Event()
         self.thread = Thread(target=self._take_in, name="pdum-nvenc-events", daemon=True)
 
     def take(self, most: int) -> Iterator[events.Event]:
@@ -43,10 +45,37 @@ class Source:
     def is_exhausted(self) -> bool:
         return not self.thread.is_alive() and not self._events
 
+    def run_without_screen(self) -> EventRun:
+        """The run, for those who go on with it; events are dropped from now on. Raises what the run has raised."""
+        self._events = deque(maxlen=0)
+        self._has_begun.wait()
+        if self._run is None or self.error is not None:
+            raise self.error or RuntimeError("the run has not begun")
+        return self._run
+
     def _take_in(self) -> None:
         try:
-            run = self._make_run()
-            self.controls = self.controls or run
-            self._events.extend(run)
+            self._run = self._make_run()
+            self.controls = self.controls or self._run
+            self._has_begun.set()
+            for event in self._run:
+                self._events.append(event)
         except BaseException as error:
             self.error = error
+        finally:
+            self._has_begun.set()
+
+
+class TerminalLost(Exception):
+    """The dashboard has ended because its terminal went away. The run goes on."""
+
+    def __init__(self, reason: str, source: Source, ended_by: int | None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.ended_by = ended_by
+        """A signal that came too late for the dashboard to act on."""
+        self._source = source
+
+    def run(self) -> Any:
+        """The run, once it has begun. Raises what kept it from beginning."""
+        return self._source.run_without_screen()

@@ -12,7 +12,10 @@ HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """Handlers in the running event loop; those that were there before come back at the end."""
+    """Passes signals on to the running event loop. Ignored signals, such as SIGHUP under nohup, stay ignored.
+
+    The event loop's own handlers would do, but it removes them by way of the default action, which ends the process.
+    """
 
     def __init__(self, take: Callable[[int], object]) -> None:
         self._take = take
@@ -22,13 +25,18 @@ class Signals:
         if current_thread() is not main_thread():
             return
         loop = asyncio.get_running_loop()
+
+        def pass_on(number: int, _frame: Any) -> None:
+            loop.call_soon_threadsafe(self._take, number)
+
         for number in HEARD:
-            self._before[number] = signal.getsignal(number)
-            loop.add_signal_handler(number, self._take, number)
+            before = signal.getsignal(number)
+            if before not in (signal.SIG_IGN, None):  # None: Python did not install it
+                self._before[number] = before
+                signal.signal(number, pass_on)
 
     def stop(self) -> None:
+        """Restores the handlers that were there before."""
         for number, before in self._before.items():
-            asyncio.get_running_loop().remove_signal_handler(number)
-            if before is not None:  # None: one that was not installed by Python
-                signal.signal(number, before)
+            signal.signal(number, before)
         self._before.clear()

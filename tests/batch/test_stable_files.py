@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pdum.nvenc._batch.settled import OLD, Settled, is_being_written
+from pdum.nvenc._batch.stable_files import OLD, StabilityCheck, is_being_written
 
 
 @pytest.fixture
@@ -19,31 +19,31 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_it_has_to_stay_as_it_is(file: Path) -> None:
-    settled = Settled(seconds=10)
+    stability = StabilityCheck(seconds=10)
     born = file.stat().st_ctime
-    assert not settled.is_whole(file, 0, born)
-    assert not settled.is_whole(file, 9, born + 9)
+    assert not stability.is_stable(file, 0, born)
+    assert not stability.is_stable(file, 9, born + 9)
     file.write_bytes(b"begun and grown")
-    assert not settled.is_whole(file, 10, born + 10)
-    assert not settled.is_whole(file, 19, born + 19)
-    assert settled.is_whole(file, 20, born + 20)
+    assert not stability.is_stable(file, 10, born + 10)
+    assert not stability.is_stable(file, 19, born + 19)
+    assert stability.is_stable(file, 20, born + 20)
 
 
-def test_an_old_one_is_whole_at_once(file: Path) -> None:
+def test_an_old_one_is_stable_at_once(file: Path) -> None:
     born = file.stat().st_ctime
-    assert not Settled(seconds=1).is_whole(file, 0, born + OLD - 1)
-    assert Settled(seconds=1).is_whole(file, 0, born + OLD + 1)
-    assert not Settled(seconds=100).is_whole(file, 0, born + OLD + 1)
+    assert not StabilityCheck(seconds=1).is_stable(file, 0, born + OLD - 1)
+    assert StabilityCheck(seconds=1).is_stable(file, 0, born + OLD + 1)
+    assert not StabilityCheck(seconds=100).is_stable(file, 0, born + OLD + 1)
 
 
 def test_one_that_goes_and_comes_begins_anew(file: Path) -> None:
-    settled = Settled(seconds=10)
+    stability = StabilityCheck(seconds=10)
     born = file.stat().st_ctime
-    settled.is_whole(file, 0, born)
+    stability.is_stable(file, 0, born)
     file.unlink()
-    assert not settled.is_whole(file, 20, born + 20)
+    assert not stability.is_stable(file, 20, born + 20)
     file.write_bytes(b"begun")
-    assert not settled.is_whole(file, 21, born + 21)
+    assert not stability.is_stable(file, 21, born + 21)
 
 
 def test_one_that_is_open_for_writing_is_not_whole(file: Path) -> None:
@@ -60,5 +60,5 @@ def test_one_that_is_open_for_writing_is_not_whole(file: Path) -> None:
         assert child.stdout is not None
         assert child.stdout.readline() == "open\n"
         assert is_being_written(file)
-        assert not Settled(seconds=0).is_whole(file, 0, born + 1000)
-    assert Settled(seconds=0).is_whole(file, 0, born + 1000)
+        assert not StabilityCheck(seconds=0).is_stable(file, 0, born + 1000)
+    assert StabilityCheck(seconds=0).is_stable(file, 0, born + 1000)

@@ -9,7 +9,7 @@ import pytest
 
 from pdum.nvenc import EncoderConfig, NvencEncoder, UnsupportedFeature
 from pdum.nvenc._batch.settings import BatchSettings
-from pdum.nvenc._batch.suited import Fitted, fit, gpus_of
+from pdum.nvenc._batch.supported_settings import SupportedSettings, gpus_of, supported_settings
 
 from simulator import Simulator
 
@@ -19,10 +19,10 @@ FLAGS = {"multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adap
 
 @pytest.fixture
 def fitted(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Any:
-    def on(settings: BatchSettings, *gpus: Any) -> Fitted:
+    def on(settings: BatchSettings, *gpus: Any) -> SupportedSettings:
         monkeypatch.setattr("pdum.nvenc._machine.capabilities._found", {})
         with simulator.machine(gpus=list(gpus)):
-            return fit(settings, gpus_of(settings))
+            return supported_settings(settings, gpus_of(settings))
 
     return on
 
@@ -50,7 +50,7 @@ def test_auto_is_the_best_codec_that_all_have(fitted: Any, gpus: list[Any], code
 
 def test_auto_and_lossless_is_a_codec_that_can(fitted: Any) -> None:
     assert fitted(replace(SETTINGS, lossless=True), "RTX 4090").codec == "hevc"
-    assert fit(replace(SETTINGS, lossless=True), []).codec == "hevc"
+    assert supported_settings(replace(SETTINGS, lossless=True), []).codec == "hevc"
 
 
 def test_gpus_that_do_not_take_part_do_not_count(fitted: Any) -> None:

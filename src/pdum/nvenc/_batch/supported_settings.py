@@ -16,7 +16,7 @@ PREFERRED = ("av1", "hevc", "h264")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitted:
+class SupportedSettings:
     """What ``FileSettings`` takes, with what was left out and why."""
 
     codec: str
@@ -48,7 +48,7 @@ def gpus_of(settings: BatchSettings) -> list[Gpu]:
     ]
 
 
-def fit(settings: BatchSettings, gpus: Sequence[Gpu]) -> Fitted:
+def supported_settings(settings: BatchSettings, gpus: Sequence[Gpu]) -> SupportedSettings:
     """Raises UnsupportedFeature for what was asked for by name and cannot be had: a codec, lossless coding.
 
     Parts of one video may be encoded by several GPUs, so what one of them lacks none is told to use.
@@ -59,7 +59,7 @@ def fit(settings: BatchSettings, gpus: Sequence[Gpu]) -> Fitted:
         # Of the software codecs AV1's has no lossless mode.
         without_av1 = settings.lossless or settings.container == "mov"
         codec = "hevc" if without_av1 and settings.codec == "auto" else settings.codec
-        return Fitted(codec=codec, encoder=_encoder(settings, {}))
+        return SupportedSettings(codec=codec, encoder=_encoder(settings, {}))
     codec = _codec(settings, gpus)
     if settings.lossless:
         lacking = [gpu for gpu in gpus if not gpu.codecs[codec].lossless]
@@ -70,7 +70,7 @@ def fit(settings: BatchSettings, gpus: Sequence[Gpu]) -> Fitted:
             )
     left_out = dict(_left_out(settings, codec, gpus))
     notices = tuple(f"{reason}: {name} is left out." for name, (_, reason) in left_out.items())
-    return Fitted(
+    return SupportedSettings(
         codec=codec, encoder=_encoder(settings, {key: value for key, (value, _) in left_out.items()}), notices=notices
     )
 

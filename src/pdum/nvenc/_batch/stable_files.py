@@ -15,13 +15,13 @@ PROCESSES = Path("/proc")
 
 
 @dataclass(kw_only=True)
-class Settled:
+class StabilityCheck:
     """Remembers what it saw. ``seconds``: how long a file has to stay as it is."""
 
     seconds: float
     _seen: dict[Path, tuple[Identity, float]] = field(default_factory=dict)
 
-    def is_whole(self, path: Path, now: float, wall_clock: float) -> bool:
+    def is_stable(self, path: Path, now: float, wall_clock: float) -> bool:
         """``now`` is of a clock that only goes forward; ``wall_clock`` is seconds since 1970, as files have them."""
         identity = identity_of(path)
         if identity is None:

@@ -1,4 +1,4 @@
-"""A task around a file's own."""
+"""A task that does most of its work by another one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from ..events import EngineInfo
 
 
-class AroundFile:
-    """What it does not say otherwise is as the file's task has it. How it ends, each says for itself."""
+class WrappedTask:
+    """Hands everything on to a file's task, except how it ends: each subclass says that for itself."""
 
     def __init__(self, file: Task) -> None:
         self._file = file

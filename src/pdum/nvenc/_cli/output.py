@@ -1,0 +1,108 @@
+"""How a run is shown: options of the command line, and the events on their way to the screen."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import events
+from .._view.guarded_stream import GuardedStream
+from .standard_streams import complain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def _standard_output() -> GuardedStream:
+    return GuardedStream(sys.stdout, _complain_of_loss)
+
+
+def _complain_of_loss(reason: str) -> None:
+    complain(f"Standard output is lost ({reason}). Encoding goes on, and nothing more is shown there.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """What the user wants to see of a run, and where."""
+
+    json: bool = False
+    tui: bool = False
+    quiet: bool = False
+    report: Path | None = None
+    stream: GuardedStream = field(default_factory=_standard_output)
+    """Standard output. If it is lost, the run goes on without it."""
+
+    def console(self) -> Console:
+        from rich.console import Console
+
+        stream: Any = self.stream
+        return Console(file=stream, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+@dataclass(kw_only=True)
+class RunOutput:
+    """Shows one run as its events come, and keeps the events that a report is made of."""
+
+    options: OutputOptions
+    console: Console | None
+    """None with ``--json``, which needs no package that draws."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What the batch used, for the report."""
+    kept: list[events.Event] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, options: OutputOptions) -> RunOutput:
+        return cls(options=options, console=None if options.json else options.console())
+
+    def say(self, message: str, level: str = "info") -> None:
+        """Shows a message that is not an event of the run."""
+        if self.console is None:
+            self._print_json(events.Notice(at=0.0, message=message, level=level))
+        elif level == "warning" or not self.options.quiet:
+            self.console.print(message, style="yellow" if level == "warning" else None, markup=False)
+
+    def keep(self, event: events.Event) -> None:
+        """Takes every event of a run, even if something else shows it."""
+        if not isinstance(event, (events.Progress, events.RunProgress)):
+            self.kept.append(event)
+
+    def watch(self, stream: Iterable[events.Event]) -> None:
+        """Shows the events until the run is over."""
+        if self.console is None:
+            for event in stream:
+                self._print_json(event)
+        elif not self.options.quiet:
+            from .plain import show
+
+            show(stream, self.console)
+
+    @property
+    def failed(self) -> int:
+        """The number of jobs whose last attempt failed."""
+        ends = (events.JobFailed, events.JobFinished, events.JobSkipped, events.JobCancelled)
+        last = {event.job: event for event in self.kept if isinstance(event, ends)}
+        return sum(isinstance(event, events.JobFailed) for event in last.values())
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether some of what was to be shown could not be."""
+        return self.options.stream.lost is not None
+
+    def _print_json(self, event: events.Event) -> None:
+        print(json.dumps(events.to_dict(event)), file=self.options.stream, flush=True)
+
+    def summary(self) -> None:
+        """Shows the totals and writes the report."""
+        if self.options.report is not None:
+            from .._report.report import write_report
+
+            write_report(self.kept, self.options.report, settings=self.settings)
+        if self.console is not None and (self.failed or not self.options.quiet):
+            from .._report.table import print_summary
+
+            print_summary(self.kept, self.console)
+        self.options.stream.flush()
