@@ -113,13 +113,18 @@ class SampleTask(WrappedTask):
         return self._parts.setdefault(first, _Part(first=first))
 
     def finish(self) -> Result:
+        try:
+            return self._compare()
+        finally:
+            self.abandon(keep=False)
+
+    def _compare(self) -> Result:
         parts = [part for part in self._parts.values() if part.packets]
         scores = [(self._score(part), part.last - part.first) for part in parts]
         frames = sum(count for _, count in scores)
         self.score = sum(score * count for score, count in scores) / frames
         self.size = sum(len(data) for part in parts for data in part.packets)
         self.frames_sampled = frames
-        self._parts.clear()
         return Result(destination="", frames=frames, size=self.size)
 
     def _score(self, part: _Part) -> float:
@@ -134,7 +139,9 @@ class SampleTask(WrappedTask):
                 close()
 
     def abandon(self, keep: bool) -> None:  # noqa: ARG002
+        """Also closes the file: the search has a round for each value, and holds no file open between them."""
         self._parts.clear()
+        self._file.abandon(False)
 
 
 Outcome = Found | Exception

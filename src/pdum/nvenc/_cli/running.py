@@ -180,8 +180,6 @@ def _found(
     files = [make(one) for one in sought]
     output.say(f"{len(sought)} of {len(decisions)} files: looking for the quality value that gives {target}.")
     outcomes = find_all(files, target, batch.settings.quality, _runner(pool, interruption))
-    for file in files:
-        file.abandon(False)
     for decision, outcome in zip(sought, outcomes, strict=True):
         output.say(_predicted(decision, outcome, target))
         known[decision.source] = outcome.quality if isinstance(outcome, Found) else outcome
