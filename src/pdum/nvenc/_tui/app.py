@@ -198,7 +198,7 @@ class Dashboard(App[int]):
     def _draw_lists(self) -> None:
         state = self.state
         self._panel("queue").show_items([*state.working_jobs(), *state.waiting_jobs()])
-        changes = (state.lines, len(state.jobs), len(state.ended), self.size, self.theme)
+        changes = (state.lines, len(state.jobs), state.sums().ended, self.size, self.theme)
         if changes == self._drawn:
             return
         self._drawn = changes

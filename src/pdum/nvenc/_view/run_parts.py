@@ -137,13 +137,17 @@ class Sums:
     source_bytes: int = 0
     size: int = 0
 
-    def add(self, job: Job) -> None:
-        self.jobs += 1
+    def add(self, job: Job, count: int = 1) -> None:
+        self.jobs += count
         if job.is_over:
-            setattr(self, job.state, getattr(self, job.state) + 1)
+            setattr(self, job.state, getattr(self, job.state) + count)
         if job.state == "finished" and job.source_bytes > 0:
-            self.source_bytes += job.source_bytes
-            self.size += job.size or 0
+            self.source_bytes += count * job.source_bytes
+            self.size += count * (job.size or 0)
+
+    def remove(self, job: Job) -> None:
+        """Takes it out again, before the job is changed."""
+        self.add(job, -1)
 
     @property
     def ended(self) -> int:

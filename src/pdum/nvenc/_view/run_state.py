@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from .. import events
@@ -27,8 +28,8 @@ class RunState:
         self.started: float | None = None
         self.engines: dict[int, Engine] = {}
         self.jobs: dict[int, Job] = {}
-        self.ended: list[int] = []
-        """The jobs that are over, in the order in which they ended."""
+        self._ended: dict[int, None] = {}
+        self._sums = Sums()
         self.log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self.lines = 0
         """How many there have been; the log forgets the oldest."""
@@ -63,13 +64,18 @@ class RunState:
         return self.status != "starting"
 
     @property
+    def ended(self) -> list[int]:
+        """The numbers of the jobs that are over, in the order in which they ended."""
+        return list(self._ended)
+
+    @property
     def total_jobs(self) -> int:
         return max(self._expected_jobs, len(self.jobs))
 
     @property
     def fraction(self) -> float:
         """Of the work. What is estimated by the run counts for more than what is known of single jobs."""
-        if self._has_begun and len(self.jobs) == self.total_jobs == len(self.ended):
+        if self._has_begun and len(self.jobs) == self.total_jobs == len(self._ended):
             return 1.0
         if self._progress is not None and self._progress.total > 0:
             return min(1.0, max(0.0, self._progress.frames / self._progress.total))
@@ -77,10 +83,8 @@ class RunState:
         return min(1.0, sum(job.frames_done for job in self.jobs.values()) / total) if total else 0.0
 
     def sums(self) -> Sums:
-        total = Sums()
-        for job in self.jobs.values():
-            total.add(job)
-        return total
+        """Of all jobs. This is kept up to date, so that asking costs nothing even with very many jobs."""
+        return replace(self._sums)
 
     def folders(self) -> dict[str, Sums]:
         """By the sources' folders, sorted by name."""
@@ -98,7 +102,7 @@ class RunState:
 
     def ended_jobs(self) -> list[Job]:
         """The one that ended last is the last."""
-        return [self.jobs[number] for number in self.ended]
+        return [self.jobs[number] for number in self._ended]
 
     # What each event does.
 
@@ -140,15 +144,18 @@ class RunState:
         before = self.jobs.get(event.job)
         self._leave(event.job)
         if before is not None and before.is_over:
-            self.ended.remove(event.job)
+            del self._ended[event.job]
             self._say("info", f"{visible(before.name)}: once more")
-        self.jobs[event.job] = Job(
+        if before is not None:
+            self._sums.remove(before)
+        job = Job(
             number=event.job,
             source=event.source,
             destination=event.destination,
             source_bytes=event.source_bytes,
             attempts=before.attempts + 1 if before is not None else 1,
         )
+        self._add(job)
 
     def _job_prepared(self, event: events.JobPrepared) -> None:
         job = self._job(event.job)
@@ -225,9 +232,8 @@ class RunState:
             job.state, job.frames_done, job.eta = "finishing", job.frames, None
 
     def _job_finished(self, event: events.JobFinished) -> None:
-        job = self._end(event.job, "finished")
-        job.destination, job.size, job.seconds = event.destination, event.size, event.seconds
-        job.source_bytes = event.source_bytes or job.source_bytes
+        job = self._end(event.job, "finished", event.size, event.source_bytes)
+        job.destination, job.seconds = event.destination, event.seconds
         job.frames = job.frames_done = event.frames
         job.warnings = event.warnings
         sizes = f"{size(job.source_bytes)} → {size(event.size)} ({change(job.ratio)})"
@@ -236,9 +242,8 @@ class RunState:
             self._say("warning", f"{visible(job.name)}: {one_line(warning)}")
 
     def _job_skipped(self, event: events.JobSkipped) -> None:
-        job = self._end(event.job, "skipped")
-        job.reason, job.size = event.reason, event.size
-        job.source_bytes = event.source_bytes or job.source_bytes
+        job = self._end(event.job, "skipped", event.size, event.source_bytes)
+        job.reason = event.reason
         self._say("info", f"{visible(job.name)}: skipped: {one_line(job.why)}", event.job)
 
     def _job_failed(self, event: events.JobFailed) -> None:
@@ -267,18 +272,26 @@ class RunState:
         self.lines += 1
 
     def _job(self, number: int) -> Job:
-        return self.jobs.setdefault(number, Job(number=number, source=f"job {number}"))
+        return self.jobs[number] if number in self.jobs else self._add(Job(number=number, source=f"job {number}"))
+
+    def _add(self, job: Job) -> Job:
+        self.jobs[job.number] = job
+        self._sums.add(job)
+        return job
 
     def _engine(self, index: int) -> Engine:
         return self.engines.setdefault(index, Engine(events.EngineInfo(index=index, kind="unknown", number=index)))
 
-    def _end(self, number: int, state: str) -> Job:
+    def _end(self, number: int, state: str, size: int | None = None, source_bytes: int = 0) -> Job:
         job = self._job(number)
         self._leave(number)
-        if number in self.ended:
-            self.ended.remove(number)
-        self.ended.append(number)
+        self._ended.pop(number, None)
+        self._ended[number] = None
+        self._sums.remove(job)
         job.state, job.ended, job.eta, job.fps = state, self.now, None, 0.0
+        job.size = job.size if size is None else size
+        job.source_bytes = source_bytes or job.source_bytes
+        self._sums.add(job)
         return job
 
     def _leave(self, number: int) -> None:
