@@ -23,6 +23,7 @@ from pdum.nvenc import (
     SoftwareEncoder,
     UnsupportedFeature,
 )
+from pdum.nvenc._encoders import software_options as software_options_module
 from pdum.nvenc._encoders.software import _layout
 from pdum.nvenc._encoders.software_options import software_options
 from side_data import side_data
@@ -219,6 +220,36 @@ def test_a_lazy_flush_gives_the_same_while_another_stream_begins(codec: str) -> 
         assert [(one.seq, one.data, one.pts, one.dts) for one in found] == [
             (one.seq, one.data, one.pts, one.dts) for one in other
         ]
+
+
+def test_x264_writes_the_same_bytes_each_time() -> None:
+    """Its AVX-512 code for macroblock trees reads behind a row unless the row has a multiple of 8 macroblocks."""
+    settings = EncoderConfig(width=192, height=160, codec="h264", preset="p4", format="yuv420", tuning="hq", cq=20,
+                             bframes=3)  # fmt: skip
+    random = np.random.default_rng(1)
+    pictures = [random.integers(0, 256, (240, 192), dtype=np.uint8) for _ in range(12)]
+    streams = set()
+    for _ in range(30):
+        with SoftwareEncoder(settings, threads=1) as encoder:
+            streams.add(b"".join(packet.data for packet in encode(encoder, pictures)))
+    assert len(streams) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "width", "asm"),
+    [
+        ("sse2 avx2 fma avx512f avx512dq", 192, "avx2"),
+        ("sse2 avx2 fma avx512f avx512dq", 1920, None),
+        ("sse2 avx2 fma avx512f avx512dq", 1918, None),
+        ("sse2 avx2 fma", 192, None),
+    ],
+)
+def test_x264_is_kept_from_avx512_for_some_widths(
+    monkeypatch: pytest.MonkeyPatch, flags: str, width: int, asm: str | None
+) -> None:
+    monkeypatch.setattr(software_options_module, "processor_flags", lambda: frozenset(flags.split()))
+    settings = EncoderConfig(width=width, height=160, codec="h264", format="yuv420")
+    assert software_options(settings, 1).params.get("asm") == asm
 
 
 def test_who_leaves_a_lazy_flush_can_go_on() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._config.settings import preset_number, tuning_name
@@ -78,6 +80,8 @@ NEVER = (
 NOT_IN_SVT = ("b_ref_mode", "adaptive_i", "adaptive_b", "level", "tier", "temporal_aq", "weighted_prediction")
 
 UNBOUNDED_GOP = 1 << 20
+AVX512_MACROBLOCKS = 8
+"""At once."""
 
 
 @dataclass
@@ -164,6 +168,8 @@ def _x264(made: Software, config: EncoderConfig, threads: int) -> None:
         params["mbtree"] = "1" if config.temporal_aq else "0"
     if config.weighted_prediction is not None:
         params["weightp"] = "2" if config.weighted_prediction else "0"
+    if _reads_behind_rows(config.width):
+        params["asm"] = "avx2"  # no slower
     if config.level is not None:
         made.options["level"] = config.level
     if isinstance(config.slices, int):
@@ -177,6 +183,22 @@ def _x264(made: Software, config: EncoderConfig, threads: int) -> None:
     if threads:
         # Two pictures for each core: x264's own choice of one and a half leaves a tenth of two cores idle.
         made.options["threads"] = str(2 * threads if threads > 1 else 1)
+
+
+def _reads_behind_rows(width: int) -> bool:
+    """Whether x264's AVX-512 code for macroblock trees would read what happens to lie behind a row of macroblocks, so
+    that the same frames give other bytes each time."""
+    return -(-width // 16) % AVX512_MACROBLOCKS != 0 and "avx512f" in processor_flags()
+
+
+@cache
+def processor_flags() -> frozenset[str]:
+    """What Linux says that this processor can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())
 
 
 def _x265(made: Software, config: EncoderConfig, threads: int) -> None:
