@@ -25,7 +25,7 @@ from pdum.nvenc import (
 )
 from pdum.nvenc._encoders import software_options as software_options_module
 from pdum.nvenc._encoders.software import _layout
-from pdum.nvenc._encoders.software_options import software_options
+from pdum.nvenc._encoders.software_options import LEAST_SIZE, software_options
 from side_data import side_data
 
 from simulator import Simulator
@@ -306,8 +306,21 @@ def test_a_closed_encoder_takes_nothing() -> None:
 
 
 def test_a_setting_that_the_codec_refuses_is_an_error_of_ours() -> None:
-    with pytest.raises(InvalidConfig, match="The software codec refused"):
-        SoftwareEncoder(EncoderConfig(width=2, height=2, codec="hevc"))
+    with pytest.raises(InvalidConfig, match="libsvtav1 refuses these settings for pictures of 20000x64"):
+        SoftwareEncoder(EncoderConfig(width=20_000, height=64, codec="av1"))
+
+
+@pytest.mark.parametrize(("codec", "least"), LEAST_SIZE.items())
+def test_a_picture_that_is_too_small_for_the_codec_is_refused_in_our_words(codec: str, least: int) -> None:
+    even = least + least % 2
+    for size in ((even, 64), (64, even)):
+        with SoftwareEncoder(EncoderConfig(width=size[0], height=size[1], codec=codec, format="yuv420")) as encoder:
+            (packet,) = encode(encoder, [np.zeros((size[1] * 3 // 2, size[0]), np.uint8)])
+        assert decode(packet.data, codec)[0].planes[0].shape == size[::-1]
+        if least > 2:
+            smaller = tuple(side - 2 if side == even else side for side in size)
+            with pytest.raises(InvalidConfig, match=r"takes none that are smaller than \d+x\d+. Use codec='h264'"):
+                SoftwareEncoder(EncoderConfig(width=smaller[0], height=smaller[1], codec=codec, format="yuv420"))
 
 
 @pytest.mark.parametrize("codec", CODECS)

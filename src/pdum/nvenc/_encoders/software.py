@@ -179,7 +179,11 @@ class SoftwareEncoder:
             raise EncoderClosed("The encoder was made before this process was forked. Make one here.")
 
     def _opened(self, flags: int = 0) -> Any:
-        return _typed(lambda: _open_context(self._options, self.width, self.height, flags), of_settings=True)
+        return _typed(
+            lambda: _open_context(self._options, self.width, self.height, flags),
+            f"{self._options.codec} refuses these settings for pictures of {self.width}x{self.height}",
+            InvalidConfig,
+        )
 
     def _encoded(self, picture: Any, force_idr: bool) -> list[Any]:
         """Encodes it with a time and type of ours, and leaves it as it came: it may be the caller's own."""
@@ -324,8 +328,8 @@ def _open_context(options: Software, width: int, height: int, flags: int) -> Any
     return context
 
 
-def _typed(call: Any, of_settings: bool = False) -> Any:
-    """What PyAV raises, as an error of ours."""
+def _typed(call: Any, what: str = "The software codec failed", kind: type[NvencError] = EncoderFailed) -> Any:
+    """The call's result; what PyAV raises becomes an error of ours of that kind."""
     try:
         return call()
     except NvencError:
@@ -335,8 +339,7 @@ def _typed(call: Any, of_settings: bool = False) -> Any:
     except MemoryError:
         raise
     except Exception as error:
-        kind = InvalidConfig if of_settings else EncoderFailed
-        raise kind(f"The software codec refused: {error}") from error
+        raise kind(f"{what}: {error}") from error
 
 
 def _seq(seq: SupportsIndex) -> int:

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._config.settings import preset_number, tuning_name
-from .._errors import UnsupportedFeature
+from .._errors import InvalidConfig, UnsupportedFeature
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
 
 CODECS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
+
+LEAST_SIZE = {"h264": 1, "hevc": 16, "av1": 4}
+"""Width and height of the smallest pictures that x264, x265 and SVT-AV1 take."""
 
 STREAM_FORMATS = {
     ("420", 8): "yuv420p",
@@ -126,6 +129,11 @@ def software_options(config: EncoderConfig, threads: int) -> Software:
         raise UnsupportedFeature(
             "tuning='lossless' came for AV1 of 10 bits, which SVT-AV1 does not keep exactly. Use codec='hevc'."
         )
+    if not takes_size(codec, config.width, config.height):
+        raise InvalidConfig(
+            f"Pictures of {config.width}x{config.height} came; {CODECS[codec]} takes none that are smaller than "
+            f"{LEAST_SIZE[codec]}x{LEAST_SIZE[codec]}. Use codec='h264', which takes any size."
+        )
     made = Software(CODECS[codec], pix_fmt, Fraction(*settings["fps"]), config.gop or UNBOUNDED_GOP, settings["colour"])
     made.unmapped += [name for name in NEVER if getattr(config, name) is not None]
     if config.time_code:
@@ -137,6 +145,10 @@ def software_options(config: EncoderConfig, threads: int) -> Software:
         (_x264 if codec == "h264" else _x265)(made, config, threads)
     _rates(made, config, settings)
     return made
+
+
+def takes_size(codec: str, width: int, height: int) -> bool:
+    return min(width, height) >= LEAST_SIZE[codec]
 
 
 def _x26(made: Software, config: EncoderConfig, settings: Mapping[str, Any]) -> None:
