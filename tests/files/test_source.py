@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from files.runner import SOFTWARE, encode_ranges, job, run
+from files.runner import SOFTWARE, encode_ranges, job, pictures, run
 from media_samples import ffmpeg, sample
-from pdum.nvenc import Cancelled, FileJob, FileSettings, FileTask, InvalidConfig, SourceUnreadable
+from pdum.nvenc import Cancelled, FileJob, FileSettings, FileTask, InvalidConfig, SourceUnreadable, UnsupportedFeature
 from pdum.nvenc._files import task as _task
 from pdum.nvenc._files.task import cuts
 from pdum.nvenc._media.access import is_clean
@@ -57,6 +58,21 @@ def test_a_source_that_breaks_off_says_so() -> None:
     index = index_source(sample("broken-off-mp4"))
     assert index.careful
     assert index.warnings == (f"The source is cut off: 40 frames are announced, {index.frames} are there.",)
+
+
+def test_a_whole_group_that_an_edit_list_hides_is_not_missing(folder: Path) -> None:
+    """The file announces it, and holds it; the demuxer does not give it out."""
+    data = bytearray(sample("sound").read_bytes())
+    at = data.index(b"elst") + 12
+    duration, begin = struct.unpack(">Ii", data[at : at + 8])
+    data[at : at + 8] = struct.pack(">Ii", duration - 800, begin + 12_800 * 8 // 10)
+    trimmed = folder / "trimmed.mp4"
+    trimmed.write_bytes(data)
+    index = index_source(trimmed)
+    assert index.warnings == ()
+    assert not index.careful
+    assert not index.straight
+    assert index.frames == len(pictures(trimmed)) == 20
 
 
 @pytest.mark.parametrize(
@@ -223,3 +239,17 @@ def test_the_source_is_not_overwritten_by_chance(folder: Path) -> None:
     source.write_bytes(sample("one-frame").read_bytes())
     with pytest.raises(InvalidConfig, match="is the source itself"):
         FileTask(job(source, source)).prepare(1)
+
+
+@pytest.mark.parametrize("codec", ["auto", "hevc"])
+def test_a_source_that_is_too_small_for_a_codec_is_encoded_by_another_or_refused(folder: Path, codec: str) -> None:
+    source = folder / "thin.mkv"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=64x99", "-vf", "scale=1:99", "-pix_fmt", "yuv420p", "-frames:v", "3",
+           "-c:v", "ffv1", source)  # fmt: skip
+    task = FileTask(job(source, folder / "result.mkv", codec=codec, encoder={}), "software")
+    if codec == "auto":
+        assert run(task).frames == 3
+    else:
+        with pytest.raises(UnsupportedFeature, match=r"cannot encode 1x99 as hevc\. Choose another codec"):
+            task.prepare(1)
+        task.abandon(keep=False)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from .._config.config import EncoderConfig
 from .._config.settings import codec_name, tuning_name
+from .._encoders.software_options import takes_size
 from .._errors import UnsupportedFeature
+from .._media.containers import VIDEO_CODECS
 
 if TYPE_CHECKING:
     from .._machine.capabilities import Capabilities
@@ -48,12 +50,14 @@ class _Wanted:
     lossless: bool
     codec: str
     container: str
+    width: int
+    height: int
 
 
 def recipe(index: Index, settings: FileSettings, engine: EngineInfo, container: str, on_gpu: bool) -> Recipe:
     """``on_gpu``: frames come from the GPU's own decoder."""
     look, given = index.look, dict(settings.encoder)
-    wanted = _Wanted(look.chroma, look.depth, _is_lossless(given), settings.codec, container)
+    wanted = _Wanted(look.chroma, look.depth, _is_lossless(given), settings.codec, container, look.width, look.height)
     codec, chroma, depth, warnings = _of_engine(wanted, engine)
     form = FORMATS[chroma, depth]
     if form == "yuv420" and on_gpu:
@@ -94,7 +98,8 @@ def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list
     able = [(codec, *_kept(codec, wanted, engine)) for codec in candidates if _encodes(codec, wanted, engine)]
     if not able:
         raise UnsupportedFeature(
-            f"{engine.label} cannot encode {' or '.join(candidates)}{' without loss' if wanted.lossless else ''}. "
+            f"{engine.label} cannot encode {wanted.width}x{wanted.height} as {' or '.join(candidates)}"
+            f"{' without loss' if wanted.lossless else ''}. "
             "Choose another codec or engine."
         )
     best = next((one for one in able if one[1:] == (wanted.chroma, wanted.depth)), able[0])
@@ -111,13 +116,13 @@ def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list
 def _candidates(wanted: _Wanted) -> list[str]:
     if wanted.codec != "auto":
         return [codec_name(wanted.codec)]
-    if wanted.container == "webm":
-        return ["av1"]
-    return ["hevc", "h264"] if wanted.container == "mpegts" else ["av1", "hevc", "h264"]
+    return [codec for codec in ("av1", "hevc", "h264") if codec in VIDEO_CODECS[wanted.container]]
 
 
 def _encodes(codec: str, wanted: _Wanted, engine: EngineInfo) -> bool:
     if engine.kind != "nvenc":
+        if not takes_size(codec, _even(wanted.width, wanted.chroma, codec), _even(wanted.height, wanted.chroma, codec)):
+            return False
         return not (codec == "av1" and wanted.lossless and wanted.depth > 8)  # which SVT-AV1 does not keep exactly
     found = _capabilities(engine)
     return codec in found and (not wanted.lossless or found[codec].lossless)

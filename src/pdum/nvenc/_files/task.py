@@ -11,15 +11,18 @@ from itertools import pairwise
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
+from .._config.settings import codec_name
 from .._errors import Cancelled, InvalidConfig, NvencError, SourceUnreadable
 from .._media.beside import Beside
+from .._media.containers import CONTAINERS, require_video_codec
 from .._media.decode import frames_from
 from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, Start, open_source
 from .._media.fit import fitted_for_hardware, fitted_for_software
 from .._media.hardware_decode import decoder_on
 from .._media.join import Joined, join
 from .._media.matroska import TrackLook, roll_of
-from .._media.passthrough import CONTAINERS, OF_THE_FILE, Passthrough, plan
+from .._media.passthrough import OF_THE_FILE, Passthrough, plan
+from .._media.rehearsal import rehearse
 from .._media.sample import SampledSink, has_decoder
 from .._media.source import Index, look_through
 from .._media.spool import RECIPE, Piece, WorkFolder, beside, missing_ranges, write_atomically
@@ -116,6 +119,7 @@ class FileTask:
         self._stat = self.job.source.stat()
         index, self._start = look_through(self.job.source, self._threads_to_look(), self._not_stopped)
         self._index = index
+        rehearse(self.job.source, index, self.container, self.job.settings.audio)
         self._warnings += index.warnings
         self.job.destination.parent.mkdir(parents=True, exist_ok=True)
         self._pieces = self._work.open(self._identity(), self.job.keep_work)
@@ -250,7 +254,7 @@ class FileTask:
                 join(joined, source)
                 self._verify(joined)
                 lost = lost_metadata(source, self._part, OF_THE_FILE)
-            warnings = self._all_warnings([*passthrough.warnings, *joined.warnings, *lost])
+            warnings = self._all_warnings([*passthrough.all_warnings(), *joined.warnings, *lost])
             return self._named(warnings)
         except BaseException:
             self._part.unlink(missing_ok=True)
@@ -306,7 +310,6 @@ class FileTask:
                 content_light=look.content_light,
                 roll=roll_of(look.matrix),
             ),
-            audio=self.job.settings.audio,
             passthrough=passthrough,
             interrupted=self._not_stopped,
         )
@@ -385,7 +388,9 @@ class FileTask:
 
     def _require_paths(self) -> None:
         source, destination = self.job.source, self.job.destination
-        self.container  # noqa: B018  # raises where the name tells nothing
+        container = self.container  # raises if the name tells nothing
+        if self.job.settings.codec != "auto":
+            require_video_codec(destination.name, container, codec_name(self.job.settings.codec))
         if not source.exists():
             raise SourceUnreadable(f"{source} does not exist.")
         if destination.exists() and destination.samefile(source) and not self.job.in_place:

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from .av import import_av, open_container, time_base
+from .containers import IN_MILLISECONDS, container_time_base, container_times, nearest
 from .matroska import TrackLook, template, write_aspect
 from .mux import decode_times
 from .passthrough import Passthrough, add_streams, packets, video_metadata
 from .source import Index
 from .spool import MAGIC, RECORD, Piece, packets_of
-
-IN_MILLISECONDS = ("matroska", "webm")
-OF_MPEGTS = Fraction(1, 90_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,27 +28,18 @@ class Joined:
     index: Index
     pieces: Sequence[Piece]
     look: TrackLook
-    audio: str | int
     passthrough: Passthrough
     interrupted: Callable[[], None]
     warnings: list[str] = field(default_factory=list)
 
     @property
     def time_base(self) -> Fraction:
-        """The unit of times in the new file: the source's where the container can have it."""
-        if self.container in IN_MILLISECONDS:
-            return Fraction(1, 1000)
-        return OF_MPEGTS if self.container == "mpegts" else Fraction(1, self.index.time_base.denominator)
+        """The unit of times in the new file."""
+        return container_time_base(self.container, self.index.time_base)
 
     def times(self) -> list[int]:
         """Of all frames in display order, in the new unit."""
-        factor = self.index.time_base / self.time_base
-        return [_nearest(pts * factor) for pts in self.index.pts]
-
-
-def _nearest(value: Fraction) -> int:
-    """Halves away from zero, as FFmpeg rounds."""
-    return int(value + Fraction(1, 2)) if value >= 0 else -int(-value + Fraction(1, 2))
+        return container_times(self.container, self.index.time_base, self.index.pts)
 
 
 def join(joined: Joined, source: Any) -> None:
@@ -63,11 +52,14 @@ def join(joined: Joined, source: Any) -> None:
         def add_video() -> Any:
             return _add_video(joined, output, source, first)
 
-        stream = add_streams(joined.passthrough, source, output, joined.container, joined.audio, add_video)
+        stream = add_streams(joined.passthrough, source, output, add_video)
         output.start_encoding()
         video = _video_packets(joined, stream)
         for packet in _merged(video, packets(joined.passthrough, source, joined.interrupted)):
-            output.mux_one(packet)
+            if packet.stream.index == stream.index:
+                output.mux_one(packet)
+            else:
+                joined.passthrough.write(output, packet)
     _finish_header(joined)
 
 
@@ -150,7 +142,7 @@ def coding_order(pieces: Sequence[Piece]) -> list[int]:
 def _video_packets(joined: Joined, stream: Any) -> Iterator[Any]:
     av = import_av()
     times = joined.times()
-    last = max(1, _nearest(joined.index.last_duration * joined.index.time_base / joined.time_base))
+    last = max(1, nearest(joined.index.last_duration * joined.index.time_base / joined.time_base))
     ends = [*times[1:], times[-1] + last]
     step = times[1] - times[0] if len(times) > 1 else last
     decoding = iter(decode_times([times[number] for number in coding_order(joined.pieces)], step))

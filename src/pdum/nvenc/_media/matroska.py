@@ -78,7 +78,7 @@ def _size(size: int) -> bytes:
 
 def template(look: TrackLook, packet: bytes, reserve: bool) -> bytes:
     """A file of one packet. ``reserve``: with room in the header for what ``write_aspect`` puts there."""
-    crop = PLACEHOLDER if reserve else (look.crop_bottom, 0, 0, look.crop_right)
+    crop = PLACEHOLDER if reserve and min(look.width, look.height) > 2 else (look.crop_bottom, 0, 0, look.crop_right)
     video = [element(PIXEL_WIDTH, look.width), element(PIXEL_HEIGHT, look.height)]
     if any(crop):
         ids = (CROP_BOTTOM, CROP_TOP, CROP_LEFT, CROP_RIGHT)

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from .._errors import InvalidConfig, NvencError
 from .av import import_av
+from .containers import CONTAINERS, VIDEO_CODECS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".ts": "mpegts"}
 STREAMS = {
     ".h264": ("h264",),
     ".264": ("h264",),
@@ -35,8 +35,6 @@ STREAMS = {
     ".bin": ("h264", "hevc", "av1"),
     ".ivf": ("av1",),
 }
-HOLDS = {"mov": ("h264", "hevc"), "webm": ("av1",), "mpegts": ("h264", "hevc")}
-"""What of our codecs a container can hold, where it cannot hold all."""
 DEMUXER = {"h264": "h264", "hevc": "hevc", "av1": "obu"}
 IVF_HEADER = struct.Struct("<4sHH4sHHIII4x")
 IVF_FRAME = struct.Struct("<IQ")
@@ -76,7 +74,7 @@ def require_container(destination: Path, codec: str) -> str:
         container = "stream"
     elif suffix in CONTAINERS:
         container = CONTAINERS[suffix]
-        holds = HOLDS.get(container, (codec,))
+        holds = VIDEO_CODECS[container]
     else:
         known = ", ".join([*CONTAINERS, *STREAMS])
         raise InvalidConfig(f"{destination.name!r} does not tell what kind of file is wanted. Its end may be {known}.")

@@ -6,29 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import islice
 from typing import Any
 
-from .av import import_av
+from .audio import AudioEncoder, AudioSettings, audio_settings, open_audio_encoder
+from .av import import_av, open_container
+from .containers import AUDIO_ENCODERS, IN_MPEGTS, WITH_EDIT_LISTS
 from .decoder import is_picture
 from .subtitles import TextConversion, text_conversion
 
-CONTAINERS = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "webm",
-    ".ts": "mpegts",
-    ".m2ts": "mpegts",
-}
-AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "libopus", "webm": "libopus", "mpegts": "aac"}
-IN_MPEGTS = (
-    *("aac", "mp2", "mp2float", "mp3", "mp3float", "ac3", "eac3", "dca", "truehd", "opus", "libopus"),
-    *("dvbsub", "dvb_subtitle", "dvb_teletext", "pgssub", "hdmv_pgs_subtitle"),
-    *("h264", "hevc", "mpeg2video", "mpeg4"),
-)
-CHANNEL_RATE = 96_000
-"""Bits a second for each channel where audio has to be encoded and nobody said how."""
+LOOKED_THROUGH = 500
+"""Packets, for the first ones of all audio streams."""
 
 OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder")
 """Metadata that tells of the container itself, or of who wrote it."""
@@ -45,45 +33,95 @@ class Carried:
     """``"copy"``, ``"encode"``, ``"text"``, ``"attach"``."""
     made: Any = None
     conversion: TextConversion | None = None
+    audio: AudioSettings | None = None
+    encoder: AudioEncoder | None = None
+    damaged: int = 0
+    """Packets that were left out."""
+    run_up: Any = None
+    """The last hidden packet before the first that is heard: without it, decoders spoil that one."""
+    is_begun: bool = False
+    name: str = ""
+    """For messages. ``source`` cannot be asked for it any more once its container is closed."""
+
+    def __post_init__(self) -> None:
+        self.name = _named(self.source)
 
 
 @dataclass
 class Passthrough:
     """All that goes on from a source into one output container."""
 
+    container: str
     video: int
     """The stream that is encoded."""
     has_chapters: bool = False
     carried: list[Carried] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
+    def write(self, output: Any, packet: Any) -> None:
+        """Muxes a packet that was not made here. One that is damaged is left out."""
+        try:
+            output.mux_one(packet)
+        except (import_av().error.InvalidDataError, import_av().error.PatchWelcomeError):
+            for one in self.carried:
+                if one.made is not None and one.made.index == packet.stream.index:
+                    one.damaged += 1
+
+    def all_warnings(self) -> list[str]:
+        """Those of the plan, and what was damaged."""
+        lost = [
+            f"{one.name} has {one.damaged} damaged packet{'s' if one.damaged > 1 else ''}, which the result lacks."
+            for one in self.carried
+            if one.damaged
+        ]
+        return [*self.warnings, *lost]
+
 
 def plan(source: Any, video: int, container: str, audio: str | int) -> Passthrough:
     """What becomes of each stream but the video that is encoded."""
-    found = Passthrough(video, bool(source.chapters()))
+    found = Passthrough(container, video, bool(source.chapters()))
+    first = _first_sounds(source) if audio == "copy" else {}
     for stream in source.streams:
         if stream.index == video:
             continue
         if stream.type == "audio":
-            _plan_audio(found, stream, container, audio)
+            _plan_audio(found, stream, container, audio, first.get(stream.index))
         else:
             _plan_other(found, stream, container)
     return found
 
 
-def _plan_audio(found: Passthrough, stream: Any, container: str, audio: str | int) -> None:
+def _first_sounds(source: Any) -> dict[int, Any]:
+    """The first packet of each audio stream, read from the file once more."""
+    found: dict[int, Any] = {}
+    wanted = [stream.index for stream in source.streams.audio]
+    if not wanted:
+        return found
+    with suppress(import_av().error.FFmpegError), open_container(source.name, "r") as again:
+        for packet in islice(again.demux([again.streams[index] for index in wanted]), LOOKED_THROUGH):
+            if packet.size and packet.dts is not None:
+                found.setdefault(packet.stream.index, packet)
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+def _plan_audio(found: Passthrough, stream: Any, container: str, audio: str | int, first: Any) -> None:
     if audio == "none":
         return
-    if audio == "copy" and is_held(stream, container):
+    if audio == "copy" and is_held(stream, container, first):
         found.carried.append(Carried(stream, "copy"))
         return
     if stream.codec_context is None:
         found.warnings.append(f"{_named(stream)} is left out: nothing can decode it, and {container} cannot hold it.")
         return
+    codec = AUDIO_ENCODERS[container]
+    settings = audio_settings(stream, codec, audio if isinstance(audio, int) else None)
     if audio == "copy":
-        codec = AUDIO_ENCODERS[container]
         found.warnings.append(f"{_named(stream)} is encoded as {codec}, since {container} cannot hold it.")
-    found.carried.append(Carried(stream, "encode"))
+    if settings.changes:
+        found.warnings.append(f"{_named(stream)} is encoded {' and '.join(settings.changes)}, as {codec} needs it.")
+    found.carried.append(Carried(stream, "encode", audio=settings))
 
 
 def _plan_other(found: Passthrough, stream: Any, container: str) -> None:
@@ -124,15 +162,19 @@ def _named(stream: Any) -> str:
     return f"Stream {stream.index} ({stream.type}{', ' + details if details else ''})"
 
 
-def is_held(stream: Any, container: str) -> bool:
-    """Whether the container's muxer takes the stream: it is asked."""
+def is_held(stream: Any, container: str, packet: Any = None) -> bool:
+    """Whether the container's muxer takes the stream, and the packet if there is one: a file in memory is written."""
     av = import_av()
     if container == "mpegts" and (stream.codec_context is None or stream.codec_context.name not in IN_MPEGTS):
         return False  # its muxer takes everything, and calls what it does not know data
     trial = av.open(BytesIO(), "w", format=container)
     try:
-        trial.add_stream_from_template(stream, opaque=True)
+        made = trial.add_stream_from_template(stream, opaque=True)
         trial.start_encoding()
+        if packet is not None:
+            packet.stream = made
+            trial.mux_one(packet)
+        trial.close()
     except (ValueError, OSError, NotImplementedError, av.error.FFmpegError):
         return False
     finally:
@@ -146,15 +188,13 @@ def _end(trial: Any) -> None:
         trial.close()
 
 
-def add_streams(
-    found: Passthrough, source: Any, output: Any, container: str, audio: str | int, add_video: Callable[[], Any]
-) -> Any:
+def add_streams(found: Passthrough, source: Any, output: Any, add_video: Callable[[], Any]) -> Any:
     """The output's streams in the order of the source's; returns the one of the video."""
     by_index = {one.source.index: one for one in found.carried if one.how != "attach"}
     video = None
     for stream in source.streams:
         if stream.index in by_index:
-            _add(by_index[stream.index], output, container, audio)
+            _add(by_index[stream.index], output)
         elif stream.index == found.video:
             video = add_video()
     for one in found.carried:
@@ -164,11 +204,13 @@ def add_streams(
     return video
 
 
-def _add(one: Carried, output: Any, container: str, audio: str | int) -> None:
+def _add(one: Carried, output: Any) -> None:
     if one.how == "copy":
         one.made = output.add_stream_from_template(one.source, opaque=True)
-    elif one.how == "encode":
-        one.made = _audio_encoder(one.source, output, container, audio)
+    elif one.audio is not None:
+        one.made = output.add_stream(one.audio.codec, rate=one.audio.sample_rate)
+        open_audio_encoder(one.made.codec_context, one.audio)
+        one.encoder = AudioEncoder(one.made, one.audio)
     elif one.conversion is not None:
         one.made = output.add_mux_stream(one.conversion.codec)
         one.made.time_base = one.source.time_base
@@ -213,15 +255,6 @@ def _attach(stream: Any, source: Any, output: Any) -> None:
     source.seek(0)
 
 
-def _audio_encoder(stream: Any, output: Any, container: str, audio: str | int) -> Any:
-    codec = AUDIO_ENCODERS[container]
-    rate = 48_000 if codec == "libopus" else stream.codec_context.sample_rate
-    made = output.add_stream(codec, rate=rate)
-    made.codec_context.layout = stream.codec_context.layout
-    made.codec_context.bit_rate = audio if isinstance(audio, int) else CHANNEL_RATE * stream.codec_context.channels
-    return made
-
-
 def packets(found: Passthrough, source: Any, interrupted: Callable[[], None]) -> Iterator[Any]:
     """Of all streams that go on, about in the order of time, each with its stream of the output."""
     av = import_av()
@@ -233,17 +266,17 @@ def packets(found: Passthrough, source: Any, interrupted: Callable[[], None]) ->
             if not number % 64:
                 interrupted()
             one = flowing[packet.stream.index]
-            yield from _passed(one, packet)
+            yield from _passed(one, packet, found.container)
     except av.error.FFmpegError as error:
         found.warnings.append(f"The source breaks off, and so do its other streams: {error}")
     for one in flowing.values():
-        if one.how == "encode":
-            yield from one.made.encode(None)
+        if one.encoder is not None:
+            yield from one.encoder.encode(None)
 
 
-def _passed(one: Carried, packet: Any) -> Sequence[Any]:
-    if one.how == "encode":
-        return _encoded(one, packet)
+def _passed(one: Carried, packet: Any, container: str) -> Sequence[Any]:
+    if one.encoder is not None:
+        return _encoded(one, one.encoder, packet)
     if not packet.size:
         return ()
     if packet.pts is None and packet.dts is None:
@@ -253,16 +286,29 @@ def _passed(one: Carried, packet: Any) -> Sequence[Any]:
     if one.conversion is not None:
         return one.conversion.packets(packet, one.made)
     packet.stream = one.made
-    return (packet,)
+    return _heard(one, packet, container) if one.source.type == "audio" else (packet,)
 
 
-def _encoded(one: Carried, packet: Any) -> list[Any]:
-    av = import_av()
-    made: list[Any] = []
+def _heard(one: Carried, packet: Any, container: str) -> Sequence[Any]:
+    """Without what the source's edit list cuts off, unless the new file has such a list too."""
+    if not packet.is_discard:
+        run_up, one.run_up, one.is_begun = one.run_up, None, True
+        return (packet,) if run_up is None else (run_up, packet)
+    if one.is_begun:
+        return ()
+    if container in WITH_EDIT_LISTS:
+        return (packet,)
+    one.run_up = packet
+    return ()
+
+
+def _encoded(one: Carried, encoder: AudioEncoder, packet: Any) -> list[Any]:
+    """Of the packet's sound; a damaged one is silence."""
     try:
         frames = packet.decode()
-    except (EOFError, av.error.FFmpegError):
-        return made  # damage is silence
-    for frame in frames:
-        made += one.made.encode(frame)
-    return made
+    except EOFError:
+        return []
+    except import_av().error.FFmpegError:
+        one.damaged += 1
+        return []
+    return [made for frame in frames for made in encoder.encode(frame)]

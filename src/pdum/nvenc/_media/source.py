@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -107,7 +108,7 @@ def _index(
     first: Sequence[Any],
     interrupted: Callable[[], None],
 ) -> Index:
-    missing = declared > len(packets.pts)
+    missing = declared > len(packets.pts) and declared > _packets_with_hidden(path, facts["stream"], interrupted)
     index = _from_packets(packets, facts) if _agree(packets, first) else None
     if index is None or packets.damaged or missing:
         facts["careful"] = packets.damaged or missing
@@ -116,6 +117,17 @@ def _index(
         text = f"The source is cut off: {declared} frames are announced, {index.frames} are there."
         index = replace(index, warnings=(*index.warnings, text))
     return index
+
+
+def _packets_with_hidden(path: Path, stream: int, interrupted: Callable[[], None]) -> int:
+    """How many are there, with those that an edit list cuts off: a trimmed file announces these too."""
+    count = 0
+    with suppress(import_av().error.FFmpegError), open_source(path, options={"ignore_editlist": "1"}) as container:
+        for packet in container.demux(container.streams[stream]):
+            count += packet.size > 0
+            if not count % 256:
+                interrupted()
+    return count
 
 
 def _demuxed(container: Any, stream: Any, interrupted: Callable[[], None]) -> _Packets:

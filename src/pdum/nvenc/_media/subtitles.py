@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .av import import_av
+from .containers import SUBTITLE_CODECS
 
-TEXT_OF = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip"}
 TEXTS = ("subrip", "srt", "text", "ass", "ssa", "mov_text", "webvtt")
 FIELDS_BEFORE_TEXT = 8  # of an ASS event in Matroska
 OVERRIDES = re.compile(r"\{[^}]*\}")
@@ -49,7 +49,7 @@ class TextConversion:
 
 def text_conversion(stream: Any, container: str) -> TextConversion | None:
     """None where the stream is no text, or the container has no codec of text that we write."""
-    if stream.type != "subtitle" or stream.codec_context is None or container not in TEXT_OF:
+    if stream.type != "subtitle" or stream.codec_context is None or container not in SUBTITLE_CODECS:
         return None
     name = stream.codec_context.name
-    return TextConversion(name, TEXT_OF[container]) if name in TEXTS else None
+    return TextConversion(name, SUBTITLE_CODECS[container]) if name in TEXTS else None

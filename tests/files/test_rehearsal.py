@@ -1,0 +1,76 @@
+"""What could not be written at the end is refused before anything is encoded."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from files.runner import job, run, seconds
+from media_samples import ffmpeg, sample
+from pdum.nvenc import FileTask, InvalidConfig, UnsupportedFeature
+from pdum.nvenc._media.containers import container_times
+
+pytestmark = pytest.mark.one_abi
+
+
+@pytest.fixture
+def fast(folder: Path) -> Path:
+    """Four thousand frames a second."""
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=4000", "-frames:v", "20", "-pix_fmt", "yuv420p",
+           "-c:v", "libx264", "-video_track_timescale", "8000", folder / "fast.mp4")  # fmt: skip
+    return folder / "fast.mp4"
+
+
+def refused(source: Path, destination: Path, **more: Any) -> str:
+    """What is said before anything is encoded."""
+    task = FileTask(job(source, destination, **more))
+    with pytest.raises((UnsupportedFeature, InvalidConfig)) as told:
+        task.prepare(1)
+    task.abandon(keep=False)
+    return str(told.value)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm"])
+def test_frames_that_a_container_cannot_tell_apart(folder: Path, fast: Path, suffix: str) -> None:
+    told = refused(fast, folder / f"result{suffix}", codec="av1")
+    assert "Frames 0 and 1 are 0.25 ms apart, but times in" in told
+    assert "are multiples of 1 ms, so both would have the same. Use .mp4 or .mov." in told
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".ts"])
+def test_what_the_message_says_to_use_works(folder: Path, fast: Path, suffix: str) -> None:
+    run(FileTask(job(fast, folder / f"result{suffix}")))
+    found = seconds(folder / f"result{suffix}")
+    assert [float(time - found[0]) for time in found] == pytest.approx([n / 4000 for n in range(20)], abs=1e-5)
+
+
+def test_times_are_rounded_as_long_as_they_differ() -> None:
+    assert container_times("matroska", Fraction(1, 2000), [-3, 0, 1, 3]) == [-2, 0, 1, 2]
+    with pytest.raises(UnsupportedFeature, match=r"Frames 1 and 2 are 0\.5 ms apart"):
+        container_times("matroska", Fraction(1, 2000), [0, 3, 4])
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".webm", "hevc"), (".mov", "av1"), (".ts", "av1")])
+def test_a_codec_that_the_container_cannot_hold(folder: Path, suffix: str, codec: str) -> None:
+    told = refused(sample("three-frames"), folder / f"result{suffix}", codec=codec)
+    assert f"came for {codec}, but its container" in told
+    assert told.endswith("Use .mp4 or .mkv, which hold every codec.")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm", ".ts", ".m2ts"])
+def test_the_codec_is_one_that_the_container_holds(folder: Path, suffix: str) -> None:
+    result = folder / f"result{suffix}"
+    assert run(FileTask(job(sample("three-frames"), result, codec="auto", encoder={}))).frames == 3
+
+
+def test_streams_that_cannot_be_written_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("no room for fonts")
+
+    monkeypatch.setattr("pdum.nvenc._media.passthrough._attach", refuse)
+    told = refused(sample("everything"), folder / "result.mkv")
+    assert "cannot hold the other streams of" in told
+    assert "no room for fonts. Use .mkv" in told
