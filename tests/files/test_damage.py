@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from damaged import damaged
-from media_samples import sample
+from media_samples import ffmpeg, sample
 from pdum.nvenc._media.decode import frames_from
 from pdum.nvenc._media.decoder import Decoding, Start
 from pdum.nvenc._media.source import index_source
@@ -33,3 +33,25 @@ def test_many_threads_find_what_one_finds(tmp_path: Path, packets: set[int], fir
     for others, repeated in found.values():
         assert repeated == numbers
         assert all(np.array_equal(one, other) for one, other in zip(pictures, others, strict=True))
+
+
+def test_a_tail_of_zeros_costs_few_attempts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a copy has that was cut short on a file system which had the size already. Each frame is a key frame."""
+    path, frames = tmp_path / "tail.mp4", 1500
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=32x32:rate=25", "-frames:v", str(frames), "-pix_fmt", "yuvj420p",
+           "-c:v", "mjpeg", "-movflags", "+faststart", path)  # fmt: skip
+    data = bytearray(path.read_bytes())
+    begin = data.index(b"mdat") + 40_000
+    data[begin:] = bytes(len(data) - begin)
+    path.write_bytes(data)
+    index = index_source(path)
+    assert (index.frames, len(index.keys)) == (frames, frames)
+    opened, open_container = [], Decoding.opened
+    monkeypatch.setattr(Decoding, "opened", lambda self, of: opened.append(of) or open_container(self, of))
+    for first in (0, frames // 2, frames - 1):
+        repeated: list[int] = []
+        opened.clear()
+        found = list(frames_from(path, index, first, Decoding(2), repeated.append))
+        assert len(found) == frames - first
+        assert repeated == list(range(repeated[0], frames))
+        assert len(opened) < 20

@@ -95,20 +95,35 @@ def _by_time(
 def _frames_before_and_from(
     path: Path, index: Index, first: int, decoding: Decoding, start: Start | None = None
 ) -> Iterator[Any]:
-    """From the key frame on that serves the frame; again where the decoder stumbled or ended early, carefully, and from
-    an earlier key frame where that one is damaged and nothing comes at all."""
-    key, reached = index.key_for(first), None
-    try:
-        for frame in _from_key(path, index, key, decoding) if start is None else start.every_frame():
-            yield frame
-            reached = frame.pts if reached is None or frame.pts is None else max(reached, frame.pts)
-    except Stumbled as error:
-        decoding.on_stumble(error)
-    place = first if reached is None else max(first, bisect_right(index.pts, reached))
-    if place < index.frames and not decoding.is_careful:
-        yield from _frames_before_and_from(path, index, place, decoding.carefully())
-    elif reached is None and key.frame > 0:
-        yield from _frames_before_and_from(path, index, key.frame - 1, decoding)
+    """From the key frame on that serves the frame.
+
+    If the decoder stumbles or ends early, it goes on carefully. If nothing at all comes, it begins at an earlier key
+    frame, each time twice as far back, since the source may end with thousands of damaged key frames.
+    """
+    back = 0
+    while True:
+        key, reached = _key_before(index, first, back), None
+        try:
+            for frame in _from_key(path, index, key, decoding) if start is None else start.every_frame():
+                yield frame
+                reached = frame.pts if reached is None or frame.pts is None else max(reached, frame.pts)
+        except Stumbled as error:
+            decoding.on_stumble(error)
+        start = None
+        if reached is not None:
+            first, back = max(first, bisect_right(index.pts, reached)), 0
+        if first < index.frames and not decoding.is_careful:
+            decoding = decoding.carefully()
+        elif reached is None and key.frame > 0:
+            back = 2 * back or 1
+        else:
+            return
+
+
+def _key_before(index: Index, frame: int, back: int) -> Key:
+    """The key frame that serves the frame, or one so many before that."""
+    place = bisect_right([key.frame for key in index.keys], frame) - 1
+    return index.keys[max(place - back, 0)]
 
 
 def _from_key(path: Path, index: Index, key: Key, decoding: Decoding) -> Iterator[Any]:
