@@ -1,4 +1,4 @@
-"""Who holds a surface, its memory or the encoder's stream keeps it: no other thread and no ``close()`` takes it away."""
+"""Whoever holds a surface, its memory or the stream keeps it: no other thread and no ``close()`` takes it away."""
 
 from __future__ import annotations
 
