@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from frames import HOST_FUNCTION, LEGACY_STREAM, PER_THREAD_STREAM, CudaFrame, DlpackFrame, Gpu, Nv12, gpu, nv12
-from pdum.nvenc import NvencEncoder, Packet
+from pdum.nvenc import InvalidFrame, NvencEncoder, Packet
 
 from simulator import Simulator, checksum, parse
 from simulator.trace import read_calls
@@ -251,6 +251,28 @@ def test_dlpack(abi: str, simulator: Simulator, delay: int) -> None:
         packets += encoder.flush_pipeline()
         frame.close()
     assert pixels(packets) == expected(60)
+
+
+@pytest.mark.parametrize("way", ["array interface", "stream=", "surface"])
+def test_a_stream_that_is_being_captured_is_refused(abi: str, simulator: Simulator, way: str) -> None:
+    """Its graph would take the encoder's wait, and the frame would be read before it is made."""
+    with (
+        simulator.machine(**MACHINE),
+        production() as producer,
+        NvencEncoder(WIDTH, HEIGHT, extra_output_delay=2) as encoder,
+    ):
+        producer.write(nv12(WIDTH, HEIGHT, 0))
+        frame = producer.frame(stream=producer.stream if way == "array interface" else None)
+        surface = encoder.surface(producer.stream)
+        given: tuple[Any, Any] = (surface, None) if way == "surface" else (frame, producer.stream)
+        stream = ctypes.c_void_p(producer.stream)
+        producer.device.call("cuStreamBeginCapture_v2", stream, 2)
+        with pytest.raises(InvalidFrame, match=r"being captured.*end the capture"):
+            encoder.submit(given[0], 0, stream=given[1])
+        producer.device.call("cuStreamEndCapture", stream, ctypes.byref(ctypes.c_void_p()))
+        assert encoder.submit(frame, 0, stream=producer.stream) == []
+        assert pixels(encoder.flush_pipeline()) == expected(1)
+        del surface, given
 
 
 def test_producers_of_several_streams(abi: str, simulator: Simulator) -> None:

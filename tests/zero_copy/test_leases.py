@@ -1,4 +1,4 @@
-"""Whoever holds a surface, its memory or the stream keeps it: no other thread and no ``close()`` takes it away."""
+"""Surfaces, their memory and the input stream live as long as anyone holds them, whatever another thread closes."""
 
 from __future__ import annotations
 

@@ -183,8 +183,25 @@ NVSIM_CUDA(cuStreamIsCapturing, (CUstream handle, int* capturing), (handle, capt
     Stream* stream = nullptr;
     if (capturing == nullptr) return CUDA_ERROR_INVALID_VALUE;
     if (const CUresult status = find(handle, context, stream)) return status;
-    *capturing = 0;
+    *capturing = !is_default_stream(handle) && handle->capturing ? 1 : 0;
     return CUDA_SUCCESS;
+}
+
+// Clients can see that a stream is being captured. What they queue on it meanwhile runs all the same, and the graph is
+// null.
+NVSIM_CUDA(cuStreamBeginCapture_v2, (CUstream handle, int mode), (handle, mode)) {
+    constexpr int kRelaxed = 2;
+    if (mode < 0 || mode > kRelaxed) return CUDA_ERROR_INVALID_VALUE;
+    if (is_default_stream(handle)) return CUDA_ERROR_NOT_SUPPORTED;
+    if (const CUresult status = check_stream(handle)) return status;
+    return handle->capturing.exchange(true) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+NVSIM_CUDA(cuStreamEndCapture, (CUstream handle, void** graph), (handle, graph)) {
+    if (graph == nullptr || is_default_stream(handle)) return CUDA_ERROR_INVALID_VALUE;
+    if (const CUresult status = check_stream(handle)) return status;
+    *graph = nullptr;
+    return handle->capturing.exchange(false) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 NVSIM_CUDA(cuStreamAddCallback, (CUstream handle, CUstreamCallback callback, void* user_data, unsigned flags),

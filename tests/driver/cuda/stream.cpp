@@ -20,6 +20,7 @@ Stream* open_stream(Context& context, unsigned flags, int priority, bool implici
     stream->priority = priority;
     stream->id = next_stream_id.fetch_add(1);
     stream->implicit = implicit;
+    stream->capturing = false;
     streams().publish(stream);
     return stream;
 }
