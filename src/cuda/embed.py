@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+ARGUMENT = re.compile(r"\.param \.align (\d+) \.b8 \w+_param_0\[(\d+)\]")
 ENTRY = re.compile(r"^\.visible \.entry (\w+)\(.*?^\}$", re.MULTILINE | re.DOTALL)
 
 SOURCE = """\
@@ -20,6 +21,9 @@ SOURCE = """\
 
 namespace pdum::nvenc {{
 namespace {{
+
+// The host passes a kernel the bytes of this struct: it must be laid out as it was when the PTX was made.
+static_assert(sizeof(ColourKernelArgument) == {size} && alignof(ColourKernelArgument) == {alignment});
 
 constexpr std::array<KernelText, {count}> kernels{{{{
 {kernels}
@@ -51,14 +55,24 @@ def split(ptx: str) -> dict[str, str]:
     return kernels
 
 
+def argument_block(kernels: dict[str, str]) -> tuple[int, int]:
+    """Alignment and size in bytes of the one argument that all kernels take."""
+    blocks = {tuple(map(int, block)) for text in kernels.values() for block in ARGUMENT.findall(text)}
+    if len(blocks) != 1 or any("_param_1" in text for text in kernels.values()):
+        raise SystemExit(f"the kernels have to take one argument of one layout; these take {sorted(blocks)}")
+    ((alignment, size),) = blocks
+    return alignment, size
+
+
 def without_indentation(text: str) -> str:
     return "\n".join(line.strip() for line in text.splitlines()) + "\n"
 
 
 def as_source(name: str, ptx: str) -> str:
     kernels = split(ptx)
+    alignment, size = argument_block(kernels)
     rows = [f'    {{"{key}", R"ptx({without_indentation(text)})ptx"}},' for key, text in kernels.items()]
-    return SOURCE.format(name=name, count=len(kernels), kernels="\n".join(rows))
+    return SOURCE.format(name=name, count=len(kernels), kernels="\n".join(rows), alignment=alignment, size=size)
 
 
 def main() -> None:

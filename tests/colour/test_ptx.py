@@ -6,6 +6,7 @@ import importlib.util
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,26 @@ def test_every_kernel_has_a_text_of_its_own(tmp_path: Path) -> None:
     for name, text in kernels.items():
         assert text.startswith(".version 5.0\n.target sm_50\n.address_size 64\n")
         assert re.findall(r"\.entry (\w+)", text) == [name]
+
+
+def test_an_argument_of_another_layout_does_not_compile(tmp_path: Path) -> None:
+    """What the host passes and what the kernels read is one block of bytes, of one size in both."""
+    for text in (PTX.read_text(), PTX.read_text().replace("_param_0[144]", "_param_0[152]")):
+        (tmp_path / "kernels.ptx").write_text(text)
+        source = tmp_path / "kernels.cpp"
+        subprocess.run([sys.executable, str(CUDA / "embed.py"), str(tmp_path / "kernels.ptx"), str(source)], check=True)
+        compiler = ["c++", "-std=c++17", "-fsyntax-only", f"-I{ROOT / 'src' / 'cpp'}", str(source)]
+        compiled = subprocess.run(compiler, capture_output=True, text=True, check=False, timeout=120)
+        assert (compiled.returncode == 0) == (text == PTX.read_text()), compiled.stderr
+    assert "ColourKernelArgument" in compiled.stderr
+
+
+def test_kernels_of_different_arguments_are_refused(tmp_path: Path) -> None:
+    odd = tmp_path / "odd.ptx"
+    odd.write_text(PTX.read_text().replace("_param_0[144]", "_param_0[152]", 1))
+    made = subprocess.run(
+        [sys.executable, str(CUDA / "embed.py"), str(odd), str(tmp_path / "out.cpp")],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert made.returncode != 0
+    assert "one argument of one layout" in made.stderr
