@@ -28,6 +28,9 @@ ORDER = {
     "session": (
         "frame_view",
         "open_encoder",
+        "gpu_limits",
+        "probe",
+        "frame_checks",
         "frame_copy",
         "rgb_input",
         "stream_order",

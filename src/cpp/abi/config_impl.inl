@@ -19,7 +19,7 @@ inline GUID preset_guid(int preset) {
     return presets[static_cast<size_t>(preset - 1)];
 }
 
-// What the stream's samples ask for; the driver's own choice where every profile would do.
+// The profile that the stream's samples need; the driver chooses if every profile would do.
 inline GUID fitting_profile(const Settings& settings) {
     const bool full_chroma = settings.chroma == Chroma::c444;
     const bool half_chroma = settings.chroma == Chroma::c422;
@@ -207,7 +207,7 @@ inline void set_vui(NV_ENC_CONFIG_H264_VUI_PARAMETERS& vui, const Settings& sett
     vui.colourMatrix = static_cast<NV_ENC_VUI_MATRIX_COEFFS>(settings.colour->matrix);
 }
 
-// What the three codecs' structs have under the same names.
+// Fields that the structs of all three codecs have under the same names.
 template <typename CodecConfig>
 void set_common(CodecConfig& config, const Settings& settings) {
     config.idrPeriod = gop_length(settings);
@@ -215,7 +215,7 @@ void set_common(CodecConfig& config, const Settings& settings) {
     set_bit_depths(config, settings.input_bit_depth(), settings.bit_depth);
     if (settings.level) config.level = *settings.level;
     if (settings.b_reference) config.useBFramesAsRef = b_frame_ref_mode(*settings.b_reference);
-    // The interface's own condition, which a preset does not know to be unmet.
+    // The interface demands this, and a preset may not meet it.
     constexpr uint32_t least_b_frames = 4;
     const bool too_few = settings.b_frames < least_b_frames;
     if (settings.temporal_filter || too_few) set_temporal_filter(config, settings.temporal_filter.value_or(0));
@@ -226,7 +226,7 @@ void set_common(CodecConfig& config, const Settings& settings) {
     }
 }
 
-// H.264 and HEVC alone.
+// Of H.264 and HEVC only.
 template <typename CodecConfig>
 void set_annex_b(CodecConfig& config, const Settings& settings) {
     config.repeatSPSPPS = 1;

@@ -1,4 +1,4 @@
-// One hardware session behind a small class with no type of NVIDIA's in it. Its implementation is written once
+// One hardware session behind a small class that has no NVIDIA type in it. Its implementation is written once
 // (session_impl.inl) and compiled for each version of the interface in a namespace of its own.
 #pragma once
 
@@ -37,7 +37,7 @@ struct TimeCode {
     bool drop_frame = false;
 };
 
-// What one picture is given beside its pixels.
+// What goes with one picture besides its pixels.
 struct PictureExtras {
     bool force_idr = false;
     bool force_intra = false;
@@ -68,7 +68,7 @@ struct LockedAccessUnit {
 enum class Accepted { ready, needs_more_input };
 
 // Not thread-safe: its owner lets one thread in at a time. The session's CUDA context has to be current in every call.
-// Every call throws what the driver answers; who releases several things catches each one's error and goes on.
+// Every call throws what the driver answers. A caller that releases several things catches each error and goes on.
 class EncodeApi {
    public:
     virtual ~EncodeApi() = default;
@@ -114,8 +114,8 @@ const Abi& interface_12_1();
 const Abi& interface_13_0();
 const Abi& interface_13_1();
 
-// The newest that the driver speaks, or the forced one where the driver speaks it. Throws driver_not_found,
-// driver_too_old, or invalid_config for a name that is none.
+// The newest version that the driver speaks, or the forced one if the driver speaks it. Throws driver_not_found,
+// driver_too_old, or invalid_config for an unknown name.
 const Abi& choose_abi(const std::optional<std::string>& forced);
 
 }  // namespace pdum::nvenc

@@ -26,11 +26,17 @@ struct FormatTraits {
 };
 
 const FormatTraits& traits_of(PixelFormat format);
-// Null for a name that is none.
+// Null for an unknown name.
 const FormatTraits* find_format(std::string_view name);
 
-// Whether rows with padding still make one array, which they do not if chroma lies at half the pitch.
-inline bool has_padded_array(const FormatTraits& format) { return format.format != PixelFormat::yuv420; }
+// The pitch of luma divided by that of chroma: two for separate planes of U and V at half the width.
+inline size_t chroma_pitch_divisor(const FormatTraits& format) { return format.format == PixelFormat::yuv420 ? 2 : 1; }
+
+// Whether rows with padding still make one array, which they do not if chroma has a pitch of its own.
+inline bool has_padded_array(const FormatTraits& format) { return chroma_pitch_divisor(format) == 1; }
+
+// Bytes of a row that count, without its padding.
+inline size_t row_bytes_of(const FormatTraits& format, uint32_t width) { return size_t{width} * format.pixel_bytes; }
 
 // Whether an array of a frame has a third axis for the components of a pixel.
 inline bool has_component_axis(const FormatTraits& format) { return format.packed && format.sample_bytes == 1; }

@@ -50,7 +50,7 @@ inline void set_unidirectional_b(NV_ENC_INITIALIZE_PARAMS&, bool on) {
     if (on) not_in_12_1("unidirectional_b");
 }
 
-// This version always writes one where the stream has them: 00:00:00:00 for a picture without.
+// If the stream has time codes, this version writes one for every picture: 00:00:00:00 if the picture has none.
 inline void leave_out(NV_ENC_TIME_CODE&) {}
 
 inline PictureType later_picture_type(NV_ENC_PIC_TYPE) { return PictureType::unknown; }

@@ -71,7 +71,7 @@ class Session final : public EncodeApi {
         return static_cast<uint32_t>(capability) < NV_ENC_CAPS_EXPOSED_COUNT;
     }
 
-    // What this version of the interface cannot ask for, no GPU does under it.
+    // If this version of the interface cannot ask for it, no GPU can do it here.
     int capability(Codec codec, Capability capability) override {
         if (!knows(capability)) return 0;
         NV_ENC_CAPS_PARAM parameter{};
@@ -91,7 +91,7 @@ class Session final : public EncodeApi {
     void reconfigure(const Settings& settings, bool from_scratch) override {
         const NV_ENC_CONFIG old_config = config_;
         const NV_ENC_INITIALIZE_PARAMS old_parameters = parameters_;
-        config_ = preset_;  // what the settings no longer name is as the preset has it
+        config_ = preset_;  // whatever the settings no longer name is as in the preset
         apply_settings(config_, settings);
         apply_settings(parameters_, settings);
         auto request = std::make_unique<NV_ENC_RECONFIGURE_PARAMS>();
@@ -320,7 +320,7 @@ class Session final : public EncodeApi {
     NV_ENC_CONFIG preset_{};
     NV_ENC_CONFIG config_{};
     NV_ENC_INITIALIZE_PARAMS parameters_{};
-    // Kept from frame to frame, since zeroing kilobytes for each one is the dearest thing that a frame could cost here.
+    // Kept from frame to frame: zeroing kilobytes would be the largest cost of a frame here.
     NV_ENC_PIC_PARAMS picture_{};
     NV_ENC_CODEC_PIC_PARAMS without_extras_{};
     NV_ENC_LOCK_BITSTREAM lock_{};

@@ -1,5 +1,5 @@
-// What an encoder is asked to be, in terms of no particular version of NVIDIA's interface. What is left empty stays as
-// the driver's preset has it.
+// What an encoder is asked to be, independent of the version of NVIDIA's interface. Whatever is left empty stays as the
+// driver's preset has it.
 #pragma once
 
 #include <cstdint>
@@ -112,7 +112,7 @@ struct Settings {
     // Frames that the encoder may hold back before it gives the first one out.
     uint32_t reorder_depth() const { return b_frames + rate.lookahead; }
     int input_bit_depth() const { return traits_of(format).bit_depth; }
-    // The mode that the settings name or mean; empty where the preset decides.
+    // The mode that the settings name or imply; empty if the preset decides.
     std::optional<RateControl> chosen_mode() const {
         if (rate.mode) return rate.mode;
         if (rate.qp) return RateControl::constqp;

@@ -1,4 +1,4 @@
-// RGB to YUV on the GPU, by the kernels that the module carries: no CUDA toolkit, no other library.
+// RGB to YUV on the GPU, by kernels that are built into the module: no CUDA toolkit, no other library.
 #pragma once
 
 #include <array>
@@ -11,8 +11,8 @@
 
 namespace pdum::nvenc {
 
-// Safe to use from several threads. A kernel is compiled by the driver at its first use, which takes some milliseconds
-// once (the driver keeps the result in its own cache on disk), and not while the stream is being captured.
+// Safe to use from several threads. The driver compiles a kernel at its first use, which takes some milliseconds once
+// (the driver keeps the result in its cache on disk) and is impossible while the stream is being captured.
 class RgbConverter {
    public:
     explicit RgbConverter(std::shared_ptr<const Context> context);

@@ -1,10 +1,10 @@
-// What the host and the kernels of src/cuda/rgb_to_yuv.cu say to each other. Read by both compilers: plain types alone.
+// What the host passes to the kernels of src/cuda/rgb_to_yuv.cu. Both compilers read this, so it has plain types only.
 #pragma once
 
 namespace pdum::nvenc {
 
 // One channel of the output from the three of the input: r * of_r + g * of_g + b * of_b + offset, where the offset
-// holds the half that turns cutting off into rounding. For 4:2:0 chroma the weights are for the sum over a block.
+// holds the half that turns truncation into rounding. For 4:2:0 chroma the weights are for the sum over a block.
 struct ChannelWeights {
     float of_r;
     float of_g;
@@ -25,10 +25,10 @@ struct ColourKernelArgument {
     long long chroma_pitch;
     int first_column;      // where the kernel begins
     int end_column;        // and ends, before this one
-    int source_type;       // RgbType; what kernels for any strides read
+    int source_type;       // RgbType; only the kernels for any strides read this
     int ten_bits;          // likewise
     int left_siting;       // likewise
-    float chroma_ceiling;  // the greatest value before cutting off
+    float chroma_ceiling;  // the greatest value before truncation
     ChannelWeights y;
     ChannelWeights u;
     ChannelWeights v;
@@ -40,7 +40,7 @@ struct KernelText {
     const char* ptx;
 };
 
-// Null where there is no kernel of that name.
+// Null if there is no kernel of that name.
 const char* kernel_ptx(const char* name) noexcept;
 
 }  // namespace pdum::nvenc

@@ -62,8 +62,8 @@ Quantisation quantisation(bool ten_bits, bool full_range) {
     return {219 * step, 16 * step, 224 * step, 128 * step, greatest};
 }
 
-// A little more than half a code: pure colours often fall between two codes, and all of them are to go up, whatever
-// float32 has made of the sum.
+// A little more than half a code: pure colours often fall between two codes, and all of them should go up, despite the
+// rounding of float32.
 double half_a_code(const Quantisation& q) { return 0.5 + q.greatest / (1 << 22); }
 
 ChannelWeights weights(double r, double g, double b, double scale, double offset) {
@@ -106,7 +106,7 @@ Order order_of(const RgbImage& image) {
     return image.pixel_stride == 4 * size ? Order::rgbx : Order::any;
 }
 
-// The widest access of the kernel: a strip of a plane, or a share of three or four channels' that is a power of two.
+// The kernel's widest access: a strip of a plane, or a part of three or four channels that is a power of two.
 uint64_t source_alignment(RgbType type, Order order) { return type == RgbType::f32 || order == Order::rgbx ? 16 : 8; }
 
 bool fits_wide_kernels(const RgbImage& image, const YuvPlanes& planes, Order order) {
@@ -191,16 +191,6 @@ void add_launch(ConversionPlan& plan, unsigned kernel, ColourKernelArgument argu
 
 }  // namespace
 
-ColourCodes colour_codes(const ColourSpace& space) noexcept {
-    const uint8_t location = space.siting == ChromaSiting::left ? 0 : 1;
-    switch (space.matrix) {
-        case ColourMatrix::bt601: return {6, 6, 6, space.full_range, location};
-        case ColourMatrix::bt709: return {1, 1, 1, space.full_range, location};
-        case ColourMatrix::bt2020: return {9, 14, 9, space.full_range, location};
-    }
-    return {2, 2, 2, space.full_range, location};
-}
-
 RgbImage rgb_image(CUdeviceptr data, RgbLayout layout, RgbType type, const std::array<int64_t, 3>& shape,
                    const int64_t* strides) {
     const bool hwc = layout == RgbLayout::hwc;
@@ -233,14 +223,6 @@ YuvPlanes yuv_planes(YuvFormat format, CUdeviceptr data, size_t pitch, uint32_t 
     const CUdeviceptr plane = pitch * height;
     const CUdeviceptr second = is_subsampled(format) ? 0 : data + 2 * plane;
     return {format, data, data + plane, second, pitch, pitch};
-}
-
-size_t yuv_row_bytes(YuvFormat format, uint32_t width) noexcept {
-    return size_t{width} * (has_ten_bits(format) ? 2 : 1);
-}
-
-size_t yuv_rows(YuvFormat format, uint32_t height) noexcept {
-    return is_subsampled(format) ? size_t{height} / 2 * 3 : size_t{height} * 3;
 }
 
 std::string kernel_name(unsigned kernel) {

@@ -1,5 +1,4 @@
-// RGB to YUV, as far as it can be thought through without a GPU: what may be converted, with which numbers, by which
-// kernels.
+// The part of RGB to YUV that needs no GPU: what can be converted, with which numbers, and by which kernels.
 #pragma once
 
 #include <array>
@@ -14,11 +13,11 @@
 namespace pdum::nvenc {
 
 enum class RgbLayout { hwc, chw };
-enum class RgbType { u8, f16, f32 };  // floats from 0 to 1; what lies outside is clamped, NaN is black
+enum class RgbType { u8, f16, f32 };  // floats from 0 to 1; other values are clamped, and NaN is black
 enum class YuvFormat { nv12, p010, yuv444, yuv444_10 };  // ten bits lie in the high bits of 16
 enum class ColourMatrix { bt601, bt709, bt2020 };        // BT.2020 with non-constant luminance
 
-// Where a sample of 4:2:0 chroma lies. Left: on the left luma column, as H.264, HEVC and AV1 decoders expect where a
+// Where a sample of 4:2:0 chroma lies. Left: on the left luma column, as H.264, HEVC and AV1 decoders expect if a
 // stream says nothing. Centre: in the middle of four luma samples, as in JPEG.
 enum class ChromaSiting { left, centre };
 
@@ -27,18 +26,6 @@ struct ColourSpace {
     bool full_range = false;
     ChromaSiting siting = ChromaSiting::left;
 };
-
-// The numbers by which H.264, HEVC and AV1 signal a colour space (ITU-T H.273).
-struct ColourCodes {
-    uint8_t primaries;
-    uint8_t transfer;
-    uint8_t matrix;
-    bool full_range;
-    uint8_t chroma_location;  // chroma_sample_loc_type of H.264 and HEVC; 4:2:0 alone has one
-};
-// The primaries and the transfer function are those of the matrix's own standard: right for pictures that are made for
-// it, and for the caller to replace where he knows better.
-ColourCodes colour_codes(const ColourSpace& space) noexcept;
 
 // Strides in bytes. They may be negative (flipped images, BGR) or zero (one channel shown three times).
 struct RgbImage {
@@ -51,7 +38,7 @@ struct RgbImage {
     int64_t channel_stride = 0;
 };
 
-// From an array of shape (height, width, 3 or 4) or (3 or 4, height, width); `strides` in bytes, null where it is
+// From an array of shape (height, width, 3 or 4) or (3 or 4, height, width); `strides` in bytes, null if it is
 // packed. A fourth channel is ignored. Throws invalid_frame.
 RgbImage rgb_image(CUdeviceptr data, RgbLayout layout, RgbType type, const std::array<int64_t, 3>& shape,
                    const int64_t* strides);
@@ -67,9 +54,6 @@ struct YuvPlanes {
 
 // The planes of one allocation as NVIDIA's encoder wants them: chroma behind `height` rows of luma, one pitch for all.
 YuvPlanes yuv_planes(YuvFormat format, CUdeviceptr data, size_t pitch, uint32_t height) noexcept;
-// Of that allocation, in bytes.
-size_t yuv_row_bytes(YuvFormat format, uint32_t width) noexcept;
-size_t yuv_rows(YuvFormat format, uint32_t height) noexcept;
 
 // Kernels count from 0 to kernel_count - 1.
 constexpr unsigned kernel_count = 56;
@@ -83,7 +67,7 @@ struct KernelLaunch {
     ColourKernelArgument argument{};
 };
 
-// At most one launch for what the wide kernels can do and one for the rest.
+// At most one launch for what the wide kernels can do, and one for the rest.
 struct ConversionPlan {
     std::array<KernelLaunch, 2> launches{};
     size_t count = 0;

@@ -97,8 +97,6 @@ void fail(ErrorKind kind, std::string summary, std::string advice) {
     throw Error(std::move(details));
 }
 
-const char* encode_status_name(int status) noexcept { return meaning_of(status).name; }
-
 Error encode_error(int status, const char* call, const std::string& doing, std::string driver_text) {
     const StatusMeaning& meaning = meaning_of(status);
     ErrorDetails details;

@@ -1,4 +1,4 @@
-// The one error that this module throws, and the table from a driver's status to its meaning.
+// The one error that this module throws, and what the statuses of the driver mean.
 #pragma once
 
 #include <stdexcept>
@@ -26,10 +26,10 @@ struct ErrorDetails {
     ErrorKind kind = ErrorKind::encoder_failed;
     std::string summary;      // one sentence: what came, what is wanted
     std::string advice;       // what the caller can do about it; may be empty
-    std::string call;         // the driver's function that failed; empty where none was called
+    std::string call;         // the driver's function that failed; empty if none was called
     int status = 0;           // what that function returned
     std::string status_name;  // "NV_ENC_ERR_OUT_OF_MEMORY", "CUDA_ERROR_INVALID_VALUE"
-    std::string driver_text;  // the driver's own words, where it has any
+    std::string driver_text;  // the driver's own words, if it has any
 };
 
 class Error : public std::runtime_error {
@@ -41,12 +41,10 @@ class Error : public std::runtime_error {
     ErrorDetails details_;
 };
 
-// For errors that no driver call stands behind.
+// For errors that come from no driver call.
 [[noreturn]] void fail(ErrorKind kind, std::string summary, std::string advice = {});
 
 // An NVENC status as an error. `doing` completes "could not …": "open an encode session on GPU 0".
 Error encode_error(int status, const char* call, const std::string& doing, std::string driver_text);
-
-const char* encode_status_name(int status) noexcept;
 
 }  // namespace pdum::nvenc

@@ -1,4 +1,5 @@
-// Ranges for NVIDIA's profilers; nothing where the build leaves them out, and next to nothing without a profiler.
+// Ranges for NVIDIA's profilers. They cost nothing if the build leaves them out, and next to nothing without a
+// profiler.
 #pragma once
 
 #ifdef PDUM_USE_NVTX

@@ -5,7 +5,7 @@
 
 namespace pdum::nvenc {
 
-// Grows by one in each child: an object that remembers another number was made before a fork.
+// Grows by one in each child. An object that remembers another number was made before the fork.
 uint64_t process_generation() noexcept;
 
 }  // namespace pdum::nvenc

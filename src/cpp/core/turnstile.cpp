@@ -11,12 +11,12 @@ namespace {
 
 static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t) && std::atomic<uint32_t>::is_always_lock_free);
 
-// Of 32 waiting threads each is woken alone.
+// Up to 32 waiting threads have a bit of their own, so that each is woken alone.
 uint32_t bit_of(uint32_t ticket) { return 1U << (ticket % 32); }
 
 }  // namespace
 
-// Returns at once where it is no longer so, and now and then for no reason.
+// Returns at once if serving_ has changed, and sometimes for no reason.
 void Turnstile::sleep_while(uint32_t serving, uint32_t ticket) noexcept {
     syscall(SYS_futex, &serving_, FUTEX_WAIT_BITSET_PRIVATE, serving, nullptr, nullptr, bit_of(ticket));
 }

@@ -1,6 +1,6 @@
-// A lock that lets threads in in the order in which they came. With std::mutex, who has just left and comes back passes
-// those who are still being woken: a thread that encodes without a pause would keep others waiting for hundreds of
-// frames.
+// A lock that lets threads in, in the order in which they came. With std::mutex, a thread that has just left and comes
+// back overtakes those that are still waking up: a thread that encodes without a pause would keep others waiting for
+// hundreds of frames.
 #pragma once
 
 #include <atomic>
@@ -8,8 +8,8 @@
 
 namespace pdum::nvenc {
 
-// BasicLockable. Entering and leaving cost two atomic operations where nobody waits. It holds nothing that a child of a
-// fork would have to give back, and may be destroyed there whoever waited in the parent.
+// BasicLockable. Locking and unlocking cost two atomic operations if nobody waits. A forked child can destroy it,
+// whatever threads of the parent were waiting.
 class Turnstile {
    public:
     Turnstile() = default;
@@ -29,12 +29,6 @@ class Turnstile {
         const uint32_t following = serving_.load(std::memory_order_relaxed) + 1;
         serving_.store(following);
         if (next_.load() != following) wake(following);
-    }
-
-    // How many stand before it, as far as one can know.
-    uint32_t waiting() const noexcept {
-        const uint32_t taken = next_.load() - serving_.load();
-        return taken > 0 ? taken - 1 : 0;
     }
 
    private:

@@ -1,4 +1,4 @@
-// The types of CUDA's driver API that this module needs, declared by us: no toolkit is wanted at build time.
+// The types of CUDA's driver API that this module needs, declared by us so that the build needs no toolkit.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,6 @@ using CUfunction = struct CUfunc_st*;
 constexpr CUresult cuda_success = 0;
 constexpr CUresult cuda_invalid_value = 1;
 constexpr CUresult cuda_out_of_memory = 2;
-constexpr CUresult cuda_deinitialized = 4;
 constexpr CUresult cuda_no_device = 100;
 constexpr CUresult cuda_not_supported = 801;
 constexpr CUresult cuda_system_driver_mismatch = 803;
@@ -32,7 +31,6 @@ constexpr unsigned memory_host = 1;
 constexpr unsigned memory_device = 2;
 
 constexpr int pointer_context = 1;
-constexpr int pointer_memory_type = 2;
 constexpr int pointer_buffer_id = 7;
 constexpr int pointer_device_ordinal = 9;
 
@@ -57,11 +55,10 @@ struct CUDA_MEMCPY2D {
 };
 static_assert(sizeof(CUDA_MEMCPY2D) == 128);
 
-// The stream handles that CUDA reserves: the legacy default stream, which waits for all others and is waited for, and
-// the calling thread's own default stream.
+// CUDA reserves two stream handles: 1 for the legacy default stream, which waits for all others and makes them wait,
+// and 2 for the calling thread's own default stream.
 inline CUstream legacy_stream() { return reinterpret_cast<CUstream>(uintptr_t{1}); }
-inline CUstream per_thread_stream() { return reinterpret_cast<CUstream>(uintptr_t{2}); }
-// Those are streams of whatever context is current.
+// Default streams, 0 among them, belong to whatever context is current.
 inline bool is_default_stream(CUstream stream) { return reinterpret_cast<uintptr_t>(stream) <= 2; }
 
 }  // namespace pdum::nvenc

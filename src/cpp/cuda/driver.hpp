@@ -49,13 +49,13 @@ struct CudaFunctions {
                                void** arguments, void** extra);
 };
 
-// The two functions by which libnvidia-encode is entered; the second one's argument is of the caller's ABI.
+// The two entry points of libnvidia-encode; the argument of the second one depends on the version of the interface.
 struct EncodeExports {
     int (*get_max_version)(uint32_t* version);
     int (*create_instance)(void* function_list);
 };
 
-// Both open their library once a process and throw driver_not_found or driver_too_old, also at each later call.
+// Both open their library once per process. They throw driver_not_found or driver_too_old, at each call.
 const CudaFunctions& cuda_functions();
 const EncodeExports& encode_exports();
 

@@ -1,4 +1,4 @@
-// What the driver tells of itself and of each GPU without any of them being set to work.
+// What the driver says of itself and of each GPU, without a context on any of them.
 #pragma once
 
 #include <array>

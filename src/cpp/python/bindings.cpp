@@ -14,7 +14,7 @@
 #include "python/gpus_to_python.hpp"
 #include "python/packet_to_python.hpp"
 #include "python/surface_to_python.hpp"
-#include "session/open_encoder.hpp"
+#include "session/probe.hpp"
 
 namespace py = pybind11;
 

@@ -293,7 +293,7 @@ class Encoder {
 
     // With padded rows and chroma at half the pitch, a surface is no single array.
     void require_array(const SurfaceLease& lease) const {
-        if (has_padded_array(*format_) || lease.pitch() == size_t{lease.width()} * format_->pixel_bytes) return;
+        if (has_padded_array(*format_) || lease.pitch() == row_bytes_of(*format_, lease.width())) return;
         fail(ErrorKind::unsupported_feature,
              "A surface of format '" + std::string(format_->name) + "' and width " + std::to_string(lease.width()) +
                  " cannot be shown as one array.",

@@ -3,7 +3,7 @@
 namespace pdum::nvenc {
 namespace {
 
-// Bytes from the start of the frame and of the surface.
+// Offsets in bytes from the start of the frame and of the surface.
 struct RowBlock {
     size_t source_offset;
     size_t source_pitch;
@@ -35,16 +35,15 @@ void copy_rows(const FrameView& frame, const RowBlock& block, const DeviceRows& 
 
 }  // namespace
 
-// The chroma of yuv420 lies at half the pitch; all other surfaces are one block of rows, unless the frame's own chroma
-// lies elsewhere.
+// A surface is one block of rows, unless chroma has a pitch of its own or the frame's chroma does not follow its luma.
 void copy_frame(const FrameView& frame, PixelFormat format, uint32_t height, const DeviceRows& destination,
                 const Context& context, CUstream stream) {
     const size_t pitch = destination.pitch();
-    if (format != PixelFormat::yuv420 && frame.chroma_offset == frame.pitch * height) {
+    const size_t divisor = chroma_pitch_divisor(traits_of(format));
+    if (divisor == 1 && frame.chroma_offset == frame.pitch * height) {
         copy_rows(frame, {0, frame.pitch, 0, pitch, frame.row_bytes, frame.rows}, destination, context, stream);
         return;
     }
-    const size_t divisor = format == PixelFormat::yuv420 ? 2 : 1;
     const size_t chroma_rows = (frame.rows - height) * divisor;
     copy_rows(frame, {0, frame.pitch, 0, pitch, frame.row_bytes, height}, destination, context, stream);
     copy_rows(frame,

@@ -1,4 +1,4 @@
-// One frame into one of the encoder's surfaces, by asynchronous copies on a stream.
+// Copies a frame into one of the encoder's surfaces, asynchronously on a stream.
 #pragma once
 
 #include "abi/pixel_format.hpp"

@@ -12,11 +12,11 @@ namespace pdum::nvenc {
 
 enum class FrameMemory { host, device };
 
-// How the frame's producer can be waited for, and be made to wait for our reading.
+// How the encoder waits for the frame's producer, and the next writer for the encoder.
 enum class ProducerOrder {
-    on_stream,  // the producer works on `stream`: events tie it and the encoder together, nobody waits on the host
-    settled,    // the bytes are there already, or are made to be there on the encoder's stream; whoever writes next
-                // is unknown, so the call returns only after the frame has been read
+    on_stream,  // the producer works on `stream`: events order it and the encoder, and nobody waits on the host
+    settled,    // the bytes are there, or the producer has ordered the encoder's stream behind them; the next writer is
+                // unknown, so the call returns only after the frame has been read
 };
 
 struct FrameView {
@@ -28,7 +28,7 @@ struct FrameView {
     size_t row_bytes = 0;           // bytes of a row that count
     size_t rows = 0;                // of all planes
     size_t chroma_offset = 0;       // from the first row of Y to the first of chroma
-    std::optional<RgbImage> image;  // where it is RGB, which has no such rows: nothing of the four above holds
+    std::optional<RgbImage> image;  // of an RGB frame, which has no such rows: the four above are unused
 };
 
 }  // namespace pdum::nvenc

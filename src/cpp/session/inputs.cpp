@@ -31,7 +31,7 @@ size_t Inputs::own_surface() {
 size_t Inputs::new_surface() {
     const FormatTraits& format = traits_of(format_);
     Slot slot;
-    const size_t row_bytes = size_t{width_} * format.pixel_bytes;
+    const size_t row_bytes = row_bytes_of(format, width_);
     const bool packed = !has_padded_array(format) && row_bytes % alignment == 0;
     slot.surface = std::make_shared<OwnSurface>(context_, row_bytes, surface_rows(format, height_), packed);
     slot.address = slot.surface->rows().pointer();

@@ -1,5 +1,5 @@
-// The memory that the engine reads: surfaces of the encoder's own, and frames of the caller's that are registered so
-// that nothing has to be copied. Each is known by a number, which stays the same as long as it is in use.
+// The memory that the engine reads: the encoder's own surfaces, and frames of the caller, which are registered so that
+// they need no copy. Each has a number that stays the same for as long as it is in use.
 #pragma once
 
 #include <cstdint>
@@ -55,7 +55,7 @@ class Inputs {
     struct Slot {
         std::shared_ptr<OwnSurface> surface;  // null for the caller's memory
         CUdeviceptr address = 0;
-        uint64_t allocation = 0;  // CUDA's number of the caller's allocation; 0: unknown
+        uint64_t allocation = 0;  // CUDA's number for the caller's allocation; 0: unknown
         uint32_t pitch = 0;
         uint32_t width = 0;
         uint32_t height = 0;

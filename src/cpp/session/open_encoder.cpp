@@ -1,7 +1,6 @@
 #include "session/open_encoder.hpp"
 
-#include <algorithm>
-#include <limits>
+#include <utility>
 
 #include "core/error.hpp"
 
@@ -11,19 +10,7 @@ namespace {
 constexpr int status_out_of_memory = 10;
 constexpr int status_incompatible_client_key = 21;
 
-std::string gpu_text(const Context& context) {
-    return "GPU " + std::to_string(context.gpu()) + " (" + context.gpu_name() + ")";
-}
-
-std::string size_text(int64_t width, int64_t height) { return std::to_string(width) + "x" + std::to_string(height); }
-
-std::string list_of(const std::vector<Codec>& codecs) {
-    std::string text;
-    for (const Codec codec : codecs) text += (text.empty() ? "" : ", ") + std::string(name_of(codec));
-    return text.empty() ? "nothing" : text;
-}
-
-// At this call the driver says "out of memory" when it means sessions, and drivers differ in which of the two they say.
+// When sessions run out, some drivers answer this call with "out of memory".
 ErrorDetails explain_refusal(ErrorDetails details, const Context& context) {
     details.summary = "Could not open an encode session on " + gpu_text(context);
     if (details.status != status_out_of_memory && details.status != status_incompatible_client_key) return details;
@@ -34,119 +21,11 @@ ErrorDetails explain_refusal(ErrorDetails details, const Context& context) {
     return details;
 }
 
-void require_codec(EncodeApi& api, const Context& context, Codec codec) {
-    const std::vector<Codec> codecs = api.codecs();
-    if (std::find(codecs.begin(), codecs.end(), codec) != codecs.end()) return;
-    fail(ErrorKind::unsupported_feature,
-         gpu_text(context) + " cannot encode " + name_of(codec) + "; it encodes " + list_of(codecs) + ".",
-         "Choose one of those codecs, or another GPU with gpu_id.");
-}
-
-void require_size(EncodeApi& api, const Context& context, const Settings& settings, uint32_t picture_width,
-                  uint32_t picture_height) {
-    const auto limit = [&](Capability capability) { return api.capability(settings.codec, capability); };
-    const int min_width = limit(Capability::min_width), max_width = limit(Capability::max_width);
-    const int min_height = limit(Capability::min_height), max_height = limit(Capability::max_height);
-    // What is beyond an int is beyond any limit, too.
-    constexpr uint32_t largest = std::numeric_limits<int>::max();
-    const int width = static_cast<int>(std::min(picture_width, largest));
-    const int height = static_cast<int>(std::min(picture_height, largest));
-    if (width < min_width || width > max_width || height < min_height || height > max_height) {
-        fail(ErrorKind::invalid_config,
-             "A picture of " + size_text(picture_width, picture_height) + " was asked for; " + gpu_text(context) +
-                 " encodes " + name_of(settings.codec) + " from " + size_text(min_width, min_height) + " to " +
-                 size_text(max_width, max_height) + ".",
-             "Scale or pad the picture into that range.");
-    }
-    const int macroblocks = (width + 15) / 16 * ((height + 15) / 16);
-    const int max_macroblocks = limit(Capability::max_macroblocks);
-    if (max_macroblocks > 0 && macroblocks > max_macroblocks) {
-        fail(ErrorKind::invalid_config,
-             "A picture of " + size_text(width, height) + " has " + std::to_string(macroblocks) + " blocks of 16x16; " +
-                 gpu_text(context) + " takes " + std::to_string(max_macroblocks) + " in " + name_of(settings.codec) +
-                 ".",
-             "Scale the picture down.");
-    }
-}
-
-const char* nvidia_name_of(Capability capability) {
-    const auto* found = std::find_if(capability_names.begin(), capability_names.end(),
-                                     [&](const CapabilityName& name) { return name.capability == capability; });
-    return found->nvidia_name;
-}
-
-// One thing that was asked for, and the capability that it takes.
-struct Demand {
-    bool asked;
-    const char* setting;
-    Capability capability;
-    int least = 1;
-    bool is_bit = false;  // the capability is a set of bits, and `least` is one of them
-};
-
-void require_demands(EncodeApi& api, const Context& context, Codec codec, const std::vector<Demand>& demands) {
-    for (const Demand& demand : demands) {
-        if (!demand.asked) continue;
-        if (!api.knows(demand.capability)) {
-            fail(ErrorKind::unsupported_feature,
-                 std::string(demand.setting) + " takes version 13.0 of the encode interface (capability " +
-                     nvidia_name_of(demand.capability) + "); this is " + api.version_name() + ".",
-                 "Update the NVIDIA driver to 570.0 or newer, where 13.0 is used.");
-        }
-        const int has = api.capability(codec, demand.capability);
-        if (demand.is_bit ? (has & demand.least) != 0 : has >= demand.least) continue;
-        fail(ErrorKind::unsupported_feature,
-             std::string(demand.setting) + " was asked for, but " + gpu_text(context) + " cannot do that in " +
-                 name_of(codec) + " (capability " + nvidia_name_of(demand.capability) + " is " + std::to_string(has) +
-                 ", wanted is " + std::to_string(demand.least) + ").",
-             "Leave it out, or choose another codec or GPU; capabilities() tells what there is.");
-    }
-}
-
-// 2, 3 and 4 mean "as many as there are" to the driver, which says nothing where there are fewer.
-int engines_of(const Settings& s) {
-    switch (s.split_encode.value_or(SplitEncode::off)) {
-        case SplitEncode::automatic:
-        case SplitEncode::off: return 1;
-        case SplitEncode::two: return 2;
-        case SplitEncode::three: return 3;
-        case SplitEncode::four: return 4;
-    }
-    return 1;
-}
-
-std::vector<Demand> demands_of(const Settings& s) {
-    const RateSettings& rate = s.rate;
-    const std::optional<RateControl> mode = s.chosen_mode();
-    const bool bytes = s.slices && s.slices->mode == SliceMode::bytes;
-    const int engines = engines_of(s);
-    const auto refers = [&s](BReference wanted) { return s.b_reference == wanted; };
-    return {
-        {s.b_frames > 0, "bframes", Capability::max_b_frames, static_cast<int>(s.b_frames)},
-        {refers(BReference::each), "b_ref_mode='each'", Capability::b_ref_modes, 1, true},
-        {refers(BReference::middle), "b_ref_mode='middle'", Capability::b_ref_modes, 2, true},
-        {refers(BReference::hierarchical), "b_ref_mode='hierarchical'", Capability::b_ref_modes, 4, true},
-        {rate.lookahead > 0, "lookahead", Capability::lookahead},
-        {rate.lookahead_level.has_value(), "lookahead_level", Capability::lookahead_level},
-        {rate.temporal_aq.value_or(false), "temporal_aq", Capability::temporal_aq},
-        {rate.vbv_size.has_value(), "vbv_size", Capability::custom_vbv_size},
-        {s.weighted_prediction.value_or(false), "weighted_prediction", Capability::weighted_prediction},
-        {s.temporal_filter.value_or(0) > 0, "temporal_filter", Capability::temporal_filter},
-        {s.unidirectional_b.value_or(false), "unidirectional_b", Capability::unidirectional_b},
-        {mode == RateControl::vbr, "rate_control='vbr'", Capability::rate_control_modes, 1, true},
-        {mode == RateControl::cbr, "rate_control='cbr'", Capability::rate_control_modes, 2, true},
-        {s.level.value_or(0) > 0, "level", Capability::max_level, static_cast<int>(s.level.value_or(0))},
-        {s.intra_refresh.has_value(), "intra_refresh_period", Capability::intra_refresh},
-        {bytes, "slices=('bytes', n)", Capability::dynamic_slice_mode},
-        {engines > 1, "split_encode", Capability::encoder_engines, engines},
-        {s.bit_depth == 10, "bit_depth=10", Capability::ten_bit},
-        {s.chroma == Chroma::c444, "chroma='444'", Capability::yuv444},
-        {s.chroma == Chroma::c422, "chroma='422'", Capability::yuv422},
-        {s.tuning == Tuning::lossless, "tuning='lossless'", Capability::lossless},
-    };
-}
-
 }  // namespace
+
+std::string gpu_text(const Context& context) {
+    return "GPU " + std::to_string(context.gpu()) + " (" + context.gpu_name() + ")";
+}
 
 std::unique_ptr<EncodeApi> open_encoder(const Abi& abi, const Context& context) {
     try {
@@ -155,98 +34,6 @@ std::unique_ptr<EncodeApi> open_encoder(const Abi& abi, const Context& context) 
         if (error.details().call != "nvEncOpenEncodeSessionEx") throw;
         throw Error(explain_refusal(error.details(), context));
     }
-}
-
-void require_within_limits(EncodeApi& api, const Context& context, const Settings& settings) {
-    require_codec(api, context, settings.codec);
-    require_size(api, context, settings, settings.width, settings.height);
-    require_size(api, context, settings, std::max(settings.width, settings.max_width),
-                 std::max(settings.height, settings.max_height));
-    require_demands(api, context, settings.codec, demands_of(settings));
-}
-
-namespace {
-
-// What a change may have set against what was there before; a constructor's settings were checked together.
-void require_consistent_rates(const Settings& settings) {
-    const RateSettings& rate = settings.rate;
-    if (settings.tuning == Tuning::lossless && (rate.bitrate > 0 || rate.max_bitrate > 0)) {
-        fail(ErrorKind::invalid_config, "A bitrate came for a stream with tuning='lossless'.",
-             "A lossless stream takes the bits that it needs.");
-    }
-    if (rate.max_bitrate > 0 && rate.bitrate == 0 && !rate.cq_256ths) {
-        fail(ErrorKind::invalid_config,
-             "max_bitrate=" + std::to_string(rate.max_bitrate) + " came for an encoder without a bitrate.",
-             "Give the mean as bitrate.");
-    }
-    if (rate.max_bitrate > 0 && rate.max_bitrate < rate.bitrate) {
-        fail(ErrorKind::invalid_config,
-             "The change would leave max_bitrate=" + std::to_string(rate.max_bitrate) +
-                 ", which is less than bitrate=" + std::to_string(rate.bitrate) + ".",
-             "Give both in one call.");
-    }
-}
-
-}  // namespace
-
-namespace {
-
-// Where the preset decides, what presets are known to choose.
-RateControl mode_of(const Settings& settings) {
-    if (settings.tuning == Tuning::lossless) return RateControl::constqp;
-    return settings.chosen_mode().value_or(settings.low_latency() ? RateControl::cbr : RateControl::vbr);
-}
-
-}  // namespace
-
-void require_live_change(EncodeApi& api, const Context& context, const Settings& from, const Settings& to) {
-    require_consistent_rates(to);
-    const bool resized = from.width != to.width || from.height != to.height;
-    const uint32_t most_width = std::max(from.width, from.max_width);
-    const uint32_t most_height = std::max(from.height, from.max_height);
-    if (resized && (to.width > most_width || to.height > most_height)) {
-        fail(ErrorKind::invalid_config,
-             "A change to " + std::to_string(to.width) + "x" + std::to_string(to.height) +
-                 " was asked for; this encoder was made for at most " + std::to_string(most_width) + "x" +
-                 std::to_string(most_height) + ".",
-             "Give max_width and max_height when it is made.");
-    }
-    if (resized) require_size(api, context, to, to.width, to.height);
-    require_demands(api, context, to.codec, demands_of(to));
-    const bool other_mode = mode_of(from) != mode_of(to);
-    require_demands(
-        api, context, to.codec,
-        {{resized, "a live change of width and height", Capability::live_resolution_change},
-         {other_mode, "a live change of rate_control", Capability::live_rate_control_change},
-         {other_mode && mode_of(to) == RateControl::constqp, "a live change to constqp", Capability::live_constqp},
-         {from.rate.bitrate != to.rate.bitrate || from.rate.max_bitrate != to.rate.max_bitrate,
-          "a live change of bitrate", Capability::live_bitrate_change}});
-}
-
-std::vector<GpuCapabilities> all_capabilities(int gpu, const std::optional<std::string>& forced_abi) {
-    const std::shared_ptr<const Context> context = Context::primary(gpu);
-    const Abi& abi = choose_abi(forced_abi);
-    const ContextScope scope(*context);
-    const std::unique_ptr<EncodeApi> api = open_encoder(abi, *context);
-    std::vector<GpuCapabilities> all;
-    for (const Codec codec : api->codecs()) {
-        GpuCapabilities& one = all.emplace_back(GpuCapabilities{codec, {}});
-        for (const CapabilityName& name : capability_names) {
-            one.values.emplace_back(name.name, api->capability(codec, name.capability));
-        }
-    }
-    api->destroy();
-    return all;
-}
-
-Probe probe(int gpu, const std::optional<std::string>& forced_abi) {
-    const std::shared_ptr<const Context> context = Context::primary(gpu);
-    const Abi& abi = choose_abi(forced_abi);
-    const ContextScope scope(*context);
-    const std::unique_ptr<EncodeApi> api = open_encoder(abi, *context);
-    Probe found{context->gpu_name(), abi.name, api->codecs()};
-    api->destroy();
-    return found;
 }
 
 }  // namespace pdum::nvenc

@@ -10,7 +10,7 @@
 namespace pdum::nvenc {
 namespace {
 
-// Views of much larger arrays, such as one frame of many that lie interleaved, are not brought over whole.
+// A view that is spread over more than this many times its own bytes is refused instead of copied with all between.
 constexpr size_t most_spread = 8;
 
 YuvFormat format_of(const Settings& settings) {
@@ -23,7 +23,7 @@ YuvFormat format_of(const Settings& settings) {
     }
 }
 
-// Chroma lies where players look for it in a stream that does not say.
+// Chroma lies where players expect it if the stream does not say.
 ColourSpace space_of(const Settings& settings) {
     const Colour signalled = settings.colour.value_or(Colour{});
     switch (signalled.matrix) {
@@ -70,7 +70,7 @@ void RgbInput::convert(const FrameView& frame, bool in_reach, const Settings& se
     converter_.convert(image, planes, space_of(settings), stream);
 }
 
-// One memory serves all frames: each is read there before the stream goes on to the next.
+// One buffer serves all frames, because the stream reads each frame there before it goes on to the next.
 RgbImage RgbInput::staged(const FrameView& frame, CUstream stream) {
     RgbImage image = *frame.image;
     const size_t element = element_bytes(image.type);

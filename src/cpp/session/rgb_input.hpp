@@ -11,14 +11,14 @@
 
 namespace pdum::nvenc {
 
-// For one stream: all that is queued comes in its order.
+// For use on one stream, which keeps the frames in order.
 class RgbInput {
    public:
     explicit RgbInput(std::shared_ptr<const Context> context);
 
-    // Queues the conversion, by the matrix and range that the stream signals. What kernels of the encoder's context
-    // cannot read (`in_reach`) is copied to where they can. The context has to be current. Throws invalid_frame, or
-    // what the driver answers; part of the work may be queued then.
+    // Queues the conversion, with the matrix and range that the video stream signals. A frame that kernels of the
+    // encoder's context cannot read is copied first, unless it is `in_reach`. The context has to be current. Throws
+    // invalid_frame, or what the driver answers; part of the work may be queued by then.
     void convert(const FrameView& frame, bool in_reach, const Settings& settings, const DeviceRows& surface,
                  CUstream stream);
 

@@ -8,13 +8,15 @@
 
 #include "core/nvtx.hpp"
 #include "core/process.hpp"
+#include "session/frame_checks.hpp"
 #include "session/frame_copy.hpp"
+#include "session/gpu_limits.hpp"
 #include "session/open_encoder.hpp"
 
 namespace pdum::nvenc {
 namespace {
 
-// How far decoding runs ahead of display where B-frames refer to one another as a tree.
+// How far decoding runs ahead of display if B-frames refer to one another as a tree.
 int64_t display_delay(uint32_t b_frames) {
     int64_t depth = 0;
     for (uint32_t rest = b_frames; rest > 0; rest /= 2) ++depth;
@@ -37,8 +39,8 @@ std::shared_ptr<const Context> context_for(const SessionOptions& options) {
 
 }  // namespace
 
-// A call's stay inside: alone, on a usable encoder, with its context current. A release that failed in an earlier call
-// is told here, before anything new is begun.
+// One call at a time, on a usable encoder, with its context current. A release that failed in an earlier call is raised
+// here, before anything new begins.
 class Session::Turn {
    public:
     explicit Turn(Session& session) : lock_(turn_of(session)), scope_(usable(session)) { session.failures_.raise(); }
@@ -50,7 +52,7 @@ class Session::Turn {
     }
 
     static const Context& usable(const Session& session) {
-        session.require_open();
+        if (session.api_ == nullptr) closed();
         return *session.context_;
     }
 
@@ -89,7 +91,7 @@ void Session::close_quietly() noexcept {
 
 void Session::set_up(const SessionOptions& options) {
     api_ = open_encoder(abi_, *context_);
-    // Settings follow each live change; the largest size stays the one that the driver is given here.
+    // settings_ follows each live change; the largest size stays what the driver is given here.
     settings_.max_width = std::max(settings_.width, settings_.max_width);
     settings_.max_height = std::max(settings_.height, settings_.max_height);
     require_within_limits(*api_, *context_, options.settings);
@@ -119,10 +121,6 @@ void Session::require_own_process() const {
     }
 }
 
-void Session::require_open() const {
-    if (api_ == nullptr) closed();
-}
-
 std::shared_ptr<const Stream> Session::input_stream() const {
     require_own_process();
     std::shared_ptr<const Stream> stream = std::atomic_load(&open_input_);
@@ -133,14 +131,14 @@ std::shared_ptr<const Stream> Session::input_stream() const {
 Submission Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, bool awaits_release,
                            Sink& sink) {
     const Turn turn(*this);
-    require_size(frame);
+    require_size(frame, settings_);
     Submission submission{position_.next_pts, reads_in_place(frame, awaits_release), false};
     std::optional<size_t> input;
     CUcontext owner = context_->handle();
-    if (submission.in_place) input = inputs_->find(frame);  // which was found to be right when it was registered
+    if (submission.in_place) input = inputs_->find(frame);  // it was checked when it was registered
     if (!input && frame.memory == FrameMemory::device) {
-        check_device(frame);
-        owner = owner_of(frame, submission.in_place);
+        require_device(frame, *context_);
+        owner = owner_of(frame, submission.in_place, *context_);
         if (submission.in_place && is_foreign(owner)) {
             require_copy("it belongs to another CUDA context");
             submission.in_place = false;
@@ -223,46 +221,6 @@ bool Session::is_in_flight(int64_t pts) const {
     return std::any_of(submitted_.begin(), submitted_.end(), [pts](const Submitted& s) { return s.pts == pts; });
 }
 
-void Session::check_device(const FrameView& frame) const {
-    int gpu = 0;
-    const CUresult result = context_->functions().cuPointerGetAttribute(&gpu, pointer_device_ordinal,
-                                                                        reinterpret_cast<CUdeviceptr>(frame.data));
-    if (result == cuda_invalid_value) {
-        fail(ErrorKind::invalid_frame, "The frame's pointer is no memory that CUDA knows in this process.",
-             "Its memory was freed, or the array says CUDA where it lies on the host.");
-    }
-    check_cuda(result, "cuPointerGetAttribute");
-    if (gpu != gpu_) {
-        fail(ErrorKind::invalid_frame,
-             "The frame lies on GPU " + std::to_string(gpu) + "; this encoder works on GPU " + std::to_string(gpu_) +
-                 ".",
-             "Copy the frame there, or make an encoder with gpu_id=" + std::to_string(gpu) + ".");
-    }
-}
-
-// Memory of pools and managed memory belong to no context: all of the GPU's reach it.
-CUcontext Session::owner_of(const FrameView& frame, bool in_place) const {
-    const bool on_default_stream = frame.order == ProducerOrder::on_stream && is_default_stream(frame.stream);
-    if (!in_place && !on_default_stream && !frame.image) return context_->handle();  // a copy reaches all contexts
-    CUcontext owner = nullptr;
-    const CUresult result =
-        context_->functions().cuPointerGetAttribute(&owner, pointer_context, reinterpret_cast<CUdeviceptr>(frame.data));
-    return result == cuda_success && owner != nullptr ? owner : context_->handle();
-}
-
-// The frame was measured before this call had its turn.
-void Session::require_size(const FrameView& frame) const {
-    const FormatTraits& format = traits_of(settings_.format);
-    const bool right = frame.image ? frame.image->width == settings_.width && frame.image->height == settings_.height
-                                   : frame.row_bytes == size_t{settings_.width} * format.pixel_bytes &&
-                                         frame.rows == surface_rows(format, settings_.height);
-    if (!right) {
-        fail(ErrorKind::invalid_frame,
-             "The encoder's picture size was changed by another thread while a frame came in.",
-             "Submit it again in the new size.");
-    }
-}
-
 bool Session::reads_in_place(const FrameView& frame, bool awaits_release) const {
     const bool left_alone = awaits_release || may_stay_in_flight() == 0;
     if (copy_ == CopyMode::always || (copy_ == CopyMode::automatic && !left_alone)) return false;
@@ -279,7 +237,7 @@ void Session::require_copy(const char* obstacle) const {
          "copy.");
 }
 
-// Into a surface of the encoder's own, by a copy or by a conversion.
+// Copies or converts a frame into one of the encoder's own surfaces.
 void Session::bring_in(const FrameView& frame, CUcontext owner, size_t input) {
     const NvtxRange range(frame.image ? "pdum.convert_to_nvenc" : "pdum.copy_to_nvenc");
     const CUstream ours = order_->input()->handle();
@@ -300,7 +258,7 @@ void Session::bring_in(const FrameView& frame, CUcontext owner, size_t input) {
     on_stream ? order_->make_wait_until_read(frame.stream, owner) : order_->wait_until_read();
 }
 
-// The driver makes IDRs by the GOP's length and on demand, never by itself.
+// The driver makes an IDR after each GOP and on demand, and no others.
 bool Session::next_is_idr(const PictureExtras& extras) const {
     return position_.next_pts == 0 || position_.must_be_idr || extras.force_idr ||
            (settings_.gop != 0 && position_.since_idr >= settings_.gop);
@@ -397,7 +355,7 @@ void Session::close() {
     if (api_ == nullptr) return;
     {
         std::optional<ContextScope> scope;
-        failures_.run([&] { scope.emplace(*context_); });  // what needs no context is released even without it
+        failures_.run([&] { scope.emplace(*context_); });  // some things are released even without it
         release_everything(drain());
     }
     context_.reset();
@@ -413,8 +371,8 @@ bool Session::drain() noexcept {
     return outputs_->drain(failures_) || (ended && failures_.run([this] { output_stream_->synchronize(); }));
 }
 
-// What the driver does not take back piece by piece, it takes back with the session; so it does with everything that
-// the engine may still use.
+// What the driver does not take back piece by piece, and what the engine may still use, the driver takes back with the
+// session.
 void Session::release_everything(bool engine_is_done) noexcept {
     std::atomic_store(&open_input_, std::shared_ptr<const Stream>());
     if (outputs_ != nullptr) outputs_->unlock_all(failures_);

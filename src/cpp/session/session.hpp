@@ -1,4 +1,5 @@
-// An encoder as its user thinks of it: frames in, access units with their frames' numbers out. It knows no Python.
+// An encoder as its user sees it: frames go in, access units with the numbers of their frames come out. It knows no
+// Python.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +27,8 @@ namespace pdum::nvenc {
 
 // How a frame on the GPU gets to the engine.
 enum class CopyMode {
-    automatic,  // in place where the call returns only after the engine has read it or the caller waits for word of it,
-                // else by a copy
+    automatic,  // in place if the call returns only after the engine has read the frame, or if the caller waits to be
+                // told; otherwise by a copy
     always,
     never,  // in place, or not at all: the frame stays untouched until its access unit is out
 };
@@ -42,7 +43,7 @@ struct SessionOptions {
     std::vector<Message> at_idr;  // messages that each IDR carries: HDR's static metadata
 };
 
-// A step of a live change, in terms of the settings. It may not call back into the session.
+// One step of a live change. It must not call back into the session.
 using Change = std::function<void(Settings&)>;
 
 struct AccessUnit {
@@ -62,21 +63,21 @@ struct Submission {
     bool first_in_place = false;  // and it was registered for that just now
 };
 
-// Takes access units over, in coding order. Called at most once a call of the session's, with the driver's memory
-// still locked.
+// Takes access units, in coding order, while the driver's memory is locked. A call of the session calls it at most
+// once.
 class Sink {
    public:
     virtual ~Sink() = default;
     virtual void take(const std::vector<AccessUnit>& units) = 0;
 };
 
-// Safe to use from several threads: one goes at a time, and each call waits its turn. A Sink may take Python's GIL
-// during a turn, because nobody who holds the GIL ever waits for a turn.
+// Several threads may use it: each call waits for its turn. A Sink may take Python's GIL during a turn, because no
+// thread that holds the GIL ever waits for a turn.
 class Session {
    public:
-    // Leaves nothing open where it throws.
+    // If it throws, nothing is left open.
     explicit Session(const SessionOptions& options);
-    // Closes without telling of failures.
+    // Closes and ignores failures.
     ~Session();
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
@@ -90,23 +91,22 @@ class Session {
     // `written`: the stream on which the caller has written it. The surface is free again when the lease has ended and
     // the engine has read it.
     void submit_surface(SurfaceLease& lease, CUstream written, int64_t seq, const PictureExtras& extras, Sink& sink);
-    // The owner of a registered frame's memory is gone. Never throws: nobody could act on it.
+    // The owner of a registered frame's memory is gone.
     void forget(CUdeviceptr address) noexcept;
-    // Everything that is in flight. The encoder goes on with an IDR where the stream had to be ended for that.
+    // Brings out everything that is in flight. If the stream has to be ended for that, the next picture is an IDR.
     void flush(Sink& sink);
-    // All of the changes or none. Another picture size starts with an IDR.
+    // Makes all of the changes or none. Another picture size starts with an IDR.
     void reconfigure(const std::vector<Change>& changes);
     std::vector<uint8_t> sequence_header();
-    // Waits for the engine, then releases all; further calls do nothing. Throws the first failure after the last
-    // release.
+    // Waits for the engine and releases everything, then throws the first failure. Further calls do nothing.
     void close();
-    // Likewise, and keeps failures to itself.
+    // Likewise, but ignores failures.
     void close_quietly() noexcept;
 
     const char* abi() const noexcept { return abi_.name; }
     int gpu() const noexcept { return gpu_; }
     size_t in_flight() const;
-    // Whether the access unit of the frame with that pts has yet to come out. Of a closed session none has.
+    // Whether the access unit of the frame with that pts is still to come. Never so once the session is closed.
     bool is_in_flight(int64_t pts) const;
     // The stream on which a producer makes its frame ready. Whoever holds it may use it, even while another thread
     // closes the session. Throws encoder_closed if the session is closed or being closed; waits for no turn.
@@ -125,12 +125,7 @@ class Session {
 
     void set_up(const SessionOptions& options);
     void require_own_process() const;
-    void require_open() const;
-    void check_device(const FrameView& frame) const;
-    // The context that a frame's memory belongs to: the encoder's own, as far as CUDA does not say otherwise.
-    CUcontext owner_of(const FrameView& frame, bool in_place) const;
     bool is_foreign(CUcontext context) const noexcept { return context != context_->handle(); }
-    void require_size(const FrameView& frame) const;
     // Whether the frame is read where it lies. Throws if it has to be and cannot.
     bool reads_in_place(const FrameView& frame, bool awaits_release) const;
     void require_copy(const char* obstacle) const;
@@ -164,7 +159,8 @@ class Session {
     const uint64_t made_in_;  // process_generation() of the maker
 
     mutable Turnstile turn_;
-    std::shared_ptr<const Stream> open_input_;  // atomically; null as soon as the session is being closed
+    std::shared_ptr<const Stream>
+        open_input_;  // read and written atomically; null as soon as the session is being closed
     std::unique_ptr<StreamOrder> order_;
     std::unique_ptr<Stream> output_stream_;
     std::unique_ptr<EncodeApi> api_;

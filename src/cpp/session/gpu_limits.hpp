@@ -1,0 +1,15 @@
+// What a GPU can do, held against what the settings ask, before the driver refuses it without a reason.
+#pragma once
+
+#include "abi/encode_api.hpp"
+#include "cuda/cuda.hpp"
+
+namespace pdum::nvenc {
+
+// Throws unsupported_feature or invalid_config, with the GPU's own limits, if it cannot do what the settings ask.
+void require_within_limits(EncodeApi& api, const Context& context, const Settings& settings);
+
+// Likewise for a change of a running encoder.
+void require_live_change(EncodeApi& api, const Context& context, const Settings& from, const Settings& to);
+
+}  // namespace pdum::nvenc
