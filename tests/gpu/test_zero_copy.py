@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpu.frames import HEIGHT, SHAPE, WIDTH, SlowProducer, WithStream, pattern
+from gpu.frames import HEIGHT, SHAPE, SPIN_CYCLES, WIDTH, OnlyDlpack, SlowProducer, WithStream, pattern
 from gpu.library import EncodeLibrary
-from pdum.nvenc import NvencEncoder
+from pdum.nvenc import EncoderClosed, InvalidFrame, NvencEncoder
 
 from loud import need_module
 from simulator.echo import checksum, parse
@@ -110,6 +111,72 @@ def test_surfaces_are_written_and_submitted_without_a_copy(engine: EncodeLibrary
                 packets += encoder.submit(surface, number)
         packets += encoder.flush_pipeline()
     assert checksums(packets) == [checksum(pattern(number)) for number in range(100)]
+
+
+def test_an_abandoned_surface_is_not_used_while_its_stream_writes(engine: EncodeLibrary, abi: str, cupy: Any) -> None:
+    """The abandoned kernel ends long after the next picture was written: it must land elsewhere."""
+    produce = SlowProducer(cupy)
+    slow, fast = cupy.cuda.Stream(non_blocking=True), cupy.cuda.Stream(non_blocking=True)
+    with NvencEncoder(WIDTH, HEIGHT, extra_output_delay=1) as encoder:
+        for number in range(50):
+            with encoder.surface(slow) as abandoned:
+                produce(cupy.asarray(abandoned), number + 100, slow, cycles=10 * SPIN_CYCLES)
+            del abandoned
+            with encoder.surface(fast) as surface:
+                produce(cupy.asarray(surface), number, fast, cycles=0)
+                packets = encoder.submit(surface, number)
+            packets += encoder.flush_pipeline()
+            assert checksums(packets) == [checksum(pattern(number))]
+        slow.synchronize()
+
+
+def test_a_tensor_outlives_its_encoder(engine: EncodeLibrary, abi: str, cupy: Any) -> None:
+    encoder = NvencEncoder(WIDTH, HEIGHT)
+    surface = encoder.surface()
+    tensor = cupy.from_dlpack(surface)
+    encoder.close()
+    del surface, encoder
+    tensor[...] = cupy.asarray(pattern(3))
+    assert np.array_equal(cupy.asnumpy(tensor), pattern(3))
+
+
+class ClosesMeanwhile(OnlyDlpack):
+    """A producer during whose work another thread closes the encoder; it goes on to use the encoder's stream."""
+
+    def __init__(self, cupy: Any, array: Any, encoder: NvencEncoder) -> None:
+        super().__init__(array)
+        self._cupy, self._encoder = cupy, encoder
+
+    def __dlpack__(self, **arguments: Any) -> Any:
+        thread = threading.Thread(target=self._encoder.close)
+        thread.start()
+        thread.join()
+        event = self._cupy.cuda.Event()
+        event.record()
+        self._cupy.cuda.ExternalStream(arguments["stream"]).wait_event(event)
+        return super().__dlpack__(**arguments)
+
+
+def test_a_producer_keeps_the_stream_that_it_was_handed(engine: EncodeLibrary, abi: str, cupy: Any) -> None:
+    encoder = NvencEncoder(WIDTH, HEIGHT)
+    frame = ClosesMeanwhile(cupy, cupy.zeros(SHAPE, dtype=cupy.uint8), encoder)
+    with pytest.raises(EncoderClosed):
+        encoder.encode(frame)
+
+
+def test_a_stream_that_is_being_captured_is_refused(engine: EncodeLibrary, abi: str, cupy: Any) -> None:
+    stream = cupy.cuda.Stream(non_blocking=True)
+    array = cupy.asarray(pattern(5))
+    cupy.cuda.Device().synchronize()
+    with NvencEncoder(WIDTH, HEIGHT) as encoder:
+        frame = WithStream(array, stream.ptr)
+        stream.begin_capture()
+        try:
+            with pytest.raises(InvalidFrame, match="being captured"):
+                encoder.submit(frame, 0)
+        finally:
+            stream.end_capture()
+        assert checksums(encoder.submit(frame, 0)) == [checksum(pattern(5))]
 
 
 def make_clip(av: Any, path: Path, frames: int) -> None:

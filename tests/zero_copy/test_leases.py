@@ -102,7 +102,7 @@ def test_an_abandoned_surface_is_not_used_while_its_stream_writes(simulator: Sim
                     pass
             elif how == "refused":
                 with pytest.raises(TypeError):
-                    encoder.submit(abandoned, "no number")
+                    encoder.submit(abandoned, "no number")  # type: ignore[arg-type]
             del abandoned
             gc.collect()
             with held_up(device, fast) as fast_opened, encoder.surface(fast) as surface:
@@ -253,7 +253,8 @@ def test_one_surface_is_used_once_by_many_threads(abi: str, simulator: Simulator
         for number in range(30):
             surface = encoder.surface()
             render(device, surface, picture(number))
-            start, outcomes = threading.Barrier(4), []
+            start = threading.Barrier(4)
+            outcomes: list[Any] = []
 
             def use(surface: Any = surface, start: Any = start, outcomes: list[Any] = outcomes) -> None:
                 start.wait()
