@@ -42,7 +42,7 @@ template <typename Managed>
 void delete_tensor(Managed* managed) {
     if (Py_IsInitialized() == 0) return;
     const PyGILState_STATE state = PyGILState_Ensure();
-    delete static_cast<ExportedTensor<Managed>*>(managed->context);
+    std::unique_ptr<ExportedTensor<Managed>>(static_cast<ExportedTensor<Managed>*>(managed->context)).reset();
     PyGILState_Release(state);
 }
 
@@ -76,6 +76,11 @@ void check_consumer_stream(const py::object& stream) {
                   "the thread's own, -1 for no synchronisation, or None.");
 }
 
+[[noreturn]] void fail_because_used() {
+    fail(ErrorKind::invalid_frame, "This surface was submitted or given back already.",
+         "Take the next one: `with encoder.surface() as surface`.");
+}
+
 // Whether the consumer knows version 1 of the protocol.
 bool knows_versions(const py::object& max_version) {
     return !max_version.is_none() && max_version.cast<py::sequence>()[0].cast<int>() >= 1;
@@ -105,11 +110,6 @@ std::shared_ptr<SurfaceLease> Surface::take() {
 std::shared_ptr<SurfaceLease> Surface::share() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     return lease_;
-}
-
-[[noreturn]] static void fail_because_used() {
-    fail(ErrorKind::invalid_frame, "This surface was submitted or given back already.",
-         "Take the next one: `with encoder.surface() as surface`.");
 }
 
 void Surface::require_lent() const {
