@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from files.runner import job, run, seconds
 from media_samples import ffmpeg, sample
-from pdum.nvenc import FileTask, InvalidConfig, UnsupportedFeature
+from pdum.nvenc import FileTask, InvalidConfig, NvencError, UnsupportedFeature
+from pdum.nvenc._media.av import naming_file
 from pdum.nvenc._media.containers import container_times
+from pdum.nvenc._media.mux import OutputFile, VideoFormat, part_of
 
 pytestmark = pytest.mark.one_abi
 
@@ -74,3 +78,25 @@ def test_streams_that_cannot_be_written_together(folder: Path, monkeypatch: pyte
     told = refused(sample("everything"), folder / "result.mkv")
     assert "cannot hold the other streams of" in told
     assert "no room for fonts. Use .mkv" in told
+
+
+@pytest.mark.parametrize("name", ["video.h264", "video.ivf"])
+def test_a_full_disk_is_named(folder: Path, name: str) -> None:
+    part = part_of(folder / name)
+    part.symlink_to("/dev/full")
+    codec = "av1" if name.endswith("ivf") else "h264"
+    video = VideoFormat(codec=codec, header=b"", width=16, height=16, fps=Fraction(25), time_base=Fraction(1, 25))
+    with OutputFile(folder / name, video) as output, pytest.raises(OSError, match=f"No space left.*: '{part}'"):
+        write(output, 200)
+
+
+def write(output: OutputFile, packets: int) -> None:
+    for number in range(packets):
+        output.write(bytes(1000), number, number, True)
+
+
+def test_ffmpegs_words_come_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(NvencError, match=rf"{tmp_path}/x cannot be written: Invalid data"), naming_file(tmp_path / "x"):
+        raise av.error.InvalidDataError(1094995529, "Invalid data found when processing input", "file:.x.part")
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/x'"), naming_file(tmp_path / "x"):
+        av.error.err_check(-errno.ENOSPC, "file:.x.part")

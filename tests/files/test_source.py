@@ -87,6 +87,18 @@ def test_what_is_no_video(folder: Path, content: bytes | None, words: str) -> No
         FileTask(job(source, folder / "result.mp4")).prepare(1)
 
 
+@pytest.mark.parametrize(("box", "entries"), [(b"stts", 0xFFFFFFFF), (b"stts", 0x0FFFFFFF), (b"ctts", 0x0FFFFFF0)])
+def test_a_broken_table_of_times_is_told_with_its_file(folder: Path, box: bytes, entries: int) -> None:
+    """FFmpeg says "Cannot allocate memory" or "End of file", which reads as if the machine were at fault."""
+    data = bytearray(sample("open-gop").read_bytes())
+    at = data.index(box) + 8
+    data[at : at + 4] = struct.pack(">I", entries)
+    source = folder / "broken.mp4"
+    source.write_bytes(data)
+    with pytest.raises(SourceUnreadable, match=r"broken\.mp4 is no video that can be read: (Cannot|End)[a-z ]*\.$"):
+        FileTask(job(source, folder / "result.mp4")).prepare(1)
+
+
 def test_a_folder_is_no_video(folder: Path) -> None:
     with pytest.raises(SourceUnreadable, match="is no file"):
         FileTask(job(folder, folder / "result.mp4")).prepare(1)

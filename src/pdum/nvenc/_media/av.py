@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
-from .._errors import UnsupportedFeature
+from .._errors import NvencError, UnsupportedFeature
 
 BEFORE_19: dict[str, Any] = {"metadata_errors": "surrogateescape"}
 """Tags in another encoding than UTF-8 go through as the bytes that they are. From 19 on PyAV does so by itself."""
@@ -24,6 +28,26 @@ def open_container(file: Any, mode: str, **more: Any) -> Any:
     av = import_av()
     has_19 = int(av.__version__.partition(".")[0]) >= 19
     return av.open(file, mode, **more, **({} if has_19 else BEFORE_19))
+
+
+def words_of(error: Exception) -> str:
+    """What FFmpeg says, without its numbers and its name for the file."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+@contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """For the time in which a file is written: errors of the system and of FFmpeg name it."""
+    try:
+        yield
+    except Exception as error:
+        is_ffmpegs = type(error).__module__ == "av.error"
+        number = getattr(error, "errno", None)
+        if isinstance(error, OSError) and number is not None and (is_ffmpegs or error.filename is None):
+            raise OSError(number, os.strerror(number), str(path)) from error
+        if is_ffmpegs:
+            raise NvencError(f"{path} cannot be written: {words_of(error)}.") from error
+        raise
 
 
 def fraction(rational: Any) -> Fraction | None:

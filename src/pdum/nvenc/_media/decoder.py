@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import SourceUnreadable
-from .av import import_av, open_container
+from .av import import_av, open_container, words_of
 
 MOST_THREADS_OF_A_GPU = 4
 """They parse; each takes a surface of the GPU's decoder, which has 32 for these and for up to 16 reference pictures."""
@@ -31,9 +31,10 @@ def open_source(path: Path, **more: Any) -> Any:
         raise SourceUnreadable(f"{path} does not exist.") from error
     except PermissionError as error:
         raise SourceUnreadable(f"{path} may not be read: {error.strerror}.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, import_av().error.FFmpegError) as error:
         size = path.stat().st_size if path.is_file() else None
-        state = "is empty" if size == 0 else "is no file" if size is None else f"is no video that can be read: {error}"
+        state = "is empty" if size == 0 else "is no file" if size is None else None
+        state = state or f"is no video that can be read: {words_of(error)}"
         raise SourceUnreadable(f"{path} {state}.") from error
 
 
@@ -125,7 +126,7 @@ class Decoding:
             self._may_stumble(error)
             if not self.strict and (isinstance(error, av.error.InvalidDataError) or not packet.size):
                 return []
-            raise SourceUnreadable(f"The packet shown at {packet.pts} cannot be decoded: {error}") from error
+            raise SourceUnreadable(f"The packet shown at {packet.pts} cannot be decoded: {words_of(error)}") from error
         if self.strict and any(frame.is_corrupt for frame in frames):
             raise SourceUnreadable(f"The packet shown at {packet.pts} is damaged.")
         return frames

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from .av import import_av, open_container, time_base
+from .av import import_av, naming_file, open_container, time_base
 from .containers import IN_MILLISECONDS, container_time_base, container_times, nearest
 from .matroska import TrackLook, template, write_aspect
 from .mux import decode_times
@@ -46,7 +46,10 @@ def join(joined: Joined, source: Any) -> None:
     """Writes the part file. ``source`` is the opened container that the passthrough was planned for."""
     joined.part.unlink(missing_ok=True)
     url, options = f"file:{joined.part}", _options(joined, source)
-    with open_container(url, "w", format=joined.container, container_options=options) as output:
+    with (
+        naming_file(joined.part),
+        open_container(url, "w", format=joined.container, container_options=options) as output,
+    ):
         first = next(packets_of(joined.pieces[0]))[2]
 
         def add_video() -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from .._errors import InvalidConfig, NvencError
-from .av import import_av
+from .av import import_av, naming_file
 from .containers import CONTAINERS, VIDEO_CODECS
 
 if TYPE_CHECKING:
@@ -104,13 +104,15 @@ class OutputFile:
 
     def write(self, data: bytes, pts: int, dts: int, keyframe: bool, duration: int = 0) -> None:
         assert self._writer is not None
-        self._writer.write(data, pts, dts, keyframe, duration)
+        with naming_file(self.part):
+            self._writer.write(data, pts, dts, keyframe, duration)
 
     def close(self) -> None:
         """Ends the file, which keeps its working name: to look at it before it is committed."""
         if self._writer is not None:
             writer, self._writer = self._writer, None
-            writer.close()
+            with naming_file(self.part):
+                writer.close()
 
     def commit(self) -> int:
         """Gives the file its name once it is on the disk; returns its size."""
@@ -200,9 +202,9 @@ class IvfWriter:
 
     def close(self) -> None:
         if not self._file.closed:
-            self._file.seek(0)
-            self._file.write(IVF_HEADER.pack(*self._head, self._frames))
-            self._file.close()
+            with self._file:
+                self._file.seek(0)
+                self._file.write(IVF_HEADER.pack(*self._head, self._frames))
 
 
 class ContainerWriter:
