@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from files.runner import job, run, seconds
 from media_samples import ffmpeg, sample
-from pdum.nvenc import FileTask, InvalidConfig, NvencError, UnsupportedFeature
+from pdum.nvenc import EncoderPool, FileTask, InvalidConfig, NvencError, UnsupportedFeature
 from pdum.nvenc._media.av import naming_file
 from pdum.nvenc._media.containers import container_times
 from pdum.nvenc._media.mux import OutputFile, VideoFormat, part_of
@@ -100,3 +101,36 @@ def test_ffmpegs_words_come_with_the_file(tmp_path: Path) -> None:
         raise av.error.InvalidDataError(1094995529, "Invalid data found when processing input", "file:.x.part")
     with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/x'"), naming_file(tmp_path / "x"):
         av.error.err_check(-errno.ENOSPC, "file:.x.part")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".ivf", ".OBU", ".mkv"])
+@pytest.mark.parametrize("letter", ["x", "ä"])
+def test_generated_video_under_the_longest_name_that_there_is(tmp_path: Path, suffix: str, letter: str) -> None:
+    name = letter * ((255 - len(suffix)) // len(letter.encode())) + suffix
+    with EncoderPool(engine="software", engines=1) as pool:
+        settings: dict[str, Any] = {"width": 64, "height": 48, "format": "yuv420", "codec": "av1"}
+        pool.map_segments(grey, 3, output=tmp_path / name, **settings)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        with pytest.raises(InvalidConfig, match=r"is longer than 255 bytes\. Choose a shorter name"):
+            pool.map_segments(grey, 3, output=tmp_path / f"xy{name}", **settings)
+
+
+def grey(number: int, _: object) -> Any:
+    return np.full((72, 64), 100 + number, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "fps", "is_held"), [(".mkv", 1001, False), (".mkv", 1000, True), (".mp4", 4000, True)]
+)
+def test_generated_video_of_many_frames_a_second(tmp_path: Path, suffix: str, fps: int, is_held: bool) -> None:
+    path = tmp_path / f"result{suffix}"
+    settings: dict[str, Any] = {"width": 64, "height": 48, "format": "yuv420", "codec": "h264", "fps": fps}
+    with EncoderPool(engine="software", engines=1) as pool:
+        if is_held:
+            pool.map_segments(grey, 30, output=path, **settings)
+            assert len(set(seconds(path))) == 30
+        else:
+            with pytest.raises(
+                InvalidConfig, match=r"came for 1001 frames a second, but times in \.mkv are whole milliseconds"
+            ):
+                pool.map_segments(grey, 30, output=path, **settings)

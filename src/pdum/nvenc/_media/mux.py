@@ -15,7 +15,8 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from .._errors import InvalidConfig, NvencError
 from .av import import_av, naming_file
-from .containers import CONTAINERS, VIDEO_CODECS
+from .containers import CONTAINERS, IN_MILLISECONDS, MILLISECOND, VIDEO_CODECS
+from .spool import LONGEST_NAME, beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,12 +64,18 @@ class Writer(Protocol):
 
 def part_of(destination: Path) -> Path:
     """Where a file is written before it gets its name: beside it, so that renaming is one step."""
-    return destination.with_name(f".{destination.name}.part")
+    return beside(destination, f".part{destination.suffix.lower()}")
 
 
-def require_container(destination: Path, codec: str) -> str:
-    """The container that the name's end asks for, or "stream"; an InvalidConfig where it cannot hold the codec."""
+def require_container(destination: Path, codec: str, fps: Fraction | None = None) -> str:
+    """The container that the name's end asks for, or "stream".
+
+    Raises:
+        InvalidConfig: no file can have the name, or the container cannot hold the codec, or so many frames a second.
+    """
     suffix = destination.suffix.lower()
+    if len(os.fsencode(destination.name)) > LONGEST_NAME:
+        raise InvalidConfig(f"{destination.name!r} is longer than {LONGEST_NAME} bytes. Choose a shorter name.")
     if suffix in STREAMS:
         holds: Sequence[str] = STREAMS[suffix]
         container = "stream"
@@ -82,6 +89,11 @@ def require_container(destination: Path, codec: str) -> str:
         raise InvalidConfig(
             f"{destination.name!r} came for {codec}, but {suffix} holds {' or '.join(holds)} alone. "
             "Take .mp4 or .mkv, which hold every codec."
+        )
+    if container in IN_MILLISECONDS and fps is not None and fps * MILLISECOND > 1:
+        raise InvalidConfig(
+            f"{destination.name!r} came for {float(fps):g} frames a second, but times in {suffix} are whole "
+            "milliseconds. Use .mp4 or .mov."
         )
     return container
 
@@ -260,4 +272,4 @@ def add_encoded_stream(av: Any, container: Any, video: VideoFormat, first_packet
 def _open(part: Path, container: str, video: VideoFormat) -> Writer:
     if container != "stream":
         return ContainerWriter(part, container, video)
-    return (IvfWriter if part.name.lower().endswith(".ivf.part") else StreamWriter)(part, video)
+    return (IvfWriter if part.suffix == ".ivf" else StreamWriter)(part, video)

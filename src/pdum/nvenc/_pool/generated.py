@@ -91,7 +91,7 @@ class GeneratedTask:
         self.encoded = b""
         """The stream, where there is no file."""
         if self._path is not None:
-            require_container(self._path, codec_name(config.codec))
+            require_container(self._path, codec_name(config.codec), Fraction(*frame_rate(config.fps)))
 
     @property
     def folder(self) -> Path | None:
