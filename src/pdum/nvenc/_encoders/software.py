@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 from .._config.values import FORMATS
 from .._errors import EncoderClosed, EncoderFailed, InvalidConfig, InvalidFrame, NvencError, UnsupportedFeature
 from .._nvenc import Packet
-from .software_options import FRAME_FORMATS, Software, software_options
+from .bitstreams import parameter_sets, sequence_obu
+from .pixel_formats import FRAME_FORMATS, SEMI_PLANAR
+from .software_options import Software, software_options
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,9 +26,6 @@ FORCED, FREE = 1, 0  # of a frame's pict_type
 SWSCALE_MATRICES = {1: 1, 4: 4, 7: 7, 9: 9}
 """FFmpeg's own numbers for a conversion's matrix, by H.273's; BT.601 is 5."""
 GLOBAL_HEADER = 1 << 22
-SEQUENCE_OBU = 1
-PARAMETER_SETS = {"h264": (7, 8), "hevc": (32, 33, 34)}
-PICTURES = {"h264": range(1, 6), "hevc": range(32)}
 
 
 class SoftwareEncoder:
@@ -147,7 +146,7 @@ class SoftwareEncoder:
 
     def _x26_header(self) -> bytes:
         context = self._opened(GLOBAL_HEADER)
-        return _parameter_sets(bytes(context.extradata or b""), self.codec)
+        return parameter_sets(bytes(context.extradata or b""), self.codec)
 
     def _av1_header(self) -> bytes:
         """SVT-AV1 settles its tools with the first frame only: what it says before is not what it writes."""
@@ -156,7 +155,7 @@ class SoftwareEncoder:
         context = self._opened()
         frame = av.VideoFrame(self.width, self.height, self.pix_fmt)
         packets = _typed(lambda: [*context.encode(frame), *context.encode(None)])
-        return _sequence_obu(bytes(packets[0]))
+        return sequence_obu(bytes(packets[0]))
 
     def close(self) -> None:
         """Ends the codec; what it still holds is dropped."""
@@ -204,17 +203,17 @@ class SoftwareEncoder:
         seq = waiting.pop(count)
         data, kind = bytes(packet), "I" if packet.is_keyframe else "unknown"
         if packet.is_keyframe and self._header is None:
-            self._header = _sequence_obu(data) if self.codec == "av1" else _parameter_sets(data, self.codec)
+            self._header = sequence_obu(data) if self.codec == "av1" else parameter_sets(data, self.codec)
         return Packet(seq, data, packet.is_keyframe, count, packet.dts + start, kind)
 
     def _picture(self, frame: Any) -> Any:
         import av
 
         if isinstance(frame, av.VideoFrame):
-            return self._fitting(frame)
+            return self._in_stream_format(frame)
         return self._from_array(frame)
 
-    def _fitting(self, frame: Any) -> Any:
+    def _in_stream_format(self, frame: Any) -> Any:
         if frame.format.name == "cuda":
             raise InvalidFrame("A frame on the GPU came, which software cannot read. Download it first.")
         if (frame.width, frame.height) != (self.width, self.height):
@@ -245,7 +244,7 @@ class SoftwareEncoder:
                 f"A frame of shape {array.shape} and type {array.dtype} came; format {self.format!r} of "
                 f"{self.width}x{self.height} is an array of shape {shape} and type {kind}."
             )
-        return self._fitting(_video_frame(np.ascontiguousarray(array), self.format, self.width, self.height))
+        return self._in_stream_format(_video_frame(np.ascontiguousarray(array), self.format, self.width, self.height))
 
 
 def _layout(form: str, width: int, height: int) -> tuple[tuple[int, ...], str]:
@@ -281,8 +280,7 @@ def _row_bytes(form: str, width: int, full_width: int, itemsize: int) -> int:
         return width * 4
     if form == "rgb":
         return width * 3
-    interleaved = form in ("nv12", "p010", "nv16", "p210")
-    return (full_width if interleaved else width) * itemsize
+    return (full_width if form in SEMI_PLANAR else width) * itemsize
 
 
 def _fill(plane: Any, data: memoryview, row: int) -> None:
@@ -347,33 +345,3 @@ def _seq(seq: SupportsIndex) -> int:
         return seq.__index__()
     except AttributeError:
         raise TypeError(f"seq={seq!r} came; it has to be a whole number.") from None
-
-
-def _sequence_obu(unit: bytes) -> bytes:
-    """The sequence header of a temporal unit, with its own header and size."""
-    at = 0
-    while at < len(unit):
-        body, size, shift = at + (2 if unit[at] & 4 else 1), 0, 0
-        while True:
-            size |= (unit[body] & 0x7F) << shift
-            body, shift = body + 1, shift + 7
-            if unit[body - 1] < 0x80:
-                break
-        if unit[at] >> 3 & 0xF == SEQUENCE_OBU:
-            return unit[at : body + size]
-        at = body + size
-    return b""
-
-
-def _parameter_sets(unit: bytes, codec: str) -> bytes:
-    """Those of an access unit, without the message with their name that x264 and x265 put among them."""
-    kinds, found, at = PARAMETER_SETS[codec], b"", unit.find(b"\0\0\1")
-    while at >= 0:
-        end = unit.find(b"\0\0\1", at + 3)
-        kind = unit[at + 3] & 0x1F if codec == "h264" else unit[at + 3] >> 1 & 0x3F
-        if kind in kinds:
-            found += b"\0\0\0\1" + (unit[at + 3 :] if end < 0 else unit[at + 3 : end].rstrip(b"\0"))
-        elif kind in PICTURES[codec]:
-            break
-        at = end
-    return found

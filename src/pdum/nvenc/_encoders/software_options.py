@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._config.settings import preset_number, tuning_name
 from .._errors import InvalidConfig, UnsupportedFeature
+from .pixel_formats import STREAM_FORMATS
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
@@ -19,33 +20,6 @@ CODECS = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 
 LEAST_SIZE = {"h264": 1, "hevc": 16, "av1": 4}
 """Width and height of the smallest pictures that x264, x265 and SVT-AV1 take."""
-
-STREAM_FORMATS = {
-    ("420", 8): "yuv420p",
-    ("420", 10): "yuv420p10le",
-    ("422", 8): "yuv422p",
-    ("422", 10): "yuv422p10le",
-    ("444", 8): "yuv444p",
-    ("444", 10): "yuv444p10le",
-}
-"""What the codecs encode, by chroma and depth; SVT-AV1 has the first two alone."""
-
-FRAME_FORMATS = {
-    "nv12": "nv12",
-    "p010": "p010le",
-    "yuv420": "yuv420p",
-    "yuv444": "yuv444p",
-    "yuv444_10": "yuv444p10le",
-    "nv16": "nv16",
-    "p210": "p210le",
-    "argb": "bgra",
-    "abgr": "rgba",
-    "ayuv": "vuya",
-    "argb10": "x2rgb10le",
-    "abgr10": "x2bgr10le",
-    "rgb": "rgb24",
-}
-"""FFmpeg's name for each layout in memory, where words of "argb" have A in the highest byte."""
 
 # From the fastest to the best. Hardware's p1 is no worse than the second fastest of each software codec.
 X26_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow")

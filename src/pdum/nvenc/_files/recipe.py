@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._config.config import EncoderConfig
 from .._config.settings import codec_name, tuning_name
+from .._encoders.pixel_formats import ENCODED_FORMATS
 from .._encoders.software_options import takes_size
 from .._errors import UnsupportedFeature
 from .._media.containers import VIDEO_CODECS
@@ -22,15 +23,6 @@ QUALITY = 28.0
 """Constant quality where the settings name no rate of any kind."""
 SECONDS_OF_A_GROUP = 5
 RATES = ("cq", "qp", "bitrate", "max_bitrate", "rate_control")
-
-FORMATS = {
-    ("420", 8): "yuv420",
-    ("420", 10): "p010",
-    ("422", 8): "nv16",
-    ("422", 10): "p210",
-    ("444", 8): "yuv444",
-    ("444", 10): "yuv444_10",
-}
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,7 @@ def recipe(index: Index, settings: FileSettings, engine: EngineInfo, container: 
     look, given = index.look, dict(settings.encoder)
     wanted = _Wanted(look.chroma, look.depth, _is_lossless(given), settings.codec, container, look.width, look.height)
     codec, chroma, depth, warnings = _of_engine(wanted, engine)
-    form = FORMATS[chroma, depth]
+    form = ENCODED_FORMATS[chroma, depth]
     if form == "yuv420" and on_gpu:
         form = "nv12"
     rate = index.rate

@@ -17,7 +17,7 @@ from .._media.beside import Beside
 from .._media.containers import CONTAINERS, require_video_codec
 from .._media.decode import frames_from
 from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, Start, open_source
-from .._media.fit import fitted_for_hardware, fitted_for_software
+from .._media.frame_conversion import converter_for_hardware, converter_for_software
 from .._media.hardware_decode import decoder_on
 from .._media.join import Joined, join
 from .._media.matroska import TrackLook, roll_of
@@ -151,13 +151,13 @@ class FileTask:
     def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
         index, config = self._looked_through(), self.config(engine)
         on_gpu = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
-        fit = fitted_for_hardware(config) if engine.kind == "nvenc" else fitted_for_software(config)
+        convert = converter_for_hardware(config) if engine.kind == "nvenc" else converter_for_software(config)
         on_stumble = id if on_gpu is None else self._gpu_stumbled
         decoding = Decoding(self._decoder_threads(), on_gpu=on_gpu, on_stumble=on_stumble)
         with closing(self._frames_from(index, first, decoding)) as frames:
             for frame in frames:
                 self._not_stopped()
-                yield fit(frame)
+                yield convert(frame)
 
     def _frames_from(self, index: Index, first: int, decoding: Decoding) -> Generator[Any, None, None]:
         start = self._taken_start() if first == 0 else None

@@ -13,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from .._encoders.bitstreams import DEMUXERS
 from .._errors import InvalidConfig, NvencError
 from .av import import_av, naming_file
 from .containers import CONTAINERS, IN_MILLISECONDS, MILLISECOND, VIDEO_CODECS
@@ -36,7 +37,6 @@ STREAMS = {
     ".bin": ("h264", "hevc", "av1"),
     ".ivf": ("av1",),
 }
-DEMUXER = {"h264": "h264", "hevc": "hevc", "av1": "obu"}
 IVF_HEADER = struct.Struct("<4sHH4sHHIII4x")
 IVF_FRAME = struct.Struct("<IQ")
 
@@ -256,7 +256,7 @@ def add_encoded_stream(av: Any, container: Any, video: VideoFormat, first_packet
     """
     head = b"" if video.header in first_packet else video.header
     sample = (head + first_packet) * 3  # one picture alone is not enough for PyAV to recognize OBUs
-    with av.open(BytesIO(sample), format=DEMUXER[video.codec]) as source:
+    with av.open(BytesIO(sample), format=DEMUXERS[video.codec]) as source:
         stream = container.add_stream_from_template(source.streams.video[0], opaque=True)
         context = stream.codec_context
         context.extradata = video.header

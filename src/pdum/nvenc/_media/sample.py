@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from .._encoders.bitstreams import DECODERS
 from .._errors import VerificationFailed
 from .av import import_av
 from .beside import Beside
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from .._nvenc import Packet
     from .._tasks import PieceSink
 
-DECODERS = {"h264": "h264", "hevc": "hevc", "av1": "libdav1d"}
 SAMPLED = 4
 """Frames from a key frame on: itself, and some that look back at it."""
 
@@ -24,7 +24,7 @@ def wrong(what: str) -> VerificationFailed:
 
 
 def has_decoder(codec: str) -> bool:
-    """A PyAV that was built by hand may lack dav1d, and decode AV1 from files all the same."""
+    """Without it, a stream can still be decodable from a file: FFmpeg chooses another decoder then."""
     return DECODERS[codec] in import_av().codecs_available
 
 

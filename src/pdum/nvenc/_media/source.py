@@ -11,8 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from .._encoders.bitstreams import is_clean, is_shown
 from .._errors import SourceUnreadable
-from .access import is_clean, is_shown
 from .av import fraction, import_av, time_base
 from .beside import Beside
 from .decoder import FEW_THREADS, Decoding, Start, every_frame, open_source, video_stream

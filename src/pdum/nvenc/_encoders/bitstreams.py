@@ -1,9 +1,17 @@
-"""Where decoding may begin: packets at which a decoder needs nothing that came before."""
+"""What can be read in packets without decoding them: their units, key frames, headers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+DEMUXERS = {"h264": "h264", "hevc": "hevc", "av1": "obu"}
+"""FFmpeg's names for streams without a container."""
+DECODERS = {"h264": "h264", "hevc": "hevc", "av1": "libdav1d"}
+"""FFmpeg's decoders on the processor. A PyAV that was built by hand may lack one."""
+PARAMETER_SETS = {"h264": (7, 8), "hevc": (32, 33, 34)}
+"""Kinds of NAL units: SPS and PPS, in HEVC after the VPS."""
+PICTURES = {"h264": range(1, 6), "hevc": range(32)}
+SEQUENCE_OBU = 1
 INTRA_SLICES = (2, 4, 7, 9)  # I and SI, of this slice and of all slices
 NAL_SLICE, NAL_IDR = 1, 5
 
@@ -25,6 +33,36 @@ def is_clean(codec: str, data: bytes, extradata: bytes) -> bool:
 def is_shown(codec: str, data: bytes) -> bool:
     """Whether its frame is to be seen: VP8 hides its alternative references in packets of their own."""
     return codec != "vp8" or not data or bool(data[0] >> 4 & 1)
+
+
+def sequence_obu(unit: bytes) -> bytes:
+    """The sequence header of a temporal unit, with its own header and size."""
+    at = 0
+    while at < len(unit):
+        body, size, shift = at + (2 if unit[at] & 4 else 1), 0, 0
+        while True:
+            size |= (unit[body] & 0x7F) << shift
+            body, shift = body + 1, shift + 7
+            if unit[body - 1] < 0x80:
+                break
+        if unit[at] >> 3 & 0xF == SEQUENCE_OBU:
+            return unit[at : body + size]
+        at = body + size
+    return b""
+
+
+def parameter_sets(unit: bytes, codec: str) -> bytes:
+    """Those of an access unit, without the message with their name that x264 and x265 put among them."""
+    kinds, found, at = PARAMETER_SETS[codec], b"", unit.find(b"\0\0\1")
+    while at >= 0:
+        end = unit.find(b"\0\0\1", at + 3)
+        kind = unit[at + 3] & 0x1F if codec == "h264" else unit[at + 3] >> 1 & 0x3F
+        if kind in kinds:
+            found += b"\0\0\0\1" + (unit[at + 3 :] if end < 0 else unit[at + 3 : end].rstrip(b"\0"))
+        elif kind in PICTURES[codec]:
+            break
+        at = end
+    return found
 
 
 def _nal_units(data: bytes, extradata: bytes) -> Iterator[bytes]:

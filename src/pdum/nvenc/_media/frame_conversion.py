@@ -5,64 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .._encoders.pixel_formats import FRAME_FORMATS, FULL_RANGE_NAMES, SEMI_PLANAR, SEMI_PLANAR_NAMES, STREAM_FORMATS
 from .av import import_av
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
 
-FULL_RANGE_NAMES = ("yuvj420p", "yuvj422p", "yuvj444p")
-"""FFmpeg's old ones, whose numbers are those without the j."""
 
-PLANAR = {
-    "yuv420": "yuv420p",
-    "yuv444": "yuv444p",
-    "yuv444_10": "yuv444p10le",
-    "nv12": "nv12",
-    "p010": "p010le",
-    "nv16": "nv16",
-    "p210": "p210le",
-}
-"""FFmpeg's format for each of the encoder's that files are encoded in."""
-
-AS_FRAMES = ("nv12", "p010", "nv16", "p210")
-"""Those that the hardware's encoder takes as PyAV's frames, without a copy on our side."""
-
-
-def software_format(chroma: str, depth: int) -> str:
-    """The codecs' own, which decoders give as well: nothing is converted."""
-    from .._encoders.software_options import STREAM_FORMATS
-
-    return STREAM_FORMATS[chroma, depth]
-
-
-def fitted_for_software(config: EncoderConfig) -> Callable[[Any], Any]:
-    """What makes of a decoded frame one that ``SoftwareEncoder`` takes as it is."""
+def converter_for_software(config: EncoderConfig) -> Callable[[Any], Any]:
+    """A function that makes a frame which ``SoftwareEncoder`` takes as it is from a decoded one."""
     settings = config.settings()
-    target = software_format(settings["chroma"], settings["bit_depth"])
+    target = STREAM_FORMATS[settings["chroma"], settings["bit_depth"]]
     size = config.width, config.height
-    return lambda frame: padded(converted(frame, target), *size)
+    return lambda frame: in_size(in_format(frame, target), *size)
 
 
-def fitted_for_hardware(config: EncoderConfig) -> Callable[[Any], Any]:
-    """What makes of a decoded frame one that ``NvencEncoder`` takes."""
-    target, size = PLANAR[config.format], (config.width, config.height)
+def converter_for_hardware(config: EncoderConfig) -> Callable[[Any], Any]:
+    """A function that makes a frame which ``NvencEncoder`` takes from a decoded one."""
+    target, size = FRAME_FORMATS[config.format], (config.width, config.height)
 
-    def fit(frame: Any) -> Any:
+    def convert(frame: Any) -> Any:
         if frame.format.name == "cuda":
             if frame.sw_format.name == target and (frame.width, frame.height) == size:
                 return frame
             frame = downloaded(frame)
-        frame = padded(converted(frame, target), *size)
-        return frame if config.format in AS_FRAMES else as_array(frame, config.format)
+        frame = in_size(in_format(frame, target), *size)
+        return frame if config.format in SEMI_PLANAR else as_array(frame, config.format)
 
-    return fit
+    return convert
 
 
 def downloaded(frame: Any) -> Any:
     return frame.reformat(format=frame.sw_format.name)
 
 
-def converted(frame: Any, target: str) -> Any:
+def in_format(frame: Any, target: str) -> Any:
     """In another pixel format; the range of its numbers stays what it is."""
     name = frame.format.name
     if name == target:
@@ -73,7 +50,7 @@ def converted(frame: Any, target: str) -> Any:
     return frame.reformat(format=target, src_color_range=2 if full else 1, dst_color_range=2 if full else 1)
 
 
-def padded(frame: Any, width: int, height: int) -> Any:
+def in_size(frame: Any, width: int, height: int) -> Any:
     """With its last column and row once more, where the size has to be even and is not."""
     if (frame.width, frame.height) == (width, height):
         return frame
@@ -111,7 +88,7 @@ def _sample_bytes(frame: Any) -> int:
 
 def _columns(frame: Any, plane: Any) -> int:
     """Samples in a row of the plane."""
-    interleaved = frame.format.name in AS_FRAMES
+    interleaved = frame.format.name in SEMI_PLANAR_NAMES
     return 2 * ((frame.width + 1) // 2) if interleaved and plane.width != frame.width else int(plane.width)
 
 
