@@ -16,7 +16,7 @@ from .decoder import is_picture
 from .subtitles import TextConversion, text_conversion
 
 LOOKED_THROUGH = 500
-"""Packets, for the first ones of all audio streams."""
+"""Packets of all streams, to find the first of each audio stream."""
 
 OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder")
 """Metadata that tells of the container itself, or of who wrote it."""
@@ -94,12 +94,12 @@ def plan(source: Any, video: int, container: str, audio: str | int) -> Passthrou
 def _first_sounds(source: Any) -> dict[int, Any]:
     """The first packet of each audio stream, read from the file once more."""
     found: dict[int, Any] = {}
-    wanted = [stream.index for stream in source.streams.audio]
+    wanted = {stream.index for stream in source.streams.audio}
     if not wanted:
         return found
     with suppress(import_av().error.FFmpegError), open_container(source.name, "r") as again:
-        for packet in islice(again.demux([again.streams[index] for index in wanted]), LOOKED_THROUGH):
-            if packet.size and packet.dts is not None:
+        for packet in islice(again.demux(), LOOKED_THROUGH):
+            if packet.stream.index in wanted and packet.size and packet.dts is not None:
                 found.setdefault(packet.stream.index, packet)
             if len(found) == len(wanted):
                 break
