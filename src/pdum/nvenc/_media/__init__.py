@@ -1,1 +1,1 @@
-"""Video files: what a source holds, its frames, and the file that is made of what was encoded."""
+"""Video files: what a source holds, its frames, and the file that is written from encoded packets."""

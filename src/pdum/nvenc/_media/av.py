@@ -1,4 +1,4 @@
-"""PyAV of any version from 17 on: where its versions differ, this module speaks to each of them."""
+"""PyAV from version 17 on. This module hides the differences between its versions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from .._errors import NvencError, UnsupportedFeature
 
 BEFORE_19: dict[str, Any] = {"metadata_errors": "surrogateescape"}
-"""Tags in another encoding than UTF-8 go through as the bytes that they are. From 19 on PyAV does so by itself."""
+"""Passes tags that are not UTF-8 through unchanged. From 19 on, PyAV does so by itself."""
 
 
 def import_av() -> Any:
@@ -24,20 +24,20 @@ def import_av() -> Any:
 
 
 def open_container(file: Any, mode: str, **more: Any) -> Any:
-    """``av.open``, with metadata that is never refused and never changed."""
+    """``av.open``, which accepts any metadata and never changes it."""
     av = import_av()
     has_19 = int(av.__version__.partition(".")[0]) >= 19
     return av.open(file, mode, **more, **({} if has_19 else BEFORE_19))
 
 
 def words_of(error: Exception) -> str:
-    """What FFmpeg says, without its numbers and its name for the file."""
+    """FFmpeg's message alone, without its error number and its name for the file."""
     return getattr(error, "strerror", None) or str(error)
 
 
 @contextmanager
 def naming_file(path: Path) -> Iterator[None]:
-    """For the time in which a file is written: errors of the system and of FFmpeg name it."""
+    """While a file is written, makes errors from the system and from FFmpeg name it."""
     try:
         yield
     except Exception as error:
@@ -51,26 +51,26 @@ def naming_file(path: Path) -> Iterator[None]:
 
 
 def fraction(rational: Any) -> Fraction | None:
-    """None for what is not set, which is None before PyAV 19 and a zero of a type of its own from then on."""
+    """None if it is not set: PyAV has None for that before 19, and a zero of its own type from 19 on."""
     return Fraction(rational.numerator, rational.denominator) if rational else None
 
 
 def time_base(timed: Any) -> Fraction:
-    """Of what comes from a container, in seconds: there it is always set."""
+    """In seconds. Everything that comes from a container has one."""
     return Fraction(timed.time_base.numerator, timed.time_base.denominator)
 
 
 def readable(text: str) -> str:
-    """Metadata in words for a person: a tag in another encoding would stop a terminal or a JSON file."""
+    """Metadata for messages. Tags that are not UTF-8 would break terminals and JSON files."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def side_data(frame: Any) -> dict[str, bytes]:
-    """Of a decoded frame, by its kind's name. What iterating gives differs; by number it is the same everywhere."""
+    """The side data of a decoded frame, by kind. Iterating over it differs between versions; indexing does not."""
     found = frame.side_data
     return {one.type.name: bytes(one) for one in (found[number] for number in range(len(found)))}
 
 
 def side_data_of_all(decoder: Any) -> dict[str, bytes]:
-    """What a decoder found that holds for all of its frames; from PyAV 19 on the first of them may lack it."""
+    """Side data that holds for all frames of a decoder. From PyAV 19 on, the first frame may lack it."""
     return {kind.name: bytes(data) for kind, data in getattr(decoder, "decoded_side_data", {}).items()}

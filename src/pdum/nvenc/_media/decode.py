@@ -1,4 +1,4 @@
-"""Exactly the frames of an index, from any one of them on."""
+"""Decodes exactly the frames of an index, starting at any of them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from .._errors import SourceUnreadable
 from .av import import_av, time_base
-from .decoder import Decoding, Start, Stumbled, every_frame
+from .decoder import Decoding, Start, Stumbled, every_frame, ignore
 from .source import Index, Key
 
-SEEK_BACK = (0, 1, 10)  # seconds before the key frame, where the demuxer overshoots
+SEEK_BACK = (0, 1, 10)  # seconds before the key frame, tried in turn if the demuxer overshoots
 SEEKS_BY_PTS = ("matroska", "webm", "flv", "avi")
 
 
@@ -22,13 +23,13 @@ def frames_from(
     index: Index,
     first: int,
     decoding: Decoding | None = None,
-    on_repeat: Callable[[int], object] = id,
+    on_repeat: Callable[[int], object] = ignore,
     start: Start | None = None,
 ) -> Generator[Any, None, None]:
-    """Yields one frame for each of the index's from ``first`` on, in order, whatever is damaged.
+    """Yields one frame for each frame of the index from ``first`` on, in order, even if the source is damaged.
 
-    Where none can be decoded its neighbour is repeated, so that all others keep their times, and ``on_repeat`` is told
-    the number. ``start`` is gone on with where decoding begins with the file.
+    A frame that cannot be decoded is replaced by its neighbour, so that all others keep their times, and ``on_repeat``
+    is called with its number. If decoding begins at the first key frame, it continues with ``start``.
     """
     decoding = decoding or Decoding()
     if index.careful:
@@ -121,13 +122,13 @@ def _frames_before_and_from(
 
 
 def _key_before(index: Index, frame: int, back: int) -> Key:
-    """The key frame that serves the frame, or one so many before that."""
+    """The last key frame from which the frame can be decoded, or one that lies ``back`` key frames before that."""
     place = bisect_right([key.frame for key in index.keys], frame) - 1
     return index.keys[max(place - back, 0)]
 
 
 def _from_key(path: Path, index: Index, key: Key, decoding: Decoding) -> Iterator[Any]:
-    """Everything that is decoded from the key frame on."""
+    """Everything that can be decoded from the key frame on."""
     av = import_av()
     with decoding.opened(path) as container:
         stream = container.streams[index.stream]
@@ -151,11 +152,11 @@ def _packets_from(container: Any, stream: Any, key: Key) -> Iterator[Any]:
             yield found
             yield from packets
             return
-    raise RuntimeError(f"The key frame at {key.pts} is not found again")
+    raise SourceUnreadable(f"The key frame at {key.pts} of {container.name} is not found again. Was the file changed?")
 
 
 def _targets(container: Any, stream: Any, key: Key) -> Iterator[int | None]:
-    """Where to seek, ever further back; None: to the beginning."""
+    """Where to seek, each target further back; None is the beginning of the file."""
     names = container.format.name.split(",")
     by_pts = key.dts is None or any(name in SEEKS_BY_PTS for name in names)
     start = key.pts if by_pts or key.dts is None else key.dts
@@ -174,7 +175,7 @@ def _seek(container: Any, stream: Any, target: int | None) -> None:
 
 
 def _skipped_to(packets: Iterator[Any], key: Key) -> Any:
-    """The key frame's packet; None where the reading began behind it."""
+    """The packet of the key frame; None if reading began after it."""
     for packet in packets:
         if packet.is_keyframe and packet.pts == key.pts and packet.size:
             return packet

@@ -1,4 +1,4 @@
-"""How a file is opened and decoded, from its beginning."""
+"""Opens a file and decodes it from the beginning."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .._errors import SourceUnreadable
 from .av import import_av, open_container, words_of
 
 MOST_THREADS_OF_A_GPU = 4
-"""They parse; each takes a surface of the GPU's decoder, which has 32 for these and for up to 16 reference pictures."""
+"""Threads that parse. Each takes one of the 32 surfaces of the GPU's decoder; references take up to 16 of them."""
 
 FEW_THREADS, MANY_THREADS = 2, 8
-"""To look at the first frames with: each decodes one more than was asked for, and may go on with those behind them."""
+"""Threads for decoding the first frames. Each thread decodes one frame more than is looked at."""
 LOOKED_AT = 5
-"""Frames, to see whether the packets tell the truth, and whether any is interlaced: film has it in two of five."""
+"""Frames that show whether the packets are right, and whether any is interlaced: in film, two of five are."""
 PACKETS_LOOKED_AT = 64
-"""For so many frames; beyond them one will do."""
+"""After so many packets, one frame is enough."""
 
 
 def open_source(path: Path, **more: Any) -> Any:
-    """The container, or what is wrong with it in a person's words."""
+    """Opens a container. Raises SourceUnreadable, which says what is wrong with the file."""
     try:
         return open_container(_as_url(path), "r", **more)
     except FileNotFoundError as error:
@@ -39,12 +39,12 @@ def open_source(path: Path, **more: Any) -> Any:
 
 
 def _as_url(path: Path) -> str:
-    """FFmpeg takes what stands before a colon for a protocol, and a leading dash it must not see."""
+    """FFmpeg would read a word before a colon as a protocol, and a leading dash as an option."""
     return f"file:{path}"
 
 
 def video_stream(container: Any, path: Path) -> Any:
-    """The video that is meant: the first that is no cover picture."""
+    """The video stream to encode: the first that is not a cover picture."""
     found = [one for one in container.streams.video if not is_picture(one)]
     if not found:
         raise SourceUnreadable(f"{path} has no video.")
@@ -54,21 +54,25 @@ def video_stream(container: Any, path: Path) -> Any:
 
 
 def is_picture(stream: Any) -> bool:
-    """A cover or thumbnail, which is no video although it counts as one."""
+    """Whether it is a cover or thumbnail, which FFmpeg counts as video."""
     return bool(stream.disposition.value & (1 << 10 | 1 << 11))
 
 
+def ignore(_: object) -> None:
+    """A callback for those who do not want to know."""
+
+
 class Stumbled(Exception):
-    """Something cannot be decoded, and frames beside it that could be are lost: one thread of the processor has to."""
+    """Something cannot be decoded, and good frames near it may be lost. One thread of the processor would keep them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnGpu:
-    """A GPU's decoder, whose frames stay there."""
+    """A GPU's decoder. Its frames stay on the GPU."""
 
     acceleration: Any
     context: AbstractContextManager[Any]
-    """Has to be current whenever the decoder is opened or used."""
+    """Must be current whenever the decoder is opened or used."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +81,15 @@ class Decoding:
 
     threads: int = 0
     strict: bool = False
-    """Damage is an error, and no reason to leave a frame out."""
+    """Damage is an error; otherwise damaged frames are left out."""
     on_gpu: OnGpu | None = None
-    """Where to decode, if not on the processor."""
-    on_stumble: Callable[[Exception], object] = id
-    """Told why another way is taken."""
+    """Decodes on this GPU if it is given, else on the processor."""
+    on_stumble: Callable[[Exception], object] = ignore
+    """Called with the reason when decoding continues in another way."""
 
     @contextmanager
     def opened(self, path: Path) -> Iterator[Any]:
-        """The container, for the block."""
+        """The container, open while the block runs."""
         with self._here():
             container = open_source(path, **({} if self.on_gpu is None else {"hwaccel": self.on_gpu.acceleration}))
         with container:
@@ -96,7 +100,7 @@ class Decoding:
 
     @property
     def is_careful(self) -> bool:
-        """One thread of the processor loses nothing but what is damaged; several are silent about it."""
+        """One thread of the processor loses only what is damaged. Several lose more, without an error."""
         return self.threads == 1 and self.on_gpu is None
 
     def carefully(self) -> Decoding:
@@ -110,11 +114,11 @@ class Decoding:
             context.options = {"err_detect": "explode"}
 
     def frames(self, packet: Any) -> list[Any]:
-        """Of a packet; an empty one brings what the decoder still holds.
+        """Decodes a packet. An empty packet returns the frames that the decoder still holds.
 
         Raises:
-            SourceUnreadable: it is strict, and something is damaged; or the decoder failed without damage.
-            Stumbled: it is not, and more may be lost than what is damaged.
+            SourceUnreadable: decoding is strict and something is damaged, or the decoder failed without damage.
+            Stumbled: decoding is not strict, and more may be lost than what is damaged.
         """
         av = import_av()
         try:
@@ -132,7 +136,7 @@ class Decoding:
         return frames
 
     def rest(self, stream: Any) -> list[Any]:
-        """What the decoder still holds after the file broke off. Raises Stumbled."""
+        """The frames that the decoder still holds after the file ended early. Raises Stumbled."""
         av = import_av()
         try:
             with self._here():
@@ -152,7 +156,7 @@ class Decoding:
 def every_frame(
     path: Path, decoding: Decoding | None = None, interrupted: Callable[[], None] = lambda: None
 ) -> Iterator[Any]:
-    """Decodes from the beginning to the end; unless it is strict, what is damaged is left out."""
+    """Decodes from beginning to end. Leaves out what is damaged, unless decoding is strict."""
     decoding, count = decoding or Decoding(), 0
     try:
         for frame in Start(path, decoding, interrupted).every_frame():
@@ -164,12 +168,12 @@ def every_frame(
 
 
 class Start:
-    """A source being decoded from its beginning, of which some frames may be looked at first."""
+    """A source that is being decoded from its beginning. Its first frames can be looked at before the rest."""
 
     def __init__(self, path: Path, decoding: Decoding, interrupted: Callable[[], None] = lambda: None) -> None:
         self.decoding = decoding
         self.frames: list[Any] = []
-        """Those that were looked at."""
+        """The first frames, as far as they were looked at."""
         with ExitStack() as opened:
             container = opened.enter_context(decoding.opened(path))
             self.stream = video_stream(container, path)
@@ -179,7 +183,7 @@ class Start:
 
     @classmethod
     def looked_at(cls, path: Path, threads: int, interrupted: Callable[[], None] = lambda: None) -> Start:
-        """With the first frames, as far as there are any."""
+        """Decodes the first frames, if there are any."""
         start = cls(path, Decoding(threads), interrupted)
         try:
             start._look()
@@ -198,7 +202,7 @@ class Start:
                 return
 
     def every_frame(self) -> Iterator[Any]:
-        """From the first on, with those that were looked at; it is closed after.
+        """All frames, those that were looked at included. Closes the source at the end.
 
         Raises:
             Stumbled: as ``Decoding.frames`` does.
@@ -212,7 +216,7 @@ class Start:
             self.close()
 
     def may_go_on_as(self, decoding: Decoding) -> bool:
-        """Whether it can do what another decoder would be made for, and about as fast."""
+        """Whether this decoder can replace a new one, at about the same speed."""
         return decoding.on_gpu is None and self.decoding.threads >= min(decoding.threads, MANY_THREADS)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Decoded frames as an encoder takes them, converted only where they have to be."""
+"""Converts decoded frames for an encoder, if they need it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def downloaded(frame: Any) -> Any:
 
 
 def in_format(frame: Any, target: str) -> Any:
-    """In another pixel format; the range of its numbers stays what it is."""
+    """The frame in another pixel format, in the same range (full or limited)."""
     name = frame.format.name
     if name == target:
         return frame
@@ -51,7 +51,7 @@ def in_format(frame: Any, target: str) -> Any:
 
 
 def in_size(frame: Any, width: int, height: int) -> Any:
-    """With its last column and row once more, where the size has to be even and is not."""
+    """The frame in another size. If that is one larger, the last column or row is repeated."""
     if (frame.width, frame.height) == (width, height):
         return frame
     if not (width - 1 <= frame.width <= width and height - 1 <= frame.height <= height):
@@ -60,7 +60,7 @@ def in_size(frame: Any, width: int, height: int) -> Any:
 
 
 def _scaled(frame: Any, width: int, height: int) -> Any:
-    """Sources may change their size half-way; the stream that is made cannot."""
+    """For sources that change their size half-way, which an encoded stream cannot."""
     return frame.reformat(width=width, height=height)
 
 
@@ -93,7 +93,7 @@ def _columns(frame: Any, plane: Any) -> int:
 
 
 def as_array(frame: Any, form: str) -> Any:
-    """A contiguous array in the layout of one of the encoder's formats."""
+    """A contiguous array with the layout of one of the encoder's formats."""
     import numpy as np
 
     kind = np.uint16 if _sample_bytes(frame) == 2 else np.uint8

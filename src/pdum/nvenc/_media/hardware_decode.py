@@ -1,4 +1,4 @@
-"""Decoding on the GPU, where its decoder is there and takes the source."""
+"""Decodes on the GPU, if it has a decoder that takes the source."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LIBRARY = "libnvcuvid.so.1"
 SWITCH = "PDUM_NVENC_DECODE"
 TRIED_PACKETS = 32
 CURRENT_CONTEXT: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
-"""By itself FFmpeg changes the primary context's flags, or makes a context whose frames would have to be copied."""
+"""Otherwise FFmpeg changes the flags of the primary context, or makes a context of its own, which needs copies."""
 
 
 def decoder_on(engine: EngineInfo, source: Path) -> OnGpu | None:
-    """The engine's GPU as a decoder of that source; None where the processor has to do it."""
+    """A decoder for the source on the engine's GPU; None if the processor has to decode it."""
     if os.environ.get(SWITCH, "") == "cpu" or not _has_library() or not hasattr(import_av().VideoFrame, "sw_format"):
-        return None  # before 18, PyAV does not tell what is in a frame on the GPU
+        return None  # before 18, PyAV does not say what format a frame on the GPU has
     gpu = engine.gpu_id or 0
     return _on(gpu) if _takes(gpu, str(source), source.stat().st_mtime_ns) else None
 
@@ -41,14 +41,17 @@ def _on(gpu: int) -> OnGpu:
 
 @cache
 def _context_for_good(gpu: int, process: int) -> PrimaryContext:  # noqa: ARG001
-    """Frames and decoders name their context but do not keep it, and may be let go later than everything that does: by
-    a frame's last owner, by a traceback. Letting one go whose context has ended ends the process. So it stays."""
+    """A context that is never released.
+
+    Frames and decoders refer to their context without keeping it, and a traceback can release them late.
+    Releasing one after its context has ended would end the process.
+    """
     return PrimaryContext(gpu)
 
 
 @lru_cache(maxsize=1)
 def _has_library() -> bool:
-    import ctypes  # which software needs not
+    import ctypes  # not needed for software
 
     try:
         ctypes.CDLL(LIBRARY)
@@ -59,7 +62,7 @@ def _has_library() -> bool:
 
 @lru_cache(maxsize=64)
 def _takes(gpu: int, source: str, changed: int) -> bool:  # noqa: ARG001
-    """Whether the decoder gives a frame of this very source: formats and sizes differ between GPUs."""
+    """Whether the decoder returns a frame of this source. Formats and sizes differ between GPUs."""
     av = import_av()
     path = Path(source)
     try:

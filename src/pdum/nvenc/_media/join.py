@@ -1,4 +1,4 @@
-"""All ranges of a video, in order, into one file, with everything else of the source."""
+"""Writes all ranges of a video, in order, into one file, with everything else that the source has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .spool import MAGIC, RECORD, Piece, packets_of
 
 @dataclass(frozen=True, kw_only=True)
 class Joined:
-    """What is put together."""
+    """What is written into one file."""
 
     source: Path
     part: Path
@@ -34,16 +34,16 @@ class Joined:
 
     @property
     def time_base(self) -> Fraction:
-        """The unit of times in the new file."""
+        """The unit of times in the new file, in seconds."""
         return container_time_base(self.container, self.index.time_base)
 
     def times(self) -> list[int]:
-        """Of all frames in display order, in the new unit."""
+        """The times of all frames in display order, in the new unit."""
         return container_times(self.container, self.index.time_base, self.index.pts)
 
 
 def join(joined: Joined, source: Any) -> None:
-    """Writes the part file. ``source`` is the opened container that the passthrough was planned for."""
+    """Writes the part file. ``source`` is the open container for which the passthrough was planned."""
     joined.part.unlink(missing_ok=True)
     url, options = f"file:{joined.part}", _options(joined, source)
     with (
@@ -67,13 +67,13 @@ def join(joined: Joined, source: Any) -> None:
 
 
 def _options(joined: Joined, source: Any) -> dict[str, str]:
-    """Times stay what they are: Matroska would shift all for the sake of decode times that it does not store."""
+    """Keeps times as they are: Matroska's muxer would shift them because of decode times that it does not store."""
     if joined.container not in IN_MILLISECONDS:
         return {}
     starts = [stream.start_time for stream in source.streams if stream.start_time is not None]
     options = {} if min([*starts, *joined.index.pts[:1]]) < 0 else {"avoid_negative_ts": "disabled"}
     if _needs_aspect(joined):
-        options["write_crc32"] = "0"  # of the header that is completed afterwards
+        options["write_crc32"] = "0"  # of the header, which is completed afterwards
     return options
 
 
@@ -94,10 +94,12 @@ def _add_video(joined: Joined, output: Any, source: Any, first_packet: bytes) ->
     if joined.index.look.sample_aspect_ratio is not None:
         context.sample_aspect_ratio = joined.index.look.sample_aspect_ratio
     if look.codec == "hevc" and joined.container in ("mp4", "mov"):
-        # Apple's players take hvc1 alone, which has the parameter sets in front and nowhere else.
+        # Apple's players accept only hvc1, where parameter sets are in the header and nowhere else.
         context.codec_tag = "hvc1" if len(headers) == 1 else "hev1"
     if len(headers) > 1:
-        joined.warnings.append("Different encoders made parts of the video, whose headers differ; few players mind.")
+        joined.warnings.append(
+            "Parts of the video come from different encoders and differ in their headers. Nearly all players cope."
+        )
     stream.time_base = joined.time_base
     old = source.streams[joined.index.stream]
     stream.metadata.update(video_metadata(old))
@@ -119,7 +121,9 @@ def _turn(joined: Joined, stream: Any) -> None:
         stream.set_display_matrix(matrix)
     else:
         if joined.look.roll is None:
-            joined.warnings.append("The picture is mirrored or skewed for display, which PyAV 18 or newer can write.")
+            joined.warnings.append(
+                "The picture is mirrored or skewed for display, which is lost: it needs PyAV 18 or newer."
+            )
 
 
 def _finish_header(joined: Joined) -> None:
@@ -129,7 +133,7 @@ def _finish_header(joined: Joined) -> None:
 
 
 def coding_order(pieces: Sequence[Piece]) -> list[int]:
-    """The frames' numbers in the order of their packets."""
+    """The numbers of the frames, in the order of their packets."""
     found: list[int] = []
     for piece in pieces:
         with piece.path.open("rb") as file:
@@ -161,7 +165,7 @@ def _video_packets(joined: Joined, stream: Any) -> Iterator[Any]:
 
 
 def _merged(video: Iterator[Any], others: Iterator[Any]) -> Iterator[Any]:
-    """Both, as their decode times come."""
+    """Both, in the order of their decode times."""
     held = next(video, None)
     for other in others:
         while held is not None and _seconds(held) <= _seconds(other):

@@ -1,4 +1,4 @@
-"""What a source's pictures are: size, format, colour, HDR, rotation, as its first frames and its container tell."""
+"""Size, format, colour, HDR and rotation of a source's pictures, from its first frames and its container."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """Of a source's video."""
+    """What a source's pictures are."""
 
     width: int
     height: int
     pix_fmt: str
     chroma: str
-    """Of the three that are encoded, the one that loses least."""
+    """The one of the three encoded layouts that loses least."""
     depth: int
     exact: bool
-    """Whether chroma and depth hold all that the source has."""
+    """Whether chroma and depth keep everything that the source has."""
     colour: Colour | None = None
-    """None where the source does not say."""
+    """None if the source does not say."""
     sample_aspect_ratio: Fraction | None = None
     matrix: tuple[int, ...] | None = None
-    """How the picture is to be turned for display, as MP4 writes it; None: not at all."""
+    """How players turn the picture, as MP4 writes it; None if they do not."""
     mastering_display: MasteringDisplay | None = None
     content_light: ContentLight | None = None
     interlaced: bool = False
@@ -47,7 +47,7 @@ class Look:
 
 
 def look_at(stream: Any, frames: Sequence[Any]) -> Look:
-    """From the stream's header and from the first frames that were decoded."""
+    """Reads the stream's header and the first decoded frames."""
     first = frames[0]
     chroma, depth, exact = stored_as(first.format)
     side = side_data_of_all(stream.codec_context)
@@ -73,7 +73,7 @@ def look_at(stream: Any, frames: Sequence[Any]) -> Look:
 
 
 def stored_as(form: Any) -> tuple[str, int, bool]:
-    """Chroma and depth that hold a pixel format, and whether they hold all of it."""
+    """The chroma and depth for a pixel format, and whether they keep all of it."""
     components = form.components
     bits = max(component.bits for component in components)
     depth = 8 if bits <= 8 else 10
@@ -98,7 +98,7 @@ def _colour(frame: Any, context: Any) -> Colour | None:
     ]
     full = FULL_RANGE in (int(frame.color_range), int(context.color_range)) or frame.format.name.startswith("yuvj")
     if frame.format.is_rgb:
-        return None  # the conversion's own
+        return None  # the conversion chooses it
     if all(number in (0, UNSPECIFIED) for number in numbers) and not full:
         return None
     primaries, transfer, matrix = (number or UNSPECIFIED for number in numbers)
@@ -118,7 +118,7 @@ def _matrix(data: bytes | None) -> tuple[int, ...] | None:
 
 
 def _mastering_display(data: bytes | None) -> MasteringDisplay | None:
-    """FFmpeg's structure: red, green, blue, white, least and greatest luminance, as fractions; then what is there."""
+    """Reads FFmpeg's structure: red, green, blue, white, lowest and highest luminance as fractions, then two flags."""
     if data is None or len(data) < 88:
         return None
     numbers = struct.unpack("<22i", data[:88])

@@ -1,7 +1,7 @@
-"""What a video stream is, told to a muxer through a tiny Matroska file in memory; and the one thing it then forgets.
+"""Describes a video stream to a muxer by a tiny Matroska file in memory, and writes the one thing that muxers lose.
 
-PyAV makes an output stream from the template of an input stream alone. Colour, HDR's static metadata and cropping stand
-in Matroska's track header, from where they reach every other container.
+PyAV makes output streams only from input streams. The track header of Matroska holds colour, static HDR metadata and
+cropping, and passes them on to every other container.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ PROJECTION, PROJECTION_TYPE, YAW, PITCH, ROLL = 0x7670, 0x7671, 0x7673, 0x7674, 
 CLUSTER, TIMESTAMP, SIMPLE_BLOCK, VOID = 0x1F43B675, 0xE7, 0xA3, 0xEC
 
 UNKNOWN_UNIT = 4
-LOOKED_THROUGH = 1 << 16  # bytes in which a muxed file's track header lies
+LOOKED_THROUGH = 1 << 16  # the track header of a muxed file lies within so many bytes
 PLACEHOLDER = (1, 1, 1, 1)
 
 ONE = 1 << 16
 QUARTER_TURNS = {(0, -ONE, ONE, 0): 90, (-ONE, 0, 0, -ONE): 180, (0, ONE, -ONE, 0): -90}
-"""Degrees by the part of a display matrix that turns the picture."""
+"""Degrees, by the part of a display matrix that turns the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackLook:
-    """What the header of a video track says."""
+    """The contents of a video track's header."""
 
     codec: str
     width: int
@@ -54,12 +54,12 @@ class TrackLook:
 
 
 def roll_of(matrix: tuple[int, ...] | None) -> int | None:
-    """Of a display matrix; None where it turns by no quarter."""
+    """The degrees by which a display matrix turns; None if they are no quarter turns."""
     return None if matrix is None else QUARTER_TURNS.get((matrix[0], matrix[1], matrix[3], matrix[4]))
 
 
 def element(number: int, body: bytes | int | float | str | list[bytes]) -> bytes:
-    """One of EBML: its number, its size, what is in it."""
+    """An element of EBML: its number, its size, its contents."""
     if isinstance(body, int):
         data = body.to_bytes(max(1, (body.bit_length() + 7) // 8), "big")
     elif isinstance(body, float):
@@ -77,7 +77,7 @@ def _size(size: int) -> bytes:
 
 
 def template(look: TrackLook, packet: bytes, reserve: bool) -> bytes:
-    """A file of one packet. ``reserve``: with room in the header for what ``write_aspect`` puts there."""
+    """A file with one packet. ``reserve`` leaves room for ``write_aspect``, unless the picture is tiny."""
     crop = PLACEHOLDER if reserve and min(look.width, look.height) > 2 else (look.crop_bottom, 0, 0, look.crop_right)
     video = [element(PIXEL_WIDTH, look.width), element(PIXEL_HEIGHT, look.height)]
     if any(crop):
@@ -121,9 +121,9 @@ def _colour(look: TrackLook) -> list[bytes]:
 
 
 def write_aspect(path: Path, look: TrackLook, aspect: Fraction) -> bool:
-    """Puts the display size, and the cropping that is meant, where the template kept room for it.
+    """Writes the display size and the real cropping where the template left room. Returns whether there was any.
 
-    FFmpeg's muxer takes the aspect ratio from a place that PyAV does not reach.
+    FFmpeg's muxer reads the aspect ratio from a field that PyAV cannot set.
     """
     room = b"".join(element(number, 1) for number in (CROP_BOTTOM, CROP_TOP, CROP_LEFT, CROP_RIGHT))
     room += element(DISPLAY_UNIT, UNKNOWN_UNIT)

@@ -1,6 +1,6 @@
-"""Writing packets that are encoded already into a file, which has its name only once it is whole.
+"""Writes encoded packets into a file, which gets its name only when it is complete.
 
-Needs PyAV for containers; elementary streams (Annex B, OBUs, IVF) are written without it.
+Containers need PyAV; elementary streams (Annex B, OBUs, IVF) do not.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ IVF_FRAME = struct.Struct("<IQ")
 
 @dataclass(frozen=True, kw_only=True)
 class VideoFormat:
-    """What a video stream is, for those who write it down. ``header``: parameter sets, or the sequence header OBU."""
+    """What a muxer has to know about a video stream. ``header``: parameter sets, or the sequence header OBU."""
 
     codec: str
     header: bytes
@@ -56,19 +56,19 @@ class VideoFormat:
 
 
 class Writer(Protocol):
-    """Takes packets in coding order; times in units of the format's time base."""
+    """Takes packets in coding order, with times in units of the format's time base."""
 
     def write(self, data: bytes, pts: int, dts: int, keyframe: bool, duration: int = 0) -> None: ...
     def close(self) -> None: ...
 
 
 def part_of(destination: Path) -> Path:
-    """Where a file is written before it gets its name: beside it, so that renaming is one step."""
+    """The hidden path for a file before it gets its name: in the same folder, so that it can be renamed in one step."""
     return beside(destination, f".part{destination.suffix.lower()}")
 
 
 def require_container(destination: Path, codec: str, fps: Fraction | None = None) -> str:
-    """The container that the name's end asks for, or "stream".
+    """The container for the end of the name, or "stream".
 
     Raises:
         InvalidConfig: no file can have the name, or the container cannot hold the codec, or so many frames a second.
@@ -84,11 +84,11 @@ def require_container(destination: Path, codec: str, fps: Fraction | None = None
         holds = VIDEO_CODECS[container]
     else:
         known = ", ".join([*CONTAINERS, *STREAMS])
-        raise InvalidConfig(f"{destination.name!r} does not tell what kind of file is wanted. Its end may be {known}.")
+        raise InvalidConfig(f"{destination.name!r} does not say what kind of file is wanted. Its end may be {known}.")
     if codec not in holds:
         raise InvalidConfig(
-            f"{destination.name!r} came for {codec}, but {suffix} holds {' or '.join(holds)} alone. "
-            "Take .mp4 or .mkv, which hold every codec."
+            f"{destination.name!r} came for {codec}, but {suffix} holds {' or '.join(holds)} and nothing else. "
+            "Use .mp4 or .mkv, which hold every codec."
         )
     if container in IN_MILLISECONDS and fps is not None and fps * MILLISECOND > 1:
         raise InvalidConfig(
@@ -99,7 +99,7 @@ def require_container(destination: Path, codec: str, fps: Fraction | None = None
 
 
 class OutputFile:
-    """One video in one file, under its working name until ``commit``; whatever else happens, nothing is left.
+    """One video in one file, under a working name until ``commit``. Without ``commit``, nothing is left of it.
 
     ::
 
@@ -120,19 +120,19 @@ class OutputFile:
             self._writer.write(data, pts, dts, keyframe, duration)
 
     def close(self) -> None:
-        """Ends the file, which keeps its working name: to look at it before it is committed."""
+        """Completes the file under its working name, so that it can be read before ``commit``."""
         if self._writer is not None:
             writer, self._writer = self._writer, None
             with naming_file(self.part):
                 writer.close()
 
     def commit(self) -> int:
-        """Gives the file its name once it is on the disk; returns its size."""
+        """Gives the file its name when it is on the disk. Returns its size."""
         self.close()
         return give_name(self.part, self.destination)
 
     def abort(self) -> None:
-        """Leaves nothing; after ``commit`` does nothing."""
+        """Removes the file. Does nothing after ``commit``."""
         try:
             self.close()
         except Exception:
@@ -150,7 +150,7 @@ class OutputFile:
 
 
 def give_name(part: Path, destination: Path) -> int:
-    """Renames a whole file once its bytes are on the disk, so that a crash leaves the old one or the new one."""
+    """Renames a complete file when its bytes are on the disk, so that a crash leaves the old file or the new one."""
     with part.open("rb+") as file:
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
@@ -164,22 +164,24 @@ def give_name(part: Path, destination: Path) -> int:
 
 
 def decode_times(pts: Sequence[int], step: int = 1) -> list[int]:
-    """Decode times for packets in coding order: monotonic, taken from the presentation times, none above its own.
+    """Decode times for packets in coding order: rising, and never after the packet's presentation time.
 
-    The i-th is the (i - d)-th smallest presentation time, d being how far the order of coding is ahead. Before the
-    first time there are none, so they go on downwards by ``step``.
+    The i-th is the (i - d)-th smallest presentation time, where d is the largest number of places by which coding is
+    ahead of presentation. Before the first presentation time, they go down by ``step``.
     """
     ordered = sorted(pts)
     place = {time: index for index, time in enumerate(ordered)}
     if len(place) != len(ordered):
-        raise NvencError("Two pictures of a video have the same presentation time, so that no order of decoding fits.")
+        raise NvencError(
+            "Two pictures of a video have the same presentation time, so there are no decode times for them."
+        )
     delay = max((index - place[time] for index, time in enumerate(pts)), default=0)
     first = ordered[0] if ordered else 0
     return [first - (delay - index) * step for index in range(min(delay, len(ordered)))] + ordered[: -delay or None]
 
 
 class StreamWriter:
-    """An elementary stream: packets one after the other."""
+    """Writes an elementary stream: packets one after the other."""
 
     def __init__(self, path: Path, video: VideoFormat) -> None:
         self._file: IO[bytes] = path.open("wb")
@@ -187,8 +189,7 @@ class StreamWriter:
 
     def write(self, data: bytes, pts: int, dts: int, keyframe: bool, duration: int = 0) -> None:  # noqa: ARG002
         if self._header:
-            # Encoders without hardware keep the header out of the stream; in front of a picture that has it, it is
-            # harmless, but a stream should not have it twice.
+            # Some encoders do not write the header into the stream. A stream should not have it twice.
             if self._header not in data:
                 self._file.write(self._header)
             self._header = b""
@@ -199,7 +200,7 @@ class StreamWriter:
 
 
 class IvfWriter:
-    """AV1 in IVF: OBUs with their times."""
+    """Writes AV1 as IVF: OBUs with their times."""
 
     def __init__(self, path: Path, video: VideoFormat) -> None:
         self._file: IO[bytes] = path.open("wb")
@@ -220,7 +221,7 @@ class IvfWriter:
 
 
 class ContainerWriter:
-    """MP4, MOV, Matroska, …, by PyAV. The container is opened at the first packet, which says what the stream is."""
+    """Writes MP4, MOV, Matroska and others with PyAV. The first packet describes the stream, so it opens the file."""
 
     def __init__(self, path: Path, container: str, video: VideoFormat) -> None:
         self._av = import_av()
@@ -250,18 +251,15 @@ class ContainerWriter:
 
 
 def add_encoded_stream(av: Any, container: Any, video: VideoFormat, first_packet: bytes) -> Any:
-    """A stream of the container for packets that are encoded already, with all that their own headers tell.
-
-    Colour, profile, HDR: it is read from the stream, as every player does, so that nothing has to be said twice.
-    """
+    """Adds a stream for encoded packets. Reads colour, profile and HDR from their headers, as players do."""
     head = b"" if video.header in first_packet else video.header
-    sample = (head + first_packet) * 3  # one picture alone is not enough for PyAV to recognize OBUs
+    sample = (head + first_packet) * 3  # PyAV does not recognize OBUs by a single picture
     with av.open(BytesIO(sample), format=DEMUXERS[video.codec]) as source:
         stream = container.add_stream_from_template(source.streams.video[0], opaque=True)
         context = stream.codec_context
         context.extradata = video.header
         if video.codec == "hevc" and container.format.name in ("mp4", "mov"):
-            context.codec_tag = "hvc1"  # players of Apple's take no other
+            context.codec_tag = "hvc1"  # Apple's players accept no other
         if video.sample_aspect_ratio is not None:
             context.sample_aspect_ratio = video.sample_aspect_ratio
         context.framerate = video.fps

@@ -1,4 +1,4 @@
-"""Everything of a source that is not its video: what its new container can hold is copied, what it cannot is told."""
+"""Carries over everything but the video: what the new container can hold is copied; for the rest there is a warning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from .audio import AudioEncoder, AudioSettings, audio_settings, open_audio_encoder
-from .av import import_av, open_container
+from .av import import_av, open_container, words_of
 from .containers import AUDIO_ENCODERS, IN_MPEGTS, WITH_EDIT_LISTS
 from .decoder import is_picture
 from .subtitles import TextConversion, text_conversion
@@ -19,14 +19,14 @@ LOOKED_THROUGH = 500
 """Packets of all streams, to find the first of each audio stream."""
 
 OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder")
-"""Metadata that tells of the container itself, or of who wrote it."""
+"""Metadata about the container itself or the program that wrote it."""
 OF_THE_STREAM = ("encoder", "duration", "bps", "number_of_", "_statistics_", "vendor_id")
-"""Beginnings of metadata that tells of the old video stream's bytes."""
+"""Beginnings of the names of metadata about the old video stream's bytes."""
 
 
 @dataclass
 class Carried:
-    """One stream of the source, and how it goes on."""
+    """One stream of the source, and how it is carried over."""
 
     source: Any
     how: str
@@ -38,10 +38,10 @@ class Carried:
     damaged: int = 0
     """Packets that were left out."""
     run_up: Any = None
-    """The last hidden packet before the first that is heard: without it, decoders spoil that one."""
+    """The last hidden packet before the first that is heard. Decoders need it for that one."""
     is_begun: bool = False
     name: str = ""
-    """For messages. ``source`` cannot be asked for it any more once its container is closed."""
+    """For messages. After its container is closed, ``source`` must not be used."""
 
     def __post_init__(self) -> None:
         self.name = _named(self.source)
@@ -49,17 +49,17 @@ class Carried:
 
 @dataclass
 class Passthrough:
-    """All that goes on from a source into one output container."""
+    """Everything that is carried over from a source into one container."""
 
     container: str
     video: int
-    """The stream that is encoded."""
+    """The index of the stream that is encoded."""
     has_chapters: bool = False
     carried: list[Carried] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def write(self, output: Any, packet: Any) -> None:
-        """Muxes a packet that was not made here. One that is damaged is left out."""
+        """Muxes a packet of another stream than the video. Leaves it out if it is damaged."""
         try:
             output.mux_one(packet)
         except (import_av().error.InvalidDataError, import_av().error.PatchWelcomeError):
@@ -68,7 +68,7 @@ class Passthrough:
                     one.damaged += 1
 
     def all_warnings(self) -> list[str]:
-        """Those of the plan, and what was damaged."""
+        """The warnings of the plan, and what was damaged."""
         lost = [
             f"{one.name} has {one.damaged} damaged packet{'s' if one.damaged > 1 else ''}, which the result lacks."
             for one in self.carried
@@ -78,7 +78,7 @@ class Passthrough:
 
 
 def plan(source: Any, video: int, container: str, audio: str | int) -> Passthrough:
-    """What becomes of each stream but the video that is encoded."""
+    """Decides about each stream except the video that is encoded."""
     found = Passthrough(container, video, bool(source.chapters()))
     first = _first_sounds(source) if audio == "copy" else {}
     for stream in source.streams:
@@ -92,7 +92,7 @@ def plan(source: Any, video: int, container: str, audio: str | int) -> Passthrou
 
 
 def _first_sounds(source: Any) -> dict[int, Any]:
-    """The first packet of each audio stream, read from the file once more."""
+    """The first packet of each audio stream. The file is opened again for it."""
     found: dict[int, Any] = {}
     wanted = {stream.index for stream in source.streams.audio}
     if not wanted:
@@ -132,7 +132,7 @@ def _plan_other(found: Passthrough, stream: Any, container: str) -> None:
             found.warnings.append(f"{_named(stream)} is left out: {container} holds no attachments.")
         return
     if stream.type == "data" and (_is_time_code(stream) or _is_chapter_track(stream, found)):
-        return  # written anew, from the metadata of the video and from the list of chapters
+        return  # both are written again, from the video's metadata and the list of chapters
     if is_held(stream, container):
         found.carried.append(Carried(stream, "copy"))
         return
@@ -145,7 +145,7 @@ def _plan_other(found: Passthrough, stream: Any, container: str) -> None:
 
 
 def _is_time_code(stream: Any) -> bool:
-    """MP4's track of time codes has no codec, and the same words in its metadata."""
+    """Whether it is MP4's track of time codes, which has no codec; its metadata holds the same."""
     return getattr(stream, "name", None) in (None, "none", "bin_data") and "timecode" in stream.metadata
 
 
@@ -163,10 +163,10 @@ def _named(stream: Any) -> str:
 
 
 def is_held(stream: Any, container: str, packet: Any = None) -> bool:
-    """Whether the container's muxer takes the stream, and the packet if there is one: a file in memory is written."""
+    """Whether the container can hold the stream, and the packet if one is given. Tries it with a file in memory."""
     av = import_av()
     if container == "mpegts" and (stream.codec_context is None or stream.codec_context.name not in IN_MPEGTS):
-        return False  # its muxer takes everything, and calls what it does not know data
+        return False  # its muxer accepts everything, and labels what it does not know as data
     trial = av.open(BytesIO(), "w", format=container)
     try:
         made = trial.add_stream_from_template(stream, opaque=True)
@@ -189,7 +189,7 @@ def _end(trial: Any) -> None:
 
 
 def add_streams(found: Passthrough, source: Any, output: Any, add_video: Callable[[], Any]) -> Any:
-    """The output's streams in the order of the source's; returns the one of the video."""
+    """Adds the streams in the order of the source. Returns the stream of the video."""
     by_index = {one.source.index: one for one in found.carried if one.how != "attach"}
     video = None
     for stream in source.streams:
@@ -219,7 +219,7 @@ def _add(one: Carried, output: Any) -> None:
 
 
 def _add_metadata(source: Any, output: Any) -> None:
-    """What the container says of itself."""
+    """Copies the container's metadata and chapters."""
     output.metadata.update({key: value for key, value in source.metadata.items() if key not in OF_THE_FILE})
     chapters = source.chapters()
     if chapters:
@@ -227,13 +227,13 @@ def _add_metadata(source: Any, output: Any) -> None:
 
 
 def video_metadata(stream: Any) -> dict[str, str]:
-    """Of the source's video, what is still true of the new one."""
+    """The metadata of the source's video that holds for the new video too."""
     known = stream_metadata(stream)
     return {key: value for key, value in known.items() if not key.lower().startswith(OF_THE_STREAM)}
 
 
 def stream_metadata(stream: Any) -> dict[str, str]:
-    """What MP4 calls the name of a track is its title everywhere else."""
+    """The metadata of a stream. MP4 calls a track's title its name."""
     known = dict(stream.metadata)
     if "name" in known and "title" not in known:
         known["title"] = known.pop("name")
@@ -256,7 +256,7 @@ def _attach(stream: Any, source: Any, output: Any) -> None:
 
 
 def packets(found: Passthrough, source: Any, interrupted: Callable[[], None]) -> Iterator[Any]:
-    """Of all streams that go on, about in the order of time, each with its stream of the output."""
+    """The packets of all streams that are carried over, roughly in order of time, each with its output stream."""
     av = import_av()
     flowing = {one.source.index: one for one in found.carried if one.made is not None}
     if not flowing:
@@ -268,7 +268,7 @@ def packets(found: Passthrough, source: Any, interrupted: Callable[[], None]) ->
             one = flowing[packet.stream.index]
             yield from _passed(one, packet, found.container)
     except av.error.FFmpegError as error:
-        found.warnings.append(f"The source breaks off, and so do its other streams: {error}")
+        found.warnings.append(f"The source ends early, and so do its other streams: {words_of(error)}")
     for one in flowing.values():
         if one.encoder is not None:
             yield from one.encoder.encode(None)
@@ -282,7 +282,7 @@ def _passed(one: Carried, packet: Any, container: str) -> Sequence[Any]:
     if packet.pts is None and packet.dts is None:
         if not is_picture(one.source):
             return ()
-        packet.pts = packet.dts = 0  # a cover has no time
+        packet.pts = packet.dts = 0  # covers have no time
     if one.conversion is not None:
         return one.conversion.packets(packet, one.made)
     packet.stream = one.made
@@ -290,7 +290,7 @@ def _passed(one: Carried, packet: Any, container: str) -> Sequence[Any]:
 
 
 def _heard(one: Carried, packet: Any, container: str) -> Sequence[Any]:
-    """Without what the source's edit list cuts off, unless the new file has such a list too."""
+    """Leaves out what the source's edit list hides, unless the new file has an edit list too."""
     if not packet.is_discard:
         run_up, one.run_up, one.is_begun = one.run_up, None, True
         return (packet,) if run_up is None else (run_up, packet)
@@ -303,7 +303,7 @@ def _heard(one: Carried, packet: Any, container: str) -> Sequence[Any]:
 
 
 def _encoded(one: Carried, encoder: AudioEncoder, packet: Any) -> list[Any]:
-    """Of the packet's sound; a damaged one is silence."""
+    """Encodes the sound of a packet. A damaged packet gives nothing."""
     try:
         frames = packet.decode()
     except EOFError:

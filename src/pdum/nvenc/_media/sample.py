@@ -1,4 +1,4 @@
-"""A range's first packets decoded while the rest of it is still encoded: at its end nobody waits for that."""
+"""Decodes the first packets of a range while the rest is encoded, so that nothing has to wait for it at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .._tasks import PieceSink
 
 SAMPLED = 4
-"""Frames from a key frame on: itself, and some that look back at it."""
+"""Frames that are decoded: a key frame, and some that refer to it."""
 
 
 def wrong(what: str) -> VerificationFailed:
@@ -29,7 +29,7 @@ def has_decoder(codec: str) -> bool:
 
 
 def decoded(codec: str, packets: Iterable[bytes], *, threads: int = 0, strict: bool = False) -> Iterator[Any]:
-    """The pictures of a stream in the order in which they are shown. ``strict``: damage is an error of FFmpeg's."""
+    """The pictures of a stream in display order. ``strict``: damage raises an error of FFmpeg's."""
     av = import_av()
     context: Any = av.CodecContext.create(DECODERS[codec], "r")
     context.thread_count = threads
@@ -41,7 +41,7 @@ def decoded(codec: str, packets: Iterable[bytes], *, threads: int = 0, strict: b
 
 
 class SampledSink:
-    """Passes packets on to the sink of a piece, and has the first ones decoded in a thread of their own."""
+    """Passes packets to the sink of a piece, and decodes the first ones in another thread."""
 
     def __init__(self, sink: PieceSink, first: int, codec: str) -> None:
         self.first = first
@@ -70,15 +70,15 @@ class SampledSink:
         self._sink.discard()
 
     def require(self) -> None:
-        """Of a whole piece; raises VerificationFailed where frames are missing."""
+        """Waits for the thread of a complete piece. Raises VerificationFailed if frames are missing."""
         assert self._sample is not None
         self._sample.answer()
 
     def let_go(self) -> None:
-        """Waits for the thread, if there is one, which ends with the packet that it is at."""
+        """Stops the thread, if there is one, and waits until it is done with its packet."""
         self._is_wanted = False
         if self._sample is not None:
-            self._sample.undo(id)
+            self._sample.undo(lambda _: None)
 
     def _decode(self) -> None:
         av, found = import_av(), 0

@@ -1,4 +1,4 @@
-"""A source looked through without decoding it: which frames it has, at which times, and where decoding may begin."""
+"""Reads a source without decoding it: which frames it has, at which times, and where decoding can begin."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .look import Look, look_at
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """A packet from which decoding may begin: it serves the frames from number ``frame`` on."""
+    """A packet at which decoding can begin. It gives the frames from number ``frame`` on."""
 
     frame: int
     pts: int
@@ -31,19 +31,19 @@ class Key:
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """The video of a source: times of its frames in display order, in units of ``time_base``."""
+    """The frames of a source's video in display order. Their times are in units of ``time_base``."""
 
     stream: int
     time_base: Fraction
     pts: Sequence[int]
     keys: Sequence[Key]
     straight: bool
-    """Frames are known by their order alone: always decoded from the beginning."""
+    """Frames are known only by their order, so decoding always begins with the file."""
     look: Look
     rate: Fraction
     last_duration: int
     careful: bool = False
-    """Damaged: decoded by one thread, since several would lose the frames around the damage too."""
+    """The source is damaged. One thread decodes it, since several would lose the frames around the damage too."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -55,14 +55,14 @@ class Index:
         return float((self.pts[-1] + self.last_duration - self.pts[0]) * self.time_base)
 
     def key_for(self, frame: int) -> Key:
-        """The last one from which the frame can be decoded."""
+        """The last key frame from which the frame can be decoded."""
         place = bisect_right([key.frame for key in self.keys], frame) - 1
         return self.keys[max(place, 0)]
 
 
 @dataclass
 class _Packets:
-    """What demuxing gave, in decoding order."""
+    """What the demuxer returned, in decoding order."""
 
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)
@@ -73,14 +73,14 @@ class _Packets:
 
 
 def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> Index:
-    """Looks through the source. ``interrupted`` is asked now and then, and may raise."""
+    """Reads the source. Calls ``interrupted`` now and then, which may raise."""
     index, start = look_through(path, FEW_THREADS, interrupted)
     start.close()
     return index
 
 
 def look_through(path: Path, threads: int, interrupted: Callable[[], None]) -> tuple[Index, Start]:
-    """The index, and the decoder of so many threads that has looked at the first frames."""
+    """The index, and a decoder with so many threads that has decoded the first frames."""
     looking = Beside(lambda: Start.looked_at(path, threads, interrupted))
     try:
         with open_source(path) as container:
@@ -120,7 +120,7 @@ def _index(
 
 
 def _packets_with_hidden(path: Path, stream: int, interrupted: Callable[[], None]) -> int:
-    """How many are there, with those that an edit list cuts off: a trimmed file announces these too."""
+    """The number of packets, including those that an edit list hides: a trimmed file announces these too."""
     count = 0
     with suppress(import_av().error.FFmpegError), open_source(path, options={"ignore_editlist": "1"}) as container:
         for packet in container.demux(container.streams[stream]):
@@ -154,7 +154,7 @@ def _demuxed(container: Any, stream: Any, interrupted: Callable[[], None]) -> _P
 
 
 def _agree(packets: _Packets, first: Sequence[Any]) -> bool:
-    """Whether the frames are those that the packets announce."""
+    """Whether decoding gives the frames that the packets announce."""
     shown = [pts for pts, is_shown in zip(packets.pts, packets.shown, strict=True) if is_shown]
     times = [pts for pts in shown if pts is not None]
     if len(times) != len(shown) or len(set(times)) != len(times):
@@ -173,7 +173,7 @@ def _from_packets(packets: _Packets, facts: dict[str, Any]) -> Index | None:
 
 
 def _keys(packets: _Packets, times: Sequence[int]) -> list[Key]:
-    """Key frames before which nothing is decoded that is shown after them."""
+    """Key frames for which no packet before them is shown after them."""
     found: list[Key] = []
     latest: int | None = None
     marked = set(packets.keys)
@@ -188,9 +188,11 @@ def _keys(packets: _Packets, times: Sequence[int]) -> list[Key]:
 
 
 def _by_decoding(path: Path, packets: _Packets, facts: dict[str, Any], interrupted: Callable[[], None]) -> Index:
-    """All of it decoded once: for sources whose packets do not tell, or tell what is not so."""
+    """Decodes the whole source once, if its packets have no times or wrong ones."""
     times, durations = _decoded_times(path, Decoding(1 if facts["careful"] else 0), interrupted)
-    if not facts["careful"] and len(times) < sum(packets.shown):  # threads do not tell what damage costs at the end
+    if not facts["careful"] and len(times) < sum(
+        packets.shown
+    ):  # several threads lose frames at a damaged end without an error
         carefully = _decoded_times(path, Decoding(1), interrupted)
         if len(carefully[0]) > len(times):
             facts["careful"] = True
@@ -212,7 +214,7 @@ def _by_decoding(path: Path, packets: _Packets, facts: dict[str, Any], interrupt
 def _decoded_times(
     path: Path, decoding: Decoding, interrupted: Callable[[], None]
 ) -> tuple[list[int | None], list[int]]:
-    """Of each frame, and how long it is shown."""
+    """The time of each frame, and how long it is shown."""
     times: list[int | None] = []
     durations: list[int] = []
     for frame in every_frame(path, decoding, interrupted):
@@ -224,7 +226,7 @@ def _decoded_times(
 def _made_up(
     times: Sequence[int | None], durations: Sequence[int], packets: _Packets, facts: dict[str, Any]
 ) -> tuple[list[int], int]:
-    """Times in display order where there are none: those of decoding, or one frame's length after the other."""
+    """Times in display order for a source without any: its decode times, or multiples of a frame's length."""
     decoding = [time for time in packets.dts if time is not None]
     if len(decoding) == len(times) and len(set(decoding)) == len(decoding):
         ordered = sorted(decoding)

@@ -1,4 +1,4 @@
-"""Subtitles of text, in the words that another container has for them."""
+"""Converts text subtitles to the codec that another container has for them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TAGS = re.compile(r"</?[a-zA-Z][^>]*>")
 
 @dataclass(frozen=True)
 class TextConversion:
-    """From one codec of text into another."""
+    """Converts from one text codec to another."""
 
     source: str
     codec: str
@@ -36,7 +36,7 @@ class TextConversion:
         return (converted,)
 
     def text(self, data: bytes) -> str:
-        """Without styles."""
+        """The text without styles."""
         if self.source == "mov_text":
             size = int.from_bytes(data[:2], "big")
             return data[2 : 2 + size].decode(errors="replace")
@@ -48,7 +48,7 @@ class TextConversion:
 
 
 def text_conversion(stream: Any, container: str) -> TextConversion | None:
-    """None where the stream is no text, or the container has no codec of text that we write."""
+    """None if the stream is not text, or the container has no text codec that we can write."""
     if stream.type != "subtitle" or stream.codec_context is None or container not in SUBTITLE_CODECS:
         return None
     name = stream.codec_context.name

@@ -1,4 +1,4 @@
-"""A result looked at as a stranger would, before it gets its name."""
+"""Reads a result as any player would, before it gets its name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .sample import SAMPLED, wrong
 from .source import Index, Key
 
 MOST_THREADS_OF_A_SAMPLE = 4
-"""AV1's second frame may need six others that are not shown."""
+"""In AV1, the second frame may need six others that are not shown."""
 
 
 def verify(
@@ -29,9 +29,9 @@ def verify(
     interrupted: Callable[[], None],
     sampled: Collection[int] = (),
 ) -> None:
-    """Raises VerificationFailed unless the file has these frames, at these times, and the streams that it should.
+    """Raises VerificationFailed unless the file has these frames at these times, and the right streams.
 
-    ``sampled``: parts whose first packets have been decoded as they came from the encoder.
+    ``sampled``: parts whose first packets were decoded when the encoder returned them.
     """
     try:
         with open_source(part) as container:
@@ -55,10 +55,13 @@ def _require_streams(container: Any, joined: Any) -> None:
     kinds = [stream.type for stream in container.streams if stream.type != "attachment"]
     extra = kinds.count("data") - wanted.count("data")
     found = [kind for kind in kinds if kind != "data"] + ["data"] * wanted.count("data")
-    if extra not in (0, *((1, 2) if joined.container in ("mp4", "mov") else ())):  # chapters and time codes are tracks
+    if extra not in (
+        0,
+        *((1, 2) if joined.container in ("mp4", "mov") else ()),
+    ):  # chapters and time codes are tracks too
         _fail(f"it has {kinds.count('data')} data streams; {wanted.count('data')} are wanted.")
     attached = sum(one.how == "attach" for one in joined.passthrough.carried)
-    covers = len(found) - len(wanted)  # Matroska's attached pictures count as video when they are read
+    covers = len(found) - len(wanted)  # attached pictures in Matroska are read as video
     if not 0 <= covers <= attached or sorted(found) != sorted([*wanted, *["video"] * covers]):
         _fail(f"it has the streams {', '.join(found)}; wanted are {', '.join(wanted)}.")
 
@@ -75,7 +78,7 @@ def _required_packets(
         if not packet.size:
             continue
         if packet.pts is None or packet.is_discard:
-            _fail(f"packet {number} has no time at which it is shown.")
+            _fail(f"packet {number} has no presentation time.")
         if packet.dts is not None:
             if (before is not None and packet.dts <= before) or packet.dts > packet.pts:
                 _fail(f"packet {number} has the decode time {packet.dts} after {before}, and is shown at {packet.pts}.")
@@ -100,7 +103,7 @@ def _required_packets(
 
 
 def _require_times(shown: Sequence[int], expected: Sequence[int], joined: Any, stream: Any) -> None:
-    """MPEG-TS and sources that begin below zero may be moved as a whole."""
+    """In MPEG-TS and Matroska, all times may be shifted by the same offset."""
     unit = time_base(stream)
     if unit != joined.time_base:
         factor = joined.time_base / unit
@@ -115,8 +118,8 @@ def _require_times(shown: Sequence[int], expected: Sequence[int], joined: Any, s
 
 
 def _require_samples(part: Path, index: Index, joined: Any, sampled: Collection[int]) -> None:
-    """The beginnings of all parts and of the last group of pictures. A whole group would often take longer to decode
-    than its encoding took on the hardware."""
+    """Decodes the beginnings of all parts and of the last group of pictures. A whole group would often take longer to
+    decode than to encode on the hardware."""
     last_group = index.key_for(index.frames - 1).frame
     starts = sorted({*(piece.first for piece in joined.pieces), last_group})
     cores = len(os.sched_getaffinity(0))
@@ -129,7 +132,7 @@ def _require_samples(part: Path, index: Index, joined: Any, sampled: Collection[
     if len(starts) == 1:
         require(starts[0])
         return
-    from concurrent.futures import ThreadPoolExecutor  # not for a short clip, which has one
+    from concurrent.futures import ThreadPoolExecutor  # not needed for a short clip, which has one
 
     with ThreadPoolExecutor(min(len(starts), cores)) as pool:
         for _ in pool.map(require, starts):
@@ -160,7 +163,7 @@ def _titles(container: Any) -> set[str]:
 
 
 def lost_metadata(source: Any, part: Path, skipped: Sequence[str]) -> list[str]:
-    """What the container did not take of the source's words and chapters."""
+    """Warnings about metadata and chapters of the source that are missing in the result."""
     with open_source(part) as made:
         known = {key.lower() for key in made.metadata}
         lost = [key for key in source.metadata if key.lower() not in known and key.lower() not in skipped]
