@@ -1,4 +1,4 @@
-"""Encoding under asyncio: one thread an encoder, made at first use, waits for the engine in the event loop's stead.
+"""Encoding with asyncio: each encoder has a thread, started at first use, that waits for the engine.
 
 Packets are handed over in two steps: the thread puts them on a shelf, and whoever's call is done takes from it all that
 is there up to its own. So an await that was cancelled loses nothing, and what it would have got comes with the next.
@@ -24,7 +24,7 @@ DLPACK_CUDA, DLPACK_CUDA_MANAGED = 2, 13
 
 
 class Worker:
-    """Runs the calls of one encoder in turn, in a thread of its own."""
+    """Runs the calls of one encoder one after the other, in its own thread."""
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
@@ -36,7 +36,7 @@ class Worker:
         self._thread.start()
 
     async def run(self, encode: Callable[[], list[Packet]]) -> list[Packet]:
-        """What ``encode`` gives, after what cancelled calls before it have left."""
+        """The packets of the call, after those that cancelled calls left behind."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if self._is_ended:
@@ -48,7 +48,7 @@ class Worker:
         return self._take(call.number)
 
     def end(self) -> None:
-        """Lets calls that have begun finish, fails those that have not, and waits for the thread."""
+        """Finishes the running call, fails those that have not begun, and waits for the thread."""
         with self._lock:
             self._is_ended = True
             self._calls.put(None)
@@ -56,7 +56,7 @@ class Worker:
             self._thread.join()
 
     def keep(self, number: int, packets: list[Packet]) -> None:
-        """Puts packets on the shelf."""
+        """Keeps the packets of a cancelled call for the next one."""
         with self._lock:
             self._shelf.append((number, packets))
 
@@ -76,7 +76,7 @@ class Worker:
 
 
 class _Call:
-    """One call, and the future of the event loop that waits for it."""
+    """One call, and the future that waits for it in the event loop."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class _Call:
         self._loop = loop
 
     def serve(self, worker: Worker | None) -> None:
-        """Runs the call, in the thread, and tells the event loop."""
+        """Runs the call in the thread and gives the result to the event loop."""
         error: BaseException | None = None
         try:
             if worker is None or worker.is_ended:
@@ -101,10 +101,10 @@ class _Call:
             error = raised
         try:
             self._loop.call_soon_threadsafe(self._finish, error)
-        except RuntimeError:  # the event loop is closed: nobody waits any more
+        except RuntimeError:  # the event loop is closed, so nobody waits for the result
             return
         finally:
-            error = None  # whose traceback would keep this call, and with it the frame, alive
+            error = None  # its traceback would keep this call and its frame alive
 
     def _finish(self, error: BaseException | None) -> None:
         if not self.done.cancelled():
@@ -115,19 +115,19 @@ class _Call:
 
 
 def _serve(calls: SimpleQueue[_Call | None], worker: ref[Worker]) -> None:
-    """The thread. It knows the worker only while it serves a call, so that an abandoned encoder can go."""
+    """Runs in the thread. It refers to the worker only during a call, so that an abandoned encoder can be collected."""
     while (call := calls.get()) is not None:
         call.serve(worker())
         del call
 
 
 def join(packets: list[Packet]) -> bytes:
-    """The access units in one; a single one is not copied."""
+    """Joins access units. A single one is not copied."""
     return b"".join([packet.data for packet in packets])
 
 
 def stream_here(frame: Any, stream: Any) -> Any:
-    """The CUDA stream on which the calling thread makes the frame, to be told to the thread that reads it.
+    """The CUDA stream on which the calling thread makes the frame, for the thread that reads it.
 
     What is "current" to CuPy or PyTorch is another stream in each thread. Call it in the caller's.
     """
@@ -135,7 +135,7 @@ def stream_here(frame: Any, stream: Any) -> Any:
         return stream
     try:
         told = _told_stream(frame)
-    except Exception:  # the frame is read once more, where the right error is raised
+    except Exception:  # reading the frame later raises the right error
         return None
     if told == PER_THREAD_STREAM:
         raise InvalidFrame(
@@ -153,7 +153,7 @@ def _told_stream(frame: Any) -> Any:
 
 
 def _torch_stream(frame: Any) -> Any:
-    """PyTorch's array interface tells none; None for anybody else's, who mean the default stream."""
+    """PyTorch's current stream, since its array interface has none; None for others, which mean the default stream."""
     if not hasattr(type(frame), "__torch_function__"):
         return None
     from importlib import import_module
@@ -162,7 +162,7 @@ def _torch_stream(frame: Any) -> Any:
 
 
 def _dlpack_stream(frame: Any) -> Any:
-    """DLPack has the producer order its own work before a stream that is named: the default one, then."""
+    """With DLPack, the producer orders its work before the stream that is named; here that is the default stream."""
     device = getattr(frame, "__dlpack_device__", None)
     if device is None or device()[0] not in (DLPACK_CUDA, DLPACK_CUDA_MANAGED):
         return None
@@ -171,7 +171,7 @@ def _dlpack_stream(frame: Any) -> Any:
 
 
 async def each_of(frames: Any) -> AsyncIterator[Any]:
-    """The frames of an iterable of either kind."""
+    """Iterates over frames, whether the iterable is asynchronous or not."""
     if hasattr(frames, "__aiter__"):
         async for frame in frames:
             yield frame

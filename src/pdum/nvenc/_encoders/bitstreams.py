@@ -1,4 +1,4 @@
-"""What can be read in packets without decoding them: their units, key frames, headers."""
+"""Reads packets without decoding them: their units, key frames and headers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ NAL_SLICE, NAL_IDR = 1, 5
 
 
 def is_clean(codec: str, data: bytes, extradata: bytes) -> bool:
-    """Whether a packet that is marked as a key frame is one indeed.
+    """Whether a packet that is marked as a key frame really is one.
 
-    H.264 marks recovery points too, from which a wave of intra blocks makes the picture whole only after a while.
+    In H.264, recovery points are marked too. From there, intra blocks complete the picture only after a while.
     """
     if codec != "h264":
         return True
@@ -31,7 +31,7 @@ def is_clean(codec: str, data: bytes, extradata: bytes) -> bool:
 
 
 def is_shown(codec: str, data: bytes) -> bool:
-    """Whether its frame is to be seen: VP8 hides its alternative references in packets of their own."""
+    """Whether the packet's frame is shown. VP8 has hidden reference frames in separate packets."""
     return codec != "vp8" or not data or bool(data[0] >> 4 & 1)
 
 
@@ -52,7 +52,7 @@ def sequence_obu(unit: bytes) -> bytes:
 
 
 def parameter_sets(unit: bytes, codec: str) -> bytes:
-    """Those of an access unit, without the message with their name that x264 and x265 put among them."""
+    """The parameter sets of an access unit, without the message between them in which x264 and x265 name themselves."""
     kinds, found, at = PARAMETER_SETS[codec], b"", unit.find(b"\0\0\1")
     while at >= 0:
         end = unit.find(b"\0\0\1", at + 3)
@@ -66,7 +66,7 @@ def parameter_sets(unit: bytes, codec: str) -> bytes:
 
 
 def _nal_units(data: bytes, extradata: bytes) -> Iterator[bytes]:
-    """The first bytes of each: enough to tell what it is."""
+    """The first bytes of each NAL unit, which are enough to see what it is."""
     if extradata[:1] == b"\1" and len(extradata) > 4:
         size = (extradata[4] & 3) + 1
         at = 0

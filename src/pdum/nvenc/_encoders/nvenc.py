@@ -1,4 +1,4 @@
-"""The encoder that people use: settings checked here, frames handled in the native class below it."""
+"""The public encoder. It checks settings; its native base class handles frames."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ABI_VARIABLE = "PDUM_NVENC_ABI"
 
 
 def forced_abi() -> str | None:
-    """The version that the environment asks for; read at each use, so that it holds for encoders made from then on."""
+    """The interface version that the environment asks for, read at each use."""
     return os.environ.get(ABI_VARIABLE) or None
 
 
@@ -73,7 +73,7 @@ class NvencEncoder(_nvenc.Encoder):
     """
 
     _config: EncoderConfig | None = None  # until __init__ has run
-    _worker: Worker | None = None  # until the first call that is awaited
+    _worker: Worker | None = None  # until the first awaited call
 
     @overload
     def __init__(self, config: EncoderConfig, /) -> None: ...
@@ -113,7 +113,7 @@ class NvencEncoder(_nvenc.Encoder):
         **more: Any,
     ) -> None:
         from .._config.config import (
-            EncoderConfig,  # dataclasses cost milliseconds, which the first encoder pays and no import
+            EncoderConfig,  # imported here because dataclasses cost milliseconds
         )
 
         if isinstance(width, EncoderConfig):
@@ -138,14 +138,14 @@ class NvencEncoder(_nvenc.Encoder):
             }
             config = EncoderConfig.of({**values, **more})
         self._config = config
-        self._changing = Lock()  # a live change of the driver's and of the configuration go together
-        self._starting = Lock()  # the thread for calls that are awaited
+        self._changing = Lock()  # held while driver and configuration change together
+        self._starting = Lock()  # held while the thread for awaited calls is started
         self._made_in = os.getpid()
         super().__init__(settings=config.settings(), **config.session(), abi=forced_abi())
 
     @property
     def config(self) -> EncoderConfig | None:
-        """What the encoder was made with, and what ``reconfigure`` made of it."""
+        """The encoder's configuration, including changes by ``reconfigure``."""
         return self._config
 
     @property
@@ -154,7 +154,7 @@ class NvencEncoder(_nvenc.Encoder):
         return _nvenc.nvtx_enabled
 
     def reconfigure(self, **changes: Any) -> None:
-        """Changes what is given, from the next frame on. What is left out stays as it is.
+        """Changes the given settings from the next frame on. All others stay as they are.
 
         Bitrates, VBV, ``fps``, ``rate_control``, QPs, ``cq``, ``multipass`` and AQ change without an IDR; ``width`` and
         ``height`` with one, up to the ``max_width`` and ``max_height`` that the encoder was made with. Anything else is
@@ -163,7 +163,7 @@ class NvencEncoder(_nvenc.Encoder):
         from .._config.config import live_changes
 
         if self._config is None or not self._is_usable:
-            self._reconfigure({})  # which says what is wrong
+            self._reconfigure({})  # raises the right error
             return
         with self._changing:
             after, native = live_changes(self._config, changes)
@@ -173,10 +173,10 @@ class NvencEncoder(_nvenc.Encoder):
     async def encode_async(
         self, frame: Any, force_idr: bool = False, *, stream: Any = None, picture: PictureOptions | None = None
     ) -> bytes:
-        """``encode`` for asyncio: the event loop goes on while the engine works.
+        """``encode`` for asyncio: the event loop runs on while the engine works.
 
-        The frame is to be left alone until this returns. Where it is cancelled, the frame is encoded all the same and
-        comes out with the next call that is awaited: nothing is lost, and until then the frame is to be left alone.
+        Do not change the frame until this returns. If it is cancelled, the frame is encoded anyway and comes out with
+        the next awaited call: nothing is lost. Do not change the frame until then.
         """
         from .aio import join
 
@@ -192,7 +192,7 @@ class NvencEncoder(_nvenc.Encoder):
         picture: PictureOptions | None = None,
         on_released: Callable[[Any], object] | None = None,
     ) -> list[Packet]:
-        """``submit`` for asyncio, cancelled as ``encode_async`` is. ``on_released`` is called in another thread."""
+        """``submit`` for asyncio, cancelled like ``encode_async``. ``on_released`` is called in another thread."""
         from .aio import stream_here
 
         made_on = stream_here(frame, stream)
@@ -211,7 +211,7 @@ class NvencEncoder(_nvenc.Encoder):
         return await self._in_thread(self.flush_pipeline)
 
     async def packets_async(self, frames: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Packet]:
-        """The packets of all frames, flushed at their end; a packet's ``seq`` is its frame's place, from 0."""
+        """The packets of all frames, with a flush at the end. A packet's ``seq`` is the number of its frame, from 0."""
         from .aio import each_of
 
         seq = 0
@@ -226,7 +226,7 @@ class NvencEncoder(_nvenc.Encoder):
         from .aio import Worker
 
         if not self._is_usable:
-            return call()  # which says what is wrong
+            return call()  # raises the right error
         with self._starting:
             worker = self._worker
             if worker is None:
@@ -235,7 +235,7 @@ class NvencEncoder(_nvenc.Encoder):
 
     @property
     def _is_usable(self) -> bool:
-        """Whether it was made, and in this process: a forked child may find locks taken for ever."""
+        """Whether it was made in this process. In a forked child, locks may be held for ever."""
         return self._config is not None and self._made_in == os.getpid()
 
     def close(self) -> None:

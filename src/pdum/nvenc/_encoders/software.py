@@ -1,4 +1,4 @@
-"""The engine without hardware: the encoder's protocol on libx264, libx265 and SVT-AV1, as PyAV brings them."""
+"""The software engine: the same protocol as the hardware's encoder, with PyAV's libx264, libx265 and SVT-AV1."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PICTURE_TYPES = {1: "I", 2: "P", 3: "B"}
 FORCED, FREE = 1, 0  # of a frame's pict_type
 SWSCALE_MATRICES = {1: 1, 4: 4, 7: 7, 9: 9}
-"""FFmpeg's own numbers for a conversion's matrix, by H.273's; BT.601 is 5."""
+"""FFmpeg's numbers for the matrix of a conversion, by those of H.273. BT.601 is 5."""
 GLOBAL_HEADER = 1 << 22
 
 
@@ -81,7 +81,7 @@ class SoftwareEncoder:
 
     @property
     def pix_fmt(self) -> str:
-        """What is encoded, by FFmpeg's name: frames of it are taken without being converted."""
+        """FFmpeg's name for the encoded pixel format. Frames in it are not converted."""
         return self._options.pix_fmt
 
     @property
@@ -89,7 +89,7 @@ class SoftwareEncoder:
         return len(self._waiting)
 
     def submit(self, frame: Any, seq: SupportsIndex, force_idr: bool = False) -> list[Packet]:
-        """Takes a frame; returns what has come out of the codec by then, in decoding order."""
+        """Takes a frame. Returns the packets that the codec has finished, in decoding order."""
         with self._lock:
             self._require_usable()
             number = _seq(seq)
@@ -106,21 +106,23 @@ class SoftwareEncoder:
                 raise
 
     def encode(self, frame: Any, force_idr: bool = False) -> bytes:
-        """``submit`` for those who want the bytes alone."""
+        """``submit`` that returns only the bytes."""
         return b"".join(packet.data for packet in self.submit(frame, self._count, force_idr))
 
     def flush_pipeline(self) -> list[Packet]:
-        """What the codec still holds; the next frame is an IDR."""
+        """Returns the packets that the codec still holds. The next frame is an IDR."""
         return list(self.flush_lazily())
 
     def flush_lazily(self) -> Iterator[Packet]:
-        """``flush_pipeline``, each packet as soon as the codec is done with it: a software codec holds dozens of
-        frames. Frames that are submitted meanwhile are another stream's. Who asks for no more throws away the rest."""
+        """``flush_pipeline`` that yields each packet once it is finished: a software codec holds dozens of frames.
+
+        Frames that are submitted meanwhile begin a new stream. If the iteration is left early, the rest is lost.
+        """
         with self._lock:
             self._require_usable()
             if self._context is None or self._count == self._start:
                 return iter(())
-            context, self._context = self._context, None  # which cannot go on after its end
+            context, self._context = self._context, None  # after its end it takes no more frames
             waiting, self._waiting = self._waiting, {}
             start, self._start = self._start, self._count
         return self._rest(context, waiting, start)
@@ -133,14 +135,14 @@ class SoftwareEncoder:
             raise EncoderFailed(f"{self._options.codec} gave nothing for the frames {sorted(waiting.values())[:8]}.")
 
     def flush(self) -> bytes:
-        """``flush_pipeline`` for those who want the bytes alone."""
+        """``flush_pipeline`` that returns only the bytes."""
         return b"".join(packet.data for packet in self.flush_pipeline())
 
     def sequence_header(self) -> bytes:
-        """The parameter sets, as they lie in band on each key frame."""
+        """The parameter sets, as each key frame has them."""
         with self._lock:
             self._require_usable()
-            if self._header is None:  # else it came with the first key frame, at no cost
+            if self._header is None:  # no key frame has been encoded yet
                 self._header = self._av1_header() if self.codec == "av1" else self._x26_header()
             return self._header
 
@@ -149,7 +151,7 @@ class SoftwareEncoder:
         return parameter_sets(bytes(context.extradata or b""), self.codec)
 
     def _av1_header(self) -> bytes:
-        """SVT-AV1 settles its tools with the first frame only: what it says before is not what it writes."""
+        """SVT-AV1 chooses its tools at the first frame. A header from before that differs from what it writes."""
         import av
 
         context = self._opened()
@@ -158,7 +160,7 @@ class SoftwareEncoder:
         return sequence_obu(bytes(packets[0]))
 
     def close(self) -> None:
-        """Ends the codec; what it still holds is dropped."""
+        """Ends the codec. Frames that it still holds are lost."""
         self._closed = True
         self._context = None
         self._waiting.clear()
@@ -185,7 +187,7 @@ class SoftwareEncoder:
         )
 
     def _encoded(self, picture: Any, force_idr: bool) -> list[Any]:
-        """Encodes it with a time and type of ours, and leaves it as it came: it may be the caller's own."""
+        """Encodes a picture with a time and type of ours, and restores its own: the picture may be the caller's."""
         before = picture.pts, picture.time_base, picture.pict_type
         picture.pts = self._count - 1 - self._start
         picture.time_base = self._context.time_base
@@ -248,7 +250,7 @@ class SoftwareEncoder:
 
 
 def _layout(form: str, width: int, height: int) -> tuple[tuple[int, ...], str]:
-    """Shape and type of a whole frame in memory."""
+    """Shape and type of a frame's array."""
     chroma, depth = FORMATS[form]
     if form in ("argb", "abgr", "ayuv"):
         return (height, width, 4), "uint8"
@@ -291,7 +293,7 @@ def _fill(plane: Any, data: memoryview, row: int) -> None:
 
 
 def _matrix_of_a_conversion(matrix: int) -> int:
-    """PyAV takes any number, and uses BT.601 for those that it does not know."""
+    """PyAV takes any number and silently uses BT.601 for unknown ones, so they are refused here."""
     import av
     from av.video.reformatter import Colorspace
 
@@ -308,7 +310,7 @@ def _open_context(options: Software, width: int, height: int, flags: int) -> Any
     import av
 
     if options.codec == "libsvtav1":
-        os.environ.setdefault("SVT_LOG", "1")  # else it writes its settings to the terminal
+        os.environ.setdefault("SVT_LOG", "1")  # otherwise it writes its settings to the terminal
     context: Any = av.CodecContext.create(options.codec, "w")
     context.width, context.height, context.pix_fmt = width, height, options.pix_fmt
     context.framerate, context.time_base = options.rate, 1 / options.rate
@@ -320,14 +322,14 @@ def _open_context(options: Software, width: int, height: int, flags: int) -> Any
     context.color_primaries, context.color_trc, context.colorspace = options.colour[:3]
     context.color_range = 2 if options.colour[3] else 1
     context.flags |= flags
-    context.thread_type = "SLICE" if options.low_latency else "FRAME"  # for PyAV's default is slices
+    context.thread_type = "SLICE" if options.low_latency else "FRAME"  # PyAV's default is slices
     context.options = options.all_options()
     context.open()
     return context
 
 
 def _typed(call: Any, what: str = "The software codec failed", kind: type[NvencError] = EncoderFailed) -> Any:
-    """The call's result; what PyAV raises becomes an error of ours of that kind."""
+    """The result of the call. PyAV's errors become errors of ours."""
     try:
         return call()
     except NvencError:

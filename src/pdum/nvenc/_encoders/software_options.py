@@ -1,4 +1,4 @@
-"""An ``EncoderConfig`` as the software codecs take it, as closely as they go."""
+"""Translates an ``EncoderConfig`` for the software codecs, as closely as possible."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ LEAST_SIZE = {"h264": 1, "hevc": 16, "av1": 4}
 # From the fastest to the best. Hardware's p1 is no worse than the second fastest of each software codec.
 X26_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow")
 SVT_PRESETS = (9, 8, 8, 7, 6, 5, 4)
-"""From 10 on, SVT-AV1 warns of damage, and without loss it does write streams that no decoder takes."""
+"""From 10 on, SVT-AV1 warns of damage, and its lossless streams cannot be decoded."""
 SVT_LOW_LATENCY_PRESETS = (11, 10, 9, 9, 8, 7, 6)
 SVT_MOST_PARALLEL = 4
-"""Of its six levels of parallelism. The highest take a quarter of a second longer to begin, and no less to encode."""
+"""The highest used level of parallelism, of six. Higher ones take 0.25 s longer to start and are no faster."""
 
 X26_PROFILES = {
     "h264 baseline": "baseline",
@@ -52,18 +52,18 @@ NEVER = (
     "split_encode",
     "vbv_initial_delay",
 )
-"""What only the hardware has; None is the default of each."""
+"""Settings that only the hardware has. None is the default of each."""
 
 NOT_IN_SVT = ("b_ref_mode", "adaptive_i", "adaptive_b", "level", "tier", "temporal_aq", "weighted_prediction")
 
 UNBOUNDED_GOP = 1 << 20
 AVX512_MACROBLOCKS = 8
-"""At once."""
+"""So many are handled at once."""
 
 
 @dataclass
 class Software:
-    """What a codec's context is opened with."""
+    """How a codec's context is opened."""
 
     codec: str
     pix_fmt: str
@@ -71,15 +71,15 @@ class Software:
     gop: int
     colour: tuple[int, int, int, bool]
     options: dict[str, str] = field(default_factory=dict)
-    """Of FFmpeg."""
+    """FFmpeg's options."""
     params: dict[str, str] = field(default_factory=dict)
-    """Of the codec's own, by the names that it has for them."""
+    """The codec's own options, under its own names."""
     bitrate: int = 0
     max_bitrate: int = 0
     vbv: int = 0
     bframes: int | None = None
     low_latency: bool = False
-    """Threads share each picture, and none waits for those behind it; else each thread has pictures of its own."""
+    """Threads share each picture, so that none waits for later ones. Otherwise each thread has its own pictures."""
     unmapped: list[str] = field(default_factory=list)
 
     def all_options(self) -> dict[str, str]:
@@ -91,7 +91,7 @@ class Software:
 
 
 def software_options(config: EncoderConfig, threads: int) -> Software:
-    """How the software codec is told. What it cannot be told is named in ``unmapped``."""
+    """The options for the software codec. ``unmapped`` names the settings that it has nothing like."""
     settings = config.settings()
     codec = settings["codec"]
     pix_fmt = STREAM_FORMATS[settings["chroma"], settings["bit_depth"]]
@@ -126,7 +126,7 @@ def takes_size(codec: str, width: int, height: int) -> bool:
 
 
 def _x26(made: Software, config: EncoderConfig, settings: Mapping[str, Any]) -> None:
-    """What x264 and x265 call alike."""
+    """Options that have the same names in x264 and x265."""
     tuning = tuning_name(config.tuning)
     made.options |= {"preset": X26_PRESETS[preset_number(config.preset) - 1], "forced-idr": "1"}
     if tuning in ("ll", "ull"):
@@ -155,7 +155,7 @@ def _x264(made: Software, config: EncoderConfig, threads: int) -> None:
     if config.weighted_prediction is not None:
         params["weightp"] = "2" if config.weighted_prediction else "0"
     if _reads_behind_rows(config.width):
-        params["asm"] = "avx2"  # no slower
+        params["asm"] = "avx2"  # which is no slower
     if config.level is not None:
         made.options["level"] = config.level
     if isinstance(config.slices, int):
@@ -167,19 +167,21 @@ def _x264(made: Software, config: EncoderConfig, threads: int) -> None:
         made.unmapped.append("intra_refresh_count")
     _hdr(made, config)
     if threads:
-        # Two pictures for each core: x264's own choice of one and a half leaves a tenth of two cores idle.
+        # Two pictures for each core. x264's default of one and a half leaves two cores idle for a tenth of the time.
         made.options["threads"] = str(2 * threads if threads > 1 else 1)
 
 
 def _reads_behind_rows(width: int) -> bool:
-    """Whether x264's AVX-512 code for macroblock trees would read what happens to lie behind a row of macroblocks, so
-    that the same frames give other bytes each time."""
+    """Whether x264's AVX-512 code for macroblock trees reads memory behind the end of a row of macroblocks.
+
+    It does unless a row is a multiple of 8 macroblocks. The same frames then give different bytes each time.
+    """
     return -(-width // 16) % AVX512_MACROBLOCKS != 0 and "avx512f" in processor_flags()
 
 
 @cache
 def processor_flags() -> frozenset[str]:
-    """What Linux says that this processor can do."""
+    """The features of this processor, as Linux names them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -209,7 +211,7 @@ def _x265(made: Software, config: EncoderConfig, threads: int) -> None:
     _hdr(made, config)
     if threads:
         params["pools"] = str(threads)
-        if threads in (2, 3):  # where x265 itself works on one picture at a time, whose last rows wait for one another
+        if threads in (2, 3):  # x265 would work on one picture at a time, and its last rows wait for each other
             params["frame-threads"] = "2"
 
 
@@ -223,7 +225,7 @@ def _svt(made: Software, config: EncoderConfig, settings: Mapping[str, Any], thr
         params |= {"pred-struct": "1", "rtc": "1"}
     if config.lookahead:
         params["lookahead"] = str(min(config.lookahead, 120))
-    params["scd"] = "0"  # which SVT-AV1 no longer does
+    params["scd"] = "0"  # SVT-AV1 no longer detects scene changes
     if tuning_name(config.tuning) == "lossless":
         params["lossless"] = "1"
     elif settings["spatial_aq"] is not None:
@@ -238,7 +240,7 @@ def _svt(made: Software, config: EncoderConfig, settings: Mapping[str, Any], thr
 
 
 def _hdr(made: Software, config: EncoderConfig) -> None:
-    """HDR10's static metadata, in the units that each codec reads them."""
+    """HDR10's static metadata, in each codec's units."""
     display, light = config.mastering_display, config.content_light
     svt = made.codec == "libsvtav1"
     if display is not None:

@@ -1,1 +1,1 @@
-"""What this machine has: GPUs, drivers, encoders, and what each can do."""
+"""The GPUs, drivers and encoders of this machine, and what they can do."""

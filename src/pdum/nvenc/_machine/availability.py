@@ -1,4 +1,4 @@
-"""Whether this process can encode, and why not: asked once, answered from memory."""
+"""Whether this process can encode, and if not, why. The driver is asked once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def available(gpu_id: int = 0) -> bool:
 
 
 def unavailable_reason(gpu_id: int = 0) -> str | None:
-    """Why ``available()`` is False, in a sentence that says what to do; None where it is True.
+    """Why ``available()`` is False, in a sentence that says what to do; None if it is True.
 
     Sessions that are all taken count as available, since that passes: an encoder made then says so itself.
     """

@@ -1,4 +1,4 @@
-"""What a GPU's encoder can do, under names that a person can read, asked once."""
+"""What a GPU's encoder can do, under readable names. The driver is asked once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .._errors import InvalidConfig, UnsupportedFeature
 
 Value: TypeAlias = "bool | int | str | frozenset[str]"
 
-RATE_CONTROL_BITS = {"vbr": 1, "cbr": 2}  # constqp is 0 among the interface's modes: every encoder has it
+RATE_CONTROL_BITS = {"vbr": 1, "cbr": 2}  # constqp has no bit: every encoder has it
 B_REF_BITS = {"each": 1, "middle": 2}
 
 
@@ -128,7 +128,7 @@ def capabilities(gpu_id: int = 0, *, codec: str) -> Capabilities: ...
 
 
 def capabilities(gpu_id: int = 0, codec: str | None = None) -> Capabilities | Mapping[str, Capabilities]:
-    """All that the GPU's encoder can do: of one codec, or by codec for each one that the GPU has.
+    """What the GPU's encoder can do with one codec, or with each codec that it has.
 
     A session is opened for it once for each GPU and interface version; later calls answer from memory.
 

@@ -1,4 +1,4 @@
-"""The GPUs of this machine as an encoder's user needs to know them."""
+"""The GPUs of this machine, with what matters for encoding."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Device:
 
 
 def devices() -> list[Device]:
-    """Every GPU that this process sees, in the order of ``gpu_id``; empty where there is none, or no driver.
+    """Every GPU that this process sees, in the order of ``gpu_id``; empty if there is no GPU or no driver.
 
     GPUs without a hardware encoder are there too, with the reason. Never raises for want of a driver.
     """
@@ -56,7 +56,7 @@ def devices() -> list[Device]:
 
 
 def driver_version(library: Nvml) -> str | None:
-    """By NVML, else by the kernel, which tells it in most containers too."""
+    """From NVML, or else from the kernel, which works in most containers too."""
     if library.driver_version is not None:
         return library.driver_version
     try:
@@ -90,6 +90,6 @@ def _encoder(gpu_id: int) -> tuple[str | None, int | None, tuple[str, ...]]:
         found = capabilities(gpu_id)
     except NvencError as error:
         return str(error), None, ()
-    # An encoder is there even where it does not say how many, as drivers before that capability do.
+    # Older drivers cannot say how many encoders there are, but there is one.
     engines = max((one.encoder_engines for one in found.values()), default=0)
     return None, engines, tuple(found)

@@ -1,4 +1,4 @@
-"""What works on this machine, what does not, and what to do: one page for a person, and the same as data."""
+"""Reports what works on this machine, what does not, and what to do, as text and as data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MARKS = {"ok": " ok ", "note": "note", "problem": "FAIL"}
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at. ``level`` is ``"ok"``, ``"note"`` or ``"problem"``; ``topic`` names it for code."""
+    """The result of one check. ``level`` is ``"ok"``, ``"note"`` or ``"problem"``; ``topic`` names it for code."""
 
     level: str
     topic: str
@@ -39,18 +39,18 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What ``doctor()`` found; ``str()`` of it is the page."""
+    """The result of ``doctor()``. ``str()`` of it is the text."""
 
     findings: tuple[Finding, ...]
     devices: tuple[Device, ...]
 
     @property
     def can_encode(self) -> bool:
-        """Whether an encoder could be made now, on one GPU at least."""
+        """Whether an encoder can be made now on at least one GPU."""
         return any(finding.topic == "encoder" and finding.level == "ok" for finding in self.findings)
 
     def about(self, topic: str) -> list[Finding]:
-        """The findings of one topic."""
+        """The findings about one topic."""
         return [finding for finding in self.findings if finding.topic == topic]
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class Diagnosis:
 
 
 def doctor() -> Diagnosis:
-    """Looks at the driver, its libraries, the GPUs, their sessions and this package. Never raises, changes nothing."""
+    """Checks the driver, its libraries, the GPUs, their sessions and this package. Never raises and changes nothing."""
     with nvml() as library:
         driver = list(_of_driver(library))
     broken = any(finding.level == "problem" for finding in driver)
@@ -95,7 +95,7 @@ def _of_package() -> Iterator[Finding]:
 
 
 def _of_driver(library: Nvml) -> Iterator[Finding]:
-    """Ends with the first thing that everything else needs."""
+    """Stops at the first failure that everything else depends on."""
     version = driver_version(library) or _kernel_drivers_version()
     if library.is_mismatched:
         yield _mismatch(library.reason or "")
@@ -194,7 +194,7 @@ def _of_gpu(device: Device, broken: bool) -> Iterator[Finding]:
 
 
 def _encoder(device: Device, name: str) -> Finding:
-    """Asked anew: what ``capabilities`` remembers does not tell whether a session can be had now."""
+    """Asks the driver again: ``capabilities`` remembers old answers, which do not say whether a session is free now."""
     try:
         codecs = ", ".join(_nvenc.probe(device.gpu_id, forced_abi())["codecs"])
     except OutOfSessions as error:

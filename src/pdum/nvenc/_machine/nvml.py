@@ -1,4 +1,4 @@
-"""What NVML knows of the encoders at work: an extra, ``pip install pdum-nvenc[nvml]``, and nothing fails without it."""
+"""What NVML knows about running encoders. It is optional: ``pip install pdum-nvenc[nvml]``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CODECS = {0: "h264", 1: "hevc", 2: "av1"}
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeSession:
-    """One live encode session of any process; ``process`` is None where its name may not be read."""
+    """One live encode session of any process; ``process`` is None if its name may not be read."""
 
     pid: int
     process: str | None
@@ -27,7 +27,7 @@ class EncodeSession:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """How busy a GPU is; None for what NVML does not tell of it."""
+    """How busy a GPU is. None stands for what NVML does not say."""
 
     memory_free: int | None = None
     encoder_utilisation: int | None = None
@@ -40,7 +40,7 @@ class Nvml:
 
     module: Any = None
     reason: str | None = None
-    is_mismatched: bool = False  # the kernel's part of the driver is of another version than its libraries
+    is_mismatched: bool = False  # the kernel module and the libraries of the driver have different versions
 
     @property
     def driver_version(self) -> str | None:
@@ -48,7 +48,7 @@ class Nvml:
         return version.decode() if isinstance(version, bytes) else version
 
     def usage(self, pci_bus_id: str) -> Usage:
-        """Of the GPU with that PCI bus id: NVML's own order is another one than CUDA's."""
+        """NVML's handle for the GPU with that PCI bus id. NVML and CUDA number GPUs differently."""
         device = self._ask("nvmlDeviceGetHandleByPciBusId", pci_bus_id.encode())
         if device is None:
             return Usage()
@@ -72,7 +72,7 @@ class Nvml:
 
 @contextmanager
 def nvml() -> Iterator[Nvml]:
-    """NVML for the block."""
+    """Opens NVML while the block runs."""
     try:
         import pynvml
     except ImportError:
