@@ -1,4 +1,4 @@
-"""The engine without hardware: the same calls, settings and streams as the hardware's, made by software codecs."""
+"""The software engine: the same calls, settings and streams as the hardware's."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def config(codec: str = "h264", **more: Any) -> EncoderConfig:
 
 
 def picture(form: str, number: int) -> Any:
-    """Noise in the layout of a format, where every bit that is read counts."""
+    """Noise in the layout of a format. Bits that no encoder reads are zero."""
     shape, kind = _layout(form, WIDTH, HEIGHT)
     most = {"uint8": 1 << 8, "uint16": 1 << 16, "uint32": 1 << 32}[kind]
     noise = np.random.default_rng(number).integers(0, most, shape, dtype=kind)
@@ -139,7 +139,7 @@ def test_each_frame_comes_out_once_under_its_own_number(codec: str, bframes: int
 @pytest.mark.parametrize("slices", [None, 2])
 @pytest.mark.parametrize("tuning", ["hq", "lossless"])
 def test_x264s_threads_have_pictures_of_their_own(tuning: str, slices: int | None) -> None:
-    """And no slice of each: those cost bytes, leave cores idle, and are more than were asked for."""
+    """They do not share a picture by slices, which cost bytes and leave cores idle."""
     large = EncoderConfig(
         width=64, height=256, codec="h264", preset="p1", format="yuv420", tuning=tuning, slices=slices
     )
@@ -223,7 +223,7 @@ def test_a_lazy_flush_gives_the_same_while_another_stream_begins(codec: str) -> 
 
 
 def test_x264_writes_the_same_bytes_each_time() -> None:
-    """Its AVX-512 code for macroblock trees reads behind a row unless the row has a multiple of 8 macroblocks."""
+    """Its AVX-512 code reads behind the end of a row, unless that is a multiple of 8 macroblocks."""
     settings = EncoderConfig(width=192, height=160, codec="h264", preset="p4", format="yuv420", tuning="hq", cq=20,
                              bframes=3)  # fmt: skip
     random = np.random.default_rng(1)

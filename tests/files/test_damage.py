@@ -1,8 +1,9 @@
-"""Sources with packets that cannot be decoded: whatever decodes them, what is whole beside the damage is there."""
+"""Sources with packets that cannot be decoded. Every way of decoding keeps the good frames near the damage."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.one_abi
 @pytest.mark.parametrize("packets", [{1}, {37}, {38}, {39}, {20, 36}, set(range(30, 40))])
 @pytest.mark.parametrize("first", [0, 21])
 def test_many_threads_find_what_one_finds(tmp_path: Path, packets: set[int], first: int) -> None:
-    """Threads that work on later frames tell of damage late, and what they had found meanwhile is lost with it."""
+    """Threads that work on later frames report damage late, and lose the good frames that they had by then."""
     path = damaged(sample("pyramid"), packets, tmp_path)
     index = index_source(path)
     found = {}
@@ -36,7 +37,7 @@ def test_many_threads_find_what_one_finds(tmp_path: Path, packets: set[int], fir
 
 
 def test_a_tail_of_zeros_costs_few_attempts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a copy has that was cut short on a file system which had the size already. Each frame is a key frame."""
+    """A copy that was interrupted can have the full size already. Here, each frame is a key frame."""
     path, frames = tmp_path / "tail.mp4", 1500
     ffmpeg("-f", "lavfi", "-i", "testsrc2=size=32x32:rate=25", "-frames:v", str(frames), "-pix_fmt", "yuvj420p",
            "-c:v", "mjpeg", "-movflags", "+faststart", path)  # fmt: skip
@@ -46,8 +47,14 @@ def test_a_tail_of_zeros_costs_few_attempts(tmp_path: Path, monkeypatch: pytest.
     path.write_bytes(data)
     index = index_source(path)
     assert (index.frames, len(index.keys)) == (frames, frames)
-    opened, open_container = [], Decoding.opened
-    monkeypatch.setattr(Decoding, "opened", lambda self, of: opened.append(of) or open_container(self, of))
+    opened: list[Path] = []
+    open_container = Decoding.opened
+
+    def counted(self: Decoding, source: Path) -> Any:
+        opened.append(source)
+        return open_container(self, source)
+
+    monkeypatch.setattr(Decoding, "opened", counted)
     for first in (0, frames // 2, frames - 1):
         repeated: list[int] = []
         opened.clear()

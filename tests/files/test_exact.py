@@ -1,4 +1,4 @@
-"""Wherever a source is cut, the joined result decodes to what the source decodes to, sample for sample."""
+"""Wherever a source is cut, the joined result decodes to the same samples as the source."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MACHINE: dict[str, Any] = {"gpus": {"name": "RTX 5090", "fps_1080p": 0}, "backen
 
 
 def random_cuts(name: str, segments: int) -> Any:
-    """That many ranges, cut at random places that are the same in each run."""
+    """So many ranges, cut at random places that are the same in each run."""
 
     def cut(frames: int) -> Sequence[tuple[int, int]]:
         places = random.Random(zlib.crc32(name.encode()) + segments)
@@ -49,7 +49,7 @@ def test_software_joins_are_exact(folder: Path, name: str, segments: int) -> Non
 @pytest.mark.parametrize("segments", [1, 2, 3, 5])
 @pytest.mark.parametrize("name", SAMPLES)
 def test_hardware_joins_are_exact(simulator: Simulator, folder: Path, name: str, segments: int) -> None:
-    """Through the encoder's own interface, with real codecs behind it."""
+    """With the hardware's interface, and real codecs behind it."""
     result = folder / "result.mkv"
     codec = "hevc" if segments % 2 else "h264"
     task = FileTask(job(sample(name), result, codec=codec, verify="structure"))

@@ -1,4 +1,4 @@
-"""Everything of a source that is not its video goes on, or is told to be lost."""
+"""Everything but the video is carried over from a source, or there is a warning."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ LATIN = {b"A film of tests": b"A f\xeflm of tests", b"Kommentar": b"Komm\xe9ntar
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
 def test_words_that_are_no_utf8_stay_the_bytes_that_they_are(folder: Path, suffix: str) -> None:
-    """Of the file, of a stream and of a chapter, as old programs wrote them."""
+    """Titles of the file, of a stream and of a chapter, as old programs wrote them."""
     data = sample("everything").read_bytes()
     for word, written in LATIN.items():
         assert word in data
@@ -107,12 +107,12 @@ def test_words_that_are_no_utf8_stay_the_bytes_that_they_are(folder: Path, suffi
     report = run(FileTask(job(source, result)))
     made = result.read_bytes()
     told = " ".join(report.warnings)
-    told.encode()  # what a person is told can be written anywhere
+    told.encode()  # warnings can be written anywhere
     if suffix == ".mkv":
         assert [written in made for written in LATIN.values()] == [True, True, True]
         assert not told
     else:
-        assert b"A f\xeflm of tests" in made  # of MPEG-TS it is the name of the service
+        assert b"A f\xeflm of tests" in made  # in MPEG-TS it is the name of the service
         assert ("Komm\ufffdntar" in told) != (b"Komm\xe9ntar" in made)
 
 
@@ -198,7 +198,7 @@ def test_the_shape_of_pixels(folder: Path, suffix: str, codec: str) -> None:
 
 
 def probed(path: Path, entry: str) -> str:
-    """By Debian's ffprobe, which nobody here wrote."""
+    """What Debian's ffprobe says, as an independent reader."""
     command = [need_program("ffprobe", "ffmpeg"), "-v", "error", "-select_streams", "v:0", "-show_entries"]
     run = subprocess.run([*command, f"stream={entry}", "-of", "csv=p=0", path], capture_output=True, text=True)
     return run.stdout.strip().rstrip(",")

@@ -1,4 +1,4 @@
-"""The first packets of each part, decoded while the rest is encoded: what an encoder spoils there makes no file."""
+"""The first packets of each part are decoded while the rest is encoded. If one is damaged, no file is made."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from files.runner import HARDWARE, SOFTWARE, encode_ranges, job, run
 from media_samples import sample
 from pdum.nvenc import FileTask, Packet, VerificationFailed
+from pdum.nvenc._encoders.bitstreams import DECODERS
 from pdum.nvenc._media import decode as _decode
 from pdum.nvenc._media import sample as _sample
 from pdum.nvenc._media import verify as _verify
@@ -67,7 +68,7 @@ def packets_of(folder: Path, codec: str) -> list[Packet]:
 
 
 def spoilt(packet: Packet) -> Packet:
-    """A little of it: FFmpeg takes half of an HEVC picture for a whole one."""
+    """A small part of the packet: FFmpeg accepts half of an HEVC picture as a whole one."""
     begin = packet.data[: len(packet.data) // 50]
     return Packet(packet.seq, begin, packet.keyframe, packet.pts, packet.dts, packet.pic_type)
 
@@ -99,7 +100,7 @@ def test_a_spoilt_one_is_noticed(folder: Path, codec: str, number: int) -> None:
 
 
 def test_a_picture_that_is_not_there_is_noticed() -> None:
-    """FFmpeg finds nothing wrong with that."""
+    """FFmpeg does not complain about a missing picture."""
     delimiter = b"\x12\x00"
     sink = SampledSink(Nowhere(), 0, "av1")
     sink.write([Packet(0, delimiter, True, 0, 0, "I")])
@@ -109,7 +110,7 @@ def test_a_picture_that_is_not_there_is_noticed() -> None:
 
 
 def test_what_still_decodes_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the part is thrown away meanwhile; the fixture counts threads."""
+    """Also if the part is discarded meanwhile. The fixture checks that no thread is left."""
     go_on = threading.Event()
     monkeypatch.setattr(SampledSink, "_decode", lambda _: go_on.wait())
     task = FileTask(job(sample(SOURCE), folder / "result.mp4"))
@@ -123,7 +124,7 @@ def test_what_still_decodes_is_waited_for(folder: Path, monkeypatch: pytest.Monk
 
 
 def test_who_lets_go_waits_for_one_packet_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of AV1 in 8K, four take longer than a second."""
+    """Four packets of AV1 in 8K take more than a second."""
     go_on, taken = threading.Event(), []
 
     def slow(_: str, packets: Iterator[bytes], **more: Any) -> Iterator[None]:
@@ -196,7 +197,7 @@ def test_pieces_of_an_earlier_run_are_decoded_from_the_file(folder: Path, decode
 def test_without_the_decoder_all_is_decoded_from_the_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch, decoded_from_file: dict[int, int]
 ) -> None:
-    monkeypatch.setitem(_sample.DECODERS, "h264", "not built in")
+    monkeypatch.setitem(DECODERS, "h264", "not built in")
     run(FileTask(job(sample(SOURCE), folder / "result.mp4")), cut=lambda frames: [(0, 25), (25, frames)])
     assert decoded_from_file == {0: SAMPLED, 25: SAMPLED, 35: SAMPLED}
 

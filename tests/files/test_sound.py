@@ -1,4 +1,4 @@
-"""Sound that is encoded anew, that an edit list cuts off, and that is damaged."""
+"""Sound that is encoded again, that an edit list hides, or that is damaged."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_sound_that_an_encoder_does_not_take_as_it_is(
     layout: str,
     told: str | None,
 ) -> None:
-    """The nearest that it takes is written, and told where it matters."""
+    """It gets the nearest that it takes, with a warning if something changes."""
     path, result = with_sound(folder, ".mkv", *source, rate=rate), folder / f"result{suffix}"
     warnings = run(FileTask(job(path, result, audio=audio))).warnings
     assert len(warnings) == (told is not None)
@@ -80,7 +80,7 @@ def test_sound_that_an_encoder_does_not_take_as_it_is(
 @pytest.mark.parametrize("channels", [1, 6])
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16be", "pcm_s24le", "pcm_f32le"])
 def test_pcm_goes_into_mp4(folder: Path, codec: str, channels: int) -> None:
-    """As it is where the trailer of mp4 can be written for it, else encoded."""
+    """It is copied if mp4's trailer can be written for it, and encoded otherwise."""
     path = with_sound(folder, ".mkv", "-ac", str(channels), "-c:a", codec)
     warnings = run(FileTask(job(path, folder / "result.mp4"))).warnings
     found = sound_of(folder / "result.mp4")[0][0]
@@ -109,7 +109,7 @@ def test_a_damaged_packet_of_sound_is_left_out(folder: Path, suffix: str, audio:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_sound_that_was_trimmed_off_stays_off(folder: Path, suffix: str) -> None:
-    """But for the one packet before the rest, which decoders need."""
+    """Except for one packet before the rest, which decoders need."""
     whole, path = with_sound(folder, ".mp4", "-c:a", "aac"), folder / "trimmed.mp4"
     ffmpeg("-ss", "0.9", "-i", whole, "-map", "0", "-c", "copy", path)
     with av.open(str(path)) as container:
@@ -121,7 +121,7 @@ def test_sound_that_was_trimmed_off_stays_off(folder: Path, suffix: str) -> None
 
 
 def test_sound_may_change_half_way(folder: Path) -> None:
-    """As the sound of a broadcast does."""
+    """Broadcasts do that."""
     path = folder / "result.mka"
     with av.open(str(with_sound(folder, ".mkv", "-c:a", "flac"))) as source:
         settings = audio_settings(source.streams.audio[0], "libopus", None)

@@ -1,4 +1,4 @@
-"""What is found out of a source before anything of it is encoded."""
+"""What is found out about a source before it is encoded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_frames_hidden_by_an_edit_list_are_none() -> None:
     ("name", "keys"), [("open-gop", [0, 12, 24, 36]), ("intra-refresh", [0]), ("ntsc-film", [0, 24])]
 )
 def test_where_decoding_may_begin(name: str, keys: list[int]) -> None:
-    """A wave of intra blocks is marked as a key frame where it begins, and is none."""
+    """The beginning of a wave of intra blocks is marked as a key frame, but is none."""
     index = index_source(sample(name))
     assert [key.frame for key in index.keys] == keys
     assert not index.straight
@@ -61,7 +61,7 @@ def test_a_source_that_breaks_off_says_so() -> None:
 
 
 def test_a_whole_group_that_an_edit_list_hides_is_not_missing(folder: Path) -> None:
-    """The file announces it, and holds it; the demuxer does not give it out."""
+    """The file contains and announces it, but the demuxer does not return it."""
     data = bytearray(sample("sound").read_bytes())
     at = data.index(b"elst") + 12
     duration, begin = struct.unpack(">Ii", data[at : at + 8])
@@ -89,7 +89,7 @@ def test_what_is_no_video(folder: Path, content: bytes | None, words: str) -> No
 
 @pytest.mark.parametrize(("box", "entries"), [(b"stts", 0xFFFFFFFF), (b"stts", 0x0FFFFFFF), (b"ctts", 0x0FFFFFF0)])
 def test_a_broken_table_of_times_is_told_with_its_file(folder: Path, box: bytes, entries: int) -> None:
-    """FFmpeg says "Cannot allocate memory" or "End of file", which reads as if the machine were at fault."""
+    """FFmpeg says "Cannot allocate memory" or "End of file", which does not sound like a broken file."""
     data = bytearray(sample("open-gop").read_bytes())
     at = data.index(box) + 8
     data[at : at + 4] = struct.pack(">I", entries)
@@ -141,7 +141,7 @@ def test_an_interrupted_task_ends_soon(folder: Path) -> None:
 def test_the_decoder_shares_the_cores(
     folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, segments: int | str, threads: int
 ) -> None:
-    """With the decoders of other parts, as far as there are any."""
+    """With the decoders of other parts, if there are any."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
     task = FileTask(job(sample(name), folder / "result.mp4", segments=segments))
     task.prepare(2)
@@ -173,7 +173,7 @@ def test_the_decoder_shares_the_cores(
 def test_how_long_ranges_are_to_begin_with(
     folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None, codec: str, cores: int, good: float, frames: int
 ) -> None:
-    """A second of video; of software so much that a range is worth its beginning, and its encoder finds idle cores."""
+    """One second of video. For software, long enough to be worth a key frame, and so many that no cores are idle."""
 
     def four_seconds(*given: Any) -> tuple[Index, Start]:
         index, start = look_through(*given)
@@ -189,7 +189,7 @@ def test_how_long_ranges_are_to_begin_with(
 
 
 def test_a_part_of_a_group_is_worth_a_slow_codecs_while(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A range decodes from the key frame before it: half a group on average, which beside x264 takes long."""
+    """Decoding begins at the key frame before a range: half a group on average, which is slow compared to x264."""
     monkeypatch.setattr(_task, "look_through", lambda *given: _with_one_key(*look_through(*given)))
     shortest = {}
     for kind, codec in (("nvenc", "hevc"), ("software", "h264"), ("software", "hevc"), ("software", "av1")):
@@ -211,7 +211,7 @@ def test_cuts_are_on_key_frames_that_are_near() -> None:
 
 
 def test_a_key_frame_with_later_frames_before_it_is_no_place_to_begin() -> None:
-    """Decoding order 0 3 | 2 4: who begins at the key frame 2 never sees 3."""
+    """Decoding order 0 3 | 2 4: decoding from the key frame 2 never gives 3."""
     packets = _Packets(pts=[0, 3, 2, 4, 5], dts=[None] * 5, durations=[1] * 5, shown=[True] * 5, keys=[0, 2, 4])
     assert [key.frame for key in _keys(packets, [0, 2, 3, 4, 5])] == [0, 4]
 
