@@ -107,7 +107,7 @@ make_venv() {
     [[ -x $VENV/bin/python ]] || "$PYTHON" -m venv "$VENV"
     outdated "$VENV/.installed" "$wanted" || return 0
     "$VENV/bin/python" -m pip install -qq --upgrade pip
-    "$VENV/bin/python" -m pip install -qq 'scikit-build-core>=0.11' 'pybind11>=3.0' 'nvidia-nvtx-cu12>=12.4' 'cmake>=3.24' ninja numpy \
+    "$VENV/bin/python" -m pip install -qq 'scikit-build-core>=0.11' 'pybind11>=3.0,<3.2' 'nvidia-nvtx-cu12>=12.4' 'cmake>=3.24' ninja numpy \
         --group test --group lint --group wheel
     echo "$wanted" >"$VENV/.installed"
 }
