@@ -40,15 +40,18 @@ KEPT_BY_FAULT = {
     "cuCtxPopCurrent_v2": set(),
 }
 # Nothing can be done about a failure of these, or something else is done instead, and nothing is lost by it: they need
-# not be told. A frame is registered anew if the driver does not say whether its memory is still the same. A stream is
-# taken for one of the encoder's own context, or for one that is not being captured. A surface that came back is left
-# aside if the driver does not say whether it is still being written.
+# not be told. A frame is registered anew if the driver does not say whether its memory is still the same. A frame that
+# cannot be registered or mapped is copied. A stream is taken for one of the encoder's own context, or for one that is
+# not being captured. A surface that came back is left aside if the driver does not say whether it is still being
+# written.
 UNTOLD = {*KEPT_BY_FAULT} - {"nvEncDestroyEncoder"} | {
     "cuDeviceGetName",
     "cuEventQuery",
     "cuPointerGetAttribute",
     "cuStreamGetCtx",
     "cuStreamIsCapturing",
+    "nvEncMapInputResource",
+    "nvEncRegisterResource",
 }
 # Without these a session cannot be emptied before it is destroyed, however often they are tried.
 WAITS = {

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from frames import Gpu, nv12
-from pdum.nvenc import CudaFailed, EncoderClosed, EncoderFailed, NvencEncoder
+from pdum.nvenc import CudaFailed, EncoderClosed, EncoderFailed, NvencEncoder, _nvenc
 from pdum.nvenc._nvenc import _RgbConverter
 
 from simulator import Simulator, parse
@@ -119,6 +119,46 @@ def daemon_makes_encoders() -> None:
     for _ in range(3):
         threading.Thread(target=work, daemon=True).start()
     for _ in range(6):
+        begun.acquire()
+
+
+def daemon_recycles() -> None:
+    """The interpreter ends while daemon threads are in callbacks, some of which an encoder's own end calls."""
+    frame = Gpu().frame(FRAME)
+    begun = threading.Semaphore(0)
+
+    def recycle(frame: Any) -> None:
+        for _ in range(100):
+            pass
+
+    def work() -> NoReturn:
+        while True:
+            one = encoder(copy="never", extra_output_delay=1)
+            for number in range(20):
+                one.submit(frame, number, on_released=recycle)
+            begun.release()
+
+    for _ in range(3):
+        threading.Thread(target=work, daemon=True).start()
+    for _ in range(6):
+        begun.acquire()
+
+
+def daemon_asks_for_gpus() -> None:
+    """Calls that need no encoder let go of the GIL like all others."""
+    begun = threading.Semaphore(0)
+
+    def work() -> NoReturn:
+        while True:
+            _nvenc.gpus()
+            _nvenc.cuda_version()
+            _nvenc.encode_version()
+            _RgbConverter(0)
+            begun.release()
+
+    for _ in range(4):
+        threading.Thread(target=work, daemon=True).start()
+    for _ in range(40):
         begun.acquire()
 
 
@@ -399,6 +439,8 @@ SCENARIOS: dict[str, Callable[[], None]] = {
         closed_by_a_finalizer,
         daemon_encodes,
         daemon_makes_encoders,
+        daemon_asks_for_gpus,
+        daemon_recycles,
         daemon_waits,
         exit_in_a_thread,
         exception_ends_it,

@@ -6,6 +6,7 @@ import array
 import ctypes
 import mmap
 import sys
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -403,6 +404,31 @@ def test_device_memory_that_ends_too_early(abi: str, simulator: Simulator) -> No
         with pytest.raises(NvencError):
             encoder.encode(short)
         assert encoded(encoder, picture(7)) == checksum(picture(7))
+
+
+def test_pytorch_is_not_asked_if_the_caller_says_the_stream(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its question costs more than the rest of the frame."""
+    asked: list[Any] = []
+    torch = types.ModuleType("torch.cuda")
+    torch.current_stream = lambda device: asked.append(device)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))
+    monkeypatch.setitem(sys.modules, "torch.cuda", torch)
+
+    class Tensor(CudaFrame):
+        device = "cuda:0"
+
+        def __torch_function__(self) -> None:
+            raise NotImplementedError
+
+    with simulator.machine(gpus=FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT) as encoder:
+        frame = Tensor(device.frame(picture()).pointer, picture().shape, version=None)
+        assert encoded(encoder, frame, stream=device.stream()) == checksum(picture())
+        assert asked == []
+        with pytest.raises(InvalidFrame, match="PyTorch"):
+            encoder.encode(frame)
+        assert asked == ["cuda:0"]
 
 
 def test_a_stream_that_is_none_of_cudas(abi: str, simulator: Simulator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,16 @@ def test_import_works_where_no_library_can_be_found(tmp_path_factory: pytest.Tem
     command = [sys.executable, "-c", "import pdum.nvenc as n; print(n.__name__)"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stdout) == (0, "pdum.nvenc\n"), result.stderr
+
+
+def test_a_subinterpreter_is_told(nvsim_dir: Path) -> None:
+    """pybind11's own beginning hangs there with CPython 3.11."""
+    program = (
+        "import sys\n"
+        "import _xxsubinterpreters as interpreters\n"
+        "code = f'import sys; sys.path[:0] = {sys.path!r}; import pdum.nvenc._nvenc'\n"
+        "interpreters.run_string(interpreters.create(), code)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert "ImportError" in result.stderr
+    assert "main interpreter" in result.stderr

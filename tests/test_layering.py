@@ -43,24 +43,30 @@ ORDER = {
         "dlpack",
         "array_layout",
         "python_objects",
-        "arguments",
-        "frame_from_python",
-        "packet_to_python",
-        "colour_from_python",
-        "gpus_to_python",
-        "context_to_python",
-        "settings_from_python",
-        "kept_frames",
         "held_stream",
-        "pyav_frame",
+        "arguments",
+        "frame_answers",
+        "frame_spec",
+        "stream_from_python",
+        "cuda_array_interface",
+        "dlpack_frame",
+        "yuv_frame",
         "rgb_frame",
+        "pyav_frame",
+        "borrowed_frame",
+        "settings_from_python",
+        "frames_in_flight",
+        "registration_owners",
+        "packet_binding",
+        "colour_binding",
+        "gpus_binding",
+        "context_binding",
         "surface_to_python",
-        "encoder_to_python",
+        "encoder",
+        "encoder_binding",
         "bindings",
     ),
 }
-# Files that are a part of another unit.
-PART_OF = {"pyav_frame": "frame_from_python", "rgb_frame": "frame_from_python"}
 PYTHON_LAYERS = (
     "_nvenc",
     "_version",
@@ -179,7 +185,7 @@ def unit_of(path: Path) -> str:
     """Its folder and its name; ``abi`` is one unit as a whole."""
     layer, name = path.relative_to(CPP).parts
     stem = name.partition(".")[0]
-    return "abi" if layer == "abi" else f"{layer}/{PART_OF.get(stem, stem)}"
+    return "abi" if layer == "abi" else f"{layer}/{stem}"
 
 
 def rank(unit: str) -> tuple[int, int]:
@@ -202,7 +208,7 @@ def test_there_is_code_to_look_at() -> None:
 
 
 def test_each_unit_has_its_place() -> None:
-    ordered = {f"{layer}/{PART_OF.get(stem, stem)}" for layer, stems in ORDER.items() for stem in stems}
+    ordered = {f"{layer}/{stem}" for layer, stems in ORDER.items() for stem in stems}
     assert {unit_of(path) for path in cpp_files()} == {*ordered, "abi"}
 
 
@@ -225,6 +231,13 @@ def test_only_python_facing_units_know_python() -> None:
         or re.search(r"\bpybind11\b|\bPyObject\b|\bPy[A-Z]\w+\s*\(", code_of(path))
     }
     assert {unit.partition("/")[0] for unit in knowing} == {"python"}
+
+
+def test_one_class_lets_go_of_the_gil() -> None:
+    """pybind11's own way ends the process if a daemon thread meets the end of the interpreter."""
+    ways = r"\bgil_scoped_\w+|\brelease_gil_before_calling_cpp_dtor\b|\bPyEval_(?:Save|Restore)Thread\b"
+    users = {unit_of(path) for path in cpp_files() if re.search(ways, code_of(path))}
+    assert users == {"python/python_objects"}
 
 
 def test_only_abi_knows_names_of_nvenc() -> None:

@@ -26,7 +26,14 @@ pytestmark = [pytest.mark.one_abi, pytest.mark.usefixtures("nvsim_dir")]
 RUNNER = Path(__file__).with_name("lifetime_runner.py")
 FAST = [{"name": "RTX 4090", "fps_1080p": 0}]
 # A race with the end of the interpreter goes another way each time.
-RACES = {"daemon_encodes", "daemon_makes_encoders", "daemon_encodes_and_a_late_close", "forked_in_use"}
+RACES = {
+    "daemon_encodes",
+    "daemon_makes_encoders",
+    "daemon_asks_for_gpus",
+    "daemon_recycles",
+    "daemon_encodes_and_a_late_close",
+    "forked_in_use",
+}
 REPEATS = 4
 # What a sanitizer keeps for itself grows, and is none of ours.
 MEMORY = {"many_encoders", "many_refused_encoders", "many_frames"}
@@ -119,6 +126,96 @@ def test_a_frame_may_go_as_soon_as_the_call_returns(abi: str, simulator: Simulat
         del frame
         assert watched() is None
         assert encoder.in_flight == 1
+
+
+class Recycler(NvencEncoder):
+    """It refers to itself by its frames in flight, as whoever keeps a pool of frames would write it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(WIDTH, HEIGHT, copy="never", extra_output_delay=2, **options)
+        self.log: list[Any] = []
+
+    def recycle(self, frame: Any) -> None:
+        self.log.append(frame)
+
+    def take(self, frame: Any) -> None:
+        self.submit(frame, 0, on_released=self.recycle)
+
+
+def test_an_encoder_in_a_cycle_is_collected(abi: str, simulator: Simulator) -> None:
+    with simulator.machine(gpus=FAST) as machine, gpu() as device:
+        frame = device.frame(nv12(WIDTH, HEIGHT, 1))
+        encoder = Recycler()
+        encoder.take(frame)
+        log, watched = encoder.log, weakref.ref(encoder)
+        del encoder
+        gc.collect()
+        assert watched() is None
+        assert machine.live().get("sessions", 0) == 0
+        assert log == [frame]
+
+
+def test_a_frame_that_refers_to_its_encoder(simulator: Simulator) -> None:
+    """The frame in flight is a part of the cycle."""
+    with simulator.machine(gpus=FAST) as machine, gpu() as device:
+
+        class Frame:
+            encoder: Any
+
+            def __init__(self, frame: CudaFrame) -> None:
+                self.__cuda_array_interface__ = frame.interface
+
+        encoder = NvencEncoder(WIDTH, HEIGHT, copy="never", extra_output_delay=2)
+        frame = Frame(device.frame(nv12(WIDTH, HEIGHT, 1)))
+        frame.encoder = encoder
+        encoder.submit(frame, 0)
+        watched = weakref.ref(frame)
+        del encoder, frame
+        gc.collect()
+        assert watched() is None
+        assert machine.live().get("sessions", 0) == 0
+
+
+@pytest.mark.parametrize("own_del", [False, True])
+def test_an_encoder_that_is_dropped_tells_of_its_frames(abi: str, simulator: Simulator, own_del: bool) -> None:
+    """Nobody has closed it; the engine is done with the frames when the word comes."""
+
+    class Dropped(NvencEncoder):
+        """Some classes have an end of their own."""
+
+        if own_del:
+
+            def __del__(self) -> None:
+                pass
+
+    with simulator.machine(gpus=FAST) as machine, gpu() as device:
+        frames = [device.frame(nv12(WIDTH, HEIGHT, number)) for number in range(2)]
+        told: list[tuple[Any, int]] = []
+
+        def tell(frame: Any) -> None:
+            told.append((frame, machine.live().get("sessions", 0)))
+
+        encoder = Dropped(WIDTH, HEIGHT, copy="never", extra_output_delay=2)
+        for frame in frames:
+            assert encoder.submit(frame, 0, on_released=tell) == []
+        del encoder
+        gc.collect()
+        assert told == [(frames[0], 0), (frames[1], 0)]
+
+
+def test_dropping_an_encoder_hides_no_error(simulator: Simulator) -> None:
+    """It may be dropped while an exception is on its way, and its callbacks may raise others."""
+    with simulator.machine(gpus=FAST), gpu() as device:
+        frame = device.frame(nv12(WIDTH, HEIGHT, 1))
+
+        def drop() -> None:
+            encoder = NvencEncoder(WIDTH, HEIGHT, copy="never", extra_output_delay=2)
+            told: list[Any] = []
+            encoder.submit(frame, 0, on_released=told.append)
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            drop()
 
 
 def test_an_encoder_without_init(simulator: Simulator) -> None:

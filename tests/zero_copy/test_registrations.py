@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from typing import Any
 
 import pytest
 
 from frames import CudaFrame, Gpu, gpu, nv12
-from pdum.nvenc import NvencEncoder
+from pdum.nvenc import EncoderFailed, InvalidFrame, NvencEncoder
 from zero_copy.memory import (
     FAST,
     HEIGHT,
@@ -217,3 +218,124 @@ def test_owners_outlive_encoders(simulator: Simulator) -> None:
         del frame
         gc.collect()
         assert (calls(UNREGISTER), calls("cuMemFree")) == (0, 1)
+
+
+def watchers(frames: list[Any]) -> list[int]:
+    return [weakref.getweakrefcount(frame) for frame in frames]
+
+
+def test_an_owner_is_watched_once_and_while_it_is_registered(abi: str, simulator: Simulator) -> None:
+    """More buffers in rotation than stay registered: each registration anew hangs nothing more on its owner."""
+    with simulator.machine(**FAST), gpu() as device, in_place() as encoder:
+        frames = places(device, MOST_REGISTERED + 6)
+        for _ in range(3):
+            for frame in frames:
+                encoder.encode(frame)
+            assert set(watchers(frames)) == {0, 1}
+            assert sum(watchers(frames)) == MOST_REGISTERED
+        encoder.close()
+        assert set(watchers(frames)) == {0}
+
+
+def test_one_owner_of_many_places_is_watched_once(simulator: Simulator) -> None:
+    with simulator.machine(**FAST) as machine, gpu() as device, in_place() as encoder:
+        base = CudaFrame(*((places(device, 5))[0].pointer, (ROWS, WIDTH)))
+        views = [View(base) for _ in range(5)]
+        for number, view in enumerate(views):
+            view.interface = {**view.interface, "data": (base.pointer + number * ROWS * WIDTH, False)}
+            assert pixels(encoder.submit(view, 0)) == expected([number])
+        assert weakref.getweakrefcount(base) == 1
+        calls = Calls(machine)
+        del base, views, view
+        gc.collect()
+        assert calls(UNREGISTER) == 5
+
+
+def test_a_closed_encoder_leaves_nothing_at_the_owners(simulator: Simulator) -> None:
+    with simulator.machine(**FAST), gpu() as device:
+        (frame,) = places(device, 1)
+        for end in ("close", "drop"):
+            encoder = in_place()
+            encoder.encode(frame)
+            assert weakref.getweakrefcount(frame) == 1
+            if end == "close":
+                encoder.close()
+            else:
+                del encoder
+                gc.collect()
+            assert weakref.getweakrefcount(frame) == 0
+
+
+def test_a_failed_call_watches_what_it_has_registered(simulator: Simulator) -> None:
+    fault = {"call": "nvEncEncodePicture", "nth": 1, "status": 20}
+    with simulator.machine(**FAST, faults=[fault]) as machine, gpu() as device, in_place() as encoder:
+        frame = OwnedFrame(device, picture(1))
+        calls = Calls(machine)
+        with pytest.raises(EncoderFailed):
+            encoder.encode(frame)
+        assert calls(REGISTER) == 1
+        del frame
+        gc.collect()
+        assert calls(UNREGISTER) == 1
+
+
+def test_a_registration_asks_few_others(simulator: Simulator) -> None:
+    """Whether their memory is still theirs is a call of the driver's for each."""
+    with simulator.machine(**FAST) as machine, gpu() as device, in_place() as encoder:
+        frames = places(device, MOST_REGISTERED + 6)
+        for frame in frames:
+            encoder.encode(frame)
+        calls = Calls(machine)
+        for frame in frames:
+            encoder.encode(frame)
+        assert calls(REGISTER) == len(frames)
+        assert calls("cuPointerGetAttribute") <= 6 * len(frames)
+
+
+@pytest.mark.parametrize(("call", "status"), [(REGISTER, 23), ("nvEncMapInputResource", 18), (REGISTER, 10)])
+def test_auto_copies_what_the_driver_refuses(abi: str, simulator: Simulator, call: str, status: int) -> None:
+    """And remembers it for that memory; other memory is tried."""
+    with simulator.machine(**FAST) as machine, gpu() as device, NvencEncoder(WIDTH, HEIGHT) as encoder:
+        refused, other = device.frame(picture(1)), device.frame(picture(2))
+        fault = {"call": call, "nth": 1, "status": status}
+        simulator.configure(**FAST, faults=[fault])
+        simulator.reset()
+        told: list[Any] = []
+        assert pixels(encoder.submit(refused, 0, on_released=told.append)) == expected([1])
+        assert told == [refused]
+        calls = Calls(machine)
+        for _ in range(3):
+            (packet,) = encoder.submit(refused, 0)
+            assert packet.released is None
+            assert pixels([packet]) == expected([1])
+        assert (calls(REGISTER), calls("cuMemcpy2D")) == (0, 3)
+        assert encoder.submit(other, 0)[0].released is other
+        assert (calls(REGISTER), calls("cuMemcpy2D")) == (1, 3)
+        assert weakref.getweakrefcount(refused) == 0
+
+
+def test_new_memory_at_the_place_of_refused_memory_is_tried(simulator: Simulator) -> None:
+    with simulator.machine(**FAST) as machine, gpu() as device, NvencEncoder(WIDTH, HEIGHT) as encoder:
+        refused = device.frame(picture(1))
+        simulator.configure(**FAST, faults=[{"call": REGISTER, "nth": 1, "status": 23}])
+        simulator.reset()
+        encoder.encode(refused)
+        device.free(refused.pointer)
+        again = device.frame(picture(3))
+        assert again.pointer == refused.pointer
+        calls = Calls(machine)
+        assert pixels(encoder.submit(again, 0)) == expected([3])
+        assert calls(REGISTER) == 1
+
+
+@pytest.mark.parametrize("call", [REGISTER, "nvEncMapInputResource"])
+def test_never_says_what_the_driver_refused(abi: str, simulator: Simulator, call: str) -> None:
+    with simulator.machine(**FAST), gpu() as device, in_place() as encoder:
+        frame = device.frame(picture(1))
+        simulator.configure(**FAST, faults=[{"call": call, "nth": 1, "status": 23}])
+        simulator.reset()
+        for _ in range(2):
+            with pytest.raises(InvalidFrame, match=r"copy='never'.*driver refused"):
+                encoder.encode(frame)
+        assert encoder.in_flight == 0
+        assert pixels(encoder.submit(device.frame(picture(4)), 4)) == expected([4])

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frames import CudaFrame, DlpackFrame, Gpu, gpu
-from pdum.nvenc import InvalidFrame, NvencEncoder, Packet
+from pdum.nvenc import EncoderFailed, InvalidFrame, NvencEncoder, Packet
 from zero_copy.memory import FAST, HEIGHT, ROWS, WIDTH, LatePool, OwnedFrame, expected, picture, pixels
 
 from simulator import Simulator
@@ -230,6 +230,57 @@ def test_closing_tells_of_frames_in_flight(abi: str, simulator: Simulator, optio
         encoder.close()
         assert Counter(map(id, told)) == Counter(map(id, frames))
         assert set(open_sessions[len(out) :]) == {0}
+
+
+@pytest.mark.parametrize("call", ["nvEncEncodePicture", "nvEncMapInputResource", "nvEncRegisterResource"])
+def test_a_call_that_failed_keeps_no_frame(abi: str, simulator: Simulator, call: str) -> None:
+    """None of these frames is in flight: they are gone as soon as the caller drops them."""
+    with simulator.machine(**FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT, copy="never") as encoder:
+        simulator.configure(**FAST, faults=[{"call": call, "nth": 0, "status": 10}])
+        watched: list[weakref.ref[OwnedFrame]] = []
+        told: list[Any] = []
+        for number in range(10):
+            frame = OwnedFrame(device, picture(number))
+            watched.append(weakref.ref(frame))
+            with pytest.raises(MemoryError):
+                encoder.submit(frame, number, on_released=told.append)
+            del frame
+        simulator.configure(**FAST)
+        assert [reference() for reference in watched] == [None] * 10
+        assert (encoder.in_flight, told) == (0, [])
+
+
+def test_a_call_that_failed_with_its_frame_in_flight(abi: str, simulator: Simulator) -> None:
+    """The engine has the frame: it is kept until its packet is out, and told of then."""
+    with simulator.machine(**FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT, copy="never") as encoder:
+        (frame,) = owned(device, 1)
+        watched, told = weakref.ref(frame), list[Any]()
+        simulator.configure(**FAST, faults=[{"call": "nvEncLockBitstream", "nth": 1, "status": 20}])
+        simulator.reset()
+        with pytest.raises(EncoderFailed):
+            encoder.submit(frame, 5, on_released=told.append)
+        del frame
+        gc.collect()
+        assert (encoder.in_flight, told) == (1, [])
+        assert watched() is not None
+        (packet,) = encoder.flush_pipeline()
+        assert (packet.seq, packet.released, told) == (5, watched(), [watched()])
+        assert pixels([packet]) == expected([0])
+        encoder.close()
+        assert len(told) == 1
+
+
+def test_a_copied_frame_of_a_call_that_failed(simulator: Simulator) -> None:
+    """Its packet comes later; the frame itself is free at once, and is told of."""
+    with simulator.machine(**FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT, copy="always") as encoder:
+        (frame,) = owned(device, 1)
+        told: list[Any] = []
+        simulator.configure(**FAST, faults=[{"call": "nvEncLockBitstream", "nth": 1, "status": 20}])
+        simulator.reset()
+        with pytest.raises(EncoderFailed):
+            encoder.submit(frame, 5, on_released=told.append)
+        assert told == [frame]
+        assert [packet.seq for packet in encoder.flush_pipeline()] == [5]
 
 
 ALIGNED = 16

@@ -1,5 +1,4 @@
-// The arguments of a method in CPython's own calling convention (METH_FASTCALL with keywords), by the names of its
-// parameters.
+// Finds the arguments of a method in CPython's own calling convention (METH_FASTCALL with keywords) by their names.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -13,14 +12,14 @@ namespace pdum::nvenc {
 template <size_t size>
 class Parameters {
    public:
-    // The first `required` have to be given, and the first `positional` may be given without their names. Made with the
-    // GIL held, and kept.
+    // The caller has to give the first `required` arguments, and may give the first `positional` ones without names.
+    // Construct it with the GIL held, and keep it for good.
     Parameters(const char* method, const std::array<const char*, size>& names, size_t required, size_t positional)
         : method_(method), required_(required), positional_(positional) {
         for (size_t i = 0; i < size; ++i) names_[i] = PyUnicode_InternFromString(names[i]);
     }
 
-    // What the caller gave, null for what it left out. Throws TypeError.
+    // The arguments in the order of the names; null if the caller left one out. Throws TypeError.
     std::array<pybind11::object, size> bind(PyObject* const* given, Py_ssize_t count, PyObject* keywords) const {
         std::array<pybind11::object, size> values;
         const auto by_position = static_cast<size_t>(count);
@@ -42,7 +41,7 @@ class Parameters {
     }
 
    private:
-    // Names are interned on both sides but for the rarest of callers.
+    // Almost all callers give interned names.
     size_t place_of(PyObject* name) const {
         for (size_t i = 0; i < size; ++i) {
             if (name == names_[i]) return i;

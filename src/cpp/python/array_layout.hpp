@@ -1,4 +1,4 @@
-// An array as any of the protocols describes it, before it is held against what a frame has to be.
+// An array as any of the protocols describes it, not checked yet.
 #pragma once
 
 #include <array>
@@ -8,7 +8,7 @@
 
 namespace pdum::nvenc {
 
-// A shape or strides, without memory of their own to be allocated for each frame.
+// A shape or strides. No memory is allocated for them.
 struct Extents {
     static constexpr size_t most = 8;
     std::array<int64_t, most> values{};

@@ -1,4 +1,4 @@
-// The Python module: settings in, one class out, errors as the exceptions of pdum/nvenc/_errors.py.
+// The Python module. Its errors become the exceptions of pdum/nvenc/_errors.py.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -8,11 +8,11 @@
 
 #include "core/error.hpp"
 #include "core/nvtx.hpp"
-#include "python/colour_from_python.hpp"
-#include "python/context_to_python.hpp"
-#include "python/encoder_to_python.hpp"
-#include "python/gpus_to_python.hpp"
-#include "python/packet_to_python.hpp"
+#include "python/colour_binding.hpp"
+#include "python/context_binding.hpp"
+#include "python/encoder_binding.hpp"
+#include "python/gpus_binding.hpp"
+#include "python/packet_binding.hpp"
 #include "python/surface_to_python.hpp"
 #include "session/probe.hpp"
 
@@ -39,7 +39,7 @@ const char* name_of(ErrorKind kind) {
     return "encoder_failed";
 }
 
-// The driver's words may be in any encoding, or torn.
+// The driver's text may be in any encoding, or cut off.
 py::object text_of(const std::string& bytes) {
     PyObject* text = PyUnicode_DecodeUTF8(bytes.data(), static_cast<Py_ssize_t>(bytes.size()), "replace");
     if (text == nullptr) throw py::error_already_set();
@@ -94,7 +94,11 @@ std::string chosen_abi(const std::optional<std::string>& forced) {
 }  // namespace
 }  // namespace pdum::nvenc
 
-PYBIND11_MODULE(_nvenc, module, py::mod_gil_not_used()) {
+// PyInit__nvenc below checks the interpreter before it calls this: pybind11's own code hangs in a subinterpreter of
+// CPython 3.11.
+PYBIND11_MODULE_PYINIT(_nvenc_of_main, py::mod_gil_not_used())
+
+PYBIND11_MODULE_EXEC(_nvenc_of_main, module) {
     using namespace pdum::nvenc;
     module.doc() = "The native part of pdum.nvenc: use pdum.nvenc.NvencEncoder.";
     py::register_local_exception_translator([](std::exception_ptr pointer) {
@@ -115,4 +119,14 @@ PYBIND11_MODULE(_nvenc, module, py::mod_gil_not_used()) {
     module.def("chosen_abi", chosen_abi, py::arg("forced"));
 
     add_encoder_type(module);
+}
+
+extern "C" PYBIND11_EXPORT PyObject* PyInit__nvenc() {
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError,
+                        "pdum.nvenc was imported in a subinterpreter, where it cannot work. Import it in the main "
+                        "interpreter, or use processes: multiprocessing's \"spawn\".");
+        return nullptr;
+    }
+    return PyInit__nvenc_of_main();
 }

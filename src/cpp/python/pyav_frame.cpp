@@ -9,7 +9,7 @@ namespace py = pybind11;
 namespace pdum::nvenc {
 namespace {
 
-// FFmpeg's names of the formats whose planes are those of ours.
+// FFmpeg's names of the formats that have the same planes as ours.
 const char* ffmpeg_name(PixelFormat format) {
     switch (format) {
         case PixelFormat::nv12: return "nv12";
@@ -56,7 +56,7 @@ bool read_pyav_frame(const py::handle& frame, const FrameSpec& spec, FrameView& 
     view.pitch = pitch;
     view.row_bytes = size_t{spec.width} * format.pixel_bytes;
     view.rows = surface_rows(format, spec.height);
-    view.chroma_offset = chroma - luma;  // wraps where the chroma lies before: adding it wraps back
+    view.chroma_offset = chroma - luma;  // wraps if chroma lies before luma; adding it wraps back
     if (on_gpu) {
         view.order = ProducerOrder::on_stream;
         view.stream = legacy_stream();  // FFmpeg's decoder and filters work there

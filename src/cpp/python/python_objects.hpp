@@ -1,4 +1,4 @@
-// Owning references to Python objects and the GIL let go, for the few places where pybind11's own cost too much.
+// Owning references to Python objects, and a scope without the GIL.
 #pragma once
 
 #include <Python.h>
@@ -11,15 +11,18 @@ namespace pdum::nvenc {
 struct DropReference {
     void operator()(PyObject* object) const noexcept { Py_DECREF(object); }
 };
-// Made and destroyed with the GIL held.
+// Construct and destroy it with the GIL held.
 using PyRef = std::unique_ptr<PyObject, DropReference>;
 
-// The GIL let go for a scope, and taken back inside it where Python's objects are needed.
+// For a daemon thread that the end of the interpreter is unwinding.
+[[noreturn]] void sleep_for_good();
+
+// Lets go of the GIL for a scope. It is the only way to do so here: pybind11's own way ends the process if a daemon
+// thread meets the end of the interpreter.
 //
-// Where the interpreter has ended meanwhile, a daemon thread never gets the GIL again: CPython before 3.14 unwinds its
-// stack (pthread_exit), and destructors without the GIL, or that must not throw, would then bring the process down. So
-// the unwinding goes as far as this scope, giving back the locks of C++ on its way, and the thread sleeps here for
-// good.
+// A daemon thread never gets the GIL again once the interpreter has ended: CPython before 3.14 unwinds its stack
+// (pthread_exit). Destructors that need the GIL, or that must not throw, would then end the process. So the unwinding
+// stops at this scope, where the thread sleeps for good; on the way it has given back the locks of C++.
 class WithoutGil {
    public:
     WithoutGil() : state_(PyEval_SaveThread()) {}
@@ -27,22 +30,23 @@ class WithoutGil {
     WithoutGil(const WithoutGil&) = delete;
     WithoutGil& operator=(const WithoutGil&) = delete;
 
-    class Taken {
+    // Takes the GIL back for a scope inside, where Python's objects are needed.
+    class GilTakenBack {
        public:
         // May unwind the thread, as said above.
-        explicit Taken(WithoutGil& outer) : outer_(outer) {
+        explicit GilTakenBack(WithoutGil& outer) : outer_(outer) {
             PyEval_RestoreThread(std::exchange(outer_.state_, nullptr));
         }
-        ~Taken() { outer_.state_ = PyEval_SaveThread(); }
-        Taken(const Taken&) = delete;
-        Taken& operator=(const Taken&) = delete;
+        ~GilTakenBack() { outer_.state_ = PyEval_SaveThread(); }
+        GilTakenBack(const GilTakenBack&) = delete;
+        GilTakenBack& operator=(const GilTakenBack&) = delete;
 
        private:
         WithoutGil& outer_;
     };
 
    private:
-    // A null state is that of a thread which is being unwound.
+    // A thread that is being unwound has a null state.
     static void take_back_or_sleep(PyThreadState* state) noexcept;
 
     PyThreadState* state_;

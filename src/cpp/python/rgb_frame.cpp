@@ -9,7 +9,7 @@
 namespace pdum::nvenc {
 namespace {
 
-// Farther apart nothing lies, and sums of such strides do not overflow.
+// No array has longer ones, and their sums do not overflow.
 constexpr int64_t longest_stride = int64_t{1} << 40;
 
 bool is_channel_count(int64_t count) { return count == 3 || count == 4; }
@@ -49,9 +49,10 @@ std::string wanted_rgb(const FrameSpec& spec) {
            ") and type uint8, or float16 or float32 from 0 to 1; a fourth channel is ignored.";
 }
 
-bool is_flat_rgb(int64_t bytes, const FrameSpec& spec, Extents& shape) {
-    if (bytes != int64_t{spec.height} * spec.width * 3) return false;
-    shape = {{spec.height, spec.width, 3}, 3};
+bool shape_flat_rgb(ArrayLayout& array, const FrameSpec& spec) {
+    if (array.shape[0] != int64_t{spec.height} * spec.width * 3) return false;
+    array.shape = {{spec.height, spec.width, 3}, 3};
+    array.type = "u1";
     return true;
 }
 

@@ -26,7 +26,7 @@ Change assignment(Member RateSettings::* member, const Value& value) {
     return [member, value](Settings& settings) { settings.rate.*member = value; };
 }
 
-// A member of Settings, or of its rate, that takes the value as it is. None: as it is without any setting.
+// A member of Settings, or of its rate, that takes the value unchanged. None means the default.
 template <typename Value, typename Class, typename Member>
 Reader plain(Member Class::* member) {
     return [member](const py::handle& object) -> Change {

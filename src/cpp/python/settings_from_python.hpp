@@ -1,4 +1,4 @@
-// Settings from the dict that the Python layer makes of an EncoderConfig: names and numbers, checked there already.
+// Settings from the dict that the Python layer makes of an EncoderConfig, which has checked them already.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -10,7 +10,7 @@
 
 namespace pdum::nvenc {
 
-// One change for each item. Throws invalid_config for a name that is none or a value of the wrong kind.
+// One change for each item. Throws invalid_config for an unknown name or a value of the wrong kind.
 std::vector<Change> changes_from_python(const pybind11::dict& items);
 
 Settings settings_from_python(const pybind11::dict& items);

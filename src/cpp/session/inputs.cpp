@@ -10,6 +10,9 @@ namespace {
 constexpr uint64_t alignment = 16;
 // Each registration holds resources of the driver. Callers that rotate more buffers than this register them anew.
 constexpr size_t most_registered = 64;
+// How many of them one registration asks for memory that is gone: each costs a call of the driver.
+constexpr size_t checked_at_once = 2;
+constexpr size_t most_refused = 64;
 
 }  // namespace
 
@@ -54,6 +57,7 @@ const char* Inputs::obstacle(const FrameView& frame) const {
     if (reinterpret_cast<uintptr_t>(frame.data) % alignment != 0) return "its address is no multiple of 16";
     if (frame.pitch % alignment != 0) return "its rows are not a multiple of 16 bytes apart";
     if (frame.chroma_offset != frame.pitch * height_) return "its planes do not follow one another";
+    if (is_refused(frame)) return "the driver refused it before";
     return nullptr;
 }
 
@@ -83,7 +87,7 @@ std::optional<size_t> Inputs::find(const FrameView& frame) {
 
 size_t Inputs::add(const FrameView& frame) {
     const auto address = reinterpret_cast<CUdeviceptr>(frame.data);
-    make_room();
+    make_room(address);
     Slot slot;
     slot.address = address;
     slot.allocation = allocation_of(address);
@@ -97,22 +101,51 @@ size_t Inputs::add(const FrameView& frame) {
     return place;
 }
 
-// Drops the registrations whose memory is gone and, if there are too many, the one that was unused for longest. What
-// the driver answers to that is of no use to a caller who registers something else.
-void Inputs::make_room() {
+// Drops the registrations whose memory is gone, of those at the new address and of a few others in turn. If there are
+// too many, drops the one that was unused for longest. What the driver answers to that is of no use to a caller who
+// registers something else.
+void Inputs::make_room(CUdeviceptr address) {
     Failures ignored;
+    const auto is_idle = [](const Slot& slot) { return slot.is_callers() && !slot.given_up && slot.uses == 0; };
+    for (Slot& slot : slots_) {
+        if (is_idle(slot) && slot.address == address && !is_the_same(slot)) drop(slot, ignored);
+    }
+    size_t checked = 0;
+    for (size_t i = 0; i < slots_.size() && checked < checked_at_once; ++i) {
+        Slot& slot = slots_[next_checked_++ % slots_.size()];
+        if (!is_idle(slot)) continue;
+        ++checked;
+        if (!is_the_same(slot)) drop(slot, ignored);
+    }
     size_t count = 0;
     Slot* oldest = nullptr;
     for (Slot& slot : slots_) {
-        if (!slot.is_callers() || slot.uses > 0) continue;
-        if (!is_the_same(slot)) {
-            drop(slot, ignored);
-            continue;
-        }
+        if (!is_idle(slot)) continue;
         ++count;
         if (oldest == nullptr || slot.last_used < oldest->last_used) oldest = &slot;
     }
     if (count >= most_registered) drop(*oldest, ignored);
+}
+
+void Inputs::refuse(const FrameView& frame, Failures& failures) noexcept {
+    const auto address = reinterpret_cast<CUdeviceptr>(frame.data);
+    for (Slot& slot : slots_) {
+        const bool same = slot.is_callers() && slot.address == address && slot.pitch == frame.pitch;
+        if (same && slot.uses == 0) drop(slot, failures);
+    }
+    failures.run([&] {
+        if (refused_.size() == most_refused) refused_.erase(refused_.begin());
+        refused_.push_back({address, frame.pitch, allocation_of(address)});
+    });
+}
+
+// New memory at the same address may be taken.
+bool Inputs::is_refused(const FrameView& frame) const {
+    const auto address = reinterpret_cast<CUdeviceptr>(frame.data);
+    return std::any_of(refused_.begin(), refused_.end(), [&](const Refused& refused) {
+        return refused.address == address && refused.pitch == frame.pitch && refused.allocation != 0 &&
+               refused.allocation == allocation_of(address);
+    });
 }
 
 void Inputs::forget(CUdeviceptr address, Failures& failures) noexcept {
@@ -123,11 +156,15 @@ void Inputs::forget(CUdeviceptr address, Failures& failures) noexcept {
     }
 }
 
-MappedHandle Inputs::map(size_t input) {
+void Inputs::map_ahead(size_t input) {
     Slot& slot = slots_[input];
     if (slot.mapped == nullptr) slot.mapped = api_.map(slot.registered);
-    ++slot.uses;
-    return slot.mapped;
+}
+
+MappedHandle Inputs::map(size_t input) {
+    map_ahead(input);
+    ++slots_[input].uses;
+    return slots_[input].mapped;
 }
 
 void Inputs::unmap(size_t input, Failures& failures) noexcept {
@@ -169,8 +206,14 @@ void Inputs::drop_stale(Failures& failures) noexcept {
 }
 
 void Inputs::drop(Slot& slot, Failures& failures) noexcept {
+    if (!take_back(slot, failures)) return;
     failures.run([&] { api_.unregister_surface(slot.registered); });
-    slot = Slot{};
+    const Slot dropped = std::exchange(slot, Slot{});
+    const auto has_its_address = [&](const Slot& other) {
+        return other.is_callers() && other.address == dropped.address;
+    };
+    if (!dropped.is_callers() || std::any_of(slots_.begin(), slots_.end(), has_its_address)) return;
+    failures.run([&] { unregistered_.push_back(dropped.address); });
 }
 
 size_t Inputs::empty_place() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "abi/encode_api.hpp"
@@ -32,6 +33,10 @@ class Inputs {
     std::optional<size_t> find(const FrameView& frame);
     // Registers the frame's memory.
     size_t add(const FrameView& frame);
+    // Remembers that the driver does not take the frame's memory, which is an obstacle from now on.
+    void refuse(const FrameView& frame, Failures& failures) noexcept;
+    // The addresses whose registrations have left since the last call.
+    std::vector<CUdeviceptr> take_unregistered() { return std::exchange(unregistered_, {}); }
     // Drops the registration of an address whose owner is gone.
     void forget(CUdeviceptr address, Failures& failures) noexcept;
 
@@ -41,6 +46,8 @@ class Inputs {
 
     // Mapped once, however many pictures in flight read it.
     MappedHandle map(size_t input);
+    // Maps it for the next `map`, so that a refusal is known before.
+    void map_ahead(size_t input);
     void unmap(size_t input, Failures& failures) noexcept;
 
     // For another picture size: what is idle goes now, the rest when it is idle.
@@ -70,13 +77,21 @@ class Inputs {
         bool is_callers() const noexcept { return surface == nullptr && registered != nullptr; }
     };
 
+    // Memory of the caller's that the driver did not take.
+    struct Refused {
+        CUdeviceptr address = 0;
+        size_t pitch = 0;
+        uint64_t allocation = 0;
+    };
+
     bool fits(const Slot& slot) const { return slot.width == width_ && slot.height == height_; }
     uint64_t allocation_of(CUdeviceptr address) const;
     bool is_the_same(const Slot& slot) const;
+    bool is_refused(const FrameView& frame) const;
     size_t empty_place();
     bool take_back(Slot& slot, Failures& failures) noexcept;
     void drop(Slot& slot, Failures& failures) noexcept;
-    void make_room();
+    void make_room(CUdeviceptr address);
 
     std::shared_ptr<const Context> context_;
     EncodeApi& api_;
@@ -86,6 +101,9 @@ class Inputs {
     uint64_t registered_frames_ = 0;
     bool any_stale_ = false;
     std::vector<Slot> slots_;
+    size_t next_checked_ = 0;  // where the search for memory that is gone goes on
+    std::vector<CUdeviceptr> unregistered_;
+    std::vector<Refused> refused_;  // the newest last
 };
 
 }  // namespace pdum::nvenc

@@ -35,6 +35,16 @@ std::shared_ptr<const Context> context_for(const SessionOptions& options) {
     return context;
 }
 
+constexpr const char* advice_for_copies =
+    "Allocate it on the GPU with rows a multiple of 16 bytes apart, write into encoder.surface(), or allow the copy.";
+
+Error never_in_place(ErrorDetails refusal) {
+    refusal.kind = ErrorKind::invalid_frame;
+    refusal.summary = "copy='never' was asked for, but the driver refused to read the frame in place";
+    refusal.advice = advice_for_copies;
+    return Error(std::move(refusal));
+}
+
 [[noreturn]] void closed() { fail(ErrorKind::encoder_closed, "This encoder is closed.", "Make a new one."); }
 
 }  // namespace
@@ -128,11 +138,12 @@ std::shared_ptr<const Stream> Session::input_stream() const {
     return stream;
 }
 
-Submission Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, bool awaits_release,
-                           Sink& sink) {
+void Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, bool awaits_release, Sink& sink,
+                     Submission& submission) {
     const Turn turn(*this);
     require_size(frame, settings_);
-    Submission submission{position_.next_pts, reads_in_place(frame, awaits_release), false};
+    submission.pts = position_.next_pts;
+    submission.in_place = reads_in_place(frame, awaits_release);
     std::optional<size_t> input;
     CUcontext owner = context_->handle();
     if (submission.in_place) input = inputs_->find(frame);  // it was checked when it was registered
@@ -144,17 +155,48 @@ Submission Session::submit(const FrameView& frame, int64_t seq, const PictureExt
             submission.in_place = false;
         }
     }
-    if (!submission.in_place) {
+    if (submission.in_place) input = take_in_place(frame, owner, input, submission);
+    if (!input) {
         input = inputs_->own_surface();
         bring_in(frame, owner, *input);
-    } else {
-        submission.first_in_place = !input.has_value();
-        if (!input) input = inputs_->add(frame);
-        if (frame.order == ProducerOrder::on_stream) order_->wait_for(frame.stream, owner);
     }
     encode(*input, seq, extras);
+    submission.accepted = true;
     collect(may_stay_in_flight(), sink);
-    return submission;
+}
+
+std::optional<size_t> Session::take_in_place(const FrameView& frame, CUcontext owner, std::optional<size_t> registered,
+                                             Submission& submission) {
+    submission.in_place = false;
+    if (!registered) {
+        if (!driver_accepts(frame, [&] { registered = inputs_->add(frame); })) return std::nullopt;
+        submission.registered = true;
+        submission.unregistered = inputs_->take_unregistered();
+    }
+    if (frame.order == ProducerOrder::on_stream) order_->wait_for(frame.stream, owner);
+    if (!driver_accepts(frame, [&] { inputs_->map_ahead(*registered); })) {
+        submission.registered = false;
+        return std::nullopt;
+    }
+    submission.in_place = true;
+    return registered;
+}
+
+template <typename Step>
+bool Session::driver_accepts(const FrameView& frame, Step step) {
+    try {
+        step();
+        return true;
+    } catch (const Error& refusal) {
+        const ErrorDetails& details = refusal.details();
+        const bool is_about_the_frame = details.kind == ErrorKind::encoder_failed ||
+                                        details.kind == ErrorKind::unsupported_feature ||
+                                        details.kind == ErrorKind::out_of_memory;
+        if (!is_about_the_frame || (details.kind == ErrorKind::out_of_memory && copy_ == CopyMode::never)) throw;
+        inputs_->refuse(frame, failures_);
+        if (copy_ == CopyMode::never) throw never_in_place(details);
+        return false;
+    }
 }
 
 SurfaceLease Session::lend_surface(CUstream stream) {
@@ -217,6 +259,7 @@ size_t Session::in_flight() const {
 }
 
 bool Session::is_in_flight(int64_t pts) const {
+    if (made_in_ != process_generation()) return true;
     const std::lock_guard<Turnstile> lock(turn_);
     return std::any_of(submitted_.begin(), submitted_.end(), [pts](const Submitted& s) { return s.pts == pts; });
 }
@@ -233,8 +276,7 @@ void Session::require_copy(const char* obstacle) const {
     if (copy_ != CopyMode::never) return;
     fail(ErrorKind::invalid_frame,
          std::string("copy='never' was asked for, but the frame cannot be read in place: ") + obstacle + ".",
-         "Allocate it on the GPU with rows a multiple of 16 bytes apart, write into encoder.surface(), or allow the "
-         "copy.");
+         advice_for_copies);
 }
 
 // Copies or converts a frame into one of the encoder's own surfaces.

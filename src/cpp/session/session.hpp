@@ -56,11 +56,13 @@ struct AccessUnit {
     size_t size = 0;
 };
 
-// What became of a frame that was submitted.
+// What became of a frame that was submitted. It holds for a call that fails, too.
 struct Submission {
     int64_t pts = 0;
-    bool in_place = false;        // the engine reads the caller's memory until the access unit is out
-    bool first_in_place = false;  // and it was registered for that just now
+    bool accepted = false;                  // the engine has the frame: its access unit comes out sooner or later
+    bool in_place = false;                  // the engine reads the caller's memory until the access unit is out
+    bool registered = false;                // the memory was registered for that just now
+    std::vector<CUdeviceptr> unregistered;  // registered memory that has left since the last registration
 };
 
 // Takes access units, in coding order, while the driver's memory is locked. A call of the session calls it at most
@@ -83,8 +85,9 @@ class Session {
     Session& operator=(const Session&) = delete;
 
     // `awaits_release`: the caller leaves the frame alone until it hears that the access unit is out.
-    Submission submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, bool awaits_release,
-                      Sink& sink);
+    // `submission` says what became of the frame, whether the call returns or throws.
+    void submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, bool awaits_release, Sink& sink,
+                Submission& submission);
     // A surface that is free now, for a caller who writes it on `stream`. Its memory outlives the session if the lease
     // does.
     SurfaceLease lend_surface(CUstream stream);
@@ -106,7 +109,8 @@ class Session {
     const char* abi() const noexcept { return abi_.name; }
     int gpu() const noexcept { return gpu_; }
     size_t in_flight() const;
-    // Whether the access unit of the frame with that pts is still to come. Never so once the session is closed.
+    // Whether the access unit of the frame with that pts is still to come. Never so once the session is closed; always so
+    // in a forked child, where nobody can know.
     bool is_in_flight(int64_t pts) const;
     // The stream on which a producer makes its frame ready. Whoever holds it may use it, even while another thread
     // closes the session. Throws encoder_closed if the session is closed or being closed; waits for no turn.
@@ -129,6 +133,12 @@ class Session {
     // Whether the frame is read where it lies. Throws if it has to be and cannot.
     bool reads_in_place(const FrameView& frame, bool awaits_release) const;
     void require_copy(const char* obstacle) const;
+    // Registers and maps the frame where it lies. None if the driver refuses that: the frame has to be copied then.
+    std::optional<size_t> take_in_place(const FrameView& frame, CUcontext owner, std::optional<size_t> registered,
+                                        Submission& submission);
+    // Whether the driver did the step with the frame's own memory. It is not asked again for memory that it refused.
+    template <typename Step>
+    bool driver_accepts(const FrameView& frame, Step step);
     void bring_in(const FrameView& frame, CUcontext owner, size_t input);
     void encode(size_t input, int64_t seq, const PictureExtras& extras);
     bool next_is_idr(const PictureExtras& extras) const;

@@ -1,4 +1,4 @@
-// Access units as Python objects, each byte of them copied exactly once: from the driver's memory into bytes.
+// Access units as Python objects. Each byte is copied exactly once, from the driver's memory into bytes.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -10,34 +10,46 @@
 
 namespace pdum::nvenc {
 
-// Makes the type and puts it into the module. Called once an interpreter.
+// Makes the type and adds it to the module. Call it once.
 void add_packet_type(pybind11::module_& module);
 
-// A sink whose access units are told apart by their frames' pts, so that what was kept for a frame can be let go.
+// A sink that makes Python objects. It lists its access units by their frames' pts, so that these frames can be
+// released.
 class PythonSink : public Sink {
    public:
-    explicit PythonSink(WithoutGil*& unlocked) : unlocked_(unlocked) {}
+    // Runs `call` without the GIL. The session may hand access units to this sink meanwhile; the sink takes the GIL
+    // back only while it allocates.
+    template <typename Call>
+    void run_without_gil(Call call) {
+        WithoutGil scope;
+        without_gil_ = &scope;
+        call();
+    }
+
     const std::vector<int64_t>& taken() const { return taken_; }
-    // The caller's frame that the i-th access unit has released.
+    // Names the caller's frame that the i-th access unit has released.
     virtual void set_released(size_t i, PyRef frame) = 0;
 
    protected:
-    WithoutGil*& unlocked_;
+    WithoutGil::GilTakenBack take_gil_back() const { return WithoutGil::GilTakenBack(*without_gil_); }
+
     std::vector<int64_t> taken_;
+
+   private:
+    WithoutGil* without_gil_ = nullptr;  // of the call that is running
 };
 
 // Every access unit as a Packet.
 class PacketSink final : public PythonSink {
    public:
-    using PythonSink::PythonSink;
     void take(const std::vector<AccessUnit>& units) override;
     void set_released(size_t i, PyRef frame) override { copied_[i].released = std::move(frame); }
-    // A new list. With the GIL held, after the session's call.
+    // A new list. Call it with the GIL held, after the session's call.
     pybind11::object packets();
 
    private:
     struct Copied {
-        AccessUnit unit;  // its data pointer is spent
+        AccessUnit unit;  // its data pointer is not valid any more
         PyRef bytes;
         PyRef released;
     };
@@ -48,7 +60,6 @@ class PacketSink final : public PythonSink {
 // All access units in one bytes object.
 class BytesSink final : public PythonSink {
    public:
-    using PythonSink::PythonSink;
     void take(const std::vector<AccessUnit>& units) override;
     void set_released(size_t, PyRef) override {}
     pybind11::object bytes();

@@ -1,4 +1,4 @@
-// The class that Python's NvencEncoder is made of.
+// The base class of NvencEncoder.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -1,4 +1,4 @@
-#include "python/context_to_python.hpp"
+#include "python/context_binding.hpp"
 
 #include <memory>
 
@@ -14,7 +14,7 @@ constexpr const char* doc =
     "The context in which encoders work on that GPU, kept alive as long as this. In a ``with`` it is current in the\n"
     "calling thread; any number of threads may use it so at once, and one of them more than once.";
 
-// Which context is current belongs to the thread: nothing of it is kept here.
+// CUDA keeps for each thread which context is current, so nothing of it is kept here.
 class PrimaryContext {
    public:
     explicit PrimaryContext(int gpu) {

@@ -1,4 +1,4 @@
-#include "python/packet_to_python.hpp"
+#include "python/packet_binding.hpp"
 
 #include <structmember.h>
 
@@ -27,7 +27,7 @@ struct PacketObject {
 constexpr std::array<const char*, 9> type_names{"P",        "B",      "I",      "IDR", "skipped", "intra_refresh",
                                                 "nonref_P", "switch", "unknown"};
 
-// Made once: a packet only takes one more reference to its type's name.
+// Made once and shared by all packets.
 std::array<PyObject*, type_names.size()>& interned_type_names() {
     static std::array<PyObject*, type_names.size()> names{};
     return names;
@@ -94,7 +94,7 @@ void destroy(PyObject* object) {
     Py_DECREF(type);
 }
 
-// Only a released frame can be part of a cycle.
+// Of its members, only the released frame can be part of a cycle.
 int traverse(PyObject* object, visitproc visit, void* arg) {
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self_of(object)->released);
@@ -160,7 +160,7 @@ Py_hash_t hash(PyObject* object) {
     return state != nullptr ? PyObject_Hash(state.get()) : -1;
 }
 
-// The access unit's bytes, read-only, without a copy.
+// The bytes of the access unit, read-only and without a copy.
 int get_buffer(PyObject* object, Py_buffer* view, int flags) {
     PyObject* data = self_of(object)->data;
     return PyBuffer_FillInfo(view, object, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), 1, flags);
@@ -231,12 +231,12 @@ void add_packet_type(py::module_& module) {
     module.attr("Packet") = py::handle(type);
 }
 
-// The GIL is held for the allocations alone, the bytes are copied without it.
+// Takes the GIL for the allocations only, and copies the bytes without it.
 void PacketSink::take(const std::vector<AccessUnit>& units) {
     copied_.reserve(units.size());
     taken_.reserve(units.size());
     {
-        const WithoutGil::Taken gil(*unlocked_);
+        const auto gil = take_gil_back();
         for (const AccessUnit& unit : units) copied_.push_back({unit, PyRef(new_bytes(unit.size)), nullptr});
     }
     for (const Copied& copied : copied_) {
@@ -259,7 +259,7 @@ void BytesSink::take(const std::vector<AccessUnit>& units) {
     const size_t total = std::accumulate(units.begin(), units.end(), size_t{0},
                                          [](size_t sum, const AccessUnit& unit) { return sum + unit.size; });
     {
-        const WithoutGil::Taken gil(*unlocked_);
+        const auto gil = take_gil_back();
         bytes_.reset(new_bytes(total));
     }
     char* destination = PyBytes_AS_STRING(bytes_.get());

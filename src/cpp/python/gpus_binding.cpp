@@ -1,9 +1,10 @@
-#include "python/gpus_to_python.hpp"
+#include "python/gpus_binding.hpp"
 
 #include <string>
 #include <vector>
 
 #include "cuda/gpus.hpp"
+#include "python/python_objects.hpp"
 
 namespace py = pybind11;
 
@@ -13,7 +14,7 @@ namespace {
 py::list gpus_in_python() {
     std::vector<Gpu> all;
     {
-        const py::gil_scoped_release unlocked;
+        const WithoutGil unlocked;
         all = all_gpus();
     }
     py::list answer;
@@ -32,7 +33,7 @@ py::list gpus_in_python() {
 py::tuple cuda_version_in_python() {
     int version = 0;
     {
-        const py::gil_scoped_release unlocked;
+        const WithoutGil unlocked;
         version = cuda_version();
     }
     return py::make_tuple(version / 1000, version % 1000 / 10);
@@ -41,7 +42,7 @@ py::tuple cuda_version_in_python() {
 py::tuple encode_version_in_python() {
     EncodeVersion version;
     {
-        const py::gil_scoped_release unlocked;
+        const WithoutGil unlocked;
         version = max_encode_version();
     }
     return py::make_tuple(version.major, version.minor);

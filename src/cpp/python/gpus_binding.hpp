@@ -1,4 +1,4 @@
-// The machine's GPUs and the driver's versions for Python: what devices() and doctor() are made of.
+// The machine's GPUs and the driver's versions, for devices() and doctor().
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -1,16 +1,18 @@
-#include "python/colour_from_python.hpp"
+#include "python/colour_binding.hpp"
 
 #include <pybind11/stl.h>
 
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "colour/colour.hpp"
 #include "core/error.hpp"
+#include "python/python_objects.hpp"
 
 namespace py = pybind11;
 
@@ -33,12 +35,30 @@ constexpr const char* formats[] = {"nv12", "p010", "yuv444", "yuv444_10"};
 constexpr const char* matrices[] = {"bt601", "bt709", "bt2020"};
 constexpr const char* sitings[] = {"left", "centre"};
 
-std::unique_ptr<RgbConverter> make_converter(int gpu_id) {
-    const py::gil_scoped_release unlocked;
-    return std::make_unique<RgbConverter>(Context::primary(gpu_id));
-}
+// The converter that Python holds. It calls the driver without the GIL.
+class PythonConverter {
+   public:
+    explicit PythonConverter(int gpu_id) {
+        const WithoutGil unlocked;
+        converter_ = std::make_unique<const RgbConverter>(Context::primary(gpu_id));
+    }
+    ~PythonConverter() {
+        const WithoutGil unlocked;
+        converter_.reset();
+    }
+    PythonConverter(const PythonConverter&) = delete;
+    PythonConverter& operator=(const PythonConverter&) = delete;
 
-void convert(const RgbConverter& converter, CUdeviceptr source, const std::array<int64_t, 3>& shape,
+    void convert(const RgbImage& image, const YuvPlanes& planes, const ColourSpace& space, CUstream stream) const {
+        const WithoutGil unlocked;
+        converter_->convert(image, planes, space, stream);
+    }
+
+   private:
+    std::unique_ptr<const RgbConverter> converter_;
+};
+
+void convert(const PythonConverter& converter, CUdeviceptr source, const std::array<int64_t, 3>& shape,
              const std::optional<std::array<int64_t, 3>>& strides, const std::string& layout, const std::string& type,
              CUdeviceptr destination, size_t pitch, const std::string& format, const std::string& matrix,
              bool full_range, const std::string& siting, uintptr_t stream) {
@@ -47,15 +67,14 @@ void convert(const RgbConverter& converter, CUdeviceptr source, const std::array
     const YuvPlanes planes = yuv_planes(one_of<YuvFormat>("format", formats, format), destination, pitch, image.height);
     const ColourSpace space{one_of<ColourMatrix>("matrix", matrices, matrix), full_range,
                             one_of<ChromaSiting>("siting", sitings, siting)};
-    const py::gil_scoped_release unlocked;
     converter.convert(image, planes, space, reinterpret_cast<CUstream>(stream));
 }
 
 }  // namespace
 
 void add_colour_conversion(py::module_& module) {
-    py::class_<RgbConverter>(module, "_RgbConverter", py::release_gil_before_calling_cpp_dtor())
-        .def(py::init(&make_converter), py::arg("gpu_id") = 0)
+    py::class_<PythonConverter>(module, "_RgbConverter")
+        .def(py::init<int>(), py::arg("gpu_id") = 0)
         .def("convert", &convert, py::kw_only(), py::arg("source"), py::arg("shape"), py::arg("strides") = py::none(),
              py::arg("layout"), py::arg("type"), py::arg("destination"), py::arg("pitch"), py::arg("format"),
              py::arg("matrix"), py::arg("full_range"), py::arg("siting"), py::arg("stream"));

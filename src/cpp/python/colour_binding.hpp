@@ -1,4 +1,4 @@
-// The conversion by itself for Python: tests and benchmarks measure it without an encoder.
+// The colour conversion for Python, without an encoder, for tests and benchmarks.
 #pragma once
 
 #include <pybind11/pybind11.h>

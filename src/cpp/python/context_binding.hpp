@@ -1,4 +1,4 @@
-// A GPU's primary context for Python: other libraries that work on the GPU can be made to use the encoders' own.
+// A GPU's primary context for Python, so that other libraries can work in the context of the encoders.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -1,0 +1,123 @@
+// The encoder as Python sees it: a session, and the caller's frames that the session reads in place.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include "abi/pixel_format.hpp"
+#include "python/borrowed_frame.hpp"
+#include "python/frames_in_flight.hpp"
+#include "python/packet_binding.hpp"
+#include "python/registration_owners.hpp"
+#include "python/surface_to_python.hpp"
+#include "session/session.hpp"
+
+namespace pdum::nvenc {
+
+// Its properties are kept here, so that reading them waits for no other thread.
+class Encoder {
+   public:
+    explicit Encoder(const SessionOptions& options);
+    ~Encoder();
+
+    Encoder(const Encoder&) = delete;
+    Encoder& operator=(const Encoder&) = delete;
+
+    // Python can call a method of an object whose __init__ has not run. pybind11 then gives it raw memory of this
+    // class: zeroed, it reads as an encoder without a session.
+    static void* operator new(size_t size) {
+        void* memory = std::calloc(1, size);
+        if (memory == nullptr) throw std::bad_alloc();
+        return memory;
+    }
+
+    static void operator delete(void* memory) { std::free(memory); }
+
+    pybind11::object encode(const pybind11::object& frame, bool force_idr, const pybind11::object& stream,
+                            const pybind11::object& picture);
+    pybind11::object submit(const pybind11::object& frame, const pybind11::object& seq, bool force_idr,
+                            const pybind11::object& stream, const pybind11::object& picture,
+                            const pybind11::object& on_released);
+    std::unique_ptr<Surface> surface(const pybind11::object& stream);
+    pybind11::object flush();
+    pybind11::object flush_pipeline();
+    void reconfigure(const pybind11::dict& items);
+    pybind11::bytes sequence_header();
+
+    // Waits until the engine is done, then releases the frames that it read in place.
+    void close();
+
+    // Closes the encoder if nobody has done so. An exception that Python is handling stays as it is.
+    void end();
+
+    // For the garbage collector.
+    int traverse(visitproc visit, void* arg) const { return frames_.traverse(visit, arg); }
+    void clear() { frames_.take_all(); }
+
+    size_t in_flight() const;
+
+    uint32_t width() const { return static_cast<uint32_t>(size_.load() >> 32); }
+    uint32_t height() const { return static_cast<uint32_t>(size_.load()); }
+    std::string_view format() const {
+        if (rgb_) return "rgb";
+        return format_ != nullptr ? format_->name : "";
+    }
+    const char* codec() const { return nvenc::name_of(codec_); }
+    const char* abi() const { return session().abi(); }
+    int gpu_id() const { return session().gpu(); }
+
+   private:
+    // What submit() was called with.
+    struct Call {
+        const pybind11::object& frame;
+        int64_t seq;
+        bool force_idr;
+        const pybind11::object& stream;
+        const pybind11::object& picture;
+        const pybind11::object& on_released;
+    };
+    const std::shared_ptr<Session>& shared_session() const;
+    Session& session() const { return *shared_session(); }
+
+    void submit_to(PythonSink& sink, const Call& call);
+    void submit_frame(PythonSink& sink, const Call& call, const PictureExtras& extras);
+
+    // For a call that succeeded or failed: in both cases the session has said what became of the frame.
+    void after_submit(PythonSink& sink, const Submission& submission, BorrowedFrame& borrowed, const Call& call);
+    void submit_surface(PythonSink& sink, Surface& surface, const Call& call, const PictureExtras& extras);
+    void flush_to(PythonSink& sink);
+
+    // If rows are padded and chroma has half the pitch, a surface is not one array.
+    void require_array(const SurfaceLease& lease) const;
+
+    // The session is closed: it has no frames and no registrations any more.
+    void after_close();
+
+    // Another thread may have received the access unit before the frame was added. Then nothing else releases it.
+    void release_if_finished(int64_t pts);
+
+    // After a call that failed, which may have lost access units.
+    void release_finished_frames();
+
+    // Releases every frame whose access unit the sink has.
+    void release_frames(PythonSink& sink);
+
+    // Both in one value, since other threads read it while it changes.
+    void set_size(uint32_t width, uint32_t height) { size_ = uint64_t{width} << 32 | height; }
+
+    const FormatTraits* format_;
+    std::atomic<uint64_t> size_{0};
+    Codec codec_;
+    bool rgb_;         // frames are RGB, converted into that format
+    bool time_codes_;  // whether pictures may carry them
+    FramesInFlight frames_;
+    std::shared_ptr<Session> session_;
+    std::shared_ptr<RegistrationOwners> owners_;
+};
+
+}  // namespace pdum::nvenc
