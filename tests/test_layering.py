@@ -108,7 +108,7 @@ PYTHON_LAYERS = (
     "_media.spool",
     "_media.mux",
     "_media.look",
-    "_media.beside",
+    "_media.background",
     "_media.sample",
     "_media.decoder",
     "_media.source",

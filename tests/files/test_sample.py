@@ -41,7 +41,7 @@ class Nowhere:
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     yield
-    assert not [thread.name for thread in threading.enumerate() if thread.name == "pdum.nvenc beside"]
+    assert not [thread.name for thread in threading.enumerate() if thread.name == "pdum.nvenc background call"]
 
 
 @pytest.fixture

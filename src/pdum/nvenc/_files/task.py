@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._config.settings import codec_name
 from .._errors import Cancelled, InvalidConfig, NvencError, SourceUnreadable
-from .._media.beside import Beside
+from .._media.background import BackgroundCall
 from .._media.containers import CONTAINERS, require_video_codec
 from .._media.decode import frames_from
 from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, Start, open_source
@@ -67,7 +67,7 @@ class FileTask:
         """That can work on it at once."""
         self._start: Start | None = None
         """The decoder that has looked at the first frames, for who encodes from there."""
-        self._whole: Beside[Any] | None = None
+        self._whole: BackgroundCall[Any] | None = None
         """The source opened once more, for what is copied from it at the end: that takes time which a short clip's
         encoder leaves over."""
         self._samples: list[SampledSink] = []
@@ -230,7 +230,7 @@ class FileTask:
 
     def sink(self, first: int) -> PieceSink:
         if self._whole is None:
-            self._whole = Beside(self._opened)
+            self._whole = BackgroundCall(self._opened)
         writer, codec = self._work.writer(first, self._add_piece), self._any_recipe().config.settings()["codec"]
         if self.job.verify != "samples" or not has_decoder(codec):
             return writer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .._encoders.bitstreams import DECODERS
 from .._errors import VerificationFailed
 from .av import import_av
-from .beside import Beside
+from .background import BackgroundCall
 
 if TYPE_CHECKING:
     from .._nvenc import Packet
@@ -49,19 +49,19 @@ class SampledSink:
         self._sink = sink
         self._codec = codec
         self._packets: list[bytes] = []
-        self._sample: Beside[None] | None = None
+        self._sample: BackgroundCall[None] | None = None
         self._is_wanted = True
 
     def write(self, packets: Sequence[Packet]) -> None:
         if self._sample is None:
             self._packets += [packet.data for packet in packets[: SAMPLED - len(self._packets)]]
             if len(self._packets) == SAMPLED:
-                self._sample = Beside(self._decode)
+                self._sample = BackgroundCall(self._decode)
         self._sink.write(packets)
 
     def complete(self, last: int, header: bytes) -> int:
         if self._sample is None:
-            self._sample = Beside(self._decode)
+            self._sample = BackgroundCall(self._decode)
         size = self._sink.complete(last, header)
         self.is_whole = True
         return size

@@ -14,7 +14,7 @@ from typing import Any
 from .._encoders.bitstreams import is_clean, is_shown
 from .._errors import SourceUnreadable
 from .av import fraction, import_av, time_base
-from .beside import Beside
+from .background import BackgroundCall
 from .decoder import FEW_THREADS, Decoding, Start, every_frame, open_source, video_stream
 from .look import Look, look_at
 
@@ -81,7 +81,7 @@ def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> 
 
 def look_through(path: Path, threads: int, interrupted: Callable[[], None]) -> tuple[Index, Start]:
     """The index, and a decoder with so many threads that has decoded the first frames."""
-    looking = Beside(lambda: Start.looked_at(path, threads, interrupted))
+    looking = BackgroundCall(lambda: Start.looked_at(path, threads, interrupted))
     try:
         with open_source(path) as container:
             stream = video_stream(container, path)

@@ -1,4 +1,4 @@
-"""A call in a thread of its own, while its caller does something else."""
+"""A call that runs in a thread of its own while its caller does something else."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Generic, TypeVar
 Answer = TypeVar("Answer")
 
 
-class Beside(Generic[Answer]):
-    """Runs the call from now on; ``answer`` waits for it."""
+class BackgroundCall(Generic[Answer]):
+    """Starts the call at once. ``answer`` waits for it to end."""
 
     def __init__(self, call: Callable[[], Answer]) -> None:
         self._call = call
         self._answers: list[Answer] = []
         self._error: BaseException | None = None
-        self._thread = Thread(target=self._run, name="pdum.nvenc beside", daemon=True)
+        self._thread = Thread(target=self._run, name="pdum.nvenc background call", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -26,14 +26,14 @@ class Beside(Generic[Answer]):
             self._error = error
 
     def answer(self) -> Answer:
-        """Raises what the call has raised."""
+        """Waits for the call. Raises what the call raised."""
         self._thread.join()
         if self._error is not None:
             raise self._error
         return self._answers[0]
 
     def undo(self, close: Callable[[Answer], object]) -> None:
-        """Waits, and closes what it has made, if anything."""
+        """Waits for the call, and closes what it made, if it made anything."""
         self._thread.join()
         for made in self._answers:
             close(made)
