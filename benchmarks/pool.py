@@ -116,7 +116,7 @@ def one_video(frames: int) -> float:
     frame = DeviceFrame()
     with EncoderPool(config=configuration()) as pool:
         begin = time.perf_counter()
-        pool.map_segments(lambda _, __: frame, frames)
+        pool.render_video(lambda _, __: frame, frames)
         return time.perf_counter() - begin
 
 
@@ -126,7 +126,7 @@ def by_the_pool(lengths: Sequence[int]) -> float:
     frame = DeviceFrame()
     with EncoderPool() as pool:
         begin = time.perf_counter()
-        pool.run([Synthetic(length, frame) for length in lengths]).require_success()
+        pool.run([Synthetic(length, frame) for length in lengths]).raise_for_errors()
         return time.perf_counter() - begin
 
 

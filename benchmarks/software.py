@@ -36,7 +36,7 @@ FILES = {"pdum.nvenc": "ours.mp4", AGAIN: "again.mp4", "PyAV loop": "loop.mp4", 
 OURS = """
 import sys
 from pdum.nvenc import EncoderPool
-with EncoderPool(engine="software") as pool:
+with EncoderPool(backend="software") as pool:
     pool.encode_file(sys.argv[1], sys.argv[2], codec=sys.argv[3], **eval(sys.argv[4]))
 """
 
@@ -47,7 +47,7 @@ before, source, result, codec, options = sys.argv[1:]
 def spent():
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-with EncoderPool(engine="software") as pool:
+with EncoderPool(backend="software") as pool:
     pool.encode_file(before, result, codec=codec, **eval(options))
     start, processor = time.perf_counter(), spent()
     pool.encode_file(source, result, codec=codec, **eval(options))

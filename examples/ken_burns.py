@@ -170,12 +170,12 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
-    with EncoderPool(engine=options.engine) as pool:
+    with EncoderPool(backend=options.engine) as pool:
         options.lanes = len(pool.engines)
         arrays = array_library(options.arrays, pool.uses_hardware)
         slides = Slides(arrays, options)
         begin = time.perf_counter()
-        result = pool.map_segments(
+        result = pool.render_video(
             slides.render,
             slides.frames,
             output=options.out,

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from frames import Nv12, nv12
-from pdum.nvenc import EncoderConfig, EngineInfo, Event, Packet, Plan, Result
+from pdum.nvenc import BaseTask, EncoderConfig, EngineInfo, Event, Packet, Plan, Result
 from pdum.nvenc.events import EngineWaiting
 
 from simulator import EchoUnit, checksum, parse
@@ -81,7 +81,7 @@ class WaitingEngines(Meeting):
             self.come(event.engine)
 
 
-class Pictures:
+class Pictures(BaseTask):
     """So many pictures, numbered from ``offset``; what came out is held against them at the end."""
 
     source_bytes = 7

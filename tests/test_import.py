@@ -25,7 +25,7 @@ SOFTWARE = """
 import json, sys
 before = set(sys.modules)
 from pdum.nvenc import EncoderPool, FileTask, SoftwareEncoder
-EncoderPool(engine="software").close()
+EncoderPool(backend="software").close()
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 

@@ -89,7 +89,7 @@ def test_a_pool_gives_what_one_encoder_gives(folder: Path, segments: int | str) 
     from pdum.nvenc import EncoderPool
 
     result = folder / "result.mp4"
-    with EncoderPool(engine="software", engines=3) as pool:
+    with EncoderPool(backend="software", engines=3) as pool:
         told = pool.encode_file(
             sample("leading-pictures"), result, segments=segments, codec="h264", tuning="lossless", preset="p1"
         )
@@ -106,7 +106,7 @@ def test_a_pool_of_hardware_does_many_files(simulator: Simulator, folder: Path) 
         with EncoderPool() as pool:
             report = pool.encode_files(jobs)
             assert [engine.kind for engine in pool.engines] == ["nvenc"] * 3
-        results = report.require_success()
+        results = report.raise_for_errors()
     assert [told.frames for told in results] == [40, 40, 3, 1, 40]
     for name in names:
         assert_same_pictures(sample(name), folder / f"{name}.mkv")

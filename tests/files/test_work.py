@@ -298,7 +298,7 @@ def test_a_cancelled_pool_leaves_nothing(folder: Path) -> None:
     from pdum.nvenc import Cancelled, EncoderPool
 
     names = ("open-gop", "pyramid", "vp9", "everything", "ten-bit", "4:4:4")
-    with EncoderPool(engine="software", engines=2) as pool:
+    with EncoderPool(backend="software", engines=2) as pool:
         for frames in (0, 1, 30, 100):
             jobs = [job(sample(name), folder / f"{name}.mkv") for name in names]
             run_of_all = pool.start(pool.files(jobs))

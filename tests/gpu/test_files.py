@@ -122,7 +122,7 @@ settings = FileSettings(codec="hevc", encoder={"tuning": "lossless", "preset": "
 jobs = [FileJob(source=source, destination=made, settings=settings) for source, made in json.loads(sys.argv[1])]
 for _ in range(2):
     with EncoderPool() as pool:
-        pool.encode_files(jobs).require_success()
+        pool.encode_files(jobs).raise_for_errors()
 """
 
 
@@ -164,7 +164,7 @@ def test_a_pool_of_files(
         report = pool.encode_files(jobs)
     if any("the simulator was built without" in str(error) for error in report.errors):
         missing("real codecs in the simulated encoder", "apt-get install libx264-dev libx265-dev, and build it again")
-    report.require_success()
+    report.raise_for_errors()
     for name, source in sources.items():
         for one, other in zip(runner.pictures(source), runner.pictures(tmp_path / f"{name}.mkv"), strict=True):
             assert one is not None

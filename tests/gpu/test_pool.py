@@ -51,7 +51,7 @@ def test_frames_of_all_engines_are_the_ones_that_were_made(
 
     with EncoderPool(gpus=[0]) as pool:  # where CuPy makes the frames
         assert len(pool.engines) == 3
-        stream = pool.map_segments(render, FRAMES, width=WIDTH, height=HEIGHT, surfaces=surfaces)
+        stream = pool.render_video(render, FRAMES, width=WIDTH, height=HEIGHT, surfaces=surfaces)
     units = parse(stream)
     assert [unit.checksum for unit in units] == [checksum(pattern(number)) for number in range(FRAMES)]
     assert {unit.engine for unit in units if unit.is_idr} == {0, 1, 2}

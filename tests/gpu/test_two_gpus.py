@@ -77,7 +77,7 @@ def test_frames_of_both_gpus_are_the_ones_that_were_made(both: EncodeLibrary, cu
         return frame if surface is None else None
 
     with EncoderPool() as pool:
-        stream = pool.map_segments(render, FRAMES, width=WIDTH, height=HEIGHT, surfaces=surfaces)
+        stream = pool.render_video(render, FRAMES, width=WIDTH, height=HEIGHT, surfaces=surfaces)
     units = parse(stream)
     assert [unit.checksum for unit in units] == [checksum(pattern(number)) for number in range(FRAMES)]
     assert {(unit.gpu_index, unit.engine) for unit in units if unit.is_idr} == ENGINES
@@ -102,7 +102,7 @@ def test_files_are_decoded_where_they_are_encoded(
         gpus = {engine.index: engine.gpu_id for engine in pool.engines}
     if any("the simulator was built without" in str(error) for error in report.errors):
         missing("real codecs in the simulated encoder", "apt-get install libx264-dev libx265-dev, and build it again")
-    report.require_success()
+    report.raise_for_errors()
     assert {gpus[event.engine] for event in told if isinstance(event, events.PieceStarted)} == {0, 1}
     for job in jobs:
         for one, other in zip(runner.pictures(Path(job.source)), runner.pictures(Path(job.destination)), strict=True):

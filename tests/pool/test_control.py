@@ -88,7 +88,7 @@ def test_cancelled_while_software_gives_its_last_packets(simulator: Simulator) -
     """A software codec holds dozens of frames: nobody waits for what is not wanted any more."""
     need_module("av")
     task = WaitsInItsFlush(40)
-    with simulator.machine(gpus=["H100"]), EncoderPool(engine="software") as pool:
+    with simulator.machine(gpus=["H100"]), EncoderPool(backend="software") as pool:
         run = pool.start([task])
         assert task.flushing.wait(60)
         run.cancel()
@@ -198,7 +198,7 @@ def test_a_job_is_tried_again(simulator: Simulator) -> None:
         report = run.wait()
         with pytest.raises(InvalidConfig, match="Job 0 cannot be begun again"):
             run.retry(0)
-    report.require_success()
+    report.raise_for_errors()
     assert [type(event) for event in told if getattr(event, "job", 1) == 0][-1] is events.JobFinished
     long.check()
     bad.abandoned = 0
@@ -225,7 +225,7 @@ def test_paused(simulator: Simulator) -> None:
         assert frames[-1] < 900
         assert not run.is_over
         run.resume()
-        run.wait().require_success()
+        run.wait().raise_for_errors()
     task.check()
 
 
@@ -250,7 +250,7 @@ def test_fewer_engines_and_more_again(simulator: Simulator) -> None:
             threading.Event().wait(0.02)
         run.set_engines(3)
         told = list(listener)
-        run.wait().require_success()
+        run.wait().raise_for_errors()
         for engines in (0, 4):
             with pytest.raises(InvalidConfig, match=f"engines={engines}"):
                 run.set_engines(engines)
@@ -296,7 +296,7 @@ def test_every_listener_is_told_everything(simulator: Simulator, how: str) -> No
             told += list(run) if how == "for" else []
             report = run.wait()
         again = list(run)
-    report.require_success()
+    report.raise_for_errors()
     consistent(told)
     assert any(isinstance(event, events.Progress) for event in told)
     progress = [event for event in told if isinstance(event, events.RunProgress)]
@@ -318,7 +318,7 @@ def test_a_callback_that_raises_is_left_alone(simulator: Simulator) -> None:
     with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
         run = pool.start([Pictures(50)], raising)
         told = list(run)
-        run.wait().require_success()
+        run.wait().raise_for_errors()
     assert len(calls) == 1
     assert any(isinstance(event, events.Notice) and "ZeroDivisionError" in event.message for event in told)
 
@@ -337,7 +337,7 @@ def test_a_callback_that_is_late_and_raises_is_told_of(simulator: Simulator) -> 
     with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
         run = pool.start([Pictures(3)], late)
         told = list(run)
-        run.wait().require_success()
+        run.wait().raise_for_errors()
     assert began.is_set()
     assert any(isinstance(event, events.Notice) and "ZeroDivisionError" in event.message for event in told)
 
@@ -354,7 +354,7 @@ def test_a_callback_that_raises_at_the_very_end_is_told_of(
             raise ZeroDivisionError
 
     with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
-        pool.start([Pictures(3)], raising).wait().require_success()
+        pool.start([Pictures(3)], raising).wait().raise_for_errors()
     assert [one.exc_type for one in told] == [ZeroDivisionError]
 
 
@@ -391,8 +391,8 @@ def test_a_listener_that_breaks_off_costs_nothing(simulator: Simulator) -> None:
     with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
         run = pool.start([Pictures(200)])
         assert isinstance(asyncio.run(first(run)), events.RunStarted)
-        run.wait().require_success()
-        assert run._log._listeners == []
+        run.wait().raise_for_errors()
+        assert run._log.listeners() == []
 
 
 def test_the_longest_job_goes_first(simulator: Simulator) -> None:
@@ -400,7 +400,7 @@ def test_the_longest_job_goes_first(simulator: Simulator) -> None:
     with simulator.machine(gpus=[{**SLOW, "engines": 1}]), EncoderPool() as pool:
         run = pool.start([Pictures(length, 1000 * number) for number, length in enumerate(lengths)])
         told = list(run)
-        run.wait().require_success()
+        run.wait().raise_for_errors()
     order = [event.job for event in told if isinstance(event, events.PieceStarted)]
     assert order == [1, 3, 4, 5, 0, 2]
 
@@ -475,7 +475,7 @@ def test_cancelled_while_a_task_does_not_return(simulator: Simulator, where: str
         assert isinstance(list(run)[-1], events.RunFinished)
         if where in ("prepare", "finish"):
             again = Pictures(60)
-            pool.run([again]).require_success()
+            pool.run([again]).raise_for_errors()
             again.check()
         go_on.set()
         for thread in threading.enumerate():
@@ -483,7 +483,7 @@ def test_cancelled_while_a_task_does_not_return(simulator: Simulator, where: str
                 thread.join(20)
         assert simulator.live().get("sessions", 0) == 0
         last = Pictures(60)
-        pool.run([last]).require_success()
+        pool.run([last]).raise_for_errors()
         last.check()
     if where != "render":
         assert task.abandoned == 1

@@ -54,7 +54,7 @@ def test_fewer_sessions_than_engines(simulator: Simulator, limit: int, status: i
     machine: dict[str, Any] = {"gpus": [{**L4, "session_limit": limit}], "session_limit_status": status}
     with simulator.machine(**machine), EncoderPool() as pool:
         told, report = run_of(pool, tasks, waiting)
-    report.require_success()
+    report.raise_for_errors()
     for task in tasks:
         task.check()
     assert "JobFailed" not in kinds(told)
@@ -90,7 +90,7 @@ def test_another_process_has_sessions(simulator: Simulator, tmp_path: Path, take
         waiting = [event for event in told if isinstance(event, events.EngineWaiting)]
         assert len({event.engine for event in waiting}) >= taken
         assert f"process {child.pid} (python" in waiting[0].reason
-    report.require_success()
+    report.raise_for_errors()
     task.check()
 
 
@@ -103,7 +103,7 @@ def test_waits_until_another_process_gives_its_sessions_back(simulator: Simulato
             if isinstance(event, events.EngineWaiting) and child.stdin is not None:
                 child.stdin.close()
                 break
-        run.wait().require_success()
+        run.wait().raise_for_errors()
     task.check()
 
 
@@ -114,7 +114,7 @@ def test_nobody_gives_a_session_back(simulator: Simulator, tmp_path: Path) -> No
         _, report = run_of(pool, [task])
         words = rf"No encode session was to be had.*process {child.pid}.*has 2"
         with pytest.raises(OutOfSessions, match=words) as caught:
-            report.require_success()
+            report.raise_for_errors()
         assert "session_timeout" in caught.value.advice
         _capabilities._found.clear()  # so that the number of engines has to be asked for, which takes a session
         with pytest.raises(OutOfSessions, match=f"process {child.pid}"):
@@ -132,7 +132,7 @@ def test_two_runs_of_one_pool_share_its_engines(simulator: Simulator) -> None:
         runs.append(pool.start(tasks[2:]))
         told = [list(run) for run in runs]
         for run in runs:
-            run.wait().require_success()
+            run.wait().raise_for_errors()
     for task in tasks:
         task.check()
     waiting = [event for one in told for event in one if isinstance(event, events.EngineWaiting)]
@@ -181,7 +181,7 @@ def test_a_gpu_that_is_lost_half_way(simulator: Simulator) -> None:
     with simulator.machine(check=False, gpus=[L4, L4], stall=stall), EncoderPool() as pool:
         told, report = run_of(pool, tasks)
         assert simulator.live().get("sessions", 0) == 0
-    report.require_success()
+    report.raise_for_errors()
     for task in tasks:
         task.check()
     begun = {pool.engines[event.engine].gpu_id for event in told if isinstance(event, events.PieceStarted)}
@@ -211,7 +211,7 @@ def test_an_engine_that_is_much_slower(simulator: Simulator) -> None:
     slow, fast = {"name": "RTX 4070", "fps_1080p": 0.5}, {"name": "RTX 4070", "fps_1080p": 100}
     task = Pictures(1200)
     with simulator.machine(gpus=[slow, fast]), EncoderPool() as pool:
-        run_of(pool, [task])[1].require_success()
+        run_of(pool, [task])[1].raise_for_errors()
     units = task.check()
     starts = [number for number, unit in enumerate(units) if unit.is_idr]
     by_gpu = [0, 0]
@@ -351,7 +351,7 @@ def test_what_one_gpu_cannot_do_is_done_by_another(simulator: Simulator) -> None
     gpus = [{"name": "A40", "fps_1080p": 100}, {"name": "RTX 4070", "fps_1080p": 100}]  # the first knows no AV1
     tasks = [Pictures(200, codec="av1"), Pictures(200, 1000)]
     with simulator.machine(gpus=gpus), EncoderPool() as pool:
-        run_of(pool, tasks)[1].require_success()
+        run_of(pool, tasks)[1].raise_for_errors()
     assert {unit.gpu_index for unit in tasks[0].check() if unit.is_idr} == {1}
     tasks[1].check()
     with simulator.machine(gpus=gpus), EncoderPool(gpus=0) as pool:

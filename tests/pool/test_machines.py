@@ -68,7 +68,7 @@ def test_many_videos_over_all_engines(simulator: Simulator, machine: tuple[list[
     tasks = [Pictures(60 + 37 * number % 200, 10_000 * number, meeting=meeting) for number in range(3 * count)]
     limited = [{**gpu, "session_limit": 8} for gpu in gpus]
     with simulator.machine(gpus=limited), EncoderPool() as pool:
-        results = pool.run(tasks).require_success()
+        results = pool.run(tasks).raise_for_errors()
     assert [result.frames for result in results] == [task.count for task in tasks]
     used: set[tuple[int, int]] = set()
     for task in tasks:
@@ -88,7 +88,7 @@ def test_the_same_pictures_as_one_encoder(simulator: Simulator, codec: str, bfra
             alone = b"".join(encoder.encode(picture(number)) for number in range(frames)) + encoder.flush()
         with EncoderPool() as pool:
             config: dict[str, Any] = {"width": WIDTH, "height": HEIGHT, **options}
-            joined = pool.map_segments(lambda index, _: picture(index), frames, segments=4, **config)
+            joined = pool.render_video(lambda index, _: picture(index), frames, segments=4, **config)
     expected = [unit.checksum for unit in parse(alone)]
     found = parse(joined)
     assert sorted(unit.checksum for unit in found) == sorted(expected) == sorted(map(sum_of, range(frames)))
@@ -108,7 +108,7 @@ def test_render_writes_into_the_encoders_surface(simulator: Simulator) -> None:
             for row, line in enumerate(picture(index)):
                 device.upload(described["data"][0] + row * described["strides"][0], line)
 
-        stream = pool.map_segments(render, 100, width=WIDTH, height=HEIGHT, surfaces=True)
+        stream = pool.render_video(render, 100, width=WIDTH, height=HEIGHT, surfaces=True)
     assert [unit.checksum for unit in parse(stream)] == [sum_of(number) for number in range(100)]
 
 
@@ -123,7 +123,7 @@ def test_render_is_told_its_engine(simulator: Simulator) -> None:
 
     gpus = MACHINES["two L4"][0]
     with simulator.machine(gpus=gpus), EncoderPool(config=EncoderConfig(width=WIDTH, height=HEIGHT)) as pool:
-        pool.map_segments(render, 600)
+        pool.render_video(render, 600)
     assert told == {0, 1}
 
 
@@ -182,12 +182,12 @@ def test_the_processor_where_there_is_no_hardware(simulator: Simulator, tmp_path
     """It is told once and clearly, and every core has its part."""
     av = need_module("av")
     path = tmp_path / "film.mp4"
-    with simulator.machine(gpus=["H100"]), EncoderPool(engine=engine) as pool:
+    with simulator.machine(gpus=["H100"]), EncoderPool(backend=engine) as pool:
         assert not pool.uses_hardware
         assert {one.kind for one in pool.engines} == {"software"}
         told: list[events.Event] = []
         options: dict[str, Any] = {"width": WIDTH, "height": HEIGHT, "time_code": True, "segments": 4}
-        pool.map_segments(lambda index, _: picture(index), 60, output=path, on_event=told.append, **options)
+        pool.render_video(lambda index, _: picture(index), 60, output=path, on_event=told.append, **options)
     notices = [event.message for event in told if isinstance(event, events.Notice)]
     assert len(notices) == 2
     assert notices[1] == "The software codec has nothing like time_code: left out."
@@ -224,14 +224,14 @@ def test_software_codecs_share_the_cores(
 
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
     monkeypatch.setattr("pdum.nvenc._pool.lane_session.open_encoder", open_encoder)
-    with simulator.machine(gpus=["H100"]), EncoderPool(engine="software", engines=engines) as pool:
+    with simulator.machine(gpus=["H100"]), EncoderPool(backend="software", engines=engines) as pool:
         meeting = Meeting(min(len(pool.engines), segments))
 
         def render(index: int, surface: None, engine: events.EngineInfo) -> Any:
             meeting.join(engine)
             return picture(index)
 
-        pool.map_segments(render, 60, width=WIDTH, height=HEIGHT, segments=segments, output=None)
+        pool.render_video(render, 60, width=WIDTH, height=HEIGHT, segments=segments, output=None)
     assert set(given) == shares
 
 
@@ -248,12 +248,12 @@ def test_an_encoder_that_cannot_be_made_leaves_its_work_to_another(
         return SoftwareEncoder(config, threads)
 
     monkeypatch.setattr("pdum.nvenc._pool.lane_session.open_encoder", open_encoder)
-    with simulator.machine(gpus=["H100"]), EncoderPool(engine="software", engines=2) as pool:
+    with simulator.machine(gpus=["H100"]), EncoderPool(backend="software", engines=2) as pool:
         task = pool.generated(lambda index, _: picture(index), 20, width=WIDTH, height=HEIGHT, segments=1)
         run = pool.start([task])
-        run.wait(60).require_success()
+        run.wait(60).raise_for_errors()
     assert len(set(refused)) == 1
-    assert not run.scheduler._lent, "by the one that was refused nor by the other"
+    assert not run.scheduler.engine_set.lent, "by the one that was refused nor by the other"
 
 
 def test_software_that_another_run_uses_leaves_its_work_to_another(simulator: Simulator) -> None:
@@ -267,20 +267,20 @@ def test_software_that_another_run_uses_leaves_its_work_to_another(simulator: Si
         return picture(index)
 
     given: dict[str, Any] = {"width": WIDTH, "height": HEIGHT, "segments": 1}
-    with simulator.machine(gpus=["H100"]), EncoderPool(engine="software", engines=2) as pool:
+    with simulator.machine(gpus=["H100"]), EncoderPool(backend="software", engines=2) as pool:
         waiting = pool.start([pool.generated(first, 3, **given)])
         assert begun.wait(60)
         try:
             other = pool.start([pool.generated(lambda index, _: picture(index), 20, **given)])
-            other.wait(60).require_success()
+            other.wait(60).raise_for_errors()
         finally:
             may_end.set()
-        waiting.wait(60).require_success()
+        waiting.wait(60).raise_for_errors()
 
 
 def test_no_hardware_where_it_was_asked_for(simulator: Simulator) -> None:
     with simulator.machine(gpus=["H100"]):
         with pytest.raises(NoEncoder, match=r"GPU 0 \(NVIDIA H100.*software"):
-            EncoderPool(engine="nvenc")
+            EncoderPool(backend="nvenc")
         with pytest.raises(NoEncoder, match="no GPU 3"):
             EncoderPool(gpus=3)

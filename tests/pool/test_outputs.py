@@ -65,7 +65,7 @@ def test_every_kind_of_file(simulator: Simulator, av: Any, tmp_path: Path, codec
     path = tmp_path / f"film{end}"
     options: dict[str, Any] = {"codec": codec, "bframes": bframes, "tuning": "hq", "fps": NTSC, "colour": "bt709"}
     with simulator.machine(**MACHINE), EncoderPool() as pool:
-        result = pool.map_segments(
+        result = pool.render_video(
             lambda index, _: frame_of(index), FRAMES, output=path, segments=3, width=WIDTH, height=HEIGHT, **options
         )
     assert (result.frames, result.size, result.destination) == (FRAMES, path.stat().st_size, str(path))
@@ -100,7 +100,7 @@ def test_the_container_is_the_same_whatever_the_number_of_engines(
         path = tmp_path / f"{engines}.mp4"
         gpu = {"like": "L4", "name": "some", "engines": engines, "fps_1080p": 200}
         with simulator.machine(gpus=[gpu], backend="codec"), EncoderPool() as pool:
-            pool.map_segments(lambda index, _: frame_of(index), FRAMES, output=path, width=WIDTH, height=HEIGHT, cq=20)
+            pool.render_video(lambda index, _: frame_of(index), FRAMES, output=path, width=WIDTH, height=HEIGHT, cq=20)
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             seen.append(([frame.pts for frame in container.decode(stream)], stream.duration, stream.average_rate))
@@ -115,7 +115,7 @@ def test_video_of_a_few_frames(simulator: Simulator, av: Any, tmp_path: Path, fr
     for codec, end in (("h264", ".mp4"), ("hevc", ".mkv"), ("av1", ".mp4")):
         path = tmp_path / f"{codec}{end}"
         with simulator.machine(**MACHINE), EncoderPool() as pool:
-            pool.map_segments(
+            pool.render_video(
                 lambda index, _: frame_of(index), frames, output=path, width=WIDTH, height=HEIGHT, codec=codec
             )
         with av.open(str(path)) as container:
@@ -135,10 +135,10 @@ def test_the_file_that_was_there_stays_until_the_new_one_is_whole(simulator: Sim
     with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
         fails = True
         with pytest.raises(OSError, match="no more"):
-            pool.map_segments(render, 60, output=path, width=WIDTH, height=HEIGHT)
+            pool.render_video(render, 60, output=path, width=WIDTH, height=HEIGHT)
         assert path.read_bytes() == b"old"
         fails = False
-        pool.map_segments(render, 60, output=path, width=WIDTH, height=HEIGHT)
+        pool.render_video(render, 60, output=path, width=WIDTH, height=HEIGHT)
     assert path.stat().st_size > 1000
     assert [one.name for one in tmp_path.iterdir()] == ["film.h264"]
 
@@ -155,7 +155,7 @@ def test_the_file_that_was_there_stays_until_the_new_one_is_whole(simulator: Sim
 )
 def test_files_that_cannot_be(simulator: Simulator, tmp_path: Path, name: str, codec: str, words: str) -> None:
     with simulator.machine(gpus=["L4"]), EncoderPool() as pool, pytest.raises(InvalidConfig, match=words):
-        pool.map_segments(lambda *_: None, 5, output=tmp_path / name, width=WIDTH, height=HEIGHT, codec=codec)
+        pool.render_video(lambda *_: None, 5, output=tmp_path / name, width=WIDTH, height=HEIGHT, codec=codec)
 
 
 def test_calls_that_cannot_be(simulator: Simulator, tmp_path: Path) -> None:
@@ -166,11 +166,11 @@ def test_calls_that_cannot_be(simulator: Simulator, tmp_path: Path) -> None:
     with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
         for wrong in wrongs:
             with pytest.raises(InvalidConfig):
-                pool.map_segments(lambda index, _: picture(index), **{"n_frames": 5, **size, **wrong})
+                pool.render_video(lambda index, _: picture(index), **{"n_frames": 5, **size, **wrong})
         with pytest.raises(InvalidConfig, match="returned no frame for 0"):
-            pool.map_segments(lambda *_: None, 5, segments=1, **size)
+            pool.render_video(lambda *_: None, 5, segments=1, **size)
         with pytest.raises(FileNotFoundError, match="is no folder"):
-            pool.map_segments(lambda index, _: picture(index), 5, output=tmp_path / "no" / "film.mp4", **size)
+            pool.render_video(lambda index, _: picture(index), 5, output=tmp_path / "no" / "film.mp4", **size)
 
 
 # --- times ---

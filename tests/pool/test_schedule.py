@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from pdum.nvenc import EncoderConfig, EncoderFailed, EngineInfo, Plan, Result
+from pdum.nvenc import BaseTask, EncoderConfig, EncoderFailed, EngineInfo, Plan, Result
 from pdum.nvenc._pool.feeder import batch
-from pdum.nvenc._pool.pieces import OVER, Job, Piece
+from pdum.nvenc._pool.job import OVER, Job
+from pdum.nvenc._pool.pieces import Piece
 from pdum.nvenc._pool.scheduler import PIECE_FAILURES, Scheduler
 
 pytestmark = pytest.mark.one_abi
@@ -22,15 +23,17 @@ pytestmark = pytest.mark.one_abi
 PIXELS = 10**6  # of a frame, so that an engine's rate in megapixels a second is one in frames
 
 
-class Frames:
+class Frames(BaseTask):
     """A job of so many frames, about which there is nothing else to know."""
 
-    source = destination = "frames"
-    source_bytes = 0
+    source = "frames"
 
     def __init__(self, count: int, whole: int = 0, good: int = 0) -> None:
         self.count, self.whole, self.good = count, whole, good
-        self.estimated_work = float(count)
+
+    @property
+    def estimated_work(self) -> float:
+        return float(self.count)
 
     def prepare(self, lanes: int) -> Plan:
         parts = self.whole or 1
@@ -78,14 +81,13 @@ class Simulation:
     def help(self) -> None:
         """Helpers take no time."""
         scheduler = self.scheduler
-        while (scheduler._queue and scheduler._wants_more()) or scheduler._finishing:
-            chore = scheduler.next_chore()
-            assert chore is not None
-            what, job, _ = chore
-            if what == "prepare":
-                scheduler.prepared(job, job.task.prepare(len(self.speeds)))
+        while (chore := scheduler.next_chore_now()) is not None:
+            if chore.what == "prepare":
+                scheduler.prepared(chore, chore.job.task.prepare(len(self.speeds)))
+            elif chore.what == "finish":
+                scheduler.finished(chore, chore.job.task.finish())
             else:
-                scheduler.finished(job, job.task.finish())
+                scheduler.abandoned(chore)
 
     def run(self) -> float:
         events = [(0.0, engine) for engine in range(len(self.speeds))]

@@ -17,6 +17,7 @@ from ._errors import (
     EncoderClosed,
     EncoderFailed,
     FolderBusy,
+    FolderMissing,
     InvalidConfig,
     InvalidFrame,
     NoEncoder,
@@ -25,9 +26,11 @@ from ._errors import (
     OutOfMemory,
     OutOfSessions,
     PieceDamaged,
+    SeveralErrors,
     SourceEnded,
     SourceUnreadable,
     TargetOutOfReach,
+    TimedOut,
     UnsupportedFeature,
     VerificationFailed,
 )
@@ -48,10 +51,11 @@ if TYPE_CHECKING:
     from ._machine.nvml import EncodeSession
     from ._pool.pool import EncoderPool
     from ._pool.run import Run
-    from ._tasks import Plan, Result, RunReport, Task
+    from ._tasks import BaseTask, PieceSink, Plan, Result, RunReport, Task, VideoEncoder
     from .events import EngineInfo, Event
 
 __all__ = [
+    "BaseTask",
     "Cancelled",
     "Capabilities",
     "Colour",
@@ -74,6 +78,7 @@ __all__ = [
     "FileTask",
     "Finding",
     "FolderBusy",
+    "FolderMissing",
     "InvalidConfig",
     "InvalidFrame",
     "MasteringDisplay",
@@ -87,19 +92,23 @@ __all__ = [
     "Packet",
     "PictureOptions",
     "PieceDamaged",
+    "PieceSink",
     "Plan",
     "Result",
     "Run",
     "RunReport",
     "Sei",
+    "SeveralErrors",
     "SoftwareEncoder",
     "SourceEnded",
     "SourceUnreadable",
     "TargetOutOfReach",
     "Task",
     "TimeCode",
+    "TimedOut",
     "UnsupportedFeature",
     "VerificationFailed",
+    "VideoEncoder",
     "abi",
     "available",
     "capabilities",
@@ -110,6 +119,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "BaseTask": "._tasks",
     "Capabilities": "._machine.capabilities",
     "Colour": "._config.colour",
     "ContentLight": "._config.picture",
@@ -127,14 +137,16 @@ _LAZY = {
     "MasteringDisplay": "._config.picture",
     "Metadata": "._config.picture",
     "PictureOptions": "._config.picture",
+    "PieceSink": "._tasks",
     "Plan": "._tasks",
     "Result": "._tasks",
     "Run": "._pool.run",
-    "RunReport": "._pool.run",
+    "RunReport": "._tasks",
     "Sei": "._config.picture",
     "SoftwareEncoder": "._encoders.software",
     "Task": "._tasks",
     "TimeCode": "._config.picture",
+    "VideoEncoder": "._tasks",
     "capabilities": "._machine.capabilities",
     "devices": "._machine.devices",
     "doctor": "._machine.doctor",

@@ -22,10 +22,17 @@
     ├── SourceUnreadable        a source is missing, is no video, or is damaged beyond use
     ├── VerificationFailed      a result is not what it has to be
     ├── PieceDamaged            what was encoded earlier is not read as it was written
+    ├── SeveralErrors           (also ExceptionGroup)  more than one job of a run failed
+    ├── FolderMissing           (also FileNotFoundError)  the folder for a result does not exist
+    ├── TimedOut                (also TimeoutError)  a run was not over after the time that was given
     └── Cancelled               the work was called off
+
 """
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
 
 
 class NvencError(RuntimeError):
@@ -142,8 +149,46 @@ class PieceDamaged(NvencError):
     """What an earlier step wrote is not what is read: the disk or another program changed it."""
 
 
+class FolderMissing(NvencError, FileNotFoundError):
+    """The folder that a result is to be written to does not exist."""
+
+
+class TimedOut(NvencError, TimeoutError):
+    """A run was not over after the time that the caller gave it."""
+
+
 class Cancelled(NvencError):
     """The work was called off before it was done."""
+
+
+if sys.version_info >= (3, 11):
+
+    class SeveralErrors(ExceptionGroup[Exception], NvencError):  # noqa: F821  # of Python 3.11
+        """More than one job of a run failed. ``exceptions`` has the error of each; ``except*`` takes them apart."""
+
+        def __new__(cls, message: str, exceptions: Sequence[Exception]) -> SeveralErrors:
+            return super().__new__(cls, message, list(exceptions))
+
+        def __init__(self, message: str, exceptions: Sequence[Exception]) -> None:  # noqa: ARG002
+            NvencError.__init__(self, message)
+
+        def __reduce__(self) -> tuple[object, ...]:
+            return SeveralErrors, (self.message, list(self.exceptions))
+
+        def derive(self, exceptions: Sequence[Exception]) -> SeveralErrors:  # type: ignore[override]
+            return SeveralErrors(self.message, exceptions)
+
+else:
+
+    class SeveralErrors(NvencError):
+        """More than one job of a run failed. ``exceptions`` has the error of each."""
+
+        def __init__(self, message: str, exceptions: Sequence[Exception]) -> None:
+            super().__init__(message)
+            self.message, self.exceptions = message, tuple(exceptions)
+
+        def __reduce__(self) -> tuple[object, ...]:
+            return SeveralErrors, (self.message, list(self.exceptions))
 
 
 BY_KIND: dict[str, type[NvencError]] = {

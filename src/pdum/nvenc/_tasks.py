@@ -1,10 +1,13 @@
-"""What a pool works on: tasks, which are videos whose frames can be encoded in ranges by several engines at once."""
+"""What a pool works on: tasks, which are videos whose frames several engines can encode in ranges at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from ._errors import SeveralErrors
+from ._old_names import warn_of_old_name
 
 if TYPE_CHECKING:
     from ._config.config import EncoderConfig
@@ -13,13 +16,20 @@ if TYPE_CHECKING:
 
 
 class VideoEncoder(Protocol):
-    """What an engine does, with and without hardware: ``NvencEncoder`` and ``SoftwareEncoder``.
+    """What every engine can do, with and without hardware: ``NvencEncoder`` and ``SoftwareEncoder``."""
 
-    Where it has an iterator ``flush_lazily()`` too, that is used instead of ``flush_pipeline``.
-    """
+    @property
+    def unmapped(self) -> tuple[str, ...]:
+        """Settings that the codec has nothing like; they were left out."""
+        ...
 
     def submit(self, frame: Any, seq: int, force_idr: bool = False) -> list[Packet]: ...
     def flush_pipeline(self) -> list[Packet]: ...
+
+    def flush_lazily(self) -> Iterator[Packet]:
+        """The same packets, each as soon as it is ready."""
+        ...
+
     def sequence_header(self) -> bytes: ...
     def close(self) -> None: ...
 
@@ -28,8 +38,8 @@ class VideoEncoder(Protocol):
 class Plan:
     """What is to be done for a task, known once its source has been looked through.
 
-    ``ranges`` are those that are still to be encoded, in order and disjoint; others were done in an earlier run.
-    ``whole_ranges``: they are to be kept as they are, for the caller asked for so many; else the pool may divide them.
+    ``ranges`` are still to be encoded, in order and disjoint; an earlier run has done the others.
+    ``whole_ranges``: the pool may not divide them, because the caller asked for so many.
     """
 
     frames: int
@@ -40,14 +50,14 @@ class Plan:
     fps: float = 0.0
     duration: float = 0.0
     shortest_range: int = 1
-    """In frames: dividing a range into less costs more than it saves, even for an engine that has nothing to do."""
+    """In frames. To divide a range into shorter ones costs more than it saves, even if an engine has nothing to do."""
     good_range: int = 0
-    """Ranges are no shorter to begin with, while all engines are busy; 0: as ``shortest_range``."""
+    """In frames. The ranges that engines begin with are no shorter; 0: as ``shortest_range``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What became of a task that went well. ``skipped`` is why there is no file all the same."""
+    """What a task came to that went well. ``skipped`` says why there is no file nevertheless."""
 
     destination: str
     frames: int
@@ -59,7 +69,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """What became of a run's tasks, in their order: a ``Result``, or the error that ended it."""
+    """What a run's tasks came to, in their order: a ``Result``, or the error that ended the task."""
 
     results: tuple[Result | Exception, ...]
     frames: int
@@ -70,27 +80,40 @@ class RunReport:
     def errors(self) -> list[Exception]:
         return [one for one in self.results if isinstance(one, Exception)]
 
+    def raise_for_errors(self) -> list[Result]:
+        """All results, if there is no error. Raises the error if there is one, and ``SeveralErrors`` if there are more.
+
+        ``SeveralErrors`` is an ``ExceptionGroup``, for ``except*``, where Python has those (3.11 and newer).
+        """
+        errors = self.errors
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            text = f"{len(errors)} of {len(self.results)} jobs failed. The first error: {errors[0]}"
+            raise SeveralErrors(text, errors)
+        return [one for one in self.results if isinstance(one, Result)]
+
     def require_success(self) -> list[Result]:
-        """All results; raises the first error where there is one."""
+        """The old name of ``raise_for_errors``, which raises the first error alone."""
+        warn_of_old_name("RunReport.require_success()", "raise_for_errors()")
         for error in self.errors:
             raise error
         return [one for one in self.results if isinstance(one, Result)]
 
 
 class Task(Protocol):
-    """A video to be encoded. The pool calls each method from one thread at a time, but for ``frames`` and ``config``.
+    """A video to be encoded. Derive yours from ``BaseTask``, which has everything that a task may leave out.
 
-    What any of them raises fails this task alone. After ``prepare``, also where it raised, the pool always ends with a
-    ``finish`` that goes well or with ``abandon``.
-
-    Two methods are optional. ``interrupt()`` is called from any thread when the task is called off: ``prepare``,
-    ``frames`` and ``finish`` should then raise soon. ``frames_with(first, engine, encoder)`` is used instead of
-    ``frames`` where it is there, in the engine's own thread with its encoder: for surfaces, and for frames that cost
-    little to make.
+    The pool calls one method at a time, except ``frames``, ``config`` and ``interrupt``. If a method raises, this task
+    fails and the others go on. The pool ends every task that it has prepared, even if ``prepare`` raised: by a
+    ``finish`` that goes well, or by ``abandon``.
     """
 
     @property
-    def source(self) -> str: ...
+    def source(self) -> str:
+        """What people call it; messages begin with it."""
+        ...
+
     @property
     def destination(self) -> str: ...
     @property
@@ -98,7 +121,12 @@ class Task(Protocol):
 
     @property
     def estimated_work(self) -> float:
-        """Known without opening anything, to sort by: the longest goes first. Any unit, the same for all tasks."""
+        """Known without opening anything. The longest task goes first. Any unit, the same for all tasks."""
+        ...
+
+    @property
+    def needs_encoder(self) -> bool:
+        """Whether ``frames_with`` is called instead of ``frames``."""
         ...
 
     def prepare(self, lanes: int) -> Plan:
@@ -106,11 +134,15 @@ class Task(Protocol):
         ...
 
     def config(self, engine: EngineInfo) -> EncoderConfig:
-        """What the engine's encoder is to be."""
+        """The configuration of the engine's encoder."""
         ...
 
     def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
-        """The frames from ``first`` on, as the encoder takes them; closed by the pool when it has enough."""
+        """The frames from ``first`` on, as the encoder takes them. The pool closes it when it has enough."""
+        ...
+
+    def frames_with(self, first: int, engine: EngineInfo, encoder: Any) -> Iterator[Any]:
+        """The same, in the engine's own thread with its encoder: for surfaces, and for frames that cost little."""
         ...
 
     def sink(self, first: int) -> PieceSink:
@@ -122,12 +154,46 @@ class Task(Protocol):
         ...
 
     def abandon(self, keep: bool) -> None:
-        """The task failed or was cancelled; ``keep``: what is done may be used by a later run."""
+        """The task failed or was cancelled. ``keep``: a later run may use what is done."""
+        ...
+
+    def interrupt(self) -> None:
+        """The task was called off, in any thread: ``prepare``, ``frames`` and ``finish`` should raise soon."""
         ...
 
 
+class BaseTask:
+    """Defaults for a ``Task``. What is left to write: ``source``, ``prepare``, ``config``, ``frames``, ``sink`` and
+    ``finish``."""
+
+    if TYPE_CHECKING:  # a property or an attribute may take the place of each
+
+        @property
+        def destination(self) -> str: ...
+        @property
+        def source_bytes(self) -> int: ...
+        @property
+        def estimated_work(self) -> float: ...
+        @property
+        def needs_encoder(self) -> bool: ...
+    else:
+        destination = ""
+        source_bytes = 0
+        estimated_work = 0.0
+        needs_encoder = False
+
+    def frames_with(self, first: int, engine: EngineInfo, encoder: Any) -> Iterator[Any]:
+        raise NotImplementedError("A task with needs_encoder has to have frames_with().")
+
+    def abandon(self, keep: bool) -> None:
+        """Nothing is left of the task that could be cleared up."""
+
+    def interrupt(self) -> None:
+        """The task ends when it ends."""
+
+
 class PieceSink(Protocol):
-    """Where one range's packets go. Nothing of it counts before ``complete``."""
+    """Takes the packets of one range. None of them counts before ``complete``."""
 
     def write(self, packets: Sequence[Packet]) -> None: ...
 

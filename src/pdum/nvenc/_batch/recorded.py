@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._errors import NvencError
-from .._tasks import Plan, Result
+from .._tasks import BaseTask, Plan, Result
 from .wrapped_task import WrappedTask
 
 if TYPE_CHECKING:
@@ -42,12 +42,10 @@ class RecordedTask(WrappedTask):
         self._ledger.fail(self._decision, message)
 
     def interrupt(self) -> None:
-        interrupt = getattr(self._file, "interrupt", None)
-        if interrupt is not None:
-            interrupt()
+        self._file.interrupt()
 
 
-class BrokenTask:
+class BrokenTask(BaseTask):
     """A source that cannot be encoded, which is told by the run as all other failures are."""
 
     def __init__(self, source: Path, error: Exception) -> None:
@@ -60,18 +58,6 @@ class BrokenTask:
     @property
     def source(self) -> str:
         return str(self._source)
-
-    @property
-    def destination(self) -> str:
-        return ""
-
-    @property
-    def source_bytes(self) -> int:
-        return 0
-
-    @property
-    def estimated_work(self) -> float:
-        return 0.0
 
     def prepare(self, lanes: int) -> Plan:  # noqa: ARG002
         raise self._error
@@ -87,6 +73,3 @@ class BrokenTask:
 
     def finish(self) -> Result:
         raise NotImplementedError
-
-    def abandon(self, keep: bool) -> None:
-        pass

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from .._tasks import BaseTask
+
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
     from .._tasks import PieceSink, Plan, Task
     from ..events import EngineInfo
 
 
-class WrappedTask:
+class WrappedTask(BaseTask):
     """Hands everything on to a file's task, except how it ends: each subclass says that for itself."""
 
     def __init__(self, file: Task) -> None:

@@ -16,7 +16,7 @@ from .._batch.supported_settings import PREFERRED, gpus_of, supported_settings
 from .._config.config import EncoderConfig
 from .._config.settings import codec_name, preset_number
 from .._errors import InvalidConfig, NvencError
-from .._tasks import Plan, Result
+from .._tasks import BaseTask, Plan, Result
 from .._version import __version__
 from . import exits
 from .interruption import Interruption, interruptible
@@ -211,12 +211,8 @@ class _Counted:
         self.size = 0
 
 
-class _BenchTask:
+class _BenchTask(BaseTask):
     """The same few pictures over and over."""
-
-    source_bytes = 0
-    estimated_work = 1.0
-    destination = ""
 
     def __init__(self, config: EncoderConfig, pictures: list[Any], frames: int) -> None:
         self._config, self._pictures, self._frames = config, pictures, frames
@@ -238,6 +234,3 @@ class _BenchTask:
 
     def finish(self) -> Result:
         return Result(destination="", frames=self._frames, size=0)
-
-    def abandon(self, keep: bool) -> None:
-        pass

@@ -33,7 +33,7 @@ def pool_of(settings: BatchSettings) -> Iterator[EncoderPool]:
     from .._pool.pool import EncoderPool
 
     gpus: Any = settings.gpu if isinstance(settings.gpu, str) else list(settings.gpu)
-    with EncoderPool(gpus=gpus, engines=settings.engines, engine=settings.engine) as pool:
+    with EncoderPool(gpus=gpus, engines=settings.engines, backend=settings.engine) as pool:
         yield pool
 
 

@@ -11,7 +11,7 @@ from .._config.settings import nearest
 from .._errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
     from types import TracebackType
 
     from typing_extensions import Self
@@ -71,6 +71,9 @@ class NvencEncoder(_nvenc.Encoder):
         DriverNotFound, DriverTooOld, NoEncoder, OutOfSessions: there is no encoder to be had; ``available()`` tells
             without raising.
     """
+
+    unmapped: tuple[str, ...] = ()
+    """Settings that were left out. A ``SoftwareEncoder`` has some; the hardware takes all of them or raises."""
 
     _config: EncoderConfig | None = None  # until __init__ has run
     _worker: Worker | None = None  # until the first awaited call
@@ -169,6 +172,10 @@ class NvencEncoder(_nvenc.Encoder):
             after, native = live_changes(self._config, changes)
             self._reconfigure(native)
             self._config = after
+
+    def flush_lazily(self) -> Iterator[Packet]:
+        """``flush_pipeline`` as an iterator, as ``SoftwareEncoder`` has it."""
+        return iter(self.flush_pipeline())
 
     async def encode_async(
         self, frame: Any, force_idr: bool = False, *, stream: Any = None, picture: PictureOptions | None = None

@@ -27,7 +27,7 @@ from .._media.sample import SampledSink, has_decoder
 from .._media.source import Index, look_through
 from .._media.spool import RECIPE, Piece, WorkFolder, beside, missing_ranges, write_atomically
 from .._media.verify import lost_metadata, verify
-from .._tasks import PieceSink, Plan, Result
+from .._tasks import BaseTask, PieceSink, Plan, Result
 from ..events import EngineInfo
 from .job import FileJob
 from .naming import take_place
@@ -49,7 +49,7 @@ x264, which keeps its eight busy, has no others."""
 SNAP = 8  # a cut moves to a key frame of the source that is nearer than this part of a range
 
 
-class FileTask:
+class FileTask(BaseTask):
     """Encodes one file; a ``Task`` of the pool.
 
     ``kind`` is that of the engines, where it is known: what an earlier run left is taken up only if it was made by the

@@ -39,7 +39,7 @@ class Engines:
 
 
 def find_engines(
-    gpus: str | int | Iterable[int], engines: str | int | Sequence[int], engine: str, session_timeout: float
+    gpus: str | int | Iterable[int], engines: str | int | Sequence[int], backend: str, session_timeout: float
 ) -> Engines:
     """The engines of those GPUs, at most as many as asked for, spread over the GPUs.
 
@@ -50,9 +50,9 @@ def find_engines(
         OutOfSessions: others kept all sessions for longer than the time-out.
         InvalidConfig: what was asked for cannot be.
     """
-    one_of("engine", engine, {name: name for name in ("auto", "nvenc", "software")})
+    one_of("backend", backend, {name: name for name in ("auto", "nvenc", "software")})
     limits = [_limit("engines", engines), _limit(ENGINES_VARIABLE, os.environ.get(ENGINES_VARIABLE) or "auto")]
-    if engine == "software":
+    if backend == "software":
         return _software(limits, (NOT_THE_HARDWARE,))
     wanted = _wanted(gpus)
     found = _found(wanted, time.monotonic() + session_timeout)
@@ -60,8 +60,8 @@ def find_engines(
     if lanes:
         return Engines(lanes=lanes)
     why = _why_none(found, wanted)
-    if engine == "nvenc" or wanted is not None:
-        raise NoEncoder(f'{why} engine="software" encodes on the processor.')
+    if backend == "nvenc" or wanted is not None:
+        raise NoEncoder(f'{why} backend="software" encodes on the processor.')
     return _software(limits, (f"{NOT_THE_HARDWARE} {why}",))
 
 

@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Callable
-from threading import Condition
+from threading import RLock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..events import Event, Progress, RunFinished, RunProgress
+from .interruptible import Bell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 MOST_UNREAD = 2000
-"""Progress is dropped for a listener that has as many events unread; nothing else ever is."""
+"""A listener that has this many unread events gets no more progress. It gets all other events."""
 
 Kind = TypeVar("Kind", bound=Event)
 
 
 class Subscription:
-    """One listener's own queue, which begins with all that has happened, but for progress."""
+    """One listener's queue. It begins with everything that has happened, except progress.
+
+    The log does not keep it alive: a listener that nobody holds any more costs nothing.
+    """
 
     def __init__(self, log: EventLog, wake: Callable[[], object] | None = None) -> None:
         self._log = log
-        self._wake = wake
+        self._bell = Bell()
+        self.wake = self._bell.ring if wake is None else wake
         self.unread: deque[Event] = deque()
 
     def put(self, event: Event) -> None:
         if isinstance(event, (Progress, RunProgress)) and len(self.unread) >= MOST_UNREAD:
             return
         self.unread.append(event)
-        if self._wake is not None:
-            self._wake()
+        self.wake()
 
     def take(self) -> list[Event]:
-        """All that is unread, at once and without waiting."""
+        """All unread events, without waiting."""
         taken = []
         while self.unread:
             taken.append(self.unread.popleft())
@@ -43,65 +48,75 @@ class Subscription:
 
     def __iter__(self) -> Iterator[Event]:
         """Waits for each event; ends after the last one of the run."""
-        while True:
-            with self._log.changed:
-                while not self.unread and not self._log.is_closed:
-                    self._log.changed.wait()
-            if not self.unread:
-                return
-            yield self.unread.popleft()
+        try:
+            while True:
+                was_closed = self._log.is_closed
+                while self.unread:
+                    yield self.unread.popleft()
+                if was_closed:
+                    return
+                self._bell.wait()
+        finally:
+            self.end()
 
     def end(self) -> None:
         self._log.forget(self)
 
 
 class EventLog:
-    """All events of a run, each listener told of each of them once and in order."""
+    """All events of a run. Each listener gets each of them once, in order."""
 
     def __init__(self) -> None:
         self.began = monotonic()
-        self.changed = Condition()
         self.is_closed = False
+        self._lock = RLock()
         self._has_ended = False
         self._lasting: list[Event] = []
-        self._listeners: list[Subscription] = []
+        self._listeners: list[weakref.ref[Subscription]] = []
+        self._said: set[str] = set()
 
     def emit(self, kind: type[Kind], **values: Any) -> Kind:
-        with self.changed:
+        with self._lock:
             event = kind(at=monotonic() - self.began, **values)
             if self._has_ended:
-                return event  # told too late: nothing comes after the end of the run
+                return event  # too late: nothing comes after the end of the run
             self._has_ended = isinstance(event, RunFinished)
             if not isinstance(event, (Progress, RunProgress)):
                 self._lasting.append(event)
-            for listener in self._listeners:
+            for listener in self.listeners():
                 listener.put(event)
-            self.changed.notify_all()
         return event
 
+    def is_news(self, message: str) -> bool:
+        """Whether this is the first time that anybody asks about this message."""
+        with self._lock:
+            is_new = message not in self._said
+            self._said.add(message)
+            return is_new
+
     def subscribe(self, wake: Callable[[], object] | None = None) -> Subscription:
-        with self.changed:
+        with self._lock:
             listener = Subscription(self, wake)
-            for event in self._lasting:
-                listener.put(event)
+            listener.unread.extend(self._lasting)
             if not self.is_closed:
-                self._listeners.append(listener)
+                self._listeners = [one for one in self._listeners if one() is not None]
+                self._listeners.append(weakref.ref(listener))
         return listener
 
+    def listeners(self) -> list[Subscription]:
+        return [listener for one in self._listeners if (listener := one()) is not None]
+
     def forget(self, listener: Subscription) -> None:
-        with self.changed:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
+        with self._lock:
+            self._listeners = [one for one in self._listeners if one() not in (None, listener)]
 
     def close(self) -> None:
-        """No more events: those who wait for one go on."""
-        with self.changed:
+        """No more events will come; listeners that wait for one go on."""
+        with self._lock:
             self.is_closed = True
-            for listener in self._listeners:
-                if listener._wake is not None:
-                    listener._wake()
+            for listener in self.listeners():
+                listener.wake()
             self._listeners.clear()
-            self.changed.notify_all()
 
 
 async def events_async(log: EventLog) -> AsyncIterator[Event]:

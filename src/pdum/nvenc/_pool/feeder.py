@@ -1,18 +1,19 @@
-"""What gives an engine its frames: a thread that is a little ahead of it, from one piece into the next."""
+"""Makes an engine's frames, in a thread that is a little ahead of the engine and knows only the piece it is given."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
 
-from .._errors import NvencError, SourceEnded
+from .._errors import SourceEnded
 from .channel import Channel, Closed
+from .job import as_error
 
 if TYPE_CHECKING:
     from ..events import EngineInfo
-    from .pieces import Job, Piece
+    from .pieces import Piece
     from .scheduler import Scheduler
 
 MOST_CLAIMED = 16
@@ -20,110 +21,87 @@ MOST_CLAIMED = 16
 SECONDS_CLAIMED = 0.02
 BATCHES_AHEAD = {"nvenc": 2, "software": 4}
 """Of a software codec's, most are of a single frame, and it takes several at once when it goes on to the next ones."""
+PIECES_AHEAD = 2
 
 
-class Frames(NamedTuple):
-    piece: Piece
-    frames: list[Any]
+class Production:
+    """The frames of one piece, on their way to its engine."""
 
+    def __init__(self, piece: Piece, batches: int) -> None:
+        self.piece = piece
+        self.channel: Channel[list[Any]] = Channel(batches)
+        """Closed after the last frames, or if there will be no more of them."""
+        self.is_all_claimed = False
+        """The feeder has time for another piece."""
+        self.ended = Event()
+        """The feeder has closed the source."""
 
-class Begin(NamedTuple):
-    piece: Piece
-
-
-class Direct(NamedTuple):
-    """The task's frames are made in the engine's own thread."""
-
-    piece: Piece
-
-
-class End(NamedTuple):
-    piece: Piece
-
-
-class Open(NamedTuple):
-    job: Job
+    def stop(self) -> None:
+        """Nobody wants more of these frames."""
+        self.channel.close(forget=True)
 
 
 class Feeder:
-    """Takes pieces from the scheduler and hands them over in parts; waits for answers where it has asked."""
+    """Makes the frames of one piece after the other. The engine's thread says of which ones."""
 
-    def __init__(self, scheduler: Scheduler, engine: EngineInfo, has_session: Callable[[], bool]) -> None:
-        self.channel: Channel[Any] = Channel(BATCHES_AHEAD[engine.kind])
-        """To the engine."""
-        self.answers: Channel[bool] = Channel(1)
-        """From it: whether it has a session now, or that it is done with a piece."""
-        self.thread = threading.Thread(target=self._feed, name=f"pdum.nvenc {engine.label} feeder", daemon=True)
+    def __init__(self, scheduler: Scheduler, engine: EngineInfo) -> None:
+        self.thread = Thread(target=self._feed, name=f"pdum.nvenc {engine.label} feeder", daemon=True)
         self._scheduler = scheduler
         self._engine = engine
-        self._has_session = has_session
+        self._orders: Channel[Production] = Channel(PIECES_AHEAD)
+        self._at_work: list[Production] = []
 
-    def stop(self, forget: bool = False) -> None:
-        """Nothing more is handed over, and with ``forget`` what is on its way is dropped."""
-        self.channel.close(forget)
-        self.answers.close()
+    def begin(self, piece: Piece) -> Production:
+        """The piece's frames, which are made from now on. Raises Closed."""
+        production = Production(piece, BATCHES_AHEAD[self._engine.kind])
+        self._at_work.append(production)
+        self._orders.put(production)
+        return production
 
-    def answer(self, answer: bool) -> None:
-        try:
-            self.answers.put(answer)
-        except Closed:
-            return
+    def stop(self) -> None:
+        """No more frames are wanted, of any piece: the thread ends."""
+        self._orders.close(forget=True)
+        for production in list(self._at_work):
+            production.stop()
 
     def _feed(self) -> None:
         try:
-            while True:
-                if not self._has_session():
-                    job = self._scheduler.wait_for_work(self._engine.index)
-                    if job is None:
-                        return
-                    self.channel.put(Open(job))
-                    if not self.answers.get():
-                        continue
-                piece = self._scheduler.take(self._engine.index)
-                if piece is None:
-                    return
-                self._feed_piece(piece)
+            while (production := self._orders.get()) is not None:
+                self._produce(production)
         except Closed:
             return
-        except Exception as error:  # of what a task told, or of ours: nobody is to wait for this engine in vain
-            told = NvencError(f"The work for {self._engine.label} could not be divided: {error!r}")
-            told.__cause__ = error
-            self._scheduler.fail_all(told)
-        finally:
-            self.channel.close()
 
-    def _feed_piece(self, piece: Piece) -> None:
+    def _produce(self, production: Production) -> None:
+        piece = production.piece
         try:
-            self.channel.put(Begin(piece))
-            if hasattr(piece.job.task, "frames_with"):
-                self.channel.put(Direct(piece))
-                self.answers.get()
-            else:
-                self._feed_frames(piece)
-                self.channel.put(End(piece))
+            self._make_frames(production)
         except Closed:
-            self._scheduler.let_go(piece)
-            raise
+            return
+        except BaseException as error:
+            self._scheduler.fail(piece.job, as_error(error, piece.job.source))
+        finally:
+            production.is_all_claimed = True
+            production.channel.close()
+            production.ended.set()
+            self._at_work.remove(production)
 
-    def _feed_frames(self, piece: Piece) -> None:
+    def _make_frames(self, production: Production) -> None:
+        piece, scheduler, engine = production.piece, self._scheduler, self._engine
         source: Iterator[Any] | None = None
         try:
-            while True:
-                if self._scheduler.is_paused:
-                    self._scheduler.wait_while_paused(piece)
-                begin, end = piece.range.claim(batch(self._scheduler, self._engine, piece))
-                if begin == end or piece.is_dropped:
+            while not piece.is_dropped:
+                if scheduler.is_paused:
+                    scheduler.wait_while_paused(piece)
+                begin, end = piece.range.claim(batch(scheduler, engine, piece))
+                if begin == end:
                     return
                 if source is None:
-                    source = piece.job.task.frames(piece.first, self._engine)
+                    source = piece.job.task.frames(piece.first, engine)
                 frames = list(islice(source, end - begin))
                 if len(frames) < end - begin:
                     raise ended_early(piece, begin + len(frames))
-                self.channel.put(Frames(piece, frames))
-        except Closed:
-            raise
-        except Exception as error:
-            self._scheduler.fail(piece.job, error)
+                production.is_all_claimed = piece.range.rest == 0
+                production.channel.put(frames)
         finally:
             close_source(source)
 
@@ -137,15 +115,16 @@ def batch(scheduler: Scheduler, engine: EngineInfo, piece: Piece) -> int:
 
 def ended_early(piece: Piece, frame: int) -> SourceEnded:
     return SourceEnded(
-        f"{piece.job.task.source} ended before frame {frame}, but it has to have {piece.job.total}. "
+        f"{piece.job.source} ended before frame {frame}, but it has to have {piece.job.total}. "
         "Either it is cut off, or its own count is wrong."
     )
 
 
 def close_source(source: Any) -> None:
+    """Closes a generator, or whatever else can be closed. Its failure is of no interest: its frames were taken."""
     close = getattr(source, "close", None)
     if close is not None:
         try:
             close()
-        except Exception:
+        except BaseException:
             return

@@ -12,9 +12,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from .._config.config import EncoderConfig
 from .._config.settings import codec_name, frame_rate, whole
-from .._errors import InvalidConfig, NvencError
+from .._errors import Cancelled, FolderMissing, InvalidConfig, NvencError
 from .._media.mux import OutputFile, VideoFormat, decode_times, require_container
-from .._tasks import Plan, Result
+from .._tasks import BaseTask, Plan, Result
 from .ranges import divided
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class PacketStore:
                 yield frame, self._file.read(size), keyframe
 
 
-class GeneratedTask:
+class GeneratedTask(BaseTask):
     """``render(index, surface)`` for each of ``n_frames``, encoded into one file, or into bytes where there is none."""
 
     def __init__(
@@ -106,7 +106,8 @@ class GeneratedTask:
     def destination(self) -> str:
         return "" if self._path is None else str(self._path)
 
-    source_bytes = 0
+    needs_encoder = True
+    """An encoder works on its own while the next frame is made."""
 
     @property
     def estimated_work(self) -> float:
@@ -114,7 +115,7 @@ class GeneratedTask:
 
     def prepare(self, lanes: int) -> Plan:  # noqa: ARG002
         if self._path is not None and not self._path.parent.is_dir():
-            raise FileNotFoundError(f"{self._path.parent} is no folder, so {self._path.name} cannot be written there.")
+            raise FolderMissing(f"The folder {self._path.parent} does not exist. Create it first.")
         self._stores, self._is_called_off = {}, False
         fixed = isinstance(self._segments, int)
         parts = self._segments if isinstance(self._segments, int) else 1
@@ -137,7 +138,6 @@ class GeneratedTask:
         return self.frames_with(first, engine, None)
 
     def frames_with(self, first: int, engine: EngineInfo, encoder: Any) -> Iterator[Any]:
-        """In the engine's own thread, for an encoder works on its own while the next frame is made."""
         lend = getattr(encoder, "surface", None) if self._surfaces else None
         more = {"engine": engine} if self._takes_engine else {}
         render = self._render
@@ -190,7 +190,7 @@ class GeneratedTask:
             for store in order:
                 for frame, data, keyframe in store.packets():
                     if self._is_called_off:
-                        raise NvencError("It was called off.")
+                        raise Cancelled("The video was cancelled while it was written.")
                     output.write(data, frame, next(times), keyframe, 1)
             return output.commit()
 

@@ -7,85 +7,75 @@ from typing import TYPE_CHECKING
 
 from .. import events
 from .._errors import InvalidConfig
+from .job import as_error
 
 if TYPE_CHECKING:
-    from .pieces import Job
+    from .job_states import Chore
     from .scheduler import Scheduler
 
 HELPERS = 3
 
 
 def make_helpers(scheduler: Scheduler, lanes: int) -> list[threading.Thread]:
-    """Threads that end with the run. They are few: what they do is mostly waiting for a disk."""
+    """Threads that end with the run. They are few: what they do is mostly waiting for a disk.
+
+    One more only clears up after tasks, so that sources that do not answer cannot hold up the end of others.
+    """
     return [
-        threading.Thread(target=_help, args=(scheduler, lanes), name=f"pdum.nvenc helper {number}", daemon=True)
-        for number in range(HELPERS)
+        threading.Thread(target=_help, args=(scheduler, lanes, clears_up), name=f"pdum.nvenc {name}", daemon=True)
+        for name, clears_up in [*((f"helper {number}", False) for number in range(HELPERS)), ("cleaner", True)]
     ]
 
 
-def _help(scheduler: Scheduler, lanes: int) -> None:
-    while (chore := scheduler.next_chore()) is not None:
-        what, job, keep = chore
-        if what == "prepare":
-            _prepare(scheduler, job, lanes)
-        elif what == "finish":
-            _finish(scheduler, job)
+def _help(scheduler: Scheduler, lanes: int, clears_up: bool) -> None:
+    while (chore := scheduler.next_chore(clears_up=clears_up)) is not None:
+        if chore.what == "prepare":
+            _prepare(scheduler, chore, lanes)
+        elif chore.what == "finish":
+            _finish(scheduler, chore)
         else:
-            _abandon(scheduler, job, keep)
+            _abandon(scheduler, chore)
 
 
-def _was_given_up(scheduler: Scheduler, job: Job) -> bool:
-    """Whether the run has ended without this helper, which then clears up after itself."""
-    if not scheduler.helped(job):
-        return False
-    _clear_up(scheduler, job, keep=False)
-    return True
-
-
-def _prepare(scheduler: Scheduler, job: Job, lanes: int) -> None:
-    try:
-        with job.lock:
+def _prepare(scheduler: Scheduler, chore: Chore, lanes: int) -> None:
+    job = chore.job
+    with job.lock:  # held until the task is cleared up, if it is: a further attempt then finds nothing of this one
+        if not scheduler.is_wanted(chore):
+            return
+        try:
             plan = job.task.prepare(lanes)
-    except Exception as error:
-        if not _was_given_up(scheduler, job):
-            scheduler.prepare_failed(job, error)
-    else:
-        if not _was_given_up(scheduler, job):
-            scheduler.prepared(job, plan)
+        except BaseException as error:
+            is_wanted = scheduler.prepare_failed(chore, as_error(error, job.source))
+        else:
+            is_wanted = scheduler.prepared(chore, plan)
+        if not is_wanted:
+            _clear_up(scheduler, chore)
 
 
-def _finish(scheduler: Scheduler, job: Job) -> None:
-    try:
-        with job.lock:
+def _finish(scheduler: Scheduler, chore: Chore) -> None:
+    job = chore.job
+    with job.lock:
+        try:
             result = job.task.finish()
-    except Exception as error:
-        if not _was_given_up(scheduler, job):
-            scheduler.finish_failed(job, error)
-    else:
-        scheduler.helped(job)
-        scheduler.finished(job, result)
+        except BaseException as error:
+            if not scheduler.finish_failed(chore, as_error(error, job.source)):
+                _clear_up(scheduler, chore)
+        else:
+            scheduler.finished(chore, result)
 
 
-def _abandon(scheduler: Scheduler, job: Job, keep: bool) -> None:
-    _clear_up(scheduler, job, keep)
-    scheduler.helped(job)
-    scheduler.abandoned(job)
+def _abandon(scheduler: Scheduler, chore: Chore) -> None:
+    with chore.job.lock:
+        _clear_up(scheduler, chore)
+    scheduler.abandoned(chore)
 
 
-def _clear_up(scheduler: Scheduler, job: Job, keep: bool) -> None:
+def _clear_up(scheduler: Scheduler, chore: Chore) -> None:
     try:
-        with job.lock:
-            job.task.abandon(keep)
-    except Exception as error:
-        text = f"What {job.task.source} left could not be cleared up: {error}"
+        chore.job.task.abandon(chore.keep)
+    except BaseException as error:
+        text = f"What {chore.job.source} left could not be cleared up: {error}"
         scheduler.emit(events.Notice, message=text, level="warning")
-
-
-def interrupt(job: Job) -> None:
-    """Tells a task that it is called off, if it wants to know: what it is doing may take long."""
-    call = getattr(job.task, "interrupt", None)
-    if call is not None:
-        call()
 
 
 def number_of(number: int, jobs: int) -> int:

@@ -2,92 +2,161 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from threading import Condition
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heapify, heappop, heappush
+from threading import Condition, RLock
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import events
 from .._errors import Cancelled
-from .pieces import ENDING, FINISHING, OVER, PREPARING, QUEUED, WORKING, Job, Piece
+from .interruptible import Bell
+from .job import ENDING, FINISHING, MAY_FOLLOW, OVER, PREPARING, QUEUED, WORKING, Job, JobState
 from .schedule import ranked
+from .totals import Totals
 
 if TYPE_CHECKING:
     from .._tasks import Result, Task
     from ..events import Event
+    from .pieces import Piece
 
 MOST_FINISHING = 2
 """At a time, so that there is always a helper to look at the next source."""
 
 
+class Chore(NamedTuple):
+    """What a helper is to do: "prepare", "finish" or "abandon" a job's task."""
+
+    what: str
+    job: Job
+    attempt: int
+    keep: bool = False
+    """What is done may be used by a later run."""
+
+
 class JobStates:
-    """The part of a scheduler that knows jobs and no engines. Each public method takes the lock; none calls a task."""
+    """The part of a scheduler that knows jobs and no engines. Each public method takes the lock; none calls a task.
+
+    No method looks at all jobs, except those that end or tell all of them.
+    """
 
     def __init__(self, tasks: Sequence[Task], emit: Callable[..., Event]) -> None:
-        self.changed = Condition()
+        self.lock = RLock()
+        self.changed = Condition(self.lock)
+        """Callers take ``lock`` itself, whose ``with`` Ctrl+C cannot interrupt half-way."""
+        self.attention = Bell()
+        """Wakes the run's own thread."""
         self.jobs = [Job(number, task) for number, task in enumerate(tasks)]
         self.emit = emit
         self.engines: set[int] = set()
         """Those that are not lost."""
         self.waiting: list[Piece] = []
         self.working: list[Piece] = []
-        self.is_over = not tasks
-        self._abandoning: list[tuple[Job, bool]] = []
-        self._finishing: list[Job] = []
+        self.totals = Totals()
+        self._in_state: dict[JobState, dict[int, Job]] = {state: {} for state in JobState}
+        self._in_state[QUEUED] = {job.number: job for job in self.jobs}
+        self._abandoning: deque[Chore] = deque()
+        self._finishing: deque[Job] = deque()
         self._finishing_now = 0
-        self._queue = ranked(self.jobs)
+        ranked(self.jobs)
+        self._queue = [(job.rank, job.number) for job in self.jobs]
+        heapify(self._queue)
         for job in self.jobs:
+            self.totals.update(job)
             self._tell_queued(job)
+        with self.lock:
+            for job in self.jobs:
+                if job.trouble is not None:
+                    self._fail(job, job.trouble)
+
+    @property
+    def is_over(self) -> bool:
+        return len(self._in_state[OVER]) == len(self.jobs)
+
+    def _move(self, job: Job, state: JobState) -> None:
+        assert state in MAY_FOLLOW[job.state], (job.state, state)
+        del self._in_state[job.state][job.number]
+        self._in_state[state][job.number] = job
+        job.state = state
+        self.totals.update(job)
+        self.changed.notify_all()
+        if self.is_over:
+            self.attention.ring()
 
     # --- helpers ---
 
-    def next_chore(self) -> tuple[str, Job, bool] | None:
-        """What a helper is to do next: "abandon", "finish" or "prepare" a job; None at the end."""
-        with self.changed:
-            while not self.is_over:
-                if self._abandoning:
-                    job, keep = self._abandoning.pop(0)
-                    return self._helped("abandon", job, keep)
-                if self._finishing and self._finishing_now < MOST_FINISHING:
-                    self._finishing_now += 1
-                    return self._helped("finish", self._finishing.pop(0))
-                if self._queue and self._wants_more():
-                    job = self._queue.pop(0)
-                    job.state = PREPARING
-                    return self._helped("prepare", job)
+    def next_chore(self, *, clears_up: bool = False) -> Chore | None:
+        """Waits for what a helper is to do next; None at the end. ``clears_up``: the helper does nothing else."""
+        with self.lock:
+            while True:
+                chore = self.next_chore_now(clears_up=clears_up)
+                if chore is not None or self.is_over:
+                    return chore
                 self.changed.wait()
-            return None
 
-    def _helped(self, what: str, job: Job, keep: bool = False) -> tuple[str, Job, bool]:
+    def next_chore_now(self, *, clears_up: bool = False) -> Chore | None:
+        """Likewise, without waiting."""
+        with self.lock:
+            if self._abandoning:
+                chore = self._abandoning.popleft()
+                chore.job.is_helped = True
+                return chore
+            if clears_up or self.is_over:
+                return None
+            if self._finishing and self._finishing_now < MOST_FINISHING:
+                self._finishing_now += 1
+                return self._helped("finish", self._finishing.popleft())
+            job = self._next_queued() if self._wants_more() else None
+            if job is None:
+                return None
+            self._move(job, PREPARING)
+            return self._helped("prepare", job)
+
+    def _helped(self, what: str, job: Job) -> Chore:
         job.is_helped = True
-        return what, job, keep
+        return Chore(what, job, job.attempt)
 
-    def helped(self, job: Job) -> bool:
-        """The helper is done with it; whether the job has been given up meanwhile, and its task is to be told so."""
-        with self.changed:
-            job.is_helped = False
-            return job.state == OVER
+    def _next_queued(self) -> Job | None:
+        while self._queue:
+            job = self.jobs[heappop(self._queue)[1]]
+            if job.state is QUEUED:  # else it was called off meanwhile
+                return job
+        return None
+
+    def _is_of_now(self, chore: Chore) -> bool:
+        return chore.attempt == chore.job.attempt and chore.job.state is not OVER
+
+    def is_wanted(self, chore: Chore) -> bool:
+        """Whether the job still waits for this chore. If it was given up meanwhile, the helper goes on without it."""
+        with self.lock:
+            return self._is_of_now(chore)
 
     def _wants_more(self) -> bool:
-        ahead = {piece.job.number for piece in self.waiting} | {
-            job.number for job in self.jobs if job.state == PREPARING
-        }
-        return len(ahead) <= len(self.engines)
+        ahead = {piece.job.number for piece in self.waiting}
+        return len(ahead) + len(self._in_state[PREPARING]) <= len(self.engines)
+
+    def _is_more_to_come(self) -> bool:
+        """Whether jobs are still to be prepared: until then nothing is divided to give idle engines work."""
+        return bool(self._in_state[QUEUED] or self._in_state[PREPARING])
 
     def _finish_if_complete(self, job: Job) -> None:
-        if job.open_pieces == 0 and job.state == WORKING:
-            job.state = FINISHING
+        if job.open_pieces == 0 and job.state is WORKING:
+            self._move(job, FINISHING)
             self.emit(events.JobFinishing, job=job.number)
             self._finishing.append(job)
-            self.changed.notify_all()
 
-    def finished(self, job: Job, result: Result) -> None:
-        with self.changed:
+    def finished(self, chore: Chore, result: Result) -> None:
+        with self.lock:
             self._finishing_now -= 1
-            if job.state == OVER:
+            self.changed.notify_all()
+            job = chore.job
+            if not self._is_of_now(chore):
                 return
-            self._over(job, result, "finished" if result.skipped is None else "skipped")
-            if result.skipped is None:
+            job.is_helped = False
+            kept = result.skipped is None
+            self._over(job, result, "finished" if kept else "skipped")
+            if kept:
                 seconds = monotonic() - (job.began or monotonic())
                 self.emit(
                     events.JobFinished, job=job.number, destination=result.destination, frames=result.frames,
@@ -99,84 +168,104 @@ class JobStates:
                     source_bytes=result.source_bytes, size=result.size,
                 )  # fmt: skip
 
-    def finish_failed(self, job: Job, error: Exception) -> None:
-        with self.changed:
+    def finish_failed(self, chore: Chore, error: Exception) -> bool:
+        """Returns False if the job was given up meanwhile: the helper then clears up itself."""
+        with self.lock:
             self._finishing_now -= 1
-            self._fail(job, error)
-            self._abandon(job)
+            return self._chore_failed(chore, error)
+
+    def prepare_failed(self, chore: Chore, error: Exception) -> bool:
+        """Likewise."""
+        with self.lock:
+            return self._chore_failed(chore, error)
+
+    def _chore_failed(self, chore: Chore, error: Exception) -> bool:
+        self.changed.notify_all()
+        if not self._is_of_now(chore):
+            return False
+        chore.job.is_helped = False
+        self._fail(chore.job, error)
+        self._abandon(chore.job)
+        return True
 
     # --- early ends ---
 
     def fail(self, job: Job, error: Exception) -> None:
         """The task itself has failed."""
-        with self.changed:
+        with self.lock:
             self._fail(job, error)
 
     def fail_all(self, error: Exception) -> None:
-        with self.changed:
+        with self.lock:
             self._fail_all(error)
 
     def _fail_all(self, error: Exception) -> None:
-        for job in self.jobs:
+        for job in self._open_jobs():
             self._fail(job, error)
+
+    def _open_jobs(self) -> list[Job]:
+        return [job for state in (QUEUED, PREPARING, WORKING, FINISHING) for job in self._in_state[state].values()]
 
     def _fail(self, job: Job, error: Exception) -> None:
         self._end(job, error, "failed")
 
-    def call_off(self, jobs: Sequence[Job], reason: str, ended_as: str = "cancelled") -> list[Job]:
-        """Ends those that are not over; returns them, for tasks that can be interrupted to be so."""
-        with self.changed:
-            ended = [job for job in jobs if job.state not in (ENDING, OVER)]
+    def call_off(self, jobs: Iterable[Job], reason: str, ended_as: str = "cancelled") -> list[Job]:
+        """Ends those that are not over. Returns the ones that somebody works on, whose tasks are to be interrupted."""
+        with self.lock:
+            ended = [job for job in jobs if job.is_open]
             for job in ended:
                 self._end(job, Cancelled(reason), ended_as)
-            return ended
+            return [job for job in ended if job.state is ENDING]
 
     def queued(self) -> list[Job]:
-        with self.changed:
+        """Jobs that no engine has begun."""
+        with self.lock:
             begun = {piece.job.number for piece in self.working}
-            return [
-                job
-                for job in self.jobs
-                if job.state in (QUEUED, PREPARING)
-                or (job.state == WORKING and job.began is None and job.number not in begun)
+            prepared = [
+                job for job in self._in_state[WORKING].values() if job.began is None and job.number not in begun
             ]
+            return [*self._in_state[QUEUED].values(), *self._in_state[PREPARING].values(), *prepared]
 
     def _end(self, job: Job, error: Exception, ended_as: str) -> None:
-        """Begins to end a job; it is over once no engine and no helper works on it and its task has been told."""
-        if job.state in (ENDING, OVER):
+        """Begins to end a job. It is over once no engine and no helper works on it and its task was told."""
+        if not job.is_open:
             return
-        before, job.state = job.state, ENDING
+        before = job.state
         job.ending_since = monotonic()
         job.outcome, job.ended_as = error, ended_as
-        self.waiting = [piece for piece in self.waiting if piece.job is not job]
-        for piece in self.working:
-            if piece.job is job:
-                piece.is_dropped = True
-        if before == QUEUED:
-            self._queue.remove(job)
+        self._move(job, ENDING)
+        if before is QUEUED:
             self._tell_ended(job)
-        elif before == FINISHING and job in self._finishing:
+        elif before is FINISHING and job in self._finishing:
             self._finishing.remove(job)
             self._abandon(job)
-        elif before == WORKING and job.engines_at_work == 0:
-            self._abandon(job)
-        self.changed.notify_all()
+        elif before is WORKING:
+            self.waiting = [piece for piece in self.waiting if piece.job is not job]
+            for piece in self.working:
+                if piece.job is job:
+                    piece.is_dropped = True
+            if job.engines_at_work == 0:
+                self._abandon(job)
 
     def _abandon(self, job: Job) -> None:
-        self._abandoning.append((job, job.ended_as == "cancelled"))
+        job.is_to_be_abandoned = True
+        self._abandoning.append(Chore("abandon", job, job.attempt, job.ended_as == "cancelled"))
         self.changed.notify_all()
 
-    def prepare_failed(self, job: Job, error: Exception) -> None:
-        with self.changed:
-            self._fail(job, error)
-            self._abandon(job)
+    def abandoned(self, chore: Chore) -> None:
+        with self.lock:
+            job = chore.job
+            if chore.attempt == job.attempt:
+                job.is_helped = job.is_to_be_abandoned = False
+                self._tell_ended(job)
 
-    def abandoned(self, job: Job) -> None:
-        with self.changed:
-            self._tell_ended(job)
+    def _late(self, seconds: float) -> list[Job]:
+        """Jobs that have been ending for longer than this."""
+        now = monotonic()
+        return [job for job in self._in_state[ENDING].values() if now - job.ending_since > seconds]
 
     def _tell_ended(self, job: Job) -> None:
-        if job.state == OVER:
+        if job.state is OVER:
             return
         error = job.outcome
         assert isinstance(error, Exception)
@@ -184,29 +273,30 @@ class JobStates:
         if job.ended_as == "failed":
             self.emit(events.JobFailed, job=job.number, error=type(error).__name__, message=str(error))
         elif job.ended_as == "skipped":
-            self.emit(events.JobSkipped, job=job.number, reason=str(error), source_bytes=job.task.source_bytes)
+            self.emit(events.JobSkipped, job=job.number, reason=str(error), source_bytes=job.source_bytes)
         else:
             self.emit(events.JobCancelled, job=job.number)
 
     def _over(self, job: Job, outcome: Result | Exception, ended_as: str) -> None:
-        job.state, job.outcome, job.ended_as = OVER, outcome, ended_as
-        self.is_over = all(other.state == OVER for other in self.jobs)
-        self.changed.notify_all()
+        job.outcome, job.ended_as = outcome, ended_as
+        self._move(job, OVER)
 
     def retry(self, job: Job) -> bool:
-        """Whether the job, which has ended without a result, is begun again."""
-        with self.changed:
-            if self.is_over or job.state != OVER or job.ended_as == "finished":
+        """Begins a job again that has ended without a result. Returns False if that cannot be."""
+        with self.lock:
+            good = job.ended_as == "finished" or job.trouble is not None
+            if self.is_over or job.state is not OVER or good or job.is_to_be_abandoned:
                 return False
+            self._move(job, QUEUED)
+            job.attempt += 1
             job.forget()
-            self._queue = ranked([*self._queue, job])
+            self.totals.update(job)
+            heappush(self._queue, (job.rank, job.number))
             self._tell_queued(job)
-            self.changed.notify_all()
             return True
 
     def _tell_queued(self, job: Job) -> None:
-        task = job.task
         self.emit(
-            events.JobQueued, job=job.number, source=task.source, destination=task.destination,
-            source_bytes=task.source_bytes,
+            events.JobQueued, job=job.number, source=job.source, destination=job.destination,
+            source_bytes=job.source_bytes,
         )  # fmt: skip

@@ -1,11 +1,11 @@
-"""One engine at work: a thread that owns its encoder and takes from its feeder what to do."""
+"""One engine at work: a thread that owns the encoder and takes its own work, piece by piece."""
 
 from __future__ import annotations
 
 import threading
 from itertools import islice
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._errors import (
     CudaFailed,
@@ -18,39 +18,53 @@ from .._errors import (
     SourceEnded,
 )
 from .channel import Closed
-from .feeder import Begin, Direct, End, Feeder, Frames, Open, batch, close_source, ended_early
-from .lane_session import LOST_FOR_GOOD, LaneSession, Surroundings
+from .feeder import Feeder, Production, batch, close_source, ended_early
+from .job import as_error
+from .lane_session import LOST_FOR_GOOD, LaneHost, LaneSession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from .._nvenc import Packet
     from .._tasks import VideoEncoder
     from ..events import EngineInfo
+    from .job import Job
     from .pieces import Piece
 
 THE_ENGINES_OWN = (DeviceLost, EncoderFailed, CudaFailed, OutOfMemory)
 THE_TASKS_OWN = (InvalidConfig, InvalidFrame, SourceEnded)
 FAILURES_IN_A_ROW = 4
 """An engine that has failed as often, without a piece done in between, is lost."""
+LOOK_UP = 0.1
+"""Seconds between two looks at whether the piece is still wanted, while no frames come."""
+
+
+class Next(NamedTuple):
+    """The piece after the one at work."""
+
+    piece: Piece
+    production: Production | None
+    """Its frames, if a feeder makes them."""
 
 
 class Lane:
     """The threads of one engine, and what a watchdog and a display may read of it without a lock."""
 
-    def __init__(self, run: Surroundings, engine: EngineInfo) -> None:
+    def __init__(self, host: LaneHost, engine: EngineInfo) -> None:
         self.engine = engine
         self.frames = 0
         """Given to the engine, of all pieces."""
         self.piece: Piece | None = None
         self.is_lost = False
-        self._run = run
-        self._scheduler = run.scheduler
-        self._feeder = Feeder(run.scheduler, engine, lambda: self.has_session)
-        self._session = LaneSession(run, engine, self._feeder.answers.wait)
+        self._host = host
+        self._scheduler = host.scheduler
+        self._feeder = Feeder(host.scheduler, engine)
+        self._stopped = threading.Event()
+        self._session = LaneSession(host, engine, self._stopped.wait)
+        self._next: Next | None = None
         self._failures = 0
         self._force_idr = True
-        self._thread = threading.Thread(target=self._encode, name=f"pdum.nvenc {engine.label}", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=f"pdum.nvenc {engine.label}", daemon=True)
         self.threads = [self._thread, self._feeder.thread]
 
     @property
@@ -66,51 +80,60 @@ class Lane:
         """Waits for its threads, but not for one whose engine hangs: that ends when the engine answers, if ever."""
         for thread in self.threads:
             hangs = thread is self._thread and self.is_lost and self._session.is_in_call
-            thread.join(0.0 if hangs else max(deadline - monotonic(), 0.0))
+            if thread.ident is not None:
+                thread.join(0.0 if hangs else max(deadline - monotonic(), 0.0))
 
     def stop(self) -> None:
-        """No more is begun; what runs is let go of as soon as its encoder's call returns."""
+        """No more is begun. The lane stops what it does as soon as its encoder's call returns."""
+        self._stopped.set()
         self._feeder.stop()
 
     def give_up(self, reason: str) -> None:
-        """Called by the watchdog: the engine's thread is left to itself, and lets its encoder go if it ever returns."""
+        """Called by the watchdog: the engine's thread is left alone, and closes its encoder if it ever returns."""
         self.is_lost = True
-        for piece in self._scheduler.lose(self.engine.index, reason):
+        for piece in self._host.lose(self.engine, reason):
             discard(piece)
-        self._feeder.stop(forget=True)
+        self.stop()
 
     # --- the engine's thread ---
 
-    def _encode(self) -> None:
+    def _work(self) -> None:
         try:
-            while True:
-                item = self._feeder.channel.get(self._run.idle_release if self.has_session else None)
-                if item is not None:
-                    self._handle(item)
-                elif self.piece is None:
-                    self._session.close()
-        except Closed:
-            pass
+            while not self._stopped.is_set() and (piece := self._take()) is not None:
+                self._encode(piece)
+        except BaseException as error:  # of ours: nobody is to wait for this engine in vain
+            told = NvencError(f"The work for {self.engine.label} could not be done: {error!r}")
+            told.__cause__ = error
+            self._scheduler.fail_all(told)
         finally:
-            self._session.close()
-            if self.piece is not None:
-                discard(self.piece)
-                self._scheduler.let_go(self.piece)
-            self._feeder.stop(forget=True)
+            self._leave()
 
-    def _handle(self, item: Any) -> None:
-        if isinstance(item, Open):
-            self._feeder.answer(self._open_for(item))
-        elif isinstance(item, Begin):
-            self._begin(item.piece)
-        elif item.piece is self.piece:
-            self._go_on(item)
-        if isinstance(item, Direct):
-            self._feeder.answer(True)
+    def _leave(self) -> None:
+        self._feeder.stop()
+        self._session.close()
+        for piece in (self.piece, None if self._next is None else self._next.piece):
+            if piece is not None:
+                discard(piece)
+                self._scheduler.let_go(piece)
 
-    def _open_for(self, item: Open | Begin) -> bool:
+    def _take(self) -> Piece | None:
+        """Waits for the next piece, with an encoder for it if one can be had; None at the end."""
+        if self._next is not None:
+            return self._next.piece
+        while not self._scheduler.is_done_for(self.engine.index):
+            if not self.has_session:
+                job = self._scheduler.wait_for_work(self.engine.index)
+                if job is None or not self._open_for(job):
+                    continue
+            piece = self._scheduler.take(self.engine.index, self._host.idle_release)
+            if piece is not None:
+                return piece
+            self._session.close()  # other processes can have it meanwhile
+        return None
+
+    def _open_for(self, job: Job) -> bool:
         try:
-            is_open = self._session.open_for(item.job if isinstance(item, Open) else item.piece.job)
+            is_open = self._session.open_for(job)
         except LOST_FOR_GOOD as error:
             self.give_up(str(error))
             return False
@@ -118,41 +141,76 @@ class Lane:
             self._session.close()
         return is_open and not self.is_lost
 
-    def _begin(self, piece: Piece) -> None:
+    def _encode(self, piece: Piece) -> None:
         self.piece = piece
-        if piece.is_dropped:
-            self._drop(piece)
-            return
-        if not self._open_for(Begin(piece)):
-            self.piece = None
-            self._scheduler.put_back(piece)
-            return
+        production = None if self._next is None else self._next.production
+        self._next = None
+        try:
+            if piece.is_dropped:
+                self._drop(piece)
+            elif not self._open_for(piece.job):
+                self.piece = None
+                self._scheduler.put_back(piece)
+            elif self._begin(piece):
+                self._encode_begun(piece, production)
+        finally:
+            if production is not None:
+                self._stop(production)
+
+    def _begin(self, piece: Piece) -> bool:
         try:
             with piece.job.lock:
                 piece.sink = piece.job.task.sink(piece.first)
-        except Exception as error:
-            self._fail(piece, error, by_engine=False)
-            return
+        except BaseException as error:
+            self._fail(piece, as_error(error, piece.job.source), by_engine=False)
+            return False
         self._force_idr = True
         self._scheduler.started(piece)
+        return True
 
-    def _go_on(self, item: Frames | Direct | End) -> None:
-        piece = item.piece
+    def _encode_begun(self, piece: Piece, production: Production | None) -> None:
         try:
-            if isinstance(item, Frames):
-                self._submit(piece, item.frames, len(item.frames))
-            elif isinstance(item, Direct):
+            if piece.job.is_direct:
                 self._encode_directly(piece)
-            if not isinstance(item, Frames) and not piece.is_dropped:
+            else:
+                self._encode_fed(piece, self._feeder.begin(piece) if production is None else production)
+            if not piece.is_dropped:
                 self._end(piece)
-        except Exception as error:
-            self._fail(piece, error, by_engine=self._is_the_engines(error))
+        except Closed:
+            pass
+        except BaseException as error:
+            self._fail(piece, as_error(error, piece.job.source), by_engine=self._is_the_engines(error))
         if piece.is_dropped and self.piece is piece:
             self._drop(piece)
 
+    def _encode_fed(self, piece: Piece, production: Production) -> None:
+        try:
+            while not piece.is_dropped and not self._stopped.is_set():
+                frames = production.channel.get(LOOK_UP)
+                if production.is_all_claimed and self._next is None:
+                    self._look_ahead()
+                if frames is not None:
+                    self._submit(piece, frames, len(frames))
+        except Closed:
+            return
+        finally:
+            self._stop(production)
+
+    def _look_ahead(self) -> None:
+        """Has the next piece's frames made while this one's last are encoded."""
+        piece = self._scheduler.take_now(self.engine.index)
+        if piece is not None:
+            self._next = Next(piece, None if piece.job.is_direct else self._feeder.begin(piece))
+
+    def _stop(self, production: Production) -> None:
+        """Waits until the source is closed, so that the task is not told of its end while it makes frames."""
+        production.stop()
+        while not production.ended.wait(LOOK_UP) and not self._stopped.is_set():
+            pass
+
     def _encode_directly(self, piece: Piece) -> None:
         scheduler, task = self._scheduler, piece.job.task
-        source: Iterator[Any] = getattr(task, "frames_with")(piece.first, self.engine, self._session.encoder)  # noqa: B009
+        source = task.frames_with(piece.first, self.engine, self._session.encoder)
         try:
             while not piece.is_dropped:
                 if scheduler.is_paused:
@@ -211,17 +269,13 @@ class Lane:
         self._scheduler.done(piece, size)
 
     def _flush(self, piece: Piece, encoder: VideoEncoder) -> None:
-        lazily = getattr(encoder, "flush_lazily", None)
-        if lazily is None:
-            self._write(piece, self._session.call(encoder.flush_pipeline))
-            return
-        coming = self._session.call(lazily)
+        coming = self._session.call(encoder.flush_lazily)
         while not piece.is_dropped and (packet := self._session.call(lambda: next(coming, None))) is not None:
             self._write(piece, [packet])
 
     # --- what goes wrong ---
 
-    def _is_the_engines(self, error: Exception) -> bool:
+    def _is_the_engines(self, error: BaseException) -> bool:
         """Whether a failure is not the task's: its source and its sink fail between calls of the encoder."""
         in_call = self._session.is_in_call and isinstance(error, NvencError) and not isinstance(error, THE_TASKS_OWN)
         return in_call or isinstance(error, THE_ENGINES_OWN)
@@ -259,5 +313,5 @@ def discard(piece: Piece) -> None:
         if sink is not None:
             try:
                 sink.discard()
-            except Exception:
+            except BaseException:
                 return

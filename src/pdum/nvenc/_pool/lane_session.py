@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import events
 from .._errors import DeviceLost, DriverNotFound, DriverTooOld, NoEncoder, OutOfSessions
+from .job import as_error
 from .sessions import for_engine, open_encoder, out_of_sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from .._config.config import EncoderConfig
     from .._tasks import VideoEncoder
     from ..events import EngineInfo
-    from .pieces import Job
+    from .job import Job
+    from .pieces import Piece
     from .scheduler import Scheduler
 
 LOST_FOR_GOOD = (DeviceLost, NoEncoder, DriverNotFound, DriverTooOld)
@@ -23,29 +25,30 @@ SHORTEST_WAIT, LONGEST_WAIT = 0.05, 1.0
 """Seconds between two attempts to get a session."""
 
 
-class Surroundings(Protocol):
+class LaneHost(Protocol):
     """What a lane needs of its run."""
 
     scheduler: Scheduler
     session_timeout: float
     idle_release: float
 
-    def tell_once(self, message: str) -> None: ...
+    def warn_once(self, message: str) -> None: ...
     def emit(self, kind: type[events.Event], **values: Any) -> object: ...
     def lease(self, engine: EngineInfo) -> bool: ...
     def give_back_lease(self, engine: EngineInfo) -> None: ...
     def sessions_held(self) -> int: ...
+    def lose(self, engine: EngineInfo, reason: str) -> list[Piece]: ...
 
 
 class LaneSession:
     """An encoder for one engine, kept as long as the jobs that come want the same."""
 
-    def __init__(self, run: Surroundings, engine: EngineInfo, wait: Callable[[float], object]) -> None:
+    def __init__(self, host: LaneHost, engine: EngineInfo, wait: Callable[[float], object]) -> None:
         self.calls = 0
         """Grows before and after each call of the encoder: odd while one runs, or after one that failed."""
         self.encoder: VideoEncoder | None = None
         self._config: EncoderConfig | None = None
-        self._run = run
+        self._host = host
         self._engine = engine
         self._wait = wait
         self._waiting_since: float | None = None
@@ -73,16 +76,16 @@ class LaneSession:
         """
         try:
             config = for_engine(job.task.config(self._engine), self._engine)
-        except Exception as error:
-            self._run.scheduler.fail(job, error)
+        except BaseException as error:
+            self._host.scheduler.fail(job, as_error(error, job.source))
             return False
         if config == self._config:
             return True
         self.close()
         try:
-            if not self._run.lease(self._engine):
+            if not self._host.lease(self._engine):
                 return self._wait_for_session("Another run of this pool uses this engine.", may_time_out=False)
-            threads = self._run.scheduler.lend_cores(self._engine.index)
+            threads = self._host.scheduler.lend_cores(self._engine.index)
             self.encoder = self.call(lambda: open_encoder(config, self._engine, threads))
         except OutOfSessions as error:
             self.leave_call()
@@ -91,27 +94,27 @@ class LaneSession:
         except Exception as error:
             self.leave_call()
             self._give_back()
-            self._run.scheduler.refused(job, self._engine.index, error)
+            self._host.scheduler.refused(job, self._engine.index, error)
             if isinstance(error, LOST_FOR_GOOD):
                 raise
             return False
         self._config, self._waiting_since = config, None
-        unmapped: Sequence[str] = getattr(self.encoder, "unmapped", ())
-        if unmapped:
-            self._run.tell_once(f"The software codec has nothing like {', '.join(unmapped)}: left out.")
+        if self.encoder.unmapped:
+            left_out = ", ".join(self.encoder.unmapped)
+            self._host.warn_once(f"The software codec has nothing like {left_out}: left out.")
         return True
 
     def _wait_for_session(self, reason: str, *, may_time_out: bool) -> bool:
-        self._run.scheduler.waits_for_session(self._engine.index)
+        self._host.scheduler.waits_for_session(self._engine.index)
         now = monotonic()
         if self._waiting_since is None:
             self._waiting_since = self._nobody_since = now
             told = str(out_of_sessions(reason)) if may_time_out else reason
-            self._run.emit(events.EngineWaiting, engine=self._engine.index, reason=told)
-        if self._run.sessions_held() or not may_time_out:
+            self._host.emit(events.EngineWaiting, engine=self._engine.index, reason=told)
+        if self._host.sessions_held() or not may_time_out:
             self._nobody_since = now
-        elif now - self._nobody_since > self._run.session_timeout:
-            self._run.scheduler.fail_all(out_of_sessions(reason, waited=now - self._nobody_since))
+        elif now - self._nobody_since > self._host.session_timeout:
+            self._host.scheduler.fail_all(out_of_sessions(reason, waited=now - self._nobody_since))
         self._wait(min(max((now - self._waiting_since) / 4, SHORTEST_WAIT), LONGEST_WAIT))
         return False
 
@@ -124,9 +127,9 @@ class LaneSession:
             self.call(encoder.close)
         except Exception as error:
             self.leave_call()
-            self._run.emit(events.Notice, message=f"{self._engine.label}: {error}", level="warning")
+            self._host.emit(events.Notice, message=f"{self._engine.label}: {error}", level="warning")
         self._give_back()
 
     def _give_back(self) -> None:
-        self._run.scheduler.take_cores_back(self._engine.index)
-        self._run.give_back_lease(self._engine)
+        self._host.scheduler.take_cores_back(self._engine.index)
+        self._host.give_back_lease(self._engine)

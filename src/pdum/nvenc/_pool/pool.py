@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from .._config.config import EncoderConfig
 from .._errors import EncoderClosed, InvalidConfig, NoEngineLeft
+from .._old_names import warn_of_old_name
 from .engines import find_engines
 from .run import Run, RunSettings
 
@@ -33,7 +35,7 @@ class EncoderPool:
     ::
 
         with EncoderPool() as pool:
-            pool.map_segments(render, 10_000, width=1920, height=1080, fps=30, output="film.mp4")
+            pool.render_video(render, 10_000, width=1920, height=1080, fps=30, output="film.mp4")
 
     One session is opened for each encoder, when there is work for it, and given back when there is none. Work goes to
     whichever engine is free; the last of it is divided, so that all engines end together.
@@ -43,7 +45,7 @@ class EncoderPool:
         engines: ``"auto"``: as many as the GPUs say they have; a number for all, or a sequence of one for each GPU.
             The environment's ``PDUM_NVENC_ENGINES``, ``"3"`` or ``"2,3"``, limits it further; 1 is no parallelism.
         config: what encoders are to be where a call does not say it.
-        engine: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware where there is any.
+        backend: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware if there is any.
         session_timeout: how long to wait, in seconds, while other processes have all sessions.
         watchdog: after how many seconds an encoder's call that does not return is given up.
 
@@ -58,16 +60,20 @@ class EncoderPool:
         gpus: str | int | Iterable[int] = "all",
         engines: str | int | Sequence[int] = "auto",
         config: EncoderConfig | None = None,
-        engine: str = "auto",
+        backend: str = "auto",
         session_timeout: float = 60.0,
         watchdog: float = 30.0,
         idle_release: float = IDLE_RELEASE,
+        engine: str | None = None,
     ) -> None:
+        if engine is not None:
+            warn_of_old_name("EncoderPool(engine=…)", "backend=…")
+            backend = engine
         seconds = {"session_timeout": session_timeout, "watchdog": watchdog, "idle_release": idle_release}
         for name, value in seconds.items():
             if not value > 0:
                 raise InvalidConfig(f"{name}={value} came; it is a number of seconds above 0.")
-        found = find_engines(gpus, engines, engine, session_timeout)
+        found = find_engines(gpus, engines, backend, session_timeout)
         self.config = config
         self.engines: tuple[EngineInfo, ...] = found.lanes
         self._settings = RunSettings(
@@ -78,6 +84,7 @@ class EncoderPool:
             leases={one.index: threading.Lock() for one in found.lanes},
             notices=found.notices,
         )
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._runs: list[Run] = []
         self._is_closed = False
@@ -93,6 +100,10 @@ class EncoderPool:
         return run
 
     def _make_run(self, tasks: Iterable[Task], on_event: Callable[[Event], object] | None) -> Run:
+        if os.getpid() != self._process:
+            raise EncoderClosed(
+                f"This pool belongs to process {self._process}, from which this one was forked. Make another one here."
+            )
         with self._lock:
             if self._is_closed:
                 raise EncoderClosed("The pool is closed. Make a new one.")
@@ -108,18 +119,18 @@ class EncoderPool:
             run.begin()
             return run.wait()
         except BaseException:
-            run.cancel()
+            run.cancel_soon()
             run.begin()
             run.wait()
             raise
 
     @overload
-    def map_segments(self, render: Render, n_frames: int, *, output: None = None, **more: Any) -> bytes: ...
+    def render_video(self, render: Render, n_frames: int, *, output: None = None, **more: Any) -> bytes: ...
 
     @overload
-    def map_segments(self, render: Render, n_frames: int, *, output: str | Path, **more: Any) -> Result: ...
+    def render_video(self, render: Render, n_frames: int, *, output: str | Path, **more: Any) -> Result: ...
 
-    def map_segments(
+    def render_video(
         self,
         render: Render,
         n_frames: int,
@@ -149,8 +160,13 @@ class EncoderPool:
             what ``render`` raises, and what an encoder does.
         """
         task = self.generated(render, n_frames, output=output, segments=segments, surfaces=surfaces, **encoder)
-        (result,) = self.run([task], on_event).require_success()
+        (result,) = self.run([task], on_event).raise_for_errors()
         return task.encoded if output is None else result
+
+    def map_segments(self, render: Render, n_frames: int, **more: Any) -> Any:
+        """The old name of ``render_video``."""
+        warn_of_old_name("EncoderPool.map_segments()", "render_video()")
+        return self.render_video(render, n_frames, **more)
 
     def generated(
         self,
@@ -162,7 +178,7 @@ class EncoderPool:
         surfaces: bool = False,
         **encoder: Any,
     ) -> GeneratedTask:
-        """What ``map_segments`` does as a task for ``start``."""
+        """What ``render_video`` does as a task for ``start``."""
         from .generated import GeneratedTask
 
         config = EncoderConfig.of(encoder) if self.config is None else self.config.replaced(**encoder)
@@ -196,7 +212,7 @@ class EncoderPool:
         from .._files.job import job_of
 
         job = job_of(source, destination, segments=segments, codec=codec, audio=audio, **more)
-        (result,) = self.run(self.files([job]), on_event).require_success()
+        (result,) = self.run(self.files([job]), on_event).raise_for_errors()
         return result
 
     def encode_files(self, jobs: Iterable[FileJob], on_event: Callable[[Event], object] | None = None) -> RunReport:
@@ -213,12 +229,14 @@ class EncoderPool:
         return [FileTask(job, self.engines[0].kind) for job in jobs]
 
     def close(self) -> None:
-        """Cancels what runs and gives all sessions back. Further calls do nothing."""
+        """Cancels what runs and gives all sessions back. Further calls do nothing, nor do a forked child's."""
+        if os.getpid() != self._process:
+            return
         with self._lock:
             self._is_closed = True
             runs, self._runs = self._runs, []
         for run in runs:
-            run.cancel("The pool was closed.")
+            run.cancel_soon("The pool was closed.")
             run.begin()
         for run in runs:
             run.wait()

@@ -1,4 +1,4 @@
-"""How far a run is, told a few times a second, and how fast each engine is, which the scheduler shares work by."""
+"""Tells a few times a second how far a run is, and how fast each engine is: the scheduler divides work by that."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from .. import events
 from .._tasks import Result, RunReport
-from .pieces import OVER, Job, Piece
 
 if TYPE_CHECKING:
     from ..events import Event
+    from .job import Job
     from .lane import Lane
+    from .pieces import Piece
     from .scheduler import Scheduler
 
 INTERVAL = 0.25
@@ -22,7 +23,7 @@ SMOOTHING = 0.5
 
 
 class ProgressTeller:
-    """Looks at the engines' counters; nobody who encodes spends time on it."""
+    """Reads the engines' counters. Encoding spends no time on it."""
 
     def __init__(self, scheduler: Scheduler, lanes: Sequence[Lane], emit: Callable[..., Event]) -> None:
         self._scheduler = scheduler
@@ -38,7 +39,7 @@ class ProgressTeller:
         if seconds < INTERVAL:
             return
         self._last = now
-        with self._scheduler.changed:
+        with self._scheduler.lock:
             pieces = list(self._scheduler.working)
         total = 0.0
         for number, lane in enumerate(self._lanes):
@@ -50,7 +51,7 @@ class ProgressTeller:
             if piece is not None and not lane.is_lost:
                 self._learn(lane.engine.index, fps * piece.job.pixels / 1e6)
                 self._tell_lane(lane, piece, fps, pieces)
-        self._tell_run(total, pieces)
+        self._tell_run(total)
 
     def _learn(self, engine: int, rate: float) -> None:
         before = self._scheduler.rates.get(engine, rate)
@@ -69,14 +70,16 @@ class ProgressTeller:
             eta=(job.total - done) / job_fps if job_fps > 0 else None,
         )  # fmt: skip
 
-    def _tell_run(self, fps: float, pieces: Sequence[Piece]) -> None:
-        jobs = self._scheduler.jobs
-        frames = sum(_done(job, pieces) for job in jobs)
-        total = estimated_total(jobs)
+    def _tell_run(self, fps: float) -> None:
+        scheduler = self._scheduler
+        with scheduler.lock:
+            sums, total = scheduler.totals.sums, scheduler.totals.estimated_frames()
+            at_work = sum(piece.frames for piece in scheduler.working if not piece.is_dropped)
+        frames = sums.frames_done + at_work
         self._emit(
             events.RunProgress, frames=frames, total=total, fps=fps,
             eta=max(total - frames, 0) / fps if fps > 0 else None,
-            jobs_done=sum(job.state == OVER for job in jobs), jobs=len(jobs),
+            jobs_done=sums.jobs_over, jobs=len(scheduler.jobs),
         )  # fmt: skip
 
     def tell_end(self, report: RunReport) -> None:
@@ -95,12 +98,3 @@ def _done(job: Job, pieces: Sequence[Piece]) -> int:
     if job.ended_as == "finished":
         return job.total
     return job.frames_before + sum(piece.frames for piece in pieces if piece.job is job and not piece.is_dropped)
-
-
-def estimated_total(jobs: Sequence[Job]) -> int:
-    """Frames of all jobs; those of jobs that were not looked through yet are taken to go with their estimated work."""
-    known = [job for job in jobs if job.plan is not None]
-    frames = sum(job.total for job in known)
-    work = sum(job.task.estimated_work for job in known)
-    unknown = sum(job.task.estimated_work for job in jobs if job.plan is None and job.state != OVER)
-    return frames + (round(unknown * frames / work) if work > 0 else 0)

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import events
-from .._errors import InvalidConfig, NvencError
+from .._errors import EncoderClosed, InvalidConfig, NvencError, TimedOut
 from .._tasks import RunReport
-from .event_log import EventLog, Subscription, events_async
-from .helpers import interrupt, make_helpers, number_of
-from .lane import Lane, discard
-from .pieces import Job
+from .callbacks import Callbacks
+from .event_log import EventLog, events_async
+from .helpers import make_helpers, number_of
+from .interruptible import Latch
+from .lane import Lane
+from .leases import Leases
+from .monitor import Monitor
 from .progress import ProgressTeller
 from .scheduler import Scheduler
 
 if TYPE_CHECKING:
     from .._tasks import Task
     from ..events import EngineInfo, Event
+    from .job import Job
+    from .pieces import Piece
 
-TICK = 0.1
-"""Seconds between two looks at the engines."""
-LET_GO_SECONDS = 0.8
-"""How long a cancelled run waits for a task that does not react."""
+CALLBACK_SECONDS = 0.2
+"""How long a cancelled run waits for callbacks that have not returned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,41 @@ class RunSettings:
     idle_release: float
     leases: dict[int, threading.Lock]
     notices: tuple[str, ...] = ()
+
+
+class Host:
+    """What the lanes of a run share: its scheduler, its events and its engines."""
+
+    def __init__(self, tasks: Sequence[Task], engines: Sequence[EngineInfo], settings: RunSettings, log: EventLog):
+        self.session_timeout = settings.session_timeout
+        self.idle_release = settings.idle_release
+        self.emit = log.emit
+        self._is_news = log.is_news
+        self.scheduler = Scheduler(tasks, [engine.index for engine in engines], log.emit, cores=settings.cores)
+        self.leases = Leases(settings.leases)
+        self.lease, self.give_back_lease = self.leases.take, self.leases.give_back
+        self._engines = engines
+        self.lanes = [Lane(self, engine) for engine in engines]
+
+    def warn_once(self, message: str) -> None:
+        """A warning that several engines have the same reason for."""
+        if self._is_news(message):
+            self.emit(events.Notice, message=message, level="warning")
+
+    def sessions_held(self) -> int:
+        return sum(lane.has_session and not lane.is_lost for lane in self.lanes)
+
+    def able(self) -> tuple[EngineInfo, ...]:
+        able = self.scheduler.engine_set.able
+        return tuple(engine for engine in self._engines if engine.index in able)
+
+    def lose(self, engine: EngineInfo, reason: str) -> list[Piece]:
+        """Tells which engines work from now on, if another one takes the place of the lost one."""
+        before = self.able()
+        pieces = self.scheduler.lose(engine.index, reason)
+        if set(self.able()) - set(before):
+            self.emit(events.EnginesChanged, engines=self.able())
+        return pieces
 
 
 class Run:
@@ -58,53 +97,75 @@ class Run:
         settings: RunSettings,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        self._settings = settings
-        self.session_timeout = settings.session_timeout
-        self.idle_release = settings.idle_release
-        self._log = EventLog()
-        self.emit = self._log.emit
-        self._callbacks: list[tuple[Callable[[Event], object], Subscription]] = []
-        self._done = threading.Event()
-        self._held: set[int] = set()
-        self._told: set[str] = set()
-        self._report: RunReport | None = None
         self.engines = tuple(engines)
-        self.emit(events.RunStarted, engines=self.engines, jobs=len(tasks), started=time.time())
+        self._process = os.getpid()
+        self._log = EventLog()
+        self._callbacks = Callbacks(self._log)
+        self._done = Latch()
+        self._is_cancelled = False
+        self._report: RunReport | None = None
+        self._log.emit(events.RunStarted, engines=self.engines, jobs=len(tasks), started=time.time())
         for notice in settings.notices:
-            self.emit(events.Notice, message=notice, level="warning")
+            self._log.emit(events.Notice, message=notice, level="warning")
         if on_event is not None:
-            self.on_event(on_event)
-        numbers = [engine.index for engine in engines]
-        self.scheduler = Scheduler(tasks, numbers, self.emit, cores=settings.cores)
-        self._lanes = [Lane(self, engine) for engine in engines]
-        self._teller = ProgressTeller(self.scheduler, self._lanes, self.emit)
-        self._helpers = make_helpers(self.scheduler, len(engines))
-        self._monitor = threading.Thread(target=self._watch, name="pdum.nvenc run", daemon=True)
+            self._callbacks.add(on_event)
+        self._host = Host(tasks, engines, settings, self._log)
+        self.scheduler = self._host.scheduler
+        self._lanes = self._host.lanes
+        self._teller = ProgressTeller(self.scheduler, self._lanes, self._log.emit)
+        self._monitor = Monitor(
+            self.scheduler,
+            self._lanes,
+            make_helpers(self.scheduler, len(engines)),
+            self._callbacks.thread,
+            watchdog=settings.watchdog,
+            tell_progress=self._teller.tell,
+            cancel=self.cancel,
+            end=self._end,
+        )
 
     def begin(self) -> None:
-        """Starts the threads that are not started yet: Ctrl+C may come in between, and then this is called again."""
-        threads = [*self._helpers, *(thread for lane in self._lanes for thread in lane.threads), self._monitor]
-        for thread in threads:
-            if thread.ident is None:
-                thread.start()
+        """Starts the run. If Ctrl+C interrupts this, it can be called again: nothing is started twice."""
+        self._monitor.begin()
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """False in a forked child, which has none of the run's threads."""
+        return os.getpid() == self._process
+
+    def _require_own_process(self) -> None:
+        if not self.is_of_this_process:
+            raise EncoderClosed(
+                f"This run belongs to process {self._process}, from which this one was forked. Make another pool here."
+            )
 
     # --- events ---
 
     def __iter__(self) -> Iterator[Event]:
+        self._require_own_process()
         return iter(self._log.subscribe())
 
     def __aiter__(self) -> AsyncIterator[Event]:
+        self._require_own_process()
         return events_async(self._log)
 
     def on_event(self, callback: Callable[[Event], object]) -> None:
         """Calls it with each event, from the first on, in a thread of the run's; one that raises is called no more."""
-        self._callbacks.append((callback, self._log.subscribe()))
+        self._require_own_process()
+        self._callbacks.add(callback)
 
     # --- control ---
 
     def cancel(self, reason: str = "The run was cancelled.") -> None:
         """Ends all that is not over, within a second, and leaves nothing of it. Returns at once; ``wait`` waits."""
-        self._call_off(self.scheduler.jobs, reason)
+        if self.is_of_this_process:
+            self._is_cancelled = True
+            self._call_off(self.scheduler.jobs, reason)
+
+    def cancel_soon(self, reason: str = "The run was cancelled.") -> None:
+        """``cancel`` for a signal's handler, and for whoever was interrupted: the run's own thread does it."""
+        self._is_cancelled = True
+        self._monitor.cancel_soon(reason)
 
     def drain(self) -> None:
         """Jobs that have not begun are cancelled; those that have are done to their end."""
@@ -124,36 +185,45 @@ class Run:
     def pause(self) -> None:
         """No further frames are begun; what the engines have is finished."""
         self.scheduler.pause(True)
-        self.emit(events.RunPaused, paused=True)
+        self._log.emit(events.RunPaused, paused=True)
 
     def resume(self) -> None:
         self.scheduler.pause(False)
-        self.emit(events.RunPaused, paused=False)
+        self._log.emit(events.RunPaused, paused=False)
 
     def set_engines(self, engines: int) -> None:
-        """Goes on with so many of the run's engines, from now on."""
+        """Goes on with so many of the run's engines, from now on. If one of them is lost, another takes its place."""
         if not 1 <= engines <= len(self.engines):
             raise InvalidConfig(f"engines={engines} came; this run can have 1 to {len(self.engines)}.")
         self.scheduler.set_limit(engines)
-        self.emit(events.EnginesChanged, engines=self.engines[:engines])
+        self._log.emit(events.EnginesChanged, engines=self._host.able())
 
-    def _call_off(self, jobs: Sequence[Job], reason: str, ended_as: str = "cancelled") -> None:
+    def _call_off(self, jobs: Iterable[Job], reason: str, ended_as: str = "cancelled") -> None:
         for job in self.scheduler.call_off(jobs, reason, ended_as):
-            interrupt(job)
+            try:
+                job.task.interrupt()
+            except Exception as error:
+                text = f"{job.source} could not be interrupted: {error!r}"
+                self._log.emit(events.Notice, message=text, level="warning")
 
     # --- its end ---
 
     @property
     def is_over(self) -> bool:
-        return self._done.is_set()
+        return self._done.is_open
 
     def wait(self, timeout: float | None = None) -> RunReport:
-        """Waits until all is over and all engines are given back. Raises TimeoutError."""
-        if threading.current_thread() is self._monitor:
+        """Waits until all is over and all engines are given back. Ctrl+C interrupts it within a tenth of a second.
+
+        Raises:
+            TimedOut: (also TimeoutError) the run was not over after so many seconds.
+        """
+        self._require_own_process()
+        if threading.current_thread() is self._callbacks.thread:
             raise NvencError("A run cannot be waited for in a callback of its own, which it waits for.")
         if not self._done.wait(timeout):
-            raise TimeoutError(f"The run was not over after {timeout} s.")
-        self._monitor.join()
+            raise TimedOut(f"The run was not over after {timeout} s.")
+        self._monitor.thread.join()
         assert self._report is not None
         return self._report
 
@@ -165,101 +235,25 @@ class Run:
 
         return await asyncio.get_running_loop().run_in_executor(None, self.wait)
 
-    # --- what lanes ask ---
-
-    def tell_once(self, message: str) -> None:
-        """A warning that several engines have the same reason for."""
-        with self._log.changed:
-            is_new = message not in self._told
-            self._told.add(message)
-        if is_new:
-            self.emit(events.Notice, message=message, level="warning")
-
-    def lease(self, engine: EngineInfo) -> bool:
-        """Whether the engine is this run's now; it may be another's of the same pool."""
-        is_free = self._settings.leases[engine.index].acquire(blocking=False)
-        if is_free:
-            self._held.add(engine.index)
-        return is_free
-
-    def give_back_lease(self, engine: EngineInfo) -> None:
-        if engine.index in self._held:
-            self._held.discard(engine.index)
-            self._settings.leases[engine.index].release()
-
     def hanging_engines(self) -> dict[int, str]:
         """Engines that are not given back although they are lost or the run is over, and why."""
-        busy = "Code of a task that was called off has not returned."
-        lost = self.scheduler.lost
-        return {engine: lost.get(engine, busy) for engine in list(self._held) if engine in lost or self.is_over}
-
-    def sessions_held(self) -> int:
-        return sum(lane.has_session and not lane.is_lost for lane in self._lanes)
-
-    # --- the run's own thread ---
-
-    def _watch(self) -> None:
-        watchdog = {lane: (lane.calls, time.monotonic()) for lane in self._lanes}
-        while not self.scheduler.is_over:
-            with self._log.changed:
-                if not self._has_unread():
-                    self._log.changed.wait(TICK)
-            self._call_back()
-            for lane in self._lanes:
-                watchdog[lane] = self._look_at(lane, *watchdog[lane])
-            for piece in self.scheduler.give_up_on(LET_GO_SECONDS):
-                discard(piece)
-            self._teller.tell()
-        self._end()
-
-    def _look_at(self, lane: Lane, calls: int, since: float) -> tuple[int, float]:
-        """Gives a lane up whose call of the encoder has not returned for too long."""
-        now = time.monotonic()
-        if lane.calls != calls or calls % 2 == 0 or lane.is_lost or lane.engine.gpu_id is None:
-            return lane.calls, now
-        if now - since > self._settings.watchdog:
-            lane.give_up(f"{lane.engine.label} has not answered for {now - since:.1f} s.")
-        return calls, since
-
-    def _has_unread(self) -> bool:
-        return any(listener.unread for _, listener in self._callbacks)
-
-    def _call_back(self) -> None:
-        for callback, listener in list(self._callbacks):
-            for event in listener.take():
-                try:
-                    callback(event)
-                except Exception as error:
-                    listener.end()
-                    self._callbacks.remove((callback, listener))
-                    self._tell_of(callback, error, event)
-                    break
-
-    def _tell_of(self, callback: Callable[[Event], object], error: Exception, event: Event) -> None:
-        """An event of its own; after the last one Python tells of it, as of any error in a thread."""
-        if isinstance(event, events.RunFinished):
-            hook_arguments = (type(error), error, error.__traceback__, threading.current_thread())
-            threading.excepthook(threading.ExceptHookArgs(hook_arguments))
-        else:
-            text = f"{callback!r} raised {error!r} and is not told of events any more."
-            self.emit(events.Notice, message=text, level="warning")
+        return self._host.leases.hanging(self.scheduler.lost, self.is_over)
 
     def _end(self) -> None:
-        with self.scheduler.changed:  # whoever ended the last job has told of it once this is free
-            pass
-        for lane in self._lanes:
-            lane.stop()
-        deadline = time.monotonic() + LET_GO_SECONDS
-        for lane in self._lanes:
-            lane.join(deadline)  # a task's own code may take longer: its thread ends when that returns
-        for helper in self._helpers:
-            helper.join(max(deadline - time.monotonic(), 0.0))
-        self._report = self._make_report()
-        self._call_back()  # what one of these raises can still be told
-        self._teller.tell_end(self._report)
-        self._call_back()
-        self._log.close()
-        self._done.set()
+        """Called by the run's own thread, once the others have ended."""
+        try:
+            self._report = self._make_report()
+            self._callbacks.deliver(self._callback_deadline())  # what one of these raises can still be told
+            self._teller.tell_end(self._report)
+            self._callbacks.deliver(self._callback_deadline())
+        finally:
+            self._report = self._report or RunReport(results=(), frames=0, seconds=0.0, lost_engines={})
+            self._callbacks.close(CALLBACK_SECONDS if self._is_cancelled else None)
+            self._log.close()
+            self._done.open()
+
+    def _callback_deadline(self) -> float | None:
+        return time.monotonic() + CALLBACK_SECONDS if self._is_cancelled else None
 
     def _make_report(self) -> RunReport:
         jobs = self.scheduler.jobs

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from .pieces import Job, Piece
+from .job import Job
+from .pieces import Piece
 from .ranges import FrameRange, divided
 
 PIECE_SECONDS = 0.02
@@ -13,7 +14,7 @@ PIECE_SECONDS = 0.02
 
 def ranked(jobs: Sequence[Job]) -> list[Job]:
     """The longest first, equal ones as they were given; tells each its rank."""
-    order = sorted(jobs, key=lambda job: -job.task.estimated_work)
+    order = sorted(jobs, key=lambda job: -job.work)
     for rank, job in enumerate(order):
         job.rank = rank
     return order

@@ -1,4 +1,4 @@
-"""The state of a run, under one lock: which job is how far, which engine has which piece, what is to be done next."""
+"""Hands the pieces of jobs to engines, and takes back what becomes of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from .. import events
 from .._errors import InvalidConfig, NoEngineLeft, NvencError, UnsupportedFeature
-from .job_states import JobStates
-from .pieces import ENDING, PREPARING, QUEUED, WORKING, Job, Piece
+from .engine_set import EngineSet
+from .job import ENDING, WORKING, Job
+from .job_states import Chore, JobStates
+from .pieces import Piece
 from .ranges import FrameRange, gaps
 from .schedule import may_take, next_waiting, shares, steal
 
@@ -36,72 +38,62 @@ class Scheduler(JobStates):
         cores: int = 0,
     ) -> None:
         super().__init__(tasks, emit)
-        self.engines = set(engines)
-        self._cores = cores
-        """That the engines share; 0 where each is hardware of its own."""
-        self._lent: dict[int, int] = {}
-        """Cores, by the engine whose encoder was made for them."""
-        self.lost: dict[int, str] = {}
-        self._all_engines = tuple(engines)
-        self._allowed = set(engines)
-        """Those that the caller lets work now."""
-        self._opening: set[int] = set()
-        """Those that make an encoder for what waits."""
-        self.rates: dict[int, float] = {}
+        self.engine_set = EngineSet(engines, cores, self.changed.notify_all)
+        self.engines = self.engine_set.left
+        self.rates = self.engine_set.rates
+        self.lost = self.engine_set.lost
         self.is_paused = False
 
     # --- engines ---
 
     def wait_for_work(self, engine: int) -> Job | None:
         """A job that this engine could help with, to open a session for; None at the end."""
-        with self.changed:
-            self._no_longer_opening(engine)
-            while not self._is_done_for(engine):
+        with self.lock:
+            self.engine_set.stops_opening(engine)
+            while not self.is_done_for(engine):
                 job = self._job_to_help_with(engine) if self._may_work(engine) else None
                 if job is not None:
-                    self._opening.add(engine)
+                    self.engine_set.opening.add(engine)
                     return job
                 self.changed.wait()
             return None
 
     def _job_to_help_with(self, engine: int) -> Job | None:
-        piece = next_waiting(self.waiting, engine, self._able())
+        engines = self.engine_set
+        piece = next_waiting(self.waiting, engine, engines.able)
         if piece is not None:
-            needed = self._cores == 0 or len(self._opening) < sum(map(_parts, self.waiting))
+            needed = engines.cores == 0 or len(engines.opening) < sum(map(_parts, self.waiting))
             return piece.job if needed else None
-        if self._cores and sum(self._lent.values()) >= self._cores:
-            return None  # those at work keep all cores busy: a further encoder would take their time
+        if engines.are_all_cores_lent:
+            return None
         return next((other.job for other in self.working if self._is_worth_a_session(other, engine)), None)
 
     def waits_for_session(self, engine: int) -> None:
-        """It gets none for now: what it would have begun is another's, if that one is faster."""
-        with self.changed:
-            self._no_longer_opening(engine)
-
-    def _no_longer_opening(self, engine: int) -> None:
-        if engine in self._opening:
-            self._opening.discard(engine)
-            self.changed.notify_all()
+        """It gets none for now: a faster engine takes what it would have begun."""
+        with self.lock:
+            self.engine_set.stops_opening(engine)
 
     def _is_worth_a_session(self, piece: Piece, engine: int) -> bool:
-        fitting = piece.job.may_be_divided and not piece.is_dropped and may_take(piece, engine, self._able())
+        fitting = piece.job.may_be_divided and not piece.is_dropped and may_take(piece, engine, self.engine_set.able)
         return fitting and piece.range.rest > max(WORTH_A_SESSION, 2 * piece.job.shortest)
 
-    def take(self, engine: int) -> Piece | None:
-        """The next piece for this engine, waiting for one; None at the end."""
-        with self.changed:
-            self._opening.discard(engine)
-            while not self._is_done_for(engine):
+    def take(self, engine: int, seconds: float | None = None) -> Piece | None:
+        """The next piece for this engine; None at the end, or if none came for so many seconds."""
+        deadline = None if seconds is None else monotonic() + seconds
+        with self.lock:
+            self.engine_set.opening.discard(engine)
+            while not self.is_done_for(engine):
                 piece = self._try_to_take(engine)
-                if piece is not None:
+                left = None if deadline is None else deadline - monotonic()
+                if piece is not None or (left is not None and left <= 0):
                     return piece
-                self.changed.wait()
+                self.changed.wait(left)
             return None
 
     def take_now(self, engine: int) -> Piece | None:
         """Likewise, without waiting."""
-        with self.changed:
-            return None if self._is_done_for(engine) else self._try_to_take(engine)
+        with self.lock:
+            return None if self.is_done_for(engine) else self._try_to_take(engine)
 
     def _try_to_take(self, engine: int) -> Piece | None:
         piece = self._next(engine) if self._may_work(engine) else None
@@ -113,42 +105,41 @@ class Scheduler(JobStates):
         return piece
 
     def _next(self, engine: int) -> Piece | None:
-        piece = next_waiting(self.waiting, engine, self._able())
+        able = self.engine_set.able
+        piece = next_waiting(self.waiting, engine, able)
         if piece is None:
-            rates = self.rates if self._cores == 0 else {}  # who shares cores is as fast as the others let him
-            stolen = None if self._is_more_to_come() else steal(self.working, engine, self._able(), rates)
-            if stolen is not None:
-                stolen.job.open_pieces += 1
-            return stolen
+            return None if self._is_more_to_come() else self._stolen(engine)
         waiting = len(self.waiting)
         self.waiting.remove(piece)
         if self._is_more_to_come():
             return piece
-        idle = len({engine, *self._able()} - {other.engine for other in self.working})
+        idle = len({engine, *able} - {other.engine for other in self.working})
         (_, last), *rest = shares(piece, idle, waiting)
         if rest:
             piece.range = FrameRange(piece.first, last)
             self.waiting += [self._made(piece.job, first, end) for first, end in rest]
         return piece
 
-    def _is_more_to_come(self) -> bool:
-        """Whether jobs are still being looked through: then nothing is divided for want of work."""
-        return any(job.state in (QUEUED, PREPARING) for job in self.jobs)
+    def _stolen(self, engine: int) -> Piece | None:
+        # An engine that shares cores is as fast as the others let it be: its rate says nothing.
+        rates = self.rates if self.engine_set.cores == 0 else {}
+        stolen = steal(self.working, engine, self.engine_set.able, rates)
+        if stolen is not None:
+            stolen.job.open_pieces += 1
+        return stolen
 
     def lend_cores(self, engine: int) -> int:
-        """How many cores an encoder that it makes now is for: its share among those that will work beside it."""
-        with self.changed:
-            self._lent[engine] = -(-self._cores // self._engines_at_once())
-            return self._lent[engine]
+        """How many cores the encoder that this engine makes now is for."""
+        with self.lock:
+            return self.engine_set.lend_cores(engine, self._engines_at_once())
 
     def take_cores_back(self, engine: int) -> None:
-        with self.changed:
-            if self._lent.pop(engine, 0):
-                self.changed.notify_all()
+        with self.lock:
+            self.engine_set.take_cores_back(engine)
 
     def _engines_at_once(self) -> int:
         """How many engines there is work for at the same time, as far as is known now; at least one."""
-        able = max(1, len(self._able()))
+        able = max(1, len(self.engine_set.able))
         if self._is_more_to_come():
             return able
         return max(1, min(able, sum(map(_parts, (*self.waiting, *self.working)))))
@@ -157,17 +148,14 @@ class Scheduler(JobStates):
         job.open_pieces += 1
         return Piece(job, FrameRange(first, last))
 
-    def _able(self) -> set[int]:
-        return self.engines & self._allowed
-
     def _may_work(self, engine: int) -> bool:
-        return not self.is_paused and engine in self._allowed
+        return not self.is_paused and engine in self.engine_set.able
 
-    def _is_done_for(self, engine: int) -> bool:
+    def is_done_for(self, engine: int) -> bool:
         return self.is_over or engine in self.lost
 
     def started(self, piece: Piece) -> None:
-        with self.changed:
+        with self.lock:
             piece.began = monotonic()
             if piece.job.began is None:
                 piece.job.began = piece.began
@@ -175,29 +163,30 @@ class Scheduler(JobStates):
 
     def done(self, piece: Piece, size: int) -> None:
         """The piece is encoded and its sink has all of it."""
-        with self.changed:
+        with self.lock:
             if self._release(piece):
                 self._tell(events.PieceFinished, piece, size=size, seconds=monotonic() - piece.began)
                 job = piece.job
                 job.frames_before += piece.last - piece.first
+                self.totals.update(job)
                 job.open_pieces -= 1
                 self._finish_if_complete(job)
 
     def put_back(self, piece: Piece) -> None:
         """The engine could not begin with it."""
-        with self.changed:
+        with self.lock:
             if self._release(piece):
                 self.waiting.append(piece.again())
                 self.changed.notify_all()
 
     def let_go(self, piece: Piece) -> None:
         """The engine has stopped working on what was dropped."""
-        with self.changed:
+        with self.lock:
             self._release(piece)
 
     def failed(self, piece: Piece, error: Exception, *, by_engine: bool) -> None:
         """The piece is done again, on another engine if there is one; after some attempts its job fails."""
-        with self.changed:
+        with self.lock:
             if not self._release(piece):
                 return
             job = piece.job
@@ -218,8 +207,8 @@ class Scheduler(JobStates):
 
     def refused(self, job: Job, engine: int, error: Exception) -> None:
         """The engine could not make an encoder for the job; where none can, the job fails."""
-        with self.changed:
-            self._no_longer_opening(engine)
+        with self.lock:
+            self.engine_set.stops_opening(engine)
             job.refusals[engine] = job.refusals.get(engine, 0) + 1
             if isinstance(error, UnsupportedFeature) or job.refusals[engine] >= MOST_REFUSALS:
                 job.unfit[engine] = error
@@ -227,22 +216,24 @@ class Scheduler(JobStates):
                 self._fail(job, error)
             self.changed.notify_all()
 
-    def give_up_on(self, seconds: float) -> list[Piece]:
-        """Ends jobs whose task has not reacted for so long to being called off; returns what it still works on."""
-        with self.changed:
-            now = monotonic()
-            late = [job for job in self.jobs if job.state == ENDING and now - job.ending_since > seconds]
+    def give_up_on(self, seconds: float) -> tuple[bool, list[Piece]]:
+        """Ends jobs whose tasks have not reacted for so long; whether there are any, and what is left of their work.
+
+        A helper that is stuck in one of them, or that has had no time for it yet, clears up after it later.
+        """
+        with self.lock:
+            late = self._late(seconds)
             pieces = [piece for piece in self.working if piece.job in late]
             for piece in pieces:
                 self._release(piece)
             for job in late:
-                if job.is_helped:
+                if job.is_helped or job.is_to_be_abandoned:
                     self._tell_ended(job)
-            return pieces
+            return bool(late), pieces
 
     def _is_unfit(self, job: Job) -> bool:
         """Whether no engine can encode it."""
-        return bool(self._able()) and self._able() <= job.unfit.keys()
+        return bool(self.engine_set.able) and self.engine_set.able <= job.unfit.keys()
 
     def _release(self, piece: Piece) -> bool:
         """Whether the piece was still the engine's and is wanted."""
@@ -251,19 +242,17 @@ class Scheduler(JobStates):
         self.working.remove(piece)
         job = piece.job
         job.engines_at_work -= 1
-        if job.state == ENDING and job.engines_at_work == 0:
+        if job.state is ENDING and job.engines_at_work == 0:
             self._abandon(job)
         self.changed.notify_all()
         return not piece.is_dropped
 
     def lose(self, engine: int, reason: str) -> list[Piece]:
         """The engine is not used any more; its pieces, which are done again elsewhere, are returned to be discarded."""
-        with self.changed:
+        with self.lock:
             if engine in self.lost:
                 return []
-            self.engines.discard(engine)
-            self._no_longer_opening(engine)
-            self.lost[engine] = reason
+            self.engine_set.lose(engine, reason)
             self.emit(events.EngineLost, engine=engine, reason=reason)
             pieces = [piece for piece in self.working if piece.engine == engine]
             for piece in pieces:
@@ -274,52 +263,57 @@ class Scheduler(JobStates):
                     self.waiting.append(piece.again())
             if not self.engines:
                 self._fail_all(self._no_engine_left())
-            for job in self.jobs:
-                if job.state == WORKING and self._is_unfit(job):
+            for job in list(self._in_state[WORKING].values()):
+                if self._is_unfit(job):
                     self._fail(job, next(iter(job.unfit.values())))
             self.changed.notify_all()
             return pieces
 
     def _no_engine_left(self) -> NvencError:
-        reasons = "; ".join(f"engine {engine}: {reason}" for engine, reason in sorted(self.lost.items()))
-        return NoEngineLeft(f"All engines are lost. {reasons}")
+        return NoEngineLeft(f"All engines are lost. {self.engine_set.reasons()}")
 
     # --- jobs ---
 
-    def prepared(self, job: Job, plan: Plan) -> None:
-        with self.changed:
-            if job.state == ENDING:
+    def prepared(self, chore: Chore, plan: Plan) -> bool:
+        """Returns False if the job was given up meanwhile: the helper then clears up itself."""
+        with self.lock:
+            if not self._is_of_now(chore):
+                return False
+            job = chore.job
+            job.is_helped = False
+            if job.state is ENDING:
                 self._abandon(job)
-                return
+                return True
             wrong = _no_whole_number(plan) or gaps(plan.ranges, plan.frames)
-            job.plan, job.state = plan, WORKING
+            job.plan = plan
             job.frames_before = 0 if wrong else plan.frames - sum(last - first for first, last in plan.ranges)
+            self._move(job, WORKING)
             self.emit(
                 events.JobPrepared, job=job.number, frames=plan.frames, frames_done=job.frames_before,
                 width=plan.width, height=plan.height, fps=plan.fps, duration=plan.duration,
             )  # fmt: skip
             if wrong:
-                self._fail(job, NvencError(f"The plan for {job.task.source} cannot be. {wrong}"))
+                self._fail(job, NvencError(f"The plan for {job.source} cannot be. {wrong}"))
             elif not self.engines:
                 self._fail(job, self._no_engine_left())
             else:
                 self.waiting += [self._made(job, first, last) for first, last in plan.ranges]
                 self._finish_if_complete(job)
-            self.changed.notify_all()
+            return True
 
     # --- the caller ---
 
     def pause(self, paused: bool) -> None:
-        with self.changed:
+        with self.lock:
             self.is_paused = paused
             self.changed.notify_all()
 
     def set_limit(self, engines: int) -> None:
-        """The first so many work on; the others finish what they have claimed, and leave the rest to these."""
-        with self.changed:
-            self._allowed = set(self._all_engines[:engines])
+        """So many engines work on. The others finish what they have claimed, and leave the rest to these."""
+        with self.lock:
+            self.engine_set.limit(engines)
             for piece in self.working:
-                leaves = piece.engine not in self._allowed and piece.job.may_be_divided
+                leaves = piece.engine not in self.engine_set.able and piece.job.may_be_divided
                 rest = piece.range.cut() if leaves else None
                 if rest is not None:
                     piece.job.open_pieces += 1
@@ -327,7 +321,7 @@ class Scheduler(JobStates):
             self.changed.notify_all()
 
     def wait_while_paused(self, piece: Piece) -> None:
-        with self.changed:
+        with self.lock:
             while self.is_paused and not piece.is_dropped and not self.is_over:
                 self.changed.wait()
 

@@ -1,0 +1,147 @@
+"""One job of a run and the states that it goes through."""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import inf, isfinite
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from .._errors import InvalidConfig, NvencError
+
+if TYPE_CHECKING:
+    from .._tasks import Plan, Result, Task
+
+
+class JobState(Enum):
+    QUEUED = "queued"
+    PREPARING = "preparing"
+    WORKING = "working"
+    FINISHING = "finishing"
+    ENDING = "ending"
+    """It failed or was cancelled, and engines or helpers are still letting go of it."""
+    OVER = "over"
+
+
+QUEUED, PREPARING, WORKING = JobState.QUEUED, JobState.PREPARING, JobState.WORKING
+FINISHING, ENDING, OVER = JobState.FINISHING, JobState.ENDING, JobState.OVER
+
+MAY_FOLLOW = {
+    QUEUED: {PREPARING, ENDING},
+    PREPARING: {WORKING, ENDING},
+    WORKING: {FINISHING, ENDING},
+    FINISHING: {OVER, ENDING},
+    ENDING: {OVER},
+    OVER: {QUEUED},
+}
+"""All there is. ``OVER`` to ``QUEUED`` is another attempt."""
+
+NEEDED = (
+    "source", "destination", "source_bytes", "estimated_work", "needs_encoder",
+    "prepare", "config", "frames", "frames_with", "sink", "finish", "abandon", "interrupt",
+)  # fmt: skip
+
+
+class Job:
+    """One task of a run, and how far it is. The scheduler's lock guards it."""
+
+    def __init__(self, number: int, task: Task) -> None:
+        self.number = number
+        self.task = task
+        self.rank = 0
+        """Its place in the order of work: the longest is 0."""
+        self.lock = Lock()
+        """Held while a method of the task runs, so that they run one at a time."""
+        self.attempt = 0
+        """Grows when the job is begun again. What an earlier attempt comes to is nobody's any more."""
+        self.source = self.destination = ""
+        self.source_bytes = 0
+        self.work = 0.0
+        """The task's estimate, read once."""
+        self.is_direct = False
+        """The task makes its frames in the engine's thread."""
+        self.trouble: Exception | None = None
+        """What is wrong with the task itself. Its job fails with it."""
+        try:
+            self._read(task)
+        except Exception as error:
+            self.trouble = error
+        self.forget()
+
+    def _read(self, task: Task) -> None:
+        self.source, self.destination = str(task.source), str(task.destination)
+        missing = [name for name in NEEDED if not hasattr(type(task), name) and not hasattr(task, name)]
+        if missing:
+            raise InvalidConfig(
+                f"The task {type(task).__name__} has no {', '.join(missing)}. Derive it from pdum.nvenc.BaseTask, "
+                "which has everything that a task may leave out."
+            )
+        self.source_bytes, self.is_direct = task.source_bytes, task.needs_encoder
+        self.work = _finite(task.estimated_work, self.source)
+
+    def forget(self) -> None:
+        """Makes the job what it was before anything was done for it."""
+        self.state = QUEUED
+        self.plan: Plan | None = None
+        self.open_pieces = 0
+        self.engines_at_work = 0
+        self.pieces_made = 0
+        self.frames_before = 0
+        """Frames of pieces that are complete, and of earlier runs."""
+        self.unfit: dict[int, Exception] = {}
+        """Engines that cannot encode it, and why."""
+        self.refusals: dict[int, int] = {}
+        """How often each engine could not make an encoder for it."""
+        self.began: float | None = None
+        self.is_helped = False
+        """A helper is in one of its task's methods."""
+        self.is_to_be_abandoned = False
+        self.ending_since = 0.0
+        self.outcome: Result | Exception | None = None
+        self.ended_as = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended and is not ending."""
+        return self.state not in (ENDING, OVER)
+
+    @property
+    def total(self) -> int:
+        return 0 if self.plan is None else self.plan.frames
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of a frame. The cost of a frame is taken to grow with them."""
+        return 1 if self.plan is None else max(self.plan.width * self.plan.height, 1)
+
+    @property
+    def may_be_divided(self) -> bool:
+        return self.plan is not None and not self.plan.whole_ranges
+
+    @property
+    def shortest(self) -> int:
+        return 1 if self.plan is None else max(self.plan.shortest_range, 1)
+
+    @property
+    def good_length(self) -> int:
+        return self.shortest if self.plan is None else max(self.plan.good_range, self.shortest)
+
+
+def as_error(error: BaseException, where: str) -> Exception:
+    """The error that a job ends with. What is no ``Exception``, such as SystemExit, is told in an ``NvencError``: it
+    came up in a thread of the pool, where it can end nothing but the job."""
+    if isinstance(error, Exception):
+        return error
+    told = NvencError(f"{where} raised {error!r}, which ends this job and nothing else. Raise an Exception instead.")
+    told.__cause__ = error
+    return told
+
+
+def _finite(work: object, source: str) -> float:
+    try:
+        number = float(work)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = inf
+    if not isfinite(number):
+        raise InvalidConfig(f"estimated_work of {source} is {work!r}; it has to be a finite number.")
+    return number
