@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ settings.load_profile("fixed")
 def unbuilt_libraries() -> list[str]:
     directory = Path(os.environ["NVSIM_DIR"])
     return [name for name in SIMULATED_LIBRARIES if not (directory / name).exists()]
+
+
+def pytest_configure() -> None:
+    """Ctrl+C works in the tests and in what they start, even if a shell began all of it in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

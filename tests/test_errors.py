@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 import pdum.nvenc
 from pdum.nvenc import (
+    Cancelled,
     CudaFailed,
     DeviceLost,
     DriverTooOld,
@@ -22,6 +24,7 @@ from pdum.nvenc import (
     NvencError,
     OutOfMemory,
     OutOfSessions,
+    SeveralErrors,
     UnsupportedFeature,
     _errors,
 )
@@ -55,6 +58,9 @@ OF_POOLS = {
     "SourceUnreadable",
     "VerificationFailed",
     "PieceDamaged",
+    "SeveralErrors",
+    "FolderMissing",
+    "TimedOut",
     "Cancelled",
 }
 
@@ -84,6 +90,8 @@ def test_the_tree_is_the_one_in_the_docstring() -> None:
         others = [base.__name__ for base in leaf.__bases__ if base is not NvencError]
         assert len(others) <= 1
         real[leaf.__name__] = others[0] if others else ""
+    if sys.version_info < (3, 11):
+        real["SeveralErrors"] = "ExceptionGroup"  # which Python 3.10 has not
     assert real == drawn
     assert NvencError.__bases__ == (RuntimeError,)
 
@@ -108,7 +116,9 @@ def test_an_error_made_in_python_has_the_attributes() -> None:
     assert str(plain) == "message"
 
 
-@pytest.mark.parametrize("error_type", [NvencError, *leaves()], ids=name_of)
+@pytest.mark.parametrize(
+    "error_type", [NvencError, *(leaf for leaf in leaves() if leaf is not SeveralErrors)], ids=name_of
+)
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
 def test_errors_travel_between_processes(error_type: type[NvencError], duplicate: Any) -> None:
     given = {"status": 10, "status_name": "A", "call": "b", "driver_text": "c \U0001f600", "advice": "d"}
@@ -118,6 +128,24 @@ def test_errors_travel_between_processes(error_type: type[NvencError], duplicate
     assert type(again) is error_type
     assert str(again) == "message"
     assert vars(again) == {**given, "note": "mine"}
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_several_errors_travel_between_processes(duplicate: Any) -> None:
+    again = duplicate(SeveralErrors("2 of 3 jobs failed.", [Cancelled("one"), OSError("two")]))
+    assert type(again) is SeveralErrors
+    assert again.message == "2 of 3 jobs failed."
+    assert [repr(error) for error in again.exceptions] == ["Cancelled('one')", "OSError('two')"]
+
+
+def test_several_errors_are_a_group_if_python_has_groups() -> None:
+    error = SeveralErrors("2 of 3 jobs failed.", [Cancelled("one"), OSError("two")])
+    if sys.version_info >= (3, 11):
+        found = error.subgroup(OSError)
+        assert isinstance(error, ExceptionGroup)  # noqa: F821
+        assert isinstance(found, SeveralErrors)
+        assert [str(one) for one in found.exceptions] == ["two"]
+    assert isinstance(error, NvencError)
 
 
 @pytest.mark.parametrize("status", MEANING)

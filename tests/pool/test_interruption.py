@@ -122,7 +122,12 @@ def test_a_task_raises_what_is_no_exception(simulator: Simulator, step: str, kin
     bad, good = Pictures(90), Pictures(120, 1000)
     if step in ("write", "complete"):
         setattr(BadSink, step, fail)
-        bad.sink = lambda first: (setattr(bad, "sinks_open", bad.sinks_open + 1), BadSink(bad, first))[1]  # type: ignore[method-assign]
+
+        def sink(first: int) -> Sink:
+            bad.sinks_open += 1
+            return BadSink(bad, first)
+
+        bad.sink = sink  # type: ignore[method-assign]
     else:
         setattr(bad, step, fail)
         bad.fail_at = 50 if step == "abandon" else None
@@ -200,7 +205,11 @@ class Stuck(Pictures):
         return super().prepare(lanes)
 
     def interrupt(self) -> None:
-        pass
+        """Nothing can wake it."""
+
+    def succeed(self) -> None:
+        self.fails = False
+        self.go_on.set()
 
 
 def ended(results: Sequence[Any]) -> list[type]:
@@ -242,8 +251,7 @@ def test_skipped_and_tried_again_before_prepare_returns(simulator: Simulator, fa
         task.inside.clear()
         run.retry(0)
         if fails:
-            setattr(task, "interrupt", lambda: None)  # noqa: B010
-            threading.Timer(0.3, lambda: (setattr(task, "fails", False), task.go_on.set())).start()
+            threading.Timer(0.3, task.succeed).start()
         else:
             task.go_on.set()
         results = run.wait(60).results

@@ -1,0 +1,120 @@
+"""What a job costs among many: planned, run and cancelled, in bytes and in microseconds of processor time.
+
+    .venv/bin/python benchmarks/many_jobs.py [--most 100000] [--quick]
+
+The cost of one should not grow with their number. The jobs have nothing to encode, so that only the pool's own work is
+left: threads, states, events, progress. Fails if a job costs more than three times as much among the most jobs as
+among the fewest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from measuring import machine
+
+from pdum.nvenc import BaseTask, EncoderPool, Plan, Result
+
+FEWEST = 1000
+MOST_GROWTH = 3.0
+
+
+class Nothing(BaseTask):
+    """A job whose frames were all encoded by an earlier run."""
+
+    source = "nothing"
+    estimated_work = 1.0
+
+    def prepare(self, lanes: int) -> Plan:  # noqa: ARG002
+        return Plan(frames=1, ranges=())
+
+    def config(self, engine: Any) -> Any:
+        raise NotImplementedError
+
+    def frames(self, first: int, engine: Any) -> Iterator[Any]:
+        raise NotImplementedError
+
+    def sink(self, first: int) -> Any:
+        raise NotImplementedError
+
+    def finish(self) -> Result:
+        return Result(destination="", frames=1, size=1)
+
+
+class Waiting(Nothing):
+    """Holds its helper until it is called off, so that all jobs after it are still to be begun."""
+
+    def __init__(self) -> None:
+        self.inside, self.called_off = threading.Event(), threading.Event()
+
+    def prepare(self, lanes: int) -> Plan:
+        self.inside.set()
+        self.called_off.wait()
+        return super().prepare(lanes)
+
+    def interrupt(self) -> None:
+        self.called_off.set()
+
+
+def timed(call: Callable[[], object]) -> float:
+    gc.collect()
+    begin = time.process_time()
+    call()
+    return time.process_time() - begin
+
+
+def costs(count: int) -> dict[str, float]:
+    """Of one job among so many: seconds of processor time by what is done, and bytes."""
+    found = {}
+    with EncoderPool(backend="software", engines=1) as pool:
+        run: list[Any] = []
+        found["run"] = timed(lambda: pool.run([Nothing() for _ in range(count)]).raise_for_errors())
+        waiting = [Waiting() for _ in range(4)]
+        tasks = [*waiting, *(Nothing() for _ in range(count))]
+        found["plan"] = timed(lambda: run.append(pool.start(tasks)))
+        waiting[0].inside.wait()
+
+        def cancel() -> None:
+            run[0].cancel()
+            run[0].wait()
+
+        found["cancel"] = timed(cancel)
+        run.clear()
+        tracemalloc.start()
+        held = pool.start([Nothing() for _ in range(count)])
+        held.wait()
+        found["bytes"] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return {name: value / count for name, value in found.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--most", type=int, default=100_000)
+    parser.add_argument("--quick", action="store_true", help="a tenth of it")
+    given = parser.parse_args()
+    most = given.most // 10 if given.quick else given.most
+    counts = [count for count in (FEWEST, 10_000, 100_000) if count < most] + [most]
+    print(machine())
+    print(f"{'jobs':>8} {'plan':>9} {'run':>9} {'cancel':>9} {'memory':>9}   of one job")
+    rows = []
+    for count in counts:
+        row = costs(count)
+        rows.append(row)
+        times = " ".join(f"{row[name] * 1e6:6.1f} µs" for name in ("plan", "run", "cancel"))
+        print(f"{count:8,} {times} {row['bytes']:7.0f} B", flush=True)
+    growth = {name: rows[-1][name] / rows[0][name] for name in rows[0]}
+    print("growth   " + ", ".join(f"{name} × {ratio:.2f}" for name, ratio in growth.items()))
+    if max(growth.values()) > MOST_GROWTH:
+        sys.exit("A job among many costs more than among few.")
+
+
+if __name__ == "__main__":
+    main()
