@@ -313,3 +313,12 @@ def test_a_cancelled_pool_leaves_nothing(folder: Path) -> None:
             )
             for path in folder.iterdir():
                 path.unlink()
+
+
+def test_a_finished_task_keeps_no_index(folder: Path) -> None:
+    """It holds megabytes of a two-hour film, and whoever asked for the task may keep that."""
+    task = FileTask(job(sample("open-gop"), folder / "result.mkv"))
+    run(task)
+    with pytest.raises(NvencError, match="not been prepared"):
+        task._looked_through()
+    assert task._pieces == []

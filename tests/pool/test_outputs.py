@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from pdum.nvenc import EncoderPool, InvalidConfig, NvencError
+from pdum.nvenc import EncoderPool, FolderMissing, InvalidConfig, NvencError
 from pdum.nvenc._media.mux import OutputFile, VideoFormat, decode_times, part_of
 from pool_tasks import HEIGHT, WIDTH, picture
 
@@ -169,7 +169,7 @@ def test_calls_that_cannot_be(simulator: Simulator, tmp_path: Path) -> None:
                 pool.render_video(lambda index, _: picture(index), **{"n_frames": 5, **size, **wrong})
         with pytest.raises(InvalidConfig, match="returned no frame for 0"):
             pool.render_video(lambda *_: None, 5, segments=1, **size)
-        with pytest.raises(FileNotFoundError, match="is no folder"):
+        with pytest.raises(FolderMissing, match="does not exist"):
             pool.render_video(lambda index, _: picture(index), 5, output=tmp_path / "no" / "film.mp4", **size)
 
 

@@ -255,7 +255,9 @@ class FileTask(BaseTask):
                 self._verify(joined)
                 lost = lost_metadata(source, self._part, OF_THE_FILE)
             warnings = self._all_warnings([*passthrough.all_warnings(), *joined.warnings, *lost])
-            return self._named(warnings)
+            result = self._named(warnings)
+            self._index, self._pieces = None, []  # megabytes of a long film, and the task may be kept for days
+            return result
         except BaseException:
             self._part.unlink(missing_ok=True)
             raise

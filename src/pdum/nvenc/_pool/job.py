@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from math import inf, isfinite
 from threading import Lock
@@ -47,7 +48,7 @@ class Job:
 
     def __init__(self, number: int, task: Task) -> None:
         self.number = number
-        self.task = task
+        self._task: Task | None = task
         self.rank = 0
         """Its place in the order of work: the longest is 0."""
         self.lock = Lock()
@@ -99,6 +100,17 @@ class Job:
         self.ending_since = 0.0
         self.outcome: Result | Exception | None = None
         self.ended_as = ""
+
+    @property
+    def task(self) -> Task:
+        assert self._task is not None, "nobody calls a task that has finished"
+        return self._task
+
+    def let_task_go(self) -> None:
+        """It has finished well, so that nobody needs it or its plan again: they may hold as much as an hour's index."""
+        self._task = None
+        if self.plan is not None:
+            self.plan = replace(self.plan, ranges=())
 
     @property
     def is_open(self) -> bool:
