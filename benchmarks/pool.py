@@ -30,6 +30,8 @@ from typing import Any
 
 from measuring import library_folder, machine, quartiles
 
+from pdum.nvenc import BaseTask
+
 WIDTH, HEIGHT = 1920, 1080
 L4_FPS = 344.0
 FAST_FPS = 1250.0
@@ -70,11 +72,11 @@ class Sink:
         self.size = 0
 
 
-class Synthetic:
+class Synthetic(BaseTask):
     """A file of so many frames, decoded in no time."""
 
-    source = destination = "synthetic"
-    source_bytes = 0
+    source = "synthetic"
+    estimated_work = 0.0
 
     def __init__(self, frames: int, frame: Any) -> None:
         self.count, self.frame = frames, frame
@@ -99,9 +101,6 @@ class Synthetic:
         from pdum.nvenc import Result
 
         return Result(destination="", frames=self.count, size=0)
-
-    def abandon(self, keep: bool) -> None:
-        pass
 
 
 def configuration() -> Any:
