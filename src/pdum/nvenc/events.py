@@ -1,4 +1,4 @@
-"""What a run of a pool tells while it works: one stream of typed events, which every front end consumes.
+"""The events of a run: one stream of typed events that every front end reads.
 
 Jobs and engines are named by their numbers in the run, frames by their place in the job's video from 0. Ranges of
 frames are half open: ``first`` is in, ``last`` is not. ``at`` is seconds since the run began, sizes are bytes.
@@ -83,7 +83,7 @@ class Notice(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EnginesChanged(Event):
-    """The lanes that take work from now on. One that is not among them ends what it has begun."""
+    """The engines that take work from now on. The others finish what they have begun."""
 
     engines: tuple[EngineInfo, ...]
 
@@ -178,7 +178,7 @@ class PieceFinished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PieceRetried(Event):
-    """What an engine had begun is done again, elsewhere."""
+    """An engine could not finish a range; another engine does it again."""
 
     job: int
     engine: int
@@ -198,7 +198,7 @@ class EngineWaiting(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EngineLost(Event):
-    """It failed or hangs, and is not used any more. What it had begun is done again by the others."""
+    """The engine failed or hangs, and is not used any more. The others do its work again."""
 
     engine: int
     reason: str
@@ -226,18 +226,18 @@ class JobFinished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobSkipped(Event):
-    """Nothing was wrong, and there is no new file: ``reason`` says why."""
+    """The job did not fail, but there is no new file; ``reason`` says why."""
 
     job: int
     reason: str
     source_bytes: int = 0
     size: int | None = None
-    """Of the result that was dropped for being too big."""
+    """Size of the result that was thrown away because it was too big."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobFailed(Event):
-    """It could not be done; the others go on."""
+    """The job failed; the others go on."""
 
     job: int
     error: str
@@ -247,14 +247,14 @@ class JobFailed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobCancelled(Event):
-    """Called off. Only work for a later run is kept, where that was asked for."""
+    """The job was cancelled. If the caller asked for it, its work is kept for a later run."""
 
     job: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFinished(Event):
-    """The last of all: how many jobs ended how."""
+    """The last event: how many jobs ended in which way."""
 
     finished: int
     failed: int

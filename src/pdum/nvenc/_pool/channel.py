@@ -1,4 +1,4 @@
-"""What one thread hands to another, a few things ahead and no more."""
+"""A short queue between two threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Closed(Exception):
-    """There is nothing more to take, or nobody to give to."""
+    """The channel is closed: there is nothing more to take, or nobody takes any more."""
 
 
 class Channel(Generic[Item]):
@@ -34,7 +34,7 @@ class Channel(Generic[Item]):
             self._changed.notify_all()
 
     def get(self, timeout: float | None = None) -> Item | None:
-        """The next item, None after so many seconds without one; raises Closed once it is closed and empty."""
+        """The next item, or None if none came in time. Raises Closed once the channel is closed and empty."""
         deadline = None if timeout is None else monotonic() + timeout
         with self._changed:
             while not self._items and not self._is_closed:
@@ -49,16 +49,9 @@ class Channel(Generic[Item]):
             return item
 
     def close(self, forget: bool = False) -> None:
-        """Nothing more is taken in; with ``forget``, what is in it is dropped."""
+        """Takes no more items. With ``forget``, drops the ones that nobody has taken yet."""
         with self._changed:
             self._is_closed = True
             if forget:
                 self._items.clear()
             self._changed.notify_all()
-
-    def wait(self, seconds: float) -> bool:
-        """So long, or until it is closed, which it tells."""
-        with self._changed:
-            if not self._is_closed:
-                self._changed.wait_for(lambda: self._is_closed, seconds)
-            return self._is_closed

@@ -1,4 +1,4 @@
-"""Which engines a pool has: the hardware encoders that the GPUs tell of, or shares of the processor."""
+"""Finds a pool's engines: the hardware encoders that the GPUs report, or shares of the processor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ENGINES_VARIABLE = "PDUM_NVENC_ENGINES"
 POLL = 0.1  # seconds
 MOST_SOFTWARE_LANES = 8
-"""One for two cores, up to here: each takes memory. One file gives work to as many as its codec finds cores for."""
+"""A pool has one for every two cores, up to this many, because each takes memory."""
 NOT_THE_HARDWARE = (
     "No hardware encoder is used: the processor encodes, with software codecs. That is many times slower, and sizes "
     "and quality are not the hardware's."
@@ -33,7 +33,7 @@ class Engines:
 
     lanes: tuple[EngineInfo, ...]
     cores: int = 0
-    """That the software encoders share."""
+    """Cores that the software encoders share."""
     notices: tuple[str, ...] = ()
     """What the user should know."""
 
@@ -41,7 +41,7 @@ class Engines:
 def find_engines(
     gpus: str | int | Iterable[int], engines: str | int | Sequence[int], backend: str, session_timeout: float
 ) -> Engines:
-    """The engines of those GPUs, at most as many as asked for, spread over the GPUs.
+    """The engines of these GPUs: at most as many as the caller wants, spread over the GPUs.
 
     How many there are takes a session to ask, so where others have all of them, this waits for one.
 
@@ -66,7 +66,7 @@ def find_engines(
 
 
 def _found(wanted: set[int] | None, deadline: float) -> list[Device]:
-    from .._machine.devices import devices  # which software needs not
+    from .._machine.devices import devices  # only hardware needs it
 
     while True:
         found = [device for device in devices() if wanted is None or device.gpu_id in wanted]
@@ -79,7 +79,7 @@ def _found(wanted: set[int] | None, deadline: float) -> list[Device]:
 
 
 def _hardware(found: Sequence[Device], limits: Sequence[list[int] | int | None]) -> tuple[EngineInfo, ...]:
-    """One lane for each hardware encoder, first encoders first, so that a smaller number is spread over all GPUs."""
+    """One lane for each hardware encoder. The first encoder of each GPU comes first, so that a limit keeps all GPUs."""
     counts = {
         device.gpu_id: min([max(device.encoder_engines or 1, 1), *_of_gpu(limits, place)])
         for place, device in enumerate(found)

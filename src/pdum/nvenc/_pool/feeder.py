@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from .scheduler import Scheduler
 
 MOST_CLAIMED = 16
-"""Frames at once: what is claimed cannot go to another engine any more."""
+"""Frames at a time. Another engine cannot take frames that are claimed."""
 SECONDS_CLAIMED = 0.02
 BATCHES_AHEAD = {"nvenc": 2, "software": 4}
-"""Of a software codec's, most are of a single frame, and it takes several at once when it goes on to the next ones."""
+"""Most batches for a software codec have one frame, and the codec takes several of them at once."""
 PIECES_AHEAD = 2
 
 
@@ -42,7 +42,7 @@ class Production:
 
 
 class Feeder:
-    """Makes the frames of one piece after the other. The engine's thread says of which ones."""
+    """Makes the frames of the pieces that the engine's thread gives it, one piece after the other."""
 
     def __init__(self, scheduler: Scheduler, engine: EngineInfo) -> None:
         self.thread = Thread(target=self._feed, name=f"pdum.nvenc {engine.label} feeder", daemon=True)
@@ -107,7 +107,7 @@ class Feeder:
 
 
 def batch(scheduler: Scheduler, engine: EngineInfo, piece: Piece) -> int:
-    """As many frames as take the engine a moment; few at a range's end, so that others can help with the rest."""
+    """How many frames to claim: a moment's work, and fewer at a range's end, so that others can help with the rest."""
     rate = scheduler.rates.get(engine.index)
     most = 4 if rate is None else int(rate * 1e6 / piece.job.pixels * SECONDS_CLAIMED)
     return max(1, min(most, MOST_CLAIMED, piece.range.rest // 8))
@@ -121,7 +121,7 @@ def ended_early(piece: Piece, frame: int) -> SourceEnded:
 
 
 def close_source(source: Any) -> None:
-    """Closes a generator, or whatever else can be closed. Its failure is of no interest: its frames were taken."""
+    """Closes a generator, or anything else with ``close``. A failure does not matter: its frames were taken."""
     close = getattr(source, "close", None)
     if close is not None:
         try:

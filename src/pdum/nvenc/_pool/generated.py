@@ -1,4 +1,4 @@
-"""Video that is made frame by frame by a function, as a pool's task."""
+"""A task whose frames a function makes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHORTEST_RANGE = 4
 
 
 class PacketStore:
-    """The packets of one range: their bytes in a file without a name, which is gone with the process at the latest."""
+    """The packets of one range. Their bytes are in a file without a name, which cannot outlive the process."""
 
     def __init__(self, task: GeneratedTask, first: int) -> None:
         self._task = task
@@ -52,13 +52,13 @@ class PacketStore:
         self._file.close()
 
     def contents(self) -> bytes:
-        """All packets, one after the other; the file is gone after."""
+        """The bytes of all packets. Afterwards the file is gone."""
         self._file.seek(0)
         with self._file:
             return self._file.read()
 
     def packets(self) -> Iterator[tuple[int, bytes, bool]]:
-        """Once, in coding order; the file is gone after."""
+        """The packets in coding order. Afterwards the file is gone."""
         self._file.seek(0)
         with self._file:
             for frame, size, keyframe in self.index:
@@ -66,7 +66,7 @@ class PacketStore:
 
 
 class GeneratedTask(BaseTask):
-    """``render(index, surface)`` for each of ``n_frames``, encoded into one file, or into bytes where there is none."""
+    """``render(index, surface)`` for each of ``n_frames``, encoded into one file, or into bytes if no file is named."""
 
     def __init__(
         self,
@@ -89,13 +89,13 @@ class GeneratedTask(BaseTask):
         self._header = b""
         self._is_called_off = False
         self.encoded = b""
-        """The stream, where there is no file."""
+        """The stream, if no file is named."""
         if self._path is not None:
             require_container(self._path, codec_name(config.codec), Fraction(*frame_rate(config.fps)))
 
     @property
     def folder(self) -> Path | None:
-        """Where the packets' bytes lie meanwhile: on the disk that the result goes to."""
+        """The folder for the packets until the end: on the same disk as the result."""
         return None if self._path is None else self._path.parent
 
     @property

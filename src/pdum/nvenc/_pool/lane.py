@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 THE_ENGINES_OWN = (DeviceLost, EncoderFailed, CudaFailed, OutOfMemory)
 THE_TASKS_OWN = (InvalidConfig, InvalidFrame, SourceEnded)
 FAILURES_IN_A_ROW = 4
-"""An engine that has failed as often, without a piece done in between, is lost."""
+"""An engine that fails this often without finishing a piece is lost."""
 LOOK_UP = 0.1
 """Seconds between two looks at whether the piece is still wanted, while no frames come."""
 
@@ -84,7 +84,7 @@ class Lane:
                 thread.join(0.0 if hangs else max(deadline - monotonic(), 0.0))
 
     def stop(self) -> None:
-        """No more is begun. The lane stops what it does as soon as its encoder's call returns."""
+        """Begins no more. The lane stops its work as soon as the encoder's call returns."""
         self._stopped.set()
         self._feeder.stop()
 
@@ -101,7 +101,7 @@ class Lane:
         try:
             while not self._stopped.is_set() and (piece := self._take()) is not None:
                 self._encode(piece)
-        except BaseException as error:  # of ours: nobody is to wait for this engine in vain
+        except BaseException as error:  # our own mistake: nobody may wait for this engine for ever
             told = NvencError(f"The work for {self.engine.label} could not be done: {error!r}")
             told.__cause__ = error
             self._scheduler.fail_all(told)
@@ -197,7 +197,7 @@ class Lane:
             self._stop(production)
 
     def _look_ahead(self) -> None:
-        """Has the next piece's frames made while this one's last are encoded."""
+        """Takes the next piece, so that the feeder makes its frames while this piece's last ones are encoded."""
         piece = self._scheduler.take_now(self.engine.index)
         if piece is not None:
             self._next = Next(piece, None if piece.job.is_direct else self._feeder.begin(piece))
@@ -294,7 +294,7 @@ class Lane:
                 self.give_up(str(error))
 
     def _drop(self, piece: Piece) -> None:
-        """Nobody wants it any more: the engine's queue is emptied, the encoder stays."""
+        """Nobody wants the piece any more. Empties the engine's queue and keeps the encoder."""
         self.piece = None
         discard(piece)
         self._scheduler.let_go(piece)
@@ -307,7 +307,7 @@ class Lane:
 
 
 def discard(piece: Piece) -> None:
-    """Drops what the piece's sink has. Its failure is of no interest: nobody wants what is in it."""
+    """Drops what the piece's sink has. A failure does not matter, because nobody wants the contents."""
     with piece.lock:
         sink, piece.sink = piece.sink, None
         if sink is not None:

@@ -1,4 +1,4 @@
-"""The session that an engine's thread has or waits for, and each call of its encoder where a watchdog can see it."""
+"""The session that an engine's thread has or waits for. Counts the encoder's calls, so that a watchdog sees them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LaneHost(Protocol):
 
 
 class LaneSession:
-    """An encoder for one engine, kept as long as the jobs that come want the same."""
+    """One engine's encoder. It is kept as long as the next jobs want the same configuration."""
 
     def __init__(self, host: LaneHost, engine: EngineInfo, wait: Callable[[float], object]) -> None:
         self.calls = 0
@@ -55,7 +55,7 @@ class LaneSession:
         self._nobody_since = 0.0
 
     def call(self, call: Callable[[], Any]) -> Any:
-        """So that a watchdog sees it, and that a failure of it is known for the engine's."""
+        """Calls the encoder. The watchdog sees the call, and a failure in it counts as the engine's."""
         self.calls += 1
         answer = call()
         self.calls += 1
@@ -70,9 +70,9 @@ class LaneSession:
         self.calls += self.calls % 2
 
     def open_for(self, job: Job) -> bool:
-        """Whether there is an encoder for that job now. Where there is none, it was waited for or the job told.
+        """Opens an encoder for the job. Returns False if there is none now: it has waited, or the job has failed.
 
-        Raises what says that the engine is lost for good.
+        Raises an error of ``LOST_FOR_GOOD`` if the engine is lost.
         """
         try:
             config = for_engine(job.task.config(self._engine), self._engine)

@@ -94,7 +94,7 @@ class EncoderPool:
         return self.engines[0].gpu_id is not None
 
     def start(self, tasks: Iterable[Task], on_event: Callable[[Event], object] | None = None) -> Run:
-        """Begins to work on them and returns at once."""
+        """Begins to work on the tasks and returns at once."""
         run = self._make_run(tasks, on_event)
         run.begin()
         return run
@@ -113,7 +113,7 @@ class EncoderPool:
             return run
 
     def run(self, tasks: Iterable[Task], on_event: Callable[[Event], object] | None = None) -> RunReport:
-        """Works on them until all are done. An exception meanwhile, such as Ctrl+C's, cancels them first."""
+        """Works on the tasks until all are done. Ctrl+C, or another exception meanwhile, cancels them first."""
         run = self._make_run(tasks, on_event)
         try:
             run.begin()
@@ -178,7 +178,7 @@ class EncoderPool:
         surfaces: bool = False,
         **encoder: Any,
     ) -> GeneratedTask:
-        """What ``render_video`` does as a task for ``start``."""
+        """A task for ``start`` that does the same as ``render_video``."""
         from .generated import GeneratedTask
 
         config = EncoderConfig.of(encoder) if self.config is None else self.config.replaced(**encoder)
@@ -223,13 +223,13 @@ class EncoderPool:
         return self.run(self.files(jobs), on_event)
 
     def files(self, jobs: Iterable[FileJob]) -> list[FileTask]:
-        """What ``encode_files`` does as tasks for ``start``."""
+        """Tasks for ``start`` that do the same as ``encode_files``."""
         from .._files.task import FileTask
 
         return [FileTask(job, self.engines[0].kind) for job in jobs]
 
     def close(self) -> None:
-        """Cancels what runs and gives all sessions back. Further calls do nothing, nor do a forked child's."""
+        """Cancels all runs and gives all sessions back. Further calls do nothing, and so do calls in a forked child."""
         if os.getpid() != self._process:
             return
         with self._lock:
@@ -242,7 +242,7 @@ class EncoderPool:
             run.wait()
 
     def _usable(self) -> tuple[EngineInfo, ...]:
-        """The engines but for those that hang."""
+        """The engines that do not hang."""
         hanging = {engine: why for run in self._runs for engine, why in run.hanging_engines().items()}
         usable = tuple(engine for engine in self.engines if engine.index not in hanging)
         if not usable:

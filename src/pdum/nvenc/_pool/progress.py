@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INTERVAL = 0.25
 """Seconds."""
 SMOOTHING = 0.5
-"""Of an engine's rate: how much the newest measurement counts."""
+"""How much the newest measurement counts in an engine's rate."""
 
 
 class ProgressTeller:

@@ -1,4 +1,4 @@
-"""Ranges of frames that one engine works through while others may take over what it has not begun."""
+"""Ranges of frames. While one engine works through a range, others may take the part that it has not begun."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FrameRange:
         return self._last - self._next
 
     def claim(self, most: int) -> tuple[int, int]:
-        """The next frames, at most so many; an empty run at the end."""
+        """Claims the next frames, at most ``most``; an empty range at the end."""
         with self._lock:
             begin = self._next
             self._next = min(begin + most, self._last)
@@ -66,7 +66,7 @@ class FrameRange:
             return stolen
 
     def cut(self) -> FrameRange | None:
-        """All of the unclaimed rest as a range of its own; None where there is none or nothing was claimed."""
+        """Takes all of the unclaimed rest; None if there is none, or if nothing was claimed."""
         with self._lock:
             if self._next in (self.first, self._last):
                 return None
@@ -76,7 +76,7 @@ class FrameRange:
 
 
 def divided(first: int, last: int, parts: int, shortest: int = 1) -> list[tuple[int, int]]:
-    """The range in so many parts of equal length, to the frame; fewer where they would be too short."""
+    """Divides the range into parts of equal length; into fewer if they would be too short."""
     frames = last - first
     parts = max(1, min(parts, frames // max(shortest, 1)))
     bounds = [first + frames * part // parts for part in range(parts + 1)]
@@ -84,7 +84,7 @@ def divided(first: int, last: int, parts: int, shortest: int = 1) -> list[tuple[
 
 
 def gaps(ranges: Iterable[tuple[int, int]], frames: int) -> str | None:
-    """What is wrong with ranges that are to be in order, disjoint and within a video; None where nothing is."""
+    """Says what is wrong if the ranges are not in order, disjoint and within the video; else None."""
     end = 0
     for first, last in ranges:
         if not end <= first < last <= frames:

@@ -1,4 +1,4 @@
-"""A run: some tasks on a pool's engines, from the first frame to the last, and what can be done with it meanwhile."""
+"""A run: tasks on a pool's engines, from the first frame to the last. The caller can steer it meanwhile."""
 
 from __future__ import annotations
 
@@ -150,14 +150,14 @@ class Run:
         return events_async(self._log)
 
     def on_event(self, callback: Callable[[Event], object]) -> None:
-        """Calls it with each event, from the first on, in a thread of the run's; one that raises is called no more."""
+        """Calls it with each event from the first on, in a thread of the run. One that raises is not called again."""
         self._require_own_process()
         self._callbacks.add(callback)
 
     # --- control ---
 
     def cancel(self, reason: str = "The run was cancelled.") -> None:
-        """Ends all that is not over, within a second, and leaves nothing of it. Returns at once; ``wait`` waits."""
+        """Ends all jobs that are not over within a second, and leaves nothing of them. Returns at once."""
         if self.is_of_this_process:
             self._is_cancelled = True
             self._call_off(self.scheduler.jobs, reason)
@@ -168,7 +168,7 @@ class Run:
         self._monitor.cancel_soon(reason)
 
     def drain(self) -> None:
-        """Jobs that have not begun are cancelled; those that have are done to their end."""
+        """Cancels the jobs that have not begun, and finishes the others."""
         self._call_off(self.scheduler.queued(), "The run was drained before this job began.")
 
     def skip(self, job: int) -> None:
@@ -183,7 +183,7 @@ class Run:
             raise InvalidConfig(f"Job {job} cannot be begun again: it is not over, went well, or the run has ended.")
 
     def pause(self) -> None:
-        """No further frames are begun; what the engines have is finished."""
+        """The engines finish the frames that they have, and begin no more."""
         self.scheduler.pause(True)
         self._log.emit(events.RunPaused, paused=True)
 

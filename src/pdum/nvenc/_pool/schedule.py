@@ -1,4 +1,4 @@
-"""Who works on what: the longest job first, and what is left is shared by those who have nothing to do. No threads."""
+"""Decides which engine works on what: the longest job first, and idle engines share the rest. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PIECE_SECONDS = 0.02
 
 
 def ranked(jobs: Sequence[Job]) -> list[Job]:
-    """The longest first, equal ones as they were given; tells each its rank."""
+    """Sorts the jobs: the longest first, equal ones in the order given. Sets the rank of each."""
     order = sorted(jobs, key=lambda job: -job.work)
     for rank, job in enumerate(order):
         job.rank = rank
@@ -21,7 +21,7 @@ def ranked(jobs: Sequence[Job]) -> list[Job]:
 
 
 def may_take(piece: Piece, engine: int, engines: Collection[int]) -> bool:
-    """Whether the engine may do it: not where it failed before, as long as there are others to try."""
+    """Whether the engine may do this piece. If it failed at it before, only when there is no other engine to try."""
     if engine in piece.job.unfit:
         return False
     return engine not in piece.failed_on or all(other in piece.failed_on | piece.job.unfit.keys() for other in engines)
@@ -34,7 +34,7 @@ def next_waiting(waiting: Iterable[Piece], engine: int, engines: Collection[int]
 
 
 def shares(piece: Piece, idle: int, waiting: int) -> list[tuple[int, int]]:
-    """The piece in as many equal parts as there are idle engines for each piece that waits; whole if it has to be."""
+    """Divides the piece into as many parts as there are idle engines for each waiting piece, if it may be divided."""
     parts = max(idle // max(waiting, 1), 1) if piece.job.may_be_divided else 1
     return divided(piece.first, piece.last, parts, piece.job.good_length)
 
@@ -42,7 +42,7 @@ def shares(piece: Piece, idle: int, waiting: int) -> list[tuple[int, int]]:
 def steal(
     working: Collection[Piece], engine: int, engines: Collection[int], rates: Mapping[int, float]
 ) -> Piece | None:
-    """A part of what another engine has the longest still to do for; None where nothing is worth it.
+    """Takes a part of the piece that will take the longest; None if no part is worth it.
 
     ``rates``: megapixels a second that each engine was seen to do. The part is such that both end together.
     """

@@ -23,11 +23,11 @@ PIECE_FAILURES = 4
 """How often a piece is tried before its job fails."""
 MOST_REFUSALS = 2
 WORTH_A_SESSION = 16
-"""Frames: an engine without a session does not open one for less."""
+"""Frames. An engine does not open a session for less."""
 
 
 class Scheduler(JobStates):
-    """What engines, helpers and the caller ask and tell. Each method takes the lock; none calls a task."""
+    """Answers engines, helpers and the caller. Each method takes the lock; none calls a task."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Scheduler(JobStates):
     # --- engines ---
 
     def wait_for_work(self, engine: int) -> Job | None:
-        """A job that this engine could help with, to open a session for; None at the end."""
+        """Waits for a job that is worth a session of this engine; None at the end."""
         with self.lock:
             self.engine_set.stops_opening(engine)
             while not self.is_done_for(engine):
@@ -69,7 +69,7 @@ class Scheduler(JobStates):
         return next((other.job for other in self.working if self._is_worth_a_session(other, engine)), None)
 
     def waits_for_session(self, engine: int) -> None:
-        """It gets none for now: a faster engine takes what it would have begun."""
+        """The engine has to wait for a session, so another engine takes the work."""
         with self.lock:
             self.engine_set.stops_opening(engine)
 
@@ -78,7 +78,7 @@ class Scheduler(JobStates):
         return fitting and piece.range.rest > max(WORTH_A_SESSION, 2 * piece.job.shortest)
 
     def take(self, engine: int, seconds: float | None = None) -> Piece | None:
-        """The next piece for this engine; None at the end, or if none came for so many seconds."""
+        """Waits for the engine's next piece; None at the end, or if none came in time."""
         deadline = None if seconds is None else monotonic() + seconds
         with self.lock:
             self.engine_set.opening.discard(engine)
@@ -206,7 +206,7 @@ class Scheduler(JobStates):
             self.changed.notify_all()
 
     def refused(self, job: Job, engine: int, error: Exception) -> None:
-        """The engine could not make an encoder for the job; where none can, the job fails."""
+        """The engine could not open an encoder for the job. If no engine can, the job fails."""
         with self.lock:
             self.engine_set.stops_opening(engine)
             job.refusals[engine] = job.refusals.get(engine, 0) + 1
@@ -217,7 +217,7 @@ class Scheduler(JobStates):
             self.changed.notify_all()
 
     def give_up_on(self, seconds: float) -> tuple[bool, list[Piece]]:
-        """Ends jobs whose tasks have not reacted for so long; whether there are any, and what is left of their work.
+        """Ends jobs whose tasks take too long to stop. Returns whether there are any, and their pieces.
 
         A helper that is stuck in one of them, or that has had no time for it yet, clears up after it later.
         """
@@ -236,7 +236,7 @@ class Scheduler(JobStates):
         return bool(self.engine_set.able) and self.engine_set.able <= job.unfit.keys()
 
     def _release(self, piece: Piece) -> bool:
-        """Whether the piece was still the engine's and is wanted."""
+        """Takes the piece from its engine. Returns whether it was the engine's and is still wanted."""
         if piece not in self.working:
             return False
         self.working.remove(piece)
@@ -248,7 +248,7 @@ class Scheduler(JobStates):
         return not piece.is_dropped
 
     def lose(self, engine: int, reason: str) -> list[Piece]:
-        """The engine is not used any more; its pieces, which are done again elsewhere, are returned to be discarded."""
+        """Gives the engine up. Other engines do its pieces again; what it had of them is returned, to be discarded."""
         with self.lock:
             if engine in self.lost:
                 return []
@@ -309,7 +309,7 @@ class Scheduler(JobStates):
             self.changed.notify_all()
 
     def set_limit(self, engines: int) -> None:
-        """So many engines work on. The others finish what they have claimed, and leave the rest to these."""
+        """Lets only so many engines work. The others finish the frames that they have claimed."""
         with self.lock:
             self.engine_set.limit(engines)
             for piece in self.working:
@@ -338,7 +338,7 @@ def _parts(piece: Piece) -> int:
 
 
 def _no_whole_number(plan: Plan) -> str | None:
-    """What of a plan would stop an engine half-way."""
+    """Says which number of a plan is no whole number; it would stop an engine half-way."""
     told: list[tuple[str, Any]] = [(name, getattr(plan, name)) for name in ("frames", "shortest_range", "good_range")]
     told += [("ranges", number) for pair in plan.ranges for number in pair]
     for name, value in told:

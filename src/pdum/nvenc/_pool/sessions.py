@@ -1,4 +1,4 @@
-"""Encoders for a pool's engines, and who has the sessions where there are none."""
+"""Opens encoders for a pool's engines, and says who has the sessions if there are none left."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def for_engine(config: EncoderConfig, engine: EngineInfo) -> EncoderConfig:
 
 
 def open_encoder(config: EncoderConfig, engine: EngineInfo, threads: int) -> VideoEncoder:
-    """An encoder of that configuration, which ``for_engine`` made."""
+    """Opens an encoder with a configuration that ``for_engine`` made."""
     if engine.gpu_id is not None:
         return NvencEncoder(config)
     from .._encoders.software import SoftwareEncoder
@@ -41,8 +41,8 @@ def open_encoder(config: EncoderConfig, engine: EngineInfo, threads: int) -> Vid
 
 
 def out_of_sessions(answer: str, found: Iterable[Device] | None = None, waited: float | None = None) -> OutOfSessions:
-    """That all sessions are taken, and by whom, as far as NVML tells."""
-    from .._machine.devices import devices  # which software needs not
+    """An error that says who has all the sessions, as far as NVML knows."""
+    from .._machine.devices import devices  # only hardware needs it
 
     sessions = [session for device in (devices() if found is None else found) for session in device.sessions or ()]
     holders = sorted({(session.pid, session.process or "?") for session in sessions})
