@@ -309,6 +309,14 @@ def test_the_runs_own_thread_fails(simulator: Simulator, monkeypatch: pytest.Mon
     assert isinstance(result.__cause__, ZeroDivisionError)
 
 
+def test_a_helper_fails(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is, of ours too."""
+    monkeypatch.setattr("pdum.nvenc._pool.scheduler.gaps", lambda *_: 1 / 0)
+    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+        results = pool.start([Pictures(30), Pictures(30, 1000)]).wait(20).results
+    assert ended(results) == [NvencError, NvencError]
+
+
 def test_a_loop_that_breaks_off_leaves_no_listener(simulator: Simulator) -> None:
     with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
         run = pool.start([Pictures(200)])

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from .. import events
-from .._errors import InvalidConfig
+from .._errors import InvalidConfig, NvencError
 from .job import as_error
 
 if TYPE_CHECKING:
@@ -28,6 +28,15 @@ def make_helpers(scheduler: Scheduler, lanes: int) -> list[threading.Thread]:
 
 
 def _help(scheduler: Scheduler, lanes: int, clears_up: bool) -> None:
+    try:
+        _do_chores(scheduler, lanes, clears_up)
+    except BaseException as error:  # our own mistake: nobody may wait for this helper for ever
+        told = NvencError(f"A helper of the run failed: {error!r}")
+        told.__cause__ = error
+        scheduler.fail_all(told)
+
+
+def _do_chores(scheduler: Scheduler, lanes: int, clears_up: bool) -> None:
     while (chore := scheduler.next_chore(clears_up=clears_up)) is not None:
         if chore.what == "prepare":
             _prepare(scheduler, chore, lanes)

@@ -227,8 +227,7 @@ class Scheduler(JobStates):
             for piece in pieces:
                 self._release(piece)
             for job in late:
-                if job.is_helped or job.is_to_be_abandoned:
-                    self._tell_ended(job)
+                self._tell_ended(job)
             return bool(late), pieces
 
     def _is_unfit(self, job: Job) -> bool:
@@ -285,16 +284,16 @@ class Scheduler(JobStates):
                 self._abandon(job)
                 return True
             wrong = _no_whole_number(plan) or gaps(plan.ranges, plan.frames)
+            if wrong:
+                return self._chore_failed(chore, NvencError(f"The plan for {job.source} cannot be. {wrong}"))
             job.plan = plan
-            job.frames_before = 0 if wrong else plan.frames - sum(last - first for first, last in plan.ranges)
+            job.frames_before = plan.frames - sum(last - first for first, last in plan.ranges)
             self._move(job, WORKING)
             self.emit(
                 events.JobPrepared, job=job.number, frames=plan.frames, frames_done=job.frames_before,
                 width=plan.width, height=plan.height, fps=plan.fps, duration=plan.duration,
             )  # fmt: skip
-            if wrong:
-                self._fail(job, NvencError(f"The plan for {job.source} cannot be. {wrong}"))
-            elif not self.engines:
+            if not self.engines:
                 self._fail(job, self._no_engine_left())
             else:
                 self.waiting += [self._made(job, first, last) for first, last in plan.ranges]
