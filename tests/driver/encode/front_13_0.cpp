@@ -1,4 +1,5 @@
 #include "abi/describe_13_0.hpp"
+#include "recordings/presets_13_0.hpp"
 
 #define NVSIM_ABI abi_13_0
 #define NVSIM_API "13.0"

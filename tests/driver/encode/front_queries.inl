@@ -111,10 +111,11 @@ NVENCSTATUS get_encode_caps(void* encoder, GUID codec_guid, NV_ENC_CAPS_PARAM* p
             check_version(need(params, "capsParam").version, NV_ENC_CAPS_PARAM_VER, "NV_ENC_CAPS_PARAM");
             const Codec codec = need_codec(session, codec_guid);
             check_reserved(*params, codec);
-            const char* name = name_of(params->capsToQuery);
-            if (name == nullptr || params->capsToQuery == NV_ENC_CAPS_EXPOSED_COUNT)
-                refuse(Status::invalid_param, text("unknown capability ", static_cast<uint32_t>(params->capsToQuery)));
-            need(value, "capsVal") = session.device().cap(codec, name + std::strlen("NV_ENC_CAPS_"));
+            // The driver goes by the number, whichever interface has a name for it.
+            const auto number = static_cast<uint32_t>(params->capsToQuery);
+            const char* name = capability_name(number);
+            if (name == nullptr) refuse(Status::invalid_param, text("unknown capability ", number));
+            need(value, "capsVal") = session.device().cap(codec, name);
             return Status::success;
         },
         [&](Fields& out, Codec codec) {

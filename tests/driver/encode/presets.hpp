@@ -1,4 +1,4 @@
-// What a preset and a tuning stand for, in numbers that every API version can hold.
+// What a client may ask for by a preset and a tuning. What they stand for is recorded: recordings/presets.
 #pragma once
 
 #include <cstdint>
@@ -39,30 +39,9 @@ struct PresetRequest {
 // An old preset as the new one that comes nearest.
 PresetRequest translate(OldPreset preset, Codec codec);
 
-struct PresetValues {
-    uint32_t gop_length = 250;
-    uint32_t idr_period = 250;
-    int frame_interval_p = 1;
-    RateControl rate_control = RateControl::vbr;
-    uint32_t average_bitrate = 0;
-    uint32_t max_bitrate = 0;
-    uint32_t vbv_size = 0;
-    uint32_t qp_i = 25, qp_p = 28, qp_b = 31;
-    bool adaptive_quantisation = false;
-    bool temporal_aq = false;
-    bool lookahead = false;
-    uint32_t lookahead_depth = 0;
-    bool zero_reorder_delay = false;
-    int multi_pass = 0;        // NV_ENC_MULTI_PASS
-    int b_reference_mode = 0;  // NV_ENC_BFRAME_REF_MODE
-    uint32_t reference_frames = 0;
-    bool lossless = false;
-    bool repeat_headers = false;
-    bool cabac = true;
-    bool transform_8x8 = true;
-    uint32_t temporal_filter = 0;
-};
-
-PresetValues preset_values(const PresetRequest& request);
+// One number for each request, for the recorded configurations.
+constexpr int preset_key(Codec codec, int level, int tuning) {
+    return (static_cast<int>(codec) * 8 + level) * 8 + tuning;
+}
 
 }  // namespace nvsim

@@ -245,80 +245,24 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     return setup;
 }
 
-void fill_codec(NV_ENC_CONFIG_H264& config, const PresetValues& values) {
-    config.idrPeriod = values.idr_period;
-    config.chromaFormatIDC = 1;
-    config.disableSPSPPS = 0;
-    config.repeatSPSPPS = values.repeat_headers;
-    config.qpPrimeYZeroTransformBypassFlag = values.lossless;
-    config.entropyCodingMode = NV_ENC_H264_ENTROPY_CODING_MODE_CABAC;
-    config.adaptiveTransformMode =
-        values.transform_8x8 ? NV_ENC_H264_ADAPTIVE_TRANSFORM_ENABLE : NV_ENC_H264_ADAPTIVE_TRANSFORM_AUTOSELECT;
-    config.maxNumRefFrames = values.reference_frames;
-    config.useBFramesAsRef = static_cast<NV_ENC_BFRAME_REF_MODE>(values.b_reference_mode);
-}
-
-void fill_codec(NV_ENC_CONFIG_HEVC& config, const PresetValues& values) {
-    config.idrPeriod = values.idr_period;
-    config.chromaFormatIDC = 1;
-    config.repeatSPSPPS = values.repeat_headers;
-    config.maxNumRefFramesInDPB = values.reference_frames;
-    config.useBFramesAsRef = static_cast<NV_ENC_BFRAME_REF_MODE>(values.b_reference_mode);
-    NVSIM_SET(config, tfLevel, values.temporal_filter);
-}
-
-template <typename Av1Config>
-void fill_codec(Av1Config& config, const PresetValues& values) {
-    config.idrPeriod = values.idr_period;
-    config.chromaFormatIDC = 1;
-    config.repeatSeqHdr = values.repeat_headers;
-    config.maxNumRefFramesInDPB = values.reference_frames;
-    config.useBFramesAsRef = static_cast<NV_ENC_BFRAME_REF_MODE>(values.b_reference_mode);
-}
-
-void fill_rates(NV_ENC_RC_PARAMS& rates, const PresetValues& values) {
-    rates.version = NV_ENC_RC_PARAMS_VER;
-    rates.rateControlMode = static_cast<NV_ENC_PARAMS_RC_MODE>(values.rate_control);
-    rates.constQP = {values.qp_p, values.qp_b, values.qp_i};
-    rates.averageBitRate = values.average_bitrate;
-    rates.maxBitRate = values.max_bitrate;
-    rates.vbvBufferSize = values.vbv_size;
-    rates.enableAQ = values.adaptive_quantisation;
-    rates.enableTemporalAQ = values.temporal_aq;
-    rates.enableLookahead = values.lookahead;
-    rates.lookaheadDepth = static_cast<uint16_t>(values.lookahead_depth);
-    rates.zeroReorderDelay = values.zero_reorder_delay;
-    rates.multiPass = static_cast<NV_ENC_MULTI_PASS>(values.multi_pass);
-}
-
-// A preset asks for nothing that the GPU cannot do.
-PresetValues values_on(const Device& device, const PresetRequest& request) {
-    PresetValues values = preset_values(request);
-    const auto cap = [&](const char* name) { return device.cap(request.codec, name); };
-    values.frame_interval_p = std::min(values.frame_interval_p, cap("NUM_MAX_BFRAMES") + 1);
-    if (cap("SUPPORT_BFRAME_REF_MODE") == 0 || values.frame_interval_p <= 2) values.b_reference_mode = 0;
-    if (cap("SUPPORT_TEMPORAL_AQ") == 0) values.temporal_aq = false;
-    if (cap("SUPPORT_TEMPORAL_FILTER") == 0) values.temporal_filter = 0;
-    if (cap("SUPPORT_LOOKAHEAD") != 0) return values;
-    values.lookahead = false;
-    values.lookahead_depth = 0;
-    return values;
+// The recorded card's presets ask a lesser GPU for nothing that it cannot do. This is assumed: no lesser one is recorded.
+void fit(NV_ENC_CONFIG& config, Codec codec, const Device& device) {
+    const auto lacks = [&](const char* name) { return device.cap(codec, name) == 0; };
+    config.frameIntervalP = std::min(config.frameIntervalP, device.cap(codec, "NUM_MAX_BFRAMES") + 1);
+    if (lacks("SUPPORT_TEMPORAL_AQ")) config.rcParams.enableTemporalAQ = 0;
+    if (lacks("SUPPORT_LOOKAHEAD")) config.rcParams.enableLookahead = 0;
+    if (lacks("SUPPORT_LOOKAHEAD")) config.rcParams.lookaheadDepth = 0;
+    with_codec_config(config.encodeCodecConfig, codec, [&](auto& codec_config) {
+        if (lacks("SUPPORT_BFRAME_REF_MODE")) codec_config.useBFramesAsRef = NV_ENC_BFRAME_REF_MODE_DISABLED;
+        if (lacks("SUPPORT_TEMPORAL_FILTER")) NVSIM_SET(codec_config, tfLevel, 0);
+    });
 }
 
 void fill_preset(NV_ENC_CONFIG& config, const PresetRequest& request, const Device& device) {
-    const PresetValues values = values_on(device, request);
+    if (!fill_recorded_preset(config, request))
+        refuse(Status::unsupported_param, "the codec has no such tuning: ultra high quality is for HEVC and AV1");
     config.version = NV_ENC_CONFIG_VER;
-    config.profileGUID = NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID;
-    config.gopLength = values.gop_length;
-    config.frameIntervalP = values.frame_interval_p;
-    config.frameFieldMode = NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME;
-    config.mvPrecision = NV_ENC_MV_PRECISION_QUARTER_PEL;
-    fill_rates(config.rcParams, values);
-    with_codec_config(config.encodeCodecConfig, request.codec, [&](auto& codec_config) {
-        fill_codec(codec_config, values);
-        NVSIM_SET(codec_config, inputBitDepth, 8);
-        NVSIM_SET(codec_config, outputBitDepth, 8);
-    });
+    fit(config, request.codec, device);
 }
 
 void take_sei(std::vector<SeiMessage>& out, const NV_ENC_SEI_PAYLOAD* messages, uint32_t count) {
