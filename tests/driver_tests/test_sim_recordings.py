@@ -10,12 +10,15 @@ import ctypes
 import importlib.util
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from simulator import Simulator
+from driver_tests.probes import PROBES, Prober
+
+from simulator import Simulator, parse
 from simulator.raw import Api, Cuda, Session
 
 RECORDINGS = Path(__file__).parents[1] / "driver" / "recordings"
@@ -174,3 +177,222 @@ def test_every_preset_is_the_recorded_one_field_for_field(simulator: Simulator) 
             got = leaves(config) | leaves(getattr(config.presetCfg.encodeCodecConfig, f"{codec}Config"), member)
             assert got == preset["fields"], (codec, preset["preset"], preset["tuning"])
         session.destroy()
+
+
+# Statuses.
+
+# Where the simulator is stricter than the card: its status, and why. With "strict": false it answers as the card does.
+STRICTER: dict[str, tuple[int, str]] = {
+    "list_version_next": (15, "the header: a struct has the version of the interface that the client was built for"),
+    "open_other_api": (15, "the header: apiVersion is NVENCAPI_VERSION, of the interface that the client speaks"),
+    "caps_version_zero": (15, "the header: version is NV_ENC_CAPS_PARAM_VER"),
+    "initialize_no_frame_rate": (8, "the header: the rate is a fraction; rate control divides by it"),
+    "initialize_unknown_profile": (8, "the programming guide: a profile is one that the codec lists"),
+    "initialize_foreign_profile": (8, "the programming guide: a profile is one that the codec lists"),
+    "initialize_unknown_rate_control": (8, "the header: a member of NV_ENC_PARAMS_RC_MODE"),
+    "initialize_many_b_frames": (8, "the header: NV_ENC_CAPS_NUM_MAX_BFRAMES is the most that may be asked for"),
+    "initialize_again": (9, "the programming guide: a running session is changed by nvEncReconfigureEncoder"),
+    "unlock_idle_bitstream": (9, "the header: unlocks what nvEncLockBitstream locked"),
+    "register_null": (6, "the header: the handle of a resource"),
+    "register_no_format": (8, "the header: the buffer's format; nothing could be encoded from it"),
+    "register_no_width": (8, "the header: the resource's width; nothing could be encoded from it"),
+    "map_again": (16, "the programming guide: a resource is unmapped before it is mapped again"),
+    "picture_other_format": (8, "the header: the format of the input buffer"),
+    "reconfigure_larger": (8, "the header: no larger than maxEncodeWidth x maxEncodeHeight, the first size if not set"),
+    "reconfigure_smaller": (8, "the programming guide: a new size starts with an IDR picture and a reset"),
+}
+
+
+def recorded_statuses() -> dict[str, int]:
+    rows = json.loads((RECORDINGS / "statuses.json").read_text())["statuses"]
+    return {row["name"]: row["status"] for row in rows}
+
+
+def probe(simulator: Simulator, name: str, **config: Any) -> tuple[int, list[dict[str, str]]]:
+    with simulator.machine(check=False, gpus=["RTX 3060"], **config) as machine, Cuda() as cuda:
+        prober = Prober(cuda)
+        status = PROBES[name](prober)
+        violations = machine.violations()
+        prober.api.nvEncDestroyEncoder(prober.session.handle)
+    return status, violations
+
+
+def test_every_recorded_status_is_asked_for() -> None:
+    assert set(PROBES) == set(recorded_statuses())
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_the_simulated_card_answers_as_the_recorded_one(simulator: Simulator, name: str) -> None:
+    recorded = recorded_statuses()[name]
+    status, violations = probe(simulator, name)
+    if name in STRICTER:
+        assert (status, recorded) == (STRICTER[name][0], 0), "stricter than a card is only what the card lets pass"
+        tried = name == "list_version_next"  # a client may try whether a newer interface is there
+        assert [bool(violation["message"]) for violation in violations] == [True] * (not tried)
+    else:
+        assert status == recorded
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_without_strictness_it_answers_as_the_card_without_exception(simulator: Simulator, name: str) -> None:
+    assert probe(simulator, name, strict=False) == (recorded_statuses()[name], [])
+
+
+# What documentation forbids, and no card is known to refuse: (change of the configuration, its message).
+FORBIDDEN: dict[str, tuple[Callable[[Any], None], str]] = {
+    "lookahead": (lambda config: deep_lookahead(config, 28), "more than 31"),
+    "intra refresh": (lambda config: intra_refresh(config, 250), "unless the GOP is infinite"),
+}
+
+
+def deep_lookahead(config: Any, depth: int) -> None:
+    config.frameIntervalP = 5
+    config.rcParams.enableLookahead, config.rcParams.lookaheadDepth = 1, depth
+
+
+def intra_refresh(config: Any, gop: int) -> None:
+    config.gopLength = gop
+    config.encodeCodecConfig.h264Config.enableIntraRefresh = 1
+    config.encodeCodecConfig.h264Config.intraRefreshPeriod = 30
+    config.encodeCodecConfig.h264Config.intraRefreshCnt = 5
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_what_documentation_forbids_is_refused_with_strictness_alone(simulator: Simulator, what: str) -> None:
+    change, message = FORBIDDEN[what]
+    for strict in (True, False):
+        with simulator.machine(check=False, gpus=["RTX 3060"], strict=strict) as machine, Cuda() as cuda:
+            prober = Prober(cuda)
+            params = prober.params()
+            change(params.config)
+            assert prober.initialize(params) == (8 if strict else 0)
+            assert [message in violation["message"] for violation in machine.violations()] == [True] * strict
+            prober.session.destroy()
+
+
+@pytest.mark.parametrize("change", [lambda c: deep_lookahead(c, 27), lambda c: intra_refresh(c, 0xFFFFFFFF)])
+def test_the_same_inside_the_bounds_is_taken(simulator: Simulator, change: Callable[[Any], None]) -> None:
+    with simulator.machine(gpus=["RTX 3060"]), Cuda() as cuda:
+        prober = Prober(cuda)
+        params = prober.params()
+        change(params.config)
+        assert prober.initialize(params) == 0
+        prober.session.destroy()
+
+
+@pytest.mark.parametrize(("before", "after", "taken"), [(2, 1, False), (1, 0, True), (1, 1, True), (0, 1, False)])
+def test_a_running_session_changes_its_rate_control_as_the_capabilities_say(
+    simulator: Simulator, before: int, after: int, taken: bool
+) -> None:
+    with simulator.machine(check=False, gpus=["RTX 3060"]) as machine, Cuda() as cuda:
+        prober = Prober(cuda)
+        params = prober.params()
+        params.config.rcParams.rateControlMode = before
+        assert prober.initialize(params) == 0
+        change = prober.struct("NV_ENC_RECONFIGURE_PARAMS")
+        params.config.rcParams.rateControlMode = after
+        change.reInitEncodeParams = params
+        status = prober.ask("nvEncReconfigureEncoder", ctypes.byref(change))
+        assert (status == 0, machine.violations() == []) == (taken, taken)
+        prober.session.destroy()
+
+
+# Lists and numbers.
+
+
+def listed(prober: Prober, call: str, codec: str, kind: str) -> list[bytes]:
+    items = (prober.abi.class_of(kind) * 32)()
+    count = ctypes.c_uint32()
+    assert prober.ask(call, prober.codec(codec), items, 32, ctypes.byref(count)) == 0
+    return [bytes(item) if kind == "GUID" else int(item) for item in items[: count.value]]  # type: ignore[misc]
+
+
+PROFILES = {
+    "H264": ["H264_PROFILE_BASELINE", "H264_PROFILE_MAIN", "H264_PROFILE_HIGH", "H264_PROFILE_STEREO",
+             "H264_PROFILE_HIGH_444", "CODEC_PROFILE_AUTOSELECT"],
+    "HEVC": ["CODEC_PROFILE_AUTOSELECT", "HEVC_PROFILE_MAIN", "HEVC_PROFILE_MAIN10", "HEVC_PROFILE_FREXT"],
+}  # fmt: skip
+FORMATS = {
+    "H264": ["NV12", "YV12", "IYUV", "YUV444", "ARGB", "ABGR", "AYUV", "ARGB10", "ABGR10"],
+    "HEVC": ["NV12", "YV12", "IYUV", "YUV444", "YUV420_10BIT", "YUV444_10BIT", "ARGB", "ABGR", "AYUV", "ARGB10",
+             "ABGR10"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("codec", PROFILES)
+def test_profiles_and_formats_come_in_the_recorded_order(simulator: Simulator, codec: str) -> None:
+    with simulator.machine(gpus=["RTX 3060"]), Cuda() as cuda:
+        prober = Prober(cuda)
+        profiles = [bytes(prober.abi.guid(f"NV_ENC_{name}_GUID")) for name in PROFILES[codec]]
+        assert listed(prober, "nvEncGetEncodeProfileGUIDs", codec, "GUID") == profiles
+        formats = [getattr(prober.abi, f"NV_ENC_BUFFER_FORMAT_{name}") for name in FORMATS[codec]]
+        assert listed(prober, "nvEncGetInputFormats", codec, "NV_ENC_BUFFER_FORMAT") == formats
+        prober.session.destroy()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "width", "pitch"),
+    [("NV12", 145, 192), ("NV12", 320, 320), ("YUV444", 1000, 1024), ("YV12", 320, 512), ("IYUV", 513, 1024),
+     ("ARGB", 145, 1024), ("AYUV", 1920, 7680), ("ABGR", 4096, 16384)],
+)  # fmt: skip
+def test_an_input_buffer_has_the_recorded_pitch(simulator: Simulator, pixels: str, width: int, pitch: int) -> None:
+    with simulator.machine(check=False, gpus=["RTX 3060"]), Cuda() as cuda:
+        prober = Prober(cuda).started()
+        kind = getattr(prober.abi, f"NV_ENC_BUFFER_FORMAT_{pixels}")
+        params = prober.struct("NV_ENC_CREATE_INPUT_BUFFER", width=width, height=64, bufferFmt=kind)
+        assert prober.ask("nvEncCreateInputBuffer", ctypes.byref(params)) == 0
+        lock = prober.struct("NV_ENC_LOCK_INPUT_BUFFER", inputBuffer=params.inputBuffer)
+        assert prober.ask("nvEncLockInputBuffer", ctypes.byref(lock)) == 0
+        assert lock.pitch == pitch
+        prober.session.destroy()
+
+
+def test_a_list_with_room_for_one_gets_one(simulator: Simulator) -> None:
+    with simulator.machine(gpus=["RTX 3060"]), Cuda() as cuda:
+        prober = Prober(cuda)
+        guids, count = (prober.abi.class_of("GUID") * 1)(), ctypes.c_uint32()
+        assert prober.ask("nvEncGetEncodeGUIDs", guids, 1, ctypes.byref(count)) == 0
+        assert (bytes(guids[0]), count.value) == (bytes(prober.codec("H264")), 1)
+        untouched = ctypes.c_uint32(77)
+        prober.ask("nvEncGetEncodePresetCount", prober.codec("AV1"), ctypes.byref(untouched))
+        assert untouched.value == 77
+        prober.session.destroy()
+
+
+def test_the_last_error_of_a_new_session(simulator: Simulator) -> None:
+    with simulator.machine(check=False, gpus=["RTX 3060"]), Cuda() as cuda:
+        prober = Prober(cuda)
+        assert prober.api.error(prober.session.handle) == "Success."
+        prober.caps(number=61)
+        told = prober.api.error(prober.session.handle)
+        prober.caps(number=1)
+        assert prober.api.error(prober.session.handle) == told != "Success."
+        prober.session.destroy()
+
+
+def test_the_first_picture_comes_back_as_recorded(simulator: Simulator) -> None:
+    with simulator.machine(check=False, gpus=["RTX 3060"]), Cuda() as cuda:
+        prober = Prober(cuda).started()
+        source, output = prober.surface()
+        prober.session.encode(source, output, 11, inputDuration=5, frameIdx=7)
+        locked = prober.session.lock(output)
+        assert (locked.frameIdx, locked.pictureType, locked.pictureStruct) == (0, 3, 1)
+        assert (locked.numSlices, locked.hwEncodeStatus, locked.temporalId) == (1, 2, 0)
+        assert (locked.outputTimeStamp, locked.outputDuration) == (11, 5)
+        (unit,) = parse(ctypes.string_at(locked.bitstreamBufferPtr, locked.bitstreamSizeInBytes))
+        assert unit.units == (7, 8, 5)
+        prober.session.destroy()
+
+
+def test_without_b_frames_or_p_pictures_an_idr_is_followed_by_intra_pictures(simulator: Simulator) -> None:
+    with simulator.machine(check=False, gpus=["RTX 3060"]), Cuda() as cuda:
+        prober = Prober(cuda)
+        assert prober.configured(frameIntervalP=0) == 0
+        types = []
+        for _ in range(3):
+            source, output = prober.surface()
+            prober.session.encode(source, output)
+            (unit,) = parse(prober.session.take(output))
+            types.append(unit.pic_type)
+        assert types == ["IDR", "I", "I"]
+        prober.session.destroy()

@@ -1,6 +1,7 @@
 #include "encode/dispatch.hpp"
 
 #include "encode/text.hpp"
+#include "recordings/statuses.hpp"
 
 namespace nvsim {
 
@@ -23,7 +24,7 @@ Status answer(Session* session, const Refusal& refusal) {
 const char* last_error_without_session() { return homeless_error.c_str(); }
 
 Session& find_session(void* handle, Lock& lock) {
-    if (handle == nullptr) violate(Status::invalid_ptr, "the encoder handle is null");
+    if (handle == nullptr) violate(recorded::null_session, "the encoder handle is null");
     Cell* cell = Machine::instance().find(handle);
     if (cell == nullptr) violate(Status::invalid_encoder_device, hex(handle) + " never was an encoder's handle");
     lock = Lock(cell->mutex);

@@ -8,12 +8,14 @@
 
 #include "common/catalogue.hpp"
 #include "common/instrument.hpp"
+#include "encode/breach.hpp"
 #include "encode/dispatch.hpp"
 #include "encode/front.hpp"
 #include "encode/names.hpp"
 #include "encode/optional_field.hpp"
 #include "encode/parameter_sets.hpp"
 #include "encode/text.hpp"
+#include "recordings/statuses.hpp"
 
 namespace nvsim::NVSIM_ABI {
 namespace {
@@ -32,19 +34,19 @@ namespace {
 // What is there but not simulated.
 
 template <typename... Arguments>
-NVENCSTATUS unimplemented(CallSite& site, void* encoder, Arguments...) {
+NVENCSTATUS unimplemented(CallSite& site, Status status, void* encoder, Arguments...) {
     return call(
         site, encoder, Purpose::work,
-        [&](Session&, Lock&) -> Status { refuse(Status::unimplemented, text(site.name(), " is not simulated")); },
+        [&](Session&, Lock&) -> Status { refuse(status, text(site.name(), " is not simulated")); },
         [](Fields&, Codec) {});
 }
 
-// A function that answers NV_ENC_ERR_UNIMPLEMENTED, whatever it takes. Not every API version has every slot.
-#define NVSIM_UNIMPLEMENTED(list, slot)                                         \
+// A function that answers what the recorded card does to empty arguments. Not every API version has every slot.
+#define NVSIM_UNIMPLEMENTED(list, slot, status)                                 \
     ::nvsim::set_optional(list, [](auto& table) -> decltype(void(table.slot)) { \
         table.slot = [](void* encoder, auto... arguments) -> NVENCSTATUS {      \
             static CallSite site(#slot);                                        \
-            return unimplemented(site, encoder, arguments...);                  \
+            return unimplemented(site, status, encoder, arguments...);          \
         };                                                                      \
     })
 
@@ -89,14 +91,14 @@ void fill(void* list) {
     functions.nvEncOpenEncodeSessionEx = open_encode_session_ex;
     functions.nvEncDestroyEncoder = destroy_encoder;
     functions.nvEncGetLastErrorString = get_last_error_string;
-    NVSIM_UNIMPLEMENTED(functions, nvEncGetEncodeStats);
-    NVSIM_UNIMPLEMENTED(functions, nvEncRegisterAsyncEvent);
-    NVSIM_UNIMPLEMENTED(functions, nvEncUnregisterAsyncEvent);
-    NVSIM_UNIMPLEMENTED(functions, nvEncCreateMVBuffer);
-    NVSIM_UNIMPLEMENTED(functions, nvEncDestroyMVBuffer);
-    NVSIM_UNIMPLEMENTED(functions, nvEncRunMotionEstimationOnly);
-    NVSIM_UNIMPLEMENTED(functions, nvEncRestoreEncoderState);
-    NVSIM_UNIMPLEMENTED(functions, nvEncLookaheadPicture);
+    NVSIM_UNIMPLEMENTED(functions, nvEncGetEncodeStats, recorded::encode_stats);
+    NVSIM_UNIMPLEMENTED(functions, nvEncRegisterAsyncEvent, recorded::register_event);
+    NVSIM_UNIMPLEMENTED(functions, nvEncUnregisterAsyncEvent, recorded::unregister_event);
+    NVSIM_UNIMPLEMENTED(functions, nvEncCreateMVBuffer, recorded::create_mv_buffer);
+    NVSIM_UNIMPLEMENTED(functions, nvEncDestroyMVBuffer, recorded::destroy_null_mv_buffer);
+    NVSIM_UNIMPLEMENTED(functions, nvEncRunMotionEstimationOnly, recorded::motion_only);
+    NVSIM_UNIMPLEMENTED(functions, nvEncRestoreEncoderState, recorded::restore_empty);
+    NVSIM_UNIMPLEMENTED(functions, nvEncLookaheadPicture, recorded::lookahead_empty);
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ Submission submission_of(const NV_ENC_PIC_PARAMS& params) {
     submission.output = params.outputBitstream;
     submission.completion_event = params.completionEvent;
     submission.format = static_cast<uint32_t>(params.bufferFmt);
+    submission.structure = static_cast<uint32_t>(params.pictureStruct);
     submission.type = picture_type(params.pictureType);
     return submission;
 }

@@ -23,18 +23,16 @@ std::vector<GUID> codec_guids(Session& session) {
     return guids_of(names);
 }
 
+std::vector<GUID> profile_guids(Session& session, Codec codec) {
+    const auto has = [&](const char* name) { return session.device().cap(codec, name) != 0; };
+    return guids_of(profile_guid_names(codec, has("SUPPORT_10BIT_ENCODE"), has("SUPPORT_YUV422_ENCODE")));
+}
+
 std::vector<NV_ENC_BUFFER_FORMAT> input_formats(Session& session, Codec codec) {
     std::vector<NV_ENC_BUFFER_FORMAT> formats;
-    const bool ten_bits = session.device().cap(codec, "SUPPORT_10BIT_ENCODE") != 0;
-    const bool full_chroma = session.device().cap(codec, "SUPPORT_YUV444_ENCODE") != 0;
-    const bool half_chroma = session.device().cap(codec, "SUPPORT_YUV422_ENCODE") != 0;
     for (PixelFormat format : all_pixel_formats()) {
         const auto value = static_cast<NV_ENC_BUFFER_FORMAT>(format);
-        const bool planar = !is_rgb(format);
-        const bool allowed = (bit_depth_of(format) == 8 || ten_bits) &&
-                             !(planar && chroma_of(format) == 3 && !full_chroma) &&
-                             !(chroma_of(format) == 2 && !half_chroma);
-        if (allowed && name_of(value) != nullptr) formats.push_back(value);
+        if (session.device().takes(codec, format) && name_of(value) != nullptr) formats.push_back(value);
     }
     return formats;
 }
@@ -64,7 +62,7 @@ NVENCSTATUS get_encode_profile_guid_count(void* encoder, GUID codec_guid, uint32
         site, encoder, Purpose::work,
         [&](Session& session, Lock&) {
             const Codec codec = need_codec(session, codec_guid);
-            need(count, "encodeProfileGUIDCount") = static_cast<uint32_t>(guids_of(profile_guid_names(codec)).size());
+            need(count, "encodeProfileGUIDCount") = static_cast<uint32_t>(profile_guids(session, codec).size());
             return Status::success;
         },
         shown_count(count));
@@ -75,7 +73,7 @@ NVENCSTATUS get_encode_profile_guids(void* encoder, GUID codec_guid, GUID* guids
     return call(
         site, encoder, Purpose::work,
         [&](Session& session, Lock&) {
-            return list_out(guids_of(profile_guid_names(need_codec(session, codec_guid))), guids, size, count);
+            return list_out(profile_guids(session, need_codec(session, codec_guid)), guids, size, count);
         },
         shown_count(count));
 }
@@ -108,13 +106,15 @@ NVENCSTATUS get_encode_caps(void* encoder, GUID codec_guid, NV_ENC_CAPS_PARAM* p
     return call(
         site, encoder, Purpose::work,
         [&](Session& session, Lock&) {
-            check_version(need(params, "capsParam").version, NV_ENC_CAPS_PARAM_VER, "NV_ENC_CAPS_PARAM");
+            if (need(params, "capsParam").version != NV_ENC_CAPS_PARAM_VER)
+                forbid(recorded::caps_version_zero, Status::invalid_version,
+                       text("NV_ENC_CAPS_PARAM has version word 0x", std::hex, params->version));
             const Codec codec = need_codec(session, codec_guid);
             check_reserved(*params, codec);
             // The driver goes by the number, whichever interface has a name for it.
             const auto number = static_cast<uint32_t>(params->capsToQuery);
             const char* name = capability_name(number);
-            if (name == nullptr) refuse(Status::invalid_param, text("unknown capability ", number));
+            if (name == nullptr) refuse(recorded::caps_past_the_last, text("unknown capability ", number));
             need(value, "capsVal") = session.device().cap(codec, name);
             return Status::success;
         },
@@ -151,7 +151,10 @@ Status preset_config(Session& session, const GUID& codec_guid, const GUID& prese
                      NV_ENC_PRESET_CONFIG* config) {
     check_version(need(config, "presetConfig").version, NV_ENC_PRESET_CONFIG_VER, "NV_ENC_PRESET_CONFIG");
     check_version(config->presetCfg.version, NV_ENC_CONFIG_VER, "NV_ENC_PRESET_CONFIG.presetCfg");
-    const PresetRequest request = need_preset(preset_guid, need_codec(session, codec_guid), tuning);
+    const Codec codec = need_codec(session, codec_guid);
+    if (tuning >= static_cast<uint32_t>(NV_ENC_TUNING_INFO_COUNT))
+        refuse(recorded::preset_tuning_nine, text("unknown tuning ", tuning));
+    const PresetRequest request = need_preset(preset_guid, codec, tuning, recorded::preset_unknown);
     std::memset(&config->presetCfg, 0, sizeof config->presetCfg);
     fill_preset(config->presetCfg, request, session.device());
     return Status::success;
@@ -182,10 +185,6 @@ NVENCSTATUS get_encode_preset_config_ex(void* encoder, GUID codec_guid, GUID pre
     const auto number = static_cast<uint32_t>(tuning);
     return call(
         site, encoder, Purpose::work,
-        [&](Session& session, Lock&) {
-            if (number == 0 || number >= static_cast<uint32_t>(NV_ENC_TUNING_INFO_COUNT))
-                refuse(Status::invalid_param, text("unknown tuning ", number));
-            return preset_config(session, codec_guid, preset_guid, number, config);
-        },
+        [&](Session& session, Lock&) { return preset_config(session, codec_guid, preset_guid, number, config); },
         shown_preset(codec_guid, preset_guid, number, config));
 }

@@ -7,11 +7,13 @@ Status open_session(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS* params, void** encoder
         check_version(need(params, "openSessionExParams").version, NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER,
                       "NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS");
         if (params->apiVersion != NVENCAPI_VERSION)
-            violate(Status::invalid_version, "apiVersion is another than the function list's");
+            forbid(recorded::open_other_api, Status::invalid_version, "apiVersion is another than the function list's");
         check_reserved(*params, Codec::h264);
+        if (params->deviceType == NV_ENC_DEVICE_TYPE_OPENGL)
+            refuse(recorded::open_opengl, "OpenGL's devices are not simulated");
         if (params->deviceType != NV_ENC_DEVICE_TYPE_CUDA)
-            refuse(Status::unsupported_device, "only CUDA contexts are devices here");
-        if (params->device == nullptr) refuse(Status::invalid_device, "the device is null");
+            refuse(recorded::open_directx, "only CUDA contexts are devices here");
+        if (params->device == nullptr) refuse(recorded::open_null_device, "the device is null");
         *encoder = Machine::instance().open(params->device, NVSIM_API);
         return Status::success;
     } catch (const Refusal& refusal) {

@@ -7,12 +7,22 @@ auto shown_setup(const NV_ENC_INITIALIZE_PARAMS* params) {
     };
 }
 
+void check_maximum(const NV_ENC_INITIALIZE_PARAMS& params) {
+    const auto below = [](uint32_t most, uint32_t size) { return most != 0 && most < size; };
+    if (below(params.maxEncodeWidth, params.encodeWidth) || below(params.maxEncodeHeight, params.encodeHeight))
+        refuse(recorded::initialize_maximum_below,
+               text("maxEncodeWidth x maxEncodeHeight, ", params.maxEncodeWidth, "x", params.maxEncodeHeight,
+                    ", is less than the size to encode"));
+}
+
 NVENCSTATUS initialize_encoder(void* encoder, NV_ENC_INITIALIZE_PARAMS* params) {
     static CallSite site("nvEncInitializeEncoder");
     return call(
         site, encoder, Purpose::work,
         [&](Session& session, Lock&) {
-            session.initialize(setup_of(session, need(params, "createEncodeParams")));
+            const EncoderSetup setup = setup_of(session, need(params, "createEncodeParams"));
+            check_maximum(*params);
+            session.initialize(setup);
             return Status::success;
         },
         shown_setup(params));
@@ -38,8 +48,9 @@ void hand_out_headers(const std::vector<uint8_t>& headers, NV_ENC_SEQUENCE_PARAM
                   "NV_ENC_SEQUENCE_PARAM_PAYLOAD");
     check_reserved(*payload, Codec::h264);
     if (payload->inBufferSize < headers.size())
-        refuse(Status::not_enough_buffer, text("the parameter sets need ", headers.size(), " bytes"));
-    std::memcpy(&need(static_cast<uint8_t*>(payload->spsppsBuffer), "spsppsBuffer"), headers.data(), headers.size());
+        refuse(recorded::headers_small, text("the parameter sets need ", headers.size(), " bytes"));
+    if (payload->spsppsBuffer == nullptr) violate(recorded::headers_null_buffer, "spsppsBuffer is null");
+    std::memcpy(payload->spsppsBuffer, headers.data(), headers.size());
     need(payload->outSPSPPSPayloadSize, "outSPSPPSPayloadSize") = static_cast<uint32_t>(headers.size());
 }
 

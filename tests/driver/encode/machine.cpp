@@ -62,6 +62,14 @@ int Device::cap(Codec codec, const std::string& name) const {
     return found == table.end() ? 0 : found->second;
 }
 
+// 10 bits of RGB are for every codec: the chip converts them.
+bool Device::takes(Codec codec, PixelFormat format) const {
+    if (is_rgb(format)) return true;
+    return (bit_depth_of(format) == 8 || cap(codec, "SUPPORT_10BIT_ENCODE") != 0) &&
+           (chroma_of(format) != 3 || cap(codec, "SUPPORT_YUV444_ENCODE") != 0) &&
+           (chroma_of(format) != 2 || cap(codec, "SUPPORT_YUV422_ENCODE") != 0);
+}
+
 Engine* Device::least_loaded(int& chosen) {
     const std::lock_guard<std::mutex> guard(assigning);
     chosen = 0;

@@ -15,6 +15,7 @@
 #include "common/session_registry.hpp"
 #include "encode/coder.hpp"
 #include "encode/engine.hpp"
+#include "encode/surface.hpp"
 
 namespace nvsim {
 
@@ -30,7 +31,8 @@ struct Device {
 
     bool supports(Codec codec) const { return !caps[static_cast<int>(codec)].empty(); }
     int cap(Codec codec, const std::string& name) const;
-    Engine* least_loaded(int& chosen);  // counts the session in
+    bool takes(Codec codec, PixelFormat format) const;  // as an input
+    Engine* least_loaded(int& chosen);                  // counts the session in
 };
 
 // Where a session handle leads. Cells are never freed, so that a stale handle can always be looked at.

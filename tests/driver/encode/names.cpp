@@ -94,10 +94,20 @@ const std::vector<const char*>& preset_guid_names() {
     return names;
 }
 
-std::vector<const char*> profile_guid_names(Codec codec) {
-    std::vector<const char*> names = {"NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID"};
-    for (const ProfileName& entry : profiles)
-        if (entry.codec == codec) names.push_back(entry.guid);
+// In the recorded card's order: its H.264 lists autoselect last, its HEVC first. More bits and 4:2:2 are assumed to be
+// listed where the capabilities have them.
+std::vector<const char*> profile_guid_names(Codec codec, bool ten_bits, bool half_chroma) {
+    constexpr const char* any = "NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID";
+    if (codec == Codec::hevc)
+        return {any, "NV_ENC_HEVC_PROFILE_MAIN_GUID", "NV_ENC_HEVC_PROFILE_MAIN10_GUID",
+                "NV_ENC_HEVC_PROFILE_FREXT_GUID"};
+    if (codec == Codec::av1) return {any, "NV_ENC_AV1_PROFILE_MAIN_GUID"};
+    std::vector<const char*> names = {"NV_ENC_H264_PROFILE_BASELINE_GUID", "NV_ENC_H264_PROFILE_MAIN_GUID",
+                                      "NV_ENC_H264_PROFILE_HIGH_GUID", "NV_ENC_H264_PROFILE_STEREO_GUID",
+                                      "NV_ENC_H264_PROFILE_HIGH_444_GUID"};
+    if (ten_bits) names.push_back("NV_ENC_H264_PROFILE_HIGH_10_GUID");
+    if (half_chroma) names.push_back("NV_ENC_H264_PROFILE_HIGH_422_GUID");
+    names.push_back(any);
     return names;
 }
 

@@ -17,6 +17,6 @@ std::optional<PresetRequest> preset_of(const char* guid_name, Codec codec, uint3
 std::optional<std::string> profile_of(const char* guid_name, Codec codec);  // as StreamSettings::profile
 
 const std::vector<const char*>& preset_guid_names();
-std::vector<const char*> profile_guid_names(Codec codec);
+std::vector<const char*> profile_guid_names(Codec codec, bool ten_bits, bool half_chroma);
 
 }  // namespace nvsim

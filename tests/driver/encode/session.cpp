@@ -4,7 +4,9 @@
 #include <cstdio>
 
 #include "common/instrument.hpp"
+#include "encode/breach.hpp"
 #include "encode/text.hpp"
+#include "recordings/statuses.hpp"
 
 namespace nvsim {
 
@@ -16,7 +18,7 @@ Session::~Session() {
 }
 
 void Session::require_initialized() const {
-    if (maker_ == nullptr) violate(Status::encoder_not_initialized, "the encoder has not been initialised");
+    if (maker_ == nullptr) violate(recorded::early_picture, "the encoder has not been initialised");
 }
 
 void Session::check_supported(const EncoderSetup& setup) const {
@@ -33,8 +35,9 @@ void Session::check_supported(const EncoderSetup& setup) const {
     check("width", format.width, "WIDTH");
     check("height", format.height, "HEIGHT");
     if (setup.gop.interval > 1 && setup.gop.interval - 1 > device_.cap(codec, "NUM_MAX_BFRAMES"))
-        refuse(Status::invalid_param, text("frameIntervalP ", setup.gop.interval, " asks for more B pictures than the ",
-                                           device_.cap(codec, "NUM_MAX_BFRAMES"), " that this GPU codes"));
+        forbid(recorded::initialize_many_b_frames, Status::invalid_param,
+               text("frameIntervalP ", setup.gop.interval, " asks for more B pictures than the ",
+                    device_.cap(codec, "NUM_MAX_BFRAMES"), " that this GPU codes"));
     for (const char* capability : setup.needs)
         if (device_.cap(codec, capability) == 0)
             refuse(Status::invalid_param,
@@ -42,10 +45,12 @@ void Session::check_supported(const EncoderSetup& setup) const {
 }
 
 void Session::initialize(const EncoderSetup& setup) {
-    if (maker_ != nullptr) violate(Status::invalid_call, "the encoder is initialised already; use reconfigure");
+    if (maker_ != nullptr)
+        return forbid(recorded::initialize_again, Status::invalid_call,
+                      "the encoder is initialised already; use reconfigure");
     const Codec codec = setup.settings.stream.codec;
-    if (!device_.supports(codec)) refuse(Status::unsupported_param, "this GPU does not encode this codec");
-    if (setup.async) refuse(Status::unsupported_param, "enableEncodeAsync: completion events do not exist on Linux");
+    if (!device_.supports(codec)) refuse(recorded::initialize_missing_codec, "this GPU does not encode this codec");
+    if (setup.async) refuse(recorded::initialize_async, "enableEncodeAsync: completion events do not exist on Linux");
     check_supported(setup);
     setup_ = setup;
     setup_.settings.gpu = device_.gpu.name;
@@ -78,6 +83,18 @@ std::unique_ptr<Maker> Session::make_maker() const {
     }
 }
 
+// What NVENC's programming guide ties to a capability; the recorded card validates nothing here.
+void Session::check_live(const EncoderSetup& setup) const {
+    const auto lacks = [&](const char* name) { return device_.cap(codec(), name) == 0; };
+    const uint32_t old_mode = setup_.rate_control_mode, mode = setup.rate_control_mode;
+    if (old_mode == mode) return;
+    const bool to_constqp = mode == 0;
+    if (to_constqp ? !lacks("SUPPORT_DYN_FORCE_CONSTQP") : !lacks("SUPPORT_DYN_RCMODE_CHANGE")) return;
+    forbid(Status::success, Status::invalid_param,
+           text("the ", device_.gpu.name, " cannot change rateControlMode from ", old_mode, " to ", mode,
+                " in a running session"));
+}
+
 void Session::reconfigure(const EncoderSetup& setup, bool reset, bool force_idr) {
     require_initialized();
     const StreamSettings& old = setup_.settings.stream;
@@ -85,18 +102,21 @@ void Session::reconfigure(const EncoderSetup& setup, bool reset, bool force_idr)
     if (wanted.codec != old.codec) refuse(Status::invalid_param, "the codec cannot be changed");
     check_supported(setup);
     if (wanted.format.width > setup_.max_width || wanted.format.height > setup_.max_height)
-        refuse(Status::invalid_param, text("the size may grow to maxEncodeWidth x maxEncodeHeight only, ",
-                                           setup_.max_width, "x", setup_.max_height));
+        forbid(recorded::reconfigure_larger, Status::invalid_param,
+               text("the size may grow to maxEncodeWidth x maxEncodeHeight only, ", setup_.max_width, "x",
+                    setup_.max_height));
     if (setup.gop.interval != setup_.gop.interval || setup.gop.lookahead != setup_.gop.lookahead ||
         setup.gop.decide != setup_.gop.decide)
         refuse(Status::invalid_param, "frameIntervalP, lookahead and enablePTD cannot be changed");
+    check_live(setup);
     const bool resized = wanted.format.width != old.format.width || wanted.format.height != old.format.height;
     if (resized && !(reset && force_idr))
-        violate(Status::invalid_param, "a change of size needs resetEncoder and forceIDR");
+        forbid(recorded::reconfigure_smaller, Status::invalid_param,
+               "a change of size needs resetEncoder and forceIDR");
     if (resized && !window_.empty()) violate(Status::invalid_call, "a change of size with pictures in flight");
     EncoderSetup next = setup;
-    next.max_width = setup_.max_width;
-    next.max_height = setup_.max_height;
+    next.max_width = std::max(setup_.max_width, wanted.format.width);
+    next.max_height = std::max(setup_.max_height, wanted.format.height);
     next.settings.engine_index = setup_.settings.engine_index;
     next.settings.gpu = setup_.settings.gpu;
     next.settings.gpu_index = setup_.settings.gpu_index;
@@ -153,7 +173,8 @@ LockedBitstream Session::lock(std::unique_lock<std::mutex>& mutex, void* handle,
 void Session::unlock(void* handle) {
     Bitstream& out = bitstream(handle);
     if (out.state != Bitstream::locked)
-        violate(Status::invalid_call, text("unlock of output ", hex(handle), ", which is not locked"));
+        return forbid(recorded::unlock_idle_bitstream, Status::invalid_call,
+                      text("unlock of output ", hex(handle), ", which is not locked"));
     out.state = Bitstream::idle;
 }
 

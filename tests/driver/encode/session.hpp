@@ -28,6 +28,7 @@ struct EncoderSetup {
     GopStructure gop;
     int max_width = 0, max_height = 0;
     bool async = false;
+    uint32_t rate_control_mode = 0;               // NV_ENC_PARAMS_RC_MODE as given
     std::vector<const char*> needs;               // capabilities that must not be 0, without their prefix
     PixelFormat format = PixelFormat::undefined;  // the client's hint
 };
@@ -49,6 +50,7 @@ struct Submission {
     void* output = nullptr;
     void* completion_event = nullptr;
     uint32_t format = 0;
+    uint32_t structure = 1;  // NV_ENC_PIC_STRUCT
     PictureType type = PictureType::p;
 };
 
@@ -164,7 +166,7 @@ class Session : public std::enable_shared_from_this<Session> {
     std::string name() const { return "session " + std::to_string(number_); }
     void count(SessionCounts& counts);
 
-    std::string last_error;
+    std::string last_error = "Success.";
     std::unique_ptr<SessionRegistry::Ticket> ticket;
     bool release_faulted = false;  // a releasing call was made to fail: what it leaves behind is not the client's fault
 
@@ -177,6 +179,7 @@ class Session : public std::enable_shared_from_this<Session> {
     void require_initialized() const;
     std::unique_ptr<Maker> make_maker() const;
     void check_supported(const EncoderSetup& setup) const;
+    void check_live(const EncoderSetup& setup) const;
     void check_memory(const Registration& wanted, PixelFormat format);
     void abandon(const int* in_flight, const std::string& what);
     void apply_settings();

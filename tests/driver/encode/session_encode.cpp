@@ -1,8 +1,10 @@
 // A session's way from a submitted picture to its access unit.
 #include "common/instrument.hpp"
+#include "encode/breach.hpp"
 #include "encode/jobs.hpp"
 #include "encode/session.hpp"
 #include "encode/text.hpp"
+#include "recordings/statuses.hpp"
 
 namespace nvsim {
 
@@ -14,6 +16,7 @@ Status Session::encode(const Submission& submission) {
         submit_end();
         return Status::success;
     }
+    if (submission.structure > 3) refuse(recorded::picture_unknown_struct, "Invalid value for NV_ENC_PIC_STRUCT.");
     Bitstream& out = find_output(submission);
     Record& record = new_record();
     try {
@@ -60,7 +63,7 @@ void Session::accept(const Submission& submission, Record& record, Bitstream& ou
 }
 
 Bitstream& Session::find_output(const Submission& submission) {
-    if (submission.output == nullptr) refuse(Status::invalid_ptr, "outputBitstream is null");
+    if (submission.output == nullptr) refuse(recorded::picture_null_output, "outputBitstream is null");
     Bitstream& out = bitstream(submission.output);
     if (out.state != Bitstream::idle)
         violate(Status::invalid_param,
@@ -73,7 +76,7 @@ void Session::find_input(const Submission& submission, Record& record) {
     SurfaceSource& surface = record.surface;
     const PictureFormat& coded = setup_.settings.stream.format;
     uint32_t width = 0, height = 0;
-    if (submission.input == nullptr) refuse(Status::invalid_ptr, "inputBuffer is null");
+    if (submission.input == nullptr) refuse(recorded::picture_null_input, "inputBuffer is null");
     if (InputBuffer* buffer = inputs_.find(submission.input, number_)) {
         if (buffer->locked)
             violate(Status::invalid_call, text("input ", hex(submission.input), " is encoded while it is locked"));
@@ -103,10 +106,12 @@ void Session::find_input(const Submission& submission, Record& record) {
         violate(Status::invalid_param, text(hex(submission.input), " is no input of ", name()));
     }
     if (submission.format != 0 && submission.format != static_cast<uint32_t>(surface.format))
-        violate(Status::invalid_param,
-                text("bufferFmt says another format than that of input ", hex(submission.input)));
+        forbid(recorded::picture_other_format, Status::invalid_param,
+               text("bufferFmt says another format than that of input ", hex(submission.input)));
     if (submission.pitch != 0 && submission.pitch != surface.pitch && surface.kind != SurfaceSource::array)
         violate(Status::invalid_param, text("inputPitch ", submission.pitch, " is not the input's ", surface.pitch));
+    if (name_of(surface.format) == nullptr)
+        refuse(Status::invalid_param, text("input ", hex(submission.input), " has no buffer format"));
     if (width < static_cast<uint32_t>(coded.width) || height < static_cast<uint32_t>(coded.height))
         violate(Status::invalid_param,
                 text("an input of ", width, "x", height, " for pictures of ", coded.width, "x", coded.height));

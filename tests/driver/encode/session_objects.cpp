@@ -1,6 +1,8 @@
 // The buffers and resources of a session.
+#include "encode/breach.hpp"
 #include "encode/session.hpp"
 #include "encode/text.hpp"
+#include "recordings/statuses.hpp"
 
 namespace nvsim {
 
@@ -21,7 +23,9 @@ std::string what_is(const void* handle, uint32_t session, const char* wanted) {
 
 Bitstream& Session::bitstream(void* handle) {
     Bitstream* out = bitstreams_.find(handle, number_);
-    if (out == nullptr) violate(Status::invalid_param, what_is(handle, number_, "a bitstream buffer"));
+    if (out == nullptr)
+        violate(handle == nullptr ? recorded::unlock_null_bitstream : Status::invalid_param,
+                what_is(handle, number_, "a bitstream buffer"));
     return *out;
 }
 
@@ -48,13 +52,16 @@ void Session::destroy_bitstream(void* handle) {
 void* Session::create_input(uint32_t width, uint32_t height, uint32_t format) {
     require_initialized();
     const auto pixel_format = static_cast<PixelFormat>(format);
-    if (name_of(pixel_format) == nullptr) refuse(Status::invalid_param, text("unknown buffer format ", format));
-    if (width == 0 || height == 0) refuse(Status::invalid_param, "an input buffer of no size");
+    if (name_of(pixel_format) == nullptr)
+        refuse(recorded::input_unknown_format, text("unknown buffer format ", format));
+    if (!device_.takes(codec(), pixel_format))
+        refuse(recorded::input_foreign_format, text(name_of(pixel_format), " is no input format of this codec"));
+    if (width == 0 || height == 0) refuse(recorded::input_no_size, "an input buffer of no size");
     const auto [input, handle] = inputs_.add(number_);
     input->width = width;
     input->height = height;
     input->format = pixel_format;
-    input->pitch = static_cast<uint32_t>((row_bytes(pixel_format, width) + 255) & ~size_t{255});
+    input->pitch = static_cast<uint32_t>(system_pitch(pixel_format, width));
     const Planes planes = planes_of(pixel_format, width, height, input->pitch, height);
     const Plane& last = planes.plane[planes.count - 1];
     input->memory = std::make_unique<uint8_t[]>(last.offset + last.pitch * last.rows);
@@ -93,14 +100,17 @@ void* Session::register_resource(const Registration& wanted) {
     const auto format = static_cast<PixelFormat>(wanted.format);
     if (wanted.type != Registration::device_pointer && wanted.type != Registration::cuda_array)
         refuse(Status::unsupported_param, "only CUDA device pointers and arrays can be registered");
-    if (wanted.resource == nullptr) refuse(Status::invalid_ptr, "resourceToRegister is null");
+    if (wanted.resource == nullptr) forbid(recorded::register_null, Status::invalid_ptr, "resourceToRegister is null");
     if (wanted.usage != 0) refuse(Status::unimplemented, "only input images can be registered");
-    if (name_of(format) == nullptr) refuse(Status::invalid_param, text("unknown buffer format ", wanted.format));
-    if (wanted.width == 0 || wanted.height == 0) refuse(Status::invalid_param, "a resource of no size");
-    if (wanted.type == Registration::device_pointer && wanted.pitch < row_bytes(format, wanted.width))
+    const bool known = name_of(format) != nullptr;
+    if (!known)
+        forbid(recorded::register_no_format, Status::invalid_param, text("unknown buffer format ", wanted.format));
+    if (wanted.width == 0 || wanted.height == 0)
+        forbid(recorded::register_no_width, Status::invalid_param, "a resource of no size");
+    if (known && wanted.type == Registration::device_pointer && wanted.pitch < row_bytes(format, wanted.width))
         refuse(Status::invalid_param,
                text("pitch ", wanted.pitch, " is less than the ", row_bytes(format, wanted.width), " bytes of a row"));
-    check_memory(wanted, format);
+    if (known && wanted.height > 0) check_memory(wanted, format);
     const auto [registered, handle] = registered_.add(number_);
     registered->wanted = wanted;
     registered->format = format;
@@ -138,7 +148,8 @@ void* Session::map(void* handle, uint32_t& format) {
     Registered* registered = registered_.find(handle, number_);
     if (registered == nullptr)
         violate(Status::resource_not_registered, what_is(handle, number_, "a registered resource"));
-    if (registered->maps > 0) violate(Status::map_failed, text("resource ", hex(handle), " is mapped already"));
+    if (registered->maps > 0)
+        forbid(recorded::map_again, Status::map_failed, text("resource ", hex(handle), " is mapped already"));
     const auto [mapped, mapped_handle] = mapped_.add(number_);
     mapped->registered = registered;
     ++registered->maps;
@@ -148,7 +159,7 @@ void* Session::map(void* handle, uint32_t& format) {
 
 void Session::unmap(void* handle) {
     Mapped* mapped = mapped_.find(handle, number_);
-    if (mapped == nullptr) violate(Status::resource_not_mapped, what_is(handle, number_, "a mapped resource"));
+    if (mapped == nullptr) violate(recorded::unmap_again, what_is(handle, number_, "a mapped resource"));
     if (mapped->in_flight > 0) abandon(&mapped->in_flight, text("resource ", hex(handle), " is unmapped"));
     --mapped->registered->maps;
     mapped_.remove(handle);
@@ -190,6 +201,7 @@ void Session::reserve_staging() {
     size_t bytes = bytes_of_one_picture();
     const PictureFormat& format = setup_.settings.stream.format;
     registered_.for_each([&](Registered& registered) {
+        if (name_of(registered.format) == nullptr) return;
         bytes = std::max(bytes, packed_size(registered.format, format.width, format.height));
     });
     if (staging_.size() > bitstreams_.live() && bytes <= staged_bytes_) return;

@@ -15,6 +15,7 @@ struct Layout {
     enum { planar, semi_planar, packed } arrangement;
 };
 
+// In the order in which the driver lists them.
 constexpr Layout layouts[] = {
     {PixelFormat::nv12, "NV12", 1, 1, Layout::semi_planar},
     {PixelFormat::yv12, "YV12", 1, 1, Layout::planar},
@@ -23,9 +24,9 @@ constexpr Layout layouts[] = {
     {PixelFormat::p010, "YUV420_10BIT", 2, 1, Layout::semi_planar},
     {PixelFormat::yuv444_10, "YUV444_10BIT", 2, 3, Layout::planar},
     {PixelFormat::argb, "ARGB", 1, 3, Layout::packed},
-    {PixelFormat::argb10, "ARGB10", 2, 3, Layout::packed},
-    {PixelFormat::ayuv, "AYUV", 1, 3, Layout::packed},
     {PixelFormat::abgr, "ABGR", 1, 3, Layout::packed},
+    {PixelFormat::ayuv, "AYUV", 1, 3, Layout::packed},
+    {PixelFormat::argb10, "ARGB10", 2, 3, Layout::packed},
     {PixelFormat::abgr10, "ABGR10", 2, 3, Layout::packed},
     {PixelFormat::nv16, "NV16", 1, 2, Layout::semi_planar},
     {PixelFormat::p210, "P210", 2, 2, Layout::semi_planar},
@@ -258,6 +259,13 @@ size_t packed_size(PixelFormat format, size_t width, size_t height) {
 size_t row_bytes(PixelFormat format, size_t width) {
     const Layout& layout = *layout_of(format);
     return layout.arrangement == Layout::packed ? 4 * width : width * layout.sample_bytes;
+}
+
+size_t system_pitch(PixelFormat format, size_t width) {
+    const Layout& layout = *layout_of(format);
+    const bool in_thirds = layout.arrangement == Layout::planar && layout.chroma == 1;  // YV12 and IYUV
+    const size_t unit = in_thirds || layout.arrangement == Layout::packed ? 512 : 64;
+    return (row_bytes(format, width) + unit - 1) / unit * unit;
 }
 
 int chroma_of(PixelFormat format) { return layout_of(format)->chroma; }

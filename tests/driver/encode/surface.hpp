@@ -52,6 +52,9 @@ Planes packed_planes(PixelFormat format, size_t width, size_t height);
 size_t packed_size(PixelFormat format, size_t width, size_t height);
 size_t row_bytes(PixelFormat format, size_t width);
 
+// Bytes from one row to the next in an input buffer of the driver's own, as recorded: behaviour of an RTX 3060.
+size_t system_pitch(PixelFormat format, size_t width);
+
 int chroma_of(PixelFormat format);     // chroma_format_idc; RGB counts as 4:4:4
 int bit_depth_of(PixelFormat format);  // 8 or 10
 bool is_rgb(PixelFormat format);

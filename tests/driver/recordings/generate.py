@@ -5,7 +5,8 @@
     python generate.py statuses --output statuses.hpp
     python generate.py presets --table 13.0.json --namespace nvsim::abi_13_0 --output presets_13_0.hpp
 
-README.md tells what the files hold. Every file of `capabilities/` and `presets/` is read: a new recording is a new file.
+README.md says what the files hold. Every file in `capabilities/` and `presets/` is read, so a new recording is a new
+file.
 """
 
 from __future__ import annotations
