@@ -71,7 +71,7 @@ def streams(draw: st.DrawFn, tuning: str) -> Fields:
         preset=st.sampled_from([f"p{number}" for number in range(1, 8)]),
         level=st.sampled_from(sorted(LEVELS[codec])[:-4]) if codec != "av1" else st.sampled_from(["4.0", "5.1"]),
         fps=FPS,
-        gop=st.integers(0, 300),
+        gop=st.one_of(st.just(0), st.integers(5, 300)),
         max_width=st.integers(width, 4096),
         max_height=st.integers(height, 4096),
         mastering_display=DISPLAYS,
@@ -147,13 +147,18 @@ def structures(draw: st.DrawFn, codec: str, tuning: str) -> Fields:
         fields |= some(draw, weighted_prediction=FLAG if codec != "av1" else st.just(False))
         if draw(st.booleans()):
             period = draw(st.integers(2, 100))
-            fields |= {"intra_refresh_period": period, "intra_refresh_count": draw(st.integers(1, period - 1))}
+            count = draw(st.integers(1, period - 1))
+            fields |= {"gop": 0, "intra_refresh_period": period, "intra_refresh_count": count}
     if holds and draw(st.booleans()):
-        fields |= {"lookahead": draw(st.integers(1, 32)), **some(draw, adaptive_i=FLAG)}
+        fields |= {"lookahead": draw(st.integers(1, 31 - bframes)), **some(draw, adaptive_i=FLAG)}
         fields |= some(draw, adaptive_b=FLAG) if bframes else {}
         fields |= some(draw, lookahead_level=st.sampled_from([0, 1, 2, 3, "auto"])) if codec != "h264" else {}
     if codec != "h264":
-        fields |= some(draw, temporal_filter=FLAG if bframes == 4 else st.just(False), unidirectional_b=FLAG)
+        fields |= some(
+            draw,
+            temporal_filter=FLAG if bframes == 4 else st.just(False),
+            unidirectional_b=FLAG if codec == "hevc" else st.just(False),  # no recorded card does it in AV1
+        )
     return fields
 
 

@@ -11,6 +11,7 @@ CODECS: tuple[dict[str, Any], ...] = ({}, HEVC, AV1)
 FOUR = {**HQ, "bframes": 4}
 TF = {"codec.tfLevel": "NV_ENC_TEMPORAL_FILTER_LEVEL_4"}
 REFRESH = {"codec.enableIntraRefresh": 1, "codec.intraRefreshPeriod": 30, "codec.intraRefreshCnt": 5}
+RECOVERY = {"codec.outputRecoveryPointSEI": 1}  # where a decoder that starts in between has a whole picture
 
 BFRAMES = [
     *(
@@ -18,8 +19,8 @@ BFRAMES = [
         for codec in CODECS
     ),
     *(
-        Row({"b_ref_mode": mode.lower()}, {"codec.useBFramesAsRef": B_MODE + mode}, over={**FOUR, **codec})
-        for mode in ("EACH", "MIDDLE")
+        Row({"b_ref_mode": mode.lower()}, {"codec.useBFramesAsRef": B_MODE + mode}, over={**FOUR, **codec, **preset})
+        for mode, preset in (("EACH", {"preset": "p5"}), ("MIDDLE", {"preset": "p1"}))
         for codec in CODECS
     ),
     *(
@@ -64,7 +65,10 @@ PARTS = [
             (("rows", 2), 2, 2),
         )
     ),
-    *(Row({"intra_refresh_period": 30, "intra_refresh_count": 5}, REFRESH, over=codec) for codec in CODECS),
+    *(
+        Row({"intra_refresh_period": 30, "intra_refresh_count": 5}, REFRESH | recovery, over={**codec, "gop": 0})
+        for codec, recovery in (({}, RECOVERY), (HEVC, RECOVERY), (AV1, {}))
+    ),
     *(
         Row({"split_encode": given}, {"splitEncodeMode": mode} if mode else {}, over=codec)
         for codec in (HEVC, AV1)
@@ -82,18 +86,28 @@ TUNINGS = [
         {
             "tuningInfo": "NV_ENC_TUNING_INFO_HIGH_QUALITY",
             "rc.rateControlMode": "NV_ENC_PARAMS_RC_VBR",
-            "rc.multiPass": 0,
+            "rc.lowDelayKeyFrameScale": 0,
+            "codec.adaptiveTransformMode": 0,
+            "codec.useBFramesAsRef": f"{B_MODE}MIDDLE",
         },
     ),
-    Row({"tuning": "ull"}, {"tuningInfo": "NV_ENC_TUNING_INFO_ULTRA_LOW_LATENCY", "rc.vbvBufferSize": 166_666}),
+    Row(
+        {"tuning": "ull"},
+        {
+            "tuningInfo": "NV_ENC_TUNING_INFO_ULTRA_LOW_LATENCY",
+            "rc.multiPass": "NV_ENC_TWO_PASS_QUARTER_RESOLUTION",
+            "rc.lowDelayKeyFrameScale": 1,
+        },
+    ),
     Row(
         {"tuning": "lossless"},
         {
             "tuningInfo": "NV_ENC_TUNING_INFO_LOSSLESS",
             "rc.rateControlMode": 0,
-            "rc.multiPass": 0,
-            "rc.averageBitRate": 0,
-            "rc.maxBitRate": 0,
+            "rc.lowDelayKeyFrameScale": 0,
+            "codec.adaptiveTransformMode": 0,
+            "codec.bdirectMode": "NV_ENC_H264_BDIRECT_MODE_DISABLE",
+            "codec.entropyCodingMode": "NV_ENC_H264_ENTROPY_CODING_MODE_CAVLC",
             "rc.constQP.qpIntra": 0,
             "rc.constQP.qpInterP": 0,
             "rc.constQP.qpInterB": 0,
@@ -105,7 +119,8 @@ TUNINGS = [
         {
             "tuningInfo": "NV_ENC_TUNING_INFO_ULTRA_HIGH_QUALITY",
             "rc.rateControlMode": "NV_ENC_PARAMS_RC_VBR",
-            "rc.multiPass": 0,
+            "rc.lowDelayKeyFrameScale": 0,
+            "codec.minCUSize": 0,
             "rc.enableAQ": 1,
             "rc.enableTemporalAQ": 1,
             "codec.useBFramesAsRef": f"{B_MODE}MIDDLE",

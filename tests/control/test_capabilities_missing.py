@@ -29,7 +29,7 @@ DEMANDS: list[tuple[dict[str, Any], str, str, int]] = [
     ({**HEVC, **FOUR, "temporal_filter": True}, "temporal_filter", "SUPPORT_TEMPORAL_FILTER", 0),
     ({**HEVC, "unidirectional_b": True}, "unidirectional_b", "SUPPORT_UNIDIRECTIONAL_B", 0),
     (
-        {"intra_refresh_period": 30, "intra_refresh_count": 5},
+        {"gop": 0, "intra_refresh_period": 30, "intra_refresh_count": 5},
         "intra_refresh_period",
         "SUPPORT_INTRA_REFRESH",
         0,
@@ -72,6 +72,9 @@ def test_a_missing_capability_is_named(
     driver.initialized(gpu=GPU, **settings)
 
 
+LIVE_MODES = ("SUPPORT_DYN_RCMODE_CHANGE", "SUPPORT_DYN_FORCE_CONSTQP")
+
+
 def test_what_takes_no_capability_asks_for_none(abi: str, driver: Driver) -> None:
     """A GPU that can do nothing but plain streams makes plain streams."""
     nothing = {
@@ -107,4 +110,6 @@ def test_a_live_change_that_the_gpu_lacks(
 
     calls = driver.calls(use, gpu=without(capability, 0), **made_with)
     assert not [call for call in calls if call.name == "nvEncReconfigureEncoder"], "refused before the driver is asked"
-    driver.calls(lambda encoder: encoder.reconfigure(**change), **made_with)
+    # It alone was missing, on a card that need not be able to do anything else live.
+    able = {**GPU, "caps": {name: 0 for name in LIVE_MODES if name != capability} | {capability: 1}}
+    driver.calls(lambda encoder: encoder.reconfigure(**change), gpu=able, **made_with)

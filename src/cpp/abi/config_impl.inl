@@ -230,6 +230,8 @@ void set_common(CodecConfig& config, const Settings& settings) {
 template <typename CodecConfig>
 void set_annex_b(CodecConfig& config, const Settings& settings) {
     config.repeatSPSPPS = 1;
+    // A wave of intra blocks has no key frame: the message tells where a decoder that starts in between has all of it.
+    if (settings.intra_refresh) config.outputRecoveryPointSEI = 1;
     if (!settings.slices) return;
     config.sliceMode = static_cast<uint32_t>(settings.slices->mode);
     config.sliceModeData = settings.slices->value;

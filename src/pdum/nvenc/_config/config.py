@@ -78,14 +78,14 @@ class EncoderConfig:
             BT.601 below. ``"rgb"`` is converted by its matrix and range; the other RGB formats carry the matrix that
             the engine converts them with.
         fps: frames a second, a number or a fraction.
-        gop: frames from one IDR to the next; 0: only the first.
+        gop: frames from one IDR to the next, more than ``bframes``; 0: only the first.
         rate_control: ``"constqp"``, ``"vbr"``, ``"cbr"``; None: what ``qp``, ``cq`` or ``bitrate`` mean.
         bitrate, max_bitrate: bits a second; 0: the preset's own, none.
         vbv_size, vbv_initial_delay: bits.
         qp: of ``constqp``; min_qp, max_qp, initial_qp: bounds and start of the other modes. One, or I, P and B.
         cq: constant quality, 1 (best) to 51 (AV1: 63), in steps of 1/256.
         multipass: ``"off"``, ``"quarter"``, ``"full"``.
-        lookahead: frames; lookahead_level: 0 to 3 or ``"auto"`` (interface 13.0).
+        lookahead: frames, with ``bframes`` at most 31; lookahead_level: 0 to 3 or ``"auto"`` (interface 13.0).
         spatial_aq: False, True, or a strength from 1 to 15; temporal_aq: False or True.
         low_delay_key_frame_scale: how much larger than others a key frame may be in low-delay rate control.
         strict_gop: keeps each GOP to its share of bits; nonref_p: P-frames that nothing refers to.
@@ -96,7 +96,7 @@ class EncoderConfig:
         temporal_filter: False or True (interface 13.0); unidirectional_b: B-frames that look back alone (13.0).
         slices: how many, or ``("macroblocks" | "bytes" | "rows" | "count", n)``.
         intra_refresh_period, intra_refresh_count: a wave of intra blocks instead of key frames: every so many frames,
-            over so many frames. 0: none.
+            over so many frames, with ``gop=0``. 0: none.
         split_encode: one picture over several engines: ``"auto"``, ``"off"``, 2, 3, 4 (HEVC, AV1).
         mastering_display, content_light: HDR10's static metadata, on every IDR.
         time_code: pictures may carry time codes.

@@ -98,6 +98,29 @@ def _of_lookahead(config: EncoderConfig) -> Iterator[str]:
             yield f"{name}={value!r} came with lookahead=0, and is part of it. Give lookahead, too."
 
 
+MOST_AHEAD = 31
+"""Pictures that the driver keeps waiting for later ones: those it looks at ahead, and B-frames."""
+
+
+def _of_structure(config: EncoderConfig) -> Iterator[str]:
+    """How many frames a group has, and how many may wait."""
+    if 0 < config.gop <= config.bframes:
+        yield (
+            f"gop={config.gop} came with bframes={config.bframes}; a group has to be longer than its B-frames. "
+            "Give a larger gop, fewer bframes, or gop=0 for a single group."
+        )
+    if config.lookahead + config.bframes > MOST_AHEAD:
+        yield (
+            f"lookahead={config.lookahead} came with bframes={config.bframes}; together they are at most "
+            f"{MOST_AHEAD}. Give fewer of one."
+        )
+    if config.intra_refresh_period and config.gop:
+        yield (
+            f"intra_refresh_period={config.intra_refresh_period} came with gop={config.gop}; the driver refreshes "
+            "only streams without further key frames. Give gop=0."
+        )
+
+
 def _of_bframes(config: EncoderConfig) -> Iterator[str]:
     count = config.bframes
     if not count and config.b_ref_mode not in (None, "off"):
@@ -126,6 +149,11 @@ def _of_codec(config: EncoderConfig) -> Iterator[str]:
         yield f"bframes={config.bframes} came with profile='baseline', which has none. Use profile='main'."
     if codec == "h264" and config.split_encode not in (None, "off"):
         yield f"split_encode={config.split_encode!r} came with codec='h264'; it is for HEVC and AV1."
+    if codec == "h264" and tuning_name(config.tuning) == "uhq":
+        yield (
+            f"tuning={config.tuning!r} came with codec={config.codec!r}; it is for HEVC and AV1. Use tuning='hq', or "
+            "another codec."
+        )
     if codec == "h264" and config.tier is not None:
         yield f"tier={config.tier!r} came with codec='h264', which has none."
     if codec == "av1" and config.slices is not None:
@@ -163,4 +191,14 @@ def _three(value: Any) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, tuple) else (value,) * 3
 
 
-RULES = (_of_rates, _of_quantisers, _of_tuning, _of_lookahead, _of_bframes, _of_codec, _of_format, _of_samples)
+RULES = (
+    _of_rates,
+    _of_quantisers,
+    _of_tuning,
+    _of_lookahead,
+    _of_structure,
+    _of_bframes,
+    _of_codec,
+    _of_format,
+    _of_samples,
+)
