@@ -50,7 +50,7 @@ def main() -> None:
         lengths = [20 + 13 * number % 90 for number in range(given.clips)]
         clips = [make_clip(folder / "in" / f"{number:03}.mkv", length, number) for number, length in enumerate(lengths)]
         engines = len(os.sched_getaffinity(0)) if given.software else ENGINES[given.gpu]
-        gpu = {"name": given.gpu, "fps_1080p": given.fps * PIXELS / PIXELS_1080P}
+        gpu = {"name": given.gpu, "engines": ENGINES[given.gpu], "fps_1080p": given.fps * PIXELS / PIXELS_1080P}
         env = dict(os.environ) if given.software else environment(gpus=[gpu], backend="codec")
         print(f"{given.clips} clips of 192x160, {sum(lengths)} frames, {engines} engines; {os.cpu_count()} processors")
         if not given.software:

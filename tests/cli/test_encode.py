@@ -190,7 +190,7 @@ def test_what_the_gpu_lacks_is_told(tool: Tool, simulator: Simulator, videos: Pa
     assert told
 
 
-@pytest.mark.parametrize(("gpu", "engines"), [("RTX 4090", 2), ("L4", 3)])
+@pytest.mark.parametrize(("gpu", "engines"), [("RTX 4090", 2), ("L40S", 3)])
 def test_all_engines_work_until_nothing_is_left_to_begin(
     tool: Tool, simulator: Simulator, tmp_path: Path, gpu: str, engines: int
 ) -> None:

@@ -9,8 +9,7 @@ from control.rows import AV1, HEVC, HQ, Row
 MODE = "rc.rateControlMode"
 CBR = {MODE: "NV_ENC_PARAMS_RC_CBR"}
 VBR = {MODE: "NV_ENC_PARAMS_RC_VBR"}
-NO_RATE = {"rc.averageBitRate": 0, "rc.maxBitRate": 0}
-CONSTQP = {MODE: 0, **NO_RATE}
+CONSTQP = {MODE: 0}
 LOOKING: dict[str, Any] = {**HQ, "lookahead": 8}
 
 
@@ -26,11 +25,11 @@ RATE = [
     Row({"qp": 0}, {**CONSTQP, **qp("constQP", 0, 0, 0)}),
     Row({"qp": (20, 22, 24)}, {**CONSTQP, **qp("constQP", 20, 22, 24)}, over=HQ),
     Row({"qp": 200}, {**CONSTQP, **qp("constQP", 200, 200, 200)}, over=AV1),
-    Row({"bitrate": 3_000_000}, {"rc.averageBitRate": 3_000_000, "rc.maxBitRate": 0}),
-    Row({"bitrate": 3_000_000}, {"rc.averageBitRate": 3_000_000, "rc.maxBitRate": 0}, over=HQ),
+    Row({"bitrate": 3_000_000}, {"rc.averageBitRate": 3_000_000}),
+    Row({"bitrate": 3_000_000}, {"rc.averageBitRate": 3_000_000}, over=HQ),
     Row(
         {"bitrate": 3_000_000},
-        {"rc.averageBitRate": 3_000_000, "rc.maxBitRate": 0, "rc.vbvBufferSize": 100_000},
+        {"rc.averageBitRate": 3_000_000, "rc.vbvBufferSize": 100_000},
         over={"tuning": "ull"},
     ),
     Row({"max_bitrate": 5_000_000}, {"rc.maxBitRate": 5_000_000}, over={**HQ, "bitrate": 3_000_000}),
@@ -42,15 +41,15 @@ RATE = [
     Row({"max_qp": (38, 39, 40)}, {"rc.enableMaxQP": 1, **qp("maxQP", 38, 39, 40)}),
     Row({"initial_qp": 25}, {"rc.enableInitialRCQP": 1, **qp("initialRCQP", 25, 25, 25)}),
     Row({"initial_qp": (24, 25, 26)}, {"rc.enableInitialRCQP": 1, **qp("initialRCQP", 24, 25, 26)}),
-    Row({"cq": 23}, {**NO_RATE, "rc.targetQuality": 23}, over=HQ),
-    Row({"cq": 23.5}, {**NO_RATE, "rc.targetQuality": 23, "rc.targetQualityLSB": 128}, over=HQ),
-    Row({"cq": 0.001}, {**NO_RATE, "rc.targetQualityLSB": 1}, over=HQ),
-    Row({"cq": 60.25}, {**VBR, **NO_RATE, "rc.targetQuality": 60, "rc.targetQualityLSB": 64}, over=AV1),
-    Row({"multipass": "off"}, {"rc.multiPass": 0}),
+    Row({"cq": 23}, {"rc.targetQuality": 23}, over=HQ),
+    Row({"cq": 23.5}, {"rc.targetQuality": 23, "rc.targetQualityLSB": 128}, over=HQ),
+    Row({"cq": 0.001}, {"rc.targetQualityLSB": 1}, over=HQ),
+    Row({"cq": 60.25}, {**VBR, "rc.targetQuality": 60, "rc.targetQualityLSB": 64}, over=AV1),
+    Row({"multipass": "off"}, {"rc.multiPass": 0}, over={"tuning": "ull"}),
     Row({"multipass": "quarter"}, {"rc.multiPass": "NV_ENC_TWO_PASS_QUARTER_RESOLUTION"}, over={"preset": "p1"}),
     Row({"multipass": "full"}, {"rc.multiPass": "NV_ENC_TWO_PASS_FULL_RESOLUTION"}),
     Row({"spatial_aq": True}, {"rc.enableAQ": 1}),
-    Row({"spatial_aq": False}, {"rc.enableAQ": 0}, over={"preset": "p7"}),
+    Row({"spatial_aq": False}, {"rc.enableAQ": 0}, over={**HEVC, "tuning": "uhq"}, since="13.0", names="uhq"),
     Row({"spatial_aq": 9}, {"rc.enableAQ": 1, "rc.aqStrength": 9}),
     Row({"temporal_aq": True}, {"rc.enableTemporalAQ": 1}),
     Row(

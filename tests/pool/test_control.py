@@ -23,8 +23,8 @@ from simulator import Simulator
 
 pytestmark = pytest.mark.one_abi
 
-L4 = {"name": "L4", "fps_1080p": 100}  # 120 microseconds for a picture of the tests
-SLOW = {"name": "L4", "fps_1080p": 4}  # 3 milliseconds
+L4 = {"name": "L4", "engines": 3, "fps_1080p": 100}  # 120 microseconds for a picture of the tests
+SLOW = {"name": "L4", "engines": 3, "fps_1080p": 4}  # 3 milliseconds
 LASTING = (events.Progress, events.RunProgress)
 
 
@@ -131,7 +131,7 @@ def test_closing_the_pool_cancels(simulator: Simulator) -> None:
 
 
 def test_a_run_of_nothing(simulator: Simulator) -> None:
-    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+    with simulator.machine(gpus=[{"name": "L4", "engines": 3}]), EncoderPool() as pool:
         run = pool.start([])
         assert [type(event) for event in run] == [events.RunStarted, events.RunFinished]
         assert run.wait().results == ()
@@ -315,7 +315,7 @@ def test_a_callback_that_raises_is_left_alone(simulator: Simulator) -> None:
         calls.append(event)
         raise ZeroDivisionError
 
-    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+    with simulator.machine(gpus=[{"name": "L4", "engines": 3}]), EncoderPool() as pool:
         run = pool.start([Pictures(50)], raising)
         told = list(run)
         run.wait().raise_for_errors()
@@ -334,7 +334,7 @@ def test_a_callback_that_is_late_and_raises_is_told_of(simulator: Simulator) -> 
         if isinstance(event, events.JobFinished):
             raise ZeroDivisionError
 
-    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+    with simulator.machine(gpus=[{"name": "L4", "engines": 3}]), EncoderPool() as pool:
         run = pool.start([Pictures(3)], late)
         told = list(run)
         run.wait().raise_for_errors()
@@ -353,7 +353,7 @@ def test_a_callback_that_raises_at_the_very_end_is_told_of(
         if isinstance(event, events.RunFinished):
             raise ZeroDivisionError
 
-    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+    with simulator.machine(gpus=[{"name": "L4", "engines": 3}]), EncoderPool() as pool:
         pool.start([Pictures(3)], raising).wait().raise_for_errors()
     assert [one.exc_type for one in told] == [ZeroDivisionError]
 
@@ -388,7 +388,7 @@ def test_a_listener_that_breaks_off_costs_nothing(simulator: Simulator) -> None:
             return event  # type: ignore[no-any-return]
         raise AssertionError
 
-    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+    with simulator.machine(gpus=[{"name": "L4", "engines": 3}]), EncoderPool() as pool:
         run = pool.start([Pictures(200)])
         assert isinstance(asyncio.run(first(run)), events.RunStarted)
         run.wait().raise_for_errors()

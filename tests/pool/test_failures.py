@@ -24,7 +24,7 @@ from simulator import Simulator, environment
 pytestmark = pytest.mark.one_abi
 
 FOLDER = Path(__file__).parent
-L4 = {"name": "L4", "fps_1080p": 100}  # 120 microseconds for a picture of the tests
+L4 = {"name": "L4", "engines": 3, "fps_1080p": 100}  # 120 microseconds for a picture of the tests
 
 
 def kinds(told: Sequence[events.Event]) -> list[str]:
@@ -270,7 +270,7 @@ def test_what_is_wrong_with_one_task_is_told_of_that_alone(simulator: Simulator)
     short = Pictures(150, 6000)
     short.frames = lambda first, engine: iter(())  # type: ignore[method-assign]
     tasks = [bad[0], good[0], bad[1], bad[2], bad[3], good[1], short]
-    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+    with simulator.machine(gpus=[{"name": "L4", "engines": 3}]), EncoderPool() as pool:
         told, report = run_of(pool, tasks)
     for task in good:
         task.check()
@@ -308,7 +308,7 @@ def test_a_task_that_raises(simulator: Simulator, step: str) -> None:
     else:
         setattr(bad, step, fail)
         bad.fail_at = 50 if step == "abandon" else None
-    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+    with simulator.machine(gpus=[{"name": "L4", "engines": 3}]), EncoderPool() as pool:
         told, report = run_of(pool, [bad, good])
     good.check()
     assert isinstance(report.results[0], OSError if step == "abandon" else ZeroDivisionError)
@@ -331,7 +331,7 @@ def test_a_plan_that_cannot_be(simulator: Simulator, wrong: dict[str, Any], word
     bad, good = Pictures(90), Pictures(120, 1000)
     plan = bad.prepare
     setattr(bad, "prepare", lambda lanes: replace(plan(lanes), **wrong))  # noqa: B010
-    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+    with simulator.machine(gpus=[{"name": "L4", "engines": 3}]), EncoderPool() as pool:
         _, report = run_of(pool, [bad, good])
     good.check()
     assert words in str(report.results[0])
@@ -341,7 +341,7 @@ def test_a_feeder_that_fails_ends_the_run(simulator: Simulator, monkeypatch: pyt
     """Whatever it is, of ours too: nobody waits for an engine that gets nothing any more."""
     monkeypatch.setattr("pdum.nvenc._pool.scheduler.shares", lambda *_: 1 / 0)
     task = Pictures(90)
-    with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
+    with simulator.machine(gpus=[{"name": "L4", "engines": 3}]), EncoderPool() as pool:
         _, report = run_of(pool, [task])
     assert isinstance(report.results[0].__cause__, ZeroDivisionError)
     assert task.abandoned == 1

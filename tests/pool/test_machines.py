@@ -30,11 +30,11 @@ pytestmark = pytest.mark.one_abi
 
 RATE = 150  # at 1080p; a picture of the tests takes 80 microseconds
 MACHINES: dict[str, tuple[list[dict[str, Any]], int]] = {
-    "L4": ([{"name": "L4", "fps_1080p": RATE}], 3),
+    "L4": ([{"name": "L4", "fps_1080p": RATE}], 2),
     "RTX 4090": ([{"name": "RTX 4090", "fps_1080p": RATE}], 2),
     "eight engines": ([{"like": "L4", "name": "eight", "engines": 8, "fps_1080p": RATE}], 8),
-    "two L4": ([{"name": "L4", "fps_1080p": RATE}, {"name": "L4", "fps_1080p": RATE}], 6),
-    "L4 and H100": ([{"name": "H100"}, {"name": "L4", "fps_1080p": RATE}], 3),
+    "two of three": ([{"name": "L4", "engines": 3, "fps_1080p": RATE}] * 2, 6),
+    "L4 and H100": ([{"name": "H100"}, {"name": "L4", "fps_1080p": RATE}], 2),
     "one engine": ([{"name": "RTX 4070", "fps_1080p": RATE}], 1),
 }
 
@@ -121,7 +121,7 @@ def test_render_is_told_its_engine(simulator: Simulator) -> None:
         told.add(engine.gpu_id)
         return picture(index)
 
-    gpus = MACHINES["two L4"][0]
+    gpus = MACHINES["two of three"][0]
     with simulator.machine(gpus=gpus), EncoderPool(config=EncoderConfig(width=WIDTH, height=HEIGHT)) as pool:
         pool.render_video(render, 600)
     assert told == {0, 1}
@@ -149,7 +149,7 @@ def test_engines_are_limited(
 ) -> None:
     monkeypatch.setenv("PDUM_NVENC_ENGINES", environment)
     task = Pictures(900, meeting=Meeting(len(expected)))
-    with simulator.machine(gpus=MACHINES["two L4"][0]), EncoderPool(**given) as pool:
+    with simulator.machine(gpus=MACHINES["two of three"][0]), EncoderPool(**given) as pool:
         assert {(one.gpu_id, one.number) for one in pool.engines} == expected
         pool.run([task])
     task.check()
