@@ -159,9 +159,9 @@ def _require_possible(fields: Mapping[str, Any]) -> None:
     """With one of the codecs, and with or without what else a batch sets. Raises the first reason against it."""
     from .._config.config import EncoderConfig
 
-    usual = {"lookahead": 32, "bframes": 3, "multipass": "full", "rate_control": "vbr", "cq": 28}
+    usual = {"lookahead": 28, "bframes": 3, "multipass": "full", "rate_control": "vbr", "cq": 28}
     reasons: list[InvalidConfig] = []
-    for others in (usual, {**usual, "bframes": 7}, {}):
+    for others in (usual, {**usual, "bframes": 7, "lookahead": 24}, {}):
         for codec in ("hevc", "h264", "av1"):
             given = {"width": 1920, "height": 1080, "codec": codec, "tuning": "hq", **others, **fields}
             try:
@@ -204,7 +204,7 @@ class BatchSettings:
     exclude: tuple[str, ...] = setting((), _patterns, "no names that match one of these patterns")
     verify: str = setting("samples", _names("structure", "samples", "full"), "structure, samples or full")
     multipass: str = setting("full", _names("off", "quarter", "full"), "off, quarter or full")
-    lookahead: int = setting(32, _whole_number(0, 255), "frames looked ahead")
+    lookahead: int = setting(28, _whole_number(0, 31), "frames looked ahead, with bframes at most 31")
     spatial_aq: bool | int = setting(True, _strength, "adaptive quantisation over the picture; a strength of 1 to 15")
     temporal_aq: bool = setting(True, _yes_or_no, "adaptive quantisation over time")
     bframes: int = setting(3, _whole_number(0, 31), "B-frames in a row")
