@@ -274,7 +274,7 @@ def test_gpus_watched_until_ctrl_c() -> None:
         looks = [json.loads(process.stdout.readline()) for _ in range(2)]
         process.send_signal(signal.SIGINT)
         process.stdout.read()
-    assert [look[0]["encoder_engines"] for look in looks] == [3, 3]
+    assert [look[0]["encoder_engines"] for look in looks] == [2, 2]
     assert process.returncode == 0
 
 

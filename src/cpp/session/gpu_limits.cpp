@@ -184,13 +184,12 @@ void require_live_change(EncodeApi& api, const Context& context, const Settings&
     require_demands(api, context, to.codec, demands_of(to));
     const bool other_mode = mode_of(from) != mode_of(to);
     const bool to_constqp = mode_of(to) == RateControl::constqp;  // which has a capability of its own
-    require_demands(
-        api, context, to.codec,
-        {{resized, "a live change of width and height", Capability::live_resolution_change},
-         {other_mode && !to_constqp, "a live change of rate_control", Capability::live_rate_control_change},
-         {other_mode && to_constqp, "a live change to constqp", Capability::live_constqp},
-         {from.rate.bitrate != to.rate.bitrate || from.rate.max_bitrate != to.rate.max_bitrate,
-          "a live change of bitrate", Capability::live_bitrate_change}});
+    require_demands(api, context, to.codec,
+                    {{resized, "a live change of width and height", Capability::live_resolution_change},
+                     {other_mode && !to_constqp, "a live change of rate_control", Capability::live_rate_control_change},
+                     {other_mode && to_constqp, "a live change to constqp", Capability::live_constqp},
+                     {from.rate.bitrate != to.rate.bitrate || from.rate.max_bitrate != to.rate.max_bitrate,
+                      "a live change of bitrate", Capability::live_bitrate_change}});
 }
 
 }  // namespace pdum::nvenc

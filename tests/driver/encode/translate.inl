@@ -143,10 +143,17 @@ void read_rates(const NV_ENC_RC_PARAMS& rates, StreamSettings& stream) {
     if (rates.enableMaxQP) stream.most_qp = three(rates.maxQP);
     stream.average_bitrate = rates.averageBitRate;
     stream.max_bitrate = rates.maxBitRate;
-    stream.vbv_size = rates.vbvBufferSize;
-    stream.vbv_initial = rates.vbvInitialDelay;
     stream.constant_quality =
         static_cast<float>(rates.targetQuality) + static_cast<float>(rates.targetQualityLSB) / 256;
+    // No recorded preset has a rate, and clients leave it so: the driver is assumed to have one of its own.
+    constexpr uint32_t assumed_rate = 5'000'000;
+    const bool by_rate = stream.rate_control != RateControl::constqp && stream.constant_quality == 0;
+    if (by_rate && stream.average_bitrate == 0) {
+        stream.average_bitrate = assumed_rate;
+        if (stream.max_bitrate == 0) stream.max_bitrate = assumed_rate * 3 / 2;
+    }
+    stream.vbv_size = rates.vbvBufferSize;
+    stream.vbv_initial = rates.vbvInitialDelay;
     stream.lookahead = rates.enableLookahead ? rates.lookaheadDepth : 0;
 }
 
