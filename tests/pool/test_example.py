@@ -32,7 +32,10 @@ def look(path: Path) -> Any:
 
 def test_on_encoders(root: Path, tmp_path: Path) -> None:
     told = run_example(
-        root, tmp_path, environment(gpus=["L40S"], backend="codec"), "--images", "3", "--codec", "hevc", "--out", "a.mkv"
+        root,
+        tmp_path,
+        environment(gpus=["L40S"], backend="codec"),
+        *("--images", "3", "--codec", "hevc", "--out", "a.mkv"),
     )
     assert "90 frames" in told
     assert "GPU 0 · NVENC 2" in told

@@ -23,6 +23,7 @@ namespace {
 // Each uses what those before it define: the order is no matter of taste.
 // clang-format off
 #include "encode/translate.inl"
+#include "encode/messages.inl"
 #include "encode/front_call.inl"
 #include "encode/front_sessions.inl"
 #include "encode/front_queries.inl"

@@ -1,0 +1,78 @@
+// SEI messages, metadata OBUs and time codes of a picture. Included by front.inl, inside its namespace.
+
+void take_sei(std::vector<SeiMessage>& out, const NV_ENC_SEI_PAYLOAD* messages, uint32_t count) {
+    for (uint32_t i = 0; messages != nullptr && i < count; ++i)
+        out.push_back({messages[i].payloadType, {messages[i].payload, messages[i].payload + messages[i].payloadSize}});
+}
+
+void take_sei(std::vector<SeiMessage>& out, const NV_ENC_CODEC_PIC_PARAMS& params, Codec codec) {
+    if (codec == Codec::h264)
+        take_sei(out, params.h264PicParams.seiPayloadArray, params.h264PicParams.seiPayloadArrayCnt);
+    if (codec == Codec::hevc)
+        take_sei(out, params.hevcPicParams.seiPayloadArray, params.hevcPicParams.seiPayloadArrayCnt);
+    if (codec == Codec::av1)
+        set_optional(params, [&](auto& union_of_codecs) -> decltype(void(union_of_codecs.av1PicParams)) {
+            take_sei(out, union_of_codecs.av1PicParams.obuPayloadArray,
+                     union_of_codecs.av1PicParams.obuPayloadArrayCnt);
+        });
+}
+
+// One bit before 13.1, and its low bit with four high ones from then on.
+template <typename Clock>
+uint32_t counting_type(const Clock& clock) {
+    const uint32_t low = NVSIM_GET(clock, countingType, 0u) | NVSIM_GET(clock, countingTypeLSB, 0u);
+    return low | NVSIM_GET(clock, countingTypeMSB, 0u) << 1;
+}
+
+// clock_timestamp() from its counting type on, with frames in so many bits.
+template <typename Clock>
+void write_clock(BitWriter& out, const Clock& clock, int frame_bits) {
+    out.bits(counting_type(clock), 5);
+    out.bit(1);  // full_timestamp_flag
+    out.bit(clock.discontinuityFlag);
+    out.bit(clock.cntDroppedFrames);
+    out.bits(clock.nFrames, frame_bits);
+    out.bits(clock.secondsValue, 6);
+    out.bits(clock.minutesValue, 6);
+    out.bits(clock.hoursValue, 5);
+}
+
+// H.264's picture timing, which every picture of a stream with time codes has: with one clock timestamp or none.
+template <typename Code>
+SeiMessage picture_timing(const Code& code, bool left_out) {
+    BitWriter out;
+    out.bits(0, 4);  // pic_struct: a frame
+    out.bit(left_out ? 0 : 1);
+    if (!left_out) {
+        out.bits(0, 2);  // ct_type: progressive
+        out.bit(1);      // nuit_field_based_flag
+        write_clock(out, code.clockTimestamp[0], 8);
+        out.bits(0, 24);  // time_offset
+    }
+    return {1, out.finish()};
+}
+
+template <typename Code>
+SeiMessage hevc_time_code(const Code& code) {
+    BitWriter out;
+    out.bits(1, 2);  // num_clock_ts
+    out.bit(1);      // clock_timestamp_flag
+    out.bit(0);      // units_field_based_flag
+    write_clock(out, code.clockTimestamp[0], 9);
+    out.bits(0, 5);  // time_offset_length
+    return {136, out.finish()};
+}
+
+// The driver writes these itself, before the client's own messages. API 11 has none.
+void take_time_code(std::vector<SeiMessage>& out, const NV_ENC_CODEC_PIC_PARAMS& params, const StreamSettings& stream) {
+    if (!stream.time_codes) return;
+    const auto left_out = [](const auto& code) { return NVSIM_GET(code, skipClockTimestampInsertion, 0) != 0; };
+    if (stream.codec == Codec::h264)
+        set_optional(params.h264PicParams, [&](const auto& picture) -> decltype(void(picture.timeCode)) {
+            out.push_back(picture_timing(picture.timeCode, left_out(picture.timeCode)));
+        });
+    if (stream.codec == Codec::hevc)
+        set_optional(params.hevcPicParams, [&](const auto& picture) -> decltype(void(picture.timeCode)) {
+            if (!left_out(picture.timeCode)) out.push_back(hevc_time_code(picture.timeCode));
+        });
+}
