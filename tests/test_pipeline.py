@@ -69,12 +69,13 @@ class Plan:
 def plans(draw: st.DrawFn, most_bframes: int = 3) -> Plan:
     seqs = draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=len(PICTURES)))
     frames = st.sets(st.integers(0, len(seqs) - 1), max_size=6)
+    bframes = draw(st.integers(0, most_bframes))
     return Plan(
         codec=draw(st.sampled_from(["h264", "hevc", "av1"])),
         delay=draw(st.integers(0, 8)),
-        bframes=draw(st.integers(0, most_bframes)),
+        bframes=bframes,
         lookahead=draw(st.one_of(st.just(0), st.integers(0, 12))),
-        gop=draw(st.one_of(st.just(0), st.integers(1, 20))),
+        gop=draw(st.one_of(st.just(0), st.integers(bframes + 1, 20))),
         seqs=seqs,
         forced=draw(frames),
         flushes=draw(frames),
