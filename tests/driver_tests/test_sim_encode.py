@@ -19,7 +19,7 @@ from simulator.raw import NEED_MORE_INPUT, SUCCESS, Api, Cuda, Refused
 from simulator.trace import read_calls
 
 CODECS = {"11.1": ("H264", "HEVC"), "12.1": ("H264", "HEVC", "AV1"), "12.2": ("H264", "HEVC", "AV1")}
-CODECS["13.0"] = CODECS["12.2"]
+CODECS["13.0"] = CODECS["13.1"] = CODECS["12.2"]
 EACH_VERSION_AND_CODEC = [(version, codec) for version in VERSIONS for codec in CODECS[version]]
 INVALID_VERSION, UNSUPPORTED_DEVICE, OUT_OF_MEMORY, LOCK_BUSY = 15, 2, 10, 13
 LOW_LATENCY, HIGH_QUALITY, ULTRA_HIGH_QUALITY = 2, 1, 5
@@ -33,7 +33,9 @@ def simulator(nvsim_dir: Path) -> Simulator:
 # Versions.
 
 
-@pytest.mark.parametrize(("maximum", "number"), [("11.1", 0xB1), ("12.1", 0xC1), ("12.2", 0xC2), ("13.0", 0xD0)])
+@pytest.mark.parametrize(
+    ("maximum", "number"), [("11.1", 0xB1), ("12.1", 0xC1), ("12.2", 0xC2), ("13.0", 0xD0), ("13.1", 0xD1)]
+)
 def test_maximum_version_is_packed_in_hexadecimal_digits(simulator: Simulator, maximum: str, number: int) -> None:
     with simulator.machine(max_api=maximum):
         version = ctypes.c_uint32()
@@ -340,7 +342,7 @@ def test_the_presets_of_old_are_there_for_old_clients_alone(simulator: Simulator
             guid = client.abi.guid("NV_ENC_CODEC_H264_GUID")
             client.session.call("nvEncGetEncodePresetCount", guid, ctypes.byref(count))
             counts[version] = count.value
-    assert counts == {"11.1": 16, "12.1": 7, "12.2": 7, "13.0": 7}
+    assert counts == {"11.1": 16, "12.1": 7, "12.2": 7, "13.0": 7, "13.1": 7}
 
 
 def test_the_old_question_for_a_preset_is_answered(simulator: Simulator) -> None:
