@@ -123,7 +123,6 @@ TUNINGS = [
             "codec.minCUSize": 0,
             "rc.enableAQ": 1,
             "rc.enableTemporalAQ": 1,
-            "codec.useBFramesAsRef": f"{B_MODE}MIDDLE",
         },
         over=HEVC,
         since="13.0",

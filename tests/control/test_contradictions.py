@@ -56,6 +56,10 @@ CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, str]]] = [
         {**HQ, "gop": 0, "bframes": 2, "intra_refresh_period": 30, "intra_refresh_count": 3},
         ("intra_refresh_period=30", "bframes=2"),
     ),
+    (
+        {**HEVC, "weighted_prediction": True, "split_encode": 2},
+        ("weighted_prediction=True", "split_encode=2"),
+    ),
     ({**HQ, **HEVC, "bframes": 3, "temporal_filter": True}, ("temporal_filter=True", "bframes=3")),
     ({"intra_refresh_period": 30}, ("intra_refresh_count=0", "intra_refresh_period=30")),
     ({"intra_refresh_count": 3}, ("intra_refresh_count=3", "intra_refresh_period=0")),

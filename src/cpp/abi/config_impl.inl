@@ -112,6 +112,12 @@ inline NV_ENC_PARAMS_RC_MODE rate_control_mode(RateControl mode) {
     fail(ErrorKind::invalid_config, "An unknown rate control.");
 }
 
+// What the lossless presets are documented to set, and a driver refuses to be without.
+inline void set_lossless(NV_ENC_RC_PARAMS& out) {
+    out.rateControlMode = NV_ENC_PARAMS_RC_CONSTQP;
+    out.constQP = {};
+}
+
 inline void set_quantisers(NV_ENC_RC_PARAMS& out, const RateSettings& rate) {
     if (rate.qp) out.constQP = qp_of(*rate.qp);
     if (rate.min_qp) {
@@ -169,6 +175,7 @@ inline void set_rate_control(NV_ENC_RC_PARAMS& out, const Settings& settings) {
     out.zeroReorderDelay = settings.reorder_depth() == 0;
     set_bitrates(out, settings);
     set_quantisers(out, rate);
+    if (settings.tuning == Tuning::lossless) set_lossless(out);
     if (rate.multipass) out.multiPass = multi_pass(*rate.multipass);
     if (rate.spatial_aq) {
         out.enableAQ = *rate.spatial_aq;
@@ -214,10 +221,15 @@ void set_common(CodecConfig& config, const Settings& settings) {
     config.chromaFormatIDC = chroma_format_idc(settings.chroma) & 3;
     set_bit_depths(config, settings.input_bit_depth(), settings.bit_depth);
     if (settings.level) config.level = *settings.level;
-    if (settings.b_reference) config.useBFramesAsRef = b_frame_ref_mode(*settings.b_reference);
-    // The interface demands this, and a preset may not meet it.
-    constexpr uint32_t least_b_frames = 4;
-    const bool too_few = settings.b_frames < least_b_frames;
+    // Presets choose these for their own number of B-frames. With fewer, the driver refuses the temporal filter, and
+    // no B-frame is left over that another one could refer to.
+    constexpr uint32_t least_for_references = 3, least_for_filter = 4;
+    if (settings.b_reference) {
+        config.useBFramesAsRef = b_frame_ref_mode(*settings.b_reference);
+    } else if (settings.b_frames < least_for_references) {
+        config.useBFramesAsRef = NV_ENC_BFRAME_REF_MODE_DISABLED;
+    }
+    const bool too_few = settings.b_frames < least_for_filter;
     if (settings.temporal_filter || too_few) set_temporal_filter(config, settings.temporal_filter.value_or(0));
     if (settings.intra_refresh) {
         config.enableIntraRefresh = 1;
@@ -242,6 +254,7 @@ inline void set_codec(NV_ENC_CONFIG_H264& config, const Settings& settings) {
     set_annex_b(config, settings);
     set_vui(config.h264VUIParameters, settings);
     if (settings.time_code) config.outputPictureTimingSEI = config.enableTimeCode = 1;
+    if (settings.tuning == Tuning::lossless) config.qpPrimeYZeroTransformBypassFlag = 1;
 }
 
 inline void set_codec(NV_ENC_CONFIG_HEVC& config, const Settings& settings) {
@@ -255,6 +268,8 @@ inline void set_codec(NV_ENC_CONFIG_HEVC& config, const Settings& settings) {
 inline void set_codec(NV_ENC_CONFIG_AV1& config, const Settings& settings) {
     set_common(config, settings);
     config.repeatSeqHdr = 1;
+    // 0, which means "choose one" in the other codecs, is level 2.0 here.
+    if (!settings.level) config.level = NV_ENC_LEVEL_AV1_AUTOSELECT;
     if (settings.tier) config.tier = *settings.tier;
     if (!settings.colour) return;
     config.colorPrimaries = static_cast<NV_ENC_VUI_COLOR_PRIMARIES>(settings.colour->primaries);

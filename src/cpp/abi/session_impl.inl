@@ -172,13 +172,14 @@ class Session final : public EncodeApi {
         picture_.outputBitstream = request.output;
         picture_.inputTimeStamp = request.timestamp;
         picture_.inputDuration = 1;
+        picture_.frameIdx = next_frame_index_;
         picture_.encodePicFlags = request.force_idr ? NV_ENC_PIC_FLAG_FORCEIDR | NV_ENC_PIC_FLAG_OUTPUT_SPSPPS : 0u;
         if (request.force_intra) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_FORCEINTRA;
         const CarriedExtras carried(*this, request.extras);
         const NVENCSTATUS status = while_busy([&] { return f_.nvEncEncodePicture(handle_, &picture_); });
-        if (status == NV_ENC_ERR_NEED_MORE_INPUT) return Accepted::needs_more_input;
-        check(status, "nvEncEncodePicture", "encode a picture");
-        return Accepted::ready;
+        if (status != NV_ENC_ERR_NEED_MORE_INPUT) check(status, "nvEncEncodePicture", "encode a picture");
+        ++next_frame_index_;
+        return status == NV_ENC_ERR_NEED_MORE_INPUT ? Accepted::needs_more_input : Accepted::ready;
     }
 
     void end_of_stream() override {
@@ -317,6 +318,7 @@ class Session final : public EncodeApi {
     void* handle_;
     const uint64_t made_in_;
     Codec codec_ = Codec::h264;
+    uint32_t next_frame_index_ = 0;  // pictures that the driver has taken
     NV_ENC_CONFIG preset_{};
     NV_ENC_CONFIG config_{};
     NV_ENC_INITIALIZE_PARAMS parameters_{};

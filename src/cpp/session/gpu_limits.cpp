@@ -101,6 +101,12 @@ int engines_of(const Settings& s) {
     return 1;
 }
 
+// The capability is the highest level; "auto" takes any.
+int least_lookahead_level(uint32_t level) {
+    constexpr uint32_t automatic = 15;
+    return level == automatic ? 1 : static_cast<int>(level);
+}
+
 std::vector<Demand> demands_of(const Settings& s) {
     const RateSettings& rate = s.rate;
     const std::optional<RateControl> mode = s.chosen_mode();
@@ -113,7 +119,8 @@ std::vector<Demand> demands_of(const Settings& s) {
         {refers(BReference::middle), "b_ref_mode='middle'", Capability::b_ref_modes, 2, true},
         {refers(BReference::hierarchical), "b_ref_mode='hierarchical'", Capability::b_ref_modes, 4, true},
         {rate.lookahead > 0, "lookahead", Capability::lookahead},
-        {rate.lookahead_level.has_value(), "lookahead_level", Capability::lookahead_level},
+        {rate.lookahead_level.has_value(), "lookahead_level", Capability::lookahead_level,
+         least_lookahead_level(rate.lookahead_level.value_or(0))},
         {rate.temporal_aq.value_or(false), "temporal_aq", Capability::temporal_aq},
         {rate.vbv_size.has_value(), "vbv_size", Capability::custom_vbv_size},
         {s.weighted_prediction.value_or(false), "weighted_prediction", Capability::weighted_prediction},

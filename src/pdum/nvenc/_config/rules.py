@@ -154,6 +154,11 @@ def _of_codec(config: EncoderConfig) -> Iterator[str]:
             f"tuning={config.tuning!r} came with codec={config.codec!r}; it is for HEVC and AV1. Use tuning='hq', or "
             "another codec."
         )
+    if codec == "hevc" and config.weighted_prediction and config.split_encode not in (None, "off"):
+        yield (
+            f"weighted_prediction=True came with split_encode={config.split_encode!r}; HEVC has one or the other. "
+            "Leave one out."
+        )
     if codec == "h264" and config.tier is not None:
         yield f"tier={config.tier!r} came with codec='h264', which has none."
     if codec == "av1" and config.slices is not None:

@@ -1,0 +1,51 @@
+"""What a client of the interface owes the driver, whatever the settings: seen in the calls that reach it."""
+
+from __future__ import annotations
+
+import pytest
+
+from control.rows import AV1, HEVC, HQ
+from control.told import HEIGHT, WIDTH, Driver
+from frames import nv12
+from pdum.nvenc import NvencEncoder
+
+CODECS = pytest.mark.parametrize("codec", [{}, HEVC, AV1], ids=["h264", "hevc", "av1"])
+
+
+def encode_five(encoder: NvencEncoder) -> None:
+    for number in range(5):
+        encoder.submit(nv12(WIDTH, HEIGHT, number), number)
+    encoder.flush_pipeline()
+    encoder.submit(nv12(WIDTH, HEIGHT, 5), 5)
+
+
+@CODECS
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_pictures_are_numbered_as_they_come(abi: str, driver: Driver, codec: dict[str, str], bframes: int) -> None:
+    calls = driver.calls(encode_five, name="nvEncEncodePicture", **HQ, **codec, bframes=bframes)
+    pictures = [call.args for call in calls if call.args.get("inputBuffer")]
+    assert [picture.get("frameIdx", 0) for picture in pictures] == list(range(6))
+
+
+def test_av1_leaves_the_level_to_the_driver(abi: str, driver: Driver) -> None:
+    """0, which means that in the other codecs, is AV1's level 2.0."""
+    assert driver.initialized(**AV1)["codec.level"] == 24
+    assert driver.initialized(**AV1, level="5.1")["codec.level"] != 24
+
+
+@CODECS
+@pytest.mark.parametrize("bframes", range(5))
+def test_too_few_b_frames_refer_to_none(abi: str, driver: Driver, codec: dict[str, str], bframes: int) -> None:
+    """Presets choose the mode for their own number of B-frames."""
+    told = driver.initialized(**HQ, **codec, preset="p7", bframes=bframes)
+    assert bool(told.get("codec.useBFramesAsRef", 0)) == (bframes >= 3)
+    asked = driver.initialized(**HQ, **codec, bframes=max(bframes, 1), b_ref_mode="middle")
+    assert asked["codec.useBFramesAsRef"] == "NV_ENC_BFRAME_REF_MODE_MIDDLE"
+
+
+@pytest.mark.parametrize("codec", [{}, HEVC], ids=["h264", "hevc"])
+def test_lossless_asks_for_all_that_it_takes(abi: str, driver: Driver, codec: dict[str, str]) -> None:
+    """A preset that lacked any of these would give a stream with losses, or none at all."""
+    told = driver.initialized(tuning="lossless", **codec)
+    assert not [path for path in told if path.startswith(("rc.rateControlMode", "rc.constQP"))], "both are zero"
+    assert told.get("codec.qpPrimeYZeroTransformBypassFlag", 0) == (0 if codec else 1)
