@@ -89,8 +89,8 @@ class Bench:
         assert broken == set(known), f"{len(outcome.violations)} violations, the first: {outcome.violations[:3]}"
         return outcome
 
-    def python(self, program: str, job: dict[str, Any], **config: Any) -> Outcome:
-        """One of the programs in tests/clients/programs, which read what to do from a JSON object."""
+    def python(self, program: str, job: dict[str, Any] | list[dict[str, Any]], **config: Any) -> Outcome:
+        """One of the programs in tests/clients/programs, which read what to do from JSON."""
         return self.run([sys.executable, "-X", "faulthandler", PROGRAMS / program, json.dumps(job)], **config)
 
     def judge(self, path: Path, codec: str, exact: bool = False) -> list[Decoded]:

@@ -1,0 +1,163 @@
+"""The same wish in the words of a client that runs on millions of cards, and in ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Settings = dict[str, Any]
+WIDTH, HEIGHT, FPS, GOP = 256, 160, 30, 30
+BITRATE = 2_000_000
+COMMON: Settings = {"width": WIDTH, "height": HEIGHT, "fps": FPS, "gop": GOP, "colour": "bt709"}
+BT709 = 1
+TUNES = {"hq": "hq", "ll": "ll", "ull": "ull"}
+
+
+def ffmpeg(codec: str, preset: str, tune: str, rc: str, ours: Settings | None = None, **options: Any) -> Twin:
+    """FFmpeg's options beside ours; ``bit_rate`` and ``pix_fmt`` are fields of its context."""
+    job: Settings = {"codec": f"{codec}_nvenc", "width": WIDTH, "height": HEIGHT, "gop": GOP, "colour": BT709}
+    for name in ("bit_rate", "pix_fmt", "gop"):
+        if name in options:
+            job[name] = options.pop(name)
+    named = {name.replace("_", "-") if name in DASHED else name: str(value) for name, value in options.items()}
+    job["options"] = {"preset": preset, "tune": tune, "rc": rc, **named}
+    wish = {**COMMON, "codec": codec, "preset": preset, "tuning": TUNES.get(tune, tune), "rate_control": rc}
+    if "gop" in job:
+        wish["gop"] = max(job["gop"], 0)
+    return job, {**wish, **(ours or {})}
+
+
+Twin = tuple[Settings, Settings]
+DASHED = {"rc_lookahead", "spatial_aq", "temporal_aq", "aq_strength", "intra_refresh", "forced_idr"}
+RATE = {"bitrate": BITRATE}
+CODECS = ("h264", "hevc", "av1")
+
+FFMPEG: list[Twin] = [
+    *(
+        ffmpeg(codec, preset, "ll", "cbr", RATE, bit_rate=BITRATE)
+        for codec in CODECS
+        for preset in ("p1", "p4", "p7")
+    ),
+    *(ffmpeg(codec, "p3", "ull", "cbr", RATE, bit_rate=BITRATE) for codec in CODECS),
+    *(ffmpeg(codec, "p5", "hq", "vbr", RATE | {"bframes": 0}, bit_rate=BITRATE, bf=0) for codec in CODECS),
+    *(
+        ffmpeg(
+            codec, "p6", "hq", "vbr", RATE | {"bframes": 3, "b_ref_mode": "middle"}, bit_rate=BITRATE, bf=3,
+            b_ref_mode="middle",
+        )
+        for codec in CODECS
+    ),
+    *(
+        ffmpeg(codec, "p4", "hq", "vbr", RATE | {"lookahead": 16}, bit_rate=BITRATE, bf=0, rc_lookahead=16)
+        for codec in CODECS
+    ),
+    *(
+        ffmpeg(codec, "p4", "hq", "vbr", {"cq": 28, "bframes": 2}, bit_rate=0, bf=2, cq=28)
+        for codec in CODECS
+    ),
+    *(
+        ffmpeg(codec, "p4", "hq", "constqp", {"qp": 24, "bframes": 0}, bit_rate=0, bf=0, qp=24)
+        for codec in CODECS
+    ),
+    *(
+        ffmpeg(
+            codec, "p4", "hq", "vbr", RATE | {"spatial_aq": 8, "temporal_aq": True}, bit_rate=BITRATE, bf=0,
+            spatial_aq=1, temporal_aq=1, aq_strength=8,
+        )
+        for codec in CODECS
+    ),
+    *(
+        ffmpeg(codec, "p4", "ll", "cbr", RATE | {"multipass": "full"}, bit_rate=BITRATE, multipass="fullres")
+        for codec in CODECS
+    ),
+    *(
+        ffmpeg(codec, "p4", "ll", "cbr", RATE | {"format": "p010"}, bit_rate=BITRATE, pix_fmt="p010le")
+        for codec in ("hevc", "av1")
+    ),
+    *(ffmpeg(codec, "p4", "ll", "cbr", RATE, bit_rate=BITRATE, gop=-1) for codec in CODECS),
+]  # fmt: skip
+
+# Fields that differ for a reason; a difference in any other field fails.
+FFMPEG_DIFFERS = {
+    "config.profileGUID": "FFmpeg names the least profile that fits; ours lets the driver choose among those that do.",
+    "codec.h264VUIParameters.videoFormat": "Ours says 'unspecified' in so many words; FFmpeg leaves 0, 'component'.",
+    "codec.hevcVUIParameters.videoFormat": "As for H.264.",
+    "codec.hevcVUIParameters.bitstreamRestrictionFlag": "Ours tells decoders how few pictures they have to hold back.",
+    "codec.outputPictureTimingSEI": "FFmpeg asks for it always; ours with time codes.",
+    "codec.enableTimeCode": "As the picture timing.",
+    "codec.sliceMode": "FFmpeg names one slice a picture, which is what the presets have.",
+    "codec.sliceModeData": "As sliceMode.",
+    "codec.maxNumRefFrames": "FFmpeg writes its own default; ours leaves the preset's.",
+    "codec.maxNumRefFramesInDPB": "As maxNumRefFrames.",
+    "codec.useBFramesAsRef": "With under 3 B-frames ours turns it off, and FFmpeg leaves the preset's.",
+    "darWidth": "FFmpeg reduces the fraction.",
+    "darHeight": "As darWidth.",
+    "maxEncodeWidth": "Ours says the size that it starts with, which 0 means too.",
+    "maxEncodeHeight": "As maxEncodeWidth.",
+    "rc.enableInitialRCQP": "FFmpeg has start values of its own for VBR; ours leaves them to the driver.",
+    "rc.initialRCQP.qpIntra": "As enableInitialRCQP.",
+    "rc.initialRCQP.qpInterP": "As enableInitialRCQP.",
+    "rc.initialRCQP.qpInterB": "As enableInitialRCQP.",
+    "rc.maxBitRate": "FFmpeg leaves what the preset has; ours says none.",
+    "rc.vbvBufferSize": "FFmpeg asks for two seconds; ours leaves it to the driver (ultra low latency: one frame).",
+    "rc.multiPass": "FFmpeg turns it off unless it is asked for; ours leaves the preset's.",
+    "rc.zeroReorderDelay": "Ours sets it whenever no frame waits for a later one.",
+    "rc.averageBitRate": "FFmpeg forgets the rate where cq is given.",
+    "rc.constQP.qpInterB": "FFmpeg scales the quantiser of B.",
+    "rc.constQP.qpIntra": "FFmpeg scales the quantiser of I.",
+}
+
+
+def pynvvideocodec(codec: str, preset: str, tuning: str, rc: str, ours: Settings | None = None, **options: Any) -> Twin:
+    """PyNvVideoCodec's keywords beside ours."""
+    given = {"codec": codec, "preset": preset.upper(), "tuning_info": PYNV_TUNINGS[tuning], "rc": rc, **options}
+    wish = {**COMMON, "codec": codec, "preset": preset, "tuning": tuning, "rate_control": rc, **(ours or {})}
+    return {"width": WIDTH, "height": HEIGHT, "options": {"fps": FPS, "gop": GOP, "bf": 0, **given}}, wish
+
+
+PYNV_TUNINGS = {"hq": "high_quality", "ll": "low_latency", "ull": "ultra_low_latency"}
+
+PYNVVIDEOCODEC: list[Twin] = [
+    twin
+    for codec in CODECS
+    for twin in (
+        pynvvideocodec(codec, "p3", "ll", "cbr", RATE, bitrate="2000000"),
+        pynvvideocodec(codec, "p1", "ull", "cbr", RATE, bitrate="2000000"),
+        pynvvideocodec(
+            codec, "p5", "hq", "vbr", RATE | {"max_bitrate": 3_000_000, "bframes": 3}, bitrate="2000000",
+            maxbitrate="3000000", bf=3,
+        ),
+        pynvvideocodec(codec, "p4", "hq", "constqp", {"qp": 24}, constqp="24"),
+    )
+]  # fmt: skip
+
+PYNVVIDEOCODEC_DIFFERS = {
+    **{
+        f"codec.{vui}{field}": "PyNvVideoCodec cannot be told the colours; ours always says them."
+        for vui in ("h264VUIParameters.", "hevcVUIParameters.")
+        for field in (
+            "colourDescriptionPresentFlag",
+            "colourMatrix",
+            "colourPrimaries",
+            "transferCharacteristics",
+            "videoSignalTypePresentFlag",
+        )
+    },
+    "codec.colorPrimaries": "As for H.264 and HEVC.",
+    "codec.matrixCoefficients": "As for H.264 and HEVC.",
+    "codec.transferCharacteristics": "As for H.264 and HEVC.",
+    "codec.hevcVUIParameters.bitstreamRestrictionFlag": "Ours tells decoders how few pictures they have to hold back.",
+    "codec.outputBufferingPeriodSEI": "PyNvVideoCodec asks for it always.",
+    "codec.outputPictureTimingSEI": "PyNvVideoCodec asks for it always; ours with time codes.",
+    "codec.sliceMode": "PyNvVideoCodec names one slice a picture, which is what the presets have.",
+    "codec.sliceModeData": "As sliceMode.",
+    "codec.useBFramesAsRef": "With under 3 B-frames ours turns it off, and PyNvVideoCodec leaves the preset's.",
+    "rc.averageBitRate": "Ours clears the preset's rate with constant quantisers.",
+    "rc.enableInitialRCQP": "PyNvVideoCodec has start values of its own for VBR; ours leaves them to the driver.",
+    "rc.initialRCQP.qpIntra": "As enableInitialRCQP.",
+    "rc.initialRCQP.qpInterP": "As enableInitialRCQP.",
+    "rc.initialRCQP.qpInterB": "As enableInitialRCQP.",
+    "rc.maxBitRate": "PyNvVideoCodec leaves what the preset has; ours says none.",
+    "rc.multiPass": "PyNvVideoCodec turns it off unless it is asked for; ours leaves the preset's.",
+    "rc.vbvBufferSize": "At ultra low latency ours holds what arrives in the time of one frame.",
+    "rc.zeroReorderDelay": "Ours sets it whenever no frame waits for a later one.",
+}
