@@ -79,6 +79,8 @@ class EncodeApi {
     virtual bool knows(Capability capability) const = 0;
     virtual int capability(Codec codec, Capability capability) = 0;
 
+    // The settings with the numbers that they leave to the preset.
+    virtual Settings with_presets_numbers(Settings settings) = 0;
     virtual void initialize(const Settings& settings) = 0;
     // `from_scratch`: for another picture size; the next picture is an IDR.
     virtual void reconfigure(const Settings& settings, bool from_scratch) = 0;

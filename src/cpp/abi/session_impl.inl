@@ -83,6 +83,21 @@ class Session final : public EncodeApi {
         return value;
     }
 
+    Settings with_presets_numbers(Settings settings) override {
+        if (!settings.presets_b_frames && !settings.rate.presets_lookahead) return settings;
+        const NV_ENC_CONFIG preset = preset_of(settings);
+        if (settings.presets_b_frames) {
+            const auto preset_b_frames = static_cast<uint32_t>(std::max(preset.frameIntervalP, 1) - 1);
+            const uint32_t fitting = settings.gop == 0 ? preset_b_frames : settings.gop - 1;
+            settings.b_frames = std::min(preset_b_frames, fitting);
+        }
+        if (settings.rate.presets_lookahead) {
+            settings.rate.lookahead = preset.rcParams.enableLookahead != 0 ? preset.rcParams.lookaheadDepth : 0;
+        }
+        settings.presets_b_frames = settings.rate.presets_lookahead = false;
+        return settings;
+    }
+
     void initialize(const Settings& settings) override {
         configure(settings);
         check(f_.nvEncInitializeEncoder(handle_, &parameters_), "nvEncInitializeEncoder", "set up the encoder");
@@ -295,17 +310,21 @@ class Session final : public EncodeApi {
         return status;
     }
 
-    void configure(const Settings& settings) {
-        std::memset(&parameters_, 0, sizeof parameters_);
-        apply_settings(parameters_, settings);
+    NV_ENC_CONFIG preset_of(const Settings& settings) const {
         auto preset = std::make_unique<NV_ENC_PRESET_CONFIG>();
         std::memset(preset.get(), 0, sizeof *preset);
         preset->version = NV_ENC_PRESET_CONFIG_VER;
         preset->presetCfg.version = NV_ENC_CONFIG_VER;
-        check(f_.nvEncGetEncodePresetConfigEx(handle_, parameters_.encodeGUID, parameters_.presetGUID,
-                                              parameters_.tuningInfo, preset.get()),
+        check(f_.nvEncGetEncodePresetConfigEx(handle_, codec_guid(settings.codec), preset_guid(settings.preset),
+                                              tuning_info(settings.tuning), preset.get()),
               "nvEncGetEncodePresetConfigEx", "read the preset's configuration");
-        config_ = preset_ = preset->presetCfg;
+        return preset->presetCfg;
+    }
+
+    void configure(const Settings& settings) {
+        std::memset(&parameters_, 0, sizeof parameters_);
+        apply_settings(parameters_, settings);
+        config_ = preset_ = preset_of(settings);
         apply_settings(config_, settings);
         parameters_.encodeConfig = &config_;
         codec_ = settings.codec;

@@ -66,7 +66,8 @@ struct RateSettings {
     std::optional<Qp> initial_qp;
     std::optional<uint32_t> cq_256ths;  // constant quality, in 1/256
     std::optional<Multipass> multipass;
-    uint32_t lookahead = 0;  // frames
+    uint32_t lookahead = 0;          // frames
+    bool presets_lookahead = false;  // as many as the preset has, in place of `lookahead`
     std::optional<uint32_t> lookahead_level;
     std::optional<bool> spatial_aq;
     uint32_t aq_strength = 0;  // 1 to 15; 0: the driver's choice
@@ -95,8 +96,9 @@ struct Settings {
     uint32_t max_height = 0;
     uint32_t fps_numerator = 30;
     uint32_t fps_denominator = 1;
-    uint32_t gop = 30;      // frames from one IDR to the next; 0: only the first
-    uint32_t b_frames = 0;  // between two anchors
+    uint32_t gop = 30;              // frames from one IDR to the next; 0: only the first
+    uint32_t b_frames = 0;          // between two anchors
+    bool presets_b_frames = false;  // as many as the preset has, in place of `b_frames`
     RateSettings rate;
     std::optional<BReference> b_reference;
     std::optional<bool> weighted_prediction;

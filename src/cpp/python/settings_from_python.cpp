@@ -75,6 +75,21 @@ Change read_colour(const py::handle& object) {
     return [colour](Settings& settings) { settings.colour = colour; };
 }
 
+Change read_b_frames(const py::handle& object) {
+    const bool presets = object.is_none();
+    const uint32_t count = presets ? 0 : object.cast<uint32_t>();
+    return
+        [=](Settings& settings) { std::tie(settings.b_frames, settings.presets_b_frames) = std::tie(count, presets); };
+}
+
+Change read_lookahead(const py::handle& object) {
+    const bool presets = object.is_none();
+    const uint32_t depth = presets ? 0 : object.cast<uint32_t>();
+    return [=](Settings& settings) {
+        std::tie(settings.rate.lookahead, settings.rate.presets_lookahead) = std::tie(depth, presets);
+    };
+}
+
 Change read_slices(const py::handle& object) {
     static const Names<SliceMode> modes{{"macroblocks", SliceMode::macroblocks},
                                         {"bytes", SliceMode::bytes},
@@ -131,7 +146,7 @@ Names<Reader> stream_readers() {
         {"max_height", plain<uint32_t>(&Settings::max_height)},
         {"fps", read_fps},
         {"gop", plain<uint32_t>(&Settings::gop)},
-        {"bframes", plain<uint32_t>(&Settings::b_frames)},
+        {"bframes", read_b_frames},
         {"b_ref_mode", choice<BReference>(&Settings::b_reference, {{"off", BReference::off},
                                                                    {"each", BReference::each},
                                                                    {"middle", BReference::middle},
@@ -168,7 +183,7 @@ Names<Reader> rate_readers() {
         {"multipass",
          choice<Multipass>(&RateSettings::multipass,
                            {{"off", Multipass::off}, {"quarter", Multipass::quarter}, {"full", Multipass::full}})},
-        {"lookahead", plain<uint32_t>(&RateSettings::lookahead)},
+        {"lookahead", read_lookahead},
         {"lookahead_level", plain<uint32_t>(&RateSettings::lookahead_level)},
         {"spatial_aq", plain<bool>(&RateSettings::spatial_aq)},
         {"aq_strength", plain<uint32_t>(&RateSettings::aq_strength)},

@@ -79,10 +79,9 @@ Session::Session(const SessionOptions& options)
       copy_(options.copy),
       made_in_(process_generation()),
       at_idr_(options.at_idr) {
-    position_.next_dts = -display_delay(options.settings.b_frames);
     const ContextScope scope(*context_);
     try {
-        set_up(options);
+        set_up();
     } catch (...) {
         release_everything(true);
         throw;
@@ -99,13 +98,15 @@ void Session::close_quietly() noexcept {
     }
 }
 
-void Session::set_up(const SessionOptions& options) {
+void Session::set_up() {
     api_ = open_encoder(abi_, *context_);
     // settings_ follows each live change; the largest size stays what the driver is given here.
     settings_.max_width = std::max(settings_.width, settings_.max_width);
     settings_.max_height = std::max(settings_.height, settings_.max_height);
-    require_within_limits(*api_, *context_, options.settings);
-    api_->initialize(options.settings);
+    settings_ = api_->with_presets_numbers(settings_);
+    require_within_limits(*api_, *context_, settings_);
+    api_->initialize(settings_);
+    position_.next_dts = -display_delay(settings_.b_frames);
     order_ = std::make_unique<StreamOrder>(context_);
     output_stream_ = std::make_unique<Stream>(context_);
     std::atomic_store(&open_input_, order_->input());

@@ -127,7 +127,7 @@ class Session {
 
     class Turn;
 
-    void set_up(const SessionOptions& options);
+    void set_up();
     void require_own_process() const;
     bool is_foreign(CUcontext context) const noexcept { return context != context_->handle(); }
     // Whether the frame is read where it lies. Throws if it has to be and cannot.

@@ -85,12 +85,13 @@ class EncoderConfig:
         qp: of ``constqp``; min_qp, max_qp, initial_qp: bounds and start of the other modes. One, or I, P and B.
         cq: constant quality, 1 (best) to 51 (AV1: 63), in steps of 1/256.
         multipass: ``"off"``, ``"quarter"``, ``"full"``.
-        lookahead: frames, with ``bframes`` at most 31; lookahead_level: 0 to 3 or ``"auto"`` (interface 13.0).
+        lookahead: frames, with ``bframes`` at most 31; None: as many as the preset has; lookahead_level: 0 to 3 or
+            ``"auto"`` (interface 13.0).
         spatial_aq: False, True, or a strength from 1 to 15; temporal_aq: False or True.
         low_delay_key_frame_scale: how much larger than others a key frame may be in low-delay rate control.
         strict_gop: keeps each GOP to its share of bits; nonref_p: P-frames that nothing refers to.
         weighted_prediction: for fades.
-        bframes: between two anchors; b_ref_mode: ``"off"``, ``"each"``, ``"middle"``,
+        bframes: between two anchors; None: as many as the preset has; b_ref_mode: ``"off"``, ``"each"``, ``"middle"``,
             ``"hierarchical"`` (interface 13.1).
         adaptive_i, adaptive_b: whether lookahead may place I- and B-frames.
         temporal_filter: False or True (interface 13.0); unidirectional_b: B-frames that look back alone (13.0).
@@ -133,7 +134,7 @@ class EncoderConfig:
     initial_qp: values.Qp | None = None
     cq: float | None = None
     multipass: str | None = None
-    lookahead: int = 0
+    lookahead: int | None = 0
     lookahead_level: int | str | None = None
     spatial_aq: bool | int | None = None
     temporal_aq: bool | None = None
@@ -141,7 +142,7 @@ class EncoderConfig:
     strict_gop: bool | None = None
     nonref_p: bool | None = None
     weighted_prediction: bool | None = None
-    bframes: int = 0
+    bframes: int | None = 0
     b_ref_mode: str | None = None
     adaptive_i: bool | None = None
     adaptive_b: bool | None = None
@@ -231,7 +232,7 @@ class EncoderConfig:
             "max_height": whole("max_height", self.max_height),
             "fps": frame_rate(self.fps),
             "gop": whole("gop", self.gop),
-            "bframes": whole("bframes", self.bframes, most=31),
+            "bframes": values.optional("bframes", self.bframes, most=31),
             "b_ref_mode": values.choice("b_ref_mode", self.b_ref_mode, ("off", "each", "middle", "hierarchical")),
             "weighted_prediction": values.flag("weighted_prediction", self.weighted_prediction),
             "temporal_filter": values.temporal_filter(self.temporal_filter),
@@ -260,7 +261,7 @@ class EncoderConfig:
             "initial_qp": values.qp("initial_qp", self.initial_qp, most_qp),
             "cq_256ths": values.cq(self.cq, values.LARGEST_CQ[codec]),
             "multipass": values.choice("multipass", self.multipass, ("off", "quarter", "full")),
-            "lookahead": whole("lookahead", self.lookahead, most=LARGEST_LOOKAHEAD),
+            "lookahead": values.optional("lookahead", self.lookahead, most=LARGEST_LOOKAHEAD),
             "lookahead_level": values.lookahead_level(self.lookahead_level),
             "aq_strength": strength,
             "spatial_aq": None if self.spatial_aq is None else bool(self.spatial_aq),

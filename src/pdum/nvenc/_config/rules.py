@@ -33,6 +33,13 @@ def meant_mode(config: EncoderConfig) -> str:
     return "constqp" if tuning == "lossless" else "cbr" if tuning in LOW_LATENCY else "vbr"
 
 
+def may_have_b_frames(config: EncoderConfig) -> bool:
+    """Whether B-frames are asked for, or left to a preset that may have some."""
+    if config.bframes is None:
+        return tuning_name(config.tuning) not in LOW_LATENCY
+    return bool(config.bframes)
+
+
 def _of_rates(config: EncoderConfig) -> Iterator[str]:
     mode, qp, cq = config.rate_control, config.qp, config.cq
     if config.max_bitrate and not config.bitrate and cq is None:
@@ -90,7 +97,7 @@ def _of_tuning(config: EncoderConfig) -> Iterator[str]:
 
 def _of_lookahead(config: EncoderConfig) -> Iterator[str]:
     """What the driver leaves out without a word where nothing is looked at ahead."""
-    if config.lookahead:
+    if config.lookahead != 0:
         return
     for name in ("lookahead_level", "adaptive_i", "adaptive_b"):
         value = getattr(config, name)
@@ -123,18 +130,18 @@ def _of_structure(config: EncoderConfig) -> Iterator[str]:
 
 def _of_bframes(config: EncoderConfig) -> Iterator[str]:
     count = config.bframes
-    if not count and config.b_ref_mode not in (None, "off"):
+    if count == 0 and config.b_ref_mode not in (None, "off"):
         yield f"b_ref_mode={config.b_ref_mode!r} came with bframes=0; there is no B-frame to refer to. Give bframes."
-    if not count and config.adaptive_b:
+    if count == 0 and config.adaptive_b:
         yield f"adaptive_b={config.adaptive_b} came with bframes=0; there is none to place. Give bframes."
-    if count and config.weighted_prediction:
+    if may_have_b_frames(config) and config.weighted_prediction:
         yield f"weighted_prediction=True came with bframes={count}; the encoder weighs without B-frames only."
-    if count and config.intra_refresh_period:
+    if may_have_b_frames(config) and config.intra_refresh_period:
         yield (
             f"intra_refresh_period={config.intra_refresh_period} came with bframes={count}; the encoder refreshes "
             "streams without B-frames only."
         )
-    if config.temporal_filter and count < LEAST_FILTERED:
+    if config.temporal_filter and (count or 0) < LEAST_FILTERED:
         yield f"temporal_filter=True came with bframes={count}; it takes at least {LEAST_FILTERED}."
 
 
@@ -145,7 +152,7 @@ LEAST_FILTERED = 4
 def _of_codec(config: EncoderConfig) -> Iterator[str]:
     codec = codec_name(config.codec)
     profile = config.profile.lower()
-    if codec == "h264" and profile == "baseline" and config.bframes:
+    if codec == "h264" and profile == "baseline" and may_have_b_frames(config):
         yield f"bframes={config.bframes} came with profile='baseline', which has none. Use profile='main'."
     if codec == "h264" and config.split_encode not in (None, "off"):
         yield f"split_encode={config.split_encode!r} came with codec='h264'; it is for HEVC and AV1."

@@ -1,0 +1,68 @@
+"""``bframes=None`` and ``lookahead=None``: as many as the preset has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from control.rows import AV1, HEVC
+from control.told import GPU, HEIGHT, WIDTH, Driver
+from frames import nv12
+from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder
+
+from simulator import Simulator
+
+OWN: dict[str, Any] = {"bframes": None, "lookahead": None}
+CODECS = pytest.mark.parametrize("codec", [{}, HEVC, AV1], ids=["h264", "hevc", "av1"])
+
+
+@CODECS
+@pytest.mark.parametrize("tuning", ["ll", "hq"])
+@pytest.mark.parametrize("preset", ["p1", "p4", "p7"])
+def test_it_is_what_the_numbers_would_say(driver: Driver, codec: dict[str, Any], tuning: str, preset: str) -> None:
+    own = driver.initialized(**codec, **OWN, tuning=tuning, preset=preset, gop=60)
+    numbers = {"bframes": own["config.frameIntervalP"] - 1, "lookahead": own.get("rc.lookaheadDepth", 0)}
+    assert driver.initialized(**codec, **numbers, tuning=tuning, preset=preset, gop=60) == own
+    if tuning == "ll":
+        assert numbers == {"bframes": 0, "lookahead": 0}
+
+
+def test_hq_is_what_its_name_says(driver: Driver) -> None:
+    """The best preset for quality has B-frames; the default of this package is one in, one out."""
+    assert driver.initialized(**OWN, tuning="hq", preset="p7")["config.frameIntervalP"] > 1
+    assert driver.initialized(tuning="hq", preset="p7")["config.frameIntervalP"] == 1
+
+
+@pytest.mark.parametrize("gop", [1, 2, 3])
+def test_a_short_gop_has_fewer(driver: Driver, gop: int) -> None:
+    assert driver.initialized(**OWN, tuning="hq", preset="p7", gop=gop)["config.frameIntervalP"] <= gop
+
+
+@CODECS
+def test_every_frame_comes_out_as_itself(simulator: Simulator, codec: dict[str, Any]) -> None:
+    """What is held back follows from the preset's numbers, so no call waits for what cannot come."""
+    with (
+        simulator.machine(gpus=GPU),
+        NvencEncoder(WIDTH, HEIGHT, tuning="hq", preset="p7", **codec, **OWN) as encoder,
+    ):
+        packets = [p for number in range(50) for p in encoder.submit(nv12(WIDTH, HEIGHT, number), number)]
+        packets += encoder.flush_pipeline()
+    assert sorted(packet.seq for packet in packets) == list(range(50))
+    assert all(packet.dts <= packet.pts for packet in packets)
+    assert [packet.dts for packet in packets] == list(range(packets[0].dts, packets[0].dts + 50))
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"weighted_prediction": True}, "weighted_prediction"),
+        ({"intra_refresh_period": 30, "intra_refresh_count": 3, "gop": 0}, "intra_refresh_period"),
+        ({"profile": "baseline"}, "baseline"),
+        ({"codec": "hevc", "temporal_filter": True}, "temporal_filter"),
+    ],
+)
+def test_what_b_frames_rule_out_needs_a_number(settings: dict[str, Any], word: str) -> None:
+    with pytest.raises(InvalidConfig, match=word) as caught:
+        EncoderConfig(WIDTH, HEIGHT, tuning="hq", **OWN, **settings)
+    assert "bframes=None" in str(caught.value)
