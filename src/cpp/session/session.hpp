@@ -109,8 +109,8 @@ class Session {
     const char* abi() const noexcept { return abi_.name; }
     int gpu() const noexcept { return gpu_; }
     size_t in_flight() const;
-    // Whether the access unit of the frame with that pts is still to come. Never so once the session is closed; always so
-    // in a forked child, where nobody can know.
+    // Whether the access unit of the frame with that pts is still to come. Never so once the session is closed; always
+    // so in a forked child, where nobody can know.
     bool is_in_flight(int64_t pts) const;
     // The stream on which a producer makes its frame ready. Whoever holds it may use it, even while another thread
     // closes the session. Throws encoder_closed if the session is closed or being closed; waits for no turn.

@@ -41,7 +41,7 @@ struct Stream {
     std::atomic<uint64_t> id{0};
     std::atomic<bool> implicit{false};  // a default stream: the client holds no handle of it
     std::atomic<bool> capturing{false};
-    std::mutex at_work;                 // while memory work is done at once
+    std::mutex at_work;  // while memory work is done at once
 
     // Of the queue, under the scheduler's lock. The counts go on when the slot serves another stream, so that a Point
     // of the old one stays true.

@@ -9,7 +9,7 @@ from .._errors import InvalidConfig
 from . import values
 from .colour import ENGINES_OWN_MATRIX, Colour, convertible
 from .picture import ContentLight, MasteringDisplay
-from .plain import canonical_rate, unplain
+from .plain import PRESETS_OWN, canonical_rate, unplain
 from .plain import plain as plain_value
 from .rules import require_compatible
 from .settings import (
@@ -188,8 +188,9 @@ class EncoderConfig:
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values alone, as JSON and TOML hold them; fields at None are left out."""
+        """Plain values alone, as JSON and TOML hold them. Fields at None are left out, or written as ``"preset"``."""
         plain = {name: plain_value(value) for name, value in _shallow(self).items()}
+        plain |= {name: "preset" for name in PRESETS_OWN if plain[name] is None}
         return {name: value for name, value in plain.items() if value is not None}
 
     @classmethod

@@ -10,6 +10,9 @@ from .colour import Colour
 from .picture import ContentLight, MasteringDisplay
 from .settings import FrameRate, frame_rate, nearest
 
+PRESETS_OWN = ("bframes", "lookahead")
+"""Fields whose None is not their default, so that it has to be written: as ``"preset"``, since TOML has no None."""
+
 
 def canonical_rate(fps: FrameRate) -> FrameRate:
     """One form for all that are equal, so that configurations are, before a file and after; floats are one already."""
@@ -35,6 +38,8 @@ def plain(value: Any) -> Any:
 
 
 def unplain(name: str, value: Any) -> Any:
+    if name in PRESETS_OWN and value == "preset":
+        return None
     tables = {"colour": Colour, "mastering_display": MasteringDisplay, "content_light": ContentLight}
     if isinstance(value, dict) and name in tables:
         kind: Any = tables[name]

@@ -111,12 +111,13 @@ MOST_AHEAD = 31
 
 def _of_structure(config: EncoderConfig) -> Iterator[str]:
     """How many frames a group has, and how many may wait."""
-    if 0 < config.gop <= config.bframes:
+    bframes, lookahead = config.bframes or 0, config.lookahead or 0  # a preset's own numbers fit
+    if 0 < config.gop <= bframes:
         yield (
             f"gop={config.gop} came with bframes={config.bframes}; a group has to be longer than its B-frames. "
             "Give a larger gop, fewer bframes, or gop=0 for a single group."
         )
-    if config.lookahead + config.bframes > MOST_AHEAD:
+    if lookahead + bframes > MOST_AHEAD:
         yield (
             f"lookahead={config.lookahead} came with bframes={config.bframes}; together they are at most "
             f"{MOST_AHEAD}. Give fewer of one."
