@@ -170,7 +170,10 @@ def fields_of_configs(draw: st.DrawFn) -> Fields:
     if tuning == "lossless" and stream["codec"] == "av1":
         stream["tuning"] = tuning = "ll"
     codec = stream["codec"]
-    return {**stream, **draw(rates(codec, tuning)), **draw(structures(codec, tuning))}
+    fields: Fields = {**stream, **draw(rates(codec, tuning)), **draw(structures(codec, tuning))}
+    if fields.get("weighted_prediction") and isinstance(fields.get("split_encode"), int):
+        del fields["split_encode"]  # HEVC has one or the other
+    return fields
 
 
 def configs() -> st.SearchStrategy[EncoderConfig]:

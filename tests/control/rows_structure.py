@@ -15,8 +15,12 @@ RECOVERY = {"codec.outputRecoveryPointSEI": 1}  # where a decoder that starts in
 
 BFRAMES = [
     *(
-        Row({"bframes": 3}, {"config.frameIntervalP": 4, "rc.zeroReorderDelay": 0}, over={**HQ, **codec})
-        for codec in CODECS
+        Row(
+            {"bframes": 3},
+            {"config.frameIntervalP": 4, "rc.zeroReorderDelay": 0, "codec.useBFramesAsRef": B_MODE + mode},
+            over={**HQ, **codec},
+        )
+        for codec, mode in zip(CODECS, ("MIDDLE", "EACH", "EACH"), strict=True)  # as the presets have them
     ),
     *(
         Row({"b_ref_mode": mode.lower()}, {"codec.useBFramesAsRef": B_MODE + mode}, over={**FOUR, **codec, **preset})
@@ -88,7 +92,6 @@ TUNINGS = [
             "rc.rateControlMode": "NV_ENC_PARAMS_RC_VBR",
             "rc.lowDelayKeyFrameScale": 0,
             "codec.adaptiveTransformMode": 0,
-            "codec.useBFramesAsRef": f"{B_MODE}MIDDLE",
         },
     ),
     Row(

@@ -64,5 +64,5 @@ def test_every_frame_comes_out_as_itself(simulator: Simulator, codec: dict[str, 
 )
 def test_what_b_frames_rule_out_needs_a_number(settings: dict[str, Any], word: str) -> None:
     with pytest.raises(InvalidConfig, match=word) as caught:
-        EncoderConfig(WIDTH, HEIGHT, tuning="hq", **OWN, **settings)
+        EncoderConfig(width=WIDTH, height=HEIGHT, tuning="hq", **OWN, **settings)
     assert "bframes=None" in str(caught.value)

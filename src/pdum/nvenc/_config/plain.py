@@ -38,7 +38,7 @@ def plain(value: Any) -> Any:
 
 
 def unplain(name: str, value: Any) -> Any:
-    if name in PRESETS_OWN and value == "preset":
+    if name in PRESETS_OWN and isinstance(value, str) and value == "preset":
         return None
     tables = {"colour": Colour, "mastering_display": MasteringDisplay, "content_light": ContentLight}
     if isinstance(value, dict) and name in tables:

@@ -162,7 +162,7 @@ def _of_codec(config: EncoderConfig) -> Iterator[str]:
             f"tuning={config.tuning!r} came with codec={config.codec!r}; it is for HEVC and AV1. Use tuning='hq', or "
             "another codec."
         )
-    if codec == "hevc" and config.weighted_prediction and config.split_encode not in (None, "off"):
+    if codec == "hevc" and config.weighted_prediction and isinstance(config.split_encode, int):
         yield (
             f"weighted_prediction=True came with split_encode={config.split_encode!r}; HEVC has one or the other. "
             "Leave one out."
