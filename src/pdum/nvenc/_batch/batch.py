@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from .._text import visible
 from .destinations import Named, Names, folder_of, is_beside, name_all
 from .journal import BEGUN, BIGGER, DONE, FAILED, Entry, Journal, identity_of, is_there
+from .known_journals import KnownJournals
 from .scan import Found, Scan, Source, Trouble
 from .settings import BatchSettings
 from .settings_digest import SettingsDigest, digest_of
@@ -58,20 +59,18 @@ class BatchPlan:
         return list(dict.fromkeys(one.named.folder for one in self.decisions))
 
 
-def plan(paths: Sequence[Path], settings: BatchSettings) -> BatchPlan:
-    """Looks at names, sizes and journals alone, and changes nothing."""
-    found = _scan(paths, settings)
-    journals: dict[Path, Journal] = {}
+def plan(paths: Sequence[Path], settings: BatchSettings, journals: KnownJournals | None = None) -> BatchPlan:
+    """Decides what is to be done. Looks at names, sizes and journals alone, and changes nothing."""
+    known = journals or KnownJournals()
+    return plan_sources(scan_for(settings, known).run(paths), settings, known)
 
-    def journal_of(folder: Path) -> Journal:
-        if folder not in journals:
-            journals[folder] = Journal.read(folder)
-        return journals[folder]
 
-    names = _named(found, settings, journal_of)
+def plan_sources(found: Found, settings: BatchSettings, journals: KnownJournals) -> BatchPlan:
+    """The same for sources that have been found already."""
+    names = _named(found, settings, journals.of)
     digest = digest_of(settings)
     decisions = tuple(
-        decide(one, journal_of(one.folder).entry(one.source.path), settings, digest) for one in names.named
+        decide(one, journals.of(one.folder).entry(one.source.path), settings, digest) for one in names.named
     )
     return BatchPlan(
         settings=settings,
@@ -82,25 +81,30 @@ def plan(paths: Sequence[Path], settings: BatchSettings) -> BatchPlan:
     )
 
 
-def _scan(paths: Sequence[Path], settings: BatchSettings) -> Found:
+def scan_for(settings: BatchSettings, journals: KnownJournals) -> Scan:
+    """Leaves out folders of results: those of this run by name, and those of earlier ones by their journals."""
     beside = is_beside(settings.output) and not settings.in_place
-    apart = None if is_beside(settings.output) else Path(os.path.abspath(Path(settings.output).expanduser()))
+    apart = None if is_beside(settings.output) else one_folder(settings)
 
     def is_for_results(folder: Path) -> bool:
         if (beside and folder.name == settings.output) or folder == apart:
             return True
-        return is_there(folder) and Journal.read(folder).kind == "outputs"
+        return is_there(folder) and journals.of(folder).kind == "outputs"
 
-    scan = Scan(
+    return Scan(
         recursive=settings.recursive,
         include=settings.include,
         exclude=settings.exclude,
         leave_out=is_for_results,
     )
-    return scan.run(paths)
 
 
-def _named(found: Found, settings: BatchSettings, journal_of: Any) -> Names:
+def one_folder(settings: BatchSettings) -> Path:
+    """The folder for all results, if the settings name one."""
+    return Path(os.path.abspath(Path(settings.output).expanduser()))
+
+
+def _named(found: Found, settings: BatchSettings, journal_of: Callable[[Path], Journal]) -> Names:
     """Results that lie among the sources are no sources: those that the journals name are left out."""
     results: set[Path] = set()
     if not settings.in_place:

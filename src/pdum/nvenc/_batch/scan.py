@@ -81,11 +81,10 @@ class Scan:
             yield from self._file(path, path.parent, status, found)
 
     def _file(self, path: Path, root: Path, status: os.stat_result, found: Found) -> Iterator[Source]:
-        if not stat.S_ISREG(status.st_mode):
+        if stat.S_ISREG(status.st_mode):
+            yield source_of(path, root, status)
+        else:
             found.troubles.append(Trouble(source=path, reason="is no regular file, so its end is nowhere"))
-            return
-        inode = (status.st_dev, status.st_ino)
-        yield Source(path=path, root=root, size=status.st_size, mtime_ns=status.st_mtime_ns, inode=inode)
 
     def _in_folder(self, folder: Path, root: Path, found: Found, above: set[tuple[int, int]]) -> Iterator[Source]:
         """``above``: all folders on the way from the root; a link back to one of them is a loop."""
@@ -104,7 +103,7 @@ class Scan:
                 yield from self._entry(folder / name, root, found, above | {here})
 
     def _entry(self, path: Path, root: Path, found: Found, above: set[tuple[int, int]]) -> Iterator[Source]:
-        is_video = path.suffix.lower() in VIDEO_SUFFIXES
+        is_video = is_video_name(path.name)
         try:
             status = path.stat()
         except OSError as error:
@@ -112,14 +111,19 @@ class Scan:
                 found.troubles.append(Trouble(source=path, reason=_why(error, path)))
             return
         if stat.S_ISDIR(status.st_mode):
-            if self.recursive and not self.leave_out(path) and not self._matches(self.exclude, path, root):
+            if self.goes_into(path, root) and not self.leave_out(path):
                 yield from self._in_folder(path, root, found, above)
-        elif is_video and self._is_meant(path, root):
+        elif is_video and self.is_meant(path, root):
             yield from self._file(path, root, status, found)
         else:
             found.ignored += 1
 
-    def _is_meant(self, path: Path, root: Path) -> bool:
+    def goes_into(self, folder: Path, root: Path) -> bool:
+        """Whether the user wants this folder below ``root`` to be looked through, unless it holds results."""
+        return self.recursive and not self._matches(self.exclude, folder, root)
+
+    def is_meant(self, path: Path, root: Path) -> bool:
+        """Whether the patterns let this file through."""
         included = not self.include or self._matches(self.include, path, root)
         return included and not self._matches(self.exclude, path, root)
 
@@ -128,6 +132,15 @@ class Scan:
         """Patterns are of the name, or with a slash of the path below the folder given."""
         below = path.relative_to(root).as_posix()
         return any(fnmatch(below if "/" in pattern else path.name, pattern) for pattern in patterns)
+
+
+def is_video_name(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
+
+
+def source_of(path: Path, root: Path, status: os.stat_result) -> Source:
+    inode = (status.st_dev, status.st_ino)
+    return Source(path=path, root=root, size=status.st_size, mtime_ns=status.st_mtime_ns, inode=inode)
 
 
 def _why(error: Exception, path: Path) -> str:

@@ -1,16 +1,22 @@
-"""``pdum-nvenc watch``: what is dropped into a folder is encoded once it is whole."""
+"""``pdum-nvenc watch``: encodes what is dropped into a folder, once nobody writes it any more."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from .._batch.batch import ENCODE, BatchPlan, ledger, plan
+from .._batch.batch import ENCODE, BatchPlan, ledger, one_folder, plan_sources, scan_for
+from .._batch.destinations import is_beside
 from .._batch.journal import Identity
+from .._batch.known_journals import KnownJournals
+from .._batch.scan import Found, Source
 from .._batch.settings import BatchSettings
 from .._batch.stable_files import StabilityCheck
+from .._batch.watched_folder import WatchedFolder
 from .._errors import InvalidConfig
 from . import exits
 from .encode import output_options
@@ -22,25 +28,25 @@ from .standard_streams import complain
 
 LONGEST_SLEEP = 0.1
 """Seconds: a signal is noticed within these."""
+SECONDS_BETWEEN_FULL_LOOKS = 60.0
+SHARE_OF_FULL_LOOKS = 0.05
+"""Of the time, at the most."""
 
 
 def watch(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.folder)
     if not folder.is_dir():
         raise InvalidConfig(f"{folder} is no folder; watch takes one.")
-    watcher = Watcher(
-        folder=folder,
-        settings=resolved_settings(arguments).settings,
-        options=output_options(arguments),
-        stability=StabilityCheck(seconds=arguments.settle),
-    )
+    options, settings = output_options(arguments), resolved_settings(arguments).settings
+    watcher = Watcher(folder, settings, options, StabilityCheck(seconds=arguments.settle))
     with interruptible(complain) as interruption:
         while not interruption.code:
             waiting = watcher.look(interruption)
             if arguments.once and not waiting:
                 break
             _sleep(arguments.every, interruption)
-    return interruption.code or (exits.FAILED if watcher.failed else exits.DONE)
+    is_lost = options.stream.lost is not None
+    return interruption.code or (exits.FAILED if watcher.failed else exits.UNSHOWN if is_lost else exits.DONE)
 
 
 def _sleep(seconds: float, interruption: Interruption) -> None:
@@ -49,39 +55,82 @@ def _sleep(seconds: float, interruption: Interruption) -> None:
         time.sleep(min(left, LONGEST_SLEEP))
 
 
-@dataclass(kw_only=True)
 class Watcher:
-    """Looks, and encodes what is ready. What failed is tried again when it has changed, or by another process."""
+    """Looks at a folder, and encodes what is ready there.
 
-    folder: Path
-    settings: BatchSettings
-    options: OutputOptions
-    stability: StabilityCheck
-    failed: bool = False
-    _tried: dict[Path, Identity] = field(default_factory=dict)
-    _told: set[str] = field(default_factory=set)
+    What failed is tried again when it has changed, or by another process. A look costs what has changed since the last
+    one. Full looks, which also notice files that were overwritten in place and results that are gone, take a small
+    share of the time.
+    """
+
+    def __init__(
+        self, folder: Path, settings: BatchSettings, options: OutputOptions, stability: StabilityCheck
+    ) -> None:
+        self.failed = False
+        self._settings = settings
+        self._options = options
+        self._stability = stability
+        self._journals = KnownJournals()
+        self.folder = WatchedFolder(folder, scan_for(settings, self._journals))
+        self._needs_everything = settings.in_place or _may_lie_among_sources(folder, settings)
+        """Whether what becomes of one file depends on all others: their names, or other links to them."""
+        self._waiting: dict[Path, None] = {}
+        """Files to be encoded that are not stable yet."""
+        self._tried: dict[Path, Identity] = {}
+        self._told: set[str] = set()
+        self._next_full_look = 0.0
 
     def look(self, interruption: Interruption) -> int:
-        """Returns how many files are not whole yet."""
-        batch = plan([self.folder], self.settings)
-        fresh = [
-            one
-            for one in batch.with_action(ENCODE)
-            if self._tried.get(one.source) != (one.named.source.size, one.named.source.mtime_ns)
-        ]
-        ready = [one for one in fresh if self.stability.is_stable(one.source, time.monotonic(), time.time())]
+        """Returns how many files are not stable yet."""
+        self._journals.refresh()
+        for decision in self._new_work().with_action(ENCODE):
+            if self._tried.get(decision.source) != _identity(decision.named.source):
+                self._waiting[decision.source] = None
+        ready = self._stability.stable(self._waiting, time.monotonic(), time.time())
+        for path in ready:
+            del self._waiting[path]
         if ready:
-            for one in ready:
-                self._tried[one.source] = (one.named.source.size, one.named.source.mtime_ns)
-            self._encode(replace(batch, decisions=tuple(ready), troubles=(), notices=self._new(batch)), interruption)
-        return len(fresh) - len(ready)
+            self._encode(ready, interruption)
+        self._waiting = {path: None for path in self._waiting if path.exists()}
+        return len(self._waiting)
 
-    def _new(self, batch: BatchPlan) -> tuple[str, ...]:
+    def _new_work(self) -> BatchPlan:
+        now = time.monotonic()
+        if now < self._next_full_look:
+            sources = self.folder.changes()
+            return self._plan(self.folder.everything() if sources and self._needs_everything else sources)
+        batch = self._plan(self.folder.everything())
+        took = time.monotonic() - now
+        self._next_full_look = now + max(SECONDS_BETWEEN_FULL_LOOKS, took / SHARE_OF_FULL_LOOKS)
+        return batch
+
+    def _plan(self, sources: Iterable[Source | None]) -> BatchPlan:
+        found = Found(sources=[one for one in sources if one is not None])
+        return plan_sources(found, self._settings, self._journals)
+
+    def _encode(self, ready: Sequence[Path], interruption: Interruption) -> None:
+        sources = self.folder.everything() if self._needs_everything else map(self.folder.source, ready)
+        batch, wanted = self._plan(sources), set(ready)
+        decisions = tuple(one for one in batch.with_action(ENCODE) if one.source in wanted)
+        self._tried.update((one.source, _identity(one.named.source)) for one in decisions)
+        if decisions:
+            batch = replace(batch, decisions=decisions, troubles=(), notices=self._new_notices(batch))
+            with ledger(batch) as book:
+                code = run_batch(book, self._options, interruption)
+            self.failed = self.failed or code == exits.FAILED
+
+    def _new_notices(self, batch: BatchPlan) -> tuple[str, ...]:
         notices = tuple(one for one in batch.notices if one not in self._told)
         self._told.update(notices)
         return notices
 
-    def _encode(self, batch: BatchPlan, interruption: Interruption) -> None:
-        with ledger(batch) as book:
-            code = run_batch(book, self.options, interruption)
-        self.failed = self.failed or code == exits.FAILED
+
+def _identity(source: Source) -> Identity:
+    return source.size, source.mtime_ns
+
+
+def _may_lie_among_sources(folder: Path, settings: BatchSettings) -> bool:
+    """Whether results may get names that sources have: all go to the watched folder, or to one above it."""
+    results = one_folder(settings)
+    watched = Path(os.path.abspath(folder))
+    return not is_beside(settings.output) and (results == watched or results in watched.parents)
