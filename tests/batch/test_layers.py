@@ -65,7 +65,7 @@ def test_defaults_are_those_that_the_issue_names() -> None:
     settings = resolve(read_config()).settings
     assert (settings.quality, settings.multipass, settings.lookahead, settings.bframes) == (28, "full", 28, 3)
     assert settings.spatial_aq is settings.temporal_aq is settings.adaptive_b is True
-    assert (settings.audio, settings.output, settings.codec) == ("copy", "compressed", "auto")
+    assert (settings.audio, settings.destination, settings.codec) == ("copy", "compressed", "auto")
 
 
 def test_a_file_a_preset_and_the_command_line(tmp_path: Path) -> None:
@@ -229,3 +229,19 @@ def test_fields_of_an_encoder_that_some_batch_could_use(fields: dict[str, Any]) 
 def test_fields_that_no_batch_could_use(fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidConfig):
         checked("encoder", fields)
+
+
+def test_the_earlier_name_of_a_setting_is_understood(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[defaults]\noutput = 'small'\n")
+    resolved = resolve(read_config(path))
+    assert resolved.settings.destination == "small"
+    assert resolved.origins["destination"].startswith(f"{path}:2")
+    assert resolve(read_config(path), None, {"destination": "/elsewhere"}).settings.destination == "/elsewhere"
+
+
+def test_the_earlier_option_is_understood() -> None:
+    from pdum.nvenc._cli.parser import make_parser
+
+    for option in ("-o", "--destination", "--output"):
+        assert make_parser().parse_args(["encode", option, "there", "a.mkv"]).destination == "there"

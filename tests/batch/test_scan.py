@@ -179,7 +179,7 @@ def test_a_tree_is_mirrored(tmp_path: Path) -> None:
     touched(tmp_path / "in" / "x" / "a.mkv")
     touched(tmp_path / "in" / "y" / "a.mkv")
     out = tmp_path / "out"
-    given = {"recursive": True, "output": str(out)}
+    given = {"recursive": True, "destination": str(out)}
     batch = plan([tmp_path / "in"], batch_settings(**given))
     assert [one.named.destination for one in batch.decisions] == [out / "x" / "a.mkv", out / "y" / "a.mkv"]
     assert batch.folders == [out]
@@ -202,7 +202,7 @@ def test_two_sources_of_one_name_are_both_kept_and_told(tmp_path: Path) -> None:
 def test_folders_that_meet_in_one_output(tmp_path: Path) -> None:
     first, second = touched(tmp_path / "x" / "a.mkv"), touched(tmp_path / "y" / "a.mkv")
     out = tmp_path / "out"
-    batch = plan([first, second], batch_settings(output=str(out)))
+    batch = plan([first, second], batch_settings(destination=str(out)))
     assert [one.named.destination for one in batch.decisions] == [out / "a.mkv", out / "a (y).mkv"]
 
 
@@ -266,7 +266,7 @@ def test_names_stay_short_enough_for_the_file_system(tmp_path: Path, name: str) 
 def test_a_source_is_never_its_own_result(tmp_path: Path) -> None:
     touched(tmp_path / "a.mkv")
     touched(tmp_path / "a.avi")
-    batch = plan([tmp_path], batch_settings(output=str(tmp_path)))
+    batch = plan([tmp_path], batch_settings(destination=str(tmp_path)))
     assert [(one.source.name, one.named.destination.name) for one in batch.decisions] == [("a.avi", "a.avi.mkv")]
     assert [(one.source.name, "own result" in one.reason) for one in batch.troubles] == [("a.mkv", True)]
 
@@ -279,7 +279,7 @@ def test_results_are_no_sources(tmp_path: Path) -> None:
     touched(tmp_path / "compressed" / "a.mkv")
     touched(tmp_path / "out" / "b.mkv")
     assert found_by_plan(tmp_path, recursive=True) == [video, tmp_path / "out" / "b.mkv"]
-    assert found_by_plan(tmp_path, recursive=True, output=str(tmp_path / "out")) == [
+    assert found_by_plan(tmp_path, recursive=True, destination=str(tmp_path / "out")) == [
         video,
         tmp_path / "compressed" / "a.mkv",
     ]
@@ -299,7 +299,7 @@ def test_results_in_the_sources_own_folder_are_known_by_the_journal(tmp_path: Pa
     journal = Journal.open(tmp_path, "outputs")
     _record(journal, source, result)
     journal.close()
-    assert found_by_plan(tmp_path, output=str(tmp_path), overwrite=True) == [source]
+    assert found_by_plan(tmp_path, destination=str(tmp_path), overwrite=True) == [source]
 
 
 def test_in_place_each_file_once_and_only_what_a_result_can_be(tmp_path: Path) -> None:

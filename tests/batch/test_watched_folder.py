@@ -139,12 +139,12 @@ def test_a_look_decides_about_what_is_new_alone(tmp_path: Path, decided: list[Pa
     assert decided[OTHERS:] == [new]
 
 
-@pytest.mark.parametrize("settings", [BatchSettings(in_place=True), BatchSettings(output="{root}")])
+@pytest.mark.parametrize("settings", [BatchSettings(in_place=True), BatchSettings(destination="{root}")])
 def test_where_files_depend_on_each_other_a_change_asks_all(
     tmp_path: Path, decided: list[Path], settings: BatchSettings
 ) -> None:
     """Results that lie among the sources may need names that no source has; hard links are one file."""
-    chosen = BatchSettings(in_place=settings.in_place, output=settings.output.format(root=tmp_path))
+    chosen = BatchSettings(in_place=settings.in_place, destination=settings.destination.format(root=tmp_path))
     write(tmp_path / "a.avi" if not chosen.in_place else tmp_path / "a.mkv")
     watcher = watch.Watcher(tmp_path, chosen, OutputOptions(json=True), StabilityCheck(seconds=3600))
     quiet = Interruption(lambda _text: None)

@@ -83,11 +83,11 @@ def plan_sources(found: Found, settings: BatchSettings, journals: KnownJournals)
 
 def scan_for(settings: BatchSettings, journals: KnownJournals) -> Scan:
     """Leaves out folders of results: those of this run by name, and those of earlier ones by their journals."""
-    beside = is_beside(settings.output) and not settings.in_place
-    apart = None if is_beside(settings.output) else one_folder(settings)
+    beside = is_beside(settings.destination) and not settings.in_place
+    apart = None if is_beside(settings.destination) else one_folder(settings)
 
     def is_for_results(folder: Path) -> bool:
-        if (beside and folder.name == settings.output) or folder == apart:
+        if (beside and folder.name == settings.destination) or folder == apart:
             return True
         return is_there(folder) and journals.of(folder).kind == "outputs"
 
@@ -101,7 +101,7 @@ def scan_for(settings: BatchSettings, journals: KnownJournals) -> Scan:
 
 def one_folder(settings: BatchSettings) -> Path:
     """The folder for all results, if the settings name one."""
-    return Path(os.path.abspath(Path(settings.output).expanduser()))
+    return Path(os.path.abspath(Path(settings.destination).expanduser()))
 
 
 def _named(found: Found, settings: BatchSettings, journal_of: Callable[[Path], Journal]) -> Names:

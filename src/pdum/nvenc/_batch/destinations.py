@@ -33,18 +33,18 @@ class Names:
     troubles: list[Trouble] = field(default_factory=list)
 
 
-def is_beside(output: str) -> bool:
+def is_beside(destination: str) -> bool:
     """Whether the setting names a folder beside each source, rather than one for all."""
-    return os.sep not in output and output not in ("~", ".", "..")
+    return os.sep not in destination and destination not in ("~", ".", "..")
 
 
 def folder_of(source: Source, settings: BatchSettings) -> Path:
     """Where the journal of the source's result lies."""
     if settings.in_place:
         return source.path.parent
-    if is_beside(settings.output):
-        return source.path.parent / settings.output
-    return Path(os.path.abspath(Path(settings.output).expanduser()))
+    if is_beside(settings.destination):
+        return source.path.parent / settings.destination
+    return Path(os.path.abspath(Path(settings.destination).expanduser()))
 
 
 def name_all(sources: Sequence[Source], settings: BatchSettings, journal_of: Callable[[Path], Journal]) -> Names:
@@ -118,7 +118,7 @@ def _in_place(sources: Sequence[Source], result: Names) -> Names:
 
 
 def _below(source: Source, settings: BatchSettings) -> Path:
-    return Path() if is_beside(settings.output) else source.path.parent.relative_to(source.root)
+    return Path() if is_beside(settings.destination) else source.path.parent.relative_to(source.root)
 
 
 def _with_container(name: str, settings: BatchSettings) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from .._config import toml
 from .._config.settings import nearest
 from .._errors import InvalidConfig
-from .settings import BatchSettings, checked, default_of, help_of, names
+from .settings import RENAMED, BatchSettings, checked, default_of, help_of, names
 
 BUILT_IN = "built-in"
 COMMAND_LINE = "command line"
@@ -66,10 +66,11 @@ def config_path() -> Path:
 def layer(values: Mapping[str, Any], origin: str | Mapping[str, str]) -> Layer:
     """Checks each value."""
     flat: dict[str, Any] = {}
-    for name, value in values.items():
-        right = checked(name, value)
+    for given, value in values.items():
+        name, right = RENAMED.get(given, given), checked(given, value)
         flat.update({f"encoder.{key}": one for key, one in right.items()} if name == "encoder" else {name: right})
-    where = {name: origin if isinstance(origin, str) else origin.get(name, "") for name in flat}
+    places = origin if isinstance(origin, str) else {RENAMED.get(name, name): place for name, place in origin.items()}
+    where = {name: places if isinstance(places, str) else places.get(name, "") for name in flat}
     return Layer(values=flat, origins=where)
 
 
@@ -116,7 +117,7 @@ def _table(value: Any, path: Path, lines: Mapping[tuple[str, ...], int], at: tup
     origins: dict[str, str] = {}
     for name, one in values.items():
         line = lines.get((*at, name))
-        if name not in names():
+        if RENAMED.get(name, name) not in names():
             raise _unknown(path, line, f"{name!r} in {title} is no setting", name, names())
         try:
             checked(name, one)
@@ -199,8 +200,12 @@ def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> 
         places = f"{one} ({origins[one]}) and {other} ({origins[other]})"
         return InvalidConfig(f"{places} came together. {advice}")
 
-    if settings.in_place and origins["output"] not in (BUILT_IN, "") and origins["in_place"] == origins["output"]:
-        raise both("in_place", "output", "Results go to a folder or replace their sources; choose one.")
+    if (
+        settings.in_place
+        and origins["destination"] not in (BUILT_IN, "")
+        and origins["in_place"] == origins["destination"]
+    ):
+        raise both("in_place", "destination", "Results go to a folder or replace their sources; choose one.")
     if settings.lossless and settings.target:
         raise both("lossless", "target", "A lossless result has every quality; leave target out.")
     if settings.container == "mov" and settings.codec == "av1":

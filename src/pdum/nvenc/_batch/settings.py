@@ -1,5 +1,7 @@
 """What a batch can be told, each setting once: its default, what it may be, and a sentence for people."""
 
+# ruff: noqa: RUF009 -- ``setting`` makes a field, as ``field`` itself does
+
 from __future__ import annotations
 
 import re
@@ -8,6 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import PurePath
 from typing import Any
 
+from .._config.choices import Audio, Auto, CodecOrAuto, Container, EngineKind, Multipass, Preset, Verify
 from .._config.settings import CODECS, nearest, one_of, preset_number, whole
 from .._errors import InvalidConfig
 
@@ -181,29 +184,31 @@ def setting(default: Any, check: Check, help_text: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSettings:
-    """What ``pdum-nvenc encode`` does, in one object. Build it with ``_layers.resolve``, which checks each value."""
+    """What ``pdum-nvenc encode`` does, in one object. Build it with ``layers.resolve``, which checks each value."""
 
-    codec: str = setting("auto", _codec, "auto (av1 where the GPU can, else hevc), h264, hevc or av1")
-    preset: str = setting("p4", _preset, "p1 (fastest) to p7 (smallest)")
+    codec: CodecOrAuto = setting("auto", _codec, "auto (av1 where the GPU can, else hevc), h264, hevc or av1")
+    preset: Preset = setting("p4", _preset, "p1 (fastest) to p7 (smallest)")
     quality: float = setting(28, _number(1, 63), "constant quality, 1 (best) to 51 (av1: 63)")
     lossless: bool = setting(False, _yes_or_no, "every pixel as it was; quality is not used")
     target: str = setting("", _target, "xpsnr=N or ssim=N: the quality value is found for each file")
-    audio: str | int = setting("copy", _audio, "copy, none or a bitrate such as 128k")
-    container: str = setting("auto", _names("auto", *CONTAINERS), "auto (mkv, mp4, mov kept, else mkv) or one of them")
-    engine: str = setting("auto", _names("auto", "nvenc", "software"), "auto, nvenc or software")
+    audio: Audio = setting("copy", _audio, "copy, none or a bitrate such as 128k")
+    container: Container = setting(
+        "auto", _names("auto", *CONTAINERS), "auto (mkv, mp4, mov kept, else mkv) or one of them"
+    )
+    engine: EngineKind = setting("auto", _names("auto", "nvenc", "software"), "auto, nvenc or software")
     gpu: str | tuple[int, ...] = setting("all", _gpus, "all, or numbers of GPUs")
-    engines: int | str = setting("auto", _whole_number(1, 256, "auto"), "how many engines at a time")
-    segments: int | str = setting("auto", _whole_number(1, 4096, "auto"), "parts that one file is divided into")
-    output: str = setting("compressed", _folder, "a folder beside each source, or a path for all of them")
+    engines: int | Auto = setting("auto", _whole_number(1, 256, "auto"), "how many engines at a time")
+    segments: int | Auto = setting("auto", _whole_number(1, 4096, "auto"), "parts that one file is divided into")
+    destination: str = setting("compressed", _folder, "a folder beside each source, or a path for all of them")
     in_place: bool = setting(False, _yes_or_no, "the result replaces its source")
     keep_bigger: bool = setting(False, _yes_or_no, "keeps results that are not smaller")
     smaller_than: float = setting(1.0, _number(0.01, 1.0), "a result has to be smaller than this part of its source")
-    overwrite: bool = setting(False, _yes_or_no, "replaces outputs that no journal knows")
+    overwrite: bool = setting(False, _yes_or_no, "replaces files at destinations that no journal knows")
     recursive: bool = setting(False, _yes_or_no, "folders with all that is below them")
     include: tuple[str, ...] = setting((), _patterns, "only names that match one of these patterns")
     exclude: tuple[str, ...] = setting((), _patterns, "no names that match one of these patterns")
-    verify: str = setting("samples", _names("structure", "samples", "full"), "structure, samples or full")
-    multipass: str = setting("full", _names("off", "quarter", "full"), "off, quarter or full")
+    verify: Verify = setting("samples", _names("structure", "samples", "full"), "structure, samples or full")
+    multipass: Multipass = setting("full", _names("off", "quarter", "full"), "off, quarter or full")
     lookahead: int = setting(28, _whole_number(0, 31), "frames looked ahead, with bframes at most 31")
     spatial_aq: bool | int = setting(True, _strength, "adaptive quantisation over the picture; a strength of 1 to 15")
     temporal_aq: bool = setting(True, _yes_or_no, "adaptive quantisation over time")
@@ -211,6 +216,10 @@ class BatchSettings:
     adaptive_b: bool = setting(True, _yes_or_no, "B-frames where they pay")
     gop: int = setting(250, _whole_number(1, 100_000), "frames from one key frame to the next")
     encoder: Mapping[str, Any] = setting({}, _encoder, "any other field of EncoderConfig")
+
+
+RENAMED = {"output": "destination"}
+"""Earlier names of settings, which configuration files and calls may still use."""
 
 
 def names() -> list[str]:
@@ -228,6 +237,7 @@ def help_of(name: str) -> str:
 
 def checked(name: str, value: Any) -> Any:
     """The value as BatchSettings holds it. Raises InvalidConfig for one that cannot be right, or an unknown name."""
+    name = RENAMED.get(name, name)
     if name not in BatchSettings.__dataclass_fields__:
         known = names()
         raise InvalidConfig(f"{name!r} is no setting.{nearest(name, known)}")

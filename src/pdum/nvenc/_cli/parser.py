@@ -166,7 +166,7 @@ def _placing(group: Group) -> None:
         group.add_argument(
             f"--{name}", action="append", metavar="PATTERN", default=argparse.SUPPRESS, help=_escaped(help_of(name))
         )
-    _option(group, "output", "-o", "--output", metavar="FOLDER")
+    _option(group, "destination", "-o", "--destination", "--output", metavar="FOLDER")
     _switch(group, "in_place")
     _switch(group, "keep_bigger")
     _option(group, "smaller_than", "--smaller-than", metavar="RATIO")

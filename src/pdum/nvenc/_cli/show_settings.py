@@ -18,9 +18,9 @@ from .table import print_table
 def resolved_settings(arguments: argparse.Namespace) -> Resolved:
     """The layers: the configuration file's, the profile's, and what stands on the command line."""
     given: dict[str, Any] = {name: getattr(arguments, name) for name in names() if hasattr(arguments, name)}
-    if "output" in given:
+    if "destination" in given:
         # On the command line a path is one from here; only a file's bare name means a folder beside each source.
-        given["output"] = os.path.abspath(os.path.expanduser(given["output"]))
+        given["destination"] = os.path.abspath(os.path.expanduser(given["destination"]))
         given.setdefault("in_place", False)
     if getattr(arguments, "encoder_fields", None):
         given["encoder"] = dict(map(_field, arguments.encoder_fields))

@@ -133,4 +133,4 @@ def _may_lie_among_sources(folder: Path, settings: BatchSettings) -> bool:
     """Whether results may get names that sources have: all go to the watched folder, or to one above it."""
     results = one_folder(settings)
     watched = Path(os.path.abspath(folder))
-    return not is_beside(settings.output) and (results == watched or results in watched.parents)
+    return not is_beside(settings.destination) and (results == watched or results in watched.parents)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig
-from . import values
+from . import choices, values
 from .colour import ENGINES_OWN_MATRIX, Colour, convertible
 from .picture import ContentLight, MasteringDisplay
 from .plain import PRESETS_OWN, canonical_rate, unplain
@@ -111,19 +111,19 @@ class EncoderConfig:
 
     width: int
     height: int
-    codec: str = "h264"
-    preset: str = "p3"
-    tuning: str = "ll"
-    profile: str = "auto"
+    codec: choices.Codec = "h264"
+    preset: choices.Preset = "p3"
+    tuning: choices.Tuning = "ll"
+    profile: choices.Profile = "auto"
     level: str | None = None
-    tier: str | None = None
-    format: str = "nv12"
-    chroma: str = "auto"
+    tier: choices.Tier | None = None
+    format: choices.FrameFormat = "nv12"
+    chroma: choices.Chroma = "auto"
     bit_depth: int = 0
     colour: str | Colour = "auto"
     fps: FrameRate = 30
     gop: int = 30
-    rate_control: str | None = None
+    rate_control: choices.RateControl | None = None
     bitrate: int = 0
     max_bitrate: int = 0
     vbv_size: int | None = None
@@ -133,7 +133,7 @@ class EncoderConfig:
     max_qp: values.Qp | None = None
     initial_qp: values.Qp | None = None
     cq: float | None = None
-    multipass: str | None = None
+    multipass: choices.Multipass | None = None
     lookahead: int | None = 0
     lookahead_level: int | str | None = None
     spatial_aq: bool | int | None = None
@@ -143,7 +143,7 @@ class EncoderConfig:
     nonref_p: bool | None = None
     weighted_prediction: bool | None = None
     bframes: int | None = 0
-    b_ref_mode: str | None = None
+    b_ref_mode: choices.BReferences | None = None
     adaptive_i: bool | None = None
     adaptive_b: bool | None = None
     temporal_filter: bool | None = None
@@ -160,7 +160,7 @@ class EncoderConfig:
     gpu_id: int = 0
     cuda_context: int = 0
     extra_output_delay: int = 0
-    copy: str = "auto"
+    copy: choices.CopyMode = "auto"
 
     def __post_init__(self) -> None:
         for name, value in _shallow(self).items():
