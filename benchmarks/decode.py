@@ -40,7 +40,7 @@ def make_source(path: Path, size: str, frames: int, codec: str) -> None:
 
 def ours(path: Path, lanes: int, on_gpu: bool) -> float:
     """Seconds for the whole file, cut into one range for each lane."""
-    from pdum.nvenc._files.task import cuts
+    from pdum.nvenc._files.ranges import cuts
     from pdum.nvenc._media.decode import frames_from
     from pdum.nvenc._media.decoder import Decoding
     from pdum.nvenc._media.hardware_decode import decoder_on

@@ -138,23 +138,30 @@ def _queued(told: list[dict[str, object]], event: dict[str, object]) -> int:
 def test_a_full_disk_fails_one_and_the_rest_goes_on(
     tool: Tool, rtx4090: Machine, videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that cannot be given its name, as where the disk is full or the folder is read-only."""
+    """The result cannot get its name. What was encoded is kept, so that the next run does not encode it again."""
     import errno
 
-    from pdum.nvenc._files.naming import take_place as give
+    from pdum.nvenc._files.commit import Commit, CommitRequest
 
-    def full(part: Path, destination: Path, *more: object) -> None:
-        if destination.name == "b.mp4":
-            raise OSError(errno.ENOSPC, "No space left on device", str(part))
-        give(part, destination, *more)  # type: ignore[arg-type]
+    run = Commit.run
 
-    monkeypatch.setattr("pdum.nvenc._files.task.take_place", full)
+    def full(self: Commit, request: CommitRequest) -> None:
+        if request.destination.name == "b.mp4":
+            raise OSError(errno.ENOSPC, "No space left on device", str(request.part))
+        run(self, request)
+
+    monkeypatch.setattr(Commit, "run", full)
     code, told = tool.encode("-c", "h264", videos)
     assert code == 1
     (failed,) = events_of("job_failed", told)
     assert "No space left" in failed["message"]
-    assert files_in(videos / "compressed") == {"a.mkv", "c.mkv", NAME}
+    whole = {name for name in files_in(videos / "compressed") if "pdum-work" not in name}
+    assert whole == {"a.mkv", "c.mkv", NAME}
     monkeypatch.undo()
+    code, told = tool.encode("-c", "h264", videos)
+    assert code == 0
+    assert not events_of("piece_started", told)
+    assert files_in(videos / "compressed") == {"a.mkv", "b.mp4", "c.mkv", NAME}
 
 
 def test_segments_of_one_file_are_joined_exactly(tool: Tool, simulator: Simulator, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from media_samples import ffmpeg, sample
 from pdum.nvenc import Cancelled, FileJob, FileSettings, FileTask, InvalidConfig, SourceUnreadable, UnsupportedFeature
 from pdum.nvenc._encoders.bitstreams import is_clean
 from pdum.nvenc._files import task as _task
-from pdum.nvenc._files.task import cuts
+from pdum.nvenc._files.ranges import cuts
 from pdum.nvenc._media.decoder import Start
 from pdum.nvenc._media.source import Index, _keys, _Packets, index_source, look_through
 
@@ -181,7 +181,7 @@ def test_how_long_ranges_are_to_begin_with(
 
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
     monkeypatch.setattr(_task, "look_through", four_seconds)
-    monkeypatch.setattr(_task, "GOOD_SECONDS", good)
+    monkeypatch.setattr("pdum.nvenc._files.ranges.GOOD_SECONDS", good)
     task = FileTask(job(sample("open-gop"), folder / "result.mp4", codec=codec), kind)
     plan = task.prepare(1)
     task.abandon(keep=False)

@@ -129,6 +129,11 @@ class Task(Protocol):
         """Whether ``frames_with`` is called instead of ``frames``."""
         ...
 
+    @property
+    def is_committing(self) -> bool:
+        """Whether ``finish`` cannot be cancelled any more. The pool then waits for it and reports how it ended."""
+        ...
+
     def prepare(self, lanes: int) -> Plan:
         """Looks through the source. ``lanes``: how many engines there are."""
         ...
@@ -176,11 +181,14 @@ class BaseTask:
         def estimated_work(self) -> float: ...
         @property
         def needs_encoder(self) -> bool: ...
+        @property
+        def is_committing(self) -> bool: ...
     else:
         destination = ""
         source_bytes = 0
         estimated_work = 0.0
         needs_encoder = False
+        is_committing = False
 
     def frames_with(self, first: int, engine: EngineInfo, encoder: Any) -> Iterator[Any]:
         raise NotImplementedError("A task with needs_encoder has to have frames_with().")

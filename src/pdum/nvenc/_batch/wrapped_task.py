@@ -35,6 +35,10 @@ class WrappedTask(BaseTask):
     def estimated_work(self) -> float:
         return self._file.estimated_work
 
+    @property
+    def is_committing(self) -> bool:
+        return self._file.is_committing
+
     def prepare(self, lanes: int) -> Plan:
         return self._file.prepare(lanes)
 

@@ -1,8 +1,9 @@
-"""What is to be done with one video file: plain data, which loads nothing."""
+"""What to do with one video file, as plain data. This module loads nothing else of the package's media code."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,11 @@ class FileJob:
 
     Args:
         source, destination: the files; the destination's suffix chooses the container.
-        segments: into how many ranges of frames the video is cut; ``"auto"``: as the engines at hand need it.
+        segments: the number of ranges of frames that the video is cut into; ``"auto"``: as many as the engines need.
         smaller_than: a result that is not smaller than this times the source is dropped.
-        in_place: the result takes the source's name, times, owner and permissions once it is verified. Where the
-            source has further names (hard links), it is written into all of them.
-        keep_work: what is encoded survives an interruption, for a later run to go on from.
+        in_place: the verified result takes the place of the source, with its times, owner and permissions. The
+            destination is the source then. If the source has further names (hard links), they all show the result.
+        keep_work: complete pieces survive a cancel, a full disk and lost engines, so that a later run goes on there.
         verify: ``"structure"`` looks at the file's streams and packets, ``"samples"`` also decodes where its parts are
             joined, ``"full"`` decodes all of it.
     """
@@ -82,6 +83,11 @@ class FileJob:
             raise InvalidConfig(f"segments={self.segments!r} came; it can be 'auto' or a number from 1 on.")
         if self.verify not in VERIFY:
             raise InvalidConfig(f"verify={self.verify!r} came; it can be {', '.join(VERIFY)}.")
+        if self.in_place and not is_same_file(self.source, self.destination):
+            raise InvalidConfig(
+                f"in_place=True replaces {self.source}, but the destination is {self.destination}. Leave out in_place, "
+                "or give the source as the destination too."
+            )
         if self.smaller_than is not None and not self.smaller_than > 0:
             raise InvalidConfig(f"smaller_than={self.smaller_than!r} came; it is a ratio above 0.")
 
@@ -93,3 +99,45 @@ def job_of(
     own = {name: more.pop(name) for name in OF_A_JOB if name in more}
     settings = FileSettings(codec=codec, audio=audio, encoder=more)
     return FileJob(source=Path(source), destination=Path(destination), settings=settings, **own)
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether both names mean one file, also through links and on file systems that ignore case."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
+def target_of(job: FileJob) -> Path:
+    """The file that the result becomes. A symbolic link to a source that is replaced in place stays a link."""
+    return Path(os.path.realpath(job.destination)) if job.in_place else job.destination
+
+
+def refusals(jobs: Sequence[FileJob]) -> list[InvalidConfig | None]:
+    """For each job, why it must not begin: an earlier job of the list has the same destination, or replaces a file
+    that is the same under another name."""
+    owners: dict[object, FileJob] = {}
+    found: list[InvalidConfig | None] = []
+    for job in jobs:
+        keys = _keys(job)
+        owner = next((owners[key] for key in keys if key in owners), None)
+        if owner is None:
+            owners.update(dict.fromkeys(keys, job))
+            found.append(None)
+        else:
+            alias = "" if owner.destination == job.destination else f", under the name {owner.destination}"
+            text = f"{job.destination} is also the destination of {owner.source}{alias}. Give {job.source} another one."
+            found.append(InvalidConfig(text))
+    return found
+
+
+def _keys(job: FileJob) -> list[object]:
+    """The destination's name with all links in its folder resolved, and the file that has the name now."""
+    target = target_of(job)
+    keys: list[object] = [(os.path.realpath(target.parent), target.name)]
+    try:
+        stat = target.stat()
+    except OSError:
+        return keys
+    return [*keys, (stat.st_dev, stat.st_ino)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .. import events
 from .._errors import InvalidConfig, NvencError
 from .job import as_error
+from .job_states import is_worth_keeping
 
 if TYPE_CHECKING:
     from .job_states import Chore
@@ -81,7 +82,7 @@ def _abandon(scheduler: Scheduler, chore: Chore) -> None:
 
 def _clear_up(scheduler: Scheduler, chore: Chore) -> None:
     try:
-        chore.job.task.abandon(chore.keep)
+        chore.job.task.abandon(chore.keep or is_worth_keeping(chore.job))
     except BaseException as error:
         text = f"What {chore.job.source} left could not be cleared up: {error}"
         scheduler.emit(events.Notice, message=text, level="warning")

@@ -38,7 +38,7 @@ MAY_FOLLOW = {
 """All there is. ``OVER`` to ``QUEUED`` is another attempt."""
 
 NEEDED = (
-    "source", "destination", "source_bytes", "estimated_work", "needs_encoder",
+    "source", "destination", "source_bytes", "estimated_work", "needs_encoder", "is_committing",
     "prepare", "config", "frames", "frames_with", "sink", "finish", "abandon", "interrupt",
 )  # fmt: skip
 

@@ -10,7 +10,16 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import events
-from .._errors import Cancelled
+from .._errors import (
+    Cancelled,
+    CudaFailed,
+    DeviceLost,
+    EncoderFailed,
+    NoEncoder,
+    NoEngineLeft,
+    OutOfMemory,
+    OutOfSessions,
+)
 from .interruptible import Bell
 from .job import ENDING, FINISHING, MAY_FOLLOW, OVER, PREPARING, QUEUED, WORKING, Job, JobState
 from .schedule import ranked
@@ -23,6 +32,19 @@ if TYPE_CHECKING:
 
 MOST_FINISHING = 2
 """At a time, so that there is always a helper to look at the next source."""
+
+CURABLE = (
+    *(OSError, MemoryError, DeviceLost, NoEngineLeft, NoEncoder),
+    *(OutOfSessions, OutOfMemory, CudaFailed, EncoderFailed),
+)
+"""Errors of the machine rather than of the job: a later run can use what is complete."""
+
+
+def is_worth_keeping(job: Job) -> bool:
+    """Whether a later run can go on with the complete pieces of a job that has ended early."""
+    if job.ended_as == "failed":
+        return isinstance(job.outcome, CURABLE)
+    return job.ended_as == "cancelled"
 
 
 class Chore(NamedTuple):
@@ -173,6 +195,9 @@ class JobStates:
         """Returns False if the job was given up meanwhile: the helper then clears up itself."""
         with self.lock:
             self._finishing_now -= 1
+            job = chore.job
+            if job.state is ENDING and job.task.is_committing:
+                job.outcome, job.ended_as = error, "failed"  # the cancel came too late to have any effect
             return self._chore_failed(chore, error)
 
     def prepare_failed(self, chore: Chore, error: Exception) -> bool:
@@ -250,7 +275,7 @@ class JobStates:
 
     def _abandon(self, job: Job) -> None:
         job.is_to_be_abandoned = True
-        self._abandoning.append(Chore("abandon", job, job.attempt, job.ended_as == "cancelled"))
+        self._abandoning.append(Chore("abandon", job, job.attempt, is_worth_keeping(job)))
         self.changed.notify_all()
 
     def abandoned(self, chore: Chore) -> None:
@@ -261,9 +286,10 @@ class JobStates:
                 self._tell_ended(job)
 
     def _late(self, seconds: float) -> list[Job]:
-        """Jobs that have been ending for longer than this."""
+        """Jobs that have been ending for longer than this. A commit is waited for, however slow the disk is."""
         now = monotonic()
-        return [job for job in self._in_state[ENDING].values() if now - job.ending_since > seconds]
+        ending = self._in_state[ENDING].values()
+        return [job for job in ending if now - job.ending_since > seconds and not job.task.is_committing]
 
     def _tell_ended(self, job: Job) -> None:
         if job.state is OVER:

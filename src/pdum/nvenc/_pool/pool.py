@@ -224,9 +224,12 @@ class EncoderPool:
 
     def files(self, jobs: Iterable[FileJob]) -> list[FileTask]:
         """Tasks for ``start`` that do the same as ``encode_files``."""
+        from .._files.job import refusals
         from .._files.task import FileTask
 
-        return [FileTask(job, self.engines[0].kind) for job in jobs]
+        jobs = list(jobs)
+        kind = self.engines[0].kind
+        return [FileTask(job, kind, refusal) for job, refusal in zip(jobs, refusals(jobs), strict=True)]
 
     def close(self) -> None:
         """Cancels all runs and gives all sessions back. Further calls do nothing, and so do calls in a forked child."""
