@@ -4,7 +4,8 @@
 
     python benchmarks/batch_plan.py --files 100000
 
-The processor time of each step should grow in proportion to the number of files, but for looks, which depend on that of folders.
+The processor time of each step should grow in proportion to the number of files, except that of a look at what has not
+changed, which depends on the number of folders.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=100_000)
     most = parser.parse_args().files
     print(
-        f"{'files':>8} {'plan':>8} {'journals':>9} {'first look':>11} {'next look':>10} {'run state':>10}   seconds of processor"
+        f"{'files':>8} {'plan':>8} {'journals':>9} {'first look':>11} {'next look':>10} {'run state':>10}   CPU seconds"
     )
     for count in (most // 10, most):
         planned, opened, first, again, shown = measure(count)
