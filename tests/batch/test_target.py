@@ -40,7 +40,7 @@ def test_files_are_closed_between_the_rounds(tmp_path: Path, wanted: float) -> N
     clips = [make_clip(tmp_path / f"{number}.mkv", FRAMES, seed=number) for number in range(3)]
     settings = FileSettings(codec="h264", audio="copy", encoder={"preset": "p1", "rate_control": "vbr", "cq": 28})
     rounds: list[int] = []
-    with EncoderPool(engine="software", engines=1) as pool:
+    with EncoderPool(backend="software", engines=1) as pool:
 
         def run(tasks: Sequence[Any]) -> Sequence[Any]:
             results = pool.run(tasks).results
@@ -61,7 +61,7 @@ def test_a_file_that_fails_in_the_search_is_closed(tmp_path: Path) -> None:
     need_pyav(18, "scores")
     clip = make_clip(tmp_path / "a.mkv", FRAMES)
     settings = FileSettings(codec="h264", audio="copy", encoder={"preset": "p1", "profile": "high444"})
-    with EncoderPool(engine="software", engines=1) as pool:
+    with EncoderPool(backend="software", engines=1) as pool:
         job = FileJob(source=clip, destination=tmp_path / "out" / clip.name, settings=settings)
         target = Target(metric="nonsense", wanted=1.0)
         (outcome,) = find_all([FileTask(job, "software")], target, 50, lambda tasks: pool.run(tasks).results)

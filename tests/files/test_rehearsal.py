@@ -107,7 +107,7 @@ def test_ffmpegs_words_come_with_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("letter", ["x", "ä"])
 def test_generated_video_under_the_longest_name_that_there_is(tmp_path: Path, suffix: str, letter: str) -> None:
     name = letter * ((255 - len(suffix)) // len(letter.encode())) + suffix
-    with EncoderPool(engine="software", engines=1) as pool:
+    with EncoderPool(backend="software", engines=1) as pool:
         settings: dict[str, Any] = {"width": 64, "height": 48, "format": "yuv420", "codec": "av1"}
         pool.map_segments(grey, 3, output=tmp_path / name, **settings)
         assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -125,7 +125,7 @@ def grey(number: int, _: object) -> Any:
 def test_generated_video_of_many_frames_a_second(tmp_path: Path, suffix: str, fps: int, is_held: bool) -> None:
     path = tmp_path / f"result{suffix}"
     settings: dict[str, Any] = {"width": 64, "height": 48, "format": "yuv420", "codec": "h264", "fps": fps}
-    with EncoderPool(engine="software", engines=1) as pool:
+    with EncoderPool(backend="software", engines=1) as pool:
         if is_held:
             pool.map_segments(grey, 30, output=path, **settings)
             assert len(set(seconds(path))) == 30
