@@ -20,7 +20,7 @@ identities = st.tuples(st.integers(0, 1 << 50), st.integers(0, 1 << 62))
 entries = st.builds(
     Entry,
     source=texts,
-    output=texts,
+    output=texts.map(lambda text: "a result " + text.replace("/", "").replace("\0", "")),
     result=st.sampled_from([BEGUN, BIGGER, DONE, FAILED]),
     settings=st.text("0123456789abcdef", min_size=16, max_size=16),
     identity=identities,
@@ -81,13 +81,55 @@ def _ends(text: bytes) -> list[int]:
 
 @pytest.mark.parametrize(
     "line",
-    [b"\xff\xfe\n", b"[]\n", b"3\n", b"{}\n", b'{"source": 3}\n', b'{"source": "a", "identity": [1]}\n', b"\0\n"],
+    [
+        b"\xff\xfe\n",
+        b"[]\n",
+        b"3\n",
+        b"{}\n",
+        b'{"source": 3}\n',
+        b'{"source": "a", "identity": [1]}\n',
+        b"\0\n",
+        b"[" * 200_000 + b"\n",
+        b'{"a":' * 200_000 + b"\n",
+    ],
 )
 def test_lines_that_are_none_are_passed_over(tmp_path: Path, line: bytes) -> None:
     write(tmp_path, entry())
     with open(tmp_path / NAME, "ab") as file:
         file.write(line)
     assert Journal.read(tmp_path).entries == {"a.mkv": entry()}
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "[]", '"x"'])
+@pytest.mark.parametrize("name", ["identity", "before", "made", "size", "quality"])
+def test_a_number_that_is_none_costs_no_more_than_its_line(tmp_path: Path, name: str, number: str) -> None:
+    write(tmp_path, entry())
+    record = json.dumps({"source": "b.mkv", "output": "b.mkv", "result": DONE, "settings": "0", "identity": [1, 2]})
+    value = number if name in ("size", "quality") else f"[{number}, 1]"
+    with open(tmp_path / NAME, "a") as file:
+        file.write(f'{record[:-1]}, "{name}": {value}}}\n')
+    assert Journal.read(tmp_path).entries == {"a.mkv": entry()}
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["../x.mkv", "../../outside/x.mkv", "a/../../x.mkv", "/x.mkv", "..", ".", "", "a\0b", NAME, f"a/../{NAME}"],
+)
+def test_a_result_outside_the_folder_is_refused_and_told(tmp_path: Path, output: str) -> None:
+    write(tmp_path, entry(), entry("b.mkv", output=output), entry("c.mkv", output="c/../below/c.mkv"))
+    journal = Journal.read(tmp_path)
+    assert journal.entries.keys() == {"a.mkv", "c.mkv"}
+    (notice,) = journal.notices
+    assert str(tmp_path) in notice
+    assert "no file below that folder" in notice
+
+
+def test_the_journal_of_another_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, entry())
+    assert Journal.read(tmp_path).notices == []
+    monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
+    (notice,) = Journal.read(tmp_path).notices
+    assert "belongs to another user" in notice
 
 
 def test_a_second_run_on_the_folder_is_refused_until_the_first_is_over(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from math import isfinite
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from .._errors import FolderBusy
+from .._text import visible
 
 NAME = ".pdum-nvenc.jsonl"
 VERSION = 1
@@ -37,8 +39,9 @@ class Entry:
     settings: str
     identity: Identity
     before: Identity | None = None
-    """Of a result: what lay under its name when the job began."""
+    """An older result of ours that had the result's name when the job began. Nobody misses it if it is replaced."""
     made: Identity | None = None
+    """The result. It is known just before it gets its name."""
     size: int | None = None
     quality: float | None = None
     """What a search for a target found."""
@@ -72,6 +75,8 @@ class Journal:
     kind: str | None = None
     """``"outputs"`` or ``"in place"``: whether other files than results lie in the folder."""
     torn: bool = False
+    notices: list[str] = field(default_factory=list)
+    """What is strange about the journal, for people."""
     _file: int | None = None
     _writing: Lock = field(default_factory=Lock)
 
@@ -79,9 +84,16 @@ class Journal:
     def read(cls, folder: Path) -> Journal:
         journal = cls(folder=folder)
         try:
-            text = (folder / NAME).read_bytes()
+            with (folder / NAME).open("rb") as file:
+                owner = os.fstat(file.fileno()).st_uid
+                text = file.read()
         except OSError:
             return journal  # whoever opens it to write is told why that cannot be
+        if owner != os.geteuid():
+            journal.notices.append(
+                f"The journal in {visible(str(folder))} belongs to another user (number {owner}). It tells which files "
+                "are done already. Remove it if you do not trust that user."
+            )
         journal._take(text)
         return journal
 
@@ -111,7 +123,7 @@ class Journal:
         for line in text.split(b"\n"):
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):  # the latter for thousands of brackets
                 continue
             if isinstance(record, dict):
                 self._apply(record)
@@ -122,9 +134,15 @@ class Journal:
             return
         try:
             entry = _entry(record)
-        except (LookupError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError, OverflowError):  # the last for 1e400, which is read as infinity
             return
-        self.entries[entry.source] = entry
+        if _is_inside(entry.output):
+            self.entries[entry.source] = entry
+        else:
+            self.notices.append(
+                f"The journal in {visible(str(self.folder))} names the result {visible(entry.output)!r}, which is "
+                "no file below that folder. This line of it is ignored."
+            )
 
     def key(self, source: Path) -> str:
         """Relative, so that a folder may be moved or mounted elsewhere with its results."""
@@ -154,6 +172,12 @@ class Journal:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _is_inside(output: str) -> bool:
+    """Whether the name of a result, as a journal has it, means a file in the journal's folder or below it."""
+    path = os.path.normpath(output)
+    return not ("\0" in output or os.path.isabs(path) or path in (".", "..", NAME) or path.startswith("../"))
 
 
 def _write_all(file: int, data: bytes) -> None:
@@ -188,10 +212,20 @@ def _entry(record: dict[str, Any]) -> Entry:
         identity=identity,
         before=pair("before"),
         made=pair("made"),
-        size=record.get("size"),
-        quality=record.get("quality"),
-        error=record.get("error"),
+        size=_whole_number(record.get("size")),
+        quality=_number(record.get("quality")),
+        error=None if record.get("error") is None else str(record["error"]),
     )
+
+
+def _whole_number(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _number(value: Any) -> float | None:
+    if value is not None and not isfinite(value):
+        raise ValueError("no finite number")
+    return None if value is None else value + 0
 
 
 def _record(entry: Entry) -> dict[str, Any]:
