@@ -149,7 +149,6 @@ PYTHON_LAYERS = (
     "_pool.monitor",
     "_pool.run",
     "_pool.generated",
-    "_files.naming",
     "_files.overwrite",
     "_files.commit",
     "_files.ranges",

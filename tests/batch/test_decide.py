@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pdum.nvenc import FolderBusy
+from pdum.nvenc import FolderBusy, Result
 from pdum.nvenc._batch.batch import (
     BIGGER_BEFORE,
     DONE_BEFORE,
@@ -16,6 +18,7 @@ from pdum.nvenc._batch.batch import (
     EXISTS,
     BatchPlan,
     Decision,
+    Ledger,
     describe,
     ledger,
     plan,
@@ -23,6 +26,8 @@ from pdum.nvenc._batch.batch import (
 from pdum.nvenc._batch.journal import DONE, NAME, Journal
 from pdum.nvenc._batch.settings import BatchSettings
 from pdum.nvenc._batch.settings_digest import digest_of
+from pdum.nvenc._files.overwrite import Overwrite
+from pdum.nvenc._media.spool import WorkFolder
 
 SETTINGS = BatchSettings()
 IN_PLACE = BatchSettings(in_place=True)
@@ -51,19 +56,24 @@ def ended(source: Path, settings: BatchSettings = SETTINGS, content: bytes = b"r
         (decision,) = book.batch.decisions
         book.begin(decision)
         if kept:
-            write_result(decision, content)
+            write_result(book, decision, content)
         book.end(decision, len(content), kept)
         return decision.named.destination
 
 
-def write_result(decision: Decision, content: bytes = b"result") -> None:
-    """Under another name first, and keeping times in place, as results are written."""
+def write_result(book: Ledger, decision: Decision, content: bytes = b"result") -> None:
+    """As a commit does: under another name first, which the journal learns of, and keeping times in place."""
     destination = decision.named.destination
     part = destination.with_name("part")
     part.write_bytes(content)
     if destination == decision.source:
         os.utime(part, ns=(decision.named.source.mtime_ns, decision.named.source.mtime_ns))
+    book.announce(decision, size_and_time(part))
     part.replace(destination)
+
+
+def size_and_time(path: Path) -> tuple[int, int]:
+    return path.stat().st_size, path.stat().st_mtime_ns
 
 
 def test_a_new_file_is_encoded_and_a_plan_changes_nothing(source: Path) -> None:
@@ -79,10 +89,11 @@ def test_a_finished_file_is_done_once(source: Path) -> None:
 
 @pytest.mark.parametrize("settings", [SETTINGS, IN_PLACE])
 def test_finished_but_not_yet_written_down(source: Path, settings: BatchSettings) -> None:
-    """Killed between the renaming and the journal: the next run knows by what lay there before."""
+    """Killed between the rename and the journal's last line: the line before that says what was to come."""
     begun(source, settings)
     assert decided(source, settings).action == ENCODE
-    write_result(decided(source, settings))
+    with ledger(plan([source], settings)) as book:
+        write_result(book, book.batch.decisions[0])
     decision = decided(source, settings)
     assert (decision.action, decision.recovered) == (DONE_BEFORE, True)
     with ledger(plan([source], settings)):
@@ -99,7 +110,8 @@ def test_finished_over_an_older_result_but_not_yet_written_down(source: Path) ->
     other = replace(SETTINGS, quality=20)
     begun(source, other)
     assert decided(source, other).action == ENCODE, "what lies there is the older result"
-    write_result(decided(source, other), b"newer result")
+    with ledger(plan([source], other)) as book:
+        write_result(book, book.batch.decisions[0], b"newer result")
     assert decided(source, other).action == DONE_BEFORE
 
 
@@ -187,7 +199,7 @@ def test_what_failed_after_its_result_had_its_name_is_done(source: Path) -> None
     with ledger(plan([source], SETTINGS)) as book:
         (decision,) = book.batch.decisions
         book.begin(decision)
-        write_result(decision)
+        write_result(book, decision)
         book.fail(decision, "the disk was full")
     assert decided(source).action == DONE_BEFORE
 
@@ -200,32 +212,93 @@ def test_in_place_the_result_is_known_as_such(source: Path) -> None:
     assert decided(source, IN_PLACE).action == ENCODE
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
-def test_a_file_with_several_names_that_was_half_replaced_is_replaced_wholly(source: Path, share: float) -> None:
-    """It cannot be renamed over without losing the other names, so it is overwritten, which can be interrupted."""
-    old, new = b"the source " * 100_000, b"the result " * 50_000
-    source.write_bytes(old)
-    mtime = source.stat().st_mtime_ns
+@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize("change", [{}, {"quality": 20}])
+@pytest.mark.parametrize("announced", [False, True])
+def test_a_users_own_file_in_the_place_of_a_result_that_never_came_is_left_alone(
+    source: Path, failed: bool, change: dict[str, object], announced: bool
+) -> None:
+    """It is neither replaced nor taken for the result."""
+    with ledger(plan([source], SETTINGS)) as book:
+        (decision,) = book.batch.decisions
+        book.begin(decision)
+        if announced:
+            book.announce(decision, (6, 1))
+        if failed:
+            book.fail(decision, "the disk was full")
+    decision.named.destination.write_bytes(b"a user's own file")
+    settings = replace(SETTINGS, **change)  # type: ignore[arg-type]
+    assert decided(source, settings).action == EXISTS
+    with ledger(plan([source], settings)):
+        pass
+    assert decided(source, settings).action == EXISTS
+    assert decided(source, replace(settings, overwrite=True)).action == ENCODE
+
+
+def test_a_users_own_file_that_was_to_be_replaced_is_left_alone_by_the_next_run(source: Path) -> None:
+    """--overwrite is for one run: that run failed, and its user's file is still there."""
+    destination = decided(source).named.destination
+    destination.parent.mkdir()
+    destination.write_bytes(b"a user's own file")
+    begun(source, replace(SETTINGS, overwrite=True))
+    assert decided(source).action == EXISTS
+
+
+def half_replaced(source: Path, share: float, new: bytes = b"the result " * 50_000) -> None:
+    """As a run leaves it that is killed while it writes the result into a file with several names."""
+    source.write_bytes(b"the source " * 100_000)
+    stat = source.stat()
     os.link(source, source.with_name("other name"))
-    begun(source, IN_PLACE)
-    part = source.with_name(".a.mkv.pdum-part")
-    part.write_bytes(new)
+    work = WorkFolder(source)
+    work.path.mkdir()
+    work.part.write_bytes(new)
+    os.utime(work.part, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with ledger(plan([source], IN_PLACE)) as book:
+        (decision,) = book.batch.decisions
+        book.begin(decision)
+        book.announce(decision, size_and_time(work.part))
+    Overwrite(target=source, part=work.part, result=Result(destination=str(source), frames=1, size=len(new))).save()
     assert decided(source, IN_PLACE).action == ENCODE, "until its first byte is overwritten"
     with open(source, "rb+") as file:
         file.write(new[: int(len(new) * share)])
-    os.utime(source, ns=(1, mtime + 1_000_000))
+    os.utime(source, ns=(1, stat.st_mtime_ns + 1_000_000))
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 1.0])
+def test_a_file_with_several_names_that_was_half_replaced_is_replaced_to_the_end(source: Path, share: float) -> None:
+    """It cannot be renamed over without losing the other names, so it is overwritten, which can be interrupted."""
+    new = b"the result " * 50_000
+    half_replaced(source, share, new)
+    mtime = WorkFolder(source).part.stat().st_mtime_ns
     assert decided(source, IN_PLACE).action == DONE_BEFORE
     with ledger(plan([source], IN_PLACE)):
         pass
     assert source.read_bytes() == source.with_name("other name").read_bytes() == new
     assert source.stat().st_mtime_ns == mtime
-    assert not part.exists()
+    assert sorted(os.listdir(source.parent)) == [NAME, "a.mkv", "other name"]
     assert decided(source, IN_PLACE).action == DONE_BEFORE
 
 
+def test_a_disk_that_is_still_full_is_told_and_the_part_file_stays(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    half_replaced(source, 0.5)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with ledger(plan([source], IN_PLACE)) as book:
+        assert book.batch.decisions == ()
+        (trouble,) = book.batch.troubles
+    assert "No space left on device" in trouble.reason
+    monkeypatch.undo()
+    with ledger(plan([source], IN_PLACE)):
+        pass
+    assert source.read_bytes() == b"the result " * 50_000
+
+
 def test_a_source_that_its_user_changed_meanwhile_is_no_half_result(source: Path) -> None:
-    begun(source, IN_PLACE)
-    source.with_name(".a.mkv.pdum-part").write_bytes(b"the result")
+    half_replaced(source, 0.5)
     source.write_bytes(b"something that its user wrote")
     assert decided(source, IN_PLACE).action == ENCODE
 

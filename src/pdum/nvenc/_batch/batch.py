@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .._errors import NvencError
 from .._text import visible
 from .destinations import Named, Names, folder_of, is_beside, name_all
-from .journal import BEGUN, BIGGER, DONE, FAILED, Entry, Journal, identity_of, is_there
+from .journal import BEGUN, BIGGER, DONE, FAILED, Entry, Identity, Journal, identity_of, is_there
 from .known_journals import KnownJournals
 from .scan import Found, Scan, Source, Trouble
 from .settings import BatchSettings
 from .settings_digest import SettingsDigest, digest_of
 
 ENCODE, DONE_BEFORE, BIGGER_BEFORE, EXISTS = "encode", "done before", "bigger before", "exists"
-PART = ".pdum-part"
-"""Ends the hidden name of a result that has not got its own yet."""
 FILES_BESIDES = 512
 """What a run may have open beside its journals."""
 
@@ -72,11 +71,12 @@ def plan_sources(found: Found, settings: BatchSettings, journals: KnownJournals)
     decisions = tuple(
         decide(one, journals.of(one.folder).entry(one.source.path), settings, digest) for one in names.named
     )
+    folders = dict.fromkeys(one.folder for one in names.named)
     return BatchPlan(
         settings=settings,
         decisions=decisions,
         troubles=(*found.troubles, *names.troubles),
-        notices=tuple(names.notices),
+        notices=(*names.notices, *(notice for folder in folders for notice in journals.of(folder).notices)),
         ignored=found.ignored,
     )
 
@@ -132,7 +132,7 @@ def decide(named: Named, entry: Entry | None, settings: BatchSettings, digest: S
     if settings.in_place:
         return _decide_in_place(entry, source.path, digest, settings, answer)
     known = lies_there is None or lies_there in (entry.made, entry.before) or settings.overwrite
-    unsaid = entry.result in (BEGUN, FAILED) and lies_there not in (None, entry.before)
+    unsaid = _is_unsaid(entry, lies_there)
     if entry.identity == now and digest.matches(entry.settings) and unsaid:
         return answer(DONE_BEFORE, "finished just before the last run ended", recovered=True)
     if not known and not unsaid:
@@ -171,12 +171,12 @@ def _decide_in_place(
     decision: Decision
     if entry.result == DONE and now == entry.made:
         decision = answer(DONE_BEFORE)
-    elif entry.result in (BEGUN, FAILED) and now[1] == entry.identity[1] and now[0] != entry.identity[0]:
+    elif _is_unsaid(entry, now) and now != entry.identity:
         decision = answer(DONE_BEFORE, "finished just before the last run ended", recovered=True)
+    elif entry.result in (BEGUN, FAILED) and _is_half_replaced(source):
+        decision = answer(DONE_BEFORE, "was being replaced when the last run ended", recovered=True)
     elif now != entry.identity:
-        half = entry.result in (BEGUN, FAILED) and _is_half_replaced(source)
-        words = "was being replaced when the last run ended" if half else "the source has changed"
-        decision = answer(DONE_BEFORE, words, recovered=True) if half else answer(ENCODE, words)
+        decision = answer(ENCODE, "the source has changed")
     elif not digest.matches(entry.settings):
         decision = answer(ENCODE, "tried with other settings before")
     else:
@@ -189,11 +189,15 @@ def _gone(answer: Any) -> Decision:
     return decision
 
 
-def _is_half_replaced(source: Path) -> bool:
-    from .._files.naming import is_half_replaced
-    from .._media.spool import beside
+def _is_unsaid(entry: Entry, lies_there: Identity | None) -> bool:
+    """Whether the file that lies there is the result, though the journal knows only that it was about to come."""
+    return entry.result in (BEGUN, FAILED) and lies_there is not None and lies_there == entry.made
 
-    return is_half_replaced(beside(source, PART), source)
+
+def _is_half_replaced(source: Path) -> bool:
+    from .._files.overwrite import unfinished
+
+    return unfinished(source.resolve()) is not None
 
 
 # ---- journals of a run ----------------------------------------------------------------------------------------------
@@ -208,8 +212,11 @@ class Ledger:
     journals: Mapping[Path, Journal]
 
     def begin(self, decision: Decision, quality: float | None = None) -> None:
-        """Says what lay under the result's name before, so that what lies there later can be told from it."""
-        self._record(decision, BEGUN, before=identity_of(decision.named.destination), quality=quality)
+        """Says whether an older result of ours has the result's name: that may be replaced. A user's file may not."""
+        last = self.journals[decision.named.folder].entry(decision.source)
+        lies_there = identity_of(decision.named.destination)
+        is_ours = last is not None and lies_there in (last.made, last.before)
+        self._record(decision, BEGUN, before=lies_there if is_ours else None, made=None, quality=quality)
 
     def end(self, decision: Decision, size: int, kept: bool) -> None:
         made = identity_of(decision.named.destination) if kept else None
@@ -218,21 +225,41 @@ class Ledger:
     def fail(self, decision: Decision, error: str) -> None:
         self._record(decision, FAILED, error=error)
 
-    def recover(self, decisions: Iterable[Decision]) -> None:
-        """Writes down the results that a killed run could not, and takes away what it left beside them."""
-        from .._files.naming import go_on_replacing, is_half_replaced
-        from .._media.spool import WorkFolder, beside
+    def announce(self, decision: Decision, made: Identity) -> None:
+        """Says what the result will be, before it gets its name. By that a later run knows it."""
+        self._record(decision, BEGUN, made=made)
 
-        for decision in decisions:
+    def recover(self) -> None:
+        """Writes down the results that a killed run could not, and removes what it left beside them."""
+        for decision in self.batch.decisions:
             if decision.recovered:
-                destination, entry = decision.named.destination, decision.entry
-                part = beside(destination, PART)
-                if decision.source == destination and entry is not None and is_half_replaced(part, destination):
-                    go_on_replacing(part, destination, entry.identity[1])
-                part.unlink(missing_ok=True)
-                WorkFolder(destination).remove()
-                made = identity_of(decision.named.destination)
-                self._record(decision, DONE, made=made, size=None if made is None else made[0])
+                try:
+                    self._recover(decision)
+                except (OSError, NvencError) as error:
+                    self._tell_half_replaced(decision, error)
+
+    def _recover(self, decision: Decision) -> None:
+        from .._files.overwrite import unfinished
+        from .._media.spool import WorkFolder
+
+        destination = decision.named.destination
+        target = destination.resolve() if decision.source == destination else destination
+        work = WorkFolder(target)
+        overwrite = unfinished(target)
+        if overwrite is not None:
+            work.lock()
+            try:
+                overwrite.run()
+            finally:
+                work.release()
+        work.remove_unless_busy()
+        made = identity_of(destination)
+        self._record(decision, DONE, made=made, size=None if made is None else made[0])
+
+    def _tell_half_replaced(self, decision: Decision, error: Exception) -> None:
+        trouble = Trouble(source=decision.source, reason=f"could not be replaced to the end: {error}")
+        others = tuple(one for one in self.batch.decisions if one is not decision)
+        self.batch = replace(self.batch, decisions=others, troubles=(*self.batch.troubles, trouble))
 
     def found_quality(self, decision: Decision) -> float | None:
         """What an earlier run's search found for the same source and settings."""
@@ -248,8 +275,9 @@ class Ledger:
     def _record(self, decision: Decision, result: str, **more: Any) -> None:
         journal = self.journals[decision.named.folder]
         last = journal.entry(decision.source)
-        # What was known of the same job stays: the identity of what lay there before, and a quality found.
-        kept = {"before": last.before, "quality": last.quality} if last is not None and result != BEGUN else {}
+        # What was known of the same job stays: what lay there before, what was to come, and a quality found.
+        known = last is not None and "before" not in more
+        kept = {"before": last.before, "made": last.made, "quality": last.quality} if last and known else {}
         identity = (decision.named.source.size, decision.named.source.mtime_ns)
         if decision.recovered and decision.entry is not None:
             identity = decision.entry.identity
@@ -277,7 +305,7 @@ def ledger(batch: BatchPlan) -> Iterator[Ledger]:
             except OSError as error:
                 closed[folder] = f"cannot have its result in {visible(str(folder))}: {error.strerror or error}"
         book = _book(batch, journals, closed)
-        book.recover(book.batch.decisions)
+        book.recover()
         yield book
     finally:
         for journal in journals.values():

@@ -12,18 +12,25 @@ from .wrapped_task import WrappedTask
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
-    from .._tasks import PieceSink, Task
+    from .._files.task import FileTask
+    from .._tasks import PieceSink
     from ..events import EngineInfo
     from .batch import Decision, Ledger
+    from .journal import Identity
     from .scan import Trouble
 
 
 class RecordedTask(WrappedTask):
-    """A file's task, recorded."""
+    """A file's task. The journal learns of its beginning, of its result just before that gets its name, and of its
+    end."""
 
-    def __init__(self, file: Task, decision: Decision, ledger: Ledger, quality: float | None = None) -> None:
+    def __init__(self, file: FileTask, decision: Decision, ledger: Ledger, quality: float | None = None) -> None:
         super().__init__(file)
         self._decision, self._ledger, self._quality = decision, ledger, quality
+        file.on_commit = self._announce
+
+    def _announce(self, made: Identity) -> None:
+        self._ledger.announce(self._decision, made)
 
     def prepare(self, lanes: int) -> Plan:
         self._ledger.begin(self._decision, self._quality)
