@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from pdum.nvenc import EncoderPool  # noqa: E402
-from pdum.nvenc._files._task import FileTask  # noqa: E402
-from pdum.nvenc._jobs import FileJob, FileSettings  # noqa: E402
-from pdum.nvenc._show._report import write_report  # noqa: E402
-from pdum.nvenc._tui._app import Dashboard  # noqa: E402
+from pdum.nvenc._files.task import FileTask  # noqa: E402
+from pdum.nvenc._files.job import FileJob, FileSettings  # noqa: E402
+from pdum.nvenc._report.report import write_report  # noqa: E402
+from pdum.nvenc._tui.app import Dashboard  # noqa: E402
 
 from dashboards import normalised  # noqa: E402
 from simulator import Simulator  # noqa: E402

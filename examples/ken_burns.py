@@ -178,7 +178,7 @@ def main() -> None:
         result = pool.render_video(
             slides.render,
             slides.frames,
-            output=options.out,
+            destination=options.out,
             segments=options.segments if options.segments == "auto" else int(options.segments),
             on_event=show,
             width=slides.width,

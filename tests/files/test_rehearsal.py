@@ -109,10 +109,10 @@ def test_generated_video_under_the_longest_name_that_there_is(tmp_path: Path, su
     name = letter * ((255 - len(suffix)) // len(letter.encode())) + suffix
     with EncoderPool(backend="software", engines=1) as pool:
         settings: dict[str, Any] = {"width": 64, "height": 48, "format": "yuv420", "codec": "av1"}
-        pool.render_video(grey, 3, output=tmp_path / name, **settings)
+        pool.render_video(grey, 3, destination=tmp_path / name, **settings)
         assert [path.name for path in tmp_path.iterdir()] == [name]
         with pytest.raises(InvalidConfig, match=r"is longer than 255 bytes\. Choose a shorter name"):
-            pool.render_video(grey, 3, output=tmp_path / f"xy{name}", **settings)
+            pool.render_video(grey, 3, destination=tmp_path / f"xy{name}", **settings)
 
 
 def grey(number: int, _: object) -> Any:
@@ -127,10 +127,10 @@ def test_generated_video_of_many_frames_a_second(tmp_path: Path, suffix: str, fp
     settings: dict[str, Any] = {"width": 64, "height": 48, "format": "yuv420", "codec": "h264", "fps": fps}
     with EncoderPool(backend="software", engines=1) as pool:
         if is_held:
-            pool.render_video(grey, 30, output=path, **settings)
+            pool.render_video(grey, 30, destination=path, **settings)
             assert len(set(seconds(path))) == 30
         else:
             with pytest.raises(
                 InvalidConfig, match=r"came for 1001 frames a second, but times in \.mkv are whole milliseconds"
             ):
-                pool.render_video(grey, 30, output=path, **settings)
+                pool.render_video(grey, 30, destination=path, **settings)

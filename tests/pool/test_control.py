@@ -109,7 +109,7 @@ def test_cancelled_video_leaves_no_file(simulator: Simulator, tmp_path: Path) ->
         return picture(index % 50)
 
     with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
-        run = pool.start([pool.generated(render, 5000, width=WIDTH, height=HEIGHT, output=tmp_path / "one.h264")])
+        run = pool.start([pool.generated(render, 5000, width=WIDTH, height=HEIGHT, destination=tmp_path / "one.h264")])
         assert begun.wait(20)
         run.cancel("I changed my mind.")
         (result,) = run.wait(20).results

@@ -187,7 +187,7 @@ def test_the_processor_where_there_is_no_hardware(simulator: Simulator, tmp_path
         assert {one.kind for one in pool.engines} == {"software"}
         told: list[events.Event] = []
         options: dict[str, Any] = {"width": WIDTH, "height": HEIGHT, "time_code": True, "segments": 4}
-        pool.render_video(lambda index, _: picture(index), 60, output=path, on_event=told.append, **options)
+        pool.render_video(lambda index, _: picture(index), 60, destination=path, on_event=told.append, **options)
     notices = [event.message for event in told if isinstance(event, events.Notice)]
     assert len(notices) == 2
     assert notices[1] == "The software codec has nothing like time_code: left out."
@@ -231,7 +231,7 @@ def test_software_codecs_share_the_cores(
             meeting.join(engine)
             return picture(index)
 
-        pool.render_video(render, 60, width=WIDTH, height=HEIGHT, segments=segments, output=None)
+        pool.render_video(render, 60, width=WIDTH, height=HEIGHT, segments=segments, destination=None)
     assert set(given) == shares
 
 

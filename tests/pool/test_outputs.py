@@ -41,6 +41,10 @@ def frame_of(index: int) -> Any:
     return frame
 
 
+def render_frame(index: int, _: object) -> Any:
+    return frame_of(index)
+
+
 def numbers(frames: Sequence[Any]) -> list[int]:
     return [round((float(frame.to_ndarray()[:HEIGHT].mean()) - 20) / 4) for frame in frames]
 
@@ -66,7 +70,7 @@ def test_every_kind_of_file(simulator: Simulator, av: Any, tmp_path: Path, codec
     options: dict[str, Any] = {"codec": codec, "bframes": bframes, "tuning": "hq", "fps": NTSC, "colour": "bt709"}
     with simulator.machine(**MACHINE), EncoderPool() as pool:
         result = pool.render_video(
-            lambda index, _: frame_of(index), FRAMES, output=path, segments=3, width=WIDTH, height=HEIGHT, **options
+            render_frame, FRAMES, destination=path, segments=3, width=WIDTH, height=HEIGHT, **options
         )
     assert (result.frames, result.size, result.destination) == (FRAMES, path.stat().st_size, str(path))
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
@@ -100,7 +104,7 @@ def test_the_container_is_the_same_whatever_the_number_of_engines(
         path = tmp_path / f"{engines}.mp4"
         gpu = {"like": "L4", "name": "some", "engines": engines, "fps_1080p": 200}
         with simulator.machine(gpus=[gpu], backend="codec"), EncoderPool() as pool:
-            pool.render_video(lambda index, _: frame_of(index), FRAMES, output=path, width=WIDTH, height=HEIGHT, cq=20)
+            pool.render_video(render_frame, FRAMES, destination=path, width=WIDTH, height=HEIGHT, cq=20)
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             seen.append(([frame.pts for frame in container.decode(stream)], stream.duration, stream.average_rate))
@@ -115,9 +119,7 @@ def test_video_of_a_few_frames(simulator: Simulator, av: Any, tmp_path: Path, fr
     for codec, end in (("h264", ".mp4"), ("hevc", ".mkv"), ("av1", ".mp4")):
         path = tmp_path / f"{codec}{end}"
         with simulator.machine(**MACHINE), EncoderPool() as pool:
-            pool.render_video(
-                lambda index, _: frame_of(index), frames, output=path, width=WIDTH, height=HEIGHT, codec=codec
-            )
+            pool.render_video(render_frame, frames, destination=path, width=WIDTH, height=HEIGHT, codec=codec)
         with av.open(str(path)) as container:
             assert numbers(list(container.decode(video=0))) == list(range(frames))
 
@@ -135,10 +137,10 @@ def test_the_file_that_was_there_stays_until_the_new_one_is_whole(simulator: Sim
     with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
         fails = True
         with pytest.raises(OSError, match="no more"):
-            pool.render_video(render, 60, output=path, width=WIDTH, height=HEIGHT)
+            pool.render_video(render, 60, destination=path, width=WIDTH, height=HEIGHT)
         assert path.read_bytes() == b"old"
         fails = False
-        pool.render_video(render, 60, output=path, width=WIDTH, height=HEIGHT)
+        pool.render_video(render, 60, destination=path, width=WIDTH, height=HEIGHT)
     assert path.stat().st_size > 1000
     assert [one.name for one in tmp_path.iterdir()] == ["film.h264"]
 
@@ -155,7 +157,7 @@ def test_the_file_that_was_there_stays_until_the_new_one_is_whole(simulator: Sim
 )
 def test_files_that_cannot_be(simulator: Simulator, tmp_path: Path, name: str, codec: str, words: str) -> None:
     with simulator.machine(gpus=["L4"]), EncoderPool() as pool, pytest.raises(InvalidConfig, match=words):
-        pool.render_video(lambda *_: None, 5, output=tmp_path / name, width=WIDTH, height=HEIGHT, codec=codec)
+        pool.render_video(lambda *_: None, 5, destination=tmp_path / name, width=WIDTH, height=HEIGHT, codec=codec)
 
 
 def test_calls_that_cannot_be(simulator: Simulator, tmp_path: Path) -> None:
@@ -170,7 +172,7 @@ def test_calls_that_cannot_be(simulator: Simulator, tmp_path: Path) -> None:
         with pytest.raises(InvalidConfig, match="returned no frame for 0"):
             pool.render_video(lambda *_: None, 5, segments=1, **size)
         with pytest.raises(FolderMissing, match="does not exist"):
-            pool.render_video(lambda index, _: picture(index), 5, output=tmp_path / "no" / "film.mp4", **size)
+            pool.render_video(lambda index, _: picture(index), 5, destination=tmp_path / "no" / "film.mp4", **size)
 
 
 # --- times ---

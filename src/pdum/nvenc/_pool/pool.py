@@ -35,7 +35,7 @@ class EncoderPool:
     ::
 
         with EncoderPool() as pool:
-            pool.render_video(render, 10_000, width=1920, height=1080, fps=30, output="film.mp4")
+            pool.render_video(render, 10_000, width=1920, height=1080, fps=30, destination="film.mp4")
 
     One session is opened for each encoder, when there is work for it, and given back when there is none. Work goes to
     whichever engine is free; the last of it is divided, so that all engines end together.
@@ -125,17 +125,17 @@ class EncoderPool:
             raise
 
     @overload
-    def render_video(self, render: Render, n_frames: int, *, output: None = None, **more: Any) -> bytes: ...
+    def render_video(self, render: Render, n_frames: int, *, destination: None = None, **more: Any) -> bytes: ...
 
     @overload
-    def render_video(self, render: Render, n_frames: int, *, output: str | Path, **more: Any) -> Result: ...
+    def render_video(self, render: Render, n_frames: int, *, destination: str | Path, **more: Any) -> Result: ...
 
     def render_video(
         self,
         render: Render,
         n_frames: int,
         *,
-        output: str | Path | None = None,
+        destination: str | Path | None = None,
         segments: str | int = "auto",
         surfaces: bool = False,
         on_event: Callable[[Event], object] | None = None,
@@ -150,7 +150,7 @@ class EncoderPool:
         Args:
             render: called with the frame's number from 0 and None, or with ``surfaces`` an array on the engine's GPU
                 to write the frame to. With a parameter ``engine`` it also gets the engine, whose ``gpu_id`` is the GPU.
-            output: the file, whose end tells the kind (.mp4, .mov, .mkv, .webm, .ts; .h264, .hevc, .annexb, .obu,
+            destination: the file, whose end tells the kind (.mp4, .mov, .mkv, .webm, .ts; .h264, .hevc, .annexb, .obu,
                 .ivf); None: the stream's bytes are returned.
             segments: ``"auto"``, or a number of ranges that no engine divides further.
             on_event: called with each event.
@@ -159,13 +159,16 @@ class EncoderPool:
         Raises:
             what ``render`` raises, and what an encoder does.
         """
-        task = self.generated(render, n_frames, output=output, segments=segments, surfaces=surfaces, **encoder)
+        target: dict[str, Any] = {"destination": destination, "segments": segments, "surfaces": surfaces}
+        task = self.generated(render, n_frames, **target, **encoder)
         (result,) = self.run([task], on_event).raise_for_errors()
-        return task.encoded if output is None else result
+        return task.encoded if destination is None else result
 
     def map_segments(self, render: Render, n_frames: int, **more: Any) -> Any:
         """The old name of ``render_video``."""
         warn_of_old_name("EncoderPool.map_segments()", "render_video()")
+        if "output" in more:
+            more["destination"] = more.pop("output")
         return self.render_video(render, n_frames, **more)
 
     def generated(
@@ -173,7 +176,7 @@ class EncoderPool:
         render: Render,
         n_frames: int,
         *,
-        output: str | Path | None = None,
+        destination: str | Path | None = None,
         segments: str | int = "auto",
         surfaces: bool = False,
         **encoder: Any,
@@ -181,8 +184,11 @@ class EncoderPool:
         """A task for ``start`` that does the same as ``render_video``."""
         from .generated import GeneratedTask
 
+        if "output" in encoder:
+            warn_of_old_name("EncoderPool.generated(output=…)", "destination=…")
+            destination = encoder.pop("output")
         config = EncoderConfig.of(encoder) if self.config is None else self.config.replaced(**encoder)
-        return GeneratedTask(render, n_frames, config, output=output, segments=segments, surfaces=surfaces)
+        return GeneratedTask(render, n_frames, config, output=destination, segments=segments, surfaces=surfaces)
 
     def encode_file(
         self,
