@@ -31,7 +31,7 @@ def encode_library() -> EncodeLibrary:
 @pytest.fixture
 def engine(encode_library: EncodeLibrary) -> Iterator[EncodeLibrary]:
     """One echoing GPU: each access unit tells the checksum of the pixels that the engine read."""
-    encode_library.control(configure={"gpus": ["L4"], "backend": "echo", "strict": True})
+    encode_library.control(configure={"gpus": [{"name": "L4", "engines": 3}], "backend": "echo", "strict": True})
     encode_library.control(reset=True)
     yield encode_library
     report = encode_library.control(report=True)

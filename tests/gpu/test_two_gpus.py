@@ -18,7 +18,7 @@ from loud import missing
 from simulator.echo import checksum, parse
 
 FRAMES = 200
-MACHINE = {"gpus": ["L4", "RTX 4090"], "strict": True}
+MACHINE = {"gpus": [{"name": "L4", "engines": 3}, "RTX 4090"], "strict": True}
 ENGINES = {(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)}
 
 

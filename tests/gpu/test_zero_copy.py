@@ -153,7 +153,7 @@ class ClosesMeanwhile(OnlyDlpack):
         thread.join()
         event = self._cupy.cuda.Event()
         event.record()
-        self._cupy.cuda.ExternalStream(arguments["stream"]).wait_event(event)
+        self._cupy.cuda.runtime.streamWaitEvent(arguments["stream"], event.ptr)
         return super().__dlpack__(**arguments)
 
 
