@@ -121,6 +121,8 @@ PYBIND11_MODULE_EXEC(_nvenc_of_main, module) {
     add_encoder_type(module);
 }
 
+// Python finds a module by this very name.
+// NOLINTNEXTLINE(bugprone-reserved-identifier)
 extern "C" PYBIND11_EXPORT PyObject* PyInit__nvenc() {
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_ImportError,

@@ -7,8 +7,6 @@
 #include "python/frame_answers.hpp"
 #include "python/stream_from_python.hpp"
 
-namespace py = pybind11;
-
 namespace pdum::nvenc {
 namespace {
 
@@ -81,7 +79,7 @@ PyRef cuda_array_interface_of(PyObject* frame) {
 #ifdef Py_GIL_DISABLED
     // Another thread could change the dict while it is read here.
     if (PyDict_Check(interface.get()) != 0) interface.reset(PyDict_Copy(interface.get()));
-    if (interface == nullptr) throw py::error_already_set();
+    if (interface == nullptr) throw pybind11::error_already_set();
 #endif
     return interface;
 }
