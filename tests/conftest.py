@@ -45,9 +45,10 @@ def unbuilt_libraries() -> list[str]:
 
 
 def pytest_configure() -> None:
-    """Ctrl+C works in the tests and in what they start, even if a shell began all of it in the background."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Signals work in the tests and in what they start, even if a shell or nohup began all of it in the background."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -35,6 +35,7 @@ NEEDED: dict[object, dict[str, Any]] = {
     "cbr": {"bitrate": 1_000_000},
     "each": {"bframes": 3, "tuning": "hq"},
     "middle": {"bframes": 3, "tuning": "hq"},
+    "hierarchical": {"bframes": 3, "tuning": "hq"},
 }
 """What else has to be set for a word to make sense."""
 

@@ -159,6 +159,7 @@ USES: list[tuple[str, Callable[[NvencEncoder], object]]] = [
     ("submit", lambda e: e.submit(picture(), 1)),
     ("flush", lambda e: e.flush()),
     ("flush_pipeline", lambda e: e.flush_pipeline()),
+    ("flush_lazily", lambda e: e.flush_lazily()),
     ("reconfigure", lambda e: e.reconfigure(bitrate=5)),
     ("sequence_header", lambda e: e.sequence_header()),
     ("surface", lambda e: e.surface()),

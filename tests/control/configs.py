@@ -152,7 +152,8 @@ def structures(draw: st.DrawFn, codec: str, tuning: str) -> Fields:
     if holds and draw(st.booleans()):
         fields |= {"lookahead": draw(st.integers(1, 31 - bframes)), **some(draw, adaptive_i=FLAG)}
         fields |= some(draw, adaptive_b=FLAG) if bframes else {}
-        fields |= some(draw, lookahead_level=st.sampled_from([0, 1, 2, 3, "auto"])) if codec != "h264" else {}
+        levels = [0, 1, "auto"] if codec == "av1" else [0, 1, 2, 3, "auto"]  # as the newest recorded card has them
+        fields |= some(draw, lookahead_level=st.sampled_from(levels)) if codec != "h264" else {}
     if codec != "h264":
         fields |= some(
             draw,

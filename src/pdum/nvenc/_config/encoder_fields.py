@@ -41,7 +41,7 @@ class EncoderFields(TypedDict, total=False):
     initial_qp: values.Qp | None
     cq: float | None
     multipass: choices.Multipass | None
-    lookahead: int
+    lookahead: int | None
     lookahead_level: int | str | None
     spatial_aq: bool | int | None
     temporal_aq: bool | None
@@ -49,7 +49,7 @@ class EncoderFields(TypedDict, total=False):
     strict_gop: bool | None
     nonref_p: bool | None
     weighted_prediction: bool | None
-    bframes: int
+    bframes: int | None
     b_ref_mode: choices.BReferences | None
     adaptive_i: bool | None
     adaptive_b: bool | None
