@@ -75,8 +75,9 @@ def told_by(driver: Driver, config: EncoderConfig, forced: set[int], changes: li
             encoder.reconfigure(**change)
             encoder.submit(frame_of(encoder), 8)
         encoder.flush_pipeline()
-    # What the capabilities are asked is the version's own: only one has all of them.
-    calls = [call for call in read_calls(driver.path) if call.library == "encode" and call.name != "nvEncGetEncodeCaps"]
+    # Only the newest version has all capabilities, and the functions are asked for once in a process.
+    own = ("nvEncGetEncodeCaps", "NvEncodeAPICreateInstance")
+    calls = [call for call in read_calls(driver.path) if call.library == "encode" and call.name not in own]
     return [(call.name, call.status, comparable(call.args)) for call in calls]
 
 
