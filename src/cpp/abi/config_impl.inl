@@ -112,7 +112,7 @@ inline NV_ENC_PARAMS_RC_MODE rate_control_mode(RateControl mode) {
     fail(ErrorKind::invalid_config, "An unknown rate control.");
 }
 
-// What the lossless presets are documented to set, and a driver refuses to be without.
+// Lossless presets set these too. A driver refuses a lossless stream with any other rate control.
 inline void set_lossless(NV_ENC_RC_PARAMS& out) {
     out.rateControlMode = NV_ENC_PARAMS_RC_CONSTQP;
     out.constQP = {};
