@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,30 @@ settings.register_profile("wander", derandomize=False, **UNTIMED)
 settings.load_profile("fixed")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run the tests in the random order of this seed")
+
+
 def unbuilt_libraries() -> list[str]:
     directory = Path(os.environ["NVSIM_DIR"])
     return [name for name in SIMULATED_LIBRARIES if not (directory / name).exists()]
 
 
-def pytest_configure() -> None:
+class Shuffle:
+    """Puts the tests into the random order of a seed, after pytest has sorted them by their fixtures."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        random.Random(self.seed).shuffle(items)
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Signals work in the tests and in what they start, even if a shell or nohup began all of it in the background."""
+    if (seed := config.getoption("--shuffle")) is not None:
+        config.pluginmanager.register(Shuffle(seed))
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
