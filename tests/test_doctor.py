@@ -26,8 +26,9 @@ GOOD, WITHOUT_ENCODER = "RTX 4090", "H200"
 ASK = """
 import json, sys
 from pathlib import Path
-from pdum.nvenc._machine import doctor
+from pdum.nvenc._machine import devices, doctor
 doctor.KERNEL_DRIVER = Path(sys.argv[1])
+devices.KERNEL_MODULE = Path(sys.argv[1] + " of the module")
 found = doctor.doctor()
 print(json.dumps([[f.level, f.topic, f.text, f.advice] for f in found.findings] + [found.can_encode]))
 """
@@ -202,7 +203,10 @@ def test_whatever_fails_it_answers(simulator: Simulator) -> None:
 
 
 def ask(libraries: Path, kernel_text: str | None = None, **config: Any) -> tuple[dict[str, list[str]], bool]:
-    """By topic, from a fresh process whose loader finds the driver's libraries in that folder first."""
+    """By topic, from a fresh process whose loader finds the driver's libraries in that folder first.
+
+    What the kernel of this machine says about a driver is out of its sight.
+    """
     kernel = libraries / "version"
     if kernel_text is not None:
         kernel.write_text(kernel_text)
