@@ -23,7 +23,8 @@ from pdum.nvenc._batch.batch import (
     ledger,
     plan,
 )
-from pdum.nvenc._batch.journal import DONE, NAME, Journal
+from pdum.nvenc._batch.journal import Journal
+from pdum.nvenc._batch.journal_entry import DONE, NAME
 from pdum.nvenc._batch.settings import BatchSettings
 from pdum.nvenc._batch.settings_digest import digest_of
 from pdum.nvenc._files.overwrite import Overwrite

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdum.nvenc import FolderBusy
-from pdum.nvenc._batch.journal import BEGUN, BIGGER, DONE, FAILED, NAME, Entry, Journal, digest
+from pdum.nvenc._batch.journal import Journal
+from pdum.nvenc._batch.journal_entry import BEGUN, BIGGER, DONE, FAILED, NAME, Entry, digest
 
 texts = st.text(st.characters(codec=None, exclude_categories=()), min_size=1, max_size=20)
 identities = st.tuples(st.integers(0, 1 << 50), st.integers(0, 1 << 62))
@@ -126,7 +127,7 @@ def test_a_result_outside_the_folder_is_refused_and_told(tmp_path: Path, output:
 
 def test_the_journal_of_another_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, entry())
-    assert Journal.read(tmp_path).notices == []
+    assert Journal.read(tmp_path).notices == {}
     monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
     (notice,) = Journal.read(tmp_path).notices
     assert "belongs to another user" in notice
@@ -171,7 +172,7 @@ def test_a_full_disk_leaves_no_torn_line(tmp_path: Path, monkeypatch: pytest.Mon
             raise OSError(errno.ENOSPC, "No space left on device")
         return write_really(file, data[: len(data) // 2])
 
-    monkeypatch.setattr("pdum.nvenc._batch.journal.os.write", write_a_part)
+    monkeypatch.setattr("pdum.nvenc._batch.journal_file.os.write", write_a_part)
     with pytest.raises(OSError, match="No space"):
         journal.record(entry("b.mkv"))
     monkeypatch.undo()

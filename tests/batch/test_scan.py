@@ -247,7 +247,7 @@ def test_names_are_distinct_and_do_not_depend_on_who_else_is_there(
 
 
 def _record(journal: Journal, source: Path, destination: Path) -> None:
-    from pdum.nvenc._batch.journal import DONE, Entry
+    from pdum.nvenc._batch.journal_entry import DONE, Entry
 
     output = destination.relative_to(journal.folder).as_posix()
     entry = Entry(source=journal.key(source), output=output, result=DONE, settings="", identity=(1, 1))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pdum.nvenc._batch.journal import NAME, Journal
+from pdum.nvenc._batch.journal import Journal
+from pdum.nvenc._batch.journal_entry import NAME
 
 from clips import Tool, content, events_of, files_in, make_clip
 from loud import need_module, need_pyav

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from full_disk_runner import CANNOT_MOUNT
-from pdum.nvenc._batch.journal import NAME
+from pdum.nvenc._batch.journal_entry import NAME
 
 from clips import content, events_of, make_clip, parsed
 from loud import missing, need_program

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pdum.nvenc._batch.journal import BEGUN, DONE, NAME
+from pdum.nvenc._batch.journal_entry import BEGUN, DONE, NAME
 
 from clips import content, events_of, files_in, make_clip, parsed, start
 from simulator import environment

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from pdum.nvenc._batch.journal import DONE, Journal
+from pdum.nvenc._batch.journal import Journal
+from pdum.nvenc._batch.journal_entry import DONE
 from pdum.nvenc._cli import exits
 
 from clips import command, files_in, make_clip

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from pdum.nvenc._batch.journal import NAME
+from pdum.nvenc._batch.journal_entry import NAME
 
 from clips import Tool, content, events_of, files_in, make_clip
 from simulator import Machine

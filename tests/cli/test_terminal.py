@@ -12,7 +12,8 @@ import termios
 from collections.abc import Callable
 from pathlib import Path
 
-from pdum.nvenc._batch.journal import DONE, Journal
+from pdum.nvenc._batch.journal import Journal
+from pdum.nvenc._batch.journal_entry import DONE
 
 from clips import command, make_clip
 from loud import need_module

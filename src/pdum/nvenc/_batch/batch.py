@@ -11,10 +11,11 @@ from typing import Any
 
 from .._errors import NvencError
 from .._text import visible
-from .destinations import Named, Names, folder_of, is_beside, name_all
-from .journal import BEGUN, BIGGER, DONE, FAILED, Entry, Identity, Journal, identity_of, is_there
+from .destinations import EarlierResults, Named, Names, is_beside, name_all
+from .journal import Journal, is_there
+from .journal_entry import BEGUN, BIGGER, DONE, FAILED, Entry, Identity, identity_of
 from .known_journals import KnownJournals
-from .scan import Found, Scan, Source, Trouble
+from .scan import Found, Scan, Trouble
 from .settings import BatchSettings
 from .settings_digest import SettingsDigest, digest_of
 
@@ -106,12 +107,11 @@ def one_folder(settings: BatchSettings) -> Path:
 
 def _named(found: Found, settings: BatchSettings, journal_of: Callable[[Path], Journal]) -> Names:
     """Results that lie among the sources are no sources: those that the journals name are left out."""
-    results: set[Path] = set()
-    if not settings.in_place:
-        for folder in dict.fromkeys(folder_of(source, settings) for source in found.sources):
-            results |= {folder / entry.output for entry in journal_of(folder).entries.values()}
-    sources: list[Source] = [one for one in found.sources if one.path not in results]
-    return name_all(sources, settings, journal_of)
+    if settings.in_place:
+        return name_all(found.sources, settings, journal_of)
+    earlier = EarlierResults(found.sources, settings, journal_of)
+    sources = [one for one in found.sources if earlier.maker_of(one.path) is None]
+    return name_all(sources, settings, journal_of, earlier)
 
 
 # ---- what is to be done with each -----------------------------------------------------------------------------------
@@ -292,16 +292,22 @@ class Ledger:
 
 
 @contextmanager
-def ledger(batch: BatchPlan) -> Iterator[Ledger]:
-    """Takes all folders of the batch for this process. Raises FolderBusy where another run has one."""
+def ledger(batch: BatchPlan, known: KnownJournals | None = None) -> Iterator[Ledger]:
+    """Takes all folders of the batch for this process. Raises FolderBusy if another run has one of them.
+
+    Journals that are known already are read on from where they were read to.
+    """
     kind = "in place" if batch.settings.in_place else "outputs"
+    known = known or KnownJournals()
     journals: dict[Path, Journal] = {}
     closed: dict[Path, str] = {}
     _allow_files(len(batch.folders))
     try:
         for folder in batch.folders:
+            journal = known.of(folder)
             try:
-                journals[folder] = Journal.open(folder, kind)
+                journal.acquire(kind)
+                journals[folder] = journal
             except OSError as error:
                 closed[folder] = f"cannot have its result in {visible(str(folder))}: {error.strerror or error}"
         book = _book(batch, journals, closed)

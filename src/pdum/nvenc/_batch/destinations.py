@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -47,11 +47,47 @@ def folder_of(source: Source, settings: BatchSettings) -> Path:
     return Path(os.path.abspath(Path(settings.destination).expanduser()))
 
 
-def name_all(sources: Sequence[Source], settings: BatchSettings, journal_of: Callable[[Path], Journal]) -> Names:
+class EarlierResults:
+    """Whose results the journals of all these sources name. The cost of a question does not depend on their length."""
+
+    def __init__(
+        self, sources: Iterable[Source], settings: BatchSettings, journal_of: Callable[[Path], Journal]
+    ) -> None:
+        self._journals = {str(folder): journal_of(folder) for folder in {folder_of(one, settings) for one in sources}}
+        self._above: dict[str, list[tuple[int, Journal]]] = {}
+        """The journals of a folder and of those above it, with the length of each one's folder."""
+
+    def maker_of(self, path: Path) -> Path | None:
+        """The source that this file was made of, by an earlier run."""
+        folder, name = os.path.split(path)
+        for length, journal in self._journals_above(folder):
+            source = journal.maker_of(f"{folder}{os.sep}{name}"[length + 1 :])
+            if source is not None:
+                return Path(os.path.normpath(journal.folder / source))
+        return None
+
+    def _journals_above(self, folder: str) -> list[tuple[int, Journal]]:
+        found = self._above.get(folder)
+        if found is None:
+            parent = os.path.dirname(folder)
+            found = [] if parent == folder else self._journals_above(parent)
+            if folder in self._journals:
+                found = [(len(folder.rstrip(os.sep)), self._journals[folder]), *found]
+            self._above[folder] = found
+        return found
+
+
+def name_all(
+    sources: Sequence[Source],
+    settings: BatchSettings,
+    journal_of: Callable[[Path], Journal],
+    earlier: EarlierResults | None = None,
+) -> Names:
     """Names stay what they were in earlier runs, whatever files came since."""
     result = Names()
     if settings.in_place:
         return _in_place(sources, result)
+    earlier = earlier or EarlierResults(sources, settings, journal_of)
     taken: dict[Path, Path] = {}
     wanted: dict[Source, Path] = {}
     for source in sources:
@@ -60,32 +96,22 @@ def name_all(sources: Sequence[Source], settings: BatchSettings, journal_of: Cal
         entry = journal_of(folder).entry(source.path)
         if entry is not None:
             taken.setdefault(folder / entry.output, source.path)
-    _reserve_earlier(sources, settings, journal_of, taken)
-    all_sources = {source.path for source in sources}
     chosen = {path: destination for destination, path in taken.items()}
+    all_sources = {source.path for source in sources}
+
+    def is_free(path: Path, source: Source) -> bool:
+        """Results of sources that are not part of this run keep their names too."""
+        return path not in taken and path not in all_sources and earlier.maker_of(path) in (None, source.path)
+
     # Who keeps its name as it is comes first.
     for source in sorted(sources, key=lambda one: (wanted[one].name != one.path.name, os.fsencode(one.path))):
-        if wanted[source] == source.path:
-            continue
-        if source.path not in chosen:
-            free = (one for one in _candidates(source, wanted[source]) if one not in taken and one not in all_sources)
-            chosen[source.path] = next(free)
+        if source.path not in chosen and wanted[source] != source.path:
+            candidates = _candidates(source, wanted[source])
+            chosen[source.path] = next(one for one in candidates if is_free(one, source))
             taken[chosen[source.path]] = source.path
     for source in sources:
         _tell(source, wanted[source], chosen.get(source.path), folder_of(source, settings), result)
     return result
-
-
-def _reserve_earlier(
-    sources: Sequence[Source],
-    settings: BatchSettings,
-    journal_of: Callable[[Path], Journal],
-    taken: dict[Path, Path],
-) -> None:
-    """Results of sources that are not part of this run keep their names too."""
-    for folder in dict.fromkeys(folder_of(source, settings) for source in sources):
-        for key, entry in journal_of(folder).entries.items():
-            taken.setdefault(folder / entry.output, Path(os.path.normpath(folder / key)))
 
 
 def _tell(source: Source, wanted: Path, destination: Path | None, folder: Path, result: Names) -> None:

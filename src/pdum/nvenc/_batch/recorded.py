@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .._tasks import PieceSink
     from ..events import EngineInfo
     from .batch import Decision, Ledger
-    from .journal import Identity
+    from .journal_entry import Identity
     from .scan import Trouble
 
 

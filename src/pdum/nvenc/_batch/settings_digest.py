@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .journal import digest
+from .journal_entry import digest
 from .settings import BatchSettings
 
 NOT_OF_THE_RESULT = frozenset(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .._batch.batch import ENCODE, BatchPlan, ledger, one_folder, plan_sources, scan_for
 from .._batch.destinations import is_beside
-from .._batch.journal import Identity
+from .._batch.journal_entry import Identity
 from .._batch.known_journals import KnownJournals
 from .._batch.scan import Found, Source
 from .._batch.settings import BatchSettings
@@ -70,8 +70,8 @@ class Watcher:
         self._settings = settings
         self._options = options
         self._stability = stability
-        self._journals = KnownJournals()
-        self.folder = WatchedFolder(folder, scan_for(settings, self._journals))
+        self.journals = KnownJournals()
+        self.folder = WatchedFolder(folder, scan_for(settings, self.journals))
         self._needs_everything = settings.in_place or _may_lie_among_sources(folder, settings)
         """Whether what becomes of one file depends on all others: their names, or other links to them."""
         self._waiting: dict[Path, None] = {}
@@ -82,7 +82,7 @@ class Watcher:
 
     def look(self, interruption: Interruption) -> int:
         """Returns how many files are not stable yet."""
-        self._journals.refresh()
+        self.journals.refresh()
         for decision in self._new_work().with_action(ENCODE):
             if self._tried.get(decision.source) != _identity(decision.named.source):
                 self._waiting[decision.source] = None
@@ -106,7 +106,7 @@ class Watcher:
 
     def _plan(self, sources: Iterable[Source | None]) -> BatchPlan:
         found = Found(sources=[one for one in sources if one is not None])
-        return plan_sources(found, self._settings, self._journals)
+        return plan_sources(found, self._settings, self.journals)
 
     def _encode(self, ready: Sequence[Path], interruption: Interruption) -> None:
         sources = self.folder.everything() if self._needs_everything else map(self.folder.source, ready)
@@ -115,7 +115,7 @@ class Watcher:
         self._tried.update((one.source, _identity(one.named.source)) for one in decisions)
         if decisions:
             batch = replace(batch, decisions=decisions, troubles=(), notices=self._new_notices(batch))
-            with ledger(batch) as book:
+            with ledger(batch, self.journals) as book:
                 code = run_batch(book, self._options, interruption)
             self.failed = self.failed or code == exits.FAILED
 
