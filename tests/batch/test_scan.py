@@ -196,7 +196,7 @@ def test_two_sources_of_one_name_are_both_kept_and_told(tmp_path: Path) -> None:
     assert results([tmp_path]) == {"a.avi": out / "a.avi.mkv", "a.mkv": out / "a.mkv", "a.wmv": out / "a.wmv.mkv"}
     notices = plan([tmp_path], batch_settings()).notices
     assert len(notices) == 2
-    assert all("is another's" in notice for notice in notices)
+    assert all("because another file has the name" in notice for notice in notices)
 
 
 def test_folders_that_meet_in_one_output(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from .._errors import NvencError
 from .._text import visible
-from .destinations import EarlierResults, Named, Names, is_beside, name_all
+from .destinations import EarlierResults, Folders, Named, Names, is_beside, name_all
 from .journal import Journal, is_there
 from .journal_entry import BEGUN, BIGGER, DONE, FAILED, Entry, Identity, identity_of
 from .known_journals import KnownJournals
@@ -67,11 +67,10 @@ def plan(paths: Sequence[Path], settings: BatchSettings, journals: KnownJournals
 
 def plan_sources(found: Found, settings: BatchSettings, journals: KnownJournals) -> BatchPlan:
     """The same for sources that have been found already."""
-    names = _named(found, settings, journals.of)
+    where = Folders(settings, journals.of)
+    names = _named(found, settings, where)
     digest = digest_of(settings)
-    decisions = tuple(
-        decide(one, journals.of(one.folder).entry(one.source.path), settings, digest) for one in names.named
-    )
+    decisions = tuple(decide(one, where.entry(one.source), settings, digest) for one in names.named)
     folders = dict.fromkeys(one.folder for one in names.named)
     return BatchPlan(
         settings=settings,
@@ -105,13 +104,12 @@ def one_folder(settings: BatchSettings) -> Path:
     return Path(os.path.abspath(Path(settings.destination).expanduser()))
 
 
-def _named(found: Found, settings: BatchSettings, journal_of: Callable[[Path], Journal]) -> Names:
+def _named(found: Found, settings: BatchSettings, folders: Folders) -> Names:
     """Results that lie among the sources are no sources: those that the journals name are left out."""
-    if settings.in_place:
-        return name_all(found.sources, settings, journal_of)
-    earlier = EarlierResults(found.sources, settings, journal_of)
-    sources = [one for one in found.sources if earlier.maker_of(one.path) is None]
-    return name_all(sources, settings, journal_of, earlier)
+    earlier = EarlierResults(found.sources, folders)
+    is_apart = settings.in_place
+    sources = [one for one in found.sources if is_apart or earlier.maker_of(str(one.path)) is None]
+    return name_all(sources, settings, folders, earlier)
 
 
 # ---- what is to be done with each -----------------------------------------------------------------------------------

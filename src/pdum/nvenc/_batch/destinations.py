@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .._text import visible
 from .journal import Journal
+from .journal_entry import Entry
 from .scan import Source, Trouble
 from .settings import CONTAINERS, BatchSettings
 
@@ -38,32 +39,50 @@ def is_beside(destination: str) -> bool:
     return os.sep not in destination and destination not in ("~", ".", "..")
 
 
-def folder_of(source: Source, settings: BatchSettings) -> Path:
-    """Where the journal of the source's result lies."""
+class Folders:
+    """Where the journals of results lie, and what they know."""
+
+    def __init__(self, settings: BatchSettings, journal_of: Callable[[Path], Journal]) -> None:
+        self._settings, self._journal_of = settings, journal_of
+        self._found: dict[str, Path] = {}
+
+    def of(self, source: Source) -> Path:
+        """The folder of the source's journal."""
+        parent = os.path.dirname(source.path)
+        folder = self._found.get(parent)
+        if folder is None:
+            folder = self._found[parent] = _folder_for(source.path.parent, self._settings)
+        return folder
+
+    def journal(self, source: Source) -> Journal:
+        return self._journal_of(self.of(source))
+
+    def entry(self, source: Source) -> Entry | None:
+        return self.journal(source).entry(source.path)
+
+
+def _folder_for(parent: Path, settings: BatchSettings) -> Path:
     if settings.in_place:
-        return source.path.parent
+        return parent
     if is_beside(settings.destination):
-        return source.path.parent / settings.destination
+        return parent / settings.destination
     return Path(os.path.abspath(Path(settings.destination).expanduser()))
 
 
 class EarlierResults:
     """Whose results the journals of all these sources name. The cost of a question does not depend on their length."""
 
-    def __init__(
-        self, sources: Iterable[Source], settings: BatchSettings, journal_of: Callable[[Path], Journal]
-    ) -> None:
-        self._journals = {str(folder): journal_of(folder) for folder in {folder_of(one, settings) for one in sources}}
+    def __init__(self, sources: Iterable[Source], folders: Folders) -> None:
+        self._journals = {str(folders.of(source)): folders.journal(source) for source in sources}
         self._above: dict[str, list[tuple[int, Journal]]] = {}
         """The journals of a folder and of those above it, with the length of each one's folder."""
 
-    def maker_of(self, path: Path) -> Path | None:
+    def maker_of(self, path: str) -> str | None:
         """The source that this file was made of, by an earlier run."""
-        folder, name = os.path.split(path)
-        for length, journal in self._journals_above(folder):
-            source = journal.maker_of(f"{folder}{os.sep}{name}"[length + 1 :])
+        for length, journal in self._journals_above(os.path.dirname(path)):
+            source = journal.maker_of(path[length + 1 :])
             if source is not None:
-                return Path(os.path.normpath(journal.folder / source))
+                return os.path.normpath(journal.folder / source)
         return None
 
     def _journals_above(self, folder: str) -> list[tuple[int, Journal]]:
@@ -77,58 +96,66 @@ class EarlierResults:
         return found
 
 
-def name_all(
-    sources: Sequence[Source],
-    settings: BatchSettings,
-    journal_of: Callable[[Path], Journal],
-    earlier: EarlierResults | None = None,
-) -> Names:
+def name_all(sources: Sequence[Source], settings: BatchSettings, folders: Folders, earlier: EarlierResults) -> Names:
     """Names stay what they were in earlier runs, whatever files came since."""
-    result = Names()
     if settings.in_place:
-        return _in_place(sources, result)
-    earlier = earlier or EarlierResults(sources, settings, journal_of)
-    taken: dict[Path, Path] = {}
-    wanted: dict[Source, Path] = {}
-    for source in sources:
-        folder = folder_of(source, settings)
-        wanted[source] = folder / _below(source, settings) / _with_container(source.path.name, settings)
-        entry = journal_of(folder).entry(source.path)
-        if entry is not None:
-            taken.setdefault(folder / entry.output, source.path)
-    chosen = {path: destination for destination, path in taken.items()}
-    all_sources = {source.path for source in sources}
+        return _in_place(sources)
+    wanted = [
+        str(folders.of(one) / _below(one, settings) / _with_container(one.path.name, settings)) for one in sources
+    ]
+    chosen = _names_of_earlier_runs(sources, folders)
+    taken = {*chosen.values(), *(str(source.path) for source in sources)}
 
-    def is_free(path: Path, source: Source) -> bool:
+    def is_free(name: str, source: str) -> bool:
         """Results of sources that are not part of this run keep their names too."""
-        return path not in taken and path not in all_sources and earlier.maker_of(path) in (None, source.path)
+        return name not in taken and earlier.maker_of(name) in (None, source)
 
-    # Who keeps its name as it is comes first.
-    for source in sorted(sources, key=lambda one: (wanted[one].name != one.path.name, os.fsencode(one.path))):
-        if source.path not in chosen and wanted[source] != source.path:
-            candidates = _candidates(source, wanted[source])
-            chosen[source.path] = next(one for one in candidates if is_free(one, source))
-            taken[chosen[source.path]] = source.path
-    for source in sources:
-        _tell(source, wanted[source], chosen.get(source.path), folder_of(source, settings), result)
+    def order(number: int) -> tuple[bool, bytes]:
+        """Sources whose names stay as they are come first."""
+        path = sources[number].path
+        return os.path.basename(wanted[number]) != path.name, os.fsencode(path)
+
+    for number in sorted(range(len(sources)), key=order):
+        path = str(sources[number].path)
+        if path not in chosen and wanted[number] != path:
+            candidates = _candidates(sources[number], wanted[number])
+            chosen[path] = next(name for name in candidates if is_free(name, path))
+            taken.add(chosen[path])
+    result = Names()
+    for source, name in zip(sources, wanted, strict=True):
+        _name(source, name, chosen.get(str(source.path)), folders.of(source), result)
     return result
 
 
-def _tell(source: Source, wanted: Path, destination: Path | None, folder: Path, result: Names) -> None:
+def _wanted(source: Source, folder: Path, settings: BatchSettings) -> str:
+    """The name that the result gets if it is free."""
+    return str(folder / _below(source, settings) / _with_container(source.path.name, settings))
+
+
+def _names_of_earlier_runs(sources: Iterable[Source], folders: Folders) -> dict[str, str]:
+    """The results of those sources that have one, by the source. If two claim one name, the first has it."""
+    owners: dict[str, str] = {}
+    for source in sources:
+        entry = folders.entry(source)
+        if entry is not None:
+            owners.setdefault(str(folders.of(source) / entry.output), str(source.path))
+    return {source: name for name, source in owners.items()}
+
+
+def _name(source: Source, wanted: str, destination: str | None, folder: Path, result: Names) -> None:
     if destination is None:
         reason = "would be replaced by its own result; give another folder with -o, or --in-place"
         result.troubles.append(Trouble(source=source.path, reason=reason))
         return
     if destination != wanted:
-        name = visible(str(destination.name))
-        result.notices.append(
-            f"{visible(str(source.path))} becomes {name}, for {visible(str(wanted.name))} is another's."
-        )
-    result.named.append(Named(source=source, destination=destination, folder=folder))
+        name, other = visible(os.path.basename(destination)), visible(os.path.basename(wanted))
+        result.notices.append(f"{visible(str(source.path))} becomes {name}, because another file has the name {other}.")
+    result.named.append(Named(source=source, destination=Path(destination), folder=folder))
 
 
-def _in_place(sources: Sequence[Source], result: Names) -> Names:
+def _in_place(sources: Sequence[Source]) -> Names:
     """One file under several names is replaced once, under the first."""
+    result = Names()
     first: dict[tuple[int, int], Source] = {}
     for source in sources:
         if source.path.suffix.lower().removeprefix(".") not in CONTAINERS:
@@ -157,18 +184,19 @@ def _with_container(name: str, settings: BatchSettings) -> str:
     return name if suffix.lower() == f".{container}" else _short(stem, f".{container}")
 
 
-def _candidates(source: Source, wanted: Path) -> Iterator[Path]:
-    stem, suffix = os.path.splitext(wanted.name)
+def _candidates(source: Source, wanted: str) -> Iterator[str]:
+    folder, name = os.path.split(wanted)
+    stem, suffix = os.path.splitext(name)
     yield wanted
     if source.path.suffix.lower() != suffix.lower():
-        yield wanted.with_name(_short(source.path.name, suffix))
+        yield os.path.join(folder, _short(source.path.name, suffix))
     parent = source.path.parent.name
     if parent:
-        yield wanted.with_name(_short(f"{stem} ({parent})", suffix))
+        yield os.path.join(folder, _short(f"{stem} ({parent})", suffix))
     # Of the whole path, so that the name depends on no other file.
     mark = sha256(os.fsencode(source.path)).hexdigest()
     for length in range(6, len(mark)):
-        yield wanted.with_name(_short(f"{stem} ({mark[:length]})", suffix))
+        yield os.path.join(folder, _short(f"{stem} ({mark[:length]})", suffix))
 
 
 def _short(stem: str, suffix: str) -> str:

@@ -59,6 +59,8 @@ class Journal:
     """What is strange about the journal, for people."""
     _makers: dict[str, str] = field(default_factory=dict)
     """The source of each result."""
+    _ways: dict[str, str] = field(default_factory=dict)
+    """From the folder to those of the sources."""
     _lines: int = 0
     _outdated: int = 0
     """Lines that a later one replaces, or that nobody can read."""
@@ -201,7 +203,11 @@ class Journal:
 
     def key(self, source: Path) -> str:
         """Relative, so that a folder may be moved or mounted elsewhere with its results."""
-        return os.path.relpath(source, self.folder)
+        parent, name = os.path.split(source)
+        relative = self._ways.get(parent)
+        if relative is None:
+            relative = self._ways[parent] = os.path.relpath(parent or ".", self.folder)
+        return name if relative == "." else f"{relative}{os.sep}{name}"
 
     def entry(self, source: Path) -> Entry | None:
         return self.entries.get(self.key(source))

@@ -129,7 +129,9 @@ class Scan:
 
     @staticmethod
     def _matches(patterns: Sequence[str], path: Path, root: Path) -> bool:
-        """Patterns are of the name, or with a slash of the path below the folder given."""
+        """A pattern is compared with the name, or with the path below the given folder if it has a slash."""
+        if not patterns:
+            return False
         below = path.relative_to(root).as_posix()
         return any(fnmatch(below if "/" in pattern else path.name, pattern) for pattern in patterns)
 
