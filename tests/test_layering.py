@@ -99,6 +99,7 @@ PYTHON_LAYERS = (
     "_files.job",
     "_view.guarded_stream",
     "_view.run_parts",
+    "_view.job_lists",
     "_view.run_state",
     "_view.draw",
     "_report.markup",

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pdum.nvenc import events
 from pdum.nvenc._text import change, duration, one_line, size, verdict, visible
-from pdum.nvenc._view.run_parts import AT_WORK, ENDED
+from pdum.nvenc._view.job_lists import EndedJobs, JobQueue
+from pdum.nvenc._view.run_parts import AT_WORK, ENDED, Job
 from pdum.nvenc._view.run_state import RunState
 
 from event_streams import HOSTILE_NAMES, engines, nonsense, recorded, runs
@@ -20,12 +21,25 @@ pytestmark = pytest.mark.one_abi
 STATES = {"queued", "prepared"} | AT_WORK | ENDED
 
 
+def require_rows(rows: JobQueue | EndedJobs, jobs: list[Job]) -> None:
+    assert [rows[row] for row in range(len(rows))] == jobs
+    assert [rows.row_of(job.number) for job in jobs] == list(range(len(jobs)))
+    assert rows.row_of(-1) is None
+    with pytest.raises(IndexError):
+        rows[len(jobs)]
+
+
 def check(state: RunState) -> None:
     assert 0.0 <= state.fraction <= 1.0
     assert len(state.jobs) <= state.total_jobs
     assert sorted(state.ended) == sorted(number for number, job in state.jobs.items() if job.is_over)
     sums = state.sums()
     assert sums.jobs == len(state.jobs) == len(state.waiting_jobs()) + len(state.working_jobs()) + sums.ended
+    require_rows(state.queue, [*state.working_jobs(), *state.waiting_jobs()])
+    require_rows(state.done, state.ended_jobs()[::-1])
+    assert list(state.folders()) == sorted({job.folder for job in state.jobs.values()})
+    assert list(state.folder_sums) == [state.folder_sums[row] for row in range(len(state.folder_sums))]
+    assert [state.folder_sums.row_of(name) for name, _ in state.folder_sums] == list(range(len(state.folder_sums)))
     folders = list(state.folders().values())
     for name in ("jobs", "finished", "skipped", "failed", "cancelled", "source_bytes", "size", "saved"):
         assert sum(getattr(folder, name) for folder in folders) == getattr(sums, name)

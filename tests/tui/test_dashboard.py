@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,39 @@ def test_pause_and_resume() -> None:
         assert "paused" in dashboard.lines()[0]
         await dashboard.press("p")
         assert run.asked == [("pause",), ("resume",)]
+
+    play(run, act)
+
+
+class AskedByNumber(dict[int, Job]):
+    """Jobs that nobody may go through."""
+
+    def __iter__(self) -> Any:
+        raise AssertionError("a picture goes through all jobs")
+
+    items = keys = values = __iter__
+
+
+def test_a_picture_costs_the_rows_that_are_seen() -> None:
+    """However many jobs there are; half of them are over."""
+    jobs = 400
+    queued = [
+        events.JobQueued(at=0.0, job=number, source=f"{number % 7}/{number}.mkv", destination="", source_bytes=10)
+        for number in range(jobs)
+    ]
+    ended = [events.JobCancelled(at=1.0, job=number) for number in range(jobs // 2)]
+    progress = events.RunProgress(at=1.0, jobs=jobs, jobs_done=0, frames=1, total=2, fps=1.0, eta=1.0)
+    run = Recorded([*queued, *ended, progress])
+
+    async def act(dashboard: Playing) -> None:
+        app = dashboard.app
+        app.state.jobs = AskedByNumber(app.state.jobs)
+        for key in ("2", "G", "1", "down", "G", "4", "3"):
+            await dashboard.press(key)
+            app.draw()
+        await dashboard.add(events.JobFailed(at=2.0, job=jobs - 1, error="E", message="broken"))
+        assert chosen(app, "queue").number == jobs - 2, "the one before it, since that is the last now"
+        assert chosen(app, "done").number == 0
 
     play(run, act)
 

@@ -21,7 +21,7 @@ from .._view.run_parts import Engine, Job, LogLine, Sums
 from .._view.run_state import RunState
 from .boxes import details_box, help_box
 from .controls import Controls, EventRun, Source, TerminalLost
-from .lines import Lines
+from .lines import FixedRows, Lines
 from .panels import WIDE, GpuPanel, head, usage_text
 from .signals import Signals
 from .terminal import Terminal
@@ -197,14 +197,14 @@ class Dashboard(App[int]):
 
     def _draw_lists(self) -> None:
         state = self.state
-        self._panel("queue").show_items([*state.working_jobs(), *state.waiting_jobs()])
+        self._panel("queue").show_items(state.queue)
         changes = (state.lines, len(state.jobs), state.sums().ended, self.size, self.theme)
         if changes == self._drawn:
             return
         self._drawn = changes
-        self._panel("done").show_items(state.ended_jobs()[::-1])
-        self._panel("log").show_items(list(state.log))
-        self._panel("folders").show_items(list(state.folders().items()))
+        self._panel("done").show_items(state.done)
+        self._panel("log").show_items(FixedRows(list(state.log)))
+        self._panel("folders").show_items(state.folder_sums)
 
     def _draw_tabs(self) -> None:
         text = Text(no_wrap=True)

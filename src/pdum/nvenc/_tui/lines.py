@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from rich.console import Console
 from rich.segment import Segment
@@ -16,6 +16,32 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 Item = TypeVar("Item")
+Shown = TypeVar("Shown", covariant=True)
+
+
+class Rows(Protocol[Shown]):
+    """What a list shows. It may change between two pictures, and is asked for the rows that are seen alone."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, row: int, /) -> Shown: ...
+    def row_of(self, key: object, /) -> int | None: ...
+
+
+class FixedRows(Generic[Item]):
+    """Rows of a sequence that is not long."""
+
+    def __init__(self, items: Sequence[Item] = (), key: Callable[[Item], object] = id) -> None:
+        self._items = items
+        self._rows = {key(item): row for row, item in enumerate(items)}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, row: int, /) -> Item:
+        return self._items[row]
+
+    def row_of(self, key: object, /) -> int | None:
+        return self._rows.get(key)
 
 
 class Lines(ScrollView, Generic[Item], can_focus=True):
@@ -44,37 +70,39 @@ class Lines(ScrollView, Generic[Item], can_focus=True):
         self._draw = draw
         self._key = key
         self._empty = empty
-        self._items: Sequence[Item] = ()
+        self._items: Rows[Item] = FixedRows[Item]()
+        self._length = 0
+        """Of the list at the last picture."""
         self._row = 0
-        self._chosen: object = None
+        self._chosen: Item | None = None
         self._follow = follow
         self._rich = Console()
 
     @property
     def chosen(self) -> Item | None:
-        return self._items[self._row] if self._items else None
+        return self._chosen
 
     @property
     def length(self) -> int:
-        return len(self._items)
+        return self._length
 
-    def show_items(self, items: Sequence[Item]) -> None:
-        was_at_end = self._follow and self._row >= len(self._items) - 1
-        self._items = items
-        rows = {self._key(item): row for row, item in enumerate(items)}
-        last = max(0, len(items) - 1)
-        self._row = last if was_at_end else rows.get(self._chosen, min(self._row, last))
-        self._chosen = self._key(items[self._row]) if items else None
-        self.border_title = Text(f"{self.title} {len(items)}")
-        self.virtual_size = Size(self.scrollable_content_region.width, len(items))
+    def show_items(self, items: Rows[Item]) -> None:
+        was_at_end = self._follow and self._row >= self._length - 1
+        self._items, self._length = items, len(items)
+        last = max(0, self._length - 1)
+        row = None if self._chosen is None else items.row_of(self._key(self._chosen))
+        self._row = last if was_at_end else min(self._row, last) if row is None else row
+        self._chosen = items[self._row] if self._length else None
+        self.border_title = Text(f"{self.title} {self._length}")
+        self.virtual_size = Size(self.scrollable_content_region.width, self._length)
         if was_at_end:
             self._into_view()
         self.refresh()
 
     def action_move(self, by: int) -> None:
-        if self._items:
+        if len(self._items):
             self._row = max(0, min(len(self._items) - 1, self._row + by))
-            self._chosen = self._key(self._items[self._row])
+            self._chosen = self._items[self._row]
             self._into_view()
             self.refresh()
 
@@ -83,7 +111,7 @@ class Lines(ScrollView, Generic[Item], can_focus=True):
 
     def on_click(self, event: Click) -> None:
         offset = event.get_content_offset(self)
-        if offset is not None and self._items:
+        if offset is not None and len(self._items):
             self._row = 0
             self.action_move(int(self.scroll_offset.y) + offset.y)
 
@@ -94,7 +122,7 @@ class Lines(ScrollView, Generic[Item], can_focus=True):
         width, row = self.scrollable_content_region.width, y + int(self.scroll_offset.y)
         base = self.visual_style.rich_style
         if row >= len(self._items):
-            text = Text(self._empty if not self._items and y == 0 else "", Style(dim=True))
+            text = Text(self._empty if not len(self._items) and y == 0 else "", Style(dim=True))
             return self._strip(text, width, base)
         is_chosen = row == self._row and self.has_focus
         background = Style(bgcolor=self.app.theme_variables.get("panel")) if is_chosen else Style()

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from ..events import EngineInfo
 
 ENDED = frozenset({"finished", "skipped", "failed", "cancelled"})
+WAITING = frozenset({"queued", "prepared"})
 AT_WORK = frozenset({"running", "finishing"})
 GAP = 0.05
 """Seconds that an engine has nothing to do between two pieces, before it counts as a gap."""

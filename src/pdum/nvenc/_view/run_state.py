@@ -9,7 +9,8 @@ from typing import Any
 
 from .. import events
 from .._text import change, count, duration, one_line, size, visible
-from .run_parts import AT_WORK, Engine, Job, LogLine, Span, Sums
+from .job_lists import EndedJobs, FolderSums, JobQueue
+from .run_parts import AT_WORK, WAITING, Engine, Job, LogLine, Span, Sums
 
 LOG_LINES = 2000
 
@@ -28,7 +29,9 @@ class RunState:
         self.started: float | None = None
         self.engines: dict[int, Engine] = {}
         self.jobs: dict[int, Job] = {}
-        self._ended: dict[int, None] = {}
+        self.queue = JobQueue(self.jobs)
+        self.done = EndedJobs(self.jobs)
+        self.folder_sums = FolderSums()
         self._sums = Sums()
         self.log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self.lines = 0
@@ -66,7 +69,7 @@ class RunState:
     @property
     def ended(self) -> list[int]:
         """The numbers of the jobs that are over, in the order in which they ended."""
-        return list(self._ended)
+        return self.done.in_order()
 
     @property
     def total_jobs(self) -> int:
@@ -75,7 +78,7 @@ class RunState:
     @property
     def fraction(self) -> float:
         """Of the work. What is estimated by the run counts for more than what is known of single jobs."""
-        if self._has_begun and len(self.jobs) == self.total_jobs == len(self._ended):
+        if self._has_begun and len(self.jobs) == self.total_jobs == len(self.done):
             return 1.0
         if self._progress is not None and self._progress.total > 0:
             return min(1.0, max(0.0, self._progress.frames / self._progress.total))
@@ -88,21 +91,18 @@ class RunState:
 
     def folders(self) -> dict[str, Sums]:
         """By the sources' folders, sorted by name."""
-        found: dict[str, Sums] = {}
-        for job in self.jobs.values():
-            found.setdefault(job.folder, Sums()).add(job)
-        return dict(sorted(found.items()))
+        return {name: replace(sums) for name, sums in self.folder_sums}
 
     def waiting_jobs(self) -> list[Job]:
         """In the order of the queue, which is that of their numbers."""
-        return [job for job in self.jobs.values() if job.state in {"queued", "prepared"}]
+        return [job for job in self.jobs.values() if job.state in WAITING]
 
     def working_jobs(self) -> list[Job]:
         return [job for job in self.jobs.values() if job.state in AT_WORK]
 
     def ended_jobs(self) -> list[Job]:
         """The one that ended last is the last."""
-        return [self.jobs[number] for number in self._ended]
+        return [self.jobs[number] for number in self.ended]
 
     # What each event does.
 
@@ -144,10 +144,10 @@ class RunState:
         before = self.jobs.get(event.job)
         self._leave(event.job)
         if before is not None and before.is_over:
-            del self._ended[event.job]
+            self.done.discard(event.job)
             self._say("info", f"{visible(before.name)}: once more")
         if before is not None:
-            self._sums.remove(before)
+            self._remove_from_sums(before)
         job = Job(
             number=event.job,
             source=event.source,
@@ -162,7 +162,7 @@ class RunState:
         job.frames, job.frames_done = event.frames, min(event.frames, event.frames_done)
         job.width, job.height, job.duration = event.width, event.height, event.duration
         if job.state == "queued":
-            job.state = "prepared"
+            self._change_state(job, "prepared")
         if event.frames_done:
             self._say("info", f"{visible(job.name)}: {event.frames_done} of {event.frames} frames are there already")
 
@@ -171,7 +171,7 @@ class RunState:
         if job.is_over:
             return
         self._close(engine)
-        job.state = "running"
+        self._change_state(job, "running")
         job.began = event.at if job.began is None else job.began
         job.rates[event.engine] = 0.0
         engine.state, engine.job, engine.reason = "working", event.job, ""
@@ -229,7 +229,8 @@ class RunState:
         job = self._job(event.job)
         if not job.is_over:
             self._leave(event.job)
-            job.state, job.frames_done, job.eta = "finishing", job.frames, None
+            self._change_state(job, "finishing")
+            job.frames_done, job.eta = job.frames, None
 
     def _job_finished(self, event: events.JobFinished) -> None:
         job = self._end(event.job, "finished", event.size, event.source_bytes)
@@ -276,8 +277,22 @@ class RunState:
 
     def _add(self, job: Job) -> Job:
         self.jobs[job.number] = job
-        self._sums.add(job)
+        self.queue.update(job)
+        self._add_to_sums(job)
         return job
+
+    def _change_state(self, job: Job, state: str) -> None:
+        job.state = state
+        self.queue.update(job)
+
+    def _add_to_sums(self, job: Job) -> None:
+        self._sums.add(job)
+        self.folder_sums.add(job)
+
+    def _remove_from_sums(self, job: Job) -> None:
+        """To be called before the job is changed."""
+        self._sums.remove(job)
+        self.folder_sums.remove(job)
 
     def _engine(self, index: int) -> Engine:
         return self.engines.setdefault(index, Engine(events.EngineInfo(index=index, kind="unknown", number=index)))
@@ -285,13 +300,13 @@ class RunState:
     def _end(self, number: int, state: str, size: int | None = None, source_bytes: int = 0) -> Job:
         job = self._job(number)
         self._leave(number)
-        self._ended.pop(number, None)
-        self._ended[number] = None
-        self._sums.remove(job)
-        job.state, job.ended, job.eta, job.fps = state, self.now, None, 0.0
+        self._remove_from_sums(job)
+        self.done.add(number)
+        self._change_state(job, state)
+        job.ended, job.eta, job.fps = self.now, None, 0.0
         job.size = job.size if size is None else size
         job.source_bytes = source_bytes or job.source_bytes
-        self._sums.add(job)
+        self._add_to_sums(job)
         return job
 
     def _leave(self, number: int) -> None:
