@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -145,19 +145,30 @@ class SampleTask(WrappedTask):
 
 
 Outcome = Found | Exception
+AT_ONCE = 32
+"""Files that are searched at once: enough to keep many engines busy. Each keeps its index in memory, which is megabytes
+for a long film."""
 Runner = Callable[[Sequence["Task"]], Sequence["Result | BaseException"]]
-"""Has a pool do tasks and returns what became of each, in their order."""
+"""Has a pool do tasks, and returns the outcome of each in their order."""
 
 
-def find_all(files: Sequence[Task], target: Target, start: float, run: Runner) -> list[Outcome]:
-    """Round by round, one value of each file that is still sought. Raises nothing for a single file."""
-    sought = [_Sought(file=file, target=target, start=round(start)) for file in files]
-    while True:
-        tasks = {number: task for number, one in enumerate(sought) if (task := one.next_task()) is not None}
-        if not tasks:
-            return [one.outcome() for one in sought]
+def find_all(files: Iterable[Task], target: Target, start: float, run: Runner) -> list[Outcome]:
+    """Searches in rounds: one value of each file that is searched at the time. A file that fails stops no other.
+
+    A file is asked for when its search begins, and forgotten when it ends.
+    """
+    coming = enumerate(_Sought(file=file, target=target, start=round(start)) for file in files)
+    outcomes: dict[int, Outcome] = {}
+    sought = dict(islice(coming, AT_ONCE))
+    while sought:
+        tasks = {number: task for number, one in sought.items() if (task := one.next_task()) is not None}
         for (number, task), result in zip(tasks.items(), run(list(tasks.values())), strict=True):
             sought[number].take(task, result)
+        del tasks
+        for number in [number for number, one in sought.items() if one.is_over]:
+            outcomes[number] = sought.pop(number).outcome()
+        sought.update(islice(coming, AT_ONCE - len(sought)))
+    return [outcomes[number] for number in range(len(outcomes))]
 
 
 @dataclass(kw_only=True)
@@ -173,11 +184,17 @@ class _Sought:
     """Bytes of a frame, by quality value."""
     error: Exception | None = None
 
+    @property
+    def next_value(self) -> int | None:
+        return self.start if self.search is None else self.search.next_value
+
+    @property
+    def is_over(self) -> bool:
+        return self.error is not None or self.next_value is None
+
     def next_task(self) -> SampleTask | None:
-        value = self.start if self.search is None else self.search.next_value
-        if self.error is not None or value is None:
-            return None
-        return SampleTask(self.file, value, self.target, self.plan)
+        value = self.next_value
+        return None if self.is_over or value is None else SampleTask(self.file, value, self.target, self.plan)
 
     def take(self, task: SampleTask, result: Result | BaseException) -> None:
         if not isinstance(result, Result):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +168,7 @@ def _tasks(
 def _found(
     ledger: Ledger, make: TaskMaker, pool: EncoderPool, output: RunOutput, interruption: Interruption
 ) -> list[float | Exception]:
-    """The quality value of each file: as an earlier run found it, or sought now."""
+    """The quality value of each file: as an earlier run found it, or found now. Of no file after an interruption."""
     batch = ledger.batch
     target = Target.of(batch.settings.target)
     decisions = batch.with_action(ENCODE)
@@ -177,13 +178,13 @@ def _found(
         if earlier is not None:
             known[decision.source] = earlier
     sought = [one for one in decisions if one.source not in known]
-    files = [make(one) for one in sought]
+    files = (make(one) for one in takewhile(lambda _: not interruption.code, sought))
     output.say(f"{len(sought)} of {len(decisions)} files: looking for the quality value that gives {target}.")
     outcomes = find_all(files, target, batch.settings.quality, _runner(pool, interruption))
-    for decision, outcome in zip(sought, outcomes, strict=True):
+    for decision, outcome in zip(sought, outcomes, strict=False):  # an interrupted search ends early
         output.say(_predicted(decision, outcome, target))
         known[decision.source] = outcome.quality if isinstance(outcome, Found) else outcome
-    return [known[one.source] for one in decisions]
+    return [] if interruption.code else [known[one.source] for one in decisions]
 
 
 def _runner(pool: EncoderPool, interruption: Interruption) -> Callable[[Sequence[Task]], Sequence[Any]]:
