@@ -147,7 +147,7 @@ def test_encoders_of_all_versions_side_by_side(
         for encoder in encoders:
             encoder.close()
     apis = [call.api for call in read_calls(path, "nvEncEncodePicture")]
-    assert apis == ["12.1", "13.0", "13.1", "12.1"] * 5
+    assert apis == ["12.1", "13.0", "13.1", "12.1"] * 6, "five pictures and the end of each stream"
 
 
 def test_the_module_has_an_answer_for_a_name_that_it_lacks() -> None:

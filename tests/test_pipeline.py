@@ -236,7 +236,8 @@ def test_the_driver_really_holds_that_many(abi: str, simulator: Simulator, tmp_p
         encoder.flush_pipeline()
     given_minus_got, most, mapped, most_mapped = 0, 0, 0, 0
     for call in read_calls(path):
-        given_minus_got += (call.name == "nvEncEncodePicture") - (call.name == "nvEncLockBitstream")
+        is_picture = call.name == "nvEncEncodePicture" and "inputBuffer" in call.args
+        given_minus_got += is_picture - (call.name == "nvEncLockBitstream")
         mapped += (call.name == "nvEncMapInputResource") - (call.name == "nvEncUnmapInputResource")
         most, most_mapped = max(most, given_minus_got), max(most_mapped, mapped)
     assert (given_minus_got, mapped) == (0, 0)
@@ -268,7 +269,8 @@ def test_a_timestamp_is_the_frames_place(abi: str, simulator: Simulator, tmp_pat
         for number, seq in enumerate([5, 5, -1, 2**63 - 1]):
             (packet,) = encoder.submit(PICTURES[number], seq)
             assert packet.seq == seq
-    assert [call.args.get("inputTimeStamp", 0) for call in read_calls(path, "nvEncEncodePicture")] == [0, 1, 2, 3]
+    pictures = [call.args for call in read_calls(path, "nvEncEncodePicture") if "inputBuffer" in call.args]
+    assert [picture.get("inputTimeStamp", 0) for picture in pictures] == [0, 1, 2, 3]
 
 
 def test_seq_of_any_integer_type(abi: str, simulator: Simulator) -> None:

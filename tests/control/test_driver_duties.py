@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from control.rows import AV1, HEVC, HQ
-from control.told import HEIGHT, WIDTH, Driver
+from control.told import GPU, HEIGHT, WIDTH, Driver
 from frames import nv12
-from pdum.nvenc import NvencEncoder
+from pdum.nvenc import NvencEncoder, NvencError
+
+from simulator import Simulator
+from simulator.trace import Call, read_calls
 
 CODECS = pytest.mark.parametrize("codec", [{}, HEVC, AV1], ids=["h264", "hevc", "av1"])
 
@@ -49,3 +55,51 @@ def test_lossless_asks_for_all_that_it_takes(abi: str, driver: Driver, codec: di
     told = driver.initialized(tuning="lossless", **codec)
     assert not [path for path in told if path.startswith(("rc.rateControlMode", "rc.constQP"))], "both are zero"
     assert told.get("codec.qpPrimeYZeroTransformBypassFlag", 0) == (0 if codec else 1)
+
+
+ENDINGS = ["close", "collection", "flush and close", "a failed call and close"]
+LATENCIES: list[dict[str, Any]] = [{}, {"extra_output_delay": 3}, {**HQ, "bframes": 2}, {**HQ, "lookahead": 4}]
+
+
+def marks(calls: list[Call]) -> Iterator[str]:
+    """The pictures, ends of streams and the end of the session, in their order."""
+    for call in calls:
+        if call.name == "nvEncDestroyEncoder":
+            yield "destroyed"
+        elif call.name == "nvEncEncodePicture":
+            yield "picture" if "inputBuffer" in call.args else "end"
+
+
+def encode_and_end(ending: str, **settings: Any) -> None:
+    encoder = NvencEncoder(WIDTH, HEIGHT, **settings)
+    for number in range(5):
+        encoder.submit(nv12(WIDTH, HEIGHT, number), number)
+    if ending == "flush and close":
+        encoder.flush()
+    if ending == "a failed call and close":
+        with pytest.raises(NvencError, match="shape"):
+            encoder.submit(nv12(WIDTH + 16, HEIGHT, 0), 0)
+    if ending != "collection":
+        encoder.close()
+
+
+@pytest.mark.parametrize("latency", LATENCIES, ids=str)
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_stream_is_ended_before_its_session(
+    abi: str, simulator: Simulator, driver: Driver, ending: str, latency: dict[str, Any]
+) -> None:
+    with simulator.machine(gpus=GPU, trace=str(driver.path)):
+        encode_and_end(ending, **latency)
+    assert list(marks(read_calls(driver.path)))[-3:] == ["picture", "end", "destroyed"], "once, after the last picture"
+
+
+def test_a_stream_without_pictures_has_no_end(abi: str, driver: Driver) -> None:
+    assert list(marks(driver.calls())) == ["destroyed"]
+
+
+def test_an_end_that_the_driver_refuses_is_sent_again(abi: str, simulator: Simulator, driver: Driver) -> None:
+    fault = {"call": "nvEncEncodePicture", "nth": 6, "status": 20}
+    with simulator.machine(gpus=GPU, trace=str(driver.path), faults=[fault]):
+        with pytest.raises(NvencError, match="nvEncEncodePicture"):
+            encode_and_end("close")
+        assert list(marks(read_calls(driver.path)))[-3:] == ["end", "end", "destroyed"]

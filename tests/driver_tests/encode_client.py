@@ -57,6 +57,7 @@ class Rig:
 
     def encode(self, number: int, timestamp: int | None = None, **fields: Any) -> int:
         """Submits surface `number` with output `number`."""
+        self.started = True
         time = number if timestamp is None else timestamp
         return self.session.encode(self.inputs[number], self.outputs[number], time, **fields)
 

@@ -419,12 +419,59 @@ def test_what_is_left_when_a_session_is_destroyed(simulator: Simulator, leave: C
         assert client.machine.live() == {}
 
 
+WITHOUT_END = "no end of stream sent after them"
+
+
 def test_pictures_in_flight_when_a_session_is_destroyed(simulator: Simulator) -> None:
     with rig(simulator, check=False, **SLOW) as client:
         client.start()
         client.encode(0)
         client.abandon()
-        assert any("pictures in flight" in violation["message"] for violation in client.machine.violations())
+        assert any(WITHOUT_END in violation["message"] for violation in client.machine.violations())
+
+
+@pytest.mark.parametrize("backend", ["echo", "null"])
+def test_the_end_of_the_stream_comes_before_the_end_of_the_session(simulator: Simulator, backend: str) -> None:
+    """NVIDIA's programming guide demands it, also if every access unit has been taken."""
+    with rig(simulator, check=False, backend=backend) as client:
+        client.start()
+        for number in range(3):
+            client.encode(0, number)
+            client.session.take(client.outputs[0])
+            if number == 1:
+                client.session.end()  # pictures go on after it
+        client.release()
+        client.abandon()
+        (violation,) = client.machine.violations()
+        assert WITHOUT_END in violation["message"]
+        assert violation["call"] == "nvEncDestroyEncoder"
+
+
+def test_a_session_without_pictures_needs_no_end(simulator: Simulator) -> None:
+    with rig(simulator) as client:
+        client.start()
+        client.release()
+        client.abandon()
+
+
+def test_without_strictness_no_end_is_needed(simulator: Simulator) -> None:
+    with rig(simulator, strict=False) as client:
+        client.start()
+        client.encode(0)
+        client.session.take(client.outputs[0])
+        client.release()
+        client.abandon()
+
+
+def test_an_end_that_was_made_to_fail_is_not_the_clients_fault(simulator: Simulator) -> None:
+    with rig(simulator, faults=[{"call": "nvEncEncodePicture", "nth": 2, "status": 20}]) as client:
+        client.start()
+        client.encode(0)
+        client.session.take(client.outputs[0])
+        with pytest.raises(Refused):
+            client.session.end()
+        client.release()
+        client.abandon()
 
 
 def test_live_objects_are_counted(simulator: Simulator) -> None:

@@ -14,6 +14,7 @@ OutputHandle OutputQueue::empty() {
 void OutputQueue::push(Accepted accepted) {
     pending_.push_back(empty_.back());
     empty_.pop_back();
+    unended_ = true;
     if (accepted == Accepted::needs_more_input) {
         held_back_ = std::max(held_back_, ++wanting_input_);
     } else {
@@ -30,6 +31,7 @@ size_t OutputQueue::count_promised() const noexcept {
 }
 
 void OutputQueue::end_stream() {
+    unended_ = false;
     promised_ = pending_.size();
     wanting_input_ = 0;
 }

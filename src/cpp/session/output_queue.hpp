@@ -28,6 +28,8 @@ class OutputQueue {
 
     // Whether the driver keeps pictures that only further pictures or the end of the stream bring out.
     bool holds_back() const noexcept { return promised_ < pending_.size(); }
+    // Whether the driver has taken pictures since the last end of the stream.
+    bool is_unended() const noexcept { return unended_; }
     // Whether the next access unit comes without further pictures.
     bool has_promised() const noexcept { return promised_ > 0; }
     // How many frames the driver keeps before it gives one out.
@@ -51,6 +53,7 @@ class OutputQueue {
     std::vector<OutputHandle> empty_;
     std::deque<OutputHandle> pending_;  // given to the driver, in the order in which it fills them
     std::vector<OutputHandle> locked_;
+    bool unended_ = false;
     size_t promised_ = 0;  // how many of pending_ the driver fills without further pictures
     uint32_t held_back_;
     uint32_t wanting_input_ = 0;  // calls in a row that were answered "more input"

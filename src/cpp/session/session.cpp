@@ -405,12 +405,14 @@ void Session::close() {
     failures_.raise();
 }
 
-// Nothing may be taken away from a running engine. If the driver does not give out what it promised, it is asked once
-// more; after the end of the stream, the engine is done when the output stream is.
+// Nothing may be taken away from a running engine, and the stream has to be ended before its session. If the driver
+// does not take the end, or does not give out what it promised, it is asked once more. After the end of the stream, the
+// engine is done when the output stream is.
 bool Session::drain() noexcept {
-    if (outputs_->holds_back()) failures_.run([this] { end_stream(); });
-    if (outputs_->drain(failures_)) return true;
-    const bool ended = failures_.run([this] { end_stream(); });
+    const auto end_it = [this] { return failures_.run([this] { end_stream(); }); };
+    if (outputs_->is_unended()) end_it();
+    if (outputs_->drain(failures_) && !outputs_->is_unended()) return true;
+    const bool ended = !failures_.device_is_lost() && end_it();
     return outputs_->drain(failures_) || (ended && failures_.run([this] { output_stream_->synchronize(); }));
 }
 

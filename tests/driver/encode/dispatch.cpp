@@ -57,9 +57,8 @@ void note_fault(void* handle, Purpose purpose) {
         Lock lock;
         Session& session = find_session(handle, lock);
         session.last_error = "a fault injected by the simulated driver's configuration";
-        if (purpose == Purpose::release) session.release_faulted = true;
+        if (purpose != Purpose::work) session.release_faulted = true;
         if (purpose != Purpose::destroy) return;
-        session.release_faulted = true;
         destroy_session(handle, lock);
         Machine::instance().find(handle)->last_destroy_faulted = true;
     } catch (const Refusal&) {

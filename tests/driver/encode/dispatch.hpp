@@ -14,9 +14,9 @@ namespace nvsim {
 
 using Lock = std::unique_lock<std::mutex>;
 
-// Calls that give something back do it even on a lost device, and what an injected fault keeps them from giving back is
-// not held against the client.
-enum class Purpose { work, release, destroy };
+// Calls that give something back do it even on a lost device. What an injected fault keeps them, or the end of the
+// stream, from doing is not held against the client.
+enum class Purpose { work, end, release, destroy };
 
 struct CallContext {
     uint64_t session = 0;
@@ -49,7 +49,7 @@ Status in_session(void* handle, Purpose purpose, CallContext& context, Body&& bo
         context.session = session->number();
         context.codec = session->codec();
         const bool lost = session->device().lost.load(std::memory_order_relaxed);
-        if (lost && purpose == Purpose::work) refuse(Status::device_not_exist, "the device is lost");
+        if (lost && purpose <= Purpose::end) refuse(Status::device_not_exist, "the device is lost");
         const Status status = body(*session, lock);
         return lost ? Status::device_not_exist : status;
     } catch (const Refusal& refusal) {

@@ -29,8 +29,9 @@ Submission submission_of(const NV_ENC_PIC_PARAMS& params) {
 
 NVENCSTATUS encode_picture(void* encoder, NV_ENC_PIC_PARAMS* params) {
     static CallSite site("nvEncEncodePicture");
+    const bool ends = params != nullptr && (params->encodePicFlags & end_of_stream) != 0;
     return call(
-        site, encoder, Purpose::work,
+        site, encoder, ends ? Purpose::end : Purpose::work,
         [&](Session& session, Lock&) {
             check_version(need(params, "encodePicParams").version, NV_ENC_PIC_PARAMS_VER, "NV_ENC_PIC_PARAMS");
             check_reserved(*params, session.codec());

@@ -182,15 +182,16 @@ void Session::destroy(std::unique_lock<std::mutex>& mutex) {
     closing_ = true;
     cell_.changed.notify_all();
     cell_.changed.wait(mutex, [&] { return lockers_ == 0; });
-    const bool was_busy = !window_.empty() && !ended_;
+    const bool unended = outputs_ > 0 && !ended_;
+    const char* const without_end = "with pictures in it and no end of stream sent after them";
     if (engine_ != nullptr && !inline_) {
         const std::shared_ptr<Session> keep = shared_from_this();
         mutex.unlock();
         const bool stalled = engine_->cancel(this);
         mutex.lock();
-        if (was_busy && !stalled) report_at_destroy("with pictures in flight and no end of stream sent");
-    } else if (was_busy) {
-        report_at_destroy("with pictures in flight and no end of stream sent");
+        if (unended && !stalled) report_at_destroy(without_end);
+    } else if (unended) {
+        report_at_destroy(without_end);
     }
     report_leftovers();
     const bool used_cuda = staging_.size() > 0 || check_stream_ != nullptr;

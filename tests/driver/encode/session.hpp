@@ -168,7 +168,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
     std::string last_error = "Success.";
     std::unique_ptr<SessionRegistry::Ticket> ticket;
-    bool release_faulted = false;  // a releasing call was made to fail: what it leaves behind is not the client's fault
+    bool release_faulted = false;  // a releasing or ending call was made to fail: what that leaves is excused
 
    private:
     friend class SessionJob;
