@@ -103,3 +103,15 @@ def test_an_end_that_the_driver_refuses_is_sent_again(abi: str, simulator: Simul
         with pytest.raises(NvencError, match="nvEncEncodePicture"):
             encode_and_end("close")
         assert list(marks(read_calls(driver.path)))[-3:] == ["end", "end", "destroyed"]
+
+
+@pytest.mark.parametrize("latency", LATENCIES, ids=str)
+def test_one_access_unit_is_locked_at_a_time(abi: str, driver: Driver, latency: dict[str, Any]) -> None:
+    """No chip is known to keep several of them locked. What is in flight at the end is taken so, too."""
+    calls = driver.calls(encode_five, **latency)
+    turns = [call for call in calls if call.name in ("nvEncLockBitstream", "nvEncUnlockBitstream")]
+    assert [call.name for call in turns] == ["nvEncLockBitstream", "nvEncUnlockBitstream"] * 6
+    assert all(
+        lock.args["outputBitstream"] == unlock.args["bitstreamBuffer"]
+        for lock, unlock in zip(turns[::2], turns[1::2], strict=True)
+    )

@@ -50,6 +50,14 @@ def lock_twice(client: Rig) -> None:
     client.session.lock(client.outputs[0])
 
 
+def lock_two_at_once(client: Rig) -> None:
+    client.add_surface(picture(1))
+    client.encode(0)
+    client.encode(1)
+    client.session.lock(client.outputs[0])
+    client.session.lock(client.outputs[1])
+
+
 def destroy_a_locked_output(client: Rig) -> None:
     client.encode(0)
     client.session.lock(client.outputs[0])
@@ -144,6 +152,7 @@ BROKEN: list[tuple[Callable[[Rig], None], str, str]] = [
     (encode_while_in_flight, "nvEncEncodePicture", "used again"),
     (encode_into_a_locked_output, "nvEncEncodePicture", "while it is locked"),
     (lock_twice, "nvEncLockBitstream", "locked already"),
+    (lock_two_at_once, "nvEncLockBitstream", "while another one is locked"),
     (destroy_a_locked_output, "nvEncDestroyBitstreamBuffer", "while it is locked"),
     (
         lambda client: void_call(client.session.lock(client.outputs[0])),

@@ -2,6 +2,7 @@
 
 #include <structmember.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
@@ -221,6 +222,13 @@ PyObject* new_bytes(size_t size) {
     return bytes;
 }
 
+// One more item can be added without an allocation, which could fail while a new object is held without the GIL.
+template <typename Item>
+void make_room(std::vector<Item>& items) {
+    constexpr size_t least = 4;
+    if (items.size() == items.capacity()) items.reserve(std::max(least, 2 * items.size()));
+}
+
 }  // namespace
 
 void add_packet_type(py::module_& module) {
@@ -231,18 +239,21 @@ void add_packet_type(py::module_& module) {
     module.attr("Packet") = py::handle(type);
 }
 
-// Takes the GIL for the allocations only, and copies the bytes without it.
-void PacketSink::take(const std::vector<AccessUnit>& units) {
-    copied_.reserve(units.size());
-    taken_.reserve(units.size());
+PyRef PythonSink::copy(const AccessUnit& unit) {
+    make_room(taken_);
+    PyRef bytes;
     {
-        const auto gil = take_gil_back();
-        for (const AccessUnit& unit : units) copied_.push_back({unit, PyRef(new_bytes(unit.size)), nullptr});
+        const WithoutGil::GilTakenBack gil(*without_gil_);
+        bytes.reset(new_bytes(unit.size));
     }
-    for (const Copied& copied : copied_) {
-        std::memcpy(PyBytes_AS_STRING(copied.bytes.get()), copied.unit.data, copied.unit.size);
-        taken_.push_back(copied.unit.pts);
-    }
+    std::memcpy(PyBytes_AS_STRING(bytes.get()), unit.data, unit.size);
+    taken_.push_back(unit.pts);
+    return bytes;
+}
+
+void PacketSink::take(const AccessUnit& unit) {
+    make_room(copied_);
+    copied_.push_back({unit, copy(unit), nullptr});
 }
 
 py::object PacketSink::packets() {
@@ -255,24 +266,25 @@ py::object PacketSink::packets() {
     return list;
 }
 
-void BytesSink::take(const std::vector<AccessUnit>& units) {
-    const size_t total = std::accumulate(units.begin(), units.end(), size_t{0},
-                                         [](size_t sum, const AccessUnit& unit) { return sum + unit.size; });
-    {
-        const auto gil = take_gil_back();
-        bytes_.reset(new_bytes(total));
-    }
-    char* destination = PyBytes_AS_STRING(bytes_.get());
-    for (const AccessUnit& unit : units) {
-        std::memcpy(destination, unit.data, unit.size);
-        destination += unit.size;
-        taken_.push_back(unit.pts);
-    }
+void BytesSink::take(const AccessUnit& unit) {
+    make_room(parts_);
+    parts_.push_back(copy(unit));
 }
 
 py::object BytesSink::bytes() {
-    if (bytes_ == nullptr) return py::bytes();
-    return py::reinterpret_steal<py::object>(bytes_.release());
+    if (parts_.empty()) return py::bytes();
+    if (parts_.size() == 1) return py::reinterpret_steal<py::object>(parts_.front().release());
+    const size_t total = std::accumulate(parts_.begin(), parts_.end(), size_t{0}, [](size_t sum, const PyRef& part) {
+        return sum + static_cast<size_t>(PyBytes_GET_SIZE(part.get()));
+    });
+    PyRef joined(new_bytes(total));
+    char* destination = PyBytes_AS_STRING(joined.get());
+    for (const PyRef& part : parts_) {
+        const auto size = static_cast<size_t>(PyBytes_GET_SIZE(part.get()));
+        std::memcpy(destination, PyBytes_AS_STRING(part.get()), size);
+        destination += size;
+    }
+    return py::reinterpret_steal<py::object>(joined.release());
 }
 
 }  // namespace pdum::nvenc

@@ -1,4 +1,5 @@
-// Access units as Python objects. Each byte is copied exactly once, from the driver's memory into bytes.
+// Access units as Python objects. Each byte is copied once, from the driver's memory into bytes; once more if several
+// access units are joined.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -31,18 +32,18 @@ class PythonSink : public Sink {
     virtual void set_released(size_t i, PyRef frame) = 0;
 
    protected:
-    WithoutGil::GilTakenBack take_gil_back() const { return WithoutGil::GilTakenBack(*without_gil_); }
-
-    std::vector<int64_t> taken_;
+    // Takes the GIL for the allocation only, and copies the bytes without it.
+    PyRef copy(const AccessUnit& unit);
 
    private:
+    std::vector<int64_t> taken_;
     WithoutGil* without_gil_ = nullptr;  // of the call that is running
 };
 
 // Every access unit as a Packet.
 class PacketSink final : public PythonSink {
    public:
-    void take(const std::vector<AccessUnit>& units) override;
+    void take(const AccessUnit& unit) override;
     void set_released(size_t i, PyRef frame) override { copied_[i].released = std::move(frame); }
     // A new list. Call it with the GIL held, after the session's call.
     pybind11::object packets();
@@ -60,12 +61,12 @@ class PacketSink final : public PythonSink {
 // All access units in one bytes object.
 class BytesSink final : public PythonSink {
    public:
-    void take(const std::vector<AccessUnit>& units) override;
+    void take(const AccessUnit& unit) override;
     void set_released(size_t, PyRef) override {}
     pybind11::object bytes();
 
    private:
-    PyRef bytes_;
+    std::vector<PyRef> parts_;
 };
 
 }  // namespace pdum::nvenc

@@ -36,7 +36,8 @@ void OutputQueue::end_stream() {
     wanting_input_ = 0;
 }
 
-LockedAccessUnit OutputQueue::lock_next() {
+LockedAccessUnit OutputQueue::lock_next(Failures& failures) {
+    unlock_all(failures);
     const OutputHandle output = pending_.front();
     const LockedAccessUnit unit = api_.lock(output);
     locked_.push_back(output);
@@ -57,6 +58,7 @@ void OutputQueue::unlock_all(Failures& failures) noexcept {
 
 bool OutputQueue::drain(Failures& failures) noexcept {
     const auto is_out = [&](OutputHandle output) {
+        unlock_all(failures);
         const bool locked = failures.run([&] { api_.lock(output); });
         if (locked) locked_.push_back(output);
         return locked;
@@ -65,6 +67,7 @@ bool OutputQueue::drain(Failures& failures) noexcept {
     const auto left = std::remove_if(pending_.begin(), promised, is_out);
     promised_ = static_cast<size_t>(left - pending_.begin());
     pending_.erase(left, promised);
+    unlock_all(failures);
     return pending_.empty();
 }
 

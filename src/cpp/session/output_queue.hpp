@@ -35,12 +35,13 @@ class OutputQueue {
     // How many frames the driver keeps before it gives one out.
     uint32_t held_back() const noexcept { return held_back_; }
 
-    // Waits for the oldest pending access unit and locks it. If the driver refuses, it stays the oldest.
-    LockedAccessUnit lock_next();
+    // Waits for the oldest pending access unit and locks it, after what is still locked has been unlocked. If the
+    // driver refuses, it stays the oldest.
+    LockedAccessUnit lock_next(Failures& failures);
     // Unlocks what is locked. A buffer that the driver does not unlock stays locked, and is tried again next time.
     void unlock_all(Failures& failures) noexcept;
 
-    // Waits for every promised access unit. Whether nothing is pending any more.
+    // Waits for every promised access unit and drops it. Whether nothing is pending any more.
     bool drain(Failures& failures) noexcept;
     // Destroys the buffers; those of pending pictures only if the engine is known to be done with them.
     void release(bool engine_is_done, Failures& failures) noexcept;

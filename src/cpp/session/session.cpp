@@ -345,27 +345,21 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
 
 void Session::collect(size_t may_stay_in_flight, Sink& sink) {
     const NvtxRange range("pdum.collect_output");
-    units_.clear();
-    finished_inputs_.clear();
-    while (outputs_->has_promised() && submitted_.size() > may_stay_in_flight) {
-        if (units_.empty()) {
-            take_next();  // if it throws, nothing is lost yet
-        } else if (!failures_.run([this] { take_next(); })) {
-            break;
-        }
+    bool is_first = true;
+    while (outputs_->has_promised() && submitted_.size() > may_stay_in_flight && hand_over_next(is_first, sink)) {
+        is_first = false;
     }
-    try {
-        if (!units_.empty()) sink.take(units_);
-    } catch (...) {
-        give_back_collected();
-        throw;
-    }
-    give_back_collected();
 }
 
-// Moves the oldest pending access unit among those on their way out.
-void Session::take_next() {
-    const LockedAccessUnit locked = outputs_->lock_next();
+// No chip is known to keep two access units locked, so one goes back before the next comes. If the driver refuses the
+// first one of a call, nothing is lost yet; later ones wait for the next call, which raises the failure.
+bool Session::hand_over_next(bool is_first, Sink& sink) {
+    LockedAccessUnit locked;
+    if (is_first) {
+        locked = outputs_->lock_next(failures_);
+    } else if (!failures_.run([&] { locked = outputs_->lock_next(failures_); })) {
+        return false;
+    }
     const auto pts = static_cast<int64_t>(locked.timestamp);
     const auto it =
         std::find_if(submitted_.begin(), submitted_.end(), [&](const Submitted& s) { return s.pts == pts; });
@@ -373,16 +367,22 @@ void Session::take_next() {
         fail(ErrorKind::encoder_failed, "The driver gave an access unit for a frame that is not in flight.",
              "Please report it with the driver's version.");
     }
-    finished_inputs_.push_back(it->input);
-    units_.push_back({it->seq, pts, position_.next_dts++, locked.type, locked.average_qp, locked.data, locked.size});
+    const Submitted frame = *it;
     submitted_.erase(it);
+    try {
+        sink.take({frame.seq, pts, position_.next_dts++, locked.type, locked.average_qp, locked.data, locked.size});
+    } catch (...) {
+        give_back(frame.input);
+        throw;
+    }
+    give_back(frame.input);
+    return true;
 }
 
 // A failure here costs no access unit: the next call raises it.
-void Session::give_back_collected() noexcept {
+void Session::give_back(size_t input) noexcept {
     outputs_->unlock_all(failures_);
-    for (const size_t input : finished_inputs_) inputs_->unmap(input, failures_);
-    finished_inputs_.clear();
+    inputs_->unmap(input, failures_);
     inputs_->drop_stale(failures_);
 }
 

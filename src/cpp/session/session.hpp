@@ -65,12 +65,11 @@ struct Submission {
     std::vector<CUdeviceptr> unregistered;  // registered memory that has left since the last registration
 };
 
-// Takes access units, in coding order, while the driver's memory is locked. A call of the session calls it at most
-// once.
+// Takes access units, one at a time and in coding order, while the driver's memory is locked.
 class Sink {
    public:
     virtual ~Sink() = default;
-    virtual void take(const std::vector<AccessUnit>& units) = 0;
+    virtual void take(const AccessUnit& unit) = 0;
 };
 
 // Several threads may use it: each call waits for its turn. A Sink may take Python's GIL during a turn, because no
@@ -144,8 +143,9 @@ class Session {
     bool next_is_idr(const PictureExtras& extras) const;
     size_t may_stay_in_flight() const;
     void collect(size_t may_stay_in_flight, Sink& sink);
-    void take_next();
-    void give_back_collected() noexcept;
+    // Locks the next access unit, hands it over and gives its memory back. Whether there was one.
+    bool hand_over_next(bool is_first, Sink& sink);
+    void give_back(size_t input) noexcept;
     void end_stream();
     // Waits for the engine. Whether it is known to be done with every picture.
     bool drain() noexcept;
@@ -178,9 +178,7 @@ class Session {
     std::unique_ptr<OutputQueue> outputs_;
     std::unique_ptr<RgbInput> rgb_;  // null unless frames are RGB
 
-    std::deque<Submitted> submitted_;      // frames whose access units are not out, in the order of submission
-    std::vector<AccessUnit> units_;        // the access units on their way out
-    std::vector<size_t> finished_inputs_;  // and the inputs that they were made from
+    std::deque<Submitted> submitted_;  // frames whose access units are not out, in the order of submission
     Position position_;
     std::vector<Message> at_idr_;  // what each IDR carries
     Failures failures_;            // failed releases, raised by the next call since their access units were good

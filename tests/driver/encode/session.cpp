@@ -141,6 +141,9 @@ void Session::set_streams(cu::Stream input, cu::Stream output) {
 
 LockedBitstream Session::lock(std::unique_lock<std::mutex>& mutex, void* handle, bool wait) {
     Bitstream& out = bitstream(handle);
+    if (locked_ > 0 && out.state != Bitstream::locked && !release_faulted && !device_.lost)
+        forbid(Status::success, Status::invalid_call,
+               text("output ", hex(handle), " is locked while another one is locked"));
     if (out.state == Bitstream::pending) {
         if (!wait) refuse(Status::lock_busy, "the picture is not done yet");
         const bool alone = one_encoder_thread_ && std::this_thread::get_id() == encoder_thread_;
@@ -167,6 +170,7 @@ LockedBitstream Session::lock(std::unique_lock<std::mutex>& mutex, void* handle,
         refuse(Status::generic, "the picture could not be coded: " + failure_);
     }
     out.state = Bitstream::locked;
+    ++locked_;
     return out.view;
 }
 
@@ -175,6 +179,7 @@ void Session::unlock(void* handle) {
     if (out.state != Bitstream::locked)
         return forbid(recorded::unlock_idle_bitstream, Status::invalid_call,
                       text("unlock of output ", hex(handle), ", which is not locked"));
+    --locked_;
     out.state = Bitstream::idle;
 }
 

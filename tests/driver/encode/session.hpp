@@ -266,7 +266,8 @@ class Session : public std::enable_shared_from_this<Session> {
     int measured_ = 0;
     std::string failure_;
     bool closing_ = false;
-    int lockers_ = 0;
+    int lockers_ = 0;  // calls that wait for an output
+    int locked_ = 0;   // outputs
 };
 
 }  // namespace nvsim
