@@ -108,6 +108,7 @@ Gpu read_gpu(const Json& value, const std::string& where) {
         {"caps", [&](const Json& v, const std::string& key) { read_caps(gpu.caps, v, key); }},
         {"codecs", [&](const Json& v, const std::string& key) { read_codecs(gpu.codecs, v, key); }},
         {"uuid", [&](const Json& v, const std::string& key) { read_uuid(gpu.uuid, v, key); }},
+        {"legacy_ipc", into(gpu.legacy_ipc)},
     };
     read_object(value, where, readers);
     if (gpu.engines == 0) gpu.codecs = {{"h264", false}, {"hevc", false}, {"av1", false}};

@@ -27,6 +27,7 @@ struct Gpu {
     std::map<std::string, bool> codecs;  // "h264", "hevc", "av1"
     std::map<std::string, int> caps;     // member of NV_ENC_CAPS without its prefix -> value; overrides the catalogue.
                                          // "hevc.WIDTH_MAX" holds for one codec, "WIDTH_MAX" for all
+    bool legacy_ipc = true;              // false: no memory is told to be fit for CUDA's legacy IPC, as under WSL
     std::string uuid;                    // 32 hexadecimal digits; made from the index where the configuration has none
 };
 

@@ -29,7 +29,7 @@ CUresult allocate_host(void** address, size_t size, unsigned flags) {
 const Allocation* living(uint64_t address) {
     const Allocation* allocation = find_allocation(address);
     const bool known =
-        allocation != nullptr && allocation->alive.load(std::memory_order_acquire) &&
+        allocation != nullptr && allocation->alive.load(std::memory_order_acquire) && allocation->accessible &&
         address - allocation->base.load(std::memory_order_relaxed) < allocation->size.load(std::memory_order_relaxed);
     return known ? allocation : nullptr;
 }
@@ -40,12 +40,14 @@ CUresult answer(void* data, T value) {
     return CUDA_SUCCESS;
 }
 
-// The numbers are those of CUpointer_attribute.
+// The numbers are those of CUpointer_attribute. Memory of pools and virtual memory belongs to no context; only what
+// cuMemAlloc gives is fit for CUDA's legacy IPC, and for NVENC.
 CUresult pointer_attribute(void* data, int attribute, const Allocation& allocation, uint64_t address) {
     const bool pinned = allocation.kind == MemoryKind::pinned;
     const bool managed = allocation.kind == MemoryKind::managed;
+    const bool shared = allocation.kind == MemoryKind::pool || allocation.kind == MemoryKind::mapped;
     switch (attribute) {
-        case 1: return answer<Context*>(data, allocation.context);
+        case 1: return answer<Context*>(data, shared ? nullptr : allocation.context.load());
         case 2: return answer<unsigned>(data, pinned ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE);
         case 3: return answer<uint64_t>(data, address);
         case 4:
@@ -55,14 +57,15 @@ CUresult pointer_attribute(void* data, int attribute, const Allocation& allocati
         case 7: return answer<uint64_t>(data, allocation.id);
         case 8: return answer<unsigned>(data, managed);
         case 9: return answer<int>(data, allocation.device);
-        case 10: return answer<unsigned>(data, 0);
+        case 10:
+            return answer<unsigned>(data, allocation.kind == MemoryKind::device && gpu(allocation.device).legacy_ipc);
         case 11: return answer<uint64_t>(data, allocation.base);
         case 12: return answer<uint64_t>(data, allocation.size);
         case 13: return answer<unsigned>(data, 1);
         case 14: return answer<uint64_t>(data, 0);
         case 15: return answer<unsigned>(data, 0);
         case 16: return answer<unsigned>(data, 3);
-        case 17: return answer<void*>(data, nullptr);
+        case 17: return answer<const void*>(data, allocation.pool);
         default: return CUDA_ERROR_INVALID_VALUE;
     }
 }

@@ -36,24 +36,28 @@ CUmemoryPool default_pool(int device) { return &nvsim::immortal<DefaultPools>().
 
 bool known_device(CUdevice device) { return device >= 0 && device < machine().devices; }
 
-CUresult allocate_in_order(CUdeviceptr* address, size_t size, CUstream handle) {
+// From the pool, or the GPU's own for null.
+CUresult allocate_in_order(CUdeviceptr* address, size_t size, CUmemoryPool pool, CUstream handle) {
     CUresult status = CUDA_SUCCESS;
     Context* context = working_context(status);
     if (context == nullptr) return status;
     Stream* stream = nullptr;
     if (!resolve_stream(handle, *context, stream)) return CUDA_ERROR_INVALID_HANDLE;
-    return allocate_in_current(size, MemoryKind::device, 0, address);
+    status = allocate_in_current(size, MemoryKind::pool, 0, address);
+    if (status != CUDA_SUCCESS) return status;
+    find_allocation(*address)->pool = pool != nullptr ? pool : default_pool(context->device);
+    return CUDA_SUCCESS;
 }
 
 }  // namespace
 
 NVSIM_CUDA(cuMemAllocAsync, (CUdeviceptr * address, size_t size, CUstream stream), (address, size, stream)) {
-    return allocate_in_order(address, size, stream);
+    return allocate_in_order(address, size, nullptr, stream);
 }
 
 NVSIM_CUDA(cuMemAllocFromPoolAsync, (CUdeviceptr * address, size_t size, CUmemoryPool pool, CUstream stream),
            (address, size, pool, stream)) {
-    return pool == nullptr ? CUDA_ERROR_INVALID_VALUE : allocate_in_order(address, size, stream);
+    return pool == nullptr ? CUDA_ERROR_INVALID_VALUE : allocate_in_order(address, size, pool, stream);
 }
 
 NVSIM_CUDA(cuMemFreeAsync, (CUdeviceptr address, CUstream handle), (address, handle)) {

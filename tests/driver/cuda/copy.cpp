@@ -38,6 +38,8 @@ CUresult locate(const Layout& layout, const Extent& extent, Place& place) {
     if (const Allocation* allocation = find_allocation(layout.address)) {
         if (!allocation->alive.load(std::memory_order_acquire))
             return refuse(layout.address, "memory used after it was freed");
+        if (!allocation->accessible.load(std::memory_order_acquire))
+            return refuse(layout.address, "reserved addresses used without memory or access");
         const uint64_t end =
             allocation->base.load(std::memory_order_relaxed) + allocation->size.load(std::memory_order_relaxed);
         if (layout.address > end || bytes > end - layout.address)

@@ -45,6 +45,7 @@ const std::unordered_map<int, int>& fixed_attributes() {
         {87, 64},         {89, 1},      {90, 1},      {91, 1},     {95, 1},     {96, 1},
         {97, 101376},  // shared memory a block on request
         {99, 1},       // host registration
+        {102, 1},      // virtual memory
         {106, 24},     // blocks a multiprocessor
         {115, 1},      // memory pools
     };

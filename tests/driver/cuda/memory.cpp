@@ -97,9 +97,8 @@ class Memory {
           page_owners_(reinterpret_cast<std::atomic<Allocation*>*>(
               reserve((kRange >> kPageBits) * sizeof(std::atomic<Allocation*>), PROT_READ | PROT_WRITE))) {}
 
-    Allocation* allocate(Context& context, size_t size, MemoryKind kind, unsigned flags) {
-        const int device = context.device;
-        const int space = kind == MemoryKind::device ? device : kHostSpace;
+    Allocation* allocate(int device, Context* context, size_t size, MemoryKind kind, unsigned flags) {
+        const int space = kind == MemoryKind::pinned || kind == MemoryKind::managed ? kHostSpace : device;
         const uint64_t pages = pages_of(size);
         if (space == device && used_[device] + pages > gpu(device).memory_bytes) return nullptr;
         uint64_t offset = 0;
@@ -113,12 +112,14 @@ class Memory {
         Allocation* allocation = pool_.take();
         allocation->base = client_address(offset);
         allocation->size = size;
-        allocation->context = &context;
-        allocation->context_serial = context.serial.load();
+        allocation->context = context;
+        allocation->context_serial = context != nullptr ? context->serial.load() : 0;
         allocation->device = device;
         allocation->kind = kind;
         allocation->flags = flags;
         allocation->id = next_id_.fetch_add(1);
+        allocation->pool = nullptr;
+        allocation->accessible = kind != MemoryKind::mapped;
         for (uint64_t page = offset; page <= offset + pages; page += kPage)
             page_owners_[page >> kPageBits].store(allocation, std::memory_order_release);
         pool_.publish(allocation);
@@ -204,7 +205,11 @@ Registrations& registrations() { return immortal<Registrations>(); }
 }  // namespace
 
 Allocation* allocate(Context& context, size_t size, MemoryKind kind, unsigned flags) {
-    return memory().allocate(context, size, kind, flags);
+    return memory().allocate(context.device, &context, size, kind, flags);
+}
+
+Allocation* reserve_addresses(int device, size_t size) {
+    return memory().allocate(device, nullptr, size, MemoryKind::mapped, 0);
 }
 
 CUresult allocate_in_current(size_t size, MemoryKind kind, unsigned flags, CUdeviceptr* address) {
@@ -221,7 +226,8 @@ CUresult allocate_in_current(size_t size, MemoryKind kind, unsigned flags, CUdev
 Allocation* allocation_to_free(uint64_t address, bool host) {
     Allocation* allocation = find_allocation(address);
     const bool pinned = allocation != nullptr && allocation->kind == MemoryKind::pinned;
-    const bool begins = allocation != nullptr && allocation->base == address && pinned == host;
+    const bool mapped = allocation != nullptr && allocation->kind == MemoryKind::mapped;
+    const bool begins = allocation != nullptr && allocation->base == address && pinned == host && !mapped;
     if (begins && allocation->alive) return allocation;
     instrument::violation(name_of(reinterpret_cast<const void*>(address), "address"),
                           begins ? "freed twice, or after its context" : "freed, but no allocation begins here");

@@ -12,7 +12,8 @@
 
 namespace nvsim::cuda {
 
-enum class MemoryKind : int { device, pinned, managed };
+// `pool`: of a stream-ordered pool. `mapped`: virtual memory, an address range that memory is mapped into.
+enum class MemoryKind : int { device, pinned, managed, pool, mapped };
 
 struct Allocation {
     std::atomic<uint64_t> base{0};  // the address that the client knows
@@ -24,6 +25,8 @@ struct Allocation {
     std::atomic<MemoryKind> kind{MemoryKind::device};
     std::atomic<unsigned> flags{0};
     std::atomic<uint64_t> id{0};
+    std::atomic<const void*> pool{nullptr};  // that it comes from
+    std::atomic<bool> accessible{true};      // false: reserved addresses, without memory or without access to it
 };
 
 // Null where the GPU's memory is spent.
@@ -31,6 +34,9 @@ Allocation* allocate(Context& context, size_t size, MemoryKind kind, unsigned fl
 
 // For a client's call: in the current context, with the address stored.
 CUresult allocate_in_current(size_t size, MemoryKind kind, unsigned flags, CUdeviceptr* address);
+
+// Addresses without memory, of no context.
+Allocation* reserve_addresses(int device, size_t size);
 
 // For a client's call that frees: the living allocation that begins at the address, pinned host memory or not. Null and
 // a violation where there is none.

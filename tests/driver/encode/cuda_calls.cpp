@@ -26,7 +26,8 @@ bool load(Calls& calls) {
            find(library, "cuStreamCreate", calls.stream_create) &&
            find(library, "cuStreamDestroy_v2", calls.stream_destroy) &&
            find(library, "cuStreamSynchronize", calls.stream_wait) &&
-           find(library, "cuMemGetAddressRange_v2", calls.address_range);
+           find(library, "cuMemGetAddressRange_v2", calls.address_range) &&
+           find(library, "cuPointerGetAttribute", calls.attribute);
 }
 
 }  // namespace

@@ -48,6 +48,7 @@ struct Calls {
     int (*stream_destroy)(Stream);
     int (*stream_wait)(Stream);
     int (*address_range)(DevicePtr*, size_t*, DevicePtr);
+    int (*attribute)(void*, int, DevicePtr);
     const char* (*control)(const char*);  // of a simulated libcuda; null where it is a real one
 };
 

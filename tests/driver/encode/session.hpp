@@ -181,6 +181,7 @@ class Session : public std::enable_shared_from_this<Session> {
     void check_supported(const EncoderSetup& setup) const;
     void check_live(const EncoderSetup& setup) const;
     void check_memory(const Registration& wanted, PixelFormat format);
+    void check_kind_of_memory(const Registration& wanted);
     void abandon(const int* in_flight, const std::string& what);
     void apply_settings();
     void report_at_destroy(const std::string& what);

@@ -110,6 +110,7 @@ void* Session::register_resource(const Registration& wanted) {
     if (known && wanted.type == Registration::device_pointer && wanted.pitch < row_bytes(format, wanted.width))
         refuse(Status::invalid_param,
                text("pitch ", wanted.pitch, " is less than the ", row_bytes(format, wanted.width), " bytes of a row"));
+    check_kind_of_memory(wanted);
     if (known && wanted.height > 0) check_memory(wanted, format);
     const auto [registered, handle] = registered_.add(number_);
     registered->wanted = wanted;
@@ -118,7 +119,31 @@ void* Session::register_resource(const Registration& wanted) {
     return handle;
 }
 
-// A resource must lie inside one allocation. Pools and virtual memory have none that the driver tells: those pass.
+namespace {
+
+// The numbers are those of CUpointer_attribute. The value of one that CUDA does not tell is 0.
+uint64_t attribute(int number, cu::DevicePtr pointer) {
+    uint64_t value = 0;
+    return cu::calls()->attribute(&value, number, pointer) == 0 ? value : 0;
+}
+
+}  // namespace
+
+// NVENC takes what cuMemAlloc gives. The status for memory of pools is that of a report to NVIDIA; for virtual memory,
+// managed and host memory it is assumed.
+void Session::check_kind_of_memory(const Registration& wanted) {
+    constexpr int kContext = 1, kBufferId = 7, kManaged = 8, kLegacyIpc = 10;
+    if (wanted.type != Registration::device_pointer || wanted.resource == nullptr) return;
+    const auto pointer = reinterpret_cast<cu::DevicePtr>(wanted.resource);
+    const cu::Current current(context_);
+    if (!current.ok || attribute(kBufferId, pointer) == 0 || attribute(kLegacyIpc, pointer) != 0) return;
+    const bool other = attribute(kManaged, pointer) != 0 || attribute(kContext, pointer) == 0;
+    if (device_.gpu.legacy_ipc || other)
+        refuse(Status::resource_register_failed,
+               "the resource is no memory of cuMemAlloc: it is of a pool, virtual, managed or the host's");
+}
+
+// A resource must lie inside one allocation. A pointer that CUDA does not know passes.
 void Session::check_memory(const Registration& wanted, PixelFormat format) {
     if (!reads_pixels_ || wanted.type != Registration::device_pointer) return;
     const auto pointer = reinterpret_cast<cu::DevicePtr>(wanted.resource);
