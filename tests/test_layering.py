@@ -23,7 +23,7 @@ PYTHON = ROOT / "src" / "pdum"
 LAYERS = ("core", "cuda", "colour", "abi", "session", "python")
 ORDER = {
     "core": ("error", "nvtx", "process", "turnstile", "failures"),
-    "cuda": ("cuda_types", "driver", "cuda", "gpus"),
+    "cuda": ("cuda_types", "driver", "memory_kind", "cuda", "gpus"),
     "colour": ("colour_kernels", "colour_plan", "colour"),
     "session": (
         "frame_view",

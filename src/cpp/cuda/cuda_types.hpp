@@ -32,7 +32,10 @@ constexpr unsigned memory_device = 2;
 
 constexpr int pointer_context = 1;
 constexpr int pointer_buffer_id = 7;
+constexpr int pointer_is_managed = 8;
 constexpr int pointer_device_ordinal = 9;
+constexpr int pointer_is_legacy_ipc_capable = 10;
+constexpr int pointer_mempool = 17;
 
 // One 2-D copy; either side is host or device memory.
 struct CUDA_MEMCPY2D {

@@ -38,6 +38,7 @@ size_t Inputs::new_surface() {
     const bool packed = !has_padded_array(format) && row_bytes % alignment == 0;
     slot.surface = std::make_shared<OwnSurface>(context_, row_bytes, surface_rows(format, height_), packed);
     slot.address = slot.surface->rows().pointer();
+    if (!kinds_) kinds_.emplace(context_->functions(), slot.address);
     slot.pitch = static_cast<uint32_t>(slot.surface->rows().pitch());
     slot.width = width_;
     slot.height = height_;
@@ -59,6 +60,17 @@ const char* Inputs::obstacle(const FrameView& frame) const {
     if (frame.chroma_offset != frame.pitch * height_) return "its planes do not follow one another";
     if (is_refused(frame)) return "the driver refused it before";
     return nullptr;
+}
+
+const char* Inputs::obstacle_of_memory(CUdeviceptr address) const {
+    switch (kinds_ ? kinds_->of(address) : MemoryKind::plain) {
+        case MemoryKind::pool: return "NVENC cannot read memory of a stream-ordered pool (cudaMallocAsync)";
+        case MemoryKind::managed: return "NVENC cannot read managed memory (cudaMallocManaged)";
+        case MemoryKind::other:
+            return "NVENC cannot read its memory, which is either virtual memory (cuMemMap, as in PyTorch's expandable "
+                   "segments) or memory of the host";
+        default: return nullptr;
+    }
 }
 
 uint64_t Inputs::allocation_of(CUdeviceptr address) const {

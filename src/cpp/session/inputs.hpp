@@ -11,6 +11,7 @@
 #include "abi/encode_api.hpp"
 #include "core/failures.hpp"
 #include "cuda/cuda.hpp"
+#include "cuda/memory_kind.hpp"
 #include "session/frame_view.hpp"
 #include "session/surface_lease.hpp"
 
@@ -27,8 +28,10 @@ class Inputs {
     // A free surface, which is not chosen again until the lease ends.
     SurfaceLease lend(CUstream stream);
 
-    // Why a frame's memory cannot be read in place; null if it can.
+    // Why a frame's memory cannot be read in place, as far as the frame itself tells; null if it can.
     const char* obstacle(const FrameView& frame) const;
+    // Likewise, as far as CUDA tells. Memory that is registered need not be asked about.
+    const char* obstacle_of_memory(CUdeviceptr address) const;
     // The frame's own memory, if it is registered and still the same allocation.
     std::optional<size_t> find(const FrameView& frame);
     // Registers the frame's memory.
@@ -103,7 +106,8 @@ class Inputs {
     std::vector<Slot> slots_;
     size_t next_checked_ = 0;  // where the search for memory that is gone goes on
     std::vector<CUdeviceptr> unregistered_;
-    std::vector<Refused> refused_;  // the newest last
+    std::vector<Refused> refused_;      // the newest last
+    std::optional<MemoryKinds> kinds_;  // from the first surface on
 };
 
 }  // namespace pdum::nvenc

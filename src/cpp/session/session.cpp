@@ -36,13 +36,28 @@ std::shared_ptr<const Context> context_for(const SessionOptions& options) {
 }
 
 constexpr const char* advice_for_copies =
-    "Allocate it on the GPU with rows a multiple of 16 bytes apart, write into encoder.surface(), or allow the copy.";
+    "Allocate it by cudaMalloc with rows a multiple of 16 bytes apart, write into encoder.surface(), or allow the "
+    "copy.";
 
 Error never_in_place(ErrorDetails refusal) {
     refusal.kind = ErrorKind::invalid_frame;
     refusal.summary = "copy='never' was asked for, but the driver refused to read the frame in place";
     refusal.advice = advice_for_copies;
     return Error(std::move(refusal));
+}
+
+Error with_copy_as_way_out(ErrorDetails refusal) {
+    refusal.advice =
+        "This was the first picture from the frame's memory. If the driver cannot read that memory, allow "
+        "the copy (copy='auto'). " +
+        refusal.advice;
+    return Error(std::move(refusal));
+}
+
+// Whether the driver's refusal may be about the memory that it was given.
+bool may_be_about_memory(const ErrorDetails& refusal) {
+    return refusal.kind == ErrorKind::encoder_failed || refusal.kind == ErrorKind::unsupported_feature ||
+           refusal.kind == ErrorKind::out_of_memory;
 }
 
 [[noreturn]] void closed() { fail(ErrorKind::encoder_closed, "This encoder is closed.", "Make a new one."); }
@@ -151,17 +166,18 @@ void Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& e
     if (!input && frame.memory == FrameMemory::device) {
         require_device(frame, *context_);
         owner = owner_of(frame, submission.in_place, *context_);
-        if (submission.in_place && is_foreign(owner)) {
-            require_copy("it belongs to another CUDA context");
-            submission.in_place = false;
-        }
+        if (submission.in_place) submission.in_place = may_be_registered(frame, owner);
     }
     if (submission.in_place) input = take_in_place(frame, owner, input, submission);
     if (!input) {
         input = inputs_->own_surface();
         bring_in(frame, owner, *input);
     }
-    encode(*input, seq, extras);
+    if (submission.registered) {
+        encode_new_memory(frame, owner, *input, seq, extras, submission);
+    } else {
+        encode(*input, seq, extras);
+    }
     submission.accepted = true;
     collect(may_stay_in_flight(), sink);
 }
@@ -190,14 +206,28 @@ bool Session::driver_accepts(const FrameView& frame, Step step) {
         return true;
     } catch (const Error& refusal) {
         const ErrorDetails& details = refusal.details();
-        const bool is_about_the_frame = details.kind == ErrorKind::encoder_failed ||
-                                        details.kind == ErrorKind::unsupported_feature ||
-                                        details.kind == ErrorKind::out_of_memory;
-        if (!is_about_the_frame || (details.kind == ErrorKind::out_of_memory && copy_ == CopyMode::never)) throw;
+        if (!may_be_about_memory(details) || (details.kind == ErrorKind::out_of_memory && copy_ == CopyMode::never))
+            throw;
         inputs_->refuse(frame, failures_);
         if (copy_ == CopyMode::never) throw never_in_place(details);
         return false;
     }
+}
+
+// A refusal is remembered only if the copy is taken: a failure that both have is not about the memory.
+void Session::encode_new_memory(const FrameView& frame, CUcontext owner, size_t input, int64_t seq,
+                                const PictureExtras& extras, Submission& submission) {
+    try {
+        return encode(input, seq, extras);
+    } catch (const Error& refusal) {
+        if (!may_be_about_memory(refusal.details())) throw;
+        if (copy_ == CopyMode::never) throw with_copy_as_way_out(refusal.details());
+    }
+    const size_t surface = inputs_->own_surface();
+    bring_in(frame, owner, surface);
+    encode(surface, seq, extras);
+    inputs_->refuse(frame, failures_);
+    submission.in_place = submission.registered = false;
 }
 
 SurfaceLease Session::lend_surface(CUstream stream) {
@@ -269,6 +299,13 @@ bool Session::reads_in_place(const FrameView& frame, bool awaits_release) const 
     const bool left_alone = awaits_release || may_stay_in_flight() == 0;
     if (copy_ == CopyMode::always || (copy_ == CopyMode::automatic && !left_alone)) return false;
     const char* obstacle = frame.image ? "it is RGB, which the engine does not read" : inputs_->obstacle(frame);
+    if (obstacle != nullptr) require_copy(obstacle);
+    return obstacle == nullptr;
+}
+
+bool Session::may_be_registered(const FrameView& frame, CUcontext owner) const {
+    const char* obstacle = is_foreign(owner) ? "it belongs to another CUDA context"
+                                             : inputs_->obstacle_of_memory(reinterpret_cast<CUdeviceptr>(frame.data));
     if (obstacle != nullptr) require_copy(obstacle);
     return obstacle == nullptr;
 }

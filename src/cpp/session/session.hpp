@@ -131,6 +131,8 @@ class Session {
     bool is_foreign(CUcontext context) const noexcept { return context != context_->handle(); }
     // Whether the frame is read where it lies. Throws if it has to be and cannot.
     bool reads_in_place(const FrameView& frame, bool awaits_release) const;
+    // Likewise, for memory that is not registered yet and belongs to a context.
+    bool may_be_registered(const FrameView& frame, CUcontext owner) const;
     void require_copy(const char* obstacle) const;
     // Registers and maps the frame where it lies. None if the driver refuses that: the frame has to be copied then.
     std::optional<size_t> take_in_place(const FrameView& frame, CUcontext owner, std::optional<size_t> registered,
@@ -140,6 +142,9 @@ class Session {
     bool driver_accepts(const FrameView& frame, Step step);
     void bring_in(const FrameView& frame, CUcontext owner, size_t input);
     void encode(size_t input, int64_t seq, const PictureExtras& extras);
+    // Encodes from memory that was just registered. If the driver refuses that, encodes a copy unless copy='never'.
+    void encode_new_memory(const FrameView& frame, CUcontext owner, size_t input, int64_t seq,
+                           const PictureExtras& extras, Submission& submission);
     bool next_is_idr(const PictureExtras& extras) const;
     size_t may_stay_in_flight() const;
     void collect(size_t may_stay_in_flight, Sink& sink);
