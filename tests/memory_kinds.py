@@ -55,9 +55,10 @@ def do(name: str, *arguments: Any) -> None:
 
 
 def attribute(number: int, address: int) -> int:
+    """What CUDA says of a pointer; 0 where it says nothing."""
     value = ctypes.c_uint64()
-    do("cuPointerGetAttribute", ctypes.byref(value), number, ctypes.c_uint64(address))
-    return value.value
+    told = ctypes.CDLL("libcuda.so.1").cuPointerGetAttribute(ctypes.byref(value), number, ctypes.c_uint64(address))
+    return value.value if told == 0 else 0
 
 
 @contextmanager

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +44,7 @@ def with_fault(simulator: Simulator, call: str, status: int, nth: int = 1) -> No
 def test_auto_copies_it_without_trying(simulator: Simulator, kind: str, awaited: bool) -> None:
     with simulator.machine(**FAST) as machine, frame_of(kind, 1) as frame, NvencEncoder(WIDTH, HEIGHT) as encoder:
         calls, told = Calls(machine), list[Any]()
-        options = {"on_released": told.append} if awaited else {}
+        options: dict[str, Any] = {"on_released": told.append} if awaited else {}
         for _ in range(3):
             (packet,) = encoder.submit(frame, 0, **options)
             assert packet.released is None
@@ -104,6 +109,17 @@ def test_registered_memory_is_not_asked_again(simulator: Simulator) -> None:
         for _ in range(5):
             encoder.encode(frame)
         assert calls("cuPointerGetAttribute") == 5, "one a frame: whether it is still the same allocation"
+
+
+def test_the_tests_for_a_gpu_pass_on_the_simulated_one(nvsim_dir: Path, root: Path) -> None:
+    """But for those that need kernels or CuPy. A process can have only one libcuda, so this starts another."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/gpu/test_memory_kinds.py"]
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(nvsim_dir / "full"), "PDUM_NO_SKIPS": "0"}
+    environment.pop("PYTEST_ADDOPTS", None)
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert int(passed[1] if passed else 0) >= 100, done.stdout
 
 
 STATUSES = (8, 10, 12, 20, 23)  # invalid or unsupported parameter, out of memory, no reason, not registered
