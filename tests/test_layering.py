@@ -77,6 +77,7 @@ PYTHON_LAYERS = (
     "_config.choices",
     "_config.toml",
     "_config.colour",
+    "_config.hdr",
     "_config.picture",
     "_config.values",
     "_config.plain",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from control.rows import AV1, HEVC, INFINITE, Row
-from pdum.nvenc import Colour
+from pdum.nvenc import Colour, ContentLight, MasteringDisplay
 
 PROFILE = "config.profileGUID"
 DEPTH = "NV_ENC_BIT_DEPTH_10"
@@ -109,6 +109,15 @@ COLOURS = [
         {**colours("", "BT709", "SRGB", "BT709", AV1_NAMES), "codec.colorRange": 1},
         over=AV1,
     ),
+]
+
+DISPLAY = {"mastering_display": MasteringDisplay()}
+LIGHT = {"content_light": ContentLight(1000, 400)}
+# Version 12.1 has no fields for it, and H.264 has none in any version.
+HDR = [
+    *(Row(given, {}) for given in (DISPLAY, LIGHT)),
+    *(Row(DISPLAY, {"codec.outputMasteringDisplay": 1}, over=codec, told_12_1={}) for codec in (HEVC, AV1)),
+    *(Row(LIGHT, {"codec.outputMaxCll": 1}, over=codec, told_12_1={}) for codec in (HEVC, AV1)),
 ]
 
 SIZES = [

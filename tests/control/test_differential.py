@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import struct
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,35 @@ def comparable(value: Any) -> Any:
     return "address" if isinstance(value, str) and value.startswith("0x") else value
 
 
+def with_hdr_apart(args: dict[str, Any], codec: str) -> dict[str, Any]:
+    """A picture's arguments with HDR's static metadata under one name, whether it came as messages or in fields."""
+    picture = args.get("codecPicParams")
+    if picture is None:
+        return args
+    array = "obuPayloadArray" if codec == "av1" else "seiPayloadArray"
+    kinds = (2, 1) if codec == "av1" else (137, 144)
+    messages = picture.get(array, [])
+    hdr = {one["payloadType"]: one["payload"] for one in messages if one["payloadType"] in kinds}
+    if "pMasteringDisplay" in picture:
+        hdr[kinds[0]] = display_payload(picture["pMasteringDisplay"], codec)
+    if "pMaxCll" in picture:
+        light = picture["pMaxCll"]
+        names = ("maxContentLightLevel", "maxPicAverageLightLevel")
+        hdr[kinds[1]] = struct.pack(">2H", *(light.get(name, 0) for name in names)).hex()
+    rest = [one for one in messages if one["payloadType"] not in kinds]
+    fields = {name: value for name, value in picture.items() if not name.startswith(array)}
+    told = sorted((kind, payload) for kind, payload in hdr.items() if int(payload, 16))  # zeros are not traced
+    apart = {name: value for name, value in (("messages", rest), ("hdr", told)) if value}
+    return {**args, "codecPicParams": {**fields, **apart}}
+
+
+def display_payload(display: dict[str, Any], codec: str) -> str:
+    """The fields in the order and form of the codec's own message."""
+    order = ("r", "g", "b", "whitePoint") if codec == "av1" else ("g", "b", "r", "whitePoint")
+    points = [display.get(point, {}).get(axis, 0) for point in order for axis in "xy"]
+    return struct.pack(">8H2I", *points, display.get("maxLuma", 0), display.get("minLuma", 0)).hex()
+
+
 @functools.lru_cache(maxsize=4)
 def black(shape: tuple[int, ...], kind: str) -> Any:
     return np.zeros(shape, kind)
@@ -78,7 +108,8 @@ def told_by(driver: Driver, config: EncoderConfig, forced: set[int], changes: li
     # Only the newest version has all capabilities, and the functions are asked for once in a process.
     own = ("nvEncGetEncodeCaps", "NvEncodeAPICreateInstance")
     calls = [call for call in read_calls(driver.path) if call.library == "encode" and call.name not in own]
-    return [(call.name, call.status, comparable(call.args)) for call in calls]
+    codec = str(config.settings()["codec"])
+    return [(call.name, call.status, comparable(with_hdr_apart(call.args, codec))) for call in calls]
 
 
 LIVE_CHANGES = st.one_of(

@@ -8,14 +8,14 @@ import pytest
 
 from control.rows import Row
 from control.rows_rate import LOOKAHEAD, RATE
-from control.rows_stream import COLOURS, FORMATS, PROFILES, SIZES
+from control.rows_stream import COLOURS, FORMATS, HDR, PROFILES, SIZES
 from control.rows_structure import BFRAMES, PARTS, TUNINGS
 from control.told import GPU, Driver, changed
 from pdum.nvenc import EncoderConfig, UnsupportedFeature
 
 pytestmark = pytest.mark.one_abi
 
-TABLE = [*RATE, *LOOKAHEAD, *PROFILES, *FORMATS, *COLOURS, *SIZES, *BFRAMES, *PARTS, *TUNINGS]
+TABLE = [*RATE, *LOOKAHEAD, *PROFILES, *FORMATS, *COLOURS, *HDR, *SIZES, *BFRAMES, *PARTS, *TUNINGS]
 
 # What no field of NV_ENC_INITIALIZE_PARAMS holds, and the test that proves it.
 ELSEWHERE = {
@@ -24,8 +24,6 @@ ELSEWHERE = {
     "cuda_context": "test_config.py::test_a_context_of_the_callers",
     "extra_output_delay": "test_config.py::test_positional_use",
     "copy": "control/test_pictures.py::test_copy_says_what_is_registered",
-    "mastering_display": "control/test_pictures.py::test_hdr_metadata_is_on_every_idr",
-    "content_light": "control/test_pictures.py::test_hdr_metadata_is_on_every_idr",
 }
 
 

@@ -136,49 +136,67 @@ def test_av1_time_codes_are_metadata(abi: str, driver: Driver) -> None:
 
 DISPLAY = MasteringDisplay(min_luminance=0.005, max_luminance=1000)
 LIGHT = ContentLight(1000, 400)
-# ST 2086 by hand: chromaticities in 1/50000 (G, B, R, white), luminance in 1/10000.
-SEI_137 = (
-    np.array([8500, 39850, 6550, 2300, 35400, 14600, 15635, 16450], ">u2").tobytes()
-    + np.array([10_000_000, 50], ">u4").tobytes()
-)
-# AV1: R, G, B, white in 1/65536; luminance in 1/256 and 1/16384.
-OBU_2 = (
-    np.array([46399, 19137, 11141, 52232, 8585, 3015, 20493, 21561], ">u2").tobytes()
-    + np.array([256_000, 82], ">u4").tobytes()
-)
-LIGHTS = np.array([1000, 400], ">u2").tobytes()
+# ST 2086 by hand, red, green, blue and white. H.264 and HEVC count chromaticities in 1/50000 and luminance in 1/10000.
+POINTS = [35400, 14600, 8500, 39850, 6550, 2300, 15635, 16450]
+LUMINANCES = [10_000_000, 50]
+# AV1 counts chromaticities in 1/65536, the most luminance in 1/256 and the least in 1/16384.
+AV1_POINTS = [46399, 19137, 11141, 52232, 8585, 3015, 20493, 21561]
+AV1_LUMINANCES = [256_000, 82]
 
 
-@pytest.mark.parametrize(
-    ("codec", "array", "messages"),
-    [
-        ("h264", "seiPayloadArray", [(137, SEI_137), (144, LIGHTS)]),
-        ("hevc", "seiPayloadArray", [(137, SEI_137), (144, LIGHTS)]),
-        ("av1", "obuPayloadArray", [(2, OBU_2), (1, LIGHTS)]),
-    ],
-)
-def test_hdr_metadata_is_on_every_idr(
-    abi: str, driver: Driver, codec: str, array: str, messages: list[tuple[int, bytes]]
-) -> None:
-    """Before what the picture itself has; and on no other picture."""
-    own = PictureOptions(force_idr=True, metadata=[Metadata(31, b"x")] if codec == "av1" else ())
-    more = [(31, b"x")] if codec == "av1" else []
-    told = pictures(
-        driver, None, None, own, None, None, codec=codec, gop=2, mastering_display=DISPLAY, content_light=LIGHT
-    )
-    with_hdr = sent(array, *messages)
-    forced = {**sent(array, *messages, *more), "flags": FORCE_IDR | WITH_HEADERS}
-    assert told == [with_hdr, {}, forced, {}, with_hdr]
+def big_endian(shorts: list[int], longs: list[int] | None = None) -> bytes:
+    return np.array(shorts, ">u2").tobytes() + np.array(longs or [], ">u4").tobytes()
+
+
+SEI_137 = big_endian([*POINTS[2:6], *POINTS[:2], *POINTS[6:]], LUMINANCES)  # green, blue, red, white
+OBU_2 = big_endian(AV1_POINTS, AV1_LUMINANCES)
+LIGHTS = big_endian([1000, 400])
+HDR = {"mastering_display": DISPLAY, "content_light": LIGHT}
+
+
+def display_told(abi: str, codec: str) -> Flat:
+    """What the driver is told of the display with an IDR."""
+    if codec == "h264" or abi == "12.1":
+        return {"message": (2, OBU_2) if codec == "av1" else (137, SEI_137)}
+    points, luminances = (AV1_POINTS, AV1_LUMINANCES) if codec == "av1" else (POINTS, LUMINANCES)
+    names = [f"{point}.{axis}" for point in ("r", "g", "b", "whitePoint") for axis in "xy"]
+    values = dict(zip([*names, "maxLuma", "minLuma"], [*points, *luminances], strict=True))
+    return {f"pMasteringDisplay.{name}": value for name, value in values.items()}
+
+
+def light_told(abi: str, codec: str) -> Flat:
+    """Likewise of the content's light."""
+    if codec == "h264" or abi == "12.1":
+        return {"message": (1 if codec == "av1" else 144, LIGHTS)}
+    return {"pMaxCll.maxContentLightLevel": 1000, "pMaxCll.maxPicAverageLightLevel": 400}
+
+
+def hdr_told(codec: str, parts: list[Flat], *more: tuple[int, bytes]) -> Flat:
+    """All of it, with further messages of the picture's own."""
+    messages = [part["message"] for part in parts if "message" in part]
+    fields = {path: value for part in parts for path, value in part.items() if path != "message"}
+    return {**fields, **sent("obuPayloadArray" if codec == "av1" else "seiPayloadArray", *messages, *more)}
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
-def test_one_of_the_two_hdr_messages_alone(abi: str, driver: Driver, codec: str) -> None:
-    array = "obuPayloadArray" if codec == "av1" else "seiPayloadArray"
-    for settings, message in (
-        ({"mastering_display": DISPLAY}, (2, OBU_2) if codec == "av1" else (137, SEI_137)),
-        ({"content_light": LIGHT}, (1 if codec == "av1" else 144, LIGHTS)),
-    ):
-        assert pictures(driver, None, codec=codec, **settings) == [sent(array, message)]
+def test_hdr_metadata_is_on_every_idr(abi: str, driver: Driver, codec: str) -> None:
+    """From interface 13.0 on in the fields that HEVC and AV1 have for it, else as a message; on no other picture."""
+    note = (31, b"x") if codec == "av1" else (200, b"x")
+    own = PictureOptions(
+        force_idr=True,
+        metadata=[Metadata(*note)] if codec == "av1" else (),
+        sei=() if codec == "av1" else [Sei(*note)],
+    )
+    told = pictures(driver, None, None, own, None, None, codec=codec, gop=2, **HDR)
+    parts = [display_told(abi, codec), light_told(abi, codec)]
+    forced = {**hdr_told(codec, parts, note), "flags": FORCE_IDR | WITH_HEADERS}
+    assert told == [hdr_told(codec, parts), {}, forced, {}, hdr_told(codec, parts)]
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+def test_one_of_the_two_kinds_of_hdr_metadata_alone(abi: str, driver: Driver, codec: str) -> None:
+    for name, part in (("mastering_display", display_told(abi, codec)), ("content_light", light_told(abi, codec))):
+        assert pictures(driver, None, codec=codec, **{name: HDR[name]}) == [hdr_told(codec, [part])]
 
 
 @pytest.mark.parametrize("where", ["encode", "submit"])

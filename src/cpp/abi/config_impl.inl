@@ -261,6 +261,7 @@ inline void set_codec(NV_ENC_CONFIG_HEVC& config, const Settings& settings) {
     set_common(config, settings);
     set_annex_b(config, settings);
     set_vui(config.hevcVUIParameters, settings);
+    set_hdr_output(config, settings);
     if (settings.tier) config.tier = *settings.tier;
     if (settings.time_code) config.outputTimeCodeSEI = 1;
 }
@@ -270,6 +271,7 @@ inline void set_codec(NV_ENC_CONFIG_AV1& config, const Settings& settings) {
     config.repeatSeqHdr = 1;
     // 0, which means "choose one" in the other codecs, is level 2.0 here.
     if (!settings.level) config.level = NV_ENC_LEVEL_AV1_AUTOSELECT;
+    set_hdr_output(config, settings);
     if (settings.tier) config.tier = *settings.tier;
     if (!settings.colour) return;
     config.colorPrimaries = static_cast<NV_ENC_VUI_COLOR_PRIMARIES>(settings.colour->primaries);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "abi/capabilities.hpp"
+#include "abi/message.hpp"
 #include "abi/settings.hpp"
 #include "cuda/cuda_types.hpp"
 #include "cuda/driver.hpp"
@@ -22,12 +23,6 @@ enum class PictureType { p, b, i, idr, skipped, intra_refresh, non_reference_p, 
 using RegisteredHandle = void*;
 using MappedHandle = void*;
 using OutputHandle = void*;
-
-// A message that travels with one picture: an SEI of H.264 and HEVC, an OBU of AV1. Type and payload are the codec's.
-struct Message {
-    uint32_t type = 0;
-    std::vector<uint8_t> payload;
-};
 
 struct TimeCode {
     uint32_t hours = 0;
@@ -54,6 +49,7 @@ struct PictureRequest {
     uint32_t pitch = 0;
     bool force_idr = false;
     bool force_intra = false;
+    bool is_idr = false;                    // whether it will be one, asked for or not
     const PictureExtras* extras = nullptr;  // may be null
 };
 

@@ -44,6 +44,17 @@ void set_temporal_filter(CodecConfig&, uint32_t level) {
     if (level != 0) not_in_12_1("temporal_filter");
 }
 
+template <typename CodecConfig>
+void set_hdr_output(CodecConfig&, const Settings&) {}
+
+// HDR's static metadata goes by messages alone: this version has no fields for it.
+class HdrFields {
+   public:
+    static bool has(Codec) { return false; }
+    void set(const Settings&) {}
+    void point_from(NV_ENC_CODEC_PIC_PARAMS&, Codec) {}
+};
+
 inline void set_lookahead_level(NV_ENC_RC_PARAMS&, uint32_t) { not_in_12_1("lookahead_level"); }
 
 inline void set_unidirectional_b(NV_ENC_INITIALIZE_PARAMS&, bool on) {

@@ -190,7 +190,7 @@ class Session final : public EncodeApi {
         picture_.frameIdx = next_frame_index_;
         picture_.encodePicFlags = request.force_idr ? NV_ENC_PIC_FLAG_FORCEIDR | NV_ENC_PIC_FLAG_OUTPUT_SPSPPS : 0u;
         if (request.force_intra) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_FORCEINTRA;
-        const CarriedExtras carried(*this, request.extras);
+        const CarriedExtras carried(*this, request);
         const NVENCSTATUS status = while_busy([&] { return f_.nvEncEncodePicture(handle_, &picture_); });
         if (status != NV_ENC_ERR_NEED_MORE_INPUT) check(status, "nvEncEncodePicture", "encode a picture");
         ++next_frame_index_;
@@ -228,26 +228,37 @@ class Session final : public EncodeApi {
     // Puts a picture's extras into the driver's struct for the time of one call, and takes them out again.
     class CarriedExtras {
        public:
-        CarriedExtras(Session& session, const PictureExtras* extras) : session_(session), extras_(extras) {
-            if (extras_ == nullptr) return;
-            for (const Message& message : extras_->messages) {
-                payloads_.push_back({static_cast<uint32_t>(message.payload.size()), message.type,
-                                     const_cast<uint8_t*>(message.payload.data())});
+        CarriedExtras(Session& session, const PictureRequest& request)
+            : session_(session), has_any_(request.extras != nullptr || (request.is_idr && session.has_hdr_)) {
+            if (!has_any_) return;
+            if (request.is_idr) {
+                add(session_.hdr_messages_);
+                session_.hdr_fields_.point_from(session_.picture_.codecPicParams, session_.codec_);
             }
+            if (request.extras != nullptr) add(request.extras->messages);
             session_.set_messages(payloads_.data(), static_cast<uint32_t>(payloads_.size()));
-            if (extras_->time_code) session_.set_time_code(*extras_->time_code);
+            if (request.extras != nullptr && request.extras->time_code) {
+                session_.set_time_code(*request.extras->time_code);
+            }
         }
 
         ~CarriedExtras() {
-            if (extras_ != nullptr) session_.picture_.codecPicParams = session_.without_extras_;
+            if (has_any_) session_.picture_.codecPicParams = session_.without_extras_;
         }
 
         CarriedExtras(const CarriedExtras&) = delete;
         CarriedExtras& operator=(const CarriedExtras&) = delete;
 
        private:
+        void add(const std::vector<Message>& messages) {
+            for (const Message& message : messages) {
+                payloads_.push_back({static_cast<uint32_t>(message.payload.size()), message.type,
+                                     const_cast<uint8_t*>(message.payload.data())});
+            }
+        }
+
         Session& session_;
-        const PictureExtras* extras_;
+        const bool has_any_;
         std::vector<NV_ENC_SEI_PAYLOAD> payloads_;
     };
 
@@ -328,6 +339,9 @@ class Session final : public EncodeApi {
         apply_settings(config_, settings);
         parameters_.encodeConfig = &config_;
         codec_ = settings.codec;
+        has_hdr_ = settings.mastering_display || settings.content_light;
+        hdr_messages_ = HdrFields::has(codec_) ? std::vector<Message>() : hdr_messages(settings);
+        hdr_fields_.set(settings);
         picture_.bufferFmt = buffer_format(settings.format);
         if (settings.time_code && codec_ != Codec::av1) leave_out(time_code_of(without_extras_));
         picture_.codecPicParams = without_extras_;
@@ -344,6 +358,10 @@ class Session final : public EncodeApi {
     // Kept from frame to frame: zeroing kilobytes would be the largest cost of a frame here.
     NV_ENC_PIC_PARAMS picture_{};
     NV_ENC_CODEC_PIC_PARAMS without_extras_{};
+    // HDR's static metadata, which IDRs carry: in the driver's fields, or as messages if it has none.
+    bool has_hdr_ = false;
+    HdrFields hdr_fields_;
+    std::vector<Message> hdr_messages_;
     NV_ENC_LOCK_BITSTREAM lock_{};
     NV_ENC_MAP_INPUT_RESOURCE map_{};
 };

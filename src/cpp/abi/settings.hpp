@@ -44,6 +44,28 @@ struct Colour {
     bool full_range = false;
 };
 
+// x and y of a colour. The codec's own message about the mastering display says in which units.
+struct ChromaPoint {
+    uint16_t x = 0;
+    uint16_t y = 0;
+};
+
+// The display on which the content was graded (SMPTE ST 2086), in the units of the codec's own message.
+struct MasteringDisplay {
+    ChromaPoint red;
+    ChromaPoint green;
+    ChromaPoint blue;
+    ChromaPoint white;
+    uint32_t max_luminance = 0;
+    uint32_t min_luminance = 0;
+};
+
+// In cd/m².
+struct ContentLight {
+    uint16_t max_cll = 0;
+    uint16_t max_fall = 0;
+};
+
 struct Slices {
     SliceMode mode = SliceMode::count;
     uint32_t value = 1;
@@ -105,6 +127,8 @@ struct Settings {
     std::optional<uint32_t> temporal_filter;
     std::optional<bool> unidirectional_b;
     std::optional<Colour> colour;
+    std::optional<MasteringDisplay> mastering_display;  // HDR's static metadata, on every IDR
+    std::optional<ContentLight> content_light;          // likewise
     std::optional<Slices> slices;
     std::optional<IntraRefresh> intra_refresh;
     std::optional<SplitEncode> split_encode;

@@ -20,6 +20,46 @@ void set_temporal_filter(CodecConfig& config, uint32_t level) {
     config.tfLevel = static_cast<NV_ENC_TEMPORAL_FILTER_LEVEL>(level);
 }
 
+template <typename CodecConfig>
+void set_hdr_output(CodecConfig& config, const Settings& settings) {
+    config.outputMasteringDisplay = settings.mastering_display.has_value();
+    config.outputMaxCll = settings.content_light.has_value();
+}
+
+// HDR's static metadata as the driver reads it. Pictures point to it, and the driver may look at it as long as they are
+// in flight, so it has to live as long as the session does.
+class HdrFields {
+   public:
+    static bool has(Codec codec) { return codec != Codec::h264; }
+
+    void set(const Settings& settings) {
+        display_.reset();
+        light_.reset();
+        if (const auto& display = settings.mastering_display) {
+            display_ = MASTERING_DISPLAY_INFO{point(display->green), point(display->blue),   point(display->red),
+                                              point(display->white), display->max_luminance, display->min_luminance};
+        }
+        if (const auto& light = settings.content_light) light_ = CONTENT_LIGHT_LEVEL{light->max_cll, light->max_fall};
+    }
+
+    void point_from(NV_ENC_CODEC_PIC_PARAMS& picture, Codec codec) {
+        if (codec == Codec::hevc) point_from(picture.hevcPicParams);
+        if (codec == Codec::av1) point_from(picture.av1PicParams);
+    }
+
+   private:
+    static CHROMA_POINTS point(ChromaPoint point) { return {point.x, point.y}; }
+
+    template <typename CodecPicture>
+    void point_from(CodecPicture& picture) {
+        picture.pMasteringDisplay = display_ ? &*display_ : nullptr;
+        picture.pMaxCll = light_ ? &*light_ : nullptr;
+    }
+
+    std::optional<MASTERING_DISPLAY_INFO> display_;
+    std::optional<CONTENT_LIGHT_LEVEL> light_;
+};
+
 inline void set_lookahead_level(NV_ENC_RC_PARAMS& rate, uint32_t level) {
     rate.lookaheadLevel = static_cast<NV_ENC_LOOKAHEAD_LEVEL>(level);
 }

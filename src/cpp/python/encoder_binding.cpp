@@ -26,7 +26,7 @@ CopyMode copy_mode(const std::string& name) {
 
 std::unique_ptr<Encoder> make_encoder(const py::dict& settings, int gpu_id, uintptr_t cuda_context,
                                       uint32_t extra_output_delay, const std::string& copy,
-                                      const py::object& idr_messages, const std::optional<std::string>& abi) {
+                                      const std::optional<std::string>& abi) {
     SessionOptions options;
     options.settings = settings_from_python(settings);
     options.gpu = gpu_id;
@@ -34,7 +34,6 @@ std::unique_ptr<Encoder> make_encoder(const py::dict& settings, int gpu_id, uint
     options.extra_output_delay = extra_output_delay;
     options.copy = copy_mode(copy);
     options.forced_abi = abi;
-    options.at_idr = messages_from_python(idr_messages);
     return std::make_unique<Encoder>(options);
 }
 
@@ -180,7 +179,7 @@ void add_encoder_type(py::module_& module) {
     py::class_<Encoder> encoder(module, "Encoder", py::custom_type_setup(collect_in_cycles));
     encoder
         .def(py::init(&make_encoder), py::kw_only(), py::arg("settings"), py::arg("gpu_id"), py::arg("cuda_context"),
-             py::arg("extra_output_delay"), py::arg("copy"), py::arg("idr_messages"), py::arg("abi"))
+             py::arg("extra_output_delay"), py::arg("copy"), py::arg("abi"))
         .def("surface", &Encoder::surface, doc::surface, stream)
         .def("flush", &Encoder::flush, doc::flush)
         .def("flush_pipeline", &Encoder::flush_pipeline, doc::flush_pipeline)

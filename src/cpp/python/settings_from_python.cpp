@@ -75,6 +75,23 @@ Change read_colour(const py::handle& object) {
     return [colour](Settings& settings) { settings.colour = colour; };
 }
 
+// Points of red, green, blue and white, then the most and the least luminance.
+Change read_mastering_display(const py::handle& object) {
+    if (object.is_none()) return assignment(&Settings::mastering_display, std::optional<MasteringDisplay>());
+    using Point = std::pair<uint16_t, uint16_t>;
+    const auto [red, green, blue, white, most, least] =
+        object.cast<std::tuple<Point, Point, Point, Point, uint32_t, uint32_t>>();
+    const auto point = [](const Point& pair) { return ChromaPoint{pair.first, pair.second}; };
+    return assignment(&Settings::mastering_display,
+                      MasteringDisplay{point(red), point(green), point(blue), point(white), most, least});
+}
+
+Change read_content_light(const py::handle& object) {
+    if (object.is_none()) return assignment(&Settings::content_light, std::optional<ContentLight>());
+    const auto [max_cll, max_fall] = object.cast<std::pair<uint16_t, uint16_t>>();
+    return assignment(&Settings::content_light, ContentLight{max_cll, max_fall});
+}
+
 Change read_b_frames(const py::handle& object) {
     const bool presets = object.is_none();
     const uint32_t count = presets ? 0 : object.cast<uint32_t>();
@@ -155,6 +172,8 @@ Names<Reader> stream_readers() {
         {"temporal_filter", plain<uint32_t>(&Settings::temporal_filter)},
         {"unidirectional_b", plain<bool>(&Settings::unidirectional_b)},
         {"colour", read_colour},
+        {"mastering_display", read_mastering_display},
+        {"content_light", read_content_light},
         {"slices", read_slices},
         {"intra_refresh", read_intra_refresh},
         {"split_encode", choice<SplitEncode>(&Settings::split_encode, {{"auto", SplitEncode::automatic},

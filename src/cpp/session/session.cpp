@@ -92,8 +92,7 @@ Session::Session(const SessionOptions& options)
       settings_(options.settings),
       extra_output_delay_(options.extra_output_delay),
       copy_(options.copy),
-      made_in_(process_generation()),
-      at_idr_(options.at_idr) {
+      made_in_(process_generation()) {
     const ContextScope scope(*context_);
     try {
         set_up();
@@ -357,13 +356,8 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
     request.force_idr = extras.force_idr || position_.must_be_idr;
     request.force_intra = extras.force_intra;
     const bool idr = next_is_idr(extras);
-    PictureExtras with_hdr;
+    request.is_idr = idr;
     request.extras = extras.messages.empty() && !extras.time_code ? nullptr : &extras;
-    if (idr && !at_idr_.empty()) {
-        with_hdr = extras;
-        with_hdr.messages.insert(with_hdr.messages.begin(), at_idr_.begin(), at_idr_.end());
-        request.extras = &with_hdr;
-    }
     submitted_.push_back({position_.next_pts, seq, input});
     Accepted accepted{};
     try {

@@ -40,7 +40,6 @@ struct SessionOptions {
     uint32_t extra_output_delay = 0;
     CopyMode copy = CopyMode::automatic;
     std::optional<std::string> forced_abi;
-    std::vector<Message> at_idr;  // messages that each IDR carries: HDR's static metadata
 };
 
 // One step of a live change. It must not call back into the session.
@@ -185,8 +184,7 @@ class Session {
 
     std::deque<Submitted> submitted_;  // frames whose access units are not out, in the order of submission
     Position position_;
-    std::vector<Message> at_idr_;  // what each IDR carries
-    Failures failures_;            // failed releases, raised by the next call since their access units were good
+    Failures failures_;  // failed releases, raised by the next call since their access units were good
 };
 
 }  // namespace pdum::nvenc

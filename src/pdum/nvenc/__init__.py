@@ -41,7 +41,8 @@ from ._version import __version__ as __version__
 if TYPE_CHECKING:
     from ._config.colour import Colour
     from ._config.config import EncoderConfig
-    from ._config.picture import ContentLight, MasteringDisplay, Metadata, PictureOptions, Sei, TimeCode
+    from ._config.hdr import ContentLight, MasteringDisplay
+    from ._config.picture import Metadata, PictureOptions, Sei, TimeCode
     from ._encoders.software import SoftwareEncoder
     from ._files.job import FileJob, FileSettings
     from ._files.task import FileTask
@@ -122,7 +123,7 @@ _LAZY = {
     "BaseTask": "._tasks",
     "Capabilities": "._machine.capabilities",
     "Colour": "._config.colour",
-    "ContentLight": "._config.picture",
+    "ContentLight": "._config.hdr",
     "Device": "._machine.devices",
     "Diagnosis": "._machine.doctor",
     "EncodeSession": "._machine.nvml",
@@ -134,7 +135,7 @@ _LAZY = {
     "FileSettings": "._files.job",
     "FileTask": "._files.task",
     "Finding": "._machine.doctor",
-    "MasteringDisplay": "._config.picture",
+    "MasteringDisplay": "._config.hdr",
     "Metadata": "._config.picture",
     "PictureOptions": "._config.picture",
     "PieceSink": "._tasks",

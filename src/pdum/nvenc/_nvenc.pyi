@@ -1,6 +1,6 @@
 """The native module. Its ``Encoder`` takes settings that are checked already: use ``pdum.nvenc.NvencEncoder``."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, SupportsIndex, final
 
 from typing_extensions import Self
@@ -62,7 +62,6 @@ class Encoder:
         cuda_context: int,
         extra_output_delay: int,
         copy: str,
-        idr_messages: Sequence[tuple[int, bytes]] | None,
         abi: str | None,
     ) -> None: ...
     def encode(self, frame: Any, force_idr: bool = False, *, stream: Any = None, picture: Any = None) -> bytes: ...

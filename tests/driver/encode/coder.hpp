@@ -66,7 +66,9 @@ struct StreamSettings {
     int slices = 1;
     int slice_macroblocks = 0;  // H.264 alone: so many in each slice; 0: no such limit
     int slice_bytes = 0;
-    bool time_codes = false;  // pictures may carry them
+    bool time_codes = false;         // pictures may carry them
+    bool mastering_display = false;  // likewise
+    bool content_light = false;      // likewise
     ColourDescription colour;
 };
 

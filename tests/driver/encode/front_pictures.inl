@@ -38,6 +38,7 @@ NVENCSTATUS encode_picture(void* encoder, NV_ENC_PIC_PARAMS* params) {
             session.next_sei().clear();
             if (!(params->encodePicFlags & end_of_stream)) {
                 take_time_code(session.next_sei(), params->codecPicParams, session.stream());
+                take_hdr(session.next_sei(), params->codecPicParams, session.stream());
                 take_sei(session.next_sei(), params->codecPicParams, session.codec());
             }
             return session.encode(submission_of(*params));

@@ -76,3 +76,60 @@ void take_time_code(std::vector<SeiMessage>& out, const NV_ENC_CODEC_PIC_PARAMS&
             if (!left_out(picture.timeCode)) out.push_back(hevc_time_code(picture.timeCode));
         });
 }
+
+template <typename Point>
+void write_points(BitWriter& out, std::initializer_list<Point> points) {
+    for (const Point& point : points) {
+        out.bits(point.x, 16);
+        out.bits(point.y, 16);
+    }
+}
+
+// The SEI message has green first, the OBU red.
+template <typename Display>
+SeiMessage mastering_display(const Display& display, Codec codec) {
+    BitWriter out;
+    const bool is_obu = codec == Codec::av1;
+    if (is_obu) write_points(out, {display.r, display.g, display.b, display.whitePoint});
+    if (!is_obu) write_points(out, {display.g, display.b, display.r, display.whitePoint});
+    out.bits(display.maxLuma, 32);
+    out.bits(display.minLuma, 32);
+    return {is_obu ? 2u : 137u, out.align()};
+}
+
+template <typename Light>
+SeiMessage content_light(const Light& light, Codec codec) {
+    BitWriter out;
+    out.bits(light.maxContentLightLevel, 16);
+    out.bits(light.maxPicAverageLightLevel, 16);
+    return {codec == Codec::av1 ? 1u : 144u, out.align()};
+}
+
+// Not documented: what a card does with metadata that the configuration does not announce. Taken for a mistake here.
+void require_announced(bool is_announced, const char* pointer, const char* flag) {
+    if (!is_announced)
+        forbid(Status::success, Status::invalid_param, text(pointer, " is given, but ", flag, " was not set"));
+}
+
+template <typename Picture>
+void take_hdr(std::vector<SeiMessage>& out, const Picture& picture, const StreamSettings& stream) {
+    set_optional(picture, [&](const auto& hdr) -> decltype(void(hdr.pMasteringDisplay)) {
+        if (hdr.pMasteringDisplay != nullptr) {
+            require_announced(stream.mastering_display, "pMasteringDisplay", "outputMasteringDisplay");
+            if (stream.mastering_display) out.push_back(mastering_display(*hdr.pMasteringDisplay, stream.codec));
+        }
+        if (hdr.pMaxCll != nullptr) {
+            require_announced(stream.content_light, "pMaxCll", "outputMaxCll");
+            if (stream.content_light) out.push_back(content_light(*hdr.pMaxCll, stream.codec));
+        }
+    });
+}
+
+// The driver writes this itself, before the client's own messages.
+void take_hdr(std::vector<SeiMessage>& out, const NV_ENC_CODEC_PIC_PARAMS& params, const StreamSettings& stream) {
+    if (stream.codec == Codec::hevc) take_hdr(out, params.hevcPicParams, stream);
+    if (stream.codec == Codec::av1)
+        set_optional(params, [&](auto& union_of_codecs) -> decltype(void(union_of_codecs.av1PicParams)) {
+            take_hdr(out, union_of_codecs.av1PicParams, stream);
+        });
+}

@@ -75,6 +75,13 @@ void read_slices(uint32_t mode, uint32_t value, StreamSettings& stream) {
     if (mode == 3 && given > 1) stream.slices = given;
 }
 
+// Whether pictures may bring HDR's static metadata. H.264 and interfaces before 13.0 have no fields for it.
+template <typename Config>
+void read_hdr_output(const Config& config, StreamSettings& stream) {
+    stream.mastering_display = NVSIM_GET(config, outputMasteringDisplay, 0) != 0;
+    stream.content_light = NVSIM_GET(config, outputMaxCll, 0) != 0;
+}
+
 void read_codec(const NV_ENC_CONFIG_H264& config, StreamSettings& stream) {
     stream.level = static_cast<int>(config.level);
     stream.repeat_headers = config.repeatSPSPPS;
@@ -90,6 +97,7 @@ void read_codec(const NV_ENC_CONFIG_H264& config, StreamSettings& stream) {
 }
 
 void read_codec(const NV_ENC_CONFIG_HEVC& config, StreamSettings& stream) {
+    read_hdr_output(config, stream);
     stream.level = static_cast<int>(config.level);
     stream.tier = static_cast<int>(config.tier);
     stream.repeat_headers = config.repeatSPSPPS;
@@ -107,6 +115,7 @@ void read_codec(const NV_ENC_CONFIG_HEVC& config, StreamSettings& stream) {
 // NV_ENC_CONFIG_AV1, which API 11 does not have.
 template <typename Av1Config>
 void read_codec(const Av1Config& config, StreamSettings& stream) {
+    read_hdr_output(config, stream);
     stream.level = config.level == 24 ? 0 : static_cast<int>(config.level);
     stream.tier = static_cast<int>(config.tier);
     stream.repeat_headers = config.repeatSeqHdr;

@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig
-from . import choices, values
+from . import choices, hdr, values
 from .colour import ENGINES_OWN_MATRIX, Colour, convertible
-from .picture import ContentLight, MasteringDisplay
+from .hdr import ContentLight, MasteringDisplay
 from .plain import PRESETS_OWN, canonical_rate, unplain
 from .plain import plain as plain_value
 from .rules import require_compatible
@@ -239,6 +239,7 @@ class EncoderConfig:
             "temporal_filter": values.temporal_filter(self.temporal_filter),
             "unidirectional_b": values.flag("unidirectional_b", self.unidirectional_b),
             "colour": self._colour().native(),
+            **hdr.native(codec, self.mastering_display, self.content_light),
             "slices": values.slices(self.slices),
             "intra_refresh": self._intra_refresh(),
             "split_encode": values.split(self.split_encode),
@@ -276,21 +277,11 @@ class EncoderConfig:
 
     def session(self) -> dict[str, Any]:
         """What the native module takes beside the settings."""
-        codec = codec_name(self.codec)
-        metadata: tuple[tuple[str, Any, type[MasteringDisplay | ContentLight]], ...] = (
-            ("mastering_display", self.mastering_display, MasteringDisplay),
-            ("content_light", self.content_light, ContentLight),
-        )
-        for name, given, kind in metadata:
-            if given is not None and not isinstance(given, kind):
-                raise InvalidConfig(f"{name}={given!r} came; it has to be a {kind.__name__}.")
-        messages = [given.message(codec) for _, given, _ in metadata if given is not None]
         return {
             "gpu_id": whole("gpu_id", self.gpu_id, most=0x7FFFFFFF),
             "cuda_context": whole("cuda_context", self.cuda_context, most=0xFFFF_FFFF_FFFF_FFFF),
             "extra_output_delay": whole("extra_output_delay", self.extra_output_delay, most=LARGEST_EXTRA_DELAY),
             "copy": one_of("copy", self.copy, {mode: mode for mode in ("auto", "always", "never")}),
-            "idr_messages": messages,
         }
 
     def _format(self) -> str:

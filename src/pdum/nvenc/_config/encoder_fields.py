@@ -9,7 +9,7 @@ from . import choices
 if TYPE_CHECKING:
     from . import values
     from .colour import Colour
-    from .picture import ContentLight, MasteringDisplay
+    from .hdr import ContentLight, MasteringDisplay
     from .settings import FrameRate
 
 

@@ -1,8 +1,7 @@
-"""What travels with one picture or with each IDR: SEI messages, AV1 metadata, HDR's static data, time codes."""
+"""What travels with one picture: SEI messages, AV1 metadata, time codes."""
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,7 @@ if TYPE_CHECKING:
 
 SEI_USER_DATA_REGISTERED = 4
 SEI_USER_DATA_UNREGISTERED = 5
-SEI_MASTERING_DISPLAY = 137
-SEI_CONTENT_LIGHT_LEVEL = 144
 
-METADATA_HDR_CLL = 1
-METADATA_HDR_MDCV = 2
 METADATA_ITUT_T35 = 4
 METADATA_TIMECODE = 5
 
@@ -72,59 +67,6 @@ class Metadata:
     def captions(cls, cc_data: bytes) -> Metadata:
         """Closed captions as ITU-T T.35 metadata."""
         return cls(METADATA_ITUT_T35, _a53(cc_data))
-
-
-@dataclass(frozen=True, kw_only=True)
-class MasteringDisplay:
-    """The display on which the content was graded (SMPTE ST 2086): chromaticities in x and y, luminance in cd/m²."""
-
-    red: tuple[float, float] = (0.708, 0.292)
-    green: tuple[float, float] = (0.170, 0.797)
-    blue: tuple[float, float] = (0.131, 0.046)
-    white: tuple[float, float] = (0.3127, 0.3290)
-    min_luminance: float = 0.0001
-    max_luminance: float = 1000.0
-
-    def __post_init__(self) -> None:
-        for name in ("red", "green", "blue", "white"):
-            point = getattr(self, name)
-            if not _are_numbers(point) or len(point) != 2 or not all(0 <= value <= 1 for value in point):
-                raise InvalidConfig(f"mastering_display {name}={point!r} came; it is x and y, both from 0 to 1.")
-        luminances = (self.min_luminance, self.max_luminance)
-        if not _are_numbers(luminances) or not 0 <= self.min_luminance < self.max_luminance <= 400_000:
-            raise InvalidConfig(
-                f"mastering_display luminance from {self.min_luminance} to {self.max_luminance} came; the least has to "
-                "be below the greatest, both from 0 to 400000 cd/m²."
-            )
-
-    def message(self, codec: str) -> tuple[int, bytes]:
-        """As the native module takes it, for one of the codecs."""
-        if codec == "av1":
-            points = _points((self.red, self.green, self.blue, self.white), 1 << 16)
-            luminances = _fixed(self.max_luminance, 1 << 8), _fixed(self.min_luminance, 1 << 14)
-            return METADATA_HDR_MDCV, struct.pack(">8H2I", *points, *luminances)
-        points = _points((self.green, self.blue, self.red, self.white), 50_000)
-        luminances = _fixed(self.max_luminance, 10_000), _fixed(self.min_luminance, 10_000)
-        return SEI_MASTERING_DISPLAY, struct.pack(">8H2I", *points, *luminances)
-
-
-@dataclass(frozen=True)
-class ContentLight:
-    """The brightest pixel and the brightest frame's mean, in cd/m² (CTA-861.3: MaxCLL and MaxFALL)."""
-
-    max_cll: int
-    max_fall: int
-
-    def __post_init__(self) -> None:
-        for name in ("max_cll", "max_fall"):
-            whole(f"content_light {name}", getattr(self, name), most=0xFFFF)
-
-    def message(self, codec: str) -> tuple[int, bytes]:
-        """As the native module takes it, for one of the codecs."""
-        data = struct.pack(">2H", self.max_cll, self.max_fall)
-        if codec == "av1":
-            return METADATA_HDR_CLL, data
-        return SEI_CONTENT_LIGHT_LEVEL, data
 
 
 @dataclass(frozen=True)
@@ -218,21 +160,9 @@ def _bytes(what: str, given: bytes) -> bytes:
         raise InvalidConfig(f"{what} came with {given!r}; its payload has to be bytes.") from error
 
 
-def _are_numbers(values: object) -> bool:
-    return isinstance(values, tuple) and all(isinstance(one, (int, float)) for one in values)
-
-
 def _a53(cc_data: bytes) -> bytes:
     cc_data = _bytes("captions", cc_data)
     if not cc_data or len(cc_data) % 3 or len(cc_data) > 3 * LARGEST_CAPTION_COUNT:
         raise InvalidConfig(f"{len(cc_data)} bytes of captions came; they are 1 to 31 triplets.")
     flags = 0x40 | len(cc_data) // 3  # process_cc_data_flag and the count
     return ATSC_CAPTIONS + bytes((flags, 0xFF)) + bytes(cc_data) + b"\xff"
-
-
-def _points(points: tuple[tuple[float, float], ...], units: int) -> list[int]:
-    return [_fixed(value, units, 0xFFFF) for point in points for value in point]
-
-
-def _fixed(value: float, units: int, most: int = 0xFFFFFFFF) -> int:
-    return min(round(value * units), most)

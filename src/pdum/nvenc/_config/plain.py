@@ -7,7 +7,7 @@ from typing import Any
 
 from .._errors import InvalidConfig
 from .colour import Colour
-from .picture import ContentLight, MasteringDisplay
+from .hdr import ContentLight, MasteringDisplay
 from .settings import FrameRate, frame_rate, nearest
 
 PRESETS_OWN = ("bframes", "lookahead")

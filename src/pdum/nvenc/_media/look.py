@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from .._config.colour import Colour
-from .._config.picture import ContentLight, MasteringDisplay
+from .._config.hdr import ContentLight, MasteringDisplay
 from .av import fraction, side_data, side_data_of_all
 
 if TYPE_CHECKING:

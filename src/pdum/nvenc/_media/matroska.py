@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .._config.colour import Colour
-    from .._config.picture import ContentLight, MasteringDisplay
+    from .._config.hdr import ContentLight, MasteringDisplay
 
 CODEC_IDS = {"h264": "V_MPEG4/ISO/AVC", "hevc": "V_MPEGH/ISO/HEVC", "av1": "V_AV1"}
 
