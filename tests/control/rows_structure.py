@@ -80,8 +80,8 @@ PARTS = [
     ),
     Row({"split_encode": 4}, {"splitEncodeMode": 4}, over=HEVC, since="13.0", names="split_encode=4"),
     Row({"time_code": True}, {"codec.enableTimeCode": 1, "codec.outputPictureTimingSEI": 1}),
-    Row({"time_code": True}, {"codec.outputTimeCodeSEI": 1}, over=HEVC),
-    Row({"time_code": True}, {}, over=AV1),  # whose time codes are metadata of the pictures that have one
+    # Their time codes are messages and metadata of the pictures that have one.
+    *(Row({"time_code": True}, {}, over=codec) for codec in (HEVC, AV1)),
 ]
 
 TUNINGS = [

@@ -202,7 +202,20 @@ def test_time_codes_are_side_data(abi: str, simulator: Simulator, codec: str) ->
     told = [side_data(frame).get("S12M_TIMECODE") for frame in decoded(packets, codec)]
     assert [smpte(data) for data in told[:3] if data] == [(10, 20, 30, 4), (23, 59, 59, 24), (0, 0, 0, 0)]
     none = told[3] is None or told[3][:4] == bytes(4)  # FFmpeg says so of HEVC by a count of none
-    assert none == (abi != "12.1"), "a picture without one has none, but for what 12.1 cannot say"
+    assert none == (codec == "hevc" or abi != "12.1"), "a picture without one has none, but for H.264 with 12.1"
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("drop", [False, True])
+def test_drop_frame_time_codes_are_side_data(abi: str, simulator: Simulator, codec: str, drop: bool) -> None:
+    """In the word, bit 30 is the drop-frame flag. FFmpeg believes H.264's only with a counting type of 2 to 6."""
+    options = {0: PictureOptions(time_code=TimeCode(0, 1, 0, 2, drop_frame=drop))}
+    packets = encode(simulator, count=1, codec=codec, fps="30000/1001", time_code=True, options=options)
+    data = side_data(decoded(packets, codec)[0])["S12M_TIMECODE"]
+    _, word = struct.unpack("2I", data[:8])
+    can_be_told = codec == "hevc" or abi == "13.1"
+    assert bool(word >> 30 & 1) == (drop and can_be_told)
+    assert smpte(data) == (0, 1, 0, 2)
 
 
 def smpte(data: bytes) -> tuple[int, ...]:
@@ -226,6 +239,8 @@ def test_time_codes_in_the_parsers_words(simulator: Simulator, tmp_path: Path, c
     suffix = "" if codec == "h264" else "[0]"
     names = ("hours_value", "minutes_value", "seconds_value", "n_frames", "cnt_dropped_flag", "full_timestamp_flag")
     assert tuple(syntax.first(name + suffix) for name in names) == (10, 20, 30, 17, 1, 1)
+    if codec == "hevc":
+        assert syntax.first("counting_type[0]") == 4, "numbers are dropped from the count"
 
 
 def test_streams_without_time_codes_have_none(simulator: Simulator) -> None:

@@ -263,7 +263,6 @@ inline void set_codec(NV_ENC_CONFIG_HEVC& config, const Settings& settings) {
     set_vui(config.hevcVUIParameters, settings);
     set_hdr_output(config, settings);
     if (settings.tier) config.tier = *settings.tier;
-    if (settings.time_code) config.outputTimeCodeSEI = 1;
 }
 
 inline void set_codec(NV_ENC_CONFIG_AV1& config, const Settings& settings) {

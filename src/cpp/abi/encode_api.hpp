@@ -37,7 +37,7 @@ struct PictureExtras {
     bool force_idr = false;
     bool force_intra = false;
     std::vector<Message> messages;
-    std::optional<TimeCode> time_code;
+    std::optional<TimeCode> time_code;  // of H.264 alone; the other codecs carry it as a message
 };
 
 struct PictureRequest {

@@ -62,6 +62,9 @@ inline void set_unidirectional_b(NV_ENC_INITIALIZE_PARAMS&, bool on) {
 }
 
 // If the stream has time codes, this version writes one for every picture: 00:00:00:00 if the picture has none.
+// Before 13.1 the field has one bit: counting type 4, drop-frame, does not fit.
+inline void set_drop_frame_counting(NV_ENC_CLOCK_TIMESTAMP_SET&) {}
+
 inline void leave_out(NV_ENC_TIME_CODE&) {}
 
 inline PictureType later_picture_type(NV_ENC_PIC_TYPE) { return PictureType::unknown; }

@@ -15,6 +15,9 @@ constexpr const char* this_name = "13.0";
 
 [[noreturn]] inline NV_ENC_BFRAME_REF_MODE hierarchical_b_references() { not_in_13_0("b_ref_mode='hierarchical'"); }
 
+// Before 13.1 the field has one bit: counting type 4, drop-frame, does not fit.
+inline void set_drop_frame_counting(NV_ENC_CLOCK_TIMESTAMP_SET&) {}
+
 #include "abi/since_13_0.inl"
 
 #include "abi/config_impl.inl"

@@ -281,18 +281,14 @@ class Session final : public EncodeApi {
         }
     }
 
-    // AV1 carries its time code as a message.
-    NV_ENC_TIME_CODE& time_code_of(NV_ENC_CODEC_PIC_PARAMS& parameters) const {
-        return codec_ == Codec::h264 ? parameters.h264PicParams.timeCode : parameters.hevcPicParams.timeCode;
-    }
-
+    // Of H.264. The other codecs carry theirs as a message.
     void set_time_code(const TimeCode& time) {
-        if (codec_ == Codec::av1) return;
-        NV_ENC_TIME_CODE& code = time_code_of(picture_.codecPicParams);
+        NV_ENC_TIME_CODE& code = picture_.codecPicParams.h264PicParams.timeCode;
         code = {};
         code.displayPicStruct = NV_ENC_PIC_STRUCT_DISPLAY_FRAME;
         NV_ENC_CLOCK_TIMESTAMP_SET& clock = code.clockTimestamp[0];
         clock.cntDroppedFrames = time.drop_frame;
+        if (time.drop_frame) set_drop_frame_counting(clock);
         clock.nFrames = time.frames & 0xFF;
         clock.secondsValue = time.seconds & 63;
         clock.minutesValue = time.minutes & 63;
@@ -343,7 +339,7 @@ class Session final : public EncodeApi {
         hdr_messages_ = HdrFields::has(codec_) ? std::vector<Message>() : hdr_messages(settings);
         hdr_fields_.set(settings);
         picture_.bufferFmt = buffer_format(settings.format);
-        if (settings.time_code && codec_ != Codec::av1) leave_out(time_code_of(without_extras_));
+        if (settings.time_code && codec_ == Codec::h264) leave_out(without_extras_.h264PicParams.timeCode);
         picture_.codecPicParams = without_extras_;
     }
 

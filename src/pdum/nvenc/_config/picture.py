@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SEI_USER_DATA_REGISTERED = 4
 SEI_USER_DATA_UNREGISTERED = 5
+SEI_TIME_CODE = 136
 
 METADATA_ITUT_T35 = 4
 METADATA_TIMECODE = 5
@@ -89,11 +90,21 @@ class TimeCode:
         return self.hours, self.minutes, self.seconds, self.frames, self.drop_frame
 
     def metadata(self) -> Metadata:
-        """AV1's metadata_timecode: counting type, flags, frames in 9 bits, then seconds, minutes and hours in full."""
-        full_timestamp, counting_type = 1, 4 if self.drop_frame else 0
-        fields = (
+        """AV1's metadata_timecode."""
+        return Metadata(METADATA_TIMECODE, _packed(self._clock()))
+
+    def sei(self) -> Sei:
+        """HEVC's time code message. The one that the driver can write has no room for drop-frame counting."""
+        one_timestamp, is_there, counts_fields = (1, 2), (1, 1), (0, 1)
+        stop_bit = (1, 1)
+        return Sei(SEI_TIME_CODE, _packed((one_timestamp, is_there, counts_fields, *self._clock(), stop_bit)))
+
+    def _clock(self) -> tuple[tuple[int, int], ...]:
+        """Numbers and their widths in bits, which HEVC and AV1 share."""
+        counting_type = 4 if self.drop_frame else 0
+        return (
             (counting_type, 5),
-            (full_timestamp, 1),
+            (1, 1),  # with seconds, minutes and hours
             (0, 1),  # discontinuity
             (int(self.drop_frame), 1),
             (self.frames, 9),
@@ -101,12 +112,7 @@ class TimeCode:
             (self.minutes, 6),
             (self.hours, 5),
             (0, 5),  # length of a time offset
-            (0, 1),  # up to the byte's end
         )
-        value = 0
-        for number, width in fields:
-            value = value << width | number
-        return Metadata(METADATA_TIMECODE, value.to_bytes(5, "big"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +150,9 @@ class PictureOptions:
                 f"{self.time_code} came for an encoder that was made without time_code=True, which would leave it out."
             )
         messages = [(message.type, message.payload) for message in self.sei]
+        if codec == "hevc" and self.time_code:
+            message = self.time_code.sei()
+            return self.force_idr, self.force_intra, [*messages, (message.type, message.payload)], None
         return self.force_idr, self.force_intra, messages, self.time_code.native() if self.time_code else None
 
     def _obus(self) -> list[tuple[int, bytes]]:
@@ -151,6 +160,15 @@ class PictureOptions:
             raise UnsupportedFeature("sei came for av1, which has none. Use metadata.")
         metadata = [*self.metadata, *([self.time_code.metadata()] if self.time_code else [])]
         return [(one.type, one.payload) for one in metadata]
+
+
+def _packed(fields: Sequence[tuple[int, int]]) -> bytes:
+    """Numbers in so many bits each, with zeros up to the last byte's end."""
+    value = total = 0
+    for number, width in fields:
+        value, total = value << width | number, total + width
+    padding = -total % 8
+    return (value << padding).to_bytes((total + padding) // 8, "big")
 
 
 def _bytes(what: str, given: bytes) -> bytes:
