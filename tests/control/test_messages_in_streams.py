@@ -164,6 +164,25 @@ def test_hdr_messages_in_the_parsers_words(simulator: Simulator, tmp_path: Path,
     assert syntax.first("max_pic_average_light_level") == 400
 
 
+# Intra refresh
+
+
+@pytest.mark.parametrize(("codec", "name"), [("h264", "recovery_frame_cnt"), ("hevc", "recovery_poc_cnt")])
+def test_each_wave_of_intra_blocks_is_a_recovery_point(
+    abi: str, simulator: Simulator, tmp_path: Path, codec: str, name: str
+) -> None:
+    """It tells a decoder that starts there after how many pictures it has a whole one."""
+    settings = {"codec": codec, "gop": 0, "intra_refresh_period": 5, "intra_refresh_count": 3}
+    packets = encode(simulator, count=12, options={7: PictureOptions(force_idr=True)}, **settings)
+    # A wave begins 5 pictures after an IDR, unless another IDR comes first.
+    assert [packet.seq for packet in packets if 6 in dict(sei_payloads(packet, codec))] == [5]
+    syntax = syntax_of(packets, codec, tmp_path)
+    assert syntax.all(name) == [2]
+    assert syntax.all("exact_match_flag") == [1]
+    without = encode(simulator, count=12, codec=codec, gop=0)
+    assert not any(sei_payloads(packet, codec) for packet in without)
+
+
 # AV1
 
 

@@ -67,7 +67,10 @@ struct StreamSettings {
     int slice_macroblocks = 0;  // H.264 alone: so many in each slice; 0: no such limit
     int slice_bytes = 0;
     bool time_codes = false;         // pictures may carry them
-    bool mastering_display = false;  // likewise
+    uint32_t refresh_period = 0;     // pictures from one wave of intra blocks to the next; 0: none
+    uint32_t refresh_count = 0;      // pictures that one takes
+    bool recovery_points = false;    // whether a message tells where one begins
+    bool mastering_display = false;  // pictures may bring it
     bool content_light = false;      // likewise
     ColourDescription colour;
 };

@@ -197,6 +197,7 @@ class Session : public std::enable_shared_from_this<Session> {
     void start(std::vector<PlannedPicture>& pictures);
     void submit(const PlannedPicture& picture);
     void submit_end();
+    void mark_recovery_point(Record& record);
     void accept(const Submission& submission, Record& record, Bitstream& out);
     bool read_into(Staging& staging, const Record& record);
     void measure(const Record& record);
@@ -251,6 +252,7 @@ class Session : public std::enable_shared_from_this<Session> {
     std::deque<Record*> window_;  // records in flight, by serial from window_start_ on
     uint64_t window_start_ = 0;
     uint64_t next_serial_ = 0;
+    uint64_t since_idr_ = 0;        // pictures started since the last IDR
     uint64_t planned_ = 0;          // pictures started since the coder was last empty
     uint64_t outputs_ = 0;          // output buffers submitted
     uint64_t flushed_outputs_ = 0;  // of them, those submitted before the last end of the stream

@@ -2,6 +2,7 @@
 #include "common/instrument.hpp"
 #include "encode/breach.hpp"
 #include "encode/jobs.hpp"
+#include "encode/recovery_point.hpp"
 #include "encode/session.hpp"
 #include "encode/text.hpp"
 #include "recordings/statuses.hpp"
@@ -167,7 +168,11 @@ void Session::start(std::vector<PlannedPicture>& pictures) {
     planned_ += pictures.size();
     const uint64_t delay = static_cast<uint64_t>(delay_);
     promised_ = std::max(promised_, flushed_outputs_ + (planned_ > delay ? planned_ - delay : 0));
-    for (const PlannedPicture& picture : pictures) record_of(picture.serial).source.type = picture.type;
+    for (const PlannedPicture& picture : pictures) {
+        Record& record = record_of(picture.serial);
+        record.source.type = picture.type;
+        mark_recovery_point(record);
+    }
     // A temporal unit of AV1 shows one picture: whatever order they are coded in, the units come in display order.
     if (maker_->display_order() || codec() == Codec::av1) std::sort(pictures.begin(), pictures.end());
     for (const PlannedPicture& picture : pictures) {
@@ -177,6 +182,17 @@ void Session::start(std::vector<PlannedPicture>& pictures) {
             submit(picture);
     }
     if (inline_ && lockers_ > 0) cell_.changed.notify_all();
+}
+
+// A wave of intra blocks begins every so many pictures, and when it ends a picture is whole. That the first one begins
+// a period after the IDR is assumed.
+void Session::mark_recovery_point(Record& record) {
+    const StreamSettings& stream = setup_.settings.stream;
+    since_idr_ = record.source.type == PictureType::idr ? 0 : since_idr_ + 1;
+    if (!stream.recovery_points || stream.refresh_period == 0 || since_idr_ == 0) return;
+    if (since_idr_ % stream.refresh_period == 0) {
+        record.sei.insert(record.sei.begin(), recovery_point(codec(), stream.refresh_count));
+    }
 }
 
 void Session::submit(const PlannedPicture& picture) {

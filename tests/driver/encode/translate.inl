@@ -283,6 +283,11 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
         read_codec(codec_config, stream);
         if (codec_config.chromaFormatIDC > 1) stream.format.chroma = static_cast<int>(codec_config.chromaFormatIDC);
         stream.idr_period = codec_config.idrPeriod;
+        if (codec_config.enableIntraRefresh) {
+            stream.refresh_period = codec_config.intraRefreshPeriod;
+            stream.refresh_count = codec_config.intraRefreshCnt;
+            stream.recovery_points = NVSIM_GET(codec_config, outputRecoveryPointSEI, 0) != 0;
+        }
     });
     stream.lossless |= preset.tuning == Tuning::lossless;
     stream.gop_length = config.gopLength;
