@@ -36,6 +36,7 @@ class EchoUnit:
     settings: str  # digest of the whole configuration: equal where the configurations are
     units: tuple[int, ...] = ()  # NAL unit types, or OBU types, in order
     sei: tuple[tuple[int, bytes], ...] = ()  # type and payload of each SEI message (or extra OBU) of the client's
+    map: bytes | None = None  # what qpDeltaMap held, or a map before it that holds on
     config: dict[str, Any] = field(default_factory=dict)  # IDR only: NV_ENC_INITIALIZE_PARAMS, fields that are not zero
     gpu: str = ""  # IDR only, as are the next two
     gpu_index: int = 0
@@ -144,6 +145,7 @@ def unit_of(text: bytes, types: list[int], sei: list[tuple[int, bytes]]) -> Echo
         settings=told["settings"],
         units=tuple(types),
         sei=tuple(sei),
+        map=bytes.fromhex(told["map"]) if "map" in told else None,
         config=told.get("config", {}),
         gpu=told.get("gpu", ""),
         gpu_index=told.get("gpu_index", 0),

@@ -92,6 +92,8 @@ class Describer:
             yield f'    describe_array(out, "{name}", {value}, {field["count"]}, codec);'
         elif name == "payload" and struct == "NV_ENC_SEI_PAYLOAD":
             yield f'    out.bytes("{name}", {value}, value.payloadSize);'
+        elif name == "qpDeltaMap":
+            yield f'    out.bytes("{name}", reinterpret_cast<const uint8_t*>({value}), value.qpDeltaMapSize);'
         elif kind in self.structs and kind != "GUID":
             yield f'    describe_struct(out, "{name}", {value}, codec);'
         elif kind == "GUID":

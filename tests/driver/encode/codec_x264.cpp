@@ -121,6 +121,13 @@ void set_rates(x264_param_t& param, const StreamSettings& settings) {
     param.rc.i_vbv_max_bitrate = param.rc.i_vbv_buffer_size = 0;
     param.rc.i_qp_constant = settings.lossless ? 0 : kLastQuantiser + quantiser_offset(settings.format) - kSpan;
     param.rc.f_ip_factor = param.rc.f_pb_factor = 0.01f;
+    if (!settings.block_maps || settings.lossless) return;
+    // x264 takes offsets of blocks from its adaptive quantisation alone, which it does not do with constant ones; at
+    // strength 0 it changes nothing by itself.
+    param.rc.i_rc_method = X264_RC_CRF;
+    param.rc.f_rf_constant = static_cast<float>(settings.qp_p);
+    param.rc.i_aq_mode = X264_AQ_VARIANCE;
+    param.rc.f_aq_strength = 0;
 }
 
 // A wish that the format cannot have is raised to the least profile that can.
@@ -191,6 +198,8 @@ class X264Coder final : public PictureCoder {
         input.i_type = to_x264(picture.type);
         if (!settings_.lossless)
             input.i_qpplus1 = std::max(1, quantiser(picture.type)) + quantiser_offset(settings_.format) + 1;
+        if (!picture.offsets.empty()) input.prop.quant_offsets = picture.offsets.data();  // read in the call
+        const std::vector<float> offsets = std::move(picture.offsets);
         const std::vector<uint8_t> pixels = std::move(picture.pixels);  // they stay where they are in memory
         waiting_.emplace(input.i_pts, Waiting{std::move(picture), 2 * display_index_, false});
         run(&input, out);

@@ -91,6 +91,12 @@ void set_rates(x265_param& param, const StreamSettings& settings) {
     param.bLossless = settings.lossless ? 1 : 0;
     param.rc.rateControlMode = X265_RC_CQP;
     param.rc.qp = settings.lossless ? 4 : settings.qp_p;
+    if (!settings.block_maps || settings.lossless) return;
+    // x265 takes offsets of blocks from its adaptive quantisation alone, as x264 does.
+    param.rc.rateControlMode = X265_RC_CRF;
+    param.rc.rfConstant = settings.qp_p;
+    param.rc.aqMode = X265_AQ_VARIANCE;
+    param.rc.aqStrength = 0;
 }
 
 std::string profile_name(const StreamSettings& settings) {
@@ -220,6 +226,7 @@ class X265Coder final : public PictureCoder {
         input.sliceType = to_x265(picture.type);
         input.pts = next_pts_++;
         if (!settings_.lossless) input.forceqp = quantiser(picture.type) + 1;
+        if (!picture.offsets.empty()) input.quantOffsets = picture.offsets.data();
         return input;
     }
 

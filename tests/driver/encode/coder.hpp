@@ -72,7 +72,25 @@ struct StreamSettings {
     bool recovery_points = false;    // whether a message tells where one begins
     bool mastering_display = false;  // pictures may bring it
     bool content_light = false;      // likewise
+    bool block_maps = false;         // likewise maps of QP offsets
     ColourDescription colour;
+};
+
+// What a client says about the blocks of one picture.
+struct BlockMap {
+    int block = 16;  // pixels, in both directions
+    int columns = 0;
+    int rows = 0;
+    bool emphasis = false;       // levels, and no offsets to the quantiser
+    std::vector<int8_t> values;  // in rows from the top
+
+    // To the quantiser of the macroblock in that place. How much a level changes is the hardware's own secret: two
+    // steps are assumed.
+    float offset(int macroblock_x, int macroblock_y) const {
+        const int column = macroblock_x * 16 / block, row = macroblock_y * 16 / block;
+        const int value = values[static_cast<size_t>(row * columns + column)];
+        return static_cast<float>(emphasis ? -2 * value : value);
+    }
 };
 
 struct SeiMessage {
@@ -86,6 +104,7 @@ struct Picture {
     PictureType type = PictureType::p;  // decided by the front's GOP structure, forced pictures included
     bool output_headers = false;        // NV_ENC_PIC_FLAG_OUTPUT_SPSPPS
     std::vector<SeiMessage> sei;
+    std::vector<float> offsets;  // to the quantiser of each macroblock; empty: none
 };
 
 struct AccessUnit {

@@ -67,6 +67,9 @@ class EchoMaker : public Maker {
         out.number("width", picture.width);
         out.number("height", picture.height);
         out.number("sei", picture.sei == nullptr ? 0 : picture.sei->size());
+        if (picture.map != nullptr)
+            out.bytes("map", reinterpret_cast<const uint8_t*>(picture.map->values.data()),
+                      static_cast<uint32_t>(picture.map->values.size()));
         out.text("settings", settings_.digest);
         if (picture.type == PictureType::idr) {
             out.text("gpu", settings_.gpu);

@@ -24,6 +24,8 @@ Submission submission_of(const NV_ENC_PIC_PARAMS& params) {
     submission.format = static_cast<uint32_t>(params.bufferFmt);
     submission.structure = static_cast<uint32_t>(params.pictureStruct);
     submission.type = picture_type(params.pictureType);
+    submission.map = params.qpDeltaMap;
+    submission.map_size = params.qpDeltaMapSize;
     return submission;
 }
 

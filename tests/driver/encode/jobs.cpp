@@ -57,6 +57,7 @@ void PictureJob::work() {
     const cu::Quiet quiet;
     session_->wait_for_pixels(record_, *this);
     with_coder([&](Maker& maker) { maker.encode(record_.source, units_); });
+    session_->check_map(record_);
 }
 
 void FlushJob::work() {

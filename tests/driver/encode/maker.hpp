@@ -38,6 +38,7 @@ struct SourcePicture {
     const uint8_t* pixels = nullptr;  // packed
     bool output_headers = false;
     const std::vector<SeiMessage>* sei = nullptr;
+    const BlockMap* map = nullptr;
 };
 
 class Maker {

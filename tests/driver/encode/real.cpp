@@ -25,6 +25,7 @@ class RealMaker : public Maker {
         picture.type = source.type;
         picture.output_headers = source.output_headers;
         if (source.sei != nullptr) picture.sei = *source.sei;
+        if (source.map != nullptr) picture.offsets = offsets_of(*source.map);
         picture.pixels = to_planar(source.format, source.pixels, settings_.stream.format, settings_.stream.colour);
         coder_->encode(std::move(picture), out);
     }
@@ -41,6 +42,14 @@ class RealMaker : public Maker {
     }
 
    private:
+    std::vector<float> offsets_of(const BlockMap& map) const {
+        const PictureFormat& format = settings_.stream.format;
+        std::vector<float> offsets;
+        for (int y = 0; y < (format.height + 15) / 16; ++y)
+            for (int x = 0; x < (format.width + 15) / 16; ++x) offsets.push_back(map.offset(x, y));
+        return offsets;
+    }
+
     void make() {
         std::string error;
         coder_ = make_codec(settings_.stream, error);

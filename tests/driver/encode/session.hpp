@@ -29,6 +29,8 @@ struct EncoderSetup {
     int max_width = 0, max_height = 0;
     bool async = false;
     uint32_t rate_control_mode = 0;               // NV_ENC_PARAMS_RC_MODE as given
+    uint32_t map_mode = 0;                        // NV_ENC_QP_MAP_MODE
+    int map_block = 16;                           // pixels of the blocks that a map has values for
     std::vector<const char*> needs;               // capabilities that must not be 0, without their prefix
     PixelFormat format = PixelFormat::undefined;  // the client's hint
 };
@@ -52,6 +54,8 @@ struct Submission {
     uint32_t format = 0;
     uint32_t structure = 1;  // NV_ENC_PIC_STRUCT
     PictureType type = PictureType::p;
+    const int8_t* map = nullptr;  // the client's
+    uint32_t map_size = 0;
 };
 
 enum PictureFlags : uint32_t { force_intra = 1, force_idr = 2, output_headers = 4, end_of_stream = 8 };
@@ -101,6 +105,8 @@ struct Record {
     SourcePicture source;
     SurfaceSource surface;
     std::vector<SeiMessage> sei;
+    std::shared_ptr<const BlockMap> map;
+    const int8_t* map_memory = nullptr;  // the client's, which has to stay as it is until the picture is coded
     Staging* pixels = nullptr;
     Staging* again = nullptr;  // read a second time when a held picture is started
     int* in_flight = nullptr;  // of its input
@@ -193,6 +199,8 @@ class Session : public std::enable_shared_from_this<Session> {
     void find_input(const Submission& submission, Record& record);
     Bitstream& find_output(const Submission& submission);
     void read_pixels(Record& record);
+    void take_map(const Submission& submission, Record& record);
+    std::shared_ptr<const BlockMap> copy_of_map(const Submission& submission) const;
     void read_again(Record& record);
     void start(std::vector<PlannedPicture>& pictures);
     void submit(const PlannedPicture& picture);
@@ -209,6 +217,7 @@ class Session : public std::enable_shared_from_this<Session> {
     void wait_for_pixels(Record& record, Job& job);
     void check_inputs_of(const std::vector<AccessUnit>& units);
     void check_unchanged(Record& record);
+    void check_map(const Record& record) const;
     void fail_what_is_left(uint64_t outputs);
     bool still_the_same(Record& record);
 
@@ -247,6 +256,7 @@ class Session : public std::enable_shared_from_this<Session> {
     StagingPool check_pool_;  // of the engine's thread
 
     std::vector<SeiMessage> next_sei_;
+    std::shared_ptr<const BlockMap> last_map_;  // that a picture was given
     std::vector<std::unique_ptr<Record>> records_;
     std::vector<Record*> free_records_;
     std::deque<Record*> window_;  // records in flight, by serial from window_start_ on

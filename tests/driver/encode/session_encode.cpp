@@ -22,6 +22,7 @@ Status Session::encode(const Submission& submission) {
     Record& record = new_record();
     try {
         find_input(submission, record);
+        take_map(submission, record);
         if (reads_pixels_) read_pixels(record);
     } catch (...) {
         free_records_.push_back(&record);
@@ -48,6 +49,8 @@ void Session::accept(const Submission& submission, Record& record, Bitstream& ou
     source.output_headers = (submission.flags & output_headers) != 0;
     record.sei.swap(next_sei_);
     source.sei = &record.sei;
+    last_map_ = record.map;
+    source.map = record.map.get();
     if (!inline_) record.submitted = Clock::now();
     if (record.in_flight != nullptr) ++*record.in_flight;
     window_.push_back(&record);
@@ -227,6 +230,8 @@ Record& Session::new_record() {
     free_records_.pop_back();
     record.pixels = record.again = nullptr;
     record.in_flight = nullptr;
+    record.map_memory = nullptr;
+    record.map = nullptr;
     record.checked = record.coded = record.checking = false;
     record.sei.clear();
     return record;

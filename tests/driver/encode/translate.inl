@@ -195,6 +195,7 @@ std::vector<const char*> needs_of(const NV_ENC_INITIALIZE_PARAMS& params, const 
     need_if(stream.lossless, "SUPPORT_LOSSLESS_ENCODE");
     need_if(stream.b_reference_mode != 0 && stream.b_frames > 0, "SUPPORT_BFRAME_REF_MODE");
     need_if(config.rcParams.enableTemporalAQ, "SUPPORT_TEMPORAL_AQ");
+    need_if(config.rcParams.qpMapMode == NV_ENC_QP_MAP_EMPHASIS, "SUPPORT_EMPHASIS_LEVEL_MAP");
     need_if(config.monoChromeEncoding != 0, "SUPPORT_MONOCHROME");
     need_if(config.frameFieldMode > NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME, "SUPPORT_FIELD_ENCODING");
     need_if(params.enableWeightedPrediction, "SUPPORT_WEIGHTED_PREDICTION");
@@ -253,6 +254,27 @@ void check_structure(const NV_ENC_CONFIG& config, const PresetRequest& preset) {
     });
 }
 
+// nvEncodeAPI.h on qpMapMode: emphasis is for H.264 and without adaptive quantisation; mode 3 is not supported.
+void check_maps(const NV_ENC_RC_PARAMS& rates, Codec codec) {
+    const auto mode = static_cast<uint32_t>(rates.qpMapMode);
+    if (mode > NV_ENC_QP_MAP_DELTA)
+        forbid(Status::success, Status::invalid_param, text("qpMapMode ", mode, " is not supported"));
+    if (mode != NV_ENC_QP_MAP_EMPHASIS) return;
+    if (codec != Codec::h264)
+        forbid(Status::success, Status::invalid_param, "NV_ENC_QP_MAP_EMPHASIS is for H.264 alone");
+    if (rates.enableAQ || rates.enableTemporalAQ)
+        forbid(Status::success, Status::invalid_param, "NV_ENC_QP_MAP_EMPHASIS is not supported with enableAQ");
+}
+
+// Pixels of the blocks that a map has values for: macroblocks, coding tree blocks or superblocks.
+template <typename CodecConfig>
+int map_block_of(const CodecConfig& config, Codec codec) {
+    if (codec == Codec::h264) return 16;
+    if (codec == Codec::av1) return 64;
+    const uint32_t size = NVSIM_GET(config, maxCUSize, 0u);
+    return size == 0 ? 32 : 4 << size;  // NV_ENC_HEVC_CUSIZE: 1 is 8x8, and 0 left to the driver, assumed 32x32
+}
+
 EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) {
     check_version(params.version, NV_ENC_INITIALIZE_PARAMS_VER, "NV_ENC_INITIALIZE_PARAMS");
     EncoderSetup setup;
@@ -267,6 +289,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     const NV_ENC_CONFIG& config = configuration_of(session, params, preset, of_preset);
     refuse_unsimulated(params);
     check_structure(config, preset);
+    check_maps(config.rcParams, stream.codec);
     if (params.frameRateDen == 0 || params.frameRateNum == 0)
         forbid(recorded::initialize_no_frame_rate, Status::invalid_param, "the frame rate is zero");
     if (config.frameIntervalP < 0) refuse(Status::invalid_param, "frameIntervalP is negative");
@@ -288,7 +311,10 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
             stream.refresh_count = codec_config.intraRefreshCnt;
             stream.recovery_points = NVSIM_GET(codec_config, outputRecoveryPointSEI, 0) != 0;
         }
+        setup.map_block = map_block_of(codec_config, stream.codec);
     });
+    setup.map_mode = static_cast<uint32_t>(config.rcParams.qpMapMode);
+    stream.block_maps = setup.map_mode != NV_ENC_QP_MAP_DISABLED;
     stream.lossless |= preset.tuning == Tuning::lossless;
     stream.gop_length = config.gopLength;
     if (stream.idr_period == 0) stream.idr_period = config.gopLength;
