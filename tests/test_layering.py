@@ -37,6 +37,7 @@ ORDER = {
         "surface_lease",
         "inputs",
         "output_queue",
+        "picture_maps",
         "session",
     ),
     "python": (
@@ -55,6 +56,7 @@ ORDER = {
         "pyav_frame",
         "borrowed_frame",
         "settings_from_python",
+        "borrowed_map",
         "frames_in_flight",
         "registration_owners",
         "packet_binding",
@@ -78,6 +80,7 @@ PYTHON_LAYERS = (
     "_config.toml",
     "_config.colour",
     "_config.hdr",
+    "_config.regions",
     "_config.picture",
     "_config.values",
     "_config.plain",

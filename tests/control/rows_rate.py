@@ -62,6 +62,8 @@ RATE = [
     Row({"low_delay_key_frame_scale": 3}, {"rc.lowDelayKeyFrameScale": 3}),
     Row({"strict_gop": True}, {"rc.strictGOPTarget": 1}),
     Row({"nonref_p": True}, {"rc.enableNonRefP": 1}),
+    *(Row({"qp_map": "delta"}, {"rc.qpMapMode": "NV_ENC_QP_MAP_DELTA"}, over=codec) for codec in ({}, HEVC, AV1)),
+    Row({"qp_map": "emphasis"}, {"rc.qpMapMode": "NV_ENC_QP_MAP_EMPHASIS"}),
 ]
 
 LOOKAHEAD = [

@@ -24,6 +24,7 @@ DEMANDS: list[tuple[dict[str, Any], str, str, int]] = [
     ({**HQ, "lookahead": 8}, "lookahead", "SUPPORT_LOOKAHEAD", 0),
     ({**HEVC, **HQ, "lookahead": 8, "lookahead_level": 2}, "lookahead_level", "SUPPORT_LOOKAHEAD_LEVEL", 1),
     ({**HEVC, **HQ, "lookahead": 8, "lookahead_level": "auto"}, "lookahead_level", "SUPPORT_LOOKAHEAD_LEVEL", 0),
+    ({"qp_map": "emphasis"}, "qp_map='emphasis'", "SUPPORT_EMPHASIS_LEVEL_MAP", 0),
     ({"temporal_aq": True}, "temporal_aq", "SUPPORT_TEMPORAL_AQ", 0),
     ({"vbv_size": 1_000_000}, "vbv_size", "SUPPORT_CUSTOM_VBV_BUF_SIZE", 0),
     ({"weighted_prediction": True}, "weighted_prediction", "SUPPORT_WEIGHTED_PREDICTION", 0),

@@ -167,6 +167,10 @@ inline NV_ENC_MULTI_PASS multi_pass(Multipass multipass) {
     fail(ErrorKind::invalid_config, "An unknown multipass.");
 }
 
+inline NV_ENC_QP_MAP_MODE qp_map_mode(MapMode mode) {
+    return mode == MapMode::delta ? NV_ENC_QP_MAP_DELTA : NV_ENC_QP_MAP_EMPHASIS;
+}
+
 inline void set_rate_control(NV_ENC_RC_PARAMS& out, const Settings& settings) {
     const RateSettings& rate = settings.rate;
     out.enableLookahead = rate.lookahead > 0;
@@ -188,6 +192,7 @@ inline void set_rate_control(NV_ENC_RC_PARAMS& out, const Settings& settings) {
     if (rate.nonref_p) out.enableNonRefP = *rate.nonref_p;
     if (rate.adaptive_i) out.disableIadapt = !*rate.adaptive_i;
     if (rate.adaptive_b) out.disableBadapt = !*rate.adaptive_b;
+    if (settings.map_mode) out.qpMapMode = qp_map_mode(*settings.map_mode);
 }
 
 inline NV_ENC_BFRAME_REF_MODE b_frame_ref_mode(BReference mode) {

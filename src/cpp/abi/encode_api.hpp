@@ -11,6 +11,7 @@
 
 #include "abi/capabilities.hpp"
 #include "abi/message.hpp"
+#include "abi/qp_map.hpp"
 #include "abi/settings.hpp"
 #include "cuda/cuda_types.hpp"
 #include "cuda/driver.hpp"
@@ -38,6 +39,7 @@ struct PictureExtras {
     bool force_intra = false;
     std::vector<Message> messages;
     std::optional<TimeCode> time_code;  // of H.264 alone; the other codecs carry it as a message
+    std::optional<PictureMap> map;  // of another size than the picture's, it is refused
 };
 
 struct PictureRequest {
@@ -51,6 +53,7 @@ struct PictureRequest {
     bool force_intra = false;
     bool is_idr = false;                    // whether it will be one, asked for or not
     const PictureExtras* extras = nullptr;  // may be null
+    const BlockValues* map = nullptr;       // may be null; stays where it is until the access unit is locked
 };
 
 struct LockedAccessUnit {

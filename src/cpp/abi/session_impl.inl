@@ -190,6 +190,7 @@ class Session final : public EncodeApi {
         picture_.frameIdx = next_frame_index_;
         picture_.encodePicFlags = request.force_idr ? NV_ENC_PIC_FLAG_FORCEIDR | NV_ENC_PIC_FLAG_OUTPUT_SPSPPS : 0u;
         if (request.force_intra) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_FORCEINTRA;
+        set_map(request.map);
         const CarriedExtras carried(*this, request);
         const NVENCSTATUS status = while_busy([&] { return f_.nvEncEncodePicture(handle_, &picture_); });
         if (status != NV_ENC_ERR_NEED_MORE_INPUT) check(status, "nvEncEncodePicture", "encode a picture");
@@ -261,6 +262,12 @@ class Session final : public EncodeApi {
         const bool has_any_;
         std::vector<NV_ENC_SEI_PAYLOAD> payloads_;
     };
+
+    // The driver only reads it.
+    void set_map(const BlockValues* map) {
+        picture_.qpDeltaMap = map != nullptr ? const_cast<int8_t*>(map->data()) : nullptr;
+        picture_.qpDeltaMapSize = map != nullptr ? static_cast<uint32_t>(map->size()) : 0;
+    }
 
     void set_messages(NV_ENC_SEI_PAYLOAD* payloads, uint32_t count) {
         if (count == 0) return;

@@ -28,6 +28,8 @@ enum class RateControl { constqp, vbr, cbr };
 enum class Multipass { off, quarter, full };
 enum class BReference { off, each, middle, hierarchical };
 enum class SliceMode { macroblocks = 0, bytes = 1, rows = 2, count = 3 };
+// How the encoder reads the values of a picture's map: as offsets to the quantiser, or as levels of emphasis.
+enum class MapMode { delta, emphasis };
 enum class SplitEncode { automatic, off, two, three, four };
 
 struct Qp {
@@ -132,7 +134,8 @@ struct Settings {
     std::optional<Slices> slices;
     std::optional<IntraRefresh> intra_refresh;
     std::optional<SplitEncode> split_encode;
-    bool time_code = false;  // pictures may carry one
+    bool time_code = false;           // pictures may carry one
+    std::optional<MapMode> map_mode;  // none: pictures carry no map
 
     bool low_latency() const { return tuning == Tuning::low_latency || tuning == Tuning::ultra_low_latency; }
     // Frames that the encoder may hold back before it gives the first one out.

@@ -8,9 +8,11 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <optional>
 
 #include "abi/pixel_format.hpp"
 #include "python/borrowed_frame.hpp"
+#include "python/borrowed_map.hpp"
 #include "python/frames_in_flight.hpp"
 #include "python/packet_binding.hpp"
 #include "python/registration_owners.hpp"
@@ -115,6 +117,7 @@ class Encoder {
     Codec codec_;
     bool rgb_;         // frames are RGB, converted into that format
     bool time_codes_;  // whether pictures may carry them
+    std::optional<MapMode> map_mode_;
     FramesInFlight frames_;
     std::shared_ptr<Session> session_;
     std::shared_ptr<RegistrationOwners> owners_;

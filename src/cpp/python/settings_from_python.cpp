@@ -181,6 +181,7 @@ Names<Reader> stream_readers() {
                                                                        {"2", SplitEncode::two},
                                                                        {"3", SplitEncode::three},
                                                                        {"4", SplitEncode::four}})},
+        {"qp_map", choice<MapMode>(&Settings::map_mode, {{"delta", MapMode::delta}, {"emphasis", MapMode::emphasis}})},
         {"time_code", plain<bool>(&Settings::time_code)},
     };
 }

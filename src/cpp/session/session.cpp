@@ -127,6 +127,7 @@ void Session::set_up() {
     api_->order_by_streams(order_->input()->address(), output_stream_->address());
     inputs_ = std::make_unique<Inputs>(context_, *api_, settings_);
     outputs_ = std::make_unique<OutputQueue>(*api_, settings_.reorder_depth(), settings_.b_frames);
+    maps_ = std::make_unique<PictureMaps>(context_);
     if (settings_.rgb_input) rgb_ = std::make_unique<RgbInput>(context_);
     // With a lookahead, the B-frames that wait for an anchor are held back beside it.
     const uint32_t held = outputs_->held_back() + (settings_.rate.lookahead > 0 ? settings_.b_frames : 0);
@@ -358,10 +359,12 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
     const bool idr = next_is_idr(extras);
     request.is_idr = idr;
     request.extras = extras.messages.empty() && !extras.time_code ? nullptr : &extras;
-    submitted_.push_back({position_.next_pts, seq, input});
+    submitted_.push_back({position_.next_pts, seq, input, nullptr});
     Accepted accepted{};
     try {
         request.input = inputs_->map(input);
+        submitted_.back().map = maps_->map_for(extras.map, settings_);
+        request.map = submitted_.back().map.get();
         accepted = api_->encode(request);
     } catch (...) {
         submitted_.pop_back();
@@ -465,6 +468,7 @@ void Session::abandon() noexcept {
     inputs_.reset();
     outputs_.reset();
     rgb_.reset();
+    maps_.reset();
     api_.reset();
     order_.reset();
     output_stream_.reset();

@@ -19,6 +19,7 @@
 #include "session/frame_view.hpp"
 #include "session/inputs.hpp"
 #include "session/output_queue.hpp"
+#include "session/picture_maps.hpp"
 #include "session/rgb_input.hpp"
 #include "session/stream_order.hpp"
 #include "session/surface_lease.hpp"
@@ -121,6 +122,7 @@ class Session {
         int64_t pts = 0;
         int64_t seq = 0;
         size_t input = 0;
+        SharedMap map;  // the driver may read it until the access unit is out
     };
 
     class Turn;
@@ -180,6 +182,7 @@ class Session {
     std::unique_ptr<EncodeApi> api_;
     std::unique_ptr<Inputs> inputs_;
     std::unique_ptr<OutputQueue> outputs_;
+    std::unique_ptr<PictureMaps> maps_;
     std::unique_ptr<RgbInput> rgb_;  // null unless frames are RGB
 
     std::deque<Submitted> submitted_;  // frames whose access units are not out, in the order of submission

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ._config.config import EncoderConfig
     from ._config.hdr import ContentLight, MasteringDisplay
     from ._config.picture import Metadata, PictureOptions, Sei, TimeCode
+    from ._config.regions import Region
     from ._encoders.software import SoftwareEncoder
     from ._files.job import FileJob, FileSettings
     from ._files.task import FileTask
@@ -95,6 +96,7 @@ __all__ = [
     "PieceDamaged",
     "PieceSink",
     "Plan",
+    "Region",
     "Result",
     "Run",
     "RunReport",
@@ -140,6 +142,7 @@ _LAZY = {
     "PictureOptions": "._config.picture",
     "PieceSink": "._tasks",
     "Plan": "._tasks",
+    "Region": "._config.regions",
     "Result": "._tasks",
     "Run": "._pool.run",
     "RunReport": "._tasks",

@@ -36,6 +36,7 @@ Chroma: TypeAlias = Literal["auto", "420", "422", "444"] | str
 RateControl: TypeAlias = Literal["constqp", "vbr", "cbr"] | str
 Multipass: TypeAlias = Literal["off", "quarter", "full"] | str
 BReferences: TypeAlias = Literal["off", "each", "middle", "hierarchical"] | str
+QpMap: TypeAlias = Literal["delta", "emphasis"] | str
 CopyMode: TypeAlias = Literal["auto", "never", "always"] | str
 Audio: TypeAlias = Literal["copy", "none"] | str | int
 Container: TypeAlias = Literal["auto", "mkv", "mp4", "mov"] | str

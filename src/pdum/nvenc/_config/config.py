@@ -11,6 +11,7 @@ from .colour import ENGINES_OWN_MATRIX, Colour, convertible
 from .hdr import ContentLight, MasteringDisplay
 from .plain import PRESETS_OWN, canonical_rate, unplain
 from .plain import plain as plain_value
+from .regions import MAP_MODES
 from .rules import require_compatible
 from .settings import (
     LARGEST_EXTRA_DELAY,
@@ -101,6 +102,8 @@ class EncoderConfig:
         split_encode: one picture over several engines: ``"auto"``, ``"off"``, 2, 3, 4 (HEVC, AV1).
         mastering_display, content_light: HDR10's static metadata, on every IDR.
         time_code: pictures may carry time codes.
+        qp_map: pictures may say which of their parts get more bits (``PictureOptions``): ``"delta"`` by offsets to the
+            quantiser of each block, ``"emphasis"`` by levels (H.264, without AQ).
         max_width, max_height: what ``reconfigure`` may reach; 0: the size that it starts with.
         gpu_id, cuda_context, extra_output_delay: as for ``NvencEncoder``.
         copy: of frames on the GPU. ``"auto"``: read in place where the call returns only after the engine has read
@@ -155,6 +158,7 @@ class EncoderConfig:
     mastering_display: MasteringDisplay | None = None
     content_light: ContentLight | None = None
     time_code: bool = False
+    qp_map: choices.QpMap | None = None
     max_width: int = 0
     max_height: int = 0
     gpu_id: int = 0
@@ -244,6 +248,7 @@ class EncoderConfig:
             "intra_refresh": self._intra_refresh(),
             "split_encode": values.split(self.split_encode),
             "time_code": values.switch("time_code", self.time_code),
+            "qp_map": values.choice("qp_map", self.qp_map, MAP_MODES),
             **self._rate(codec),
         }
 

@@ -62,6 +62,7 @@ class EncoderFields(TypedDict, total=False):
     mastering_display: MasteringDisplay | None
     content_light: ContentLight | None
     time_code: bool
+    qp_map: choices.QpMap | None
     max_width: int
     max_height: int
     gpu_id: int

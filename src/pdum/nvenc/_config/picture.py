@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig, UnsupportedFeature
+from .regions import Region, map_of, require_one_map
 from .settings import whole
 
 if TYPE_CHECKING:
@@ -117,13 +118,21 @@ class TimeCode:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureOptions:
-    """What one picture is given beside its pixels: ``encoder.submit(frame, seq, picture=PictureOptions(…))``."""
+    """What one picture is given beside its pixels: ``encoder.submit(frame, seq, picture=PictureOptions(…))``.
+
+    ``regions``, ``qp_map`` and ``emphasis_map`` say which parts get more bits, for an encoder that was made with
+    ``qp_map``. A map is an array of whole numbers of one byte, on the host or on the GPU, with one for each block of
+    16x16 pixels (H.264), 32x32 (HEVC) or 64x64 (AV1). It is read in the call and may be changed once that returns.
+    """
 
     force_idr: bool = False
     force_intra: bool = False
     sei: Sequence[Sei] = field(default=())
     metadata: Sequence[Metadata] = field(default=())
     time_code: TimeCode | None = None
+    regions: Sequence[Region] = field(default=())
+    qp_map: Any = None
+    emphasis_map: Any = None
 
     def __post_init__(self) -> None:
         kinds: tuple[tuple[str, Any], ...] = (("force_idr", bool), ("force_intra", bool))
@@ -137,6 +146,10 @@ class PictureOptions:
                 raise InvalidConfig(f"{name}={given!r} came; it has to be a list of {kind.__name__}.")
         if self.time_code is not None and not isinstance(self.time_code, TimeCode):
             raise InvalidConfig(f"time_code={self.time_code!r} came; it has to be a TimeCode.")
+        require_one_map(self)
+
+    def _native_map(self, codec: str, mode: str | None) -> tuple[str, Any] | None:
+        return map_of(self, codec, mode)
 
     def _native(
         self, codec: str, time_codes: bool

@@ -51,6 +51,7 @@ NEVER = (
     "unidirectional_b",
     "split_encode",
     "vbv_initial_delay",
+    "qp_map",
 )
 """Settings that only the hardware has. None is the default of each."""
 
