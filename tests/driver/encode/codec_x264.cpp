@@ -122,12 +122,12 @@ void set_rates(x264_param_t& param, const StreamSettings& settings) {
     param.rc.i_qp_constant = settings.lossless ? 0 : kLastQuantiser + quantiser_offset(settings.format) - kSpan;
     param.rc.f_ip_factor = param.rc.f_pb_factor = 0.01f;
     if (!settings.block_maps || settings.lossless) return;
-    // x264 takes offsets of blocks from its adaptive quantisation alone, which it does not do with constant ones; at
-    // strength 0 it changes nothing by itself.
+    // x264 takes offsets of blocks from its adaptive quantisation alone, which it does not do with constant ones. So
+    // weak a one changes nothing by itself, and x264 would switch one of strength 0 off.
     param.rc.i_rc_method = X264_RC_CRF;
     param.rc.f_rf_constant = static_cast<float>(settings.qp_p);
     param.rc.i_aq_mode = X264_AQ_VARIANCE;
-    param.rc.f_aq_strength = 0;
+    param.rc.f_aq_strength = 1e-4f;
 }
 
 // A wish that the format cannot have is raised to the least profile that can.

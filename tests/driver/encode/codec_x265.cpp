@@ -96,7 +96,7 @@ void set_rates(x265_param& param, const StreamSettings& settings) {
     param.rc.rateControlMode = X265_RC_CRF;
     param.rc.rfConstant = settings.qp_p;
     param.rc.aqMode = X265_AQ_VARIANCE;
-    param.rc.aqStrength = 0;
+    param.rc.aqStrength = 1e-4;
 }
 
 std::string profile_name(const StreamSettings& settings) {
