@@ -21,12 +21,15 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from frames import CudaFrame, Gpu, Nv12, nv12
-from pdum.nvenc import NvencEncoder, NvencError
+from pdum.nvenc import NvencEncoder, NvencError, PictureOptions
 
 from simulator import Simulator, checksum, parse
 
 WIDTH, HEIGHT = 320, 192
+MAP = np.arange(60, dtype=np.int8).reshape(6, 10) - 30  # of HEVC's blocks
 SECONDS_A_CASE = 30.0
 FLUSHES = 3  # a flush that fails may be asked again; one fault cannot make more than that fail
 
@@ -53,25 +56,15 @@ UNTOLD = {*KEPT_BY_FAULT} - {"nvEncDestroyEncoder"} | {
     "nvEncMapInputResource",
     "nvEncRegisterResource",
 }
-# Without these a session cannot be emptied before it is destroyed, however often they are tried.
-WAITS = {
-    "nvEncEncodePicture",  # ends the stream
-    "nvEncLockBitstream",  # waits for a picture
-}
+# Without these, which end the stream and wait for a picture, a session cannot be emptied before it is destroyed.
+WAITS = {"nvEncEncodePicture", "nvEncLockBitstream"}
 # A single failure of these leaves something behind for good.
-RELEASES = {
-    "nvEncUnlockBitstream",
-    "nvEncUnmapInputResource",
-    "nvEncUnregisterResource",
-    "nvEncDestroyBitstreamBuffer",
-}
+RELEASING = ("UnlockBitstream", "UnmapInputResource", "UnregisterResource", "DestroyBitstreamBuffer")
+RELEASES = {f"nvEnc{name}" for name in RELEASING}
 LOCK_BUSY, NEED_MORE_INPUT, ENCODER_BUSY = 13, 17, 18
 # A driver that says so has never seen the frame that it claims to hold: no client can make good for that.
 LIE = ("nvEncEncodePicture", NEED_MORE_INPUT)
-BUSY = {("nvEncEncodePicture", LOCK_BUSY), ("nvEncEncodePicture", ENCODER_BUSY)} | {
-    ("nvEncLockBitstream", LOCK_BUSY),
-    ("nvEncLockBitstream", ENCODER_BUSY),
-}
+BUSY = {(call, status) for call in WAITS for status in (LOCK_BUSY, ENCODER_BUSY)}
 
 Case = dict[str, Any]
 Outcome = dict[str, Any]
@@ -90,6 +83,7 @@ class Life:
         self.untold: list[tuple[str, int, int]] = []  # a call, and which of its uses: above the one, up to the other
         self.errors: list[NvencError] = []
         self.problems: list[str] = []
+        self.maps: dict[int, bytes] = {}  # of QP offsets
         self.pictures: dict[int, Nv12 | None] = {}  # None: one whose pixels nobody has written
         self.accepted: list[int] = []
         self.received: list[int] = []
@@ -112,8 +106,8 @@ class Life:
         after = self.calls()
         self.untold += [(call, before.get(call, 0), after[call]) for call in only or after if call in after]
 
-    def submit(self, encoder: NvencEncoder, frame: object, picture: Nv12 | None, seq: int, **options: Any) -> None:
-        self.pictures[seq] = picture
+    def submit(self, encoder: NvencEncoder, frame: object, pixels: Nv12 | None, seq: int, **options: Any) -> None:
+        self.pictures[seq] = pixels
         packets = self.attempt(lambda: encoder.submit(frame, seq, **options))
         if packets is not None:
             self.accepted.append(seq)
@@ -127,6 +121,8 @@ class Life:
             picture = self.pictures[seq]
             if len(units) != 1 or (picture is not None and units[0].checksum != checksum(picture)):
                 self.problems.append(f"the packet of seq {seq} holds another picture")
+            elif units[0].map != self.maps.get(seq, units[0].map):
+                self.problems.append(f"the packet of seq {seq} was coded by another map")
             self.received.append(seq)
 
     def flush(self, encoder: NvencEncoder) -> None:
@@ -151,18 +147,24 @@ def made(life: Life, **options: Any) -> NvencEncoder | None:
     return None
 
 
-def delayed(life: Life, device_frames: list[tuple[object, Nv12]]) -> None:
-    """B-frames and a delay: frames are held back, and the stream is ended and begun anew."""
-    encoder = made(life, codec="hevc", tuning="hq", bframes=2, extra_output_delay=4, bitrate=2_000_000)
+def delayed(life: Life, device_frames: list[tuple[object, Nv12]], device_map: object) -> None:
+    """B-frames and a delay: frames are held back, and the stream is ended and begun anew. They have maps."""
+    options: dict[str, Any] = {"tuning": "hq", "bframes": 2, "extra_output_delay": 4, "bitrate": 2_000_000}
+    encoder = made(life, codec="hevc", qp_map="delta", **options)
     if encoder is None:
         return
     life.attempt(encoder.sequence_header)
+    array = np.empty(MAP.shape, np.int8)
     for number in range(4):
         picture = picture_of(number)
-        life.submit(encoder, picture, picture, -number)
+        array[...] = MAP + number
+        life.maps[-number] = array.tobytes()
+        life.submit(encoder, picture, picture, -number, picture=PictureOptions(qp_map=array))
     life.attempt(lambda: encoder.reconfigure(bitrate=1_000_000, fps="30000/1001"))
     for number, (frame, picture) in enumerate(device_frames, 4):
-        life.submit(encoder, frame, picture, 10**12 + number, force_idr=number == 5)
+        options = {"picture": PictureOptions(qp_map=device_map), "force_idr": number == 5}
+        life.maps[10**12 + number] = MAP.tobytes()
+        life.submit(encoder, frame, picture, 10**12 + number, **options)
     life.flush(encoder)
     picture = picture_of(50)
     life.submit(encoder, picture, picture, 50)
@@ -250,7 +252,7 @@ class Bench:
     def calls(self) -> dict[str, int]:
         return {**self.simulator.calls("cuda"), **self.simulator.calls("encode")}
 
-    def device_frames(self) -> tuple[Gpu, list[tuple[object, Nv12]]]:
+    def device_frames(self) -> tuple[Gpu, list[tuple[object, Nv12]], object]:
         with self.unwatched():
             gpu = Gpu()
             stream = gpu.stream()
@@ -260,7 +262,8 @@ class Bench:
                 (gpu.frame(pictures[1], pitch=512, stream=stream), pictures[1]),
                 (CudaFrame(gpu.frame(pictures[2]).pointer, pictures[2].shape, stream=None), pictures[2]),
             ]
-        return gpu, frames
+            pointer = gpu.frame(MAP.view(np.uint8)).pointer
+        return gpu, frames, CudaFrame(pointer, MAP.shape, typestr="|i1", stream=stream)
 
     def check_the_next_one(self, problems: list[str]) -> None:
         """An encoder made afterwards, on a driver that is well again."""
@@ -276,12 +279,12 @@ class Bench:
         os.environ["PDUM_NVENC_ABI"] = case["abi"]
         faults = case["faults"]
         self.configure([])
-        _, frames = self.device_frames()
+        _, frames, device_map = self.device_frames()
         self.configure(faults)
         self.simulator.reset()
         before = self.live()
         life = Life(self.calls)
-        delayed(life, frames)
+        delayed(life, frames, device_map)
         immediate(life, frames)
         in_place(life, frames)
         dropped(life)

@@ -164,6 +164,14 @@ def structures(draw: st.DrawFn, codec: str, tuning: str) -> Fields:
 
 
 @st.composite
+def maps(draw: st.DrawFn, fields: Fields) -> Fields:
+    if fields["tuning"] == "lossless":
+        return {}
+    with_emphasis = fields["codec"] == "h264" and not (fields.get("spatial_aq") or fields.get("temporal_aq"))
+    return some(draw, qp_map=st.sampled_from(["delta", "emphasis"] if with_emphasis else ["delta"]))
+
+
+@st.composite
 def fields_of_configs(draw: st.DrawFn) -> Fields:
     """Keywords of EncoderConfig, none of which an encoder of the newest generation has to refuse under 13.0."""
     tuning = draw(st.sampled_from(["ll", "ull", "hq", "hq", "uhq", "lossless"]))
@@ -172,6 +180,7 @@ def fields_of_configs(draw: st.DrawFn) -> Fields:
         stream["tuning"] = tuning = "ll"
     codec = stream["codec"]
     fields: Fields = {**stream, **draw(rates(codec, tuning)), **draw(structures(codec, tuning))}
+    fields |= draw(maps(fields))
     if fields.get("weighted_prediction") and isinstance(fields.get("split_encode"), int):
         del fields["split_encode"]  # HEVC has one or the other
     return fields

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from control.configs import fields_of_configs
 from control.test_differential import frame_of
 from control.told import GPU
-from pdum.nvenc import EncoderConfig, Metadata, NvencEncoder, NvencError, PictureOptions, Sei, TimeCode
+from pdum.nvenc import EncoderConfig, Metadata, NvencEncoder, NvencError, PictureOptions, Region, Sei, TimeCode
 
 from simulator import Simulator
 
@@ -117,6 +118,7 @@ CAPS = st.dictionaries(
             "SUPPORT_INTRA_REFRESH",
             "SUPPORT_DYN_RES_CHANGE",
             "SUPPORT_CUSTOM_VBV_BUF_SIZE",
+            "SUPPORT_EMPHASIS_LEVEL_MAP",
             "NUM_ENCODER_ENGINES",
             "SUPPORTED_RATECONTROL_MODES",
         ]
@@ -130,8 +132,26 @@ OBUS = st.lists(st.builds(Metadata, st.integers(0, 0xFFFFFFFF), PAYLOADS), max_s
 CODES = st.builds(
     TimeCode, st.integers(0, 23), st.integers(0, 59), st.integers(0, 59), st.integers(0, 255), st.booleans()
 )
+REGIONS = st.lists(
+    st.one_of(
+        st.builds(Region, *[st.integers(-500, 500)] * 2, *[st.integers(1, 700)] * 2, qp=st.integers(-128, 127)),
+        st.builds(Region, *[st.integers(-500, 500)] * 2, *[st.integers(1, 700)] * 2, emphasis=st.integers(0, 5)),
+    ),
+    max_size=4,
+)
+ARRAYS = st.builds(
+    np.full,
+    st.tuples(st.integers(0, 40), st.integers(0, 40)),
+    st.integers(0, 127),
+    st.sampled_from([np.int8, np.uint8, np.int32]),
+)
+MAPS = st.one_of(
+    st.builds(lambda regions: {"regions": regions}, REGIONS),
+    st.builds(lambda name, value: {name: value}, st.sampled_from(["qp_map", "emphasis_map"]), st.one_of(ARRAYS, JUNK)),
+)
 PICTURES = st.one_of(
     st.none(),
+    MAPS.map(lambda fields: PictureOptions(**fields)),
     st.builds(
         PictureOptions,
         force_idr=st.booleans(),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from control.configs import DEEP, fields_of_configs, takes_13_0
 from control.told import GPU, Driver
-from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder, UnsupportedFeature
+from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder, PictureOptions, Region, UnsupportedFeature
 
 from simulator.abi import abi as table_of
 from simulator.trace import read_calls
@@ -91,6 +91,12 @@ def frame_of(encoder: NvencEncoder) -> Any:
     return black((rows, width), "<u2" if form in DEEP else "u1")
 
 
+def map_of(config: EncoderConfig) -> PictureOptions:
+    """A region, if the encoder takes any."""
+    kind = {"delta": {"qp": -7}, "emphasis": {"emphasis": 3}}.get(str(config.qp_map))
+    return PictureOptions(regions=[Region(20, 40, 70, 30, **kind)] if kind else ())
+
+
 def told_by(driver: Driver, config: EncoderConfig, forced: set[int], changes: list[dict[str, Any]]) -> Told:
     """What an encoder's life says to the driver."""
     driver.path.unlink(missing_ok=True)
@@ -99,7 +105,7 @@ def told_by(driver: Driver, config: EncoderConfig, forced: set[int], changes: li
         NvencEncoder(config) as encoder,
     ):
         for number in range(8):
-            encoder.submit(frame_of(encoder), number, number in forced)
+            encoder.submit(frame_of(encoder), number, number in forced, picture=map_of(config) if number == 3 else None)
         encoder.sequence_header()
         for change in changes:
             encoder.reconfigure(**change)

@@ -69,13 +69,14 @@ const char* type_of_format(const char* format) {
     return given == "b" ? "i1" : given == "B" ? "u1" : format;
 }
 
-// A larger array fits no picture, which the session says.
+// A larger array, and one of no values, fits no picture, which the session says.
 constexpr int64_t most_blocks = int64_t{1} << 24;
 
 BlockValues gather(const void* data, const MapArray& array, const Extents& strides) {
     BlockValues values;
     int64_t count = 0;
-    if (__builtin_mul_overflow(array.rows, array.columns, &count) || count > most_blocks) return values;
+    const bool overflows = __builtin_mul_overflow(array.rows, array.columns, &count);
+    if (overflows || count <= 0 || count > most_blocks) return values;
     const int64_t down = strides.count == 2 ? strides[0] : array.columns, across = strides.count == 2 ? strides[1] : 1;
     values.reserve(static_cast<size_t>(count));
     const auto* row = static_cast<const int8_t*>(data);
