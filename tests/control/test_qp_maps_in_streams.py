@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import runpy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from control.coded import HEIGHT, WIDTH, encode, planes_of, stream_of
+from control.told import GPU
 from pdum.nvenc import Packet, PictureOptions, Region
 
 from simulator import Simulator
@@ -85,6 +89,17 @@ def test_one_picture_alone(simulator: Simulator, codec: str) -> None:
     differing = [one.seq for one, other in zip(plain, mapped, strict=True) if one.data != other.data]
     assert differing == [4]
     assert len(mapped[4].data) > 1.5 * len(plain[4].data)
+
+
+def test_the_example(
+    simulator: Simulator, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it prints for a stream with the region and for one without."""
+    monkeypatch.setattr("sys.argv", ["regions.py", "--frames", "12", "--size", "320", "240", "--bitrate", "300000"])
+    with simulator.machine(gpus=GPU, backend="codec"):
+        runpy.run_path(str(root / "examples" / "regions.py"), run_name="__main__")
+    without, followed = (float(ball) for ball in re.findall(r"error of the ball +([\d.]+)", capsys.readouterr().out))
+    assert followed < 0.95 * without
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
