@@ -181,12 +181,26 @@ PYTHON_LAYERS = (
     "_batch.stable_files",
     "_batch.watched_folder",
     "__init__",
+    "_selftest.probe",
+    "_selftest.interface",
+    "_selftest.cuda",
+    "_selftest.driver",
+    "_selftest.pictures",
+    "_selftest.bench",
+    "_selftest.dumps",
+    "_selftest.memory",
+    "_selftest.ordering",
+    "_selftest.outputs",
+    "_selftest.questions",
+    "_selftest.child",
+    "_selftest.runner",
+    "_selftest.report",
     "_tui",
     "_cli",
     "__main__",
 )
 FRONT_ENDS = ("_tui", "_cli")
-PACKAGES = ("_config", "_encoders", "_machine", "_media", "_pool", "_files", "_batch", "_view", "_report")
+PACKAGES = ("_config", "_encoders", "_machine", "_media", "_pool", "_files", "_batch", "_view", "_report", "_selftest")
 HEADERS_OF_THE_TABLES = {
     "nvenc_12_1.hpp": "session_12_1.cpp",
     "nvenc_13_0.hpp": "session_13_0.cpp",

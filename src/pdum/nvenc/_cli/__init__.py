@@ -16,6 +16,7 @@ COMMANDS = {
     "watch": "watch",
     "doctor": "machine",
     "gpus": "machine",
+    "selftest": "selftest",
     "bench": "bench",
     "demo": "demo",
     "profiles": "show_settings",

@@ -49,7 +49,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"pdum-nvenc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
-    for add in (_encode, _watch, _doctor, _gpus, _bench, _demo, _profiles, _config, _completion):
+    for add in (_encode, _watch, _doctor, _gpus, _selftest, _bench, _demo, _profiles, _config, _completion):
         add(commands)
     return parser
 
@@ -250,6 +250,30 @@ def _gpus(commands: Any) -> None:
     parser = _command(commands, "gpus", "lists GPUs, their encoders, codecs, sessions and utilisation")
     parser.add_argument("--watch", action="store_true", help="goes on showing it until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="the same for programs")
+
+
+def _selftest(commands: Any) -> None:
+    epilog = (
+        "examples:\n  pdum-nvenc selftest\n  pdum-nvenc selftest --gpu 1 -o report\n\n"
+        "Close other programs that encode first. It takes under five minutes, opens all sessions that the driver\n"
+        "allows for a moment, and writes selftest.json and selftest.md. Neither holds names of machines or users,\n"
+        "paths or serial numbers. docs/real-hardware.md says where to send them."
+    )
+    summary = "asks this machine's encoder what only real hardware can tell, and writes a report"
+    parser = _command(commands, "selftest", summary, epilog)
+    parser.add_argument("--gpu", type=_gpu_number, default=0, metavar="N", help="which GPU (default: 0)")
+    parser.add_argument(
+        "-o", "--output", dest="folder", default=".", metavar="FOLDER", help="where the report goes (default: here)"
+    )
+    parser.add_argument(
+        "--seconds", type=_seconds, default=270.0, metavar="SECONDS", help="when to stop asking (default: 270)"
+    )
+
+
+def _gpu_number(text: str) -> int:
+    if not text.isdecimal() or int(text) > 255:
+        raise argparse.ArgumentTypeError(f"{text!r} came; it has to be the number of a GPU, from 0")
+    return int(text)
 
 
 def _bench(commands: Any) -> None:
