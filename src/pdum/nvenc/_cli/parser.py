@@ -268,6 +268,9 @@ def _selftest(commands: Any) -> None:
     parser.add_argument(
         "--seconds", type=_seconds, default=270.0, metavar="SECONDS", help="when to stop asking (default: 270)"
     )
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="THEME", help="asks this alone, such as memory; may be repeated"
+    )
 
 
 def _gpu_number(text: str) -> int:

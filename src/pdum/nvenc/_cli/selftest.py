@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .._selftest.probe import DIFFERENT, FAILED, Line
+from .._selftest.questions import chosen
 from .._selftest.report import page_of, report_of, write
 from .._selftest.runner import Runner
 from . import exits
@@ -16,7 +17,7 @@ from .standard_streams import complain
 
 def selftest(arguments: argparse.Namespace) -> int:
     runner = Runner(arguments.gpu, arguments.seconds, _progress())
-    outcome = runner.run()
+    outcome = runner.run(chosen(arguments.only))
     report = report_of(outcome)
     written = write(report, Path(arguments.folder))
     print(page_of(report))

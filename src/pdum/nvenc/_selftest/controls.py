@@ -1,0 +1,325 @@
+"""Each field of EncoderConfig: does the card take it, and does the decoded stream show it?
+
+This goes through the package itself, unlike the other questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._config.config import EncoderConfig
+from .._config.picture import ContentLight, MasteringDisplay, PictureOptions, TimeCode
+from .._encoders.nvenc import NvencEncoder
+from .._errors import NvencError, UnsupportedFeature
+from .bench import Bench
+from .pictures import SIZE, decode, image, mean_luma, psnr
+from .probe import Answer, NotAsked, NotHere, Probe
+
+FRAMES = 16
+SEEN, ACCEPTED = "it is taken and seen", "it is taken"
+MUCH = 1.5
+"""How much larger or smaller a stream has to be to show a rate."""
+DECIBELS = 2.0
+GREY = 128
+HEVC_SEI = {"mastering display": 137, "content light": 144, "time code": 136}
+
+
+@dataclass(kw_only=True)
+class Take:
+    """One short stream of the package's encoder."""
+
+    config: EncoderConfig
+    units: list[bytes] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    first_after: int = 0
+    """Frames that were submitted when the first packet came."""
+
+    @property
+    def codec(self) -> str:
+        return self.config.codec
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.units))
+
+    def pictures(self) -> list[Any]:
+        return decode(self.codec, self.units)
+
+    def psnr(self) -> float:
+        found = [psnr(picture, number) for number, picture in enumerate(self.pictures())]
+        return sum(found) / len(found)
+
+    def nal_units(self, number: int = 0) -> list[bytes]:
+        """Those of one access unit of H.264 or HEVC, without start codes."""
+        parts = self.units[number].split(b"\0\0\1")[1:]
+        return [part.rstrip(b"\0") for part in parts]
+
+    def nal_unit(self, kind: int) -> bytes:
+        """The first of a type in the first access unit; empty if there is none."""
+        shift, mask = (1, 63) if self.codec == "hevc" else (0, 31)
+        return next((unit for unit in self.nal_units() if unit and unit[0] >> shift & mask == kind), b"")
+
+
+Seen = Callable[[Take, Take], bool]
+"""Whether a stream with the setting differs from the one without as it should."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """One field, with a value to try."""
+
+    name: str
+    given: dict[str, Any]
+    base: dict[str, Any] = field(default_factory=dict)
+    """Settings that both streams have."""
+    codecs: tuple[str, ...] = ("h264", "hevc", "av1")
+    """The first of these that the card has is used."""
+    seen: Seen | None = None
+    """None: a stream need not show it."""
+    picture: PictureOptions | None = None
+
+
+def encode(config: EncoderConfig, picture: PictureOptions | None = None) -> Take:
+    take = Take(config=config)
+    with NvencEncoder(config) as encoder:
+        for number in range(FRAMES):
+            packets = encoder.submit(frame_of(config, number), number, picture=picture)
+            _keep(take, packets)
+            take.first_after += not take.units
+        _keep(take, encoder.flush_pipeline())
+    return take
+
+
+def _keep(take: Take, packets: list[Any]) -> None:
+    take.units += [packet.data for packet in packets]
+    take.types += [packet.pic_type for packet in packets]
+
+
+def frame_of(config: EncoderConfig, number: int) -> Any:
+    """The texture as NV12, and a grey picture in every other format."""
+    import numpy as np
+
+    width, height = config.width, config.height
+    if config.format == "nv12":
+        return image(number, (width, height))
+    if config.format == "p010":
+        return image(number, (width, height)).astype(np.uint16) << 8
+    if config.format.startswith("yuv444"):
+        return np.full((height * 3, width), GREY, np.uint8)
+    return np.full((height, width, 4), GREY, np.uint8)
+
+
+def asked(control: Control) -> Callable[[Bench], Answer]:
+    def ask(bench: Bench) -> Answer:
+        codec = next((codec for codec in control.codecs if codec in bench.codecs), None)
+        if codec is None:
+            raise NotHere(f"this card encodes none of {', '.join(control.codecs)}")
+        common = {"width": SIZE[0], "height": SIZE[1], "codec": codec, "gpu_id": bench.gpu_id, **control.base}
+        try:
+            with_it = encode(EncoderConfig.of({**common, **control.given}), control.picture)
+            if control.seen is None:
+                return Answer(found=ACCEPTED, numbers=_numbers(with_it))
+            without = encode(EncoderConfig.of(common))
+        except UnsupportedFeature as lacking:
+            raise NotHere(str(lacking)) from None
+        except NvencError as error:
+            return Answer(found=f"it is refused: {error}")
+        numbers = {"with it": _numbers(with_it), "without": _numbers(without)}
+        return Answer(found=SEEN if control.seen(with_it, without) else "it is taken and not seen", numbers=numbers)
+
+    return ask
+
+
+def _numbers(take: Take) -> dict[str, Any]:
+    found: dict[str, Any] = {"bytes": take.size}
+    if take.config.format == "nv12" and (take.config.width, take.config.height) == SIZE:
+        with suppress(NotAsked):  # the card's part of the answer is known without a decoder
+            found["dB"] = round(take.psnr(), 1)
+    return found
+
+
+# What is looked for.
+
+
+def worse(a: Take, b: Take) -> bool:
+    return a.psnr() < b.psnr() - DECIBELS
+
+
+def better(a: Take, b: Take) -> bool:
+    return a.psnr() > b.psnr() + DECIBELS
+
+
+def larger(a: Take, b: Take) -> bool:
+    return a.size > b.size * MUCH
+
+
+def exact(a: Take, _: Take) -> bool:
+    return a.psnr() == 99.0
+
+
+def every_picture(a: Take, _: Take) -> bool:
+    return len(a.pictures()) == FRAMES
+
+
+def resized(a: Take, _: Take) -> bool:
+    wanted = (a.config.width, a.config.height)
+    return {(picture.width, picture.height) for picture in a.pictures()} == {wanted}
+
+
+def type_count(name: str, count: int) -> Seen:
+    return lambda a, _: a.types.count(name) == count
+
+
+def has_type(name: str) -> Seen:
+    return lambda a, b: name in a.types and name not in b.types
+
+
+def pixel_format(part: str) -> Seen:
+    return lambda a, _: all(part in one.format.name for one in a.pictures())
+
+
+def grey_as(luma: int) -> Seen:
+    return lambda a, _: all(abs(mean_luma(one) - luma) <= 2 for one in a.pictures())
+
+
+def h264_byte(place: int, value: int) -> Seen:
+    """Of the sequence parameter set: its profile is byte 1, its level byte 3."""
+    return lambda a, b: a.nal_unit(7)[place] == value != b.nal_unit(7)[place]
+
+
+def high_tier(a: Take, b: Take) -> bool:
+    return bool(a.nal_unit(33)[3] & 32) and not b.nal_unit(33)[3] & 32
+
+
+def colours(value: int) -> Seen:
+    return lambda a, b: a.pictures()[0].colorspace == value != b.pictures()[0].colorspace
+
+
+def slices(count: int) -> Seen:
+    def seen(a: Take, _: Take) -> bool:
+        return sum(unit[0] & 31 in (1, 5) for unit in a.nal_units() if unit) == count
+
+    return seen
+
+
+def waits(count: int) -> Seen:
+    return lambda a, b: a.first_after - b.first_after >= count
+
+
+def hevc_message(kind: int) -> Seen:
+    def has(take: Take) -> bool:
+        return any(unit[:1] == b"\x4e" and unit[2:3] == bytes((kind,)) for unit in take.nal_units())
+
+    return lambda a, b: has(a) and not has(b)
+
+
+HQ = {"tuning": "hq"}
+RATE = {"tuning": "hq", "bitrate": 400_000}
+B_FRAMES = {"tuning": "hq", "bframes": 3}
+AHEAD = {"tuning": "hq", "lookahead": 8}
+HEVC = ("hevc",)
+H264 = ("h264",)
+
+
+def _same(name: str, value: Any, base: dict[str, Any] | None = None, **more: Any) -> Control:
+    return Control(name=name, given={name: value}, base=base or {}, **more)
+
+
+CONTROLS: tuple[Control, ...] = (
+    Control(name="width and height", given={"width": 256, "height": 160}, seen=resized),
+    *(
+        Control(name=f"codec {codec}", given={}, codecs=(codec,), seen=every_picture)
+        for codec in ("h264", "hevc", "av1")
+    ),
+    *(Control(name=f"preset p{number}", given={"preset": f"p{number}"}, seen=every_picture) for number in range(1, 8)),
+    *(
+        Control(name=f"tuning {tuning}", given={"tuning": tuning}, codecs=codecs, seen=seen)
+        for tuning, codecs, seen in (
+            ("ll", ("h264", "hevc"), every_picture),
+            ("ull", ("h264", "hevc"), every_picture),
+            ("hq", ("h264", "hevc"), every_picture),
+            ("uhq", ("hevc", "av1"), every_picture),
+            ("lossless", ("h264", "hevc"), exact),
+        )
+    ),
+    _same("profile", "main", {"profile": "high"}, codecs=H264, seen=h264_byte(1, 77)),
+    _same("level", "5.1", codecs=H264, seen=h264_byte(3, 51)),
+    _same("tier", "high", {"level": "5.1"}, codecs=HEVC, seen=high_tier),
+    _same("format", "p010", codecs=("hevc", "av1"), seen=pixel_format("10")),
+    Control(name="format yuv444", given={"format": "yuv444"}, codecs=("h264", "hevc"), seen=pixel_format("444")),
+    Control(name="format argb", given={"format": "argb"}, codecs=("h264", "hevc"), seen=grey_as(126)),
+    Control(
+        name="chroma", given={"format": "argb", "chroma": "444"}, codecs=("h264", "hevc"), seen=pixel_format("444")
+    ),
+    _same("bit_depth", 10, codecs=HEVC, seen=pixel_format("10")),
+    _same("colour", "bt709", codecs=("h264", "hevc"), seen=colours(1)),
+    _same("fps", 5, RATE, seen=larger),
+    _same("gop", 4, HQ, seen=type_count("IDR", FRAMES // 4)),
+    _same("rate_control", "cbr", RATE),
+    _same("bitrate", 3_000_000, RATE, seen=larger),
+    _same("max_bitrate", 500_000, RATE),
+    _same("vbv_size", 100_000, RATE),
+    Control(name="vbv_initial_delay", given={"vbv_size": 100_000, "vbv_initial_delay": 50_000}, base=RATE),
+    _same("qp", 45, HQ, seen=worse),
+    _same("min_qp", 45, RATE, seen=worse),
+    _same("max_qp", 12, RATE, seen=better),
+    _same("initial_qp", 40, RATE),
+    _same("cq", 45, HQ, seen=worse),
+    _same("multipass", "full", RATE),
+    _same("lookahead", 8, HQ, seen=waits(8)),
+    _same("lookahead_level", 1, AHEAD, codecs=("hevc", "av1", "h264")),
+    _same("spatial_aq", 8, RATE),
+    _same("temporal_aq", True, AHEAD),
+    _same("low_delay_key_frame_scale", 1, {"bitrate": 400_000}),
+    _same("strict_gop", True, RATE),
+    _same("nonref_p", True, HQ),
+    _same("weighted_prediction", True, HQ),
+    _same("bframes", 2, HQ, seen=has_type("B")),
+    _same("b_ref_mode", "middle", B_FRAMES),
+    _same("adaptive_i", True, AHEAD),
+    _same("adaptive_b", True, {**AHEAD, **B_FRAMES}),
+    Control(
+        name="temporal_filter", given={"temporal_filter": True}, base={**HQ, "bframes": 4}, codecs=("hevc", "h264")
+    ),
+    _same("unidirectional_b", True, B_FRAMES, codecs=("hevc", "h264")),
+    _same("slices", 4, codecs=H264, seen=slices(4)),
+    Control(
+        name="intra refresh",
+        given={"intra_refresh_period": 8, "intra_refresh_count": 4},
+        base={"gop": 0},
+        seen=type_count("IDR", 1),
+    ),
+    _same("split_encode", "off", codecs=("hevc", "av1")),
+    _same("mastering_display", MasteringDisplay(), codecs=HEVC, seen=hevc_message(HEVC_SEI["mastering display"])),
+    _same("content_light", ContentLight(1000, 400), codecs=HEVC, seen=hevc_message(HEVC_SEI["content light"])),
+    Control(
+        name="time_code",
+        given={"time_code": True},
+        codecs=HEVC,
+        seen=hevc_message(HEVC_SEI["time code"]),
+        picture=PictureOptions(time_code=TimeCode(1, 2, 3, 4)),
+    ),
+    Control(name="max_width and max_height", given={"max_width": 640, "max_height": 384}),
+    _same("extra_output_delay", 4, seen=waits(4)),
+    _same("copy", "always"),
+)
+
+
+def _assumed(control: Control) -> str:
+    return ACCEPTED if control.seen is None else SEEN
+
+
+PROBES = tuple(
+    Probe(
+        theme="controls",
+        name=control.name,
+        question="Is it taken" + (", and does the decoded stream show it?" if control.seen else "?"),
+        assumed=_assumed(control),
+        source="docs of EncoderConfig",
+        ask=asked(control),
+    )
+    for control in CONTROLS
+)
