@@ -37,8 +37,10 @@ class RealMaker : public Maker {
     }
 
     void reconfigure(const SessionSettings& settings) override {
+        const PictureFormat &old = settings_.stream.format, &wanted = settings.stream.format;
+        const bool resized = old.width != wanted.width || old.height != wanted.height;
         settings_ = settings;
-        if (!coder_->reconfigure(settings.stream)) stale_ = true;
+        if (resized || !coder_->reconfigure(settings.stream)) stale_ = true;
     }
 
    private:
