@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <sstream>
 #include <stdexcept>
@@ -69,6 +70,18 @@ void read_codecs(std::map<std::string, bool>& codecs, const Json& value, const s
         const std::string& name = element.as_string(key);
         if (codecs.count(name) == 0) throw std::runtime_error("unknown codec \"" + name + "\" in \"" + key + "\"");
         codecs[name] = true;
+    }
+}
+
+void read_differences(std::set<std::string>& differs, const Json& value, const std::string& key) {
+    const std::vector<std::string> known(std::begin(kPointsOfDifference), std::end(kPointsOfDifference));
+    differs.clear();
+    for (const Json& element : value.as_array(key)) {
+        const std::string& point = element.as_string(key);
+        if (std::find(known.begin(), known.end(), point) == known.end())
+            throw std::runtime_error("unknown point \"" + point + "\" in \"" + key + "\"; nearest: \"" +
+                                     nearest(point, known) + "\"");
+        differs.insert(point);
     }
 }
 
@@ -196,6 +209,7 @@ Config parse_config(const Json& document) {
         {"count", into(config.count)},
         {"null_bytes", into(config.null_bytes, 64, 1 << 26)},
         {"session_limit_status", into(config.session_limit_status, 1, 26)},
+        {"differs", [&](const Json& v, const std::string& key) { read_differences(config.differs, v, key); }},
         {"state", into(config.state)},
     };
     read_object(document, "config", readers);

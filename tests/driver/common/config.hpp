@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,13 @@ class Json;
 enum class Backend { echo, null, codec };
 
 constexpr int kMostGpus = 16;  // of one machine
+
+// What no recording tells. A client that is to find out how a card behaves is tested with a card that is different.
+constexpr const char* kPointsOfDifference[] = {
+    "forced_idr_keeps_period",  // the next IDR picture comes when it would have come without the forced one
+    "one_locked_bitstream",     // a second one is not locked before the first is unlocked
+    "end_is_final",             // no picture is taken after the end of the stream
+};
 
 // One GPU of the catalogue with the configuration's own values laid over it.
 struct Gpu {
@@ -62,6 +70,7 @@ struct Config {
     bool count = false;             // count the uses of each call for the report
     uint32_t null_bytes = 1024;     // size of the null backend's access units
     int session_limit_status = 21;  // what opening one session too many answers: real drivers differ (10 or 21)
+    std::set<std::string> differs;  // points in which this card is unlike what is assumed: kPointsOfDifference
     std::string state;              // a file through which processes share their encoder sessions; empty: none
 };
 

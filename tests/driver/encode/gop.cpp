@@ -27,7 +27,9 @@ PictureType GopPlanner::decide(const PictureRequest& picture) {
     const bool intra_due = structure_.length != 0 && since_intra_ >= structure_.length;
     started_ = true;
     if (picture.force_idr || idr_due) {
-        since_idr_ = since_intra_ = 1;
+        const bool restarts = idr_due || structure_.forced_idr_restarts;
+        since_idr_ = restarts ? 1 : since_idr_ + 1;
+        since_intra_ = restarts ? 1 : since_intra_ + 1;
         return PictureType::idr;
     }
     ++since_idr_;

@@ -10,12 +10,13 @@
 namespace nvsim {
 
 struct GopStructure {
-    uint32_t length = 30;       // pictures from one intra picture to the next; 0xffffffff: infinite
-    uint32_t idr_period = 30;   // the same for IDR pictures
-    int interval = 1;           // frameIntervalP: 0 intra only, 1 no B pictures, 2 one between anchors, …
-    int lookahead = 0;          // pictures held back before their type is decided
-    bool decide = true;         // false: the client gives the types, in coding order (enablePTD = 0)
-    bool middle_first = false;  // the middle B picture is a reference, so it is coded before its neighbours
+    uint32_t length = 30;             // pictures from one intra picture to the next; 0xffffffff: infinite
+    uint32_t idr_period = 30;         // the same for IDR pictures
+    int interval = 1;                 // frameIntervalP: 0 intra only, 1 no B pictures, 2 one between anchors, …
+    int lookahead = 0;                // pictures held back before their type is decided
+    bool decide = true;               // false: the client gives the types, in coding order (enablePTD = 0)
+    bool middle_first = false;        // the middle B picture is a reference, so it is coded before its neighbours
+    bool forced_idr_restarts = true;  // the period counts from it
 
     bool operator==(const GopStructure& other) const {
         return length == other.length && idr_period == other.idr_period && interval == other.interval &&

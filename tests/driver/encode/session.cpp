@@ -66,6 +66,8 @@ void Session::initialize(const EncoderSetup& setup) {
     reads_pixels_ = maker_->reads_pixels();
     delay_ = maker_->delay();
     inline_ = !reads_pixels_ && engine_->can_run_inline();
+    differs_ = settings()->differs;
+    setup_.gop.forced_idr_restarts = !differs("forced_idr_keeps_period");
     planner_ = GopPlanner(setup_.gop);
     const PictureFormat& format = setup_.settings.stream.format;
     const StreamSettings& stream = setup_.settings.stream;
@@ -169,9 +171,16 @@ LockedBitstream Session::lock(std::unique_lock<std::mutex>& mutex, void* handle,
         out.failed = false;
         refuse(Status::generic, "the picture could not be coded: " + failure_);
     }
+    if (differs("one_locked_bitstream") && any_locked()) refuse(Status::lock_busy, "another bitstream is locked");
     out.state = Bitstream::locked;
     ++locked_;
     return out.view;
+}
+
+bool Session::any_locked() {
+    bool found = false;
+    bitstreams_.for_each([&](Bitstream& out) { found |= out.state == Bitstream::locked; });
+    return found;
 }
 
 void Session::unlock(void* handle) {

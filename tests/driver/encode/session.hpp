@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -190,6 +191,8 @@ class Session : public std::enable_shared_from_this<Session> {
     void check_kind_of_memory(const Registration& wanted);
     void abandon(const int* in_flight, const std::string& what);
     void apply_settings();
+    bool differs(const char* point) const { return differs_.count(point) != 0; }
+    bool any_locked();
     void report_at_destroy(const std::string& what);
     void report_leftovers();
     Bitstream& bitstream(void* handle);
@@ -272,6 +275,7 @@ class Session : public std::enable_shared_from_this<Session> {
     std::thread::id encoder_thread_;
     bool one_encoder_thread_ = true;
     bool ended_ = false;
+    std::set<std::string> differs_;  // the configuration's points of difference
 
     size_t staged_bytes_ = 0;
     Clock::time_point measured_since_ = Clock::now();

@@ -17,6 +17,7 @@ Status Session::encode(const Submission& submission) {
         submit_end();
         return Status::success;
     }
+    if (ended_ && differs("end_is_final")) refuse(Status::invalid_call, "the stream has ended");
     if (submission.structure > 3) refuse(recorded::picture_unknown_struct, "Invalid value for NV_ENC_PIC_STRUCT.");
     Bitstream& out = find_output(submission);
     Record& record = new_record();

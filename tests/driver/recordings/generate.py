@@ -5,8 +5,8 @@
     python generate.py statuses --output statuses.hpp
     python generate.py presets --table 13.0.json --namespace nvsim::abi_13_0 --output presets_13_0.hpp
 
-README.md says what the files hold. Every file in `capabilities/` and `presets/` is read, so a new recording is a new
-file.
+README.md says what the files hold. Every file in `capabilities/`, `presets/` and `reports/` is read, so a new
+recording is a new file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ class Answer:
 
 
 def read(folder: str) -> list[Record]:
-    return [json.loads(path.read_text()) for path in sorted((HERE / folder).glob("*.json"))]
+    """The files of a folder, and what reports of the self-test hold in the same form."""
+    files = [json.loads(path.read_text()) for path in sorted((HERE / folder).glob("*.json"))]
+    reports = [json.loads(path.read_text())["recordings"] for path in sorted((HERE / "reports").glob("*.json"))]
+    return files + [report[folder] for report in reports if folder in report]
 
 
 def driver_of(record: Record) -> tuple[int, ...]:
