@@ -19,7 +19,7 @@ from .._errors import NvencError
 from .bench import Bench
 from .cuda import CudaRefused
 from .driver import Refused
-from .probe import AS_ASSUMED, DIFFERENT, FAILED, NOT_ASKED, NOT_HERE, Line, NotAsked, NotHere, Probe, line_of
+from .probe import AS_ASSUMED, DIFFERENT, FAILED, NOT_ASKED, NOT_HERE, Answer, Line, NotAsked, NotHere, Probe, line_of
 from .questions import BY_NAME
 
 
@@ -60,9 +60,8 @@ def card_of(bench: Bench) -> dict[str, Any]:
 
 def ask(bench: Bench, probe: Probe) -> tuple[Line, dict[str, Any]]:
     """The line of a question, and the recordings that came with it. An exception is an answer, too."""
-    assumed = ""
     try:
-        answer = probe.ask(bench)
+        answer = _answer(bench, probe)
         assumed = probe.assumed if isinstance(probe.assumed, str) else probe.assumed(bench)
     except NotHere as reason:
         return line_of(probe, str(reason), NOT_HERE, numbers=reason.numbers), {}
@@ -72,6 +71,13 @@ def ask(bench: Bench, probe: Probe) -> tuple[Line, dict[str, Any]]:
         return line_of(probe, f"{type(error).__name__}: {error}", FAILED), {}
     verdict = AS_ASSUMED if answer.found == assumed else DIFFERENT
     return line_of(probe, answer.found, verdict, assumed, answer.numbers), answer.recordings
+
+
+def _answer(bench: Bench, probe: Probe) -> Answer:
+    try:
+        return probe.ask(bench)
+    except Refused as refused:  # which is what the card answers
+        return Answer(found=str(refused))
 
 
 if __name__ == "__main__":

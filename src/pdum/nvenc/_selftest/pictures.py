@@ -34,7 +34,7 @@ def image(number: int, size: tuple[int, int] = SIZE) -> Array:
     y, x = np.mgrid[:height, :width]
     made = np.full((height * 3 // 2, width), 128, np.uint8)
     waves = 120 + 50 * np.sin((x + 3 * number) / 11) + 40 * np.cos((y - 2 * number) / 7)
-    made[:height] = np.clip(waves + random.normal(0, 4, waves.shape), 16, 235)
+    made[:height] = np.clip(waves + random.normal(0, 2, waves.shape), 16, 235)
     return made
 
 

@@ -76,9 +76,10 @@ def scrubbed(value: Any, private: Iterable[str]) -> Any:
         return [scrubbed(content, private) for content in value]
     if not isinstance(value, str):
         return value
+    value = IDENTIFIER.sub("(identifier)", PATH.sub("(path)", value))
     for word in private:
         value = re.sub(rf"(?<![\w-]){re.escape(word)}(?![\w-])", "(private)", value)
-    return IDENTIFIER.sub("(identifier)", PATH.sub("(path)", value))
+    return value
 
 
 def _counts(lines: Iterable[Line]) -> Counter[str]:

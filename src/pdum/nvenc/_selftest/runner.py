@@ -37,10 +37,10 @@ class Child:
 
     process: subprocess.Popen[str]
     events: queue.SimpleQueue[dict[str, Any] | None] = field(default_factory=queue.SimpleQueue)
+    reader: threading.Thread | None = None
 
     @classmethod
-    def start(cls, gpu_id: int, names: Sequence[str]) -> Child:
-        command = [sys.executable, "-m", "pdum.nvenc._selftest.child", str(gpu_id)]
+    def start(cls, command: Sequence[str], names: Sequence[str]) -> Child:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -52,12 +52,14 @@ class Child:
             process.stdin.close()
         except BrokenPipeError:
             pass  # it ended at once, which its missing events tell
-        threading.Thread(target=child._read, args=(process.stdout,), daemon=True).start()
+        child.reader = threading.Thread(target=child._read, args=(process.stdout,), daemon=True)
+        child.reader.start()
         return child
 
     def _read(self, output: IO[str]) -> None:
-        for text in output:
-            self.events.put(json.loads(text))
+        with output:
+            for text in output:
+                self.events.put(json.loads(text))
         self.events.put(ENDED)
 
     def next(self, seconds: float) -> dict[str, Any] | None:
@@ -67,13 +69,21 @@ class Child:
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
+        if self.reader is not None:
+            self.reader.join()
 
 
 class Runner:
     """Asks all questions within a time budget."""
 
-    def __init__(self, gpu_id: int, seconds: float, told: Callable[[Line], object] = lambda _: None) -> None:
-        self.gpu_id = gpu_id
+    def __init__(
+        self,
+        gpu_id: int,
+        seconds: float,
+        told: Callable[[Line], object] = lambda _: None,
+        command: Sequence[str] = (),
+    ) -> None:
+        self.command = command or (sys.executable, "-m", "pdum.nvenc._selftest.child", str(gpu_id))
         self.ends_at = time.monotonic() + seconds
         self.told = told
         self.outcome = Outcome()
@@ -91,7 +101,7 @@ class Runner:
 
     def _run_child(self, left: list[str]) -> None:
         """Takes from ``left`` what a process has answered, and the question that it did not survive."""
-        child = Child.start(self.gpu_id, left)
+        child = Child.start(self.command, left)
         asking: str | None = None
         try:
             while left and (asking is not None or self._seconds_left() > 0):

@@ -1,0 +1,75 @@
+"""The self-test as a user runs it, on simulated cards."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from loud import need_module
+from simulator import environment
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one run wrote, and how it ended."""
+
+    content: dict[str, Any]
+    text: str
+    page: str
+    code: int
+    shown: str
+
+    @property
+    def lines(self) -> dict[str, dict[str, Any]]:
+        return {f"{line['theme']}: {line['name']}": line for line in self.content["lines"]}
+
+    def named(self, *verdicts: str) -> dict[str, str]:
+        """The lines with these verdicts, and what was found."""
+        return {name: line["found"] for name, line in self.lines.items() if line["verdict"] in verdicts}
+
+
+class Run(Protocol):
+    def __call__(
+        self, config: dict[str, Any] | None, *only: str, abi: str = "", seconds: int = 200, **variables: str
+    ) -> Report: ...
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, nvsim_dir: Path) -> Run:
+    """Runs ``python -m pdum.nvenc selftest`` on a machine; without a configuration on one that has no driver."""
+    need_module("av")
+    assert nvsim_dir.is_dir()
+
+    def once(config: dict[str, Any] | None, *only: str, abi: str = "", seconds: int = 200, **variables: str) -> Report:
+        folder = tmp_path_factory.mktemp("report")
+        given = {name: value for name, value in os.environ.items() if name not in ("LD_LIBRARY_PATH", "NVSIM_CONFIG")}
+        surroundings = given if config is None else environment(backend="codec", **config)
+        surroundings |= {"PDUM_NVENC_ABI": abi, **variables}
+        command = [sys.executable, "-m", "pdum.nvenc", "selftest", "-o", str(folder), "--seconds", str(seconds)]
+        for one in only:
+            command += ["--only", one]
+        done = subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=280)
+        text = (folder / "selftest.json").read_text()
+        page = (folder / "selftest.md").read_text()
+        return Report(json.loads(text), text, page, done.returncode, done.stdout)
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def rtx_3060(run: Run) -> Report:
+    """The recorded card, on the interface of the recording."""
+    return run({"gpus": ["RTX 3060"], "driver_version": "595"}, abi="13.0")
+
+
+@pytest.fixture(scope="session")
+def rtx_4090(run: Run) -> Report:
+    """A card with AV1 and two engines."""
+    return run({"gpus": [{"name": "RTX 4090", "fps_1080p": 60}]}, abi="13.1")
