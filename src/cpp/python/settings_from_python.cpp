@@ -92,18 +92,17 @@ Change read_content_light(const py::handle& object) {
     return assignment(&Settings::content_light, ContentLight{max_cll, max_fall});
 }
 
-Change read_b_frames(const py::handle& object) {
-    const bool presets = object.is_none();
-    const uint32_t count = presets ? 0 : object.cast<uint32_t>();
-    return
-        [=](Settings& settings) { std::tie(settings.b_frames, settings.presets_b_frames) = std::tie(count, presets); };
-}
-
-Change read_lookahead(const py::handle& object) {
-    const bool presets = object.is_none();
-    const uint32_t depth = presets ? 0 : object.cast<uint32_t>();
-    return [=](Settings& settings) {
-        std::tie(settings.rate.lookahead, settings.rate.presets_lookahead) = std::tie(depth, presets);
+// A number of frames; None means as many as the preset has.
+template <typename Class>
+Reader count_or_presets(uint32_t Class::* count, bool Class::* presets_count) {
+    return [=](const py::handle& object) -> Change {
+        const bool presets = object.is_none();
+        const Change set_count = assignment(count, presets ? 0 : object.cast<uint32_t>());
+        const Change set_presets = assignment(presets_count, presets);
+        return [=](Settings& settings) {
+            set_count(settings);
+            set_presets(settings);
+        };
     };
 }
 
@@ -163,7 +162,7 @@ Names<Reader> stream_readers() {
         {"max_height", plain<uint32_t>(&Settings::max_height)},
         {"fps", read_fps},
         {"gop", plain<uint32_t>(&Settings::gop)},
-        {"bframes", read_b_frames},
+        {"bframes", count_or_presets(&Settings::b_frames, &Settings::presets_b_frames)},
         {"b_ref_mode", choice<BReference>(&Settings::b_reference, {{"off", BReference::off},
                                                                    {"each", BReference::each},
                                                                    {"middle", BReference::middle},
@@ -203,7 +202,7 @@ Names<Reader> rate_readers() {
         {"multipass",
          choice<Multipass>(&RateSettings::multipass,
                            {{"off", Multipass::off}, {"quarter", Multipass::quarter}, {"full", Multipass::full}})},
-        {"lookahead", read_lookahead},
+        {"lookahead", count_or_presets(&RateSettings::lookahead, &RateSettings::presets_lookahead)},
         {"lookahead_level", plain<uint32_t>(&RateSettings::lookahead_level)},
         {"spatial_aq", plain<bool>(&RateSettings::spatial_aq)},
         {"aq_strength", plain<uint32_t>(&RateSettings::aq_strength)},
