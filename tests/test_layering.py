@@ -63,7 +63,7 @@ ORDER = {
         "colour_binding",
         "gpus_binding",
         "context_binding",
-        "surface_to_python",
+        "surface_binding",
         "encoder",
         "encoder_binding",
         "bindings",

@@ -13,7 +13,7 @@
 #include "python/encoder_binding.hpp"
 #include "python/gpus_binding.hpp"
 #include "python/packet_binding.hpp"
-#include "python/surface_to_python.hpp"
+#include "python/surface_binding.hpp"
 #include "session/probe.hpp"
 
 namespace py = pybind11;

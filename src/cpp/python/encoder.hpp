@@ -16,7 +16,7 @@
 #include "python/frames_in_flight.hpp"
 #include "python/packet_binding.hpp"
 #include "python/registration_owners.hpp"
-#include "python/surface_to_python.hpp"
+#include "python/surface_binding.hpp"
 #include "session/session.hpp"
 
 namespace pdum::nvenc {

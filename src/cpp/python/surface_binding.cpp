@@ -1,4 +1,4 @@
-#include "python/surface_to_python.hpp"
+#include "python/surface_binding.hpp"
 
 #include <array>
 #include <string>
