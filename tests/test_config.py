@@ -399,7 +399,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"bframes": 2, "tuning": "ull"}, ["bframes=2", "'ull'"]),
     ({"bframes": 32, "tuning": "hq"}, ["bframes=32", "to 31"]),
     ({"bframes": 1, "tuning": "hq", "profile": "baseline"}, ["bframes=1", "baseline", "main"]),
-    ({"lookahead": 256, "tuning": "hq"}, ["lookahead=256", "to 255"]),
+    ({"lookahead": 32, "tuning": "hq"}, ["lookahead=32", "to 31"]),
     ({"max_bitrate": 5}, ["max_bitrate=5", "bitrate"]),
     ({"max_bitrate": 5, "bitrate": 6}, ["max_bitrate=5", "bitrate=6"]),
     ({"tuning": "lossless", "bitrate": 5}, ["lossless", "bitrate"]),

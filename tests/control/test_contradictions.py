@@ -71,7 +71,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({**HQ, "gop": 3, "bframes": 3}, ("gop=3", "bframes=3")),
     ({**HQ, "gop": 1, "bframes": 4}, ("gop=1", "bframes=4")),
     ({**HQ, "lookahead": 28, "bframes": 4}, ("lookahead=28", "bframes=4")),
-    ({**HQ, "lookahead": 32}, ("lookahead=32", "bframes=0")),
+    ({**HQ, "lookahead": 32}, ("lookahead=32", "to 31")),
     ({"tuning": "uhq"}, ("tuning='uhq'", "codec='h264'")),
     ({"tuning": "ultra_high_quality", "codec": "H264"}, ("tuning='ultra_high_quality'", "codec='H264'")),
     ({**LOSSLESS, "qp_map": "delta"}, ("qp_map='delta'", "tuning='lossless'")),

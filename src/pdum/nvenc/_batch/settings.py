@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any
 
 from .._config.choices import Audio, Auto, CodecOrAuto, Container, EngineKind, Multipass, Preset, Verify
-from .._config.settings import CODECS, nearest, one_of, preset_number, whole
+from .._config.settings import CODECS, MOST_FRAMES_AHEAD, nearest, one_of, preset_number, whole
 from .._errors import InvalidConfig
 
 CONTAINERS = ("mkv", "mp4", "mov")
@@ -209,10 +209,10 @@ class BatchSettings:
     exclude: tuple[str, ...] = setting((), _patterns, "no names that match one of these patterns")
     verify: Verify = setting("samples", _names("structure", "samples", "full"), "structure, samples or full")
     multipass: Multipass = setting("full", _names("off", "quarter", "full"), "off, quarter or full")
-    lookahead: int = setting(28, _whole_number(0, 31), "frames looked ahead, with bframes at most 31")
+    lookahead: int = setting(28, _whole_number(0, MOST_FRAMES_AHEAD), "frames looked ahead, with bframes at most 31")
     spatial_aq: bool | int = setting(True, _strength, "adaptive quantisation over the picture; a strength of 1 to 15")
     temporal_aq: bool = setting(True, _yes_or_no, "adaptive quantisation over time")
-    bframes: int = setting(3, _whole_number(0, 31), "B-frames in a row")
+    bframes: int = setting(3, _whole_number(0, MOST_FRAMES_AHEAD), "B-frames in a row")
     adaptive_b: bool = setting(True, _yes_or_no, "B-frames where they pay")
     gop: int = setting(250, _whole_number(1, 100_000), "frames from one key frame to the next")
     encoder: Mapping[str, Any] = setting({}, _encoder, "any other field of EncoderConfig")

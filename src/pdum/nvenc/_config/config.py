@@ -15,7 +15,7 @@ from .regions import MAP_MODES
 from .rules import require_compatible
 from .settings import (
     LARGEST_EXTRA_DELAY,
-    LARGEST_LOOKAHEAD,
+    MOST_FRAMES_AHEAD,
     FrameRate,
     codec_name,
     even_size,
@@ -237,7 +237,7 @@ class EncoderConfig:
             "max_height": whole("max_height", self.max_height),
             "fps": frame_rate(self.fps),
             "gop": whole("gop", self.gop),
-            "bframes": values.optional("bframes", self.bframes, most=31),
+            "bframes": values.optional("bframes", self.bframes, most=MOST_FRAMES_AHEAD),
             "b_ref_mode": values.choice("b_ref_mode", self.b_ref_mode, ("off", "each", "middle", "hierarchical")),
             "weighted_prediction": values.flag("weighted_prediction", self.weighted_prediction),
             "temporal_filter": values.temporal_filter(self.temporal_filter),
@@ -268,7 +268,7 @@ class EncoderConfig:
             "initial_qp": values.qp("initial_qp", self.initial_qp, most_qp),
             "cq_256ths": values.cq(self.cq, values.LARGEST_CQ[codec]),
             "multipass": values.choice("multipass", self.multipass, ("off", "quarter", "full")),
-            "lookahead": values.optional("lookahead", self.lookahead, most=LARGEST_LOOKAHEAD),
+            "lookahead": values.optional("lookahead", self.lookahead, most=MOST_FRAMES_AHEAD),
             "lookahead_level": values.lookahead_level(self.lookahead_level),
             "aq_strength": strength,
             "spatial_aq": None if self.spatial_aq is None else bool(self.spatial_aq),

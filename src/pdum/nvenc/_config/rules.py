@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._errors import InvalidConfig
-from .settings import codec_name, tuning_name
+from .settings import MOST_FRAMES_AHEAD, codec_name, tuning_name
 from .values import FORMATS, PROFILE_LIMITS, RGB_FORMATS
 
 EncoderConfig = Any  # which stands above this module and calls it
@@ -105,10 +105,6 @@ def _of_lookahead(config: EncoderConfig) -> Iterator[str]:
             yield f"{name}={value!r} came with lookahead=0, and is part of it. Give lookahead, too."
 
 
-MOST_AHEAD = 31
-"""Pictures that the driver keeps waiting for later ones: those it looks at ahead, and B-frames."""
-
-
 def _of_structure(config: EncoderConfig) -> Iterator[str]:
     """How many frames a group has, and how many may wait."""
     bframes, lookahead = config.bframes or 0, config.lookahead or 0  # a preset's own numbers fit
@@ -117,10 +113,10 @@ def _of_structure(config: EncoderConfig) -> Iterator[str]:
             f"gop={config.gop} came with bframes={config.bframes}; a group has to be longer than its B-frames. "
             "Give a larger gop, fewer bframes, or gop=0 for a single group."
         )
-    if lookahead + bframes > MOST_AHEAD:
+    if lookahead + bframes > MOST_FRAMES_AHEAD:
         yield (
             f"lookahead={config.lookahead} came with bframes={config.bframes}; together they are at most "
-            f"{MOST_AHEAD}. Give fewer of one."
+            f"{MOST_FRAMES_AHEAD}. Give fewer of one."
         )
     if config.intra_refresh_period and config.gop:
         yield (

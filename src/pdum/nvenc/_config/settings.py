@@ -36,7 +36,8 @@ PROFILES = {
 
 LARGEST_UNSIGNED = 0xFFFFFFFF
 LARGEST_EXTRA_DELAY = 64
-LARGEST_LOOKAHEAD = 255
+MOST_FRAMES_AHEAD = 31
+"""Frames that the driver keeps waiting for later ones: those that it looks at ahead, and B-frames."""
 
 
 def codec_name(codec: str) -> str:
