@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import fields
 from typing import Any, get_args
 
 import pytest
 
-from pdum.nvenc import EncoderConfig
+from pdum.nvenc import EncoderConfig, NvencEncoder
 from pdum.nvenc._batch.settings import CONTAINERS, checked
 from pdum.nvenc._config import choices
-from pdum.nvenc._config.encoder_fields import EncoderFields
+from pdum.nvenc._config.config import LIVE
+from pdum.nvenc._config.encoder_fields import EncoderFields, FileEncoderFields, FurtherFields, LiveFields
+from pdum.nvenc._files.job import FROM_THE_SOURCE
 
 pytestmark = pytest.mark.one_abi
 
@@ -40,13 +43,31 @@ NEEDED: dict[object, dict[str, Any]] = {
 """What else has to be set for a word to make sense."""
 
 
+DECLARED = {one.name: one.type for one in fields(EncoderConfig)}
+
+
+def types_of(typed_dict: Any) -> dict[str, Any]:
+    return {name: hint.__forward_arg__ for name, hint in typed_dict.__annotations__.items()}
+
+
 def words_of(alias: Any) -> tuple[str, ...]:
     return get_args(get_args(alias)[0])
 
 
 def test_the_fields_for_editors_are_those_of_the_configuration() -> None:
-    declared = {one.name: one.type for one in fields(EncoderConfig)}
-    assert {name: hint.__forward_arg__ for name, hint in EncoderFields.__annotations__.items()} == declared
+    assert types_of(EncoderFields) == DECLARED
+
+
+@pytest.mark.parametrize(
+    ("some", "names"),
+    [
+        (LiveFields, set(LIVE)),
+        (FurtherFields, DECLARED.keys() - inspect.signature(NvencEncoder).parameters.keys()),
+        (FileEncoderFields, DECLARED.keys() - set(FROM_THE_SOURCE)),
+    ],
+)
+def test_calls_that_take_some_of_the_fields(some: Any, names: set[str]) -> None:
+    assert types_of(some) == {name: DECLARED[name] for name in names}
 
 
 @pytest.mark.parametrize(("name", "word"), [(name, word) for name, alias in FIELDS.items() for word in words_of(alias)])

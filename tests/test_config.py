@@ -419,7 +419,7 @@ def test_settings_that_cannot_be_right(simulator: Simulator, settings: dict[str,
 
 def test_unknown_keywords_are_a_type_error() -> None:
     with pytest.raises(TypeError, match="bit_rate"):
-        NvencEncoder(256, 144, bit_rate=5)
+        NvencEncoder(256, 144, bit_rate=5)  # type: ignore[call-overload]
 
 
 def test_what_is_keyword_only() -> None:

@@ -114,13 +114,24 @@ def test_native_packet_is_the_public_one() -> None:
 
 TYPED_USE = """
 from fractions import Fraction
-from pdum.nvenc import NvencEncoder, Packet
+from pathlib import Path
+from pdum.nvenc import EncoderConfig, EncoderPool, NvencEncoder, Packet, Result
 
 def use(frame: object) -> bytes:
     with NvencEncoder(640, 480, fps=Fraction(30000, 1001), bframes=2) as encoder:
         packets: list[Packet] = encoder.submit(frame, seq=1)
         encoder.reconfigure(bitrate=1_000_000)
         return b"".join(packet.data for packet in packets) + encoder.encode(frame, force_idr=True) + encoder.flush()
+
+def configure(config: EncoderConfig) -> EncoderConfig:
+    return config.replaced(width=1280, height=720, spatial_aq=8)
+
+def render(pool: EncoderPool, frame: object) -> tuple[bytes, Result]:
+    stream = pool.render_video(lambda *_: frame, 30, width=640, height=480, cq=20)
+    return stream, pool.render_video(lambda *_: frame, 30, destination=Path("film.mp4"), width=640, height=480)
+
+def files(pool: EncoderPool) -> Result:
+    return pool.encode_file("a.mkv", "b.mkv", codec="av1", preset="p7", cq=30, in_place=False, verify="full")
 """
 
 WRONG_USE = """
@@ -129,6 +140,19 @@ from pdum.nvenc import NvencEncoder
 NvencEncoder("640", 480)
 NvencEncoder(640, 480).submit(None)
 text: str = NvencEncoder(640, 480).flush()
+"""
+
+UNKNOWN_SETTINGS = """
+from pdum.nvenc import EncoderConfig, EncoderPool, NvencEncoder
+
+NvencEncoder(640, 480, bit_rate=5)
+NvencEncoder(640, 480, bframes="many")
+NvencEncoder(640, 480).reconfigure(codec="hevc")
+EncoderConfig(width=640, height=480).replaced(bit_rate=5)
+EncoderPool().render_video(lambda *_: None, 30, width=640, height=480, bit_rate=5)
+EncoderPool().generated(lambda *_: None, 30, width=640, height=480, bit_rate=5)
+EncoderPool().encode_file("a.mkv", "b.mkv", bit_rate=5)
+EncoderPool().encode_file("a.mkv", "b.mkv", width=640)
 """
 
 
@@ -140,3 +164,10 @@ def test_types_reach_users(tmp_path: Path, root: Path) -> None:
     assert right.returncode == 0, right.stdout
     wrong = run_python("-m", "mypy", "--strict", "--config-file=", str(tmp_path / "wrong.py"), root=tmp_path)
     assert wrong.stdout.count(": error:") == 3, wrong.stdout
+
+
+def test_a_type_checker_finds_each_unknown_setting(tmp_path: Path, root: Path) -> None:
+    (tmp_path / "unknown.py").write_text(UNKNOWN_SETTINGS)
+    found = run_python("-m", "mypy", "--strict", "--config-file=", str(tmp_path / "unknown.py"), root=tmp_path)
+    lines = {int(line.split(":")[1]) for line in found.stdout.splitlines() if ": error:" in line}
+    assert lines == set(range(4, 12)), found.stdout

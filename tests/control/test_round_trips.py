@@ -155,10 +155,11 @@ def test_every_field_is_validated(name: str) -> None:
 
 @pytest.mark.parametrize("wrong", ["bit_rate", "with", "QP", "colour_space", ""])
 def test_unknown_names(wrong: str) -> None:
+    given: dict[str, Any] = {wrong: 1}
     builders: tuple[Callable[[], EncoderConfig], ...] = (
-        lambda: EncoderConfig.from_dict({"width": 640, "height": 480, wrong: 1}),
-        lambda: EncoderConfig.of({"width": 640, "height": 480, wrong: 1}),
-        lambda: EncoderConfig(width=640, height=480).replaced(**{wrong: 1}),
+        lambda: EncoderConfig.from_dict({"width": 640, "height": 480, **given}),
+        lambda: EncoderConfig.of({"width": 640, "height": 480, **given}),
+        lambda: EncoderConfig(width=640, height=480).replaced(**given),
     )
     for build in builders:
         with pytest.raises(InvalidConfig) as caught:

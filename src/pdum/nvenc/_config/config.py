@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+    from .encoder_fields import EncoderFields
 
 LIVE = (
     "bitrate",
@@ -186,7 +188,7 @@ class EncoderConfig:
         _require_fields(given)
         return cls(**given)
 
-    def replaced(self, **changes: Any) -> Self:
+    def replaced(self, **changes: Unpack[EncoderFields]) -> Self:
         """A copy with some fields changed; names that are no fields are errors with the nearest right one."""
         _require_fields(changes)
         return replace(self, **changes)

@@ -1,4 +1,7 @@
-"""The fields of ``EncoderConfig`` as keyword arguments, so that editors can complete them where they are passed on."""
+"""The fields of ``EncoderConfig`` as keyword arguments, so that editors complete them and type checkers know them.
+
+What each field means is said in ``EncoderConfig``.
+"""
 
 from __future__ import annotations
 
@@ -13,38 +16,42 @@ if TYPE_CHECKING:
     from .settings import FrameRate
 
 
-class EncoderFields(TypedDict, total=False):
-    """What each field means stands with ``EncoderConfig``."""
+class RateFields(TypedDict, total=False):
+    """Rate control, but for the bitrate itself. All of these can change while the encoder runs."""
 
-    width: int
-    height: int
-    codec: choices.Codec
-    preset: choices.Preset
-    tuning: choices.Tuning
-    profile: choices.Profile
-    level: str | None
-    tier: choices.Tier | None
-    format: choices.FrameFormat
-    chroma: choices.Chroma
-    bit_depth: int
-    colour: str | Colour
-    fps: FrameRate
-    gop: int
     rate_control: choices.RateControl | None
-    bitrate: int
     max_bitrate: int
     vbv_size: int | None
     vbv_initial_delay: int | None
     qp: values.Qp | None
     min_qp: values.Qp | None
     max_qp: values.Qp | None
-    initial_qp: values.Qp | None
     cq: float | None
     multipass: choices.Multipass | None
-    lookahead: int | None
-    lookahead_level: int | str | None
     spatial_aq: bool | int | None
     temporal_aq: bool | None
+
+
+class LiveFields(RateFields, total=False):
+    """What ``reconfigure`` can change."""
+
+    bitrate: int
+    fps: FrameRate
+    width: int
+    height: int
+
+
+class StreamFields(RateFields, total=False):
+    """Everything that is neither an argument of ``NvencEncoder`` nor decided by a video file."""
+
+    level: str | None
+    tier: choices.Tier | None
+    chroma: choices.Chroma
+    bit_depth: int
+    colour: str | Colour
+    initial_qp: values.Qp | None
+    lookahead: int | None
+    lookahead_level: int | str | None
     low_delay_key_frame_scale: int | None
     strict_gop: bool | None
     nonref_p: bool | None
@@ -63,9 +70,49 @@ class EncoderFields(TypedDict, total=False):
     content_light: ContentLight | None
     time_code: bool
     qp_map: choices.QpMap | None
+    copy: choices.CopyMode
+
+
+class FurtherFields(StreamFields, total=False):
+    """The fields that ``NvencEncoder`` takes after its arguments."""
+
+    format: choices.FrameFormat
     max_width: int
     max_height: int
+
+
+class EncoderFields(FurtherFields, total=False):
+    """All fields."""
+
+    width: int
+    height: int
+    codec: choices.Codec
+    preset: choices.Preset
+    tuning: choices.Tuning
+    profile: choices.Profile
+    fps: FrameRate
+    gop: int
+    bitrate: int
     gpu_id: int
     cuda_context: int
     extra_output_delay: int
-    copy: choices.CopyMode
+
+
+class FileEncoderFields(StreamFields, total=False):
+    """The fields that a video file leaves open."""
+
+    preset: choices.Preset
+    tuning: choices.Tuning
+    profile: choices.Profile
+    gop: int
+    bitrate: int
+    extra_output_delay: int
+
+
+class EncodeFileFields(FileEncoderFields, total=False):
+    """With those of ``FileJob``: what ``EncoderPool.encode_file`` takes after its arguments."""
+
+    smaller_than: float | None
+    in_place: bool
+    keep_work: bool
+    verify: choices.Verify

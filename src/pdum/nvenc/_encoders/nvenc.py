@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
     from types import TracebackType
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from .._config import choices
     from .._config.config import EncoderConfig
+    from .._config.encoder_fields import FurtherFields, LiveFields
     from .._config.picture import PictureOptions
     from .._config.settings import FrameRate
     from .._nvenc import Packet
@@ -86,34 +88,34 @@ class NvencEncoder(_nvenc.Encoder):
         self,
         width: int,
         height: int,
-        codec: str = "h264",
-        preset: str = "p3",
-        tuning: str = "ll",
+        codec: choices.Codec = "h264",
+        preset: choices.Preset = "p3",
+        tuning: choices.Tuning = "ll",
         fps: FrameRate = 30,
         gop: int = 30,
         bitrate: int = 0,
         gpu_id: int = 0,
         cuda_context: int = 0,
         extra_output_delay: int = 0,
-        profile: str = "auto",
-        **more: Any,
+        profile: choices.Profile = "auto",
+        **more: Unpack[FurtherFields],
     ) -> None: ...
 
     def __init__(
         self,
         width: int | EncoderConfig,
         height: int | None = None,
-        codec: str = "h264",
-        preset: str = "p3",
-        tuning: str = "ll",
+        codec: choices.Codec = "h264",
+        preset: choices.Preset = "p3",
+        tuning: choices.Tuning = "ll",
         fps: FrameRate = 30,
         gop: int = 30,
         bitrate: int = 0,
         gpu_id: int = 0,
         cuda_context: int = 0,
         extra_output_delay: int = 0,
-        profile: str = "auto",
-        **more: Any,
+        profile: choices.Profile = "auto",
+        **more: Unpack[FurtherFields],
     ) -> None:
         from .._config.config import (
             EncoderConfig,  # imported here because dataclasses cost milliseconds
@@ -156,7 +158,7 @@ class NvencEncoder(_nvenc.Encoder):
         """Whether this build marks NVTX ranges for NVIDIA's profilers."""
         return _nvenc.nvtx_enabled
 
-    def reconfigure(self, **changes: Any) -> None:
+    def reconfigure(self, **changes: Unpack[LiveFields]) -> None:
         """Changes the given settings from the next frame on. All others stay as they are.
 
         Bitrates, VBV, ``fps``, ``rate_control``, QPs, ``cq``, ``multipass`` and AQ change without an IDR; ``width`` and
@@ -261,7 +263,7 @@ class NvencEncoder(_nvenc.Encoder):
         self.close()
 
 
-def _require_keywords(given: dict[str, Any], known: list[str]) -> None:
+def _require_keywords(given: Iterable[str], known: list[str]) -> None:
     for name in given:
         if name not in known:
             raise TypeError(f"NvencEncoder() got an unexpected keyword argument {name!r}.{nearest(name, known)}")

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from .._config import choices
+    from .._config.encoder_fields import EncodeFileFields, EncoderFields
     from .._files.job import FileJob
     from .._files.task import FileTask
     from .._tasks import Result, RunReport, Task
@@ -125,10 +127,30 @@ class EncoderPool:
             raise
 
     @overload
-    def render_video(self, render: Render, n_frames: int, *, destination: None = None, **more: Any) -> bytes: ...
+    def render_video(
+        self,
+        render: Render,
+        n_frames: int,
+        *,
+        destination: None = None,
+        segments: str | int = "auto",
+        surfaces: bool = False,
+        on_event: Callable[[Event], object] | None = None,
+        **encoder: Unpack[EncoderFields],
+    ) -> bytes: ...
 
     @overload
-    def render_video(self, render: Render, n_frames: int, *, destination: str | Path, **more: Any) -> Result: ...
+    def render_video(
+        self,
+        render: Render,
+        n_frames: int,
+        *,
+        destination: str | Path,
+        segments: str | int = "auto",
+        surfaces: bool = False,
+        on_event: Callable[[Event], object] | None = None,
+        **encoder: Unpack[EncoderFields],
+    ) -> Result: ...
 
     def render_video(
         self,
@@ -139,7 +161,7 @@ class EncoderPool:
         segments: str | int = "auto",
         surfaces: bool = False,
         on_event: Callable[[Event], object] | None = None,
-        **encoder: Any,
+        **encoder: Unpack[EncoderFields],
     ) -> bytes | Result:
         """Encodes generated video on all engines: ``render(index, surface)`` returns the frame of that number.
 
@@ -159,8 +181,9 @@ class EncoderPool:
         Raises:
             what ``render`` raises, and what an encoder does.
         """
-        target: dict[str, Any] = {"destination": destination, "segments": segments, "surfaces": surfaces}
-        task = self.generated(render, n_frames, **target, **encoder)
+        task = self.generated(
+            render, n_frames, destination=destination, segments=segments, surfaces=surfaces, **encoder
+        )
         (result,) = self.run([task], on_event).raise_for_errors()
         return task.encoded if destination is None else result
 
@@ -179,15 +202,16 @@ class EncoderPool:
         destination: str | Path | None = None,
         segments: str | int = "auto",
         surfaces: bool = False,
-        **encoder: Any,
+        **encoder: Unpack[EncoderFields],
     ) -> GeneratedTask:
         """A task for ``start`` that does the same as ``render_video``."""
         from .generated import GeneratedTask
 
-        if "output" in encoder:
+        given: dict[str, Any] = {**encoder}
+        if "output" in given:
             warn_of_old_name("EncoderPool.generated(output=…)", "destination=…")
-            destination = encoder.pop("output")
-        config = EncoderConfig.of(encoder) if self.config is None else self.config.replaced(**encoder)
+            destination = given.pop("output")
+        config = EncoderConfig.of(given) if self.config is None else self.config.replaced(**given)
         return GeneratedTask(render, n_frames, config, output=destination, segments=segments, surfaces=surfaces)
 
     def encode_file(
@@ -196,10 +220,10 @@ class EncoderPool:
         destination: str | Path,
         *,
         segments: str | int = "auto",
-        codec: str = "auto",
-        audio: str | int = "copy",
+        codec: choices.CodecOrAuto = "auto",
+        audio: choices.Audio = "copy",
         on_event: Callable[[Event], object] | None = None,
-        **more: Any,
+        **more: Unpack[EncodeFileFields],
     ) -> Result:
         """Encodes the video of one file on all engines; everything else of the file is copied.
 
