@@ -289,9 +289,9 @@ BAD: dict[str, tuple[Kind, tuple[str, ...]]] = {
     "DLPack, null pointer": (lambda g, p: DlpackFrame(0, (ROWS, WIDTH)), ("null pointer", "allocated")),
     "host memory that claims to be on a GPU": (
         lambda g, p: CudaFrame(HOST_MEMORY.ctypes.data, (ROWS, WIDTH)),
-        ("no memory that CUDA knows", "host"),
+        ("not memory that CUDA knows", "host"),
     ),
-    "freed": (lambda g, p: freed(g, p), ("no memory that CUDA knows", "freed")),
+    "freed": (lambda g, p: freed(g, p), ("not memory that CUDA knows", "freed")),
     "DLPack of another device": (lambda g, p: hand_made(g, p, device=(8, 0)), ("DLPack device 8", "CUDA", "host")),
     # protocols
     "None": (lambda g, p: None, ("NoneType", "__cuda_array_interface__", "__dlpack__", "buffer", *WANTED)),

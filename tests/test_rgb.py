@@ -174,7 +174,7 @@ BAD: dict[str, tuple[Make, str]] = {
     ),
     "DLPack of bfloat16": (lambda g: tensor(g, HWC, (4, 16, 1)), "DLPack type 4 of 16 bits"),
     "DLPack of strides that overflow": (lambda g: tensor(g, HWC, (2, 32, 1), strides=(2**62, 3, 1)), "multiples"),
-    "not on the device": (lambda g: CudaFrame(np.zeros(HWC, np.uint8).ctypes.data, HWC), "no memory that CUDA knows"),
+    "not on the device": (lambda g: CudaFrame(np.zeros(HWC, np.uint8).ctypes.data, HWC), "not memory that CUDA knows"),
     "nothing": (lambda g: None, WANTED),
 }
 

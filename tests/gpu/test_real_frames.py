@@ -81,7 +81,7 @@ def test_a_host_pointer_that_claims_to_be_on_the_device_is_refused(engine: Encod
             }
 
     with NvencEncoder(WIDTH, HEIGHT) as encoder:
-        with pytest.raises(InvalidFrame, match="no memory that CUDA knows"):
+        with pytest.raises(InvalidFrame, match="not memory that CUDA knows"):
             encoder.encode(Liar(pattern(0)))
         assert encoded_checksum(encoder, pattern(1)) == checksum(pattern(1))
 

@@ -142,17 +142,18 @@ unsigned wide_kernel(RgbType type, Order order, unsigned target) {
 void check(const RgbImage& image, const YuvPlanes& planes) {
     const std::string size = std::to_string(image.width) + "x" + std::to_string(image.height);
     const bool subsampled = is_subsampled(planes.format);
-    if (image.width == 0 || image.height == 0) invalid_image("An RGB image of " + size + " pixels came.");
+    if (image.width == 0 || image.height == 0) invalid_image("The RGB image of " + size + " has no pixels.");
     if (subsampled && (image.width % 2 != 0 || image.height % 2 != 0)) {
-        invalid_image("An RGB image of " + size + " pixels came.",
-                      "4:2:0 has one chroma sample for 2x2 pixels: width and height have to be even.");
+        invalid_image("Expected an even width and height, got an RGB image of " + size + ".",
+                      "4:2:0 has one chroma sample for 2x2 pixels.");
     }
     const uint32_t grid_rows = subsampled ? image.height / 2 : image.height;
-    if (grid_rows > most_grid_rows || image.width > 1u << 24) invalid_image("An RGB image of " + size + " came.");
-    if (image.data == 0) invalid_image("An RGB image with a null pointer came.", "Is its array still allocated?");
+    if (grid_rows > most_grid_rows || image.width > 1u << 24)
+        invalid_image("The RGB image of " + size + " is too large.");
+    if (image.data == 0) invalid_image("The RGB image has a null pointer.", "Is its array still allocated?");
     if (!all_aligned(static_cast<uint64_t>(size_of(image.type)), image.data, image.row_stride, image.pixel_stride,
                      image.channel_stride)) {
-        invalid_image("An RGB image whose elements do not lie on multiples of their size came.",
+        invalid_image("The RGB image's elements do not lie on multiples of their size.",
                       "Make a contiguous copy first.");
     }
 }
@@ -197,11 +198,12 @@ RgbImage rgb_image(CUdeviceptr data, RgbLayout layout, RgbType type, const std::
     const auto [rows, columns, channels] = hwc ? std::array{0, 1, 2} : std::array{1, 2, 0};
     const auto extent = [&](int axis) { return shape[static_cast<size_t>(axis)]; };
     if (extent(channels) != 3 && extent(channels) != 4) {
-        invalid_image("An RGB image of " + std::to_string(extent(channels)) + " channels came; it has 3, or 4.");
+        invalid_image("Expected 3 or 4 channels, got an RGB image of " + std::to_string(extent(channels)) +
+                      " channels.");
     }
     if (std::min(extent(rows), extent(columns)) < 0 || std::max(extent(rows), extent(columns)) > UINT32_MAX) {
-        invalid_image("An RGB image of shape (" + std::to_string(shape[0]) + ", " + std::to_string(shape[1]) + ", " +
-                      std::to_string(shape[2]) + ") came.");
+        invalid_image("The RGB image's shape (" + std::to_string(shape[0]) + ", " + std::to_string(shape[1]) + ", " +
+                      std::to_string(shape[2]) + ") is out of range.");
     }
     const int64_t size = size_of(type);
     const std::array<int64_t, 3> packed{shape[1] * shape[2] * size, shape[2] * size, size};

@@ -55,8 +55,9 @@ BorrowedFrame::BorrowedFrame(PyObject* frame, PyObject* stream, const FrameSpec&
         read_buffer(frame, spec);
     } else if (!read_cuda_array(frame, spec, stream_is_given) && !read_dlpack(frame, spec, our_stream) &&
                !read_pyav(frame, spec)) {
-        invalid_frame(std::string("A frame of type '") + Py_TYPE(frame)->tp_name + "' came.",
-                      "A frame has __cuda_array_interface__, __dlpack__ or Python's buffer protocol. " + wanted(spec));
+        invalid_frame(
+            std::string("Got a frame of type '") + Py_TYPE(frame)->tp_name + "'.",
+            "A frame needs __cuda_array_interface__, __dlpack__ or Python's buffer protocol. " + wanted(spec));
     }
     if (stream_is_given && view_.memory == FrameMemory::device) {
         set_producer(stream_from_python(py::reinterpret_borrow<py::object>(stream)));
@@ -112,8 +113,8 @@ bool BorrowedFrame::read_dlpack(PyObject* object, const FrameSpec& spec, CUstrea
         case dlpack::device_cuda:
         case dlpack::device_cuda_managed: view_.memory = FrameMemory::device; break;
         default:
-            invalid_frame("A frame on DLPack device " + std::to_string(tensor.device.type) + " came.",
-                          "Frames lie on a CUDA device or on the host.");
+            invalid_frame("Got a frame on DLPack device " + std::to_string(tensor.device.type) + ".",
+                          "Expected a CUDA device (2), managed memory (13) or the host (1, 3).");
     }
     return true;
 }

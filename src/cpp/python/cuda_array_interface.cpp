@@ -44,7 +44,7 @@ Extents integers(PyObject* tuple, const char* what) {
     Extents extents;
     extents.count = static_cast<size_t>(PyTuple_GET_SIZE(tuple));
     if (extents.count > Extents::most) {
-        invalid_frame("A frame of " + std::to_string(extents.count) + " dimensions came; it has 2.");
+        invalid_frame("Expected 2 or 3 dimensions, got a frame of " + std::to_string(extents.count) + " dimensions.");
     }
     for (size_t i = 0; i < extents.count; ++i) {
         extents.values[i] = integer_of(PyTuple_GET_ITEM(tuple, static_cast<Py_ssize_t>(i)), what);
@@ -97,7 +97,7 @@ ArrayLayout layout_of_interface(PyObject* interface) {
         invalid_frame("The frame's array interface has no 'data' of an address and a flag.");
     }
     array.data = reinterpret_cast<const void*>(address_of(PyTuple_GET_ITEM(data.get(), 0), "data"));
-    if (is_given(item(interface, name.mask))) invalid_frame("A masked array came.", "Pass the plain array.");
+    if (is_given(item(interface, name.mask))) invalid_frame("The frame is a masked array.", "Pass the plain array.");
     return array;
 }
 

@@ -43,7 +43,7 @@ const dlpack::Tensor& tensor_of(PyObject* capsule) {
         const auto* managed =
             static_cast<dlpack::ManagedVersioned*>(PyCapsule_GetPointer(capsule, "dltensor_versioned"));
         if (managed->major > 1) {
-            invalid_frame("A frame of DLPack version " + std::to_string(managed->major) + " came; version 1 is known.");
+            invalid_frame("Expected a frame of DLPack version 1, got version " + std::to_string(managed->major) + ".");
         }
         return managed->tensor;
     }

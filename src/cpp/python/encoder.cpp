@@ -30,8 +30,7 @@ PictureExtras extras_from_python(const py::object& picture, const char* codec, b
     PictureExtras extras;
     if (picture.is_none()) return extras;
     if (!py::hasattr(picture, "_native")) {
-        throw py::type_error("picture=" + py::repr(picture).cast<std::string>() +
-                             " came; it has to be PictureOptions.");
+        throw py::type_error("Expected PictureOptions, got picture=" + py::repr(picture).cast<std::string>() + ".");
     }
     const auto [force_idr, force_intra, messages, time] =
         picture.attr("_native")(codec, time_codes).cast<std::tuple<bool, bool, py::object, py::object>>();
@@ -226,7 +225,7 @@ void Encoder::after_submit(PythonSink& sink, const Submission& submission, Borro
 void Encoder::submit_surface(PythonSink& sink, Surface& surface, const Call& call, const PictureExtras& extras) {
     Session& running = session();
     if (!surface.belongs_to(running)) {
-        fail(ErrorKind::invalid_frame, "A surface of another encoder came.",
+        fail(ErrorKind::invalid_frame, "The surface belongs to another encoder.",
              "Submit it to the encoder that handed it out.");
     }
     const CUstream written = call.stream.is_none() ? surface.stream() : stream_from_python(call.stream);

@@ -21,7 +21,7 @@ CopyMode copy_mode(const std::string& name) {
     if (name == "auto") return CopyMode::automatic;
     if (name == "always") return CopyMode::always;
     if (name == "never") return CopyMode::never;
-    fail(ErrorKind::invalid_config, "copy='" + name + "' came; it can be auto, always or never.");
+    fail(ErrorKind::invalid_config, "Expected auto, always or never, got copy='" + name + "'.");
 }
 
 std::unique_ptr<Encoder> make_encoder(const py::dict& settings, int gpu_id, uintptr_t cuda_context,

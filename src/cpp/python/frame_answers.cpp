@@ -44,7 +44,7 @@ uint64_t address_of(PyObject* value, const char* what) {
 
 Extents extents_of(const int64_t* values, int64_t count) {
     if (count < 0 || count > static_cast<int64_t>(Extents::most) || (values == nullptr && count > 0)) {
-        invalid_frame("A frame of " + std::to_string(count) + " dimensions came; it has 2.");
+        invalid_frame("Expected 2 or 3 dimensions, got a frame of " + std::to_string(count) + " dimensions.");
     }
     Extents extents;
     extents.count = static_cast<size_t>(count);

@@ -30,7 +30,7 @@ std::string name_of_format(const py::handle& frame) {
 bool read_pyav_frame(const py::handle& frame, const FrameSpec& spec, FrameView& view) {
     if (!py::hasattr(frame, "pict_type") || !py::hasattr(frame, "planes")) return false;
     if (spec.rgb) {
-        fail(ErrorKind::invalid_frame, "A frame of PyAV came; this encoder takes arrays of RGB.",
+        fail(ErrorKind::invalid_frame, "Expected an array of RGB, got a frame of PyAV.",
              "Give frame.to_ndarray(format='rgb24'), or make the encoder for the frame's own format.");
     }
     const FormatTraits& format = *spec.format;
@@ -38,10 +38,10 @@ bool read_pyav_frame(const py::handle& frame, const FrameSpec& spec, FrameView& 
     const std::string name = name_of_format(frame);
     if (width != spec.width || height != spec.height || name != ffmpeg_name(format.format)) {
         fail(ErrorKind::invalid_frame,
-             "A frame of PyAV of format '" + name + "' and " + std::to_string(width) + "x" + std::to_string(height) +
-                 " came.",
-             "This encoder takes format '" + std::string(format.name) + "' of " + std::to_string(spec.width) + "x" +
-                 std::to_string(spec.height) + ": use frame.reformat(), or an encoder of that format and size.");
+             "Expected format '" + std::string(format.name) + "' and " + std::to_string(spec.width) + "x" +
+                 std::to_string(spec.height) + ", got a frame of PyAV of format '" + name + "' and " +
+                 std::to_string(width) + "x" + std::to_string(height) + ".",
+             "Use frame.reformat(), or make an encoder for the frame's format and size.");
     }
     const auto planes = frame.attr("planes").cast<py::tuple>();
     const auto luma = planes[0].attr("buffer_ptr").cast<uintptr_t>();
@@ -49,7 +49,7 @@ bool read_pyav_frame(const py::handle& frame, const FrameSpec& spec, FrameView& 
     const auto pitch = planes[0].attr("line_size").cast<size_t>();
     const bool on_gpu = frame.attr("format").attr("name").cast<std::string>() == "cuda";
     if (luma == 0 || chroma == 0 || planes[1].attr("line_size").cast<size_t>() != pitch) {
-        fail(ErrorKind::invalid_frame, "A frame of PyAV came whose planes have no memory or rows of different length.");
+        fail(ErrorKind::invalid_frame, "The planes of the PyAV frame have no memory, or rows of different lengths.");
     }
     view.memory = on_gpu ? FrameMemory::device : FrameMemory::host;
     view.data = reinterpret_cast<const void*>(luma);

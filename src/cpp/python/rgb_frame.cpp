@@ -36,7 +36,7 @@ void require_strides(const Extents& strides, const FrameSpec& spec) {
                                    return s >= -longest_stride && s <= longest_stride;
                                }));
     if (sensible) return;
-    fail(ErrorKind::invalid_frame, "A frame of strides " + tuple_text(strides) + " came.",
+    fail(ErrorKind::invalid_frame, "Got a frame of strides " + tuple_text(strides) + ".",
          "Make a contiguous copy first. " + wanted_rgb(spec));
 }
 
@@ -44,9 +44,9 @@ void require_strides(const Extents& strides, const FrameSpec& spec) {
 
 std::string wanted_rgb(const FrameSpec& spec) {
     const std::string width = std::to_string(spec.width), height = std::to_string(spec.height);
-    return "A frame of format 'rgb' and " + width + "x" + height + " is an array of shape (" + height + ", " + width +
-           ", 3) or (3, " + height + ", " + width +
-           ") and type uint8, or float16 or float32 from 0 to 1; a fourth channel is ignored.";
+    return "Expected an array of shape (" + height + ", " + width + ", 3) or (3, " + height + ", " + width +
+           ") and type uint8, or float16 or float32 from 0 to 1, for format 'rgb' and " + width + "x" + height +
+           ". A fourth channel is ignored.";
 }
 
 bool shape_flat_rgb(ArrayLayout& array, const FrameSpec& spec) {
@@ -61,11 +61,11 @@ void accept_rgb(const ArrayLayout& array, const FrameSpec& spec, FrameView& view
     const std::optional<RgbType> type = type_of(array.type);
     if (!layout || !type) {
         fail(ErrorKind::invalid_frame,
-             "A frame of shape " + tuple_text(array.shape) + " and type '" + array.type + "' came.", wanted_rgb(spec));
+             "Got a frame of shape " + tuple_text(array.shape) + " and type '" + array.type + "'.", wanted_rgb(spec));
     }
     require_strides(array.strides, spec);
     if (array.data == nullptr) {
-        fail(ErrorKind::invalid_frame, "A frame with a null pointer came.", "Is its array still allocated?");
+        fail(ErrorKind::invalid_frame, "The frame has a null pointer.", "Is its array still allocated?");
     }
     view.data = array.data;
     view.image = rgb_image(reinterpret_cast<CUdeviceptr>(array.data), *layout, *type,

@@ -23,7 +23,7 @@ CUstream stream_of_caller(const py::object& given) {
         value = value.attr("ptr");
     }
     if (PyLong_Check(value.ptr()) == 0) {
-        invalid_frame("stream=" + py::repr(given).cast<std::string>() + " came.",
+        invalid_frame("Expected a CUDA stream, got stream=" + py::repr(given).cast<std::string>() + ".",
                       "Pass a stream's handle as an int, or a stream of CuPy, PyTorch or CUDA Python.");
     }
     return stream_of_handle(address_of(value.ptr(), "stream"));

@@ -56,8 +56,8 @@ int64_t usable_pitch(const ArrayLayout& array, const FrameSpec& spec, size_t row
 }  // namespace
 
 std::string wanted_yuv(const FrameSpec& spec) {
-    return "A frame of format '" + std::string(spec.format->name) + "' and " + std::to_string(spec.width) + "x" +
-           std::to_string(spec.height) + " is an array of shape " + shape_text(spec) + ": " +
+    return "Expected an array of shape " + shape_text(spec) + " for format '" + std::string(spec.format->name) +
+           "' and " + std::to_string(spec.width) + "x" + std::to_string(spec.height) + ": " +
            std::string(spec.format->layout) + ".";
 }
 
@@ -75,17 +75,17 @@ void accept_yuv(const ArrayLayout& array, const FrameSpec& spec, FrameView& view
     const FormatTraits& format = *spec.format;
     const RowDimension row = row_dimension(array.shape, spec);
     if (!row.fits || !is_sample_type(array.type, format.sample_bytes)) {
-        invalid_frame("A frame of shape " + tuple_text(array.shape) + " and type '" + array.type + "' came.",
+        invalid_frame("Got a frame of shape " + tuple_text(array.shape) + " and type '" + array.type + "'.",
                       wanted_yuv(spec));
     }
     const int64_t pitch = usable_pitch(array, spec, row.index);
     if (pitch == 0) {
-        invalid_frame("A frame of strides " + tuple_text(array.strides) + " came.",
+        invalid_frame("Got a frame of strides " + tuple_text(array.strides) + ".",
                       "The pixels of a row have to lie side by side, each row behind the one before" +
                           std::string(format.format == PixelFormat::yuv420 ? " without padding" : "") +
                           ". Make a contiguous copy first. " + wanted_yuv(spec));
     }
-    if (array.data == nullptr) invalid_frame("A frame with a null pointer came.", "Is its array still allocated?");
+    if (array.data == nullptr) invalid_frame("The frame has a null pointer.", "Is its array still allocated?");
     view.data = array.data;
     view.pitch = static_cast<size_t>(pitch);
     view.row_bytes = size_t{spec.width} * format.pixel_bytes;

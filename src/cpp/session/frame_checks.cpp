@@ -12,7 +12,7 @@ void require_size(const FrameView& frame, const Settings& settings) {
                                    : frame.row_bytes == row_bytes_of(format, settings.width) &&
                                          frame.rows == surface_rows(format, settings.height);
     if (right) return;
-    fail(ErrorKind::invalid_frame, "The encoder's picture size was changed by another thread while a frame came in.",
+    fail(ErrorKind::invalid_frame, "Another thread changed the encoder's picture size while the frame was submitted.",
          "Submit it again in the new size.");
 }
 
@@ -21,7 +21,7 @@ void require_device(const FrameView& frame, const Context& ours) {
     const CUresult result =
         ours.functions().cuPointerGetAttribute(&gpu, pointer_device_ordinal, reinterpret_cast<CUdeviceptr>(frame.data));
     if (result == cuda_invalid_value) {
-        fail(ErrorKind::invalid_frame, "The frame's pointer is no memory that CUDA knows in this process.",
+        fail(ErrorKind::invalid_frame, "The frame's pointer is not memory that CUDA knows in this process.",
              "Its memory was freed, or the array says CUDA but lies on the host.");
     }
     check_cuda(result, "cuPointerGetAttribute");

@@ -144,12 +144,11 @@ std::vector<Demand> demands_of(const Settings& s) {
 void require_consistent_rates(const Settings& settings) {
     const RateSettings& rate = settings.rate;
     if (settings.tuning == Tuning::lossless && (rate.bitrate > 0 || rate.max_bitrate > 0)) {
-        fail(ErrorKind::invalid_config, "A bitrate came for a stream with tuning='lossless'.",
+        fail(ErrorKind::invalid_config, "A bitrate does not work with tuning='lossless'.",
              "A lossless stream takes the bits that it needs.");
     }
     if (rate.max_bitrate > 0 && rate.bitrate == 0 && !rate.cq_256ths) {
-        fail(ErrorKind::invalid_config,
-             "max_bitrate=" + std::to_string(rate.max_bitrate) + " came for an encoder without a bitrate.",
+        fail(ErrorKind::invalid_config, "max_bitrate=" + std::to_string(rate.max_bitrate) + " needs a bitrate.",
              "Give the mean as bitrate.");
     }
     if (rate.max_bitrate > 0 && rate.max_bitrate < rate.bitrate) {

@@ -78,8 +78,7 @@ RgbImage RgbInput::staged(const FrameView& frame, CUstream stream) {
     const size_t packed = size_t{image.width} * image.height * 3 * element;
     if (span.bytes / most_spread > packed) {
         fail(ErrorKind::invalid_frame,
-             "An RGB frame of " + std::to_string(packed) + " bytes came, strewn over " + std::to_string(span.bytes) +
-                 ".",
+             "The RGB frame's " + std::to_string(packed) + " bytes are spread over " + std::to_string(span.bytes) + ".",
              "Make a contiguous copy first, as numpy.ascontiguousarray() does.");
     }
     if (staging_bytes_ < span.bytes) {
