@@ -366,7 +366,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"codec": b"h264"}, ["b'h264'", "codec"]),
     ({"preset": "p0"}, ["'p0'", "preset", "p1", "p7"]),
     ({"preset": "p8"}, ["'p8'", "preset"]),
-    ({"preset": 3}, ["3 is no preset", "p3"]),
+    ({"preset": 3}, ["Unknown preset 3", "p3"]),
     ({"preset": "slow"}, ["'slow'", "p1"]),
     ({"tuning": "film"}, ["'film'", "tuning", "ll", "ull", "hq", "uhq", "lossless"]),
     ({"profile": "main10"}, ["'main10'", "profile for h264", "baseline", "main", "high"]),

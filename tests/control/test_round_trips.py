@@ -186,7 +186,7 @@ def test_tables_within(table: dict[str, Any], words: list[str]) -> None:
 
 
 def test_documents_that_are_no_toml() -> None:
-    with pytest.raises(InvalidConfig, match="no TOML"):
+    with pytest.raises(InvalidConfig, match="not valid TOML"):
         EncoderConfig.from_toml("width = ")
 
 

@@ -61,7 +61,7 @@ def test_times_are_rounded_as_long_as_they_differ() -> None:
 @pytest.mark.parametrize(("suffix", "codec"), [(".webm", "hevc"), (".mov", "av1"), (".ts", "av1")])
 def test_a_codec_that_the_container_cannot_hold(folder: Path, suffix: str, codec: str) -> None:
     told = refused(sample("three-frames"), folder / f"result{suffix}", codec=codec)
-    assert f"came for {codec}, but its container" in told
+    assert f"does not work with {codec}: its container" in told
     assert told.endswith("Use .mp4 or .mkv, which hold every codec.")
 
 
@@ -131,6 +131,6 @@ def test_generated_video_of_many_frames_a_second(tmp_path: Path, suffix: str, fp
             assert len(set(seconds(path))) == 30
         else:
             with pytest.raises(
-                InvalidConfig, match=r"came for 1001 frames a second, but times in \.mkv are whole milliseconds"
+                InvalidConfig, match=r"does not work with 1001 frames a second: times in \.mkv are whole milliseconds"
             ):
                 pool.render_video(grey, 30, destination=path, **settings)

@@ -77,7 +77,7 @@ def test_a_whole_group_that_an_edit_list_hides_is_not_missing(folder: Path) -> N
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "does not exist"), (b"", "is empty"), (b"words, and no video at all\n" * 50, "no video that can be read")],
+    [(None, "does not exist"), (b"", "is empty"), (b"words, and no video at all\n" * 50, "cannot be read as a video")],
 )
 def test_what_is_no_video(folder: Path, content: bytes | None, words: str) -> None:
     source = folder / "source.mp4"
@@ -95,12 +95,12 @@ def test_a_broken_table_of_times_is_told_with_its_file(folder: Path, box: bytes,
     data[at : at + 4] = struct.pack(">I", entries)
     source = folder / "broken.mp4"
     source.write_bytes(data)
-    with pytest.raises(SourceUnreadable, match=r"broken\.mp4 is no video that can be read: (Cannot|End)[a-z ]*\.$"):
+    with pytest.raises(SourceUnreadable, match=r"broken\.mp4 cannot be read as a video: (Cannot|End)[a-z ]*\.$"):
         FileTask(job(source, folder / "result.mp4")).prepare(1)
 
 
 def test_a_folder_is_no_video(folder: Path) -> None:
-    with pytest.raises(SourceUnreadable, match="is no file"):
+    with pytest.raises(SourceUnreadable, match="is not a file"):
         FileTask(job(folder, folder / "result.mp4")).prepare(1)
 
 
@@ -231,7 +231,7 @@ def test_a_clean_key_frame_has_intra_slices_alone() -> None:
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(InvalidConfig, match="audio='loud'"):
         FileSettings(audio="loud")
-    with pytest.raises(InvalidConfig, match=r"no setting of an encoder\. Did you mean 'preset'"):
+    with pytest.raises(InvalidConfig, match=r"Unknown encoder setting encoder\['present'\]\. Did you mean 'preset'"):
         FileSettings(encoder={"present": "p4"})
     with pytest.raises(InvalidConfig, match="the source or the engine decides"):
         FileSettings(encoder={"width": 640})
@@ -242,7 +242,7 @@ def test_settings_that_cannot_be() -> None:
 
 
 def test_a_name_that_tells_no_container(folder: Path) -> None:
-    with pytest.raises(InvalidConfig, match=r"does not tell which container is wanted; its end may be \.mp4"):
+    with pytest.raises(InvalidConfig, match=r"does not say which container to write. Use a name that ends with \.mp4"):
         FileTask(job(sample("one-frame"), folder / "result.xyz")).prepare(1)
 
 

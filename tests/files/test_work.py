@@ -66,7 +66,7 @@ def test_a_piece_with_a_packet_too_few_is_never_whole(tmp_path: Path) -> None:
     work.open({}, keep=False)
     writer = work.writer(0, lambda piece: pytest.fail("it is not whole"))
     writer.write(PACKETS[:2])
-    with pytest.raises(NvencError, match="2 packets came for the 3 frames from 0 to 3"):
+    with pytest.raises(NvencError, match="Expected 3 packets for the frames from 0 to 3, got 2"):
         writer.complete(3, b"")
     writer.discard()
     work.remove()

@@ -323,7 +323,7 @@ def test_a_task_that_raises(simulator: Simulator, step: str) -> None:
         ({"shortest_range": None}, "shortest_range has None"),
         ({"frames": "90"}, "frames has '90'"),
         ({"ranges": [(0, 45), (45, 90.0)]}, "ranges has 90.0"),
-        ({"ranges": [(0, 45), (44, 90)]}, "44 to 90 came after 45"),
+        ({"ranges": [(0, 45), (44, 90)]}, "44 to 90 does not follow frame 45"),
     ],
 )
 def test_a_plan_that_cannot_be(simulator: Simulator, wrong: dict[str, Any], words: str) -> None:

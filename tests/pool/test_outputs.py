@@ -148,11 +148,11 @@ def test_the_file_that_was_there_stays_until_the_new_one_is_whole(simulator: Sim
 @pytest.mark.parametrize(
     ("name", "codec", "words"),
     [
-        ("film.avi", "h264", "may be .mp4"),
-        ("film", "h264", "may be .mp4"),
-        ("film.mov", "av1", "holds h264 or hevc"),
-        ("film.webm", "hevc", "holds av1"),
-        ("film.obu", "h264", "holds av1"),
+        ("film.avi", "h264", "ends with .mp4"),
+        ("film", "h264", "ends with .mp4"),
+        ("film.mov", "av1", "holds only h264 or hevc"),
+        ("film.webm", "hevc", "holds only av1"),
+        ("film.obu", "h264", "holds only av1"),
     ],
 )
 def test_files_that_cannot_be(simulator: Simulator, tmp_path: Path, name: str, codec: str, words: str) -> None:

@@ -81,7 +81,7 @@ def read_config(path: Path | None = None) -> ConfigFile:
         text = where.read_text(encoding="utf-8")
     except FileNotFoundError:
         if path is not None:
-            raise InvalidConfig(f"There is no file {path}; `pdum-nvenc config init` writes one.") from None
+            raise InvalidConfig(f"The file {path} does not exist. `pdum-nvenc config init` writes one.") from None
         return ConfigFile(path=where, defaults=layer({}, ""), presets={}, exists=False)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"{where} cannot be read: {error}.") from error
@@ -96,7 +96,7 @@ def _parsed(text: str, path: Path) -> ConfigFile:
     lines = _lines_of_keys(text)
     for name in tables:
         if name not in ("defaults", "presets"):
-            raise _unknown(path, lines.get((name,)), f"[{name}] is no table here", name, ["defaults", "presets"])
+            raise _unknown(path, lines.get((name,)), f"[{name}] is an unknown table", name, ["defaults", "presets"])
     presets = {
         str(name): _table(values, path, lines, ("presets", str(name)))
         for name, values in _as_table(tables.get("presets", {}), path, "presets").items()
@@ -107,7 +107,7 @@ def _parsed(text: str, path: Path) -> ConfigFile:
 
 def _as_table(value: Any, path: Path, name: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise InvalidConfig(f"{path}: {name} is {value!r}; it has to be a table.")
+        raise InvalidConfig(f"{path}: {name} has to be a table, got {value!r}.")
     return value
 
 
@@ -118,7 +118,7 @@ def _table(value: Any, path: Path, lines: Mapping[tuple[str, ...], int], at: tup
     for name, one in values.items():
         line = lines.get((*at, name))
         if RENAMED.get(name, name) not in names():
-            raise _unknown(path, line, f"{name!r} in {title} is no setting", name, names())
+            raise _unknown(path, line, f"{name!r} in {title} is an unknown setting", name, names())
         try:
             checked(name, one)
         except InvalidConfig as error:
@@ -198,7 +198,7 @@ def merge(layers: Iterable[Layer]) -> Resolved:
 def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> None:
     def both(one: str, other: str, advice: str) -> InvalidConfig:
         places = f"{one} ({origins[one]}) and {other} ({origins[other]})"
-        return InvalidConfig(f"{places} came together. {advice}")
+        return InvalidConfig(f"{places} do not work together. {advice}")
 
     if (
         settings.in_place
@@ -212,7 +212,9 @@ def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> 
         raise both("container", "codec", "QuickTime has no AV1; take mp4 or mkv, or another codec.")
     most = 63 if settings.codec == "av1" else 51
     if settings.quality > most:
-        raise InvalidConfig(f"quality={settings.quality:g} came with codec={settings.codec!r}; it ends at {most}.")
+        raise InvalidConfig(
+            f"Expected a quality up to {most} for codec={settings.codec!r}, got quality={settings.quality:g}."
+        )
 
 
 def shown(resolved: Resolved) -> list[tuple[str, str, str]]:

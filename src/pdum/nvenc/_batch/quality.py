@@ -35,11 +35,11 @@ def compare(metric: str, originals: Iterable[Any], results: Iterable[Any]) -> fl
     for number, (original, result) in enumerate(zip_longest(originals, results)):
         if original is None or result is None:
             which = "more" if original is None else "fewer"
-            raise EncoderFailed(f"A sample of {number} pictures came back with {which} than were encoded.")
+            raise EncoderFailed(f"A sample of {number} pictures has {which} pictures after encoding.")
         graph = graph or _Graph(metric, result)
         scores += graph.push(original, result, number)
     if graph is None:
-        raise EncoderFailed("A sample came back with no pictures.")
+        raise EncoderFailed("A sample has no pictures after encoding.")
     scores += graph.rest()
     return sum(scores) / len(scores)
 

@@ -36,7 +36,7 @@ Check = Callable[[str, Any], Any]
 
 
 def _bad(name: str, value: object, wanted: str) -> InvalidConfig:
-    return InvalidConfig(f"{name}={value!r} came; it has to be {wanted}.")
+    return InvalidConfig(f"Expected {wanted}, got {name}={value!r}.")
 
 
 def _names(*known: str) -> Check:
@@ -153,7 +153,7 @@ def _encoder(name: str, value: Any) -> Mapping[str, Any]:
         if key in NOT_OF_A_BATCH:
             raise InvalidConfig(f"{key!r} cannot be set for an encoder of files: {NOT_OF_A_BATCH[key]}.")
         if key not in known:
-            raise InvalidConfig(f"{key!r} is no setting of an encoder.{nearest(key, known)}")
+            raise InvalidConfig(f"Unknown encoder setting {key!r}.{nearest(key, known)}")
     _require_possible(value)
     return dict(value)
 
@@ -240,5 +240,5 @@ def checked(name: str, value: Any) -> Any:
     name = RENAMED.get(name, name)
     if name not in BatchSettings.__dataclass_fields__:
         known = names()
-        raise InvalidConfig(f"{name!r} is no setting.{nearest(name, known)}")
+        raise InvalidConfig(f"Unknown setting {name!r}.{nearest(name, known)}")
     return BatchSettings.__dataclass_fields__[name].metadata["check"](name, value)

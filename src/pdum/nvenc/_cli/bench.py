@@ -54,7 +54,7 @@ def bench(arguments: argparse.Namespace) -> int:
     width, height = _size(arguments.size)
     presets = [f"p{preset_number(one)}" for one in arguments.presets.split(",")]
     if not 2 <= arguments.frames <= 100_000:
-        raise InvalidConfig(f"--frames {arguments.frames} came; it can be 2 to 100000.")
+        raise InvalidConfig(f"Expected 2 to 100000 frames, got --frames {arguments.frames}.")
     given = {name: getattr(arguments, name) for name in ("engine", "gpu", "engines") if hasattr(arguments, name)}
     settings = merge([layer(given, "command line")]).settings
     found: list[Measured] = []
@@ -84,7 +84,7 @@ def _size(text: str) -> tuple[int, int]:
     except ValueError:
         width = height = 0
     if not (160 <= width <= 8192 and 160 <= height <= 8192 and width % 2 == height % 2 == 0):
-        raise InvalidConfig(f"--size {text} came; it has to be like 1920x1080, even numbers from 160 to 8192.")
+        raise InvalidConfig(f"Expected even numbers from 160 to 8192, such as 1920x1080, got --size {text}.")
     return width, height
 
 

@@ -33,7 +33,7 @@ PICTURES = (
 def demo(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.folder)
     if not 1 <= arguments.clips <= 100:
-        raise InvalidConfig(f"--clips {arguments.clips} came; it can be 1 to 100.")
+        raise InvalidConfig(f"Expected 1 to 100 clips, got --clips {arguments.clips}.")
     options = output_options(arguments)
     make_clips(folder, arguments.clips)
     results = folder / "compressed"

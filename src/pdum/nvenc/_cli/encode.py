@@ -30,12 +30,14 @@ def encode(arguments: argparse.Namespace) -> int:
 def output_options(arguments: argparse.Namespace) -> OutputOptions:
     tui, as_json = getattr(arguments, "tui", False), getattr(arguments, "json", False)
     if tui and as_json:
-        raise InvalidConfig("--tui and --json came together; one is for people, the other for programs.")
+        raise InvalidConfig(
+            "--tui and --json do not work together: one is for people, the other for programs. Leave one out."
+        )
     if tui and not sys.stdout.isatty():
-        raise InvalidConfig("--tui came, but standard output is no terminal.")
+        raise InvalidConfig("--tui needs a terminal, but standard output is not one. Leave it out.")
     report = getattr(arguments, "report", None)
     if report is not None and not Path(report).absolute().parent.is_dir():
-        raise InvalidConfig(f"--report {report} came, but its folder does not exist.")
+        raise InvalidConfig(f"The folder of --report {report} does not exist. Create it first.")
     return OutputOptions(
         json=as_json,
         tui=tui,

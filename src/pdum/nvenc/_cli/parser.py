@@ -135,7 +135,7 @@ def _strength(text: str) -> bool | int:
     try:
         return bool(known[text]) if text in known else int(checked("spatial_aq", int(text)))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} came; it has to be on, off or a strength of 1 to 15") from None
+        raise argparse.ArgumentTypeError(f"expected on, off or a strength of 1 to 15, got {text!r}") from None
 
 
 def add_settings(parser: Parser) -> None:
@@ -238,7 +238,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} came; it has to be seconds from 0 to 86400")
+        raise argparse.ArgumentTypeError(f"expected seconds from 0 to 86400, got {text!r}")
     return value
 
 

@@ -35,7 +35,7 @@ def _file(arguments: argparse.Namespace) -> ConfigFile:
 def _field(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise InvalidConfig(f"--set {text} came; it has to be FIELD=VALUE, such as bit_depth=10.")
+        raise InvalidConfig(f"Expected FIELD=VALUE, such as bit_depth=10, got --set {text}.")
     try:
         return name, toml.load(f"value = {value}")["value"]
     except InvalidConfig:

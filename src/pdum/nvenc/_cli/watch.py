@@ -36,7 +36,7 @@ SHARE_OF_FULL_LOOKS = 0.05
 def watch(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.folder)
     if not folder.is_dir():
-        raise InvalidConfig(f"{folder} is no folder; watch takes one.")
+        raise InvalidConfig(f"Expected a folder to watch, got {folder}.")
     options, settings = output_options(arguments), resolved_settings(arguments).settings
     watcher = Watcher(folder, settings, options, StabilityCheck(seconds=arguments.settle))
     with interruptible(complain) as interruption:

@@ -1,1 +1,1 @@
-"""Settings: what an encoder can be told, checked before a driver is asked."""
+"""The settings of an encoder, checked before any call of a driver."""

@@ -1,7 +1,7 @@
 """The words that settings take, as types, so that editors can complete them.
 
-Each type also takes any string: names in upper case and long forms are understood too, and a wrong word is told at run
-time with the words that are right.
+Each type also takes any string: names in upper case and long forms work too, and a wrong word is an error at run time
+that lists the right ones.
 """
 
 from __future__ import annotations

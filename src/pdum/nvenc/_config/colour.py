@@ -1,4 +1,4 @@
-"""How a stream's numbers are to be seen as colours: ISO/IEC 23091-2 (H.273), by names or numbers."""
+"""What colours a stream's numbers stand for: ISO/IEC 23091-2 (H.273), by names or numbers."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ KNOWN = {
 }
 
 ENGINES_OWN_MATRIX = "bt470bg"
-"""What the hardware converts RGB frames with: BT.601, limited range, whatever the picture's size."""
+"""The matrix with which the hardware converts RGB frames: BT.601, limited range, for any picture size."""
 
 
 CONVERTED_BY = ("bt709", "bt470bg", "smpte170m", "bt2020nc")
@@ -95,7 +95,7 @@ class Colour:
     def named(cls, name: str, full_range: bool = False) -> Colour:
         """By the name of a whole system, one of ``KNOWN``: ``"bt601"``, ``"bt709"``, ``"srgb"``, ``"hdr10"``, …"""
         if name not in KNOWN:
-            raise InvalidConfig(f"colour={name!r} came; it can be {', '.join(KNOWN)}, or a Colour.")
+            raise InvalidConfig(f"Expected a Colour or one of {', '.join(KNOWN)}, got colour={name!r}.")
         primaries, transfer, matrix = KNOWN[name]
         return cls(primaries=primaries, transfer=transfer, matrix=matrix, full_range=full_range)
 
@@ -112,10 +112,10 @@ class Colour:
 
 
 def convertible(colour: Colour) -> Colour:
-    """The same, where RGB can be converted to it; else an InvalidConfig."""
+    """The same colour. Raises InvalidConfig if RGB cannot be converted to it."""
     if colour.native()[2] not in [MATRICES[name] for name in CONVERTED_BY]:
         raise InvalidConfig(
-            f"colour matrix={colour.matrix!r} came with format='rgb'; RGB is converted by {', '.join(CONVERTED_BY)}."
+            f"Expected one of {', '.join(CONVERTED_BY)} for format='rgb', got colour matrix={colour.matrix!r}."
         )
     return colour
 
@@ -125,4 +125,4 @@ def _number(what: str, value: str | int, names: dict[str, int]) -> int:
         return names[value]
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255:
         return value
-    raise InvalidConfig(f"colour {what}={value!r} came; it can be {', '.join(names)}, or a number of H.273.")
+    raise InvalidConfig(f"Expected one of {', '.join(names)}, or a number of H.273, got colour {what}={value!r}.")

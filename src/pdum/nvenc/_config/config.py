@@ -1,4 +1,4 @@
-"""Everything that an encoder can be told, as one frozen object."""
+"""All settings of an encoder, as one frozen object."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ LIVE = (
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """Everything that an encoder can be told; what is left at its default is as the preset and tuning have it.
+    """All settings of an encoder. The preset and tuning decide whatever is left at its default.
 
     ``None`` always means "as the driver's preset has it". Sizes are pixels, rates bits a second, VBV sizes bits.
 
@@ -179,47 +179,47 @@ class EncoderConfig:
 
     @classmethod
     def names(cls) -> list[str]:
-        """Of all fields."""
+        """The names of all fields."""
         return [field.name for field in fields(cls)]
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
-        """From fields by name; names that are none are errors with the nearest right one."""
+        """A configuration from fields by name. An unknown name is an error that offers the most similar one."""
         _require_fields(given)
         return cls(**given)
 
     def replaced(self, **changes: Unpack[EncoderFields]) -> Self:
-        """A copy with some fields changed; names that are no fields are errors with the nearest right one."""
+        """A copy with some fields changed. An unknown name is an error that offers the most similar one."""
         _require_fields(changes)
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values alone, as JSON and TOML hold them. Fields at None are left out, or written as ``"preset"``."""
+        """The fields as plain values for JSON and TOML. Fields at None are left out, or written as ``"preset"``."""
         plain = {name: plain_value(value) for name, value in _shallow(self).items()}
         plain |= {name: "preset" for name in PRESETS_OWN if plain[name] is None}
         return {name: value for name, value in plain.items() if value is not None}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """The other way round."""
+        """A configuration from what ``to_dict`` returned."""
         _require_fields(plain)
         return cls(**{name: unplain(name, value) for name, value in plain.items()})
 
     def to_toml(self) -> str:
-        """A TOML document of one table's keys, in the order of the fields."""
+        """A TOML document with one key for each field, in the order of the fields."""
         from .toml import dump
 
         return dump(self.to_dict())
 
     @classmethod
     def from_toml(cls, text: str | Path) -> Self:
-        """From a document's text, or from a file."""
+        """A configuration from a TOML document's text, or from a file."""
         from .toml import load
 
         return cls.from_dict(load(text))
 
     def settings(self) -> dict[str, Any]:
-        """What the native module takes; raises InvalidConfig naming the field that cannot be right."""
+        """The settings in the native module's form. Raises InvalidConfig, which names the field that is wrong."""
         codec = codec_name(self.codec)
         chroma, depth = self._stream_format()
         return {
@@ -257,7 +257,7 @@ class EncoderConfig:
     def _rate(self, codec: str) -> dict[str, Any]:
         most_qp = values.LARGEST_QP[codec]
         scale = self.low_delay_key_frame_scale
-        strength = values.aq_strength(self.spatial_aq)  # says what is wrong with it before its truth is asked
+        strength = values.aq_strength(self.spatial_aq)  # checks it before bool() below
         return {
             "rate_control": values.choice("rate_control", self.rate_control, ("constqp", "vbr", "cbr")),
             "bitrate": whole("bitrate", self.bitrate),
@@ -283,7 +283,7 @@ class EncoderConfig:
         }
 
     def session(self) -> dict[str, Any]:
-        """What the native module takes beside the settings."""
+        """The native module's further arguments."""
         return {
             "gpu_id": whole("gpu_id", self.gpu_id, most=0x7FFFFFFF),
             "cuda_context": whole("cuda_context", self.cuda_context, most=0xFFFF_FFFF_FFFF_FFFF),
@@ -306,7 +306,7 @@ class EncoderConfig:
         if self._format() != "rgb":
             return self._format()
         if chroma == "422":
-            raise InvalidConfig("chroma='422' came with format='rgb', which is converted to '420' or '444'.")
+            raise InvalidConfig("chroma='422' does not work with format='rgb', which is converted to '420' or '444'.")
         return values.RGB_SURFACES[chroma, depth]
 
     def _size(self, name: str) -> int:
@@ -327,8 +327,8 @@ class EncoderConfig:
         engines = replace(given, matrix=ENGINES_OWN_MATRIX, full_range=False)
         if self.colour != "auto" and given.native() != engines.native():
             raise InvalidConfig(
-                f"colour={self.colour!r} came with format={self.format!r}, which the engine itself converts with "
-                f"BT.601 in limited range. Leave colour out, or give Colour(matrix={ENGINES_OWN_MATRIX!r})."
+                f"colour={self.colour!r} does not work with format={self.format!r}, which the engine itself converts "
+                f"with BT.601 in limited range. Leave colour out, or give Colour(matrix={ENGINES_OWN_MATRIX!r})."
             )
         return engines
 
@@ -339,14 +339,14 @@ class EncoderConfig:
             return None
         if not 0 < count < period:
             raise InvalidConfig(
-                f"intra_refresh_count={count} came with intra_refresh_period={period}; a refresh takes at least one "
-                "frame and has to end before the next begins."
+                f"intra_refresh_count={count} does not work with intra_refresh_period={period}: a refresh "
+                "takes at least one frame and has to end before the next begins."
             )
         return period, count
 
 
 def live_changes(config: EncoderConfig, changes: Mapping[str, Any]) -> tuple[EncoderConfig, dict[str, Any]]:
-    """The configuration after a live change, and what of the native settings that touches."""
+    """The configuration after a live change, and the native settings that the change touches."""
     _require_fields(changes)
     fixed = [name for name in changes if name not in LIVE]
     if fixed:
@@ -354,7 +354,7 @@ def live_changes(config: EncoderConfig, changes: Mapping[str, Any]) -> tuple[Enc
             f"{', '.join(fixed)} cannot change while the encoder runs; {', '.join(LIVE)} can. Make a new encoder."
         )
     if "bitrate" in changes:
-        whole("bitrate", changes["bitrate"], least=1)  # 0 stands for the preset's own, which is no rate to change to
+        whole("bitrate", changes["bitrate"], least=1)  # 0 means the preset's own rate, which cannot be changed to
     after = config.replaced(**changes)
     before, now = config.settings(), after.settings()
     return after, {name: value for name, value in now.items() if value != before[name]}
@@ -370,7 +370,7 @@ def _require_fields(names: Mapping[str, Any]) -> None:
     known = EncoderConfig.names()
     for name in names:
         if name not in known:
-            raise InvalidConfig(f"{name!r} is no setting of an encoder.{nearest(str(name), known)}")
+            raise InvalidConfig(f"Unknown encoder setting {name!r}.{nearest(str(name), known)}")
 
 
 def _shallow(config: EncoderConfig) -> dict[str, Any]:

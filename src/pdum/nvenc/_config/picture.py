@@ -39,13 +39,13 @@ class Sei:
 
     @classmethod
     def user_data(cls, uuid: UUID | str, data: bytes) -> Sei:
-        """User data unregistered: anybody's bytes under a UUID of their own."""
+        """Unregistered user data: any bytes, under a UUID that says whose they are."""
         from uuid import UUID
 
         try:
             identifier = uuid if isinstance(uuid, UUID) else UUID(uuid)
         except (ValueError, AttributeError, TypeError) as error:
-            raise InvalidConfig(f"uuid={uuid!r} came; it has to be 32 hexadecimal digits, or a UUID.") from error
+            raise InvalidConfig(f"Expected 32 hexadecimal digits or a UUID, got uuid={uuid!r}.") from error
         return cls(SEI_USER_DATA_UNREGISTERED, identifier.bytes + _bytes("user_data", data))
 
     @classmethod
@@ -85,7 +85,7 @@ class TimeCode:
         for name, most in (("hours", 23), ("minutes", 59), ("seconds", 59), ("frames", 255)):
             whole(f"time_code {name}", getattr(self, name), most=most)
         if not isinstance(self.drop_frame, bool):
-            raise InvalidConfig(f"time_code drop_frame={self.drop_frame!r} came; it can be True or False.")
+            raise InvalidConfig(f"Expected True or False, got time_code drop_frame={self.drop_frame!r}.")
 
     def native(self) -> tuple[int, int, int, int, bool]:
         return self.hours, self.minutes, self.seconds, self.frames, self.drop_frame
@@ -118,7 +118,7 @@ class TimeCode:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureOptions:
-    """What one picture is given beside its pixels: ``encoder.submit(frame, seq, picture=PictureOptions(…))``.
+    """Options of one picture: ``encoder.submit(frame, seq, picture=PictureOptions(…))``.
 
     ``regions``, ``qp_map`` and ``emphasis_map`` say which parts get more bits, for an encoder that was made with
     ``qp_map``. A map is an array of whole numbers of one byte, on the host or on the GPU, with one for each block of
@@ -139,13 +139,13 @@ class PictureOptions:
         lists: tuple[tuple[str, Any], ...] = (("sei", Sei), ("metadata", Metadata))
         for name, kind in kinds:
             if not isinstance(getattr(self, name), kind):
-                raise InvalidConfig(f"{name}={getattr(self, name)!r} came; it can be True or False.")
+                raise InvalidConfig(f"Expected True or False, got {name}={getattr(self, name)!r}.")
         for name, kind in lists:
             given = getattr(self, name)
             if not isinstance(given, (list, tuple)) or not all(isinstance(one, kind) for one in given):
-                raise InvalidConfig(f"{name}={given!r} came; it has to be a list of {kind.__name__}.")
+                raise InvalidConfig(f"Expected a list of {kind.__name__}, got {name}={given!r}.")
         if self.time_code is not None and not isinstance(self.time_code, TimeCode):
-            raise InvalidConfig(f"time_code={self.time_code!r} came; it has to be a TimeCode.")
+            raise InvalidConfig(f"Expected a TimeCode, got time_code={self.time_code!r}.")
         require_one_map(self)
 
     def _native_map(self, codec: str, mode: str | None) -> tuple[str, Any] | None:
@@ -157,10 +157,10 @@ class PictureOptions:
         if codec == "av1":
             return self.force_idr, self.force_intra, self._obus(), None
         if self.metadata:
-            raise UnsupportedFeature(f"metadata OBUs came for {codec}; they are AV1's. Use sei.")
+            raise UnsupportedFeature(f"metadata OBUs does not work with codec={codec!r}: only AV1 has them. Use sei.")
         if self.time_code is not None and not time_codes:
             raise InvalidConfig(
-                f"{self.time_code} came for an encoder that was made without time_code=True, which would leave it out."
+                f"{self.time_code} needs an encoder that was made with time_code=True; others leave time codes out."
             )
         messages = [(message.type, message.payload) for message in self.sei]
         if codec == "hevc" and self.time_code:
@@ -170,7 +170,7 @@ class PictureOptions:
 
     def _obus(self) -> list[tuple[int, bytes]]:
         if self.sei:
-            raise UnsupportedFeature("sei came for av1, which has none. Use metadata.")
+            raise UnsupportedFeature("sei does not work with codec='av1', which has none. Use metadata.")
         metadata = [*self.metadata, *([self.time_code.metadata()] if self.time_code else [])]
         return [(one.type, one.payload) for one in metadata]
 
@@ -188,12 +188,12 @@ def _bytes(what: str, given: bytes) -> bytes:
     try:
         return memoryview(given).tobytes()  # bytes(5) would be five zeros
     except TypeError as error:
-        raise InvalidConfig(f"{what} came with {given!r}; its payload has to be bytes.") from error
+        raise InvalidConfig(f"Expected bytes as the payload of {what}, got {given!r}.") from error
 
 
 def _a53(cc_data: bytes) -> bytes:
     cc_data = _bytes("captions", cc_data)
     if not cc_data or len(cc_data) % 3 or len(cc_data) > 3 * LARGEST_CAPTION_COUNT:
-        raise InvalidConfig(f"{len(cc_data)} bytes of captions came; they are 1 to 31 triplets.")
+        raise InvalidConfig(f"Expected 1 to 31 triplets of captions, got {len(cc_data)} bytes.")
     flags = 0x40 | len(cc_data) // 3  # process_cc_data_flag and the count
     return ATSC_CAPTIONS + bytes((flags, 0xFF)) + bytes(cc_data) + b"\xff"

@@ -11,11 +11,11 @@ from .hdr import ContentLight, MasteringDisplay
 from .settings import FrameRate, frame_rate, nearest
 
 PRESETS_OWN = ("bframes", "lookahead")
-"""Fields whose None is not their default, so that it has to be written: as ``"preset"``, since TOML has no None."""
+"""Fields whose default is not None, so that None has to be written: as ``"preset"``, since TOML has no None."""
 
 
 def canonical_rate(fps: FrameRate) -> FrameRate:
-    """One form for all that are equal, so that configurations are, before a file and after; floats are one already."""
+    """The same form for equal rates, so that a configuration equals its copy from a file. Floats stay as they are."""
     if isinstance(fps, (int, float)):
         return fps
     from fractions import Fraction
@@ -33,7 +33,7 @@ def plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, tuple):
         return [plain(one) for one in value]
-    # NumPy's whole numbers, which no writer of JSON or TOML knows.
+    # NumPy's whole numbers: writers of JSON and TOML do not know them.
     return int(value) if hasattr(value, "__index__") and not isinstance(value, bool) else value
 
 
@@ -46,9 +46,9 @@ def unplain(name: str, value: Any) -> Any:
         known = [field.name for field in fields(kind)]
         for key in value:
             if key not in known:
-                raise InvalidConfig(f"{key!r} is nothing that {name} has.{nearest(str(key), known)}")
+                raise InvalidConfig(f"Unknown key {key!r} in {name}.{nearest(str(key), known)}")
         missing = [one.name for one in fields(kind) if one.default is MISSING and one.name not in value]
         if missing:
-            raise InvalidConfig(f"{name}={value!r} came without {', '.join(missing)}.")
+            raise InvalidConfig(f"{name}={value!r} needs {', '.join(missing)}, too.")
         return kind(**{key: tuple(one) if isinstance(one, list) else one for key, one in value.items()})
     return tuple(value) if isinstance(value, list) else value

@@ -9,7 +9,7 @@ from .._errors import InvalidConfig
 from .settings import MOST_FRAMES_AHEAD, codec_name, tuning_name
 from .values import FORMATS, PROFILE_LIMITS, RGB_FORMATS
 
-EncoderConfig = Any  # which stands above this module and calls it
+EncoderConfig = Any  # a module above this one, which calls it
 
 LOW_LATENCY = ("ll", "ull")
 
@@ -22,7 +22,7 @@ def require_compatible(config: EncoderConfig) -> None:
 
 
 def meant_mode(config: EncoderConfig) -> str:
-    """The rate control that the fields name or mean; the preset's where they say nothing."""
+    """The rate control that the fields name or imply, or the preset's if they say nothing."""
     if config.rate_control is not None:
         return str(config.rate_control).lower()
     if config.qp is not None:
@@ -43,26 +43,29 @@ def may_have_b_frames(config: EncoderConfig) -> bool:
 def _of_rates(config: EncoderConfig) -> Iterator[str]:
     mode, qp, cq = config.rate_control, config.qp, config.cq
     if config.max_bitrate and not config.bitrate and cq is None:
-        yield f"max_bitrate={config.max_bitrate} came with bitrate=0 and no cq; give the mean as bitrate."
+        yield f"max_bitrate={config.max_bitrate} needs bitrate or cq, got bitrate=0. Give the mean as bitrate."
     if 0 < config.max_bitrate < config.bitrate:
-        yield f"max_bitrate={config.max_bitrate} came, which is less than bitrate={config.bitrate}."
+        yield f"max_bitrate={config.max_bitrate} is less than bitrate={config.bitrate}. Give at least that much."
     if meant_mode(config) == "constqp" and mode is not None and qp is None:
-        yield "rate_control='constqp' came without qp."
+        yield "rate_control='constqp' needs qp. Give one number, or three: of I, P and B."
     if meant_mode(config) != "constqp" and qp is not None:
-        yield f"qp={qp} came with rate_control={mode!r}. Use min_qp, max_qp or cq."
+        yield f"qp={qp} does not work with rate_control={mode!r}. Use min_qp, max_qp or cq."
     if meant_mode(config) != "vbr" and cq is not None and mode is not None:
-        yield f"cq={cq} came with rate_control={mode!r}; it is part of 'vbr'."
+        yield f"cq={cq} does not work with rate_control={mode!r}: it is part of 'vbr'."
     if qp is not None and cq is not None:
-        yield f"qp={qp} came with cq={cq}; choose one."
+        yield f"qp={qp} does not work with cq={cq}. Choose one."
     for name in ("bitrate", "vbv_size", "vbv_initial_delay", "strict_gop"):
         if qp is not None and getattr(config, name):
-            yield f"qp={qp} came with {name}={getattr(config, name)}; with constant quantisers no rate is kept."
+            yield f"qp={qp} does not work with {name}={getattr(config, name)}: constant quantisers keep no rate."
     if config.vbv_size and (config.vbv_initial_delay or 0) > config.vbv_size:
-        yield f"vbv_initial_delay={config.vbv_initial_delay} came, which is more than vbv_size={config.vbv_size}."
+        yield (
+            f"vbv_initial_delay={config.vbv_initial_delay} is more than vbv_size={config.vbv_size}. Give at most that "
+            "much."
+        )
     if config.low_delay_key_frame_scale is not None and meant_mode(config) != "cbr":
         yield (
-            f"low_delay_key_frame_scale={config.low_delay_key_frame_scale} came with rate_control={mode!r} and "
-            f"tuning={config.tuning!r}; it is part of 'cbr'."
+            f"low_delay_key_frame_scale={config.low_delay_key_frame_scale} does not work with rate_control={mode!r} "
+            f"and tuning={config.tuning!r}: it is part of 'cbr'."
         )
 
 
@@ -71,10 +74,10 @@ def _of_quantisers(config: EncoderConfig) -> Iterator[str]:
     given = {name: _three(value) for name, value in bounds.items() if value is not None}
     if config.qp is not None:
         for name in given:
-            yield f"{name}={bounds[name]} came with qp={config.qp}, which is constant already. Choose one."
+            yield f"{name}={bounds[name]} does not work with qp={config.qp}, which is constant already. Choose one."
     for low, high in (("min_qp", "max_qp"), ("min_qp", "initial_qp"), ("initial_qp", "max_qp")):
         if low in given and high in given and any(a > b for a, b in zip(given[low], given[high], strict=True)):
-            yield f"{low}={bounds[low]} came, which is more than {high}={bounds[high]}."
+            yield f"{low}={bounds[low]} is more than {high}={bounds[high]}. Give at most that much."
 
 
 def _of_tuning(config: EncoderConfig) -> Iterator[str]:
@@ -83,26 +86,34 @@ def _of_tuning(config: EncoderConfig) -> Iterator[str]:
         for name in ("bitrate", "max_bitrate", "cq", "qp", "min_qp", "max_qp", "initial_qp"):
             value = getattr(config, name)
             if value if name.endswith("bitrate") else value is not None:
-                yield f"{name}={value} came with tuning='lossless'; such a stream takes the bits that it needs."
+                yield (
+                    f"{name}={value} does not work with tuning='lossless': such a stream takes the bits that it needs."
+                )
         if config.rate_control is not None and meant_mode(config) != "constqp":
             yield (
-                f"rate_control={config.rate_control!r} came with tuning='lossless'; such a stream takes the bits "
-                "that it needs."
+                f"rate_control={config.rate_control!r} does not work with tuning='lossless': such a stream takes the "
+                "bits that it needs."
             )
     if tuning in LOW_LATENCY and config.bframes:
-        yield f"bframes={config.bframes} came with tuning={tuning!r}; B-frames wait for later frames. Use tuning='hq'."
+        yield (
+            f"bframes={config.bframes} does not work with tuning={tuning!r}: B-frames wait for later frames. Use "
+            "tuning='hq'."
+        )
     if tuning in LOW_LATENCY and config.lookahead:
-        yield f"lookahead={config.lookahead} came with tuning={tuning!r}; it waits for later frames. Use tuning='hq'."
+        yield (
+            f"lookahead={config.lookahead} does not work with tuning={tuning!r}: it waits for later frames. Use "
+            "tuning='hq'."
+        )
 
 
 def _of_lookahead(config: EncoderConfig) -> Iterator[str]:
-    """What the driver leaves out without a word where nothing is looked at ahead."""
+    """Settings that the driver silently ignores without lookahead."""
     if config.lookahead != 0:
         return
     for name in ("lookahead_level", "adaptive_i", "adaptive_b"):
         value = getattr(config, name)
         if value is not None and value is not False:
-            yield f"{name}={value!r} came with lookahead=0, and is part of it. Give lookahead, too."
+            yield f"{name}={value!r} needs frames to look ahead, got lookahead=0. Give lookahead, too."
 
 
 def _of_structure(config: EncoderConfig) -> Iterator[str]:
@@ -110,65 +121,75 @@ def _of_structure(config: EncoderConfig) -> Iterator[str]:
     bframes, lookahead = config.bframes or 0, config.lookahead or 0  # a preset's own numbers fit
     if 0 < config.gop <= bframes:
         yield (
-            f"gop={config.gop} came with bframes={config.bframes}; a group has to be longer than its B-frames. "
-            "Give a larger gop, fewer bframes, or gop=0 for a single group."
+            f"gop={config.gop} does not work with bframes={config.bframes}: a group has to be longer than its "
+            "B-frames. Give a larger gop, fewer bframes, or gop=0 for a single group."
         )
     if lookahead + bframes > MOST_FRAMES_AHEAD:
         yield (
-            f"lookahead={config.lookahead} came with bframes={config.bframes}; together they are at most "
+            f"lookahead={config.lookahead} does not work with bframes={config.bframes}: together they are at most "
             f"{MOST_FRAMES_AHEAD}. Give fewer of one."
         )
     if config.intra_refresh_period and config.gop:
         yield (
-            f"intra_refresh_period={config.intra_refresh_period} came with gop={config.gop}; the driver refreshes "
-            "only streams without further key frames. Give gop=0."
+            f"intra_refresh_period={config.intra_refresh_period} does not work with gop={config.gop}: the driver "
+            "refreshes only streams without further key frames. Give gop=0."
         )
 
 
 def _of_bframes(config: EncoderConfig) -> Iterator[str]:
     count = config.bframes
     if count == 0 and config.b_ref_mode not in (None, "off"):
-        yield f"b_ref_mode={config.b_ref_mode!r} came with bframes=0; there is no B-frame to refer to. Give bframes."
+        yield (
+            f"b_ref_mode={config.b_ref_mode!r} does not work with bframes=0: there is no B-frame to refer to. Give "
+            "bframes."
+        )
     if count == 0 and config.adaptive_b:
-        yield f"adaptive_b={config.adaptive_b} came with bframes=0; there is none to place. Give bframes."
+        yield (
+            f"adaptive_b={config.adaptive_b} does not work with bframes=0: there is no B-frame to place. Give bframes."
+        )
     if may_have_b_frames(config) and config.weighted_prediction:
-        yield f"weighted_prediction=True came with bframes={count}; the encoder weighs without B-frames only."
+        yield (
+            f"weighted_prediction=True does not work with bframes={count}: weighted prediction works only without "
+            "B-frames."
+        )
     if may_have_b_frames(config) and config.intra_refresh_period:
         yield (
-            f"intra_refresh_period={config.intra_refresh_period} came with bframes={count}; the encoder refreshes "
-            "streams without B-frames only."
+            f"intra_refresh_period={config.intra_refresh_period} does not work with bframes={count}: the encoder "
+            "refreshes only streams without B-frames."
         )
     if config.temporal_filter and (count or 0) < LEAST_FILTERED:
-        yield f"temporal_filter=True came with bframes={count}; it takes at least {LEAST_FILTERED}."
+        yield f"temporal_filter=True needs at least {LEAST_FILTERED} B-frames, got bframes={count}."
 
 
 LEAST_FILTERED = 4
-"""B-frames without which the temporal filter has too few pictures at hand."""
+"""The temporal filter has too few pictures with fewer B-frames than these."""
 
 
 def _of_codec(config: EncoderConfig) -> Iterator[str]:
     codec = codec_name(config.codec)
     profile = config.profile.lower()
     if codec == "h264" and profile == "baseline" and may_have_b_frames(config):
-        yield f"bframes={config.bframes} came with profile='baseline', which has none. Use profile='main'."
+        yield f"bframes={config.bframes} does not work with profile='baseline', which has none. Use profile='main'."
     if codec == "h264" and config.split_encode not in (None, "off"):
-        yield f"split_encode={config.split_encode!r} came with codec='h264'; it is for HEVC and AV1."
+        yield f"split_encode={config.split_encode!r} does not work with codec='h264': it is for HEVC and AV1."
     if codec == "h264" and tuning_name(config.tuning) == "uhq":
         yield (
-            f"tuning={config.tuning!r} came with codec={config.codec!r}; it is for HEVC and AV1. Use tuning='hq', or "
-            "another codec."
+            f"tuning={config.tuning!r} does not work with codec={config.codec!r}: it is for HEVC and AV1. Use "
+            "tuning='hq', or another codec."
         )
     if codec == "hevc" and config.weighted_prediction and isinstance(config.split_encode, int):
         yield (
-            f"weighted_prediction=True came with split_encode={config.split_encode!r}; HEVC has one or the other. "
-            "Leave one out."
+            f"weighted_prediction=True does not work with split_encode={config.split_encode!r}: HEVC has one or the "
+            "other. Leave one out."
         )
     if codec == "h264" and config.tier is not None:
-        yield f"tier={config.tier!r} came with codec='h264', which has none."
+        yield f"tier={config.tier!r} does not work with codec='h264', which has none."
     if codec == "av1" and config.slices is not None:
-        yield f"slices={config.slices!r} came with codec='av1', which has tiles instead."
+        yield f"slices={config.slices!r} does not work with codec='av1', which has tiles instead."
     if codec == "h264" and tuning_name(config.tuning) == "lossless" and profile not in ("auto", "high444"):
-        yield f"profile={config.profile!r} came with tuning='lossless', which in H.264 takes profile='high444'."
+        yield (
+            f"profile={config.profile!r} does not work with tuning='lossless', which in H.264 takes profile='high444'."
+        )
 
 
 def _of_maps(config: EncoderConfig) -> Iterator[str]:
@@ -188,7 +209,7 @@ def _of_maps(config: EncoderConfig) -> Iterator[str]:
 
 def _of_format(config: EncoderConfig) -> Iterator[str]:
     if config.format.lower() == "rgb" and config.copy == "never":
-        yield "copy='never' came with format='rgb', whose frames are converted and never read in place."
+        yield "copy='never' does not work with format='rgb', whose frames are converted and never read in place."
 
 
 def _of_samples(config: EncoderConfig) -> Iterator[str]:
@@ -198,15 +219,18 @@ def _of_samples(config: EncoderConfig) -> Iterator[str]:
     chroma, depth = native["chroma"], native["bit_depth"]
     wanted = ("420", "444") if config.format.lower() in ("rgb", *RGB_FORMATS) else (own_chroma,)
     if chroma not in wanted:
-        yield f"chroma={config.chroma!r} came with format={config.format!r}, which is coded as {' or '.join(wanted)}."
+        yield (
+            f"chroma={config.chroma!r} does not work with format={config.format!r}, which is coded as "
+            f"{' or '.join(wanted)}."
+        )
     if depth < own_depth:
-        yield f"bit_depth={config.bit_depth} came with format={config.format!r}, which has {own_depth} bits."
+        yield f"bit_depth={config.bit_depth} does not work with format={config.format!r}, which has {own_depth} bits."
     profile = config.profile.lower()
     most = PROFILE_LIMITS[native["codec"]].get(profile)
     if most is not None and (chroma > most[0] or depth > most[1]):
         yield (
-            f"profile={config.profile!r} came with format={config.format!r}, chroma={config.chroma!r} and "
-            f"bit_depth={config.bit_depth}; it goes up to 4:{most[0][1]}:{most[0][2]} and {most[1]} bits. "
+            f"profile={config.profile!r} does not work with format={config.format!r}, chroma={config.chroma!r} and "
+            f"bit_depth={config.bit_depth}: it goes up to 4:{most[0][1]}:{most[0][2]} and {most[1]} bits. "
             "profile='auto' fits."
         )
 

@@ -62,7 +62,7 @@ def even_size(name: str, value: int) -> int:
     size = whole(name, value, least=2)
     if size % 2:
         raise InvalidConfig(
-            f"{name}={size} came; NV12 has one pair of colour samples for each 2x2 pixels, so {name} has to be even. "
+            f"Expected an even {name}, got {name}={size}: NV12 has one pair of colour samples for each 2x2 pixels. "
             "Crop or pad the picture by one pixel."
         )
     return size
@@ -72,40 +72,40 @@ def whole(name: str, value: object, least: int = 0, most: int = LARGEST_UNSIGNED
     """A whole number within bounds; anything with ``__index__`` is one, bool is not."""
     index = getattr(value, "__index__", None)
     if index is None or isinstance(value, bool):
-        raise InvalidConfig(f"{name}={value!r} came; it has to be a whole number from {least} to {most}.")
+        raise InvalidConfig(f"Expected a whole number from {least} to {most}, got {name}={value!r}.")
     try:
         number = int(index())
-    except TypeError as error:  # an array has __index__, and says only when asked that it is none
-        raise InvalidConfig(f"{name}={value!r} came; it has to be a whole number from {least} to {most}.") from error
+    except TypeError as error:  # an array has __index__ too, and refuses when asked
+        raise InvalidConfig(f"Expected a whole number from {least} to {most}, got {name}={value!r}.") from error
     if not least <= number <= most:
-        raise InvalidConfig(f"{name}={number} came; it has to be from {least} to {most}.")
+        raise InvalidConfig(f"Expected a whole number from {least} to {most}, got {name}={number}.")
     return number
 
 
 def frame_rate(fps: FrameRate) -> tuple[int, int]:
     """``30``, ``29.97``, ``"30000/1001"``, ``Fraction(24000, 1001)`` or ``(24000, 1001)``, in lowest terms.
 
-    A float is taken for the nearest fraction with a denominator up to 1001, so that 23.976 is 24000/1001.
+    A float means the nearest fraction with a denominator up to 1001, so 23.976 is 24000/1001.
     """
     if isinstance(fps, int) and not isinstance(fps, bool):
         return whole("fps", fps, least=1), 1
-    from fractions import Fraction  # costs milliseconds at import, which nobody with a whole frame rate should pay
+    from fractions import Fraction  # imported late: it costs milliseconds, and whole rates do not need it
 
     try:
-        if isinstance(fps, str) and "e" in fps.lower():  # "1e999999999" would be counted out in full
+        if isinstance(fps, str) and "e" in fps.lower():  # Fraction would write "1e999999999" out in full
             raise ValueError("an exponent")
         rate = Fraction(*fps) if isinstance(fps, tuple) else Fraction(fps)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
-        raise InvalidConfig(f"fps={fps!r} came; frames a second are a number or a fraction above 0.") from error
+        raise InvalidConfig(f"Expected a number or a fraction above 0, got fps={fps!r}.") from error
     if isinstance(fps, float):
         rate = _nearest_broadcast_rate(rate)
     if rate <= 0 or rate.numerator > LARGEST_UNSIGNED or rate.denominator > LARGEST_UNSIGNED:
-        raise InvalidConfig(f"fps={fps!r} came; frames a second are a number or a fraction above 0.")
+        raise InvalidConfig(f"Expected a number or a fraction above 0, got fps={fps!r}.")
     return rate.numerator, rate.denominator
 
 
 def _nearest_broadcast_rate(rate: Fraction) -> Fraction:
-    """NTSC's rates are whole ones slowed by 1000/1001, and people write them with two or three digits."""
+    """NTSC's rates are whole rates times 1000/1001, and people write them with two or three digits."""
     from fractions import Fraction
 
     slowed = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
@@ -117,11 +117,11 @@ def _nearest_broadcast_rate(rate: Fraction) -> Fraction:
 def one_of(what: str, value: object, known: dict[str, Value]) -> Value:
     if isinstance(value, str) and value.lower() in known:
         return known[value.lower()]
-    raise InvalidConfig(f"{value!r} is no {what}; it can be {', '.join(known)}.")
+    raise InvalidConfig(f"Unknown {what} {value!r}. Expected one of {', '.join(known)}.")
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """A sentence that offers what was probably meant; empty where nothing is near."""
+    """A sentence that offers the most similar name; empty if no name is similar."""
     from difflib import get_close_matches
 
     near = get_close_matches(name, known, n=1)

@@ -16,12 +16,12 @@ def load(source: str | Path) -> dict[str, Any]:
     try:
         tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     except ModuleNotFoundError as error:
-        raise InvalidConfig("Reading TOML on Python 3.10 takes the package tomli: pip install tomli.") from error
+        raise InvalidConfig("Reading TOML on Python 3.10 needs the package tomli: pip install tomli.") from error
     text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
     try:
         tables: dict[str, Any] = tomllib.loads(text)
     except ValueError as error:
-        raise InvalidConfig(f"The configuration is no TOML: {error}.") from error
+        raise InvalidConfig(f"The configuration is not valid TOML: {error}.") from error
     return tables
 
 

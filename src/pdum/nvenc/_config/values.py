@@ -25,12 +25,12 @@ FORMATS = {
     "abgr10": ("420", 10),
     "rgb": ("420", 8),
 }
-"""What the encoder reads: name to the chroma format and bit depth that its stream has by itself."""
+"""The formats that the encoder reads, with the stream's chroma format and bit depth unless others are given."""
 
 RGB_FORMATS = ("argb", "abgr", "argb10", "abgr10")
 
 RGB_SURFACES = {("420", 8): "nv12", ("420", 10): "p010", ("444", 8): "yuv444", ("444", 10): "yuv444_10"}
-"""What frames of format ``"rgb"`` are converted into, by the stream's chroma format and bit depth."""
+"""The format that ``"rgb"`` frames are converted into, by the stream's chroma format and bit depth."""
 
 H264_LEVELS = ["1", "1.1", "1.2", "1.3", *(level for n in range(2, 7) for level in (f"{n}", f"{n}.1", f"{n}.2"))]
 HEVC_LEVELS = ["1", "2", "2.1", "3", "3.1", "4", "4.1", "5", "5.1", "5.2", "6", "6.1", "6.2"]
@@ -61,7 +61,7 @@ LARGEST_CQ = {"h264": 51.0, "hevc": 51.0, "av1": 63.0}
 def one_number(name: str, value: int, known: dict[int, int]) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value in known:
         return known[value]
-    raise InvalidConfig(f"{name}={value!r} came; it can be {', '.join(map(str, known))}.")
+    raise InvalidConfig(f"Expected {' or '.join(map(str, known))}, got {name}={value!r}.")
 
 
 def choice(name: str, value: str | None, known: tuple[str, ...]) -> str | None:
@@ -73,17 +73,17 @@ def optional(name: str, value: int | None, most: int = 0xFFFFFFFF) -> int | None
 
 
 def flag(name: str, value: bool | None) -> bool | None:
-    """True, False, or None where the preset decides; nothing that only counts as one of them."""
+    """True, False, or None if the preset decides. Values that only count as true or false are refused."""
     if value is None or isinstance(value, bool):
         return value
-    raise InvalidConfig(f"{name}={value!r} came; it can be True or False.")
+    raise InvalidConfig(f"Expected True or False, got {name}={value!r}.")
 
 
 def switch(name: str, value: bool) -> bool:
     """A flag that no preset decides."""
     if isinstance(value, bool):
         return value
-    raise InvalidConfig(f"{name}={value!r} came; it can be True or False.")
+    raise InvalidConfig(f"Expected True or False, got {name}={value!r}.")
 
 
 def qp(name: str, value: Qp | None, most: int) -> tuple[int, int, int] | None:
@@ -91,7 +91,7 @@ def qp(name: str, value: Qp | None, most: int) -> tuple[int, int, int] | None:
         return None
     three = tuple(value) if isinstance(value, (tuple, list)) else (value,) * 3
     if len(three) != 3:
-        raise InvalidConfig(f"{name}={value!r} came; it is one number, or three: of I, P and B.")
+        raise InvalidConfig(f"Expected one number, or three for I, P and B, got {name}={value!r}.")
     intra, p, b = (whole(name, one, most=most) for one in three)
     return intra, p, b
 
@@ -100,7 +100,7 @@ def cq(value: float | None, most: float) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
-        raise InvalidConfig(f"cq={value!r} came; it goes from just above 0 (best) to {most:g}.")
+        raise InvalidConfig(f"Expected a number above 0 (best) and up to {most:g}, got cq={value!r}.")
     return max(1, round(value * 256))
 
 
@@ -121,14 +121,14 @@ def slices(value: int | tuple[str, int] | None) -> tuple[str, int] | None:
         return None
     pair = tuple(value) if isinstance(value, (tuple, list)) else ("count", value)
     if len(pair) != 2:
-        raise InvalidConfig(f"slices={value!r} came; it is one number, or a mode and a number.")
+        raise InvalidConfig(f"Expected one number, or a mode and a number, got slices={value!r}.")
     mode = one_of("mode of slices", pair[0], {one: one for one in ("macroblocks", "bytes", "rows", "count")})
     return mode, whole("slices", pair[1], least=1)
 
 
 def temporal_filter(value: bool | None) -> int | None:
     on = flag("temporal_filter", value)
-    return None if on is None else 4 if on else 0  # 0 and 4 are all the levels that the interface has
+    return None if on is None else 4 if on else 0  # the interface has only the levels 0 and 4
 
 
 def split(value: str | int | None) -> str | None:

@@ -124,7 +124,9 @@ class NvencEncoder(_nvenc.Encoder):
         if isinstance(width, EncoderConfig):
             config = width
             if height is not None or more:
-                raise InvalidConfig("An EncoderConfig came with further settings. Use config.replaced(…).")
+                raise InvalidConfig(
+                    "Expected an EncoderConfig alone, got further settings too. Use config.replaced(…)."
+                )
         else:
             _require_keywords(more, EncoderConfig.names())
             values = {

@@ -217,10 +217,10 @@ class SoftwareEncoder:
 
     def _in_stream_format(self, frame: Any) -> Any:
         if frame.format.name == "cuda":
-            raise InvalidFrame("A frame on the GPU came, which software cannot read. Download it first.")
+            raise InvalidFrame("Software cannot read a frame on the GPU. Download it first.")
         if (frame.width, frame.height) != (self.width, self.height):
             raise InvalidFrame(
-                f"A frame of {frame.width}x{frame.height} came; this encoder takes {self.width}x{self.height}. "
+                f"Expected a frame of {self.width}x{self.height}, got {frame.width}x{frame.height}. "
                 "Use frame.reformat(), or an encoder of that size."
             )
         if frame.format.name == self.pix_fmt:
@@ -237,14 +237,14 @@ class SoftwareEncoder:
         try:
             array = np.asarray(frame)
         except Exception as error:
-            raise InvalidFrame(f"A {type(frame).__name__} came, which is no array of numbers: {error}") from error
+            raise InvalidFrame(f"Expected an array of numbers, got a {type(frame).__name__}: {error}") from error
         shape, kind = _layout(self.format, self.width, self.height)
         if self.format in ("yuv444", "yuv444_10") and array.shape == (3, self.height, self.width):
             array = array.reshape(shape)
         if array.shape != shape or array.dtype != kind:
             raise InvalidFrame(
-                f"A frame of shape {array.shape} and type {array.dtype} came; format {self.format!r} of "
-                f"{self.width}x{self.height} is an array of shape {shape} and type {kind}."
+                f"Expected an array of shape {shape} and type {kind} for format {self.format!r} of "
+                f"{self.width}x{self.height}, got shape {array.shape} and type {array.dtype}."
             )
         return self._in_stream_format(_video_frame(np.ascontiguousarray(array), self.format, self.width, self.height))
 
@@ -346,4 +346,4 @@ def _seq(seq: SupportsIndex) -> int:
     try:
         return seq.__index__()
     except AttributeError:
-        raise TypeError(f"seq={seq!r} came; it has to be a whole number.") from None
+        raise TypeError(f"Expected a whole number, got seq={seq!r}.") from None

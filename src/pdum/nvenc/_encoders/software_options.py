@@ -98,15 +98,17 @@ def software_options(config: EncoderConfig, threads: int) -> Software:
     pix_fmt = STREAM_FORMATS[settings["chroma"], settings["bit_depth"]]
     if codec == "av1" and settings["chroma"] != "420":
         raise UnsupportedFeature(
-            f"chroma {settings['chroma']} came for AV1; SVT-AV1 encodes 4:2:0 alone. Use codec='hevc' or 'h264'."
+            f"chroma={settings['chroma']!r} does not work with AV1 in software: SVT-AV1 encodes only 4:2:0. Use "
+            "codec='hevc' or 'h264'."
         )
     if codec == "av1" and settings["bit_depth"] > 8 and tuning_name(config.tuning) == "lossless":
         raise UnsupportedFeature(
-            "tuning='lossless' came for AV1 of 10 bits, which SVT-AV1 does not keep exactly. Use codec='hevc'."
+            "tuning='lossless' does not work with AV1 of 10 bits, which SVT-AV1 does not keep exactly. Use "
+            "codec='hevc'."
         )
     if not takes_size(codec, config.width, config.height):
         raise InvalidConfig(
-            f"Pictures of {config.width}x{config.height} came; {CODECS[codec]} takes none that are smaller than "
+            f"{CODECS[codec]} does not work with {config.width}x{config.height}: it takes no picture smaller than "
             f"{LEAST_SIZE[codec]}x{LEAST_SIZE[codec]}. Use codec='h264', which takes any size."
         )
     made = Software(CODECS[codec], pix_fmt, Fraction(*settings["fps"]), config.gop or UNBOUNDED_GOP, settings["colour"])

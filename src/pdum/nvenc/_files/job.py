@@ -24,9 +24,9 @@ def _require_encoder_fields(given: Mapping[str, Any]) -> None:
     known = [name for name in EncoderConfig.names() if name not in FROM_THE_SOURCE]
     for name in given:
         if name in FROM_THE_SOURCE:
-            raise InvalidConfig(f"encoder[{name!r}] came, which the source or the engine decides. Leave it out.")
+            raise InvalidConfig(f"encoder[{name!r}] cannot be set: the source or the engine decides it. Leave it out.")
         if name not in known:
-            raise InvalidConfig(f"encoder[{name!r}] is no setting of an encoder.{nearest(name, known)}")
+            raise InvalidConfig(f"Unknown encoder setting encoder[{name!r}].{nearest(name, known)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class FileSettings:
             codec_name(self.codec)
         is_rate = isinstance(self.audio, int) and not isinstance(self.audio, bool) and self.audio >= 6000
         if self.audio not in ("copy", "none") and not is_rate:
-            raise InvalidConfig(f"audio={self.audio!r} came; it can be 'copy', 'none' or bits a second from 6000 on.")
+            raise InvalidConfig(f"Expected 'copy', 'none' or bits a second from 6000, got audio={self.audio!r}.")
         _require_encoder_fields(self.encoder)
 
 
@@ -80,16 +80,16 @@ class FileJob:
         object.__setattr__(self, "source", Path(self.source))
         object.__setattr__(self, "destination", Path(self.destination))
         if self.segments != "auto" and not (isinstance(self.segments, int) and self.segments >= 1):
-            raise InvalidConfig(f"segments={self.segments!r} came; it can be 'auto' or a number from 1 on.")
+            raise InvalidConfig(f"Expected 'auto' or a number from 1, got segments={self.segments!r}.")
         if self.verify not in VERIFY:
-            raise InvalidConfig(f"verify={self.verify!r} came; it can be {', '.join(VERIFY)}.")
+            raise InvalidConfig(f"Expected one of {', '.join(VERIFY)}, got verify={self.verify!r}.")
         if self.in_place and not is_same_file(self.source, self.destination):
             raise InvalidConfig(
                 f"in_place=True replaces {self.source}, but the destination is {self.destination}. Leave out in_place, "
                 "or give the source as the destination too."
             )
         if self.smaller_than is not None and not self.smaller_than > 0:
-            raise InvalidConfig(f"smaller_than={self.smaller_than!r} came; it is a ratio above 0.")
+            raise InvalidConfig(f"Expected a ratio above 0, got smaller_than={self.smaller_than!r}.")
 
 
 def job_of(

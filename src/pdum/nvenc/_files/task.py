@@ -111,7 +111,7 @@ class FileTask(BaseTask):
         suffix = self.job.destination.suffix.lower()
         if suffix not in CONTAINERS:
             raise InvalidConfig(
-                f"{self.job.destination.name!r} does not tell which container is wanted; its end may be "
+                f"{self.job.destination.name!r} does not say which container to write. Use a name that ends with "
                 f"{', '.join(CONTAINERS)}."
             )
         return CONTAINERS[suffix]

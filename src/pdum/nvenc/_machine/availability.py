@@ -28,7 +28,7 @@ def unavailable_reason(gpu_id: int = 0) -> str | None:
     except (OutOfSessions, OutOfMemory):
         return None
     except TypeError:
-        return f"gpu_id={gpu_id!r} is no number of a GPU."
+        return f"Expected the number of a GPU, got gpu_id={gpu_id!r}."
     return _reasons[key]
 
 

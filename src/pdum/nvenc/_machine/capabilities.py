@@ -150,9 +150,9 @@ def _of_gpu(gpu_id: int) -> Mapping[str, Capabilities]:
     try:
         gpu = index(gpu_id)
     except TypeError as error:
-        raise InvalidConfig(f"gpu_id={gpu_id!r} is no number of a GPU.") from error
+        raise InvalidConfig(f"Expected the number of a GPU, got gpu_id={gpu_id!r}.") from error
     if not 0 <= gpu <= 0x7FFFFFFF:
-        raise InvalidConfig(f"gpu_id={gpu} came; GPUs count from 0.")
+        raise InvalidConfig(f"Expected the number of a GPU, counted from 0, got gpu_id={gpu}.")
     key = (gpu, _nvenc.chosen_abi(forced_abi()))
     with _asking:
         if key not in _found:

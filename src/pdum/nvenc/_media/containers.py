@@ -46,7 +46,7 @@ def require_video_codec(name: str, container: str, codec: str) -> None:
     holds = VIDEO_CODECS[container]
     if codec not in holds:
         raise InvalidConfig(
-            f"{name!r} came for {codec}, but its container, {container}, holds only {' and '.join(holds)}. "
+            f"{name!r} does not work with {codec}: its container, {container}, holds only {' and '.join(holds)}. "
             "Use .mp4 or .mkv, which hold every codec."
         )
 

@@ -33,8 +33,8 @@ def open_source(path: Path, **more: Any) -> Any:
         raise SourceUnreadable(f"{path} may not be read: {error.strerror}.") from error
     except (OSError, ValueError, import_av().error.FFmpegError) as error:
         size = path.stat().st_size if path.is_file() else None
-        state = "is empty" if size == 0 else "is no file" if size is None else None
-        state = state or f"is no video that can be read: {words_of(error)}"
+        state = "is empty" if size == 0 else "is not a file" if size is None else None
+        state = state or f"cannot be read as a video: {words_of(error)}"
         raise SourceUnreadable(f"{path} {state}.") from error
 
 

@@ -84,15 +84,17 @@ def require_container(destination: Path, codec: str, fps: Fraction | None = None
         holds = VIDEO_CODECS[container]
     else:
         known = ", ".join([*CONTAINERS, *STREAMS])
-        raise InvalidConfig(f"{destination.name!r} does not say what kind of file is wanted. Its end may be {known}.")
+        raise InvalidConfig(
+            f"{destination.name!r} does not say what kind of file to write. Use a name that ends with {known}."
+        )
     if codec not in holds:
         raise InvalidConfig(
-            f"{destination.name!r} came for {codec}, but {suffix} holds {' or '.join(holds)} and nothing else. "
+            f"{destination.name!r} does not work with {codec}: {suffix} holds only {' or '.join(holds)}. "
             "Use .mp4 or .mkv, which hold every codec."
         )
     if container in IN_MILLISECONDS and fps is not None and fps * MILLISECOND > 1:
         raise InvalidConfig(
-            f"{destination.name!r} came for {float(fps):g} frames a second, but times in {suffix} are whole "
+            f"{destination.name!r} does not work with {float(fps):g} frames a second: times in {suffix} are whole "
             "milliseconds. Use .mp4 or .mov."
         )
     return container

@@ -77,7 +77,8 @@ class PieceWriter:
         """Raises if packets are missing: only a whole range becomes a piece."""
         if self._packets != last - self._first:
             raise NvencError(
-                f"{self._packets} packets came for the {last - self._first} frames from {self._first} to {last}."
+                f"Expected {last - self._first} packets for the frames from {self._first} to {last}, got "
+                f"{self._packets}."
             )
         footer = {"first": self._first, "last": last, "size": self._size, "header": header.hex()}
         start, text = self._bytes, json.dumps(footer).encode()
@@ -160,7 +161,7 @@ def packets_of(piece: Piece) -> Iterator[tuple[int, bool, bytes]]:
     """The frame's number, whether it is a key frame, and its data, in decoding order."""
     with piece.path.open("rb") as file:
         if file.readline() != MAGIC or not file.readline():
-            raise PieceDamaged(f"{piece.path} is no piece any more. Encode the file again.")
+            raise PieceDamaged(f"{piece.path} is not a piece any more. Encode the file again.")
         for _ in range(piece.last - piece.first):
             head = file.read(RECORD.size)
             if len(head) < RECORD.size:

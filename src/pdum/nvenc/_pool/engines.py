@@ -114,7 +114,7 @@ def _limit(name: str, given: str | int | Sequence[int]) -> list[int] | int | Non
             numbers = [int(part) for part in given.split(",")]
         except ValueError:
             raise InvalidConfig(
-                f'{name}={given!r} came. It may be "auto", a number, or one for each GPU: "2,3".'
+                f'Expected "auto", a number, or one for each GPU, as in "2,3", got {name}={given!r}.'
             ) from None
         return _limit(name, numbers if len(numbers) > 1 else numbers[0])
     if isinstance(given, Sequence):

@@ -209,7 +209,7 @@ def _segments(segments: str | int) -> str | int:
     try:
         return whole("segments", index(segments), least=1)  # type: ignore[arg-type]
     except TypeError:
-        raise InvalidConfig(f'segments={segments!r} came; it is "auto" or a number from 1.') from None
+        raise InvalidConfig(f'Expected "auto" or a number from 1, got segments={segments!r}.') from None
 
 
 def _parameters(render: Render) -> Sequence[str]:

@@ -91,5 +91,5 @@ def _clear_up(scheduler: Scheduler, chore: Chore) -> None:
 def number_of(number: int, jobs: int) -> int:
     """The job's number if there is such a job."""
     if not 0 <= number < jobs:
-        raise InvalidConfig(f"job={number} came; this run has jobs from 0 to {jobs - 1}.")
+        raise InvalidConfig(f"Expected a job from 0 to {jobs - 1}, got job={number}.")
     return number

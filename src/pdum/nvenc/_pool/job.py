@@ -155,5 +155,5 @@ def _finite(work: object, source: str) -> float:
     except (TypeError, ValueError):
         number = inf
     if not isfinite(number):
-        raise InvalidConfig(f"estimated_work of {source} is {work!r}; it has to be a finite number.")
+        raise InvalidConfig(f"Expected a finite number as estimated_work of {source}, got {work!r}.")
     return number

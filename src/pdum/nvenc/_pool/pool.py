@@ -74,7 +74,7 @@ class EncoderPool:
         seconds = {"session_timeout": session_timeout, "watchdog": watchdog, "idle_release": idle_release}
         for name, value in seconds.items():
             if not value > 0:
-                raise InvalidConfig(f"{name}={value} came; it is a number of seconds above 0.")
+                raise InvalidConfig(f"Expected a number of seconds above 0, got {name}={value}.")
         found = find_engines(gpus, engines, backend, session_timeout)
         self.config = config
         self.engines: tuple[EngineInfo, ...] = found.lanes

@@ -18,7 +18,7 @@ class FrameRange:
 
     def __init__(self, first: int, last: int) -> None:
         if not 0 <= first < last:
-            raise ValueError(f"A range from {first} to {last} came; it has to hold at least one frame.")
+            raise ValueError(f"Expected a range of at least one frame, got {first} to {last}.")
         self.first = first
         self._next = first
         self._last = last
@@ -88,6 +88,6 @@ def gaps(ranges: Iterable[tuple[int, int]], frames: int) -> str | None:
     end = 0
     for first, last in ranges:
         if not end <= first < last <= frames:
-            return f"The range from {first} to {last} came after {end}, in a video of {frames} frames."
+            return f"The range from {first} to {last} does not follow frame {end}, in a video of {frames} frames."
         end = last
     return None

@@ -194,7 +194,7 @@ class Run:
     def set_engines(self, engines: int) -> None:
         """Goes on with so many of the run's engines, from now on. If one of them is lost, another takes its place."""
         if not 1 <= engines <= len(self.engines):
-            raise InvalidConfig(f"engines={engines} came; this run can have 1 to {len(self.engines)}.")
+            raise InvalidConfig(f"Expected 1 to {len(self.engines)} engines for this run, got engines={engines}.")
         self.scheduler.set_limit(engines)
         self._log.emit(events.EnginesChanged, engines=self._host.able())
 
