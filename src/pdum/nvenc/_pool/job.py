@@ -89,7 +89,7 @@ class Job:
         self.pieces_made = 0
         self.frames_before = 0
         """Frames of pieces that are complete, and of earlier runs."""
-        self.unfit: dict[int, Exception] = {}
+        self.refused_by: dict[int, Exception] = {}
         """Engines that cannot encode it, and why."""
         self.refusals: dict[int, int] = {}
         """How often each engine could not make an encoder for it."""

@@ -22,9 +22,11 @@ def ranked(jobs: Sequence[Job]) -> list[Job]:
 
 def may_take(piece: Piece, engine: int, engines: Collection[int]) -> bool:
     """Whether the engine may do this piece. If it failed at it before, only when there is no other engine to try."""
-    if engine in piece.job.unfit:
+    if engine in piece.job.refused_by:
         return False
-    return engine not in piece.failed_on or all(other in piece.failed_on | piece.job.unfit.keys() for other in engines)
+    return engine not in piece.failed_on or all(
+        other in piece.failed_on | piece.job.refused_by.keys() for other in engines
+    )
 
 
 def next_waiting(waiting: Iterable[Piece], engine: int, engines: Collection[int]) -> Piece | None:

@@ -194,11 +194,11 @@ class Scheduler(JobStates):
                 self._fail(job, error)
                 return
             if isinstance(error, UnsupportedFeature):
-                job.unfit[piece.engine] = error
+                job.refused_by[piece.engine] = error
             else:
                 piece.failed_on.add(piece.engine)
                 piece.failures += 1
-            if self._is_unfit(job) or piece.failures >= PIECE_FAILURES:
+            if self._no_engine_can(job) or piece.failures >= PIECE_FAILURES:
                 self._fail(job, error)
                 return
             self._tell(events.PieceRetried, piece, reason=str(error))
@@ -211,8 +211,8 @@ class Scheduler(JobStates):
             self.engine_set.stops_opening(engine)
             job.refusals[engine] = job.refusals.get(engine, 0) + 1
             if isinstance(error, UnsupportedFeature) or job.refusals[engine] >= MOST_REFUSALS:
-                job.unfit[engine] = error
-            if not isinstance(error, NvencError) or isinstance(error, InvalidConfig) or self._is_unfit(job):
+                job.refused_by[engine] = error
+            if not isinstance(error, NvencError) or isinstance(error, InvalidConfig) or self._no_engine_can(job):
                 self._fail(job, error)
             self.changed.notify_all()
 
@@ -230,9 +230,9 @@ class Scheduler(JobStates):
                 self._tell_ended(job)
             return bool(late), pieces
 
-    def _is_unfit(self, job: Job) -> bool:
+    def _no_engine_can(self, job: Job) -> bool:
         """Whether no engine can encode it."""
-        return bool(self.engine_set.able) and self.engine_set.able <= job.unfit.keys()
+        return bool(self.engine_set.able) and self.engine_set.able <= job.refused_by.keys()
 
     def _release(self, piece: Piece) -> bool:
         """Takes the piece from its engine. Returns whether it was the engine's and is still wanted."""
@@ -263,8 +263,8 @@ class Scheduler(JobStates):
             if not self.engines:
                 self._fail_all(self._no_engine_left())
             for job in list(self._in_state[WORKING].values()):
-                if self._is_unfit(job):
-                    self._fail(job, next(iter(job.unfit.values())))
+                if self._no_engine_can(job):
+                    self._fail(job, next(iter(job.refused_by.values())))
             self.changed.notify_all()
             return pieces
 
