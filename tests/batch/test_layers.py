@@ -20,7 +20,7 @@ from pdum.nvenc._batch.layers import (
     preset_names,
     read_config,
     resolve,
-    shown,
+    settings_table,
 )
 from pdum.nvenc._batch.settings import NOT_OF_A_BATCH, BatchSettings, checked, default_of, names
 
@@ -94,7 +94,7 @@ bit_depth = 10
     own = resolve(read_config(path), "my own", {"encoder": {"level": "5.1"}})
     assert own.settings.encoder == {"bit_depth": 10, "level": "5.1"}
     assert own.origins["encoder.bit_depth"] == f"{path}:10 [presets.my own]"
-    assert ("encoder.level", '"5.1"', "command line") in shown(own)
+    assert ("encoder.level", '"5.1"', "command line") in settings_table(own)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def sought(curve: Callable[[int], float], target: Target, start: int) -> Search:
             return search
         assert BEST <= value <= WORST
         assert value not in search.tried, "each value is tried once"
-        search.tell(value, curve(value))
+        search.add_score(value, curve(value))
     raise AssertionError(f"no end: {search.tried}")
 
 

@@ -1,4 +1,4 @@
-"""Layers of settings, of which each overrides only what it sets: built-in, [defaults], a preset, the command line."""
+"""Layers of settings: built-in, [defaults], a preset, the command line. Each overrides only what it sets."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ PRESETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "small": ("small files for looking at once", {"quality": 36, "preset": "p7", "audio": 96_000}),
     "lossless": ("every pixel as it was; files may grow", {"lossless": True, "keep_bigger": True}),
 }
-"""What comes with the package: name to a sentence and what it sets."""
+"""The presets of this package: a sentence, and the settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """Checked values, each with where it comes from. Fields of the encoder stand as ``encoder.NAME``."""
+    """Checked values with their origins. Fields of the encoder are named ``encoder.NAME``."""
 
     values: Mapping[str, Any]
     origins: Mapping[str, str]
@@ -48,7 +48,7 @@ class Resolved:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigFile:
-    """A configuration file's tables; one that does not exist has none."""
+    """The tables of a configuration file. A file that does not exist has no tables."""
 
     path: Path
     defaults: Layer
@@ -64,7 +64,7 @@ def config_path() -> Path:
 
 
 def layer(values: Mapping[str, Any], origin: str | Mapping[str, str]) -> Layer:
-    """Checks each value."""
+    """A layer of these values, which it checks."""
     flat: dict[str, Any] = {}
     for given, value in values.items():
         name, right = RENAMED.get(given, given), checked(given, value)
@@ -75,7 +75,7 @@ def layer(values: Mapping[str, Any], origin: str | Mapping[str, str]) -> Layer:
 
 
 def read_config(path: Path | None = None) -> ConfigFile:
-    """The file at ``path``, which then has to exist, else that at ``config_path()``."""
+    """The file at ``path``, which has to exist, or else the one at ``config_path()``."""
     where = config_path() if path is None else path
     try:
         text = where.read_text(encoding="utf-8")
@@ -139,7 +139,7 @@ def _place(path: Path, line: int | None) -> str:
 
 
 def _lines_of_keys(text: str) -> dict[tuple[str, ...], int]:
-    """Where each key stands, for messages: tomllib does not tell. What it misses is only shown without its line."""
+    """The line of each key, for messages, since tomllib does not say. A message about a missed key has no line."""
     found: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):
@@ -162,11 +162,11 @@ def preset_names(config: ConfigFile) -> list[str]:
 
 
 def preset_layers(config: ConfigFile, name: str) -> list[Layer]:
-    """The package's own preset of that name, then the file's: a file may change one in part."""
+    """The package's preset of that name, then the file's, which may change a part of it."""
     if name not in preset_names(config):
         known = preset_names(config)
         near = nearest(name, known)
-        raise InvalidConfig(f"There is no preset {name!r}.{near} There are {', '.join(known)}.")
+        raise InvalidConfig(f"Unknown preset {name!r}.{near} Expected one of {', '.join(known)}.")
     own = [layer(PRESETS[name][1], f"{BUILT_IN} preset {name}")] if name in PRESETS else []
     return own + ([config.presets[name]] if name in config.presets else [])
 
@@ -174,7 +174,7 @@ def preset_layers(config: ConfigFile, name: str) -> list[Layer]:
 def resolve(
     config: ConfigFile, preset: str | None = None, given: Mapping[str, Any] | None = None, origin: str = COMMAND_LINE
 ) -> Resolved:
-    """All layers laid over each other."""
+    """The settings of all layers together."""
     layers = [config.defaults, *(preset_layers(config, preset) if preset else ()), layer(given or {}, origin)]
     return merge(layers)
 
@@ -196,7 +196,7 @@ def merge(layers: Iterable[Layer]) -> Resolved:
 
 
 def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> None:
-    def both(one: str, other: str, advice: str) -> InvalidConfig:
+    def conflict(one: str, other: str, advice: str) -> InvalidConfig:
         places = f"{one} ({origins[one]}) and {other} ({origins[other]})"
         return InvalidConfig(f"{places} do not work together. {advice}")
 
@@ -205,11 +205,11 @@ def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> 
         and origins["destination"] not in (BUILT_IN, "")
         and origins["in_place"] == origins["destination"]
     ):
-        raise both("in_place", "destination", "Results go to a folder or replace their sources; choose one.")
+        raise conflict("in_place", "destination", "Results go to a folder or replace their sources; choose one.")
     if settings.lossless and settings.target:
-        raise both("lossless", "target", "A lossless result has every quality; leave target out.")
+        raise conflict("lossless", "target", "A lossless result has every quality; leave target out.")
     if settings.container == "mov" and settings.codec == "av1":
-        raise both("container", "codec", "QuickTime has no AV1; take mp4 or mkv, or another codec.")
+        raise conflict("container", "codec", "QuickTime has no AV1; take mp4 or mkv, or another codec.")
     most = 63 if settings.codec == "av1" else 51
     if settings.quality > most:
         raise InvalidConfig(
@@ -217,8 +217,8 @@ def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> 
         )
 
 
-def shown(resolved: Resolved) -> list[tuple[str, str, str]]:
-    """Each setting as TOML has it, with its origin."""
+def settings_table(resolved: Resolved) -> list[tuple[str, str, str]]:
+    """The name, TOML value and origin of each setting."""
     settings = resolved.settings
     plain = [(name, getattr(settings, name)) for name in names() if name != "encoder"]
     plain += [(f"encoder.{name}", value) for name, value in settings.encoder.items()]
@@ -231,11 +231,11 @@ def _as_toml(value: Any) -> str:
 
 
 def commented_file() -> str:
-    """A configuration file that sets nothing yet and says what could be set."""
+    """A configuration file that sets nothing, with all settings in comments."""
     lines = [
         "# Settings of pdum-nvenc. Each layer overrides only what it sets:",
         "# built-in values, [defaults], [presets.NAME] (-P NAME), the command line.",
-        "# `pdum-nvenc config show` tells which value comes from where.",
+        "# `pdum-nvenc config show` shows where each value comes from.",
         "",
         "[defaults]",
     ]

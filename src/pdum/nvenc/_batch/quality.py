@@ -10,12 +10,12 @@ from typing import Any
 from .._errors import EncoderFailed, UnsupportedFeature
 
 MOST_DECIBELS = 100.0
-"""Stands for equal pictures, whose XPSNR has no end."""
+"""The score of equal pictures, whose XPSNR is infinite."""
 TIME_BASE = Fraction(1, 25)
 
 
 def require_scores() -> None:
-    """Raises UnsupportedFeature where PyAV does not pass on what the filters find."""
+    """Raises UnsupportedFeature if this PyAV does not pass on the filters' results."""
     import av
 
     if not hasattr(av.VideoFrame, "metadata"):
@@ -26,9 +26,9 @@ def require_scores() -> None:
 
 
 def compare(metric: str, originals: Iterable[Any], results: Iterable[Any]) -> float:
-    """Mean over all pictures. XPSNR is that of Y, U and V weighted 4 to 1 to 1, as is usual for one number.
+    """The mean score of all pictures. For XPSNR, Y, U and V are weighted 4 to 1 to 1, as is usual for a single number.
 
-    Raises EncoderFailed where one side has fewer pictures than the other.
+    Raises EncoderFailed if one side has fewer pictures than the other.
     """
     graph: _Graph | None = None
     scores: list[float] = []
@@ -45,7 +45,7 @@ def compare(metric: str, originals: Iterable[Any], results: Iterable[Any]) -> fl
 
 
 class _Graph:
-    """FFmpeg's filter between two sources of pictures. The temporal part of XPSNR needs them in a row."""
+    """FFmpeg's filter between two sources of pictures. The temporal part of XPSNR needs consecutive pictures."""
 
     def __init__(self, metric: str, like: Any) -> None:
         from av.filter import Graph
@@ -85,11 +85,11 @@ class _Graph:
                 return scores
 
 
-def _score(metric: str, told: dict[str, str]) -> float:
+def _score(metric: str, metadata: dict[str, str]) -> float:
     if metric == "ssim":
-        return float(told["lavfi.ssim.All"])
+        return float(metadata["lavfi.ssim.All"])
     y, u, v = (
-        min(MOST_DECIBELS, float(told.get(f"lavfi.xpsnr.xpsnr.{plane}", told["lavfi.xpsnr.xpsnr.y"])))
+        min(MOST_DECIBELS, float(metadata.get(f"lavfi.xpsnr.xpsnr.{plane}", metadata["lavfi.xpsnr.xpsnr.y"])))
         for plane in "yuv"
     )
     return (4 * y + u + v) / 6

@@ -1,4 +1,4 @@
-"""The search for the quality value of one file: few tries, and the highest value that reaches a target."""
+"""The search for one file's quality value: the highest value that reaches a target, with few tries."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 FIRST_STEP = 4
 PATIENCE = 5
-"""Tries after which scores are no longer trusted to lie on a curve."""
+"""After this many tries, the search no longer assumes that scores lie on a curve."""
 TOLERANCE = {"xpsnr": 0.1, "ssim": 0.0005}
-"""A target is met well enough by what is better by no more than this."""
+"""The search ends with a score that is above the target by no more than this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class Target:
 
     @classmethod
     def of(cls, text: str) -> Target:
-        """``"xpsnr=40"``, which has been checked."""
+        """A target from a text such as ``"xpsnr=40"``, which was checked before."""
         metric, _, wanted = text.partition("=")
         return cls(metric=metric, wanted=float(wanted))
 
@@ -28,7 +28,7 @@ class Target:
 
 @dataclass(kw_only=True)
 class Search:
-    """Over whole quality values from ``best``, the lowest, to ``worst``. Scores fall as values rise."""
+    """Searches whole quality values from ``best``, the lowest, to ``worst``. Scores fall as values rise."""
 
     target: Target
     best: int
@@ -36,7 +36,7 @@ class Search:
     start: int
     tried: dict[int, float] = field(default_factory=dict)
 
-    def tell(self, value: int, score: float) -> None:
+    def add_score(self, value: int, score: float) -> None:
         self.tried[value] = score
 
     @property
@@ -51,7 +51,7 @@ class Search:
 
     @property
     def next_value(self) -> int | None:
-        """To be tried next; None: the search is over."""
+        """The value to try next; None if the search is over."""
         good, bad = self.reached, self._missed
         if not self.tried:
             return min(max(self.start, self.best), self.worst)
@@ -64,9 +64,10 @@ class Search:
         return min(max(self._between(good, bad), good + 1), bad - 1)
 
     def _step(self) -> int:
-        """As long as all are on one side: as far as the outermost two say, but no more than twice as far each time.
+        """The next step while all tried values are on one side of the target: the slope of the outermost two values
+        decides, but a step is at most twice as long as the one before.
 
-        After some tries as far as that, whatever they say: noise must not make many small steps.
+        After PATIENCE tries the step has that length in any case, so that noise cannot cause many small steps.
         """
         most = int(FIRST_STEP * 2 ** len(self.tried))
         down = self.reached is None
@@ -79,7 +80,7 @@ class Search:
         return int(far / slope) + 1 if len(self.tried) <= PATIENCE and slope * most > far else most
 
     def _between(self, good: int, bad: int) -> int:
-        """Where a line through both meets the target; after some tries the middle, which always gets there."""
+        """The value where a line through both meets the target. After PATIENCE tries the middle, which always ends."""
         if len(self.tried) > PATIENCE:
             return (good + bad) // 2
         high, low = self.tried[good], self.tried[bad]

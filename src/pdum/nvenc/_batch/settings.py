@@ -1,4 +1,4 @@
-"""What a batch can be told, each setting once: its default, what it may be, and a sentence for people."""
+"""The settings of a batch, each with its default, the check of its values, and a line of help."""
 
 # ruff: noqa: RUF009 -- ``setting`` makes a field, as ``field`` itself does
 
@@ -17,25 +17,25 @@ from .._errors import InvalidConfig
 CONTAINERS = ("mkv", "mp4", "mov")
 METRICS = ("xpsnr", "ssim")
 NOT_OF_A_BATCH = {
-    "width": "it is the source's own",
-    "height": "it is the source's own",
-    "fps": "it is the source's own",
-    "format": "it is the source's own; bit_depth and chroma are the result's",
+    "width": "the source decides it",
+    "height": "the source decides it",
+    "fps": "the source decides it",
+    "format": "the source decides it; bit_depth and chroma are the result's",
     "max_width": "files keep their size",
     "max_height": "files keep their size",
     "gpu_id": "use gpu",
-    "cuda_context": "it means nothing to files",
-    "codec": "use codec beside it",
-    "preset": "use preset beside it",
+    "cuda_context": "it has no meaning for files",
+    "codec": "use the setting codec",
+    "preset": "use the setting preset",
     "cq": "use quality",
     "copy": "the frames are the file's own",
 }
-"""Fields of EncoderConfig that a table ``encoder`` may not have."""
+"""Fields of EncoderConfig that the table ``encoder`` must not have."""
 
 Check = Callable[[str, Any], Any]
 
 
-def _bad(name: str, value: object, wanted: str) -> InvalidConfig:
+def _wrong_value(name: str, value: object, wanted: str) -> InvalidConfig:
     return InvalidConfig(f"Expected {wanted}, got {name}={value!r}.")
 
 
@@ -58,9 +58,9 @@ def _number(least: float, most: float) -> Check:
         try:
             number = float(value) if not isinstance(value, bool) else least - 1
         except (TypeError, ValueError):
-            raise _bad(name, value, wanted) from None
+            raise _wrong_value(name, value, wanted) from None
         if not least <= number <= most:
-            raise _bad(name, value, wanted)
+            raise _wrong_value(name, value, wanted)
         return int(number) if number.is_integer() else number
 
     return check
@@ -75,25 +75,25 @@ def _whole_number(least: int, most: int, *words: str) -> Check:
             return whole(name, number, least=least, most=most)
         except InvalidConfig:
             wanted = f"a whole number from {least} to {most}"
-            raise _bad(name, value, wanted + "".join(f", or {word!r}" for word in words)) from None
+            raise _wrong_value(name, value, wanted + "".join(f", or {word!r}" for word in words)) from None
 
     return check
 
 
 def _yes_or_no(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise _bad(name, value, "true or false")
+        raise _wrong_value(name, value, "true or false")
     return value
 
 
 def _audio(name: str, value: Any) -> str | int:
-    """Bits a second, with ``k`` for thousands; less than 1000 are thousands too, as people write them."""
+    """Bits a second, with ``k`` for thousands. Numbers below 1000 are thousands, too, as people write them."""
     if value in ("copy", "none"):
         return str(value)
     match = re.fullmatch(r"(\d{1,7})(k?)", str(value).lower()) if not isinstance(value, bool) else None
     bits = 0 if match is None else int(match[1]) * (1000 if match[2] or int(match[1]) < 1000 else 1)
     if not 6_000 <= bits <= 1_024_000:
-        raise _bad(name, value, "'copy', 'none' or a bitrate such as '128k'")
+        raise _wrong_value(name, value, "'copy', 'none' or a bitrate such as '128k'")
     return bits
 
 
@@ -104,7 +104,7 @@ def _strength(name: str, value: Any) -> bool | int:
 def _patterns(name: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, (list, tuple)) and all(isinstance(one, str) and one for one in value):
         return tuple(value)
-    raise _bad(name, value, "a list of patterns such as ['*.mkv']")
+    raise _wrong_value(name, value, "a list of patterns such as ['*.mkv']")
 
 
 def _gpus(name: str, value: Any) -> str | tuple[int, ...]:
@@ -116,7 +116,7 @@ def _gpus(name: str, value: Any) -> str | tuple[int, ...]:
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < 0:
-        raise _bad(name, value, "'all', a GPU's number or a list of them")
+        raise _wrong_value(name, value, "'all', a GPU's number or a list of them")
     return tuple(dict.fromkeys(numbers))
 
 
@@ -124,7 +124,7 @@ def _folder(name: str, value: Any) -> str:
     if isinstance(value, PurePath):
         return str(value)
     if not isinstance(value, str) or not value:
-        raise _bad(name, value, "a folder's path")
+        raise _wrong_value(name, value, "a folder's path")
     return value
 
 
@@ -139,7 +139,7 @@ def _target(name: str, value: Any) -> str:
         number = 0.0
     limits = {"xpsnr": (10.0, 99.0), "ssim": (0.3, 0.99999)}
     if metric not in limits or not limits[metric][0] <= number <= limits[metric][1]:
-        raise _bad(name, value, "'xpsnr=40' (decibels, 10 to 99) or 'ssim=0.98' (0.3 to 0.99999)")
+        raise _wrong_value(name, value, "'xpsnr=40' (decibels, 10 to 99) or 'ssim=0.98' (0.3 to 0.99999)")
     return f"{metric}={number:g}"
 
 
@@ -147,7 +147,7 @@ def _encoder(name: str, value: Any) -> Mapping[str, Any]:
     from .._config.config import EncoderConfig
 
     if not isinstance(value, Mapping):
-        raise _bad(name, value, "a table of EncoderConfig's fields")
+        raise _wrong_value(name, value, "a table of EncoderConfig's fields")
     known = [one for one in EncoderConfig.names() if one not in NOT_OF_A_BATCH]
     for key in value:
         if key in NOT_OF_A_BATCH:
@@ -159,7 +159,7 @@ def _encoder(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def _require_possible(fields: Mapping[str, Any]) -> None:
-    """With one of the codecs, and with or without what else a batch sets. Raises the first reason against it."""
+    """Raises InvalidConfig if the fields work with none of the codecs, with or without a batch's usual settings."""
     from .._config.config import EncoderConfig
 
     usual = {"lookahead": 28, "bframes": 3, "multipass": "full", "rate_control": "vbr", "cq": 28}

@@ -1,4 +1,4 @@
-"""A batch's settings as the engines at hand can follow them: what a GPU lacks is left out, and told."""
+"""A batch's settings, without those that a GPU of this machine does not support. A notice names each of those."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .quality import require_scores
 from .settings import BatchSettings
 
 PREFERRED = ("av1", "hevc", "h264")
-"""By what they save."""
+"""The codecs, beginning with the one that saves most."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SupportedSettings:
-    """What ``FileSettings`` takes, with what was left out and why."""
+    """The arguments of ``FileSettings``, with notices of the settings that were left out."""
 
     codec: str
     encoder: Mapping[str, Any]
@@ -26,7 +26,7 @@ class SupportedSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """A GPU that takes part, and what it can do by codec."""
+    """A GPU that takes part, and its capabilities by codec."""
 
     gpu_id: int
     name: str
@@ -34,7 +34,7 @@ class Gpu:
 
 
 def gpus_of(settings: BatchSettings) -> list[Gpu]:
-    """Those that the settings mean and that can encode; none where only software is to be used."""
+    """The GPUs that the settings select and that can encode; none if the settings ask for software."""
     from .._machine.capabilities import capabilities
     from .._machine.devices import devices
 
@@ -49,14 +49,14 @@ def gpus_of(settings: BatchSettings) -> list[Gpu]:
 
 
 def supported_settings(settings: BatchSettings, gpus: Sequence[Gpu]) -> SupportedSettings:
-    """Raises UnsupportedFeature for what was asked for by name and cannot be had: a codec, lossless coding.
+    """Raises UnsupportedFeature for a requested codec or lossless coding that a GPU does not support.
 
-    Parts of one video may be encoded by several GPUs, so what one of them lacks none is told to use.
+    Several GPUs may encode parts of one video, so a setting that one of them lacks is left out for all.
     """
     if settings.target:
         require_scores()
     if not gpus:
-        # Of the software codecs AV1's has no lossless mode.
+        # The software codec for AV1 has no lossless mode.
         without_av1 = settings.lossless or settings.container == "mov"
         codec = "hevc" if without_av1 and settings.codec == "auto" else settings.codec
         return SupportedSettings(codec=codec, encoder=_encoder(settings, {}))
@@ -65,7 +65,7 @@ def supported_settings(settings: BatchSettings, gpus: Sequence[Gpu]) -> Supporte
         lacking = [gpu for gpu in gpus if not gpu.codecs[codec].lossless]
         if lacking:
             raise UnsupportedFeature(
-                f"{_people(lacking)} cannot encode {codec} without loss. Take another codec (-c), GPU (--gpu) or "
+                f"{_names_of(lacking)} cannot encode {codec} without loss. Take another codec (-c), GPU (--gpu) or "
                 "--engine software."
             )
     left_out = dict(_left_out(settings, codec, gpus))
@@ -87,16 +87,16 @@ def _codec(settings: BatchSettings, gpus: Sequence[Gpu]) -> str:
     wanted = "any codec" if settings.codec == "auto" else settings.codec
     lacking = [gpu for gpu in gpus if settings.codec not in gpu.codecs]
     raise UnsupportedFeature(
-        f"{_people(lacking)} cannot encode {wanted}, and all GPUs that take part have to. "
+        f"{_names_of(lacking)} cannot encode {wanted}, and all GPUs that take part have to. "
         f"Take {' or '.join(common) or 'one of them (--gpu)'}, or --engine software."
     )
 
 
 def _left_out(settings: BatchSettings, codec: str, gpus: Sequence[Gpu]) -> Iterator[tuple[str, tuple[Any, str]]]:
-    """Settings that some GPU cannot follow: name to what is used instead and whose fault it is."""
+    """The settings that some GPU does not support, each with its replacement and the reason."""
 
     def lacking(name: str) -> str:
-        return f"{_people([gpu for gpu in gpus if not gpu.codecs[codec][name]])} has no {{}} for {codec}"
+        return f"{_names_of([gpu for gpu in gpus if not gpu.codecs[codec][name]])} has no {{}} for {codec}"
 
     most = min(gpu.codecs[codec].max_b_frames for gpu in gpus)
     if settings.bframes > most:
@@ -109,15 +109,15 @@ def _left_out(settings: BatchSettings, codec: str, gpus: Sequence[Gpu]) -> Itera
 
 def _few(codec: str, gpus: Sequence[Gpu], most: int) -> str:
     few = [gpu for gpu in gpus if gpu.codecs[codec].max_b_frames == most]
-    return f"{_people(few)} has no more than {most} B-frames for {codec}"
+    return f"{_names_of(few)} has no more than {most} B-frames for {codec}"
 
 
-def _people(gpus: Sequence[Gpu]) -> str:
+def _names_of(gpus: Sequence[Gpu]) -> str:
     return " and ".join(f"GPU {gpu.gpu_id} ({gpu.name})" for gpu in gpus)
 
 
 def _encoder(settings: BatchSettings, instead: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of EncoderConfig; what is None is as the preset has it."""
+    """Fields of EncoderConfig. The preset decides those that are None."""
     fields: dict[str, Any] = {
         "preset": settings.preset,
         "tuning": "lossless" if settings.lossless else "hq",

@@ -203,7 +203,7 @@ class _Sought:
         self.plan = task.plan
         if self.search is None:
             self.search = Search(target=self.target, best=1, worst=WORST[task.codec], start=self.start)
-        self.search.tell(task.quality, task.score)
+        self.search.add_score(task.quality, task.score)
         self.sizes[task.quality] = task.size / task.frames_sampled
 
     def outcome(self) -> Outcome:

@@ -7,7 +7,16 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .._batch.layers import PRESETS, ConfigFile, Resolved, commented_file, config_path, read_config, resolve, shown
+from .._batch.layers import (
+    PRESETS,
+    ConfigFile,
+    Resolved,
+    commented_file,
+    config_path,
+    read_config,
+    resolve,
+    settings_table,
+)
 from .._batch.settings import names
 from .._config import toml
 from .._errors import InvalidConfig
@@ -48,7 +57,7 @@ def config(arguments: argparse.Namespace) -> int:
         return exits.DONE
     if arguments.action == "init":
         return _init(config_path() if arguments.config is None else Path(arguments.config), arguments.force)
-    rows = shown(resolved_settings(arguments))
+    rows = settings_table(resolved_settings(arguments))
     print_table(("setting", "value", "from"), rows)
     return exits.DONE
 
