@@ -15,7 +15,7 @@ from pdum.nvenc import events
 from pdum.nvenc._cli.plain import progress, show
 from pdum.nvenc._report.table import print_summary
 from pdum.nvenc._text import size, visible
-from pdum.nvenc._view.draw import SPACE, bar, chop_end, columns, ended_line, fit
+from pdum.nvenc._view.draw import SPACE, bar, chop_end, columns, ended_line, to_width
 from pdum.nvenc._view.run_parts import Job
 from pdum.nvenc._view.run_state import RunState
 
@@ -93,11 +93,11 @@ def test_lines_fit_into_every_width(stream: list[events.Event]) -> None:
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 @pytest.mark.parametrize("cells", [1, 2, 5, 20, 300])
 def test_names_are_as_wide_as_wanted(name: str, cells: int) -> None:
-    assert cell_len(fit(visible(name), cells)) == cells
+    assert cell_len(to_width(visible(name), cells)) == cells
 
 
 def test_the_ends_of_names_are_kept() -> None:
-    assert fit("holiday_in_spain_part_17.mkv", 15) == "holiday…_17.mkv"
+    assert to_width("holiday_in_spain_part_17.mkv", 15) == "holiday…_17.mkv"
     assert chop_end("日本語", 5) == "本語"
 
 

@@ -370,7 +370,7 @@ def shown(program: str, **streams: int) -> subprocess.Popen[bytes]:
 def test_there_has_to_be_a_terminal() -> None:
     pipe = subprocess.PIPE
     _, said = shown(SHOWN, stdin=pipe, stdout=pipe, stderr=pipe).communicate(b"")
-    assert b"InvalidConfig: The dashboard was asked for where" in said
+    assert b"InvalidConfig: The dashboard needs a terminal" in said
 
 
 def read_until(terminal: int, wanted: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The charts of the HTML report: inline pictures whose places are in percent, so that they fit everywhere."""
+"""The charts of the HTML report: inline pictures with positions in percent, so that they scale to any width."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ MOST_FILES = 60
 TICKS = 5
 POINTS = 200
 HUES = (165, 310)
-"""Of files, in degrees: red is left for what went wrong."""
+"""The range of hues for files, in degrees. Red is reserved for problems."""
 GOLDEN = 0.618034
-"""How far along the hues the next file is from one, so that neighbours differ."""
+"""The step from one file's hue to the next, as a part of the range, so that neighbours differ."""
 
 
 def savings(jobs: Iterable[Job]) -> Markup:
-    """A bar for each file: how big it was, and what is left of it. Those where most has changed come first."""
+    """A bar for each file: its size before and after. The files that changed most come first."""
     known = [job for job in jobs if job.ratio is not None and job.state in {"finished", "skipped"}]
     known.sort(key=lambda job: job.source_bytes - (job.size or 0), reverse=True)
     shown = known[:MOST_FILES]
@@ -54,7 +54,7 @@ def _saving(job: Job, biggest: int) -> Markup:
 
 
 def timeline(state: RunState) -> Markup:
-    """A row for each engine: which file it worked on and when, and when it had nothing to do between two pieces."""
+    """A row for each engine: the files it worked on, and the gaps in which it had nothing to do."""
     begin, end = _bounds(state)
     rows = [_engine_row(state, engine, begin, end) for engine in state.engines.values() if engine.spans]
     if not rows:
@@ -119,7 +119,7 @@ def gap_note(state: RunState) -> str:
 
 
 def speed(state: RunState) -> Markup:
-    """Frames a second of all engines together, over time: those of each piece, spread evenly over its time."""
+    """Frames a second of all engines together, over time. A piece's frames are spread evenly over its time."""
     begin, end = _bounds(state)
     rates = _rates(state, begin, end)
     top = max(rates)
@@ -145,7 +145,7 @@ def speed(state: RunState) -> Markup:
 
 
 def _rates(state: RunState, begin: float, end: float) -> list[float]:
-    """For each of so many equal parts of the time: frames a second."""
+    """Frames a second in each of POINTS equal parts of the time."""
     step = (end - begin) / POINTS
     rates = [0.0] * POINTS
     for engine in state.engines.values():

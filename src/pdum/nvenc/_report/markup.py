@@ -1,4 +1,4 @@
-"""HTML that cannot be broken out of: what is not ``Markup`` is escaped, in texts and in attributes."""
+"""HTML that no text can break out of: everything except ``Markup`` is escaped, in texts and in attributes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EMPTY = {"meta", "rect", "path", "line", "br"}
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
 
 def text(value: object) -> Markup:
@@ -18,7 +18,7 @@ def text(value: object) -> Markup:
 
 
 def tag(element: str, /, *children: object, **attributes: object) -> Markup:
-    """An element, which XML would take too. Attributes: ``class_`` for ``class``, ``aria_label`` for ``aria-label``."""
+    """An element that is valid XML, too. Attributes: ``class_`` for ``class``, ``aria_label`` for ``aria-label``."""
     written = "".join(f' {_attribute(key)}="{text(value)}"' for key, value in attributes.items() if value is not None)
     if element in EMPTY and not children:
         return Markup(f"<{element}{written}/>")
@@ -26,7 +26,7 @@ def tag(element: str, /, *children: object, **attributes: object) -> Markup:
 
 
 def file_name(name: str, **attributes: object) -> Markup:
-    """A name that keeps its direction of writing to itself."""
+    """A name whose direction of writing does not affect the text around it."""
     return tag("bdi", name, **attributes)
 
 

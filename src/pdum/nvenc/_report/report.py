@@ -1,4 +1,4 @@
-"""The report of a run as one HTML page, which needs nothing but itself."""
+"""The report of a run as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 def write_report(
     stream: Iterable[events.Event], path: str | os.PathLike[str], settings: Mapping[str, object] | None = None
 ) -> None:
-    """Of the events of a run; ``settings`` are shown as they come. The file is there whole or not at all."""
+    """Writes the report of a run's events, with the ``settings`` in their order. The file appears complete, or not."""
     page = report_page(RunState(stream), settings or {})
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -38,7 +38,7 @@ def report_page(state: RunState, settings: Mapping[str, object]) -> str:
     sections = [
         _section(
             "Savings",
-            "Each file before (grey) and after. Faded: dropped, for the result was not small enough.",
+            "Each file before (grey) and after. Faded: dropped, because the result was not small enough.",
             savings(state.jobs.values()),
         ),
         _section("Engines", gap_note(state), timeline(state)),
@@ -98,7 +98,7 @@ def _cards(state: RunState) -> Markup:
 
 
 def _notices(state: RunState) -> list[Markup]:
-    """Such as that no hardware has encoded this."""
+    """Notices about the whole run, such as that no hardware was used."""
     return [tag("section", *(tag("div", said) for said in state.notices), class_="notices")] if state.notices else []
 
 
@@ -108,7 +108,7 @@ def _section(title: str, note: str, content: Markup) -> Markup:
 
 
 def _table(names: list[str], rows: list[list[Markup]], last: list[Markup] | None = None) -> Markup:
-    """All columns but the first hold numbers."""
+    """A table. All columns except the first hold numbers."""
     head = tag(
         "thead", tag("tr", *(tag("th", name, class_="number" if place else None) for place, name in enumerate(names)))
     )
@@ -137,7 +137,7 @@ def _sums_row(name: Markup, sums: Sums) -> list[Markup]:
 
 
 def _troubles(state: RunState) -> list[Markup]:
-    """What failed, was skipped, was cancelled, or ended with a warning, each with its reason."""
+    """The jobs that failed, were skipped or cancelled, or have warnings, each with its reason."""
     jobs = state.jobs.values()
     found = []
     for title, which in (("Failures", "failed"), ("Skipped", "skipped"), ("Cancelled", "cancelled")):

@@ -1,4 +1,4 @@
-"""How the HTML report looks, in light and in the dark, on a wall and on a phone."""
+"""The style sheet of the HTML report, for light and dark themes, large screens and phones."""
 
 STYLE = """
 :root { --page: #f4f6f9; --card: #fff; --ink: #1b2430; --soft: #5d6b7d; --line: #e1e7ee; --track: #e7ecf2;

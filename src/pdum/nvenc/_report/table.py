@@ -20,7 +20,7 @@ LISTED = 30
 
 
 def print_summary(stream: Iterable[events.Event], console: Console) -> None:
-    """Of the events of a whole run; of an interrupted one it tells what was done until then."""
+    """Prints the summary of a run's events. For an interrupted run it says what was done until then."""
     state = RunState(stream)
     console.print(_folders(state, console))
     for title, jobs, style in _sections(state):

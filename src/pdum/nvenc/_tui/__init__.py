@@ -1,4 +1,4 @@
-"""The dashboard: what every engine does, what waits, what is done, and keys to steer it."""
+"""The dashboard: it shows what every engine does, what waits and what is done, and has keys to control the run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run_dashboard(make_run: Callable[[], EventRun], controls: Controls | None = None) -> int:
-    """Shows a run until the user leaves. ``make_run`` begins it, in a thread; ``controls`` is the run unless given.
+    """Shows a run until the user leaves. A thread calls ``make_run``; the run is its own ``controls`` unless given.
 
     Returns 0 if all went well, 1 if some files failed, 130 if the user ended the run early, and 128 plus the number of
     a signal that ended it. Raises what the run raised, and TerminalLost if the terminal went away, in which case
@@ -21,7 +21,7 @@ def run_dashboard(make_run: Callable[[], EventRun], controls: Controls | None = 
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise InvalidConfig(
-            "The dashboard was asked for where standard input or standard error is no terminal; it is drawn on one. "
+            "The dashboard needs a terminal, but standard input or standard error is not one. "
             "Leave it out, or give it a terminal."
         )
     from .app import Dashboard

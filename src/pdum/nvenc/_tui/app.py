@@ -1,4 +1,4 @@
-"""The dashboard itself: takes events in a few times a second, draws the state, hands keys on to the run."""
+"""The dashboard itself: it reads events a few times a second, draws the state, and passes keys on to the run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from textual.widgets import Footer, Static
 
 from .. import events
 from .._text import change, count, duration, one_line, size, visible
-from .._view.draw import Palette, columns, ended_line, fit
+from .._view.draw import Palette, columns, ended_line, to_width
 from .._view.run_parts import Engine, Job, LogLine, Sums
 from .._view.run_state import RunState
 from .boxes import details_box, help_box
@@ -30,7 +30,7 @@ from .usage import UsagePoller
 
 TICK = 1 / 4
 MOST_EVENTS = 5000
-"""In one go, so that keys are heard while a backlog is taken in."""
+"""The most events in one go, so that keys still work while it reads a backlog."""
 TALL = 34
 SPEEDS_KEPT = 60
 PANELS = ("queue", "done", "log", "folders")
@@ -60,7 +60,7 @@ class Dashboard(App[int]):
     def __init__(self, make_run: Callable[[], EventRun], controls: Controls | None = None) -> None:
         colourless = os.environ.get("NO_COLOR")
         super().__init__(driver_class=Terminal)
-        if colourless is not None:  # Textual takes it out, but what is written later is to have no colour either
+        if colourless is not None:  # Textual removes it, but later output must have no colour either
             os.environ["NO_COLOR"] = colourless
         self.state = RunState()
         self.source = Source(make_run, controls)
@@ -99,7 +99,7 @@ class Dashboard(App[int]):
     def palette(self) -> Palette:
         return PALETTES[self.current_theme.dark]
 
-    # What is seen.
+    # What it shows.
 
     def compose(self) -> ComposeResult:
         yield Static(id="head")
@@ -130,7 +130,7 @@ class Dashboard(App[int]):
         self.call_after_refresh(self.draw)
 
     def tick(self) -> None:
-        """Takes in what has come and draws it."""
+        """Reads the new events and draws them."""
         if isinstance(self._driver, Terminal) and self._driver.lost is not None and self._ended_by is None:
             self.lost = self._driver.lost
             self.exit()
@@ -223,7 +223,7 @@ class Dashboard(App[int]):
         else:
             figures = columns((size(job.source_bytes) if job.source_bytes else "–", 17 + 2, palette.dim))
             mark, style = "  ", palette.info
-        name = fit(visible(job.name), max(1, cells - 4 - figures.cell_len))
+        name = to_width(visible(job.name), max(1, cells - 4 - figures.cell_len))
         return Text(no_wrap=True).append(mark, style).append(name, palette.info).append("  ").append_text(figures)
 
     def _done_line(self, job: Job, cells: int) -> Text:
@@ -248,31 +248,33 @@ class Dashboard(App[int]):
             (size(sums.saved) if sums.source_bytes else "–", 8, style),
             (change(sums.ratio), 7, style),
         )
-        name = fit(visible(folder), max(1, cells - 2 - figures.cell_len))
+        name = to_width(visible(folder), max(1, cells - 2 - figures.cell_len))
         return Text(no_wrap=True).append(name, self.palette.info).append("  ").append_text(figures)
 
     # What keys do.
 
     def _steer(self, what: Callable[[Controls], Any], said: str) -> None:
-        """Calls the run from a thread: none of its locks holds up the dashboard."""
+        """Calls the run from a thread, so that the dashboard never waits for the run's locks."""
         controls = self.source.controls
         if controls is None or self.state.is_over:
-            self.tell("The run is over." if self.state.is_over else "The run has not begun yet.", severity="warning")
+            self.show_message(
+                "The run is over." if self.state.is_over else "The run has not begun yet.", severity="warning"
+            )
             return
 
         def call() -> None:
             try:
                 what(controls)
             except Exception as error:
-                self.tell(one_line(f"{type(error).__name__}: {error}"), severity="error")
+                self.show_message(one_line(f"{type(error).__name__}: {error}"), severity="error")
             else:
-                self.tell(said)
+                self.show_message(said)
 
         self.run_worker(call, thread=True, group="steer")
 
-    def tell(self, message: str, severity: SeverityLevel = "information") -> None:
-        """Says it for a moment; no name in it is taken for markup."""
-        self.notify(message, severity=severity, markup=False)
+    def show_message(self, text: str, severity: SeverityLevel = "information") -> None:
+        """Shows a message for a moment, without interpreting names in it as markup."""
+        self.notify(text, severity=severity, markup=False)
 
     def action_pause(self) -> None:
         is_paused = self.state.status == "paused"
@@ -281,14 +283,14 @@ class Dashboard(App[int]):
     def action_skip(self) -> None:
         job = self._panel("queue").chosen
         if job is None:
-            self.tell("Nothing to skip: no file is at work or waits.", severity="warning")
+            self.show_message("Nothing to skip: no file is at work or waits.", severity="warning")
         else:
             self._steer(lambda run: run.skip(job.number), f"skipping {visible(job.name)}")
 
     def action_retry(self) -> None:
         job = self._panel("done").chosen
         if job is None or job.state == "finished":
-            self.tell(
+            self.show_message(
                 "Choose a file that failed, was skipped or cancelled in the list of those done.", severity="warning"
             )
         else:
@@ -297,14 +299,14 @@ class Dashboard(App[int]):
     def action_retry_failed(self) -> None:
         failed = [job.number for job in self.state.ended_jobs() if job.state == "failed"]
         if not failed:
-            self.tell("Nothing has failed.", severity="warning")
+            self.show_message("Nothing has failed.", severity="warning")
         else:
             self._steer(lambda run: [run.retry(job) for job in failed], f"once more: {count(len(failed), 'file')}")
 
     def action_engines(self, by: int) -> None:
         wanted = self.wanted_engines + by
         if wanted < 1:
-            self.tell("One engine is the least; p pauses.", severity="warning")
+            self.show_message("One engine is the least; p pauses.", severity="warning")
             return
 
         def change_them(run: Controls) -> None:
@@ -328,7 +330,7 @@ class Dashboard(App[int]):
             self.draw()
 
     def take_signal(self, number: int) -> None:
-        """Ctrl-C from elsewhere is as the key; the others stop at once, and nobody has to press a key then."""
+        """A Ctrl-C signal works like the key. Other signals stop the run at once, without another key."""
         if number == signal.SIGINT:
             self.action_leave()
             return
@@ -340,7 +342,7 @@ class Dashboard(App[int]):
             self._steer(lambda run: run.cancel(), "Stopping.")
 
     def action_next_panel(self, by: int) -> None:
-        """Also to those that are hidden, which Textual's own key for that leaves out."""
+        """Includes hidden panels, which Textual's own key for this skips."""
         current = next(place for place, name in enumerate(PANELS) if self._panel(name).has_class("current"))
         self.action_panel((current + by) % len(PANELS))
 

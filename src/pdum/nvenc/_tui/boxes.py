@@ -1,4 +1,4 @@
-"""What opens over the dashboard: help, and all that is known of one file."""
+"""Boxes that open over the dashboard: the help, and everything that is known about one file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the dashboard needs of a run: its events, and ways to steer it."""
+"""What the dashboard needs from a run: its events, and calls that control it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EventRun(Controls, Protocol):
 
 
 class Source:
-    """Begins the run and takes in its events in a thread of its own, so that no key has to wait for them."""
+    """Starts the run and reads its events in a separate thread, so that no key has to wait for them."""
 
     def __init__(self, make_run: Callable[[], EventRun], controls: Controls | None) -> None:
         self._make_run = make_run
@@ -37,7 +37,7 @@ class Source:
         self.thread = Thread(target=self._take_in, name="pdum-nvenc-events", daemon=True)
 
     def take(self, most: int) -> Iterator[events.Event]:
-        """Those that have come since, in their order."""
+        """The events since the last call, in order."""
         for _ in range(min(most, len(self._events))):
             yield self._events.popleft()
 
@@ -46,7 +46,7 @@ class Source:
         return not self.thread.is_alive() and not self._events
 
     def run_without_screen(self) -> EventRun:
-        """The run, for those who go on with it; events are dropped from now on. Raises what the run has raised."""
+        """The run, for callers that continue without a screen. Later events are dropped. Raises what the run raised."""
         self._events = deque(maxlen=0)
         self._has_begun.wait()
         if self._run is None or self.error is not None:
@@ -73,9 +73,9 @@ class TerminalLost(Exception):
         super().__init__(reason)
         self.reason = reason
         self.ended_by = ended_by
-        """A signal that came too late for the dashboard to act on."""
+        """A signal that arrived too late for the dashboard to act on."""
         self._source = source
 
     def run(self) -> Any:
-        """The run, once it has begun. Raises what kept it from beginning."""
+        """The run, once it has started. Raises the error that prevented its start."""
         return self._source.run_without_screen()

@@ -1,4 +1,4 @@
-"""A list that is drawn straight from the run's state: only the rows that are seen cost anything."""
+"""A list that is drawn directly from the run's state: only visible rows cost anything."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FixedRows(Generic[Item]):
 
 
 class Lines(ScrollView, Generic[Item], can_focus=True):
-    """Items, one a row, with one of them chosen. It keeps to its item while others come and go."""
+    """Items, one per row, one of them chosen. The same item stays chosen while others come and go."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False),

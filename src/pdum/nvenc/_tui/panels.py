@@ -1,4 +1,4 @@
-"""The parts of the dashboard that are no lists: the head, and one panel for each GPU."""
+"""The parts of the dashboard that are not lists: the head, and one panel for each GPU."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SPARKS = 16
 
 
 def sparks(values: Sequence[float], top: float, cells: int) -> str:
-    """The newest values as little bars."""
+    """The newest values as small bars."""
     newest = list(values)[-cells:]
     drawn = (BLOCKS[min(7, int(max(0.0, value) / top * 7.99))] if top > 0 else BLOCKS[0] for value in newest)
     return "".join(drawn).rjust(cells)
 
 
 def head(state: RunState, status: str, engines: int, cells: int, palette: Palette) -> Text:
-    """Two lines: how far the run is and what it has saved; below, a bar over the whole width."""
+    """Two lines: the run's progress and savings, and below them a bar over the whole width."""
     style = {"running": palette.good, "starting": palette.dim}.get(status, palette.warning)
     mark = {"running": "●", "paused": "‖", "done": "✓", "starting": "○"}.get(status, "◼")
     sums = state.sums()
@@ -56,7 +56,7 @@ def head(state: RunState, status: str, engines: int, cells: int, palette: Palett
 
 
 def _joined(left: list[tuple[str, str]], right: list[tuple[str, str]], cells: int) -> Text:
-    """The one to the left, the other to the right; what there is no room for is left out, the last of each first."""
+    """One part to the left, one to the right. Texts that do not fit are left out, the last of each part first."""
     left, right = [part for part in left if part[0]], [part for part in right if part[0]]
     while sum(cell_len(said) + 3 for said, _ in left + right) - 3 > cells and len(left) + len(right) > 2:
         (right if len(right) > 1 else left).pop()
@@ -111,7 +111,7 @@ class GpuPanel(Static):
 
 
 def usage_text(usage: Usage | None, history: Sequence[float], palette: Palette) -> Text:
-    """What NVML tells of a GPU; nothing where it tells nothing."""
+    """What NVML reports about a GPU; empty if it reports nothing."""
     text = Text()
     if usage is None:
         return text

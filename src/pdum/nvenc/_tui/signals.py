@@ -1,4 +1,4 @@
-"""Signals while the dashboard has the terminal: they ask it to leave, as its keys do."""
+"""Signals while the dashboard has the terminal: like its keys, they ask it to leave."""
 
 from __future__ import annotations
 

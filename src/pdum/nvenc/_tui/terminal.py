@@ -1,4 +1,4 @@
-"""The dashboard's terminal, which may go away: its window is closed, or the connection breaks."""
+"""The dashboard's terminal, which may go away: its window closes, or the connection breaks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .._view.guarded_stream import GuardedStream
 
 
 class Terminal(LinuxDriver):
-    """Textual's driver, but for a terminal that may go away.
+    """Textual's driver, for a terminal that may go away.
 
     Textual writes in a thread. If writing fails there, the thread ends, its queue fills and the whole application waits
     for ever. Here the writing goes on into nothing, and ``lost`` is the reason.
@@ -25,7 +25,7 @@ class Terminal(LinuxDriver):
 
     @property
     def lost(self) -> str | None:
-        """Asks the terminal as well: nothing may have been written since it went away."""
+        """Also asks the terminal, since nothing may have been written after it went away."""
         try:
             termios.tcgetattr(self.fileno)
         except termios.error as error:
@@ -35,5 +35,5 @@ class Terminal(LinuxDriver):
     def run_input_thread(self) -> None:
         try:
             super().run_input_thread()
-        except OSError as error:  # reading from a terminal that is gone
+        except OSError as error:  # the terminal is gone
             self._output.lose(error.strerror or str(error))

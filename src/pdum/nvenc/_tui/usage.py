@@ -1,4 +1,4 @@
-"""How busy the GPUs are, asked of NVML once a second in a thread of its own."""
+"""How busy the GPUs are: a separate thread asks NVML once a second."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ KEPT = 60
 
 
 class UsagePoller:
-    """``usage`` has the newest answer for each GPU that is watched, ``history`` its utilisation in percent."""
+    """``usage`` has the newest answer for each watched GPU, ``history`` its utilisation in percent."""
 
     def __init__(self) -> None:
         self.usage: dict[int, Usage] = {}
         self.history: dict[int, deque[int]] = {}
         self.answers = 0
-        """How many times it has been asked."""
+        """How many times it has asked NVML."""
         self.reason: str | None = None
-        """Why NVML tells nothing."""
+        """Why NVML reports nothing."""
         self._gpus: tuple[int, ...] = ()
         self._stop = Event()
         self._thread: Thread | None = None
 
     def watch(self, gpus: set[int]) -> None:
-        """Begins to ask at the first call with any GPU, where it has not been stopped."""
+        """The first call with a GPU starts the thread, unless it was stopped."""
         self._gpus = tuple(sorted(gpus))
         if self._gpus and self._thread is None and not self._stop.is_set():
             self._thread = Thread(target=self._poll, name="pdum-nvenc-nvml", daemon=True)

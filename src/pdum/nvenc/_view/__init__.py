@@ -1,1 +1,1 @@
-"""The state of a run as people see it, computed from its events, and drawn as text."""
+"""The state of a run, computed from its events, and drawn as text."""

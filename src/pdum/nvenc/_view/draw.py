@@ -1,4 +1,4 @@
-"""What plain mode and the dashboard draw alike: bars, and one line for an engine, a job, the whole run."""
+"""The lines that plain mode and the dashboard share: bars, and one line for an engine, a job or the whole run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ASCII = str.maketrans(
 
 @dataclass(frozen=True, kw_only=True)
 class Palette:
-    """Styles by what they mean; the terminal's own colours unless somebody has others."""
+    """Styles by their meaning. The defaults are the terminal's own colours."""
 
     good: str = "green"
     marginal: str = "yellow"
@@ -62,8 +62,8 @@ class Palette:
 TERMINAL = Palette()
 
 
-def fit(text: str, cells: int) -> str:
-    """Exactly that wide: filled up, or with its middle left out, for the ends of names tell the most."""
+def to_width(text: str, cells: int) -> str:
+    """The text at exactly that width: padded, or without its middle, since the ends of names differ most."""
     missing = cells - cell_len(text)
     if missing >= 0:
         return text + " " * missing
@@ -76,7 +76,7 @@ def fit(text: str, cells: int) -> str:
 
 
 def chop_end(text: str, cells: int) -> str:
-    """As much of the text's end as fits."""
+    """As much of the end of the text as these cells can hold."""
     end = len(text)
     while end > 0 and cell_len(text[end - 1 :]) <= cells:
         end -= 1
@@ -91,29 +91,29 @@ def bar(fraction: float, cells: int, style: str, track: str) -> Text:
 
 
 def columns(*parts: tuple[str, int, str]) -> Text:
-    """Texts with their widths and styles, aligned to the right, but for widths below 0: those to the left."""
+    """Texts with their widths and styles, aligned to the right, or to the left if the width is negative."""
     line = Text(no_wrap=True, overflow="ellipsis")
     for number, (text, cells, style) in enumerate(parts):
         line.append(" " * SPACE if number else "")
         missing = cells - cell_len(text)
-        line.append(" " * missing + text if missing >= 0 else fit(text, abs(cells)), style)
+        line.append(" " * missing + text if missing >= 0 else to_width(text, abs(cells)), style)
     return line
 
 
 def engine_line(state: RunState, engine: Engine, label: str, cells: int, palette: Palette = TERMINAL) -> Text:
-    """Its label, file, progress, and how fast; what there is no room for is left out from the right."""
+    """The engine's label, file, progress and speed. Figures that do not fit are left out, from the right."""
     line = Text(no_wrap=True).append(label, palette.strong if engine.state == "working" else palette.dim)
     job = state.jobs.get(engine.job) if engine.job is not None else None
     room = cells - cell_len(label) - SPACE
     if job is None:
         said = {"waiting": palette.warning, "lost": palette.error}.get(engine.state, palette.dim)
         text = f"{engine.state}: {engine.reason}" if engine.reason and engine.state != "idle" else engine.state
-        return line.append(" " * SPACE).append(fit(text, max(1, room)), said)
+        return line.append(" " * SPACE).append(to_width(text, max(1, room)), said)
     figures = _figures(engine, job, room, palette)
     room -= sum(width + SPACE for _, width, _ in figures)
     bar_cells = 0 if room < 24 else min(40, room // 2 - 1)
     name_cells = room - bar_cells - (SPACE if bar_cells else 0)
-    line.append(" " * SPACE).append(fit(visible(job.name), max(1, name_cells)), palette.info)
+    line.append(" " * SPACE).append(to_width(visible(job.name), max(1, name_cells)), palette.info)
     if bar_cells:
         line.append(" " * SPACE).append_text(bar(engine.fraction, bar_cells, palette.accent, palette.dim))
     return line.append(" " * SPACE).append_text(columns(*figures)) if figures else line
@@ -132,7 +132,7 @@ def _figures(engine: Engine, job: Job, room: int, palette: Palette) -> list[tupl
 
 
 def run_line(state: RunState, cells: int, palette: Palette = TERMINAL) -> Text:
-    """All engines and files together."""
+    """One line for all engines and files together."""
     sums = state.sums()
     files = f"{sums.ended}/{state.total_jobs} files"
     figures = [
@@ -168,16 +168,16 @@ def ended_line(job: Job, cells: int, palette: Palette = TERMINAL) -> Text:
         while len(figures) > 1 and sum(width + SPACE for _, width, _ in figures) > cells - 14:
             figures.pop(0 if len(figures) == 2 else -1)
         room = cells - 2 - sum(width + SPACE for _, width, _ in figures)
-        line.append(fit(visible(job.name), max(1, room)), palette.info)
+        line.append(to_width(visible(job.name), max(1, room)), palette.info)
         return line.append(" " * SPACE).append_text(columns(*figures))
     reason = one_line(job.why) or job.state
     name_cells = max(8, min(cell_len(visible(job.name)), cells // 2))
-    line.append(fit(visible(job.name), name_cells), palette.info)
+    line.append(to_width(visible(job.name), name_cells), palette.info)
     return line.append(" " * SPACE).append(reason, style)
 
 
 def writable(text: Text, console: Console) -> Text:
-    """The text as the console's encoding can hold it."""
+    """The text in characters that the console's encoding has."""
     if console.encoding.lower().replace("-", "").startswith("utf"):
         return text
     plain = Text(style=text.style, no_wrap=text.no_wrap, overflow=text.overflow, end=text.end)

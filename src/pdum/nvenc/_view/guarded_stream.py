@@ -1,4 +1,4 @@
-"""A stream that may be closed, full or gone: losing it must not stop a run."""
+"""An output stream that may be closed, full or gone. Losing it must not stop a run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, TextIO
 
 
 class GuardedStream:
-    """A text stream that drops everything once it cannot be written any more.
+    """A text stream that drops everything once writing has failed.
 
-    ``lost`` is the reason, and None as long as all is well. ``on_loss`` is called once, with that reason.
+    ``lost`` is the reason, or None while writing works. ``on_loss`` is called once, with the reason.
     """
 
     def __init__(self, stream: TextIO, on_loss: Callable[[str], object]) -> None:
@@ -19,13 +19,13 @@ class GuardedStream:
         self._on_loss = on_loss
 
     def write(self, text: str) -> int:
-        self._attempt(lambda: self._stream.write(text))
+        self._write_or_lose(lambda: self._stream.write(text))
         return len(text)
 
     def flush(self) -> None:
-        self._attempt(self._stream.flush)
+        self._write_or_lose(self._stream.flush)
 
-    def _attempt(self, action: Callable[[], object]) -> None:
+    def _write_or_lose(self, action: Callable[[], object]) -> None:
         if self.lost is not None:
             return
         try:
@@ -34,18 +34,18 @@ class GuardedStream:
             self.lose(getattr(error, "strerror", None) or str(error))
 
     def lose(self, reason: str) -> None:
-        """Also for those who notice the loss in another way."""
+        """Callers that notice the loss in another way call this, too."""
         if self.lost is None:
             self.lost = reason
             discard_output(self._stream)
             self._on_loss(reason)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)  # isatty, encoding, fileno and whatever else a console asks
+        return getattr(self._stream, name)  # isatty, encoding, fileno and whatever else a console needs
 
 
 def discard_output(stream: TextIO) -> None:
-    """Sends what is still buffered nowhere. Otherwise the interpreter tries to write it when it exits, and fails."""
+    """Discards buffered output. Otherwise the interpreter tries to write it when it exits, and fails."""
     try:
         target = stream.fileno()
     except (OSError, ValueError):

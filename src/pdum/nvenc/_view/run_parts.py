@@ -1,4 +1,4 @@
-"""What a run's state is made of: jobs, engines, folders, lines of the log."""
+"""The parts of a run's state: jobs, engines, sums and lines of the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ENDED = frozenset({"finished", "skipped", "failed", "cancelled"})
 WAITING = frozenset({"queued", "prepared"})
 AT_WORK = frozenset({"running", "finishing"})
 GAP = 0.05
-"""Seconds that an engine has nothing to do between two pieces, before it counts as a gap."""
+"""An engine that has nothing to do between two pieces for more seconds than these has a gap."""
 
 
 @dataclass
@@ -30,11 +30,11 @@ class Job:
     height: int = 0
     duration: float = 0.0
     fps: float = 0.0
-    """Of its encoding, by all engines together."""
+    """Frames a second, of all engines together."""
     speed: float = 0.0
     eta: float | None = None
     size: int | None = None
-    """Of the result; also of one that was dropped for being too big."""
+    """The size of the result, even if it was dropped for being too big."""
     seconds: float = 0.0
     reason: str = ""
     """Why it was skipped or failed."""
@@ -44,7 +44,7 @@ class Job:
     began: float | None = None
     ended: float | None = None
     rates: dict[int, float] = field(default_factory=dict)
-    """The engines at work on it, and the frames a second of each."""
+    """The frames a second of each engine that works on it."""
 
     @cached_property
     def name(self) -> str:
@@ -56,7 +56,7 @@ class Job:
 
     @property
     def why(self) -> str:
-        """The reason, without the name at its beginning that stands beside it anyway."""
+        """The reason, without the source's name at its beginning, since the name is shown next to it."""
         return self.reason.removeprefix(self.source).lstrip(": ") if self.reason != self.source else self.reason
 
     @property
@@ -71,12 +71,12 @@ class Job:
 
     @property
     def ratio(self) -> float | None:
-        """The result's size in sizes of the source; None where either is not known."""
+        """The result's size divided by the source's; None if either is not known."""
         return self.size / self.source_bytes if self.size is not None and self.source_bytes > 0 else None
 
     @property
     def saved(self) -> int:
-        """Bytes that the disk has more for it; a result that was dropped saves nothing."""
+        """Bytes that the job freed on the disk. A result that was dropped saves nothing."""
         return self.source_bytes - (self.size or 0) if self.state == "finished" and self.source_bytes > 0 else 0
 
 
@@ -93,7 +93,7 @@ class Span:
 
 @dataclass
 class Engine:
-    """``state``: idle, working, waiting (another process has its session), lost, or off (not wanted any more)."""
+    """``state``: idle, working, waiting (another process has its session), lost, or off (switched off)."""
 
     info: EngineInfo
     state: str = "idle"
@@ -109,15 +109,15 @@ class Engine:
 
     @property
     def fraction(self) -> float:
-        """Of the piece that it works on."""
+        """How much of its current piece is done."""
         return min(1.0, self.frames / (self.last - self.first)) if self.last > self.first else 0.0
 
     def busy(self, now: float) -> float:
-        """Seconds at work."""
+        """How many seconds it has worked."""
         return sum((now if span.end is None else span.end) - span.begin for span in self.spans)
 
     def gaps(self, threshold: float = GAP) -> list[tuple[float, float]]:
-        """When it had nothing to do between two of its pieces."""
+        """The times when it had nothing to do between two of its pieces."""
         pairs = zip(self.spans, self.spans[1:], strict=False)
         return [
             (before.end, after.begin)
@@ -128,7 +128,7 @@ class Engine:
 
 @dataclass
 class Sums:
-    """Of a folder, or of all. Sizes are of finished jobs whose sources' sizes are known."""
+    """The sums of a folder's jobs, or of all. Sizes are those of finished jobs whose source size is known."""
 
     jobs: int = 0
     finished: int = 0
@@ -147,7 +147,7 @@ class Sums:
             self.size += count * (job.size or 0)
 
     def remove(self, job: Job) -> None:
-        """Takes it out again, before the job is changed."""
+        """Subtracts the job again. To be called before the job changes."""
         self.add(job, -1)
 
     @property
@@ -165,7 +165,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class LogLine:
-    """``level``: info, good, warning or error. ``job`` is set on the line that tells how a job ended."""
+    """``level``: info, good, warning or error. ``job`` is set on the line that says how a job ended."""
 
     at: float
     level: str

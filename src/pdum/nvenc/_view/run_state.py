@@ -1,4 +1,4 @@
-"""What a run is like at one instant: the sum of its events, which all front ends draw."""
+"""The state of a run at one instant, computed from its events. All front ends draw it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LOG_LINES = 2000
 
 
 class RunState:
-    """Events go in by ``apply``, in their order; nothing else changes it, no clock and no file.
+    """``apply`` takes the events in order. Nothing else changes the state: no clock and no file.
 
-    It makes sense after each event, and whatever is missing: a log that begins in the middle, too.
+    The state is consistent after each event, even if events are missing, as in a log that begins in the middle.
     """
 
     def __init__(self, stream: Iterable[events.Event] = ()) -> None:
         self.now = 0.0
-        """When the newest event was, in seconds of the run."""
+        """The time of the newest event, in seconds of the run."""
         self.status = "starting"
         """``"starting"``, ``"running"``, ``"paused"`` or ``"over"``."""
         self.started: float | None = None
@@ -35,9 +35,9 @@ class RunState:
         self._sums = Sums()
         self.log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self.lines = 0
-        """How many there have been; the log forgets the oldest."""
+        """How many lines the log has had; it drops the oldest."""
         self.notices: list[str] = []
-        """What the user should know of the run as a whole, once each."""
+        """What the user should know about the run as a whole, without repetition."""
         self.fps = 0.0
         self.eta: float | None = None
         self.frames_done = 0
@@ -48,7 +48,7 @@ class RunState:
             self.apply(event)
 
     def apply(self, event: events.Event) -> None:
-        """The end of a run is its end: what comes after it changes nothing."""
+        """Events after the end of the run change nothing."""
         if self.is_over:
             return
         self.now = max(self.now, event.at)
@@ -56,7 +56,7 @@ class RunState:
         if handler is not None:
             handler(self, event)
 
-    # What front ends ask.
+    # What front ends read.
 
     @property
     def is_over(self) -> bool:
@@ -77,7 +77,7 @@ class RunState:
 
     @property
     def fraction(self) -> float:
-        """Of the work. What is estimated by the run counts for more than what is known of single jobs."""
+        """How much of the work is done. The run's own estimate takes precedence over the sum of the jobs."""
         if self._has_begun and len(self.jobs) == self.total_jobs == len(self.done):
             return 1.0
         if self._progress is not None and self._progress.total > 0:
@@ -86,22 +86,22 @@ class RunState:
         return min(1.0, sum(job.frames_done for job in self.jobs.values()) / total) if total else 0.0
 
     def sums(self) -> Sums:
-        """Of all jobs. This is kept up to date, so that asking costs nothing even with very many jobs."""
+        """The sums of all jobs. They are always up to date, so this is cheap even with very many jobs."""
         return replace(self._sums)
 
     def folders(self) -> dict[str, Sums]:
-        """By the sources' folders, sorted by name."""
+        """The sums of each source folder, sorted by name."""
         return {name: replace(sums) for name, sums in self.folder_sums}
 
     def waiting_jobs(self) -> list[Job]:
-        """In the order of the queue, which is that of their numbers."""
+        """The jobs that have not started, in the order of their numbers."""
         return [job for job in self.jobs.values() if job.state in WAITING]
 
     def working_jobs(self) -> list[Job]:
         return [job for job in self.jobs.values() if job.state in AT_WORK]
 
     def ended_jobs(self) -> list[Job]:
-        """The one that ended last is the last."""
+        """The jobs that are over, in the order in which they ended."""
         return [self.jobs[number] for number in self.ended]
 
     # What each event does.
@@ -187,7 +187,7 @@ class RunState:
     def _piece_progress(self, event: events.Progress) -> None:
         job, engine = self._job(event.job), self._engine(event.engine)
         if engine.job != event.job or engine.piece != event.piece:
-            return  # a straggler: the piece is over
+            return  # late: the piece is over
         engine.first, engine.last, engine.frames, engine.fps = event.first, event.last, event.frames, event.fps
         engine.spans[-1].frames = event.frames
         job.rates[event.engine] = event.fps
@@ -266,7 +266,7 @@ class RunState:
         self.frames_done = max(self.frames_done, event.frames)
         self._say("good" if not event.failed else "warning", f"done in {duration(event.seconds)}")
 
-    # Parts of these.
+    # Helpers of the event handlers.
 
     def _say(self, level: str, text: str, job: int | None = None) -> None:
         self.log.append(LogLine(self.now, level, text, job))
