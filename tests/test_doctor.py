@@ -120,11 +120,11 @@ def test_taken_sessions_and_who_holds_them(abi: str, simulator: Simulator, tmp_p
     assert free.about("sessions") == []
 
 
-def test_sessions_that_nvml_does_not_tell_of(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sessions_that_nvml_does_not_report(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     with simulator.machine(gpus=[{"name": GOOD, "session_limit": 1}]), NvencEncoder(320, 192):
         found = doctor()
-    assert "NVML does not tell by whom" in only(found, "session limit").text
+    assert "NVML does not say by whom" in only(found, "session limit").text
 
 
 def test_nvml_that_is_not_installed(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""How values are shown to people: sizes, times, and names of files, which may hold anything."""
+"""Values as people read them: sizes, times, and file names, which may contain any character."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import unicodedata
 
 CONTROL_PICTURES = 0x2400
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-# They turn the rest of a line around, so that a name could pretend to be another one.
+# These reverse the direction of the rest of a line, so that a name could look like another one.
 DIRECTIONS = {*"\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
 GOOD, MARGINAL = 0.9, 1.0
 
 
 def visible(text: str) -> str:
-    """The text on one line, with nothing in it that a terminal or a browser would act upon."""
+    """The text on one line, without characters that control a terminal or a browser."""
     return text if text.isascii() and text.isprintable() else "".join(map(_visible_character, text))
 
 
@@ -46,7 +46,7 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """``"0:07"``, ``"12:34"``, ``"1:02:03"``, ``"3.2 d"``; what is not known is a dash."""
+    """``"0:07"``, ``"12:34"``, ``"1:02:03"``, ``"3.2 d"``; a dash if it is not known."""
     if seconds is None or seconds != seconds or seconds in (float("inf"), float("-inf")):
         return "–"
     minutes, rest = divmod(round(max(0.0, seconds)), 60)
@@ -57,7 +57,7 @@ def duration(seconds: float | None) -> str:
 
 
 def change(ratio: float | None) -> str:
-    """How much smaller a result is than its source: ``"-75 %"``, ``"+3 %"``; ``"12×"`` where it is so much bigger."""
+    """How much smaller a result is than its source: ``"-75 %"``, ``"+3 %"``; ``"12×"`` if it is that much bigger."""
     if ratio is None:
         return "–"
     if ratio >= 10:
@@ -69,14 +69,14 @@ def change(ratio: float | None) -> str:
 
 
 def verdict(ratio: float | None) -> str:
-    """``"good"``, ``"marginal"`` or ``"bigger"``, which front ends have colours for; ``"unknown"`` without a source."""
+    """``"good"``, ``"marginal"`` or ``"bigger"``, each with its colour; ``"unknown"`` if the sizes are not known."""
     if ratio is None:
         return "unknown"
     return "good" if ratio < GOOD else "marginal" if ratio < MARGINAL else "bigger"
 
 
 def rate(value: float, unit: str) -> str:
-    """``"812 fps"``, ``"13.5×"``: as many digits as one can read."""
+    """``"812 fps"``, ``"13.5×"``: one decimal for small numbers."""
     digits = 0 if value >= 99.5 else 1
     return f"{value:.{digits}f}{unit}"
 

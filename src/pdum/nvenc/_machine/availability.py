@@ -19,7 +19,7 @@ def available(gpu_id: int = 0) -> bool:
 def unavailable_reason(gpu_id: int = 0) -> str | None:
     """Why ``available()`` is False, in a sentence that says what to do; None if it is True.
 
-    Sessions that are all taken count as available, since that passes: an encoder made then says so itself.
+    A GPU with all sessions taken counts as available, since that passes. Making an encoder then raises OutOfSessions.
     """
     try:
         key = (index(gpu_id), forced_abi())

@@ -26,8 +26,9 @@ class Capabilities(Mapping[str, Value]):
     """What one codec of one GPU can do: ``found.ten_bit`` or ``found["ten_bit"]``, and ``dict(found)`` for all.
 
     Numbers are in pixels, frames, macroblocks of 16x16 or macroblocks a second. ``rate_control_modes`` and
-    ``b_ref_modes`` hold values of ``EncoderConfig``'s fields of those names. What an interface version cannot be asked
-    for is False. ``encoder_capacity`` is the free share of the encoder in percent at the time of the first question.
+    ``b_ref_modes`` hold values of ``EncoderConfig``'s ``rate_control`` and ``b_ref_mode``. A capability that the
+    interface version does not know is False. ``encoder_capacity`` is the free share of the encoder in percent when it
+    was first asked.
     """
 
     codec: str
@@ -130,12 +131,12 @@ def capabilities(gpu_id: int = 0, *, codec: str) -> Capabilities: ...
 def capabilities(gpu_id: int = 0, codec: str | None = None) -> Capabilities | Mapping[str, Capabilities]:
     """What the GPU's encoder can do with one codec, or with each codec that it has.
 
-    A session is opened for it once for each GPU and interface version; later calls answer from memory.
+    The first call for each GPU and interface version opens a session; later calls answer from memory.
 
     Raises:
         InvalidConfig: a codec or a GPU that does not exist.
         UnsupportedFeature: a codec that this GPU does not encode.
-        NvencError: what an encoder would raise too, where there is none to be had.
+        NvencError: the error that making an encoder would raise, if none can be made.
     """
     name = None if codec is None else codec_name(codec)
     all_codecs = _of_gpu(gpu_id)

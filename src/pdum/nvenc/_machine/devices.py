@@ -1,4 +1,4 @@
-"""The GPUs of this machine, with what matters for encoding."""
+"""The GPUs of this machine, with the facts that matter for encoding."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ KERNEL_MODULE = Path("/sys/module/nvidia/version")
 class Device:
     """One GPU. ``gpu_id`` is what ``NvencEncoder`` takes; sizes are bytes.
 
-    ``reason`` says why it cannot encode, None where it can: then ``encoder_engines`` and ``codecs`` are known.
-    ``memory_free``, ``sessions`` and ``encoder_utilisation`` (percent) are NVML's, and None without it.
+    ``reason`` says why it cannot encode. If it is None, the GPU can, and ``encoder_engines`` and ``codecs`` are known.
+    ``memory_free``, ``sessions`` and ``encoder_utilisation`` (percent) come from NVML, and are None without it.
     """
 
     gpu_id: int
@@ -44,7 +44,7 @@ class Device:
 def devices() -> list[Device]:
     """Every GPU that this process sees, in the order of ``gpu_id``; empty if there is no GPU or no driver.
 
-    GPUs without a hardware encoder are there too, with the reason. Never raises for want of a driver.
+    The list includes GPUs without a hardware encoder, with the reason. A missing driver raises nothing.
     """
     try:
         gpus = _nvenc.gpus()

@@ -87,7 +87,7 @@ def _of_package() -> Iterator[Finding]:
         yield Finding(level="problem", topic="platform", text=text)
     forced = forced_abi()
     if forced is not None:
-        text = f"{ABI_VARIABLE}={forced} is set: that version of the encode interface is used, and no other."
+        text = f"{ABI_VARIABLE}={forced} is set: only that version of the encode interface is used."
         yield Finding(level="note", topic="forced abi", text=text, advice=f"Unset {ABI_VARIABLE} for the newest one.")
 
 
@@ -138,7 +138,7 @@ def _of_encode_library() -> Iterator[Finding]:
     except DriverNotFound:
         text = f"{CUDA_LIBRARY} is here, but {ENCODE_LIBRARY}, the driver's part that encodes video, is missing."
         advice = (
-            "In a container: start it with NVIDIA_DRIVER_CAPABILITIES=compute,utility,video (video is what lacks). "
+            "In a container: start it with NVIDIA_DRIVER_CAPABILITIES=compute,utility,video (video is missing). "
             "Else install the driver's encode library (Debian: libnvidia-encode1)."
         )
         yield Finding(level="problem", topic="encode library", text=text, advice=advice)
@@ -198,7 +198,7 @@ def _encoder(device: Device, name: str) -> Finding:
     try:
         codecs = ", ".join(_nvenc.probe(device.gpu_id, forced_abi())["codecs"])
     except OutOfSessions as error:
-        held = _held(device.sessions) if device.sessions else "NVML does not tell by whom"
+        held = _held(device.sessions) if device.sessions else "NVML does not say by whom"
         text = f"{name}: all encode sessions are taken, or its memory is; {held}."
         return Finding(level="problem", topic="session limit", text=text, advice=error.advice, gpu_id=device.gpu_id)
     except NoEncoder as error:

@@ -27,7 +27,7 @@ class EncodeSession:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """How busy a GPU is. None stands for what NVML does not say."""
+    """How busy a GPU is. A value that NVML does not report is None."""
 
     memory_free: int | None = None
     encoder_utilisation: int | None = None
@@ -48,7 +48,7 @@ class Nvml:
         return version.decode() if isinstance(version, bytes) else version
 
     def usage(self, pci_bus_id: str) -> Usage:
-        """NVML's handle for the GPU with that PCI bus id. NVML and CUDA number GPUs differently."""
+        """The GPU is given by its PCI bus id, since NVML and CUDA number GPUs differently."""
         device = self._ask("nvmlDeviceGetHandleByPciBusId", pci_bus_id.encode())
         if device is None:
             return Usage()
@@ -72,7 +72,7 @@ class Nvml:
 
 @contextmanager
 def nvml() -> Iterator[Nvml]:
-    """Opens NVML while the block runs."""
+    """NVML, open for as long as the block runs."""
     try:
         import pynvml
     except ImportError:
