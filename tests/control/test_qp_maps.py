@@ -346,12 +346,12 @@ EMPHASIS_REGION = PictureOptions(regions=[Region(0, 0, 1, 1, emphasis=1)])
 @pytest.mark.parametrize(
     ("mode", "picture", "words"),
     [
-        (None, DELTA, ("qp_map came", "without qp_map", "qp_map='delta'")),
-        (None, EMPHASIS, ("emphasis_map came", "without qp_map", "qp_map='emphasis'")),
-        (None, QP_REGION, ("Region(…, qp=…)", "without qp_map", "qp_map='delta'")),
-        (None, EMPHASIS_REGION, ("Region(…, emphasis=…)", "without qp_map", "qp_map='emphasis'")),
-        ("emphasis", DELTA, ("qp_map came", "qp_map='emphasis'", "emphasis_map", "qp_map='delta'")),
-        ("delta", EMPHASIS, ("emphasis_map came", "qp_map='delta'", "qp_map='emphasis'")),
+        (None, DELTA, ("qp_map needs", "qp_map='delta'")),
+        (None, EMPHASIS, ("emphasis_map needs", "qp_map='emphasis'")),
+        (None, QP_REGION, ("Region(…, qp=…)", "qp_map='delta'")),
+        (None, EMPHASIS_REGION, ("Region(…, emphasis=…)", "qp_map='emphasis'")),
+        ("emphasis", DELTA, ("qp_map needs", "qp_map='emphasis'", "emphasis_map", "qp_map='delta'")),
+        ("delta", EMPHASIS, ("emphasis_map needs", "qp_map='delta'", "qp_map='emphasis'")),
         ("emphasis", QP_REGION, ("Region(…, qp=…)", "qp_map='emphasis'", "Region(…, emphasis=…)")),
         ("delta", EMPHASIS_REGION, ("Region(…, emphasis=…)", "qp_map='delta'", "Region(…, qp=…)")),
     ],

@@ -22,7 +22,7 @@ namespace {
 constexpr const char* wanted =
     "A map is an array of two dimensions and type int8 (or uint8), on the host or on a CUDA device.";
 
-// What reads arrays says "frame" and means the map here.
+// The functions that read arrays say "frame" in their errors; this turns such an error into one about the map.
 template <typename Read>
 void about_the_map(const char* name, Read read) {
     try {
@@ -37,15 +37,15 @@ void about_the_map(const char* name, Read read) {
     }
 }
 
-// Whether values of that type are bytes without a sign. Throws if they are no bytes.
+// Whether the type is uint8. Throws unless it is int8 or uint8.
 bool is_unsigned(std::string_view type) {
     if (!type.empty() && (type[0] == '|' || type[0] == '<')) type.remove_prefix(1);
-    if (type != "i1" && type != "u1") invalid_frame("An array of type '" + std::string(type) + "' came.");
+    if (type != "i1" && type != "u1") invalid_frame("Expected type int8 or uint8, got '" + std::string(type) + "'.");
     return type == "u1";
 }
 
 void set_shape(const Extents& shape, MapArray& array) {
-    if (shape.count != 2) invalid_frame("An array of shape " + tuple_text(shape) + " came.");
+    if (shape.count != 2) invalid_frame("Expected two dimensions, got shape " + tuple_text(shape) + ".");
     array.rows = shape[0];
     array.columns = shape[1];
 }
@@ -100,10 +100,9 @@ DeviceMap on_device(const ArrayLayout& layout, MapArray& array) {
     DeviceMap map;
     const int64_t pitch = layout.strides.count == 2 ? layout.strides[0] : array.columns;
     if ((layout.strides.count == 2 && layout.strides[1] != 1) || pitch < array.columns) {
-        invalid_frame("An array of strides " + tuple_text(layout.strides) +
-                      " came; the values of a row have to lie side by side.");
+        invalid_frame("Expected the values of a row side by side, got strides " + tuple_text(layout.strides) + ".");
     }
-    if (layout.data == nullptr) invalid_frame("An array with a null pointer came.");
+    if (layout.data == nullptr) invalid_frame("Expected an array, got a null pointer.");
     map.pointer = reinterpret_cast<CUdeviceptr>(layout.data);
     map.pitch = static_cast<size_t>(pitch);
     return map;
@@ -147,7 +146,7 @@ void BorrowedMap::read_array(PyObject* object, MapArray& array) {
     if (PyObject_CheckBuffer(object) != 0 && !has_cuda_array_interface(Py_TYPE(object))) {
         read_buffer(object, array);
     } else if (!read_cuda_array(object, array) && !read_dlpack(object, array)) {
-        invalid_frame(std::string("An object of type '") + Py_TYPE(object)->tp_name + "' came.");
+        invalid_frame(std::string("Expected an array, got an object of type '") + Py_TYPE(object)->tp_name + "'.");
     }
 }
 
@@ -178,11 +177,11 @@ bool BorrowedMap::read_dlpack(PyObject* object, MapArray& array) {
         return true;
     }
     if (device != dlpack::device_cpu && device != dlpack::device_cuda_host) {
-        invalid_frame("An array on DLPack device " + std::to_string(device) + " came.");
+        invalid_frame("Expected the host or a CUDA device, got DLPack device " + std::to_string(device) + ".");
     }
     set_shape(layout.shape, array);
     array.unsigned_bytes = is_unsigned(layout.type);
-    if (layout.data == nullptr) invalid_frame("An array with a null pointer came.");
+    if (layout.data == nullptr) invalid_frame("Expected an array, got a null pointer.");
     array.values = gather(layout.data, array, layout.strides);
     return true;
 }

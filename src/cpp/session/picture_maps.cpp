@@ -15,10 +15,10 @@ void require_shape(const MapArray& array, const BlockGrid& grid, const Settings&
     if (array.rows == grid.rows && array.columns == grid.columns) return;
     const std::string block = std::to_string(grid.block);
     fail(ErrorKind::invalid_config,
-         std::string(array.name) + " of shape (" + std::to_string(array.rows) + ", " + std::to_string(array.columns) +
-             ") came; for " + name_of(settings.codec) + " and " + std::to_string(settings.width) + "x" +
-             std::to_string(settings.height) + " it has the shape (" + std::to_string(grid.rows) + ", " +
-             std::to_string(grid.columns) + ").",
+         "Expected " + std::string(array.name) + " of shape (" + std::to_string(grid.rows) + ", " +
+             std::to_string(grid.columns) + ") for " + name_of(settings.codec) + " and " +
+             std::to_string(settings.width) + "x" + std::to_string(settings.height) + ", got (" +
+             std::to_string(array.rows) + ", " + std::to_string(array.columns) + ").",
          "Give one value for each block of " + block + "x" + block + " pixels, and round up at the edges.");
 }
 

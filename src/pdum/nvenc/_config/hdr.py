@@ -27,12 +27,12 @@ class MasteringDisplay:
         for name in ("red", "green", "blue", "white"):
             point = getattr(self, name)
             if not _are_numbers(point) or len(point) != 2 or not all(0 <= value <= 1 for value in point):
-                raise InvalidConfig(f"mastering_display {name}={point!r} came; it is x and y, both from 0 to 1.")
+                raise InvalidConfig(f"Expected x and y, both from 0 to 1, got mastering_display {name}={point!r}.")
         luminances = (self.min_luminance, self.max_luminance)
         if not _are_numbers(luminances) or not 0 <= self.min_luminance < self.max_luminance <= 400_000:
             raise InvalidConfig(
-                f"mastering_display luminance from {self.min_luminance} to {self.max_luminance} came; the least has to "
-                "be below the greatest, both from 0 to 400000 cd/m²."
+                "Expected a least luminance below the greatest, both from 0 to 400000 cd/m², got mastering_display "
+                f"luminance from {self.min_luminance} to {self.max_luminance}."
             )
 
     def native(self, codec: str) -> NativeDisplay:
@@ -68,7 +68,7 @@ def native(codec: str, display: object, light: object) -> dict[str, Any]:
         ("content_light", light, ContentLight),
     ):
         if given is not None and not isinstance(given, kind):
-            raise InvalidConfig(f"{name}={given!r} came; it has to be a {kind.__name__}.")
+            raise InvalidConfig(f"Expected a {kind.__name__}, got {name}={given!r}.")
     return {
         "mastering_display": display.native(codec) if isinstance(display, MasteringDisplay) else None,
         "content_light": light.native() if isinstance(light, ContentLight) else None,

@@ -47,8 +47,8 @@ class Region:
             whole(f"Region {name}", getattr(self, name), least=1, most=MOST_PIXELS)
         if (self.qp is None) == (self.emphasis is None):
             raise InvalidConfig(
-                f"A Region came with qp={self.qp!r} and emphasis={self.emphasis!r}; it has one of them: qp for an "
-                "encoder with qp_map='delta', emphasis for one with qp_map='emphasis'."
+                f"Expected a Region with qp or emphasis, got qp={self.qp!r} and emphasis={self.emphasis!r}. An encoder "
+                "with qp_map='delta' needs qp, one with qp_map='emphasis' needs emphasis."
             )
         if self.qp is not None:
             whole("Region qp", self.qp, *QP_OFFSETS["av1"])
@@ -65,10 +65,10 @@ def require_one_map(options: PictureOptions) -> None:
     """A picture has regions or one of the two maps."""
     given = [name for name in ("regions", "qp_map", "emphasis_map") if _is_given(getattr(options, name))]
     if len(given) > 1:
-        raise InvalidConfig(f"{' and '.join(given)} came for one picture, which has one map. Choose one.")
+        raise InvalidConfig(f"Expected one map for a picture, got {' and '.join(given)}. Choose one.")
     regions = options.regions
     if not isinstance(regions, (list, tuple)) or not all(isinstance(one, Region) for one in regions):
-        raise InvalidConfig(f"regions={regions!r} came; it has to be a list of Region.")
+        raise InvalidConfig(f"Expected a list of Region, got regions={regions!r}.")
 
 
 def map_of(options: PictureOptions, codec: str, mode: str | None) -> tuple[str, Any] | None:
@@ -94,14 +94,11 @@ def _require_mode(given: str, wanted: str, mode: str | None) -> None:
     if mode == wanted:
         return
     if mode is None:
-        raise InvalidConfig(
-            f"{given} came for an encoder that was made without qp_map, which would leave it out. "
-            f"Make the encoder with qp_map={wanted!r}."
-        )
+        raise InvalidConfig(f"{given} needs an encoder that was made with qp_map={wanted!r}; others leave maps out.")
     other = "emphasis_map" if mode == "emphasis" else "qp_map"
     raise InvalidConfig(
-        f"{given} came for an encoder that was made with qp_map={mode!r}, which takes {other} or Region(…, "
-        f"{_value_name(mode)}=…). Give that, or make the encoder with qp_map={wanted!r}."
+        f"{given} needs an encoder that was made with qp_map={wanted!r}, and this one has qp_map={mode!r}, which takes "
+        f"{other} or Region(…, {_value_name(mode)}=…)."
     )
 
 

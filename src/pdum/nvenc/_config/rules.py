@@ -196,15 +196,15 @@ def _of_maps(config: EncoderConfig) -> Iterator[str]:
     """Facts of NVIDIA's interface (NV_ENC_RC_PARAMS.qpMapMode): emphasis is for H.264 and does not go with AQ."""
     mode = None if config.qp_map is None else str(config.qp_map).lower()
     if mode is not None and tuning_name(config.tuning) == "lossless":
-        yield f"qp_map={config.qp_map!r} came with tuning='lossless', which quantises nothing. Leave it out."
+        yield f"qp_map={config.qp_map!r} does not work with tuning='lossless', which quantises nothing. Leave it out."
     if mode != "emphasis":
         return
     if codec_name(config.codec) != "h264":
-        yield f"qp_map={config.qp_map!r} came with codec={config.codec!r}; it is for H.264. Use qp_map='delta'."
+        yield f"qp_map={config.qp_map!r} needs codec='h264', and this one is {config.codec!r}. Use qp_map='delta'."
     for name in ("spatial_aq", "temporal_aq"):
         value = getattr(config, name)
         if value:
-            yield f"qp_map={config.qp_map!r} came with {name}={value!r}; have one of them, or use qp_map='delta'."
+            yield f"qp_map={config.qp_map!r} does not work with {name}={value!r}. Choose one, or use qp_map='delta'."
 
 
 def _of_format(config: EncoderConfig) -> Iterator[str]:

@@ -12,7 +12,8 @@ from functools import cache, cached_property
 from typing import Any
 
 from .._config.config import EncoderConfig
-from .._config.picture import ContentLight, MasteringDisplay, PictureOptions, TimeCode
+from .._config.hdr import ContentLight, MasteringDisplay
+from .._config.picture import PictureOptions, TimeCode
 from .._encoders.nvenc import NvencEncoder
 from .._errors import NvencError, UnsupportedFeature
 from .bench import Bench
