@@ -37,6 +37,7 @@ class LaneHost(Protocol):
     def lease(self, engine: EngineInfo) -> bool: ...
     def give_back_lease(self, engine: EngineInfo) -> None: ...
     def sessions_held(self) -> int: ...
+    def lanes_on_gpu_of(self, engine: EngineInfo) -> int: ...
     def lose(self, engine: EngineInfo, reason: str) -> list[Piece]: ...
 
 
@@ -75,7 +76,7 @@ class LaneSession:
         Raises an error of ``LOST_FOR_GOOD`` if the engine is lost.
         """
         try:
-            config = for_engine(job.task.config(self._engine), self._engine)
+            config = for_engine(job.task.config(self._engine), self._engine, self._host.lanes_on_gpu_of(self._engine))
         except BaseException as error:
             self._host.scheduler.fail(job, as_error(error, job.source))
             return False

@@ -66,6 +66,10 @@ class Host:
     def sessions_held(self) -> int:
         return sum(lane.has_session and not lane.is_lost for lane in self.lanes)
 
+    def lanes_on_gpu_of(self, engine: EngineInfo) -> int:
+        """Those at rest are counted too: the parts of a video should be alike, whoever works at the time."""
+        return sum(one.gpu_id == engine.gpu_id for one in self._engines)
+
     def able(self) -> tuple[EngineInfo, ...]:
         able = self.scheduler.engine_set.able
         return tuple(engine for engine in self._engines if engine.index in able)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from .._config.settings import codec_name
 from .._encoders.nvenc import NvencEncoder
 from .._errors import OutOfSessions
 
@@ -16,19 +17,26 @@ if TYPE_CHECKING:
 
 PIXELS_IN_FLIGHT = 24 * 1920 * 1080
 FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 3, 32
+SPLIT_CODECS = ("hevc", "av1")
+"""Codecs of which one picture can be encoded by several engines."""
 
 
-def for_engine(config: EncoderConfig, engine: EngineInfo) -> EncoderConfig:
-    """The configuration on that engine: with so many frames in flight that the engine never waits for Python.
+def for_engine(config: EncoderConfig, engine: EngineInfo, lanes: int = 1) -> EncoderConfig:
+    """The configuration for that engine, whose GPU has so many lanes.
 
-    Whose turn it is, in the interpreter and on a busy processor, may take more than ten milliseconds to come, and an
-    engine does a small picture in less than one.
+    As many frames are in flight as it takes for the engine never to wait for Python. Python may need more than ten
+    milliseconds until it comes to a thread, on a busy processor, and an engine does a small picture in less than one.
+
+    Lanes that share a GPU do not split pictures over its engines: each would take the engines of the others.
     """
     if engine.gpu_id is None:
         return config
     fitting = PIXELS_IN_FLIGHT // max(config.width * config.height, 1)
     delay = max(config.extra_output_delay, min(max(fitting, FEWEST_IN_FLIGHT), MOST_IN_FLIGHT))
-    return config.replaced(gpu_id=engine.gpu_id, extra_output_delay=delay)
+    changes: dict[str, Any] = {"gpu_id": engine.gpu_id, "extra_output_delay": delay}
+    if lanes > 1 and config.split_encode is None and codec_name(config.codec) in SPLIT_CODECS:
+        changes["split_encode"] = "off"
+    return config.replaced(**changes)
 
 
 def open_encoder(config: EncoderConfig, engine: EngineInfo, threads: int) -> VideoEncoder:
