@@ -17,13 +17,10 @@ LEFT_TO_THE_DRIVER, OFF, FORCED_TWO = 0, 15, 2  # NV_ENC_SPLIT_ENCODE_MODE
 
 
 def split_modes(
-    simulator: Simulator, path: Path, gpus: list[Any], *, engines: int | None = None, **config: Any
+    simulator: Simulator, path: Path, gpus: list[Any], *, engines: str | int = "auto", **config: Any
 ) -> list[int]:
     """What each session of a pool told the driver about it."""
-    with (
-        simulator.machine(gpus=gpus, trace=str(path)),
-        EncoderPool(**({} if engines is None else {"engines": engines})) as pool,
-    ):
+    with simulator.machine(gpus=gpus, trace=str(path)), EncoderPool(engines=engines) as pool:
         task = Pictures(400, meeting=Meeting(len(pool.engines)), **{"codec": "hevc", **config})
         pool.run([task]).raise_for_errors()
         count = len(pool.engines)
@@ -52,9 +49,9 @@ def test_each_gpu_counts_for_itself(simulator: Simulator, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("given", "mode"), [("auto", 0), ("off", OFF), (2, FORCED_TWO)])
-@pytest.mark.parametrize("engines", [None, 1])
+@pytest.mark.parametrize("engines", ["auto", 1])
 def test_what_the_user_says_counts(
-    simulator: Simulator, tmp_path: Path, given: str | int, mode: int, engines: int | None
+    simulator: Simulator, tmp_path: Path, given: str | int, mode: int, engines: str | int
 ) -> None:
     found = split_modes(simulator, tmp_path / "trace", ["RTX 4090"], engines=engines, split_encode=given)
     assert found == [mode]
