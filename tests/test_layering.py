@@ -322,9 +322,19 @@ def test_product_does_not_know_the_simulator() -> None:
 
 
 def test_pdum_is_a_namespace_package() -> None:
-    assert sorted(path.name for path in PYTHON.iterdir() if path.name != "__pycache__") == ["nvenc"]
+    assert sorted(path.name for path in PYTHON.iterdir() if path.name != "__pycache__") == [
+        "nvenc",
+        "nvenc_command.py",
+    ]
     assert (PYTHON / "nvenc" / "__init__.py").is_file()
     assert (PYTHON / "nvenc" / "py.typed").is_file()
+
+
+def test_the_commands_first_module_loads_nothing() -> None:
+    """Until it has been loaded, Ctrl-C prints a traceback."""
+    tree = ast.parse((PYTHON / "nvenc_command.py").read_text())
+    imported = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert [ast.unparse(node) for node in imported] == ["from __future__ import annotations", "import os"]
 
 
 def imports_of(path: Path) -> set[str]:

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +29,34 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Interrupter:
     def find_spec(self, name, path=None, target=None):
-        if name == sys.argv[1]:
+        if name == wanted:
             sys.meta_path.remove(self)
             os.kill(os.getpid(), signal.SIGINT)
 
+wanted = sys.argv.pop(1)
 sys.meta_path.insert(0, Interrupter())
-from pdum.nvenc._cli import main
-sys.exit(main(sys.argv[2:]))
+from {module} import {function}
+sys.exit({function}())
 """
 
 
+def installed_command() -> str:
+    """The program above, with the function that the installed command calls."""
+    (entry,) = entry_points(group="console_scripts", name="pdum-nvenc")
+    return INTERRUPTED_IMPORT.replace("{module}", entry.module).replace("{function}", entry.attr)
+
+
 @pytest.mark.parametrize(
-    "module", ["argparse", "pdum.nvenc._cli.parser", "pdum.nvenc._cli.encode", "pdum.nvenc._batch.batch"]
+    "module",
+    [
+        *("pdum.nvenc", "pdum.nvenc._errors", "pdum.nvenc._nvenc", "pdum.nvenc._cli", "pdum.nvenc._cli.exits"),
+        *("argparse", "pdum.nvenc._cli.parser", "pdum.nvenc._cli.encode", "pdum.nvenc._batch.batch"),
+    ],
 )
 def test_ctrl_c_while_modules_are_loaded_is_no_traceback(tmp_path: Path, module: str) -> None:
     make_clip(tmp_path / "a.mkv", 4)
     result = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_IMPORT, module, "encode", str(tmp_path)],
+        [sys.executable, "-c", installed_command(), module, "encode", str(tmp_path)],
         env=environment(**CONFIG),
         capture_output=True,
         text=True,
