@@ -115,10 +115,28 @@ std::string Context::gpu_name() const {
     return functions_.cuDeviceGetName(name, sizeof name - 1, gpu_) == cuda_success ? name : "unknown GPU";
 }
 
-ContextScope::ContextScope(const Context& context) : functions_(context.functions()) {
+namespace {
+
+// A thread that lacked the context once will lack it again, so it is not asked each time.
+constexpr unsigned pushes_without_asking = 15;
+thread_local unsigned pushes_left = 0;
+
+bool is_current(const Context& context) {
+    if (pushes_left > 0) {
+        --pushes_left;
+        return false;
+    }
     CUcontext current = nullptr;
-    check_cuda(functions_.cuCtxGetCurrent(&current), "cuCtxGetCurrent");
-    if (current == context.handle()) return;
+    check_cuda(context.functions().cuCtxGetCurrent(&current), "cuCtxGetCurrent");
+    if (current == context.handle()) return true;
+    pushes_left = pushes_without_asking;
+    return false;
+}
+
+}  // namespace
+
+ContextScope::ContextScope(const Context& context) : functions_(context.functions()) {
+    if (is_current(context)) return;
     check_cuda(functions_.cuCtxPushCurrent(context.handle()), "cuCtxPushCurrent");
     pushed_ = true;
 }

@@ -15,6 +15,11 @@ bool MemoryKinds::is_legacy_ipc_capable(CUdeviceptr address) const {
     return attribute(functions_, pointer_is_legacy_ipc_capable, address);
 }
 
+bool MemoryKinds::is_plain(CUdeviceptr address) const {
+    if (is_legacy_ipc_capable(address)) return true;
+    return !has_legacy_ipc_ && of(address) == MemoryKind::plain;
+}
+
 MemoryKind MemoryKinds::of(CUdeviceptr address) const {
     if (is_legacy_ipc_capable(address)) return MemoryKind::plain;
     if (attribute(functions_, pointer_mempool, address)) return MemoryKind::pool;

@@ -21,6 +21,8 @@ class MemoryKinds {
     MemoryKinds(const CudaFunctions& functions, CUdeviceptr plain)
         : functions_(functions), has_legacy_ipc_(is_legacy_ipc_capable(plain)) {}
 
+    // Asks one thing if the kind is clear from it.
+    bool is_plain(CUdeviceptr address) const;
     MemoryKind of(CUdeviceptr address) const;
 
    private:

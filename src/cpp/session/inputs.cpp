@@ -62,14 +62,14 @@ const char* Inputs::obstacle(const FrameView& frame) const {
     return nullptr;
 }
 
-const char* Inputs::obstacle_of_memory(CUdeviceptr address) const {
-    switch (kinds_ ? kinds_->of(address) : MemoryKind::plain) {
+const char* Inputs::obstacle_of_memory(const FrameView& frame) const {
+    switch (kinds_->of(address_of(frame))) {
         case MemoryKind::pool: return "NVENC cannot read memory of a stream-ordered pool (cudaMallocAsync)";
         case MemoryKind::managed: return "NVENC cannot read managed memory (cudaMallocManaged)";
         case MemoryKind::other:
             return "NVENC cannot read its memory, which is either virtual memory (cuMemMap, as in PyTorch's expandable "
                    "segments) or memory of the host";
-        default: return nullptr;
+        default: return "NVENC cannot read its memory";
     }
 }
 
@@ -85,7 +85,7 @@ bool Inputs::is_the_same(const Slot& slot) const {
 }
 
 std::optional<size_t> Inputs::find(const FrameView& frame) {
-    const auto address = reinterpret_cast<CUdeviceptr>(frame.data);
+    const auto address = address_of(frame);
     for (size_t i = 0; i < slots_.size(); ++i) {
         Slot& slot = slots_[i];
         const bool same = slot.is_callers() && slot.address == address;
@@ -98,7 +98,7 @@ std::optional<size_t> Inputs::find(const FrameView& frame) {
 }
 
 size_t Inputs::add(const FrameView& frame) {
-    const auto address = reinterpret_cast<CUdeviceptr>(frame.data);
+    const auto address = address_of(frame);
     make_room(address);
     Slot slot;
     slot.address = address;
@@ -140,7 +140,7 @@ void Inputs::make_room(CUdeviceptr address) {
 }
 
 void Inputs::refuse(const FrameView& frame, Failures& failures) noexcept {
-    const auto address = reinterpret_cast<CUdeviceptr>(frame.data);
+    const auto address = address_of(frame);
     for (Slot& slot : slots_) {
         const bool same = slot.is_callers() && slot.address == address && slot.pitch == frame.pitch;
         if (same && slot.uses == 0) drop(slot, failures);
@@ -153,7 +153,7 @@ void Inputs::refuse(const FrameView& frame, Failures& failures) noexcept {
 
 // New memory at the same address may be taken.
 bool Inputs::is_refused(const FrameView& frame) const {
-    const auto address = reinterpret_cast<CUdeviceptr>(frame.data);
+    const auto address = address_of(frame);
     return std::any_of(refused_.begin(), refused_.end(), [&](const Refused& refused) {
         return refused.address == address && refused.pitch == frame.pitch && refused.allocation != 0 &&
                refused.allocation == allocation_of(address);

@@ -30,8 +30,11 @@ class Inputs {
 
     // Why a frame's memory cannot be read in place, as far as the frame itself tells; null if it can.
     const char* obstacle(const FrameView& frame) const;
-    // Likewise, as far as CUDA tells. Memory that is registered need not be asked about.
-    const char* obstacle_of_memory(CUdeviceptr address) const;
+    // Whether NVENC can read memory of that kind, as far as CUDA tells. Memory that is registered need not be asked
+    // about.
+    bool is_readable(const FrameView& frame) const { return !kinds_ || kinds_->is_plain(address_of(frame)); }
+    // Why it cannot.
+    const char* obstacle_of_memory(const FrameView& frame) const;
     // The frame's own memory, if it is registered and still the same allocation.
     std::optional<size_t> find(const FrameView& frame);
     // Registers the frame's memory.
@@ -87,6 +90,7 @@ class Inputs {
         uint64_t allocation = 0;
     };
 
+    static CUdeviceptr address_of(const FrameView& frame) { return reinterpret_cast<CUdeviceptr>(frame.data); }
     bool fits(const Slot& slot) const { return slot.width == width_ && slot.height == height_; }
     uint64_t allocation_of(CUdeviceptr address) const;
     bool is_the_same(const Slot& slot) const;

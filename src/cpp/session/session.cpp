@@ -165,8 +165,12 @@ void Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& e
     if (submission.in_place) input = inputs_->find(frame);  // it was checked when it was registered
     if (!input && frame.memory == FrameMemory::device) {
         require_device(frame, *context_);
+        if (submission.in_place) submission.in_place = is_readable_memory(frame);
         owner = owner_of(frame, submission.in_place, *context_);
-        if (submission.in_place) submission.in_place = may_be_registered(frame, owner);
+        if (submission.in_place && is_foreign(owner)) {
+            require_copy("it belongs to another CUDA context");
+            submission.in_place = false;
+        }
     }
     if (submission.in_place) input = take_in_place(frame, owner, input, submission);
     if (!input) {
@@ -303,11 +307,10 @@ bool Session::reads_in_place(const FrameView& frame, bool awaits_release) const 
     return obstacle == nullptr;
 }
 
-bool Session::may_be_registered(const FrameView& frame, CUcontext owner) const {
-    const char* obstacle = is_foreign(owner) ? "it belongs to another CUDA context"
-                                             : inputs_->obstacle_of_memory(reinterpret_cast<CUdeviceptr>(frame.data));
-    if (obstacle != nullptr) require_copy(obstacle);
-    return obstacle == nullptr;
+bool Session::is_readable_memory(const FrameView& frame) const {
+    if (inputs_->is_readable(frame)) return true;
+    if (copy_ == CopyMode::never) require_copy(inputs_->obstacle_of_memory(frame));
+    return false;
 }
 
 void Session::require_copy(const char* obstacle) const {

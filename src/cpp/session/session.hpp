@@ -132,8 +132,8 @@ class Session {
     bool is_foreign(CUcontext context) const noexcept { return context != context_->handle(); }
     // Whether the frame is read where it lies. Throws if it has to be and cannot.
     bool reads_in_place(const FrameView& frame, bool awaits_release) const;
-    // Likewise, for memory that is not registered yet and belongs to a context.
-    bool may_be_registered(const FrameView& frame, CUcontext owner) const;
+    // Likewise, by the kind of its memory.
+    bool is_readable_memory(const FrameView& frame) const;
     void require_copy(const char* obstacle) const;
     // Registers and maps the frame where it lies. None if the driver refuses that: the frame has to be copied then.
     std::optional<size_t> take_in_place(const FrameView& frame, CUcontext owner, std::optional<size_t> registered,
