@@ -157,3 +157,100 @@ PYNVVIDEOCODEC_DIFFERS = {
     "rc.vbvBufferSize": "At ultra low latency ours holds what arrives in the time of one frame.",
     "rc.zeroReorderDelay": "Ours sets it whenever no frame waits for a later one.",
 }
+
+
+# NVENC's interface 11.1, which GStreamer 1.22 speaks, has older presets; its encoders of 4:2:2 crash on Blackwell.
+GSTREAMER_GPU: Settings = {"name": "L40S", "fps_1080p": 0}
+KILOBIT = 1024  # GStreamer's
+GST_RATE = {"bitrate": 2000 * KILOBIT}
+
+
+def gstreamer(element: str, rc: str, tuning: str = "hq", ours: Settings | None = None, **options: Any) -> Twin:
+    """The element's properties beside ours, in the names of the older elements; the newer ones have some others."""
+    newer = element.startswith("nvcuda")
+    mode = {"constqp": "cqp"}.get(rc, rc) if newer else rc
+    given = {"rate_control" if newer else "rc_mode": mode, "gop_size": GOP, "preset": "hq"} | options
+    names = GST_NEWER_NAMES if newer else {}
+    properties = [f"{names.get(name, name).replace('_', '-')}={value}" for name, value in given.items()]
+    codec = "h264" if "264" in element else "hevc"
+    wish = {**COMMON, "codec": codec, "preset": "p4", "tuning": tuning, "rate_control": rc, **(ours or {})}
+    return {"element": element, "properties": properties, "pixels": GST_PIXELS[wish.get("format", "nv12")]}, wish
+
+
+GST_NEWER_NAMES = {
+    "bframes": "b_frames",
+    "zerolatency": "zero_reorder_delay",
+    **{f"qp_{limit}_{kind}": f"{limit}_qp_{kind}" for limit in ("min", "max") for kind in "ipb"},
+    **{f"qp_const_{kind}": f"qp_{kind}" for kind in "ipb"},
+}
+GST_PIXELS = {"nv12": "NV12", "p010": "P010_10LE"}
+
+
+def each(prefix: str, intra: int, p: int, b: int) -> Settings:
+    return {f"{prefix}_i": intra, f"{prefix}_p": p, f"{prefix}_b": b}
+
+
+GSTREAMER: list[Twin] = [
+    twin
+    for element in ("nvh264enc", "nvh265enc", "nvcudah264enc", "nvcudah265enc")
+    for twin in (
+        gstreamer(element, "cbr", ours=GST_RATE, bitrate=2000),
+        gstreamer(element, "cbr", "ll", GST_RATE, bitrate=2000, preset="low-latency-hq", zerolatency=True),
+        gstreamer(
+            element, "vbr", ours=GST_RATE | {"max_bitrate": 3000 * KILOBIT}, bitrate=2000, max_bitrate=3000
+        ),
+        gstreamer(element, "vbr", ours=GST_RATE | {"bframes": 3, "b_ref_mode": None}, bitrate=2000, bframes=3),
+        gstreamer(element, "vbr", ours=GST_RATE | {"lookahead": 16}, bitrate=2000, rc_lookahead=16),
+        gstreamer(
+            element, "vbr", ours=GST_RATE | {"lookahead": 8, "adaptive_i": False}, bitrate=2000, rc_lookahead=8,
+            i_adapt=False,
+        ),
+        gstreamer(
+            element, "vbr", ours=GST_RATE | {"spatial_aq": 8, "temporal_aq": True}, bitrate=2000, spatial_aq=True,
+            aq_strength=8, temporal_aq=True,
+        ),
+        gstreamer(element, "vbr", ours={"cq": 28.5}, const_quality=28.5),
+        gstreamer(element, "constqp", ours={"qp": (22, 24, 26)}, **each("qp_const", 22, 24, 26)),
+        gstreamer(
+            element, "vbr", ours=GST_RATE | {"min_qp": (10, 11, 12), "max_qp": (38, 39, 40)}, bitrate=2000,
+            **each("qp_min", 10, 11, 12), **each("qp_max", 38, 39, 40),
+        ),
+        gstreamer(element, "cbr", ours=GST_RATE | {"vbv_size": 1000 * KILOBIT}, bitrate=2000, vbv_buffer_size=1000),
+        gstreamer(element, "cbr", ours=GST_RATE | {"strict_gop": True}, bitrate=2000, strict_gop=True),
+        gstreamer(element, "cbr", ours=GST_RATE | {"nonref_p": True}, bitrate=2000, nonref_p=True),
+        gstreamer(element, "cbr", ours=GST_RATE | {"gop": 0}, bitrate=2000, gop_size=-1),
+    )
+] + [
+    gstreamer(element, "cbr", ours=GST_RATE | {"weighted_prediction": True}, bitrate=2000, weighted_pred=True)
+    for element in ("nvh264enc", "nvcudah264enc")
+] + [
+    gstreamer(element, "cbr", ours=GST_RATE | {"format": "p010"}, bitrate=2000)
+    for element in ("nvh265enc", "nvcudah265enc")
+]  # fmt: skip
+
+GSTREAMER_DIFFERS = {
+    "presetGUID": "GStreamer 1.22 speaks NVENC's interface 11.1 and uses its older presets.",
+    "tuningInfo": "The older presets have no tuning beside them.",
+    "rc.enableLookahead": "GStreamer leaves the preset's lookahead if none is asked for; ours turns it off.",
+    "rc.lookaheadDepth": "As enableLookahead.",
+    "rc.lowDelayKeyFrameScale": "The newer elements use the default preset, whatever preset they are given.",
+    "codec.minCUSize": "As lowDelayKeyFrameScale.",
+    "config.profileGUID": "GStreamer names the least profile that its neighbours take; ours leaves it to the driver.",
+    "codec.entropyCodingMode": "The newer element chose the Baseline profile, which has no CABAC.",
+    "codec.outputAUD": "GStreamer asks for access unit delimiters unless it is told not to.",
+    "codec.repeatSPSPPS": "GStreamer puts the headers before IDR pictures itself.",
+    "codec.h264VUIParameters.bitstreamRestrictionFlag": "Ours tells decoders how few pictures they have to hold back.",
+    "codec.hevcVUIParameters.bitstreamRestrictionFlag": "As for H.264.",
+    "codec.useBFramesAsRef": "With under 3 B-frames ours turns it off, and GStreamer leaves the preset's.",
+    "darWidth": "GStreamer reduces the fraction.",
+    "darHeight": "As darWidth.",
+    "rc.zeroReorderDelay": "Ours sets it whenever no frame waits for a later one.",
+    "rc.disableIadapt": "With a lookahead GStreamer turns adaptive I-frames off unless it is asked for them.",
+    "rc.disableBadapt": "As disableIadapt, for adaptive B-frames.",
+    "rc.enableMaxQP": "GStreamer's newer elements write the greatest quantisers over the least ones.",
+    **{
+        f"rc.{limit}.{kind}": "As enableMaxQP."
+        for limit in ("minQP", "maxQP")
+        for kind in ("qpIntra", "qpInterP", "qpInterB")
+    },
+}
