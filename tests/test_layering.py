@@ -38,7 +38,9 @@ ORDER = {
         "inputs",
         "output_queue",
         "picture_maps",
+        "reference_history",
         "session",
+        "session_references",
     ),
     "python": (
         "dlpack",
@@ -81,6 +83,7 @@ PYTHON_LAYERS = (
     "_config.colour",
     "_config.hdr",
     "_config.regions",
+    "_config.references",
     "_config.picture",
     "_config.values",
     "_config.plain",

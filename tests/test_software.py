@@ -401,7 +401,7 @@ def test_every_field_is_mapped_or_named() -> None:
         "strict_gop": True, "nonref_p": True, "weighted_prediction": True, "bframes": 2, "b_ref_mode": "off",
         "adaptive_i": True, "adaptive_b": True, "temporal_filter": True, "unidirectional_b": True, "slices": 2,
         "split_encode": "off", "time_code": True, "vbv_initial_delay": 10**5, "content_light": ContentLight(9, 8),
-        "mastering_display": MasteringDisplay(),
+        "mastering_display": MasteringDisplay(), "long_term_references": 2,
     }  # fmt: skip
     with_others: dict[str, dict[str, Any]] = {
         "lookahead_level": {"lookahead": 8}, "temporal_filter": {"bframes": 4}, "unidirectional_b": {"bframes": 2},

@@ -79,6 +79,17 @@ PARTS = [
         for given, mode in (("auto", 0), ("off", 15), (2, 2), ("3", 3))
     ),
     Row({"split_encode": 4}, {"splitEncodeMode": 4}, over=HEVC, since="13.0", names="split_encode=4"),
+    *(
+        Row({"long_term_references": 2}, {"codec.enableLTR": 1, "codec.ltrNumFrames": 2}, over=codec)
+        for codec in ({}, HEVC)
+    ),
+    Row(
+        {"long_term_references": 2},
+        {"codec.enableLTR": 1, "codec.ltrNumFrames": 2},
+        over=AV1,
+        since="13.0",
+        names="long_term_references",
+    ),
     Row({"time_code": True}, {"codec.enableTimeCode": 1, "codec.outputPictureTimingSEI": 1}),
     # Their time codes are messages and metadata of the pictures that have one.
     *(Row({"time_code": True}, {}, over=codec) for codec in (HEVC, AV1)),

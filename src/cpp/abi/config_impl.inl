@@ -236,6 +236,7 @@ void set_common(CodecConfig& config, const Settings& settings) {
     }
     const bool too_few = settings.b_frames < least_for_filter;
     if (settings.temporal_filter || too_few) set_temporal_filter(config, settings.temporal_filter.value_or(0));
+    if (settings.long_term_references > 0) set_long_term(config, settings.long_term_references);
     if (settings.intra_refresh) {
         config.enableIntraRefresh = 1;
         config.intraRefreshPeriod = settings.intra_refresh->period;

@@ -38,8 +38,14 @@ struct PictureExtras {
     bool force_idr = false;
     bool force_intra = false;
     std::vector<Message> messages;
-    std::optional<TimeCode> time_code;  // of H.264 alone; the other codecs carry it as a message
-    std::optional<PictureMap> map;  // of another size than the picture's, it is refused
+
+    // Whether anything of it reaches the driver's struct of the codec.
+    bool has_codec_fields() const { return !messages.empty() || time_code || mark_long_term || use_long_term != 0; }
+
+    std::optional<uint32_t> mark_long_term;  // keeps the picture in this slot
+    uint32_t use_long_term = 0;              // a bit for each slot that the picture may refer to, and to nothing else
+    std::optional<TimeCode> time_code;       // of H.264 alone; the other codecs carry it as a message
+    std::optional<PictureMap> map;           // of another size than the picture's, it is refused
 };
 
 struct PictureRequest {

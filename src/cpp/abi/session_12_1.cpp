@@ -69,6 +69,11 @@ inline void leave_out(NV_ENC_TIME_CODE&) {}
 
 inline PictureType later_picture_type(NV_ENC_PIC_TYPE) { return PictureType::unknown; }
 
+#include "abi/long_term.inl"
+
+inline void set_long_term(NV_ENC_CONFIG_AV1&, uint32_t) { not_in_12_1("long_term_references in AV1"); }
+inline void put_long_term(NV_ENC_PIC_PARAMS_AV1&, const PictureExtras&, bool) {}
+
 #include "abi/config_impl.inl"
 #include "abi/session_impl.inl"
 

@@ -18,6 +18,7 @@ constexpr const char* this_name = "13.0";
 // Before 13.1 the field has one bit: counting type 4, drop-frame, does not fit.
 inline void set_drop_frame_counting(NV_ENC_CLOCK_TIMESTAMP_SET&) {}
 
+#include "abi/long_term.inl"
 #include "abi/since_13_0.inl"
 
 #include "abi/config_impl.inl"

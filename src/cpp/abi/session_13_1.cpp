@@ -13,6 +13,7 @@ inline NV_ENC_BFRAME_REF_MODE hierarchical_b_references() { return NV_ENC_BFRAME
 // Counting type 4, of which the lowest bit has a field of its own.
 inline void set_drop_frame_counting(NV_ENC_CLOCK_TIMESTAMP_SET& clock) { clock.countingTypeMSB = 4 >> 1; }
 
+#include "abi/long_term.inl"
 #include "abi/since_13_0.inl"
 
 #include "abi/config_impl.inl"

@@ -238,9 +238,9 @@ class Session final : public EncodeApi {
             }
             if (request.extras != nullptr) add(request.extras->messages);
             session_.set_messages(payloads_.data(), static_cast<uint32_t>(payloads_.size()));
-            if (request.extras != nullptr && request.extras->time_code) {
-                session_.set_time_code(*request.extras->time_code);
-            }
+            if (request.extras == nullptr) return;
+            session_.set_long_term_of_picture(*request.extras, request.is_idr);
+            if (request.extras->time_code) session_.set_time_code(*request.extras->time_code);
         }
 
         ~CarriedExtras() {
@@ -285,6 +285,15 @@ class Session final : public EncodeApi {
                 codec.av1PicParams.obuPayloadArray = payloads;
                 codec.av1PicParams.obuPayloadArrayCnt = count;
                 break;
+        }
+    }
+
+    void set_long_term_of_picture(const PictureExtras& extras, bool is_idr) {
+        NV_ENC_CODEC_PIC_PARAMS& codec = picture_.codecPicParams;
+        switch (codec_) {
+            case Codec::h264: put_long_term(codec.h264PicParams, extras, is_idr); break;
+            case Codec::hevc: put_long_term(codec.hevcPicParams, extras, is_idr); break;
+            case Codec::av1: put_long_term(codec.av1PicParams, extras, is_idr); break;
         }
     }
 

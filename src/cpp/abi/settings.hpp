@@ -134,8 +134,9 @@ struct Settings {
     std::optional<Slices> slices;
     std::optional<IntraRefresh> intra_refresh;
     std::optional<SplitEncode> split_encode;
-    bool time_code = false;           // pictures may carry one
-    std::optional<MapMode> map_mode;  // none: pictures carry no map
+    bool time_code = false;             // pictures may carry one
+    uint32_t long_term_references = 0;  // slots for pictures that are kept until they are replaced
+    std::optional<MapMode> map_mode;    // none: pictures carry no map
 
     bool low_latency() const { return tuning == Tuning::low_latency || tuning == Tuning::ultra_low_latency; }
     // Frames that the encoder may hold back before it gives the first one out.

@@ -52,7 +52,8 @@ Encoder::Encoder(const SessionOptions& options)
       codec_(options.settings.codec),
       rgb_(options.settings.rgb_input),
       time_codes_(options.settings.time_code),
-      map_mode_(options.settings.map_mode) {
+      map_mode_(options.settings.map_mode),
+      long_terms_(options.settings.long_term_references) {
     set_size(options.settings.width, options.settings.height);
     const WithoutGil unlocked;
     session_ = std::make_shared<Session>(options);
@@ -169,6 +170,7 @@ const std::shared_ptr<Session>& Encoder::shared_session() const {
 
 void Encoder::submit_to(PythonSink& sink, const Call& call) {
     PictureExtras extras = extras_from_python(call.picture, codec(), time_codes_);
+    read_references(call.picture, long_terms_, extras);
     extras.force_idr |= call.force_idr;
     BorrowedMap map(call.picture, codec(), map_mode_, shared_session());
     extras.map = map.take();

@@ -118,6 +118,7 @@ class Encoder {
     bool rgb_;         // frames are RGB, converted into that format
     bool time_codes_;  // whether pictures may carry them
     std::optional<MapMode> map_mode_;
+    uint32_t long_terms_;  // how many slots there are for long-term references
     FramesInFlight frames_;
     std::shared_ptr<Session> session_;
     std::shared_ptr<RegistrationOwners> owners_;

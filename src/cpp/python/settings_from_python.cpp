@@ -182,6 +182,7 @@ Names<Reader> stream_readers() {
                                                                        {"4", SplitEncode::four}})},
         {"qp_map", choice<MapMode>(&Settings::map_mode, {{"delta", MapMode::delta}, {"emphasis", MapMode::emphasis}})},
         {"time_code", plain<bool>(&Settings::time_code)},
+        {"long_term_references", plain<uint32_t>(&Settings::long_term_references)},
     };
 }
 
@@ -248,6 +249,13 @@ Settings settings_from_python(const py::dict& items) {
     Settings settings;
     for (const Change& change : changes_from_python(items)) change(settings);
     return settings;
+}
+
+void read_references(const py::handle& picture, uint32_t slots, PictureExtras& extras) {
+    if (picture.is_none()) return;
+    const auto [mark, use] = picture.attr("_references")(slots).cast<std::pair<std::optional<uint32_t>, uint32_t>>();
+    extras.mark_long_term = mark;
+    extras.use_long_term = use;
 }
 
 std::vector<Message> messages_from_python(const py::handle& items) {

@@ -131,6 +131,8 @@ std::vector<Demand> demands_of(const Settings& s) {
         {s.level.value_or(0) > 0, "level", Capability::max_level, static_cast<int>(s.level.value_or(0))},
         {s.intra_refresh.has_value(), "intra_refresh_period", Capability::intra_refresh},
         {s.map_mode == MapMode::emphasis, "qp_map='emphasis'", Capability::emphasis_map},
+        {s.long_term_references > 0, "long_term_references", Capability::max_ltr_frames,
+         static_cast<int>(s.long_term_references)},
         {bytes, "slices=('bytes', n)", Capability::dynamic_slice_mode},
         {engines > 1, "split_encode", Capability::encoder_engines, engines},
         {s.bit_depth == 10, "bit_depth=10", Capability::ten_bit},

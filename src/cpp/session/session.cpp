@@ -361,7 +361,8 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
     request.force_intra = extras.force_intra;
     const bool idr = next_is_idr(extras);
     request.is_idr = idr;
-    request.extras = extras.messages.empty() && !extras.time_code ? nullptr : &extras;
+    request.extras = extras.has_codec_fields() ? &extras : nullptr;
+    if (!idr) require_long_term(extras);
     submitted_.push_back({position_.next_pts, seq, input, nullptr});
     Accepted accepted{};
     try {
@@ -375,6 +376,7 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
         throw;
     }
     outputs_->push(accepted);
+    references_.add(position_.next_pts, seq, idr, extras.mark_long_term);
     ++position_.next_pts;
     position_.must_be_idr = false;
     position_.since_idr = idr ? 1 : position_.since_idr + 1;

@@ -20,6 +20,7 @@
 #include "session/inputs.hpp"
 #include "session/output_queue.hpp"
 #include "session/picture_maps.hpp"
+#include "session/reference_history.hpp"
 #include "session/rgb_input.hpp"
 #include "session/stream_order.hpp"
 #include "session/surface_lease.hpp"
@@ -147,6 +148,8 @@ class Session {
     void encode_new_memory(const FrameView& frame, CUcontext owner, size_t input, int64_t seq,
                            const PictureExtras& extras, Submission& submission);
     bool next_is_idr(const PictureExtras& extras) const;
+    // Throws invalid_config if the picture would refer to a slot without a picture.
+    void require_long_term(const PictureExtras& extras) const;
     size_t may_stay_in_flight() const;
     void collect(size_t may_stay_in_flight, Sink& sink);
     // Locks the next access unit, hands it over and gives its memory back. Whether there was one.
@@ -187,6 +190,7 @@ class Session {
 
     std::deque<Submitted> submitted_;  // frames whose access units are not out, in the order of submission
     Position position_;
+    ReferenceHistory references_;
     Failures failures_;  // failed releases, raised by the next call since their access units were good
 };
 

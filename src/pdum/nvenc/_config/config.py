@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig
-from . import choices, hdr, values
+from . import choices, hdr, references, values
 from .colour import ENGINES_OWN_MATRIX, Colour, convertible
 from .hdr import ContentLight, MasteringDisplay
 from .plain import PRESETS_OWN, canonical_rate, unplain
@@ -106,6 +106,7 @@ class EncoderConfig:
         time_code: pictures may carry time codes.
         qp_map: pictures may say which of their parts get more bits (``PictureOptions``): ``"delta"`` by offsets to the
             quantiser of each block, ``"emphasis"`` by levels (H.264, without AQ).
+        long_term_references: how many pictures may be kept for later ones to refer to (``PictureOptions``).
         max_width, max_height: what ``reconfigure`` may reach; 0: the size that it starts with.
         gpu_id, cuda_context, extra_output_delay: as for ``NvencEncoder``.
         copy: of frames on the GPU. ``"auto"``: read in place where the call returns only after the engine has read
@@ -161,6 +162,7 @@ class EncoderConfig:
     content_light: ContentLight | None = None
     time_code: bool = False
     qp_map: choices.QpMap | None = None
+    long_term_references: int = 0
     max_width: int = 0
     max_height: int = 0
     gpu_id: int = 0
@@ -251,6 +253,7 @@ class EncoderConfig:
             "split_encode": values.split(self.split_encode),
             "time_code": values.switch("time_code", self.time_code),
             "qp_map": values.choice("qp_map", self.qp_map, MAP_MODES),
+            **references.native(self.long_term_references),
             **self._rate(codec),
         }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig, UnsupportedFeature
+from .references import native_slots, require_slots
 from .regions import Region, map_of, require_one_map
 from .settings import whole
 
@@ -120,9 +121,18 @@ class TimeCode:
 class PictureOptions:
     """Options of one picture: ``encoder.submit(frame, seq, picture=PictureOptions(…))``.
 
-    ``regions``, ``qp_map`` and ``emphasis_map`` say which parts get more bits, for an encoder that was made with
-    ``qp_map``. A map is an array of whole numbers of one byte, on the host or on the GPU, with one for each block of
-    16x16 pixels (H.264), 32x32 (HEVC) or 64x64 (AV1). It is read in the call and may be changed once that returns.
+    Args:
+        force_idr: makes it a picture from which decoding can start.
+        force_intra: makes it refer to no other picture, though later ones may refer to earlier ones.
+        sei: messages of H.264 and HEVC.
+        metadata: metadata OBUs of AV1.
+        time_code: of an encoder made with ``time_code=True``.
+        mark_long_term: keeps the picture as the long-term reference of that number, in place of the one before. An IDR
+            drops all of them.
+        use_long_term: the numbers of the long-term references that the picture may refer to. It refers to no others.
+        regions, qp_map, emphasis_map: which parts get more bits, for an encoder that was made with ``qp_map``. A map is
+            an array of whole numbers of one byte, on the host or on the GPU, with one for each block of 16x16 pixels
+            (H.264), 32x32 (HEVC) or 64x64 (AV1). It is read in the call and may be changed once that returns.
     """
 
     force_idr: bool = False
@@ -133,6 +143,8 @@ class PictureOptions:
     regions: Sequence[Region] = field(default=())
     qp_map: Any = None
     emphasis_map: Any = None
+    mark_long_term: int | None = None
+    use_long_term: Sequence[int] = field(default=())
 
     def __post_init__(self) -> None:
         kinds: tuple[tuple[str, Any], ...] = (("force_idr", bool), ("force_intra", bool))
@@ -147,9 +159,13 @@ class PictureOptions:
         if self.time_code is not None and not isinstance(self.time_code, TimeCode):
             raise InvalidConfig(f"Expected a TimeCode, got time_code={self.time_code!r}.")
         require_one_map(self)
+        require_slots(self.mark_long_term, self.use_long_term)
 
     def _native_map(self, codec: str, mode: str | None) -> tuple[str, Any] | None:
         return map_of(self, codec, mode)
+
+    def _references(self, slots: int) -> tuple[int | None, int]:
+        return native_slots(self.mark_long_term, self.use_long_term, slots)
 
     def _native(
         self, codec: str, time_codes: bool

@@ -136,6 +136,21 @@ def _of_structure(config: EncoderConfig) -> Iterator[str]:
         )
 
 
+def _of_references(config: EncoderConfig) -> Iterator[str]:
+    """Only pictures that are coded in the order in which they come can be kept for later ones."""
+    slots = config.long_term_references
+    if slots and may_have_b_frames(config):
+        yield (
+            f"long_term_references={slots} came with bframes={config.bframes}; the encoder keeps them in streams "
+            "without B-frames only. Give bframes=0."
+        )
+    if slots and config.lookahead != 0:
+        yield (
+            f"long_term_references={slots} came with lookahead={config.lookahead}; the encoder decides about frames "
+            "later then. Give lookahead=0."
+        )
+
+
 def _of_bframes(config: EncoderConfig) -> Iterator[str]:
     count = config.bframes
     if count == 0 and config.b_ref_mode not in (None, "off"):
@@ -245,6 +260,7 @@ RULES = (
     _of_tuning,
     _of_lookahead,
     _of_structure,
+    _of_references,
     _of_bframes,
     _of_codec,
     _of_maps,

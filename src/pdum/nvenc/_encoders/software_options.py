@@ -55,6 +55,9 @@ NEVER = (
 )
 """Settings that only the hardware has. None is the default of each."""
 
+PER_PICTURE = ("time_code", "long_term_references")
+"""Settings for what single pictures carry, which software does not take."""
+
 NOT_IN_SVT = ("b_ref_mode", "adaptive_i", "adaptive_b", "level", "tier", "temporal_aq", "weighted_prediction")
 
 UNBOUNDED_GOP = 1 << 20
@@ -113,8 +116,7 @@ def software_options(config: EncoderConfig, threads: int) -> Software:
         )
     made = Software(CODECS[codec], pix_fmt, Fraction(*settings["fps"]), config.gop or UNBOUNDED_GOP, settings["colour"])
     made.unmapped += [name for name in NEVER if getattr(config, name) is not None]
-    if config.time_code:
-        made.unmapped.append("time_code")
+    made.unmapped += [name for name in PER_PICTURE if getattr(config, name)]
     if codec == "av1":
         _svt(made, config, settings, threads)
     else:

@@ -1,0 +1,45 @@
+"""Which pictures others refer to, as far as a caller can say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .._errors import InvalidConfig
+from .settings import whole
+
+MOST_LONG_TERM = 16
+"""As many as H.264 and HEVC can hold. Cards have fewer."""
+
+
+def native(long_term_references: int) -> dict[str, Any]:
+    """As the native module takes them."""
+    return {
+        "long_term_references": whole("long_term_references", long_term_references, most=MOST_LONG_TERM),
+    }
+
+
+def require_slots(mark: int | None, use: Sequence[int]) -> None:
+    """Raises InvalidConfig for what can be no number of a long-term reference."""
+    if mark is not None:
+        whole("mark_long_term", mark, most=MOST_LONG_TERM - 1)
+    if not isinstance(use, (list, tuple)):
+        raise InvalidConfig(f"use_long_term={use!r} came; it has to be a list of numbers.")
+    for slot in use:
+        whole("use_long_term", slot, most=MOST_LONG_TERM - 1)
+
+
+def native_slots(mark: int | None, use: Sequence[int], slots: int) -> tuple[int | None, int]:
+    """The slot to mark and a bit for each one to use, of an encoder that has so many."""
+    for name, given, numbers in (("mark_long_term", mark, [] if mark is None else [mark]), ("use_long_term", use, use)):
+        if numbers and slots == 0:
+            raise InvalidConfig(
+                f"{name}={given!r} came for an encoder that keeps no long-term references. Make it with "
+                "long_term_references=1 or more."
+            )
+        if any(slot >= slots for slot in numbers):
+            raise InvalidConfig(
+                f"{name}={given!r} came for an encoder with long_term_references={slots}; they count from 0 to "
+                f"{slots - 1}."
+            )
+    return mark, sum(1 << slot for slot in set(use))
