@@ -251,9 +251,12 @@ def test_the_clients_own_types_are_taken_where_it_decides_them(simulator: Simula
         params.enablePTD = 0
         client.session.initialize_with(params)
         kinds = ["IDR", "P", "I", "P", "IDR"]
+        reference = client.abi.class_of("NV_ENC_CODEC_PIC_PARAMS")()
+        reference.h264PicParams.refPicFlag = 1
         for number, kind in enumerate(kinds):
             client.add_surface(picture(number))
-            client.encode(number, pictureType=getattr(client.abi, f"NV_ENC_PIC_TYPE_{kind}"))
+            kind_number = getattr(client.abi, f"NV_ENC_PIC_TYPE_{kind}")
+            client.encode(number, pictureType=kind_number, codecPicParams=reference)
         assert [client.take(number).pic_type for number in range(5)] == kinds
 
 

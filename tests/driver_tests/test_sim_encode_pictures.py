@@ -65,3 +65,72 @@ def test_hdr_metadata_that_the_configuration_does_not_announce(simulator: Simula
         assert "outputMasteringDisplay" in reason
         encode(client, codec, pMaxCll=ctypes.addressof(light))
         client.take(0)
+
+
+@pytest.mark.parametrize("codec", ["H264", "HEVC"])
+def test_long_term_references(simulator: Simulator, codec: str) -> None:
+    with rig(simulator, check=False) as client:
+        start(client, codec, {"enableLTR": 1, "ltrNumFrames": 2})
+        encode(client, codec, ltrMarkFrame=1, ltrMarkFrameIdx=1)
+        client.take(0)
+        for fields, words in (
+            ({"ltrMarkFrame": 1, "ltrMarkFrameIdx": 2}, "ltrMarkFrameIdx 2 of 2"),
+            ({"ltrUseFrames": 1}, "empty ltrUseFrameBitmap"),
+            ({"ltrUseFrames": 1, "ltrUseFrameBitmap": 0b100}, "0x4 of 2"),
+            ({"ltrUseFrames": 1, "ltrUseFrameBitmap": 0b01}, "not marked"),
+            ({"ltrUsageMode": 1}, "ltrUsageMode"),
+        ):
+            assert words in refusal(client, codec, **fields)
+        encode(client, codec, ltrUseFrames=1, ltrUseFrameBitmap=0b10)
+        client.take(0)
+        encode(client, codec, encodePicFlags=client.abi.NV_ENC_PIC_FLAG_FORCEIDR)
+        client.take(0)
+        assert "not marked" in refusal(client, codec, ltrUseFrames=1, ltrUseFrameBitmap=0b10)
+
+
+@pytest.mark.parametrize(
+    ("config", "fields", "words"),
+    [
+        ({"enableLTR": 1, "ltrNumFrames": 2}, {"frameIntervalP": 2}, "enableLTR with frameIntervalP 2"),
+        ({"enableLTR": 1, "ltrNumFrames": 200}, {}, "ltrNumFrames 200"),
+        ({"enableLTR": 1, "ltrNumFrames": 2, "ltrTrustMode": 2}, {}, "ltrTrustMode"),
+    ],
+)
+def test_long_term_references_that_cannot_be(
+    simulator: Simulator, config: dict[str, Any], fields: dict[str, Any], words: str
+) -> None:
+    with rig(simulator, check=False) as client:
+        with pytest.raises(Refused, match=words):
+            start(client, "HEVC", config, **fields)
+        assert len(client.machine.violations()) == 1
+
+
+@pytest.mark.parametrize("codec", ["H264", "HEVC"])
+def test_picture_types_of_the_clients(simulator: Simulator, codec: str) -> None:
+    with rig(simulator, check=False) as client:
+        idr, p = client.abi.NV_ENC_PIC_TYPE_IDR, client.abi.NV_ENC_PIC_TYPE_P
+        start(client, codec, enablePTD=0)
+        assert "first picture" in refusal(client, codec, pictureType=p, refPicFlag=1)
+        assert "refPicFlag" in refusal(client, codec, pictureType=idr)
+        force = client.abi.NV_ENC_PIC_FLAG_FORCEIDR
+        assert "flag" in refusal(client, codec, pictureType=idr, refPicFlag=1, encodePicFlags=force)
+        encode(client, codec, pictureType=idr, refPicFlag=1)
+        assert client.take(0).pic_type == "IDR"
+        encode(client, codec, 1, pictureType=client.abi.NV_ENC_PIC_TYPE_I, refPicFlag=1, displayPOCSyntax=1)
+        assert client.take(0).pic_type == "I"
+
+
+def test_invalidated_references(simulator: Simulator) -> None:
+    gpu = {"name": "RTX 4090", "fps_1080p": 0}
+    for cap, timestamp, words in ((1, 7, ""), (1, 8, "timestamp 8"), (0, 7, "SUPPORT_REF_PIC_INVALIDATION")):
+        caps = {**gpu, "caps": {"SUPPORT_REF_PIC_INVALIDATION": cap}}
+        with rig(simulator, check=False, gpus=[caps]) as client:
+            start(client, "HEVC")
+            encode(client, "HEVC", 7)
+            client.take(0)
+            if not words:
+                client.session.call("nvEncInvalidateRefFrames", timestamp)
+                continue
+            with pytest.raises(Refused, match=words):
+                client.session.call("nvEncInvalidateRefFrames", timestamp)
+            assert len(client.machine.violations()) == 1

@@ -198,6 +198,7 @@ STRICTER: dict[str, tuple[int, str]] = {
     "register_no_width": (8, "the header: the resource's width; nothing could be encoded from it"),
     "map_again": (16, "the programming guide: a resource is unmapped before it is mapped again"),
     "picture_other_format": (8, "the header: the format of the input buffer"),
+    "invalidate_zero": (8, "the header: the timestamp of a picture"),
     "reconfigure_larger": (8, "the header: no larger than maxEncodeWidth x maxEncodeHeight, the first size if not set"),
     "reconfigure_smaller": (8, "the programming guide: a new size starts with an IDR picture and a reset"),
 }

@@ -70,6 +70,7 @@ struct StreamSettings {
     uint32_t refresh_period = 0;     // pictures from one wave of intra blocks to the next; 0: none
     uint32_t refresh_count = 0;      // pictures that one takes
     bool recovery_points = false;    // whether a message tells where one begins
+    int long_term_slots = 0;         // 0: no long-term references
     bool mastering_display = false;  // pictures may bring it
     bool content_light = false;      // likewise
     bool block_maps = false;         // likewise maps of QP offsets

@@ -29,6 +29,28 @@ Submission submission_of(const NV_ENC_PIC_PARAMS& params) {
     return submission;
 }
 
+template <typename Picture>
+PictureReferences references_of(const Picture& picture) {
+    PictureReferences found;
+    found.marks = NVSIM_GET(picture, ltrMarkFrame, 0) != 0;
+    found.slot = NVSIM_GET(picture, ltrMarkFrameIdx, 0u);
+    found.uses = NVSIM_GET(picture, ltrUseFrames, 0) != 0;
+    found.bitmap = NVSIM_GET(picture, ltrUseFrameBitmap, 0u);
+    found.usage_mode = NVSIM_GET(picture, ltrUsageMode, 0u);
+    found.is_reference = picture.refPicFlag != 0;
+    return found;
+}
+
+PictureReferences references_of(const NV_ENC_CODEC_PIC_PARAMS& params, Codec codec) {
+    if (codec == Codec::h264) return references_of(params.h264PicParams);
+    if (codec == Codec::hevc) return references_of(params.hevcPicParams);
+    PictureReferences found;
+    set_optional(params, [&](auto& union_of_codecs) -> decltype(void(union_of_codecs.av1PicParams)) {
+        found = references_of(union_of_codecs.av1PicParams);
+    });
+    return found;
+}
+
 NVENCSTATUS encode_picture(void* encoder, NV_ENC_PIC_PARAMS* params) {
     static CallSite site("nvEncEncodePicture");
     const bool ends = params != nullptr && (params->encodePicFlags & end_of_stream) != 0;
@@ -43,7 +65,9 @@ NVENCSTATUS encode_picture(void* encoder, NV_ENC_PIC_PARAMS* params) {
                 take_hdr(session.next_sei(), params->codecPicParams, session.stream());
                 take_sei(session.next_sei(), params->codecPicParams, session.codec());
             }
-            return session.encode(submission_of(*params));
+            Submission submission = submission_of(*params);
+            submission.references = references_of(params->codecPicParams, session.codec());
+            return session.encode(submission);
         },
         shown(params));
 }
@@ -91,6 +115,10 @@ NVENCSTATUS unlock_bitstream(void* encoder, NV_ENC_OUTPUT_PTR buffer) {
 NVENCSTATUS invalidate_ref_frames(void* encoder, uint64_t timestamp) {
     static CallSite site("nvEncInvalidateRefFrames");
     return call(
-        site, encoder, Purpose::work, [](Session&, Lock&) { return Status::success; },
+        site, encoder, Purpose::work,
+        [&](Session& session, Lock&) {
+            session.invalidate(timestamp);
+            return Status::success;
+        },
         [&](Fields& out, Codec) { out.number("invalidRefFrameTimeStamp", timestamp); });
 }

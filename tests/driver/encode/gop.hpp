@@ -54,6 +54,7 @@ class GopPlanner {
         structure_.length = structure.length;
         structure_.idr_period = structure.idr_period;
     }
+    bool is_started() const { return started_; }
     size_t held() const { return waiting_.size() + held_.size(); }
 
    private:

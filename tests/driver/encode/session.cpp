@@ -38,6 +38,10 @@ void Session::check_supported(const EncoderSetup& setup) const {
         forbid(recorded::initialize_many_b_frames, Status::invalid_param,
                text("frameIntervalP ", setup.gop.interval, " asks for more B pictures than the ",
                     device_.cap(codec, "NUM_MAX_BFRAMES"), " that this GPU codes"));
+    const int slots = setup.settings.stream.long_term_slots, most_slots = device_.cap(codec, "NUM_MAX_LTR_FRAMES");
+    if (slots > most_slots)
+        forbid(Status::success, Status::invalid_param,
+               text("ltrNumFrames ", slots, " is more than the ", most_slots, " that this GPU keeps"));
     for (const char* capability : setup.needs)
         if (device_.cap(codec, capability) == 0)
             refuse(Status::invalid_param,

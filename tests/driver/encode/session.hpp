@@ -19,6 +19,7 @@
 #include "encode/handles.hpp"
 #include "encode/machine.hpp"
 #include "encode/maker.hpp"
+#include "encode/references.hpp"
 #include "encode/staging.hpp"
 #include "encode/status.hpp"
 
@@ -57,6 +58,7 @@ struct Submission {
     PictureType type = PictureType::p;
     const int8_t* map = nullptr;  // the client's
     uint32_t map_size = 0;
+    PictureReferences references;
 };
 
 enum PictureFlags : uint32_t { force_intra = 1, force_idr = 2, output_headers = 4, end_of_stream = 8 };
@@ -108,6 +110,7 @@ struct Record {
     std::vector<SeiMessage> sei;
     std::shared_ptr<const BlockMap> map;
     const int8_t* map_memory = nullptr;  // the client's, which has to stay as it is until the picture is coded
+    PictureReferences references;
     Staging* pixels = nullptr;
     Staging* again = nullptr;  // read a second time when a held picture is started
     int* in_flight = nullptr;  // of its input
@@ -157,6 +160,7 @@ class Session : public std::enable_shared_from_this<Session> {
     // Taken over by the next encode().
     std::vector<SeiMessage>& next_sei() { return next_sei_; }
     Status encode(const Submission& submission);
+    void invalidate(uint64_t timestamp);
     // Waits on the cell until the output is there; the mutex is let go meanwhile.
     LockedBitstream lock(std::unique_lock<std::mutex>& mutex, void* handle, bool wait);
     void unlock(void* handle);
@@ -199,6 +203,7 @@ class Session : public std::enable_shared_from_this<Session> {
     size_t bytes_of_one_picture() const;
     void reserve_staging();
 
+    void check_type(const Submission& submission) const;
     void find_input(const Submission& submission, Record& record);
     Bitstream& find_output(const Submission& submission);
     void read_pixels(Record& record);
@@ -260,6 +265,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
     std::vector<SeiMessage> next_sei_;
     std::shared_ptr<const BlockMap> last_map_;  // that a picture was given
+    ReferenceRules reference_rules_;
     std::vector<std::unique_ptr<Record>> records_;
     std::vector<Record*> free_records_;
     std::deque<Record*> window_;  // records in flight, by serial from window_start_ on

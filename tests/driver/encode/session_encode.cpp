@@ -19,6 +19,8 @@ Status Session::encode(const Submission& submission) {
     }
     if (ended_ && differs("end_is_final")) refuse(Status::invalid_call, "the stream has ended");
     if (submission.structure > 3) refuse(recorded::picture_unknown_struct, "Invalid value for NV_ENC_PIC_STRUCT.");
+    check_type(submission);
+    reference_rules_.check(submission.references, stream());
     Bitstream& out = find_output(submission);
     Record& record = new_record();
     try {
@@ -39,6 +41,27 @@ Status Session::encode(const Submission& submission) {
     return more ? Status::need_more_input : Status::success;
 }
 
+// A client that gives the types itself has to begin with an IDR picture, to say which pictures are references, and to
+// leave the flags alone, which are the driver's way.
+void Session::check_type(const Submission& submission) const {
+    if (setup_.gop.decide) return;
+    const auto require = [](bool holds, const char* message) {
+        if (!holds) forbid(Status::success, Status::invalid_param, message);
+    };
+    require((submission.flags & (force_idr | force_intra)) == 0, "a picture type is forced by a flag with enablePTD 0");
+    require(planner_.is_started() || submission.type == PictureType::idr, "the first picture is no IDR picture");
+    require(submission.references.is_reference || submission.type != PictureType::idr,
+            "an IDR picture without refPicFlag");
+}
+
+void Session::invalidate(uint64_t timestamp) {
+    require_initialized();
+    if (device_.cap(codec(), "SUPPORT_REF_PIC_INVALIDATION") == 0)
+        forbid(Status::success, Status::unsupported_param,
+               text("NV_ENC_CAPS_SUPPORT_REF_PIC_INVALIDATION is 0 on the ", device_.gpu.name));
+    reference_rules_.check_invalidation(timestamp);
+}
+
 // From here on nothing can fail: the picture belongs to the session.
 void Session::accept(const Submission& submission, Record& record, Bitstream& out) {
     SourcePicture& source = record.source;
@@ -48,6 +71,7 @@ void Session::accept(const Submission& submission, Record& record, Bitstream& ou
     source.frame_index = submission.frame_index;
     source.flags = submission.flags;
     source.output_headers = (submission.flags & output_headers) != 0;
+    record.references = submission.references;
     record.sei.swap(next_sei_);
     source.sei = &record.sei;
     last_map_ = record.map;
@@ -176,6 +200,7 @@ void Session::start(std::vector<PlannedPicture>& pictures) {
         Record& record = record_of(picture.serial);
         record.source.type = picture.type;
         mark_recovery_point(record);
+        reference_rules_.add(record.references, picture.type == PictureType::idr, record.source.timestamp);
     }
     // A temporal unit of AV1 shows one picture: whatever order they are coded in, the units come in display order.
     if (maker_->display_order() || codec() == Codec::av1) std::sort(pictures.begin(), pictures.end());

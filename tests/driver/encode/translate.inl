@@ -275,6 +275,20 @@ int map_block_of(const CodecConfig& config, Codec codec) {
     return size == 0 ? 32 : 4 << size;  // NV_ENC_HEVC_CUSIZE: 1 is 8x8, and 0 left to the driver, assumed 32x32
 }
 
+// NVIDIA's header: no long-term references in streams with B pictures; a mode of marking that is not to be used any
+// more; and no lookahead if the client decides the picture types.
+void check_references(const NV_ENC_INITIALIZE_PARAMS& params, const NV_ENC_CONFIG& config, Codec codec) {
+    with_codec_config(config.encodeCodecConfig, codec, [&](const auto& codec_config) {
+        if (NVSIM_GET(codec_config, enableLTR, 0) != 0 && config.frameIntervalP > 1)
+            forbid(Status::success, Status::invalid_param,
+                   text("enableLTR with frameIntervalP ", config.frameIntervalP));
+        if (NVSIM_GET(codec_config, ltrTrustMode, 0u) > 1)
+            forbid(Status::success, Status::invalid_param, "ltrTrustMode is 0 or 1");
+    });
+    if (params.enablePTD == 0 && config.rcParams.enableLookahead)
+        forbid(Status::success, Status::invalid_param, "enableLookahead with enablePTD 0");
+}
+
 EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) {
     check_version(params.version, NV_ENC_INITIALIZE_PARAMS_VER, "NV_ENC_INITIALIZE_PARAMS");
     EncoderSetup setup;
@@ -290,6 +304,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     refuse_unsimulated(params);
     check_structure(config, preset);
     check_maps(config.rcParams, stream.codec);
+    check_references(params, config, preset.codec);
     if (params.frameRateDen == 0 || params.frameRateNum == 0)
         forbid(recorded::initialize_no_frame_rate, Status::invalid_param, "the frame rate is zero");
     if (config.frameIntervalP < 0) refuse(Status::invalid_param, "frameIntervalP is negative");
@@ -306,6 +321,8 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
         read_codec(codec_config, stream);
         if (codec_config.chromaFormatIDC > 1) stream.format.chroma = static_cast<int>(codec_config.chromaFormatIDC);
         stream.idr_period = codec_config.idrPeriod;
+        if (NVSIM_GET(codec_config, enableLTR, 0) != 0)
+            stream.long_term_slots = static_cast<int>(std::min(NVSIM_GET(codec_config, ltrNumFrames, 0u), 255u));
         if (codec_config.enableIntraRefresh) {
             stream.refresh_period = codec_config.intraRefreshPeriod;
             stream.refresh_count = codec_config.intraRefreshCnt;

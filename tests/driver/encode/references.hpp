@@ -1,0 +1,36 @@
+// What a client says about the references between pictures, held against the rules. The sources: the comments of
+// NVIDIA's header on enableLTR, ltrUsageMode, enablePTD, NV_ENC_PIC_FLAGS and nvEncInvalidateRefFrames.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "encode/coder.hpp"
+
+namespace nvsim {
+
+// Of one picture.
+struct PictureReferences {
+    bool marks = false;  // it is kept in the slot
+    uint32_t slot = 0;
+    bool uses = false;  // it refers to the slots in the bitmap
+    uint32_t bitmap = 0;
+    uint32_t usage_mode = 0;
+    bool is_reference = false;  // refPicFlag
+};
+
+class ReferenceRules {
+   public:
+    // Throws a violation for what no picture may say with these settings.
+    void check(const PictureReferences& picture, const StreamSettings& stream) const;
+    // The picture is coded.
+    void add(const PictureReferences& picture, bool is_idr, uint64_t timestamp);
+    // Throws a violation if no picture since the last IDR has the timestamp.
+    void check_invalidation(uint64_t timestamp) const;
+
+   private:
+    uint32_t marked_ = 0;               // slots that hold a picture, a bit for each
+    std::vector<uint64_t> timestamps_;  // of the pictures since the last IDR, the last 64 of them
+};
+
+}  // namespace nvsim
