@@ -46,13 +46,14 @@ KEPT_BY_FAULT = {
 # not be told. A frame is registered anew if the driver does not say whether its memory is still the same. A frame that
 # cannot be registered or mapped is copied. A stream is taken for one of the encoder's own context, or for one that is
 # not being captured. A surface that came back is left aside if the driver does not say whether it is still being
-# written.
+# written. An IDR takes the place of an invalidation that fails.
 UNTOLD = {*KEPT_BY_FAULT} - {"nvEncDestroyEncoder"} | {
     "cuDeviceGetName",
     "cuEventQuery",
     "cuPointerGetAttribute",
     "cuStreamGetCtx",
     "cuStreamIsCapturing",
+    "nvEncInvalidateRefFrames",
     "nvEncMapInputResource",
     "nvEncRegisterResource",
 }
@@ -211,6 +212,24 @@ def in_place(life: Life, device_frames: list[tuple[object, Nv12]]) -> None:
     life.attempt(encoder.close)
 
 
+def repaired(life: Life) -> None:
+    """Packets are lost, and pictures are kept as long-term references."""
+    encoder = made(life, gop=0, reference_frames=4, long_term_references=2)
+    if encoder is None:
+        return
+    life.submit(encoder, picture_of(0), picture_of(0), 400, picture=PictureOptions(mark_long_term=1))
+    for number in range(1, 4):
+        life.submit(encoder, picture_of(number), picture_of(number), 400 + number)
+    life.attempt(lambda: encoder.lost(402))
+    life.submit(encoder, picture_of(0), picture_of(0), 404)
+    life.attempt(lambda: encoder.lost(400))
+    life.submit(encoder, picture_of(1), picture_of(1), 405)
+    life.flush(encoder)
+    with life.without_witness("cuCtxPushCurrent_v2"):
+        life.attempt(encoder.close)
+    life.attempt(encoder.close)
+
+
 def dropped(life: Life) -> None:
     """Frames are in flight when the last reference goes."""
     encoder = made(life, codec="av1", tuning="hq", lookahead=2)
@@ -287,6 +306,7 @@ class Bench:
         delayed(life, frames, device_map)
         immediate(life, frames)
         in_place(life, frames)
+        repaired(life)
         dropped(life)
         calls = self.calls()
         left = grown(before, self.live())

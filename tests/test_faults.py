@@ -87,6 +87,7 @@ def test_the_undisturbed_life_uses_what_the_encoder_can_use(uses: dict[str, int]
         "nvEncOpenEncodeSessionEx",
         "nvEncReconfigureEncoder",
         "nvEncGetSequenceParams",
+        "nvEncInvalidateRefFrames",
         "nvEncUnmapInputResource",
         "nvEncDestroyEncoder",
         "cuMemcpy2DAsync_v2",

@@ -402,6 +402,7 @@ def test_every_field_is_mapped_or_named() -> None:
         "adaptive_i": True, "adaptive_b": True, "temporal_filter": True, "unidirectional_b": True, "slices": 2,
         "split_encode": "off", "time_code": True, "vbv_initial_delay": 10**5, "content_light": ContentLight(9, 8),
         "mastering_display": MasteringDisplay(), "long_term_references": 2,
+        "reference_frames": 6,
     }  # fmt: skip
     with_others: dict[str, dict[str, Any]] = {
         "lookahead_level": {"lookahead": 8}, "temporal_filter": {"bframes": 4}, "unidirectional_b": {"bframes": 2},
@@ -438,3 +439,19 @@ def test_a_forked_child_is_told() -> None:
     encoder._made_in = os.getpid() + 1
     with pytest.raises(EncoderClosed, match="forked"):
         encoder.flush_pipeline()
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_after_a_lost_packet_the_next_frame_is_an_idr(codec: str) -> None:
+    pictures = [np.full((144 * 3 // 2, 192), 9 * number, np.uint8) for number in range(4)]
+    with SoftwareEncoder(EncoderConfig(width=192, height=144, format="yuv420", codec=codec, gop=0)) as encoder:
+        packets = [*encoder.submit(pictures[0], 0), *encoder.submit(pictures[1], 1)]
+        assert encoder.lost(1) is False
+        for number in (2, 3):
+            packets += encoder.submit(pictures[number], number)
+        packets += encoder.flush_pipeline()
+        assert [packet.seq for packet in packets if packet.keyframe] == [0, 2]
+        with pytest.raises(TypeError):
+            encoder.lost("1")  # type: ignore[arg-type]
+    with pytest.raises(EncoderClosed):
+        encoder.lost(1)

@@ -144,7 +144,8 @@ def structures(draw: st.DrawFn, codec: str, tuning: str) -> Fields:
     if bframes:
         fields |= {"bframes": bframes, **some(draw, b_ref_mode=st.sampled_from(["off", "each", "middle"]))}
     else:
-        fields |= some(draw, long_term_references=st.integers(0, 4)) if codec != "av1" and not holds else {}
+        if codec != "av1" and not holds:
+            fields |= some(draw, long_term_references=st.integers(0, 4), reference_frames=st.integers(5, 8))
         fields |= some(draw, weighted_prediction=FLAG if codec != "av1" else st.just(False))
         if draw(st.booleans()):
             period = draw(st.integers(2, 100))

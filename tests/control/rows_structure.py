@@ -11,6 +11,7 @@ CODECS: tuple[dict[str, Any], ...] = ({}, HEVC, AV1)
 FOUR = {**HQ, "bframes": 4}
 TF = {"codec.tfLevel": "NV_ENC_TEMPORAL_FILTER_LEVEL_4"}
 REFRESH = {"codec.enableIntraRefresh": 1, "codec.intraRefreshPeriod": 30, "codec.intraRefreshCnt": 5}
+ONE = "NV_ENC_NUM_REF_FRAMES_1"
 RECOVERY = {"codec.outputRecoveryPointSEI": 1}  # where a decoder that starts in between has a whole picture
 
 BFRAMES = [
@@ -79,6 +80,9 @@ PARTS = [
         for given, mode in (("auto", 0), ("off", 15), (2, 2), ("3", 3))
     ),
     Row({"split_encode": 4}, {"splitEncodeMode": 4}, over=HEVC, since="13.0", names="split_encode=4"),
+    Row({"reference_frames": 4}, {"codec.maxNumRefFrames": 4, "codec.numRefL0": ONE}),
+    Row({"reference_frames": 4}, {"codec.maxNumRefFramesInDPB": 4, "codec.numRefL0": ONE}, over=HEVC),
+    Row({"reference_frames": 4}, {"codec.maxNumRefFramesInDPB": 4, "codec.numFwdRefs": ONE}, over=AV1),
     *(
         Row({"long_term_references": 2}, {"codec.enableLTR": 1, "codec.ltrNumFrames": 2}, over=codec)
         for codec in ({}, HEVC)

@@ -116,6 +116,9 @@ CAPS = st.dictionaries(
             "SUPPORT_10BIT_ENCODE",
             "SUPPORT_YUV444_ENCODE",
             "SUPPORT_INTRA_REFRESH",
+            "SUPPORT_REF_PIC_INVALIDATION",
+            "SUPPORT_MULTIPLE_REF_FRAMES",
+            "NUM_MAX_LTR_FRAMES",
             "SUPPORT_DYN_RES_CHANGE",
             "SUPPORT_CUSTOM_VBV_BUF_SIZE",
             "SUPPORT_EMPHASIS_LEVEL_MAP",
@@ -159,6 +162,8 @@ PICTURES = st.one_of(
         sei=MESSAGES,
         metadata=OBUS,
         time_code=st.one_of(st.none(), CODES),
+        mark_long_term=st.one_of(st.none(), st.integers(0, 3)),
+        use_long_term=st.lists(st.integers(0, 3), max_size=2),
     ),
     JUNK,
 )
@@ -171,6 +176,7 @@ PICTURES = st.one_of(
     version=st.sampled_from(["12.1", "13.0", "13.1"]),
     caps=CAPS,
     pictures=st.lists(PICTURES, max_size=2),
+    lost=st.lists(st.one_of(st.integers(-1, 3), JUNK), max_size=2),
     change=st.dictionaries(st.sampled_from(EncoderConfig.names()), JUNK, max_size=2),
 )
 def test_an_encoder_or_an_error(
@@ -181,6 +187,7 @@ def test_an_encoder_or_an_error(
     version: str,
     caps: dict[str, int],
     pictures: list[Any],
+    lost: list[Any],
     change: dict[str, Any],
 ) -> None:
     monkeypatch.setenv("PDUM_NVENC_ABI", version)
@@ -195,6 +202,11 @@ def test_an_encoder_or_an_error(
                 try:
                     encoder.submit(frame_of(encoder), seq, picture=picture)
                 except ALLOWED:
+                    continue
+            for seq in lost:
+                try:
+                    assert encoder.lost(seq) in (True, False)
+                except (*ALLOWED, OverflowError):
                     continue
             before = encoder.config
             try:

@@ -90,6 +90,8 @@ def test_slots_that_are_not_there(
         (lambda: PictureOptions(use_long_term=3), "use_long_term=3"),  # type: ignore[arg-type]
         (lambda: PictureOptions(use_long_term=["a"]), "use_long_term"),  # type: ignore[list-item]
         (lambda: EncoderConfig(width=320, height=240, long_term_references=-1), "long_term_references=-1"),
+        (lambda: EncoderConfig(width=320, height=240, reference_frames=0), "reference_frames=0"),
+        (lambda: EncoderConfig(width=320, height=240, reference_frames=17), "reference_frames=17"),
         (lambda: EncoderConfig(width=320, height=240, long_term_references=17), "long_term_references=17"),
     ],
 )
@@ -105,6 +107,7 @@ def test_what_can_be_no_reference(make: Any, word: str) -> None:
         {"long_term_references": 1, "tuning": "hq", "bframes": 2},
         {"long_term_references": 1, "tuning": "hq", "bframes": None},
         {"long_term_references": 1, "tuning": "hq", "lookahead": 8},
+        {"long_term_references": 1, "reference_frames": 1},
     ],
     ids=short,
 )

@@ -255,9 +255,14 @@ void set_annex_b(CodecConfig& config, const Settings& settings) {
     config.sliceModeData = settings.slices->value;
 }
 
+// Of the pictures that are kept, each one refers to a single one: the others are there in case that one is lost.
 inline void set_codec(NV_ENC_CONFIG_H264& config, const Settings& settings) {
     set_common(config, settings);
     set_annex_b(config, settings);
+    if (settings.reference_frames > 0) {
+        config.maxNumRefFrames = settings.reference_frames;
+        config.numRefL0 = NV_ENC_NUM_REF_FRAMES_1;
+    }
     set_vui(config.h264VUIParameters, settings);
     if (settings.time_code) config.outputPictureTimingSEI = config.enableTimeCode = 1;
     if (settings.tuning == Tuning::lossless) config.qpPrimeYZeroTransformBypassFlag = 1;
@@ -266,6 +271,10 @@ inline void set_codec(NV_ENC_CONFIG_H264& config, const Settings& settings) {
 inline void set_codec(NV_ENC_CONFIG_HEVC& config, const Settings& settings) {
     set_common(config, settings);
     set_annex_b(config, settings);
+    if (settings.reference_frames > 0) {
+        config.maxNumRefFramesInDPB = settings.reference_frames;
+        config.numRefL0 = NV_ENC_NUM_REF_FRAMES_1;
+    }
     set_vui(config.hevcVUIParameters, settings);
     set_hdr_output(config, settings);
     if (settings.tier) config.tier = *settings.tier;
@@ -274,6 +283,10 @@ inline void set_codec(NV_ENC_CONFIG_HEVC& config, const Settings& settings) {
 inline void set_codec(NV_ENC_CONFIG_AV1& config, const Settings& settings) {
     set_common(config, settings);
     config.repeatSeqHdr = 1;
+    if (settings.reference_frames > 0) {
+        config.maxNumRefFramesInDPB = settings.reference_frames;
+        config.numFwdRefs = NV_ENC_NUM_REF_FRAMES_1;
+    }
     // 0, which means "choose one" in the other codecs, is level 2.0 here.
     if (!settings.level) config.level = NV_ENC_LEVEL_AV1_AUTOSELECT;
     set_hdr_output(config, settings);

@@ -102,6 +102,8 @@ class EncodeApi {
 
     virtual Accepted encode(const PictureRequest& request) = 0;
     virtual void end_of_stream() = 0;
+    // No later picture refers to the one that was submitted with this timestamp.
+    virtual void invalidate(uint64_t timestamp) = 0;
     // Waits until the engine is done with the picture.
     virtual LockedAccessUnit lock(OutputHandle output) = 0;
     virtual void unlock(OutputHandle output) = 0;

@@ -205,6 +205,10 @@ class Session final : public EncodeApi {
         check(while_busy([&] { return f_.nvEncEncodePicture(handle_, &end); }), "nvEncEncodePicture", "end the stream");
     }
 
+    void invalidate(uint64_t timestamp) override {
+        check(f_.nvEncInvalidateRefFrames(handle_, timestamp), "nvEncInvalidateRefFrames", "invalidate a reference");
+    }
+
     LockedAccessUnit lock(OutputHandle output) override {
         lock_.outputBitstream = output;
         check(while_busy([&] { return f_.nvEncLockBitstream(handle_, &lock_); }), "nvEncLockBitstream",

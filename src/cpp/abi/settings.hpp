@@ -137,6 +137,7 @@ struct Settings {
     bool time_code = false;             // pictures may carry one
     uint32_t long_term_references = 0;  // slots for pictures that are kept until they are replaced
     std::optional<MapMode> map_mode;    // none: pictures carry no map
+    uint32_t reference_frames = 0;      // how many of the last pictures are kept; 0: the driver's choice
 
     bool low_latency() const { return tuning == Tuning::low_latency || tuning == Tuning::ultra_low_latency; }
     // Frames that the encoder may hold back before it gives the first one out.

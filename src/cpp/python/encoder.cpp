@@ -123,6 +123,13 @@ void Encoder::reconfigure(const py::dict& items) {
     set_size(after.width, after.height);
 }
 
+bool Encoder::lost(const py::object& seq) {
+    Session& running = session();
+    const int64_t number = seq_of(seq);
+    const WithoutGil unlocked;
+    return running.lost(number);
+}
+
 py::bytes Encoder::sequence_header() {
     Session& running = session();
     std::vector<uint8_t> header;

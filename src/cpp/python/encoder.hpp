@@ -49,6 +49,7 @@ class Encoder {
     pybind11::object flush();
     pybind11::object flush_pipeline();
     void reconfigure(const pybind11::dict& items);
+    bool lost(const pybind11::object& seq);
     pybind11::bytes sequence_header();
 
     // Waits until the engine is done, then releases the frames that it read in place.

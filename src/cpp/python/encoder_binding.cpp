@@ -65,6 +65,12 @@ constexpr const char* flush =
     "Returns the access units of all frames in flight. Where the encoder held frames back, the next one is an IDR.";
 constexpr const char* flush_pipeline =
     "Returns the packets of all frames in flight. Where the encoder held frames back, the next one is an IDR.";
+constexpr const char* lost =
+    "Says that the packet of the frame with this ``seq`` has not reached the viewer, so that what follows can be "
+    "shown\n"
+    "without it. True: the next frame refers to an earlier one that is intact, or does not depend on the lost one.\n"
+    "False: the next frame is an IDR, because the GPU cannot do that, no intact frame is kept (``reference_frames``),\n"
+    "or frames are held back.";
 constexpr const char* reconfigure = "Settings that are checked already: see NvencEncoder.reconfigure.";
 constexpr const char* sequence_header =
     "The stream's parameter sets (SPS and PPS, with the VPS for HEVC) or AV1 sequence header, as muxers want them.\n"
@@ -184,6 +190,7 @@ void add_encoder_type(py::module_& module) {
         .def("flush", &Encoder::flush, doc::flush)
         .def("flush_pipeline", &Encoder::flush_pipeline, doc::flush_pipeline)
         .def("_reconfigure", &Encoder::reconfigure, doc::reconfigure, py::arg("changes"))
+        .def("lost", &Encoder::lost, doc::lost, py::arg("seq"))
         .def("sequence_header", &Encoder::sequence_header, doc::sequence_header)
         .def("close", &Encoder::close, doc::close)
         .def_property_readonly("in_flight", &Encoder::in_flight, doc::in_flight)

@@ -182,6 +182,7 @@ Names<Reader> stream_readers() {
                                                                        {"4", SplitEncode::four}})},
         {"qp_map", choice<MapMode>(&Settings::map_mode, {{"delta", MapMode::delta}, {"emphasis", MapMode::emphasis}})},
         {"time_code", plain<bool>(&Settings::time_code)},
+        {"reference_frames", plain<uint32_t>(&Settings::reference_frames)},
         {"long_term_references", plain<uint32_t>(&Settings::long_term_references)},
     };
 }

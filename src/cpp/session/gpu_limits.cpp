@@ -131,6 +131,7 @@ std::vector<Demand> demands_of(const Settings& s) {
         {s.level.value_or(0) > 0, "level", Capability::max_level, static_cast<int>(s.level.value_or(0))},
         {s.intra_refresh.has_value(), "intra_refresh_period", Capability::intra_refresh},
         {s.map_mode == MapMode::emphasis, "qp_map='emphasis'", Capability::emphasis_map},
+        {s.reference_frames > 1, "reference_frames", Capability::multiple_reference_frames},
         {s.long_term_references > 0, "long_term_references", Capability::max_ltr_frames,
          static_cast<int>(s.long_term_references)},
         {bytes, "slices=('bytes', n)", Capability::dynamic_slice_mode},

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <vector>
 
 namespace pdum::nvenc {
 
@@ -16,9 +17,30 @@ class ReferenceHistory {
     // The first of these slots, a bit for each, that holds no picture since the last IDR.
     std::optional<uint32_t> first_empty(uint32_t slots) const;
 
+    // What a lost picture means for the next one.
+    struct Loss {
+        bool is_harmless = false;     // the next one does not depend on it
+        bool leaves_intact = false;   // an earlier one is kept to which the next one can refer
+        std::vector<int64_t> spoilt;  // pts of the pictures to which it may not refer: the lost one, and later ones
+    };
+
+    // `kept`: how many of the last pictures the encoder keeps.
+    Loss loss_of(int64_t seq, uint32_t kept) const;
+    // The next picture refers to none of these.
+    void spoil(const std::vector<int64_t>& pts);
+
    private:
     static constexpr uint32_t most_slots = 32;
+    static constexpr size_t most_pictures = 256;
 
+    struct Picture {
+        int64_t pts;
+        int64_t seq;
+        bool is_spoilt;
+    };
+
+    std::deque<Picture> pictures_;                          // the last ones, in the order of their pts
+    int64_t last_idr_ = 0;                                  // its pts
     std::array<std::optional<int64_t>, most_slots> slots_;  // the pts of the picture in each
 };
 

@@ -268,6 +268,19 @@ void Session::flush(Sink& sink) {
     collect(0, sink);
 }
 
+bool Session::lost(int64_t seq) {
+    const Turn turn(*this);
+    if (position_.must_be_idr) return false;
+    const ReferenceHistory::Loss loss = references_.loss_of(seq, settings_.reference_frames);
+    if (loss.is_harmless) return true;
+    if (loss.leaves_intact && can_invalidate() && invalidate(loss.spoilt)) {
+        references_.spoil(loss.spoilt);
+        return true;
+    }
+    position_.must_be_idr = true;
+    return false;
+}
+
 void Session::reconfigure(const std::vector<Change>& changes) {
     const Turn turn(*this);
     Settings settings = settings_;

@@ -98,6 +98,9 @@ class Session {
     void forget(CUdeviceptr address) noexcept;
     // Brings out everything that is in flight. If the stream has to be ended for that, the next picture is an IDR.
     void flush(Sink& sink);
+    // The picture with that seq has not reached its viewer. Whether the next one refers to an earlier one that is
+    // intact, or needs none; otherwise the next one is an IDR.
+    bool lost(int64_t seq);
     // Makes all of the changes or none. Another picture size starts with an IDR.
     void reconfigure(const std::vector<Change>& changes);
     std::vector<uint8_t> sequence_header();
@@ -150,6 +153,9 @@ class Session {
     bool next_is_idr(const PictureExtras& extras) const;
     // Throws invalid_config if the picture would refer to a slot without a picture.
     void require_long_term(const PictureExtras& extras) const;
+    bool can_invalidate() const;
+    // Whether the driver took all of them.
+    bool invalidate(const std::vector<int64_t>& pts);
     size_t may_stay_in_flight() const;
     void collect(size_t may_stay_in_flight, Sink& sink);
     // Locks the next access unit, hands it over and gives its memory back. Whether there was one.

@@ -106,6 +106,8 @@ class EncoderConfig:
         time_code: pictures may carry time codes.
         qp_map: pictures may say which of their parts get more bits (``PictureOptions``): ``"delta"`` by offsets to the
             quantiser of each block, ``"emphasis"`` by levels (H.264, without AQ).
+        reference_frames: how many of the last pictures are kept, each of which refers to one of them; the others are
+            there for ``lost``. None: the driver's choice.
         long_term_references: how many pictures may be kept for later ones to refer to (``PictureOptions``).
         max_width, max_height: what ``reconfigure`` may reach; 0: the size that it starts with.
         gpu_id, cuda_context, extra_output_delay: as for ``NvencEncoder``.
@@ -162,6 +164,7 @@ class EncoderConfig:
     content_light: ContentLight | None = None
     time_code: bool = False
     qp_map: choices.QpMap | None = None
+    reference_frames: int | None = None
     long_term_references: int = 0
     max_width: int = 0
     max_height: int = 0
@@ -253,7 +256,7 @@ class EncoderConfig:
             "split_encode": values.split(self.split_encode),
             "time_code": values.switch("time_code", self.time_code),
             "qp_map": values.choice("qp_map", self.qp_map, MAP_MODES),
-            **references.native(self.long_term_references),
+            **references.native(self.reference_frames, self.long_term_references),
             **self._rate(codec),
         }
 

@@ -8,13 +8,16 @@ from typing import Any
 from .._errors import InvalidConfig
 from .settings import whole
 
+MOST_FRAMES = 16
 MOST_LONG_TERM = 16
 """As many as H.264 and HEVC can hold. Cards have fewer."""
 
 
-def native(long_term_references: int) -> dict[str, Any]:
+def native(reference_frames: int | None, long_term_references: int) -> dict[str, Any]:
     """As the native module takes them."""
+    frames = None if reference_frames is None else whole("reference_frames", reference_frames, 1, MOST_FRAMES)
     return {
+        "reference_frames": frames,
         "long_term_references": whole("long_term_references", long_term_references, most=MOST_LONG_TERM),
     }
 

@@ -144,6 +144,11 @@ def _of_references(config: EncoderConfig) -> Iterator[str]:
             f"long_term_references={slots} came with bframes={config.bframes}; the encoder keeps them in streams "
             "without B-frames only. Give bframes=0."
         )
+    if slots and config.reference_frames is not None and config.reference_frames <= slots:
+        yield (
+            f"long_term_references={slots} came with reference_frames={config.reference_frames}, among which they are. "
+            f"Give reference_frames={slots + 1} or more."
+        )
     if slots and config.lookahead != 0:
         yield (
             f"long_term_references={slots} came with lookahead={config.lookahead}; the encoder decides about frames "

@@ -177,6 +177,14 @@ class NvencEncoder(_nvenc.Encoder):
             self._reconfigure(native)
             self._config = after
 
+    async def lost_async(self, seq: SupportsIndex) -> bool:
+        """``lost`` for asyncio. It waits for the encoder's turn in another thread."""
+        from asyncio import to_thread
+
+        if not self._is_usable:
+            return self.lost(seq)  # raises the right error
+        return await to_thread(self.lost, seq)
+
     def flush_lazily(self) -> Iterator[Packet]:
         """``flush_pipeline`` as an iterator, as ``SoftwareEncoder`` has it."""
         return iter(self.flush_pipeline())

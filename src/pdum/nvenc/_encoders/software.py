@@ -61,6 +61,7 @@ class SoftwareEncoder:
         self._coded = 0
         self._start = 0  # the count when the codec was opened last
         self._waiting: dict[int, int] = {}  # seq by the frame's count
+        self._must_be_idr = False  # the next frame
         self._context = self._opened()
 
     @property
@@ -100,7 +101,10 @@ class SoftwareEncoder:
             self._waiting[self._count] = number
             self._count += 1
             try:
-                return [self._made(one, self._waiting, self._start) for one in self._encoded(picture, force_idr)]
+                is_idr = force_idr or self._must_be_idr
+                found = [self._made(one, self._waiting, self._start) for one in self._encoded(picture, is_idr)]
+                self._must_be_idr = False
+                return found
             except BaseException:
                 self._waiting.pop(self._count - 1, None)
                 raise
@@ -108,6 +112,14 @@ class SoftwareEncoder:
     def encode(self, frame: Any, force_idr: bool = False) -> bytes:
         """``submit`` that returns only the bytes."""
         return b"".join(packet.data for packet in self.submit(frame, self._count, force_idr))
+
+    def lost(self, seq: SupportsIndex) -> bool:
+        """The packet of this frame has not reached the viewer. The next frame is an IDR, so this is always False."""
+        with self._lock:
+            self._require_usable()
+            _seq(seq)
+            self._must_be_idr = True
+        return False
 
     def flush_pipeline(self) -> list[Packet]:
         """Returns the packets that the codec still holds. The next frame is an IDR."""

@@ -58,7 +58,16 @@ NEVER = (
 PER_PICTURE = ("time_code", "long_term_references")
 """Settings for what single pictures carry, which software does not take."""
 
-NOT_IN_SVT = ("b_ref_mode", "adaptive_i", "adaptive_b", "level", "tier", "temporal_aq", "weighted_prediction")
+NOT_IN_SVT = (
+    "reference_frames",
+    "b_ref_mode",
+    "adaptive_i",
+    "adaptive_b",
+    "level",
+    "tier",
+    "temporal_aq",
+    "weighted_prediction",
+)
 
 UNBOUNDED_GOP = 1 << 20
 AVX512_MACROBLOCKS = 8
@@ -138,6 +147,8 @@ def _x26(made: Software, config: EncoderConfig, settings: Mapping[str, Any]) -> 
         made.options["tune"] = "zerolatency"
         made.low_latency = True
     made.bframes = config.bframes
+    if config.reference_frames is not None:
+        made.params["ref"] = str(config.reference_frames)
     if settings["profile"] in X26_PROFILES and tuning != "lossless":
         made.options["profile"] = X26_PROFILES[settings["profile"]]
     if config.lookahead and tuning not in ("ll", "ull"):
