@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import fields
 from threading import Lock
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .._config.config import EncoderConfig
+    from .._config.picture import PictureOptions
 
 PICTURE_TYPES = {1: "I", 2: "P", 3: "B"}
 FORCED, FREE = 1, 0  # of a frame's pict_type
@@ -89,12 +91,18 @@ class SoftwareEncoder:
     def in_flight(self) -> int:
         return len(self._waiting)
 
-    def submit(self, frame: Any, seq: SupportsIndex, force_idr: bool = False) -> list[Packet]:
-        """Takes a frame. Returns the packets that the codec has finished, in decoding order."""
+    def submit(
+        self, frame: Any, seq: SupportsIndex, force_idr: bool = False, *, picture: PictureOptions | None = None
+    ) -> list[Packet]:
+        """Takes a frame. Returns the packets that the codec has finished, in decoding order.
+
+        ``picture`` can ask for a key frame. Its other options are for ``NvencEncoder``.
+        """
+        force_idr = force_idr or _asks_for_key_frame(picture)
         with self._lock:
             self._require_usable()
             number = _seq(seq)
-            picture = self._picture(frame)
+            pixels = self._picture(frame)
             if self._context is None:
                 self._start = self._count
                 self._context = self._opened()
@@ -102,16 +110,16 @@ class SoftwareEncoder:
             self._count += 1
             try:
                 is_idr = force_idr or self._must_be_idr
-                found = [self._made(one, self._waiting, self._start) for one in self._encoded(picture, is_idr)]
+                found = [self._made(one, self._waiting, self._start) for one in self._encoded(pixels, is_idr)]
                 self._must_be_idr = False
                 return found
             except BaseException:
                 self._waiting.pop(self._count - 1, None)
                 raise
 
-    def encode(self, frame: Any, force_idr: bool = False) -> bytes:
+    def encode(self, frame: Any, force_idr: bool = False, *, picture: PictureOptions | None = None) -> bytes:
         """``submit`` that returns only the bytes."""
-        return b"".join(packet.data for packet in self.submit(frame, self._count, force_idr))
+        return b"".join(packet.data for packet in self.submit(frame, self._count, force_idr, picture=picture))
 
     def lost(self, seq: SupportsIndex) -> bool:
         """The packet of this frame has not reached the viewer. The next frame is an IDR, so this is always False."""
@@ -352,6 +360,22 @@ def _typed(call: Any, what: str = "The software codec failed", kind: type[NvencE
         raise
     except Exception as error:
         raise kind(f"{what}: {error}") from error
+
+
+def _asks_for_key_frame(picture: PictureOptions | None) -> bool:
+    """PyAV cannot attach to a frame what else a picture may be given."""
+    from .._config.picture import PictureOptions
+
+    if picture is None:
+        return False
+    if not isinstance(picture, PictureOptions):
+        raise TypeError(f"picture={picture!r} came; it has to be PictureOptions.")
+    for one in fields(picture):
+        value = getattr(picture, one.name)
+        is_given = value is not one.default and not (isinstance(value, (list, tuple)) and not value)
+        if is_given and one.name not in ("force_idr", "force_intra"):
+            raise UnsupportedFeature(f"{one.name} came for the software engine. Leave it out, or use NvencEncoder.")
+    return picture.force_idr or picture.force_intra
 
 
 def _seq(seq: SupportsIndex) -> int:
