@@ -15,7 +15,7 @@ from test_ordering import HEIGHT, MACHINE, WIDTH, Producer, production
 
 from simulator import Simulator, parse
 
-pytestmark = pytest.mark.one_abi
+pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 FRAME = nv12(WIDTH, HEIGHT)
 SHAPE = grid("h264", WIDTH, HEIGHT)
@@ -129,6 +129,7 @@ def test_memory_that_cannot_be_read(simulator: Simulator) -> None:
         assert "no memory that CUDA knows" in refusal(encoder, CudaFrame(freed, SHAPE, typestr="|i1"))
         assert "null pointer" in refusal(encoder, CudaFrame(0, SHAPE, typestr="|i1"))
         assert "side by side" in refusal(encoder, CudaFrame(here, SHAPE, typestr="|i1", strides=(1, SHAPE[0])))
+        assert "strides (12,)" in refusal(encoder, CudaFrame(here, SHAPE, typestr="|i1", strides=(12,)))
         assert "type 'f4'" in refusal(encoder, CudaFrame(here, SHAPE, typestr="|f4"))
         assert "device 10" in refusal(encoder, DlpackFrame(here, SHAPE, dtype=(0, 8, 1), device=(10, 0)))
         assert "(9, 12)" in refusal(encoder, CudaFrame(here, (9, 12), typestr="|i1"))

@@ -70,7 +70,7 @@ const char* type_of_format(const char* format) {
 }
 
 // A larger array, and one of no values, fits no picture, which the session says.
-constexpr int64_t most_blocks = int64_t{1} << 24;
+constexpr int64_t most_blocks = int64_t{1} << 20;
 
 BlockValues gather(const void* data, const MapArray& array, const Extents& strides) {
     BlockValues values;
@@ -98,8 +98,9 @@ DeviceMap on_device(const ArrayLayout& layout, MapArray& array) {
     set_shape(layout.shape, array);
     array.unsigned_bytes = is_unsigned(layout.type);
     DeviceMap map;
-    const int64_t pitch = layout.strides.count == 2 ? layout.strides[0] : array.columns;
-    if ((layout.strides.count == 2 && layout.strides[1] != 1) || pitch < array.columns) {
+    const bool packed = layout.strides.count == 0;
+    const int64_t pitch = packed ? array.columns : layout.strides[0];
+    if (!packed && (layout.strides.count != 2 || layout.strides[1] != 1 || pitch < array.columns)) {
         invalid_frame("Expected the values of a row side by side, got strides " + tuple_text(layout.strides) + ".");
     }
     if (layout.data == nullptr) invalid_frame("Expected an array, got a null pointer.");
