@@ -376,7 +376,7 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
     request.is_idr = idr;
     request.extras = extras.has_codec_fields() ? &extras : nullptr;
     if (!idr) require_long_term(extras);
-    submitted_.push_back({position_.next_pts, seq, input, nullptr});
+    submitted_.push_back({position_.next_pts, seq, input});
     Accepted accepted{};
     try {
         request.input = inputs_->map(input);

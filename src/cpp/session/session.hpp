@@ -126,7 +126,7 @@ class Session {
         int64_t pts = 0;
         int64_t seq = 0;
         size_t input = 0;
-        SharedMap map;  // the driver may read it until the access unit is out
+        SharedMap map = nullptr;  // the driver may read it until the access unit is out
     };
 
     class Turn;
