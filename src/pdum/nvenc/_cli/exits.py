@@ -7,8 +7,8 @@ HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143
 
 MEANINGS = {
     DONE: "all is done, now or by an earlier run; also where results were dropped for not being smaller",
-    FAILED: "some files failed or cannot reach the target; the others are done. doctor: nothing can be encoded. "
-    "selftest: the card does something else than assumed",
+    FAILED: "some files failed or cannot reach the target; the others are done. doctor: nothing can be encoded; "
+    "selftest: the card does something else than is assumed",
     USAGE: "wrong arguments or configuration; nothing was done",
     NOTHING: "there is no video at the paths given",
     CANNOT: "this machine cannot do it: no encoder as asked for, or a part of the package is not installed",
