@@ -25,6 +25,8 @@ class Report:
     page: str
     code: int
     shown: str
+    violations: tuple[str, ...] = ()
+    """Rules of the interface that were broken, if the configuration has a trace."""
 
     @property
     def lines(self) -> dict[str, dict[str, Any]]:
@@ -58,15 +60,24 @@ def run(tmp_path_factory: pytest.TempPathFactory, nvsim_dir: Path) -> Run:
         done = subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=280)
         text = (folder / "selftest.json").read_text()
         page = (folder / "selftest.md").read_text()
-        return Report(json.loads(text), text, page, done.returncode, done.stdout)
+        trace = Path((config or {}).get("trace", folder / "none"))
+        return Report(json.loads(text), text, page, done.returncode, done.stdout, violations_in(trace))
 
     return once
 
 
+def violations_in(trace: Path) -> tuple[str, ...]:
+    if not trace.exists():
+        return ()
+    with trace.open() as lines:
+        return tuple(json.loads(line)["violation"] for line in lines if '"violation"' in line)
+
+
 @pytest.fixture(scope="session")
-def rtx_3060(run: Run) -> Report:
+def rtx_3060(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """The recorded card, on the interface of the recording."""
-    return run({"gpus": ["RTX 3060"], "driver_version": "595"}, abi="13.0")
+    trace = str(tmp_path_factory.mktemp("trace") / "calls.jsonl")
+    return run({"gpus": ["RTX 3060"], "driver_version": "595", "trace": trace}, abi="13.0")
 
 
 @pytest.fixture(scope="session")

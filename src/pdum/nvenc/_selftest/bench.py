@@ -144,14 +144,22 @@ class Encoder:
     kept: list[Any] = field(default_factory=list)  # what the driver may still read
 
     def __enter__(self) -> Encoder:
-        self._stack = contextlib.ExitStack()
+        self._memory = contextlib.ExitStack()
+        self._objects = contextlib.ExitStack()  # of the session, which go before the memory that they are about
         return self
 
     def __exit__(self, *error: object) -> None:
         """Ends the stream, so that nothing that waits keeps a surface."""
         if self.mapped and not self.ended:
             self.end()
-        self._stack.close()
+        self._objects.close()
+        self._memory.close()
+
+    def abandon(self) -> int:
+        """Destroys the session with everything in it, and without the end of the stream: the status."""
+        self.ended = True
+        self._objects.pop_all()
+        return self.session.destroy()
 
     def initialise(self, codec: str, change: Change | None, preset: int, tuning: int) -> None:
         self.settings = Settings(self.session, codec, self.size, preset, tuning)
@@ -161,7 +169,7 @@ class Encoder:
 
     def add_surface(self, content: bytes) -> int:
         """A mapped surface with its output; its number."""
-        pointer = self._stack.enter_context(self.bench.cuda.plain(len(content)))
+        pointer = self._memory.enter_context(self.bench.cuda.plain(len(content)))
         self.bench.cuda.upload(pointer, content)
         self.add_registered(pointer, self.size[0])
         return len(self.mapped) - 1
@@ -169,9 +177,9 @@ class Encoder:
     def add_registered(self, pointer: int, pitch: int) -> None:
         """A mapped surface in memory of the caller's, with its output."""
         registered = self.register(pointer, pitch)
-        self._stack.callback(self.session.ask, "nvEncUnregisterResource", ctypes.c_void_p(registered))
+        self._objects.callback(self.session.ask, "nvEncUnregisterResource", ctypes.c_void_p(registered))
         mapped = self.map(registered)
-        self._stack.callback(self.session.ask, "nvEncUnmapInputResource", ctypes.c_void_p(mapped))
+        self._objects.callback(self.session.ask, "nvEncUnmapInputResource", ctypes.c_void_p(mapped))
         self.mapped.append(mapped)
         self.pointers.append(pointer)
         self.add_output()
@@ -194,7 +202,7 @@ class Encoder:
         params = self.session.interface.struct("NV_ENC_CREATE_BITSTREAM_BUFFER")
         self.session.must("nvEncCreateBitstreamBuffer", ctypes.byref(params))
         output = int(params.bitstreamBuffer)
-        self._stack.callback(self.session.ask, "nvEncDestroyBitstreamBuffer", ctypes.c_void_p(output))
+        self._objects.callback(self.session.ask, "nvEncDestroyBitstreamBuffer", ctypes.c_void_p(output))
         self.outputs.append(output)
         return output
 

@@ -29,7 +29,10 @@ def main() -> int:
     names = [line.strip() for line in sys.stdin if line.strip()]
     try:
         bench = Bench(int(sys.argv[1]), _nvenc.chosen_abi(forced_abi()))
-    except (NvencError, CudaRefused, Refused, OSError) as error:
+    except CudaRefused as error:
+        tell(events, event="unusable", reason=f"GPU {sys.argv[1]} is not there or cannot be used: {error}")
+        return 0
+    except (NvencError, Refused, OSError) as error:
         tell(events, event="unusable", reason=str(error))
         return 0
     tell(events, event="card", card=card_of(bench))

@@ -52,6 +52,7 @@ class Session:
 
     def __init__(self, driver: Driver, handle: ctypes.c_void_p) -> None:
         self.driver, self.interface, self.handle = driver, driver.interface, handle
+        self._is_open = True
 
     def ask(self, call: str, *arguments: Any) -> int:
         return int(self.driver.functions[call](self.handle, *arguments))
@@ -62,7 +63,9 @@ class Session:
             raise Refused(call, status, self.interface.name_of_status(status))
 
     def destroy(self) -> int:
-        return self.ask("nvEncDestroyEncoder")
+        """The status; a second call does nothing."""
+        was_open, self._is_open = self._is_open, False
+        return self.ask("nvEncDestroyEncoder") if was_open else 0
 
     def codec_guid(self, codec: str) -> Any:
         return self.interface.guid(f"NV_ENC_CODEC_{codec.upper()}_GUID")
