@@ -130,14 +130,15 @@ def asked(control: Control) -> Callable[[Bench], Answer]:
         common = {"width": SIZE[0], "height": SIZE[1], "codec": codec, "gpu_id": bench.gpu_id, **control.base}
         try:
             with_it = encode(EncoderConfig.of({**common, **control.given}), control.picture)
-            if control.seen is None:
-                return Answer(found=ACCEPTED, numbers=_numbers(with_it))
             without = plain(EncoderConfig.of(common))
         except UnsupportedFeature as lacking:
             raise NotHere(str(lacking)) from None
         except NvencError as error:
             return Answer(found=f"it is refused: {error}")
-        numbers = {"with it": _numbers(with_it), "without": _numbers(without)}
+        changes = "yes" if with_it.units != without.units else "no"
+        numbers = {"with it": _numbers(with_it), "without": _numbers(without), "other bytes": changes}
+        if control.seen is None:
+            return Answer(found=ACCEPTED, numbers=numbers)
         return Answer(found=SEEN if control.seen(with_it, without) else "it is taken and not seen", numbers=numbers)
 
     return ask

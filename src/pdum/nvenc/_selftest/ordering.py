@@ -17,13 +17,16 @@ SLOW = 0.1
 OLD, NEW = 60, 180
 """Luma of a frame before and after somebody wrote it."""
 NEAR = 6
+HIGH_QUALITY, LOW_LATENCY = 1, 2
 LUMA = SIZE[0] * SIZE[1]
 
 
 @contextmanager
-def streamed(bench: Bench, change: Change | None = None) -> Iterator[tuple[Encoder, ctypes.c_void_p]]:
+def streamed(
+    bench: Bench, change: Change | None = None, tuning: int = LOW_LATENCY
+) -> Iterator[tuple[Encoder, ctypes.c_void_p]]:
     """An encoder whose input and output are ordered on one stream."""
-    with bench.cuda.stream() as stream, bench.encoder(bench.best_codec(), change, tuning=2) as encoder:
+    with bench.cuda.stream() as stream, bench.encoder(bench.best_codec(), change, tuning=tuning) as encoder:
         encoder.session.must("nvEncSetIOCudaStreams", ctypes.byref(stream), ctypes.byref(stream))
         yield encoder, stream
 
@@ -66,7 +69,7 @@ def overwritten_after_its_packet(bench: Bench) -> Answer:
     """One surface for all pictures, written anew as soon as its access unit was locked, without any stream."""
     lumas = [OLD, NEW, OLD, NEW]
     codec = bench.best_codec()
-    with bench.encoder(codec, tuning=2) as encoder:
+    with bench.encoder(codec, tuning=LOW_LATENCY) as encoder:
         encoder.add_surface(flat(OLD))
         units = []
         for number, luma in enumerate(lumas):
@@ -88,7 +91,7 @@ def overwritten_while_held(bench: Bench) -> Answer:
         settings.structure(bframes=2, gop=30)
         settings.codec_config.useBFramesAsRef = 0
 
-    with streamed(bench, with_b_frames) as (encoder, stream):
+    with streamed(bench, with_b_frames, HIGH_QUALITY) as (encoder, stream):
         for _ in range(4):
             encoder.add_surface(flat(OLD))
         for number in range(4):
