@@ -71,6 +71,7 @@ def test_two_engines_are_faster_than_one(run: Run) -> None:
     report = run({"gpus": [{"name": "RTX 4090", "fps_1080p": 4}]}, SPEED)
     assert report.named("as assumed") == {SPEED: "sessions share out over the engines"}
     assert report.code == 0
+    assert "Driver 580.95.05, interface 13.1" in report.page
 
 
 DIFFERENCES: dict[str, tuple[dict[str, Any], tuple[str, ...], dict[str, str]]] = {

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._machine.devices import driver_version
+from .._machine.nvml import nvml
 from .cuda import Cuda
 from .driver import NEED_MORE_INPUT, Change, Driver, Refused, Session, Settings
 from .interface import Interface
@@ -49,6 +51,11 @@ class Bench:
         for number, attribute in enumerate((75, 76)):
             self.cuda.call("cuDeviceGetAttribute", ctypes.byref(value[number]), attribute, self.gpu_id)
         return value[0].value, value[1].value
+
+    @property
+    def driver_version(self) -> str | None:
+        with nvml() as library:
+            return driver_version(library)
 
     def refusal(self) -> Refused | None:
         """Why no session can be opened; None if one can."""

@@ -54,6 +54,7 @@ def card_of(bench: Bench) -> dict[str, Any]:
     refusal = bench.refusal()
     return {
         "name": bench.name,
+        "driver": bench.driver_version,
         "compute": list(bench.compute),
         "api": bench.interface.version,
         "codecs": [] if refusal else list(bench.codecs),

@@ -25,6 +25,7 @@ SEEN, ACCEPTED = "it is taken and seen", "it is taken"
 MUCH = 1.5
 """How much larger or smaller a stream has to be to show a rate."""
 DECIBELS = 2.0
+LEAST_PSNR = 25.0
 GREY = 128
 HEVC_SEI = {"mastering display": 137, "content light": 144, "time code": 136}
 
@@ -36,6 +37,8 @@ class Take:
     config: EncoderConfig
     units: list[bytes] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
+    stamps: list[tuple[int, int]] = field(default_factory=list)
+    """Display and decode time of each packet."""
     first_after: int = 0
     """Frames that were submitted when the first packet came."""
 
@@ -106,6 +109,7 @@ def plain(config: EncoderConfig) -> Take:
 def _keep(take: Take, packets: list[Any]) -> None:
     take.units += [packet.data for packet in packets]
     take.types += [packet.pic_type for packet in packets]
+    take.stamps += [(packet.pts, packet.dts) for packet in packets]
 
 
 def frame_of(config: EncoderConfig, number: int) -> Any:
@@ -127,7 +131,7 @@ def asked(control: Control) -> Callable[[Bench], Answer]:
         codec = next((codec for codec in control.codecs if codec in bench.codecs), None)
         if codec is None:
             raise NotHere(f"this card encodes none of {', '.join(control.codecs)}")
-        common = {"width": SIZE[0], "height": SIZE[1], "codec": codec, "gpu_id": bench.gpu_id, **control.base}
+        common = {**_common(bench, codec), **control.base}
         try:
             with_it = encode(EncoderConfig.of({**common, **control.given}), control.picture)
             without = plain(EncoderConfig.of(common))
@@ -142,6 +146,10 @@ def asked(control: Control) -> Callable[[Bench], Answer]:
         return Answer(found=SEEN if control.seen(with_it, without) else "it is taken and not seen", numbers=numbers)
 
     return ask
+
+
+def _common(bench: Bench, codec: str) -> dict[str, Any]:
+    return {"width": SIZE[0], "height": SIZE[1], "codec": codec, "gpu_id": bench.gpu_id}
 
 
 def _numbers(take: Take) -> dict[str, Any]:
@@ -172,7 +180,8 @@ def exact(a: Take, _: Take) -> bool:
 
 
 def every_picture(a: Take, _: Take) -> bool:
-    return len(a.pictures) == FRAMES
+    """All pictures come back, and show what went in."""
+    return len(a.pictures) == FRAMES and a.psnr > LEAST_PSNR
 
 
 def resized(a: Take, _: Take) -> bool:
@@ -319,18 +328,53 @@ CONTROLS: tuple[Control, ...] = (
 )
 
 
+IN_ORDER = "all pictures come back in display order, and no decode time is late"
+
+
+def time_stamps(codec: str) -> Callable[[Bench], Answer]:
+    """The package counts decode times up. They are right if the driver reorders as the B-frames demand."""
+
+    def ask(bench: Bench) -> Answer:
+        bench.need_codec(codec)
+        bframes = min(2, bench.cap(codec, "NUM_MAX_BFRAMES"))
+        if bframes == 0:
+            raise NotHere(f"this card codes no B-frames of {codec}")
+        take = plain(EncoderConfig.of({**_common(bench, codec), **HQ, "bframes": bframes}))
+        late = [pts for pts, dts in take.stamps if dts > pts]
+        rises = all(a[1] < b[1] for a, b in zip(take.stamps, take.stamps[1:], strict=False))
+        numbers = {"display times": [pts for pts, _ in take.stamps], "decode times": [dts for _, dts in take.stamps]}
+        wrong = [f"late: {late}"] * bool(late) + ["decode times do not rise"] * (not rises)
+        wrong += ["the pictures are not those that went in"] * (not every_picture(take, take))
+        return Answer(found="; ".join(wrong) or IN_ORDER, numbers=numbers)
+
+    return ask
+
+
 def _assumed(control: Control) -> str:
     return ACCEPTED if control.seen is None else SEEN
 
 
-PROBES = tuple(
-    Probe(
-        theme="controls",
-        name=control.name,
-        question="Is it taken" + (", and does the decoded stream show it?" if control.seen else "?"),
-        assumed=_assumed(control),
-        source="docs of EncoderConfig",
-        ask=asked(control),
-    )
-    for control in CONTROLS
+PROBES = (
+    *(
+        Probe(
+            theme="controls",
+            name=control.name,
+            question="Is it taken" + (", and does the decoded stream show it?" if control.seen else "?"),
+            assumed=_assumed(control),
+            source="docs of EncoderConfig",
+            ask=asked(control),
+        )
+        for control in CONTROLS
+    ),
+    *(
+        Probe(
+            theme="controls",
+            name=f"time stamps, {codec}",
+            question="Do pictures and their times come in a right order with B-frames?",
+            assumed=IN_ORDER,
+            source="docs of Packet",
+            ask=time_stamps(codec),
+        )
+        for codec in ("h264", "hevc", "av1")
+    ),
 )

@@ -54,19 +54,14 @@ def preset_fields(session: Session, codec: str, preset: int, tuning: int) -> dic
 
 
 def capabilities(bench: Bench) -> Answer:
-    from .._machine.devices import driver_version
-    from .._machine.nvml import nvml
-
     with bench.session() as session:
         codecs = {codec: capabilities_of(session, codec) for codec in session.codecs()}
     if not codecs:
         raise NotHere("this card lists no codec")
-    with nvml() as library:
-        driver = driver_version(library)
     card = {
         "source": "pdum.nvenc selftest",
         "name": bench.name,
-        "driver": driver,
+        "driver": bench.driver_version,
         "api": bench.interface.version,
         "os": "Linux",
         "tool": None,
@@ -82,9 +77,6 @@ def capabilities(bench: Bench) -> Answer:
 
 
 def presets(bench: Bench) -> Answer:
-    from .._machine.devices import driver_version
-    from .._machine.nvml import nvml
-
     rows: list[dict[str, Any]] = []
     refused: list[str] = []
     known = bench.interface.members("NV_ENC_TUNING_INFO")
@@ -97,11 +89,9 @@ def presets(bench: Bench) -> Answer:
                         rows.append({**row, "fields": preset_fields(session, codec, preset, tuning)})
                     except Refused:
                         refused.append(f"{codec} P{preset} {TUNINGS[tuning]}")
-    with nvml() as library:
-        driver = driver_version(library)
     recorded = {
         "card": bench.name,
-        "driver": driver,
+        "driver": bench.driver_version,
         "api": bench.interface.version,
         "zero": "every field that is not listed is 0",
         "presets": rows,

@@ -186,7 +186,7 @@ def obu_types(data: bytes) -> list[int]:
     return types
 
 
-# Metadata OBUs by type, and padding: (name, OBU type as the driver takes it, payload).
+# Metadata OBUs: name, the type of their metadata, and a payload of the right length.
 MESSAGES: tuple[tuple[str, int, bytes], ...] = (
     ("content light level", 1, bytes((3, 232, 1, 144))),
     ("mastering display", 2, bytes(24)),
@@ -231,8 +231,8 @@ def _probe(name: str, question: str, assumed: str, source: str, ask: Callable[[B
     return Probe(theme="outputs", name=name, question=question, assumed=assumed, source=source, ask=ask)
 
 
-ENCODERS = "NVENC's programming guide"
-RECORDED = "what other clients rely on"
+GUIDE = "NVENC's programming guide"
+CLIENTS = "what other clients rely on"
 
 PROBES = (
     *(
@@ -240,12 +240,12 @@ PROBES = (
             f"need more input, {codec}",
             "How many pictures wait before the first access unit, for each number of B-frames and lookahead?",
             AS_MANY,
-            ENCODERS,
+            GUIDE,
             needs_more(codec),
         )
         for codec in ("h264", "hevc", "av1")
     ),
-    _probe("several locked", "Can several bitstreams be locked at once?", "4 of 4 at once", RECORDED, several_locked),
+    _probe("several locked", "Can several bitstreams be locked at once?", "4 of 4 at once", CLIENTS, several_locked),
     _probe(
         "many in flight",
         f"Can {IN_FLIGHT} pictures be in flight?",
@@ -253,19 +253,19 @@ PROBES = (
         "clients are known to keep 64",
         many_in_flight,
     ),
-    _probe("forced IDR", "Does a forced IDR restart the period?", "it restarts", ENCODERS, forced_idr),
+    _probe("forced IDR", "Does a forced IDR restart the period?", "it restarts", GUIDE, forced_idr),
     _probe(
         "after the end",
         "Does a session go on after the end of its stream?",
         "it goes on, with a picture of type IDR",
-        ENCODERS,
+        GUIDE,
         on_after_the_end,
     ),
     _probe(
         "closed without the end",
         "Does a session that is destroyed with pictures in flight leave the driver well?",
         "the next session works",
-        ENCODERS,
+        GUIDE,
         closed_without_the_end,
     ),
     _probe(

@@ -43,7 +43,7 @@ def report_of(outcome: Outcome) -> dict[str, Any]:
         "package": __version__,
         "system": platform.system(),
         "python": platform.python_version(),
-        "card": {"name": outcome.card.get("name"), **card, "driver": driver_of(outcome.recordings)},
+        "card": {"name": outcome.card.get("name"), "driver": None, **card},
         "unusable": scrubbed(outcome.unusable, private),
         "verdicts": {name: count for name in VERDICTS if (count := _counts(outcome.lines.values())[name])},
         "lines": [without_private(line, private) for line in outcome.lines.values()],
@@ -53,11 +53,6 @@ def report_of(outcome: Outcome) -> dict[str, Any]:
 
 def without_private(line: Line, private: Iterable[str]) -> dict[str, Any]:
     return {**asdict(line), "found": scrubbed(line.found, private), "numbers": scrubbed(line.numbers, private)}
-
-
-def driver_of(recordings: dict[str, Any]) -> str | None:
-    driver: str | None = recordings.get("presets", {}).get("driver")
-    return driver
 
 
 def private_words() -> tuple[str, ...]:
