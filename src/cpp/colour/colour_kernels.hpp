@@ -34,7 +34,7 @@ struct ColourKernelArgument {
     ChannelWeights v;
 };
 
-// A kernel's text in PTX, as a module of its own, so that the driver compiles only what is used.
+// A kernel's text in PTX, as a separate module, so that the driver compiles only what is used.
 struct KernelText {
     const char* name;
     const char* ptx;

@@ -17,7 +17,7 @@ enum class RgbType { u8, f16, f32 };  // floats from 0 to 1; other values are cl
 enum class YuvFormat { nv12, p010, yuv444, yuv444_10 };  // ten bits lie in the high bits of 16
 enum class ColourMatrix { bt601, bt709, bt2020 };        // BT.2020 with non-constant luminance
 
-// Where a sample of 4:2:0 chroma lies. Left: on the left luma column, as H.264, HEVC and AV1 decoders expect if a
+// The position of a sample of 4:2:0 chroma. Left: on the left luma column, as H.264, HEVC and AV1 decoders expect if a
 // stream says nothing. Centre: in the middle of four luma samples, as in JPEG.
 enum class ChromaSiting { left, centre };
 

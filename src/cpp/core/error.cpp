@@ -14,7 +14,7 @@ struct StatusMeaning {
 
 constexpr const char* report_it = "Please report it with this message: no correct use of the encoder leads here.";
 
-// Indexed by status. The advice is for the general case; calls that know better give their own.
+// Indexed by status. The advice is for the general case; calls that know more give their own.
 constexpr std::array<StatusMeaning, 27> meanings{{
     {"NV_ENC_SUCCESS", ErrorKind::encoder_failed, ""},
     {"NV_ENC_ERR_NO_ENCODE_DEVICE", ErrorKind::no_encoder,

@@ -6,7 +6,7 @@
 
 namespace pdum::nvenc {
 
-// What went wrong, in the terms of the caller. Each has a Python class of its own (pdum/nvenc/_errors.py).
+// What went wrong, in the terms of the caller. Each has its own Python class (pdum/nvenc/_errors.py).
 enum class ErrorKind {
     driver_not_found,
     driver_too_old,
@@ -24,7 +24,7 @@ enum class ErrorKind {
 
 struct ErrorDetails {
     ErrorKind kind = ErrorKind::encoder_failed;
-    std::string summary;      // one sentence: what came, what is wanted
+    std::string summary;      // one sentence: what was expected, what it got
     std::string advice;       // what the caller can do about it; may be empty
     std::string call;         // the driver's function that failed; empty if none was called
     int status = 0;           // what that function returned

@@ -11,7 +11,7 @@ namespace {
 
 static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t) && std::atomic<uint32_t>::is_always_lock_free);
 
-// Up to 32 waiting threads have a bit of their own, so that each is woken alone.
+// Up to 32 waiting threads have one bit each, so that each is woken alone.
 uint32_t bit_of(uint32_t ticket) { return 1U << (ticket % 32); }
 
 }  // namespace

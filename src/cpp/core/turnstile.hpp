@@ -1,5 +1,5 @@
-// A lock that lets threads in, in the order in which they came. With std::mutex, a thread that has just left and comes
-// back overtakes those that are still waking up: a thread that encodes without a pause would keep others waiting for
+// A lock that admits threads in the order in which they ask. With std::mutex, a thread that unlocks and locks again
+// overtakes those that are still waking up: a thread that encodes without a pause would keep others waiting for
 // hundreds of frames.
 #pragma once
 
@@ -8,7 +8,7 @@
 
 namespace pdum::nvenc {
 
-// BasicLockable. Locking and unlocking cost two atomic operations if nobody waits. A forked child can destroy it,
+// BasicLockable. Locking and unlocking cost two atomic operations if no thread waits. A forked child can destroy it,
 // whatever threads of the parent were waiting.
 class Turnstile {
    public:

@@ -1,4 +1,4 @@
-// CUDA's objects as owners. Each keeps the context that it lives in, so any order of destruction is right.
+// Owners of CUDA's objects. Each keeps its context alive, so any order of destruction is right.
 #pragma once
 
 #include <cstdint>
@@ -57,7 +57,7 @@ class ContextScope {
     bool pushed_ = false;
 };
 
-// A handle of the driver's and how it is given back. A forked child calls nothing, because the handle belongs to its
+// A handle of the driver, and how to release it. A forked child calls nothing, because the handle belongs to its
 // parent. Every class that owns a driver object holds one of these, so none of them has to handle forks itself.
 template <typename Handle>
 class OwnedHandle {

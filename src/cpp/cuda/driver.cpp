@@ -13,7 +13,7 @@ constexpr const char* install_driver =
     "Install NVIDIA's driver. In a container, start it with the GPU and its video capability: --gpus all and "
     "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video.";
 
-// Stays open until the process ends: the driver keeps threads of its own, and closing it under them would crash.
+// The library stays open until the process ends, because the driver runs its own threads in it.
 class Library {
    public:
     Library(const char* file, const char* purpose) : file_(file), handle_(dlopen(file, RTLD_NOW | RTLD_LOCAL)) {

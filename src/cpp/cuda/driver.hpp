@@ -59,7 +59,7 @@ struct EncodeExports {
 const CudaFunctions& cuda_functions();
 const EncodeExports& encode_exports();
 
-// The interface version of NVENC that the driver speaks at most.
+// The newest version of NVENC's interface that the driver speaks.
 struct EncodeVersion {
     unsigned major = 0;
     unsigned minor = 0;

@@ -1,4 +1,4 @@
-// What the driver says of itself and of each GPU, without a context on any of them.
+// What the driver reports about itself and each GPU, without a context on any of them.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@ struct Gpu {
     uint64_t memory_bytes = 0;
 };
 
-// In CUDA's order: the place is the gpu_id.
+// In CUDA's order: the index is the gpu_id.
 std::vector<Gpu> all_gpus();
 
 // The newest CUDA that the driver speaks, as 1000 * major + 10 * minor.

@@ -121,7 +121,7 @@ PYBIND11_MODULE_EXEC(_nvenc_of_main, module) {
     add_encoder_type(module);
 }
 
-// Python finds a module by this very name.
+// Python finds the module by this name.
 // NOLINTNEXTLINE(bugprone-reserved-identifier)
 extern "C" PYBIND11_EXPORT PyObject* PyInit__nvenc() {
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {

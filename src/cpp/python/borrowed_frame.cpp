@@ -41,7 +41,7 @@ std::string type_of_buffer(const Py_buffer& buffer) {
     return (is_one_of("efd") ? "f" : is_one_of("BHILQ") ? "u" : "i") + std::to_string(buffer.itemsize);
 }
 
-// CuPy's arrays have both: a buffer that cannot be had from the device, and the array interface that is meant.
+// CuPy's arrays offer both: a buffer that fails for device memory, and the array interface, which works.
 bool offers_host_memory(PyObject* frame) {
     if (PyObject_CheckBuffer(frame) == 0) return false;
     return !has_cuda_array_interface(Py_TYPE(frame));
@@ -76,7 +76,7 @@ void BorrowedFrame::read_buffer(PyObject* frame, const FrameSpec& spec) {
     }
     ArrayLayout array;
     array.shape = extents_of(buffer.shape, buffer.ndim);
-    // ctypes gives none for its arrays, whatever is asked for: they are packed.
+    // ctypes never gives strides for its arrays: they are packed.
     if (buffer.strides != nullptr) array.strides = extents_of(buffer.strides, buffer.ndim);
     array.type = type_of_buffer(buffer);
     array.data = buffer.buf;

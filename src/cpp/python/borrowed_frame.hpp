@@ -1,4 +1,4 @@
-// A frame of the caller's, as CUDA array interface, DLPack, buffer or frame of PyAV; checked before it is used.
+// A caller's frame: CUDA array interface, DLPack, buffer or frame of PyAV. It is checked before use.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -9,7 +9,7 @@
 
 namespace pdum::nvenc {
 
-// A frame and what keeps it alive. Made and destroyed with the GIL held; its view may be read without.
+// A frame and the objects that keep it alive. Made and destroyed with the GIL held; its view may be read without.
 class BorrowedFrame {
    public:
     // `stream`: where the caller says that the frame is made, or None. `our_stream`: where a DLPack producer is asked
@@ -20,11 +20,11 @@ class BorrowedFrame {
     BorrowedFrame& operator=(const BorrowedFrame&) = delete;
 
     const FrameView& view() const noexcept { return view_; }
-    // What keeps the memory beside the frame itself; may be null.
+    // The object that keeps the memory alive in addition to the frame itself; may be null.
     PyRef release_owner() { return std::move(memory_); }
 
    private:
-    // A member of its own, so that it is given back if the constructor throws.
+    // A separate member, so that it is released if the constructor throws.
     struct Buffer {
         Buffer() = default;
         ~Buffer() { PyBuffer_Release(&view); }

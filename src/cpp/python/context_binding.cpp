@@ -14,7 +14,7 @@ constexpr const char* doc =
     "The context in which encoders work on that GPU, kept alive as long as this. In a ``with`` it is current in the\n"
     "calling thread; any number of threads may use it so at once, and one of them more than once.";
 
-// CUDA keeps for each thread which context is current, so nothing of it is kept here.
+// CUDA itself remembers the current context of each thread, so this class does not.
 class PrimaryContext {
    public:
     explicit PrimaryContext(int gpu) {

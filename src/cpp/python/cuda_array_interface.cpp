@@ -10,7 +10,7 @@
 namespace pdum::nvenc {
 namespace {
 
-// Interned once: looking a name up by a C string makes a new object each time.
+// Interned once, because a lookup by a C string makes a new object each time.
 struct Names {
     PyObject* cuda_array_interface = PyUnicode_InternFromString("__cuda_array_interface__");
     PyObject* shape = PyUnicode_InternFromString("shape");
@@ -26,7 +26,7 @@ const Names& names() {
     return interned;
 }
 
-// The value is held: asking for it, or for what is in it, may run Python code that takes it out of the dict.
+// Holds the value, because reading it or its parts may run Python code that removes it from the dict.
 PyRef item(PyObject* dict, PyObject* key) {
     PyRef value(Py_XNewRef(PyDict_GetItemWithError(dict, key)));
     if (value == nullptr && PyErr_Occurred() != nullptr) {

@@ -19,7 +19,7 @@ PyRef cuda_array_interface_of(PyObject* frame);
 
 ArrayLayout layout_of_interface(PyObject* interface);
 
-// Where the interface of `frame` says that its array is made; none if it says that the array is ready.
+// The stream on which the array is made, by the interface of `frame`; none if the array is ready.
 std::optional<CUstream> stream_of_interface(PyObject* interface, PyObject* frame);
 
 }  // namespace pdum::nvenc

@@ -21,7 +21,7 @@
 
 namespace pdum::nvenc {
 
-// Its properties are kept here, so that reading them waits for no other thread.
+// It stores its properties, so that reading them waits for no other thread.
 class Encoder {
    public:
     explicit Encoder(const SessionOptions& options);
@@ -55,7 +55,7 @@ class Encoder {
     // Waits until the engine is done, then releases the frames that it read in place.
     void close();
 
-    // Closes the encoder if nobody has done so. An exception that Python is handling stays as it is.
+    // Closes the encoder if it is still open. An exception that Python is handling stays as it is.
     void end();
 
     // For the garbage collector.
@@ -90,7 +90,7 @@ class Encoder {
     void submit_to(PythonSink& sink, const Call& call);
     void submit_frame(PythonSink& sink, const Call& call, const PictureExtras& extras);
 
-    // For a call that succeeded or failed: in both cases the session has said what became of the frame.
+    // For calls that succeeded and calls that failed: in both cases the session has reported the state of the frame.
     void after_submit(PythonSink& sink, const Submission& submission, BorrowedFrame& borrowed, const Call& call);
     void submit_surface(PythonSink& sink, Surface& surface, const Call& call, const PictureExtras& extras);
     void flush_to(PythonSink& sink);

@@ -44,7 +44,7 @@ constexpr const char* encode =
     "encode($self, frame, force_idr=False, *, stream=None, picture=None)\n--\n\n"
     "Encodes a frame and returns what is ready: its own access unit, where nothing holds frames back.\n\n"
     "``force_idr`` makes it a frame from which decoding can start. ``stream`` is the CUDA stream on which the frame\n"
-    "is made, for frames that do not tell it: a handle, or an object of CuPy, PyTorch or CUDA Python.\n\n"
+    "is made, for frames that do not say it: a handle, or an object of CuPy, PyTorch or CUDA Python.\n\n"
     "Raises InvalidFrame, with the encoder usable as before, and what the driver answers.";
 constexpr const char* submit =
     "submit($self, frame, seq, force_idr=False, *, stream=None, picture=None, on_released=None)\n--\n\n"
@@ -62,9 +62,9 @@ constexpr const char* surface =
     "what is submitted so. ``stream`` is the one on which it is written; without it, the legacy default stream.\n"
     "In a ``with``, a surface that was not submitted is given back. Encoders of format ``\"rgb\"`` have none to lend.";
 constexpr const char* flush =
-    "Returns the access units of all frames in flight. Where the encoder held frames back, the next one is an IDR.";
+    "Returns the access units of all frames in flight. If the encoder held frames back, the next one is an IDR.";
 constexpr const char* flush_pipeline =
-    "Returns the packets of all frames in flight. Where the encoder held frames back, the next one is an IDR.";
+    "Returns the packets of all frames in flight. If the encoder held frames back, the next one is an IDR.";
 constexpr const char* lost =
     "Says that the packet of the frame with this ``seq`` has not reached the viewer, so that what follows can be "
     "shown\n"
@@ -164,7 +164,7 @@ int clear(PyObject* self) {
     return 0;
 }
 
-// Runs before the garbage collector takes a cycle apart, so that callbacks find all objects whole.
+// Runs before the garbage collector breaks up a cycle, so that callbacks see complete objects.
 void finalize(PyObject* self) {
     if (Encoder* encoder = encoder_or_null(self)) encoder->end();
 }

@@ -1,4 +1,4 @@
-// What Python objects answer may be wrong or raise anything: it becomes an error about the frame.
+// Python objects may answer anything or raise anything: both become errors about the frame.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -12,11 +12,11 @@ namespace pdum::nvenc {
 
 [[noreturn]] void invalid_frame(std::string summary, std::string advice = {});
 
-// What Python raised, to be added to our own words. Ctrl-C and the like are not about a frame and go on.
+// The text of the pending Python error, for our own message. Ctrl-C and the like are not about a frame: they propagate.
 std::string python_error(pybind11::error_already_set& raised);
 std::string pending_python_error();
 
-// Runs what asks Python objects. `failure` begins the message of the error.
+// Runs a function that asks Python objects. `failure` begins the error's message.
 template <typename Ask>
 auto asked(const char* failure, Ask ask) {
     try {

@@ -13,8 +13,8 @@ namespace pdum::nvenc {
 
 struct FrameInFlight {
     int64_t pts = 0;
-    PyRef frame;        // what the caller gave and gets back
-    PyRef memory;       // what else keeps its memory; may be null
+    PyRef frame;        // the caller's object
+    PyRef memory;       // another object that keeps its memory alive; may be null
     PyRef on_released;  // called with the frame when it may be written again; may be null
 
     // Calls `on_released`. If that raises, the error is reported and no packet is lost.
@@ -60,7 +60,7 @@ class FramesInFlight {
         return all;
     }
 
-    // For the garbage collector, which stops all other threads where they do not hold the lock.
+    // For the garbage collector, which stops all other threads at points where they do not hold the lock.
     int traverse(visitproc visit, void* arg) const {
         for (const FrameInFlight& frame : frames_) {
             Py_VISIT(frame.frame.get());

@@ -23,7 +23,7 @@ class HeldStream {
     HeldStream& operator=(const HeldStream&) = delete;
 
     CUstream handle() const noexcept { return stream_->handle(); }
-    // For a caller who has let go of the GIL already.
+    // For a caller that has already released the GIL.
     void release() noexcept { stream_.reset(); }
 
    private:

@@ -28,7 +28,7 @@ class PythonSink : public Sink {
     }
 
     const std::vector<int64_t>& taken() const { return taken_; }
-    // Names the caller's frame that the i-th access unit has released.
+    // Sets the caller's frame that the i-th access unit has released.
     virtual void set_released(size_t i, PyRef frame) = 0;
 
    protected:

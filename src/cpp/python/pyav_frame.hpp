@@ -1,4 +1,4 @@
-// Frames of PyAV, on the GPU or on the host, as they are: their planes may lie anywhere.
+// Frames of PyAV on the GPU or on the host. Their planes may lie anywhere.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -17,7 +17,7 @@ using PyRef = std::unique_ptr<PyObject, DropReference>;
 // For a daemon thread that the end of the interpreter is unwinding.
 [[noreturn]] void sleep_for_good();
 
-// Lets go of the GIL for a scope. It is the only way to do so here: pybind11's own way ends the process if a daemon
+// Releases the GIL for a scope. This is the only way to do so here: pybind11's own way ends the process if a daemon
 // thread meets the end of the interpreter.
 //
 // A daemon thread never gets the GIL again once the interpreter has ended: CPython before 3.14 unwinds its stack

@@ -45,7 +45,7 @@ CUstream stream_from_python(const py::object& stream) {
 }
 
 CUstream stream_of_silent_array(PyObject* array) {
-    return asked("PyTorch does not tell its stream",
+    return asked("PyTorch does not say which stream it uses",
                  [&] { return is_of_pytorch(array) ? current_stream_of_pytorch(array) : legacy_stream(); });
 }
 

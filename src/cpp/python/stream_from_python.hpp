@@ -1,4 +1,4 @@
-// The CUDA stream on which a frame is made, as Python objects say it.
+// The CUDA stream on which a frame is made, from Python objects.
 #pragma once
 
 #include <pybind11/pybind11.h>

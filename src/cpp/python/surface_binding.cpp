@@ -14,15 +14,15 @@ namespace py = pybind11;
 namespace pdum::nvenc {
 namespace {
 
-// A DLPack tensor of either version with all that it refers to. It keeps the surface from being lent again, and the
-// surface's memory alive, for as long as its consumer wants.
+// A DLPack tensor of either version with everything that it refers to. Until its consumer deletes it, the surface is
+// not lent again and its memory stays alive.
 template <typename Managed>
 struct ExportedTensor {
     ExportedTensor(std::shared_ptr<SurfaceLease> shared, const py::object& written_on)
         : lease(std::move(shared)), stream(Py_NewRef(written_on.ptr())) {}
     ~ExportedTensor() {
         const WithoutGil unlocked;
-        lease.reset();  // records an event on the stream, so the stream goes afterwards
+        lease.reset();  // records an event on the stream, so it comes before the stream's release
     }
     ExportedTensor(const ExportedTensor&) = delete;
     ExportedTensor& operator=(const ExportedTensor&) = delete;
@@ -64,7 +64,7 @@ bool is_same_device(const py::object& wanted, const py::tuple& own) {
     return same == 1;
 }
 
-// The consumer's stream. Nothing has to be ordered for it: a surface that is lent holds no work of the encoder's.
+// The consumer's stream needs no order: the encoder does not work on a surface that is lent.
 void check_consumer_stream(const py::object& stream) {
     if (stream.is_none()) return;
     int overflow = 0;
@@ -132,7 +132,7 @@ void Surface::give_back() {
     lease.reset();
 }
 
-// The same as that of a frame for encode().
+// The shape of a frame for encode().
 py::tuple Surface::shape() const {
     if (has_component_axis(format_)) return py::make_tuple(height_, width_, format_.pixel_bytes);
     return py::make_tuple(surface_rows(format_, height_), width_);
@@ -159,7 +159,7 @@ py::capsule capsule_of(std::unique_ptr<ExportedTensor<Managed>> exported) {
     exported->managed.deleter = delete_tensor<Managed>;
     PyObject* capsule = PyCapsule_New(&exported->managed, Managed::capsule_name, delete_capsule<Managed>);
     if (capsule == nullptr) throw py::error_already_set();
-    static_cast<void>(exported.release());  // now the capsule's or its consumer's
+    static_cast<void>(exported.release());  // the capsule or its consumer owns it now
     return py::reinterpret_steal<py::capsule>(capsule);
 }
 

@@ -1,4 +1,4 @@
-// One of the encoder's own surfaces as an array to be written: CUDA array interface and DLPack.
+// One of the encoder's own surfaces as a writable array, with the CUDA array interface and DLPack.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -11,10 +11,10 @@
 
 namespace pdum::nvenc {
 
-// Threads may use one at the same time: at most one of them gets the lease.
+// Several threads may use a surface at the same time: only one of them gets the lease.
 class Surface {
    public:
-    // `stream`: what the caller gave, kept for as long as the lease or a tensor that shares it.
+    // `stream`: the caller's object. The lease, or a tensor that shares it, keeps it alive.
     Surface(std::shared_ptr<Session> session, std::shared_ptr<SurfaceLease> lease, const FormatTraits& format,
             pybind11::object stream);
     ~Surface();
@@ -23,14 +23,15 @@ class Surface {
 
     bool belongs_to(const Session& session) const { return session_.get() == &session; }
     CUstream stream() const { return stream_handle_; }
-    // The lease, once: after that the surface is the encoder's again. Throws invalid_frame. Runs no Python code.
+    // Returns the lease, once. Afterwards the encoder owns the surface again. Throws invalid_frame. Runs no Python
+    // code.
     std::shared_ptr<SurfaceLease> hand_over();
-    // Without being submitted. May be called twice.
+    // Returns the surface without submitting it. May be called twice.
     void give_back();
 
     pybind11::tuple shape() const;
     pybind11::dict cuda_array_interface() const;
-    // Throws Python's BufferError for what the protocol may ask and a surface cannot do.
+    // Throws Python's BufferError for requests of the protocol that a surface cannot meet.
     pybind11::capsule dlpack(const pybind11::object& stream, const pybind11::object& max_version,
                              const pybind11::object& dl_device, const pybind11::object& copy) const;
     pybind11::tuple dlpack_device() const;
@@ -49,8 +50,8 @@ class Surface {
     const CUstream stream_handle_;
     const pybind11::object stream_;
 
-    mutable std::mutex mutex_;             // held for a copy or an exchange of the pointer alone
-    std::shared_ptr<SurfaceLease> lease_;  // null once it was submitted or given back
+    mutable std::mutex mutex_;             // held only to copy or exchange the pointer
+    std::shared_ptr<SurfaceLease> lease_;  // null once submitted or given back
 };
 
 void add_surface_type(pybind11::module_& module);

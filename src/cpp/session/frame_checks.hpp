@@ -1,4 +1,4 @@
-// What is asked of a frame before it is used: its size, its GPU and its CUDA context.
+// Checks of a frame before it is used: its size, its GPU and its CUDA context.
 #pragma once
 
 #include "abi/settings.hpp"

@@ -35,7 +35,7 @@ void copy_rows(const FrameView& frame, const RowBlock& block, const DeviceRows& 
 
 }  // namespace
 
-// A surface is one block of rows, unless chroma has a pitch of its own or the frame's chroma does not follow its luma.
+// A surface is one block of rows, unless chroma has a different pitch or the frame's chroma does not follow its luma.
 void copy_frame(const FrameView& frame, PixelFormat format, uint32_t height, const DeviceRows& destination,
                 const Context& context, CUstream stream) {
     const size_t pitch = destination.pitch();

@@ -14,7 +14,7 @@ enum class FrameMemory { host, device };
 
 // How the encoder waits for the frame's producer, and the next writer for the encoder.
 enum class ProducerOrder {
-    on_stream,  // the producer works on `stream`: events order it and the encoder, and nobody waits on the host
+    on_stream,  // the producer works on `stream`: events order it and the encoder, and the host does not wait
     settled,    // the bytes are there, or the producer has ordered the encoder's stream behind them; the next writer is
                 // unknown, so the call returns only after the frame has been read
 };

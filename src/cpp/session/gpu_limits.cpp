@@ -33,7 +33,7 @@ void require_size(EncodeApi& api, const Context& context, const Settings& settin
     const auto limit = [&](Capability capability) { return api.capability(settings.codec, capability); };
     const int min_width = limit(Capability::min_width), max_width = limit(Capability::max_width);
     const int min_height = limit(Capability::min_height), max_height = limit(Capability::max_height);
-    // A size beyond an int is beyond any limit, too.
+    // A size beyond an int exceeds any limit, too.
     constexpr uint32_t largest = std::numeric_limits<int>::max();
     const int width = static_cast<int>(std::min(picture_width, largest));
     const int height = static_cast<int>(std::min(picture_height, largest));
@@ -61,7 +61,7 @@ const char* nvidia_name_of(Capability capability) {
     return found->nvidia_name;
 }
 
-// One thing that was asked for, and the capability that it takes.
+// One request of the settings, and the capability that it needs.
 struct Demand {
     bool asked;
     const char* setting;
@@ -77,7 +77,7 @@ void require_demands(EncodeApi& api, const Context& context, Codec codec, const 
             fail(ErrorKind::unsupported_feature,
                  std::string(demand.setting) + " takes version 13.0 of the encode interface (capability " +
                      nvidia_name_of(demand.capability) + "); this is " + api.version_name() + ".",
-                 "Update the NVIDIA driver to 570.0 or newer, where 13.0 is used.");
+                 "Update the NVIDIA driver to 570.0 or newer, which has 13.0.");
         }
         const int has = api.capability(codec, demand.capability);
         if (demand.is_bit ? (has & demand.least) != 0 : has >= demand.least) continue;
@@ -85,7 +85,7 @@ void require_demands(EncodeApi& api, const Context& context, Codec codec, const 
              std::string(demand.setting) + " was asked for, but " + gpu_text(context) + " cannot do that in " +
                  name_of(codec) + " (capability " + nvidia_name_of(demand.capability) + " is " + std::to_string(has) +
                  ", wanted is " + std::to_string(demand.least) + ").",
-             "Leave it out, or choose another codec or GPU; capabilities() tells what there is.");
+             "Leave it out, or choose another codec or GPU; capabilities() lists what is supported.");
     }
 }
 
@@ -162,7 +162,7 @@ void require_consistent_rates(const Settings& settings) {
     }
 }
 
-// If the preset decides: what presets are known to choose.
+// The mode that presets are known to choose, if the preset decides.
 RateControl mode_of(const Settings& settings) {
     if (settings.tuning == Tuning::lossless) return RateControl::constqp;
     return settings.chosen_mode().value_or(settings.low_latency() ? RateControl::cbr : RateControl::vbr);
@@ -193,7 +193,7 @@ void require_live_change(EncodeApi& api, const Context& context, const Settings&
     if (resized) require_size(api, context, to, to.width, to.height);
     require_demands(api, context, to.codec, demands_of(to));
     const bool other_mode = mode_of(from) != mode_of(to);
-    const bool to_constqp = mode_of(to) == RateControl::constqp;  // which has a capability of its own
+    const bool to_constqp = mode_of(to) == RateControl::constqp;  // which has its own capability
     require_demands(api, context, to.codec,
                     {{resized, "a live change of width and height", Capability::live_resolution_change},
                      {other_mode && !to_constqp, "a live change of rate_control", Capability::live_rate_control_change},

@@ -1,4 +1,4 @@
-// What a GPU can do, held against what the settings ask, before the driver refuses it without a reason.
+// Compares the settings with the GPU's capabilities, before the driver refuses them without a reason.
 #pragma once
 
 #include "abi/encode_api.hpp"
@@ -6,7 +6,7 @@
 
 namespace pdum::nvenc {
 
-// Throws unsupported_feature or invalid_config, with the GPU's own limits, if it cannot do what the settings ask.
+// Throws unsupported_feature or invalid_config, with the GPU's own limits, if it does not support the settings.
 void require_within_limits(EncodeApi& api, const Context& context, const Settings& settings);
 
 // Likewise for a change of a running encoder.

@@ -57,7 +57,7 @@ class OutputQueue {
     bool unended_ = false;
     size_t promised_ = 0;  // how many of pending_ the driver fills without further pictures
     uint32_t held_back_;
-    uint32_t wanting_input_ = 0;  // calls in a row that were answered "more input"
+    uint32_t wanting_input_ = 0;  // consecutive calls with the answer "more input"
 };
 
 }  // namespace pdum::nvenc

@@ -1,4 +1,4 @@
-// What a GPU says of itself, asked by a session that is opened for it and closed again.
+// What a GPU reports about itself, through a session that is opened and closed for this.
 #pragma once
 
 #include <optional>

@@ -10,7 +10,7 @@
 namespace pdum::nvenc {
 namespace {
 
-// A view that is spread over more than this many times its own bytes is refused instead of copied with all between.
+// A view that is spread over more than this many times its own bytes is refused, since all bytes between are copied.
 constexpr size_t most_spread = 8;
 
 YuvFormat format_of(const Settings& settings) {
@@ -23,7 +23,7 @@ YuvFormat format_of(const Settings& settings) {
     }
 }
 
-// Chroma lies where players expect it if the stream does not say.
+// Chroma lies where players expect it in a stream that does not say.
 ColourSpace space_of(const Settings& settings) {
     const Colour signalled = settings.colour.value_or(Colour{});
     switch (signalled.matrix) {

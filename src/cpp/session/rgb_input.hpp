@@ -1,4 +1,4 @@
-// RGB frames on their way into the encoder's own surfaces.
+// Brings RGB frames into the encoder's own surfaces.
 #pragma once
 
 #include <cstddef>

@@ -8,7 +8,7 @@ namespace pdum::nvenc {
 namespace {
 
 // A captured stream records the encoder's wait into its graph instead of carrying it out. The legacy stream cannot be
-// captured. If the driver cannot tell, recording an event in the stream will.
+// captured. If the driver does not say, recording an event in the stream shows it.
 void require_no_capture(CUstream stream, const CudaFunctions& functions) {
     int status = stream_capture_none;
     if (stream == legacy_stream() || functions.cuStreamIsCapturing(stream, &status) != cuda_success) return;
@@ -72,7 +72,7 @@ bool StreamOrder::record_ready(CUstream stream) {
     }
 }
 
-// An event can be recorded only in streams of its own context, while any stream can wait for it. The event lives for
+// An event can only be recorded in streams of the same context, while any stream can wait for it. The event lives for
 // this call only, because contexts come and go and their handles are used again.
 void StreamOrder::wait_for_foreign(CUstream stream, CUcontext context) const {
     const std::shared_ptr<const Context> theirs = Context::borrowed(context);

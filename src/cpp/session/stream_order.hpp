@@ -20,7 +20,7 @@ class StreamOrder {
    public:
     explicit StreamOrder(std::shared_ptr<const Context> context);
 
-    // All work on frames is queued here. Whoever holds the stream keeps it alive.
+    // All work on frames is queued here. Every holder of the stream keeps it alive.
     const std::shared_ptr<const Stream>& input() const noexcept { return input_; }
 
     // Work that is queued on the input stream from now on waits for the work that `stream` holds now. Throws

@@ -19,7 +19,8 @@ SurfaceLease::SurfaceLease(std::shared_ptr<const Context> context, std::shared_p
     surface_->lent_.store(true, std::memory_order_release);
 }
 
-// If the driver refuses the event, nobody knows when the writer is done: the surface then counts as lent for good.
+// If the driver refuses the event, there is no way to know when the writer is done: the surface counts as lent for
+// good.
 SurfaceLease::~SurfaceLease() {
     if (surface_ == nullptr || !context_->is_usable()) return;
     Failures unreported;

@@ -11,7 +11,7 @@
 
 namespace pdum::nvenc {
 
-// The encoder and whoever the surface is lent to hold it together, so its memory lives as long as either needs it.
+// The encoder and the holder of the lease share it, so its memory lives as long as either needs it.
 class OwnSurface {
    public:
     OwnSurface(const std::shared_ptr<const Context>& context, size_t row_bytes, size_t rows, bool packed)
@@ -19,7 +19,7 @@ class OwnSurface {
 
     const DeviceRows& rows() const noexcept { return rows_; }
     bool is_lent() const noexcept { return lent_.load(std::memory_order_acquire); }
-    // Whether it is back, and everything that was written into it before it came back.
+    // Whether it was given back, and all writes from before that are done.
     bool is_available() noexcept;
 
    private:
@@ -30,11 +30,11 @@ class OwnSurface {
     std::atomic<bool> lent_{false};
 };
 
-// The right to write a surface. It gives the surface back when it ends, which takes no lock and no turn of a session. A
-// surface that comes back without having been submitted is used again only after its stream has done its work.
+// The right to write a surface. Its destructor gives the surface back, without a lock or a turn of the session. A
+// surface that was not submitted is reused only after its stream has done its work.
 class SurfaceLease {
    public:
-    // What the session knows of the surface during the turn in which it lends it.
+    // What the session knows about the surface during the turn in which it lends the surface.
     struct Terms {
         size_t input = 0;
         uint32_t width = 0;
