@@ -1,6 +1,6 @@
 """What a job costs among many: planned, run and cancelled, in bytes and in microseconds of processor time.
 
-    .venv/bin/python benchmarks/many_jobs.py [--most 100000] [--quick]
+    .venv/bin/python benchmarks/many_jobs.py [--most 100000] [--rounds 3] [--quick] [--json FILE]
 
 The cost of one should not grow with their number. The jobs have nothing to encode, so that only the pool's own work is
 left: threads, states, events, progress. Fails if a job costs more than three times as much among the most jobs as
@@ -11,19 +11,23 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import sys
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-from measuring import machine
+from measuring import machine, quartiles
 
 from pdum.nvenc import BaseTask, EncoderPool, Plan, Result
 
 FEWEST = 1000
 MOST_GROWTH = 3.0
+UNITS = {"plan": 1e6, "run": 1e6, "cancel": 1e6, "bytes": 1.0}
+"""What is measured of each job, with what it is multiplied by to be printed: seconds become microseconds."""
 
 
 class Nothing(BaseTask):
@@ -95,23 +99,37 @@ def costs(count: int) -> dict[str, float]:
     return {name: value / count for name, value in found.items()}
 
 
+def cell(samples: list[float], unit: float) -> str:
+    low, middle, high = (one * unit for one in quartiles(samples))
+    return f"{middle:.1f} ({low:.1f} to {high:.1f})" if unit > 1 else f"{middle:,.0f} bytes"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=100_000)
     parser.add_argument("--quick", action="store_true", help="a tenth of it")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     most = given.most // 10 if given.quick else given.most
     counts = [count for count in (FEWEST, 10_000, 100_000) if count < most] + [most]
-    print(machine())
-    print(f"{'jobs':>8} {'plan':>9} {'run':>9} {'cancel':>9} {'memory':>9}   of one job")
-    rows = []
+    header = machine()
+    print(f"{header}\nprocessor time in µs and memory of one job, medians of {given.rounds} rounds (quartiles)\n")
+    print(f"| jobs | {' | '.join(UNITS)} |\n" + "|---" * (1 + len(UNITS)) + "|")
+    samples = {}
     for count in counts:
-        row = costs(count)
-        rows.append(row)
-        times = " ".join(f"{row[name] * 1e6:6.1f} µs" for name in ("plan", "run", "cancel"))
-        print(f"{count:8,} {times} {row['bytes']:7.0f} B", flush=True)
-    growth = {name: rows[-1][name] / rows[0][name] for name in rows[0]}
-    print("growth   " + ", ".join(f"{name} × {ratio:.2f}" for name, ratio in growth.items()))
+        rounds = [costs(count) for _ in range(given.rounds)]
+        samples[count] = {name: [one[name] for one in rounds] for name in UNITS}
+        print(
+            f"| {count:,} | {' | '.join(cell(samples[count][name], unit) for name, unit in UNITS.items())} |",
+            flush=True,
+        )
+    few, many = samples[counts[0]], samples[counts[-1]]
+    growth = {name: quartiles(many[name])[1] / quartiles(few[name])[1] for name in UNITS}
+    print(f"\none job of {counts[-1]:,} costs, in what one of {counts[0]:,} does: ", end="")
+    print(", ".join(f"{name} × {ratio:.2f}" for name, ratio in growth.items()))
+    if given.json:
+        given.json.write_text(json.dumps({"machine": header, "samples": samples, "growth": growth}, indent=1))
     if max(growth.values()) > MOST_GROWTH:
         sys.exit("A job among many costs more than among few.")
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The benchmarks of a single encoder that need no GPU, one after another, each with its medians and quartiles, in one
-# output. Takes about twenty minutes on a quiet machine of two cores; the load at each one's start is in its first line.
+# The benchmarks of a single encoder and of very many jobs that need no GPU, one after another, each with its medians and
+# quartiles, in one output. Takes about half an hour on a quiet machine of two cores; the load at each one's start is in
+# its first line.
 #
 #   benchmarks/run_all.sh            the figures of benchmarks/README.md
 #   benchmarks/run_all.sh --quick    a tenth of the work, to see that all of it runs
@@ -32,6 +33,8 @@ if [[ ${1:-} == --quick ]]; then
     run memory --frames 50000 --sessions 1000
     run create_destroy --sessions 5000
     run turns --questions 30 --rounds 2
+    run many_jobs --quick --rounds 1
+    run batch_plan --quick --rounds 1
 else
     run import_time
     run client_cost
@@ -39,6 +42,8 @@ else
     run memory
     run create_destroy
     run turns
+    run many_jobs
+    run batch_plan
 fi
 
 if ((${#failed[@]})); then
