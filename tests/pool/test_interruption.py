@@ -6,7 +6,8 @@ import _thread
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -153,6 +154,25 @@ def test_a_callback_raises_what_is_no_exception(
         pool.start([Pictures(50)], raising).wait(20).raise_for_errors()
 
 
+@contextmanager
+def held_by_another_thread(lock: Any) -> Iterator[None]:
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            is_held.set()
+            may_go.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    is_held.wait(60)
+    try:
+        yield
+    finally:
+        may_go.set()
+        thread.join()
+
+
 def test_a_child_that_is_forked_while_a_run_works(simulator: Simulator) -> None:
     """It has none of the run's threads: whatever it asks of the pool is answered at once."""
     with simulator.machine(gpus=[SLOW]):
@@ -161,7 +181,7 @@ def test_a_child_that_is_forked_while_a_run_works(simulator: Simulator) -> None:
         for event in run:
             if isinstance(event, events.PieceStarted):
                 break
-        with pool._lock:  # as another thread may hold it at that moment
+        with pool._lock, held_by_another_thread(run.scheduler.lock):  # as it may be at that moment
             child = os.fork()
         if child == 0:
             code = 1
