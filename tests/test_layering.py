@@ -46,6 +46,7 @@ ORDER = {
         "dlpack",
         "array_layout",
         "python_objects",
+        "bound_object",
         "held_stream",
         "arguments",
         "frame_answers",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -226,19 +227,51 @@ def test_what_dlpack_may_ask(simulator: Simulator, stream: int | None, version: 
         del capsule
 
 
+class OwnStream:
+    """Destroys itself, as CuPy's do."""
+
+    def __init__(self, device: Any) -> None:
+        self.device = device
+        self.ptr = device.stream()
+        self.surface: Any = None
+
+    def __del__(self) -> None:
+        self.device.call("cuStreamDestroy_v2", self.device._streams.pop())
+
+
+def test_a_surface_in_a_cycle_with_its_stream_is_collected(abi: str, simulator: Simulator) -> None:
+    """The stream is destroyed first: no event is recorded there, and what it still writes lands in no later picture."""
+    with simulator.machine(**ASYNCHRONOUS), gpu() as device, NvencEncoder(WIDTH, HEIGHT) as encoder:
+        stream = OwnStream(device)
+        stream.surface = encoder.surface(stream)
+        lost, gone = address(stream.surface), weakref.ref(stream)
+        del stream
+        gc.collect()
+        assert gone() is None
+        for number in range(3):
+            with encoder.surface() as surface:
+                assert address(surface) != lost
+                _ = render(device, surface, picture(number))
+                assert pixels(encoder.submit(surface, number)) == expected([number])
+
+
+def test_a_collected_cycle_of_a_submitted_surface_costs_nothing(simulator: Simulator) -> None:
+    with simulator.machine(**ASYNCHRONOUS), gpu() as device, NvencEncoder(WIDTH, HEIGHT) as encoder:
+        stream = OwnStream(device)
+        stream.surface = encoder.surface(stream)
+        used = address(stream.surface)
+        _ = render(device, stream.surface, picture(1), stream.ptr)
+        assert pixels(encoder.submit(stream.surface, 1)) == expected([1])
+        gone = weakref.ref(stream)
+        del stream
+        gc.collect()
+        assert gone() is None
+        with encoder.surface() as surface:
+            assert address(surface) == used
+
+
 def test_a_tensor_keeps_the_stream_object_on_which_it_is_written(simulator: Simulator) -> None:
     """An event is recorded there when the tensor goes, perhaps long after the surface."""
-
-    class OwnStream:
-        """Destroys itself, as CuPy's do."""
-
-        def __init__(self, device: Any) -> None:
-            self.device = device
-            self.ptr = device.stream()
-
-        def __del__(self) -> None:
-            self.device.call("cuStreamDestroy_v2", self.device._streams.pop())
-
     with simulator.machine(**ASYNCHRONOUS) as machine, gpu() as device, NvencEncoder(WIDTH, HEIGHT) as encoder:
         before = machine.live("cuda")["streams"]
         tensor = shown_by_dlpack(encoder.surface(OwnStream(device)))

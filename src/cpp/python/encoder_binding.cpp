@@ -1,4 +1,5 @@
 #include "python/encoder_binding.hpp"
+#include "python/bound_object.hpp"
 
 #include <cxxabi.h>
 #include <pybind11/stl.h>
@@ -147,11 +148,7 @@ void add_frame_methods(const py::object& type) {
     add_method(type, submit_method);
 }
 
-// Null before __init__ has run. Unlike encoder_of, it may be called by the garbage collector: it runs no Python code.
-Encoder* encoder_or_null(PyObject* self) {
-    const auto* instance = reinterpret_cast<const py::detail::instance*>(self);
-    return instance->simple_layout ? static_cast<Encoder*>(instance->simple_value_holder[0]) : nullptr;
-}
+Encoder* encoder_or_null(PyObject* self) { return bound_or_null<Encoder>(self); }
 
 int traverse(PyObject* self, visitproc visit, void* arg) {
     Py_VISIT(Py_TYPE(self));

@@ -29,6 +29,12 @@ class Surface {
     // Returns the surface without submitting it. May be called twice.
     void give_back();
 
+    // For the garbage collector.
+    int traverse(visitproc visit, void* arg) const;
+    void clear() { stream_ = pybind11::object(); }
+    // The stream may be gone already, so nobody can know when it has done its work: the surface is never lent again.
+    void abandon();
+
     pybind11::tuple shape() const;
     pybind11::dict cuda_array_interface() const;
     // Throws Python's BufferError for requests of the protocol that a surface cannot meet.
@@ -48,7 +54,7 @@ class Surface {
     const CUdeviceptr address_;
     const size_t pitch_;
     const CUstream stream_handle_;
-    const pybind11::object stream_;
+    pybind11::object stream_;
 
     mutable std::mutex mutex_;             // held only to copy or exchange the pointer
     std::shared_ptr<SurfaceLease> lease_;  // null once submitted or given back

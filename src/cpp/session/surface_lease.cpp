@@ -19,16 +19,16 @@ SurfaceLease::SurfaceLease(std::shared_ptr<const Context> context, std::shared_p
     surface_->lent_.store(true, std::memory_order_release);
 }
 
-// If the driver refuses the event, there is no way to know when the writer is done: the surface counts as lent for
-// good.
+// If the stream is lost or the driver refuses the event, nobody knows when the writer is done: the surface then counts
+// as lent for good.
 SurfaceLease::~SurfaceLease() {
     if (surface_ == nullptr || !context_->is_usable()) return;
     Failures unreported;
-    const bool known = submitted_ || unreported.run([this] {
-        const CUstream stream = followed_by_ != nullptr ? followed_by_->handle() : terms_.stream;
-        std::unique_ptr<Event> written = record_end_of(stream, context_);
-        if (written != nullptr && !written->is_done()) surface_->last_write_ = std::move(written);
-    });
+    const bool known = submitted_ || (!stream_is_lost_ && unreported.run([this] {
+                           const CUstream stream = followed_by_ != nullptr ? followed_by_->handle() : terms_.stream;
+                           std::unique_ptr<Event> written = record_end_of(stream, context_);
+                           if (written != nullptr && !written->is_done()) surface_->last_write_ = std::move(written);
+                       }));
     if (known) surface_->lent_.store(false, std::memory_order_release);
 }
 

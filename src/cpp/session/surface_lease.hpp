@@ -58,6 +58,8 @@ class SurfaceLease {
     void set_followed_by(std::shared_ptr<const Stream> input) noexcept { followed_by_ = std::move(input); }
     // The engine reads the surface, and the encoder knows when it is done.
     void set_submitted() noexcept { submitted_ = true; }
+    // The stream may not exist any more, so its work cannot be waited for.
+    void set_stream_lost() noexcept { stream_is_lost_ = true; }
 
    private:
     std::shared_ptr<const Context> context_;
@@ -66,6 +68,7 @@ class SurfaceLease {
     // Set by the one holder that submits, read by the last holder.
     std::shared_ptr<const Stream> followed_by_;
     bool submitted_ = false;
+    bool stream_is_lost_ = false;
 };
 
 }  // namespace pdum::nvenc
