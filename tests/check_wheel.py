@@ -1,4 +1,4 @@
-"""Takes a wheel apart and says what is wrong with it; exits with 0 when nothing is. Needs only the standard library.
+"""Takes a wheel apart and lists its errors; exits with 0 if there are none. Needs only the standard library.
 
 python tests/check_wheel.py dist/pdum_nvenc-0.1.0-cp311-cp311-manylinux_2_34_x86_64.whl
 """

@@ -71,7 +71,7 @@ class Bench:
         known: Sequence[str] = (),
         **config: Any,
     ) -> Outcome:
-        """Runs the command to its end, which has to be of the `expected` status.
+        """Runs the command, which has to end with the `expected` status.
 
         Every violation of a rule fails the test, but those that are `known`, which have to be there.
         """

@@ -120,7 +120,7 @@ def simulator(nvsim_dir: Path) -> Simulator:
 
 @pytest.fixture(params=["12.1", "13.1"])
 def abi(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The oldest and the newest interface version, forced on every encoder that the test makes.
+    """The oldest and the newest interface version, forced for all encoders of the test.
 
     tests/control tries every version: what differs between them is what settings become.
     """

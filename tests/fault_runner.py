@@ -1,4 +1,4 @@
-"""Runs a scenario of an encoder's whole life on a driver that fails one call, each time in a forked child of its own.
+"""Runs an encoder from its creation to its end on a driver that fails one call, each time in a separate forked child.
 
     python tests/fault_runner.py < cases > outcomes
 

@@ -1,4 +1,4 @@
-"""H.264 of field pictures, as broadcasts have it and no encoder at hand makes it: each macroblock is plain pixels.
+"""H.264 of field pictures, as in broadcasts. No available encoder makes it, so each macroblock is plain pixels.
 
 Two fields make a frame, each an access unit's own slice; the first of every `gop` frames begins with an IDR field.
 """

@@ -1,4 +1,4 @@
-"""Frames for tests: NV12 pictures that tell which frame they are, on the host, on a GPU and behind every protocol.
+"""Frames for tests: NV12 pictures that show their number, on the host, on a GPU and behind every protocol.
 
 Device memory, streams and contexts are made by plain calls of libcuda, which has to be loaded already (`Simulator`
 does it).
@@ -50,7 +50,7 @@ def cuda(name: str, *arguments: Any) -> None:
 
 
 class Gpu:
-    """A GPU's primary context and what a test makes in it; `close()` frees all of it.
+    """A GPU's primary context and the objects that a test makes in it; `close()` frees all of them.
 
     The context is current only while a call runs.
     """
@@ -225,7 +225,7 @@ _new_capsule.argtypes = (ctypes.c_void_p, ctypes.c_char_p, _CAPSULE_DESTRUCTOR)
 
 
 class DlpackFrame:
-    """A DLPack producer made by hand, so that it can be of any device, type and version, and right or wrong.
+    """A hand-made DLPack producer, for any device, type and version, right or wrong.
 
     `streams` lists what consumers passed as stream, `alive` counts the capsules that are not deleted yet.
     """

@@ -1,4 +1,4 @@
-"""The batch tool on a disk that is really full, and again when there is room, in a mount namespace of its own.
+"""The batch tool on a disk that is really full, and again with free space, in a separate mount namespace.
 
 python full_disk_runner.py FOLDER KIBIBYTES ARGUMENT...: mounts a disk of that size over FOLDER/compressed, runs
 `pdum-nvenc encode --json` with the arguments on FOLDER, and again on a disk that has grown. Prints a JSON object a run.

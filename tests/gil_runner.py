@@ -1,4 +1,4 @@
-"""Shows that a call lets go of the GIL while the driver keeps it waiting; the child process of test_threads.py.
+"""Shows that a call releases the GIL while it waits for the driver; the child process of test_threads.py.
 
 The driver writes its trace into a pipe that is full, so the first driver call inside the call under test cannot return
 before another Python thread has read from the pipe. Python switches threads only where one gives way (the switch

@@ -1,4 +1,4 @@
-"""How often a byte is copied, counted: a library that stands before memcpy sums up what the process moves.
+"""How often a byte is copied: a library that replaces memcpy adds up what the process moves.
 
 Access units are a MiB each, so that one copy too many of the output, or of the frame, stands out.
 """

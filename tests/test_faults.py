@@ -1,4 +1,4 @@
-"""Every driver call that an encoder's life makes fails once, at each of its uses, with whatever it may answer.
+"""Every driver call of an encoder fails once, at each of its uses, with every possible status.
 
 Asserted of each such life, which `fault_runner.py` lives in a process of its own: only errors of the tree come out, the
 driver's failure among them; no crash, no hang; every frame that was accepted comes out once, with its seq and its own

@@ -1,4 +1,4 @@
-"""Python without the GIL: the module leaves it off, and the thread tests hold there too.
+"""Python without the GIL: the module does not turn it on, and the thread tests pass there, too.
 
 Runs where PDUM_FREE_THREADED_PYTHON names such an interpreter (3.13 or newer) that has numpy; pytest and the rest it
 takes from the environment that runs this test.

@@ -1,4 +1,4 @@
-"""Frames and settings that nobody in his senses would pass: clear errors or packets, never a crash.
+"""Absurd frames and settings: they give clear errors or packets, never a crash.
 
 It is meant to run under AddressSanitizer too. Pointers are null, of real memory large enough for what the frame says,
 or (on the device alone, where the driver is asked) of no memory at all; nobody can check a host pointer, or a stream.

@@ -1,4 +1,4 @@
-"""The layers of the code, held by reading it: no compiler, no GPU, no installed package.
+"""The layers of the code, checked by reading it: no compiler, no GPU, no installed package.
 
 python → session → abi → colour → cuda → core; in Python, downwards to _nvenc.
 """

@@ -1,4 +1,4 @@
-"""The order of CUDA streams: a frame is read after its producer, and before whoever overwrites it; nobody waits for it.
+"""The order of CUDA streams: a frame is read after its producer and before the next writer, without a wait on the host.
 
 The simulated libcuda runs each stream later, on a thread of its own. A gate is a host function that holds a stream up
 until the test opens it: what comes behind the gate cannot have happened while it is shut.

@@ -47,7 +47,7 @@ def seqs(packets: list[Packet]) -> list[int]:
 
 
 def together(*works: Callable[[], Any], awaited: threading.Event | None = None) -> list[Any]:
-    """What each of them returned, run in threads that begin at the same moment. Raises what one of them raised.
+    """The results of functions in threads that begin at the same moment. Raises what one of them raised.
 
     `awaited` is what some of them wait for: one that fails sets it, so that all of them end.
     """

@@ -1,4 +1,4 @@
-"""What a batch does with a file that it has met before: what is done stays done, what has changed is done again."""
+"""What a batch does with a file that it knows: finished files stay as they are, changed files are encoded again."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def decided(source: Path, settings: BatchSettings = SETTINGS) -> Decision:
 
 
 def begun(source: Path, settings: BatchSettings = SETTINGS, quality: float | None = None) -> None:
-    """As a run leaves the journal that is killed while it works on the file."""
+    """The journal of a run that was killed while it worked on the file."""
     with ledger(plan([source], settings)) as book:
         book.begin(book.batch.decisions[0], quality)
 
@@ -63,7 +63,7 @@ def ended(source: Path, settings: BatchSettings = SETTINGS, content: bytes = b"r
 
 
 def write_result(book: Ledger, decision: Decision, content: bytes = b"result") -> None:
-    """As a commit does: under another name first, which the journal learns of, and keeping times in place."""
+    """Like a commit: writes under another name first, which the journal records, and keeps times if in place."""
     destination = decision.named.destination
     part = destination.with_name("part")
     part.write_bytes(content)
@@ -90,7 +90,7 @@ def test_a_finished_file_is_done_once(source: Path) -> None:
 
 @pytest.mark.parametrize("settings", [SETTINGS, IN_PLACE])
 def test_finished_but_not_yet_written_down(source: Path, settings: BatchSettings) -> None:
-    """Killed between the rename and the journal's last line: the line before that says what was to come."""
+    """The run was killed between the rename and the journal's last line. The line before that says what was planned."""
     begun(source, settings)
     assert decided(source, settings).action == ENCODE
     with ledger(plan([source], settings)) as book:
@@ -196,7 +196,7 @@ def test_what_failed_is_tried_again(source: Path) -> None:
 
 
 def test_what_failed_after_its_result_had_its_name_is_done(source: Path) -> None:
-    """The journal itself could not be written, for the disk was full."""
+    """The journal itself could not be written, because the disk was full."""
     with ledger(plan([source], SETTINGS)) as book:
         (decision,) = book.batch.decisions
         book.begin(decision)
@@ -219,7 +219,7 @@ def test_in_place_the_result_is_known_as_such(source: Path) -> None:
 def test_a_users_own_file_in_the_place_of_a_result_that_never_came_is_left_alone(
     source: Path, failed: bool, change: dict[str, object], announced: bool
 ) -> None:
-    """It is neither replaced nor taken for the result."""
+    """It is neither replaced nor mistaken for the result."""
     with ledger(plan([source], SETTINGS)) as book:
         (decision,) = book.batch.decisions
         book.begin(decision)
@@ -237,7 +237,7 @@ def test_a_users_own_file_in_the_place_of_a_result_that_never_came_is_left_alone
 
 
 def test_a_users_own_file_that_was_to_be_replaced_is_left_alone_by_the_next_run(source: Path) -> None:
-    """--overwrite is for one run: that run failed, and its user's file is still there."""
+    """--overwrite is for one run only. That run failed, and the user's file is still there."""
     destination = decided(source).named.destination
     destination.parent.mkdir()
     destination.write_bytes(b"a user's own file")
@@ -246,7 +246,7 @@ def test_a_users_own_file_that_was_to_be_replaced_is_left_alone_by_the_next_run(
 
 
 def half_replaced(source: Path, share: float, new: bytes = b"the result " * 50_000) -> None:
-    """As a run leaves it that is killed while it writes the result into a file with several names."""
+    """The state after a run was killed while it wrote the result into a file with several names."""
     source.write_bytes(b"the source " * 100_000)
     stat = source.stat()
     os.link(source, source.with_name("other name"))
@@ -267,7 +267,7 @@ def half_replaced(source: Path, share: float, new: bytes = b"the result " * 50_0
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 1.0])
 def test_a_file_with_several_names_that_was_half_replaced_is_replaced_to_the_end(source: Path, share: float) -> None:
-    """It cannot be renamed over without losing the other names, so it is overwritten, which can be interrupted."""
+    """A rename would lose the file's other names, so it is overwritten, and that can be interrupted."""
     new = b"the result " * 50_000
     half_replaced(source, share, new)
     mtime = WorkFolder(source).part.stat().st_mtime_ns

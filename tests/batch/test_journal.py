@@ -1,4 +1,4 @@
-"""The journal: what was written is read, whatever a killed run left behind it; and two runs do not share a folder."""
+"""The journal can be read whatever a killed run left at its end, and two runs do not share a folder."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_the_folder_is_made_and_its_kind_stays(tmp_path: Path) -> None:
 
 
 def test_nothing_is_followed_to_another_place(tmp_path: Path) -> None:
-    """A link under the journal's name could make a run append to any file of its user."""
+    """A link with the journal's name could make a run append to any file of the user."""
     victim = tmp_path / "victim"
     victim.write_text("mine")
     (tmp_path / NAME).symlink_to(victim)

@@ -1,4 +1,4 @@
-"""Layers of settings: who overrides whom, where a value comes from, and what an error says."""
+"""Layers of settings: which one overrides which, where a value comes from, and what errors say."""
 
 from __future__ import annotations
 

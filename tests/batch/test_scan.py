@@ -1,4 +1,4 @@
-"""Finding videos: what is meant, what is a result, what is a loop, and names of every kind."""
+"""Finding videos: sources, results, loops, and names of every kind."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_folders_that_meet_in_one_output(tmp_path: Path) -> None:
 def test_names_are_distinct_and_do_not_depend_on_who_else_is_there(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """Once a result has its name in the journal, it keeps it, whatever comes and goes."""
+    """A result keeps the name that the journal has, whatever files appear or disappear."""
     root = tmp_path_factory.mktemp("names")
     names = data.draw(
         st.lists(

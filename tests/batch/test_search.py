@@ -1,4 +1,4 @@
-"""The search for a quality value, on every shape of a falling curve; and pictures compared by FFmpeg's own filters."""
+"""The search for a quality value on falling curves of every shape, and pictures compared by FFmpeg's filters."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_layouts_make_no_difference(metric: str) -> None:
 
 
 def test_ssim_is_what_a_formula_says_of_two_flat_pictures() -> None:
-    """Of flat pictures SSIM is (2ab + c) / (a² + b² + c) with c = (0.01 × 255)², chroma being equal: 4 parts of 6."""
+    """SSIM of flat pictures is (2ab + c) / (a² + b² + c) with c = (0.01 × 255)². Luma is 4 parts of 6."""
     av = need_pyav(18, "scores")
 
     def flat(value: int) -> Iterator[Any]:

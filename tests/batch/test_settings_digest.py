@@ -1,4 +1,4 @@
-"""What a journal's digest of settings says, also to versions with more settings."""
+"""A journal's digest of settings, also read by versions with more settings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_defaults_of_today_are_the_baseline() -> None:
 
 
 def test_digests_never_change() -> None:
-    """Libraries on disk carry these."""
+    """Journals of existing libraries contain these."""
     assert digest_of(DEFAULTS).current == "44136fa355b3678a"
     assert digest_of(DEFAULTS).earlier == {"690e3bf32fe54837"}
     assert digest_of(CHANGED).current == "d1c3481e348fcb27"

@@ -1,4 +1,4 @@
-"""When a file that appears in a watched folder is stable."""
+"""When a new file in a watched folder counts as stable."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_one_that_goes_and_comes_begins_anew(file: Path) -> None:
 
 
 def test_one_that_is_open_for_writing_is_not_stable(file: Path) -> None:
-    """A recording that is paused does not grow for as long as its user likes."""
+    """A paused recording may not grow for any length of time."""
     born = file.stat().st_ctime
     assert not written_files({inode_of(file)})
     with open(file, "rb"):

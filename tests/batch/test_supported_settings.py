@@ -1,4 +1,4 @@
-"""Settings as the GPUs at hand can follow them, on machines of the simulated driver."""
+"""Settings without what the GPUs do not support, on machines of the simulated driver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search for a target over many files: what it holds open does not grow with their number."""
+"""The search for a target over many files: the number of open files does not grow."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from loud import need_pyav
 pytestmark = pytest.mark.one_abi
 
 FRAMES = 400
-"""So long that no sample begins at the first frame, where the decoder that has looked at the file would go on."""
+"""Long enough that no sample begins at the first frame, where the decoder of the header would continue."""
 
 
 def sources_open(folder: Path) -> int:
-    """Descriptors of this process that lead to a source."""
+    """The descriptors of this process that are open on a source."""
     links = []
     for number in os.listdir("/proc/self/fd"):
         try:

@@ -1,4 +1,4 @@
-"""A watched folder: everything that comes is noticed, and what has not changed costs nothing."""
+"""A watched folder: every new file is noticed, and unchanged files cost nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write(path: Path, content: bytes = b"x") -> Path:
 
 
 def make_old(root: Path) -> None:
-    """As if nothing had happened there for an hour."""
+    """Sets times as if nothing had happened there for an hour."""
     for folder, _, _ in os.walk(root):
         before = os.stat(folder).st_mtime - 3600
         os.utime(folder, (before, before))
@@ -111,7 +111,7 @@ def test_looks_find_what_a_scan_finds(
 
 @pytest.fixture
 def decided(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The sources that something is decided about, in their order."""
+    """The sources with a decision, in order."""
     found: list[Path] = []
     decide: Callable[..., batch_module.Decision] = batch_module.decide
 
@@ -143,7 +143,7 @@ def test_a_look_decides_about_what_is_new_alone(tmp_path: Path, decided: list[Pa
 def test_where_files_depend_on_each_other_a_change_asks_all(
     tmp_path: Path, decided: list[Path], settings: BatchSettings
 ) -> None:
-    """Results that lie among the sources may need names that no source has; hard links are one file."""
+    """Results in the folder of the sources may need names that no source has. Hard links are one file."""
     chosen = BatchSettings(in_place=settings.in_place, destination=settings.destination.format(root=tmp_path))
     write(tmp_path / "a.avi" if not chosen.in_place else tmp_path / "a.mkv")
     watcher = watch.Watcher(tmp_path, chosen, OutputOptions(json=True), StabilityCheck(seconds=3600))

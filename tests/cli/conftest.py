@@ -1,4 +1,4 @@
-"""The tool for each test, with a home of its own."""
+"""The tool for each test, with its own home folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulator import Machine, Simulator
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No configuration of whoever runs the tests is read."""
+    """The tests do not read the configuration of the user who runs them."""
     for module in ("av", "rich"):
         need_module(module)
     folder = tmp_path_factory.mktemp("home")
@@ -31,6 +31,6 @@ def tool(capsys: pytest.CaptureFixture[str]) -> Tool:
 
 @pytest.fixture
 def rtx4090(simulator: Simulator) -> Iterator[Machine]:
-    """Two engines that make real streams; no rule may be broken and nothing be left alive."""
+    """Two engines that make real streams. The driver's rules must be kept and no object left alive."""
     with simulator.machine(gpus=["RTX 4090"], backend="codec") as machine:
         yield machine

@@ -1,4 +1,4 @@
-"""The commands beside ``encode``: what they print, for people and for programs, and their exit codes."""
+"""The commands other than ``encode``: their output for people and programs, and their exit codes."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_the_page_has_the_same_exit_codes_and_commands(root: Path) -> None:
 
 
 def test_examples_in_the_help_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each line of the examples that is a call of the tool."""
+    """Each line of the examples that calls the tool."""
     import shlex
 
     found = 0

@@ -1,4 +1,4 @@
-"""``encode`` on simulated GPUs, with real codecs and containers: results, what is left alone, what is told, codes."""
+"""``encode`` on simulated GPUs, with real codecs and containers: results, untouched files, messages, exit codes."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _queued(told: list[dict[str, object]], event: dict[str, object]) -> int:
 def test_a_full_disk_fails_one_and_the_rest_goes_on(
     tool: Tool, rtx4090: Machine, videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The result cannot get its name. What was encoded is kept, so that the next run does not encode it again."""
+    """The result cannot get its name. Encoded pieces stay, so that the next run does not encode them again."""
     import errno
 
     from pdum.nvenc._files.commit import Commit, CommitRequest
@@ -202,7 +202,7 @@ def test_what_the_gpu_lacks_is_told(tool: Tool, simulator: Simulator, videos: Pa
 def test_all_engines_work_until_nothing_is_left_to_begin(
     tool: Tool, simulator: Simulator, tmp_path: Path, gpu: str, engines: int
 ) -> None:
-    """By the order of events alone; how long engines wait between jobs is measured by benchmarks/batch.py."""
+    """Only by the order of events; benchmarks/batch.py measures how long engines wait between jobs."""
     clips = [make_clip(tmp_path / "clips" / f"{number}.mkv", 8 + number, seed=number) for number in range(5)]
     for number in range(30):
         (tmp_path / "in").mkdir(exist_ok=True)
@@ -256,7 +256,7 @@ def test_a_target_out_of_reach_is_refused(tool: Tool, rtx4090: Machine, tmp_path
 
 
 def test_a_target_needs_a_pyav_that_tells_scores(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:
-    """Before 18 it does not, and Python 3.10 has no newer one: that is said before anything is encoded."""
+    """PyAV before 18 does not, and Python 3.10 has no newer one. An error says so before anything is encoded."""
     av = need_module("av")
     clip = make_clip(tmp_path / "a.mkv", 12)
     code = tool("encode", "-c", "h264", "--target", "ssim=0.5", "--keep-bigger", clip)[0]

@@ -1,4 +1,4 @@
-"""The tool on a disk with no room left, which is a file system of its own in a mount namespace of its own."""
+"""The tool on a full disk: a separate file system in a separate mount namespace."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_disk_fills(videos: Path, kibibytes: int, more: tuple[str, ...]) -> 
 
 
 def test_no_room_for_anything(videos: Path) -> None:
-    """Not even for the journal: it is said, nothing is left, and with room all is done."""
+    """There is not even room for the journal: an error says so, nothing is left, and with room everything is done."""
     full, roomy = run_on_disk_of(4, videos)
     assert full["code"] != 0
     assert "No space left on device" in full["said"] + full["events"]

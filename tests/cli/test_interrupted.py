@@ -1,4 +1,4 @@
-"""Runs that are ended from outside, in processes of their own: by Ctrl-C, by SIGTERM, and by SIGKILL at any instant."""
+"""Runs in separate processes that are ended from outside: by Ctrl-C, by SIGTERM, and by SIGKILL at any instant."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from clips import content, events_of, files_in, make_clip, parsed, start
 from simulator import environment
 
 ENGINES = {"name": "RTX 4090", "fps_1080p": 2}
-"""So slow that a clip takes each engine some tenths of a second."""
+"""Slow enough that a clip takes each engine some tenths of a second."""
 CONFIG: dict[str, Any] = {"gpus": [ENGINES], "backend": "codec"}
 FLAGS = ("-c", "h264", "--lossless", "--keep-bigger")
 CLIPS, LONG = 5, 200
@@ -28,7 +28,7 @@ CLIPS, LONG = 5, 200
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What each result has to have in it. The last clip is long enough to be cut in segments."""
+    """What each result must contain. The last clip is long enough for several segments."""
     folder = tmp_path_factory.mktemp("clips")
     for number in range(CLIPS):
         make_clip(folder / f"{number}.mkv", 25, seed=number, sound=number % 2 == 0)
@@ -62,7 +62,7 @@ def read_until(process: subprocess.Popen[str], enough: Any) -> list[dict[str, An
 
 
 def rest_of(process: subprocess.Popen[str]) -> tuple[list[dict[str, Any]], str]:
-    """The events after those that were read, and what was said beside them. A killed process leaves a torn line."""
+    """The remaining events, and the text on standard error. A killed process leaves a torn line."""
     assert process.stdout is not None
     assert process.stderr is not None
     out, err = process.stdout.read(), process.stderr.read()
@@ -97,7 +97,7 @@ def records(videos: Path) -> list[dict[str, Any]]:
 
 
 def require_nothing_twice(videos: Path, clips: dict[str, dict[str, Any]], finished: Counter[str]) -> None:
-    """No job ends well twice, and none is begun again after it was done."""
+    """No job finishes twice, and none starts again after it was done."""
     assert all(count == 1 for count in finished.values())
     done: Counter[str] = Counter()
     for record in records(videos):
@@ -108,7 +108,7 @@ def require_nothing_twice(videos: Path, clips: dict[str, dict[str, Any]], finish
 
 
 class Ends:
-    """How often each source was said to be done, over several runs."""
+    """How often each source was reported done, over several runs."""
 
     def __init__(self) -> None:
         self.finished: Counter[str] = Counter()
@@ -236,7 +236,7 @@ def test_sigterm_is_as_the_second_ctrl_c(videos: Path, clips: dict[str, dict[str
 
 
 def test_in_place_killed_and_gone_on_with(videos: Path, clips: dict[str, dict[str, Any]]) -> None:
-    """Never encoded twice, though the source itself has become the result."""
+    """It is never encoded twice, although the source itself has become the result."""
     for enough in (2, 4):
         with run(videos, "--in-place") as process:
             read_until(process, lambda events, enough=enough: len(events_of("job_finishing", events)) >= enough)
@@ -255,7 +255,7 @@ def test_in_place_killed_and_gone_on_with(videos: Path, clips: dict[str, dict[st
 
 
 def test_a_file_that_cannot_be_written_fails_alone(videos: Path, clips: dict[str, dict[str, Any]]) -> None:
-    """By a real limit of the system on the size of files: as a full disk, it strikes in the middle of a write."""
+    """The system's limit on file sizes fails in the middle of a write, as a full disk does."""
     sizes = sorted((videos / name).stat().st_size for name in clips)
     # Enough for each short clip, and not for what becomes of the long one.
     script = (

@@ -1,4 +1,4 @@
-"""Standard streams and terminals that go away: encoding goes on, and the exit code tells of what was not seen."""
+"""Standard streams and terminals that go away: encoding continues, and the exit code says that output was lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.one_abi
 
 CONFIG: dict[str, Any] = {"gpus": ["RTX 4090"], "backend": "codec"}
 SLOW: dict[str, Any] = {"gpus": [{"name": "RTX 4090", "fps_1080p": 1}], "backend": "codec"}
-"""Engines so slow that there is time to interfere while they work."""
+"""Engines slow enough to interfere while they work."""
 CLIPS = 4
 
 
@@ -116,7 +116,7 @@ def test_watched_gpus_end_with_their_reader() -> None:
 
 
 class Terminal:
-    """The tool in a terminal that can be closed. With ``controlling`` the kernel sends SIGHUP when it is."""
+    """The tool in a terminal that can be closed. With ``controlling``, the kernel then sends SIGHUP."""
 
     def __init__(self, *arguments: object, controlling: bool, ignored: tuple[signal.Signals, ...] = ()) -> None:
         self._ours, theirs = pty.openpty()

@@ -1,4 +1,4 @@
-"""Two hundred hostile names and broken files in one run: each is handled, each failure told, nothing else touched."""
+"""Two hundred hostile names and broken files in one run: each failure is reported, and nothing else is touched."""
 
 from __future__ import annotations
 

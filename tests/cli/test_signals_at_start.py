@@ -1,4 +1,4 @@
-"""Signals that come while the tool is still loading, or that are ignored when it starts."""
+"""Signals that arrive while the tool is still loading, or that are ignored when it starts."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def wait_for(process: subprocess.Popen[str], kind: str) -> None:
 
 
 def test_an_ignored_ctrl_c_stays_ignored(tmp_path: Path) -> None:
-    """As for a job in the background of a script."""
+    """As in a script's background job."""
     make_clip(tmp_path / "a.mkv", 20)
     arguments = ("encode", "--json", "-c", "h264", "--keep-bigger", tmp_path)
     with start(*arguments, interruptible=False) as process:

@@ -1,4 +1,4 @@
-"""The tool in a real terminal: the dashboard from its first picture to its last, and lines that move."""
+"""The tool in a real terminal: the dashboard from beginning to end, and lines that are updated."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from loud import need_module
 from simulator import environment
 
 CONFIG = {"gpus": [{"name": "RTX 4090", "fps_1080p": 2}], "backend": "codec"}
-"""Engines so slow that there is time to draw them at work."""
+"""Engines slow enough to be drawn while they work."""
 
 
 def in_a_terminal(*arguments: object, until: Callable[[bytes], bool], keys: bytes = b"") -> tuple[int, bytes]:
-    """Reads what the tool draws; ``keys`` are pressed once ``until`` says so."""
+    """Reads what the tool draws, and presses ``keys`` once ``until`` returns true."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     env = {**environment(**CONFIG), "TERM": "xterm-256color"}

@@ -1,4 +1,4 @@
-"""The distribution's ffmpeg program; Debian 12's asks for API 11.1."""
+"""The distribution's ffmpeg program. Debian 12's version asks for API 11.1."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_picture_arrives(bench: Bench, codec: str, upload: list[str]) -> N
 
 
 def test_the_version_it_speaks(bench: Bench) -> None:
-    """Older than both versions that the encoder of this project speaks: the simulator serves it all the same."""
+    """This API is older than all versions that our encoder speaks; the simulator supports it, too."""
     _, outcome = encode(bench, "h264", *CONSTANT)
     assert len(outcome.apis) == 1
     assert outcome.apis <= {"11.1", "12.1", "12.2", "13.0"}
@@ -74,7 +74,7 @@ def test_lossless(bench: Bench, codec: str) -> None:
 
 
 def test_parameter_sets_go_to_the_container(bench: Bench) -> None:
-    """MP4 wants them outside the stream: ffmpeg keeps them out and asks for them by another call."""
+    """MP4 needs them outside the stream: ffmpeg leaves them out and gets them by another call."""
     output, outcome = encode(bench, "h264", *CONSTANT, "-bf", "0", container="mp4")
     assert outcome.named("nvEncGetSequenceParams")
     raw = bench.folder / "raw.h264"

@@ -1,4 +1,4 @@
-"""PyAV's wheel brings FFmpeg's own NVENC client; it asks for API 13.0."""
+"""PyAV's wheel contains FFmpeg's NVENC client, which asks for API 13.0."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_picture_arrives(bench: Bench, codec: str, device: bool, options: 
 
 
 def test_device_frames_are_not_copied(bench: Bench) -> None:
-    """What PyAV registers with the encoder is the memory that the test allocated."""
+    """PyAV registers the test's own memory with the encoder."""
     need_module("cuda.bindings", "cuda-bindings")
     _, outcome = encode(bench, "h264", device=True, options={"preset": "p1", "tune": "ull"})
     uploads = {call.args["dst"] for call in outcome.named("cuMemcpyHtoD_v2")}
@@ -114,7 +114,7 @@ def test_a_driver_too_old_is_refused(bench: Bench) -> None:
 
 
 def test_packets_decode_alone_from_every_key(bench: Bench) -> None:
-    """Parameter sets are in the stream before every IDR picture where ffmpeg is not told to keep them out."""
+    """By default, ffmpeg puts parameter sets before every IDR picture."""
     options = {"rc": "constqp", "qp": "20", "g": "10", "bf": "0"}
     output, outcome = encode(bench, "h264", options=options)
     sizes = [packet["size"] for packet in outcome.json()]

@@ -1,4 +1,4 @@
-"""NVIDIA's own Python binding: its wheel speaks API 12.1 and 13.0, whichever the driver allows."""
+"""NVIDIA's own Python binding. Its wheel speaks API 12.1 and 13.0, depending on the driver."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONSTANT = {"rc": "constqp", "constqp": "20"}
 
 
 def need_wheel() -> None:
-    """Not by importing it: that fails where there is no driver."""
+    """Does not import it, because that fails without a driver."""
     need_module("cuda.bindings", "cuda-bindings")
     if importlib.util.find_spec("PyNvVideoCodec") is None:
         missing("module PyNvVideoCodec", "pip install PyNvVideoCodec")
@@ -106,7 +106,7 @@ def test_user_messages(bench: Bench, api: str) -> None:
 
 
 def test_capabilities_are_the_gpus(bench: Bench) -> None:
-    """All of them, asked in a session of its own."""
+    """All of them, in a separate session."""
     need_wheel()
     code = "import json, PyNvVideoCodec as p; print('\\n' + json.dumps(dict(p.GetEncoderCaps(codec='h264'))))"
     outcome = bench.run([sys.executable, "-c", code], gpus=["RTX 4090"])

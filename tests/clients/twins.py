@@ -1,4 +1,4 @@
-"""The same wish in the words of a client that runs on millions of cards, and in ours."""
+"""The same settings for a client that runs on millions of cards, and for ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TUNES = {"hq": "hq", "ll": "ll", "ull": "ull"}
 
 
 def ffmpeg(codec: str, preset: str, tune: str, rc: str, ours: Settings | None = None, **options: Any) -> Twin:
-    """FFmpeg's options beside ours; ``bit_rate`` and ``pix_fmt`` are fields of its context."""
+    """FFmpeg's options and ours. ``bit_rate`` and ``pix_fmt`` are fields of FFmpeg's context."""
     job: Settings = {"codec": f"{codec}_nvenc", "width": WIDTH, "height": HEIGHT, "gop": GOP, "colour": BT709}
     for name in ("bit_rate", "pix_fmt", "gop"):
         if name in options:
@@ -104,7 +104,7 @@ FFMPEG_DIFFERS = {
 
 
 def pynvvideocodec(codec: str, preset: str, tuning: str, rc: str, ours: Settings | None = None, **options: Any) -> Twin:
-    """PyNvVideoCodec's keywords beside ours."""
+    """PyNvVideoCodec's keywords and ours."""
     given = {"codec": codec, "preset": preset.upper(), "tuning_info": PYNV_TUNINGS[tuning], "rc": rc, **options}
     wish = {**COMMON, "codec": codec, "preset": preset, "tuning": tuning, "rate_control": rc, **(ours or {})}
     return {"width": WIDTH, "height": HEIGHT, "options": {"fps": FPS, "gop": GOP, "bf": 0, **given}}, wish

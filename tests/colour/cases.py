@@ -1,4 +1,4 @@
-"""Images in every arrangement of memory, and buffers for what becomes of them."""
+"""Images in every memory layout, and buffers for the results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GUARD = 0xA5
 
 @dataclass(frozen=True)
 class Arrangement:
-    """How an image lies in memory, and what it is to become."""
+    """An image's memory layout, and the format of the result."""
 
     width: int
     height: int
@@ -82,7 +82,7 @@ def make_image(a: Arrangement, seed: int) -> Image:
 
 
 def strides_of(a: Arrangement) -> tuple[int, int, int]:
-    """Of rows, pixels and channels, in bytes."""
+    """The strides of rows, pixels and channels, in bytes."""
     pixel = a.item * a.spread * (a.channels if a.layout == "hwc" else 1)
     row = a.width * pixel + a.spare_elements * a.item
     if a.aligned_rows:
@@ -97,7 +97,7 @@ def aligned_bytes(size: int) -> npt.NDArray[np.uint8]:
 
 
 def content(a: Arrangement, size: int, random: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Noise, with the ends of the range as often as all that lies between."""
+    """Noise that has the ends of the range as often as all other values."""
     if a.type == "u8":
         values = random.integers(0, 256, size, np.uint8)
         ends = random.random(size) < 0.3
@@ -112,7 +112,7 @@ def content(a: Arrangement, size: int, random: np.random.Generator) -> npt.NDArr
 
 @dataclass
 class Output:
-    """Where planes go: one allocation with the encoder's arrangement of planes, and guards all around."""
+    """A buffer for the planes: one allocation in the encoder's layout, with guards on all sides."""
 
     arrangement: Arrangement
     memory: npt.NDArray[np.uint8]
@@ -125,7 +125,7 @@ class Output:
         return a.height // 2 * 3 if a.subsampled else a.height * 3
 
     def codes(self) -> list[npt.NDArray[np.int64]]:
-        """Y, U and V; fails where a byte outside of them was written or, of ten bits, where a low one is set."""
+        """Y, U and V. Fails if a byte outside of them was written, or if a low bit of a 10-bit sample is set."""
         a = self.arrangement
         row = a.width * a.item_out
         written = np.zeros(len(self.memory), bool)
@@ -156,7 +156,7 @@ def make_output(a: Arrangement) -> Output:
 
 @dataclass
 class Deviation:
-    """How codes differ from the correctly rounded ones."""
+    """The differences between the codes and the correctly rounded ones."""
 
     worst: int
     inexact: int
@@ -178,7 +178,7 @@ def deviation(a: Arrangement, image: Image, output: Output) -> Deviation:
 
 @st.composite
 def arrangements(draw: st.DrawFn) -> Arrangement:
-    """Every second one lies well enough for the wide kernels."""
+    """Every second image is aligned well enough for the wide kernels."""
     form = draw(st.sampled_from(reference.FORMATS))
     even = 2 if form in ("nv12", "p010") else 1
     shared = {

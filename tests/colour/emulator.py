@@ -1,4 +1,4 @@
-"""The conversion run by this machine's processor: the product's planning and its kernels' own source, no GPU."""
+"""The conversion on this machine's processor, with the product's planning and the source of its kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RGB to YUV in float64, straight from ITU-T H.273 and where chroma samples lie: what the kernels must do."""
+"""RGB to YUV in float64, directly from ITU-T H.273 and the chroma sample positions: the reference for the kernels."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def exact_planes(rgb: Plane, form: str, matrix: str, full_range: bool, siting: s
 
 
 def subsampled(plane: Plane, siting: str) -> Plane:
-    """One sample for 2x2: halfway between the rows; halfway between the columns, or on the left one by (1 2 1) / 4."""
+    """One sample for 2x2: halfway between rows, and halfway between columns or on the left one with (1 2 1) / 4."""
     rows = (plane[0::2] + plane[1::2]) / 2
     if siting == "centre":
         return (rows[:, 0::2] + rows[:, 1::2]) / 2
@@ -50,6 +50,6 @@ def subsampled(plane: Plane, siting: str) -> Plane:
 
 
 def rounded(exact: Plane, form: str) -> npt.NDArray[np.int64]:
-    """Halves go up. Pure colours often are halves, which float64 misses by some 1e-13: hence the little more."""
+    """Rounds halves up. Pure colours are often halves, which float64 misses by about 1e-13: a little is added."""
     top = 1023 if form in ("p010", "yuv444_10") else 255
     return np.clip(np.floor(exact + 0.5 + 1e-9), 0, top).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The PTX that the package ships: what its source makes, for old drivers and old GPUs, every kernel by its name."""
+"""The PTX in the package is what its source compiles to, works with old drivers and GPUs, and has every kernel."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_every_kernel_has_a_text_of_its_own(tmp_path: Path) -> None:
 
 
 def test_an_argument_of_another_layout_does_not_compile(tmp_path: Path) -> None:
-    """What the host passes and what the kernels read is one block of bytes, of one size in both."""
+    """The kernels' argument has the same layout and size on the host and in the kernels."""
     for text in (PTX.read_text(), PTX.read_text().replace("_param_0[144]", "_param_0[152]")):
         (tmp_path / "kernels.ptx").write_text(text)
         source = tmp_path / "kernels.cpp"

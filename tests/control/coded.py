@@ -1,4 +1,4 @@
-"""Streams of real codecs behind the simulated encoder, and what FFmpeg's parsers and decoders say of them."""
+"""Streams of real codecs behind the simulated encoder, read by FFmpeg's parsers and decoders."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ DEEP = ("p010", "yuv444_10", "p210")
 
 
 def planes_of(form: str, count: int) -> list[list[Pixels]]:
-    """Pictures as decoders give them: planar, 10 bits in the low end."""
+    """Pictures in the layout of decoders: planar, with 10 bits in the low bits."""
     return moving_pictures(Format(WIDTH, HEIGHT, CHROMA[form], 10 if form in DEEP else 8), count)
 
 
 def frame_of(planes: list[Pixels], form: str) -> NDArray[Any]:
-    """The same picture as the encoder reads it."""
+    """The same picture in the encoder's layout."""
     luma, u, v = planes
     if form in DEEP:
         luma, u, v = (plane << 6 for plane in (luma, u, v))
@@ -64,14 +64,14 @@ def stream_of(packets: list[Packet]) -> bytes:
 
 
 def syntax_of(packets: list[Packet], codec: str, folder: Path) -> Syntax:
-    """Every syntax element of the headers, by Debian's ffmpeg."""
+    """Every syntax element of the headers, read by Debian's ffmpeg."""
     path = folder / "stream"
     path.write_bytes(stream_of(packets))
     return headers_of(path, codec)
 
 
 def decoded(packets: list[Packet], codec: str) -> list[av.VideoFrame]:
-    """In display order, with their side data; damage is an error."""
+    """The pictures in display order, with their side data. Damage is an error."""
     with av.open(io.BytesIO(stream_of(packets)), "r", format=DEMUXERS[codec]) as container:
         video = container.streams.video[0]
         video.codec_context.options = {"err_detect": "explode"}

@@ -1,4 +1,4 @@
-"""Random configurations, right ones: every field of EncoderConfig, in combinations that do not contradict."""
+"""Random valid configurations: every field of EncoderConfig, in combinations without contradictions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHROMA = {"yuv444": "444", "yuv444_10": "444", "ayuv": "444", "nv16": "422", "p2
 
 
 def some(draw: st.DrawFn, **strategies: st.SearchStrategy[Any]) -> Fields:
-    """Each of these fields, or not."""
+    """Any subset of these fields."""
     return {name: draw(strategy) for name, strategy in strategies.items() if draw(st.booleans())}
 
 
@@ -95,7 +95,7 @@ def streams(draw: st.DrawFn, tuning: str) -> Fields:
 
 @st.composite
 def samples(draw: st.DrawFn, codec: str, form: str, tuning: str) -> Fields:
-    """Chroma, bit depth, and a profile that has both."""
+    """Chroma, bit depth, and a profile that allows both."""
     chroma = CHROMA.get(form, "420")
     more = some(draw, chroma=st.sampled_from(["420", "444"]) if form in RGB and codec != "av1" else st.just(chroma))
     more |= some(draw, bit_depth=st.sampled_from([10] if form in DEEP else [8, 10]))
@@ -175,7 +175,7 @@ def maps(draw: st.DrawFn, fields: Fields) -> Fields:
 
 @st.composite
 def fields_of_configs(draw: st.DrawFn) -> Fields:
-    """Keywords of EncoderConfig, none of which an encoder of the newest generation has to refuse under 13.0."""
+    """Keywords of EncoderConfig that an encoder of the newest generation accepts under 13.0."""
     tuning = draw(st.sampled_from(["ll", "ull", "hq", "hq", "uhq", "lossless"]))
     stream = draw(streams(tuning))
     if tuning == "lossless" and stream["codec"] == "av1":
@@ -193,7 +193,7 @@ def configs() -> st.SearchStrategy[EncoderConfig]:
 
 
 def takes_13_0(config: EncoderConfig) -> bool:
-    """Whether the older interface cannot say it."""
+    """Whether the older interface has no field for it."""
     deep = 10 in (config.bit_depth, 10 if config.format in DEEP else 8)
     return (
         config.tuning == "uhq"

@@ -1,4 +1,4 @@
-"""A row of the tables of settings: what is given, and every field of the driver's structs that it changes."""
+"""A row of the tables of settings: the setting, and every field of the driver's structs that it changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rate control and what looks further: setting, and the fields of the driver's structs that it changes."""
+"""Rate control, lookahead and AQ: each setting, and the fields of the driver's structs that it changes."""
 
 from __future__ import annotations
 

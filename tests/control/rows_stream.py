@@ -1,4 +1,4 @@
-"""Codec, format, size and colour: setting, and the fields of the driver's structs that it changes."""
+"""Codec, format, size and colour: each setting, and the fields of the driver's structs that it changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the stream is put together: setting, and the fields of the driver's structs that it changes."""
+"""The structure of the stream: each setting, and the fields of the driver's structs that it changes."""
 
 from __future__ import annotations
 

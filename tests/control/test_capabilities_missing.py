@@ -1,4 +1,4 @@
-"""Whatever takes a capability is refused by name where the GPU lacks it, and works where that alone is given back."""
+"""A setting that needs a capability is refused by name without it, and works when only this capability is added."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ LIVE_MODES = ("SUPPORT_DYN_RCMODE_CHANGE", "SUPPORT_DYN_FORCE_CONSTQP")
 
 
 def test_what_takes_no_capability_asks_for_none(abi: str, driver: Driver) -> None:
-    """A GPU that can do nothing but plain streams makes plain streams."""
+    """A GPU without any optional capability makes plain streams."""
     nothing = {
         capability: 0 for _, _, capability, _ in DEMANDS if capability not in ("NUM_ENCODER_ENGINES", "LEVEL_MAX")
     }

@@ -1,4 +1,4 @@
-"""Settings that contradict each other are an InvalidConfig that names both, before any driver is asked."""
+"""Settings that contradict each other raise an InvalidConfig that names both, before any call of the driver."""
 
 from __future__ import annotations
 

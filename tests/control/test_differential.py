@@ -1,4 +1,4 @@
-"""The same configurations through both interfaces: the driver is told the same, or the older one says what it lacks."""
+"""The same configurations on both interfaces: the driver gets equal values, or the older one says what it lacks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SINGULAR = fields_of_some_versions() | {"version", "apiVersion"}
 
 
 def comparable(value: Any) -> Any:
-    """Without version words, addresses and fields that some version lacks. Drops what is empty without them."""
+    """The structs without version words, addresses, fields that some version lacks, and structs that are empty then."""
     if isinstance(value, dict):
         kept = {key: comparable(item) for key, item in value.items() if key not in SINGULAR}
         return {key: item for key, item in kept.items() if item != {}}
@@ -81,7 +81,7 @@ def black(shape: tuple[int, ...], kind: str) -> Any:
 
 
 def frame_of(encoder: NvencEncoder) -> Any:
-    """Of the encoder's format and size."""
+    """A frame of the encoder's format and size."""
     form, width, height = encoder.format, encoder.width, encoder.height
     if form in ("argb", "abgr", "ayuv"):
         return black((height, width, 4), "u1")
@@ -98,7 +98,7 @@ def map_of(config: EncoderConfig) -> PictureOptions:
 
 
 def told_by(driver: Driver, config: EncoderConfig, forced: set[int], changes: list[dict[str, Any]]) -> Told:
-    """What an encoder's life says to the driver."""
+    """All calls of an encoder, from its creation to its end."""
     driver.path.unlink(missing_ok=True)
     with (
         driver.simulator.machine(gpus=GPU, backend="null", trace=str(driver.path)),
@@ -129,7 +129,7 @@ LIVE_CHANGES = st.one_of(
 
 
 def applicable(config: EncoderConfig, changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that do not contradict what there is by then, in a size that the encoder was made for."""
+    """The changes that do not contradict the settings at that time, in a size that the encoder was made for."""
     kept = []
     largest = max(config.width, config.max_width), max(config.height, config.max_height)
     for change in changes:
@@ -197,7 +197,7 @@ def test_all_versions_miss_the_same_capability(
 
 
 def outcome(driver: Driver, config: EncoderConfig, taken: str) -> str:
-    """What an encoder says on a GPU without the capability; nothing where it does without."""
+    """The encoder's error on a GPU without the capability; empty if it needs none."""
     try:
         with driver.simulator.machine(gpus={**GPU, "caps": {taken: 0}}):
             NvencEncoder(config).close()

@@ -1,4 +1,4 @@
-"""What a client of the interface owes the driver, whatever the settings: seen in the calls that reach it."""
+"""What the interface requires from every client, whatever the settings, checked in the calls that reach the driver."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_pictures_are_numbered_as_they_come(abi: str, driver: Driver, codec: dic
 
 
 def test_av1_leaves_the_level_to_the_driver(abi: str, driver: Driver) -> None:
-    """0, which means that in the other codecs, is AV1's level 2.0."""
+    """In AV1, 0 is level 2.0. In the other codecs it means the level is chosen automatically."""
     assert driver.initialized(**AV1)["codec.level"] == 24
     assert driver.initialized(**AV1, level="5.1")["codec.level"] != 24
 
@@ -42,7 +42,7 @@ def test_av1_leaves_the_level_to_the_driver(abi: str, driver: Driver) -> None:
 @CODECS
 @pytest.mark.parametrize("bframes", range(5))
 def test_too_few_b_frames_refer_to_none(abi: str, driver: Driver, codec: dict[str, str], bframes: int) -> None:
-    """Presets choose the mode for their own number of B-frames."""
+    """Presets choose the reference mode for their own number of B-frames."""
     told = driver.initialized(**HQ, **codec, preset="p7", bframes=bframes)
     assert bool(told.get("codec.useBFramesAsRef", 0)) == (bframes >= 3)
     asked = driver.initialized(**HQ, **codec, bframes=max(bframes, 1), b_ref_mode="middle")
@@ -51,7 +51,7 @@ def test_too_few_b_frames_refer_to_none(abi: str, driver: Driver, codec: dict[st
 
 @pytest.mark.parametrize("codec", [{}, HEVC], ids=["h264", "hevc"])
 def test_lossless_asks_for_all_that_it_takes(abi: str, driver: Driver, codec: dict[str, str]) -> None:
-    """A preset that lacked any of these would give a stream with losses, or none at all."""
+    """Without any of these the stream would be lossy, or there would be none."""
     told = driver.initialized(tuning="lossless", **codec)
     assert not [path for path in told if path.startswith(("rc.rateControlMode", "rc.constQP"))], "both are zero"
     assert told.get("codec.qpPrimeYZeroTransformBypassFlag", 0) == (0 if codec else 1)

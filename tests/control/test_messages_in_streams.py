@@ -1,4 +1,4 @@
-"""What pictures carry, seen in the bitstream by FFmpeg: SEI messages, metadata OBUs, HDR's static data, time codes."""
+"""Data of pictures, found in the bitstream by FFmpeg: SEI messages, metadata OBUs, HDR's static data, time codes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIGHT = ContentLight(1000, 400)
 
 
 def ffprobe(packets: list[Packet], codec: str, folder: Path) -> list[dict[str, Any]]:
-    """Each frame with its side data, as Debian's ffprobe tells."""
+    """Each frame with its side data, read by Debian's ffprobe."""
     program = need_program("ffprobe", "ffmpeg")
     path = folder / "stream"
     path.write_bytes(stream_of(packets))
@@ -42,7 +42,7 @@ def ffprobe(packets: list[Packet], codec: str, folder: Path) -> list[dict[str, A
 
 
 def sei_payloads(packet: Packet, codec: str) -> list[tuple[int, bytes]]:
-    """Types and payloads of an access unit's SEI messages, by a reader of our own."""
+    """Types and payloads of an access unit's SEI messages, read by our own parser."""
     kind, header = (6, 1) if codec == "h264" else (39, 2)
     found = []
     for nal in nal_units(packet.data):
@@ -66,7 +66,7 @@ def sei_payloads(packet: Packet, codec: str) -> list[tuple[int, bytes]]:
 @pytest.mark.parametrize("bframes", [0, 2])
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 def test_user_data_is_on_its_picture(abi: str, simulator: Simulator, codec: str, bframes: int) -> None:
-    """And on no other, also where pictures are coded out of order."""
+    """Only on that picture, even if pictures are coded out of order."""
     options = {
         number: PictureOptions(sei=[Sei.user_data(UUID(bytes=UUID_BYTES), f"picture {number}".encode())])
         for number in (0, 3, 4)
@@ -134,7 +134,7 @@ def test_hdr_messages_are_in_idrs_alone(abi: str, simulator: Simulator, codec: s
 
 @pytest.mark.parametrize("codec", ["hevc", "av1"])
 def test_ffprobe_sees_hdr(simulator: Simulator, tmp_path: Path, codec: str) -> None:
-    """The program that everybody asks; of the H.264 in Debian's, it knows nothing."""
+    """ffprobe is what most people use. Debian's version does not read this from H.264."""
     packets = encode(simulator, count=2, codec=codec, mastering_display=DISPLAY, content_light=LIGHT)
     first = ffprobe(packets, codec, tmp_path)[0]
     found = {one["side_data_type"]: one for one in first["side_data_list"]}

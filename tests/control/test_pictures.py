@@ -1,4 +1,4 @@
-"""What one picture carries reaches NV_ENC_PIC_PARAMS on both interfaces, on that picture and on no other."""
+"""The data of one picture reaches NV_ENC_PIC_PARAMS on both interfaces, for that picture only."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CLOCK = "timeCode.clockTimestamp[0]."
 
 
 def pictures(driver: Driver, *options: PictureOptions | None, **settings: Any) -> list[Flat]:
-    """What nvEncEncodePicture was given for each picture, in codecPicParams, and the flags."""
+    """The arguments of nvEncEncodePicture for each picture: codecPicParams and the flags."""
 
     def use(encoder: NvencEncoder) -> None:
         for seq, one in enumerate(options):
@@ -65,7 +65,7 @@ def sent(array: str, *messages: tuple[int, bytes]) -> Flat:
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
 def test_flags(abi: str, driver: Driver, codec: str) -> None:
-    """An IDR that is asked for brings its parameter sets."""
+    """A forced IDR has its parameter sets."""
     told = pictures(
         driver, None, PictureOptions(force_idr=True), PictureOptions(force_intra=True), None, codec=codec, gop=0
     )

@@ -41,7 +41,7 @@ def test_a_short_gop_has_fewer(driver: Driver, gop: int) -> None:
 
 @CODECS
 def test_every_frame_comes_out_as_itself(simulator: Simulator, codec: dict[str, Any]) -> None:
-    """What is held back follows from the preset's numbers, so no call waits for what cannot come."""
+    """The number of held-back frames follows from the preset, so no call waits for a packet that cannot come."""
     with (
         simulator.machine(gpus=GPU),
         NvencEncoder(WIDTH, HEIGHT, tuning="hq", preset="p7", **codec, **OWN) as encoder,

@@ -1,4 +1,4 @@
-"""Live changes: each field that can change reaches nvEncReconfigureEncoder, each other one is refused by its name."""
+"""Live changes: each field that can change reaches nvEncReconfigureEncoder, all others are refused by name."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], Flat]] = [
 
 
 def reconfigured(args: dict[str, Any]) -> tuple[Flat, Flat]:
-    """What is in the struct of all settings, and beside it."""
+    """The fields inside and outside the struct of all settings."""
     return flat(args["reInitEncodeParams"]), {
         k: v for k, v in args.items() if k not in ("version", "reInitEncodeParams")
     }
@@ -188,7 +188,7 @@ def test_a_change_that_the_driver_refuses_changes_nothing(
 
 @pytest.mark.parametrize("codec", [{}, HEVC, AV1], ids=str)
 def test_sizes_up_to_the_greatest_and_back(abi: str, driver: Driver, codec: dict[str, Any]) -> None:
-    """The next picture of each size is an IDR; the greatest that was declared stays declared."""
+    """The next picture of each size is an IDR. The declared maximum stays."""
     sizes = [(512, 320), (300, 200), (512, 200), (WIDTH, HEIGHT)]
     keys = []
 
@@ -208,7 +208,7 @@ def test_sizes_up_to_the_greatest_and_back(abi: str, driver: Driver, codec: dict
 
 
 def test_a_smaller_size_can_grow_back(driver: Driver) -> None:
-    """The largest size is the one that the encoder was made with, whatever it has shrunk to since."""
+    """The largest size is the initial one, even after the encoder has shrunk."""
 
     def shrink_and_grow(encoder: NvencEncoder) -> None:
         encoder.reconfigure(width=160, height=128)

@@ -1,4 +1,4 @@
-"""A configuration goes to a dict or TOML and back, compares by value, and its validation names the field."""
+"""A configuration survives a dict and TOML, compares by value, and its validation names the field."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def test_whole_numbers_of_numpy_are_written_as_numbers() -> None:
 @OFTEN
 @given(fields=fields_of_configs(), more=fields_of_configs())
 def test_changed_copies(fields: dict[str, Any], more: dict[str, Any]) -> None:
-    """`replaced` is the constructor with some fields otherwise, and refuses what that refuses."""
+    """`replaced` equals the constructor with other values, and refuses the same values."""
     config = EncoderConfig(**fields)
     wanted, found = taken(lambda: EncoderConfig(**{**fields, **more})), taken(lambda: config.replaced(**more))
     assert found == wanted
 
 
 def taken(build: Callable[[], EncoderConfig]) -> EncoderConfig | str:
-    """The configuration, or the words in which it is refused."""
+    """The configuration, or the text of the refusal."""
     try:
         return build()
     except InvalidConfig as error:
@@ -82,7 +82,7 @@ def taken(build: Callable[[], EncoderConfig]) -> EncoderConfig | str:
 
 
 class Oddity:
-    """Of no type that any field takes."""
+    """A value of a type that no field takes."""
 
 
 ODD: list[Any] = [
@@ -117,7 +117,7 @@ def test_an_error_names_its_field_whatever_came(name: str) -> None:
 
 
 def taken_or_named(name: str, value: Any) -> None:
-    """Whatever one field is given: it is taken, or the error says which field it was."""
+    """Any value of a field is accepted, or the error names the field."""
     builders: tuple[Callable[[], EncoderConfig], ...] = (
         lambda: EncoderConfig(**{"width": 640, "height": 480, name: value}),
         lambda: EncoderConfig.from_dict({"width": 640, "height": 480, name: value}),

@@ -1,4 +1,4 @@
-"""What a software codec can show of the settings, seen in the bitstream by FFmpeg's parsers and decoders."""
+"""The effects of settings that a software codec can show, found in the bitstream by FFmpeg's parsers and decoders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAITHFUL = 30.0  # dB
 
 
 def quantisers(syntax: Syntax, codec: str) -> list[int]:
-    """Of each slice or frame, as its header says."""
+    """The type of each slice or frame, from its header."""
     if codec == "av1":
         return syntax.all("base_q_idx")
     initial = syntax.first("pic_init_qp_minus26" if codec == "h264" else "init_qp_minus26")
@@ -234,7 +234,7 @@ def test_colours_are_in_the_stream(
 
 @pytest.mark.parametrize(("height", "matrix"), [(720, 1), (718, 6)])
 def test_colour_is_never_left_to_chance(simulator: Simulator, height: int, matrix: int) -> None:
-    """By itself the stream says BT.709 from 720 lines on, BT.601 below."""
+    """By default the stream says BT.709 from 720 lines on, and BT.601 below."""
     for codec in CODECS:
         with simulator.machine(gpus=GPU, backend="codec"), NvencEncoder(WIDTH, height, codec=codec) as encoder:
             data = encoder.submit(np.full((height * 3 // 2, WIDTH), 128, np.uint8), 0)
@@ -244,7 +244,7 @@ def test_colour_is_never_left_to_chance(simulator: Simulator, height: int, matri
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("form", ["argb", "abgr"])
 def test_rgb_carries_the_matrix_that_the_engine_uses(abi: str, simulator: Simulator, codec: str, form: str) -> None:
-    """A red picture, decoded and turned back by that matrix, is red."""
+    """A red picture that is decoded and converted back with that matrix is red."""
     red = np.zeros((144, WIDTH, 4), np.uint8)
     red[..., 2 if form == "argb" else 0] = 220
     with (

@@ -1,4 +1,4 @@
-"""What the driver was told, as one flat table: the field's path in the driver's structs, and its value."""
+"""The arguments of the driver's calls as one flat table: the field's path in the structs, and its value."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHORT = {
     "encodeConfig.rcParams.": "rc.",
     "encodeConfig.": "config.",
 }
-"""Struct members that every path would begin with, and what stands for them."""
+"""Struct members at the beginning of every path, and their abbreviations."""
 
 Flat = dict[str, Any]
 
@@ -52,12 +52,12 @@ def _short(path: str) -> str:
 
 
 def changed(before: Flat, after: Flat) -> Flat:
-    """What differs, with the values after; 0 for what is no longer there."""
+    """The differences, with the later values; 0 for a field that is gone."""
     return {path: after.get(path, 0) for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
 
 
 class Driver:
-    """Makes encoders on the simulated driver and reads what came of their settings."""
+    """Makes encoders on the simulated driver and reads the arguments that their settings led to."""
 
     def __init__(self, simulator: Simulator, path: Path) -> None:
         self.simulator = simulator
@@ -72,7 +72,7 @@ class Driver:
         name: str = "",
         **settings: Any,
     ) -> list[Call]:
-        """All calls of an encoder's life, or those of one name."""
+        """All calls of an encoder, or those of one name."""
         self.path.unlink(missing_ok=True)
         with (
             self.simulator.machine(gpus=gpu, backend=backend, trace=str(self.path)),
@@ -82,7 +82,7 @@ class Driver:
         return read_calls(self.path, name)
 
     def initialized(self, **settings: Any) -> Flat:
-        """What nvEncInitializeEncoder was given."""
+        """The arguments of nvEncInitializeEncoder."""
         (call,) = self.calls(name="nvEncInitializeEncoder", **settings)
         return flat(call.args)
 

@@ -1,4 +1,4 @@
-"""Where the results of a test go, and a machine of its own for each."""
+"""A folder for the results of each test, and a separate machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pdum.nvenc._machine import capabilities as _capabilities
 
 @pytest.fixture(autouse=True)
 def _machine_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What was learned of another test's machine is forgotten."""
+    """Forgets what was learned about another test's machine."""
     monkeypatch.delenv("PDUM_NVENC_ENGINES", raising=False)
     _forget()
     yield
@@ -27,7 +27,7 @@ def _forget() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """For results: whatever happens in the test, no work folder and no part file may stay in it."""
+    """A folder for results. Whatever the test does, no work folder and no part file may stay in it."""
     made = tmp_path / "results"
     made.mkdir()
     yield made

@@ -1,4 +1,4 @@
-"""One file task done by one encoder, range after range: what a pool does at once, and the reference for it."""
+"""One file task done by one encoder, range after range, as a reference for the pool."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def job(source: Path, destination: Path, codec: str = "h264", **more: Any) -> Fi
 
 
 def encode_ranges(task: FileTask, engine: EngineInfo, ranges: Sequence[tuple[int, int]]) -> list[Packet]:
-    """One encoder for all ranges, as a lane keeps it."""
+    """One encoder for all ranges, as in a lane."""
     config = task.config(engine)
     packets: list[Packet] = []
     with NvencEncoder(config) if engine.kind == "nvenc" else SoftwareEncoder(config) as encoder:
@@ -52,14 +52,14 @@ def encode_ranges(task: FileTask, engine: EngineInfo, ranges: Sequence[tuple[int
 
 
 def run(task: FileTask, engine: EngineInfo = SOFTWARE, cut: Cut | None = None) -> Result:
-    """All of it. ``cut`` makes ranges of the number of frames, instead of those that are planned."""
+    """Runs the whole task. ``cut`` makes ranges from the number of frames, instead of the planned ones."""
     plan = task.prepare(1)
     encode_ranges(task, engine, cut(plan.frames) if cut else plan.ranges)
     return task.finish()
 
 
 def planes(frame: Any, width: int, height: int) -> Planes:
-    """The samples of the picture, without what pads rows or sizes."""
+    """The samples of the picture, without padding."""
     found = []
     for plane, component in zip(frame.planes, frame.format.components, strict=True):
         kind = np.dtype(np.uint16 if component.bits > 8 else np.uint8)
@@ -70,7 +70,7 @@ def planes(frame: Any, width: int, height: int) -> Planes:
 
 
 def pictures(path: Path, size: tuple[int, int] | None = None) -> list[Planes | None]:
-    """The samples of each, decoded from the beginning to the end; None for one that is damaged."""
+    """The samples of each picture, decoded from beginning to end; None for a damaged one."""
     found = []
     with av.open(str(path)) as container:
         stream = next(one for one in container.streams.video if not one.disposition.value & 1 << 10)
@@ -86,7 +86,7 @@ def pictures(path: Path, size: tuple[int, int] | None = None) -> list[Planes | N
 
 
 def seconds(path: Path) -> list[Fraction]:
-    """When each frame is shown."""
+    """The time of each frame."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         return [Fraction(frame.pts or 0) * Fraction(frame.time_base or 0) for frame in container.decode(stream)]

@@ -1,4 +1,4 @@
-"""The last step of a job: what gets its name, what is left alone, and what the next run finishes."""
+"""The last step of a job: which file gets its name, which files stay, and what the next run finishes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def encoded(source: Path, destination: Path, **more: Any) -> FileTask:
 
 
 def at_sync(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
-    """Does something once the result is verified and its bytes are on the disk."""
+    """Calls a function once the result is verified and its bytes are on the disk."""
     sync = overwrite.sync
 
     def sync_and_act(path: Path) -> None:
@@ -51,7 +51,7 @@ def at_sync(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> No
 
 
 def save_anew(path: Path) -> None:
-    """As a program saves a file: under another name first, with the old size and times."""
+    """Saves a file as programs do: under another name first, with the old size and times."""
     stat = path.stat()
     part = path.with_name("being saved")
     part.write_bytes(b"x" * stat.st_size)
@@ -107,7 +107,7 @@ def test_a_file_that_appears_under_the_results_name_meanwhile_is_left_alone(
 
 
 def full_after(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
-    """The disk takes a part of what is written into the file with several names."""
+    """The disk becomes full while the file with several names is written."""
 
     def copy_a_part(source: Any, target: Any, length: int) -> None:
         data = source.read()
@@ -157,7 +157,7 @@ def test_a_file_that_its_user_wrote_after_a_half_overwrite_is_not_overwritten(
 
 
 def test_a_link_is_followed_to_another_folder(source: Path, tmp_path: Path) -> None:
-    """The part file lies where the result goes, for a rename does not reach over file systems."""
+    """The part file is in the folder of the result, since a rename does not work across file systems."""
     link = tmp_path / "link.mp4"
     link.symlink_to(source)
     task = encoded(link, link, in_place=True)
@@ -171,7 +171,7 @@ def test_a_link_is_followed_to_another_folder(source: Path, tmp_path: Path) -> N
 
 
 def test_a_cancel_during_the_last_sync_has_no_effect(source: Path, folder: Path, monkeypatch: Any) -> None:
-    """The disk is slow: the run is cancelled, and is told to the end what became of the job."""
+    """The disk is slow and the run is cancelled: it still reports how the job ended."""
     syncing, go_on = threading.Event(), threading.Event()
 
     def wait() -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.one_abi
 @pytest.mark.parametrize("packets", [{1}, {37}, {38}, {39}, {20, 36}, set(range(30, 40))])
 @pytest.mark.parametrize("first", [0, 21])
 def test_many_threads_find_what_one_finds(tmp_path: Path, packets: set[int], first: int) -> None:
-    """Threads that work on later frames report damage late, and lose the good frames that they had by then."""
+    """Threads that work on later frames report damage late, and lose the good frames that they already had."""
     path = damaged(sample("pyramid"), packets, tmp_path)
     index = index_source(path)
     found = {}
@@ -37,7 +37,7 @@ def test_many_threads_find_what_one_finds(tmp_path: Path, packets: set[int], fir
 
 
 def test_a_tail_of_zeros_costs_few_attempts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy that was interrupted can have the full size already. Here, each frame is a key frame."""
+    """An interrupted copy may already have the full size. Here, each frame is a key frame."""
     path, frames = tmp_path / "tail.mp4", 1500
     ffmpeg("-f", "lavfi", "-i", "testsrc2=size=32x32:rate=25", "-frames:v", str(frames), "-pix_fmt", "yuvj420p",
            "-c:v", "mjpeg", "-movflags", "+faststart", path)  # fmt: skip

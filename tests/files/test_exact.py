@@ -27,7 +27,7 @@ MACHINE: dict[str, Any] = {"gpus": {"name": "RTX 5090", "fps_1080p": 0}, "backen
 
 
 def random_cuts(name: str, segments: int) -> Any:
-    """So many ranges, cut at random places that are the same in each run."""
+    """This many ranges, cut at random places that are the same in each run."""
 
     def cut(frames: int) -> Sequence[tuple[int, int]]:
         places = random.Random(zlib.crc32(name.encode()) + segments)
@@ -49,7 +49,7 @@ def test_software_joins_are_exact(folder: Path, name: str, segments: int) -> Non
 @pytest.mark.parametrize("segments", [1, 2, 3, 5])
 @pytest.mark.parametrize("name", SAMPLES)
 def test_hardware_joins_are_exact(simulator: Simulator, folder: Path, name: str, segments: int) -> None:
-    """With the hardware's interface, and real codecs behind it."""
+    """The hardware's interface, with real codecs behind it."""
     result = folder / "result.mkv"
     codec = "hevc" if segments % 2 else "h264"
     task = FileTask(job(sample(name), result, codec=codec, verify="structure"))

@@ -21,7 +21,7 @@ WIDTH, HEIGHT = 159, 95
     ["yuv420p", "yuv420p10le", "yuv422p", "yuv422p10le", "yuv444p", "yuv444p10le", "nv12", "p010le", "nv16", "p210le"],
 )
 def test_an_odd_size_is_made_even_by_its_edge(form: str) -> None:
-    """Each plane holds all of the picture, and then its last column and row once more."""
+    """Each plane holds the whole picture, with the last column and row repeated."""
     depth = 10 if "10" in form else 8
     source = av.VideoFrame(WIDTH, HEIGHT, "yuv444p10le" if depth == 10 else "yuv444p")
     source.pts, source.time_base = 3, Fraction(1, 25)
@@ -40,7 +40,7 @@ def test_an_odd_size_is_made_even_by_its_edge(form: str) -> None:
 
 
 def padded_planes(frame: av.VideoFrame) -> list[Any]:
-    """The samples of each plane; those of blue and red, if they alternate, in planes of their own."""
+    """The samples of each plane. Alternating samples of blue and red are split into two planes."""
     kind = np.uint16 if frame.format.components[0].bits > 8 else np.uint8
     luma, *chroma = (np.frombuffer(plane, kind).reshape(plane.height, -1) for plane in frame.planes)
     if len(chroma) == 1:

@@ -1,4 +1,4 @@
-"""Everything but the video is carried over from a source, or there is a warning."""
+"""Everything except the video is copied from the source, or there is a warning."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_the_shape_of_pixels(folder: Path, suffix: str, codec: str) -> None:
 
 
 def probed(path: Path, entry: str) -> str:
-    """What Debian's ffprobe says, as an independent reader."""
+    """The output of Debian's ffprobe, as an independent reader."""
     command = [need_program("ffprobe", "ffmpeg"), "-v", "error", "-select_streams", "v:0", "-show_entries"]
     run = subprocess.run([*command, f"stream={entry}", "-of", "csv=p=0", path], capture_output=True, text=True)
     return run.stdout.strip().rstrip(",")

@@ -1,4 +1,4 @@
-"""What could not be written at the end is refused before anything is encoded."""
+"""A result that could not be written at the end is refused before anything is encoded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fast(folder: Path) -> Path:
 
 
 def refused(source: Path, destination: Path, **more: Any) -> str:
-    """What is said before anything is encoded."""
+    """The error that is raised before anything is encoded."""
     task = FileTask(job(source, destination, **more))
     with pytest.raises((UnsupportedFeature, InvalidConfig)) as told:
         task.prepare(1)

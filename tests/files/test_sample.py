@@ -28,7 +28,7 @@ CODECS = ("h264", "hevc", "av1")
 
 
 class Nowhere:
-    """A sink that keeps nothing."""
+    """A sink that discards everything."""
 
     def write(self, packets: Sequence[Packet]) -> None: ...
 
@@ -46,7 +46,7 @@ def no_thread_is_left() -> Iterator[None]:
 
 @pytest.fixture
 def decoded_from_file(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
-    """How many frames of the result were decoded, by the first of each place."""
+    """How many frames of the result were decoded, by the first frame of each place."""
     found: dict[int, int] = {}
     frames_from = _decode.frames_from
 
@@ -110,7 +110,7 @@ def test_a_picture_that_is_not_there_is_noticed() -> None:
 
 
 def test_what_still_decodes_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also if the part is discarded meanwhile. The fixture checks that no thread is left."""
+    """Even if the part is discarded meanwhile. The fixture checks that no thread is left."""
     go_on = threading.Event()
     monkeypatch.setattr(SampledSink, "_decode", lambda _: go_on.wait())
     task = FileTask(job(sample(SOURCE), folder / "result.mp4"))

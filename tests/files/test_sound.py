@@ -1,4 +1,4 @@
-"""Sound that is encoded again, that an edit list hides, or that is damaged."""
+"""Sound that is re-encoded, hidden by an edit list, or damaged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS = 1.6
 
 
 def with_sound(folder: Path, suffix: str, *arguments: str, rate: int = 48_000) -> Path:
-    """The video of a sample, with a tone that ffmpeg writes as the arguments say."""
+    """The video of a sample, with a tone that ffmpeg writes with these arguments."""
     source = folder / f"source{suffix}"
     tone = f"sine=frequency=440:sample_rate={rate}:duration={SECONDS}"
     ffmpeg("-i", sample("open-gop"), "-f", "lavfi", "-i", tone, "-map", "0:v", "-map", "1:a", "-c:v", "copy",
@@ -67,7 +67,7 @@ def test_sound_that_an_encoder_does_not_take_as_it_is(
     layout: str,
     told: str | None,
 ) -> None:
-    """It gets the nearest that it takes, with a warning if something changes."""
+    """It gets the nearest format that it takes, with a warning if something changes."""
     path, result = with_sound(folder, ".mkv", *source, rate=rate), folder / f"result{suffix}"
     warnings = run(FileTask(job(path, result, audio=audio))).warnings
     assert len(warnings) == (told is not None)
@@ -92,7 +92,7 @@ def test_pcm_goes_into_mp4(folder: Path, codec: str, channels: int) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize("begin", [0, 3])
 def test_a_damaged_packet_of_sound_is_left_out(folder: Path, suffix: str, audio: str | int, begin: int) -> None:
-    """``begin``: at which byte of an AAC packet's header the damage begins."""
+    """``begin``: the byte of an AAC packet's header where the damage begins."""
     path = with_sound(folder, ".ts", "-c:a", "aac")
     with av.open(str(path)) as container:
         packets = [bytes(packet) for packet in container.demux(container.streams.audio[0]) if packet.size]

@@ -1,4 +1,4 @@
-"""What is found out about a source before it is encoded."""
+"""The facts about a source that are known before it is encoded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_frames_hidden_by_an_edit_list_are_none() -> None:
     ("name", "keys"), [("open-gop", [0, 12, 24, 36]), ("intra-refresh", [0]), ("ntsc-film", [0, 24])]
 )
 def test_where_decoding_may_begin(name: str, keys: list[int]) -> None:
-    """The beginning of a wave of intra blocks is marked as a key frame, but is none."""
+    """The beginning of a wave of intra blocks is marked as a key frame, but is not one."""
     index = index_source(sample(name))
     assert [key.frame for key in index.keys] == keys
     assert not index.straight

@@ -1,4 +1,4 @@
-"""The decoder that has looked at a source's first frames: who encodes from there goes on with it; it never stays."""
+"""The decoder that read a source's first frames. Encoding from there continues with it, and it never stays open."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOURCE = "open-gop"
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
-    """The times of the packets that are given to a decoder, in their order."""
+    """The times of the packets that a decoder gets, in order."""
     found: list[int | None] = []
     decode = Decoding.frames
 
@@ -103,7 +103,7 @@ def not_even_begun(task: FileTask) -> None:
 
 
 def begun_to_be_encoded(task: FileTask) -> None:
-    """With the source opened once more, for the end."""
+    """With the source opened again, for its end."""
     task.sink(0).discard()
     task.abandon(keep=False)
 

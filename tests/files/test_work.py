@@ -1,4 +1,4 @@
-"""What is on the disk meanwhile: pieces that tell whether they are whole, runs that go on, and results."""
+"""The work folder during a run: pieces that show whether they are complete, resumed runs, and results."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_ranges_that_are_missing_make_no_file(folder: Path) -> None:
 
 
 def spoilt(how: Callable[[Any], None]) -> Callable[[Any, Any], None]:
-    """A join of which something is wrong."""
+    """A join with an error."""
 
     def wrong(joined: Any, source: Any) -> None:
         join(joined, source)
@@ -189,7 +189,7 @@ def other_times(joined: Any) -> None:
 
 
 def broken_start(joined: Any) -> None:
-    """Of a part that is not the last."""
+    """The last packet of a part that is not the last part."""
     spoil(joined, next(packets_of(joined.pieces[0]))[2])
 
 
@@ -206,7 +206,7 @@ def broken_end(joined: Any) -> None:
 
 
 def spoil(joined: Any, packet: bytes) -> None:
-    """Behind its length, and up to its end."""
+    """After its length, and up to its end."""
     end = packet[16:][-200:]
     data = joined.part.read_bytes()
     assert data.count(end) == 1
@@ -288,7 +288,7 @@ def test_in_place_through_a_symbolic_link(folder: Path) -> None:
 
 
 def test_a_cancelled_pool_leaves_nothing(folder: Path) -> None:
-    """Whatever was being done: looking through, encoding, joining."""
+    """During each step: reading the source, encoding, joining."""
     from pdum.nvenc import Cancelled, EncoderPool
 
     names = ("open-gop", "pyramid", "vp9", "everything", "ten-bit", "4:4:4")
@@ -310,7 +310,7 @@ def test_a_cancelled_pool_leaves_nothing(folder: Path) -> None:
 
 
 def test_a_finished_task_keeps_no_index(folder: Path) -> None:
-    """It holds megabytes of a two-hour film, and whoever asked for the task may keep that."""
+    """It holds megabytes for a two-hour film, and the caller may keep the task."""
     task = FileTask(job(sample("open-gop"), folder / "result.mkv"))
     run(task)
     with pytest.raises(NvencError, match="not been prepared"):

@@ -1,4 +1,4 @@
-"""Tests on a machine with a CUDA GPU: everything is real but the encoder library, which is the simulated driver's.
+"""Tests on a machine with a CUDA GPU: everything is real except the encoder library, which is the simulated one.
 
 Most GPUs of data centres have CUDA and no encoder chip: there these tests prove real streams, real frames and real
 races. `tests/gpu/run.sh` builds what they need and runs them; PDUM_NO_SKIPS=1 turns their skips into failures.
@@ -30,7 +30,7 @@ def encode_library() -> EncodeLibrary:
 
 @pytest.fixture
 def engine(encode_library: EncodeLibrary) -> Iterator[EncodeLibrary]:
-    """One echoing GPU: each access unit tells the checksum of the pixels that the engine read."""
+    """One echoing GPU: each access unit contains the checksum of the pixels that the engine read."""
     encode_library.control(configure={"gpus": [{"name": "L4", "engines": 3}], "backend": "echo", "strict": True})
     encode_library.control(reset=True)
     yield encode_library
@@ -65,7 +65,7 @@ def torch() -> Any:
 
 @pytest.fixture(scope="session")
 def runner() -> Any:
-    """What the tests of files share, which needs PyAV."""
+    """Shared code of the file tests, which needs PyAV."""
     need_module("av")
     return import_module("files.runner")
 

@@ -1,4 +1,4 @@
-"""Frames whose every byte tells which frame they are."""
+"""Frames in which every byte depends on the frame's number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SHAPE = (HEIGHT * 3 // 2, WIDTH)
 
 
 def pattern(number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """What the producer kernels below write for frame `number`."""
+    """The bytes that the producer kernels below write for frame `number`."""
     rows = np.arange(SHAPE[0], dtype=np.uint32)[:, None]
     columns = np.arange(SHAPE[1], dtype=np.uint32)[None, :]
     values: np.ndarray[Any, np.dtype[np.uint8]] = (rows * 3 + columns * 5 + number * 7).astype(np.uint8)
@@ -55,7 +55,7 @@ class SlowProducer:
 
 
 class WithStream:
-    """An array interface of version 3 that tells a given stream, or hides it (None)."""
+    """An array interface of version 3 that names a given stream, or hides it (None)."""
 
     def __init__(self, array: Any, stream: int | None) -> None:
         self._keep = array
@@ -63,7 +63,7 @@ class WithStream:
 
 
 class OnlyDlpack:
-    """A frame that offers nothing but DLPack."""
+    """A frame that offers only DLPack."""
 
     def __init__(self, array: Any) -> None:
         self._array = array

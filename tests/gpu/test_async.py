@@ -1,4 +1,4 @@
-"""Under asyncio a frame is read in the order of the stream that is current where it is awaited, not in the worker."""
+"""Under asyncio a frame is read in the order of the caller's current stream, not of the worker's."""
 
 from __future__ import annotations
 

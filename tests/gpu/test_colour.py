@@ -90,7 +90,7 @@ def test_sizes(device: OnDevice, size: tuple[int, int], layout: str, form: str) 
 
 
 def test_codes_are_those_of_the_processor(device: OnDevice, tmp_path: Any) -> None:
-    """What the tests without a GPU prove, they prove of the GPU's very bits."""
+    """The GPU's results equal those of the tests without a GPU, bit for bit."""
     from colour.emulator import Emulator
 
     emulator = Emulator(tmp_path)

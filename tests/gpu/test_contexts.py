@@ -25,7 +25,7 @@ class WithInterface:
 
 
 class OwnContext:
-    """A context beside the primary one, with a buffer, a stream and a slow producer of its own."""
+    """A second context, with its own buffer, stream and slow producer."""
 
     def __init__(self, driver: Any, ptx: bytes) -> None:
         self._driver = driver
@@ -83,7 +83,7 @@ def wrong_frames(packets: list[Any]) -> list[int]:
 def test_a_slow_producer_in_a_context_of_its_own(
     engine: EncodeLibrary, abi: str, theirs: OwnContext, context: str, kind: str, delay: int
 ) -> None:
-    """One buffer for all frames, overwritten at once; the encoder works in the primary context, or in theirs."""
+    """One buffer for all frames, overwritten at once. The encoder works in the primary context or in theirs."""
     stream = theirs.stream if kind == "created" else LEGACY_STREAM
     frame = theirs.frame(int(stream))
     own = int(theirs.handle) if context != "primary" else 0
@@ -124,7 +124,7 @@ def test_memory_of_another_context_is_not_read_in_place(engine: EncodeLibrary, a
 
 
 def test_rgb_of_another_context(engine: EncodeLibrary, abi: str, theirs: OwnContext) -> None:
-    """Kernels of the encoder's context cannot read it where it lies; it is the same as from the host."""
+    """Kernels of the encoder's context cannot read it in place. The result is the same as from the host."""
     rows, columns = 240, 320
     pixels = pattern(3).reshape(-1)[: rows * columns * 3].reshape(rows, columns, 3).copy()
     theirs.call("cuCtxPushCurrent", theirs.handle)

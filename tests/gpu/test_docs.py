@@ -1,4 +1,4 @@
-"""The documents' snippets that are marked for a GPU, with real CuPy arrays and streams."""
+"""The documentation's snippets for a GPU, with real CuPy arrays and streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files on a GPU: its own decoder's frames go to the encoder without leaving it, and are what the processor decodes.
+"""Files on a GPU: its decoder's frames go directly to the encoder, and equal those that the processor decodes.
 
 The encoder library is the simulated one over the machine's real libcuda; the decoder is the GPU's own.
 """
@@ -31,13 +31,13 @@ from simulator.echo import checksum, parse
 
 @pytest.fixture
 def decoder(cupy: Any, runner: Any, sources: dict[str, Path]) -> None:
-    """The GPU's decoder, which has to be there."""
+    """The GPU's decoder, which must exist."""
     if decoder_on(runner.HARDWARE, sources["h264"]) is None:
         missing("the GPU's decoder: libnvcuvid.so.1, and a PyAV that keeps its frames on the GPU")
 
 
 def as_read(planes: list[Any], ten_bit: bool) -> Any:
-    """The picture as the encoder reads it: NV12, or P010 with the samples in the high bits."""
+    """The picture in the encoder's layout: NV12, or P010 with the samples in the high bits."""
     luma, blue, red = planes
     frame = np.concatenate([luma, np.stack([blue, red], axis=-1).reshape(-1, luma.shape[1])])
     return frame << 6 if ten_bit else frame
@@ -54,7 +54,7 @@ def test_decoded_frames_reach_the_encoder_bit_for_bit(
     name: str,
     ranges: Any,
 ) -> None:
-    """Each access unit tells the checksum of the pixels that the engine read: those that the processor decodes."""
+    """Each access unit has the checksum of the pixels that the engine read: those that the processor decodes."""
     settings = FileSettings(codec="hevc", encoder={"preset": "p1", "bframes": 0, "cq": 20})
     task = FileTask(FileJob(source=sources[name], destination=tmp_path / "result.mp4", settings=settings), "nvenc")
     plan = task.prepare(1)
@@ -73,7 +73,7 @@ def test_decoded_frames_reach_the_encoder_bit_for_bit(
 def test_a_machine_of_many_cores_decodes_as_any_other(
     engine: EncodeLibrary, decoder: None, runner: Any, sources: dict[str, Path], tmp_path: Path, monkeypatch: Any
 ) -> None:
-    """FFmpeg takes a surface for each thread, and has 32: with more, the last frames of all were lost."""
+    """FFmpeg takes a surface for each thread, and has 32. With more threads, the last frames were lost."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(96)))
     wanted = [checksum(as_read(planes, False)) for planes in runner.pictures(sources["hevc"]) if planes is not None]
     settings = FileSettings(codec="hevc", encoder={"preset": "p1", "bframes": 0, "cq": 20})
@@ -87,7 +87,7 @@ def test_a_machine_of_many_cores_decodes_as_any_other(
 def test_the_processor_takes_over_where_the_gpus_decoder_stumbles(
     engine: EncodeLibrary, decoder: None, runner: Any, sources: dict[str, Path], tmp_path: Path
 ) -> None:
-    """At damage: the frames beside it are those that the processor finds, and the result tells of it."""
+    """Damage: the frames next to it equal those from the processor, and the result has a warning."""
     path = import_module("damaged").damaged(sources["h264"], {30}, tmp_path)
     index = index_source(path)
     repeated: dict[bool, list[int]] = {True: [], False: []}
@@ -127,7 +127,7 @@ for _ in range(2):
 
 
 def test_nothing_else_in_the_process_uses_the_gpu(decoder: None, sources: dict[str, Path], tmp_path: Path) -> None:
-    """The decoder's context has nobody else to keep it. Frames that outlived it ended two processes of three."""
+    """Only the decoder keeps its context. Frames that outlived it crashed two processes of three."""
     variables = {
         **os.environ,
         "LD_LIBRARY_PATH": f"{nvsim_dir() / 'encode'}:{os.environ.get('LD_LIBRARY_PATH', '')}",
@@ -152,7 +152,7 @@ def test_a_pool_of_files(
     tmp_path: Path,
     segments: int | str,
 ) -> None:
-    """Real decoding, simulated encoders with real codecs behind them, without loss: the very pictures come back."""
+    """Real decoding, and simulated encoders with real lossless codecs behind them: the result has the same pictures."""
     encode_library.control(configure={"gpus": ["RTX 4090"], "backend": "codec", "strict": True})
     encode_library.control(reset=True)
     settings = FileSettings(codec="hevc", encoder={"tuning": "lossless", "preset": "p1"})

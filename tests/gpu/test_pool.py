@@ -35,7 +35,7 @@ def _capabilities_of_this_machine() -> Iterator[None]:
 def test_frames_of_all_engines_are_the_ones_that_were_made(
     engine: EncodeLibrary, abi: str, cupy: Any, surfaces: bool
 ) -> None:
-    """Each frame is still being written when it is given away, on the stream that is the thread's current one."""
+    """Each frame is still being written when it is passed on, on the thread's current stream."""
     produce = SlowProducer(cupy)
     of_thread = threading.local()
 
@@ -58,7 +58,7 @@ def test_frames_of_all_engines_are_the_ones_that_were_made(
 
 
 def test_the_example_with_cupy(cupy: Any, tmp_path: Path) -> None:
-    """As a user would start it, on the GPU and on the processor."""
+    """Started as a user would, on the GPU and on the processor."""
     variables = {
         **os.environ,
         "LD_LIBRARY_PATH": f"{nvsim_dir() / 'encode'}:{os.environ.get('LD_LIBRARY_PATH', '')}",

@@ -87,7 +87,7 @@ def test_a_host_pointer_that_claims_to_be_on_the_device_is_refused(engine: Encod
 
 
 def test_a_context_of_the_callers(engine: EncodeLibrary, abi: str, cupy: Any) -> None:
-    """Not the primary one: host frames, and device memory allocated in that very context."""
+    """Not the primary one: host frames, and device memory that was allocated in this context."""
     try:
         from cuda.bindings import driver
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""The machine's own libnvidia-encode, as far as it goes: on a GPU without an encoder to its honest refusal."""
+"""The machine's own libnvidia-encode, as far as possible: on a GPU without an encoder, up to its refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RGB frames converted on a real GPU on their way into the encoder, which is simulated and tells what it has read.
+"""RGB frames converted on a real GPU for the encoder, which is simulated and reports what it has read.
 
 What the conversion makes of every arrangement is proven in test_colour.py against float64. Here it is the encoder's
 surfaces that have to hold the very same codes.
@@ -37,7 +37,7 @@ def encoder_for(a: Arrangement, **more: Any) -> NvencEncoder:
 
 
 class Converter:
-    """The checksum of what an image is to become, within one code of the exact values."""
+    """The checksum of an image's conversion, within one code of the exact values."""
 
     def __init__(self, cupy: Any) -> None:
         from pdum.nvenc import _nvenc
@@ -94,7 +94,7 @@ def encoded(encoder: NvencEncoder, frame: Any) -> int:
 def test_every_way_in(
     engine: EncodeLibrary, abi: str, cupy: Any, converter: Converter, kind: str, layout: str, form: str
 ) -> None:
-    """From the device by both protocols and from the host, packed and not."""
+    """From the device with both protocols and from the host, packed and padded."""
     a = dataclasses.replace(ONE, type=kind, layout=layout, form=form)
     cases = [
         a,
@@ -168,7 +168,7 @@ def test_the_frame_may_be_overwritten_at_once(
 
 
 def test_that_would_be_noticed(engine: EncodeLibrary, cupy: Any, converter: Converter) -> None:
-    """Without the producer's stream the image before is read."""
+    """Without the producer's stream, the previous image is read."""
     produce = cupy.RawKernel(PRODUCER, "produce")
     stream = cupy.cuda.Stream(non_blocking=True)
     array = cupy.zeros((HEIGHT, WIDTH, 3), cupy.uint8)

@@ -1,4 +1,4 @@
-"""Real streams: a producer that is slow on a stream of its own, one buffer for all frames, and no wait on the host."""
+"""Real streams: a slow producer on its own stream, one buffer for all frames, and no wait on the host."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FRAMES = 500
 
 
 def wrong_frames(packets: list[Any]) -> list[int]:
-    """The seqs whose access unit tells other pixels than the producer wrote for them."""
+    """The seqs whose access unit reports other pixels than the producer wrote."""
     expected = {number: checksum(pattern(number)) for number in range(256)}
     return [packet.seq for packet in packets if parse(packet.data)[-1].checksum != expected[packet.seq % 256]]
 
@@ -56,7 +56,7 @@ def test_dlpack_producers_are_asked_to_order_their_stream(engine: EncodeLibrary,
 
 
 def test_without_the_wait_frames_are_wrong(engine: EncodeLibrary, cupy: Any) -> None:
-    """The proof that the tests above can fail: the same with the producer's stream kept secret."""
+    """The proof that the tests above can fail: the same with a hidden producer stream."""
     packets = encode_from_stream(cupy, lambda buffer, stream: WithStream(buffer, None), 100, 3)
     assert wrong_frames(packets) != []
 

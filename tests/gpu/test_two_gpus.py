@@ -1,4 +1,4 @@
-"""A machine with two real GPUs: frames, contexts, decoders and the pool's engines of both in one process."""
+"""A machine with two real GPUs: frames, contexts, decoders and engines of both in one process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENGINES = {(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)}
 
 @pytest.fixture
 def both(encode_library: EncodeLibrary, cupy: Any) -> Any:
-    """Two GPUs whose encoders echo, one of three and one of two engines."""
+    """Two GPUs with echoing encoders, one with three engines and one with two."""
     if cupy.cuda.runtime.getDeviceCount() < 2:
         missing("a second GPU")
     encode_library.control(configure={**MACHINE, "backend": "echo"})
@@ -57,7 +57,7 @@ def test_a_frame_of_the_other_gpu_is_refused(both: EncodeLibrary, cupy: Any, gpu
 
 @pytest.mark.parametrize("surfaces", [False, True])
 def test_frames_of_both_gpus_are_the_ones_that_were_made(both: EncodeLibrary, cupy: Any, surfaces: bool) -> None:
-    """Each is made on its engine's GPU and is still being written when it is given away."""
+    """Each is made on its engine's GPU and is still being written when it is passed on."""
     of_thread = threading.local()
     producers = {}
     for gpu in (0, 1):

@@ -1,4 +1,4 @@
-"""Frames that the engine reads where they lie: CuPy's, PyTorch's and NVDEC's, with real streams and real races."""
+"""Frames that the engine reads in place: CuPy's, PyTorch's and NVDEC's, with real streams and real races."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def checksums(packets: list[Any]) -> list[int]:
 def test_registered_frames_are_read_after_they_were_made(
     engine: EncodeLibrary, abi: str, cupy: Any, delay: int
 ) -> None:
-    """A slow producer on a stream of its own and no wait on the host; a buffer is written again once it is released."""
+    """A slow producer on its own stream and no wait on the host. A buffer is written again once it is released."""
     produce = SlowProducer(cupy)
     stream = cupy.cuda.Stream(non_blocking=True)
     free = [WithStream(cupy.zeros(SHAPE, dtype=cupy.uint8), stream.ptr) for _ in range(delay + 2)]
@@ -47,7 +47,7 @@ def test_registered_frames_are_read_after_they_were_made(
 
 
 def test_frames_of_callers_who_wait_for_word_are_read_in_place(engine: EncodeLibrary, abi: str, cupy: Any) -> None:
-    """By copy="auto" too, with frames in flight: a buffer is written again once the callback has named it."""
+    """With copy="auto" and frames in flight, too: a buffer is written again once the callback has named it."""
     produce = SlowProducer(cupy)
     stream = cupy.cuda.Stream(non_blocking=True)
     free = [WithStream(cupy.zeros(SHAPE, dtype=cupy.uint8), stream.ptr) for _ in range(4)]
@@ -114,7 +114,7 @@ def test_surfaces_are_written_and_submitted_without_a_copy(engine: EncodeLibrary
 
 
 def test_an_abandoned_surface_is_not_used_while_its_stream_writes(engine: EncodeLibrary, abi: str, cupy: Any) -> None:
-    """The abandoned kernel ends long after the next picture was written: it must land elsewhere."""
+    """The abandoned kernel ends long after the next picture was written: it must write elsewhere."""
     produce = SlowProducer(cupy)
     slow, fast = cupy.cuda.Stream(non_blocking=True), cupy.cuda.Stream(non_blocking=True)
     with NvencEncoder(WIDTH, HEIGHT, extra_output_delay=1) as encoder:
@@ -141,7 +141,7 @@ def test_a_tensor_outlives_its_encoder(engine: EncodeLibrary, abi: str, cupy: An
 
 
 class ClosesMeanwhile(OnlyDlpack):
-    """A producer during whose work another thread closes the encoder; it goes on to use the encoder's stream."""
+    """Another thread closes the encoder while a producer works, and the producer goes on using the encoder's stream."""
 
     def __init__(self, cupy: Any, array: Any, encoder: NvencEncoder) -> None:
         super().__init__(array)
@@ -191,7 +191,7 @@ def make_clip(av: Any, path: Path, frames: int) -> None:
 
 
 def test_nvdec_frames_of_pyav_are_taken_as_they_are(engine: EncodeLibrary, abi: str, cupy: Any, tmp_path: Path) -> None:
-    """Decoded by NVDEC, encoded from where NVDEC left them; compared with the same frames brought to the host."""
+    """Decoded by NVDEC and encoded in place, compared with the same frames from the host."""
     av = need_module("av")
     hwaccel = need_module("av.codec.hwaccel")
     clip = tmp_path / "clip.mp4"

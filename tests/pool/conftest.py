@@ -1,4 +1,4 @@
-"""Each test with machines of its own: what was learned of the last one is forgotten, and no thread is left."""
+"""Each test has its own machines: earlier answers are forgotten, and no thread is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another process that has encode sessions: opens so many, says so, and closes them when its input ends."""
+"""Another process with encode sessions: it opens this many, says so, and closes them when its input ends."""
 
 from __future__ import annotations
 

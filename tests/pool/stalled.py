@@ -1,4 +1,4 @@
-"""Engines that never answer again, in a process of its own: a thread that waits for one cannot be ended.
+"""Engines that never answer again, in a separate process, since a thread that waits for one cannot be ended.
 
 Prints what became of it as JSON: which frames came out, by which engines, and which threads are left.
 """

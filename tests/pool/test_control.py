@@ -1,4 +1,4 @@
-"""What can be done with a run while it works, who is told of it and how, and that nothing is left of what was ended."""
+"""Controlling a run while it works, the events about it, and the release of everything that ended."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class WaitsInItsFlush(Pictures):
 
 
 def test_cancelled_while_software_gives_its_last_packets(simulator: Simulator) -> None:
-    """A software codec holds dozens of frames: nobody waits for what is not wanted any more."""
+    """A software codec holds dozens of frames. A cancel does not wait for them."""
     need_module("av")
     task = WaitsInItsFlush(40)
     with simulator.machine(gpus=["H100"]), EncoderPool(backend="software") as pool:
@@ -138,7 +138,7 @@ def test_a_run_of_nothing(simulator: Simulator) -> None:
 
 
 def test_interrupted_while_waiting(simulator: Simulator) -> None:
-    """Ctrl+C in a call that waits cancels the run before it goes on."""
+    """Ctrl+C during a waiting call first cancels the run."""
     task = Pictures(5000)
     interrupted: list[events.Event] = []
 
@@ -263,7 +263,7 @@ def test_fewer_engines_and_more_again(simulator: Simulator) -> None:
 
 
 def consistent(told: list[events.Event]) -> None:
-    """What every listener may rely on."""
+    """The promises that every listener may rely on."""
     assert isinstance(told[0], events.RunStarted)
     assert isinstance(told[-1], events.RunFinished)
     assert [event.at for event in told] == sorted(event.at for event in told)
@@ -324,7 +324,7 @@ def test_a_callback_that_raises_is_left_alone(simulator: Simulator) -> None:
 
 
 def test_a_callback_that_is_late_and_raises_is_told_of(simulator: Simulator) -> None:
-    """All events but the last have happened before it is called for the first time."""
+    """All events except the last have happened before its first call."""
     began = threading.Event()
 
     def late(event: events.Event) -> None:
@@ -345,7 +345,7 @@ def test_a_callback_that_is_late_and_raises_is_told_of(simulator: Simulator) -> 
 def test_a_callback_that_raises_at_the_very_end_is_told_of(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No event can follow: it goes where errors of threads go, and the run has its end all the same."""
+    """No event can follow, so the error goes to the hook for errors of threads, and the run still ends."""
     told: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", told.append)
 
@@ -407,7 +407,7 @@ def test_the_longest_job_goes_first(simulator: Simulator) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_everything_at_once(simulator: Simulator, seed: int) -> None:
-    """Whoever does what to a run, from several threads: what it calls finished is right, and nothing is left of it."""
+    """Several threads control a run in any way: its finished jobs are right, and nothing is left of it."""
     chance = random.Random(seed)
     tasks = [
         Pictures(chance.randint(1, 300), 1000 * number, fail_at=chance.choice([None, None, None, 20]))
@@ -454,7 +454,7 @@ def test_everything_at_once(simulator: Simulator, seed: int) -> None:
 
 @pytest.mark.parametrize("where", ["frames", "prepare", "finish", "render"])
 def test_cancelled_while_a_task_does_not_return(simulator: Simulator, where: str) -> None:
-    """The run ends without it. When it returns, what it has is given back."""
+    """The run ends without it. When it returns, it releases what it has."""
     inside, go_on = threading.Event(), threading.Event()
 
     def stay(*_: Any) -> Any:

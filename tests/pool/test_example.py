@@ -1,4 +1,4 @@
-"""The example, started as a user would, with hardware that is simulated and without any."""
+"""The example, started as a user would, with simulated hardware and without hardware."""
 
 from __future__ import annotations
 

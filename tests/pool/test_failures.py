@@ -1,4 +1,4 @@
-"""Engines that are slow, hang or fail, GPUs that go, no sessions to be had: the video is right, and nothing leaks."""
+"""Slow, hanging and failing engines, lost GPUs, no free sessions: the video is right, and nothing leaks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_fewer_sessions_than_engines(simulator: Simulator, limit: int, status: i
 
 @contextmanager
 def another_process(count: int, machine: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
-    """Has so many sessions until its input is closed."""
+    """Holds this many sessions until its input is closed."""
     command = [sys.executable, str(FOLDER / "hold_sessions.py"), str(count)]
     child = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(**machine)
@@ -174,7 +174,7 @@ def test_all_engines_hang() -> None:
 
 
 def test_a_gpu_that_is_lost_half_way(simulator: Simulator) -> None:
-    """Of two, one goes: the other does all that is left, and the session of the first is given back."""
+    """One of two engines is lost: the other does the rest, and the session of the first is released."""
     both = Meeting(2, of="gpu_id")
     tasks = [Pictures(900, meeting=both), Pictures(100, 1000, meeting=both)]
     stall = [{"gpu": 1, "engine": 0, "after_frames": 60, "device_lost": True}]
@@ -237,7 +237,7 @@ CALLS = (
 
 @pytest.mark.parametrize("seed", range(30))
 def test_calls_that_fail_at_random(simulator: Simulator, seed: int) -> None:
-    """One call or a few of the driver's fail, whichever: what they touched is done again."""
+    """Any one or a few of the driver's calls fail: the affected pieces are done again."""
     chance = random.Random(seed)
     faults = [
         {"call": chance.choice(CALLS), "nth": chance.randint(1, 60), "status": chance.choice([8, 10, 20, 21])}
@@ -327,7 +327,7 @@ def test_a_task_that_raises(simulator: Simulator, step: str) -> None:
     ],
 )
 def test_a_plan_that_cannot_be(simulator: Simulator, wrong: dict[str, Any], words: str) -> None:
-    """An engine would stop half-way, and the run would wait for it."""
+    """Otherwise an engine would stop half-way, and the run would wait for it."""
     bad, good = Pictures(90), Pictures(120, 1000)
     plan = bad.prepare
     setattr(bad, "prepare", lambda lanes: replace(plan(lanes), **wrong))  # noqa: B010
@@ -338,7 +338,7 @@ def test_a_plan_that_cannot_be(simulator: Simulator, wrong: dict[str, Any], word
 
 
 def test_a_feeder_that_fails_ends_the_run(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it is, of ours too: nobody waits for an engine that gets nothing any more."""
+    """Any error, even one of our own: the run does not wait for an engine that gets no more frames."""
     monkeypatch.setattr("pdum.nvenc._pool.scheduler.shares", lambda *_: 1 / 0)
     task = Pictures(90)
     with simulator.machine(gpus=[{"name": "L4", "engines": 3}]), EncoderPool() as pool:

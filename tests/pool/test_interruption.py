@@ -1,4 +1,4 @@
-"""Ctrl+C, and whatever else is not an ``Exception``, at any moment: the call ends soon, and nothing of it is left."""
+"""Ctrl+C and other errors that are no ``Exception``, at any moment: the call ends soon and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOT_EXCEPTIONS = [SystemExit, GeneratorExit, KeyboardInterrupt]
 
 
 def test_a_signal_that_does_not_wake_the_main_thread_still_interrupts(simulator: Simulator) -> None:
-    """The handler in C may run just before the main thread blocks, or in another thread: the wait goes on then."""
+    """The handler in C may run just before the main thread blocks, or in another thread. The wait then continues."""
     task = Pictures(20_000)
     sent: list[events.Event] = []
 
@@ -58,7 +58,7 @@ def test_a_listener_is_interrupted_by_such_a_signal(simulator: Simulator) -> Non
 
 @pytest.mark.parametrize("nth", range(1, 9))
 def test_interrupted_while_a_thread_starts(simulator: Simulator, monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
-    """Right after the thread was begun, and before it is known to be: no thread is started twice, and none is lost."""
+    """Right after the start of the thread, before it is recorded: no thread is started twice, and none is lost."""
     begun: list[int] = []
     name = "_start_joinable_thread" if hasattr(threading, "_start_joinable_thread") else "_start_new_thread"
 
@@ -174,7 +174,7 @@ def held_by_another_thread(lock: Any) -> Iterator[None]:
 
 
 def test_a_child_that_is_forked_while_a_run_works(simulator: Simulator) -> None:
-    """It has none of the run's threads: whatever it asks of the pool is answered at once."""
+    """The child has none of the run's threads: every call of the pool returns at once."""
     with simulator.machine(gpus=[SLOW]):
         pool = EncoderPool()
         run = pool.start([Pictures(1000)])
@@ -210,7 +210,7 @@ def _raises(call: Callable[[], object]) -> bool:
 
 
 class Stuck(Pictures):
-    """Does not return from ``prepare`` until it may."""
+    """Does not return from ``prepare`` until it is allowed to."""
 
     def __init__(self, frames: int, offset: int = 0, fails: bool = False) -> None:
         super().__init__(frames, offset)
@@ -237,7 +237,7 @@ def ended(results: Sequence[Any]) -> list[type]:
 
 
 def test_cancelled_while_all_helpers_are_stuck(simulator: Simulator) -> None:
-    """What clears up after a cancelled job is not held up by sources that do not answer."""
+    """Sources that do not answer do not delay the cleanup after a cancelled job."""
     working, stuck = Pictures(20_000), [Stuck(5000 - number, 1000) for number in range(3)]
     with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
         run = pool.start([working, *stuck])
@@ -259,7 +259,7 @@ def test_cancelled_while_all_helpers_are_stuck(simulator: Simulator) -> None:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_skipped_and_tried_again_before_prepare_returns(simulator: Simulator, fails: bool) -> None:
-    """What the first attempt comes to, late, is not taken for the second's."""
+    """A late result of the first attempt is not mistaken for the second's."""
     task, other = Stuck(100, fails=fails), Pictures(3000, 1000)
     with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
         run = pool.start([task, other])
@@ -285,7 +285,7 @@ def test_skipped_and_tried_again_before_prepare_returns(simulator: Simulator, fa
 
 
 def test_the_only_allowed_engine_is_lost(simulator: Simulator) -> None:
-    """The next one works on: so many engines were asked for, and not these."""
+    """The next engine takes over, since the user asked for a number of engines, not for particular ones."""
     task = Pictures(600)
     stall = [{"gpu": 0, "engine": 0, "after_frames": 60, "device_lost": True}]
     with simulator.machine(check=False, gpus=[SLOW, SLOW], stall=stall), EncoderPool() as pool:
@@ -321,7 +321,7 @@ def test_a_task_whose_work_cannot_be_estimated(simulator: Simulator, wrong: Any)
 
 
 def test_the_runs_own_thread_fails(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it is, of ours too: nobody waits for ever."""
+    """Any error, even one of our own: no call waits for ever."""
     monkeypatch.setattr("pdum.nvenc._pool.progress.ProgressTeller.tell", lambda _: 1 / 0)
     with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
         (result,) = pool.start([Pictures(3000)]).wait(20).results
@@ -330,7 +330,7 @@ def test_the_runs_own_thread_fails(simulator: Simulator, monkeypatch: pytest.Mon
 
 
 def test_a_helper_fails(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it is, of ours too."""
+    """Any error, even one of our own."""
     monkeypatch.setattr("pdum.nvenc._pool.scheduler.gaps", lambda *_: 1 / 0)
     with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
         results = pool.start([Pictures(30), Pictures(30, 1000)]).wait(20).results

@@ -1,4 +1,4 @@
-"""Machines of all kinds: one session for each encoder, each of them at work, and the video in order."""
+"""Machines of all kinds: each encoder has one session and works, and the video is in order."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_one_video_over_all_engines(simulator: Simulator, machine: tuple[list[di
 
 
 def test_many_videos_over_all_engines(simulator: Simulator, machine: tuple[list[dict[str, Any]], int]) -> None:
-    """Each engine works, and the pool opens no more sessions at a time than there are engines."""
+    """Each engine works, and the pool never has more open sessions than there are engines."""
     gpus, count = machine
     meeting = Meeting(count)
     tasks = [Pictures(60 + 37 * number % 200, 10_000 * number, meeting=meeting) for number in range(3 * count)]
@@ -80,7 +80,7 @@ def test_many_videos_over_all_engines(simulator: Simulator, machine: tuple[list[
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
 @pytest.mark.parametrize("bframes", [0, 2])
 def test_the_same_pictures_as_one_encoder(simulator: Simulator, codec: str, bframes: int) -> None:
-    """Generated video by every engine, held against the same frames through one encoder alone."""
+    """Generated video from all engines, compared with the same frames from a single encoder."""
     frames = 300
     options: dict[str, Any] = {"codec": codec, "tuning": "hq", "bframes": bframes, "gop": 40}
     with simulator.machine(gpus=["L4"]):
@@ -179,7 +179,7 @@ def test_what_no_pool_can_be(
 
 @pytest.mark.parametrize("engine", ["auto", "software"])
 def test_the_processor_where_there_is_no_hardware(simulator: Simulator, tmp_path: Path, engine: str) -> None:
-    """It is told once and clearly, and every core has its part."""
+    """One clear notice says so, and every core has its part."""
     av = need_module("av")
     path = tmp_path / "film.mp4"
     with simulator.machine(gpus=["H100"]), EncoderPool(backend=engine) as pool:
@@ -214,7 +214,7 @@ def test_the_processor_where_there_is_no_hardware(simulator: Simulator, tmp_path
 def test_software_codecs_share_the_cores(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch, cores: int, engines: Any, segments: int, shares: set[int]
 ) -> None:
-    """Each has its part of them, and one that is alone all of them."""
+    """Each has its part of the cores, and a single one has all of them."""
     need_module("av")
     given = []
 
@@ -257,7 +257,7 @@ def test_an_encoder_that_cannot_be_made_leaves_its_work_to_another(
 
 
 def test_software_that_another_run_uses_leaves_its_work_to_another(simulator: Simulator) -> None:
-    """One video waits in the middle until the other, which begins later, is done: by the engine that is free."""
+    """One video waits in the middle until the free engine has done the other, which begins later."""
     need_module("av")
     begun, may_end = threading.Event(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""Names of the pool's face: what a report raises, what a task may leave out, and old names that still work."""
+"""The pool's public names: what a report raises, what a task may leave out, and old names that still work."""
 
 from __future__ import annotations
 

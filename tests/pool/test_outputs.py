@@ -1,4 +1,4 @@
-"""Generated video in every kind of file, read again by those who did not write it."""
+"""Generated video in every kind of file, read by independent programs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def av() -> Any:
 
 
 def frame_of(index: int) -> Any:
-    """A grey that tells the frame's number, through a lossy encoder too."""
+    """A grey level that encodes the frame's number and survives a lossy encoder."""
     frame = np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8)
     frame[:HEIGHT] = 20 + 4 * index
     return frame
@@ -65,7 +65,7 @@ KINDS = [
     [(codec, end, bframes) for codec, end in KINDS for bframes in ((0,) if codec == "av1" else (0, 2))],
 )
 def test_every_kind_of_file(simulator: Simulator, av: Any, tmp_path: Path, codec: str, end: str, bframes: int) -> None:
-    """Frame for frame in order, evenly in time from 0, decode times that grow, and the colour that was asked for."""
+    """Frames in order, at even times from 0, with growing decode times and the requested colour."""
     path = tmp_path / f"film{end}"
     options: dict[str, Any] = {"codec": codec, "bframes": bframes, "tuning": "hq", "fps": NTSC, "colour": "bt709"}
     with simulator.machine(**MACHINE), EncoderPool() as pool:
@@ -98,7 +98,7 @@ def test_every_kind_of_file(simulator: Simulator, av: Any, tmp_path: Path, codec
 def test_the_container_is_the_same_whatever_the_number_of_engines(
     simulator: Simulator, av: Any, tmp_path: Path
 ) -> None:
-    """What is seen does not depend on how the work was divided."""
+    """The pictures do not depend on how the work was divided."""
     seen = []
     for engines in (1, 3):
         path = tmp_path / f"{engines}.mp4"

@@ -1,4 +1,4 @@
-"""Every frame is claimed exactly once, whoever claims and steals, and engines of all speeds end together."""
+"""Every frame is claimed exactly once in any order of claims and steals, and engines of all speeds end together."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_each_frame_is_claimed_once(frames: int, steps: list[tuple[str, int, int
 def test_a_stolen_part_is_long_enough_and_no_more_than_its_share(
     rest: int, share: float, shortest: int, behind: int, before: int
 ) -> None:
-    """Of all that both still have to do, the thief's own included."""
+    """Of all frames that both still have to do, including the thief's own."""
     one = FrameRange(0, rest)
     other = one.steal(share, shortest, behind, before)
     wanted = min(round((rest + behind + before) * share) - before, rest - 1)
@@ -104,7 +104,7 @@ def test_an_empty_range_is_none() -> None:
 
 
 def makespan(frames: int, speeds: list[float], shortest: int) -> float:
-    """A discrete simulation: engines of those speeds over one video, equal parts first, then stealing halves."""
+    """A software codec takes dozens of frames before its first packet: one that claimed all is far from done."""
     working = {engine: FrameRange(*part) for engine, part in enumerate(divided(0, frames, len(speeds), shortest))}
     queue = [(0.0, engine) for engine in range(len(speeds))]
     end, done = 0.0, 0
@@ -131,6 +131,6 @@ def makespan(frames: int, speeds: list[float], shortest: int) -> float:
     shortest=some.integers(1, 8),
 )
 def test_engines_of_all_speeds_end_together(frames: int, speeds: list[float], shortest: int) -> None:
-    """All of them are done within the time that the slowest takes for what cannot be divided."""
+    """All end within the time that the slowest engine needs for the smallest part."""
     ideal = frames / sum(speeds)
     assert makespan(frames, speeds, shortest) <= ideal + 2 * shortest / min(speeds) + 1 / min(speeds)

@@ -24,7 +24,7 @@ PIXELS = 10**6  # of a frame, so that an engine's rate in megapixels a second is
 
 
 class Frames(BaseTask):
-    """A job of so many frames, about which there is nothing else to know."""
+    """A job of this many frames, with default values for the rest."""
 
     source = "frames"
 
@@ -60,7 +60,7 @@ class Frames(BaseTask):
 
 
 class Simulation:
-    """Engines that encode so many frames a second, and begin their next piece at once."""
+    """Engines that encode this many frames a second, and begin their next piece at once."""
 
     def __init__(self, tasks: list[Frames], speeds: list[float], known: bool = True, cores: int = 0) -> None:
         self.speeds, self.known = speeds, known
@@ -106,7 +106,7 @@ class Simulation:
         return self.end
 
     def step(self, engine: int) -> float | None:
-        """Seconds until the engine is done with what it begins now; None where it has nothing to do."""
+        """Seconds until the engine has done the piece that it begins now; None if it has nothing to do."""
         while True:
             self.help()
             piece = self.pieces.get(engine)
@@ -129,7 +129,7 @@ class Simulation:
 
 
 def simulated(lengths: list[int], speeds: list[float], known: bool = True, whole: int = 0) -> tuple[float, float]:
-    """The time that all took and the least that it could take; every frame came once."""
+    """The total time and the least possible time. Every frame was encoded once."""
     one = Simulation([Frames(length, whole) for length in lengths], speeds, known)
     seconds = one.run()
     for job, frames in one.encoded.items():
@@ -169,7 +169,7 @@ def first_come(lengths: list[int], engines: int, speed: float) -> float:
     known=some.booleans(),
 )
 def test_any_jobs_on_any_engines(lengths: list[int], speeds: list[float], known: bool) -> None:
-    """What is over the ideal is what the slowest engine needs for the little that it has claimed."""
+    """The excess over the ideal is what the slowest engine needs for the few frames that it has claimed."""
     seconds, ideal = simulated(lengths, speeds, known)
     assert seconds <= ideal + 32 / min(speeds) + 0.2
 
@@ -193,7 +193,7 @@ def test_the_longest_first() -> None:
 
 
 def test_nothing_is_divided_while_there_are_other_jobs() -> None:
-    """Key frames are not for nothing: with more files than engines, each is one piece until the last ones."""
+    """Key frames cost bits: with more files than engines, each file is one piece, except the last ones."""
     one = Simulation([Frames(100 + number) for number in range(30)], [344.0] * 3)
     one.run()
     divided = [job for job in range(30) if one.order.count(job) > 1]
@@ -216,7 +216,7 @@ def test_nothing_is_divided_while_there_are_other_jobs() -> None:
     ids=["one", "a frame", "two frames", "whole", "three parts", "two whole", "whole and not", "many"],
 )
 def test_how_many_engines_will_work_at_once(tasks: list[Frames], engines: int) -> None:
-    """What is known of the work tells a software codec how many of the cores are its own."""
+    """The known amount of work decides how many cores a software codec gets."""
     simulation = Simulation(tasks, [1.0] * 4, cores=12)
     assert simulation.scheduler.lend_cores(0) == 3, "while nothing is known of the work yet"
     simulation.help()
@@ -233,7 +233,7 @@ def test_ranges_are_of_a_good_length_to_begin_with(good: int, parts: int) -> Non
 
 
 def two_at_work(cores: int = 0) -> tuple[Scheduler, Piece, Piece]:
-    """On a half of 400 frames each; the first engine has claimed all of its own, the other a half of it."""
+    """Each has half of 800 frames. The first engine has claimed all of its half, the other one half of its half."""
     one = Simulation([Frames(400)], [100.0, 100.0], cores=cores)
     one.help()
     first, second = one.scheduler.take_now(0), one.scheduler.take_now(1)
@@ -247,7 +247,7 @@ def two_at_work(cores: int = 0) -> tuple[Scheduler, Piece, Piece]:
 
 @pytest.mark.parametrize(("held", "stolen"), [(200, 0), (100, 0), (99, 1), (40, 30), (0, 50)])
 def test_a_thief_reckons_with_what_its_encoder_still_holds(held: int, stolen: int) -> None:
-    """A software codec takes dozens of frames before it gives the first: who has claimed all is far from done."""
+    """A software codec takes dozens of frames before its first packet: one that has claimed all is far from done."""
     scheduler, first, second = two_at_work()
     first.packets = 200 - held
     piece = scheduler.take_now(0)
@@ -267,7 +267,7 @@ def test_what_speeds_tell_of_who_shares_the_cores(cores: int, stolen: int) -> No
 
 
 class Asking:
-    """An engine that asks for work in a thread of its own."""
+    """An engine that asks for work in a separate thread."""
 
     def __init__(self, scheduler: Scheduler, engine: int) -> None:
         self.answers: list[Job | None] = []
@@ -293,7 +293,7 @@ class Asking:
 
 @pytest.mark.parametrize("cores", [2, 0])
 def test_who_makes_an_encoder_for_one_piece(cores: int) -> None:
-    """Of the shares of a processor one. Of GPUs' encoders each, so that one that does not answer holds nothing up."""
+    """One of a processor's shares, but each encoder of the GPUs, so that a hanging one delays nothing."""
     one = Simulation([Frames(100, whole=1)], [100.0, 100.0], cores=cores)
     one.help()
     scheduler = one.scheduler
@@ -323,7 +323,7 @@ def test_who_gets_no_encoder_leaves_the_piece_to_another(how: str) -> None:
 
 
 def test_who_helps_where_all_cores_are_lent() -> None:
-    """Nobody, until some are free again."""
+    """No engine, until some are free again."""
     one = Simulation([Frames(100, good=100)], [100.0, 100.0], cores=2)
     one.help()
     scheduler = one.scheduler
@@ -348,7 +348,7 @@ def test_who_helps_where_there_are_cores_left() -> None:
 
 
 def test_what_failed_is_done_again_elsewhere() -> None:
-    """An engine takes again what it has failed at only when there is no other to try."""
+    """An engine retries a piece that it failed at only if there is no other engine to try."""
     one = Simulation([Frames(100, whole=1)], [100.0, 100.0])
     one.help()
     scheduler = one.scheduler

@@ -1,4 +1,4 @@
-"""The simulated NVIDIA driver as Python tests use it.
+"""The simulated NVIDIA driver for Python tests.
 
     from simulator import Simulator
 

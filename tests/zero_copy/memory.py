@@ -1,4 +1,4 @@
-"""Frames on the simulated GPU whose memory ends when they do, and what the tests here ask of an encoder's calls."""
+"""Frames on the simulated GPU that free their memory when they end, and queries of an encoder's calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAST: dict[str, Any] = {"gpus": {"name": "RTX 4090", "fps_1080p": 0}, "count": T
 
 
 class OwnedFrame(CudaFrame):
-    """An array that owns its memory: it is freed when nobody refers to the array any more."""
+    """An array that owns its memory and frees it when nothing refers to the array any more."""
 
     def __init__(self, device: Gpu, picture: Nv12) -> None:
         super().__init__(device.frame(picture).pointer, picture.shape)
@@ -32,7 +32,7 @@ class OwnedFrame(CudaFrame):
 
 
 class View(CudaFrame):
-    """What slicing an array gives: an object of its own, and the array as its base."""
+    """The result of slicing an array: a new object with the array as its base."""
 
     def __init__(self, base: CudaFrame) -> None:
         super().__init__(base.pointer, base.interface["shape"])
@@ -40,7 +40,7 @@ class View(CudaFrame):
 
 
 class WithoutWeakReferences:
-    """A frame that cannot tell of its end."""
+    """A frame that allows no weak references."""
 
     __slots__ = ("__cuda_array_interface__",)
 
@@ -67,7 +67,7 @@ def picture(number: int) -> Nv12:
 
 
 def pixels(packets: Iterable[Any]) -> list[int]:
-    """What the engine read for each packet, in the order of submission."""
+    """The pixels that the engine read for each packet, in the order of submission."""
     return [parse(packet.data)[0].checksum for packet in sorted(packets, key=lambda packet: packet.pts)]
 
 
@@ -80,7 +80,7 @@ def address(surface: Any) -> int:
 
 
 def render(device: Gpu, surface: Any, image: Nv12, stream: int | None = None) -> Nv12:
-    """Writes into the surface's rows; with a stream, the bytes given back have to live until it gets there."""
+    """Writes into the surface's rows. With a stream, the returned bytes must live until the stream gets there."""
     pitch = surface.__cuda_array_interface__["strides"][0]
     rows = pitched(image, pitch)
     whole: Nv12 = np.lib.stride_tricks.as_strided(rows, (len(image), pitch), (pitch, 1))
@@ -89,7 +89,7 @@ def render(device: Gpu, surface: Any, image: Nv12, stream: int | None = None) ->
 
 
 class Calls:
-    """The driver's calls of some kind since this was made."""
+    """The driver's calls of one kind since this was made."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -99,14 +99,14 @@ class Calls:
         return {**self._machine.calls("encode"), **self._machine.calls("cuda")}
 
     def __call__(self, part: str) -> int:
-        """How many calls had that in their names."""
+        """How many calls have this in their names."""
         now = self._now()
         return sum(count - self._before.get(name, 0) for name, count in now.items() if part in name)
 
 
 @contextmanager
 def held_up(device: Gpu, stream: int) -> Iterator[threading.Event]:
-    """What is queued on the stream inside runs when the event is set, or at the end."""
+    """Work that is queued on the stream inside runs when the event is set, or at the end."""
     opened = threading.Event()
     callback = HOST_FUNCTION(lambda _: opened.wait(60) and None)
     device.call("cuLaunchHostFunc", ctypes.c_void_p(stream), callback, None)

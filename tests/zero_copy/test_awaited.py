@@ -1,4 +1,4 @@
-"""Zero copy under asyncio: another thread reads the frame, and whoever is cancelled still gets it back."""
+"""Zero copy under asyncio: another thread reads the frame, and a cancelled caller still gets it back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 
 class Gated(OwnedFrame):
-    """A frame whose reader waits until it is let go on."""
+    """A frame whose reader waits for permission to go on."""
 
     def __init__(self, device: Gpu, number: int) -> None:
         super().__init__(device, picture(number))
@@ -85,7 +85,7 @@ def test_told_of_once_in_another_thread(abi: str, simulator: Simulator) -> None:
 
 
 def test_cancelled_frames_are_kept_and_come_back(abi: str, simulator: Simulator) -> None:
-    """One is being read when its await is cancelled, another waits its turn; both are released by later packets."""
+    """One is being read when its await is cancelled, and another waits for its turn. Later packets release both."""
     told: list[int] = []
 
     async def main(encoder: NvencEncoder, device: Gpu) -> None:
@@ -122,7 +122,7 @@ def test_cancelled_frames_are_kept_and_come_back(abi: str, simulator: Simulator)
 
 
 def test_closed_while_frames_wait(abi: str, simulator: Simulator) -> None:
-    """What has begun is told of, and what never began is simply let go."""
+    """Frames whose encoding began are reported; frames that never began are just dropped."""
     told: list[Any] = []
 
     async def main(encoder: NvencEncoder, device: Gpu) -> list[weakref.ref[OwnedFrame]]:

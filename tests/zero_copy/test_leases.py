@@ -1,4 +1,4 @@
-"""Surfaces, their memory and the input stream live as long as anyone holds them, whatever another thread closes."""
+"""Surfaces, their memory and the input stream live while anything refers to them, even after a close."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def size_of_allocation(pointer: int) -> int:
 
 
 def test_a_surface_is_as_large_as_it_says_while_the_size_changes(abi: str, simulator: Simulator) -> None:
-    """A kernel that writes the whole array must not write behind the memory."""
+    """A kernel that writes the whole array must not write past the memory."""
     with (
         simulator.machine(**FAST),
         gpu() as device,
@@ -61,7 +61,7 @@ def test_a_surface_is_as_large_as_it_says_while_the_size_changes(abi: str, simul
 
 
 class ClosesMeanwhile(DlpackFrame):
-    """A producer during whose work another thread closes the encoder."""
+    """Another thread closes the encoder while a producer works."""
 
     encoder: NvencEncoder
 
@@ -91,7 +91,7 @@ def test_a_producer_keeps_the_stream_that_it_was_handed(abi: str, simulator: Sim
 
 @pytest.mark.parametrize("how", ["with", "dropped", "refused"])
 def test_an_abandoned_surface_is_not_used_while_its_stream_writes(simulator: Simulator, how: str) -> None:
-    """The next picture is complete, and only then the abandoned one gets written: it lands elsewhere."""
+    """The abandoned picture is written only after the next one is complete: it must land elsewhere."""
     with simulator.machine(**ASYNCHRONOUS), gpu() as device:
         slow, fast = device.stream(), device.stream()
         encoder = NvencEncoder(WIDTH, HEIGHT, extra_output_delay=1, max_width=WIDTH, max_height=HEIGHT)
@@ -183,7 +183,7 @@ def test_memory_lives_as_long_as_its_tensor(abi: str, simulator: Simulator, surf
 
 @pytest.mark.parametrize("modern", [True, False])
 def test_a_consumer_of_the_tensor_lets_go_of_it(abi: str, simulator: Simulator, modern: bool) -> None:
-    """Another encoder takes it as a frame, by a capsule of each version."""
+    """Another encoder takes it as a frame, with a capsule of each version."""
     with simulator.machine(**FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT) as one:
         with NvencEncoder(WIDTH, HEIGHT) as other, one.surface() as surface:
             place = address(surface)
@@ -218,7 +218,7 @@ def test_what_dlpack_asks_in_vain_is_refused(simulator: Simulator, arguments: di
 @pytest.mark.parametrize("stream", [None, -1, 1, 2, 0x5555_0000])
 @pytest.mark.parametrize("version", [None, (0, 8), (1, 0), (1, 1), (2, 0)])
 def test_what_dlpack_may_ask(simulator: Simulator, stream: int | None, version: tuple[int, int] | None) -> None:
-    """A consumer that knows version 1 gets that, older ones what was before."""
+    """A consumer that knows version 1 gets it; older consumers get the version before."""
     with simulator.machine(**FAST), NvencEncoder(WIDTH, HEIGHT) as encoder, encoder.surface() as surface:
         device = surface.__dlpack_device__()
         capsule = surface.__dlpack__(stream=stream, max_version=version, dl_device=device, copy=False)
@@ -228,7 +228,7 @@ def test_what_dlpack_may_ask(simulator: Simulator, stream: int | None, version: 
 
 
 class OwnStream:
-    """Destroys itself, as CuPy's do."""
+    """A stream that destroys itself, as CuPy's do."""
 
     def __init__(self, device: Any) -> None:
         self.device = device
@@ -306,7 +306,7 @@ def test_one_surface_is_used_once_by_many_threads(abi: str, simulator: Simulator
 
 
 def test_memory_of_a_closed_encoder_is_freed_at_last(simulator: Simulator) -> None:
-    """So that the tests above can fail: what nobody holds is gone, and a copy to it is refused."""
+    """The proof that the tests above can fail: memory without a reference is gone, and a copy to it is refused."""
     with simulator.machine(**FAST, strict=False), gpu() as device:
         encoder = NvencEncoder(WIDTH, HEIGHT)
         surface = encoder.surface()

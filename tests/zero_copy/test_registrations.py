@@ -1,4 +1,4 @@
-"""Registered memory: once for each place, for as long as it is that memory, and never without bound."""
+"""Registered memory: once for each place, while it is the same memory, and in limited number."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MOST_REGISTERED = 64  # what src/cpp/session/inputs.cpp allows
 
 
 def places(device: Gpu, count: int) -> list[CudaFrame]:
-    """Frames side by side in one allocation, each with its own picture."""
+    """Frames next to each other in one allocation, each with its own picture."""
     size = ROWS * WIDTH
     start = device.allocate(count * size)
     for number in range(count):
@@ -121,7 +121,7 @@ def test_views_come_and_go(simulator: Simulator) -> None:
 
 
 def test_memory_freed_and_allocated_anew_at_the_same_address(abi: str, simulator: Simulator) -> None:
-    """Nothing told of the first one's end: it is seen by CUDA's own number of the allocation."""
+    """Nothing reported the end of the first one: CUDA's own number of the allocation shows it."""
     with simulator.machine(**FAST) as machine, gpu() as device, in_place() as encoder:
         calls, addresses = Calls(machine), set()
         for number in range(5):
@@ -157,7 +157,7 @@ def test_the_one_not_used_for_longest_goes_first(simulator: Simulator) -> None:
 
 
 def test_what_is_in_flight_stays_registered(simulator: Simulator) -> None:
-    """More frames at once than are kept registered: none is dropped under the engine."""
+    """More frames at once than can stay registered: none is unregistered while the engine uses it."""
     count = MOST_REGISTERED + 1
     with simulator.machine(**FAST) as machine, gpu() as device, in_place(extra_output_delay=MOST_REGISTERED) as encoder:
         packets: list[Any] = []
@@ -208,7 +208,7 @@ def test_two_encoders_register_for_themselves(simulator: Simulator) -> None:
 
 
 def test_owners_outlive_encoders(simulator: Simulator) -> None:
-    """The end of an array whose encoder is gone is nobody's business."""
+    """The end of an array has no effect once its encoder is gone."""
     with simulator.machine(**FAST) as machine, gpu() as device:
         frame = OwnedFrame(device, picture(3))
         with in_place() as encoder:
@@ -225,7 +225,7 @@ def watchers(frames: list[Any]) -> list[int]:
 
 
 def test_an_owner_is_watched_once_and_while_it_is_registered(abi: str, simulator: Simulator) -> None:
-    """More buffers in rotation than stay registered: each registration anew hangs nothing more on its owner."""
+    """More buffers in rotation than can stay registered: a new registration adds nothing to its owner."""
     with simulator.machine(**FAST), gpu() as device, in_place() as encoder:
         frames = places(device, MOST_REGISTERED + 6)
         for _ in range(3):
@@ -280,7 +280,7 @@ def test_a_failed_call_watches_what_it_has_registered(simulator: Simulator) -> N
 
 
 def test_a_registration_asks_few_others(simulator: Simulator) -> None:
-    """Whether their memory is still theirs is a call of the driver's for each."""
+    """Checking that their memory is unchanged costs one call of the driver each."""
     with simulator.machine(**FAST) as machine, gpu() as device, in_place() as encoder:
         frames = places(device, MOST_REGISTERED + 6)
         for frame in frames:
@@ -294,7 +294,7 @@ def test_a_registration_asks_few_others(simulator: Simulator) -> None:
 
 @pytest.mark.parametrize(("call", "status"), [(REGISTER, 23), ("nvEncMapInputResource", 18), (REGISTER, 10)])
 def test_auto_copies_what_the_driver_refuses(abi: str, simulator: Simulator, call: str, status: int) -> None:
-    """And remembers it for that memory; other memory is tried."""
+    """It remembers this for the memory, and tries other memory."""
     with simulator.machine(**FAST) as machine, gpu() as device, NvencEncoder(WIDTH, HEIGHT) as encoder:
         refused, other = device.frame(picture(1)), device.frame(picture(2))
         fault = {"call": call, "nth": 1, "status": status}

@@ -1,4 +1,4 @@
-"""Frames that the engine reads where they lie: kept till then, and told of once, when they may be written again."""
+"""Frames that the engine reads in place: kept until then, and reported once when they may be written again."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_packet_tells_which_frame_it_releases(abi: str, simulator: Simulator, 
 
 @pytest.mark.parametrize("options", HELD_BACK, ids=str)
 def test_frames_that_nobody_else_holds(simulator: Simulator, options: dict[str, Any]) -> None:
-    """Alive until read, though the caller has let them go; and gone with their packets."""
+    """They live until read, although the caller has dropped them, and end with their packets."""
     with simulator.machine(**FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT, copy="never", **options) as encoder:
         watched: list[weakref.ref[OwnedFrame]] = []
         packets: list[Packet] = []
@@ -68,7 +68,7 @@ def test_frames_that_nobody_else_holds(simulator: Simulator, options: dict[str, 
 
 
 def test_a_tensor_is_held_as_its_producer_wants(simulator: Simulator) -> None:
-    """DLPack's capsule goes back when the frame has been read, not before."""
+    """DLPack's capsule is released when the frame has been read, not before."""
     with (
         simulator.machine(**FAST),
         gpu() as device,
@@ -87,7 +87,7 @@ def test_a_tensor_is_held_as_its_producer_wants(simulator: Simulator) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """Frames through an encoder that holds some back, now and then flushed."""
+    """Frames through an encoder that holds some back and is flushed at times."""
 
     copy: str
     delay: int
@@ -111,7 +111,7 @@ plans = st.builds(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 def test_each_frame_is_told_of_once_and_never_too_early(simulator: Simulator, plan: Plan) -> None:
-    """Whatever `copy` is: in place, when its packet is out; copied, before the call returns."""
+    """For each value of `copy`: in place, when its packet is out; copied, before the call returns."""
     with simulator.machine(**FAST), gpu() as device:
         frames = owned(device, plan.count)
         told: list[Any] = []
@@ -136,7 +136,7 @@ def test_each_frame_is_told_of_once_and_never_too_early(simulator: Simulator, pl
 
 
 def test_a_callback_makes_auto_read_in_place(abi: str, simulator: Simulator) -> None:
-    """Who asks to be told waits for the word; who does not may write at once, and gets a copy."""
+    """A caller with a callback waits for it. A caller without one may write at once, and gets a copy."""
     with (
         simulator.machine(**FAST) as machine,
         gpu() as device,
@@ -188,7 +188,7 @@ def test_a_callback_that_raises_costs_no_packet(simulator: Simulator, monkeypatc
 
 
 def test_a_callback_may_use_the_encoder(simulator: Simulator) -> None:
-    """It submits the next frame, from inside the call that released the one before."""
+    """It submits the next frame from inside the call that released the previous one."""
     with (
         simulator.machine(**FAST),
         gpu() as device,
@@ -213,7 +213,7 @@ def test_a_callback_may_use_the_encoder(simulator: Simulator) -> None:
 
 @pytest.mark.parametrize("options", HELD_BACK[1:], ids=str)
 def test_closing_tells_of_frames_in_flight(abi: str, simulator: Simulator, options: dict[str, Any]) -> None:
-    """Their packets are lost, their memory is not; and the engine is done with it when the word comes."""
+    """Their packets are lost, but not their memory. The engine is done with it when the callback runs."""
     with simulator.machine(**FAST) as machine, gpu() as device:
         frames = owned(device, 3)
         told: list[Any] = []
@@ -251,7 +251,7 @@ def test_a_call_that_failed_keeps_no_frame(abi: str, simulator: Simulator, call:
 
 
 def test_a_call_that_failed_with_its_frame_in_flight(abi: str, simulator: Simulator) -> None:
-    """The engine has the frame: it is kept until its packet is out, and told of then."""
+    """The engine has the frame: it is kept until its packet is out, and then reported."""
     with simulator.machine(**FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT, copy="never") as encoder:
         (frame,) = owned(device, 1)
         watched, told = weakref.ref(frame), list[Any]()
@@ -271,7 +271,7 @@ def test_a_call_that_failed_with_its_frame_in_flight(abi: str, simulator: Simula
 
 
 def test_a_copied_frame_of_a_call_that_failed(simulator: Simulator) -> None:
-    """Its packet comes later; the frame itself is free at once, and is told of."""
+    """Its packet comes later. The frame itself is free at once, and reported."""
     with simulator.machine(**FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT, copy="always") as encoder:
         (frame,) = owned(device, 1)
         told: list[Any] = []
@@ -299,7 +299,7 @@ def misplaced(device: Gpu, kind: str) -> Any:
 
 @pytest.mark.parametrize("kind", ["host", "multiple of 16 bytes apart", "multiple of 16"])
 def test_never_says_why_it_cannot(abi: str, simulator: Simulator, kind: str) -> None:
-    """Nothing is encoded, the frame is not kept, and the encoder goes on; the other modes take it by a copy."""
+    """Nothing is encoded, the frame is not kept, and the encoder goes on. The other modes copy it."""
     with simulator.machine(**FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT, copy="never") as encoder:
         frame = misplaced(device, kind)
         told: list[Any] = []
@@ -317,7 +317,7 @@ def test_never_says_why_it_cannot(abi: str, simulator: Simulator, kind: str) -> 
 
 @pytest.mark.parametrize("delay", [0, 1, 4])
 def test_written_again_once_released(abi: str, simulator: Simulator, delay: int) -> None:
-    """As few buffers as can be: one more than are in flight."""
+    """As few buffers as possible: one more than are in flight."""
     with simulator.machine(**FAST, async_streams=True), gpu() as device:
         pool = LatePool(device, delay + 1)
         packets: list[Packet] = []

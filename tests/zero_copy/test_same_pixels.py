@@ -1,4 +1,4 @@
-"""However a frame gets to the engine, it reads the same pixels: copied, in place and written into a surface."""
+"""The engine reads the same pixels from a copied frame, a frame in place and a written surface."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MODES = ("always", "auto", "never")
 
 @dataclass(frozen=True)
 class Layout:
-    """A picture of noise somewhere in device memory: its rows `padding` bytes apart, `offset` bytes from its start."""
+    """A picture of noise in device memory, `offset` bytes from the start, with `padding` bytes after each row."""
 
     format: str
     width: int
@@ -67,7 +67,7 @@ class Layout:
 
     @property
     def has_surfaces(self) -> bool:
-        """The chroma of yuv420 lies at half the pitch, so that its rows make one array only where none is padded."""
+        """The chroma of yuv420 has half the pitch, so that its rows make one array only without padding."""
         return self.format != "yuv420" or self.row_bytes % 16 == 0
 
     def bytes(self) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -1,4 +1,4 @@
-"""The encoder's own input surfaces, lent to be written: given out once, taken back once, and never copied."""
+"""The encoder's own input surfaces, lent for writing: lent once, returned once, and never copied."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_all_the_calls_take_surfaces(simulator: Simulator) -> None:
 
 
 def test_each_is_lent_to_one_only(abi: str, simulator: Simulator) -> None:
-    """However many are out at once; one that is given back is the next to be lent."""
+    """With any number lent at once. A returned surface is the next to be lent."""
     with simulator.machine(**FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT) as encoder:
         surfaces = [encoder.surface() for _ in range(7)]
         assert len({address(one) for one in surfaces}) == 7
@@ -139,7 +139,7 @@ def test_one_of_another_encoder(abi: str, simulator: Simulator) -> None:
 
 
 def test_after_close(abi: str, simulator: Simulator) -> None:
-    """Its memory is gone with the encoder: nobody is shown where it was."""
+    """Its memory is gone with the encoder, so its address is not shown any more."""
     with simulator.machine(**FAST):
         encoder = NvencEncoder(WIDTH, HEIGHT)
         surface = encoder.surface()
@@ -179,7 +179,7 @@ def test_of_the_size_before(abi: str, simulator: Simulator) -> None:
 
 @pytest.mark.parametrize("protocol", ["array interface", "DLPack"])
 def test_others_can_read_it(abi: str, simulator: Simulator, protocol: str) -> None:
-    """Both descriptions are right: another encoder sees the same picture through them, in place."""
+    """Both descriptions are right: through each, another encoder sees the same picture in place."""
     with (
         simulator.machine(**FAST),
         gpu() as device,
@@ -213,7 +213,7 @@ def test_a_failed_submission_gives_it_back(abi: str, simulator: Simulator) -> No
 
 @pytest.mark.parametrize("told", ["surface(stream)", "submit(stream=…)"])
 def test_it_is_read_after_it_was_written(simulator: Simulator, told: str) -> None:
-    """On the stream that is named, which runs late."""
+    """On the named stream, which runs late."""
     with (
         simulator.machine(**FAST, async_streams=True),
         gpu() as device,

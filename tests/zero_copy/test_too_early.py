@@ -1,4 +1,4 @@
-"""That the tests of order beside this one can fail: who hides a stream or does not wait for word gets wrong pixels.
+"""The proof that the other tests of order can fail: a hidden stream or a write before the callback gives wrong pixels.
 
 Under ThreadSanitizer these would be what they are, races.
 """
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.one_abi
 
 
 def test_a_frame_written_before_its_packet_is_out(simulator: Simulator) -> None:
-    """The engine is held up by the frame before, and does not know of the writer."""
+    """The previous frame delays the engine, which does not know of the writer."""
     with (
         simulator.machine(**FAST, async_streams=True, strict=False),
         gpu() as device,

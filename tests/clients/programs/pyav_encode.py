@@ -36,7 +36,7 @@ _nothing_to_free = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
 
 
 class DevicePlane:
-    """Rows of device memory that can be taken over by DLPack."""
+    """Rows of device memory that DLPack can export."""
 
     def __init__(self, pointer: int, rows: int, width: int, pitch: int) -> None:
         self.shape = (ctypes.c_int64 * 2)(rows, width)
@@ -67,7 +67,7 @@ class HostFrames:
 
 
 class DeviceFrames:
-    """Every picture in device memory of its own, as a decoder or a renderer would hand it over."""
+    """Every picture in its own device memory, as decoders and renderers deliver it."""
 
     def __init__(self, job: dict[str, Any]) -> None:
         from cuda.bindings import driver

@@ -25,7 +25,7 @@ def check(answer: tuple[Any, ...]) -> Any:
 
 
 class Plane:
-    """A plane by the CUDA array interface."""
+    """A plane with the CUDA array interface."""
 
     def __init__(self, pointer: int, shape: tuple[int, ...]) -> None:
         self.__cuda_array_interface__ = {
@@ -35,7 +35,7 @@ class Plane:
 
 
 class DeviceFrame:
-    """NV12 in device memory, as PyNvVideoCodec asks for it."""
+    """NV12 in device memory, as PyNvVideoCodec needs it."""
 
     def __init__(self, picture: np.ndarray[Any, Any], height: int) -> None:
         pointer = int(check(driver.cuMemAlloc(picture.nbytes)))
