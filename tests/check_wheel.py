@@ -74,7 +74,7 @@ def problems_of_module(folder: Path) -> Iterator[str]:
 
 
 def problems_of_import(wheel: Path, folder: Path) -> Iterator[str]:
-    """Unpacked for an interpreter that has nothing else: not even the dependencies are needed to import it."""
+    """Unpacked for a bare interpreter: the import needs no dependencies."""
     environment = folder / "venv"
     venv.create(environment, symlinks=True)
     packages = next(environment.glob("lib/python*/site-packages"))

@@ -1,4 +1,4 @@
-"""Runs programs that nobody here wrote on the simulated driver, and reads what they did."""
+"""Runs other people's programs on the simulated driver, and reads what they did."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENOUGH_DB = 35.0
 
 @dataclass
 class Outcome:
-    """What a client's process left behind."""
+    """The results of a client's process."""
 
     stdout: str
     calls: list[Call]
@@ -31,7 +31,7 @@ class Outcome:
 
     @property
     def apis(self) -> set[str]:
-        """The versions of NVENC's interface in which the client's sessions spoke."""
+        """The versions of NVENC's interface that the client's sessions used."""
         return {call.api for call in self.named("nvEncInitializeEncoder")}
 
     def json(self) -> Any:
@@ -40,7 +40,7 @@ class Outcome:
 
 @dataclass
 class Bench:
-    """A folder with raw pictures in it, and the means to have a client encode them."""
+    """A folder with raw pictures, and methods that let a client encode them."""
 
     folder: Path
     form: Format = field(default_factory=Format)
@@ -94,7 +94,7 @@ class Bench:
         return self.run([sys.executable, "-X", "faulthandler", PROGRAMS / program, json.dumps(job)], **config)
 
     def judge(self, path: Path, codec: str, exact: bool = False) -> list[Decoded]:
-        """The stream has every picture, and each looks as it did."""
+        """The stream has every picture, and each looks like its source."""
         decoded = decode(path.read_bytes(), codec)
         assert len(decoded) == self.count
         worst = worst_psnr(self.pictures, decoded, self.form.depth)

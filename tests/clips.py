@@ -1,4 +1,4 @@
-"""Small videos for the batch tool's tests, and the tool run on them: in this process, or in one of its own."""
+"""Small videos for the batch tool's tests, and runs of the tool in this process or a separate one."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _silence(av: Any, frames: int) -> Any:
 
 
 def content(path: Path) -> dict[str, Any]:
-    """What a viewer gets: streams, times, and a digest of all decoded pictures."""
+    """The contents of a file: streams, times, and a digest of all decoded pictures."""
     av = need_module("av")
     with av.open(f"file:{path}") as container:
         streams = [stream.type for stream in container.streams]
@@ -76,12 +76,12 @@ def content(path: Path) -> dict[str, Any]:
 
 
 def files_in(folder: Path) -> set[str]:
-    """All names below, hidden ones too."""
+    """All names below, including hidden ones."""
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
 def parsed(lines: str) -> list[dict[str, Any]]:
-    """Events. Each line has to be JSON."""
+    """The events. Each line must be JSON."""
     return [json.loads(line) for line in lines.splitlines()]
 
 
@@ -116,7 +116,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def start(*arguments: object, config: dict[str, Any] | None = None, **more: str) -> subprocess.Popen[str]:
-    """The tool as a process of its own, on the simulated driver, or on a machine without any."""
+    """The tool as a separate process, on the simulated driver or a machine without a driver."""
     env = environment(**config) if config is not None else without_driver()
     return subprocess.Popen(
         command(*arguments),

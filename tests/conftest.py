@@ -1,4 +1,4 @@
-"""What all tests share: where the simulated driver lies, and a summary of skips that cannot be overlooked."""
+"""Shared by all tests: the place of the simulated driver, and a conspicuous summary of skips."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def nvsim_dir() -> Path:
-    """Where the simulated driver is built: `full/` and `encode/`."""
+    """The build folder of the simulated driver: `full/` and `encode/`."""
     if unbuilt_libraries():
         pytest.fail(f"the simulated driver is not built: {HOW_TO_BUILD}", pytrace=False)
     return Path(os.environ["NVSIM_DIR"])

@@ -1,4 +1,4 @@
-"""Video files some of whose packets cannot be decoded."""
+"""Video files with some packets that cannot be decoded."""
 
 from __future__ import annotations
 

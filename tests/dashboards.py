@@ -1,4 +1,4 @@
-"""The dashboard without a terminal: it shows a recorded run, and what it asks of the run is written down."""
+"""The dashboard without a terminal: it shows a recorded run, and its requests to the run are recorded."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pdum.nvenc._tui.app import Dashboard
 SNAPSHOTS = Path(__file__).parent / "tui" / "snapshots"
 UPDATE = "PDUM_UPDATE_SNAPSHOTS"
 CELL = 12.2
-"""How wide a character is in the pictures."""
+"""The width of a character in the pictures."""
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 class Recorded:
-    """A run whose events are known beforehand. It writes down what is asked of it, and ends when it is cancelled."""
+    """A run with given events. It records the requests that it gets, and ends when it is cancelled."""
 
     def __init__(self, stream: Sequence[events.Event], *, refuses: Exception | None = None) -> None:
         self.stream = stream
@@ -63,7 +63,7 @@ class Recorded:
 
 
 class Playing:
-    """A dashboard that has taken in all events, and hands to press its keys."""
+    """A dashboard that has read all events, with methods that press its keys."""
 
     def __init__(self, app: Dashboard, pilot: Pilot[int]) -> None:
         self.app = app
@@ -74,14 +74,14 @@ class Playing:
         await self.settle()
 
     async def settle(self) -> None:
-        """Until nothing more changes by itself."""
+        """Waits until nothing changes any more."""
         await self.app.workers.wait_for_complete()
         await self._all_heard()
         self.app.draw()
         await self._all_heard()
 
     async def _all_heard(self) -> None:
-        """Until all have taken in what waited for them, and what that led to: a pause waits for a second at most."""
+        """Waits until all widgets have handled their messages and those that follow. A pause waits at most a second."""
         await self.pilot.pause()
         for _ in range(3):  # a key goes from a widget to its screen, to the app
             for one in (self.app.focused, self.app.screen, self.app):
@@ -122,7 +122,7 @@ async def playing(run: Recorded, size: tuple[int, int] = (160, 45)) -> AsyncIter
 
 
 def _texts(svg: str) -> dict[float, list[tuple[float, str, str]]]:
-    """The pieces of text of each row: where they begin, their style's name, and what they say."""
+    """The pieces of text of each row: their column, style name and text."""
     rows: dict[float, list[tuple[float, str, str]]] = {}
     for text in ElementTree.fromstring(svg).iter(f"{SVG}text"):
         if "clip-path" in text.attrib:
@@ -132,7 +132,7 @@ def _texts(svg: str) -> dict[float, list[tuple[float, str, str]]]:
 
 
 def text_of(svg: str) -> list[str]:
-    """What stands on the screen, row by row."""
+    """The screen's text, row by row."""
     rows, lines = _texts(svg), []
     for y in sorted(rows):
         line = ""
@@ -143,7 +143,7 @@ def text_of(svg: str) -> list[str]:
 
 
 def colours_of(svg: str) -> dict[str, str]:
-    """The colour in which each piece of text is written."""
+    """The colour of each piece of text."""
     styles = dict(re.findall(r"\.([\w-]+-r\d+) \{ fill: (#\w+)", svg))
     return {
         text.replace("\xa0", " ").strip(): styles.get(style, "")
@@ -153,13 +153,13 @@ def colours_of(svg: str) -> dict[str, str]:
 
 
 def normalised(svg: str) -> str:
-    """Without what differs from one picture to the next of the same screen, and without anything from the network."""
+    """The picture without parts that differ between pictures of the same screen, and without network resources."""
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
     return re.sub(r"terminal-\d+", "terminal", svg)
 
 
 def described(svg: str) -> str:
-    """Rows of text with the colour of each piece: what snapshots are compared by."""
+    """Rows of text with the colour of each piece, for comparing snapshots."""
     styles = dict(re.findall(r"\.([\w-]+-r\d+) \{ fill: (#\w+)", svg))
     rows = _texts(svg)
     return "\n".join(
@@ -169,7 +169,7 @@ def described(svg: str) -> str:
 
 
 def check_snapshot(name: str, svg: str) -> None:
-    """Compares with the picture of that name; ``PDUM_UPDATE_SNAPSHOTS=1`` stores it instead. Look at what changed."""
+    """Compares with the picture of that name. ``PDUM_UPDATE_SNAPSHOTS=1`` stores it instead: look at the change."""
     path = SNAPSHOTS / f"{name}.svg"
     if os.environ.get(UPDATE):
         path.write_text(normalised(svg))

@@ -1,4 +1,4 @@
-"""Event streams as runs of a pool record them: plausible ones, played by a small model, and any at all."""
+"""Event streams of pool runs: plausible ones from a small model, and arbitrary ones."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ class _Lane:
 
 @dataclass
 class Model:
-    """Plays a run: each engine takes the next job, or half of another one's rest where there is none."""
+    """Plays a run: each engine takes the next job or, if there is none, half of the rest of another one's."""
 
     lanes: tuple[events.EngineInfo, ...]
     names: Sequence[str]
     seed: int = 0
     trouble: float = 0.2
-    """How many jobs do not end well."""
+    """How many jobs fail."""
     longest: int = 2000
     now: float = 0.0
     pieces: int = 0
@@ -220,7 +220,7 @@ class Model:
         )
 
     def _give_up(self, job: _Job, lanes: list[_Lane], chance: random.Random) -> Iterator[events.Event]:
-        """Half of the time the engines' pieces end with the job and nothing more is said of them."""
+        """Half of the time, the engines' pieces end with the job without events of their own."""
         for lane in lanes:
             if lane.job is job:
                 lane.job = None
@@ -276,7 +276,7 @@ def recorded(
     trouble: float = 0.2,
     longest: int = 2000,
 ) -> list[events.Event]:
-    """The events of one run. A number of names stands for so many ordinary ones."""
+    """The events of one run. A number instead of names means this many ordinary ones."""
     if isinstance(names, int):
         names = [f"clip_{number:03}.mkv" for number in range(names)]
     return list(Model(engines(gpus, each, software), names, seed, trouble, longest).play())
@@ -333,7 +333,7 @@ def any_event(kind: Callable[..., events.Event]) -> st.SearchStrategy[events.Eve
 
 @st.composite
 def nonsense(draw: st.DrawFn) -> list[events.Event]:
-    """Events of all kinds in any order, as no pool would send them; only time goes forwards."""
+    """Events of all kinds in any order, even impossible ones; only time moves forwards."""
     kinds = st.sampled_from(events.Event.__subclasses__())
     stream = draw(st.lists(kinds.flatmap(any_event), max_size=40))
     return [replace(event, at=number * 0.1) for number, event in enumerate(stream)]

@@ -77,7 +77,7 @@ def picture_of(number: int) -> Nv12:
 
 
 class Life:
-    """The lives of a few encoders, with everything that they raised and gave out."""
+    """A few encoders from creation to end, with all their errors and packets."""
 
     def __init__(self, calls: Callable[[], dict[str, int]]) -> None:
         self.calls = calls
@@ -90,7 +90,7 @@ class Life:
         self.received: list[int] = []
 
     def attempt(self, step: Callable[[], Any]) -> Any:
-        """The step's result, or None where it failed as it may."""
+        """The step's result, or None if it failed in an allowed way."""
         try:
             return step()
         except NvencError as error:
@@ -101,7 +101,7 @@ class Life:
 
     @contextlib.contextmanager
     def without_witness(self, *only: str) -> Iterator[None]:
-        """What fails in this block cannot be told to anybody, as where the last reference to an encoder goes."""
+        """Errors in this block cannot be raised, as when the last reference to an encoder goes."""
         before = self.calls()
         yield
         after = self.calls()
@@ -140,7 +140,7 @@ class Life:
 
 
 def made(life: Life, **options: Any) -> NvencEncoder | None:
-    """An encoder, at the second attempt where the first one fails: one fault spoils one attempt."""
+    """An encoder, at the second attempt if the first fails: one fault spoils one attempt."""
     for _ in range(2):
         encoder = life.attempt(lambda: NvencEncoder(WIDTH, HEIGHT, **options))
         if encoder is not None:
@@ -149,7 +149,7 @@ def made(life: Life, **options: Any) -> NvencEncoder | None:
 
 
 def delayed(life: Life, device_frames: list[tuple[object, Nv12]], device_map: object) -> None:
-    """B-frames and a delay: frames are held back, and the stream is ended and begun anew. They have maps."""
+    """B-frames and a delay: frames are held back, and the stream ends and begins again. They have maps."""
     options: dict[str, Any] = {"tuning": "hq", "bframes": 2, "extra_output_delay": 4, "bitrate": 2_000_000}
     encoder = made(life, codec="hevc", qp_map="delta", **options)
     if encoder is None:
@@ -192,7 +192,7 @@ def immediate(life: Life, device_frames: list[tuple[object, Nv12]]) -> None:
 
 
 def in_place(life: Life, device_frames: list[tuple[object, Nv12]]) -> None:
-    """The caller's memory is read where it lies, and surfaces of the encoder's are lent."""
+    """The caller's memory is read in place, and the encoder lends surfaces."""
     encoder = made(life, codec="hevc", copy="never", extra_output_delay=2)
     if encoder is None:
         return
@@ -248,7 +248,7 @@ def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
 
 
 class Bench:
-    """The simulator, and device frames that are made behind the faults' back."""
+    """The simulator, and device frames that are made without faults."""
 
     def __init__(self) -> None:
         self.simulator = Simulator()
@@ -285,7 +285,7 @@ class Bench:
         return gpu, frames, CudaFrame(pointer, MAP.shape, typestr="|i1", stream=stream)
 
     def check_the_next_one(self, problems: list[str]) -> None:
-        """An encoder made afterwards, on a driver that is well again."""
+        """An encoder made afterwards, on a driver that works again."""
         life = Life(self.calls)
         immediate(life, [])
         problems.extend(f"the next encoder: {problem}" for problem in life.lost())
@@ -325,7 +325,7 @@ def told(error: NvencError) -> dict[str, Any]:
 
 
 def problems_of(life: Life, faults: list[dict[str, Any]], left: dict[str, int]) -> Iterator[str]:
-    """What a driver that fails these calls gives no right to."""
+    """The checks that do not apply if the driver fails these calls."""
     names = {fault["call"] for fault in faults}
     may_stay = set().union(*(KEPT_BY_FAULT.get(name, set()) for name in names))
     wrongly_left = {kind: count for kind, count in left.items() if kind not in may_stay}
@@ -350,7 +350,7 @@ def problems_of(life: Life, faults: list[dict[str, Any]], left: dict[str, int]) 
 
 
 def rules_broken(faults: list[dict[str, Any]], violations: list[dict[str, str]]) -> Iterator[str]:
-    """What the driver did not take back when it was asked to goes with the session: against the rules, but for good."""
+    """Objects that the driver failed to release end with the session: that breaks the rules, but leaks nothing."""
     if any((fault["call"], fault["status"]) == LIE for fault in faults):
         return
     lasting = len(faults) > 1 or any(fault["nth"] == 0 for fault in faults)
@@ -368,7 +368,7 @@ def outcome_in_child(bench: Bench, case: Case, write_end: int) -> None:
 
 
 def read_until(read_end: int, deadline: float) -> bytes | None:
-    """All that comes until the other end is closed; None where that is not before the deadline."""
+    """All data until the other end is closed; None if the deadline passes before."""
     text = b""
     while True:
         ready, _, _ = select.select([read_end], [], [], max(deadline - time.monotonic(), 0))

@@ -82,7 +82,7 @@ def picture_parameters() -> bytes:
 
 
 def field_slice(planes: list[np.ndarray], bottom: bool, idr: int | None, frame_num: int, order: int) -> bytes:
-    """`idr`: its number, or None for a field that is none."""
+    """`idr`: its number, or None for a field that is not an IDR."""
     bits = Bits().golomb(0, 7, 0).fixed(FRAME_NUM_BITS, frame_num).flags(1, int(bottom))
     if idr is not None:
         bits.golomb(idr)
@@ -98,7 +98,7 @@ def field_slice(planes: list[np.ndarray], bottom: bool, idr: int | None, frame_n
 
 
 def access_units(pictures: list[list[np.ndarray]], rate: int, gop: int) -> Iterator[bytes]:
-    """Of frames as planes of 4:2:0, the top field first."""
+    """A stream of frames given as planes of 4:2:0, the top field first."""
     height, width = pictures[0][0].shape
     for number, planes in enumerate(pictures):
         since = number % gop

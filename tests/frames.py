@@ -22,7 +22,7 @@ HOST_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 def nv12(width: int, height: int, number: int = 0) -> Nv12:
-    """A picture whose every byte depends on `number`, and whose first eight bytes hold it."""
+    """A picture in which every byte depends on `number`, and the first eight bytes hold it."""
     rows = np.arange(height * 3 // 2, dtype=np.uint32)[:, None]
     columns = np.arange(width, dtype=np.uint32)[None, :]
     picture: Nv12 = (rows * 3 + columns * 5 + number % 256 * 7).astype(np.uint8)
@@ -31,7 +31,7 @@ def nv12(width: int, height: int, number: int = 0) -> Nv12:
 
 
 def pitched(picture: Nv12, pitch: int, offset: int = 0) -> Nv12:
-    """The same picture as a view of rows `pitch` bytes apart, which begins `offset` bytes behind its memory's start."""
+    """The same picture as a view of rows `pitch` bytes apart, `offset` bytes after the start of its memory."""
     memory = np.full(offset + len(picture) * pitch, 0xEE, np.uint8)
     view = np.lib.stride_tricks.as_strided(memory[offset:], picture.shape, (pitch, 1))
     view[...] = picture
@@ -94,7 +94,7 @@ class Gpu:
         self.call("cuMemFree_v2", ctypes.c_uint64(pointer))
 
     def has(self, pointer: int) -> bool:
-        """Whether that is memory of this GPU's which nobody has freed."""
+        """Whether this is memory of this GPU that is not freed."""
         return pointer in self._memory
 
     def stream(self, flags: int = NON_BLOCKING) -> int:
@@ -135,7 +135,7 @@ def gpu(index: int = 0) -> Iterator[Gpu]:
 
 @contextmanager
 def created_context(index: int = 0) -> Iterator[int]:
-    """A context of its own, current inside the block."""
+    """A separate context, current inside the block."""
     context = ctypes.c_void_p()
     cuda("cuInit", 0)
     cuda("cuCtxCreate_v2", ctypes.byref(context), 0, index)
@@ -146,7 +146,7 @@ def created_context(index: int = 0) -> Iterator[int]:
 
 
 class CudaFrame:
-    """Something with a CUDA array interface of those entries; `version=None` leaves the version out."""
+    """An object with a CUDA array interface of these entries; `version=None` leaves the version out."""
 
     def __init__(
         self, pointer: int, shape: tuple[int, ...], *, typestr: str = "|u1", version: int | None = 3, **more: Any
@@ -165,7 +165,7 @@ class CudaFrame:
 
 
 class OnlyDlpack:
-    """An array that offers nothing but DLPack; `modern=False` makes it a producer from before version 1.0."""
+    """An array that offers only DLPack; `modern=False` makes it a producer from before version 1.0."""
 
     def __init__(self, array: Any, modern: bool = True) -> None:
         self._array = array

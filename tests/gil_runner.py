@@ -29,7 +29,7 @@ END = b"\0"  # nothing that a trace holds
 
 
 class FullPipe:
-    """The driver's trace, read by nobody until `reading` begins; then by a thread, until all of it is read."""
+    """The driver's trace: a thread reads all of it, but only once `reading` begins."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "trace"

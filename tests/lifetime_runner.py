@@ -1,4 +1,4 @@
-"""Ends of processes and lives of encoders that no test may have in its own process; the child of test_lifetime.py."""
+"""Ends of processes and of encoders that a test must not have in its own process; the child of test_lifetime.py."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def used_at_exit() -> None:
 
 
 class ClosesLate:
-    """Closes when the interpreter takes its module apart, with threads asleep for good."""
+    """Closes when the interpreter clears its module, with threads asleep for good."""
 
     def __init__(self, one: NvencEncoder) -> None:
         self.one = one
@@ -123,7 +123,7 @@ def daemon_makes_encoders() -> None:
 
 
 def daemon_recycles() -> None:
-    """The interpreter ends while daemon threads are in callbacks, some of which an encoder's own end calls."""
+    """The interpreter ends while daemon threads are in callbacks, some of them called by the end of an encoder."""
     frame = Gpu().frame(FRAME)
     begun = threading.Semaphore(0)
 
@@ -145,7 +145,7 @@ def daemon_recycles() -> None:
 
 
 def daemon_asks_for_gpus() -> None:
-    """Calls that need no encoder let go of the GIL like all others."""
+    """Calls without an encoder release the GIL, too."""
     begun = threading.Semaphore(0)
 
     def work() -> NoReturn:
@@ -195,7 +195,7 @@ def exception_ends_it() -> None:
 
 
 def in_child(use: Callable[[], None]) -> int:
-    """The exit status of a forked child that does that and then ends as Python ends."""
+    """The exit status of a forked child that calls this and then ends as Python ends."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on, about threads: they are the point here
         child = os.fork()
@@ -249,7 +249,7 @@ def forked_after_close() -> None:
 
 
 def forked_with_a_surface() -> None:
-    """The child drops what it has inherited, while a thread of the parent's holds the encoder."""
+    """The child drops its inherited objects, while a thread of the parent holds the encoder."""
     simulator.configure(gpus=SLOW)
     one = encoder()
     holders: list[Any] = [one.surface()]
@@ -273,7 +273,7 @@ def forked_with_a_surface() -> None:
 
 
 def forked_calls_nothing() -> None:
-    """A child that drops whatever owns an object of the driver's makes no call."""
+    """A child that drops any owner of a driver object makes no call."""
     simulator.configure(gpus=FAST, count=True)
     rgb = NvencEncoder(WIDTH, HEIGHT, format="rgb")
     with pytest.raises(CudaFailed):  # the simulated GPU runs no kernels, but memory for the frame is there by now
@@ -298,7 +298,7 @@ def forked_calls_nothing() -> None:
 
 
 def forked_in_use() -> None:
-    """At the fork another thread is inside the encoder, so that the child sees its lock taken for good."""
+    """Another thread is inside the encoder at the fork, so the child sees its lock taken for ever."""
     simulator.configure(gpus=SLOW)
     shared = encoder(extra_output_delay=2, bitrate=10**6)
     over = threading.Event()
@@ -332,7 +332,7 @@ def encode_one(number: int) -> int:
 
 
 def spawned_workers() -> None:
-    """What the message of a forked child advises."""
+    """The advice in a forked child's message."""
     kept.append(holding())
     os.environ["NVSIM_CONFIG"] = '{"gpus": ["RTX 4090"]}'
     with multiprocessing.get_context("spawn").Pool(2) as pool:
@@ -351,7 +351,7 @@ def live() -> dict[str, int]:
 
 
 def grows_by(turns: int, step: Callable[[], object]) -> int:
-    """How many bytes more the process has after so many turns, beyond what it has after a tenth of them."""
+    """How many bytes the process grows from a tenth of the turns to their end."""
     for _ in range(turns // 10):
         step()
     before = resident()

@@ -1,4 +1,4 @@
-"""Skips that nobody can overlook: `PDUM_NO_SKIPS=1` turns every one of them into a failure."""
+"""Conspicuous skips. `PDUM_NO_SKIPS=1` turns each into a failure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 
 def missing(what: str, how: str = "") -> NoReturn:
-    """Skips the running test, or fails it under `PDUM_NO_SKIPS`, for want of `what`; `how` says where to get it."""
+    """Skips the running test, or fails it under `PDUM_NO_SKIPS`, since `what` is missing; `how` says how to get it."""
     reason = f"missing: {what}" + (f" ({how})" if how else "")
     if os.environ.get("PDUM_NO_SKIPS", "") not in ("", "0"):
         pytest.fail(f"{reason}; PDUM_NO_SKIPS forbids to skip", pytrace=False)
@@ -25,7 +25,7 @@ def need_program(name: str, package: str) -> str:
 
 
 def need_module(name: str, distribution: str = "") -> ModuleType:
-    """The imported module. One that is there but broken fails the test instead."""
+    """The imported module. A module that is installed but broken fails the test."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -35,7 +35,7 @@ def need_module(name: str, distribution: str = "") -> ModuleType:
 
 
 def need_pyav(version: int, what: str) -> ModuleType:
-    """PyAV of that version or a later one: the newest that a Python can have differs."""
+    """PyAV of this version or later. The newest one differs between versions of Python."""
     module = need_module("av")
     if int(module.__version__.partition(".")[0]) < version:
         missing(f"PyAV {version} for {what}", "which needs a newer Python")

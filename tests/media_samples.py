@@ -1,4 +1,4 @@
-"""Sources that give encoders of files a hard time, tiny and made when they are asked for, by Debian's ffmpeg."""
+"""Tiny sources that are difficult for encoders of files, made on demand by Debian's ffmpeg."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ title=End
 
 @dataclass(frozen=True)
 class Sample:
-    """How one is made: ffmpeg's arguments for `frames` pictures of moving test images."""
+    """The recipe of a sample: ffmpeg's arguments for `frames` pictures of moving test images."""
 
     name: str
     suffix: str
@@ -54,7 +54,7 @@ class Sample:
     rate: str = "25"
     size: str = SIZE
     then: Callable[[Path], Path] | None = None
-    """What is done with the file that ffmpeg wrote."""
+    """A change of the file that ffmpeg wrote."""
 
 
 def video(name: str, suffix: str, *arguments: str, **more: object) -> Sample:

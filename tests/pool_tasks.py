@@ -1,4 +1,4 @@
-"""Tasks for tests of pools: numbered pictures through the simulated encoder, and what has to be true of the outcome."""
+"""Tasks for tests of pools: numbered pictures through the simulated encoder, and checks of the result."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Meeting:
 
 
 class WaitingEngines(Meeting):
-    """Pictures that come once so many engines were told to wait for a session: called with a run's events."""
+    """Pictures that wait until this many engines wait for a session. To be called with a run's events."""
 
     def join(self, engine: EngineInfo) -> None:
         self.come(-1)
@@ -82,7 +82,7 @@ class WaitingEngines(Meeting):
 
 
 class Pictures(BaseTask):
-    """So many pictures, numbered from ``offset``; what came out is held against them at the end."""
+    """This many pictures, numbered from ``offset``, and compared with the result at the end."""
 
     source_bytes = 7
 
@@ -162,7 +162,7 @@ class Pictures(BaseTask):
     # --- what came of it ---
 
     def units(self) -> list[EchoUnit]:
-        """The pictures as the encoder saw them, in the order of the video; each of them came once."""
+        """The pictures that the encoder saw, in the order of the video, each of them once."""
         assert self.sinks_open == self.sources_open == 0
         ordered: list[EchoUnit] = []
         for first in sorted(self.pieces):
@@ -177,7 +177,7 @@ class Pictures(BaseTask):
         return ordered
 
     def check(self) -> list[EchoUnit]:
-        """Each picture of the source once, in order, whoever encoded it."""
+        """Each picture of the source once, in order, from any engine."""
         units = self.units()
         assert [unit.checksum for unit in units] == [sum_of(self.offset + number) for number in range(self.count)]
         assert (self.finished, self.abandoned) == (1, 0)

@@ -1,4 +1,4 @@
-"""What comes with a decoded frame beside its picture, with PyAV of any version."""
+"""The side data of a decoded frame, with PyAV of any version."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ import av
 
 
 def side_data(frame: av.VideoFrame) -> dict[str, bytes]:
-    """By the kind's name. Until PyAV 19 iterating gave the data, which its stubs took for a mapping; now the kinds."""
+    """The data by the name of its kind. Before PyAV 19, iterating gave the data, since then the kinds."""
     found: Any = frame.side_data
     return {one.type.name: bytes(one) for one in (found[number] for number in range(len(found)))}

@@ -1,4 +1,4 @@
-"""The Python snippets of the documents: those of a page run one after another in one namespace, as a reader would."""
+"""The Python snippets of the documents. The snippets of a page run in order, in one namespace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures to encode, and other people's decoders and parsers to judge what came of them."""
+"""Pictures to encode, and independent decoders and parsers that check the result."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Format:
 
 
 def _plane(shape: tuple[int, int], index: int, plane: int, depth: int, noise: Pixels) -> Pixels:
-    """A gradient under fixed noise, both moving: something to predict, and something that has to be coded."""
+    """A gradient under fixed noise, both moving: one can be predicted, and the other has to be coded."""
     rows, columns = shape
     y, x = np.mgrid[0:rows, 0:columns]
     wave = 90 * np.sin((x + 3 * index) / (17 + plane)) * np.cos((y - 2 * index) / 23)
@@ -69,7 +69,7 @@ def nv12(planes: Sequence[Pixels]) -> Pixels:
 
 @dataclass(frozen=True)
 class Decoded:
-    """One picture that FFmpeg's decoder made of a stream."""
+    """One picture that FFmpeg's decoder got from a stream."""
 
     planes: list[Pixels]
     kind: str  # I, P, B
@@ -99,7 +99,7 @@ def decode(stream: bytes, codec: str) -> list[Decoded]:
 
 
 def psnr(one: Sequence[Pixels], other: Sequence[Pixels], depth: int = 8) -> float:
-    """Of all samples of a picture, in dB; infinite where they are equal."""
+    """PSNR of all samples of a picture, in dB; infinite if they are equal."""
     assert [plane.shape for plane in one] == [plane.shape for plane in other]
     errors = [np.square(a.astype(np.float64) - b.astype(np.float64)) for a, b in zip(one, other, strict=True)]
     mean = sum(float(error.sum()) for error in errors) / sum(error.size for error in errors)
@@ -112,7 +112,7 @@ def worst_psnr(pictures: Sequence[Sequence[Pixels]], decoded: Sequence[Decoded],
 
 
 def nal_units(stream: bytes) -> list[bytes]:
-    """NAL units without start codes. Every start code has to be one of 4 bytes."""
+    """NAL units without start codes. Every start code must have 4 bytes."""
     assert stream.startswith(START_CODE)
     assert stream.count(START_CODE) == stream.count(START_CODE[1:])
     return stream.split(START_CODE)[1:]
@@ -144,7 +144,7 @@ def obus(unit: bytes) -> Iterator[tuple[int, bytes]]:
 
 @dataclass(frozen=True)
 class Syntax:
-    """What FFmpeg's own parser read in a stream's headers: (name, value) in the order in which they stand."""
+    """The contents of a stream's headers, read by FFmpeg's parser: (name, value), in order."""
 
     fields: list[tuple[str, int]]
 
@@ -156,7 +156,7 @@ class Syntax:
 
 
 def headers_of(path: Path, codec: str) -> Syntax:
-    """Parses by Debian's ffmpeg, which has the trace_headers filter; PyAV's log would do, less readably."""
+    """Parses with Debian's ffmpeg, which has the trace_headers filter; PyAV's log would be less readable."""
     ffmpeg = need_program("ffmpeg", "ffmpeg")
     run = subprocess.run(
         [ffmpeg, "-hide_banner", "-f", DEMUXERS[codec], "-i", str(path), "-c", "copy", "-bsf:v", "trace_headers",

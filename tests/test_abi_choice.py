@@ -1,4 +1,4 @@
-"""Which version of the encode interface runs, on which driver, and what is said where none can."""
+"""Which version of the encode interface runs on which driver, and the error if none can."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def unforced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def use_of(simulator: Simulator, path: Path, max_api: str) -> set[str]:
-    """The interface versions in which the driver was really called, by an encoder's whole life."""
+    """The interface versions in which the driver was really called, from an encoder's creation to its end."""
     with (
         simulator.machine(gpus=FAST, max_api=max_api, trace=str(path)),
         NvencEncoder(256, 144, tuning="hq", bframes=1) as encoder,
@@ -183,7 +183,7 @@ def ask(env: dict[str, str], program: str = ASK) -> dict[str, Any]:
 
 
 def with_libraries(folder: Path, **libraries: Path | None) -> dict[str, str]:
-    """An environment that finds these libraries first; None is a file that is no library."""
+    """An environment that finds these libraries first; None is a file that is not a library."""
     names = {"cuda": "libcuda.so.1", "encode": "libnvidia-encode.so.1"}
     for name, target in libraries.items():
         if target is None:
@@ -206,7 +206,7 @@ def test_without_a_driver(tmp_path: Path) -> None:
 
 
 def test_without_its_video_library(tmp_path: Path, nvsim_dir: Path) -> None:
-    """As in a container that was started without the video capability."""
+    """This happens in a container that was started without the video capability."""
     answer = ask(with_libraries(tmp_path, cuda=(nvsim_dir / "full" / "libcuda.so.1").resolve(), encode=None))
     assert (answer["abi"], answer["available"]) == (None, False)
     kind, message, advice = answer["error"]
@@ -216,7 +216,7 @@ def test_without_its_video_library(tmp_path: Path, nvsim_dir: Path) -> None:
 
 
 def test_a_library_that_is_none_of_nvidias(tmp_path: Path) -> None:
-    """A file of that name without the functions: an old stub, say."""
+    """A library of that name without the functions, such as an old stub."""
     source = tmp_path / "empty.c"
     source.write_text("int nothing;\n")
     subprocess.run(["cc", "-shared", "-o", str(tmp_path / "empty.so"), str(source)], check=True, timeout=60)

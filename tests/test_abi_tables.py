@@ -1,4 +1,4 @@
-"""The tables of NVENC's interface: consistent in themselves, with each other and with what a compiler makes of them."""
+"""The tables of NVENC's interface are consistent with themselves, with each other and with a compiler's layout."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def compile_and_run(program: Path) -> subprocess.CompletedProcess[str]:
 
 
 def occupied_bits(field: dict[str, Any]) -> set[int]:
-    """The bits of the struct that the field lies on."""
+    """The bits of the struct that the field occupies."""
     first = field["offset"] * 8 + field.get("bit_offset", 0)
     return set(range(first, first + field.get("bit_width", field["size"] * 8)))
 
@@ -102,7 +102,7 @@ def test_self_test_finds_a_wrong_bit(tmp_path: Path) -> None:
 
 
 def test_generated_constants_equal_the_table(path: Path, tmp_path: Path, table: Table) -> None:
-    """Read back from the header's text: every version word and GUID, in its own notation."""
+    """Every version word and GUID, read back from the header's text."""
     text = generate(path, tmp_path)[0].read_text()
     for name, value in table["struct_versions"].items():
         assert f"uint32_t {name} = {value:#010x};" in text
@@ -156,7 +156,7 @@ def test_function_slots_follow_each_other(table: Table) -> None:
 
 @pytest.mark.parametrize("kind", ["guids", "macros"])
 def test_names_of_both_compiled_versions_mean_the_same(kind: str) -> None:
-    """A codec, profile or preset identifier never changes; of the plain macros only the version itself does."""
+    """Identifiers of codecs, profiles and presets never change. Of the plain macros, only the version changes."""
     old, new = (json.loads((GENERATOR.parent / f"{version}.json").read_text()) for version in ("12.1", "13.0"))
     differing = {name for name in old[kind].keys() & new[kind].keys() if old[kind][name] != new[kind][name]}
     assert {name for name in differing if not name.startswith("NVENCAPI_")} == set()

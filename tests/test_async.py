@@ -1,4 +1,4 @@
-"""Encoding under asyncio: every frame comes out once and in order, whoever was cancelled, and no thread is left."""
+"""Encoding under asyncio: every frame comes out once and in order, even after cancels, and no thread is left."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_many_encoders_in_one_loop(abi: str, simulator: Simulator) -> None:
 
 
 class Gate:
-    """A frame that is read only once it is opened: it holds the encoder's thread."""
+    """A frame that blocks the encoder's thread until it is opened."""
 
     def __init__(self, number: int) -> None:
         self.picture = frame(number)
@@ -136,7 +136,7 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
 
 
 def test_a_cancelled_await_loses_nothing(abi: str, simulator: Simulator) -> None:
-    """One that is being encoded, and two that wait: their packets come with the next, in order."""
+    """One frame is being encoded, and two wait: their packets come with the next one, in order."""
 
     async def main() -> None:
         with NvencEncoder(WIDTH, HEIGHT) as encoder:
@@ -281,7 +281,7 @@ class OnGpu:
 
 
 class ByDlpack:
-    """A producer that remembers which stream it was asked to be ready on, and in which thread."""
+    """A producer that remembers the stream that it was asked to be ready on, and the thread."""
 
     def __init__(self, device: int) -> None:
         self.device = device

@@ -1,4 +1,4 @@
-"""available() and unavailable_reason(): asked once, never raising, leaving nothing open, whatever is broken."""
+"""available() and unavailable_reason() ask once, never raise, and leave nothing open, even if something is broken."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_no_gpu(abi: str, simulator: Simulator) -> None:
 
 
 def test_taken_sessions_pass(abi: str, simulator: Simulator) -> None:
-    """So they are no reason, and are not remembered as one."""
+    """They pass, so they are not a reason, and are not remembered."""
     with simulator.machine(gpus=[{"name": GOOD, "session_limit": 1}]) as machine:
         with NvencEncoder(320, 192):
             assert available()

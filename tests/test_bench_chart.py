@@ -1,4 +1,4 @@
-"""The chart of the benchmark: a picture of the results, whatever their names, or nothing."""
+"""The chart of the benchmark: a picture of the results with any names, or nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The streams themselves, by real codecs behind the simulated encoder and judged by FFmpeg's parsers and decoders."""
+"""The streams of real codecs behind the simulated encoder, checked by FFmpeg's parsers and decoders."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_encode_gives_the_bytes_that_submit_gives(abi: str, simulator: Simulator
 @pytest.mark.parametrize(("bframes", "lookahead"), [(1, 0), (2, 0), (3, 4), (0, 6)])
 @pytest.mark.parametrize("codec", CODECS)
 def test_pictures_out_of_order(abi: str, simulator: Simulator, codec: str, bframes: int, lookahead: int) -> None:
-    """Packets decode in the order in which they are given, and pts puts the pictures back into theirs."""
+    """Packets decode in the order in which they come out, and pts restores the order of the pictures."""
     packets = encode(
         simulator, codec=codec, tuning="hq", bframes=bframes, lookahead=lookahead, gop=10, bitrate=4_000_000
     )
@@ -104,7 +104,7 @@ def test_keyframes_are_the_decoders(abi: str, simulator: Simulator, codec: str) 
 
 
 def parsed_keys(packets: Units, codec: str) -> list[bool]:
-    """What FFmpeg's parser thinks of each access unit; it cuts the stream up itself."""
+    """FFmpeg's parser divides the stream by itself and describes each access unit."""
     with av.open(io.BytesIO(stream_of(packets)), "r", format=DEMUXERS[codec]) as container:
         found = [unit for unit in container.demux() if unit.size]
         if codec != "av1":  # whose demuxer leaves the delimiters out
@@ -114,7 +114,7 @@ def parsed_keys(packets: Units, codec: str) -> list[bool]:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_decoding_can_start_at_every_keyframe(abi: str, simulator: Simulator, codec: str) -> None:
-    """Parameter sets lie in band on each of them."""
+    """Each of them has parameter sets in the stream."""
     packets = encode(simulator, codec=codec, gop=6, forced=(9,))
     starts = [number for number, packet in enumerate(packets) if packet.keyframe]
     assert starts == [0, 6, 9, 15, 21]
@@ -170,7 +170,7 @@ def test_sequence_header(abi: str, simulator: Simulator, codec: str) -> None:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_the_sequence_header_is_extradata(abi: str, simulator: Simulator, codec: str) -> None:
-    """A stream without parameter sets in band is decoded by a decoder that was given the header alone."""
+    """A decoder that only got the header decodes a stream without parameter sets."""
     with simulator.machine(**MACHINE), NvencEncoder(FORM.width, FORM.height, codec=codec) as encoder:
         header = encoder.sequence_header()
         units = [encoder.encode(frame).replace(header, b"", 1) for frame in FRAMES]
@@ -189,7 +189,7 @@ def test_the_sequence_header_is_extradata(abi: str, simulator: Simulator, codec:
 @pytest.mark.parametrize("bframes", [0, 2])
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_muxer_takes_the_packets(abi: str, simulator: Simulator, tmp_path: Path, codec: str, bframes: int) -> None:
-    """MP4, timestamps in units of 1/fps; every picture at its time."""
+    """MP4 with timestamps in units of 1/fps: every picture has its time."""
     settings: dict[str, Any] = {"codec": codec, "tuning": "hq" if bframes else "ll", "bframes": bframes, "fps": 25}
     path = tmp_path / "film.mp4"
     mux(path, codec, encode(simulator, **settings))
@@ -222,7 +222,7 @@ def test_h264_profiles(abi: str, simulator: Simulator, tmp_path: Path, profile: 
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_the_size_of_the_picture_survives(abi: str, simulator: Simulator, codec: str) -> None:
-    """One that no block divides is cropped back."""
+    """A size that is not a multiple of a block is cropped."""
     width, height = 250, 146
     planes = moving_pictures(Format(width, height), 2)
     with simulator.machine(**MACHINE), NvencEncoder(width, height, codec=codec) as encoder:

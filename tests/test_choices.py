@@ -1,4 +1,4 @@
-"""The types of settings that editors complete from say what an encoder really takes."""
+"""The types of settings, from which editors complete, are what an encoder really takes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NEEDED: dict[object, dict[str, Any]] = {
     "middle": {"bframes": 3, "tuning": "hq"},
     "hierarchical": {"bframes": 3, "tuning": "hq"},
 }
-"""What else has to be set for a word to make sense."""
+"""The further settings that a word needs."""
 
 
 DECLARED = {one.name: one.type for one in fields(EncoderConfig)}

@@ -1,4 +1,4 @@
-"""Settings: each reaches the driver's struct as it was given, or is refused in words that help."""
+"""Each setting reaches the driver's struct unchanged, or is refused with helpful words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Trace = Callable[..., list[Call]]
 
 @pytest.fixture
 def trace(simulator: Simulator, tmp_path: Path) -> Trace:
-    """All calls that making an encoder with these settings, using it and closing it leads to."""
+    """All calls from making an encoder with these settings, using it and closing it."""
 
     def run(
         use: Callable[[NvencEncoder], object] = lambda _: None, backend: str = "echo", **settings: Any
@@ -253,7 +253,7 @@ def test_bitrate(abi: str, trace: Trace, tuning: str, mode: str) -> None:
 
 
 def looking_no_further(preset: dict[str, Any]) -> dict[str, Any]:
-    """Rate control of a preset without its lookahead, which is off where it is not asked for."""
+    """Rate control of a preset without its lookahead, which is off by default."""
     return {name: value for name, value in preset.items() if name not in ("enableLookahead", "lookaheadDepth")}
 
 
@@ -580,7 +580,7 @@ def test_max_bitrate_wants_a_bitrate_later_too(abi: str, trace: Trace) -> None:
 
 
 def test_a_refused_change_is_forgotten(abi: str, simulator: Simulator, tmp_path: Path) -> None:
-    """The next change that the driver takes has nothing of the one that it refused."""
+    """The next accepted change contains nothing of the refused one."""
     path = tmp_path / "trace"
     fault = {"call": "nvEncReconfigureEncoder", "nth": 1, "status": 8}
     with (

@@ -1,4 +1,4 @@
-"""Frames, streams and encoders in different CUDA contexts of one GPU: events tie them together all the same."""
+"""Frames, streams and encoders in different CUDA contexts of one GPU: events still keep their order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STREAMS = {"created": 0, "legacy default": LEGACY_STREAM, "per thread": PER_THRE
 
 
 class OwnContext(Gpu):
-    """A context of its own beside the primary one, with what a test makes in it."""
+    """A second context, with the objects that a test makes in it."""
 
     def __init__(self, index: int = 0) -> None:
         super().__init__(index)
@@ -46,7 +46,7 @@ class OwnContext(Gpu):
 
 @contextmanager
 def producing(device: Gpu, stream: int = 0) -> Iterator[Producer]:
-    """With the device's context current, as a caller would have it whose default stream is meant."""
+    """With the device's context current, as for a caller who uses the default stream."""
     try:
         with device.current():
             producer = Producer(device, stream or device.stream())
@@ -58,7 +58,7 @@ def producing(device: Gpu, stream: int = 0) -> Iterator[Producer]:
 
 
 def encode_late_frames(encoder: NvencEncoder, producer: Producer, frame: Any) -> list[int]:
-    """Each is written late, and overwritten as soon as the call is back."""
+    """Each is written late, and overwritten as soon as the call returns."""
     packets = []
     for number in range(FRAMES):
         producer.write(nv12(WIDTH, HEIGHT, number))
@@ -96,7 +96,7 @@ def test_the_encoder_works_in_another_context(abi: str, simulator: Simulator, ki
 
 @pytest.mark.parametrize("copy", ["auto", "always", "never"])
 def test_memory_of_the_encoders_context_on_a_stream_of_another(abi: str, simulator: Simulator, copy: str) -> None:
-    """As when a library with a context of its own writes into what the encoder's owner has allocated."""
+    """As when a library with its own context writes into memory from the encoder's owner."""
     with simulator.machine(**MACHINE):
         ours = Gpu()
         pointer = ours.allocate(GARBAGE.nbytes)
@@ -174,7 +174,7 @@ class Copy2d(ctypes.Structure):
 
 
 def copy_rows(producer: Producer, address: int, pitch: int, picture: Any) -> None:
-    """The picture into rows of device memory, in the producer's stream and late."""
+    """Copies the picture into rows of device memory, late, in the producer's stream."""
     host, device = 1, 2
     copy = Copy2d(
         src_type=host, src_host=picture.ctypes.data, src_pitch=WIDTH, dst_type=device, dst_device=address,
@@ -199,7 +199,7 @@ def test_a_context_that_is_gone_is_an_error_and_costs_nothing(abi: str, simulato
 
 
 def test_a_streams_handle_that_is_used_again_in_another_context(abi: str, simulator: Simulator) -> None:
-    """What is known of a handle holds only as long as its stream. CUDA itself hands them out again at once."""
+    """Facts about a handle hold only while its stream exists. CUDA reuses handles at once."""
     machine = simulator.machine(gpus=MACHINE["gpus"], check=False)
     with machine, NvencEncoder(WIDTH, HEIGHT) as encoder, gpu() as ours:
         theirs = OwnContext()
@@ -225,7 +225,7 @@ def current_context() -> int:
 
 
 def test_the_primary_context_is_current_for_a_block_and_no_longer(simulator: Simulator) -> None:
-    """Other libraries are run in it, within one another and in any thread."""
+    """Other libraries run in it, nested and in any thread."""
     with simulator.machine(), closing(OwnContext()) as own:
         before = current_context()  # another test's client may have left one
         cuda("cuCtxPushCurrent_v2", ctypes.c_void_p(own.handle))

@@ -96,7 +96,7 @@ def counter(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
 
 
 def copied_per_frame(client: str, copies: bool, counter: Path, nvsim_dir: Path) -> float:
-    """Bytes that the whole process copied for each frame; the output is checked to be all there."""
+    """Bytes that the whole process copied for each frame. The output is checked to be complete."""
     gpu = {"name": "L40S", "fps_1080p": 0}
     environment = dict(
         os.environ,
@@ -114,7 +114,7 @@ def copied_per_frame(client: str, copies: bool, counter: Path, nvsim_dir: Path) 
 
 @pytest.mark.parametrize("client", ["encode device", "encode host", "submit device", "submit host"])
 def test_output_and_frame_are_copied_once(client: str, counter: Path, nvsim_dir: Path) -> None:
-    """A device frame that the call waits for is read where it lies: of it, nothing is copied at all."""
+    """A device frame that the call waits for is read in place: nothing is copied."""
     frame = 0 if client == "encode device" else FRAME
     copied = copied_per_frame(client, True, counter, nvsim_dir)
     assert AU + frame <= copied < AU + frame + STRUCTS
@@ -122,14 +122,14 @@ def test_output_and_frame_are_copied_once(client: str, counter: Path, nvsim_dir:
 
 @pytest.mark.parametrize("client", ["encode device never", "submit device never", "render device"])
 def test_read_in_place_only_the_output_is_copied(client: str, counter: Path, nvsim_dir: Path) -> None:
-    """With frames in flight too, registered or written into surfaces; and a packet read as a buffer is not copied."""
+    """With frames in flight, registered or written into surfaces, too. A packet read as a buffer is not copied."""
     copied = copied_per_frame(client, True, counter, nvsim_dir)
     assert AU <= copied < AU + STRUCTS
 
 
 @pytest.mark.parametrize("client", ["encode device", "encode host", "submit device", "submit host"])
 def test_without_the_gpu_s_copy_only_the_output_is_copied(client: str, counter: Path, nvsim_dir: Path) -> None:
-    """The frame's one copy is the GPU's own: with libcuda's copies as no-ops nobody touches its bytes."""
+    """The GPU makes the frame's only copy: with libcuda's copies as no-ops, its bytes are not touched."""
     copied = copied_per_frame(client, False, counter, nvsim_dir)
     assert AU <= copied < AU + STRUCTS
 

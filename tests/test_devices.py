@@ -1,4 +1,4 @@
-"""capabilities() and devices(): asked once, named for people, matched between CUDA and NVML, never raising."""
+"""capabilities() and devices(): they ask once, have readable names, match CUDA's GPUs with NVML's, and never raise."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_without_nvml(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class OtherOrder(ModuleType):
-    """An NVML that counts the GPUs from the other end, as it may: its order is the bus's, and CUDA's the speed's."""
+    """An NVML that counts the GPUs in reverse, which is allowed: its order is the bus's, and CUDA's is by speed."""
 
     NVMLError = RuntimeError
 

@@ -1,4 +1,4 @@
-"""What the documents show runs: each page's snippets in turn, on the simulated driver."""
+"""The snippets of the documents run, page by page, on the simulated driver."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_my_encoder() -> None:
 
 
 def given() -> dict[str, Any]:
-    """What a page may leave to its reader: a few frames, the last of them, and a client to be tested."""
+    """The names that a page may leave to its reader: a few frames, the last of them, and a client under test."""
     frames = [nv12(WIDTH, HEIGHT, number) for number in range(8)]
     return {"__name__": "snippet", "frames": frames, "frame": frames[-1], "run_my_encoder": run_my_encoder}
 
@@ -65,14 +65,14 @@ def test_snippets_of(
 
 
 def test_there_are_snippets() -> None:
-    """Each topic has its page, and shows something."""
+    """Each topic has its page with a snippet."""
     topics = {"rate-control", "latency", "zero-copy-and-streams", "colour", "per-picture", "capabilities"}
     assert {f"{topic}.md" for topic in topics} <= {page.name for page in PAGES_TO_RUN}
     assert sum(len(snippets(page)) for page in PAGES) > 20
 
 
 def test_every_setting_is_on_a_page() -> None:
-    """As code, by its name: what can be set is told where its topic is."""
+    """As code, by its name: each setting is documented on the page of its topic."""
     text = "\n".join(page.read_text() for page in PAGES)
     assert [name for name in EncoderConfig.names() if not re.search(rf"`{name}\b|\b{name}=", text)] == []
 

@@ -1,4 +1,4 @@
-"""doctor(): one finding for each thing that can be wrong with a machine, on machines where it is."""
+"""doctor(): one finding for each possible error of a machine, on machines with this error."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_a_kernel_module_of_another_version(simulator: Simulator, call: str, sta
 
 
 def test_no_gpu() -> None:
-    """In processes of their own, since a process that has used a GPU cannot be shown none."""
+    """In separate processes, since GPUs cannot be hidden from a process that has used one."""
     told = {name: value for name, value in environment(gpus=[]).items() if name != "CUDA_VISIBLE_DEVICES"}
     show = (
         "from pdum.nvenc import doctor\nfound = doctor()\nassert found.devices == ()\n"

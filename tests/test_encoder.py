@@ -1,4 +1,4 @@
-"""An encoder's life: frames in, access units out, and the end of it, in every order."""
+"""An encoder from creation to end: frames in, access units out, and closing, in every order."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_one_in_one_out(abi: str, simulator: Simulator, codec: str) -> None:
 
 
 def test_encode_waits_for_its_own_frame(abi: str, simulator: Simulator) -> None:
-    """On an engine that takes its time as well."""
+    """Also on a slow engine."""
     with simulator.machine(gpus={**FAST, "fps_1080p": 5}), NvencEncoder(WIDTH, HEIGHT) as encoder:
         for number in range(5):
             assert [unit.timestamp for unit in parse(encoder.encode(picture(number)))] == [number]
@@ -325,7 +325,7 @@ def test_the_example_of_its_docstring(abi: str, simulator: Simulator) -> None:
 
 
 def test_close_gives_the_primary_context_back(abi: str, simulator: Simulator) -> None:
-    """Not only the object's end: a closed encoder that somebody still holds keeps nothing of the GPU."""
+    """Not only at the object's end: a closed encoder that is still referenced keeps nothing of the GPU."""
     with simulator.machine(gpus=FAST):
         before = simulator.live("cuda").get("primary_retains", 0)
         encoder = NvencEncoder(WIDTH, HEIGHT)

@@ -1,4 +1,4 @@
-"""The tree of errors: its shape, what each error carries, and that the messages people meet say what to do."""
+"""The tree of errors: its shape, each error's attributes, and advice in the messages that people see."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def name_of(error: type[NvencError]) -> str:
 
 
 def failure_of(simulator: Simulator, call: str, status: int, **config: Any) -> NvencError:
-    """What making an encoder raises where that call of the driver fails."""
+    """The error of making an encoder if this call of the driver fails."""
     fault = {"call": call, "nth": 1, "status": status}
     with simulator.machine(**{"gpus": FAST, "faults": [fault], **config}):
         with pytest.raises(NvencError) as caught:
@@ -200,7 +200,7 @@ def test_a_gpu_without_an_encoder(abi: str, simulator: Simulator) -> None:
 
 @pytest.mark.parametrize("status", [10, 21])
 def test_sessions_that_are_taken(abi: str, simulator: Simulator, status: int) -> None:
-    """Drivers differ in which of the two they say."""
+    """Drivers differ in which of the two they answer."""
     error = failure_of(simulator, "nvEncOpenEncodeSessionEx", status)
     assert type(error) is OutOfSessions
     assert error.status == status
@@ -232,7 +232,7 @@ def test_out_of_gpu_memory(abi: str, simulator: Simulator) -> None:
 
 
 def test_a_lost_device(abi: str, simulator: Simulator) -> None:
-    """The GPU goes away under a running encoder: errors in the driver's own words, a close that ends."""
+    """The GPU goes away under a running encoder: errors have the driver's own words, and close() returns."""
     stall = {"gpu": 0, "engine": 0, "after_frames": 2, "device_lost": True}
     with simulator.machine(check=False, gpus=["RTX 4070"], stall=[stall]):
         encoder = NvencEncoder(320, 192)

@@ -1,4 +1,4 @@
-"""The public names are frozen: adding or taking one away is a decision, made here."""
+"""The public names are frozen: adding or removing one is a decision, made here."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_public_names_exist() -> None:
 
 
 def test_public_names_are_documented() -> None:
-    """Data have their docstring in the source; None is all that an interpreter sees of it."""
+    """Data have their docstring in the source. The interpreter only sees None."""
     documented = (getattr(pdum.nvenc, name) for name in PUBLIC if isinstance(getattr(pdum.nvenc, name), type))
     assert [thing.__name__ for thing in documented if not (thing.__doc__ or "").strip()] == []
 
@@ -119,7 +119,7 @@ def test_stub_names_what_the_native_module_has() -> None:
 
 
 def test_stub_agrees_with_the_native_module(tmp_path: Path) -> None:
-    """mypy's own comparison, which sees signatures too where the module tells them."""
+    """mypy's own comparison, which also sees the signatures that the module reports."""
     known = tmp_path / "known"
     metaclassed = ("Encoder", "PrimaryContext", "Surface", "_RgbConverter")  # pybind11 has a metaclass of its own
     known.write_text("".join(f"pdum.nvenc._nvenc.{name}\n" for name in metaclassed))

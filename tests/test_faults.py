@@ -37,7 +37,7 @@ Outcome = dict[str, Any]
 
 
 def lives(cases: Iterable[Case]) -> list[Outcome]:
-    """The outcome of each case."""
+    """The result of each case."""
     text = "".join(f"{json.dumps(case)}\n" for case in cases)
     command = [sys.executable, "-X", "faulthandler", str(RUNNER)]
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
@@ -46,14 +46,14 @@ def lives(cases: Iterable[Case]) -> list[Outcome]:
 
 
 def problems(outcomes: Iterable[Outcome]) -> str:
-    """A line for each case that went wrong, for the first ones of them."""
+    """A line for each of the first failed cases."""
     wrong = [f"{outcome['case']}: {'; '.join(outcome['problems'])}" for outcome in outcomes if outcome["problems"]]
     return "\n".join([*wrong[:30], f"{len(wrong)} cases went wrong"] if wrong else [])
 
 
 @pytest.fixture(scope="module")
 def uses() -> dict[str, int]:
-    """How often an undisturbed life uses each call; both interface versions use the same."""
+    """How often an encoder without faults uses each call. All interface versions use the same."""
     outcomes = lives({"abi": abi, "faults": []} for abi in ABIS)
     assert not problems(outcomes)
     assert not any(outcome["errors"] for outcome in outcomes)
@@ -81,7 +81,7 @@ def single(abi: str, call: str, nth: int, status: int) -> Case:
 
 
 def test_the_undisturbed_life_uses_what_the_encoder_can_use(uses: dict[str, int]) -> None:
-    """A call that the scenario never makes could not be made to fail either."""
+    """A call that the scenario never makes could not fail either."""
     assert uses.keys() >= {
         "NvEncodeAPIGetMaxSupportedVersion",
         "nvEncOpenEncodeSessionEx",
@@ -136,7 +136,7 @@ def test_each_use_of_each_call_fails_with_each_status(abi: str, uses: dict[str, 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_two_calls_of_one_life_fail(uses: dict[str, int]) -> None:
-    """Such as a failing construction whose cleaning up fails, too."""
+    """For example, a failing construction whose cleanup fails, too."""
     chance = random.Random(20)
     calls = sorted(uses)
 
@@ -157,7 +157,7 @@ OPTIONS: list[dict[str, Any]] = [{}, {"extra_output_delay": 3}, {"tuning": "hq",
 def test_a_lost_device_is_asked_nothing_twice(
     abi: str, simulator: Simulator, surfaces: bool, options: dict[str, Any], after: int
 ) -> None:
-    """What a lost device gives back, or never will, is not named again."""
+    """Objects of a lost device, released or not, are never named again."""
     stall = {"gpu": 0, "engine": 0, "after_frames": after, "device_lost": True}
     with simulator.machine(check=False, gpus=["RTX 4090"], stall=[stall]) as machine:
         encoder = NvencEncoder(192, 128, **options)

@@ -1,4 +1,4 @@
-"""Frames of every kind that people have, and of every kind that cannot be right."""
+"""Frames of every kind that people have, and of every kind that is wrong."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_host_frames(encoder: NvencEncoder, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", HOST)
 def test_host_frames_may_be_changed_at_once(abi: str, device: Gpu, kind: str) -> None:
-    """The bytes are taken before the call returns, whenever the frame is encoded."""
+    """The bytes are copied before the call returns, even if the frame is encoded later."""
     with NvencEncoder(WIDTH, HEIGHT, extra_output_delay=3) as encoder:
         packets = []
         for number in range(6):
@@ -209,7 +209,7 @@ def test_the_array_interface_goes_before_dlpack_and_buffers(encoder: NvencEncode
 
 
 def test_a_stream_beside_the_frame(abi: str, simulator: Simulator, tmp_path: Path) -> None:
-    """`stream=` says where a frame is made that does not tell it: an int or anybody's stream object."""
+    """`stream=` names the stream of a frame that does not name it: an int or any library's stream object."""
 
     class CudaPython:
         def __init__(self, handle: int) -> None:
@@ -398,7 +398,7 @@ def test_a_frame_on_another_gpu(abi: str, device: Gpu) -> None:
 
 
 def test_device_memory_that_ends_too_early(abi: str, simulator: Simulator) -> None:
-    """A shape that promises more than was allocated: whatever CUDA says, the encoder goes on."""
+    """A shape that is larger than the allocation: the encoder goes on after any answer of CUDA."""
     with simulator.machine(gpus=FAST, check=False), gpu() as device, NvencEncoder(WIDTH, HEIGHT) as encoder:
         short = CudaFrame(device.allocate(WIDTH * 10), (ROWS, WIDTH))
         with pytest.raises(NvencError):
@@ -409,7 +409,7 @@ def test_device_memory_that_ends_too_early(abi: str, simulator: Simulator) -> No
 def test_pytorch_is_not_asked_if_the_caller_says_the_stream(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its question costs more than the rest of the frame."""
+    """This question costs more than the rest of the frame."""
     asked: list[Any] = []
     torch = types.ModuleType("torch.cuda")
     torch.current_stream = lambda device: asked.append(device)  # type: ignore[attr-defined]
@@ -472,7 +472,7 @@ def test_a_wrong_frame_in_the_middle_costs_nothing(abi: str, device: Gpu) -> Non
 
 
 def parts_of(frame: Any) -> list[Any]:
-    """The frame and what its array interface is made of, but for what Python shares with everybody."""
+    """The frame and the parts of its array interface, without objects that Python shares."""
     interface = getattr(frame, "interface", {})
     return [
         *([] if frame is None else [frame]),
@@ -518,7 +518,7 @@ def test_no_reference_to_a_refused_frame_is_kept(encoder: NvencEncoder, device: 
 
 
 def test_a_bytearray_can_be_resized_after_it_was_refused(encoder: NvencEncoder) -> None:
-    """A buffer that is still exported cannot."""
+    """A buffer that is still exported cannot be resized."""
     frame = bytearray(10)
     with pytest.raises(InvalidFrame):
         encoder.encode(frame)
@@ -538,7 +538,7 @@ def test_a_bytearray_can_be_resized_after_it_was_refused(encoder: NvencEncoder) 
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 def test_any_pitch(encoder: NvencEncoder, device: Gpu, pitch: int, offset: int, number: int, on_device: bool) -> None:
-    """Only the pixels are read, wherever they lie."""
+    """Only the pixels are read, at any place."""
     source = picture(number)
     if not on_device:
         assert encoded(encoder, pitched(source, pitch, offset)) == checksum(source)

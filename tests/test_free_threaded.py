@@ -34,7 +34,7 @@ def python() -> str:
 
 @pytest.fixture(scope="module")
 def environment(python: str, root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """One in which that interpreter finds a module built for it."""
+    """An environment in which this interpreter finds a module that was built for it."""
     folder = tmp_path_factory.mktemp("free_threaded")
     package = folder / "site" / "pdum" / "nvenc"
     package.mkdir(parents=True)

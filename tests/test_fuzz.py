@@ -57,7 +57,7 @@ def bench(simulator: Simulator) -> Iterator[Bench]:
 
 
 class Anything:
-    """Raises whatever it is told to, whatever it is asked for."""
+    """Raises the given error for every attribute."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -77,7 +77,7 @@ class Offering:
 
 
 class Own(ValueError):
-    """What an object of the caller's raises when it is asked."""
+    """The error that a caller's object raises."""
 
 
 NO_NUMBERS = st.one_of(
@@ -113,7 +113,7 @@ TYPES = st.sampled_from(["|u1", "<u1", "|i1", "<u2", "<f4", "|V1", "", "|O8", "u
 
 
 def take(bench: Bench, frame: object, **options: Any) -> None:
-    """Either a packet, or an error that may come out."""
+    """Either a packet or an allowed error."""
     try:
         data = bench.encoder.encode(frame, **options)
     except ALLOWED:
@@ -260,7 +260,7 @@ def capsule(tensor: Tensor, name: bytes) -> object:
     device=st.sampled_from([1, 2, 3, 13, 99]),
 )
 def test_dlpack_capsules(bench: Bench, dimensions: int, shape: bool, strides: bool, name: bytes, device: int) -> None:
-    """Each capsule is consumed twice, as only a wrong producer offers it."""
+    """Each capsule is consumed twice, which only a wrong producer allows."""
     extents = (ctypes.c_int64 * 16)(ROWS, WIDTH)
     steps = (ctypes.c_int64 * 16)(WIDTH, 1)
     tensor = Tensor(data=bench.host if device in (1, 3) else bench.device, dimensions=dimensions)
@@ -323,7 +323,7 @@ BAD_CONTEXT = st.sampled_from([-1, 2**64, "0", 0.5, None, b""])
 @BOUNDED
 @given(given_settings=SETTINGS, context=st.one_of(st.just(0), BAD_CONTEXT))
 def test_settings(simulator: Simulator, given_settings: dict[str, Any], context: Any) -> None:
-    """A wrong setting, of any type: an error, nothing left. What Python objects raise themselves goes through."""
+    """A wrong setting of any type: an error, and nothing is left. Errors of the Python objects themselves propagate."""
     with simulator.machine(gpus=FAST):
         values = {"width": WIDTH, "height": HEIGHT, "cuda_context": context, **given_settings}
         try:
@@ -345,7 +345,7 @@ def test_changes(bench: Bench, values: dict[str, Any]) -> None:
 
 
 def test_an_interface_that_takes_itself_apart(bench: Bench) -> None:
-    """Asking for a number runs code of the frame's, which takes out of the dict what is being read."""
+    """Reading a number runs code of the frame, which removes the entry from the dict while it is read."""
 
     class Eraser:
         def __init__(self, value: int) -> None:

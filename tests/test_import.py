@@ -1,4 +1,4 @@
-"""What `import pdum.nvenc` does not do: it loads no array or video library and touches no driver."""
+"""`import pdum.nvenc` loads no array or video library and touches no driver."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_no_heavy_module_is_loaded(seen: dict[str, list[str]]) -> None:
 
 
 def test_software_loads_nothing_of_the_hardware() -> None:
-    """A short clip takes less time than all imports together would."""
+    """A short clip takes less time than all imports together."""
     need_module("av")
     result = subprocess.run([sys.executable, "-c", SOFTWARE], capture_output=True, text=True, timeout=60, check=True)
     modules = set(json.loads(result.stdout))
@@ -66,7 +66,7 @@ def test_no_driver_is_opened(seen: dict[str, list[str]]) -> None:
 
 
 def test_import_works_where_no_library_can_be_found(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Neither a driver nor anything else beyond the C and C++ runtimes is needed."""
+    """It needs only the C and C++ runtimes, and no driver."""
     environment = {"LD_LIBRARY_PATH": str(tmp_path_factory.mktemp("empty")), "PATH": ""}
     command = [sys.executable, "-c", "import pdum.nvenc as n; print(n.__name__)"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
@@ -74,7 +74,7 @@ def test_import_works_where_no_library_can_be_found(tmp_path_factory: pytest.Tem
 
 
 def test_a_subinterpreter_is_told(nvsim_dir: Path) -> None:
-    """pybind11's own beginning hangs there with CPython 3.11."""
+    """pybind11's own start hangs there with CPython 3.11."""
     program = (
         "import sys\n"
         "import _xxsubinterpreters as interpreters\n"

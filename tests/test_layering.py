@@ -228,7 +228,7 @@ def shipped_files() -> list[Path]:
 
 
 def unit_of(path: Path) -> str:
-    """Its folder and its name; ``abi`` is one unit as a whole."""
+    """Its folder and its name. All of ``abi`` is one unit."""
     layer, name = path.relative_to(CPP).parts
     stem = name.partition(".")[0]
     return "abi" if layer == "abi" else f"{layer}/{stem}"
@@ -245,7 +245,7 @@ def includes(path: Path) -> list[tuple[str, str]]:
 
 
 def code_of(path: Path) -> str:
-    """The file without its comments and without what its strings say."""
+    """The file without its comments and the text of its strings."""
     return STRING_OR_COMMENT.sub(lambda match: '""' if match[1] else "", path.read_text())
 
 
@@ -287,7 +287,7 @@ def test_one_class_lets_go_of_the_gil() -> None:
 
 
 def test_only_abi_knows_names_of_nvenc() -> None:
-    """Statuses have names in messages all the same: those are strings."""
+    """Messages may name statuses, since those are strings."""
     knowing = {unit_of(path) for path in cpp_files() if re.search(r"\bNV_ENC|\bNVENCAPI_", code_of(path))}
     assert knowing == {"abi"}
 
@@ -312,7 +312,7 @@ def test_nothing_of_nvidia_is_included_but_nvtx() -> None:
 
 
 def test_no_condition_on_a_version() -> None:
-    """What differs between interface versions is said once, in the two units of abi/; what is switched is the build."""
+    """Differences between interface versions are in the units of abi/ only, and only the build selects them."""
     for path in cpp_files():
         conditions = re.findall(r"^\s*#\s*(?:el)?if(?:n?def)?\b(.*)$", code_of(path), re.MULTILINE)
         assert {condition.strip() for condition in conditions} <= {"PDUM_USE_NVTX", "Py_GIL_DISABLED"}, path.name
@@ -342,7 +342,7 @@ def test_the_commands_first_module_loads_nothing() -> None:
 
 
 def imports_of(path: Path) -> set[str]:
-    """Full names of all modules that the file imports, wherever in the file."""
+    """Full names of all modules that the file imports, anywhere in the file."""
     found: set[str] = set()
     package = ["pdum", *path.relative_to(PYTHON).parent.parts]
     for node in ast.walk(ast.parse(path.read_text())):
@@ -357,7 +357,7 @@ def imports_of(path: Path) -> set[str]:
 
 
 def test_python_imports_point_downwards() -> None:
-    """Each module has its place, but for the front ends, which stand in one layer as a whole."""
+    """Each module has its place, except the front ends, which are one layer."""
     files = sorted((PYTHON / "nvenc").rglob("*.py"))
     assert files
     for path in files:
@@ -372,14 +372,14 @@ def test_python_imports_point_downwards() -> None:
 
 
 def python_unit(parts: Sequence[str]) -> str:
-    """What stands in PYTHON_LAYERS, or a package's name for its __init__."""
+    """A name in PYTHON_LAYERS, or a package's name for its __init__."""
     if parts[0] in FRONT_ENDS:
         return parts[0]
     return ".".join(part for part in parts[: 2 if parts[0] in PACKAGES else 1] if part != "__init__") or "__init__"
 
 
 def test_python_imports_nothing_heavy_at_start() -> None:
-    """numpy and av are for those who ask for them: never at the top of a module."""
+    """numpy and av are imported on demand, never at the top of a module."""
     for path in (PYTHON / "nvenc").rglob("*.py"):
         top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
         names = {name.split(".")[0] for name in imports_of_nodes(top)}

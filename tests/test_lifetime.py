@@ -1,4 +1,4 @@
-"""Ends: of encoders, of threads, of the interpreter and of forked processes; and memory over many lives."""
+"""Ends of encoders, threads, the interpreter and forked processes, and memory over many encoders."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def references(*objects: Any) -> list[int]:
 
 
 def test_no_reference_is_kept_or_lost(abi: str, simulator: Simulator) -> None:
-    """Of good frames, of bad ones, of streams and of what comes out."""
+    """References to good and bad frames, streams and results."""
     picture = nv12(WIDTH, HEIGHT, 3)
     with simulator.machine(gpus=FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT) as encoder:
         device_frame = device.frame(picture)
@@ -93,7 +93,7 @@ def test_no_reference_is_kept_or_lost(abi: str, simulator: Simulator) -> None:
 
 
 def test_a_refused_buffer_is_given_back(abi: str, simulator: Simulator) -> None:
-    """A bytearray that somebody still reads cannot change its size."""
+    """A bytearray cannot change its size while it is being read."""
     with simulator.machine(gpus=FAST), NvencEncoder(WIDTH, HEIGHT) as encoder:
         for size in (0, 10, WIDTH * HEIGHT * 3 // 2):
             memory = bytearray(size)
@@ -129,7 +129,7 @@ def test_a_frame_may_go_as_soon_as_the_call_returns(abi: str, simulator: Simulat
 
 
 class Recycler(NvencEncoder):
-    """It refers to itself by its frames in flight, as whoever keeps a pool of frames would write it."""
+    """It refers to itself through its frames in flight, as in code with a pool of frames."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(WIDTH, HEIGHT, copy="never", extra_output_delay=2, **options)
@@ -178,10 +178,10 @@ def test_a_frame_that_refers_to_its_encoder(simulator: Simulator) -> None:
 
 @pytest.mark.parametrize("own_del", [False, True])
 def test_an_encoder_that_is_dropped_tells_of_its_frames(abi: str, simulator: Simulator, own_del: bool) -> None:
-    """Nobody has closed it; the engine is done with the frames when the word comes."""
+    """It was not closed. The engine is done with the frames when the callback runs."""
 
     class Dropped(NvencEncoder):
-        """Some classes have an end of their own."""
+        """Some classes have their own finaliser."""
 
         if own_del:
 
@@ -204,7 +204,7 @@ def test_an_encoder_that_is_dropped_tells_of_its_frames(abi: str, simulator: Sim
 
 
 def test_dropping_an_encoder_hides_no_error(simulator: Simulator) -> None:
-    """It may be dropped while an exception is on its way, and its callbacks may raise others."""
+    """It may be dropped while an exception is pending, and its callbacks may raise others."""
     with simulator.machine(gpus=FAST), gpu() as device:
         frame = device.frame(nv12(WIDTH, HEIGHT, 1))
 
@@ -245,7 +245,7 @@ def test_init_twice(abi: str, simulator: Simulator, again: dict[str, Any]) -> No
 
 
 def test_a_closed_encoder_asks_no_frame(abi: str, simulator: Simulator) -> None:
-    """A producer that is told a stream which is gone would make its frame ready on it."""
+    """A producer that gets a stream that is gone would make its frame ready on it."""
     picture = nv12(WIDTH, HEIGHT, 1)
     with simulator.machine(gpus=FAST), gpu() as device:
         tensor = DlpackFrame(device.frame(picture).pointer, picture.shape)

@@ -1,4 +1,4 @@
-"""The ranges that profilers see, as an injection library of our own records them."""
+"""The ranges that profilers see, recorded by our own injection library."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def recorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trees(log: str) -> list[list[Range]]:
-    """The outermost ranges of each thread. Fails where one is pushed and not popped, or the other way round."""
+    """The outermost ranges of each thread. Fails if a range is pushed and not popped, or popped and not pushed."""
     threads: dict[str, list[list[Range]]] = defaultdict(lambda: [[]])
     for line in log.splitlines():
         thread, sign, depth, *name = line.split(" ", 3)
@@ -91,7 +91,7 @@ def test_a_frame_that_is_none(recorder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("step", "reached"), [("copy", 2), ("submit", 3), ("collect", 4)])
 def test_a_driver_that_fails_on_the_way(recorder: Path, tmp_path: Path, step: str, reached: int) -> None:
-    """Whatever was begun is ended."""
+    """Every range that began has ended."""
     assert record(recorder, tmp_path, f"failing_{step}") == [[Range("pdum.encode", WHOLE_ENCODE.inside[:reached])]]
 
 
@@ -100,7 +100,7 @@ def test_each_thread_has_its_own(recorder: Path, tmp_path: Path) -> None:
 
 
 def test_the_records_are_checked() -> None:
-    """The reader of the log finds what it is there to find."""
+    """The reader of the log finds the errors that it looks for."""
     for unbalanced in ("1 + 1 a\n", "1 + 1 a\n1 + 2 b\n1 - 1\n", "1 + 1 a\n1 - 0\n2 + 2 a\n"):
         with pytest.raises(AssertionError):
             trees(unbalanced)

@@ -91,7 +91,7 @@ STREAMS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("delay", [0, 3])
 @pytest.mark.parametrize("kind", STREAMS)
 def test_late_frames_that_are_overwritten_at_once(abi: str, simulator: Simulator, kind: str, delay: int) -> None:
-    """Two hundred frames in one piece of memory: each written late, and overwritten as soon as the call is back."""
+    """Two hundred frames in one piece of memory: each is written late, and overwritten as soon as the call returns."""
     with (
         simulator.machine(**MACHINE),
         production(**STREAMS[kind]) as producer,
@@ -141,7 +141,7 @@ def test_an_interface_before_version_3_means_the_legacy_stream(abi: str, simulat
 
 @pytest.mark.parametrize("kind", STREAMS)
 def test_the_host_waits_for_nobody(abi: str, simulator: Simulator, kind: str) -> None:
-    """All calls are back while the first frame has not even been made."""
+    """All calls return before the first frame is made."""
     with (
         simulator.machine(**MACHINE),
         production(**STREAMS[kind]) as producer,
@@ -184,7 +184,7 @@ def test_who_overwrites_a_frame_waits_until_it_has_been_read(abi: str, simulator
 
 
 def test_a_hidden_stream_shows_wrong_pixels(abi: str, simulator: Simulator) -> None:
-    """So the tests above can fail: who says that there is nothing to wait for gets what lies there."""
+    """The proof that the tests above can fail: a caller that names no stream gets the old memory."""
     with (
         simulator.machine(**MACHINE),
         production() as producer,
@@ -216,7 +216,7 @@ def test_a_stream_beside_the_frame_is_as_good(abi: str, simulator: Simulator) ->
 
 
 class OrderedDlpack(DlpackFrame):
-    """A producer that does what DLPack asks: the consumer's stream waits for its own."""
+    """A producer that follows DLPack: the consumer's stream waits for its own."""
 
     def __init__(self, producer: Producer) -> None:
         super().__init__(producer.pointer, (ROWS, WIDTH))
@@ -236,7 +236,7 @@ class OrderedDlpack(DlpackFrame):
 
 @pytest.mark.parametrize("delay", [0, 3])
 def test_dlpack(abi: str, simulator: Simulator, delay: int) -> None:
-    """The producer orders itself before us; nobody tells who writes next, so the call waits until it has been read."""
+    """The producer orders itself before us. The next writer is unknown, so the call waits for the read."""
     with (
         simulator.machine(**MACHINE),
         production() as producer,
@@ -255,7 +255,7 @@ def test_dlpack(abi: str, simulator: Simulator, delay: int) -> None:
 
 @pytest.mark.parametrize("way", ["array interface", "stream=", "surface"])
 def test_a_stream_that_is_being_captured_is_refused(abi: str, simulator: Simulator, way: str) -> None:
-    """Its graph would take the encoder's wait, and the frame would be read before it is made."""
+    """The graph would record the encoder's wait, and the frame would be read before it is made."""
     with (
         simulator.machine(**MACHINE),
         production() as producer,
@@ -314,7 +314,7 @@ def test_two_encoders_of_one_frame(abi: str, simulator: Simulator) -> None:
 @pytest.mark.parametrize("kind", STREAMS)
 @pytest.mark.parametrize("delay", [0, 3])
 def test_nothing_is_synchronised(abi: str, simulator: Simulator, tmp_path: Path, kind: str, delay: int) -> None:
-    """Frames whose stream is known cost no wait of the host's, neither for the device nor for a stream or an event."""
+    """Frames with a known stream cost no wait on the host, neither for the device nor for a stream or an event."""
     path = tmp_path / "trace"
     with (
         simulator.machine(**MACHINE, trace=str(path)),

@@ -1,4 +1,4 @@
-"""Packet: what an encoder gives out for each access unit."""
+"""Packet: an encoder's output for each access unit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""submit() and flush_pipeline(): every frame comes out exactly once, as itself, whatever holds it back."""
+"""submit() and flush_pipeline(): every frame comes out exactly once, unchanged, whatever holds it back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ relaxed = hypothesis_settings(
 
 @dataclass(frozen=True)
 class Plan:
-    """What a test does with an encoder: the frames' numbers, which are forced, and after which it flushes."""
+    """The steps of a test: the frames' numbers, the forced ones, and those with a flush afterwards."""
 
     codec: str
     delay: int
@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def most_in_flight(self) -> int:
-        """With a lookahead, what an anchor releases is taken out only after the next one."""
+        """With a lookahead, the pictures that an anchor releases come out only after the next one."""
         return max(self.delay, self.holds + (self.bframes if self.lookahead else 0))
 
     def settings(self) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def test_forced_frames_are_idrs(abi: str, simulator: Simulator, plan: Plan) -> N
 @given(plan=plans())
 @relaxed
 def test_frames_in_flight(abi: str, simulator: Simulator, plan: Plan) -> None:
-    """As many as asked for, and no more than asked for or held back."""
+    """As many as requested, and no more than requested or held back."""
     with simulator.machine(gpus=FAST):
         outcome = carry_out(plan)
     since_flush = 0
@@ -225,7 +225,7 @@ def test_all_versions_give_the_same_packets(simulator: Simulator, monkeypatch: p
 
 @pytest.mark.parametrize("delay", range(9))
 def test_the_driver_really_holds_that_many(abi: str, simulator: Simulator, tmp_path: Path, delay: int) -> None:
-    """Seen from the driver's side: pictures given to it and not collected yet."""
+    """From the driver's side: pictures that it got and that were not collected yet."""
     path = tmp_path / "trace"
     with (
         simulator.machine(gpus=SLOW, trace=str(path)),
@@ -249,7 +249,7 @@ def test_the_driver_really_holds_that_many(abi: str, simulator: Simulator, tmp_p
 def test_surfaces_are_made_beforehand(
     abi: str, simulator: Simulator, tmp_path: Path, bframes: int, lookahead: int
 ) -> None:
-    """No memory is allocated, nothing registered once frames flow."""
+    """No memory is allocated and nothing registered once frames flow."""
     path = tmp_path / "trace"
     settings: dict[str, Any] = {"tuning": "hq", "bframes": bframes, "lookahead": lookahead, "extra_output_delay": 2}
     with simulator.machine(gpus=FAST, trace=str(path)), NvencEncoder(WIDTH, HEIGHT, **settings) as encoder:
@@ -263,7 +263,7 @@ def test_surfaces_are_made_beforehand(
 
 
 def test_a_timestamp_is_the_frames_place(abi: str, simulator: Simulator, tmp_path: Path) -> None:
-    """What the driver is told is never the caller's own number, which may be anything."""
+    """The driver never gets the caller's own number, which may have any value."""
     path = tmp_path / "trace"
     with simulator.machine(gpus=FAST, trace=str(path)), NvencEncoder(WIDTH, HEIGHT) as encoder:
         for number, seq in enumerate([5, 5, -1, 2**63 - 1]):
@@ -293,7 +293,7 @@ def test_encode_and_submit_may_be_mixed(abi: str, simulator: Simulator) -> None:
 
 
 def test_thousands_of_frames(abi: str, simulator: Simulator) -> None:
-    """Long enough for anything that runs over or out."""
+    """Long enough for any overflow or exhaustion."""
     with (
         simulator.machine(gpus=FAST),
         NvencEncoder(WIDTH, HEIGHT, tuning="hq", bframes=2, gop=50, extra_output_delay=5) as encoder,

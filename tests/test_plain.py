@@ -1,4 +1,4 @@
-"""Plain mode and the report at its end, as they are written to terminals of all sizes and to files."""
+"""Plain mode and the report at its end, on terminals of all sizes and in files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the README shows works as it is shown, with NumPy in CuPy's place."""
+"""The README's code works, with NumPy in place of CuPy."""
 
 from __future__ import annotations
 

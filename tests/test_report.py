@@ -1,4 +1,4 @@
-"""The HTML report: whole, well formed, without anything from outside, and true to the events."""
+"""The HTML report is complete, well formed, self-contained, and true to the events."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def parsed(html: str) -> ElementTree.Element:
 
 
 class Elements(HTMLParser):
-    """As a browser sees them, whose rules are not those of XML."""
+    """As a browser sees them, with its own rules instead of XML's."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""RGB frames up to the conversion, which the simulated libcuda cannot run: tests/gpu/test_rgb.py sees to the rest."""
+"""RGB frames up to the conversion, which the simulated libcuda cannot run; tests/gpu/test_rgb.py tests the rest."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def encoder(abi: str, device: Gpu) -> Iterator[NvencEncoder]:
 
 
 def reaches_the_kernels(encoder: NvencEncoder, frame: Any, **more: Any) -> bool:
-    """Whether the frame was taken, and nothing stood in the way but that no kernel runs here."""
+    """Whether the frame was accepted, up to the kernel, which cannot run here."""
     with pytest.raises(CudaFailed) as caught:
         encoder.encode(frame, **more)
     assert "argb" in str(caught.value)
@@ -302,7 +302,7 @@ def test_a_frame_on_another_gpu(abi: str, simulator: Simulator) -> None:
 
 
 def test_memory_of_another_context_is_brought_into_reach(abi: str, simulator: Simulator, tmp_path: Path) -> None:
-    """Kernels see their own context's memory alone."""
+    """Kernels only see memory of their own context."""
     from test_contexts import OwnContext
 
     path = tmp_path / "trace"

@@ -1,4 +1,4 @@
-"""The state of a run makes sense after every event, whatever comes; its sums are those of the events."""
+"""The state of a run is consistent after every event, and its sums are those of the events."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def encode(encoder: SoftwareEncoder | NvencEncoder, pictures: list[Any], forced:
 
 
 def expected(form: str, array: Any) -> list[Any]:
-    """The planes that come out again, as 8 or 10 bits."""
+    """The decoded planes, as 8 or 10 bits."""
     array = array >> 6 if array.dtype == np.uint16 else array
     luma, rest = array[:HEIGHT], array[HEIGHT:].reshape(-1)
     if form in ("nv12", "p010", "nv16", "p210"):
@@ -223,7 +223,7 @@ def test_a_lazy_flush_gives_the_same_while_another_stream_begins(codec: str) -> 
 
 
 def test_x264_writes_the_same_bytes_each_time() -> None:
-    """Its AVX-512 code reads behind the end of a row, unless that is a multiple of 8 macroblocks."""
+    """Its AVX-512 code reads past the end of a row, unless that is a multiple of 8 macroblocks."""
     settings = EncoderConfig(width=192, height=160, codec="h264", preset="p4", format="yuv420", tuning="hq", cq=20,
                              bframes=3)  # fmt: skip
     random = np.random.default_rng(1)
@@ -392,7 +392,7 @@ def test_all_presets_are_taken(codec: str, tuning: str) -> None:
 
 
 def test_every_field_is_mapped_or_named() -> None:
-    """Each that is given away from its default changes what the codec is told, or is named as unmapped."""
+    """Each setting that differs from its default changes the codec's options, or is named as unmapped."""
     values: dict[str, Any] = {
         "preset": "p6", "tuning": "ull", "profile": "main", "level": "5.1", "tier": "high", "format": "p010",
         "colour": "bt2020", "fps": 50, "gop": 12, "rate_control": "vbr", "bitrate": 10**6, "qp": 20,

@@ -1,4 +1,4 @@
-"""What all tests rely on, whoever starts them and how."""
+"""What all tests rely on, however they are started."""
 
 from __future__ import annotations
 

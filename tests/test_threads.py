@@ -1,4 +1,4 @@
-"""Many encoders in many threads, one encoder in several threads at once, and the GIL let go by all that waits."""
+"""Many encoders in many threads, one encoder in several threads at once, and no wait that holds the GIL."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def picture(seq: int) -> Nv12:
 
 
 def seqs(packets: list[Packet]) -> list[int]:
-    """The packets' seqs, each of them held against the pixels in the packet."""
+    """The packets' seqs, each compared with the pixels in the packet."""
     for packet in packets:
         (unit,) = parse(packet.data)
         assert unit.checksum == CHECKSUMS[packet.seq % len(PICTURES)], packet.seq
@@ -80,7 +80,7 @@ def together(*works: Callable[[], Any], awaited: threading.Event | None = None) 
 
 @pytest.fixture(autouse=True, scope="module")
 def what_is_old_is_left_alone() -> Any:
-    """The collector looks at these tests' objects, and not each time at all that a long run of tests has left."""
+    """The collector looks only at these tests' objects, not at all objects of a long run of tests."""
     gc.collect()
     gc.freeze()
     yield
@@ -161,7 +161,7 @@ def test_one_encoder_in_several_threads(abi: str, simulator: Simulator, gpus: An
 
 @pytest.mark.parametrize("seed", range(6))
 def test_closed_by_one_while_others_use_it(abi: str, simulator: Simulator, seed: int) -> None:
-    """The others hear that it is closed, or what they asked for; what came out is right."""
+    """The others get an error that it is closed, or their result. All packets are right."""
     chance = random.Random(seed)
     collected: list[Packet] = []
     with simulator.machine(gpus=SLOW if seed % 2 else FAST):
@@ -191,7 +191,7 @@ def test_closed_by_one_while_others_use_it(abi: str, simulator: Simulator, seed:
 
 
 def test_collected_in_one_thread_while_another_encodes(abi: str, simulator: Simulator) -> None:
-    """Encoders in cycles, dropped unclosed with frames in flight, go whenever Python's collector runs."""
+    """Encoders in cycles that were dropped with frames in flight go when Python's collector runs."""
     over = threading.Event()
     with simulator.machine(gpus=FAST):
 
@@ -221,7 +221,7 @@ def test_collected_in_one_thread_while_another_encodes(abi: str, simulator: Simu
 
 
 def test_frames_read_in_place_are_all_let_go(abi: str, simulator: Simulator) -> None:
-    """Whichever thread's call gets a frame's access unit, its owner hears of it exactly once."""
+    """Any thread's call may get a frame's access unit; the frame's callback runs exactly once."""
     frames = 150
     over = threading.Event()
     released: list[object] = []

@@ -1,4 +1,4 @@
-"""The lock of an encoder: whoever comes first goes first, so that one thread's calls cannot keep another's out."""
+"""The lock of an encoder: first come, first served, so that one thread's calls cannot keep another's out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.one_abi
 
 
 def in_a_fixed_layout() -> list[str]:
-    """ThreadSanitizer does not find its way where addresses are too random; some containers forbid to say so."""
+    """ThreadSanitizer fails if addresses are too random, and some containers forbid changing that."""
     fixed = ["setarch", "-R"]
     return fixed if subprocess.run([*fixed, "true"], capture_output=True, check=False).returncode == 0 else []
 

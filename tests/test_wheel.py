@@ -1,4 +1,4 @@
-"""build-wheel.sh makes a wheel that its own check is content with, and the check is not content with everything."""
+"""build-wheel.sh makes a wheel that passes its own check, and the check refuses wrong wheels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rewritten(wheel: Path, folder: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
-    """A copy of the wheel whose files are what `change` makes of them; None leaves one out."""
+    """A copy of the wheel with files changed by `change`; None leaves a file out."""
     copy = folder / wheel.name
     with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(copy, "w") as new:
         for name in old.namelist():

@@ -22,7 +22,7 @@ Config = dict[str, Any]
 
 
 def environment(directory: Path, config: Config | None, folder: str = "full") -> dict[str, str]:
-    """What a process needs in order to see the simulated driver."""
+    """The environment that a process needs to see the simulated driver."""
     chosen = dict(os.environ)
     chosen["LD_LIBRARY_PATH"] = str(directory / folder)
     chosen.pop("NVSIM_CONFIG", None)
@@ -34,7 +34,7 @@ def environment(directory: Path, config: Config | None, folder: str = "full") ->
 def start(
     directory: Path, function: Callable[..., Any], config: Config | None = None, **arguments: Any
 ) -> subprocess.Popen[str]:
-    """Begins `function(**arguments)` in a new process with pipes to it."""
+    """Starts `function(**arguments)` in a new process with pipes to it."""
     command = [sys.executable, __file__, function.__code__.co_filename, function.__name__, json.dumps(arguments)]
     pipe = subprocess.PIPE
     return subprocess.Popen(
@@ -45,7 +45,7 @@ def start(
 def run(
     directory: Path, function: Callable[..., Any], config: Config | None = None, **arguments: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `function(**arguments)` in a new process to its end, whatever that is."""
+    """Runs `function(**arguments)` in a new process to its end, good or bad."""
     with start(directory, function, config, **arguments) as process:
         try:
             out, errors = process.communicate(timeout=TIMEOUT_S)
@@ -56,7 +56,7 @@ def run(
 
 
 def check(directory: Path, function: Callable[..., Any], config: Config | None = None, **arguments: Any) -> str:
-    """Runs `function(**arguments)` in a new process, where its assertions have to hold; returns what it printed."""
+    """Runs `function(**arguments)` in a new process, in which its assertions must hold; returns its output."""
     done = run(directory, function, config, **arguments)
     assert done.returncode == 0, f"{function.__name__} ended with {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout

@@ -1,4 +1,4 @@
-"""The CUDA driver interface by ctypes, for code that runs in a child process on the simulated libcuda."""
+"""The CUDA driver interface through ctypes, for child processes on the simulated libcuda."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Control:
         return self.request({"report": True})
 
     def live(self) -> dict[str, int]:
-        """The living objects of each kind that has any."""
+        """The live objects of each kind that has any."""
         return {kind: count for kind, count in self.report()["live"].items() if count}
 
     def violations(self) -> list[tuple[str, str]]:
@@ -94,7 +94,7 @@ class Control:
 
 
 class Cuda(Control):
-    """Calls by attribute; each answers its status. Integers are passed as 64 bits, as pointers and sizes need it."""
+    """Calls by attribute; each returns its status. Integers are passed as 64 bits, for pointers and sizes."""
 
     def __init__(self, initialise: bool = True) -> None:
         super().__init__("libcuda.so.1")
@@ -116,7 +116,7 @@ class Cuda(Control):
         assert status == SUCCESS, f"{name} answered {status}"
 
     def get(self, name: str, *arguments: Any, kind: Any = ctypes.c_ulonglong) -> int:
-        """A call that has to succeed and stores its answer through its first argument."""
+        """A call that must succeed and stores its answer through its first argument."""
         out = kind()
         self.do(name, ctypes.byref(out), *arguments)
         return int(out.value or 0)

@@ -1,4 +1,4 @@
-"""A machine with one encode session in it, for the tests of the simulated encoder."""
+"""A machine with one encode session, for the tests of the simulated encoder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def picture(seed: int, size: int = WIDTH * HEIGHT * 3 // 2) -> Image:
 
 
 class Rig:
-    """A session with mapped device surfaces and output buffers; `close` gives back whatever is left."""
+    """A session with mapped device surfaces and output buffers; `close` releases what is left."""
 
     def __init__(self, machine: Machine, cuda: Cuda, version: str = "13.0") -> None:
         self.machine, self.cuda = machine, cuda
@@ -37,7 +37,7 @@ class Rig:
         self.started = False
 
     def start(self, surfaces: int = 1, interval: int = 1, lookahead: int = 0, **arguments: Any) -> Rig:
-        """Initialises the encoder and makes as many surfaces and outputs."""
+        """Initialises the encoder and makes this many surfaces and outputs."""
         params = self.session.params(WIDTH, HEIGHT, **arguments)
         params.config.frameIntervalP = interval
         params.config.rcParams.enableLookahead = int(lookahead > 0)
@@ -66,7 +66,7 @@ class Rig:
         return unit
 
     def release(self) -> None:
-        """Gives everything back but the session."""
+        """Releases everything except the session."""
         for handle in self.inputs:
             self.session.call("nvEncUnmapInputResource", ctypes.c_void_p(handle))
         for handle in self.registered:
@@ -84,14 +84,14 @@ class Rig:
             self.session.destroy()
 
     def abandon(self) -> None:
-        """Destroys the session with all that it holds."""
+        """Destroys the session with everything in it."""
         self.open = False
         self.session.destroy()
 
 
 @contextmanager
 def rig(simulator: Simulator, version: str = "13.0", *, check: bool = True, **config: Any) -> Iterator[Rig]:
-    """A configured machine with an open session; closed in good order unless the test has done so."""
+    """A configured machine with an open session, which is closed properly unless the test has done so."""
     with simulator.machine(check=check, **{"gpus": [FAST], **config}) as machine, Cuda() as cuda:
         client = Rig(machine, cuda, version)
         try:

@@ -35,7 +35,7 @@ class Prober:
         return value
 
     def give(self, call: str, struct: str, **fields: Any) -> int:
-        """A call that takes one struct, which has its version unless the fields say otherwise."""
+        """A call with one struct, which has its version unless the fields say otherwise."""
         return self.ask(call, ctypes.byref(self.struct(struct, **fields)))
 
     def codec(self, name: str) -> Any:
@@ -75,7 +75,7 @@ class Prober:
         return self.mapped, self.session.bitstream()
 
     def picture(self, **fields: Any) -> int:
-        """A picture of a good surface, but for the fields."""
+        """A valid picture, except for the given fields."""
         source, output = self.started().surface()
         params = self.session.picture(source, output)
         for key, value in fields.items():

@@ -1,4 +1,4 @@
-"""The simulator's real codecs, judged by FFmpeg's decoders and parsers."""
+"""The simulator's real codecs, checked by FFmpeg's decoders and parsers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DEFAULT = Format()
 
 @dataclass
 class Unit:
-    """One access unit: of which picture, what it is, which call gave it, and its bytes."""
+    """One access unit: its picture, type, call and bytes."""
 
     serial: int
     kind: str
@@ -196,7 +196,7 @@ def test_every_format_keeps_its_pixels(probe: Probe, codec: str, form: Format, b
 
 @pytest.mark.parametrize("qp", [12, 40])
 def test_left_out_fillers_are_never_missed(probe: Probe, qp: int) -> None:
-    """A decoder whose references were not the encoder's would drift further with every picture."""
+    """A decoder with other references than the encoder's would drift further with every picture."""
     types = "K" + "BBP" * 25
     options: dict[str, object] = {"qp_i": qp, "qp_p": qp, "qp_b": qp}
     pictures = probe.pictures(DEFAULT, len(types))

@@ -1,4 +1,4 @@
-"""What is done to a simulated library's calls: faults, counts, traces, and the configuration."""
+"""Control of a simulated library's calls: faults, counts, traces, and the configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the simulated libcuda exports and says of its devices, and a client that nobody here wrote."""
+"""The exports and devices of the simulated libcuda, and another project's client."""
 
 from __future__ import annotations
 

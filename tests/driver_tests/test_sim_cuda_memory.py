@@ -61,7 +61,7 @@ def random_allocations(seed: int) -> None:
 
 
 def check_pointer(cuda: Cuda, choose: random.Random, address: int, size: int, context: int) -> None:
-    """What is known of an address inside of an allocation."""
+    """The attributes of an address inside an allocation."""
     inside = address + choose.randrange(size)
 
     def attribute(number: int) -> int:
@@ -192,7 +192,7 @@ def test_pinned_and_registered_host_memory(nvsim_dir: Path) -> None:
 
 
 class Area:
-    """Memory of some kind that a copy reads or writes, with a model of what is in it."""
+    """Memory that a copy reads or writes, with a model of its contents."""
 
     def __init__(self, cuda: Cuda, choose: random.Random, size: int, pitch: int) -> None:
         self.cuda, self.size, self.pitch = cuda, size, pitch

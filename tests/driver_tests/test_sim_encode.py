@@ -1,4 +1,4 @@
-"""What the simulated encoder does for a client that keeps to the rules, through every API version."""
+"""The simulated encoder with a client that keeps the rules, in every API version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The structure of groups of pictures: what holds for every one of them."""
+"""The structure of groups of pictures: properties of all of them."""
 
 from __future__ import annotations
 

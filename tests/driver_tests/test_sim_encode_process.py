@@ -1,4 +1,4 @@
-"""The simulated encoder at the edges of a process's life, and with many threads in it."""
+"""The simulated encoder at a process's start and end, and with many threads."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_many_threads_with_a_session_each(nvsim_dir: Path) -> None:
 
 
 def test_one_thread_submits_and_another_takes(nvsim_dir: Path) -> None:
-    """As GStreamer does: the taker waits for access units that further pictures bring."""
+    """Like GStreamer: a thread waits for access units that only further pictures release."""
     simulator = Simulator()
     taken: list[int] = []
     with simulator.machine(gpus=[FAST]) as machine, Cuda() as cuda:

@@ -99,7 +99,7 @@ def test_every_known_name_is_there(nvsim_dir: Path) -> None:
 
 
 def encode_until_told(gpu: int, codec: str) -> None:
-    """Holds a session of FFmpeg's encoder open from the first picture until a line comes in."""
+    """Holds a session of FFmpeg's encoder open from the first picture until it reads a line."""
     from fractions import Fraction
 
     import av

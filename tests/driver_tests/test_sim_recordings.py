@@ -1,4 +1,4 @@
-"""The simulated encoder held against what real cards were recorded to answer: tests/driver/recordings.
+"""The simulated encoder compared with the recorded answers of real cards: tests/driver/recordings.
 
 Capabilities are those of the newest driver of the generation, presets those of the recorded card, and each status that
 an RTX 3060 was seen to answer is asked of a simulated RTX 3060.
@@ -64,7 +64,7 @@ def ask(session: Session, codec: str, number: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize("generation", GPUS)
 def test_a_gpu_has_the_capabilities_of_its_generations_newest_recording(simulator: Simulator, generation: str) -> None:
-    """Read from the recordings once more, without the generator's help: newest driver first, a yes is any number."""
+    """Reads the recordings again, independently of the generator: newest driver first, and yes means any number."""
     of_generation = [card for card in recorded_cards() if card["generation"] == generation]
     newest_first = sorted(
         of_generation, key=lambda card: [int(p) for p in (card["driver"] or "0").split(".")], reverse=True
@@ -145,7 +145,7 @@ def test_a_board_has_its_engines_and_sessions(simulator: Simulator, board: dict[
 
 
 def leaves(value: Any, path: str = "") -> dict[str, int]:
-    """Every scalar of a struct that is not zero, by its path; of a union the member that is asked for."""
+    """Every nonzero scalar of a struct, by its path; of a union, the given member."""
     found: dict[str, int] = {}
     for name, *_ in value._fields_:
         content = getattr(value, name)

@@ -1,4 +1,4 @@
-"""Streams of the simulated libcuda that run their work late: missing order shows, and order that is asked for holds."""
+"""Streams of the simulated libcuda that run their work late: missing order shows, and requested order holds."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Bench:
         self.cuda.do("cuMemcpyHtoDAsync_v2", self.frame, ctypes.addressof(self.source), SIZE, stream)
 
     def consume(self, stream: int) -> bytes:
-        """What `stream` reads of the frame, once only that stream is waited for."""
+        """What `stream` reads from the frame, if only this stream is waited for."""
         self.cuda.do("cuMemcpyDtoHAsync_v2", ctypes.addressof(self.target), self.frame, SIZE, stream)
         self.cuda.do("cuStreamSynchronize", stream)
         return bytes(self.target)
@@ -221,7 +221,7 @@ def test_a_wait_is_for_what_was_recorded_before_it(nvsim_dir: Path) -> None:
 
 
 def a_slow_producer() -> None:
-    """A host function stands for a kernel that takes its time."""
+    """A host function stands for a slow kernel."""
     bench = Bench()
     order: list[str] = []
 
@@ -275,7 +275,7 @@ def test_work_is_done_before_what_it_needs_goes(nvsim_dir: Path) -> None:
 
 
 def random_graph(seed: int) -> None:
-    """Many streams write and copy buffers; every step waits for all that it depends on, so a plain model is right."""
+    """Many streams write and copy buffers. Every step waits for its dependencies, so a simple model is right."""
     choose = random.Random(seed)
     cuda = Cuda()
     with cuda.context():

@@ -42,7 +42,7 @@ def nvsim_dir() -> Path:
 
 
 def environment(**config: Any) -> dict[str, str]:
-    """The environment of a process that is to find the simulated driver, configured so, and nothing of a real one."""
+    """The environment of a process that finds the simulated driver with this configuration, and no real one."""
     given = {key: value for key, value in os.environ.items() if key != "NVSIM_CONFIG"}
     return {**given, "LD_LIBRARY_PATH": str(nvsim_dir() / "full"), "NVSIM_CONFIG": json.dumps(config)}
 
@@ -59,7 +59,7 @@ class Library:
         self.handle.nvsim_control.argtypes = [ctypes.c_char_p]
 
     def control(self, **request: Any) -> dict[str, Any]:
-        """Asks nvsim_control; raises SimulatorError where the answer is an error."""
+        """Asks nvsim_control; raises SimulatorError if the answer is an error."""
         answer: dict[str, Any] = json.loads(self.handle.nvsim_control(json.dumps(request).encode()))
         if "error" in answer:
             raise SimulatorError(f"{self.name}: {answer['error']}")
@@ -86,7 +86,7 @@ class Simulator:
             library.control(configure=config)
 
     def reset(self) -> None:
-        """Forgets violations, counts of calls and the uses that faults have counted."""
+        """Resets violations, counts of calls and the uses that faults have counted."""
         for library in self.libraries.values():
             library.control(reset=True)
 
@@ -99,17 +99,17 @@ class Simulator:
         return [violation for name in self.libraries for violation in self.report(name)["violations"]]
 
     def live(self, library: str = "encode") -> dict[str, int]:
-        """How many objects of each kind are alive, of those kinds that have any."""
+        """How many objects of each kind are alive, for kinds that have any."""
         return {kind: count for kind, count in self.report(library)["live"].items() if count}
 
     def calls(self, library: str = "encode") -> dict[str, int]:
-        """How often each call was used, where the configuration has `count`, faults or a trace."""
+        """How often each call was used, if the configuration has `count`, faults or a trace."""
         calls: dict[str, int] = self.report(library)["calls"]
         return calls
 
     @contextlib.contextmanager
     def machine(self, *, check: bool = True, **config: Any) -> Iterator[Machine]:
-        """A machine configured so. Unless `check` is off, no violation and no live object may be left at the end."""
+        """A machine with this configuration. Unless `check` is off, it must end without violations and live objects."""
         self.configure(**config)
         self.reset()
         before = {name: self.live(name) for name in self.libraries}
@@ -124,13 +124,13 @@ class Simulator:
 
 
 def grown(before: dict[str, int], after: dict[str, int]) -> bool:
-    """Whether there is more of anything; primary contexts that a client keeps may stay."""
+    """Whether more objects of any kind are alive; primary contexts that a client keeps may stay."""
     kept = {"primary_retains"}
     return any(count > before.get(kind, 0) for kind, count in after.items() if kind not in kept)
 
 
 class Machine:
-    """What a test asks of the configured simulator."""
+    """A test's view of the configured simulator."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator

@@ -1,4 +1,4 @@
-"""NVENC's structs for ctypes, made from the interface tables: how tests speak to the driver below any client."""
+"""NVENC's structs for ctypes, made from the interface tables, so that tests can call the driver directly."""
 
 from __future__ import annotations
 

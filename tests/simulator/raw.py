@@ -1,4 +1,4 @@
-"""A client of the encoder library that does exactly what a test tells it, right or wrong."""
+"""A client of the encoder library that makes exactly the calls of a test, right or wrong."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUCCESS, NEED_MORE_INPUT = 0, 17
 
 
 class Refused(Exception):
-    """A call answered something else than success."""
+    """A call did not answer success."""
 
     def __init__(self, call: str, status: int, text: str) -> None:
         super().__init__(f"{call}: status {status}: {text}")
@@ -106,7 +106,7 @@ class Api:
 
 
 class Session:
-    """One encode session. Methods raise Refused where the driver does."""
+    """One encode session. Methods raise Refused if the driver refuses."""
 
     def __init__(self, api: Api, handle: ctypes.c_void_p) -> None:
         self.api, self.abi, self.handle = api, api.abi, handle

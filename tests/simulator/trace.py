@@ -1,4 +1,4 @@
-"""Reads the trace of calls that the simulated driver writes where the configuration names a file for it."""
+"""Reads the trace of calls that the simulated driver writes if the configuration names a file for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dashboard under a pilot's hands: what keys ask of the run, and what is to be seen."""
+"""The dashboard with a pilot: the requests of its keys to the run, and the screen."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_quit_drains_then_cancels_then_leaves() -> None:
 
 
 class _Alive:
-    """A run's thread that goes on for ever."""
+    """A run with a thread that never ends."""
 
     def is_alive(self) -> bool:
         return True
@@ -418,7 +418,7 @@ def test_a_real_terminal_is_left_as_it_was() -> None:
 
 @pytest.mark.parametrize("size", [(160, 45), (80, 24)], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_looks_as_it_did(size: tuple[int, int]) -> None:
-    """Look at the picture when it is stored anew: that is what it is for."""
+    """When you store the picture again, look at it: that is its purpose."""
     stream = recorded([f"holiday_{number:02}.mkv" for number in range(14)], gpus=2, trouble=0.3, seed=11)
 
     async def act(dashboard: Playing) -> None:

@@ -1,4 +1,4 @@
-"""Front ends on real runs of a pool, on the simulated driver: what they show is what the run then reports."""
+"""Front ends on real runs of a pool, on the simulated driver: they show what the run then reports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WIDE = (160, 45)
 
 
 async def until(pilot: Pilot[int], app: Dashboard, holds: Callable[[], bool]) -> None:
-    """Lets the run go on; pytest's own time limit is for one that never comes there."""
+    """Lets the run go on. Pytest's time limit ends a run that never gets there."""
     while not holds():
         await asyncio.sleep(0.02)
         app.tick()
@@ -37,7 +37,7 @@ async def until(pilot: Pilot[int], app: Dashboard, holds: Callable[[], bool]) ->
 
 
 class Gated(Pictures):
-    """Waits within its pictures until it may go on, so that a test has all the time that it needs."""
+    """Waits in its pictures for permission to go on, so that a test has time."""
 
     def __init__(self, frames: int, offset: int) -> None:
         super().__init__(frames, offset)
@@ -184,7 +184,7 @@ def test_plain_mode_and_reports_tell_of_the_same_run(simulator: Simulator) -> No
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> None:
-    """Of what was learned about the machine of the last test."""
+    """Forgets what was learned about the last test's machine."""
     from pdum.nvenc._machine import availability as _availability
     from pdum.nvenc._machine import capabilities as _capabilities
 

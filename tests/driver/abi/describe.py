@@ -108,7 +108,7 @@ class Describer:
             yield f'    out.number("{name}", {value});'
 
     def union_lines(self, name: str, call: str, otherwise: str) -> Iterator[str]:
-        """A function body that hands the codec's member of a union on; `call` has a place for the member."""
+        """A function body that passes on the codec's member of a union; `call` has a place for the member."""
         present = {field["name"] for field in self.structs[name]["fields"]}
         members = CODEC_MEMBERS.get(name)
         if members is None:

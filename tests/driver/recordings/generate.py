@@ -45,7 +45,7 @@ def read(folder: str) -> list[Record]:
 
 
 def driver_of(record: Record) -> tuple[int, ...]:
-    """The driver's version, for comparing; nothing where a recording does not tell it."""
+    """The driver's version, for comparison; empty if a recording does not have it."""
     return tuple(int(part) for part in (record.get("driver") or "").split(".") if part)
 
 
@@ -53,7 +53,7 @@ def driver_of(record: Record) -> tuple[int, ...]:
 
 
 def cards() -> list[Record]:
-    """Every recorded card, newest driver first, and behind them what is assumed."""
+    """Every recorded card, newest driver first, and then the assumed ones."""
     every = [card for file in read("capabilities") for card in file["cards"]]
     return sorted(every, key=lambda card: ("assumed" not in card, driver_of(card)), reverse=True)
 
@@ -67,7 +67,7 @@ def capability_names() -> list[str]:
 
 
 def told(card: Record, codec: str, name: str) -> int | bool | None:
-    """What a card said; None where it was not asked."""
+    """The card's answer; None if it was not asked."""
     if name == "ASYNC_ENCODE_SUPPORT" and str(card.get("os")).startswith("Windows"):
         return None  # it is the system's answer, and the simulated system is Linux
     answers = card["codecs"].get(codec, {})
@@ -76,7 +76,7 @@ def told(card: Record, codec: str, name: str) -> int | bool | None:
 
 
 def by_distance(generation: str, every: list[Record]) -> list[Record]:
-    """All cards, those of the nearest generation first, the elder before the newer one."""
+    """All cards, the nearest generation first, and the older before the newer one."""
     place = GENERATIONS.index(generation)
 
     def distance(card: Record) -> tuple[int, int]:
@@ -87,7 +87,7 @@ def by_distance(generation: str, every: list[Record]) -> list[Record]:
 
 
 def number_for_yes(codec: str, name: str, ordered: list[Record]) -> int:
-    """A dump that says yes hides the number; the nearest card that shows one has it."""
+    """A dump that only says yes hides the number, so the nearest card with a number is used."""
     for card in ordered:
         value = told(card, codec, name)
         if value not in (None, True) and value:
@@ -96,7 +96,7 @@ def number_for_yes(codec: str, name: str, ordered: list[Record]) -> int:
 
 
 def answer(generation: str, codec: str, name: str, every: list[Record]) -> Answer:
-    """The generation's newest recording, what is assumed of it, or the nearest generation's."""
+    """The generation's newest recording, the assumption about it, or the nearest generation's."""
     ordered = by_distance(generation, every)
     for asked in (codec, "hevc"):  # nothing recorded for AV1: as HEVC
         for card in ordered:
