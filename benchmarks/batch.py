@@ -1,4 +1,4 @@
-"""A folder of clips by pdum-nvenc, and by as many ffmpeg processes at a time as there are encoders: who is done first.
+"""A folder of clips by pdum-nvenc, and by one ffmpeg process for each encoder at a time: which one is done first.
 
     NVSIM_DIR=build/driver .venv/bin/python benchmarks/batch.py [--clips 30] [--gpu "RTX 4090"] [--software]
 
@@ -89,7 +89,7 @@ def _gaps(pieces: list[dict[str, Any]], engine: int) -> list[float]:
 
 
 def theirs(folder: Path, clips: list[Path], env: dict[str, str], engines: int, software: bool) -> None:
-    """The way of twin-nvenc: the next process begins when one ends."""
+    """As twin-nvenc does: the next process begins when one ends."""
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         print("ffmpeg is missing: apt-get install ffmpeg")

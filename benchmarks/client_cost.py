@@ -1,4 +1,4 @@
-"""Microseconds per frame that each client of the encoder costs its host, on the simulated driver, side by side.
+"""The host's cost per frame of each client of the encoder, in microseconds, on the simulated driver.
 
 The simulated engine (backend `null`) takes no time and gives a fixed access unit, so what is measured is the client:
 from the caller's frame to the caller's bytes. Each client runs in a process of its own; the clients take turns, round
@@ -107,7 +107,7 @@ def run_client(client: str, driver: str, copy: bool, frames: int, counting: bool
 
 
 def count_calls(client: str, driver: str, copy: bool) -> Measured:
-    """One run whose calls the driver counts; a failure or a wrong count is kept as the client's result."""
+    """One run with the driver's counts of calls. A failure or a wrong count becomes the client's result."""
     try:
         calls = run_client(client, driver, copy, COUNTED_FRAMES, counting=True)["calls"]
     except (RuntimeError, subprocess.TimeoutExpired) as error:

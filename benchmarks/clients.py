@@ -1,4 +1,4 @@
-"""The clients that are compared: each encodes a number of 1080p NV12 frames and says how many access units it got."""
+"""The compared clients: each encodes a number of 1080p NV12 frames and returns how many access units it got."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROWS = HEIGHT * 3 // 2
 DELAY = 3  # frames in flight of the pipelined clients
 
 Run = Callable[[int], int]
-"""Encodes so many frames and answers how many access units with bytes in them came out, the last ones included."""
+"""Encodes this many frames and returns the number of access units with bytes, including the last ones."""
 
 
 def host_frame() -> Any:
@@ -24,7 +24,7 @@ def host_frame() -> Any:
 
 
 class ArrayInterface:
-    """A device frame that costs its consumer no more than one attribute: the array interface, made beforehand."""
+    """A device frame that costs its consumer only one attribute: the array interface, made beforehand."""
 
     __slots__ = ("__cuda_array_interface__",)
 
@@ -136,7 +136,7 @@ def pyav_context(pixel_format: str) -> Any:
 
 
 def pyav(pixel_format: str, make_frame: Callable[[], Any]) -> Run:
-    """One context for all blocks: frames are counted on, since a flush would end the stream."""
+    """One context for all blocks. The frame count continues, since a flush would end the stream."""
     context = pyav_context(pixel_format)
     pts = 0
 
@@ -201,7 +201,7 @@ def pynv(frame: Any, host: bool, device: Device) -> Run:
 
 
 class Planes:
-    """A device frame as PyNvVideoCodec wants it: an object whose cuda() gives the planes."""
+    """A device frame for PyNvVideoCodec: an object whose cuda() returns the planes."""
 
     def __init__(self, device: Device) -> None:
         pointer, _ = device.allocate(WIDTH * ROWS, 1)  # it takes packed rows alone
@@ -252,7 +252,7 @@ def raw(copied: bool) -> Run:
 
 
 def copy_rows() -> Run:
-    """NumPy's copy of a packed frame into rows of a pitch, as a surface of the encoder has them."""
+    """NumPy's copy of a packed frame into rows with a pitch, like an encoder's surface."""
     import numpy
 
     source = host_frame()

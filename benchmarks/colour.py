@@ -105,7 +105,7 @@ def noise(shape: tuple[int, ...], kind: str) -> Any:
 
 
 class Sets:
-    """Images and planes in turns, so many that no cache helps."""
+    """Images and planes in turns, enough that no cache helps."""
 
     def __init__(self, case: Case, count: int = 0) -> None:
         count = count or max(4, WORKING_SET // case.bytes)
@@ -160,7 +160,7 @@ def elementwise(case: Case, sets: Sets) -> Callable[[int, int], None]:
 
 
 def by_torch(torch: Any, case: Case, sets: Sets) -> Callable[[int, int], None]:
-    """A matrix product and a mean, as the tutorials do it."""
+    """A matrix product and a mean, as in tutorials."""
     rows = np.array([[0.2126, 0.7152, 0.0722], [-0.2126, -0.7152, 0.9278], [0.7874, -0.7152, -0.0722]])
     rows[1] /= 1.8556
     rows[2] /= 1.5748
@@ -200,7 +200,7 @@ def large_copy(stream: Any) -> list[float]:
 
 
 def first_use(converter: Any, case: Case, stream: Any) -> float:
-    """Milliseconds of a call that first has its kernel compiled; with CUDA_CACHE_DISABLE=1 the driver has no cache."""
+    """Milliseconds of a call whose kernel is compiled first. With CUDA_CACHE_DISABLE=1 the driver has no cache."""
     work = ours(converter, case, Sets(case._replace(width=64, height=64), count=1))
     begin = time.perf_counter()
     work(0, stream.ptr)
@@ -242,7 +242,7 @@ def samples(runs: dict[str, Callable[[], None]], stream: Any, rounds: int) -> di
 
 
 def furthest(case: Case, converter: Any, sets: Sets, other: Callable[[int, int], None], stream: Any) -> int:
-    """How far another implementation's codes are from ours, at most."""
+    """The largest difference between another implementation's codes and ours."""
     ours(converter, case, sets)(0, stream.ptr)
     mine = sets.planes[0].copy()
     other(0, stream.ptr)

@@ -1,4 +1,4 @@
-"""A day of encoders made and destroyed: memory, handles and threads of the process over 100,000 sessions.
+"""A day of making and destroying encoders: memory, handles and threads of the process over 100,000 sessions.
 
 At a session a second that is more than a day. The sessions take turns at what makes them different: frames or none,
 B-frames, frames registered and still in flight at the end, surfaces lent, asyncio's thread, dropped without close;
@@ -53,7 +53,7 @@ FAULTS = (
 
 
 class Sessions:
-    """The kinds of lives that an encoder has; each call of a method is one."""
+    """The ways to use an encoder from creation to end; each method is one."""
 
     def __init__(self) -> None:
         self.device = Device()

@@ -1,4 +1,4 @@
-"""How many frames a second our pipeline decodes on a GPU, beside PyNvVideoCodec's threaded decoder: for a real GPU.
+"""Frames a second that our pipeline decodes on a real GPU, compared with PyNvVideoCodec's threaded decoder.
 
     python benchmarks/decode.py [--size 1920x1080] [--frames 900] [--lanes 1,2,4] [--rounds 3]
 
@@ -22,7 +22,7 @@ import measuring
 
 
 def make_source(path: Path, size: str, frames: int, codec: str) -> None:
-    """Gradients that move under noise, by PyAV's software codecs: the GPU's machine may have no ffmpeg."""
+    """Gradients that move under noise, from PyAV's software codecs, since the GPU's machine may have no ffmpeg."""
     import av
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Device memory by libcuda alone, so that a benchmark needs no array library: a simulated libcuda or a real one."""
+"""Device memory from libcuda, simulated or real, so that a benchmark needs no array library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LEGACY_STREAM = 1  # as the array interface counts; in use by whoever made no st
 
 
 class Device:
-    """GPU 0 with its primary context made current in this thread, and a stream on it."""
+    """GPU 0, with its primary context current in this thread, and a stream."""
 
     made = False
     """Whether this process has one."""

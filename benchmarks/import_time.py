@@ -1,4 +1,4 @@
-"""What `import pdum.nvenc` costs over a bare Python start, and which module costs how much.
+"""The cost of `import pdum.nvenc` over a bare Python start, and of each module.
 
 The package is copied as an installation would lay it out and imported with `-S`, so that neither other packages'
 `.pth` files nor an editable installation's hook count; what every start with `site` loads (os, …) is part of the bare
@@ -30,7 +30,7 @@ WITH_IMPORT = BARE + "; import pdum.nvenc"
 
 
 def lay_out(folder: Path) -> None:
-    """The installed package, wherever it lies, as one folder of its own."""
+    """The installed package as a single separate folder."""
     target = folder / "pdum" / "nvenc"
     target.mkdir(parents=True)
     for module in ("pdum.nvenc", "pdum.nvenc._nvenc"):
@@ -51,7 +51,7 @@ def start(code: str, *flags: str) -> subprocess.CompletedProcess[str]:
 
 
 def milliseconds(code: str) -> dict[str, float]:
-    """Of one start: on the clock, and of the processor, user and system together."""
+    """The time of one start: elapsed, and of the processor, user and system together."""
     begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     start(code)
     after, end = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()

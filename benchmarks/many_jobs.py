@@ -1,4 +1,4 @@
-"""What a job costs among many: planned, run and cancelled, in bytes and in microseconds of processor time.
+"""The cost of one job among many, planned, run and cancelled, in bytes and microseconds of processor time.
 
     .venv/bin/python benchmarks/many_jobs.py [--most 100000] [--rounds 3] [--quick] [--json FILE]
 
@@ -31,7 +31,7 @@ UNITS = {"plan": 1e6, "run": 1e6, "cancel": 1e6, "bytes": 1.0}
 
 
 class Nothing(BaseTask):
-    """A job whose frames were all encoded by an earlier run."""
+    """A job with all frames already encoded by an earlier run."""
 
     source = "nothing"
     estimated_work = 1.0
@@ -53,7 +53,7 @@ class Nothing(BaseTask):
 
 
 class Waiting(Nothing):
-    """Holds its helper until it is called off, so that all jobs after it are still to be begun."""
+    """Keeps its helper busy until it is cancelled, so that all later jobs are still waiting."""
 
     def __init__(self) -> None:
         self.inside, self.called_off = threading.Event(), threading.Event()
@@ -75,7 +75,7 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def costs(count: int) -> dict[str, float]:
-    """Of one job among so many: seconds of processor time by what is done, and bytes."""
+    """The cost of one job among this many: bytes, and seconds of processor time for each action."""
     found = {}
     with EncoderPool(backend="software", engines=1) as pool:
         run: list[Any] = []

@@ -1,4 +1,4 @@
-"""What the benchmarks share: medians with their spread, the machine in words, where the simulated driver lies."""
+"""Shared by the benchmarks: medians with their spread, a line about the machine, the place of the simulated driver."""
 
 from __future__ import annotations
 

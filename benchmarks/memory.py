@@ -59,7 +59,7 @@ def sessions() -> Run:
 
 
 def dropped_sessions() -> Run:
-    """Encoders that nobody closes, with a frame in flight: their end is the garbage collector's."""
+    """Encoders that are never closed, with a frame in flight: the garbage collector ends them."""
     frame = device_frame(Device())
 
     def run(count: int) -> int:
@@ -81,7 +81,7 @@ CASES: dict[str, tuple[Callable[[], Run], str]] = {
 
 
 def live_objects() -> dict[str, int]:
-    """What the simulated driver still has of the encoders' objects; the frame of `Device` is the benchmark's own."""
+    """The encoders' objects that are left in the simulated driver. The frame of `Device` belongs to the benchmark."""
     live: dict[str, int] = {}
     for name in ("libnvidia-encode.so.1", "libcuda.so.1"):
         control = ctypes.CDLL(name).nvsim_control

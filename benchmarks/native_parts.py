@@ -1,4 +1,4 @@
-"""The small native parts of the benchmarks, compiled when they are first wanted (needs g++ and pybind11)."""
+"""The small native parts of the benchmarks, compiled at their first use (needs g++ and pybind11)."""
 
 from __future__ import annotations
 

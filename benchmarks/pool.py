@@ -1,4 +1,4 @@
-"""Whether a pool keeps all engines busy: throughput over N engines, and when batches end, on the simulated driver.
+"""Whether a pool keeps all engines busy: throughput of N engines and the ends of batches, on the simulated driver.
 
 The simulated engines encode at a given rate (`fps_1080p`) and give a fixed access unit (backend `null`); libcuda's
 copies do nothing, as on a machine whose GPU does them. So what is measured is whether Python, with its one interpreter
@@ -44,7 +44,7 @@ TIMEOUT = 600  # seconds a process
 
 
 class DeviceFrame:
-    """A frame on the GPU, as CuPy would show it."""
+    """A frame on the GPU, with CuPy's array interface."""
 
     def __init__(self) -> None:
         from device import LEGACY_STREAM, Device
@@ -57,7 +57,7 @@ class DeviceFrame:
 
 
 class Sink:
-    """Counts, since what becomes of the packets is not the question."""
+    """Only counts packets, since their contents do not matter here."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -73,7 +73,7 @@ class Sink:
 
 
 class Synthetic(BaseTask):
-    """A file of so many frames, decoded in no time."""
+    """A file of this many frames, decoded in no time."""
 
     source = "synthetic"
     estimated_work = 0.0
@@ -130,7 +130,7 @@ def by_the_pool(lengths: Sequence[int]) -> float:
 
 
 def by_a_semaphore(lengths: Sequence[int], slots: int) -> float:
-    """First come, first served, a whole file for each slot, as the seed does it."""
+    """First come, first served, with a whole file for each slot."""
     from pdum.nvenc import NvencEncoder
 
     frame = DeviceFrame()

@@ -1,4 +1,4 @@
-"""Our software engine on a file beside one ffmpeg process and a plain loop of PyAV's, with the same codec settings.
+"""Our software engine on a file, compared with one ffmpeg process and a simple PyAV loop, with the same codec settings.
 
     python benchmarks/software.py [--seconds 1,12] [--size 1280x720] [--rounds 5] [--codecs h264,hevc,av1] [--json FILE]
 
@@ -88,7 +88,7 @@ class Run:
 
 
 def make_source(path: Path, size: str, seconds: float) -> None:
-    """Moving test images under noise, so that there is something to code, in H.264 as most sources are."""
+    """Moving test images under noise, which has to be coded, in H.264 like most sources."""
     picture = f"testsrc2=size={size}:rate=30:duration={seconds},noise=alls=12:allf=t"
     subprocess.run(
         [FFMPEG, "-v", "error", "-y", "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", f"sine=duration={seconds}",
@@ -98,7 +98,7 @@ def make_source(path: Path, size: str, seconds: float) -> None:
 
 
 def software(codec: str, size: str) -> Any:
-    """What our engine tells the codec."""
+    """The options that our engine gives the codec."""
     from pdum.nvenc import EncoderConfig
     from pdum.nvenc._encoders.software_options import software_options
 
@@ -149,7 +149,7 @@ def versions() -> str:
 
 
 def compare(codec: str, size: str, source: Path, before: Path, rounds: int) -> dict[str, list[Run]]:
-    """They take turns."""
+    """Runs the implementations in turns."""
     todo = commands(codec, size, source, before, source.parent)
     runs: dict[str, list[Run]] = {who: [] for who in todo}
     for _ in range(rounds):
@@ -185,7 +185,7 @@ def main() -> None:
 
 
 def report(what: str, runs: dict[str, list[Run]], seconds: float) -> None:
-    """Medians over the rounds; the ratio is that of each round, so that what disturbs one hits both."""
+    """Medians over the rounds. Ratios are those of single rounds, so that a disturbance affects both sides."""
     columns = (what, "wall, s (quartiles)", "processor, s", "times ours again", "x real time", "bytes")
     print(f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for who, all_of in runs.items():

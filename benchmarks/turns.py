@@ -1,4 +1,4 @@
-"""How long a call waits for its turn at an encoder that other threads keep busy: our lock beside std::mutex.
+"""How long a call waits for its turn at an encoder that other threads keep busy: our lock compared with std::mutex.
 
     python benchmarks/turns.py [--threads 3] [--hold 800] [--questions 200] [--rounds 5] [--json FILE]
 

@@ -1,4 +1,4 @@
-"""Microseconds a device frame costs its host on each path, beside PyNvVideoCodec and PyAV's from_dlpack, in one run.
+"""The host's cost of a device frame on each path, in microseconds, compared with PyNvVideoCodec and PyAV's from_dlpack.
 
 `copy` is copy="always", `zero copy` is copy="never", `surface` is `encoder.surface()` taken and submitted. The engine
 is the simulated one (backend `null`), the libcuda simulated with its copies as no-ops, or with `--driver encode` the
@@ -38,7 +38,7 @@ def cell(measured: Measured) -> str:
 
 
 def print_table(results: dict[str, Measured]) -> list[str]:
-    """Prints it; the rows in which ours was not the cheapest."""
+    """Prints the table and returns the rows in which ours was not the cheapest."""
     print(f"\n| µs a frame | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
     lost = []
     for path in PATHS:

@@ -1,4 +1,4 @@
-"""The ways of a device frame to the engine, of three clients: copied, read where it lies, rendered into a surface.
+"""The paths of a device frame to the engine in three clients: copied, read in place, rendered into a surface.
 
 Frames are CuPy's where it is installed over a real libcuda, else an array as cheap as CuPy's: the array interface, or
 the DLPack capsule, is made anew at each look, as it is for whoever gets a new frame each time.
@@ -16,7 +16,7 @@ from clients import DELAY, HEIGHT, ROWS, WIDTH, Run, pyav, pynv
 
 
 def cupy_or_none() -> Any:
-    """CuPy with a GPU that it can use; the simulated libcuda runs no kernels, which CuPy needs."""
+    """CuPy with a GPU that it can use. The simulated libcuda runs no kernels, which CuPy needs."""
     try:
         import cupy  # type: ignore[import-not-found,unused-ignore]
 
@@ -27,7 +27,7 @@ def cupy_or_none() -> Any:
 
 
 class Frame:
-    """One NV12 frame on the GPU in packed rows, whole and as its planes."""
+    """One NV12 frame on the GPU in packed rows, as a whole and as planes."""
 
     def __init__(self) -> None:
         self.device = Device()
@@ -47,12 +47,12 @@ class Frame:
         return native_parts.device_array().DeviceArray(pointer, *shape, WIDTH, self.device.stream, 0)
 
     def cuda(self) -> list[Any]:
-        """What PyNvVideoCodec asks for."""
+        """The method that PyNvVideoCodec calls."""
         return self.planes
 
 
 class _Plane:
-    """The same memory in the three dimensions that PyNvVideoCodec wants, made beforehand: the cheapest."""
+    """The same memory with the three dimensions that PyNvVideoCodec needs, made beforehand, which is the cheapest."""
 
     def __init__(self, array: Any, shape: tuple[int, int, int]) -> None:
         strides = (WIDTH, shape[2], 1)
@@ -81,7 +81,7 @@ def ours(copy: str, delay: int) -> Run:
 
 
 def ours_surface(delay: int) -> Run:
-    """Surfaces taken and submitted; what a renderer would write into them is no cost of the encoder's."""
+    """Surfaces that are taken and submitted. A renderer's writes are not a cost of the encoder."""
     from pdum.nvenc import NvencEncoder
 
     Device()

@@ -1,4 +1,4 @@
-"""A slide show with the Ken Burns effect: each image slowly panned and zoomed, cross-fading into the next.
+"""A slide show with the Ken Burns effect: each image slowly pans and zooms, and fades into the next.
 
     python examples/ken_burns.py --images 12 --out slides.mp4
 
@@ -23,11 +23,11 @@ import numpy
 from pdum.nvenc import EncoderPool, EngineInfo, Event, events
 
 MARGIN = 1.5
-"""How much larger the images are than the video: what there is to pan and zoom over."""
+"""The images are this many times larger than the video, so that there is room to pan and zoom."""
 
 
 class Slides:
-    """All images and how each one moves; ``render`` makes the frame of any number, in any thread."""
+    """All images and their movements. ``render`` makes the frame of any number, in any thread."""
 
     def __init__(self, arrays: Any, options: argparse.Namespace) -> None:
         self.arrays = arrays
@@ -41,7 +41,7 @@ class Slides:
         self._making = threading.Lock()
 
     def render(self, index: int, _: None, engine: EngineInfo) -> Any:
-        """The frame of that number as NV12: rows of Y, then half as many of U and V in turn."""
+        """The frame of that number as NV12: rows of Y, then half as many rows of alternating U and V."""
         number, place = divmod(index, self.frames_an_image)
         with self.on_gpu(engine):
             frame = self.moved(number, place, engine)
@@ -58,7 +58,7 @@ class Slides:
         return device
 
     def moved(self, number: int, place: int, engine: EngineInfo) -> Any:
-        """An image as it is seen at that frame of its own time, which begins before it while it is faded in."""
+        """An image at a frame of its own time, which begins while the previous image fades out."""
         luma, chroma = self.image(number, None if self.arrays is numpy else engine.gpu_id)
         left, top, scale = self.view(number, (place + self.fade) / (self.frames_an_image + self.fade))
         frame = self.arrays.empty((self.height * 3 // 2, self.width), "uint8")
@@ -68,7 +68,7 @@ class Slides:
         return frame
 
     def view(self, number: int, progress: float) -> tuple[float, float, float]:
-        """What of the image is seen: from where, in its pixels, and how many of them for each of the video's."""
+        """The visible part of the image: its first pixel, and the number of image pixels for one of the video's."""
         chance = random.Random(number)
         zooms = [chance.uniform(0.8, 1.0), chance.uniform(1.2, MARGIN * 0.98)]
         begin, end = zooms if chance.random() < 0.5 else zooms[::-1]
@@ -79,7 +79,7 @@ class Slides:
         return across * (MARGIN - scale) * (self.width - 2), down * (MARGIN - scale) * (self.height - 2), scale
 
     def sampled(self, image: Any, left: float, top: float, scale: float, width: int, height: int) -> Any:
-        """A part of the image in another size, each pixel made of the four around it."""
+        """A part of the image in another size. Each pixel is interpolated from four."""
         rows, below = self.taps(top, scale, height, image.shape[0])
         columns, right = self.taps(left, scale, width, image.shape[1])
         if image.ndim == 3:
@@ -96,13 +96,13 @@ class Slides:
         return whole.astype("int32"), parts
 
     def mixed(self, one: Any, other: Any, share: Any) -> Any:
-        """One of them with so many 256ths of the other."""
+        """A mix of the two, with this many 256ths of the second."""
         total = one.astype("uint16") * self.arrays.asarray(256 - share, "uint16")
         total += other.astype("uint16") * self.arrays.asarray(share, "uint16")
         return (total >> 8).astype("uint8")
 
     def _image(self, number: int, gpu_id: int | None) -> tuple[Any, Any]:  # noqa: ARG002
-        """A landscape by chance: a sky, a sun, and hills one behind the other; Y, and U and V at half the size."""
+        """A random landscape with a sky, a sun and rows of hills: Y, and U and V at half the size."""
         with self._making:
             xp, chance = self.arrays, random.Random(1000 + number)
             width, height = int(self.width * MARGIN) // 2 * 2, int(self.height * MARGIN) // 2 * 2
@@ -124,7 +124,7 @@ class Slides:
 
 
 def array_library(wanted: str, uses_hardware: bool) -> Any:
-    """CuPy where it can be used, else NumPy."""
+    """CuPy if it can be used, else NumPy."""
     if wanted == "numpy" or (wanted == "auto" and not uses_hardware):
         return numpy
     try:
