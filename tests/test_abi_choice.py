@@ -122,7 +122,9 @@ def test_a_driver_older_than_both(
 
 
 @pytest.mark.parametrize("value", ["banana", "13", "12.2", "13.0 ", "0x0d", "12,1", "13.00"])
-def test_a_forced_version_that_is_none(simulator: Simulator, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_a_forced_version_that_does_not_exist(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
     monkeypatch.setenv("PDUM_NVENC_ABI", value)
     error = refusal(simulator, "13.0")
     assert isinstance(error, InvalidConfig)
@@ -215,7 +217,7 @@ def test_without_its_video_library(tmp_path: Path, nvsim_dir: Path) -> None:
     assert "video" in advice
 
 
-def test_a_library_that_is_none_of_nvidias(tmp_path: Path) -> None:
+def test_a_library_that_is_not_nvidias(tmp_path: Path) -> None:
     """A library of that name without the functions, such as an old stub."""
     source = tmp_path / "empty.c"
     source.write_text("int nothing;\n")
@@ -256,7 +258,7 @@ def test_a_driver_that_comes_later_is_found(tmp_path: Path, nvsim_dir: Path) -> 
 
 
 @pytest.mark.parametrize(("max_api", "chosen"), CHOICES)
-def test_the_choice_in_a_process_of_its_own(max_api: str, chosen: str) -> None:
+def test_the_choice_in_a_separate_process(max_api: str, chosen: str) -> None:
     answer = ask(environment(max_api=max_api))
     assert (answer["abi"], answer["available"], answer["reason"]) == (chosen, True, None)
     assert answer["encoder"] == chosen
@@ -264,7 +266,7 @@ def test_the_choice_in_a_process_of_its_own(max_api: str, chosen: str) -> None:
     assert "numpy" not in answer["modules"], "nor does encoding need it"
 
 
-def test_a_driver_that_is_too_old_in_a_process_of_its_own() -> None:
+def test_a_driver_that_is_too_old_in_a_separate_process() -> None:
     answer = ask(environment(max_api="11.1"))
     assert (answer["abi"], answer["available"]) == (None, False)
     assert answer["error"][0] == "DriverTooOld"

@@ -207,7 +207,7 @@ def test_a_bad_frame_is_its_own_callers_error(abi: str, simulator: Simulator) ->
         asyncio.run(main())
 
 
-def test_the_failure_of_a_cancelled_call_is_told(abi: str, simulator: Simulator) -> None:
+def test_the_failure_of_a_cancelled_call_is_reported(abi: str, simulator: Simulator) -> None:
     async def main() -> None:
         told: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))

@@ -76,7 +76,7 @@ def test_what_is_found_is_frozen(simulator: Simulator) -> None:
         found.findings[0].text = ""  # type: ignore[misc]
 
 
-def test_nvtx_is_told(simulator: Simulator) -> None:
+def test_nvtx_is_reported(simulator: Simulator) -> None:
     with simulator.machine(gpus=[GOOD]):
         text = only(doctor(), "nvtx").text
     assert ("is on" in text) is pdum.nvenc.nvtx_enabled
@@ -95,7 +95,7 @@ def test_an_old_driver(simulator: Simulator) -> None:
     assert str(found).endswith("This machine cannot encode now.")
 
 
-def test_a_gpu_without_an_encoder_beside_one_that_has(simulator: Simulator) -> None:
+def test_one_gpu_with_an_encoder_and_one_without(simulator: Simulator) -> None:
     with simulator.machine(gpus=[WITHOUT_ENCODER, GOOD]):
         found = doctor()
     finding = only(found, "no encoder")
@@ -136,7 +136,7 @@ def test_nvml_that_is_not_installed(simulator: Simulator, monkeypatch: pytest.Mo
     assert problems(found) == []
 
 
-def test_live_sessions_are_told(simulator: Simulator, tmp_path: Path) -> None:
+def test_live_sessions_are_reported(simulator: Simulator, tmp_path: Path) -> None:
     with simulator.machine(gpus=[GOOD], state=str(tmp_path / "state")), NvencEncoder(320, 192):
         found = doctor()
     assert "1 encode session held" in only(found, "sessions").text
@@ -227,7 +227,7 @@ def test_no_driver(tmp_path: Path) -> None:
     assert not can_encode
 
 
-def test_a_driver_in_the_kernel_alone(tmp_path: Path) -> None:
+def test_a_driver_only_in_the_kernel(tmp_path: Path) -> None:
     (tmp_path / "libcuda.so.1").write_text("no library")
     found, can_encode = ask(tmp_path, KERNEL_TEXT)
     level, text, advice = found["driver"]

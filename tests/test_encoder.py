@@ -99,7 +99,7 @@ def test_flush_of_an_encoder_that_has_seen_nothing(abi: str, simulator: Simulato
         assert [packet.seq for packet in encoder.flush_pipeline()] == [1]
 
 
-def test_what_an_encoder_tells_about_itself(abi: str, simulator: Simulator) -> None:
+def test_properties_of_an_encoder(abi: str, simulator: Simulator) -> None:
     with simulator.machine(gpus=[FAST, FAST]):
         with NvencEncoder(320, 192, codec="h265", gpu_id=1) as encoder:
             told = (encoder.width, encoder.height, encoder.codec, encoder.abi, encoder.gpu_id, encoder.in_flight)
@@ -109,7 +109,7 @@ def test_what_an_encoder_tells_about_itself(abi: str, simulator: Simulator) -> N
 
 
 @pytest.mark.parametrize("name", ["width", "height", "codec", "abi", "gpu_id", "in_flight", "nvtx_enabled"])
-def test_what_it_tells_cannot_be_set(simulator: Simulator, name: str) -> None:
+def test_properties_cannot_be_set(simulator: Simulator, name: str) -> None:
     with simulator.machine(gpus=FAST), NvencEncoder(WIDTH, HEIGHT) as encoder, pytest.raises(AttributeError):
         setattr(encoder, name, 1)
 

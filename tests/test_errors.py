@@ -251,6 +251,6 @@ def test_a_lost_device(abi: str, simulator: Simulator) -> None:
         del encoder, first
 
 
-def test_values_beyond_an_int_are_told_as_they_came(abi: str, simulator: Simulator) -> None:
+def test_values_beyond_an_int_are_reported_unchanged(abi: str, simulator: Simulator) -> None:
     with simulator.machine(gpus=FAST), pytest.raises(InvalidConfig, match="4294967294x192"):
         NvencEncoder(2**32 - 2, 192)

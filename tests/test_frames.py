@@ -181,7 +181,7 @@ def test_host_memory_that_cuda_knows(encoder: NvencEncoder, device: Gpu) -> None
     assert encoded(encoder, frame) == checksum(source)
 
 
-def test_a_producer_by_dlpack_is_told_the_encoders_stream(abi: str, simulator: Simulator, tmp_path: Path) -> None:
+def test_a_dlpack_producer_gets_the_encoders_stream(abi: str, simulator: Simulator, tmp_path: Path) -> None:
     path = tmp_path / "trace"
     with simulator.machine(gpus=FAST, trace=str(path)), gpu() as device, NvencEncoder(WIDTH, HEIGHT) as encoder:
         frame = hand_made(device, picture())
@@ -208,7 +208,7 @@ def test_the_array_interface_goes_before_dlpack_and_buffers(encoder: NvencEncode
     assert encoded(encoder, Both(device.frame(picture(8)).pointer, (ROWS, WIDTH))) == checksum(picture(8))
 
 
-def test_a_stream_beside_the_frame(abi: str, simulator: Simulator, tmp_path: Path) -> None:
+def test_a_stream_given_with_the_frame(abi: str, simulator: Simulator, tmp_path: Path) -> None:
     """`stream=` names the stream of a frame that does not name it: an int or any library's stream object."""
 
     class CudaPython:
@@ -431,7 +431,7 @@ def test_pytorch_is_not_asked_if_the_caller_says_the_stream(
         assert asked == ["cuda:0"]
 
 
-def test_a_stream_that_is_none_of_cudas(abi: str, simulator: Simulator) -> None:
+def test_an_object_that_is_not_a_cuda_stream(abi: str, simulator: Simulator) -> None:
     with simulator.machine(gpus=FAST, check=False), gpu() as device, NvencEncoder(WIDTH, HEIGHT) as encoder:
         with pytest.raises(CudaFailed) as caught:
             encoder.encode(device.frame(picture(), stream=0xDEAD0))
@@ -486,7 +486,7 @@ def counted(objects: list[Any]) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", [*HOST, *DEVICE])
-def test_no_reference_to_a_frame_is_kept(encoder: NvencEncoder, device: Gpu, kind: str) -> None:
+def test_frames_leave_no_reference(encoder: NvencEncoder, device: Gpu, kind: str) -> None:
     frame = HOST[kind](picture()) if kind in HOST else DEVICE[kind](device, picture())
     held = parts_of(frame)
     before = counted(held)
@@ -498,7 +498,7 @@ def test_no_reference_to_a_frame_is_kept(encoder: NvencEncoder, device: Gpu, kin
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_no_reference_to_a_refused_frame_is_kept(encoder: NvencEncoder, device: Gpu, kind: str) -> None:
+def test_refused_frames_leave_no_reference(encoder: NvencEncoder, device: Gpu, kind: str) -> None:
     frame = BAD[kind][0](device, picture())
     held = parts_of(frame)
 

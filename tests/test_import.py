@@ -73,7 +73,7 @@ def test_import_works_where_no_library_can_be_found(tmp_path_factory: pytest.Tem
     assert (result.returncode, result.stdout) == (0, "pdum.nvenc\n"), result.stderr
 
 
-def test_a_subinterpreter_is_told(nvsim_dir: Path) -> None:
+def test_a_subinterpreter_gets_an_error(nvsim_dir: Path) -> None:
     """pybind11's own start hangs there with CPython 3.11."""
     program = (
         "import sys\n"

@@ -64,7 +64,7 @@ def references(*objects: Any) -> list[int]:
     return [sys.getrefcount(one) for one in objects]
 
 
-def test_no_reference_is_kept_or_lost(abi: str, simulator: Simulator) -> None:
+def test_reference_counts_are_right(abi: str, simulator: Simulator) -> None:
     """References to good and bad frames, streams and results."""
     picture = nv12(WIDTH, HEIGHT, 3)
     with simulator.machine(gpus=FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT) as encoder:
@@ -177,7 +177,7 @@ def test_a_frame_that_refers_to_its_encoder(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize("own_del", [False, True])
-def test_an_encoder_that_is_dropped_tells_of_its_frames(abi: str, simulator: Simulator, own_del: bool) -> None:
+def test_a_dropped_encoder_releases_its_frames(abi: str, simulator: Simulator, own_del: bool) -> None:
     """It was not closed. The engine is done with the frames when the callback runs."""
 
     class Dropped(NvencEncoder):

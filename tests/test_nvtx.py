@@ -85,7 +85,7 @@ def test_submit_and_flush(recorder: Path, tmp_path: Path) -> None:
     assert record(recorder, tmp_path, "submit") == [[WHOLE_ENCODE, WHOLE_ENCODE, flush]]
 
 
-def test_a_frame_that_is_none(recorder: Path, tmp_path: Path) -> None:
+def test_an_invalid_frame(recorder: Path, tmp_path: Path) -> None:
     assert record(recorder, tmp_path, "wrong_frame") == [[Range("pdum.encode", [leaf("read_iface")]), WHOLE_ENCODE]]
 
 

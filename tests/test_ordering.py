@@ -140,7 +140,7 @@ def test_an_interface_before_version_3_means_the_legacy_stream(abi: str, simulat
 
 
 @pytest.mark.parametrize("kind", STREAMS)
-def test_the_host_waits_for_nobody(abi: str, simulator: Simulator, kind: str) -> None:
+def test_the_host_does_not_wait(abi: str, simulator: Simulator, kind: str) -> None:
     """All calls return before the first frame is made."""
     with (
         simulator.machine(**MACHINE),
@@ -160,7 +160,7 @@ def test_the_host_waits_for_nobody(abi: str, simulator: Simulator, kind: str) ->
 
 
 @pytest.mark.parametrize("kind", ["created", "created, blocking"])
-def test_who_overwrites_a_frame_waits_until_it_has_been_read(abi: str, simulator: Simulator, kind: str) -> None:
+def test_the_next_writer_waits_until_a_frame_has_been_read(abi: str, simulator: Simulator, kind: str) -> None:
     """The encoder is held up by another producer's frame, so that it cannot have read this one yet."""
     with (
         simulator.machine(**MACHINE),
@@ -198,7 +198,7 @@ def test_a_hidden_stream_shows_wrong_pixels(abi: str, simulator: Simulator) -> N
     assert pixels(packets) == [checksum(GARBAGE)]
 
 
-def test_a_stream_beside_the_frame_is_as_good(abi: str, simulator: Simulator) -> None:
+def test_a_stream_given_with_the_frame_works_as_well(abi: str, simulator: Simulator) -> None:
     with (
         simulator.machine(**MACHINE),
         production() as producer,

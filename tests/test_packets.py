@@ -98,7 +98,7 @@ def test_pts_beyond_64_bits_is_an_error() -> None:
         packet(pts=2**64)
 
 
-def test_repr_tells_all_but_the_bytes() -> None:
+def test_repr_shows_everything_except_the_bytes() -> None:
     assert repr(packet()) == "Packet(seq=7, 1024 bytes, pic_type='IDR', keyframe=True, pts=3, dts=-2)"
     assert repr(packet(seq=-5, keyframe=False)).startswith("Packet(seq=-5, 1024 bytes")
 
@@ -159,7 +159,7 @@ def test_buffer_shares_the_bytes() -> None:
     assert address == np.frombuffer(one.data, np.uint8).ctypes.data
 
 
-def test_no_reference_is_kept_or_lost() -> None:
+def test_reference_counts_are_right() -> None:
     data, kind = bytes(1000), "".join(["some ", "type"])
     seq = 10**12
     before = [sys.getrefcount(value) for value in (data, kind, seq, Packet)]

@@ -96,7 +96,7 @@ def test_names_are_as_wide_as_wanted(name: str, cells: int) -> None:
     assert cell_len(to_width(visible(name), cells)) == cells
 
 
-def test_the_ends_of_names_are_kept() -> None:
+def test_shortened_names_keep_their_ends() -> None:
     assert to_width("holiday_in_spain_part_17.mkv", 15) == "holiday…_17.mkv"
     assert chop_end("日本語", 5) == "本語"
 
@@ -153,7 +153,7 @@ def test_terminals_that_are_not_utf_8(encoding: str) -> None:
         file.flush()
 
 
-def test_report_tells_each_folder_and_all() -> None:
+def test_report_shows_each_folder_and_all_together() -> None:
     stream = recorded(40, gpus=2)
     state, text = RunState(stream), summary(stream, width=120)
     for folder, sums in state.folders().items():
@@ -163,7 +163,7 @@ def test_report_tells_each_folder_and_all() -> None:
     assert size(state.sums().saved) in line
 
 
-def test_report_tells_why_files_failed() -> None:
+def test_report_says_why_files_failed() -> None:
     stream = recorded(HOSTILE_NAMES, trouble=1.0, seed=5)
     failed = [event for event in stream if isinstance(event, events.JobFailed)]
     text = summary(stream, width=300)

@@ -154,7 +154,7 @@ def test_timeline_without_gaps_says_so() -> None:
 
 
 @pytest.mark.parametrize(("end", "shown"), [(4.0, False), (6.5, True)])
-def test_engines_that_are_done_early_are_told_of(end: float, shown: bool) -> None:
+def test_the_report_mentions_engines_that_are_done_early(end: float, shown: bool) -> None:
     stream: list[events.Event] = [events.RunStarted(at=0.0, engines=engines(), jobs=1, started=0.0)]
     for engine in (0, 1):
         stream.append(events.PieceStarted(at=1.0, job=0, engine=engine, piece=engine, first=0, last=9))

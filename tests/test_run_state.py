@@ -125,7 +125,7 @@ def test_a_job_that_is_retried_counts_once() -> None:
         ("/a/b.mkv", "/a/b.mkv"),
     ],
 )
-def test_reasons_do_not_begin_with_the_name_beside_them(message: str, shown: str) -> None:
+def test_reasons_do_not_begin_with_the_name_shown_next_to_them(message: str, shown: str) -> None:
     state = RunState([events.JobQueued(at=0.0, job=0, source="/a/b.mkv", destination="x")])
     state.apply(events.JobFailed(at=1.0, job=0, error="E", message=message))
     assert (state.jobs[0].reason, state.jobs[0].why) == (message, shown)

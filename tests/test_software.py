@@ -105,7 +105,7 @@ def test_packed_formats_have_their_channels_in_place(form: str, codec: str) -> N
 
 
 @pytest.mark.parametrize(("colour", "luma"), [("bt601", 81), ("bt709", 63), ("bt2020", 74)])
-def test_rgb_is_converted_by_the_matrix_that_is_told(colour: str, luma: int) -> None:
+def test_rgb_is_converted_by_the_given_matrix(colour: str, luma: int) -> None:
     red = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     red[..., 0] = 255
     with SoftwareEncoder(config("h264", format="rgb", colour=colour, cq=10)) as encoder:
@@ -158,7 +158,7 @@ def test_low_latency_holds_nothing_back(codec: str, tuning: str) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_groups_are_closed_and_begin_where_they_are_told_to(codec: str) -> None:
+def test_groups_are_closed_and_begin_at_forced_frames(codec: str) -> None:
     told = config(codec, preset="p4", tuning="hq", gop=8, bframes=0 if codec == "av1" else 2, cq=20)
     with SoftwareEncoder(told) as encoder:
         packets = encode(encoder, [picture("yuv420", number) for number in range(20)], (5,))
@@ -244,7 +244,7 @@ def test_x264_writes_the_same_bytes_each_time() -> None:
         ("sse2 avx2 fma", 192, None),
     ],
 )
-def test_x264_is_kept_from_avx512_for_some_widths(
+def test_x264_does_not_use_avx512_for_some_widths(
     monkeypatch: pytest.MonkeyPatch, flags: str, width: int, asm: str | None
 ) -> None:
     monkeypatch.setattr(software_options_module, "processor_flags", lambda: frozenset(flags.split()))
@@ -252,7 +252,7 @@ def test_x264_is_kept_from_avx512_for_some_widths(
     assert software_options(settings, 1).params.get("asm") == asm
 
 
-def test_who_leaves_a_lazy_flush_can_go_on() -> None:
+def test_the_encoder_works_after_an_abandoned_lazy_flush() -> None:
     with SoftwareEncoder(config(cq=20, preset="p4", tuning="hq")) as encoder:
         for number in range(12):
             encoder.submit(picture("yuv420", number), number)
@@ -342,7 +342,7 @@ def test_colour_and_hdr_are_in_the_stream(codec: str) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_full_range_is_told(codec: str) -> None:
+def test_full_range_is_signalled(codec: str) -> None:
     told = config(codec, colour=Colour(full_range=True), cq=20)
     with SoftwareEncoder(told) as encoder:
         packets = encode(encoder, [picture("yuv420", 0)])
@@ -434,7 +434,7 @@ def test_the_same_calls_give_the_hardwares_order(simulator: Simulator) -> None:
     assert [(one.seq, one.keyframe, one.pts) for one in found] == [(one.seq, one.keyframe, one.pts) for one in wanted]
 
 
-def test_a_forked_child_is_told() -> None:
+def test_a_forked_child_gets_an_error() -> None:
     encoder = SoftwareEncoder(config())
     encoder._made_in = os.getpid() + 1
     with pytest.raises(EncoderClosed, match="forked"):

@@ -90,7 +90,7 @@ def test_every_method_of_the_encoder_says_what_it_does(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["width", "height", "codec", "abi", "gpu_id", "nvtx_enabled", "in_flight"])
-def test_what_tells_about_an_encoder_is_a_documented_property(name: str) -> None:
+def test_facts_about_an_encoder_are_documented_properties(name: str) -> None:
     value = inspect.getattr_static(NvencEncoder, name)
     assert isinstance(value, property)
     assert value.fset is None

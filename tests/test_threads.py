@@ -220,7 +220,7 @@ def test_collected_in_one_thread_while_another_encodes(abi: str, simulator: Simu
     assert seqs(packets) == list(range(len(packets)))
 
 
-def test_frames_read_in_place_are_all_let_go(abi: str, simulator: Simulator) -> None:
+def test_frames_read_in_place_are_all_released(abi: str, simulator: Simulator) -> None:
     """Any thread's call may get a frame's access unit; the frame's callback runs exactly once."""
     frames = 150
     over = threading.Event()
@@ -270,7 +270,7 @@ def run_with_full_pipe(call: str, seconds: float) -> subprocess.CompletedProcess
 
 @pytest.mark.usefixtures("nvsim_dir")
 @pytest.mark.parametrize("call", sorted(CALLS.keys() - {KEEPS_THE_GIL}))
-def test_the_gil_is_let_go(call: str) -> None:
+def test_the_gil_is_released(call: str) -> None:
     done = run_with_full_pipe(call, 60)
     assert done.returncode == 0, done.stderr
 

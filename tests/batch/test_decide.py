@@ -157,7 +157,7 @@ def test_a_result_that_is_gone_is_made_again(source: Path) -> None:
     assert "gone" in decided(source).why
 
 
-def test_a_result_that_somebody_changed_is_left_alone(source: Path) -> None:
+def test_a_changed_result_is_not_replaced(source: Path) -> None:
     ended(source).write_bytes(b"tagged by its user")
     assert decided(source).action == EXISTS
     assert decided(source, replace(SETTINGS, quality=20)).action == EXISTS
@@ -205,7 +205,7 @@ def test_what_failed_after_its_result_had_its_name_is_done(source: Path) -> None
     assert decided(source).action == DONE_BEFORE
 
 
-def test_in_place_the_result_is_known_as_such(source: Path) -> None:
+def test_a_result_in_place_is_recognised(source: Path) -> None:
     ended(source, IN_PLACE)
     assert decided(source, IN_PLACE).action == DONE_BEFORE
     # A copy from elsewhere under the same name is another source.
@@ -216,7 +216,7 @@ def test_in_place_the_result_is_known_as_such(source: Path) -> None:
 @pytest.mark.parametrize("failed", [False, True])
 @pytest.mark.parametrize("change", [{}, {"quality": 20}])
 @pytest.mark.parametrize("announced", [False, True])
-def test_a_users_own_file_in_the_place_of_a_result_that_never_came_is_left_alone(
+def test_a_users_file_at_the_place_of_a_missing_result_stays(
     source: Path, failed: bool, change: dict[str, object], announced: bool
 ) -> None:
     """It is neither replaced nor mistaken for the result."""
@@ -236,7 +236,7 @@ def test_a_users_own_file_in_the_place_of_a_result_that_never_came_is_left_alone
     assert decided(source, replace(settings, overwrite=True)).action == ENCODE
 
 
-def test_a_users_own_file_that_was_to_be_replaced_is_left_alone_by_the_next_run(source: Path) -> None:
+def test_the_next_run_does_not_replace_a_users_file(source: Path) -> None:
     """--overwrite is for one run only. That run failed, and the user's file is still there."""
     destination = decided(source).named.destination
     destination.parent.mkdir()
@@ -280,7 +280,7 @@ def test_a_file_with_several_names_that_was_half_replaced_is_replaced_to_the_end
     assert decided(source, IN_PLACE).action == DONE_BEFORE
 
 
-def test_a_disk_that_is_still_full_is_told_and_the_part_file_stays(
+def test_a_disk_that_is_still_full_is_reported_and_the_part_file_stays(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:

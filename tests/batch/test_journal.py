@@ -103,7 +103,7 @@ def test_lines_that_are_none_are_passed_over(tmp_path: Path, line: bytes) -> Non
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "[]", '"x"'])
 @pytest.mark.parametrize("name", ["identity", "before", "made", "size", "quality"])
-def test_a_number_that_is_none_costs_no_more_than_its_line(tmp_path: Path, name: str, number: str) -> None:
+def test_a_wrong_number_invalidates_only_its_line(tmp_path: Path, name: str, number: str) -> None:
     write(tmp_path, entry())
     record = json.dumps({"source": "b.mkv", "output": "b.mkv", "result": DONE, "settings": "0", "identity": [1, 2]})
     value = number if name in ("size", "quality") else f"[{number}, 1]"
@@ -116,7 +116,7 @@ def test_a_number_that_is_none_costs_no_more_than_its_line(tmp_path: Path, name:
     "output",
     ["../x.mkv", "../../outside/x.mkv", "a/../../x.mkv", "/x.mkv", "..", ".", "", "a\0b", NAME, f"a/../{NAME}"],
 )
-def test_a_result_outside_the_folder_is_refused_and_told(tmp_path: Path, output: str) -> None:
+def test_a_result_outside_the_folder_is_refused_with_a_notice(tmp_path: Path, output: str) -> None:
     write(tmp_path, entry(), entry("b.mkv", output=output), entry("c.mkv", output="c/../below/c.mkv"))
     journal = Journal.read(tmp_path)
     assert journal.entries.keys() == {"a.mkv", "c.mkv"}
@@ -125,7 +125,7 @@ def test_a_result_outside_the_folder_is_refused_and_told(tmp_path: Path, output:
     assert "no file below that folder" in notice
 
 
-def test_the_journal_of_another_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_journal_of_another_user_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, entry())
     assert Journal.read(tmp_path).notices == {}
     monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)

@@ -126,7 +126,7 @@ def test_what_is_wrong_in_a_file_is_said_with_its_place(tmp_path: Path, text: st
         assert word in str(caught.value)
 
 
-def test_an_unknown_preset_is_told_with_the_nearest_and_all(tmp_path: Path) -> None:
+def test_the_error_of_an_unknown_preset_names_the_nearest_and_all(tmp_path: Path) -> None:
     config = read_config(config_file(tmp_path, "[presets.mine]\nquality = 20"))
     with pytest.raises(InvalidConfig, match=r"'archival'.*mine"):
         resolve(config, "archive")
@@ -180,7 +180,7 @@ def test_the_file_that_init_writes_changes_nothing_and_names_everything(tmp_path
     assert list(config.presets) == list(PRESETS)
 
 
-def test_what_files_cannot_be_told_are_fields_of_an_encoder() -> None:
+def test_settings_that_files_refuse_are_fields_of_an_encoder() -> None:
     assert set(NOT_OF_A_BATCH) <= set(EncoderConfig.names())
     assert all(field.metadata["help"] for field in fields(BatchSettings))
 

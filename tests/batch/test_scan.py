@@ -113,7 +113,7 @@ def test_loops_of_links_end(tmp_path: Path) -> None:
     assert "symbolic links" in reasons["loop.mkv"]
 
 
-def test_what_is_no_file_and_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_things_that_are_not_files_or_cannot_be_read_are_reported(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mkv")
     closed = touched(tmp_path / "closed" / "a.mkv").parent
     good = touched(tmp_path / "z.mkv")
@@ -189,7 +189,7 @@ def test_a_tree_is_mirrored(tmp_path: Path) -> None:
     ]
 
 
-def test_two_sources_of_one_name_are_both_kept_and_told(tmp_path: Path) -> None:
+def test_two_sources_of_one_name_have_separate_results_and_a_notice(tmp_path: Path) -> None:
     for name in ("a.avi", "a.mkv", "a.wmv"):
         touched(tmp_path / name)
     out = tmp_path / "compressed"

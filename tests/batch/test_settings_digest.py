@@ -69,7 +69,7 @@ def test_a_journal_of_an_earlier_version_still_means_done(tmp_path: Path, settin
         assert not book.batch.with_action(ENCODE)
 
 
-def test_a_new_setting_leaves_finished_results_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_setting_does_not_repeat_finished_results(monkeypatch: pytest.MonkeyPatch) -> None:
     @dataclass(frozen=True, kw_only=True)
     class Later(BatchSettings):
         denoise: str = "off"

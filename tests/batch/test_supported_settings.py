@@ -66,7 +66,9 @@ def test_gpus_that_do_not_take_part_do_not_count(fitted: Any) -> None:
         ("SUPPORT_TEMPORAL_AQ", "temporal_aq", None, "no temporal AQ"),
     ],
 )
-def test_what_a_gpu_lacks_is_left_out_and_told_once(fitted: Any, cap: str, name: str, left: object, words: str) -> None:
+def test_settings_that_a_gpu_lacks_are_left_out_with_one_notice(
+    fitted: Any, cap: str, name: str, left: object, words: str
+) -> None:
     poor = {"name": "L4", "caps": {cap: 0}}
     got = fitted(replace(SETTINGS, codec="hevc"), "RTX 4090", poor)
     assert got.encoder.get(name) == left

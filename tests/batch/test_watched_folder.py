@@ -123,7 +123,7 @@ def decided(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return found
 
 
-def test_a_look_decides_about_what_is_new_alone(tmp_path: Path, decided: list[Path]) -> None:
+def test_a_look_decides_only_about_new_files(tmp_path: Path, decided: list[Path]) -> None:
     for number in range(OTHERS):
         write(tmp_path / f"{number}.mkv")
     make_old(tmp_path)

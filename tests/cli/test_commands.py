@@ -202,7 +202,7 @@ def test_config_init_show_and_path(tool: Tool, home: Path) -> None:
     assert path.read_text() == before
 
 
-def test_a_wrong_file_is_told_with_its_line(tool: Tool, home: Path) -> None:
+def test_the_error_of_a_wrong_file_names_its_line(tool: Tool, home: Path) -> None:
     path = home / "config" / "pdum-nvenc" / "config.toml"
     path.parent.mkdir(parents=True)
     path.write_text("[defaults]\nqualty = 30\n")
@@ -295,7 +295,7 @@ def test_bench_measures_each_codec_and_preset(tool: Tool, rtx4090: Machine, tmp_
     assert len(out.splitlines()) == 6
 
 
-def test_bench_tells_what_cannot_be(tool: Tool, simulator: Simulator) -> None:
+def test_bench_refuses_impossible_arguments(tool: Tool, simulator: Simulator) -> None:
     with simulator.machine(gpus=["T4"]):
         code, out = tool("bench", "--json", "-c", "av1", "-p", "p1", "--size", "320x180", "--frames", "4")
     assert code == 1

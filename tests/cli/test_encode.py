@@ -53,7 +53,7 @@ def test_a_second_time_nothing_is_done(tool: Tool, rtx4090: Machine, videos: Pat
     assert {path: path.stat().st_mtime_ns for path in (videos / "compressed").iterdir()} == before
 
 
-def test_other_settings_do_it_again_and_a_new_file_alone(tool: Tool, rtx4090: Machine, videos: Path) -> None:
+def test_other_settings_encode_again_and_equal_ones_only_new_files(tool: Tool, rtx4090: Machine, videos: Path) -> None:
     tool.encode("-c", "h264", videos)
     make_clip(videos / "d.mkv", seed=4)
     code, told = tool.encode("-c", "h264", videos)
@@ -113,7 +113,7 @@ def test_a_dry_run_changes_nothing(tool: Tool, rtx4090: Machine, videos: Path) -
         assert words in out
 
 
-def test_files_that_are_none_are_told_and_the_rest_goes_on(tool: Tool, rtx4090: Machine, videos: Path) -> None:
+def test_broken_files_are_reported_and_the_rest_goes_on(tool: Tool, rtx4090: Machine, videos: Path) -> None:
     (videos / "empty.mkv").write_bytes(b"")
     (videos / "text.mp4").write_text("this is no video\n" * 100)
     (videos / "cut.mp4").write_bytes((videos / "b.mp4").read_bytes()[:2000])
@@ -188,7 +188,7 @@ def test_fewer_engines(tool: Tool, rtx4090: Machine, videos: Path) -> None:
     assert {event["engine"] for event in events_of("piece_finished", told)} == {0}
 
 
-def test_what_the_gpu_lacks_is_told(tool: Tool, simulator: Simulator, videos: Path) -> None:
+def test_a_notice_names_what_the_gpu_lacks(tool: Tool, simulator: Simulator, videos: Path) -> None:
     poor = {"name": "L4", "caps": {"SUPPORT_TEMPORAL_AQ": 0}}
     with simulator.machine(gpus=[poor], backend="echo"):
         _, told = tool.encode("-c", "h264", "--dry-run", videos)
@@ -255,7 +255,7 @@ def test_a_target_out_of_reach_is_refused(tool: Tool, rtx4090: Machine, tmp_path
     assert files_in(tmp_path) == {"a.mkv", f"compressed/{NAME}"}
 
 
-def test_a_target_needs_a_pyav_that_tells_scores(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:
+def test_a_target_needs_a_pyav_with_scores(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:
     """PyAV before 18 does not, and Python 3.10 has no newer one. An error says so before anything is encoded."""
     av = need_module("av")
     clip = make_clip(tmp_path / "a.mkv", 12)

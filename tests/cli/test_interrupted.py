@@ -254,7 +254,7 @@ def test_in_place_killed_and_gone_on_with(videos: Path, clips: dict[str, dict[st
         assert got == {key: clip[key] for key in got}
 
 
-def test_a_file_that_cannot_be_written_fails_alone(videos: Path, clips: dict[str, dict[str, Any]]) -> None:
+def test_only_the_file_that_cannot_be_written_fails(videos: Path, clips: dict[str, dict[str, Any]]) -> None:
     """The system's limit on file sizes fails in the middle of a write, as a full disk does."""
     sizes = sorted((videos / name).stat().st_size for name in clips)
     # Enough for each short clip, and not for what becomes of the long one.

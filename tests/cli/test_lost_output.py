@@ -63,7 +63,7 @@ LOSSES = {
 
 @pytest.mark.parametrize("form", [["--json"], []], ids=["json", "lines"])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_everything_is_encoded_though_nobody_can_be_told(videos: Path, loss: str, form: list[str]) -> None:
+def test_everything_is_encoded_although_no_output_can_be_written(videos: Path, loss: str, form: list[str]) -> None:
     result = shell(LOSSES[loss], "encode", *form, "-c", "h264", "--keep-bigger", videos)
     assert done(videos) == CLIPS, result.stderr
     assert result.returncode == exits.UNSHOWN, result.stderr
@@ -93,7 +93,7 @@ def test_a_report_is_written_without_standard_output(videos: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("arguments", [["config", "show"], ["gpus"], ["gpus", "--json"], ["profiles"], ["--help"]])
 @pytest.mark.parametrize("where", [">/dev/full", ">&-"])
-def test_an_answer_that_nobody_gets_is_no_success(arguments: list[str], where: str) -> None:
+def test_an_answer_that_cannot_be_written_is_not_a_success(arguments: list[str], where: str) -> None:
     result = shell(f'"$@" {where}', *arguments)
     assert result.returncode not in (0, 1, 120), result.stderr
     assert result.stderr.startswith("pdum-nvenc: ")
@@ -101,7 +101,7 @@ def test_an_answer_that_nobody_gets_is_no_success(arguments: list[str], where: s
 
 
 @pytest.mark.parametrize("where", ["2>&-", "2>/dev/full", "<&-"])
-def test_other_streams_that_are_missing_disturb_nobody(videos: Path, where: str) -> None:
+def test_other_missing_streams_do_no_harm(videos: Path, where: str) -> None:
     result = shell(f'"$@" {where}', "encode", "--json", "-c", "h264", "--keep-bigger", videos)
     assert (result.returncode, done(videos)) == (0, CLIPS)
     assert shell(f'"$@" {where}', "encode", videos / "none").returncode == exits.FAILED

@@ -113,7 +113,7 @@ def test_a_driver_too_old_is_refused(bench: Bench) -> None:
     assert not outcome.named("nvEncOpenEncodeSessionEx")
 
 
-def test_packets_decode_alone_from_every_key(bench: Bench) -> None:
+def test_packets_decode_from_every_key_frame(bench: Bench) -> None:
     """By default, ffmpeg puts parameter sets before every IDR picture."""
     options = {"rc": "constqp", "qp": "20", "g": "10", "bf": "0"}
     output, outcome = encode(bench, "h264", options=options)

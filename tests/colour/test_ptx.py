@@ -53,7 +53,7 @@ def test_it_keeps_to_old_instructions() -> None:
     assert not re.search(r"\.pragma|\.shared|\.extern|\.func|\.global \.|\.const \.|call", PTX.read_text())
 
 
-def test_it_tells_nothing_of_where_it_was_made() -> None:
+def test_it_does_not_name_the_place_of_its_build() -> None:
     assert not re.search(r"//|/[a-z]+/|\.file|\.loc", PTX.read_text())
 
 
@@ -68,7 +68,7 @@ def test_the_script_makes_it(tmp_path: Path) -> None:
     assert made.read_text() == PTX.read_text(), "run src/cuda/make_ptx.sh and commit what it makes"
 
 
-def test_every_kernel_has_a_text_of_its_own(tmp_path: Path) -> None:
+def test_every_kernel_has_its_own_text(tmp_path: Path) -> None:
     spec = importlib.util.spec_from_file_location("embed", CUDA / "embed.py")
     assert spec is not None
     assert spec.loader is not None

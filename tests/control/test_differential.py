@@ -153,7 +153,7 @@ def applicable(config: EncoderConfig, changes: list[dict[str, Any]]) -> list[dic
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_all_versions_tell_the_driver_the_same(
+def test_all_versions_give_the_driver_the_same_values(
     driver: Driver,
     monkeypatch: pytest.MonkeyPatch,
     fields: dict[str, Any],

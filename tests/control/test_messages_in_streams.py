@@ -122,7 +122,7 @@ def test_hdr_is_side_data_of_every_idr(abi: str, simulator: Simulator, codec: st
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
-def test_hdr_messages_are_in_idrs_alone(abi: str, simulator: Simulator, codec: str) -> None:
+def test_hdr_messages_are_only_in_idrs(abi: str, simulator: Simulator, codec: str) -> None:
     packets = encode(
         simulator, count=7, codec=codec, gop=4, tuning="hq", bframes=1, mastering_display=DISPLAY, content_light=LIGHT
     )

@@ -190,11 +190,11 @@ def test_documents_that_are_no_toml() -> None:
         EncoderConfig.from_toml("width = ")
 
 
-def test_the_docstring_tells_of_every_field() -> None:
+def test_the_docstring_describes_every_field() -> None:
     described = str(EncoderConfig.__doc__)
     assert [name for name in NAMES if name not in described] == []
 
 
-def test_what_is_live_is_told_in_the_docs(root: Path) -> None:
+def test_the_docs_name_the_live_settings(root: Path) -> None:
     text = (root / "docs" / "rate-control.md").read_text()
     assert [name for name in LIVE if f"`{name}`" not in text] == []

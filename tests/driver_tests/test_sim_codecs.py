@@ -321,7 +321,7 @@ def test_level(probe: Probe, codec: str, level: int, name: str) -> None:
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 @pytest.mark.parametrize("depth", [8, 10])
-def test_constant_quantisers_are_kept(probe: Probe, codec: str, depth: int) -> None:
+def test_constant_quantisers_stay_constant(probe: Probe, codec: str, depth: int) -> None:
     quantisers = {"K": 20, "P": 27, "B": 33}
     coded = probe(codec, "KBBPBBP", Format(depth=depth), b_frames=2, qp_i=20, qp_p=27, qp_b=33)
     assert all(unit.qp == quantisers[unit.kind] for unit in coded.units)
@@ -339,7 +339,7 @@ def test_av1_quantisers_count_to_255(probe: Probe) -> None:
 
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("mode", ["cbr", "vbr"])
-def test_rates_are_kept_and_changed_live(probe: Probe, codec: str, mode: str) -> None:
+def test_rates_are_met_and_change_live(probe: Probe, codec: str, mode: str) -> None:
     options: dict[str, object] = {"rc": mode, "bitrate": 600_000, "max_bitrate": 600_000, "vbv": 200_000}
     coded = probe(codec, "K" + "P" * 119, DEFAULT, reconfigure_at=60, new_bitrate=1_500_000, **options)
     before, after = (

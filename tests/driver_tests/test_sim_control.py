@@ -53,7 +53,7 @@ def traced() -> None:
 
 
 @pytest.mark.sanitize
-def test_the_trace_tells_of_every_call(nvsim_dir: Path, tmp_path: Path) -> None:
+def test_the_trace_has_every_call(nvsim_dir: Path, tmp_path: Path) -> None:
     trace = tmp_path / "trace.jsonl"
     known = json.loads(child.check(nvsim_dir, traced, {"trace": str(trace)}))
     lines = [json.loads(line) for line in trace.read_text().splitlines()]

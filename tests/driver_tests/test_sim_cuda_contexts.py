@@ -152,7 +152,7 @@ def stale_handles() -> None:
 
 
 @pytest.mark.sanitize
-def test_stale_and_invented_handles_are_told_from_living_ones(nvsim_dir: Path) -> None:
+def test_stale_and_invented_handles_are_refused(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, stale_handles)
 
 

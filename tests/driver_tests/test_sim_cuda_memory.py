@@ -126,7 +126,7 @@ def not_strict() -> None:
     assert cuda.violations() == []
 
 
-def test_violations_are_not_kept_unless_strict(nvsim_dir: Path) -> None:
+def test_violations_are_recorded_only_if_strict(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, not_strict, {"strict": False})
 
 

@@ -155,7 +155,7 @@ def test_input_buffers_in_system_memory(simulator: Simulator, version: str) -> N
         client.session.call("nvEncDestroyInputBuffer", ctypes.c_void_p(buffer))
 
 
-def test_the_visible_part_alone_counts(simulator: Simulator) -> None:
+def test_only_the_visible_part_counts(simulator: Simulator) -> None:
     with rig(simulator) as client:
         client.start(surfaces=2)
         client.encode(0)
@@ -337,7 +337,7 @@ def test_ultra_high_quality_is_for_hevc_and_av1(simulator: Simulator) -> None:
             assert client.session.preset(codec, "P5", ULTRA_HIGH_QUALITY).presetCfg.rcParams.lookaheadDepth > 0
 
 
-def test_the_presets_of_old_are_there_for_old_clients_alone(simulator: Simulator) -> None:
+def test_only_old_clients_see_the_old_presets(simulator: Simulator) -> None:
     counts = {}
     for version in VERSIONS:
         with rig(simulator, version) as client:
@@ -385,7 +385,7 @@ def test_sizes_beyond_the_limits_are_refused_with_the_limit(
         client.start()
 
 
-def test_settings_are_echoed_and_their_digest_tells_them_apart(simulator: Simulator) -> None:
+def test_settings_are_echoed_with_a_digest_that_differs(simulator: Simulator) -> None:
     with rig(simulator) as client:
         client.start(surfaces=2)
         client.encode(0)

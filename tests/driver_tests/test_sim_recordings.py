@@ -89,7 +89,7 @@ def test_a_gpu_has_the_capabilities_of_its_generations_newest_recording(simulato
     assert newest_first
 
 
-def test_what_no_card_of_a_generation_told_is_marked_as_assumed(generator: Any) -> None:
+def test_values_without_a_recording_are_marked_as_assumed(generator: Any) -> None:
     answers = generator.capabilities()
     own = {
         (card["generation"], codec, name.removeprefix("NV_ENC_CAPS_"))
@@ -259,7 +259,7 @@ def intra_refresh(config: Any, gop: int) -> None:
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
-def test_what_documentation_forbids_is_refused_with_strictness_alone(simulator: Simulator, what: str) -> None:
+def test_settings_that_documentation_forbids_are_refused_only_if_strict(simulator: Simulator, what: str) -> None:
     change, message = FORBIDDEN[what]
     for strict in (True, False):
         with simulator.machine(check=False, gpus=["RTX 3060"], strict=strict) as machine, Cuda() as cuda:

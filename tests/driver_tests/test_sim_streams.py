@@ -189,7 +189,7 @@ def progress() -> None:
     bench.end()
 
 
-def test_work_that_nobody_waits_for_gets_done(nvsim_dir: Path) -> None:
+def test_work_without_a_waiter_gets_done(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, progress, ASYNC)
 
 
@@ -240,7 +240,7 @@ def a_slow_producer() -> None:
     bench.end()
 
 
-def test_host_functions_hold_up_their_stream_alone(nvsim_dir: Path) -> None:
+def test_host_functions_delay_only_their_stream(nvsim_dir: Path) -> None:
     child.check(nvsim_dir, a_slow_producer, ASYNC)
 
 

@@ -71,7 +71,7 @@ def append(path: Path) -> None:
 @pytest.mark.parametrize("change", [save_anew, change_time, append])
 @pytest.mark.parametrize("in_place", [False, True])
 @pytest.mark.parametrize("names", [1, 2])
-def test_a_source_that_is_saved_anew_while_its_result_is_verified_is_left_alone(
+def test_a_source_that_changes_while_its_result_is_verified_stays(
     source: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None], in_place: bool, names: int
 ) -> None:
     if names == 2:
@@ -89,7 +89,7 @@ def test_a_source_that_is_saved_anew_while_its_result_is_verified_is_left_alone(
 
 
 @pytest.mark.parametrize("was_there", [False, True])
-def test_a_file_that_appears_under_the_results_name_meanwhile_is_left_alone(
+def test_a_file_that_appears_under_the_results_name_stays(
     source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, was_there: bool
 ) -> None:
     result = folder / "result.mp4"
@@ -191,7 +191,7 @@ def test_a_cancel_during_the_last_sync_has_no_effect(source: Path, folder: Path,
     assert (folder / "result.mp4").is_file()
 
 
-def test_a_commit_that_fails_after_a_cancel_is_told_as_a_failure(
+def test_a_commit_that_fails_after_a_cancel_is_reported_as_a_failure(
     source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holder: list[Any] = []

@@ -69,7 +69,7 @@ def test_matroska_keeps_everything(folder: Path) -> None:
         assert (attached.name, attached.mimetype, attached.data) == ("font.ttf", "font/ttf", original.data)
 
 
-def test_mp4_keeps_what_it_can_and_says_what_not(folder: Path) -> None:
+def test_mp4_keeps_what_it_can_and_warns_of_the_rest(folder: Path) -> None:
     source, result = sample("everything"), folder / "result.mp4"
     warnings = " ".join(encoded("everything", result))
     found = streams(result)
@@ -96,7 +96,7 @@ LATIN = {b"A film of tests": b"A f\xeflm of tests", b"Kommentar": b"Komm\xe9ntar
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
-def test_words_that_are_no_utf8_stay_the_bytes_that_they_are(folder: Path, suffix: str) -> None:
+def test_text_that_is_not_utf8_keeps_its_bytes(folder: Path, suffix: str) -> None:
     """Titles of the file, of a stream and of a chapter, as old programs wrote them."""
     data = sample("everything").read_bytes()
     for word, written in LATIN.items():
@@ -146,7 +146,7 @@ def first_time(path: Path, kind: str) -> Fraction:
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "aac"), (".mkv", "opus")])
-def test_sound_is_encoded_where_a_rate_is_given(folder: Path, suffix: str, codec: str) -> None:
+def test_sound_is_encoded_if_a_rate_is_given(folder: Path, suffix: str, codec: str) -> None:
     result = folder / f"result{suffix}"
     encoded("everything", result, audio=64_000)
     with av.open(str(result)) as container:
@@ -164,7 +164,7 @@ def test_sound_that_the_container_cannot_hold_is_encoded_with_a_warning(folder: 
         assert [stream.codec_context.codec.canonical_name for stream in container.streams.audio] == ["opus"] * 2
 
 
-def test_no_sound_where_none_is_wanted(folder: Path) -> None:
+def test_no_sound_if_none_is_wanted(folder: Path) -> None:
     encoded("everything", folder / "result.mkv", audio="none")
     assert not [stream for stream in streams(folder / "result.mkv") if stream[0] == "audio"]
 
@@ -284,7 +284,7 @@ def test_times_in_milliseconds(folder: Path, name: str, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "what"), [("turned", "rotation"), ("wide-pixels", "shape of pixels")])
-def test_what_a_transport_stream_cannot_hold_is_told(folder: Path, name: str, what: str) -> None:
+def test_a_warning_names_what_a_transport_stream_cannot_hold(folder: Path, name: str, what: str) -> None:
     assert encoded(name, folder / "result.ts") == (f"The {what} is lost: mpegts cannot hold it.",)
 
 

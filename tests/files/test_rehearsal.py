@@ -39,7 +39,7 @@ def refused(source: Path, destination: Path, **more: Any) -> str:
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".webm"])
-def test_frames_that_a_container_cannot_tell_apart(folder: Path, fast: Path, suffix: str) -> None:
+def test_frames_too_close_for_the_times_of_a_container(folder: Path, fast: Path, suffix: str) -> None:
     told = refused(fast, folder / f"result{suffix}", codec="av1")
     assert "Frames 0 and 1 are 0.25 ms apart, but times in" in told
     assert "are multiples of 1 ms, so both would have the same. Use .mp4 or .mov." in told

@@ -123,7 +123,7 @@ def test_what_still_decodes_is_waited_for(folder: Path, monkeypatch: pytest.Monk
     task.abandon(keep=False)
 
 
-def test_who_lets_go_waits_for_one_packet_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cancelling_waits_for_one_packet_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four packets of AV1 in 8K take more than a second."""
     go_on, taken = threading.Event(), []
 

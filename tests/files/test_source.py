@@ -88,7 +88,7 @@ def test_what_is_no_video(folder: Path, content: bytes | None, words: str) -> No
 
 
 @pytest.mark.parametrize(("box", "entries"), [(b"stts", 0xFFFFFFFF), (b"stts", 0x0FFFFFFF), (b"ctts", 0x0FFFFFF0)])
-def test_a_broken_table_of_times_is_told_with_its_file(folder: Path, box: bytes, entries: int) -> None:
+def test_the_error_of_a_broken_table_of_times_names_its_file(folder: Path, box: bytes, entries: int) -> None:
     """FFmpeg says "Cannot allocate memory" or "End of file", which does not sound like a broken file."""
     data = bytearray(sample("open-gop").read_bytes())
     at = data.index(box) + 8
@@ -104,7 +104,7 @@ def test_a_folder_is_no_video(folder: Path) -> None:
         FileTask(job(folder, folder / "result.mp4")).prepare(1)
 
 
-def test_sound_alone_is_no_video(folder: Path) -> None:
+def test_a_file_with_only_sound_is_not_a_video(folder: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "sine=duration=0.2", folder / "sound.m4a")
     with pytest.raises(SourceUnreadable, match="has no video"):
         FileTask(job(folder / "sound.m4a", folder / "result.mp4")).prepare(1)
@@ -216,7 +216,7 @@ def test_a_key_frame_with_later_frames_before_it_is_no_place_to_begin() -> None:
     assert [key.frame for key in _keys(packets, [0, 2, 3, 4, 5])] == [0, 4]
 
 
-def test_a_clean_key_frame_has_intra_slices_alone() -> None:
+def test_a_clean_key_frame_has_only_intra_slices() -> None:
     def unit(kind: int, slice_bits: str) -> bytes:
         return b"\0\0\1" + bytes((kind, int(slice_bits.ljust(8, "0"), 2), 0x80))
 
@@ -241,7 +241,7 @@ def test_settings_that_cannot_be() -> None:
         FileJob(source=Path("a.mp4"), destination=Path("b.mp4"), verify="maybe")
 
 
-def test_a_name_that_tells_no_container(folder: Path) -> None:
+def test_a_name_without_a_known_container(folder: Path) -> None:
     with pytest.raises(InvalidConfig, match=r"does not say which container to write. Use a name that ends with \.mp4"):
         FileTask(job(sample("one-frame"), folder / "result.xyz")).prepare(1)
 

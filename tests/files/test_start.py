@@ -129,7 +129,7 @@ def test_the_source_does_not_stay_open(
 
 
 @pytest.mark.parametrize("why", ["large", "careful", "straight", "resumed"])
-def test_it_is_not_kept_where_it_is_of_no_use(folder: Path, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+def test_it_is_closed_if_it_is_of_no_use(folder: Path, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
     def looked_through(*given: Any) -> tuple[Index, Start]:
         index, start = look_through(*given)
         if why == "large":

@@ -43,7 +43,7 @@ def test_a_piece_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert list(packets_of(piece)) == [(packet.seq, packet.keyframe, packet.data) for packet in PACKETS]
 
 
-def test_a_torn_piece_is_none(tmp_path: Path) -> None:
+def test_a_torn_piece_is_not_used(tmp_path: Path) -> None:
     piece = written(tmp_path)
     whole = piece.path.read_bytes()
     for length in [*range(60), *range(60, len(whole), 97), len(whole) - 1]:
@@ -53,7 +53,7 @@ def test_a_torn_piece_is_none(tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(place=some.integers(0, 10_000), change=some.integers(1, 255))
-def test_a_changed_piece_is_none(tmp_path_factory: pytest.TempPathFactory, place: int, change: int) -> None:
+def test_a_changed_piece_is_not_used(tmp_path_factory: pytest.TempPathFactory, place: int, change: int) -> None:
     piece = written(tmp_path_factory.mktemp("piece"))
     data = bytearray(piece.path.read_bytes())
     data[place % len(data)] ^= change
@@ -92,7 +92,7 @@ def interrupted(source: Path, result: Path, ranges: list[tuple[int, int]], **mor
     task.abandon(keep=True)
 
 
-def test_a_later_run_does_what_is_missing_alone(folder: Path) -> None:
+def test_a_later_run_does_only_what_is_missing(folder: Path) -> None:
     result = folder / "result.mp4"
     interrupted(sample("open-gop"), result, [(5, 11), (20, 30)])
     task = FileTask(job(sample("open-gop"), result, keep_work=True), "software")
@@ -144,7 +144,7 @@ def test_work_for_another_source_or_other_settings_is_of_no_use(
     task.abandon(keep=False)
 
 
-def test_without_keep_work_nothing_is_kept(folder: Path) -> None:
+def test_without_keep_work_no_piece_stays(folder: Path) -> None:
     task = FileTask(job(sample("open-gop"), folder / "result.mp4"))
     task.prepare(1)
     encode_ranges(task, SOFTWARE, [(0, 20)])

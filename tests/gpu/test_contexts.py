@@ -80,7 +80,7 @@ def wrong_frames(packets: list[Any]) -> list[int]:
 @pytest.mark.parametrize("delay", [0, 3])
 @pytest.mark.parametrize("kind", ["created", "legacy default"])
 @pytest.mark.parametrize("context", ["primary", "that of the frames"])
-def test_a_slow_producer_in_a_context_of_its_own(
+def test_a_slow_producer_in_its_own_context(
     engine: EncodeLibrary, abi: str, theirs: OwnContext, context: str, kind: str, delay: int
 ) -> None:
     """One buffer for all frames, overwritten at once. The encoder works in the primary context or in theirs."""

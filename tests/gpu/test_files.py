@@ -104,7 +104,7 @@ def test_the_processor_takes_over_where_the_gpus_decoder_stumbles(
         assert set(found[True]) == {"cuda", "yuv420p"}
 
 
-def test_the_processor_decodes_where_it_is_told_to(
+def test_the_processor_decodes_if_it_is_asked_to(
     engine: EncodeLibrary, decoder: None, runner: Any, sources: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SWITCH, "cpu")

@@ -45,7 +45,7 @@ def test_every_frame_is_read_after_it_was_made_and_before_it_is_overwritten(
     assert wrong_frames(packets) == []
 
 
-def test_cupy_tells_its_own_stream(engine: EncodeLibrary, abi: str, cupy: Any) -> None:
+def test_cupy_names_its_own_stream(engine: EncodeLibrary, abi: str, cupy: Any) -> None:
     packets = encode_from_stream(cupy, lambda buffer, stream: buffer, 100, 3)
     assert wrong_frames(packets) == []
 

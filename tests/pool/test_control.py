@@ -278,7 +278,7 @@ def consistent(told: list[events.Event]) -> None:
 
 
 @pytest.mark.parametrize("how", ["for", "async for", "callback", "callback of start"])
-def test_every_listener_is_told_everything(simulator: Simulator, how: str) -> None:
+def test_every_listener_gets_every_event(simulator: Simulator, how: str) -> None:
     tasks = [Pictures(600, 1000 * number) for number in range(3)]
     told: list[events.Event] = []
 
@@ -308,7 +308,7 @@ def test_every_listener_is_told_everything(simulator: Simulator, how: str) -> No
     assert again == [event for event in told if not isinstance(event, LASTING)], "who comes late hears all that lasts"
 
 
-def test_a_callback_that_raises_is_left_alone(simulator: Simulator) -> None:
+def test_a_callback_that_raises_is_not_called_again(simulator: Simulator) -> None:
     calls: list[events.Event] = []
 
     def raising(event: events.Event) -> None:
@@ -323,7 +323,7 @@ def test_a_callback_that_raises_is_left_alone(simulator: Simulator) -> None:
     assert any(isinstance(event, events.Notice) and "ZeroDivisionError" in event.message for event in told)
 
 
-def test_a_callback_that_is_late_and_raises_is_told_of(simulator: Simulator) -> None:
+def test_the_error_of_a_late_callback_is_reported(simulator: Simulator) -> None:
     """All events except the last have happened before its first call."""
     began = threading.Event()
 
@@ -342,9 +342,7 @@ def test_a_callback_that_is_late_and_raises_is_told_of(simulator: Simulator) -> 
     assert any(isinstance(event, events.Notice) and "ZeroDivisionError" in event.message for event in told)
 
 
-def test_a_callback_that_raises_at_the_very_end_is_told_of(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_error_of_the_last_callback_is_reported(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """No event can follow, so the error goes to the hook for errors of threads, and the run still ends."""
     told: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", told.append)

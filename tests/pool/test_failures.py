@@ -107,7 +107,7 @@ def test_waits_until_another_process_gives_its_sessions_back(simulator: Simulato
     task.check()
 
 
-def test_nobody_gives_a_session_back(simulator: Simulator, tmp_path: Path) -> None:
+def test_no_session_becomes_free(simulator: Simulator, tmp_path: Path) -> None:
     machine: dict[str, Any] = {"gpus": [{**L4, "session_limit": 2}], "state": str(tmp_path / "state")}
     task = Pictures(200)
     with simulator.machine(**machine), EncoderPool(session_timeout=0.4) as pool, another_process(2, machine) as child:
@@ -259,7 +259,7 @@ def test_calls_that_fail_at_random(simulator: Simulator, seed: int) -> None:
 # --- tasks ---
 
 
-def test_what_is_wrong_with_one_task_is_told_of_that_alone(simulator: Simulator) -> None:
+def test_an_error_of_one_task_is_reported_for_that_task_only(simulator: Simulator) -> None:
     good = [Pictures(150), Pictures(60, 5000)]
     bad = [
         Pictures(150, 1000, fail_at=70),

@@ -40,7 +40,7 @@ def test_a_signal_that_does_not_wake_the_main_thread_still_interrupts(simulator:
     assert (task.finished, task.abandoned) == (0, 1)
 
 
-def test_a_listener_is_interrupted_by_such_a_signal(simulator: Simulator) -> None:
+def test_the_signal_interrupts_a_listener(simulator: Simulator) -> None:
     task = Pictures(20_000)
     with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
         run = pool.start([task])
@@ -347,6 +347,6 @@ def test_a_loop_that_breaks_off_leaves_no_listener(simulator: Simulator) -> None
         assert run._log.listeners() == []
 
 
-def test_events_tells_all_of_its_names() -> None:
+def test_events_lists_all_of_its_names() -> None:
     kinds = {name for name, one in vars(events).items() if isinstance(one, type) and one.__module__ == events.__name__}
     assert kinds | {"to_dict"} == set(events.__all__)

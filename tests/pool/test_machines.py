@@ -112,7 +112,7 @@ def test_render_writes_into_the_encoders_surface(simulator: Simulator) -> None:
     assert [unit.checksum for unit in parse(stream)] == [sum_of(number) for number in range(100)]
 
 
-def test_render_is_told_its_engine(simulator: Simulator) -> None:
+def test_render_gets_its_engine(simulator: Simulator) -> None:
     told: set[int] = set()
     both = Meeting(2, of="gpu_id")
 

@@ -54,7 +54,7 @@ def test_old_names_work_with_a_warning(simulator: Simulator) -> None:
         report(InvalidConfig("one"), OSError("two")).require_success()
 
 
-def test_a_task_that_lacks_something_is_told_what(simulator: Simulator) -> None:
+def test_the_error_of_an_incomplete_task_names_what_is_missing(simulator: Simulator) -> None:
     class Own:
         source = "my own"
         destination = ""
@@ -91,7 +91,7 @@ def test_a_wait_that_takes_too_long(simulator: Simulator) -> None:
     assert isinstance(caught.value, NvencError)
 
 
-def test_a_finished_task_is_let_go(simulator: Simulator) -> None:
+def test_a_finished_task_is_released(simulator: Simulator) -> None:
     """It may hold the index of a two-hour film, and the run may go on for days."""
     long = Pictures(20_000)
     with simulator.machine(gpus=[{"name": "L4", "fps_1080p": 4}]), EncoderPool() as pool:

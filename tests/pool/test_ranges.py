@@ -98,7 +98,7 @@ def test_ranges_that_are_none(ranges: list[tuple[int, int]]) -> None:
     assert gaps(ranges, 10) is not None
 
 
-def test_an_empty_range_is_none() -> None:
+def test_an_empty_range_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one frame"):
         FrameRange(4, 4)
 

@@ -256,7 +256,7 @@ def test_a_thief_reckons_with_what_its_encoder_still_holds(held: int, stolen: in
 
 
 @pytest.mark.parametrize(("cores", "stolen"), [(0, 90), (2, 50)])
-def test_what_speeds_tell_of_who_shares_the_cores(cores: int, stolen: int) -> None:
+def test_speeds_show_how_many_engines_share_the_cores(cores: int, stolen: int) -> None:
     """Nothing: it depends on what the others did meanwhile."""
     scheduler, first, _ = two_at_work(cores)
     first.packets = 200
@@ -292,7 +292,7 @@ class Asking:
 
 
 @pytest.mark.parametrize("cores", [2, 0])
-def test_who_makes_an_encoder_for_one_piece(cores: int) -> None:
+def test_which_engine_makes_an_encoder_for_one_piece(cores: int) -> None:
     """One of a processor's shares, but each encoder of the GPUs, so that a hanging one delays nothing."""
     one = Simulation([Frames(100, whole=1)], [100.0, 100.0], cores=cores)
     one.help()
@@ -306,7 +306,7 @@ def test_who_makes_an_encoder_for_one_piece(cores: int) -> None:
 
 
 @pytest.mark.parametrize("how", ["waits", "refused", "lost"])
-def test_who_gets_no_encoder_leaves_the_piece_to_another(how: str) -> None:
+def test_an_engine_without_an_encoder_leaves_the_piece_to_another(how: str) -> None:
     one = Simulation([Frames(100, whole=1)], [100.0, 100.0], cores=2)
     one.help()
     scheduler = one.scheduler
@@ -322,7 +322,7 @@ def test_who_gets_no_encoder_leaves_the_piece_to_another(how: str) -> None:
     assert other.answer() is job
 
 
-def test_who_helps_where_all_cores_are_lent() -> None:
+def test_which_engine_helps_if_all_cores_are_lent() -> None:
     """No engine, until some are free again."""
     one = Simulation([Frames(100, good=100)], [100.0, 100.0], cores=2)
     one.help()
@@ -337,7 +337,7 @@ def test_who_helps_where_all_cores_are_lent() -> None:
     assert other.answer() is job
 
 
-def test_who_helps_where_there_are_cores_left() -> None:
+def test_which_engine_helps_if_cores_are_left() -> None:
     one = Simulation([Frames(100, good=100)], [100.0, 100.0], cores=2)
     scheduler = one.scheduler
     assert scheduler.lend_cores(0) == 1, "as others might have come"

@@ -163,7 +163,7 @@ def test_quit_twice_stops_at_once(simulator: Simulator) -> None:
     assert app.state.sums().cancelled == 5
 
 
-def test_plain_mode_and_reports_tell_of_the_same_run(simulator: Simulator) -> None:
+def test_plain_mode_and_reports_show_the_same_run(simulator: Simulator) -> None:
     file = io.StringIO()
     with simulator.machine(gpus=MACHINE), EncoderPool() as pool:
         tasks = [Pictures(120, 1000 * number, fail_at=60 if number == 2 else None) for number in range(5)]

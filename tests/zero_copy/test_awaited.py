@@ -57,7 +57,7 @@ def test_awaited_frames_are_not_copied(abi: str, simulator: Simulator) -> None:
         assert all(packet.released is frames[packet.seq] for packet in packets)
 
 
-def test_told_of_once_in_another_thread(abi: str, simulator: Simulator) -> None:
+def test_reported_once_in_another_thread(abi: str, simulator: Simulator) -> None:
     threads: set[int] = set()
     told: list[Any] = []
 
@@ -84,7 +84,7 @@ def test_told_of_once_in_another_thread(abi: str, simulator: Simulator) -> None:
         assert threading.get_ident() not in threads
 
 
-def test_cancelled_frames_are_kept_and_come_back(abi: str, simulator: Simulator) -> None:
+def test_cancelled_frames_stay_alive_and_are_released(abi: str, simulator: Simulator) -> None:
     """One is being read when its await is cancelled, and another waits for its turn. Later packets release both."""
     told: list[int] = []
 

@@ -35,7 +35,7 @@ def owned(device: Gpu, count: int) -> list[OwnedFrame]:
 
 
 @pytest.mark.parametrize("options", HELD_BACK, ids=str)
-def test_a_packet_tells_which_frame_it_releases(abi: str, simulator: Simulator, options: dict[str, Any]) -> None:
+def test_a_packet_names_the_frame_that_it_releases(abi: str, simulator: Simulator, options: dict[str, Any]) -> None:
     with simulator.machine(**FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT, copy="never", **options) as encoder:
         frames = owned(device, 12)
         packets = [packet for number, frame in enumerate(frames) for packet in encoder.submit(frame, number)]
@@ -47,7 +47,7 @@ def test_a_packet_tells_which_frame_it_releases(abi: str, simulator: Simulator, 
 
 
 @pytest.mark.parametrize("options", HELD_BACK, ids=str)
-def test_frames_that_nobody_else_holds(simulator: Simulator, options: dict[str, Any]) -> None:
+def test_frames_without_another_reference(simulator: Simulator, options: dict[str, Any]) -> None:
     """They live until read, although the caller has dropped them, and end with their packets."""
     with simulator.machine(**FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT, copy="never", **options) as encoder:
         watched: list[weakref.ref[OwnedFrame]] = []
@@ -110,7 +110,7 @@ plans = st.builds(
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-def test_each_frame_is_told_of_once_and_never_too_early(simulator: Simulator, plan: Plan) -> None:
+def test_each_frame_is_released_once_and_never_too_early(simulator: Simulator, plan: Plan) -> None:
     """For each value of `copy`: in place, when its packet is out; copied, before the call returns."""
     with simulator.machine(**FAST), gpu() as device:
         frames = owned(device, plan.count)
@@ -212,7 +212,7 @@ def test_a_callback_may_use_the_encoder(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize("options", HELD_BACK[1:], ids=str)
-def test_closing_tells_of_frames_in_flight(abi: str, simulator: Simulator, options: dict[str, Any]) -> None:
+def test_closing_releases_frames_in_flight(abi: str, simulator: Simulator, options: dict[str, Any]) -> None:
     """Their packets are lost, but not their memory. The engine is done with it when the callback runs."""
     with simulator.machine(**FAST) as machine, gpu() as device:
         frames = owned(device, 3)
