@@ -113,7 +113,7 @@ def count_calls(client: str, driver: str, copy: bool) -> Measured:
     except (RuntimeError, subprocess.TimeoutExpired) as error:
         return Measured(failure=str(error))
     encoded = calls.get("nvEncEncodePicture", 0)
-    if client not in YARDSTICKS and abs(encoded - 1) > 0.05:  # a flush at a block's end may be one more
+    if client not in YARDSTICKS and abs(encoded - 1) > 0.05:  # a flush at a block's end may add one
         return Measured(failure=f"the driver saw {encoded:.2f} pictures a frame")
     return Measured(calls=calls)
 

@@ -204,7 +204,7 @@ class Planes:
     """A device frame for PyNvVideoCodec: an object whose cuda() returns the planes."""
 
     def __init__(self, device: Device) -> None:
-        pointer, _ = device.allocate(WIDTH * ROWS, 1)  # it takes packed rows alone
+        pointer, _ = device.allocate(WIDTH * ROWS, 1)  # it takes only packed rows
         self._planes = [
             Plane(pointer, (HEIGHT, WIDTH, 1), (WIDTH, 1, 1), device.stream),
             Plane(pointer + WIDTH * HEIGHT, (HEIGHT // 2, WIDTH // 2, 2), (WIDTH, 2, 1), device.stream),
@@ -231,7 +231,7 @@ def pynv_device() -> Run:
     return pynv(Planes(device), False, device)
 
 
-# --- the driver's calls alone, and yardsticks ---
+# --- only the driver's calls, and yardsticks ---
 
 
 def raw(copied: bool) -> Run:

@@ -38,7 +38,7 @@ COPY = cupy.RawKernel(
     "copy",
 )
 
-# The conversion as one would write it with CuPy: a value of Y a thread, and chroma by every fourth of them.
+# The conversion as one would write it with CuPy: each thread makes one value of Y, and every fourth one chroma.
 ELEMENTWISE = {
     form: cupy.ElementwiseKernel(
         "raw T rgb, int32 width, int32 height, float32 scale",

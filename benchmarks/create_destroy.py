@@ -37,7 +37,7 @@ ROWS = HEIGHT * 3 // 2
 FRAMES = 4
 LIMITS = {"resident KiB": 512, "files": 0, "threads": 0, "mappings": 8, "device MiB": 0}
 
-# Each is failed in its turn, with a status that a driver may answer.
+# Each fails in turn, with a status that a driver may answer.
 FAULTS = (
     ("nvEncOpenEncodeSessionEx", 10),
     ("nvEncInitializeEncoder", 8),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-LEGACY_STREAM = 1  # as the array interface counts; in use by whoever made no stream of his own
+LEGACY_STREAM = 1  # its number in the array interface; used by callers without their own stream
 
 
 class Device:

@@ -43,7 +43,7 @@ def lay_out(folder: Path) -> None:
 
 
 def start(code: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    # No site, no user's variables: what is left is the interpreter and what it is told to import.
+    # Without site packages and the user's variables, only the interpreter and the named import remain.
     return subprocess.run(
         [sys.executable, "-S", *flags, "-c", code], capture_output=True, text=True, check=True, timeout=60,
         env={"PATH": os.environ.get("PATH", "")},

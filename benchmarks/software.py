@@ -136,7 +136,7 @@ def run(command: list[str], result: Path) -> Run:
     done = subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    if done.stdout:  # it took the time itself, of a part
+    if done.stdout:  # it measured a part itself
         wall, processor = map(float, done.stdout.split())
     return Run(wall, processor, result.stat().st_size)
 

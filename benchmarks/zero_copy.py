@@ -45,7 +45,7 @@ def print_table(results: dict[str, Measured]) -> list[str]:
         row = [results[client_of(path, column)] for column in COLUMNS]
         print(f"| {path} | {' | '.join(map(cell, row))} |")
         ours, peers = [median(one) for one in row[:2]], [median(one) for one in row[2:]]
-        if not max(ours) < min(peers):  # so that what is not a number is lost, too
+        if not max(ours) < min(peers):  # so that NaN counts as lost, too
             lost.append(path)
     for name, measured in results.items():
         if measured.failure:

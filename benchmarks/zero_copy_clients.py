@@ -21,7 +21,7 @@ def cupy_or_none() -> Any:
         import cupy  # type: ignore[import-not-found,unused-ignore]
 
         cupy.zeros(1)
-    except Exception:  # none installed, or none of its many ways to fail without a GPU
+    except Exception:  # not installed, or one of its many failures without a GPU
         return None
     return cupy
 
@@ -115,8 +115,8 @@ def pynv_copied() -> Run:
 ENCODE, SUBMIT = "ours, encode", f"ours, submit ({DELAY} in flight)"
 PYNV, PYAV = "PyNvVideoCodec", "PyAV from_dlpack"
 
-# By path and column. PyNvVideoCodec always copies, PyAV never does, and nobody else lends surfaces: each peer stands in
-# every row, as what one would use in its place.
+# By path and column. PyNvVideoCodec always copies, PyAV never does, and no other client lends surfaces. Each client is
+# in every row, as the alternative that one would use.
 ZERO_COPY_CLIENTS: dict[str, Callable[[], Run]] = {
     f"copy: {ENCODE}": lambda: ours("always", 0),
     f"copy: {SUBMIT}": lambda: ours("always", DELAY),

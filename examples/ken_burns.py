@@ -36,7 +36,7 @@ class Slides:
         self.frames_an_image = max(1, round(options.seconds * options.fps))
         self.fade = min(round(options.fade * options.fps), self.frames_an_image // 2)
         self.frames = self.images * self.frames_an_image
-        # Images are made when they are first seen, on each GPU, and forgotten when others have been seen since.
+        # Each GPU makes images when they are first shown, and drops them after others have been shown.
         self.image = lru_cache(maxsize=4 * max(options.lanes, 1))(self._image)
         self._making = threading.Lock()
 

@@ -57,7 +57,7 @@ def problems_of_contents(names: set[str], archive: zipfile.ZipFile) -> Iterator[
         if re.search(r"\.(cpp|hpp|inl|json|map)$", name) and name not in TABLES:
             yield f"{name} is source"
         content = archive.read(name)
-        if name.endswith(".dist-info/METADATA"):  # the README follows, which tells of the tests
+        if name.endswith(".dist-info/METADATA"):  # the README follows, which mentions the tests
             content = content.partition(b"\n\n")[0]
         yield from (f"{name} holds the word {word.decode()}" for word in FORBIDDEN_WORDS if word in content)
 

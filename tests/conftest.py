@@ -27,13 +27,13 @@ ABOUT_OTHERS = {"driver", "driver_tests", "simulator", "clients", "gpu", "batch"
 SANITIZED = {"test_encoder.py", "test_faults.py", "test_packets.py", "test_pipeline.py"}
 HOW_TO_BUILD = "cmake -S tests/driver -B build/driver && cmake --build build/driver (./test.sh does it)"
 
-# The simulator's wrapper and subprocesses of tests find it by the variable alone.
+# The simulator's wrapper and the tests' subprocesses find it only by the variable.
 NVSIM_DIR_GIVEN = "NVSIM_DIR" in os.environ
 os.environ.setdefault("NVSIM_DIR", str(ROOT / "build" / "driver"))
 
-# The same examples in each run, so that what turns a run red is the change under test. The search for new ones has a
-# command of its own: pytest --hypothesis-profile=wander
-# None of them has a clock in it: a busy machine is no failure.
+# The same examples in each run, so that only the change under test turns a run red. A separate command searches for new
+# examples: pytest --hypothesis-profile=wander
+# None of them uses a clock: a busy machine is not a failure.
 UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("fixed", derandomize=True, **UNTIMED)
 settings.register_profile("wander", derandomize=False, **UNTIMED)

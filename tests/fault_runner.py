@@ -85,7 +85,7 @@ class Life:
         self.errors: list[NvencError] = []
         self.problems: list[str] = []
         self.maps: dict[int, bytes] = {}  # of QP offsets
-        self.pictures: dict[int, Nv12 | None] = {}  # None: one whose pixels nobody has written
+        self.pictures: dict[int, Nv12 | None] = {}  # None: a picture that was never written
         self.accepted: list[int] = []
         self.received: list[int] = []
 
@@ -201,7 +201,7 @@ def in_place(life: Life, device_frames: list[tuple[object, Nv12]]) -> None:
     for number in (310, 311):
         surface = life.attempt(encoder.surface)
         if surface is not None and number == 310:
-            with life.without_witness(), surface:  # it is left aside if nobody knows when its stream is done
+            with life.without_witness(), surface:  # it is not reused if the end of its stream's work is unknown
                 pass
         elif surface is not None:
             life.submit(encoder, surface, None, number)

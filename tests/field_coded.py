@@ -71,7 +71,7 @@ def sequence(width: int, height: int, rate: int) -> bytes:
     bits.golomb(0, FRAME_NUM_BITS - 4, 0, ORDER_BITS - 4, 1).flags(0)  # order type 0, one reference, no gaps
     bits.golomb(width // MACROBLOCK - 1, height // (2 * MACROBLOCK) - 1)
     bits.flags(0, 0, 1, 0)  # fields may come, not by macroblock; 8x8 inference, no cropping
-    bits.flags(1, 0, 0, 0, 0)  # of the VUI the timing alone
+    bits.flags(1, 0, 0, 0, 0)  # only the timing part of the VUI
     bits.flags(1).fixed(32, 1).fixed(32, 2 * rate).flags(1, 0, 0, 0, 0)
     return unit(SPS, bits.ended())
 

@@ -80,7 +80,7 @@ def drop(encoder: NvencEncoder) -> None:
 
 encoders: list[NvencEncoder] = []
 
-# What is prepared, and what is done with it while the pipe is full.
+# A preparation, and a call while the pipe is full.
 CALLS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "encode": (ready, lambda encoder: encoder.encode(FRAME)),
     "submit": (ready, lambda encoder: encoder.submit(FRAME, 1)),

@@ -29,7 +29,7 @@ SLOW = [{"name": "RTX 4090", "fps_1080p": 20}]
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 simulator = Simulator()
-kept: list[Any] = []  # alive until the interpreter takes the module apart
+kept: list[Any] = []  # alive until the interpreter clears the module
 
 
 def encoder(**options: Any) -> NvencEncoder:

@@ -159,7 +159,7 @@ class Pictures(BaseTask):
     def interrupt(self) -> None:
         self.fail_at = -1
 
-    # --- what came of it ---
+    # --- the result ---
 
     def units(self) -> list[EchoUnit]:
         """The pictures that the encoder saw, in the order of the video, each of them once."""

@@ -157,7 +157,7 @@ def test_the_module_has_an_answer_for_a_name_that_it_lacks() -> None:
         pdum.nvenc.nonsense  # noqa: B018
 
 
-# In processes of their own, since libraries are opened once a process
+# In separate processes, since libraries are opened once per process
 
 ASK = """
 import json, sys

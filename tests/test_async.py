@@ -179,7 +179,7 @@ def test_cancelled_after_the_packet_was_ready(abi: str, simulator: Simulator) ->
             await asyncio.to_thread(gate.reached.wait, 60)
             gate.opened.set()
             while not encoder._worker or not encoder._worker._shelf:
-                threading.Event().wait(0.001)  # the loop is kept from telling the task
+                threading.Event().wait(0.001)  # the loop cannot resume the task
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

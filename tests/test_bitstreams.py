@@ -24,7 +24,9 @@ CODECS = ["h264", "hevc", "av1"]
 COUNT = 24
 PICTURES = moving_pictures(FORM, COUNT)
 FRAMES = [np.ascontiguousarray(nv12(planes)) for planes in PICTURES]
-FAITHFUL = 30.0  # dB: what a codec at its usual quantiser keeps of these pictures, and a wrong or shifted one does not
+FAITHFUL = (
+    30.0  # dB: codecs at their usual quantiser reach this with these pictures; a wrong or shifted picture does not
+)
 
 Units = list[Packet]
 

@@ -64,7 +64,7 @@ def refusal(**settings: Any) -> NvencError:
     return caught.value
 
 
-# What reaches the driver
+# Settings that reach the driver
 
 
 def test_defaults_are_those_of_the_signature(abi: str, trace: Trace) -> None:
@@ -349,7 +349,7 @@ def test_wrong_gpu_id(abi: str, simulator: Simulator, gpu_id: int, gpus: int) ->
     assert "CUDA_VISIBLE_DEVICES" in error.advice
 
 
-# What no encoder could take: found before any driver is asked
+# Settings that no encoder takes: refused before any call of the driver
 
 REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"width": 257}, ["width=257", "even", "Crop or pad"]),
@@ -427,7 +427,7 @@ def test_what_is_keyword_only() -> None:
         NvencEncoder(256, 144, "h264", "p3", "ll", 30, 30, 0, 0, 0, 0, "auto", 0)  # type: ignore[call-overload]
 
 
-# What this GPU cannot do
+# Settings that this GPU does not support
 
 LIMITS = {"WIDTH_MIN": 200, "HEIGHT_MIN": 100, "WIDTH_MAX": 1000, "HEIGHT_MAX": 600, "MB_NUM_MAX": 2000}
 

@@ -19,7 +19,7 @@ FRAME = WIDTH * HEIGHT * 3 // 2
 FRAMES = 64
 # Copies below this are not counted: structs. Rows of a frame are above it.
 SMALLEST = 1024
-# What the simulated driver may copy of structs for each frame.
+# How many bytes of structs the simulated driver may copy for each frame.
 STRUCTS = 32 << 10
 
 CLIENT = """

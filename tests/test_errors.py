@@ -49,7 +49,7 @@ MEANING = {
     **dict.fromkeys((12, 22), UnsupportedFeature),
 }
 
-# What no call of the driver answers: they are raised above the encoder.
+# Errors that come from no call of the driver: they are raised above the encoder.
 OF_POOLS = {
     "FolderBusy",
     "TargetOutOfReach",

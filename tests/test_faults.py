@@ -28,7 +28,7 @@ RUNNER = Path(__file__).with_name("fault_runner.py")
 ABIS = ("13.1", "12.1")
 # Every status that the interface knows, and two that it may know one day.
 ENCODE_STATUSES = (*range(1, 27), 27, 4711)
-# What CUDA's calls answer in practice, and two that it may know one day.
+# The answers of CUDA's calls in practice, and two that it may have one day.
 CUDA_STATUSES = (1, 2, 3, 4, 46, 100, 101, 200, 201, 214, 304, 400, 700, 702, 709, 716, 719, 801, 803, 999, 1500, 98765)
 LASTING = (1, 2, 5, 8, 10, 13, 20, 21, 999)
 

@@ -242,7 +242,7 @@ def test_a_stream_given_with_the_frame(abi: str, simulator: Simulator, tmp_path:
     assert len(recorded) == 5
 
 
-# What cannot be right: each is refused in words that help, and the encoder goes on
+# Wrong frames: each is refused with helpful words, and the encoder goes on
 
 HOST_MEMORY = picture()
 

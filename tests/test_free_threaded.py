@@ -48,7 +48,7 @@ def environment(python: str, root: Path, tmp_path_factory: pytest.TempPathFactor
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     own = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     path = [str(folder / "site"), own, str(Path(pytest.__file__).parents[1])]
-    # Of the plugins installed beside us, some are native and for another interpreter.
+    # Some of the installed plugins are native and for another interpreter.
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 

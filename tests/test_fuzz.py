@@ -33,7 +33,7 @@ BOUNDED = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-# What a caller may see. Python's own errors are those of a wrong type or a number beyond a C type.
+# The errors that a caller may see. Python's own are for a wrong type or a number beyond a C type.
 ALLOWED = (NvencError, TypeError, OverflowError)
 
 
@@ -158,7 +158,7 @@ def test_array_interfaces_of_right_types(
 def test_array_interfaces_of_wrong_types(bench: Bench, entries: dict[str, Any], missing: set[str]) -> None:
     whole = interface(bench, **entries)
     if isinstance(whole["stream"], int) and whole["stream"] not in (0, 1, 2, False, True):
-        whole["stream"] = 2**64  # a stream that is none cannot be told from one that is
+        whole["stream"] = 2**64  # an invalid stream looks like a valid one
     take(bench, Offering(__cuda_array_interface__={key: whole[key] for key in whole.keys() - missing}))
 
 

@@ -35,7 +35,7 @@ RACES = {
     "forked_in_use",
 }
 REPEATS = 4
-# What a sanitizer keeps for itself grows, and is none of ours.
+# A sanitizer's own memory grows, too, and does not count.
 MEMORY = {"many_encoders", "many_refused_encoders", "many_frames"}
 WIDTH, HEIGHT = 192, 128
 

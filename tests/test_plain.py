@@ -25,7 +25,7 @@ pytestmark = pytest.mark.one_abi
 
 WIDTHS = (20, 40, 60, 80, 120, 200)
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-# What Live needs to draw over its own lines, and nothing else.
+# The escape sequences that Live needs to draw over its own lines, and no others.
 MOVEMENT = re.compile(r"\x1b\[(?:\?25[lh]|\d*A|2K|1A)|\r")
 
 

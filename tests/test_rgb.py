@@ -52,7 +52,7 @@ def reaches_the_kernels(encoder: NvencEncoder, frame: Any, **more: Any) -> bool:
     return (caught.value.call, caught.value.status_name) == ("cuModuleLoadData", "CUDA_ERROR_NOT_SUPPORTED")
 
 
-# What the driver is told
+# The arguments of the driver's calls
 
 SURFACES: dict[str, tuple[dict[str, Any], str]] = {
     "nv12": ({}, "NV_ENC_BUFFER_FORMAT_NV12"),

@@ -36,8 +36,8 @@ def run_python(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-# What a stub does not say of a native class: its metaclass, before Python 3.12 the buffer protocol, and that classes
-# which only the module makes take any arguments in order to refuse them.
+# A stub cannot express some facts about a native class: its metaclass, the buffer protocol before Python 3.12, and
+# that classes which only the module makes take any arguments, in order to refuse them.
 NOT_SAID = (
     "is inconsistent, metaclass differs",
     "__buffer__ is not present at runtime",

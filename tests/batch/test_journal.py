@@ -66,7 +66,7 @@ def test_a_journal_cut_anywhere_has_all_whole_lines_and_can_be_gone_on_with(
     text = (folder / NAME).read_bytes()
     cut = max(0, len(text) - from_the_end)
     (folder / NAME).write_bytes(text[:cut])
-    # A line is whole without its end too: what follows it was not needed to understand it.
+    # A line is complete even without its line break.
     whole = {one.source: one for one, end in zip(written, _ends(text)[1:], strict=True) if cut >= end - 1}
     journal = Journal.open(folder, "outputs")
     assert journal.entries == whole

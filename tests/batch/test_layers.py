@@ -166,7 +166,7 @@ def test_each_preset_of_the_package_resolves_to_an_encoder(name: str) -> None:
 def test_the_file_that_init_writes_changes_nothing_and_names_everything(tmp_path: Path) -> None:
     path = config_file(tmp_path, commented_file())
     assert resolve(read_config(path)).settings == BatchSettings()
-    # And without its comment signs it says what is so already.
+    # Without its comment signs, it sets what is the default anyway.
     text = path.read_text()
     settings = "\n".join(
         line.removeprefix("# ") for line in text.splitlines() if " = " in line or line.lstrip("# ").startswith("[")

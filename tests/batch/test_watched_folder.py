@@ -105,7 +105,7 @@ def test_looks_find_what_a_scan_finds(
             act(root, action, name)
     wanted = {one.path: one for one in scan.run([root]).sources}
     assert seen >= wanted.keys()
-    # What only changed under its name, or got its old inode again, is found by a full look.
+    # Only a full look finds a file that changed under the same name, or got its old inode again.
     assert {one.path: one for one in folder.everything()} == wanted
 
 

@@ -32,7 +32,7 @@ def process(*arguments: object, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-# ---- without any hardware, in processes of their own ---------------------------------------------------------------
+# ---- without any hardware, in separate processes -------------------------------------------------------------------
 
 
 def test_without_arguments_the_package_is_its_doctor() -> None:
@@ -245,7 +245,7 @@ def test_other_shells_can_read_their_script(tool: Tool, tmp_path: Path, shell: s
     script = tmp_path / "script"
     script.write_text(tool("completion", shell)[1])
     if shutil.which(shell) is None:
-        assert script.stat().st_size > 1000  # its syntax is looked at where there is such a shell
+        assert script.stat().st_size > 1000  # its syntax is checked if there is such a shell
         return
     subprocess.run([need_program(shell, shell), "-n", str(script)], check=True)
 

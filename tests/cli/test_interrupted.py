@@ -257,7 +257,7 @@ def test_in_place_killed_and_gone_on_with(videos: Path, clips: dict[str, dict[st
 def test_only_the_file_that_cannot_be_written_fails(videos: Path, clips: dict[str, dict[str, Any]]) -> None:
     """The system's limit on file sizes fails in the middle of a write, as a full disk does."""
     sizes = sorted((videos / name).stat().st_size for name in clips)
-    # Enough for each short clip, and not for what becomes of the long one.
+    # Enough for each short clip, but not for the result of the long one.
     script = (
         "import resource, sys\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({2 * sizes[-2]}, {2 * sizes[-2]}))\n"

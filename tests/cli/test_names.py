@@ -46,7 +46,7 @@ def test_two_hundred(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:
     good += [folder / f"{name}.avi" for part in PARTS[1:4] for name in part]
     folder.mkdir()
     for path in good:
-        # A container is known by its content; the suffix of the name is only what the result keeps.
+        # The content decides the container; the result only keeps the suffix of the name.
         shutil.copyfile(short if path.suffix == ".mp4" else clip, path)
     broken = [_break(folder, kind, number, short) for kind in BROKEN for number in range(7)]
     assert len(good) + len(broken) >= 200

@@ -22,10 +22,10 @@ class Row:
     given: dict[str, Any]
     told: dict[str, Any]
     over: dict[str, Any] = field(default_factory=dict)
-    told_12_1: dict[str, Any] | None = None  # where the older interface has other fields for it
+    told_12_1: dict[str, Any] | None = None  # if the older interface has other fields for it
     since: str = "12.1"  # the first interface version that has it
-    names: str = ""  # what older versions name in their refusal, besides themselves and the version needed
-    gpu: dict[str, Any] = field(default_factory=dict)  # what the simulated GPU has beyond its generation
+    names: str = ""  # words in the refusal of older versions, in addition to both versions
+    gpu: dict[str, Any] = field(default_factory=dict)  # capabilities of the simulated GPU beyond its generation
 
     def __str__(self) -> str:
         more = f" over {short(self.over)}" if self.over else ""

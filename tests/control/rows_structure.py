@@ -12,7 +12,7 @@ FOUR = {**HQ, "bframes": 4}
 TF = {"codec.tfLevel": "NV_ENC_TEMPORAL_FILTER_LEVEL_4"}
 REFRESH = {"codec.enableIntraRefresh": 1, "codec.intraRefreshPeriod": 30, "codec.intraRefreshCnt": 5}
 ONE = "NV_ENC_NUM_REF_FRAMES_1"
-RECOVERY = {"codec.outputRecoveryPointSEI": 1}  # where a decoder that starts in between has a whole picture
+RECOVERY = {"codec.outputRecoveryPointSEI": 1}  # the point where a decoder that started in between has a whole picture
 
 BFRAMES = [
     *(

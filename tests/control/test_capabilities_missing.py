@@ -15,7 +15,7 @@ pytestmark = pytest.mark.one_abi
 LEVEL_42 = 42
 FOUR = {**HQ, "bframes": 4}
 
-# Settings, the setting's name as the error has it, the capability, and the most of it that is too little.
+# Settings, the setting's name in the error, the capability, and its highest value that is too low.
 DEMANDS: list[tuple[dict[str, Any], str, str, int]] = [
     ({**HQ, "bframes": 3}, "bframes", "NUM_MAX_BFRAMES", 2),
     ({**HQ, "bframes": 1}, "bframes", "NUM_MAX_BFRAMES", 0),
@@ -112,6 +112,6 @@ def test_a_live_change_that_the_gpu_lacks(
 
     calls = driver.calls(use, gpu=without(capability, 0), **made_with)
     assert not [call for call in calls if call.name == "nvEncReconfigureEncoder"], "refused before the driver is asked"
-    # It alone was missing, on a card that need not be able to do anything else live.
+    # Only this was missing, and the card needs no other live change.
     able = {**GPU, "caps": {name: 0 for name in LIVE_MODES if name != capability} | {capability: 1}}
     driver.calls(lambda encoder: encoder.reconfigure(**change), gpu=able, **made_with)

@@ -27,7 +27,7 @@ BOUNDED = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-# A TypeError is Python's own for what no function takes; everything else is ours.
+# Python itself raises TypeError for unknown arguments; all other errors are ours.
 ALLOWED = (NvencError, TypeError)
 
 EDGES = st.sampled_from(
@@ -102,7 +102,7 @@ JUNK = st.one_of(
     st.dictionaries(WORDS, EDGES, max_size=2),
 )
 SPOILT = st.dictionaries(st.sampled_from(EncoderConfig.names()), JUNK, max_size=3).filter(
-    # A context that is none is the driver's to tell from one, and a real driver may not: a NULL and nonsense apart.
+    # Only the driver can recognise an invalid context, and a real driver may fail to, except for NULL and nonsense.
     lambda fields: (
         fields.get("cuda_context", 0) in (0, -1, 2**64, 2**70, None)
         or not isinstance(fields["cuda_context"], (int, float))
@@ -191,7 +191,7 @@ def test_an_encoder_or_an_error(
     change: dict[str, Any],
 ) -> None:
     monkeypatch.setenv("PDUM_NVENC_ABI", version)
-    # What is no context is found out by the driver alone, as a broken rule.
+    # Only the driver recognises an invalid context, as a broken rule.
     with simulator.machine(gpus={**GPU, "caps": caps}, check="cuda_context" not in spoilt):
         try:
             encoder = NvencEncoder(**{**fields, **spoilt})

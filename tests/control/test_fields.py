@@ -17,7 +17,7 @@ pytestmark = pytest.mark.one_abi
 
 TABLE = [*RATE, *LOOKAHEAD, *PROFILES, *FORMATS, *COLOURS, *HDR, *SIZES, *BFRAMES, *PARTS, *TUNINGS]
 
-# What no field of NV_ENC_INITIALIZE_PARAMS holds, and the test that proves it.
+# Fields that are not in NV_ENC_INITIALIZE_PARAMS, and the tests that cover them.
 ELSEWHERE = {
     "codec": "test_config.py::test_codec",
     "gpu_id": "test_config.py::test_gpu_id",

@@ -123,7 +123,7 @@ def test_time_codes_of_h264(abi: str, driver: Driver) -> None:
         dropping = {CLOCK + "countingTypeMSB": 2} if values[-1] and abi == "13.1" else {}
         return dropping | {CLOCK + name: value for name, value in zip(names, values, strict=True) if value}
 
-    # The older interface cannot be told that a picture of such a stream has none.
+    # The older interface has no way to say that a picture of such a stream has no time code.
     none = {} if abi == "12.1" else {"timeCode.skipClockTimestampInsertion": 1}
     assert told == [clock(23, 59, 58, 255, 1), none, clock(1, 2, 3, 4, 0)]
 

@@ -28,7 +28,7 @@ def qp(member: str, intra: int, p: int, b: int) -> Flat:
     return {f"rc.{member}.qpIntra": intra, f"rc.{member}.qpInterP": p, f"rc.{member}.qpInterB": b}
 
 
-# Made with, changed to, and what the driver is told otherwise than before.
+# The first settings, the change, and the driver's fields that change.
 CHANGES: list[tuple[dict[str, Any], dict[str, Any], Flat]] = [
     (RATE, {"bitrate": 3_000_000}, {"rc.averageBitRate": 3_000_000}),
     (RATE, {"max_bitrate": 5_000_000}, {"rc.maxBitRate": 5_000_000}),

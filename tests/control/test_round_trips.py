@@ -131,7 +131,7 @@ def taken_or_named(name: str, value: Any) -> None:
             assert EncoderConfig.from_dict(config.to_dict()) == config, "what is taken can be kept"
 
 
-# One value for each field that no configuration may have; None where None is one.
+# One invalid value for each field; None if every value is valid.
 NEVER: dict[str, Any] = {
     **dict.fromkeys(NAMES, Oddity()),
     "cq": 0,

@@ -592,7 +592,7 @@ def test_parsing_several_access_units_at_once(simulator: Simulator) -> None:
         assert [unit.timestamp for unit in parse(stream)] == [0, 1, 2]
 
 
-# What a GPU cannot do.
+# Features that a GPU does not support.
 
 
 @pytest.mark.parametrize("gpu", ["GTX 1080", "T4", "RTX 3090", "RTX 4090", "RTX 5090"])

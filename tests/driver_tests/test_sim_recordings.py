@@ -181,7 +181,8 @@ def test_every_preset_is_the_recorded_one_field_for_field(simulator: Simulator) 
 
 # Statuses.
 
-# Where the simulator is stricter than the card: its status, and why. With "strict": false it answers as the card does.
+# The probes for which the simulator is stricter than the card: its status, and why. With "strict": false it answers
+# like the card.
 STRICTER: dict[str, tuple[int, str]] = {
     "list_version_next": (15, "the header: a struct has the version of the interface that the client was built for"),
     "open_other_api": (15, "the header: apiVersion is NVENCAPI_VERSION, of the interface that the client speaks"),
@@ -239,7 +240,7 @@ def test_without_strictness_it_answers_as_the_card_without_exception(simulator: 
     assert probe(simulator, name, strict=False) == (recorded_statuses()[name], [])
 
 
-# What documentation forbids, and no card is known to refuse: (change of the configuration, its message).
+# Settings that documentation forbids and no card is known to refuse: (change of the configuration, its message).
 FORBIDDEN: dict[str, tuple[Callable[[Any], None], str]] = {
     "lookahead": (lambda config: deep_lookahead(config, 28), "more than 31"),
     "intra refresh": (lambda config: intra_refresh(config, 250), "unless the GOP is infinite"),

@@ -262,7 +262,7 @@ def test_in_place_with_another_destination_is_refused(source: Path, folder: Path
     assert source.is_file()
 
 
-# ---- work that is kept ----------------------------------------------------------------------------------------------
+# ---- work that stays ----------------------------------------------------------------------------------------------
 
 
 def test_earlier_work_survives_a_run_that_does_not_get_to_it(source: Path, folder: Path, monkeypatch: Any) -> None:

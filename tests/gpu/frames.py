@@ -18,7 +18,7 @@ def pattern(number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return values
 
 
-# Spins for about `cycles` clocks in every block before it writes, so that who does not wait reads the frame before.
+# Spins for about `cycles` clocks in every block before it writes, so that a reader that does not wait gets old pixels.
 SLOW_PRODUCER = r"""
 extern "C" __global__ void produce(unsigned char* frame, int pitch, int width, int rows, int number, long long cycles) {
     const long long start = clock64();

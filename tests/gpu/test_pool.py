@@ -49,7 +49,7 @@ def test_frames_of_all_engines_are_the_ones_that_were_made(
             of_thread.stream.synchronize()  # a surface is submitted on the legacy default stream
         return frame if surface is None else None
 
-    with EncoderPool(gpus=[0]) as pool:  # where CuPy makes the frames
+    with EncoderPool(gpus=[0]) as pool:  # CuPy makes the frames there
         assert len(pool.engines) == 3
         stream = pool.render_video(render, FRAMES, width=WIDTH, height=HEIGHT, surfaces=surfaces)
     units = parse(stream)

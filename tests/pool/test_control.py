@@ -215,7 +215,7 @@ def test_paused(simulator: Simulator) -> None:
         wait_for(run, events.Progress)
         run.pause()
         frames = [0]
-        while True:  # what was claimed is finished, and then nothing moves
+        while True:  # the claimed frames are finished, and then nothing moves
             seen = [event.frames for event in run._log.subscribe().take() if isinstance(event, events.RunProgress)]
             frames.append(sum(lane.frames for lane in run._lanes))
             if frames[-1] == frames[-2] and len(frames) > 3:
@@ -259,7 +259,7 @@ def test_fewer_engines_and_more_again(simulator: Simulator) -> None:
     assert {event.engine for event in told if isinstance(event, events.PieceStarted)} == {0, 1, 2}
 
 
-# --- being told ---
+# --- events ---
 
 
 def consistent(told: list[events.Event]) -> None:
@@ -429,7 +429,7 @@ def test_everything_at_once(simulator: Simulator, seed: int) -> None:
                 getattr(run, what)()
         run.resume()
 
-    # A lock that fails while a session is closed leaves the driver to take all of it back, which breaks its rules.
+    # If a lock fails while a session is closed, the driver has to release everything, which breaks its rules.
     with simulator.machine(check=False, gpus=[gpu], faults=faults), EncoderPool(idle_release=0.02) as pool:
         run = pool.start(tasks)
         meddlers = [threading.Thread(target=meddle, args=(run, random.Random(seed * 10 + each))) for each in range(3)]

@@ -247,7 +247,7 @@ def test_calls_that_fail_at_random(simulator: Simulator, seed: int) -> None:
     gpu = {**L4, "engines": chance.randint(1, 3)}
     with simulator.machine(check=False, gpus=[gpu]):
         EncoderPool().close()  # asks how many engines there are
-    # A lock that fails while a session is closed leaves the driver to take all of it back, which breaks its rules.
+    # If a lock fails while a session is closed, the driver has to release everything, which breaks its rules.
     with simulator.machine(check=False, gpus=[gpu], faults=faults), EncoderPool() as pool:
         _, report = run_of(pool, tasks)
         assert simulator.live().get("sessions", 0) == 0

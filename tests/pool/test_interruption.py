@@ -206,7 +206,7 @@ def _raises(call: Callable[[], object]) -> bool:
     return False
 
 
-# --- what does not return ---
+# --- calls that do not return ---
 
 
 class Stuck(Pictures):
@@ -281,7 +281,7 @@ def test_skipped_and_tried_again_before_prepare_returns(simulator: Simulator, fa
     task.check()
 
 
-# --- what ends a run ---
+# --- the ends of a run ---
 
 
 def test_the_only_allowed_engine_is_lost(simulator: Simulator) -> None:

@@ -81,7 +81,7 @@ class Simulator:
 
     def configure(self, **config: Any) -> None:
         """Replaces the whole configuration of every library."""
-        gc.collect()  # what is only garbage must not keep a session open
+        gc.collect()  # garbage must not keep a session open
         for library in self.libraries.values():
             library.control(configure=config)
 

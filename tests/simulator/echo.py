@@ -33,7 +33,7 @@ class EchoUnit:
     format: str  # "NV12", "ARGB", …
     width: int
     height: int
-    settings: str  # digest of the whole configuration: equal where the configurations are
+    settings: str  # digest of the whole configuration: equal for equal configurations
     units: tuple[int, ...] = ()  # NAL unit types, or OBU types, in order
     sei: tuple[tuple[int, bytes], ...] = ()  # type and payload of each SEI message (or extra OBU) of the client's
     map: bytes | None = None  # what qpDeltaMap held, or a map before it that holds on

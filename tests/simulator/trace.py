@@ -16,7 +16,7 @@ class Call:
     pid: int
     tid: int
     library: str  # "cuda", "encode", "nvml"
-    api: str  # "13.0"; empty where the call belongs to no version
+    api: str  # "13.0"; empty if the call belongs to no version
     name: str
     session: int  # 0: none
     status: int

@@ -29,7 +29,7 @@ from simulator import Simulator, checksum, parse
 pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 REGISTER, UNREGISTER = "nvEncRegisterResource", "nvEncUnregisterResource"
-MOST_REGISTERED = 64  # what src/cpp/session/inputs.cpp allows
+MOST_REGISTERED = 64  # the limit in src/cpp/session/inputs.cpp
 
 
 def places(device: Gpu, count: int) -> list[CudaFrame]:

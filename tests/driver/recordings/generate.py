@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 PREFIX = "NV_ENC_CAPS_"
 Record = dict[str, Any]
 
-# In the order of their encoders: what nobody recorded of one is taken from the nearest.
+# In the order of their encoders: values that were not recorded for one come from the nearest.
 GENERATIONS = ("kepler", "maxwell2", "pascal", "turing-tu117", "turing", "ampere", "ada", "blackwell")
 SIMULATED = ("pascal", "turing", "ampere", "ada", "blackwell")
 CODECS = ("h264", "hevc", "av1")
