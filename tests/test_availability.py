@@ -94,7 +94,7 @@ def test_a_gpu_that_is_not_there(simulator: Simulator, gpu_id: int) -> None:
 
 
 @pytest.mark.parametrize("gpu_id", [None, "0", 0.5, [], {}, pytest.param(object(), id="object"), b"0"], ids=repr)
-def test_what_is_no_number(simulator: Simulator, gpu_id: Any) -> None:
+def test_a_gpu_id_that_is_not_a_number(simulator: Simulator, gpu_id: Any) -> None:
     with simulator.machine(gpus=[GOOD]):
         assert available(gpu_id) is False
         assert "gpu_id" in (unavailable_reason(gpu_id) or "")
@@ -129,7 +129,7 @@ def test_either_status_for_taken_sessions(abi: str, simulator: Simulator, status
         assert machine.calls()["nvEncOpenEncodeSessionEx"] == 2
 
 
-def test_whatever_fails(abi: str, simulator: Simulator) -> None:
+def test_any_failing_call(abi: str, simulator: Simulator) -> None:
     """Each call of the probe, with a few statuses: an answer, no exception, no session left."""
     with simulator.machine(gpus=[GOOD], count=True) as machine:
         assert available()

@@ -151,9 +151,7 @@ def test_no_delay_for_reordering_is_signalled(abi: str, simulator: Simulator, tm
 
 
 @pytest.mark.parametrize("bframes", [1, 3])
-def test_reordering_is_signalled_where_there_is_some(
-    abi: str, simulator: Simulator, tmp_path: Path, bframes: int
-) -> None:
+def test_reordering_is_signalled_if_there_is_any(abi: str, simulator: Simulator, tmp_path: Path, bframes: int) -> None:
     path = tmp_path / "stream"
     path.write_bytes(stream_of(encode(simulator, codec="h264", tuning="hq", bframes=bframes)))
     assert min(headers_of(path, "h264").all("max_num_reorder_frames")) >= 1

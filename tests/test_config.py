@@ -330,7 +330,7 @@ def test_a_context_of_another_gpu_is_refused(abi: str, simulator: Simulator) -> 
     assert "gpu_id" in error.advice
 
 
-def test_a_handle_that_is_no_context_is_refused(abi: str, simulator: Simulator) -> None:
+def test_a_handle_that_is_not_a_context_is_refused(abi: str, simulator: Simulator) -> None:
     with simulator.machine(check=False, gpus=FAST):
         error = refusal(cuda_context=0xDEAD0)
         assert isinstance(error, CudaFailed)
@@ -422,7 +422,7 @@ def test_unknown_keywords_are_a_type_error() -> None:
         NvencEncoder(256, 144, bit_rate=5)  # type: ignore[call-overload]
 
 
-def test_what_is_keyword_only() -> None:
+def test_further_settings_are_keyword_only() -> None:
     with pytest.raises(TypeError):
         NvencEncoder(256, 144, "h264", "p3", "ll", 30, 30, 0, 0, 0, 0, "auto", 0)  # type: ignore[call-overload]
 

@@ -96,7 +96,7 @@ def test_each_version_is_asked_for_itself(simulator: Simulator, monkeypatch: pyt
         assert machine.calls()["nvEncOpenEncodeSessionEx"] == 3
 
 
-def test_what_there_is_not(abi: str, simulator: Simulator) -> None:
+def test_devices_that_do_not_exist(abi: str, simulator: Simulator) -> None:
     with simulator.machine(gpus=["T4"]):
         with pytest.raises(UnsupportedFeature, match=r"GPU 0 cannot encode av1; it encodes h264, hevc"):
             capabilities(0, "av1")

@@ -69,7 +69,7 @@ def test_a_machine_that_works(simulator: Simulator) -> None:
     assert pdum.nvenc.__version__ in page
 
 
-def test_what_is_found_is_frozen(simulator: Simulator) -> None:
+def test_findings_are_frozen(simulator: Simulator) -> None:
     with simulator.machine(gpus=[GOOD]):
         found = doctor()
     with pytest.raises(FrozenInstanceError):
@@ -184,7 +184,7 @@ def test_a_forced_version(simulator: Simulator, monkeypatch: pytest.MonkeyPatch)
         assert "11.9" in only(found, "interface").text
 
 
-def test_whatever_fails_it_answers(simulator: Simulator) -> None:
+def test_it_answers_if_any_call_fails(simulator: Simulator) -> None:
     """Each call that it makes, with a few statuses."""
     with simulator.machine(gpus=[GOOD], count=True) as machine:
         assert doctor().can_encode

@@ -115,7 +115,7 @@ def test_properties_cannot_be_set(simulator: Simulator, name: str) -> None:
 
 
 @pytest.mark.parametrize("seq", ["1", 1.0, None, b"1"])
-def test_a_seq_that_is_no_integer(abi: str, simulator: Simulator, seq: Any) -> None:
+def test_a_seq_that_is_not_an_integer(abi: str, simulator: Simulator, seq: Any) -> None:
     with simulator.machine(gpus=FAST), NvencEncoder(WIDTH, HEIGHT) as encoder:
         with pytest.raises(TypeError):
             encoder.submit(picture(), seq)

@@ -440,7 +440,7 @@ def test_an_object_that_is_not_a_cuda_stream(abi: str, simulator: Simulator) -> 
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_ctrl_c_is_no_fault_of_the_frame(encoder: NvencEncoder, error: type[BaseException]) -> None:
+def test_ctrl_c_is_not_an_error_of_the_frame(encoder: NvencEncoder, error: type[BaseException]) -> None:
     def interrupted() -> Any:
         raise error
 

@@ -170,7 +170,7 @@ def test_data_entries(bench: Bench, data: Any) -> None:
 
 @BOUNDED
 @given(frame=JUNK, stream=st.one_of(NO_NUMBERS, st.sampled_from([0, 1, 2, -1, 2**64])), whole=st.booleans())
-def test_objects_that_are_no_frames(bench: Bench, frame: Any, stream: Any, whole: bool) -> None:
+def test_objects_that_are_not_frames(bench: Bench, frame: Any, stream: Any, whole: bool) -> None:
     take(bench, frame)
     take(bench, Offering(__cuda_array_interface__=frame))
     take(bench, Offering(__dlpack__=lambda **_: frame, __dlpack_device__=lambda: (1, 0)))

@@ -65,7 +65,7 @@ def test_no_driver_is_opened(seen: dict[str, list[str]]) -> None:
     assert opened == []
 
 
-def test_import_works_where_no_library_can_be_found(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_import_works_without_any_library(tmp_path_factory: pytest.TempPathFactory) -> None:
     """It needs only the C and C++ runtimes, and no driver."""
     environment = {"LD_LIBRARY_PATH": str(tmp_path_factory.mktemp("empty")), "PATH": ""}
     command = [sys.executable, "-c", "import pdum.nvenc as n; print(n.__name__)"]

@@ -46,7 +46,7 @@ def test_attributes() -> None:
     assert [type(value) for value in (one.pts, one.dts, one.pic_type, one.frame_avg_qp)] == [int, int, str, int]
 
 
-def test_what_is_left_out_has_a_value() -> None:
+def test_omitted_fields_have_a_value() -> None:
     one = Packet(1, b"", False)
     assert (one.pts, one.dts, one.pic_type, one.frame_avg_qp) == (0, 0, "unknown", 0)
 
@@ -56,7 +56,7 @@ def test_any_64_bit_seq(seq: int) -> None:
     assert packet(seq=seq).seq == seq
 
 
-def test_keyframe_is_a_bool_whatever_was_given() -> None:
+def test_keyframe_is_always_a_bool() -> None:
     assert Packet(0, b"", 1).keyframe is True  # type: ignore[arg-type]
     assert Packet(0, b"", []).keyframe is False  # type: ignore[arg-type]
 

@@ -43,7 +43,7 @@ def summary(stream: list[events.Event], **options: object) -> str:
     return console.file.getvalue()
 
 
-def test_one_line_for_each_file_where_there_is_no_terminal() -> None:
+def test_one_line_for_each_file_without_a_terminal() -> None:
     stream = recorded(30, gpus=2)
     lines = written(stream).splitlines()
     for number in range(30):
@@ -52,7 +52,7 @@ def test_one_line_for_each_file_where_there_is_no_terminal() -> None:
     assert "\x1b" not in "".join(lines)
 
 
-def test_long_names_are_not_broken_where_there_is_no_terminal() -> None:
+def test_long_names_are_not_broken_without_a_terminal() -> None:
     (line,) = [line for line in written(recorded(["a" * 255], trouble=0.0)).splitlines() if "aaa" in line]
     assert line.startswith("a" * 255 + ": ")
 

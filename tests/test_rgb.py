@@ -72,7 +72,7 @@ def calls_of(simulator: Simulator, path: Path, settings: dict[str, Any]) -> list
 
 
 @pytest.mark.parametrize("kind", SURFACES)
-def test_what_it_is_converted_into(abi: str, simulator: Simulator, tmp_path: Path, kind: str) -> None:
+def test_the_format_of_the_conversion(abi: str, simulator: Simulator, tmp_path: Path, kind: str) -> None:
     settings, surface = SURFACES[kind]
     calls = calls_of(simulator, tmp_path / "trace", settings)
     (registered, *_) = [call.args for call in calls if call.name == "nvEncRegisterResource"]

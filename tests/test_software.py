@@ -375,7 +375,7 @@ def test_quality_and_rate_do_what_they_are_called(codec: str) -> None:
         ({"slices": ("bytes", 1400)}, ("slices",)),
     ],
 )
-def test_what_the_codec_has_nothing_like_is_named(settings: dict[str, Any], unmapped: tuple[str, ...]) -> None:
+def test_settings_that_the_codec_lacks_are_named(settings: dict[str, Any], unmapped: tuple[str, ...]) -> None:
     with SoftwareEncoder(config(**settings)) as encoder:
         assert encoder.unmapped == unmapped
 

@@ -146,7 +146,7 @@ def test_changed_settings_do_it_again_and_are_describe(source: Path) -> None:
         {"recursive": True},
     ],
 )
-def test_what_does_not_make_another_result_does_nothing_again(source: Path, same: dict[str, object]) -> None:
+def test_settings_that_do_not_affect_results_repeat_nothing(source: Path, same: dict[str, object]) -> None:
     ended(source)
     assert decided(source, replace(SETTINGS, **same)).action == DONE_BEFORE  # type: ignore[arg-type]
 
@@ -174,9 +174,7 @@ def test_a_file_of_somebody_else_is_not_replaced(source: Path) -> None:
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, IN_PLACE])
-def test_what_was_not_smaller_is_remembered_until_the_threshold_would_keep_it(
-    source: Path, settings: BatchSettings
-) -> None:
+def test_a_bigger_result_is_remembered_until_the_threshold_allows_it(source: Path, settings: BatchSettings) -> None:
     strict = replace(settings, smaller_than=0.5)
     ended(source, strict, content=b"x" * 50, kept=False)
     assert decided(source, strict).action == BIGGER_BEFORE
@@ -186,7 +184,7 @@ def test_what_was_not_smaller_is_remembered_until_the_threshold_would_keep_it(
     assert decided(source, replace(strict, quality=20)).action == ENCODE
 
 
-def test_what_failed_is_tried_again(source: Path) -> None:
+def test_failed_files_are_tried_again(source: Path) -> None:
     with ledger(plan([source], SETTINGS)) as book:
         (decision,) = book.batch.decisions
         book.begin(decision)
@@ -195,7 +193,7 @@ def test_what_failed_is_tried_again(source: Path) -> None:
     assert decided(source).why == "it failed before"
 
 
-def test_what_failed_after_its_result_had_its_name_is_done(source: Path) -> None:
+def test_a_file_that_failed_after_its_result_got_its_name_is_done(source: Path) -> None:
     """The journal itself could not be written, because the disk was full."""
     with ledger(plan([source], SETTINGS)) as book:
         (decision,) = book.batch.decisions
@@ -298,7 +296,7 @@ def test_a_disk_that_is_still_full_is_reported_and_the_part_file_stays(
     assert source.read_bytes() == b"the result " * 50_000
 
 
-def test_a_source_that_its_user_changed_meanwhile_is_no_half_result(source: Path) -> None:
+def test_a_source_that_changed_meanwhile_is_not_a_partial_result(source: Path) -> None:
     half_replaced(source, 0.5)
     source.write_bytes(b"something that its user wrote")
     assert decided(source, IN_PLACE).action == ENCODE
@@ -328,7 +326,7 @@ def test_two_runs_of_one_folder(source: Path) -> None:
         pass
 
 
-def test_a_torn_journal_costs_no_more_than_its_last_line(source: Path) -> None:
+def test_a_torn_journal_only_loses_its_last_line(source: Path) -> None:
     folder = ended(source).parent
     text = (folder / NAME).read_bytes()
     (folder / NAME).write_bytes(text[:-10])

@@ -201,6 +201,6 @@ def test_each_line_is_json_that_others_can_read(tmp_path: Path) -> None:
     assert all(line.isascii() and isinstance(json.loads(line), dict) for line in lines)
 
 
-def test_a_digest_stands_for_settings_whatever_their_order() -> None:
+def test_a_digest_does_not_depend_on_the_order_of_settings() -> None:
     assert digest({"a": 1, "b": (2, 3)}) == digest({"b": [2, 3], "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})

@@ -118,7 +118,7 @@ bit_depth = 10
         ("[defaults]\nlossless = true\ntarget = 'ssim=0.9'", ["lossless", "target", "config.toml:2", "config.toml:3"]),
     ],
 )
-def test_what_is_wrong_in_a_file_is_said_with_its_place(tmp_path: Path, text: str, told: list[str]) -> None:
+def test_the_error_of_a_wrong_file_names_the_place(tmp_path: Path, text: str, told: list[str]) -> None:
     path = config_file(tmp_path, text)
     with pytest.raises(InvalidConfig) as caught:
         resolve(read_config(path))

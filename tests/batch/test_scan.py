@@ -274,7 +274,7 @@ def test_a_source_is_never_its_own_result(tmp_path: Path) -> None:
 # ---- results among the sources ---------------------------------------------------------------------------------------
 
 
-def test_results_are_no_sources(tmp_path: Path) -> None:
+def test_results_are_not_sources(tmp_path: Path) -> None:
     video = touched(tmp_path / "a.mkv")
     touched(tmp_path / "compressed" / "a.mkv")
     touched(tmp_path / "out" / "b.mkv")

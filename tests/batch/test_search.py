@@ -124,6 +124,6 @@ def test_ssim_is_what_a_formula_says_of_two_flat_pictures() -> None:
 
 
 @pytest.mark.parametrize(("originals", "results"), [(5, 6), (6, 5), (0, 3), (3, 0)])
-def test_a_picture_too_many_or_too_few_is_no_score(originals: int, results: int) -> None:
+def test_a_picture_too_many_or_too_few_gives_no_score(originals: int, results: int) -> None:
     with pytest.raises(EncoderFailed, match="pictures"):
         compare("ssim", pictures(0, originals), pictures(0, results))

@@ -41,7 +41,7 @@ def test_an_old_one_is_stable_at_once(file: Path) -> None:
     assert not StabilityCheck(seconds=100).stable([file], 0, born + OLD + 1)
 
 
-def test_one_that_goes_and_comes_begins_anew(file: Path) -> None:
+def test_a_file_that_disappears_and_returns_starts_again(file: Path) -> None:
     stability = StabilityCheck(seconds=10)
     born = file.stat().st_ctime
     stability.stable([file], 0, born)

@@ -18,7 +18,7 @@ FLAGS = {"multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adap
 
 
 @pytest.fixture
-def fitted(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Any:
+def supported(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Any:
     def on(settings: BatchSettings, *gpus: Any) -> SupportedSettings:
         monkeypatch.setattr("pdum.nvenc._machine.capabilities._found", {})
         with simulator.machine(gpus=list(gpus)):
@@ -27,8 +27,8 @@ def fitted(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Any:
     return on
 
 
-def test_a_gpu_that_has_all_gets_all(fitted: Any) -> None:
-    got = fitted(SETTINGS, "RTX 4090")
+def test_a_gpu_that_has_all_gets_all(supported: Any) -> None:
+    got = supported(SETTINGS, "RTX 4090")
     assert got.codec == "av1"
     assert got.notices == ()
     assert got.encoder.keys() >= FLAGS
@@ -44,18 +44,18 @@ def test_a_gpu_that_has_all_gets_all(fitted: Any) -> None:
         ([{"name": "L4", "codecs": ["h264"]}], "h264"),
     ],
 )
-def test_auto_is_the_best_codec_that_all_have(fitted: Any, gpus: list[Any], codec: str) -> None:
-    assert fitted(SETTINGS, *gpus).codec == codec
+def test_auto_is_the_best_codec_that_all_have(supported: Any, gpus: list[Any], codec: str) -> None:
+    assert supported(SETTINGS, *gpus).codec == codec
 
 
-def test_auto_and_lossless_is_a_codec_that_can(fitted: Any) -> None:
-    assert fitted(replace(SETTINGS, lossless=True), "RTX 4090").codec == "hevc"
+def test_auto_and_lossless_is_a_codec_that_can(supported: Any) -> None:
+    assert supported(replace(SETTINGS, lossless=True), "RTX 4090").codec == "hevc"
     assert supported_settings(replace(SETTINGS, lossless=True), []).codec == "hevc"
 
 
-def test_gpus_that_do_not_take_part_do_not_count(fitted: Any) -> None:
-    assert fitted(replace(SETTINGS, gpu=(0,)), "RTX 4090", "RTX 3090").codec == "av1"
-    assert fitted(replace(SETTINGS, engine="software"), "RTX 4090").codec == "auto"
+def test_gpus_that_do_not_take_part_do_not_count(supported: Any) -> None:
+    assert supported(replace(SETTINGS, gpu=(0,)), "RTX 4090", "RTX 3090").codec == "av1"
+    assert supported(replace(SETTINGS, engine="software"), "RTX 4090").codec == "auto"
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_gpus_that_do_not_take_part_do_not_count(fitted: Any) -> None:
     ],
 )
 def test_settings_that_a_gpu_lacks_are_left_out_with_one_notice(
-    fitted: Any, cap: str, name: str, left: object, words: str
+    supported: Any, cap: str, name: str, left: object, words: str
 ) -> None:
     poor = {"name": "L4", "caps": {cap: 0}}
-    got = fitted(replace(SETTINGS, codec="hevc"), "RTX 4090", poor)
+    got = supported(replace(SETTINGS, codec="hevc"), "RTX 4090", poor)
     assert got.encoder.get(name) == left
     assert len(got.notices) == 1
     assert words in got.notices[0]
@@ -78,8 +78,8 @@ def test_settings_that_a_gpu_lacks_are_left_out_with_one_notice(
     assert "GPU 0" not in got.notices[0]
 
 
-def test_fewer_b_frames_are_better_than_none(fitted: Any) -> None:
-    got = fitted(replace(SETTINGS, codec="hevc"), {"name": "L4", "caps": {"NUM_MAX_BFRAMES": 2}})
+def test_fewer_b_frames_are_better_than_none(supported: Any) -> None:
+    got = supported(replace(SETTINGS, codec="hevc"), {"name": "L4", "caps": {"NUM_MAX_BFRAMES": 2}})
     assert got.encoder["bframes"] == 2
     assert "no more than 2 B-frames" in got.notices[0]
 
@@ -95,19 +95,21 @@ def test_fewer_b_frames_are_better_than_none(fitted: Any) -> None:
         ),
     ],
 )
-def test_what_was_asked_for_by_name_is_an_error(fitted: Any, settings: BatchSettings, gpu: Any, words: str) -> None:
+def test_a_missing_codec_or_lossless_mode_is_an_error(
+    supported: Any, settings: BatchSettings, gpu: Any, words: str
+) -> None:
     with pytest.raises(UnsupportedFeature, match=words):
-        fitted(settings, gpu)
+        supported(settings, gpu)
 
 
 @pytest.mark.parametrize("gpu", ["RTX 4090", "RTX 3090", "GTX 1080", "T4", "L40S", "RTX 5090"])
 @pytest.mark.parametrize("lossless", [False, True])
 @pytest.mark.parametrize("codec", ["auto", "h264"])
 def test_an_encoder_can_be_made_of_what_comes_out(
-    fitted: Any, simulator: Simulator, gpu: str, lossless: bool, codec: str
+    supported: Any, simulator: Simulator, gpu: str, lossless: bool, codec: str
 ) -> None:
     settings = replace(SETTINGS, lossless=lossless, codec=codec)
-    got = fitted(settings, gpu)
+    got = supported(settings, gpu)
     config = EncoderConfig.of({"width": 640, "height": 360, "codec": got.codec, **got.encoder})
     with simulator.machine(gpus=[gpu]), NvencEncoder(config):
         pass

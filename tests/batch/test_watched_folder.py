@@ -38,7 +38,7 @@ def make_old(root: Path) -> None:
         os.utime(folder, (before, before))
 
 
-def test_what_has_not_changed_is_not_asked(tmp_path: Path) -> None:
+def test_unchanged_files_are_not_examined(tmp_path: Path) -> None:
     for number in range(OTHERS):
         write(tmp_path / str(number % 4) / f"{number}.mkv")
     make_old(tmp_path)
@@ -140,7 +140,7 @@ def test_a_look_decides_only_about_new_files(tmp_path: Path, decided: list[Path]
 
 
 @pytest.mark.parametrize("settings", [BatchSettings(in_place=True), BatchSettings(destination="{root}")])
-def test_where_files_depend_on_each_other_a_change_asks_all(
+def test_a_change_examines_all_files_that_depend_on_each_other(
     tmp_path: Path, decided: list[Path], settings: BatchSettings
 ) -> None:
     """Results in the folder of the sources may need names that no source has. Hard links are one file."""

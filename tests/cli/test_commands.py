@@ -110,7 +110,7 @@ def test_the_command_line_loads_nothing_heavy() -> None:
     assert result.stdout.splitlines()[-1] == "[]"
 
 
-def test_a_pipe_that_is_closed_is_no_error() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     """``pdum-nvenc completion bash | head -1``"""
     script = f"{sys.executable} -m pdum.nvenc completion fish | head -n 1; exit ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)

@@ -63,7 +63,7 @@ def test_other_settings_encode_again_and_equal_ones_only_new_files(tool: Tool, r
     assert any("other settings" in event["message"] for event in events_of("notice", told))
 
 
-def test_what_is_not_smaller_is_dropped_and_remembered(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:
+def test_results_that_are_not_smaller_are_dropped_and_remembered(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "a.mkv", crf=45)
     arguments = ("-c", "h264", "-q", "10", clip)
     code, told = tool.encode(*arguments)

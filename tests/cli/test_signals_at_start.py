@@ -53,7 +53,7 @@ def installed_command() -> str:
         *("argparse", "pdum.nvenc._cli.parser", "pdum.nvenc._cli.encode", "pdum.nvenc._batch.batch"),
     ],
 )
-def test_ctrl_c_while_modules_are_loaded_is_no_traceback(tmp_path: Path, module: str) -> None:
+def test_ctrl_c_while_modules_are_loaded_gives_no_traceback(tmp_path: Path, module: str) -> None:
     make_clip(tmp_path / "a.mkv", 4)
     result = subprocess.run(
         [sys.executable, "-c", installed_command(), module, "encode", str(tmp_path)],

@@ -68,7 +68,7 @@ def test_b_frames(bench: Bench, codec: str, b_frames: int) -> None:
     assert (order == sorted(order)) == (b_frames == 0)
 
 
-def test_keys_where_they_are_forced(bench: Bench) -> None:
+def test_key_frames_are_where_they_are_forced(bench: Bench) -> None:
     output, outcome = encode(bench, "h264", keys_at=[7, 20], options={"forced-idr": "1", "bf": "0", "g": "300"})
     assert [index for index, picture in enumerate(bench.judge(output, "h264")) if picture.key] == [0, 7, 20]
     assert [packet["pts"] for packet in outcome.json() if packet["key"]] == [0, 7, 20]

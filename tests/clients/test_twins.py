@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clients import twins
-from control.told import GPU, Driver, Flat, flat
+from control.driver_calls import GPU, Driver, Flat, flat
 
 from client_run import Bench
 from loud import missing, need_module, need_program

@@ -67,7 +67,7 @@ def test_wide_kernels_take_all_but_the_last_columns(emulator: Emulator, kind: st
         (Arrangement(0, 4), "0x4"),
     ],
 )
-def test_what_cannot_be_converted_is_said(emulator: Emulator, a: Arrangement, words: str) -> None:
+def test_images_that_cannot_be_converted_are_refused(emulator: Emulator, a: Arrangement, words: str) -> None:
     big = dataclasses.replace(a, width=32, height=4, channels=3)
     image, output = make_image(big, 1), make_output(big)
     image.shape = (a.height, a.width, a.channels)

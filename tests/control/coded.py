@@ -11,7 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from control.told import GPU
+from control.driver_calls import GPU
 from pdum.nvenc import NvencEncoder, Packet, PictureOptions
 
 from simulator import Simulator

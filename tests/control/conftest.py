@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from control.told import Driver
+from control.driver_calls import Driver
 
 from simulator import Simulator
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from control.driver_calls import GPU, Driver
 from control.rows import AV1, HEVC, HQ, short
-from control.told import GPU, Driver
 from pdum.nvenc import NvencEncoder, UnsupportedFeature
 
 pytestmark = pytest.mark.one_abi
@@ -77,7 +77,7 @@ def test_a_missing_capability_is_named(
 LIVE_MODES = ("SUPPORT_DYN_RCMODE_CHANGE", "SUPPORT_DYN_FORCE_CONSTQP")
 
 
-def test_what_takes_no_capability_asks_for_none(abi: str, driver: Driver) -> None:
+def test_settings_without_a_capability_ask_for_none(abi: str, driver: Driver) -> None:
     """A GPU without any optional capability makes plain streams."""
     nothing = {
         capability: 0 for _, _, capability, _ in DEMANDS if capability not in ("NUM_ENCODER_ENGINES", "LEVEL_MAX")

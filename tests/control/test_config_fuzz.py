@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from control.configs import fields_of_configs
+from control.driver_calls import GPU
 from control.test_differential import frame_of
-from control.told import GPU
 from pdum.nvenc import EncoderConfig, Metadata, NvencEncoder, NvencError, PictureOptions, Region, Sei, TimeCode
 
 from simulator import Simulator

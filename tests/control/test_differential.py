@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from control.configs import DEEP, fields_of_configs, takes_13_0
-from control.told import GPU, Driver
+from control.driver_calls import GPU, Driver
 from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder, PictureOptions, Region, UnsupportedFeature
 
 from simulator.abi import abi as table_of

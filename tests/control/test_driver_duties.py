@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from control.driver_calls import GPU, HEIGHT, WIDTH, Driver
 from control.rows import AV1, HEVC, HQ
-from control.told import GPU, HEIGHT, WIDTH, Driver
 from frames import nv12
 from pdum.nvenc import NvencEncoder, NvencError
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from control.driver_calls import GPU, Driver, changed
 from control.rows import Row
 from control.rows_rate import LOOKAHEAD, RATE
 from control.rows_stream import COLOURS, FORMATS, HDR, PROFILES, SIZES
 from control.rows_structure import BFRAMES, PARTS, TUNINGS
-from control.told import GPU, Driver, changed
 from pdum.nvenc import EncoderConfig, UnsupportedFeature
 
 pytestmark = pytest.mark.one_abi

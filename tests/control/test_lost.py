@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from control.driver_calls import Driver
 from control.test_pictures import FORCE_IDR, FRAME, WITH_HEADERS
-from control.told import Driver
 from pdum.nvenc import EncoderClosed, InvalidConfig, NvencEncoder, PictureOptions
 
 from simulator.trace import Call

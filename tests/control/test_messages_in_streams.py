@@ -281,7 +281,7 @@ def test_a_time_code_of_av1(simulator: Simulator) -> None:
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
-def test_a_forced_intra_picture_is_no_idr(simulator: Simulator, codec: str) -> None:
+def test_a_forced_intra_picture_is_not_an_idr(simulator: Simulator, codec: str) -> None:
     options = {2: PictureOptions(force_intra=True), 4: PictureOptions(force_idr=True)}
     packets = encode(simulator, count=6, codec=codec, gop=0, options=options)
     assert [packet.pic_type for packet in packets] == ["IDR", "P", "I", "P", "IDR", "P"]

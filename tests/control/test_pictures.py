@@ -8,7 +8,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from control.told import GPU, HEIGHT, WIDTH, Driver, Flat, flat
+from control.driver_calls import GPU, HEIGHT, WIDTH, Driver, Flat, flat
 from frames import CudaFrame, Gpu, nv12
 from pdum.nvenc import (
     ContentLight,
@@ -236,7 +236,7 @@ def test_one_of_the_two_kinds_of_hdr_metadata_alone(abi: str, driver: Driver, co
     ],
     ids=str,
 )
-def test_what_this_stream_cannot_carry(
+def test_data_that_this_stream_cannot_carry(
     abi: str,
     driver: Driver,
     where: str,
@@ -295,7 +295,7 @@ def test_what_this_stream_cannot_carry(
         (lambda: EncoderConfig(width=2, height=2, content_light=(1, 2)), ["content_light="]),  # type: ignore[arg-type]
     ],
 )
-def test_what_can_be_no_message(make: Any, words: list[str]) -> None:
+def test_data_that_cannot_be_a_message(make: Any, words: list[str]) -> None:
     with pytest.raises(InvalidConfig) as caught:
         make()
     assert isinstance(caught.value, NvencError)

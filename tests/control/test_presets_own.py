@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from control.driver_calls import GPU, HEIGHT, WIDTH, Driver
 from control.rows import AV1, HEVC
-from control.told import GPU, HEIGHT, WIDTH, Driver
 from frames import nv12
 from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder
 
@@ -62,7 +62,7 @@ def test_every_frame_comes_out_as_itself(simulator: Simulator, codec: dict[str, 
         ({"codec": "hevc", "temporal_filter": True}, "temporal_filter"),
     ],
 )
-def test_what_b_frames_rule_out_needs_a_number(settings: dict[str, Any], word: str) -> None:
+def test_settings_that_exclude_b_frames_need_a_number_of_them(settings: dict[str, Any], word: str) -> None:
     with pytest.raises(InvalidConfig, match=word) as caught:
         EncoderConfig(width=WIDTH, height=HEIGHT, tuning="hq", **OWN, **settings)
     assert "bframes=None" in str(caught.value)

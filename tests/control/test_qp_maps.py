@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from control.told import GPU, HEIGHT, WIDTH, Driver, flat
+from control.driver_calls import GPU, HEIGHT, WIDTH, Driver, flat
 from frames import CudaFrame, DlpackFrame, OnlyDlpack, nv12
 from frames import gpu as lent_gpu
 from pdum.nvenc import InvalidConfig, NvencEncoder, PictureOptions, Region, UnsupportedFeature

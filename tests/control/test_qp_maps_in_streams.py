@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from control.coded import HEIGHT, WIDTH, encode, planes_of, stream_of
-from control.told import GPU
+from control.driver_calls import GPU
 from pdum.nvenc import Packet, PictureOptions, Region
 
 from simulator import Simulator

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from control.driver_calls import GPU, HEIGHT, WIDTH, Driver, Flat, changed, flat
 from control.rows import AV1, HEVC, HQ
-from control.told import GPU, HEIGHT, WIDTH, Driver, Flat, changed, flat
 from frames import nv12
 from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder, NvencError
 from pdum.nvenc._config.config import LIVE
@@ -111,7 +111,7 @@ def test_every_live_field_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in EncoderConfig.names() if name not in LIVE])
-def test_what_cannot_change_is_refused_by_name(abi: str, driver: Driver, name: str) -> None:
+def test_settings_that_cannot_change_are_refused_by_name(abi: str, driver: Driver, name: str) -> None:
     def use(encoder: NvencEncoder) -> None:
         before = encoder.config
         with pytest.raises(InvalidConfig) as caught:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from control.driver_calls import Driver, Flat
 from control.rows import short
 from control.test_pictures import FORCE_IDR, FRAME, WITH_HEADERS, pictures
-from control.told import Driver, Flat
 from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder, PictureOptions, UnsupportedFeature
 
 pytestmark = pytest.mark.one_abi

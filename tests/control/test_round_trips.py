@@ -111,7 +111,7 @@ def test_an_error_names_its_field(name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_error_names_its_field_whatever_came(name: str) -> None:
+def test_an_error_names_its_field_for_any_value(name: str) -> None:
     for value in ODD:
         taken_or_named(name, value)
 
@@ -185,7 +185,7 @@ def test_tables_within(table: dict[str, Any], words: list[str]) -> None:
         assert word in str(caught.value)
 
 
-def test_documents_that_are_no_toml() -> None:
+def test_documents_that_are_not_toml() -> None:
     with pytest.raises(InvalidConfig, match="not valid TOML"):
         EncoderConfig.from_toml("width = ")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from control.coded import CODECS, WIDTH, decoded, encode, planes_of, stream_of, syntax_of
-from control.told import GPU
+from control.driver_calls import GPU
 from pdum.nvenc import Colour, NvencEncoder, UnsupportedFeature
 
 from simulator import Simulator

@@ -227,7 +227,7 @@ def sets_in(unit: Unit, codec: str) -> list[bytes]:
         ({"headers_at": "1,4"}, {0, 1, 3, 4}),
     ],
 )
-def test_parameter_sets_are_where_they_are_wanted(
+def test_parameter_sets_are_where_the_client_wants_them(
     probe: Probe, codec: str, options: dict[str, object], where: set[int]
 ) -> None:
     coded = probe(codec, "KPPKPP", DEFAULT, **options)

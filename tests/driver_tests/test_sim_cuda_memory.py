@@ -136,7 +136,7 @@ def read_device_memory_as_host_memory() -> None:
         print(ctypes.string_at(cuda.allocate(100), 1))
 
 
-def test_device_memory_is_no_host_memory(nvsim_dir: Path) -> None:
+def test_device_memory_is_not_host_memory(nvsim_dir: Path) -> None:
     assert child.run(nvsim_dir, read_device_memory_as_host_memory).returncode == -signal.SIGSEGV
 
 

@@ -245,7 +245,7 @@ def test_the_period_of_idr_pictures(simulator: Simulator) -> None:
         assert types == ["IDR", "P", "I", "P", "IDR", "P", "I", "P", "IDR"]
 
 
-def test_the_clients_own_types_are_taken_where_it_decides_them(simulator: Simulator) -> None:
+def test_the_clients_own_types_count_if_it_decides_them(simulator: Simulator) -> None:
     with rig(simulator) as client:
         params = client.session.params(WIDTH, HEIGHT)
         params.enablePTD = 0
@@ -437,7 +437,7 @@ def test_sessions_are_spread_over_the_engines(simulator: Simulator) -> None:
             client.close()
 
 
-def test_an_output_that_is_not_done_is_busy_for_who_does_not_wait(simulator: Simulator) -> None:
+def test_an_unfinished_output_is_busy_for_a_client_that_does_not_wait(simulator: Simulator) -> None:
     with rig(simulator, gpus=[{"name": "RTX 4090", "engines": 1}], stall={"after_frames": 1}) as client:
         client.start(surfaces=2)
         client.encode(0)
@@ -633,7 +633,7 @@ NEEDS: dict[str, tuple[str, int]] = {
 
 
 @pytest.mark.parametrize("field", NEEDS)
-def test_what_the_gpu_cannot_do_is_refused_by_name(simulator: Simulator, field: str) -> None:
+def test_features_that_the_gpu_lacks_are_refused_by_name(simulator: Simulator, field: str) -> None:
     capability, value = NEEDS[field]
     *path, last = field.split(".")
     for present in (0, 8):

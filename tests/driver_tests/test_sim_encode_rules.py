@@ -210,7 +210,7 @@ def test_a_broken_rule_is_reported_and_refused(
         client.abandon()
 
 
-def test_nothing_is_reported_where_strictness_is_off(simulator: Simulator) -> None:
+def test_nothing_is_reported_without_strictness(simulator: Simulator) -> None:
     with rig(simulator, strict=False) as client:
         client.start()
         with pytest.raises(Refused):
@@ -377,7 +377,7 @@ def test_a_held_picture_that_changes_on_the_clients_stream(simulator: Simulator)
 
 
 @pytest.mark.parametrize("call", ["nvEncUnmapInputResource", "nvEncDestroyBitstreamBuffer"])
-def test_what_a_picture_in_flight_needs_stays(simulator: Simulator, call: str) -> None:
+def test_objects_of_a_picture_in_flight_stay(simulator: Simulator, call: str) -> None:
     with rig(simulator, check=False, **STALLED) as client:
         client.start()
         client.encode(0)
@@ -419,7 +419,7 @@ def leave_locked(client: Rig) -> str:
 
 
 @pytest.mark.parametrize("leave", [leave_mapped, leave_registered, leave_outputs, leave_locked])
-def test_what_is_left_when_a_session_is_destroyed(simulator: Simulator, leave: Callable[[Rig], str]) -> None:
+def test_objects_that_are_left_when_a_session_is_destroyed(simulator: Simulator, leave: Callable[[Rig], str]) -> None:
     with rig(simulator, check=False) as client:
         client.start()
         message = leave(client)

@@ -46,7 +46,7 @@ def test_frames_too_close_for_the_times_of_a_container(folder: Path, fast: Path,
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".ts"])
-def test_what_the_message_says_to_use_works(folder: Path, fast: Path, suffix: str) -> None:
+def test_the_advice_of_the_message_works(folder: Path, fast: Path, suffix: str) -> None:
     run(FileTask(job(fast, folder / f"result{suffix}")))
     found = seconds(folder / f"result{suffix}")
     assert [float(time - found[0]) for time in found] == pytest.approx([n / 4000 for n in range(20)], abs=1e-5)

@@ -109,7 +109,7 @@ def test_a_picture_that_is_not_there_is_noticed() -> None:
         sink.require()
 
 
-def test_what_still_decodes_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_decode_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even if the part is discarded meanwhile. The fixture checks that no thread is left."""
     go_on = threading.Event()
     monkeypatch.setattr(SampledSink, "_decode", lambda _: go_on.wait())
@@ -180,7 +180,7 @@ def test_of_the_file_itself_the_key_frames_are_decoded(folder: Path, decoded_fro
 
 
 @pytest.mark.parametrize("verify", ["structure", "full"])
-def test_nothing_is_sampled_where_it_is_not_wanted(folder: Path, monkeypatch: pytest.MonkeyPatch, verify: str) -> None:
+def test_nothing_is_sampled_unless_requested(folder: Path, monkeypatch: pytest.MonkeyPatch, verify: str) -> None:
     monkeypatch.setattr(SampledSink, "_decode", lambda _: pytest.fail("it was decoded"))
     run(FileTask(job(sample(SOURCE), folder / "result.mp4", verify=verify)))
 

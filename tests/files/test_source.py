@@ -40,7 +40,7 @@ def test_where_decoding_may_begin(name: str, keys: list[int]) -> None:
 
 
 @pytest.mark.parametrize("name", ["stream", "broken-off-mp4"])
-def test_what_is_decoded_straight_through(name: str) -> None:
+def test_sources_that_are_decoded_without_seeking(name: str) -> None:
     index = index_source(sample(name))
     assert index.straight
     plan = FileTask(job(sample(name), Path("never.mp4")))
@@ -79,7 +79,7 @@ def test_a_whole_group_that_an_edit_list_hides_is_not_missing(folder: Path) -> N
     ("content", "words"),
     [(None, "does not exist"), (b"", "is empty"), (b"words, and no video at all\n" * 50, "cannot be read as a video")],
 )
-def test_what_is_no_video(folder: Path, content: bytes | None, words: str) -> None:
+def test_files_that_are_not_videos(folder: Path, content: bytes | None, words: str) -> None:
     source = folder / "source.mp4"
     if content is not None:
         source.write_bytes(content)
@@ -99,7 +99,7 @@ def test_the_error_of_a_broken_table_of_times_names_its_file(folder: Path, box: 
         FileTask(job(source, folder / "result.mp4")).prepare(1)
 
 
-def test_a_folder_is_no_video(folder: Path) -> None:
+def test_a_folder_is_not_a_video(folder: Path) -> None:
     with pytest.raises(SourceUnreadable, match="is not a file"):
         FileTask(job(folder, folder / "result.mp4")).prepare(1)
 
@@ -210,7 +210,7 @@ def test_cuts_are_on_key_frames_that_are_near() -> None:
     assert cuts(index, 1000) == list(range(1, 40))
 
 
-def test_a_key_frame_with_later_frames_before_it_is_no_place_to_begin() -> None:
+def test_decoding_does_not_begin_at_a_key_frame_after_later_frames() -> None:
     """Decoding order 0 3 | 2 4: decoding from the key frame 2 never gives 3."""
     packets = _Packets(pts=[0, 3, 2, 4, 5], dts=[None] * 5, durations=[1] * 5, shown=[True] * 5, keys=[0, 2, 4])
     assert [key.frame for key in _keys(packets, [0, 2, 3, 4, 5])] == [0, 4]

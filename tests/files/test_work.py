@@ -112,7 +112,7 @@ def test_a_later_run_may_have_nothing_left_to_encode(folder: Path) -> None:
     assert_same_pictures(sample("open-gop"), result)
 
 
-def test_what_was_torn_is_done_again(folder: Path) -> None:
+def test_torn_pieces_are_done_again(folder: Path) -> None:
     result = folder / "result.mp4"
     interrupted(sample("open-gop"), result, [(0, 20), (20, 40)])
     torn = max((folder / ".result.mp4.pdum-work").glob("*.piece"))

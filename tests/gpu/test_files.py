@@ -84,7 +84,7 @@ def test_a_machine_of_many_cores_decodes_as_any_other(
     assert [found[number] for number in range(COUNT)] == wanted
 
 
-def test_the_processor_takes_over_where_the_gpus_decoder_stumbles(
+def test_the_processor_takes_over_if_the_gpus_decoder_fails(
     engine: EncodeLibrary, decoder: None, runner: Any, sources: dict[str, Path], tmp_path: Path
 ) -> None:
     """Damage: the frames next to it equal those from the processor, and the result has a warning."""

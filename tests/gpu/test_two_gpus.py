@@ -83,7 +83,7 @@ def test_frames_of_both_gpus_are_the_ones_that_were_made(both: EncodeLibrary, cu
     assert {(unit.gpu_index, unit.engine) for unit in units if unit.is_idr} == ENGINES
 
 
-def test_files_are_decoded_where_they_are_encoded(
+def test_files_are_decoded_on_the_gpu_that_encodes_them(
     both: EncodeLibrary, runner: Any, sources: dict[str, Path], tmp_path: Path
 ) -> None:
     """Both decoders at once, each in its own GPU's context; without loss, so that the pictures are the source's."""

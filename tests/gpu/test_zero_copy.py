@@ -88,7 +88,7 @@ def test_torch_tensors_and_their_views(engine: EncodeLibrary, abi: str, torch: A
                 assert checksums([packet]) == [checksum(pattern(number))]
 
 
-def test_memory_that_was_freed_and_allocated_anew_is_registered_anew(engine: EncodeLibrary, cupy: Any) -> None:
+def test_memory_that_was_freed_and_allocated_again_is_registered_again(engine: EncodeLibrary, cupy: Any) -> None:
     pool = cupy.get_default_memory_pool()
     with NvencEncoder(WIDTH, HEIGHT, copy="never") as encoder:
         for number in range(20):

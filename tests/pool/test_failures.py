@@ -347,7 +347,7 @@ def test_a_feeder_that_fails_ends_the_run(simulator: Simulator, monkeypatch: pyt
     assert task.abandoned == 1
 
 
-def test_what_one_gpu_cannot_do_is_done_by_another(simulator: Simulator) -> None:
+def test_another_gpu_does_what_one_cannot(simulator: Simulator) -> None:
     gpus = [{"name": "A40", "fps_1080p": 100}, {"name": "RTX 4070", "fps_1080p": 100}]  # the first knows no AV1
     tasks = [Pictures(200, codec="av1"), Pictures(200, 1000)]
     with simulator.machine(gpus=gpus), EncoderPool() as pool:

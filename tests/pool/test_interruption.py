@@ -95,7 +95,7 @@ def test_interrupted_while_a_thread_starts(simulator: Simulator, monkeypatch: py
 
 
 @pytest.mark.parametrize("kind", NOT_EXCEPTIONS)
-def test_render_raises_what_is_no_exception(simulator: Simulator, kind: type[BaseException]) -> None:
+def test_render_raises_a_base_exception(simulator: Simulator, kind: type[BaseException]) -> None:
     def render(index: int, _: None) -> Any:
         if index == 30:
             raise kind("enough")
@@ -113,7 +113,7 @@ def test_render_raises_what_is_no_exception(simulator: Simulator, kind: type[Bas
 
 @pytest.mark.parametrize("kind", NOT_EXCEPTIONS)
 @pytest.mark.parametrize("step", ["prepare", "config", "frames", "sink", "write", "complete", "finish", "abandon"])
-def test_a_task_raises_what_is_no_exception(simulator: Simulator, step: str, kind: type[BaseException]) -> None:
+def test_a_task_raises_a_base_exception(simulator: Simulator, step: str, kind: type[BaseException]) -> None:
     def fail(*_: Any) -> Any:
         raise kind(step)
 
@@ -141,7 +141,7 @@ def test_a_task_raises_what_is_no_exception(simulator: Simulator, step: str, kin
 
 @pytest.mark.parametrize("kind", NOT_EXCEPTIONS)
 @pytest.mark.parametrize("last", [False, True])
-def test_a_callback_raises_what_is_no_exception(
+def test_a_callback_raises_a_base_exception(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException], last: bool
 ) -> None:
     monkeypatch.setattr(threading, "excepthook", lambda _: None)

@@ -169,7 +169,7 @@ def test_engines_are_limited(
         ({"session_timeout": -1}, "", "session_timeout=-1"),
     ],
 )
-def test_what_no_pool_can_be(
+def test_pools_that_cannot_exist(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], environment: str, words: str
 ) -> None:
     monkeypatch.setenv("PDUM_NVENC_ENGINES", environment)
@@ -178,7 +178,7 @@ def test_what_no_pool_can_be(
 
 
 @pytest.mark.parametrize("engine", ["auto", "software"])
-def test_the_processor_where_there_is_no_hardware(simulator: Simulator, tmp_path: Path, engine: str) -> None:
+def test_the_processor_if_there_is_no_hardware(simulator: Simulator, tmp_path: Path, engine: str) -> None:
     """One clear notice says so, and every core has its part."""
     av = need_module("av")
     path = tmp_path / "film.mp4"
@@ -278,7 +278,7 @@ def test_software_that_another_run_uses_leaves_its_work_to_another(simulator: Si
         waiting.wait(60).raise_for_errors()
 
 
-def test_no_hardware_where_it_was_asked_for(simulator: Simulator) -> None:
+def test_no_hardware_although_it_was_requested(simulator: Simulator) -> None:
     with simulator.machine(gpus=["H100"]):
         with pytest.raises(NoEncoder, match=r"GPU 0 \(NVIDIA H100.*software"):
             EncoderPool(backend="nvenc")

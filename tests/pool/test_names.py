@@ -68,7 +68,7 @@ def test_the_error_of_an_incomplete_task_names_what_is_missing(simulator: Simula
     assert isinstance(results[1], Result)
 
 
-def test_what_a_base_task_leaves_out() -> None:
+def test_the_defaults_of_a_base_task() -> None:
     class Own(BaseTask):
         source = "my own"
         estimated_work = 3.0

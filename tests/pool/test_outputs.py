@@ -95,9 +95,7 @@ def test_every_kind_of_file(simulator: Simulator, av: Any, tmp_path: Path, codec
     assert sum(packet.is_keyframe for packet in packets) >= 3
 
 
-def test_the_container_is_the_same_whatever_the_number_of_engines(
-    simulator: Simulator, av: Any, tmp_path: Path
-) -> None:
+def test_the_container_is_the_same_with_any_number_of_engines(simulator: Simulator, av: Any, tmp_path: Path) -> None:
     """The pictures do not depend on how the work was divided."""
     seen = []
     for engines in (1, 3):

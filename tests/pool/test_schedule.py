@@ -347,7 +347,7 @@ def test_which_engine_helps_if_cores_are_left() -> None:
     assert Asking(scheduler, 1).answer() is job
 
 
-def test_what_failed_is_done_again_elsewhere() -> None:
+def test_failed_pieces_are_done_again_elsewhere() -> None:
     """An engine retries a piece that it failed at only if there is no other engine to try."""
     one = Simulation([Frames(100, whole=1)], [100.0, 100.0])
     one.help()
@@ -366,7 +366,7 @@ def test_what_failed_is_done_again_elsewhere() -> None:
     assert (last.first, last.last, last.range.rest) == (0, 100, 100)
 
 
-def test_what_fails_everywhere_fails_its_job() -> None:
+def test_a_piece_that_fails_everywhere_fails_its_job() -> None:
     one = Simulation([Frames(100, whole=1), Frames(10)], [100.0, 100.0])
     one.help()
     scheduler = one.scheduler

@@ -129,7 +129,7 @@ def test_retry_takes_the_chosen_file_that_failed() -> None:
     play(run, act)
 
 
-def test_what_went_well_is_not_done_again() -> None:
+def test_finished_jobs_are_not_retried() -> None:
     run = Recorded(HALF)
 
     async def act(dashboard: Playing) -> None:
@@ -156,7 +156,7 @@ def test_engines_one_more_and_one_less() -> None:
     play(run, act)
 
 
-def test_what_the_run_refuses_is_said() -> None:
+def test_a_refusal_of_the_run_is_shown() -> None:
     run = Recorded(HALF, refuses=ValueError("[red]3 engines[/red] came,\nthis machine has 2"))
 
     async def act(dashboard: Playing) -> None:

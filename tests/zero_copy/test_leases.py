@@ -182,7 +182,7 @@ def test_memory_lives_as_long_as_its_tensor(abi: str, simulator: Simulator, surf
 
 
 @pytest.mark.parametrize("modern", [True, False])
-def test_a_consumer_of_the_tensor_lets_go_of_it(abi: str, simulator: Simulator, modern: bool) -> None:
+def test_a_consumer_releases_the_tensor(abi: str, simulator: Simulator, modern: bool) -> None:
     """Another encoder takes it as a frame, with a capsule of each version."""
     with simulator.machine(**FAST), gpu() as device, NvencEncoder(WIDTH, HEIGHT) as one:
         with NvencEncoder(WIDTH, HEIGHT) as other, one.surface() as surface:
@@ -208,7 +208,7 @@ def test_a_consumer_of_the_tensor_lets_go_of_it(abi: str, simulator: Simulator, 
     ],
     ids=str,
 )
-def test_what_dlpack_asks_in_vain_is_refused(simulator: Simulator, arguments: dict[str, Any], words: str) -> None:
+def test_impossible_requests_of_dlpack(simulator: Simulator, arguments: dict[str, Any], words: str) -> None:
     with simulator.machine(**FAST), NvencEncoder(WIDTH, HEIGHT) as encoder, encoder.surface() as surface:
         with pytest.raises(BufferError, match=words):
             surface.__dlpack__(**arguments)
@@ -217,7 +217,7 @@ def test_what_dlpack_asks_in_vain_is_refused(simulator: Simulator, arguments: di
 
 @pytest.mark.parametrize("stream", [None, -1, 1, 2, 0x5555_0000])
 @pytest.mark.parametrize("version", [None, (0, 8), (1, 0), (1, 1), (2, 0)])
-def test_what_dlpack_may_ask(simulator: Simulator, stream: int | None, version: tuple[int, int] | None) -> None:
+def test_possible_requests_of_dlpack(simulator: Simulator, stream: int | None, version: tuple[int, int] | None) -> None:
     """A consumer that knows version 1 gets it; older consumers get the version before."""
     with simulator.machine(**FAST), NvencEncoder(WIDTH, HEIGHT) as encoder, encoder.surface() as surface:
         device = surface.__dlpack_device__()

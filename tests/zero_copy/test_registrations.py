@@ -120,7 +120,7 @@ def test_views_come_and_go(simulator: Simulator) -> None:
         assert calls(UNREGISTER) == 1
 
 
-def test_memory_freed_and_allocated_anew_at_the_same_address(abi: str, simulator: Simulator) -> None:
+def test_memory_freed_and_allocated_again_at_the_same_address(abi: str, simulator: Simulator) -> None:
     """Nothing reported the end of the first one: CUDA's own number of the allocation shows it."""
     with simulator.machine(**FAST) as machine, gpu() as device, in_place() as encoder:
         calls, addresses = Calls(machine), set()
@@ -156,7 +156,7 @@ def test_the_one_not_used_for_longest_goes_first(simulator: Simulator) -> None:
         assert calls(REGISTER) == len(others)
 
 
-def test_what_is_in_flight_stays_registered(simulator: Simulator) -> None:
+def test_frames_in_flight_stay_registered(simulator: Simulator) -> None:
     """More frames at once than can stay registered: none is unregistered while the engine uses it."""
     count = MOST_REGISTERED + 1
     with simulator.machine(**FAST) as machine, gpu() as device, in_place(extra_output_delay=MOST_REGISTERED) as encoder:
@@ -180,7 +180,7 @@ def test_one_frame_many_times_in_flight(simulator: Simulator) -> None:
         assert calls(REGISTER) == 1
 
 
-def test_another_size_is_registered_anew(abi: str, simulator: Simulator) -> None:
+def test_another_size_is_registered_again(abi: str, simulator: Simulator) -> None:
     settings: dict[str, Any] = {"copy": "never", "max_width": WIDTH, "max_height": HEIGHT}
     small = (WIDTH - 32, HEIGHT - 16)
     with simulator.machine(**FAST) as machine, gpu() as device:

@@ -92,7 +92,7 @@ def test_one_that_is_dropped_comes_back(simulator: Simulator) -> None:
         assert machine.live()["registered"] == own
 
 
-def test_what_was_not_submitted_is_not_encoded(simulator: Simulator) -> None:
+def test_an_unsubmitted_surface_is_not_encoded(simulator: Simulator) -> None:
     with simulator.machine(**FAST) as machine, NvencEncoder(WIDTH, HEIGHT) as encoder:
         calls = Calls(machine)
         with pytest.raises(ZeroDivisionError), encoder.surface():
