@@ -158,7 +158,7 @@ _LAZY = {
 """What is loaded at first use: dataclasses would double the time that importing this package takes."""
 
 abi: str | None
-"""The version of NVIDIA's encode interface that an encoder made now would use; None where none can be used."""
+"""The version of NVIDIA's encode interface that an encoder made now would use; None if none can be used."""
 
 
 def __getattr__(name: str) -> object:

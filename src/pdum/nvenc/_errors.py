@@ -158,7 +158,7 @@ class TimedOut(NvencError, TimeoutError):
 
 
 class Cancelled(NvencError):
-    """The work was called off before it was done."""
+    """The work was cancelled before it was done."""
 
 
 if sys.version_info >= (3, 11):

@@ -1,4 +1,4 @@
-"""Names that were given up before version 1.0. They work for one more version, with a warning."""
+"""Names that were replaced before version 1.0. They work for one more version, with a warning."""
 
 from __future__ import annotations
 

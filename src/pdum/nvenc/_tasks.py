@@ -57,7 +57,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a task came to that went well. ``skipped`` says why there is no file nevertheless."""
+    """The result of a task that succeeded. ``skipped`` says why there is no file all the same."""
 
     destination: str
     frames: int
@@ -69,7 +69,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """What a run's tasks came to, in their order: a ``Result``, or the error that ended the task."""
+    """The results of a run's tasks, in their order: a ``Result``, or the error that ended the task."""
 
     results: tuple[Result | Exception, ...]
     frames: int
@@ -163,7 +163,7 @@ class Task(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """The task was called off, in any thread: ``prepare``, ``frames`` and ``finish`` should raise soon."""
+        """The task was cancelled, in any thread: ``prepare``, ``frames`` and ``finish`` should raise soon."""
         ...
 
 

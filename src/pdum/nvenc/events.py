@@ -47,7 +47,7 @@ class EngineInfo:
     gpu_id: int | None = None
     gpu_name: str | None = None
     number: int = 0
-    """Which of its GPU's encoders, from 0. The driver places sessions; the number only tells lanes apart."""
+    """Which of its GPU's encoders, from 0. The driver places sessions; the number only distinguishes lanes."""
 
     @property
     def label(self) -> str:
@@ -107,7 +107,7 @@ class JobQueued(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JobPrepared(Event):
-    """The source has been looked through; ``frames_done`` came from an earlier, interrupted run."""
+    """The source has been looked through; ``frames_done`` are from an earlier, interrupted run."""
 
     job: int
     frames: int

@@ -1,4 +1,4 @@
-"""A batch: files and folders turned into jobs, with journals that let it go on where an earlier run was stopped."""
+"""A batch: files and folders turned into jobs, with journals that let it continue after an earlier run was stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .settings_digest import SettingsDigest, digest_of
 
 ENCODE, DONE_BEFORE, BIGGER_BEFORE, EXISTS = "encode", "done before", "bigger before", "exists"
 FILES_BESIDES = 512
-"""What a run may have open beside its journals."""
+"""How many files a run may have open in addition to its journals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class BatchPlan:
 
     @property
     def folders(self) -> list[Path]:
-        """Where the journals lie."""
+        """The folders of the journals."""
         return list(dict.fromkeys(one.named.folder for one in self.decisions))
 
 
@@ -162,7 +162,7 @@ def _would_be_kept(entry: Entry, settings: BatchSettings) -> bool:
 def _decide_in_place(
     entry: Entry, source: Path, digest: SettingsDigest, settings: BatchSettings, answer: Any
 ) -> Decision:
-    """The source is its result once it is done: times are kept, so its size tells them apart."""
+    """Once done, the source is its result. It has the same times, so only the size differs."""
     now = identity_of(source)
     if now is None:
         return _gone(answer)
@@ -228,7 +228,7 @@ class Ledger:
         self._record(decision, BEGUN, made=made)
 
     def recover(self) -> None:
-        """Writes down the results that a killed run could not, and removes what it left beside them."""
+        """Writes down the results that a killed run could not, and removes what it left next to them."""
         for decision in self.batch.decisions:
             if decision.recovered:
                 try:
@@ -291,9 +291,9 @@ class Ledger:
 
 @contextmanager
 def ledger(batch: BatchPlan, known: KnownJournals | None = None) -> Iterator[Ledger]:
-    """Takes all folders of the batch for this process. Raises FolderBusy if another run has one of them.
+    """Takes all folders of the batch for this process. Raises FolderBusy if another run has one.
 
-    Journals that are known already are read on from where they were read to.
+    Of journals that are already known, only the new lines are read.
     """
     kind = "in place" if batch.settings.in_place else "outputs"
     known = known or KnownJournals()

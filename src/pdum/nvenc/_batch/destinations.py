@@ -1,4 +1,4 @@
-"""Which name each result gets: the source's own in another folder, and distinct names where two sources meet in one."""
+"""The name of each result: the source's own in another folder, and distinct names if two sources share a folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_NAME = 255
 
 @dataclass(frozen=True, kw_only=True)
 class Named:
-    """A source and where its result goes. ``folder`` is where the journal lies."""
+    """A source and its result's path. ``folder`` is the folder of the journal."""
 
     source: Source
     destination: Path
@@ -35,7 +35,7 @@ class Names:
 
 
 def is_beside(destination: str) -> bool:
-    """Whether the setting names a folder beside each source, rather than one for all."""
+    """Whether the setting names a folder next to each source, rather than one for all."""
     return os.sep not in destination and destination not in ("~", ".", "..")
 
 
@@ -200,7 +200,7 @@ def _candidates(source: Source, wanted: str) -> Iterator[str]:
 
 
 def _short(stem: str, suffix: str) -> str:
-    """Cut where a file system would refuse it, in bytes and between characters, and kept distinct by a mark."""
+    """The name, shortened to what file systems allow, in bytes and between characters, with a mark if shortened."""
     raw = os.fsencode(stem + suffix)
     if len(raw) <= LONGEST_NAME:
         return stem + suffix

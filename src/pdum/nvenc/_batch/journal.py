@@ -1,4 +1,4 @@
-"""The journal beside the results: a line of JSON for each thing that happened to a file, so that a run can go on.
+"""The journal next to the results: one line of JSON for each thing that happened to a file, so that a run can go on.
 
 A line is appended and synced at once. The line that a killed run was writing is ignored. When most lines are outdated,
 the next run writes the others to a new file, which takes the place of the journal. The journal is also the lock: two

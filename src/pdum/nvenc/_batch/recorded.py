@@ -1,4 +1,4 @@
-"""Jobs of a batch as the pool does them: what begins and ends stands in the journal before anybody is told."""
+"""Jobs of a batch for the pool: the journal records each beginning and end before any event."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RecordedTask(WrappedTask):
         self._file.abandon(keep)
 
     def failed(self, message: str) -> None:
-        """To be called when the run says so: a task does not learn why it is given up."""
+        """To be called when the run says so, since a task does not learn why it is abandoned."""
         self._ledger.fail(self._decision, message)
 
     def interrupt(self) -> None:
@@ -53,7 +53,7 @@ class RecordedTask(WrappedTask):
 
 
 class BrokenTask(BaseTask):
-    """A source that cannot be encoded, which is told by the run as all other failures are."""
+    """A source that cannot be encoded. The run reports it like all other failures."""
 
     def __init__(self, source: Path, error: Exception) -> None:
         self._source, self._error = source, error

@@ -50,7 +50,7 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """What is to be looked at. ``leave_out`` tells of a folder whether it holds results rather than sources."""
+    """The paths to look at. ``leave_out`` says whether a folder holds results rather than sources."""
 
     recursive: bool = False
     include: Sequence[str] = ()
@@ -58,7 +58,7 @@ class Scan:
     leave_out: Callable[[Path], bool] = lambda _folder: False
 
     def run(self, paths: Sequence[Path]) -> Found:
-        """Each file once, sorted within each path; what cannot be read is told and the rest goes on."""
+        """Each file once, sorted within each path; files that cannot be read are reported, and the rest goes on."""
         found = Found()
         seen: set[Path] = set()
         for given in paths:

@@ -68,7 +68,7 @@ def digest_of(settings: BatchSettings) -> SettingsDigest:
 
 
 def _is_same(value: Any, other: Any) -> bool:
-    """Unlike ``==``, this tells True from the strength 1."""
+    """Unlike ``==``, this distinguishes True from the strength 1."""
     return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
 
 

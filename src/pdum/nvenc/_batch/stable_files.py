@@ -1,4 +1,4 @@
-"""Whether files that appear in a folder are stable: nobody changes them any more, and nobody has them open to write."""
+"""Whether files that appear in a folder are stable: no program changes them any more or has them open for writing."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class StabilityCheck:
         if known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
             return now - known.since >= self.seconds
         self._seen[path] = _Sight(status.st_size, status.st_mtime_ns, now)
-        # Unlike the time of modification, nobody can set that of the last change of anything.
+        # Unlike the time of modification, programs cannot set the time of the last change.
         return known is None and wall_clock - status.st_ctime >= max(OLD, self.seconds)
 
 

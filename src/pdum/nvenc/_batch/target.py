@@ -32,7 +32,7 @@ ORIGINALS = EngineInfo(index=-1, kind="software")
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a search came to. ``size`` is predicted, of the video alone."""
+    """The result of a search. ``size`` is the predicted size of the video without sound."""
 
     quality: int
     score: float

@@ -66,7 +66,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _flush(code: int) -> int:
-    """Writes what is still buffered. A command whose answer nobody can get has failed."""
+    """Writes what is still buffered. A command whose output cannot be written has failed."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

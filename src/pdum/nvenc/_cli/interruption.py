@@ -26,7 +26,7 @@ class Stoppable(Protocol):
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal came while no run was there to be stopped. The command ends with ``code``."""
+    """A signal arrived while there was no run to stop. The command ends with ``code``."""
 
     def __init__(self, code: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Interruption:
 
     @contextmanager
     def of(self, run: Stoppable) -> Iterator[None]:
-        """Passes signals on to this run, those included that came before."""
+        """Passes signals on to this run, including earlier ones."""
         self._run = run
         if self.stops_now:
             run.cancel()

@@ -27,7 +27,7 @@ def _complain_of_loss(reason: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """What the user wants to see of a run, and where."""
+    """Which output of a run the user wants, and where it goes."""
 
     json: bool = False
     tui: bool = False

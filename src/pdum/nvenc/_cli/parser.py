@@ -55,7 +55,7 @@ def make_parser() -> Parser:
 
 
 def _formatter() -> Any:
-    """Coloured where rich is installed, as everything else of the tool is; loaded by those alone who read it."""
+    """Help in colour if rich is installed, like all output of the tool. It is loaded only to print help."""
     if not {"-h", "--help"} & set(sys.argv):
         return argparse.RawDescriptionHelpFormatter
     try:

@@ -20,7 +20,7 @@ LEVEL_MARKS = {"warning": "! ", "error": "! "}
 
 
 def show(run: Iterable[events.Event], console: Console) -> None:
-    """Draws a run until it is over. Where there is no terminal, it writes a line for each file that is done."""
+    """Draws a run until it is over. Without a terminal, it writes a line for each finished file."""
     state = RunState()
     if not console.is_terminal or console.is_dumb_terminal:
         for event in run:
@@ -37,7 +37,7 @@ def show(run: Iterable[events.Event], console: Console) -> None:
 
 @contextmanager
 def _live(state: RunState, console: Console) -> Iterator[Lock]:
-    """Draws the state a few times a second from a thread of its own; it is changed under the lock."""
+    """Draws the state a few times a second from a separate thread. Changes are made under the lock."""
     lock = Lock()
 
     def draw() -> Group:

@@ -39,7 +39,7 @@ def pool_of(settings: BatchSettings) -> Iterator[EncoderPool]:
 
 
 def run_batch(ledger: Ledger, options: OutputOptions, interruption: Interruption | None = None) -> int:
-    """Encodes what a plan decided to encode, and tells of the files that cannot be. Returns an exit code.
+    """Encodes what a plan decided to encode, and reports the files that cannot be encoded. Returns an exit code.
 
     The run goes on if standard output or the dashboard's terminal is lost; the code then says so.
     """

@@ -28,7 +28,7 @@ def resolved_settings(arguments: argparse.Namespace) -> Resolved:
     """The layers: the configuration file's, the profile's, and what stands on the command line."""
     given: dict[str, Any] = {name: getattr(arguments, name) for name in names() if hasattr(arguments, name)}
     if "destination" in given:
-        # On the command line a path is one from here; only a file's bare name means a folder beside each source.
+        # A path on the command line is relative to here; a bare name in a file means a folder next to each source.
         given["destination"] = os.path.abspath(os.path.expanduser(given["destination"]))
         given.setdefault("in_place", False)
     if getattr(arguments, "encoder_fields", None):

@@ -29,7 +29,7 @@ def _open_as(number: int, mode: int) -> None:
 
 
 def complain(message: str) -> None:
-    """Says it on standard error, or to nobody if that is lost too."""
+    """Says it on standard error, if that is not lost, too."""
     try:
         print(f"pdum-nvenc: {message}", file=sys.stderr, flush=True)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Tables on a terminal, with rich where it is installed; plain columns in pipes, which other programs read."""
+"""Tables on a terminal, with rich if it is installed, and plain columns in pipes for other programs."""
 
 from __future__ import annotations
 

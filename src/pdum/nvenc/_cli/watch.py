@@ -1,4 +1,4 @@
-"""``pdum-nvenc watch``: encodes what is dropped into a folder, once nobody writes it any more."""
+"""``pdum-nvenc watch``: encodes files that appear in a folder, once no program writes them any more."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class _Call:
             error = raised
         try:
             self._loop.call_soon_threadsafe(self._finish, error)
-        except RuntimeError:  # the event loop is closed, so nobody waits for the result
+        except RuntimeError:  # the event loop is closed, so no caller waits for the result
             return
         finally:
             error = None  # its traceback would keep this call and its frame alive

@@ -37,7 +37,7 @@ FRAME_FORMATS = {
     "abgr10": "x2bgr10le",
     "rgb": "rgb24",
 }
-"""FFmpeg's name for each layout in memory, where words of "argb" have A in the highest byte."""
+"""FFmpeg's name for each layout in memory, with A in the highest byte of the words of "argb"."""
 
 FULL_RANGE_NAMES = ("yuvj420p", "yuvj422p", "yuvj444p")
 """FFmpeg's old names. The numbers in such a frame mean what they mean in the format without the j."""

@@ -31,7 +31,7 @@ GLOBAL_HEADER = 1 << 22
 
 
 class SoftwareEncoder:
-    """Encodes on the processor what ``NvencEncoder`` would on the hardware, told by the same ``EncoderConfig``.
+    """Encodes on the processor what ``NvencEncoder`` would on the hardware, from the same ``EncoderConfig``.
 
     The streams are of the same kind: Annex B or OBUs, closed groups of pictures, parameter sets on each key frame. It
     is not the hardware: rates, quality and speed are the software codec's own. ``unmapped`` names the settings that

@@ -12,7 +12,7 @@ from .._media.spool import Piece
 CORES_KEPT_BUSY = {"h264": 8, "hevc": 1, "av1": 1}
 """By the threads of one encoder in software: on no more of them a second range costs a key frame and brings nothing."""
 GOOD_SECONDS = 2.0
-"""Of software's ranges: time to look ahead and a key frame are not small beside a second of video."""
+"""Of software's ranges: lookahead and a key frame cost much compared with a second of video."""
 MANY_CORES = {"h264": 8, "hevc": 4, "av1": 8}
 """For one encoder. If each has so many, ranges shorter than good ones will do: most of the cores are idle then, and
 x264, which keeps its eight busy, has no others."""
@@ -31,7 +31,7 @@ def good_range(index: Index, codec: str, shortest: int) -> int:
 
 def shortest_range(index: Index, is_slow: bool) -> int:
     """A range begins with decoding from a key frame of the source. That is about one group of pictures for nothing,
-    which is little beside the time that a slow codec takes for a second."""
+    which is little compared with the time that a slow codec takes for a second."""
     if index.straight:
         return index.frames
     return max(8, round(index.rate), 0 if is_slow else index.frames // max(1, len(index.keys)))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .job import FileSettings
 
 QUALITY = 28.0
-"""Constant quality where the settings name no rate of any kind."""
+"""The constant quality if the settings name no rate of any kind."""
 SECONDS_OF_A_GROUP = 5
 RATES = ("cq", "qp", "bitrate", "max_bitrate", "rate_control")
 

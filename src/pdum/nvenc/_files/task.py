@@ -50,7 +50,7 @@ class FileTask(BaseTask):
     Args:
         job: what to do.
         kind: the kind of the engines, if it is known. Only pieces from engines of the same kind are taken up.
-        refusal: why the job must not begin, if something is wrong with it beside other jobs.
+        refusal: why the job must not begin, if it conflicts with other jobs.
     """
 
     def __init__(self, job: FileJob, kind: str | None = None, refusal: InvalidConfig | None = None) -> None:
@@ -202,7 +202,7 @@ class FileTask(BaseTask):
             start.close()
 
     def _threads_to_look(self) -> int:
-        """Software goes on with this decoder, perhaps alone. A GPU has a decoder of its own."""
+        """Software continues with this decoder. A GPU has its own decoder."""
         return min(len(os.sched_getaffinity(0)), MANY_THREADS) if self._kind == "software" else FEW_THREADS
 
     def _gpu_stumbled(self, error: Exception) -> None:
@@ -251,7 +251,7 @@ class FileTask(BaseTask):
                 self._verify(joined)
                 lost = lost_metadata(source, self._part, OF_THE_FILE)
             result = self._committed(self._all_warnings([*passthrough.all_warnings(), *joined.warnings, *lost]))
-            self._index, self._pieces = None, []  # megabytes of a long film, and the task may be kept for days
+            self._index, self._pieces = None, []  # megabytes for a long film, and the caller may keep the task for days
             return result
         except BaseException:
             if not self._commit.needs_part:

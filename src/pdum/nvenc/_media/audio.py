@@ -10,7 +10,7 @@ from .._errors import UnsupportedFeature
 from .av import import_av
 
 CHANNEL_RATE = 96_000
-"""Bits a second for each channel if nobody said how many."""
+"""Bits a second for each channel unless the settings say how many."""
 OPUS_RATE = 48_000
 OPUS_CHANNEL_RATE = 256_000
 """The most bits a second that libopus takes for each channel."""

@@ -1,4 +1,4 @@
-"""A call that runs in a thread of its own while its caller does something else."""
+"""A call that runs in a separate thread while its caller does something else."""
 
 from __future__ import annotations
 

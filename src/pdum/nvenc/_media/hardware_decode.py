@@ -19,7 +19,7 @@ LIBRARY = "libnvcuvid.so.1"
 SWITCH = "PDUM_NVENC_DECODE"
 TRIED_PACKETS = 32
 CURRENT_CONTEXT: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
-"""Otherwise FFmpeg changes the flags of the primary context, or makes a context of its own, which needs copies."""
+"""Otherwise FFmpeg changes the flags of the primary context, or makes a separate context, which needs copies."""
 
 
 def decoder_on(engine: EngineInfo, source: Path) -> OnGpu | None:

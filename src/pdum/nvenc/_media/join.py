@@ -94,7 +94,7 @@ def _add_video(joined: Joined, output: Any, source: Any, first_packet: bytes) ->
     if joined.index.look.sample_aspect_ratio is not None:
         context.sample_aspect_ratio = joined.index.look.sample_aspect_ratio
     if look.codec == "hevc" and joined.container in ("mp4", "mov"):
-        # Apple's players accept only hvc1, where parameter sets are in the header and nowhere else.
+        # Apple's players accept only hvc1, with parameter sets only in the header.
         context.codec_tag = "hvc1" if len(headers) == 1 else "hev1"
     if len(headers) > 1:
         joined.warnings.append(

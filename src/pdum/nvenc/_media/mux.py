@@ -17,7 +17,7 @@ from .._encoders.bitstreams import DEMUXERS
 from .._errors import InvalidConfig, NvencError
 from .av import import_av, naming_file
 from .containers import CONTAINERS, IN_MILLISECONDS, MILLISECOND, VIDEO_CODECS
-from .spool import LONGEST_NAME, beside
+from .spool import LONGEST_NAME, hidden_sibling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ class Writer(Protocol):
 
 def part_of(destination: Path) -> Path:
     """The hidden path for a file before it gets its name: in the same folder, so that it can be renamed in one step."""
-    return beside(destination, f".part{destination.suffix.lower()}")
+    return hidden_sibling(destination, f".part{destination.suffix.lower()}")
 
 
 def require_container(destination: Path, codec: str, fps: Fraction | None = None) -> str:

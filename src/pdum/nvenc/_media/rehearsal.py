@@ -1,4 +1,4 @@
-"""The end of a job tried out before it begins: what cannot be written is told before hours of encoding."""
+"""Tries the end of a job before it begins: a result that cannot be written is reported before hours of encoding."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"pdum piece 1\n"
 RECORD = struct.Struct("<qBI")  # frame's number, flags, bytes
-TAIL = struct.Struct("<QII8s")  # where the footer begins, its bytes, checksum of all before the tail
+TAIL = struct.Struct("<QII8s")  # offset of the footer, its bytes, checksum of all before the tail
 END = b"whole.\r\n"
 KEYFRAME = 1
 MANIFEST = "manifest.json"
@@ -170,7 +170,7 @@ def packets_of(piece: Piece) -> Iterator[tuple[int, bool, bytes]]:
             yield seq, bool(flags & KEYFRAME), file.read(size)
 
 
-def beside(destination: Path, suffix: str) -> Path:
+def hidden_sibling(destination: Path, suffix: str) -> Path:
     """A hidden name next to it, short enough for a file system even if the file's own name is as long as can be."""
     name = f".{destination.name}{suffix}"
     if len(os.fsencode(name)) > LONGEST_NAME:
@@ -179,14 +179,14 @@ def beside(destination: Path, suffix: str) -> Path:
 
 
 class WorkFolder:
-    """The hidden folder beside a result that holds a job's pieces, named after the result.
+    """The hidden folder next to a result that holds a job's pieces, named after the result.
 
     A job holds a lock in it from ``open`` to ``release``, so that no other job for the same result touches its work.
     """
 
     def __init__(self, destination: Path) -> None:
-        self.path = beside(destination, ".pdum-work")
-        self.part = beside(destination, PART)
+        self.path = hidden_sibling(destination, ".pdum-work")
+        self.part = hidden_sibling(destination, PART)
         self._destination = destination
         self._lock: BinaryIO | None = None
 

@@ -34,7 +34,7 @@ class Callbacks:
         self._bell.ring()
 
     def deliver(self, deadline: float | None) -> None:
-        """Waits until all callbacks were told of all that has happened."""
+        """Waits until all callbacks got all events."""
         self._bell.ring()
         with self._delivered:
             while self._is_calling or self._has_unread():
@@ -76,7 +76,7 @@ class Callbacks:
                 return
 
     def _tell_of(self, callback: Callback, error: BaseException, event: Event) -> None:
-        """An event of its own; after the last one Python tells of it, as of any error in a thread."""
+        """Reports it as an event. After the last event, Python reports it like any error in a thread."""
         if isinstance(event, events.RunFinished):
             hook_arguments = (type(error), error, error.__traceback__, threading.current_thread())
             threading.excepthook(threading.ExceptHookArgs(hook_arguments))

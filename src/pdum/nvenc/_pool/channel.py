@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Closed(Exception):
-    """The channel is closed: there is nothing more to take, or nobody takes any more."""
+    """The channel is closed: it is empty for good, or no thread takes from it any more."""
 
 
 class Channel(Generic[Item]):
@@ -34,7 +34,7 @@ class Channel(Generic[Item]):
             self._changed.notify_all()
 
     def get(self, timeout: float | None = None) -> Item | None:
-        """The next item, or None if none came in time. Raises Closed once the channel is closed and empty."""
+        """The next item, or None if none arrived in time. Raises Closed once the channel is closed and empty."""
         deadline = None if timeout is None else monotonic() + timeout
         with self._changed:
             while not self._items and not self._is_closed:
@@ -49,7 +49,7 @@ class Channel(Generic[Item]):
             return item
 
     def close(self, forget: bool = False) -> None:
-        """Takes no more items. With ``forget``, drops the ones that nobody has taken yet."""
+        """Takes no more items. With ``forget``, drops the items that were not taken yet."""
         with self._changed:
             self._is_closed = True
             if forget:

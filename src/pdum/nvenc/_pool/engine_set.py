@@ -21,7 +21,7 @@ class EngineSet:
         self.rates: dict[int, float] = {}
         """Megapixels a second that each engine was seen to do."""
         self.cores = cores
-        """That software encoders share; 0: each engine is hardware of its own."""
+        """The cores that software encoders share; 0: each engine is separate hardware."""
         self.lent: dict[int, int] = {}
         """Cores, by the engine whose encoder was made for them."""
         self._choose()

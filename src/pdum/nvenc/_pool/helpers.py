@@ -31,7 +31,7 @@ def make_helpers(scheduler: Scheduler, lanes: int) -> list[threading.Thread]:
 def _help(scheduler: Scheduler, lanes: int, clears_up: bool) -> None:
     try:
         _do_chores(scheduler, lanes, clears_up)
-    except BaseException as error:  # our own mistake: nobody may wait for this helper for ever
+    except BaseException as error:  # our own mistake: no thread must wait for this helper for ever
         told = NvencError(f"A helper of the run failed: {error!r}")
         told.__cause__ = error
         scheduler.fail_all(told)

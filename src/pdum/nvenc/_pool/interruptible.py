@@ -61,7 +61,7 @@ class Latch:
 
 
 class Once:
-    """A call that runs once, in a thread of its own, however often and from wherever it is begun."""
+    """A call that runs once, in a separate thread, even if several callers start it."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         self._call = call

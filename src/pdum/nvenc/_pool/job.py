@@ -54,7 +54,7 @@ class Job:
         self.lock = Lock()
         """Held while a method of the task runs, so that they run one at a time."""
         self.attempt = 0
-        """Grows when the job is begun again. What an earlier attempt comes to is nobody's any more."""
+        """Grows when the job begins again. Results of an earlier attempt are dropped."""
         self.source = self.destination = ""
         self.source_bytes = 0
         self.work = 0.0
@@ -103,11 +103,11 @@ class Job:
 
     @property
     def task(self) -> Task:
-        assert self._task is not None, "nobody calls a task that has finished"
+        assert self._task is not None, "a finished task must not be called"
         return self._task
 
     def let_task_go(self) -> None:
-        """It has finished well, so that nobody needs it or its plan again: they may hold as much as an hour's index."""
+        """It has finished, so its task and plan are not needed again: they may hold the index of an hour of video."""
         self._task = None
         if self.plan is not None:
             self.plan = replace(self.plan, ranges=())
@@ -140,8 +140,8 @@ class Job:
 
 
 def as_error(error: BaseException, where: str) -> Exception:
-    """The error that a job ends with. What is no ``Exception``, such as SystemExit, is told in an ``NvencError``: it
-    came up in a thread of the pool, where it can end nothing but the job."""
+    """The error that a job ends with. An error that is not an ``Exception``, such as SystemExit, becomes an
+    ``NvencError``: in a thread of the pool it can only end the job."""
     if isinstance(error, Exception):
         return error
     told = NvencError(f"{where} raised {error!r}, which ends this job and nothing else. Raise an Exception instead.")

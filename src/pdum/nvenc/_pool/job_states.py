@@ -142,7 +142,7 @@ class JobStates:
     def _next_queued(self) -> Job | None:
         while self._queue:
             job = self.jobs[heappop(self._queue)[1]]
-            if job.state is QUEUED:  # else it was called off meanwhile
+            if job.state is QUEUED:  # else it was cancelled meanwhile
                 return job
         return None
 
@@ -150,7 +150,7 @@ class JobStates:
         return chore.attempt == chore.job.attempt and chore.job.state is not OVER
 
     def is_wanted(self, chore: Chore) -> bool:
-        """Whether the job still waits for this chore. If it was given up meanwhile, the helper goes on without it."""
+        """Whether the job still waits for this chore. If it was abandoned meanwhile, the helper goes on without it."""
         with self.lock:
             return self._is_of_now(chore)
 
@@ -192,12 +192,12 @@ class JobStates:
                 )  # fmt: skip
 
     def finish_failed(self, chore: Chore, error: Exception) -> bool:
-        """Returns False if the job was given up meanwhile: the helper then clears up itself."""
+        """Returns False if the job was abandoned meanwhile: the helper then cleans up itself."""
         with self.lock:
             self._finishing_now -= 1
             job = chore.job
             if job.state is ENDING and job.task.is_committing:
-                job.outcome, job.ended_as = error, "failed"  # the cancel came too late to have any effect
+                job.outcome, job.ended_as = error, "failed"  # the cancel was too late to have any effect
             return self._chore_failed(chore, error)
 
     def prepare_failed(self, chore: Chore, error: Exception) -> bool:
@@ -253,7 +253,7 @@ class JobStates:
             return [*self._in_state[QUEUED].values(), *self._in_state[PREPARING].values(), *prepared]
 
     def _end(self, job: Job, error: Exception, ended_as: str) -> None:
-        """Begins to end a job. It is over once no engine and no helper works on it and its task was told."""
+        """Begins to end a job. It is over once no engine and no helper works on it and its task knows."""
         if not job.is_open:
             return
         before = job.state

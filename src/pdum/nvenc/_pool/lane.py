@@ -101,7 +101,7 @@ class Lane:
         try:
             while not self._stopped.is_set() and (piece := self._take()) is not None:
                 self._encode(piece)
-        except BaseException as error:  # our own mistake: nobody may wait for this engine for ever
+        except BaseException as error:  # our own mistake: no thread must wait for this engine for ever
             told = NvencError(f"The work for {self.engine.label} could not be done: {error!r}")
             told.__cause__ = error
             self._scheduler.fail_all(told)
@@ -203,7 +203,7 @@ class Lane:
             self._next = Next(piece, None if piece.job.is_direct else self._feeder.begin(piece))
 
     def _stop(self, production: Production) -> None:
-        """Waits until the source is closed, so that the task is not told of its end while it makes frames."""
+        """Waits until the source is closed, so that the task does not learn of its end while it makes frames."""
         production.stop()
         while not production.ended.wait(LOOK_UP) and not self._stopped.is_set():
             pass
@@ -307,7 +307,7 @@ class Lane:
 
 
 def discard(piece: Piece) -> None:
-    """Drops what the piece's sink has. A failure does not matter, because nobody wants the contents."""
+    """Drops what the piece's sink has. A failure does not matter, because the contents are not needed."""
     with piece.lock:
         sink, piece.sink = piece.sink, None
         if sink is not None:

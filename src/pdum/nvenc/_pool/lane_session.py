@@ -42,7 +42,7 @@ class LaneHost(Protocol):
 
 
 class LaneSession:
-    """One engine's encoder. It is kept as long as the next jobs want the same configuration."""
+    """One engine's encoder. It stays open while the next jobs have the same configuration."""
 
     def __init__(self, host: LaneHost, engine: EngineInfo, wait: Callable[[float], object]) -> None:
         self.calls = 0

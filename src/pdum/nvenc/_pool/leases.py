@@ -29,6 +29,6 @@ class Leases:
             self._locks[engine.index].release()
 
     def hanging(self, lost: dict[int, str], is_over: bool) -> dict[int, str]:
-        """Engines that are not given back although they are lost or the run is over, and why."""
+        """Engines that are still in use although they are lost or the run is over, and why."""
         busy = "Code of a task that was called off has not returned."
         return {engine: lost.get(engine, busy) for engine in list(self._held) if engine in lost or is_over}

@@ -19,7 +19,7 @@ TICK = 0.1
 LET_GO_SECONDS = 0.6
 """How long a run waits for a task that does not react to being cancelled."""
 LEAVE_SECONDS = 0.2
-"""How long it then waits for threads that are still in such a task."""
+"""How long it then waits for threads that still run such a task."""
 END_SECONDS = 5.0
 """How long it waits for threads that have only to end."""
 
@@ -99,7 +99,7 @@ class Monitor:
             discard(piece)
 
     def _leave(self) -> None:
-        with self._scheduler.lock:  # whoever ended the last job has told of it once this is free
+        with self._scheduler.lock:  # when this is free, the thread that ended the last job has reported it
             pass
         for lane in self._lanes:
             lane.stop()

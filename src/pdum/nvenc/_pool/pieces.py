@@ -23,7 +23,7 @@ class Piece:
         self.engine = -1
         self.sink: PieceSink | None = None
         self.lock = Lock()
-        """Guards the sink: an engine that was given up may come back while another thread takes its piece away."""
+        """Guards the sink: an abandoned engine may come back while another thread takes its piece away."""
         self.frames = 0
         """Given to the engine."""
         self.packets = 0
@@ -45,7 +45,7 @@ class Piece:
         return self.range.last
 
     def again(self) -> Piece:
-        """The same frames as a new piece that nobody has begun. Afterwards, nothing can be taken from this one."""
+        """The same frames as a new piece that has not begun. Afterwards, nothing can be taken from this one."""
         self.range.claim(self.range.last)
         piece = Piece(self.job, FrameRange(self.first, self.last))
         piece.failed_on, piece.failures = set(self.failed_on), self.failures

@@ -33,12 +33,12 @@ class FrameRange:
 
     @property
     def claimed(self) -> int:
-        """The first frame that nobody has claimed."""
+        """The first frame that is not claimed."""
         return self._next
 
     @property
     def rest(self) -> int:
-        """How many frames nobody has claimed."""
+        """How many frames are not claimed."""
         return self._last - self._next
 
     def claim(self, most: int) -> tuple[int, int]:

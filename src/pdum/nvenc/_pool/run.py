@@ -217,7 +217,7 @@ class Run:
         return self._done.is_open
 
     def wait(self, timeout: float | None = None) -> RunReport:
-        """Waits until all is over and all engines are given back. Ctrl+C interrupts it within a tenth of a second.
+        """Waits until all is over and all engines are released. Ctrl+C interrupts it within a tenth of a second.
 
         Raises:
             TimedOut: (also TimeoutError) the run was not over after so many seconds.
@@ -240,14 +240,14 @@ class Run:
         return await asyncio.get_running_loop().run_in_executor(None, self.wait)
 
     def hanging_engines(self) -> dict[int, str]:
-        """Engines that are not given back although they are lost or the run is over, and why."""
+        """Engines that are still in use although they are lost or the run is over, and why."""
         return self._host.leases.hanging(self.scheduler.lost, self.is_over)
 
     def _end(self) -> None:
         """Called by the run's own thread, once the others have ended."""
         try:
             self._report = self._make_report()
-            self._callbacks.deliver(self._callback_deadline())  # what one of these raises can still be told
+            self._callbacks.deliver(self._callback_deadline())  # errors of these callbacks can still be reported
             self._teller.tell_end(self._report)
             self._callbacks.deliver(self._callback_deadline())
         finally:

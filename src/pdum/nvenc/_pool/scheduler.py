@@ -78,7 +78,7 @@ class Scheduler(JobStates):
         return fitting and piece.range.rest > max(WORTH_A_SESSION, 2 * piece.job.shortest)
 
     def take(self, engine: int, seconds: float | None = None) -> Piece | None:
-        """Waits for the engine's next piece; None at the end, or if none came in time."""
+        """Waits for the engine's next piece; None at the end, or if none arrived in time."""
         deadline = None if seconds is None else monotonic() + seconds
         with self.lock:
             self.engine_set.opening.discard(engine)
@@ -274,7 +274,7 @@ class Scheduler(JobStates):
     # --- jobs ---
 
     def prepared(self, chore: Chore, plan: Plan) -> bool:
-        """Returns False if the job was given up meanwhile: the helper then clears up itself."""
+        """Returns False if the job was abandoned meanwhile: the helper then cleans up itself."""
         with self.lock:
             if not self._is_of_now(chore):
                 return False
