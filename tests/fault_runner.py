@@ -206,6 +206,9 @@ def in_place(life: Life, device_frames: list[tuple[object, Nv12]]) -> None:
         elif surface is not None:
             life.submit(encoder, surface, None, number)
         surface = None
+    life.attempt(lambda: encoder.reconfigure(rate_control="vbr"))  # takes another session, with frames in flight
+    for number, (frame, picture) in enumerate(device_frames, 320):
+        life.submit(encoder, frame, picture, number)
     life.flush(encoder)
     with life.without_witness("cuCtxPushCurrent_v2"):
         life.attempt(encoder.close)

@@ -38,8 +38,12 @@ ORDER = {
         "inputs",
         "output_queue",
         "picture_maps",
+        "delivery",
+        "driver_session",
         "reference_history",
         "session",
+        "session_frames",
+        "session_lifecycle",
         "session_references",
     ),
     "python": (

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from control.driver_calls import GPU, Driver
+from control.driver_calls import GPU, Driver, changed, flat
 from control.rows import AV1, HEVC, HQ, short
 from pdum.nvenc import NvencEncoder, UnsupportedFeature
 
@@ -91,9 +91,6 @@ def test_settings_without_a_capability_ask_for_none(abi: str, driver: Driver) ->
     [
         ({"bitrate": 1_000_000}, {"bitrate": 2_000_000}, "bitrate", "SUPPORT_DYN_BITRATE_CHANGE"),
         ({"bitrate": 1_000_000}, {"max_bitrate": 2_000_000}, "bitrate", "SUPPORT_DYN_BITRATE_CHANGE"),
-        ({"bitrate": 1_000_000}, {"rate_control": "vbr"}, "rate_control", "SUPPORT_DYN_RCMODE_CHANGE"),
-        ({**HQ, "cq": 30}, {"cq": None, "qp": 30}, "constqp", "SUPPORT_DYN_FORCE_CONSTQP"),
-        ({"qp": 30}, {"qp": None, "rate_control": "cbr"}, "rate_control", "SUPPORT_DYN_RCMODE_CHANGE"),
         ({"max_width": 512}, {"width": 512}, "width", "SUPPORT_DYN_RES_CHANGE"),
         ({}, {"temporal_aq": True}, "temporal_aq", "SUPPORT_TEMPORAL_AQ"),
         ({}, {"vbv_size": 1_000_000}, "vbv_size", "SUPPORT_CUSTOM_VBV_BUF_SIZE"),
@@ -112,6 +109,33 @@ def test_a_live_change_that_the_gpu_lacks(
 
     calls = driver.calls(use, gpu=without(capability, 0), **made_with)
     assert not [call for call in calls if call.name == "nvEncReconfigureEncoder"], "refused before the driver is asked"
-    # Only this was missing, and the card needs no other live change.
-    able = {**GPU, "caps": {name: 0 for name in LIVE_MODES if name != capability} | {capability: 1}}
-    driver.calls(lambda encoder: encoder.reconfigure(**change), gpu=able, **made_with)
+    able = {**GPU, "caps": dict.fromkeys(LIVE_MODES, 0) | {capability: 1}}
+    calls = driver.calls(lambda encoder: encoder.reconfigure(**change), gpu=able, **made_with)
+    assert [call for call in calls if call.name == "nvEncReconfigureEncoder"], "it alone was missing"
+
+
+@pytest.mark.parametrize(
+    ("made_with", "change", "capability"),
+    [
+        ({"bitrate": 1_000_000}, {"rate_control": "vbr"}, "SUPPORT_DYN_RCMODE_CHANGE"),
+        ({**HQ, "cq": 30}, {"cq": None, "qp": 30}, "SUPPORT_DYN_FORCE_CONSTQP"),
+        ({"qp": 30}, {"qp": None, "rate_control": "cbr"}, "SUPPORT_DYN_RCMODE_CHANGE"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("live", [False, True])
+def test_a_mode_that_cannot_change_live_takes_a_new_session(
+    abi: str, driver: Driver, made_with: dict[str, Any], change: dict[str, Any], capability: str, live: bool
+) -> None:
+    """Each change asks for the capability that it needs. Of nothing else is the new session told otherwise."""
+    gpu = {**GPU, "caps": {name: int(live == (name == capability)) for name in LIVE_MODES}}
+    calls = driver.calls(lambda encoder: encoder.reconfigure(**change), gpu=gpu, **made_with)
+    names = [call.name for call in calls]
+    assert names.count("nvEncOpenEncodeSessionEx") == (1 if live else 2)
+    assert names.count("nvEncReconfigureEncoder") == live
+    if live:
+        return
+    first, second = (flat(call.args) for call in calls if call.name == "nvEncInitializeEncoder")
+    anew = driver.initialized(gpu=gpu, **{**made_with, **change})
+    assert second == anew
+    assert all(path.startswith("rc.") for path in changed(first, second))

@@ -77,7 +77,9 @@ constexpr const char* sequence_header =
     "The stream's parameter sets (SPS and PPS, with the VPS for HEVC) or AV1 sequence header, as muxers want them.\n"
     "The stream itself carries them on every IDR, too.";
 constexpr const char* close =
-    "Waits for the engine and gives everything back; frames in flight are lost, so flush first. May be called twice.";
+    "Ends the stream, waits for the engine and gives everything back. Frames in flight are lost, so flush first. May "
+    "be\n"
+    "called twice.";
 constexpr const char* in_flight = "How many frames have been submitted and have not come out yet.";
 constexpr const char* width = "The picture's width in pixels.";
 constexpr const char* height = "The picture's height in pixels.";

@@ -168,6 +168,14 @@ RateControl mode_of(const Settings& settings) {
     return settings.chosen_mode().value_or(settings.low_latency() ? RateControl::cbr : RateControl::vbr);
 }
 
+// Constant quantisers have a capability of their own.
+bool can_change_mode_live(EncodeApi& api, const Settings& from, const Settings& to) {
+    const RateControl mode = mode_of(to);
+    if (mode == mode_of(from)) return true;
+    const bool to_constqp = mode == RateControl::constqp;
+    return api.capability(to.codec, to_constqp ? Capability::live_constqp : Capability::live_rate_control_change) != 0;
+}
+
 }  // namespace
 
 void require_within_limits(EncodeApi& api, const Context& context, const Settings& settings) {
@@ -178,7 +186,7 @@ void require_within_limits(EncodeApi& api, const Context& context, const Setting
     require_demands(api, context, settings.codec, demands_of(settings));
 }
 
-void require_live_change(EncodeApi& api, const Context& context, const Settings& from, const Settings& to) {
+ChangeKind require_change(EncodeApi& api, const Context& context, const Settings& from, const Settings& to) {
     require_consistent_rates(to);
     const bool resized = from.width != to.width || from.height != to.height;
     const uint32_t most_width = std::max(from.width, from.max_width);
@@ -192,14 +200,12 @@ void require_live_change(EncodeApi& api, const Context& context, const Settings&
     }
     if (resized) require_size(api, context, to, to.width, to.height);
     require_demands(api, context, to.codec, demands_of(to));
-    const bool other_mode = mode_of(from) != mode_of(to);
-    const bool to_constqp = mode_of(to) == RateControl::constqp;  // which has its own capability
+    if (!can_change_mode_live(api, from, to)) return ChangeKind::reopening;
     require_demands(api, context, to.codec,
                     {{resized, "a live change of width and height", Capability::live_resolution_change},
-                     {other_mode && !to_constqp, "a live change of rate_control", Capability::live_rate_control_change},
-                     {other_mode && to_constqp, "a live change to constqp", Capability::live_constqp},
                      {from.rate.bitrate != to.rate.bitrate || from.rate.max_bitrate != to.rate.max_bitrate,
                       "a live change of bitrate", Capability::live_bitrate_change}});
+    return ChangeKind::live;
 }
 
 }  // namespace pdum::nvenc

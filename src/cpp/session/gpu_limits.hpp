@@ -9,7 +9,13 @@ namespace pdum::nvenc {
 // Throws unsupported_feature or invalid_config, with the GPU's own limits, if it does not support the settings.
 void require_within_limits(EncodeApi& api, const Context& context, const Settings& settings);
 
+// How a running encoder takes a change of its settings.
+enum class ChangeKind {
+    live,
+    reopening,  // it takes a new session of the driver's, since the GPU cannot change the rate control in a running one
+};
+
 // Likewise for a change of a running encoder.
-void require_live_change(EncodeApi& api, const Context& context, const Settings& from, const Settings& to);
+ChangeKind require_change(EncodeApi& api, const Context& context, const Settings& from, const Settings& to);
 
 }  // namespace pdum::nvenc

@@ -16,12 +16,21 @@ constexpr size_t most_refused = 64;
 
 }  // namespace
 
-Inputs::Inputs(std::shared_ptr<const Context> context, EncodeApi& api, const Settings& settings)
-    : context_(std::move(context)),
-      api_(api),
-      format_(settings.format),
-      width_(settings.width),
-      height_(settings.height) {}
+Inputs::Inputs(std::shared_ptr<const Context> context, const Settings& settings)
+    : context_(std::move(context)), format_(settings.format), width_(settings.width), height_(settings.height) {}
+
+void Inputs::register_with(EncodeApi& api) {
+    api_ = &api;
+    for (Slot& slot : slots_) {
+        if (slot.surface == nullptr) continue;
+        slot.registered = api_->register_surface(slot.address, slot.width, slot.height, slot.pitch);
+    }
+}
+
+size_t Inputs::own_surfaces() const {
+    return static_cast<size_t>(std::count_if(
+        slots_.begin(), slots_.end(), [this](const Slot& slot) { return slot.surface != nullptr && fits(slot); }));
+}
 
 size_t Inputs::own_surface() {
     for (size_t i = 0; i < slots_.size(); ++i) {
@@ -43,7 +52,7 @@ size_t Inputs::new_surface() {
     slot.width = width_;
     slot.height = height_;
     const size_t place = empty_place();
-    slot.registered = api_.register_surface(slot.address, width_, height_, slot.pitch);
+    slot.registered = api_->register_surface(slot.address, width_, height_, slot.pitch);
     slots_[place] = std::move(slot);
     return place;
 }
@@ -108,7 +117,7 @@ size_t Inputs::add(const FrameView& frame) {
     slot.height = height_;
     slot.last_used = ++registered_frames_;
     const size_t place = empty_place();
-    slot.registered = api_.register_surface(address, width_, height_, slot.pitch);
+    slot.registered = api_->register_surface(address, width_, height_, slot.pitch);
     slots_[place] = std::move(slot);
     return place;
 }
@@ -170,7 +179,7 @@ void Inputs::forget(CUdeviceptr address, Failures& failures) noexcept {
 
 void Inputs::map_ahead(size_t input) {
     Slot& slot = slots_[input];
-    if (slot.mapped == nullptr) slot.mapped = api_.map(slot.registered);
+    if (slot.mapped == nullptr) slot.mapped = api_->map(slot.registered);
 }
 
 MappedHandle Inputs::map(size_t input) {
@@ -191,7 +200,7 @@ void Inputs::unmap(size_t input, Failures& failures) noexcept {
 // and asking twice would name a mapping that is gone.
 bool Inputs::take_back(Slot& slot, Failures& failures) noexcept {
     if (slot.mapped == nullptr) return true;
-    const bool unmapped = failures.run([&] { api_.unmap(slot.mapped); });
+    const bool unmapped = failures.run([&] { api_->unmap(slot.mapped); });
     if (unmapped) slot.mapped = nullptr;
     if (!unmapped && failures.device_is_lost()) slot.given_up = true;
     return unmapped;
@@ -219,7 +228,7 @@ void Inputs::drop_stale(Failures& failures) noexcept {
 
 void Inputs::drop(Slot& slot, Failures& failures) noexcept {
     if (!take_back(slot, failures)) return;
-    failures.run([&] { api_.unregister_surface(slot.registered); });
+    failures.run([&] { api_->unregister_surface(slot.registered); });
     const Slot dropped = std::exchange(slot, Slot{});
     const auto has_its_address = [&](const Slot& other) {
         return other.is_callers() && other.address == dropped.address;
@@ -229,8 +238,7 @@ void Inputs::drop(Slot& slot, Failures& failures) noexcept {
 }
 
 size_t Inputs::empty_place() {
-    const auto empty =
-        std::find_if(slots_.begin(), slots_.end(), [](const Slot& s) { return s.registered == nullptr; });
+    const auto empty = std::find_if(slots_.begin(), slots_.end(), [](const Slot& s) { return s.is_empty(); });
     const auto place = static_cast<size_t>(empty - slots_.begin());
     if (place == slots_.size()) slots_.emplace_back();
     return place;
@@ -240,8 +248,20 @@ void Inputs::release(bool engine_is_done, Failures& failures) noexcept {
     for (Slot& slot : slots_) {
         if (slot.registered == nullptr || slot.given_up) continue;
         const bool unmapped = slot.mapped == nullptr || (engine_is_done && take_back(slot, failures));
-        if (unmapped) failures.run([&] { api_.unregister_surface(slot.registered); });
+        if (unmapped) failures.run([&] { api_->unregister_surface(slot.registered); });
     }
+    for (Slot& slot : slots_) forget_session(slot, failures);
+}
+
+void Inputs::forget_session(Slot& slot, Failures& failures) noexcept {
+    if (slot.is_callers()) {
+        failures.run([&] { unregistered_.push_back(slot.address); });
+        slot = Slot{};
+    }
+    slot.registered = nullptr;
+    slot.mapped = nullptr;
+    slot.uses = 0;
+    slot.given_up = false;
 }
 
 }  // namespace pdum::nvenc

@@ -19,12 +19,18 @@ namespace pdum::nvenc {
 
 class Inputs {
    public:
-    Inputs(std::shared_ptr<const Context> context, EncodeApi& api, const Settings& settings);
+    Inputs(std::shared_ptr<const Context> context, const Settings& settings);
+
+    // Registers the encoder's own surfaces with a session of the driver's. Call it before anything else, and again
+    // after `release` for the next session.
+    void register_with(EncodeApi& api);
 
     // A surface of our own that is free; a new one if there is none, because the driver may hold more frames than its
     // documents say.
     size_t own_surface();
     size_t new_surface();
+    // How many surfaces of the encoder's own have the picture's size.
+    size_t own_surfaces() const;
     // A free surface, which is not chosen again until the lease ends.
     SurfaceLease lend(CUstream stream);
 
@@ -60,8 +66,8 @@ class Inputs {
     void resize(const Settings& settings, Failures& failures) noexcept;
     void drop_stale(Failures& failures) noexcept;
 
-    // Unregisters what no picture in flight reads; that is everything if `engine_is_done`. Memory that is lent lives
-    // on.
+    // Unregisters what no picture in flight reads; that is everything if `engine_is_done`. Then forgets the caller's
+    // memory. The encoder's own surfaces stay; those that are lent keep their numbers.
     void release(bool engine_is_done, Failures& failures) noexcept;
 
    private:
@@ -72,7 +78,7 @@ class Inputs {
         uint32_t pitch = 0;
         uint32_t width = 0;
         uint32_t height = 0;
-        RegisteredHandle registered = nullptr;  // null: the place is empty
+        RegisteredHandle registered = nullptr;  // null if there is no session, or the place is empty
         MappedHandle mapped = nullptr;
         uint32_t uses = 0;       // pictures in flight that read it
         uint64_t last_used = 0;  // by the count of registered frames
@@ -81,6 +87,7 @@ class Inputs {
 
         bool is_lent() const noexcept { return surface != nullptr && surface->is_lent(); }
         bool is_callers() const noexcept { return surface == nullptr && registered != nullptr; }
+        bool is_empty() const noexcept { return surface == nullptr && registered == nullptr; }
     };
 
     // Memory of the caller's that the driver did not take.
@@ -99,9 +106,10 @@ class Inputs {
     bool take_back(Slot& slot, Failures& failures) noexcept;
     void drop(Slot& slot, Failures& failures) noexcept;
     void make_room(CUdeviceptr address);
+    void forget_session(Slot& slot, Failures& failures) noexcept;
 
     std::shared_ptr<const Context> context_;
-    EncodeApi& api_;
+    EncodeApi* api_ = nullptr;  // null before the first `register_with`
     PixelFormat format_;
     uint32_t width_;
     uint32_t height_;

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -16,9 +15,10 @@
 #include "core/failures.hpp"
 #include "core/turnstile.hpp"
 #include "cuda/cuda.hpp"
+#include "session/delivery.hpp"
+#include "session/driver_session.hpp"
 #include "session/frame_view.hpp"
 #include "session/inputs.hpp"
-#include "session/output_queue.hpp"
 #include "session/picture_maps.hpp"
 #include "session/reference_history.hpp"
 #include "session/rgb_input.hpp"
@@ -47,16 +47,6 @@ struct SessionOptions {
 // One step of a live change. It must not call back into the session.
 using Change = std::function<void(Settings&)>;
 
-struct AccessUnit {
-    int64_t seq = 0;
-    int64_t pts = 0;  // the frame's place in the order of submission, from 0
-    int64_t dts = 0;  // never above pts, one more for each access unit
-    PictureType type = PictureType::unknown;
-    uint32_t average_qp = 0;
-    const void* data = nullptr;  // valid while Sink::take runs
-    size_t size = 0;
-};
-
 // What became of a frame that was submitted. It holds for a call that fails, too.
 struct Submission {
     int64_t pts = 0;
@@ -64,13 +54,6 @@ struct Submission {
     bool in_place = false;                  // the engine reads the caller's memory until the access unit is out
     bool registered = false;                // the memory was registered for that just now
     std::vector<CUdeviceptr> unregistered;  // registered memory that has left since the last registration
-};
-
-// Takes access units, one at a time and in coding order, while the driver's memory is locked.
-class Sink {
-   public:
-    virtual ~Sink() = default;
-    virtual void take(const AccessUnit& unit) = 0;
 };
 
 // Several threads may use it: each call waits for its turn. A Sink may take Python's GIL during a turn, because no
@@ -101,7 +84,10 @@ class Session {
     // The picture with that seq has not reached its viewer. Whether the next one refers to an earlier one that is
     // intact, or needs none; otherwise the next one is an IDR.
     bool lost(int64_t seq);
-    // Makes all of the changes or none. Another picture size starts with an IDR.
+    // Makes all of the changes or none. Another picture size starts with an IDR. So does another mode of rate control
+    // if the GPU cannot change it in a running session. In both cases the frames in flight are finished first, and come
+    // out with the next call. If no session can be opened, the settings stay as they were, and the next frame opens
+    // one.
     void reconfigure(const std::vector<Change>& changes);
     std::vector<uint8_t> sequence_header();
     // Waits for the engine and releases everything, then throws the first failure. Further calls do nothing.
@@ -122,16 +108,17 @@ class Session {
     void require_not_closed() const { static_cast<void>(input_stream()); }
 
    private:
-    struct Submitted {
-        int64_t pts = 0;
-        int64_t seq = 0;
-        size_t input = 0;
-        SharedMap map = nullptr;  // the driver may read it until the access unit is out
-    };
-
     class Turn;
 
-    void set_up();
+    // Opens a session of the driver's. Throws, and leaves none open.
+    void open(const Settings& settings);
+    // Opens one again if the encoder has lost its own in `reopen`.
+    void require_driver();
+    // Ends the driver's session and opens another one with other settings.
+    void reopen(const Settings& settings);
+    // Waits for all frames in flight and keeps their access units.
+    void finish_frames();
+    void close_driver(bool engine_is_done) noexcept;
     void require_own_process() const;
     bool is_foreign(CUcontext context) const noexcept { return context != context_->handle(); }
     // Whether the frame is read where it lies. Throws if it has to be and cannot.
@@ -157,20 +144,18 @@ class Session {
     // Whether the driver took all of them.
     bool invalidate(const std::vector<int64_t>& pts);
     size_t may_stay_in_flight() const;
+    // Hands over what the driver gives out, until no more frames than that are with it.
+    void take_out(size_t may_stay_in_flight, Sink& sink);
+    // Likewise, after what was kept.
     void collect(size_t may_stay_in_flight, Sink& sink);
-    // Locks the next access unit, hands it over and gives its memory back. Whether there was one.
-    bool hand_over_next(bool is_first, Sink& sink);
     void give_back(size_t input) noexcept;
     void end_stream();
-    // Waits for the engine. Whether it is known to be done with every picture.
-    bool drain() noexcept;
-    void release_everything(bool engine_is_done) noexcept;
+    void release_everything() noexcept;
     void abandon() noexcept;
 
     // Where the stream of pictures has got to.
     struct Position {
         int64_t next_pts = 0;
-        int64_t next_dts = 0;
         bool must_be_idr = false;  // the stream was ended or changed its size
         uint64_t since_idr = 0;    // frames submitted from the last IDR on
     };
@@ -188,13 +173,12 @@ class Session {
         open_input_;  // read and written atomically; null as soon as the session is being closed
     std::unique_ptr<StreamOrder> order_;
     std::unique_ptr<Stream> output_stream_;
-    std::unique_ptr<EncodeApi> api_;
     std::unique_ptr<Inputs> inputs_;
-    std::unique_ptr<OutputQueue> outputs_;
+    std::unique_ptr<DriverSession> driver_;  // null once closed, and after a `reopen` that failed
     std::unique_ptr<PictureMaps> maps_;
     std::unique_ptr<RgbInput> rgb_;  // null unless frames are RGB
 
-    std::deque<Submitted> submitted_;  // frames whose access units are not out, in the order of submission
+    Delivery delivery_;
     Position position_;
     ReferenceHistory references_;
     Failures failures_;  // failed releases, raised by the next call since their access units were good

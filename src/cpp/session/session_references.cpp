@@ -17,12 +17,13 @@ void Session::require_long_term(const PictureExtras& extras) const {
 
 // Frames that are held back may have their references chosen already.
 bool Session::can_invalidate() const {
-    return settings_.reorder_depth() == 0 && api_->capability(settings_.codec, Capability::reference_invalidation) > 0;
+    return settings_.reorder_depth() == 0 &&
+           driver_->api().capability(settings_.codec, Capability::reference_invalidation) > 0;
 }
 
 bool Session::invalidate(const std::vector<int64_t>& pts) {
     try {
-        for (const int64_t one : pts) api_->invalidate(static_cast<uint64_t>(one));
+        for (const int64_t one : pts) driver_->api().invalidate(static_cast<uint64_t>(one));
         return true;
     } catch (const Error&) {
         return false;  // an IDR takes its place

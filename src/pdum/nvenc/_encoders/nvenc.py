@@ -163,9 +163,16 @@ class NvencEncoder(_nvenc.Encoder):
     def reconfigure(self, **changes: Unpack[LiveFields]) -> None:
         """Changes the given settings from the next frame on. All others stay as they are.
 
-        Bitrates, VBV, ``fps``, ``rate_control``, QPs, ``cq``, ``multipass`` and AQ change without an IDR; ``width`` and
-        ``height`` with one, up to the ``max_width`` and ``max_height`` that the encoder was made with. Anything else is
-        an InvalidConfig that names it.
+        Bitrates, VBV, ``fps``, ``rate_control``, QPs, ``cq``, ``multipass`` and AQ can change, and so can ``width`` and
+        ``height``, up to the ``max_width`` and ``max_height`` that the encoder was made with. Anything else is an
+        InvalidConfig that names it.
+
+        Another size begins with an IDR. So does another mode of rate control (variable, constant, constant quantisers)
+        if the GPU cannot change it in a running session; the encoder then opens a new one. In both cases the frames in
+        flight are finished first, and their packets come out with the next call.
+
+        If it raises, the settings are those from before. If it raises because no new session could be opened, the next
+        frame may be an IDR or raise likewise; what was in flight comes out all the same.
         """
         from .._config.config import live_changes
 

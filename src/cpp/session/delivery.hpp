@@ -1,0 +1,79 @@
+// From the driver's access units to those of the caller: which frame each belongs to, and when it is to be decoded.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "abi/encode_api.hpp"
+#include "session/picture_maps.hpp"
+
+namespace pdum::nvenc {
+
+struct AccessUnit {
+    int64_t seq = 0;
+    int64_t pts = 0;  // the frame's place in the order of submission, from 0
+    int64_t dts = 0;  // never above pts, one more for each access unit
+    PictureType type = PictureType::unknown;
+    uint32_t average_qp = 0;
+    const void* data = nullptr;  // valid while Sink::take runs
+    size_t size = 0;
+};
+
+// Takes access units, one at a time and in coding order, while their memory is valid.
+class Sink {
+   public:
+    virtual ~Sink() = default;
+    virtual void take(const AccessUnit& unit) = 0;
+};
+
+// A frame that the driver has.
+struct Submitted {
+    int64_t pts = 0;
+    int64_t seq = 0;
+    size_t input = 0;
+    SharedMap map = nullptr;  // the driver may read it until the access unit is out
+};
+
+// An access unit on its way out, and the input that it was made from.
+struct Finished {
+    AccessUnit unit;
+    size_t input = 0;
+};
+
+class Delivery {
+   public:
+    // Call it before the first access unit.
+    void set_b_frames(uint32_t b_frames);
+
+    // Frames, in the order of submission. The last one can be withdrawn if the driver did not take it.
+    void add(const Submitted& frame) { submitted_.push_back(frame); }
+    void withdraw() { submitted_.pop_back(); }
+    // The access unit of the frame that the driver gave one for. Throws if there is no such frame.
+    Finished finish(const LockedAccessUnit& unit);
+
+    // Keeps a copy of an access unit until somebody takes it.
+    void keep(const AccessUnit& unit);
+    // Hands over what was kept.
+    void hand_over_kept(Sink& sink);
+
+    // How many frames the driver has.
+    size_t with_driver() const noexcept { return submitted_.size(); }
+    // How many frames' access units nobody has taken yet.
+    size_t in_flight() const noexcept { return submitted_.size() + kept_.size(); }
+    bool is_in_flight(int64_t pts) const;
+    void clear() noexcept;
+
+   private:
+    struct Kept {
+        AccessUnit unit;
+        std::vector<unsigned char> data;
+    };
+
+    std::deque<Submitted> submitted_;
+    std::deque<Kept> kept_;
+    int64_t next_dts_ = 0;
+};
+
+}  // namespace pdum::nvenc
