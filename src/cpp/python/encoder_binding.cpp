@@ -43,7 +43,7 @@ namespace doc {
 
 constexpr const char* encode =
     "encode($self, frame, force_idr=False, *, stream=None, picture=None)\n--\n\n"
-    "Encodes a frame and returns what is ready: its own access unit, where nothing holds frames back.\n\n"
+    "Encodes a frame and returns what is ready: its own access unit, if nothing holds frames back.\n\n"
     "``force_idr`` makes it a frame from which decoding can start. ``stream`` is the CUDA stream on which the frame\n"
     "is made, for frames that do not say it: a handle, or an object of CuPy, PyTorch or CUDA Python.\n\n"
     "Raises InvalidFrame, with the encoder usable as before, and what the driver answers.";

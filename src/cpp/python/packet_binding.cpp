@@ -183,7 +183,7 @@ PyMemberDef members[] = {
      "'IDR', 'I', 'P', 'B', 'nonref_P', 'intra_refresh', 'skipped', 'switch' or 'unknown'."},
     {"frame_avg_qp", T_UINT, offsetof(PacketObject, frame_avg_qp), READONLY, "The picture's mean quantiser."},
     {"released", T_OBJECT, offsetof(PacketObject, released), READONLY,
-     "The frame that was read in place and may be written again now; None where it was copied."},
+     "The frame that was read in place and may be written again now; None if it was copied."},
     {nullptr, 0, 0, 0, nullptr},
 };
 

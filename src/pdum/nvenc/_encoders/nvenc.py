@@ -69,9 +69,9 @@ class NvencEncoder(_nvenc.Encoder):
 
     Raises:
         InvalidConfig: a setting that cannot be right, or a size beyond the GPU's own limits.
-        UnsupportedFeature: the GPU or the driver cannot do it; the message says which capability or version lacks.
-        DriverNotFound, DriverTooOld, NoEncoder, OutOfSessions: there is no encoder to be had; ``available()`` tells
-            without raising.
+        UnsupportedFeature: the GPU or the driver cannot do it; the message says which capability or version is missing.
+        DriverNotFound, DriverTooOld, NoEncoder, OutOfSessions: no encoder is there, or none is free; ``available()``
+            tells without raising.
     """
 
     unmapped: tuple[str, ...] = ()
