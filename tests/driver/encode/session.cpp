@@ -175,16 +175,9 @@ LockedBitstream Session::lock(std::unique_lock<std::mutex>& mutex, void* handle,
         out.failed = false;
         refuse(Status::generic, "the picture could not be coded: " + failure_);
     }
-    if (differs("one_locked_bitstream") && any_locked()) refuse(Status::lock_busy, "another bitstream is locked");
     out.state = Bitstream::locked;
     ++locked_;
     return out.view;
-}
-
-bool Session::any_locked() {
-    bool found = false;
-    bitstreams_.for_each([&](Bitstream& out) { found |= out.state == Bitstream::locked; });
-    return found;
 }
 
 void Session::unlock(void* handle) {

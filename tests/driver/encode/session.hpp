@@ -196,7 +196,6 @@ class Session : public std::enable_shared_from_this<Session> {
     void abandon(const int* in_flight, const std::string& what);
     void apply_settings();
     bool differs(const char* point) const { return differs_.count(point) != 0; }
-    bool any_locked();
     void report_at_destroy(const std::string& what);
     void report_leftovers();
     Bitstream& bitstream(void* handle);
