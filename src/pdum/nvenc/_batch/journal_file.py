@@ -118,7 +118,7 @@ def _lock(descriptor: int, folder: Path) -> bool:
     except OSError as error:
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             return False
-        advice = "Wait for it, or give another output folder with -o."
+        advice = "Wait for it, or give another destination with -o."
         message = f"Another run of pdum-nvenc works on {folder}. {advice}"
         raise FolderBusy(message, advice=advice) from None
     return True

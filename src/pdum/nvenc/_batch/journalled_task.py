@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .scan import Trouble
 
 
-class RecordedTask(WrappedTask):
+class JournalledTask(WrappedTask):
     """A file's task. The journal learns of its beginning, of its result just before that gets its name, and of its
     end."""
 

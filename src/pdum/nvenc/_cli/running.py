@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import events
 from .._batch.batch import ENCODE, BatchPlan, Decision, Ledger, describe
-from .._batch.recorded import BrokenTask, RecordedTask
+from .._batch.journalled_task import BrokenTask, JournalledTask
 from .._batch.search import Target
 from .._batch.settings import BatchSettings
 from .._batch.supported_settings import SupportedSettings, gpus_of, supported_settings
@@ -108,7 +108,7 @@ def _run_in_dashboard(start: Callable[[], Run], output: RunOutput, interruption:
 def _record(tasks: Sequence[Task], event: events.Event) -> None:
     if isinstance(event, events.JobFailed):
         task = tasks[event.job]
-        if isinstance(task, RecordedTask):
+        if isinstance(task, JournalledTask):
             task.failed(event.message)
 
 
@@ -152,7 +152,7 @@ def _tasks(
     broken: list[Task] = [BrokenTask.of(trouble) for trouble in batch.troubles]
     decisions = batch.with_action(ENCODE)
     if not batch.settings.target:
-        return broken + [RecordedTask(make(one), one, ledger) for one in decisions]
+        return broken + [JournalledTask(make(one), one, ledger) for one in decisions]
     found = _found(ledger, make, pool, output, interruption)
     if interruption.code:
         return []
@@ -161,7 +161,7 @@ def _tasks(
         if isinstance(outcome, Exception):
             tasks.append(BrokenTask(decision.source, outcome))
         else:
-            tasks.append(RecordedTask(make(decision, outcome), decision, ledger, outcome))
+            tasks.append(JournalledTask(make(decision, outcome), decision, ledger, outcome))
     return tasks
 
 

@@ -46,7 +46,7 @@ class _Wanted:
     height: int
 
 
-def recipe(index: Index, settings: FileSettings, engine: EngineInfo, container: str, on_gpu: bool) -> Recipe:
+def choose_recipe(index: Index, settings: FileSettings, engine: EngineInfo, container: str, on_gpu: bool) -> Recipe:
     """``on_gpu``: frames come from the GPU's own decoder."""
     look, given = index.look, dict(settings.encoder)
     wanted = _Wanted(look.chroma, look.depth, _is_lossless(given), settings.codec, container, look.width, look.height)

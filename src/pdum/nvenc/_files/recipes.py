@@ -10,7 +10,7 @@ from threading import Lock
 from .._errors import InvalidConfig, NvencError, PieceDamaged
 from .._media.spool import RECIPE, load_json, write_atomically
 from ..events import EngineInfo
-from .recipe import Recipe
+from .encoder_config import Recipe
 
 SAME_FOR_ALL = ("codec", "width", "height", "chroma", "bit_depth")
 

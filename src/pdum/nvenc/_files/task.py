@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from .._config.settings import codec_name
 from .._errors import InvalidConfig, NvencError, SourceUnreadable
-from .._media.background import BackgroundCall
 from .._media.containers import CONTAINERS, require_video_codec
-from .._media.decode import frames_from
-from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, Start, open_source
+from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, ignore
 from .._media.disk_errors import naming_the_disk
 from .._media.frame_conversion import converter_for_hardware, converter_for_software
 from .._media.hardware_decode import decoder_on
@@ -30,11 +28,12 @@ from .._media.verify import lost_metadata, verify
 from .._tasks import BaseTask, PieceSink, Plan, Result
 from ..events import EngineInfo
 from .commit import Commit, CommitRequest, FileIdentity, require_same_source
+from .encoder_config import Recipe, choose_recipe
 from .job import FileJob, target_of
 from .overwrite import Overwrite, unfinished
 from .ranges import cuts, divide, good_range, require_whole, shortest_range
-from .recipe import Recipe, recipe
 from .recipes import Recipes
+from .source_files import SourceFiles
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
@@ -65,11 +64,7 @@ class FileTask(BaseTask):
         self._recipes = Recipes(self._work.path, self._make_recipe)
         self._lanes = 1
         """Engines that can work on the file at once."""
-        self._start: Start | None = None
-        """The decoder that has looked at the first frames, for the engine that encodes from there."""
-        self._whole: BackgroundCall[Any] | None = None
-        """The source opened once more, to copy the other streams at the end. Opening it takes time, which an engine
-        leaves over while it encodes."""
+        self._files = SourceFiles(job.source)
         self._samples: list[SampledSink] = []
         self._forget()
 
@@ -125,14 +120,15 @@ class FileTask(BaseTask):
             return Plan(frames=overwrite.result.frames, ranges=[])
         self._source_seen = FileIdentity.of(self.job.source)
         self._destination_seen = FileIdentity.of(self._target)
-        index, self._start = look_through(self.job.source, self._threads_to_look(), self._require_not_cancelled)
+        index, start = look_through(self.job.source, self._threads_to_look(), self._require_not_cancelled)
+        self._files.keep_start(start)
         self._index = index
         rehearse(self.job.source, index, self.container, self.job.settings.audio)
         self._warnings += index.warnings
         self._pieces = self._work.open(self._identity(), self.job.keep_work)
         ranges = missing_ranges(self._pieces, index.frames)
         if index.straight or index.careful or not ranges or ranges[0][0] > 0 or index.look.pixels > MOST_KEPT_PIXELS:
-            self._close_start()
+            self._files.close_start()
         whole = isinstance(self.job.segments, int) or index.straight
         if isinstance(self.job.segments, int) and not index.straight:
             ranges = divide(ranges, cuts(index, self.job.segments))
@@ -160,46 +156,19 @@ class FileTask(BaseTask):
         index, config = self._looked_through(), self.config(engine)
         on_gpu = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
         convert = converter_for_hardware(config) if engine.kind == "nvenc" else converter_for_software(config)
-        on_stumble = id if on_gpu is None else self._gpu_stumbled
+        on_stumble = ignore if on_gpu is None else self._gpu_stumbled
         decoding = Decoding(self._decoder_threads(), on_gpu=on_gpu, on_stumble=on_stumble)
-        with closing(self._frames_from(index, first, decoding)) as frames:
+        with closing(self._files.frames_from(index, first, decoding, self._repeated.add)) as frames:
             for frame in frames:
                 self._require_not_cancelled()
                 yield convert(frame)
 
-    def _frames_from(self, index: Index, first: int, decoding: Decoding) -> Generator[Any, None, None]:
-        start = self._taken_start() if first == 0 else None
-        if start is not None and not start.may_go_on_as(decoding):
-            start.close()
-            start = None
-        try:
-            yield from frames_from(self.job.source, index, first, decoding, self._repeated.add, start)
-        finally:
-            if start is not None:
-                start.close()
-
-    def _taken_start(self) -> Start | None:
-        with self._lock:
-            start, self._start = self._start, None
-            return start
-
-    def _opened(self) -> Any:
-        return open_source(self.job.source)
-
     def _close_files(self) -> None:
         """Closes what is open of the source, and ends the threads that look at the result."""
-        self._close_start()
-        whole, self._whole = self._whole, None
-        if whole is not None:
-            whole.undo(lambda container: container.close())
+        self._files.close()
         for sample in self._samples:
             sample.let_go()
         self._samples = []
-
-    def _close_start(self) -> None:
-        start = self._taken_start()
-        if start is not None:
-            start.close()
 
     def _threads_to_look(self) -> int:
         """Software continues with this decoder. A GPU has its own decoder."""
@@ -217,8 +186,7 @@ class FileTask(BaseTask):
         return max(1, len(os.sched_getaffinity(0)) // self._lanes)
 
     def sink(self, first: int) -> PieceSink:
-        if self._whole is None:
-            self._whole = BackgroundCall(self._opened)
+        self._files.open_again()
         writer, codec = self._work.writer(first, self._add_piece), self._recipes.any().config.settings()["codec"]
         if self.job.verify != "samples" or not has_decoder(codec):
             return writer
@@ -243,7 +211,7 @@ class FileTask(BaseTask):
         require_whole(pieces, index.frames)
         require_same_source(self.job.source, self._seen())
         try:
-            with self._opened() if self._whole is None else self._whole.answer() as source:
+            with self._files.opened_again() as source:
                 passthrough = plan(source, index.stream, self.container, self.job.settings.audio)
                 joined = self._joined(pieces, passthrough)
                 with naming_the_disk(self._part):
@@ -342,7 +310,7 @@ class FileTask(BaseTask):
 
     def _make_recipe(self, engine: EngineInfo) -> Recipe:
         on_gpu = engine.kind == "nvenc" and decoder_on(engine, self.job.source) is not None
-        return recipe(self._looked_through(), self.job.settings, engine, self.container, on_gpu)
+        return choose_recipe(self._looked_through(), self.job.settings, engine, self.container, on_gpu)
 
     def _add_piece(self, piece: Piece) -> None:
         with self._lock:

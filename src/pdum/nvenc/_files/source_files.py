@@ -1,0 +1,70 @@
+"""What a job has open of its source, and closes however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from .._media.background import BackgroundCall
+from .._media.decode import frames_from
+from .._media.decoder import Decoding, Start, open_source
+from .._media.source import Index
+
+
+class SourceFiles:
+    """The source of one job. Engines may take frames from it in several threads."""
+
+    def __init__(self, source: Path) -> None:
+        self._source = source
+        self._lock = Lock()
+        self._start: Start | None = None
+        """The decoder that has looked at the first frames, for the engine that encodes from there."""
+        self._again: BackgroundCall[Any] | None = None
+
+    def keep_start(self, start: Start | None) -> None:
+        self._start = start
+
+    def frames_from(
+        self, index: Index, first: int, decoding: Decoding, on_repeated: Callable[[int], object]
+    ) -> Generator[Any, None, None]:
+        """The frames from this one on. ``on_repeated`` is told of each that stands for one that cannot be decoded."""
+        start = self._take_start() if first == 0 else None
+        if start is not None and not start.may_go_on_as(decoding):
+            start.close()
+            start = None
+        try:
+            yield from frames_from(self._source, index, first, decoding, on_repeated, start)
+        finally:
+            if start is not None:
+                start.close()
+
+    def open_again(self) -> None:
+        """Begins to open the source once more, to copy its other streams at the end. That takes time, which there is
+        while an engine encodes."""
+        if self._again is None:
+            self._again = BackgroundCall(self._open)
+
+    def opened_again(self) -> Any:
+        """The container, for a ``with`` block."""
+        return self._open() if self._again is None else self._again.answer()
+
+    def close(self) -> None:
+        self.close_start()
+        again, self._again = self._again, None
+        if again is not None:
+            again.undo(lambda container: container.close())
+
+    def close_start(self) -> None:
+        start = self._take_start()
+        if start is not None:
+            start.close()
+
+    def _open(self) -> Any:
+        return open_source(self._source)
+
+    def _take_start(self) -> Start | None:
+        with self._lock:
+            start, self._start = self._start, None
+            return start
