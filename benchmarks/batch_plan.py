@@ -60,15 +60,15 @@ def make_journals(batch: BatchPlan) -> None:
     """As a run leaves them that has encoded everything, without its results."""
     digest, lines = digest_of(SETTINGS).current, dict[Path, list[str]]()
     for one in batch.decisions:
-        source = one.named.source
+        source = one.placement.source
         entry = Entry(
-            source=os.path.relpath(source.path, one.named.folder),
-            output=one.named.destination.name,
+            source=os.path.relpath(source.path, one.placement.folder),
+            output=one.placement.destination.name,
             result=DONE,
             settings=digest,
             identity=(source.size, source.mtime_ns),
         )
-        lines.setdefault(one.named.folder, []).append(json.dumps(record_of(entry)))
+        lines.setdefault(one.placement.folder, []).append(json.dumps(record_of(entry)))
     header = json.dumps({"journal": VERSION, "kind": "outputs"})
     for folder, entries in lines.items():
         folder.mkdir()

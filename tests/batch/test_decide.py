@@ -59,16 +59,16 @@ def ended(source: Path, settings: BatchSettings = SETTINGS, content: bytes = b"r
         if kept:
             write_result(book, decision, content)
         book.end(decision, len(content), kept)
-        return decision.named.destination
+        return decision.placement.destination
 
 
 def write_result(book: Ledger, decision: Decision, content: bytes = b"result") -> None:
-    """Like a commit: writes under another name first, which the journal records, and keeps times if in place."""
-    destination = decision.named.destination
+    """As a commit does: under another name first, which the journal learns of, and keeping times in place."""
+    destination = decision.placement.destination
     part = destination.with_name("part")
     part.write_bytes(content)
     if destination == decision.source:
-        os.utime(part, ns=(decision.named.source.mtime_ns, decision.named.source.mtime_ns))
+        os.utime(part, ns=(decision.placement.source.mtime_ns, decision.placement.source.mtime_ns))
     book.announce(decision, size_and_time(part))
     part.replace(destination)
 
@@ -99,7 +99,7 @@ def test_finished_but_not_yet_written_down(source: Path, settings: BatchSettings
     assert (decision.action, decision.recovered) == (DONE_BEFORE, True)
     with ledger(plan([source], settings)):
         pass
-    entry = Journal.read(decision.named.folder).entry(source)
+    entry = Journal.read(decision.placement.folder).entry(source)
     assert entry is not None
     assert entry.result == DONE
     again = decided(source, settings)
@@ -225,7 +225,7 @@ def test_a_users_file_at_the_place_of_a_missing_result_stays(
             book.announce(decision, (6, 1))
         if failed:
             book.fail(decision, "the disk was full")
-    decision.named.destination.write_bytes(b"a user's own file")
+    decision.placement.destination.write_bytes(b"a user's own file")
     settings = replace(SETTINGS, **change)  # type: ignore[arg-type]
     assert decided(source, settings).action == EXISTS
     with ledger(plan([source], settings)):
@@ -234,9 +234,9 @@ def test_a_users_file_at_the_place_of_a_missing_result_stays(
     assert decided(source, replace(settings, overwrite=True)).action == ENCODE
 
 
-def test_the_next_run_does_not_replace_a_users_file(source: Path) -> None:
-    """--overwrite is for one run only. That run failed, and the user's file is still there."""
-    destination = decided(source).named.destination
+def test_a_users_own_file_that_was_to_be_replaced_is_left_alone_by_the_next_run(source: Path) -> None:
+    """--overwrite is for one run: that run failed, and its user's file is still there."""
+    destination = decided(source).placement.destination
     destination.parent.mkdir()
     destination.write_bytes(b"a user's own file")
     begun(source, replace(SETTINGS, overwrite=True))

@@ -152,7 +152,7 @@ def test_one_more_file_in_a_watched_folder_costs_one_more_file(
     def encode(book: Ledger, _options: Any, _interruption: Any) -> int:
         for one in book.batch.with_action(ENCODE):
             book.begin(one)
-            one.named.destination.write_bytes(b"y")
+            one.placement.destination.write_bytes(b"y")
             book.end(one, 1, kept=True)
         return 0
 

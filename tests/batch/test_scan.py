@@ -154,7 +154,7 @@ def test_every_suffix_is_lower_case_with_its_dot() -> None:
 
 def results(batch_of: list[Path], **values: object) -> dict[str, Path]:
     batch = plan(batch_of, batch_settings(**values))
-    return {decision.source.name: decision.named.destination for decision in batch.decisions}
+    return {decision.source.name: decision.placement.destination for decision in batch.decisions}
 
 
 def test_containers(tmp_path: Path) -> None:
@@ -181,10 +181,10 @@ def test_a_tree_is_mirrored(tmp_path: Path) -> None:
     out = tmp_path / "out"
     given = {"recursive": True, "destination": str(out)}
     batch = plan([tmp_path / "in"], batch_settings(**given))
-    assert [one.named.destination for one in batch.decisions] == [out / "x" / "a.mkv", out / "y" / "a.mkv"]
+    assert [one.placement.destination for one in batch.decisions] == [out / "x" / "a.mkv", out / "y" / "a.mkv"]
     assert batch.folders == [out]
     beside = plan([tmp_path / "in"], batch_settings(recursive=True))
-    assert [one.named.destination for one in beside.decisions] == [
+    assert [one.placement.destination for one in beside.decisions] == [
         tmp_path / "in" / folder / "compressed" / "a.mkv" for folder in "xy"
     ]
 
@@ -203,7 +203,7 @@ def test_folders_that_meet_in_one_output(tmp_path: Path) -> None:
     first, second = touched(tmp_path / "x" / "a.mkv"), touched(tmp_path / "y" / "a.mkv")
     out = tmp_path / "out"
     batch = plan([first, second], batch_settings(destination=str(out)))
-    assert [one.named.destination for one in batch.decisions] == [out / "a.mkv", out / "a (y).mkv"]
+    assert [one.placement.destination for one in batch.decisions] == [out / "a.mkv", out / "a (y).mkv"]
 
 
 @settings(
@@ -267,7 +267,7 @@ def test_a_source_is_never_its_own_result(tmp_path: Path) -> None:
     touched(tmp_path / "a.mkv")
     touched(tmp_path / "a.avi")
     batch = plan([tmp_path], batch_settings(destination=str(tmp_path)))
-    assert [(one.source.name, one.named.destination.name) for one in batch.decisions] == [("a.avi", "a.avi.mkv")]
+    assert [(one.source.name, one.placement.destination.name) for one in batch.decisions] == [("a.avi", "a.avi.mkv")]
     assert [(one.source.name, "own result" in one.reason) for one in batch.troubles] == [("a.mkv", True)]
 
 
@@ -307,6 +307,6 @@ def test_in_place_each_file_once_and_only_what_a_result_can_be(tmp_path: Path) -
     os.link(first, tmp_path / "b.mkv")
     touched(tmp_path / "c.avi")
     batch = plan([tmp_path], batch_settings(in_place=True))
-    assert [(one.source, one.named.destination) for one in batch.decisions] == [(first, first)]
+    assert [(one.source, one.placement.destination) for one in batch.decisions] == [(first, first)]
     assert "same file" in batch.notices[0]
     assert [trouble.source.name for trouble in batch.troubles] == ["c.avi"]

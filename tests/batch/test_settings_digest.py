@@ -46,7 +46,7 @@ def test_a_journal_of_an_earlier_version_still_means_done(tmp_path: Path, settin
     source.write_bytes(b"source")
     (decision,) = plan([source], settings).decisions
     (earlier,) = digest_of(settings).earlier
-    destination = decision.named.destination
+    destination = decision.placement.destination
     destination.parent.mkdir()
     destination.write_bytes(b"done")
     journal = Journal.open(destination.parent, "outputs")

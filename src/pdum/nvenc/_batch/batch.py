@@ -11,7 +11,7 @@ from typing import Any
 
 from .._errors import NvencError
 from .._text import visible
-from .destinations import EarlierResults, Folders, Named, Names, is_beside, name_all
+from .destinations import EarlierResults, Folders, Placement, Placements, is_beside, place_all
 from .journal import Journal, is_there
 from .journal_entry import BEGUN, BIGGER, DONE, FAILED, Entry, Identity, identity_of
 from .known_journals import KnownJournals
@@ -21,28 +21,28 @@ from .settings_digest import SettingsDigest, digest_of
 
 ENCODE, DONE_BEFORE, BIGGER_BEFORE, EXISTS = "encode", "done before", "bigger before", "exists"
 FILES_BESIDES = 512
-"""How many files a run may have open in addition to its journals."""
+"""Files that a run may have open besides its journals."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What is to become of one source. ``why`` is for people; ``entry`` is what the journal knew."""
+    """What happens to one source. ``why`` is for people; ``entry`` is what the journal knew."""
 
-    named: Named
+    placement: Placement
     action: str
     why: str = ""
     entry: Entry | None = None
     recovered: bool = False
-    """The result was finished just when the run was killed, before the journal could say so."""
+    """The result was complete when the last run was killed, but the journal did not know it yet."""
 
     @property
     def source(self) -> Path:
-        return self.named.source.path
+        return self.placement.source.path
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPlan:
-    """Everything that is known before anything is opened for encoding."""
+    """All that is known before a file is opened."""
 
     settings: BatchSettings
     decisions: tuple[Decision, ...]
@@ -56,27 +56,27 @@ class BatchPlan:
     @property
     def folders(self) -> list[Path]:
         """The folders of the journals."""
-        return list(dict.fromkeys(one.named.folder for one in self.decisions))
+        return list(dict.fromkeys(one.placement.folder for one in self.decisions))
 
 
 def plan(paths: Sequence[Path], settings: BatchSettings, journals: KnownJournals | None = None) -> BatchPlan:
-    """Decides what is to be done. Looks at names, sizes and journals alone, and changes nothing."""
+    """Decides what to do. It reads only names, sizes and journals, and changes nothing."""
     known = journals or KnownJournals()
     return plan_sources(scan_for(settings, known).run(paths), settings, known)
 
 
 def plan_sources(found: Found, settings: BatchSettings, journals: KnownJournals) -> BatchPlan:
-    """The same for sources that have been found already."""
+    """Decides what to do with sources that have been found already."""
     where = Folders(settings, journals.of)
-    names = _named(found, settings, where)
+    placements = _placed(found, settings, where)
     digest = digest_of(settings)
-    decisions = tuple(decide(one, where.entry(one.source), settings, digest) for one in names.named)
-    folders = dict.fromkeys(one.folder for one in names.named)
+    decisions = tuple(decide(one, where.entry(one.source), settings, digest) for one in placements.placements)
+    folders = dict.fromkeys(one.folder for one in placements.placements)
     return BatchPlan(
         settings=settings,
         decisions=decisions,
-        troubles=(*found.troubles, *names.troubles),
-        notices=(*names.notices, *(notice for folder in folders for notice in journals.of(folder).notices)),
+        troubles=(*found.troubles, *placements.troubles),
+        notices=(*placements.notices, *(notice for folder in folders for notice in journals.of(folder).notices)),
         ignored=found.ignored,
     )
 
@@ -104,24 +104,24 @@ def one_folder(settings: BatchSettings) -> Path:
     return Path(os.path.abspath(Path(settings.destination).expanduser()))
 
 
-def _named(found: Found, settings: BatchSettings, folders: Folders) -> Names:
-    """Results that lie among the sources are no sources: those that the journals name are left out."""
+def _placed(found: Found, settings: BatchSettings, folders: Folders) -> Placements:
+    """Leaves out the results of earlier runs that lie among the sources."""
     earlier = EarlierResults(found.sources, folders)
     is_apart = settings.in_place
     sources = [one for one in found.sources if is_apart or earlier.maker_of(str(one.path)) is None]
-    return name_all(sources, settings, folders, earlier)
+    return place_all(sources, settings, folders, earlier)
 
 
-# ---- what is to be done with each -----------------------------------------------------------------------------------
+# ---- what to do with each source -----------------------------------------------------------------------------------
 
 
-def decide(named: Named, entry: Entry | None, settings: BatchSettings, digest: SettingsDigest) -> Decision:
-    source = named.source
+def decide(placement: Placement, entry: Entry | None, settings: BatchSettings, digest: SettingsDigest) -> Decision:
+    source = placement.source
     now = (source.size, source.mtime_ns)
-    lies_there = identity_of(named.destination)
+    lies_there = identity_of(placement.destination)
 
     def answer(action: str, why: str = "", recovered: bool = False) -> Decision:
-        return Decision(named=named, action=action, why=why, entry=entry, recovered=recovered)
+        return Decision(placement=placement, action=action, why=why, entry=entry, recovered=recovered)
 
     if entry is None:
         if settings.in_place or lies_there is None or settings.overwrite:
@@ -145,7 +145,7 @@ def decide(named: Named, entry: Entry | None, settings: BatchSettings, digest: S
 
 
 def _remembered(entry: Entry, settings: BatchSettings, answer: Any) -> Decision:
-    """Nothing lies there that could count as the result."""
+    """Decides about a source that has no result."""
     decision: Decision
     if entry.result == BIGGER and not settings.keep_bigger and not _would_be_kept(entry, settings):
         decision = answer(BIGGER_BEFORE, "its result was not smaller before")
@@ -162,7 +162,7 @@ def _would_be_kept(entry: Entry, settings: BatchSettings) -> bool:
 def _decide_in_place(
     entry: Entry, source: Path, digest: SettingsDigest, settings: BatchSettings, answer: Any
 ) -> Decision:
-    """Once done, the source is its result. It has the same times, so only the size differs."""
+    """Once the job is done, the source is its result. Its times stay, so the size tells the two apart."""
     now = identity_of(source)
     if now is None:
         return _gone(answer)
@@ -183,12 +183,12 @@ def _decide_in_place(
 
 
 def _gone(answer: Any) -> Decision:
-    decision: Decision = answer(ENCODE, "the source is gone")  # which the job itself will tell
+    decision: Decision = answer(ENCODE, "the source is gone")  # the job fails and says so
     return decision
 
 
 def _is_unsaid(entry: Entry, lies_there: Identity | None) -> bool:
-    """Whether the file that lies there is the result, though the journal knows only that it was about to come."""
+    """Whether this file is the result, although the journal knows only that it was about to be put there."""
     return entry.result in (BEGUN, FAILED) and lies_there is not None and lies_there == entry.made
 
 
@@ -210,25 +210,25 @@ class Ledger:
     journals: Mapping[Path, Journal]
 
     def begin(self, decision: Decision, quality: float | None = None) -> None:
-        """Says whether an older result of ours has the result's name: that may be replaced. A user's file may not."""
-        last = self.journals[decision.named.folder].entry(decision.source)
-        lies_there = identity_of(decision.named.destination)
+        """Records that the job begins, and which older result of ours it may replace. It never replaces a user's."""
+        last = self.journals[decision.placement.folder].entry(decision.source)
+        lies_there = identity_of(decision.placement.destination)
         is_ours = last is not None and lies_there in (last.made, last.before)
         self._record(decision, BEGUN, before=lies_there if is_ours else None, made=None, quality=quality)
 
     def end(self, decision: Decision, size: int, kept: bool) -> None:
-        made = identity_of(decision.named.destination) if kept else None
+        made = identity_of(decision.placement.destination) if kept else None
         self._record(decision, DONE if kept else BIGGER, made=made, size=size)
 
     def fail(self, decision: Decision, error: str) -> None:
         self._record(decision, FAILED, error=error)
 
     def announce(self, decision: Decision, made: Identity) -> None:
-        """Says what the result will be, before it gets its name. By that a later run knows it."""
+        """Records what the result will be, before it gets its name, so that a later run recognises it."""
         self._record(decision, BEGUN, made=made)
 
     def recover(self) -> None:
-        """Writes down the results that a killed run could not, and removes what it left next to them."""
+        """Records the results that a killed run could not record, and removes its temporary files."""
         for decision in self.batch.decisions:
             if decision.recovered:
                 try:
@@ -240,7 +240,7 @@ class Ledger:
         from .._files.overwrite import unfinished
         from .._media.spool import WorkFolder
 
-        destination = decision.named.destination
+        destination = decision.placement.destination
         target = destination.resolve() if decision.source == destination else destination
         work = WorkFolder(target)
         overwrite = unfinished(target)
@@ -260,9 +260,9 @@ class Ledger:
         self.batch = replace(self.batch, decisions=others, troubles=(*self.batch.troubles, trouble))
 
     def found_quality(self, decision: Decision) -> float | None:
-        """What an earlier run's search found for the same source and settings."""
+        """The quality that an earlier run found for the same source and settings."""
         entry = decision.entry
-        source = decision.named.source
+        source = decision.placement.source
         same = (
             entry is not None
             and self.digest.matches(entry.settings)
@@ -271,17 +271,17 @@ class Ledger:
         return entry.quality if entry is not None and same else None
 
     def _record(self, decision: Decision, result: str, **more: Any) -> None:
-        journal = self.journals[decision.named.folder]
+        journal = self.journals[decision.placement.folder]
         last = journal.entry(decision.source)
-        # What was known of the same job stays: what lay there before, what was to come, and a quality found.
+        # What is known of the job stays: the older result, the announced result, and the quality found.
         known = last is not None and "before" not in more
         kept = {"before": last.before, "made": last.made, "quality": last.quality} if last and known else {}
-        identity = (decision.named.source.size, decision.named.source.mtime_ns)
+        identity = (decision.placement.source.size, decision.placement.source.mtime_ns)
         if decision.recovered and decision.entry is not None:
             identity = decision.entry.identity
         entry = Entry(
             source=journal.key(decision.source),
-            output=os.path.relpath(decision.named.destination, decision.named.folder),
+            output=os.path.relpath(decision.placement.destination, decision.placement.folder),
             result=result,
             settings=self.digest.current,
             identity=identity,
@@ -317,24 +317,24 @@ def ledger(batch: BatchPlan, known: KnownJournals | None = None) -> Iterator[Led
 
 
 def _book(batch: BatchPlan, journals: Mapping[Path, Journal], closed: Mapping[Path, str]) -> Ledger:
-    """Decided anew, for another run may have worked on a folder between the plan and its lock."""
+    """Decides again: another run may have worked on a folder after the plan was made and before it was locked."""
     digest = digest_of(batch.settings)
     decisions = tuple(
-        decide(one.named, journals[one.named.folder].entry(one.source), batch.settings, digest)
+        decide(one.placement, journals[one.placement.folder].entry(one.source), batch.settings, digest)
         for one in batch.decisions
-        if one.named.folder in journals
+        if one.placement.folder in journals
     )
     troubles = [
-        Trouble(source=one.source, reason=closed[one.named.folder])
+        Trouble(source=one.source, reason=closed[one.placement.folder])
         for one in batch.decisions
-        if one.named.folder in closed
+        if one.placement.folder in closed
     ]
     now = replace(batch, decisions=decisions, troubles=(*batch.troubles, *troubles))
     return Ledger(batch=now, digest=digest, journals=journals)
 
 
 def _allow_files(journals: int) -> None:
-    """One file stays open for each folder; what a process may open at first is often no more than a thousand."""
+    """Each folder needs an open file, and the limit is often a thousand at first."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -345,7 +345,7 @@ def _allow_files(journals: int) -> None:
 
 
 def describe(batch: BatchPlan) -> Iterator[str]:
-    """Sentences about what is not encoded, and what is again."""
+    """Sentences about the files that are left out or encoded again."""
     for decision in batch.decisions:
         if decision.why and decision.action in (ENCODE, EXISTS):
             again = "is encoded again" if decision.action == ENCODE else "is left out"

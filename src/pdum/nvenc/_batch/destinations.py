@@ -1,4 +1,4 @@
-"""The name of each result: the source's own in another folder, and distinct names if two sources share a folder."""
+"""The destination of each result: the source's name in another folder. Results of one folder get different names."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
-    """A source and its result's path. ``folder`` is the folder of the journal."""
+class Placement:
+    """A source and its destination. ``folder`` holds the journal."""
 
     source: Source
     destination: Path
@@ -28,8 +28,8 @@ class Named:
 
 
 @dataclass(kw_only=True)
-class Names:
-    named: list[Named] = field(default_factory=list)
+class Placements:
+    placements: list[Placement] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
 
@@ -40,7 +40,7 @@ def is_beside(destination: str) -> bool:
 
 
 class Folders:
-    """Where the journals of results lie, and what they know."""
+    """The folders that hold the journals, by the source."""
 
     def __init__(self, settings: BatchSettings, journal_of: Callable[[Path], Journal]) -> None:
         self._settings, self._journal_of = settings, journal_of
@@ -70,7 +70,7 @@ def _folder_for(parent: Path, settings: BatchSettings) -> Path:
 
 
 class EarlierResults:
-    """Whose results the journals of all these sources name. The cost of a question does not depend on their length."""
+    """The results that the journals of these sources name. A look-up costs the same however long the journals are."""
 
     def __init__(self, sources: Iterable[Source], folders: Folders) -> None:
         self._journals = {str(folders.of(source)): folders.journal(source) for source in sources}
@@ -78,7 +78,7 @@ class EarlierResults:
         """The journals of a folder and of those above it, with the length of each one's folder."""
 
     def maker_of(self, path: str) -> str | None:
-        """The source that this file was made of, by an earlier run."""
+        """The source of this file if an earlier run made it."""
         for length, journal in self._journals_above(os.path.dirname(path)):
             source = journal.maker_of(path[length + 1 :])
             if source is not None:
@@ -96,7 +96,9 @@ class EarlierResults:
         return found
 
 
-def name_all(sources: Sequence[Source], settings: BatchSettings, folders: Folders, earlier: EarlierResults) -> Names:
+def place_all(
+    sources: Sequence[Source], settings: BatchSettings, folders: Folders, earlier: EarlierResults
+) -> Placements:
     """Names stay what they were in earlier runs, whatever files came since."""
     if settings.in_place:
         return _in_place(sources)
@@ -121,9 +123,9 @@ def name_all(sources: Sequence[Source], settings: BatchSettings, folders: Folder
             candidates = _candidates(sources[number], wanted[number])
             chosen[path] = next(name for name in candidates if is_free(name, path))
             taken.add(chosen[path])
-    result = Names()
+    result = Placements()
     for source, name in zip(sources, wanted, strict=True):
-        _name(source, name, chosen.get(str(source.path)), folders.of(source), result)
+        _place(source, name, chosen.get(str(source.path)), folders.of(source), result)
     return result
 
 
@@ -133,7 +135,7 @@ def _wanted(source: Source, folder: Path, settings: BatchSettings) -> str:
 
 
 def _names_of_earlier_runs(sources: Iterable[Source], folders: Folders) -> dict[str, str]:
-    """The results of those sources that have one, by the source. If two claim one name, the first has it."""
+    """The result of each source that has one. If two sources claim one name, the first gets it."""
     owners: dict[str, str] = {}
     for source in sources:
         entry = folders.entry(source)
@@ -142,7 +144,7 @@ def _names_of_earlier_runs(sources: Iterable[Source], folders: Folders) -> dict[
     return {source: name for name, source in owners.items()}
 
 
-def _name(source: Source, wanted: str, destination: str | None, folder: Path, result: Names) -> None:
+def _place(source: Source, wanted: str, destination: str | None, folder: Path, result: Placements) -> None:
     if destination is None:
         reason = "would be replaced by its own result; give another folder with -o, or --in-place"
         result.troubles.append(Trouble(source=source.path, reason=reason))
@@ -150,12 +152,12 @@ def _name(source: Source, wanted: str, destination: str | None, folder: Path, re
     if destination != wanted:
         name, other = visible(os.path.basename(destination)), visible(os.path.basename(wanted))
         result.notices.append(f"{visible(str(source.path))} becomes {name}, because another file has the name {other}.")
-    result.named.append(Named(source=source, destination=Path(destination), folder=folder))
+    result.placements.append(Placement(source=source, destination=Path(destination), folder=folder))
 
 
-def _in_place(sources: Sequence[Source]) -> Names:
+def _in_place(sources: Sequence[Source]) -> Placements:
     """One file under several names is replaced once, under the first."""
-    result = Names()
+    result = Placements()
     first: dict[tuple[int, int], Source] = {}
     for source in sources:
         if source.path.suffix.lower().removeprefix(".") not in CONTAINERS:
@@ -166,7 +168,7 @@ def _in_place(sources: Sequence[Source]) -> Names:
         if known is not source:
             result.notices.append(f"{visible(str(source.path))} is the same file as {visible(str(known.path))}.")
             continue
-        result.named.append(Named(source=source, destination=source.path, folder=source.path.parent))
+        result.placements.append(Placement(source=source, destination=source.path, folder=source.path.parent))
     return result
 
 
@@ -175,7 +177,7 @@ def _below(source: Source, settings: BatchSettings) -> Path:
 
 
 def _with_container(name: str, settings: BatchSettings) -> str:
-    """Kept where it can hold the result: QuickTime has no AV1, which "auto" may come to on the next machine."""
+    """The container stays if it can hold the result. QuickTime has no AV1, which "auto" may choose elsewhere."""
     stem, suffix = os.path.splitext(name)
     container = settings.container
     if container == "auto":
@@ -193,14 +195,14 @@ def _candidates(source: Source, wanted: str) -> Iterator[str]:
     parent = source.path.parent.name
     if parent:
         yield os.path.join(folder, _short(f"{stem} ({parent})", suffix))
-    # Of the whole path, so that the name depends on no other file.
+    # A digest of the whole path, so that the name depends on no other file.
     mark = sha256(os.fsencode(source.path)).hexdigest()
     for length in range(6, len(mark)):
         yield os.path.join(folder, _short(f"{stem} ({mark[:length]})", suffix))
 
 
 def _short(stem: str, suffix: str) -> str:
-    """The name, shortened to what file systems allow, in bytes and between characters, with a mark if shortened."""
+    """Shortens a name that is too long for file systems, between characters. A mark keeps such names different."""
     raw = os.fsencode(stem + suffix)
     if len(raw) <= LONGEST_NAME:
         return stem + suffix

@@ -1,4 +1,4 @@
-"""Jobs of a batch for the pool: the journal records each beginning and end before any event."""
+"""Tasks of a batch that write each step into the journal before anybody is told of it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class JournalledTask(WrappedTask):
         self._file.abandon(keep)
 
     def failed(self, message: str) -> None:
-        """To be called when the run says so, since a task does not learn why it is abandoned."""
+        """Records a failure. The caller learns of it from the run's events; a task is not told why it is abandoned."""
         self._ledger.fail(self._decision, message)
 
     def interrupt(self) -> None:
@@ -53,7 +53,7 @@ class JournalledTask(WrappedTask):
 
 
 class BrokenTask(BaseTask):
-    """A source that cannot be encoded. The run reports it like all other failures."""
+    """A source that cannot be encoded. The run reports it like any other failure."""
 
     def __init__(self, source: Path, error: Exception) -> None:
         self._source, self._error = source, error

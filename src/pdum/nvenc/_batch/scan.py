@@ -1,4 +1,4 @@
-"""Finds the videos that a user means by some paths: files as they are, folders by what lies in them."""
+"""Finds the videos that a user has named: single files, and all videos in a folder."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ VIDEO_SUFFIXES = frozenset(
         *("mpg", "mts", "mxf", "ogm", "ogv", "rm", "rmvb", "ts", "vob", "webm", "wmv", "y4m"),
     )
 )
-"""In folders only files with these are looked at; a file that is named itself may have any name."""
+"""Only files with these suffixes are taken from folders. A file that the user names may have any suffix."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """``path`` is absolute; ``root`` the folder that was given, or the file's own: trees are mirrored from there."""
+    """``path`` is absolute. ``root`` is the given folder, or that of a given file; results keep the path below it."""
 
     path: Path
     root: Path
@@ -45,12 +45,12 @@ class Found:
     sources: list[Source] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     ignored: int = 0
-    """Files in folders that are no videos by their names, or not meant by the patterns."""
+    """Files in folders whose names are not those of videos, or that the patterns leave out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """The paths to look at. ``leave_out`` says whether a folder holds results rather than sources."""
+    """What to look at. ``leave_out`` says whether a folder holds results instead of sources."""
 
     recursive: bool = False
     include: Sequence[str] = ()
@@ -58,7 +58,7 @@ class Scan:
     leave_out: Callable[[Path], bool] = lambda _folder: False
 
     def run(self, paths: Sequence[Path]) -> Found:
-        """Each file once, sorted within each path; files that cannot be read are reported, and the rest goes on."""
+        """Returns each file once, sorted within each path. Files that cannot be read are reported in ``troubles``."""
         found = Found()
         seen: set[Path] = set()
         for given in paths:
@@ -84,10 +84,10 @@ class Scan:
         if stat.S_ISREG(status.st_mode):
             yield source_of(path, root, status)
         else:
-            found.troubles.append(Trouble(source=path, reason="is no regular file, so its end is nowhere"))
+            found.troubles.append(Trouble(source=path, reason="is not a regular file"))
 
     def _in_folder(self, folder: Path, root: Path, found: Found, above: set[tuple[int, int]]) -> Iterator[Source]:
-        """``above``: all folders on the way from the root; a link back to one of them is a loop."""
+        """``above`` holds all folders from the root to this one. A link back to one of them is a loop."""
         try:
             status = folder.stat()
             with os.scandir(folder) as entries:
@@ -119,7 +119,7 @@ class Scan:
             found.ignored += 1
 
     def goes_into(self, folder: Path, root: Path) -> bool:
-        """Whether the user wants this folder below ``root`` to be looked through, unless it holds results."""
+        """Whether the settings include this folder below ``root``."""
         return self.recursive and not self._matches(self.exclude, folder, root)
 
     def is_meant(self, path: Path, root: Path) -> bool:

@@ -27,12 +27,12 @@ WORST = {"h264": 51, "hevc": 51, "av1": 63}
 
 
 ORIGINALS = EngineInfo(index=-1, kind="software")
-"""Stands for whoever compares: pictures on the host, as the software codecs take them."""
+"""The reader of the originals: it takes pictures on the host, as the software codecs do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """The result of a search. ``size`` is the predicted size of the video without sound."""
+    """The result of a search. ``size`` is a prediction for the video alone."""
 
     quality: int
     score: float
@@ -40,7 +40,7 @@ class Found:
 
 
 def sample_ranges(frames: int, fps: float) -> list[tuple[int, int]]:
-    """Short parts spread over a video, or all of one that is not much longer than they are."""
+    """Short parts, spread over the video. A video that is not much longer than its parts is taken as a whole."""
     length = max(LEAST_FRAMES, round(fps * SECONDS))
     if frames <= 2 * SAMPLES * length:
         return [(0, frames)]
@@ -139,7 +139,7 @@ class SampleTask(WrappedTask):
                 close()
 
     def abandon(self, keep: bool) -> None:  # noqa: ARG002
-        """Also closes the file: the search has a round for each value, and holds no file open between them."""
+        """Also closes the file: a search has many rounds, and holds no file open between them."""
         self._parts.clear()
         self._file.abandon(False)
 

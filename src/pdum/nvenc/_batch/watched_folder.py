@@ -1,7 +1,7 @@
-"""Notices new and changed videos in a folder, at a cost that depends on what has changed there.
+"""Notices new and changed videos in a folder, at a cost that depends on how much has changed.
 
-A look asks each folder when its list of names last changed, reads the lists that have, and asks only the files with new
-names. A file that is overwritten under its name changes no list: for these, there are full looks, which ask everything.
+A look checks when each folder's list of names last changed. It reads the lists that have changed, and checks only files
+with new names. A file that is overwritten in place changes no list, so there are full looks, which check all files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from .scan import Scan, Source, is_video_name, source_of
 
 SURE_AFTER = 2_500_000_000
-"""Nanoseconds after a change until the next one surely has another time, on file systems that count in 2 seconds."""
+"""Nanoseconds after which another change surely gets another time. Some file systems count in steps of 2 seconds."""
 
 
 @dataclass(kw_only=True)
@@ -31,14 +31,14 @@ class _Listing:
 
 
 class WatchedFolder:
-    """What a scan finds below ``root``, and what of it is new."""
+    """The videos below ``root``, and which of them are new."""
 
     def __init__(self, root: Path, scan: Scan) -> None:
         self._root = Path(os.path.abspath(root))
         self._scan = scan
         self._listings: dict[Path, _Listing] = {}
         self.files_asked = 0
-        """How often a file was asked for its size and time."""
+        """How often the size and time of a file were read."""
 
     def everything(self) -> list[Source]:
         """All videos, after a full look."""
@@ -62,7 +62,7 @@ class WatchedFolder:
             return None
 
     def _look(self, folder: Path, above: frozenset[tuple[int, int]], look: _Look) -> None:
-        """``above`` are the folders on the way from the root: a link back to one of them is a loop."""
+        """``above`` holds the folders from the root to this one. A link back to one of them is a loop."""
         try:
             status = folder.stat()
         except OSError:
@@ -116,7 +116,7 @@ class WatchedFolder:
 
 @dataclass(kw_only=True)
 class _Look:
-    """One look at everything: what it has found so far."""
+    """One look, and what it has found so far."""
 
     is_full: bool
     listings: dict[Path, _Listing] = field(default_factory=dict)

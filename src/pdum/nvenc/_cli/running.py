@@ -133,7 +133,7 @@ class TaskMaker:
         return FileTask(
             FileJob(
                 source=decision.source,
-                destination=decision.named.destination,
+                destination=decision.placement.destination,
                 settings=FileSettings(codec=supported.codec, audio=settings.audio, encoder=encoder),
                 segments=settings.segments,
                 smaller_than=None if settings.keep_bigger else settings.smaller_than,
@@ -200,7 +200,7 @@ def _predicted(decision: Decision, outcome: Found | Exception, target: Target) -
     name = visible(str(decision.source))
     if isinstance(outcome, Exception):
         return f"{name}: {outcome}"
-    before = decision.named.source.size
+    before = decision.placement.source.size
     ratio = change(outcome.size / before) if before else "?"
     return (
         f"{name}: quality {outcome.quality} gives {target.metric} {outcome.score:.4g}, "
@@ -219,7 +219,7 @@ def dry_run(batch: BatchPlan, options: OutputOptions) -> int:
             print(json.dumps({"source": str(trouble.source), "action": "fail", "why": trouble.reason}))
     else:
         rows = [
-            (str(one.source), str(one.named.destination), one.action + (f" ({one.why})" if one.why else ""))
+            (str(one.source), str(one.placement.destination), one.action + (f" ({one.why})" if one.why else ""))
             for one in batch.decisions
         ]
         rows += [(str(one.source), "", f"fail: {one.reason}") for one in batch.troubles]
@@ -232,8 +232,8 @@ def dry_run(batch: BatchPlan, options: OutputOptions) -> int:
 def _as_json(decision: Decision) -> dict[str, Any]:
     return {
         "source": str(decision.source),
-        "destination": str(decision.named.destination),
+        "destination": str(decision.placement.destination),
         "action": decision.action,
         "why": decision.why,
-        "source_bytes": decision.named.source.size,
+        "source_bytes": decision.placement.source.size,
     }

@@ -84,7 +84,7 @@ class Watcher:
         """Returns how many files are not stable yet."""
         self.journals.refresh()
         for decision in self._new_work().with_action(ENCODE):
-            if self._tried.get(decision.source) != _identity(decision.named.source):
+            if self._tried.get(decision.source) != _identity(decision.placement.source):
                 self._waiting[decision.source] = None
         ready = self._stability.stable(self._waiting, time.monotonic(), time.time())
         for path in ready:
@@ -112,7 +112,7 @@ class Watcher:
         sources = self.folder.everything() if self._needs_everything else map(self.folder.source, ready)
         batch, wanted = self._plan(sources), set(ready)
         decisions = tuple(one for one in batch.with_action(ENCODE) if one.source in wanted)
-        self._tried.update((one.source, _identity(one.named.source)) for one in decisions)
+        self._tried.update((one.source, _identity(one.placement.source)) for one in decisions)
         if decisions:
             batch = replace(batch, decisions=decisions, troubles=(), notices=self._new_notices(batch))
             with ledger(batch, self.journals) as book:
