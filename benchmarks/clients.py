@@ -84,6 +84,14 @@ def ours_encode_device() -> Run:
     return ours(device_frame(Device()))
 
 
+def ours_encode_device_elsewhere() -> Run:
+    """As in a thread that has never used CUDA."""
+    device = Device()
+    frame = device_frame(device)
+    device.leave_context()
+    return ours(frame)
+
+
 def ours_encode_device_fresh() -> Run:
     device = Device()
     return ours(device_array(device, *device.allocate(WIDTH, ROWS)))
@@ -282,6 +290,7 @@ def copy_block() -> Run:
 
 CLIENTS: dict[str, Callable[[], Run]] = {
     "pdum.nvenc encode, device frame": ours_encode_device,
+    "pdum.nvenc encode, device frame, context not current": ours_encode_device_elsewhere,
     "pdum.nvenc encode, device frame, interface made anew": ours_encode_device_fresh,
     "pdum.nvenc encode, DLPack": ours_encode_dlpack,
     "pdum.nvenc encode, NumPy frame": ours_encode_host,

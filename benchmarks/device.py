@@ -26,6 +26,10 @@ class Device:
         self._call("cuStreamCreate", ctypes.byref(stream), 1)
         self.stream = stream.value or 0
 
+    def leave_context(self) -> None:
+        """The context stays, but is current in this thread no longer."""
+        self._call("cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
+
     def _call(self, name: str, *arguments: Any) -> None:
         status = getattr(self._cuda, name)(*arguments)
         if status != 0:
