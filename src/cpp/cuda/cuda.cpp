@@ -39,8 +39,8 @@ const char* advice_for(CUresult result) {
         case 719:
             return "A kernel of this process failed earlier; its context is lost. Find it with compute-sanitizer.";
         case cuda_not_supported:
-            return "This CUDA driver or GPU cannot do that. If kernels do not run, which RGB frames need, "
-                   "convert to NV12 before, or use a format that the engine converts itself, such as 'argb'.";
+            return "This CUDA driver or GPU cannot do that. If it cannot run kernels, which RGB frames "
+                   "need, convert to NV12 before, or use a format that the engine converts itself, such as 'argb'.";
         case 803: return "The driver's kernel module and its libraries differ: reboot after a driver update.";
         default: return "";
     }

@@ -122,9 +122,8 @@ size_t Inputs::add(const FrameView& frame) {
     return place;
 }
 
-// Drops the registrations whose memory is gone, of those at the new address and of a few others in turn. If there are
-// too many, drops the one that was unused for longest. What the driver answers to that is of no use to a caller who
-// registers something else.
+// Drops registrations whose memory is gone: all at the new address, and a few others in turn. If there are too many,
+// drops the one that has been unused for longest. Failures are ignored, because they do not concern the new frame.
 void Inputs::make_room(CUdeviceptr address) {
     Failures ignored;
     const auto is_idle = [](const Slot& slot) { return slot.is_callers() && !slot.given_up && slot.uses == 0; };
