@@ -89,6 +89,7 @@ PYTHON_LAYERS = (
     "_config.hdr",
     "_config.regions",
     "_config.references",
+    "_config.picture_type",
     "_config.picture",
     "_config.values",
     "_config.plain",

@@ -402,7 +402,7 @@ def test_every_field_is_mapped_or_named() -> None:
         "adaptive_i": True, "adaptive_b": True, "temporal_filter": True, "unidirectional_b": True, "slices": 2,
         "split_encode": "off", "time_code": True, "vbv_initial_delay": 10**5, "content_light": ContentLight(9, 8),
         "mastering_display": MasteringDisplay(), "long_term_references": 2,
-        "reference_frames": 6, "qp_map": "delta",
+        "reference_frames": 6, "qp_map": "delta", "picture_types": "manual",
     }  # fmt: skip
     with_others: dict[str, dict[str, Any]] = {
         "lookahead_level": {"lookahead": 8}, "temporal_filter": {"bframes": 4}, "unidirectional_b": {"bframes": 2},

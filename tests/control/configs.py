@@ -146,6 +146,7 @@ def structures(draw: st.DrawFn, codec: str, tuning: str) -> Fields:
     else:
         if codec != "av1" and not holds:
             fields |= some(draw, long_term_references=st.integers(0, 4), reference_frames=st.integers(5, 8))
+        fields |= some(draw, picture_types=st.sampled_from(["auto", "manual"])) if not holds else {}
         fields |= some(draw, weighted_prediction=FLAG if codec != "av1" else st.just(False))
         if draw(st.booleans()):
             period = draw(st.integers(2, 100))

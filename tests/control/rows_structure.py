@@ -80,6 +80,7 @@ PARTS = [
         for given, mode in (("auto", 0), ("off", 15), (2, 2), ("3", 3))
     ),
     Row({"split_encode": 4}, {"splitEncodeMode": 4}, over=HEVC, since="13.0", names="split_encode=4"),
+    Row({"picture_types": "manual"}, {"enablePTD": 0}),
     Row({"reference_frames": 4}, {"codec.maxNumRefFrames": 4, "codec.numRefL0": ONE}),
     Row({"reference_frames": 4}, {"codec.maxNumRefFramesInDPB": 4, "codec.numRefL0": ONE}, over=HEVC),
     Row({"reference_frames": 4}, {"codec.maxNumRefFramesInDPB": 4, "codec.numFwdRefs": ONE}, over=AV1),

@@ -334,7 +334,7 @@ inline void apply_settings(NV_ENC_INITIALIZE_PARAMS& parameters, const Settings&
     parameters.maxEncodeHeight = std::max(settings.height, settings.max_height);
     parameters.frameRateNum = settings.fps_numerator;
     parameters.frameRateDen = settings.fps_denominator;
-    parameters.enablePTD = 1;  // the driver decides the picture types
+    parameters.enablePTD = !settings.manual_types;  // whether the driver decides the picture types
     if (settings.weighted_prediction) parameters.enableWeightedPrediction = *settings.weighted_prediction;
     if (settings.unidirectional_b) set_unidirectional_b(parameters, *settings.unidirectional_b);
     if (settings.split_encode) parameters.splitEncodeMode = split_encode_mode(*settings.split_encode) & 15;

@@ -37,6 +37,7 @@ struct TimeCode {
 struct PictureExtras {
     bool force_idr = false;
     bool force_intra = false;
+    bool force_p = false;  // no IDR, even if one is due; with manual types alone
     std::vector<Message> messages;
 
     // Whether anything of it reaches the driver's struct of the codec.
@@ -57,6 +58,7 @@ struct PictureRequest {
     uint32_t pitch = 0;
     bool force_idr = false;
     bool force_intra = false;
+    uint64_t since_idr = 0;                 // pictures since the last IDR; 0: it is one
     bool is_idr = false;                    // whether it will be one, asked for or not
     const PictureExtras* extras = nullptr;  // may be null
     const BlockValues* map = nullptr;       // may be null; stays where it is until the access unit is locked

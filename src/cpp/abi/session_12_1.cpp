@@ -75,6 +75,7 @@ inline void set_long_term(NV_ENC_CONFIG_AV1&, uint32_t) { not_in_12_1("long_term
 inline void put_long_term(NV_ENC_PIC_PARAMS_AV1&, const PictureExtras&, bool) {}
 
 #include "abi/config_impl.inl"
+#include "abi/picture_impl.inl"
 #include "abi/session_impl.inl"
 
 }  // namespace pdum::nvenc::abi_12_1

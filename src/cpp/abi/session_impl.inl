@@ -191,6 +191,7 @@ class Session final : public EncodeApi {
         picture_.encodePicFlags = request.force_idr ? NV_ENC_PIC_FLAG_FORCEIDR | NV_ENC_PIC_FLAG_OUTPUT_SPSPPS : 0u;
         if (request.force_intra) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_FORCEINTRA;
         set_map(request.map);
+        if (manual_types_) put_type(picture_, codec_, request);
         const CarriedExtras carried(*this, request);
         const NVENCSTATUS status = while_busy([&] { return f_.nvEncEncodePicture(handle_, &picture_); });
         if (status != NV_ENC_ERR_NEED_MORE_INPUT) check(status, "nvEncEncodePicture", "encode a picture");
@@ -241,10 +242,11 @@ class Session final : public EncodeApi {
                 session_.hdr_fields_.point_from(session_.picture_.codecPicParams, session_.codec_);
             }
             if (request.extras != nullptr) add(request.extras->messages);
-            session_.set_messages(payloads_.data(), static_cast<uint32_t>(payloads_.size()));
+            NV_ENC_CODEC_PIC_PARAMS& picture = session_.picture_.codecPicParams;
+            put_messages(picture, session_.codec_, payloads_);
             if (request.extras == nullptr) return;
-            session_.set_long_term_of_picture(*request.extras, request.is_idr);
-            if (request.extras->time_code) session_.set_time_code(*request.extras->time_code);
+            put_long_term(picture, session_.codec_, *request.extras, request.is_idr);
+            if (request.extras->time_code) put_time_code(picture.h264PicParams.timeCode, *request.extras->time_code);
         }
 
         ~CarriedExtras() {
@@ -271,48 +273,6 @@ class Session final : public EncodeApi {
     void set_map(const BlockValues* map) {
         picture_.qpDeltaMap = map != nullptr ? const_cast<int8_t*>(map->data()) : nullptr;
         picture_.qpDeltaMapSize = map != nullptr ? static_cast<uint32_t>(map->size()) : 0;
-    }
-
-    void set_messages(NV_ENC_SEI_PAYLOAD* payloads, uint32_t count) {
-        if (count == 0) return;
-        NV_ENC_CODEC_PIC_PARAMS& codec = picture_.codecPicParams;
-        switch (codec_) {
-            case Codec::h264:
-                codec.h264PicParams.seiPayloadArray = payloads;
-                codec.h264PicParams.seiPayloadArrayCnt = count;
-                break;
-            case Codec::hevc:
-                codec.hevcPicParams.seiPayloadArray = payloads;
-                codec.hevcPicParams.seiPayloadArrayCnt = count;
-                break;
-            case Codec::av1:
-                codec.av1PicParams.obuPayloadArray = payloads;
-                codec.av1PicParams.obuPayloadArrayCnt = count;
-                break;
-        }
-    }
-
-    void set_long_term_of_picture(const PictureExtras& extras, bool is_idr) {
-        NV_ENC_CODEC_PIC_PARAMS& codec = picture_.codecPicParams;
-        switch (codec_) {
-            case Codec::h264: put_long_term(codec.h264PicParams, extras, is_idr); break;
-            case Codec::hevc: put_long_term(codec.hevcPicParams, extras, is_idr); break;
-            case Codec::av1: put_long_term(codec.av1PicParams, extras, is_idr); break;
-        }
-    }
-
-    // Of H.264. The other codecs carry theirs as a message.
-    void set_time_code(const TimeCode& time) {
-        NV_ENC_TIME_CODE& code = picture_.codecPicParams.h264PicParams.timeCode;
-        code = {};
-        code.displayPicStruct = NV_ENC_PIC_STRUCT_DISPLAY_FRAME;
-        NV_ENC_CLOCK_TIMESTAMP_SET& clock = code.clockTimestamp[0];
-        clock.cntDroppedFrames = time.drop_frame;
-        if (time.drop_frame) set_drop_frame_counting(clock);
-        clock.nFrames = time.frames & 0xFF;
-        clock.secondsValue = time.seconds & 63;
-        clock.minutesValue = time.minutes & 63;
-        clock.hoursValue = time.hours & 31;
     }
 
     void check(NVENCSTATUS status, const char* call, const char* doing) const {
@@ -355,6 +315,7 @@ class Session final : public EncodeApi {
         apply_settings(config_, settings);
         parameters_.encodeConfig = &config_;
         codec_ = settings.codec;
+        manual_types_ = settings.manual_types;
         has_hdr_ = settings.mastering_display || settings.content_light;
         hdr_messages_ = HdrFields::has(codec_) ? std::vector<Message>() : hdr_messages(settings);
         hdr_fields_.set(settings);
@@ -367,6 +328,7 @@ class Session final : public EncodeApi {
     void* handle_;
     const uint64_t made_in_;
     Codec codec_ = Codec::h264;
+    bool manual_types_ = false;
     uint32_t next_frame_index_ = 0;  // pictures that the driver has taken
     NV_ENC_CONFIG preset_{};
     NV_ENC_CONFIG config_{};

@@ -135,6 +135,7 @@ struct Settings {
     std::optional<IntraRefresh> intra_refresh;
     std::optional<SplitEncode> split_encode;
     bool time_code = false;             // pictures may carry one
+    bool manual_types = false;          // the caller says what type each picture has, instead of the driver
     uint32_t long_term_references = 0;  // slots for pictures that are kept until they are replaced
     std::optional<MapMode> map_mode;    // none: pictures carry no map
     uint32_t reference_frames = 0;      // how many of the last pictures are kept; 0: the driver's choice

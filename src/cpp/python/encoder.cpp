@@ -53,7 +53,8 @@ Encoder::Encoder(const SessionOptions& options)
       rgb_(options.settings.rgb_input),
       time_codes_(options.settings.time_code),
       map_mode_(options.settings.map_mode),
-      long_terms_(options.settings.long_term_references) {
+      long_terms_(options.settings.long_term_references),
+      manual_types_(options.settings.manual_types) {
     set_size(options.settings.width, options.settings.height);
     const WithoutGil unlocked;
     session_ = std::make_shared<Session>(options);
@@ -177,7 +178,7 @@ const std::shared_ptr<Session>& Encoder::shared_session() const {
 
 void Encoder::submit_to(PythonSink& sink, const Call& call) {
     PictureExtras extras = extras_from_python(call.picture, codec(), time_codes_);
-    read_references(call.picture, long_terms_, extras);
+    read_references(call.picture, long_terms_, manual_types_, extras);
     extras.force_idr |= call.force_idr;
     BorrowedMap map(call.picture, codec(), map_mode_, shared_session());
     extras.map = map.take();

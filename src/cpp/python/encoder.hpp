@@ -120,6 +120,7 @@ class Encoder {
     bool time_codes_;  // whether pictures may carry them
     std::optional<MapMode> map_mode_;
     uint32_t long_terms_;  // how many slots there are for long-term references
+    bool manual_types_;    // whether the caller says what type each picture has
     FramesInFlight frames_;
     std::shared_ptr<Session> session_;
     std::shared_ptr<RegistrationOwners> owners_;

@@ -182,6 +182,7 @@ Names<Reader> stream_readers() {
                                                                        {"4", SplitEncode::four}})},
         {"qp_map", choice<MapMode>(&Settings::map_mode, {{"delta", MapMode::delta}, {"emphasis", MapMode::emphasis}})},
         {"time_code", plain<bool>(&Settings::time_code)},
+        {"manual_types", plain<bool>(&Settings::manual_types)},
         {"reference_frames", plain<uint32_t>(&Settings::reference_frames)},
         {"long_term_references", plain<uint32_t>(&Settings::long_term_references)},
     };
@@ -252,11 +253,13 @@ Settings settings_from_python(const py::dict& items) {
     return settings;
 }
 
-void read_references(const py::handle& picture, uint32_t slots, PictureExtras& extras) {
+void read_references(const py::handle& picture, uint32_t slots, bool manual_types, PictureExtras& extras) {
     if (picture.is_none()) return;
-    const auto [mark, use] = picture.attr("_references")(slots).cast<std::pair<std::optional<uint32_t>, uint32_t>>();
+    const auto [mark, use, is_p] =
+        picture.attr("_references")(slots, manual_types).cast<std::tuple<std::optional<uint32_t>, uint32_t, bool>>();
     extras.mark_long_term = mark;
     extras.use_long_term = use;
+    extras.force_p = is_p;
 }
 
 std::vector<Message> messages_from_python(const py::handle& items) {

@@ -15,8 +15,9 @@ std::vector<Change> changes_from_python(const pybind11::dict& items);
 
 Settings settings_from_python(const pybind11::dict& items);
 
-// What a PictureOptions, or None, says about long-term references, of which the encoder has so many slots.
-void read_references(const pybind11::handle& picture, uint32_t slots, PictureExtras& extras);
+// What a PictureOptions, or None, says about its type and about long-term references, of which the encoder has so many
+// slots.
+void read_references(const pybind11::handle& picture, uint32_t slots, bool manual_types, PictureExtras& extras);
 
 // A sequence of (type, payload).
 std::vector<Message> messages_from_python(const pybind11::handle& items);

@@ -215,7 +215,7 @@ bool Session::is_in_flight(int64_t pts) const {
 // The driver makes an IDR after each GOP and on demand, and no others.
 bool Session::next_is_idr(const PictureExtras& extras) const {
     return position_.next_pts == 0 || position_.must_be_idr || extras.force_idr ||
-           (settings_.gop != 0 && position_.since_idr >= settings_.gop);
+           (settings_.gop != 0 && position_.since_idr >= settings_.gop && !extras.force_p);
 }
 
 size_t Session::may_stay_in_flight() const { return std::max(extra_output_delay_, driver_->outputs().held_back()); }
@@ -232,6 +232,7 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
     request.force_intra = extras.force_intra;
     const bool idr = next_is_idr(extras);
     request.is_idr = idr;
+    request.since_idr = idr ? 0 : position_.since_idr;
     request.extras = extras.has_codec_fields() ? &extras : nullptr;
     if (!idr) require_long_term(extras);
     const SharedMap map = maps_->map_for(extras.map, settings_);

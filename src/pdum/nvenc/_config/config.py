@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig
-from . import choices, hdr, references, values
+from . import choices, hdr, picture_type, references, values
 from .colour import ENGINES_OWN_MATRIX, Colour, convertible
 from .hdr import ContentLight, MasteringDisplay
 from .plain import PRESETS_OWN, canonical_rate, unplain
@@ -106,6 +106,7 @@ class EncoderConfig:
         time_code: pictures may carry time codes.
         qp_map: pictures may say which of their parts get more bits (``PictureOptions``): ``"delta"`` by offsets to the
             quantiser of each block, ``"emphasis"`` by levels (H.264, without AQ).
+        picture_types: ``"auto"``: the driver decides them; ``"manual"``: ``PictureOptions(type=…)`` does (no B-frames).
         reference_frames: how many of the last pictures are kept, each of which refers to one of them; the others are
             there for ``lost``. None: the driver's choice.
         long_term_references: how many pictures may be kept for later ones to refer to (``PictureOptions``).
@@ -164,6 +165,7 @@ class EncoderConfig:
     content_light: ContentLight | None = None
     time_code: bool = False
     qp_map: choices.QpMap | None = None
+    picture_types: choices.PictureTypes = "auto"
     reference_frames: int | None = None
     long_term_references: int = 0
     max_width: int = 0
@@ -256,6 +258,7 @@ class EncoderConfig:
             "split_encode": values.split(self.split_encode),
             "time_code": values.switch("time_code", self.time_code),
             "qp_map": values.choice("qp_map", self.qp_map, MAP_MODES),
+            "manual_types": picture_type.is_manual(self.picture_types),
             **references.native(self.reference_frames, self.long_term_references),
             **self._rate(codec),
         }

@@ -70,6 +70,7 @@ class StreamFields(RateFields, total=False):
     content_light: ContentLight | None
     time_code: bool
     qp_map: choices.QpMap | None
+    picture_types: choices.PictureTypes
     reference_frames: int | None
     long_term_references: int
     copy: choices.CopyMode

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig, UnsupportedFeature
+from . import choices
+from .picture_type import canonical, require_possible
 from .references import native_slots, require_slots
 from .regions import Region, map_of, require_one_map
 from .settings import whole
@@ -127,6 +129,8 @@ class PictureOptions:
         sei: messages of H.264 and HEVC.
         metadata: metadata OBUs of AV1.
         time_code: of an encoder made with ``time_code=True``.
+        type: ``"IDR"`` and ``"I"``, as the two flags make them; also ``"P"`` with ``picture_types="manual"``, where it
+            puts off an IDR that is due. The first picture of a stream is an IDR in any case.
         mark_long_term: keeps the picture as the long-term reference of that number, in place of the one before. An IDR
             drops all of them.
         use_long_term: the numbers of the long-term references that the picture may refer to. It refers to no others.
@@ -143,6 +147,7 @@ class PictureOptions:
     regions: Sequence[Region] = field(default=())
     qp_map: Any = None
     emphasis_map: Any = None
+    type: choices.PictureType | None = None
     mark_long_term: int | None = None
     use_long_term: Sequence[int] = field(default=())
 
@@ -160,18 +165,24 @@ class PictureOptions:
             raise InvalidConfig(f"Expected a TimeCode, got time_code={self.time_code!r}.")
         require_one_map(self)
         require_slots(self.mark_long_term, self.use_long_term)
+        object.__setattr__(self, "type", canonical(self.type, self.force_idr, self.force_intra))
 
     def _native_map(self, codec: str, mode: str | None) -> tuple[str, Any] | None:
         return map_of(self, codec, mode)
 
-    def _references(self, slots: int) -> tuple[int | None, int]:
-        return native_slots(self.mark_long_term, self.use_long_term, slots)
+    def _references(self, slots: int, manual_types: bool) -> tuple[int | None, int, bool]:
+        require_possible(self.type, manual_types)
+        return *native_slots(self.mark_long_term, self.use_long_term, slots), self.type == "P"
+
+    def _flags(self) -> tuple[bool, bool]:
+        """Whether it is forced to be an IDR, and an I-picture."""
+        return self.force_idr or self.type == "IDR", self.force_intra or self.type == "I"
 
     def _native(
         self, codec: str, time_codes: bool
     ) -> tuple[bool, bool, list[tuple[int, bytes]], tuple[int, int, int, int, bool] | None]:
         if codec == "av1":
-            return self.force_idr, self.force_intra, self._obus(), None
+            return *self._flags(), self._obus(), None
         if self.metadata:
             raise UnsupportedFeature(f"metadata OBUs does not work with codec={codec!r}: only AV1 has them. Use sei.")
         if self.time_code is not None and not time_codes:
@@ -181,8 +192,8 @@ class PictureOptions:
         messages = [(message.type, message.payload) for message in self.sei]
         if codec == "hevc" and self.time_code:
             message = self.time_code.sei()
-            return self.force_idr, self.force_intra, [*messages, (message.type, message.payload)], None
-        return self.force_idr, self.force_intra, messages, self.time_code.native() if self.time_code else None
+            return *self._flags(), [*messages, (message.type, message.payload)], None
+        return *self._flags(), messages, self.time_code.native() if self.time_code else None
 
     def _obus(self) -> list[tuple[int, bytes]]:
         if self.sei:

@@ -138,7 +138,16 @@ def _of_structure(config: EncoderConfig) -> Iterator[str]:
 
 def _of_references(config: EncoderConfig) -> Iterator[str]:
     """Only pictures that are coded in the order in which they come can be kept for later ones."""
-    slots = config.long_term_references
+    slots, manual = config.long_term_references, config.picture_types.lower() == "manual"
+    if manual and may_have_b_frames(config):
+        yield (
+            f"picture_types='manual' came with bframes={config.bframes}; only the driver places them. Give bframes=0."
+        )
+    if manual and config.lookahead != 0:
+        yield (
+            f"picture_types='manual' came with lookahead={config.lookahead}, by which the driver decides the types. "
+            "Give lookahead=0."
+        )
     if slots and may_have_b_frames(config):
         yield (
             f"long_term_references={slots} came with bframes={config.bframes}; the encoder keeps them in streams "

@@ -126,6 +126,8 @@ def software_options(config: EncoderConfig, threads: int) -> Software:
     made = Software(CODECS[codec], pix_fmt, Fraction(*settings["fps"]), config.gop or UNBOUNDED_GOP, settings["colour"])
     made.unmapped += [name for name in NEVER if getattr(config, name) is not None]
     made.unmapped += [name for name in PER_PICTURE if getattr(config, name)]
+    if settings["manual_types"]:
+        made.unmapped.append("picture_types")
     if codec == "av1":
         _svt(made, config, settings, threads)
     else:

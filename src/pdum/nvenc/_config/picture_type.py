@@ -1,0 +1,40 @@
+"""Picture types by hand."""
+
+from __future__ import annotations
+
+from .._errors import InvalidConfig, UnsupportedFeature
+from .settings import one_of
+
+TYPES = {name: name for name in ("IDR", "I", "P", "B")}
+MODES = {"auto": False, "manual": True}
+
+
+def is_manual(picture_types: str) -> bool:
+    return one_of("picture_types", picture_types, MODES)
+
+
+def canonical(given: object, force_idr: bool, force_intra: bool) -> str | None:
+    """The type in capitals. Raises InvalidConfig for one that is none, or that a flag contradicts."""
+    if given is None:
+        return None
+    kind = next((name for name in TYPES if isinstance(given, str) and given.upper() == name), None)
+    if kind is None:
+        raise InvalidConfig(f"type={given!r} came; it can be {', '.join(TYPES)}.")
+    for name, flag, own in (("force_idr", force_idr, "IDR"), ("force_intra", force_intra, "I")):
+        if flag and kind != own:
+            raise InvalidConfig(f"type={given!r} came with {name}=True, which makes it {own}. Leave one out.")
+    return kind
+
+
+def require_possible(kind: str | None, manual: bool) -> None:
+    """Raises for a type that the encoder does not make on demand."""
+    if kind == "B":
+        raise UnsupportedFeature(
+            "type='B' came; which pictures are B-frames is decided together with the order of coding. Make the encoder "
+            "with bframes=1 or more, and the driver places them."
+        )
+    if kind == "P" and not manual:
+        raise InvalidConfig(
+            "type='P' came for an encoder whose driver decides the types; it can be told IDR and I. Make the encoder "
+            "with picture_types='manual'."
+        )
