@@ -155,6 +155,7 @@ MAPS = st.one_of(
 PICTURES = st.one_of(
     st.none(),
     MAPS.map(lambda fields: PictureOptions(**fields)),
+    st.builds(PictureOptions, type=st.sampled_from(["IDR", "I", "P", "B"])),
     st.builds(
         PictureOptions,
         force_idr=st.booleans(),
@@ -162,7 +163,6 @@ PICTURES = st.one_of(
         sei=MESSAGES,
         metadata=OBUS,
         time_code=st.one_of(st.none(), CODES),
-        type=st.sampled_from([None, "IDR", "I", "P"]),
         mark_long_term=st.one_of(st.none(), st.integers(0, 3)),
         use_long_term=st.lists(st.integers(0, 3), max_size=2),
     ),
