@@ -162,6 +162,7 @@ USES: list[tuple[str, Callable[[NvencEncoder], object]]] = [
     ("flush_lazily", lambda e: e.flush_lazily()),
     ("reconfigure", lambda e: e.reconfigure(bitrate=5)),
     ("sequence_header", lambda e: e.sequence_header()),
+    ("lost", lambda e: e.lost(0)),
     ("surface", lambda e: e.surface()),
 ]
 
