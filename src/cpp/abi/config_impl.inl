@@ -14,7 +14,7 @@ inline GUID preset_guid(int preset) {
                                       NV_ENC_PRESET_P4_GUID, NV_ENC_PRESET_P5_GUID, NV_ENC_PRESET_P6_GUID,
                                       NV_ENC_PRESET_P7_GUID};
     if (preset < 1 || preset > 7) {
-        fail(ErrorKind::invalid_config, "Preset " + std::to_string(preset) + " came; they go from 1 to 7.");
+        fail(ErrorKind::invalid_config, "Expected a preset from 1 to 7, got " + std::to_string(preset) + ".");
     }
     return presets[static_cast<size_t>(preset - 1)];
 }

@@ -9,7 +9,7 @@ constexpr EncodeVersion this_version{12, 1};
 constexpr const char* this_name = "12.1";
 
 [[noreturn]] inline void not_in_12_1(const std::string& what) {
-    fail(ErrorKind::unsupported_feature, what + " came with a later version of the encode interface; this is 12.1.",
+    fail(ErrorKind::unsupported_feature, what + " needs a later version of the encode interface; this is 12.1.",
          "Update the NVIDIA driver to 570.0 or newer, where 13.0 is used.");
 }
 
@@ -20,7 +20,7 @@ constexpr const char* this_name = "12.1";
 [[noreturn]] inline NV_ENC_BUFFER_FORMAT format_p210() { not_in_12_1("format='p210'"); }
 [[noreturn]] inline NV_ENC_BFRAME_REF_MODE hierarchical_b_references() {
     fail(ErrorKind::unsupported_feature,
-         "b_ref_mode='hierarchical' came with version 13.1 of the encode interface; this is 12.1.",
+         "b_ref_mode='hierarchical' needs version 13.1 of the encode interface; this is 12.1.",
          "Update the NVIDIA driver to one that speaks 13.1.");
 }
 [[noreturn]] inline uint32_t split_in_four() { not_in_12_1("split_encode=4"); }

@@ -9,7 +9,7 @@ constexpr EncodeVersion this_version{13, 0};
 constexpr const char* this_name = "13.0";
 
 [[noreturn]] inline void not_in_13_0(const std::string& what) {
-    fail(ErrorKind::unsupported_feature, what + " came with version 13.1 of the encode interface; this is 13.0.",
+    fail(ErrorKind::unsupported_feature, what + " needs version 13.1 of the encode interface; this is 13.0.",
          "Update the NVIDIA driver to one that speaks 13.1.");
 }
 

@@ -117,20 +117,10 @@ std::string Context::gpu_name() const {
 
 namespace {
 
-// A thread that lacked the context once will lack it again, so it is not asked each time.
-constexpr unsigned pushes_without_asking = 15;
-thread_local unsigned pushes_left = 0;
-
 bool is_current(const Context& context) {
-    if (pushes_left > 0) {
-        --pushes_left;
-        return false;
-    }
     CUcontext current = nullptr;
     check_cuda(context.functions().cuCtxGetCurrent(&current), "cuCtxGetCurrent");
-    if (current == context.handle()) return true;
-    pushes_left = pushes_without_asking;
-    return false;
+    return current == context.handle();
 }
 
 }  // namespace

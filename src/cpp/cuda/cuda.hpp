@@ -43,8 +43,7 @@ class Context {
 
 int gpu_count();
 
-// Makes a context current for a scope. That costs one call of the driver if the thread has it current already, else
-// two. A thread that changes between the two pays up to three for a few scopes.
+// Makes a context current for a scope. If it is current already, this costs one query.
 class ContextScope {
    public:
     explicit ContextScope(const Context& context);

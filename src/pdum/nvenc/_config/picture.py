@@ -184,7 +184,7 @@ class PictureOptions:
         if codec == "av1":
             return *self._flags(), self._obus(), None
         if self.metadata:
-            raise UnsupportedFeature(f"metadata OBUs does not work with codec={codec!r}: only AV1 has them. Use sei.")
+            raise UnsupportedFeature(f"metadata does not work with codec={codec!r}: only AV1 has such OBUs. Use sei.")
         if self.time_code is not None and not time_codes:
             raise InvalidConfig(
                 f"{self.time_code} needs an encoder that was made with time_code=True; others leave time codes out."

@@ -14,15 +14,15 @@ def is_manual(picture_types: str) -> bool:
 
 
 def canonical(given: object, force_idr: bool, force_intra: bool) -> str | None:
-    """The type in capitals. Raises InvalidConfig for one that is none, or that a flag contradicts."""
+    """The type in capitals. Raises InvalidConfig for an unknown type, or one that a flag contradicts."""
     if given is None:
         return None
     kind = next((name for name in TYPES if isinstance(given, str) and given.upper() == name), None)
     if kind is None:
-        raise InvalidConfig(f"type={given!r} came; it can be {', '.join(TYPES)}.")
+        raise InvalidConfig(f"Expected {', '.join(TYPES)}, got type={given!r}.")
     for name, flag, own in (("force_idr", force_idr, "IDR"), ("force_intra", force_intra, "I")):
         if flag and kind != own:
-            raise InvalidConfig(f"type={given!r} came with {name}=True, which makes it {own}. Leave one out.")
+            raise InvalidConfig(f"type={given!r} does not work with {name}=True, which makes it {own}. Leave one out.")
     return kind
 
 
@@ -30,11 +30,10 @@ def require_possible(kind: str | None, manual: bool) -> None:
     """Raises for a type that the encoder does not make on demand."""
     if kind == "B":
         raise UnsupportedFeature(
-            "type='B' came; which pictures are B-frames is decided together with the order of coding. Make the encoder "
-            "with bframes=1 or more, and the driver places them."
+            "type='B' cannot be chosen by hand, because B-frames change the order of coding. Make the encoder with "
+            "bframes=1 or more, and the driver places them."
         )
     if kind == "P" and not manual:
         raise InvalidConfig(
-            "type='P' came for an encoder whose driver decides the types; it can be told IDR and I. Make the encoder "
-            "with picture_types='manual'."
+            "type='P' needs an encoder that was made with picture_types='manual'; others take IDR and I."
         )

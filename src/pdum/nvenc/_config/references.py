@@ -23,11 +23,11 @@ def native(reference_frames: int | None, long_term_references: int) -> dict[str,
 
 
 def require_slots(mark: int | None, use: Sequence[int]) -> None:
-    """Raises InvalidConfig for what can be no number of a long-term reference."""
+    """Raises InvalidConfig for a number that no long-term reference can have."""
     if mark is not None:
         whole("mark_long_term", mark, most=MOST_LONG_TERM - 1)
     if not isinstance(use, (list, tuple)):
-        raise InvalidConfig(f"use_long_term={use!r} came; it has to be a list of numbers.")
+        raise InvalidConfig(f"Expected a list of numbers, got use_long_term={use!r}.")
     for slot in use:
         whole("use_long_term", slot, most=MOST_LONG_TERM - 1)
 
@@ -36,13 +36,10 @@ def native_slots(mark: int | None, use: Sequence[int], slots: int) -> tuple[int 
     """The slot to mark and a bit for each one to use, of an encoder that has so many."""
     for name, given, numbers in (("mark_long_term", mark, [] if mark is None else [mark]), ("use_long_term", use, use)):
         if numbers and slots == 0:
-            raise InvalidConfig(
-                f"{name}={given!r} came for an encoder that keeps no long-term references. Make it with "
-                "long_term_references=1 or more."
-            )
+            raise InvalidConfig(f"{name}={given!r} needs an encoder that was made with long_term_references=1 or more.")
         if any(slot >= slots for slot in numbers):
             raise InvalidConfig(
-                f"{name}={given!r} came for an encoder with long_term_references={slots}; they count from 0 to "
-                f"{slots - 1}."
+                f"Expected numbers from 0 to {slots - 1}, since the encoder has long_term_references={slots}, got "
+                f"{name}={given!r}."
             )
     return mark, sum(1 << slot for slot in set(use))

@@ -141,27 +141,28 @@ def _of_references(config: EncoderConfig) -> Iterator[str]:
     slots, manual = config.long_term_references, config.picture_types.lower() == "manual"
     if manual and may_have_b_frames(config):
         yield (
-            f"picture_types='manual' came with bframes={config.bframes}; only the driver places them. Give bframes=0."
+            f"picture_types='manual' does not work with bframes={config.bframes}: only the driver places B-frames. "
+            "Give bframes=0."
         )
     if manual and config.lookahead != 0:
         yield (
-            f"picture_types='manual' came with lookahead={config.lookahead}, by which the driver decides the types. "
-            "Give lookahead=0."
+            f"picture_types='manual' does not work with lookahead={config.lookahead}, by which the driver decides the "
+            "types. Give lookahead=0."
         )
     if slots and may_have_b_frames(config):
         yield (
-            f"long_term_references={slots} came with bframes={config.bframes}; the encoder keeps them in streams "
-            "without B-frames only. Give bframes=0."
+            f"long_term_references={slots} does not work with bframes={config.bframes}: only streams without B-frames "
+            "have them. Give bframes=0."
         )
     if slots and config.reference_frames is not None and config.reference_frames <= slots:
         yield (
-            f"long_term_references={slots} came with reference_frames={config.reference_frames}, among which they are. "
-            f"Give reference_frames={slots + 1} or more."
+            f"long_term_references={slots} does not work with reference_frames={config.reference_frames}, which counts "
+            f"them too. Give reference_frames={slots + 1} or more."
         )
     if slots and config.lookahead != 0:
         yield (
-            f"long_term_references={slots} came with lookahead={config.lookahead}; the encoder decides about frames "
-            "later then. Give lookahead=0."
+            f"long_term_references={slots} does not work with lookahead={config.lookahead}, with which the encoder "
+            "decides about frames later. Give lookahead=0."
         )
 
 

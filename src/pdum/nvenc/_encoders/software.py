@@ -363,19 +363,23 @@ def _typed(call: Any, what: str = "The software codec failed", kind: type[NvencE
 
 
 def _asks_for_key_frame(picture: PictureOptions | None) -> bool:
-    """PyAV cannot attach to a frame what else a picture may be given."""
+    """PyAV can attach no other option to a frame."""
     from .._config.picture import PictureOptions
+    from .._config.picture_type import require_possible
 
     if picture is None:
         return False
     if not isinstance(picture, PictureOptions):
-        raise TypeError(f"picture={picture!r} came; it has to be PictureOptions.")
+        raise TypeError(f"Expected PictureOptions, got picture={picture!r}.")
     for one in fields(picture):
         value = getattr(picture, one.name)
         is_given = value is not one.default and not (isinstance(value, (list, tuple)) and not value)
-        if is_given and one.name not in ("force_idr", "force_intra"):
-            raise UnsupportedFeature(f"{one.name} came for the software engine. Leave it out, or use NvencEncoder.")
-    return picture.force_idr or picture.force_intra
+        if is_given and one.name not in ("force_idr", "force_intra", "type"):
+            raise UnsupportedFeature(
+                f"The software engine does not have {one.name}. Leave it out, or use NvencEncoder."
+            )
+    require_possible(picture.type, manual=False)
+    return any(picture._flags())
 
 
 def _seq(seq: SupportsIndex) -> int:

@@ -29,7 +29,7 @@ def chosen(wanted: Sequence[str]) -> list[str]:
     for one in wanted:
         if one not in BY_NAME and one not in THEMES:
             raise InvalidConfig(
-                f"--only {one!r} came; it can be {', '.join(THEMES)}, or a line's name such as "
-                f"{next(iter(BY_NAME))!r}.{nearest(one, [*THEMES, *BY_NAME])}"
+                f"Expected {', '.join(THEMES)}, or a line's name such as {next(iter(BY_NAME))!r}, got --only {one!r}."
+                f"{nearest(one, [*THEMES, *BY_NAME])}"
             )
     return [name for name, probe in BY_NAME.items() if not wanted or name in wanted or probe.theme in wanted]
