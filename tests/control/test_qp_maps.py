@@ -306,7 +306,7 @@ def test_a_map_of_another_shape_is_told_the_right_one(simulator: Simulator, code
         (object(), ("'object'",)),
         (b"\0" * 160, ("shape (160,)",)),
     ],
-    ids=str,
+    ids=["1 dimension", "3 dimensions", "float64", "int32", "bool", "list", "text", "object", "bytes"],
 )
 def test_what_is_no_map(simulator: Simulator, array: Any, words: tuple[str, ...]) -> None:
     with simulator.machine(gpus=GPU), NvencEncoder(WIDTH, HEIGHT, qp_map="delta") as encoder:

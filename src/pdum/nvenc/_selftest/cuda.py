@@ -127,10 +127,12 @@ class Cuda:
             self.call("cuMemAddressReserve", ctypes.byref(address), whole, ctypes.c_size_t(0), zero, zero)
             try:
                 self.call("cuMemMap", address, whole, ctypes.c_size_t(0), handle, zero)
-                access = Access(Location(ON_DEVICE, self.gpu_id), READ_AND_WRITE)
-                self.call("cuMemSetAccess", address, whole, ctypes.byref(access), ctypes.c_size_t(1))
-                yield address.value
-                self.call("cuMemUnmap", address, whole)
+                try:
+                    access = Access(Location(ON_DEVICE, self.gpu_id), READ_AND_WRITE)
+                    self.call("cuMemSetAccess", address, whole, ctypes.byref(access), ctypes.c_size_t(1))
+                    yield address.value
+                finally:
+                    self.call("cuMemUnmap", address, whole)
             finally:
                 self.call("cuMemAddressFree", address, whole)
         finally:
