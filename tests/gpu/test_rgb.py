@@ -60,7 +60,7 @@ class Converter:
             matrix=a.matrix,
             full_range=a.full_range,
             siting="left",
-            stream=1,
+            stream=cupy.cuda.get_current_stream().ptr or 1,  # on which CuPy copies both arrays
         )
         output.memory[:] = cupy.asnumpy(planes)
         assert deviation(a, image, output).worst <= 1

@@ -124,7 +124,8 @@ def test_a_card_without_an_encoder_goes_as_far_as_it_goes(run: Run) -> None:
     assert report.code == 4
     assert set(report.named("not on this card")) == set(BY_NAME)
     assert "NV_ENC_ERR_UNSUPPORTED_DEVICE (2)" in report.content["card"]["no_encoder"]
-    fit = {kind: report.lines[f"memory: {kind}"]["numbers"]["legacy IPC capable"] for kind in ("plain", "pool", "virtual")}
+    kinds = ("plain", "pool", "virtual")
+    fit = {kind: report.lines[f"memory: {kind}"]["numbers"]["legacy IPC capable"] for kind in kinds}
     assert fit == {"plain": 1, "pool": 0, "virtual": 0}, "CUDA is there all the same"
     assert "cannot encode" in report.page
     assert report.content["recordings"] == {}
