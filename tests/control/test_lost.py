@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import av
 import pytest
 
-from control.driver_calls import Driver
+from control.coded import HEIGHT, WIDTH, frame_of, planes_of
+from control.driver_calls import GPU, Driver
 from control.test_pictures import FORCE_IDR, FRAME, WITH_HEADERS
-from pdum.nvenc import EncoderClosed, InvalidConfig, NvencEncoder, PictureOptions
+from pdum.nvenc import EncoderClosed, InvalidConfig, NvencEncoder, Packet, PictureOptions
 
+from simulator import Simulator
 from simulator.trace import Call
 
 pytestmark = pytest.mark.one_abi
@@ -160,3 +163,30 @@ def test_seqs_are_numbers_and_the_encoder_open(abi: str, driver: Driver) -> None
             encoder.lost(1)
 
     driver.calls(use, **STREAM)
+
+
+@pytest.mark.parametrize("late", [1, 2, 3])
+def test_a_decoder_without_the_lost_packets_shows_the_later_pictures(simulator: Simulator, late: int) -> None:
+    """A viewer who never got them decodes the very pictures that the others see. H.264 by x264, read by FFmpeg."""
+    pictures = planes_of("nv12", 14)
+    packets: list[Packet] = []
+    with (
+        simulator.machine(gpus=GPU, backend="codec"),
+        NvencEncoder(WIDTH, HEIGHT, gop=0, reference_frames=6) as encoder,
+    ):
+        for seq, planes in enumerate(pictures):
+            if seq == 6 + late:
+                assert encoder.lost(6)
+            packets += encoder.submit(frame_of(planes, "nv12"), seq)
+    missed = set(range(6, 6 + late))
+    everybody = shown(packets)
+    viewer = shown([packet for packet in packets if packet.seq not in missed])
+    assert viewer[-(14 - 6 - late) :] == everybody[-(14 - 6 - late) :]
+    assert len(set(everybody)) == 14
+
+
+def shown(packets: list[Packet]) -> list[bytes]:
+    """The decoded pictures. A decoder may put others in the place of missing ones."""
+    decoder = av.CodecContext.create("h264", "r")
+    frames = [frame for packet in packets for frame in decoder.decode(av.Packet(packet.data))]
+    return [frame.to_ndarray().tobytes() for frame in frames + decoder.decode(None)]

@@ -33,6 +33,7 @@ struct X264Api {
     decltype(&x264_encoder_headers) headers = nullptr;
     decltype(&x264_encoder_encode) encode = nullptr;
     decltype(&x264_encoder_delayed_frames) delayed_frames = nullptr;
+    decltype(&x264_encoder_invalidate_reference) invalidate_reference = nullptr;
 
     X264Api() {
         const CodecLibrary library("libx264.so." + std::to_string(X264_BUILD));
@@ -45,6 +46,7 @@ struct X264Api {
         library.load(headers, "x264_encoder_headers");
         library.load(encode, "x264_encoder_encode");
         library.load(delayed_frames, "x264_encoder_delayed_frames");
+        library.load(invalidate_reference, "x264_encoder_invalidate_reference");
     }
 
     static const X264Api& get() {
@@ -93,6 +95,7 @@ void set_structure(x264_param_t& param, const StreamSettings& settings) {
     param.i_bframe_pyramid = X264_B_PYRAMID_NONE;  // B pictures as references would not survive the renumbering
     param.analyse.b_mb_info = settings.b_frames > 0 ? 1 : 0;
     param.i_frame_reference = 1;
+    if (settings.b_frames == 0) param.i_dpb_size = std::clamp(settings.reference_frames, 1, 16);
     param.analyse.i_weighted_pred = X264_WEIGHTP_NONE;
     param.i_slice_count = settings.slices > 1 ? settings.slices : 0;
     param.i_slice_max_mbs = settings.slice_macroblocks;
@@ -194,7 +197,9 @@ class X264Coder final : public PictureCoder {
         check_picture(picture, settings_.format);
         display_index_ = picture.type == PictureType::idr ? 0 : display_index_ + 1;
         const bool ends_group = picture.type != PictureType::b;
+        forget(picture.invalidated);
         x264_picture_t input = describe(picture.pixels);
+        remember(picture.serial, input.i_pts);
         input.i_type = to_x264(picture.type);
         if (!settings_.lossless)
             input.i_qpplus1 = std::max(1, quantiser(picture.type)) + quantiser_offset(settings_.format) + 1;
@@ -249,6 +254,21 @@ class X264Coder final : public PictureCoder {
         }
         input.i_pts = next_pts_++;
         return input;
+    }
+
+    // x264 knows pictures by their pts, and no longer refers to those from one on. It cannot do that with B pictures.
+    void forget(const std::vector<uint64_t>& serials) {
+        for (const uint64_t serial : serials) {
+            const auto found = pts_.find(serial);
+            if (found != pts_.end() && settings_.b_frames == 0)
+                api_.invalidate_reference(encoder_.get(), found->second);
+        }
+    }
+
+    void remember(uint64_t serial, int64_t pts) {
+        constexpr size_t most = 64;
+        if (pts_.size() == most) pts_.erase(pts_.begin());
+        pts_.emplace(serial, pts);
     }
 
     int quantiser(PictureType type) const {
@@ -307,6 +327,7 @@ class X264Coder final : public PictureCoder {
     H264Numbering numbering_;
     std::vector<uint8_t> unchanged_;  // for each macroblock that it is as in the picture before
     std::map<int64_t, Waiting> waiting_;
+    std::map<uint64_t, int64_t> pts_;  // of the last pictures, by their serials
     int64_t next_pts_ = 0;
     uint32_t display_index_ = 0;  // since the last IDR
     uint32_t left_out_ = 0;       // fillers since the last IDR

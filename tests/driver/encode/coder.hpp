@@ -70,6 +70,7 @@ struct StreamSettings {
     uint32_t refresh_period = 0;     // pictures from one wave of intra blocks to the next; 0: none
     uint32_t refresh_count = 0;      // pictures that one takes
     bool recovery_points = false;    // whether a message tells where one begins
+    int reference_frames = 0;        // pictures that are kept for later ones; 0: the codec's choice
     int long_term_slots = 0;         // 0: no long-term references
     bool mastering_display = false;  // pictures may bring it
     bool content_light = false;      // likewise
@@ -105,7 +106,8 @@ struct Picture {
     PictureType type = PictureType::p;  // decided by the front's GOP structure, forced pictures included
     bool output_headers = false;        // NV_ENC_PIC_FLAG_OUTPUT_SPSPPS
     std::vector<SeiMessage> sei;
-    std::vector<float> offsets;  // to the quantiser of each macroblock; empty: none
+    std::vector<float> offsets;         // to the quantiser of each macroblock; empty: none
+    std::vector<uint64_t> invalidated;  // serials of earlier pictures that no picture refers to from this one on
 };
 
 struct AccessUnit {

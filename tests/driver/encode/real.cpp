@@ -25,6 +25,7 @@ class RealMaker : public Maker {
         picture.type = source.type;
         picture.output_headers = source.output_headers;
         if (source.sei != nullptr) picture.sei = *source.sei;
+        if (source.invalidated != nullptr) picture.invalidated = *source.invalidated;
         if (source.map != nullptr) picture.offsets = offsets_of(*source.map);
         picture.pixels = to_planar(source.format, source.pixels, settings_.stream.format, settings_.stream.colour);
         coder_->encode(std::move(picture), out);

@@ -27,20 +27,22 @@ void ReferenceRules::check(const PictureReferences& picture, const StreamSetting
                                                    " names pictures that were not marked since the last IDR"));
 }
 
-void ReferenceRules::add(const PictureReferences& picture, bool is_idr, uint64_t timestamp) {
-    constexpr size_t most_timestamps = 64;
+void ReferenceRules::add(const PictureReferences& picture, bool is_idr, uint64_t timestamp, uint64_t serial) {
+    constexpr size_t most_coded = 64;
     if (is_idr) {
         marked_ = 0;
-        timestamps_.clear();
+        coded_.clear();
     }
     if (picture.marks && picture.slot < 32) marked_ |= 1u << picture.slot;
-    if (timestamps_.size() == most_timestamps) timestamps_.erase(timestamps_.begin());
-    timestamps_.push_back(timestamp);
+    if (coded_.size() == most_coded) coded_.erase(coded_.begin());
+    coded_.push_back({timestamp, serial});
 }
 
-void ReferenceRules::check_invalidation(uint64_t timestamp) const {
-    require(std::find(timestamps_.begin(), timestamps_.end(), timestamp) != timestamps_.end(),
-            text("no picture since the last IDR has the timestamp ", timestamp));
+uint64_t ReferenceRules::invalidated(uint64_t timestamp) const {
+    const auto found = std::find_if(coded_.begin(), coded_.end(),
+                                    [timestamp](const Coded& coded) { return coded.timestamp == timestamp; });
+    require(found != coded_.end(), text("no picture since the last IDR has the timestamp ", timestamp));
+    return found->serial;
 }
 
 }  // namespace nvsim

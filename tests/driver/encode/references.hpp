@@ -24,13 +24,17 @@ class ReferenceRules {
     // Throws a violation for what no picture may say with these settings.
     void check(const PictureReferences& picture, const StreamSettings& stream) const;
     // The picture is coded.
-    void add(const PictureReferences& picture, bool is_idr, uint64_t timestamp);
-    // Throws a violation if no picture since the last IDR has the timestamp.
-    void check_invalidation(uint64_t timestamp) const;
+    void add(const PictureReferences& picture, bool is_idr, uint64_t timestamp, uint64_t serial);
+    // The serial of the picture with that timestamp. Throws a violation if there is none since the last IDR.
+    uint64_t invalidated(uint64_t timestamp) const;
 
    private:
-    uint32_t marked_ = 0;               // slots that hold a picture, a bit for each
-    std::vector<uint64_t> timestamps_;  // of the pictures since the last IDR, the last 64 of them
+    uint32_t marked_ = 0;  // slots that hold a picture, a bit for each
+    struct Coded {
+        uint64_t timestamp = 0;
+        uint64_t serial = 0;
+    };
+    std::vector<Coded> coded_;  // the pictures since the last IDR, the last 64 of them
 };
 
 }  // namespace nvsim

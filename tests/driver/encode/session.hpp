@@ -108,6 +108,7 @@ struct Record {
     SourcePicture source;
     SurfaceSource surface;
     std::vector<SeiMessage> sei;
+    std::vector<uint64_t> invalidated;
     std::shared_ptr<const BlockMap> map;
     const int8_t* map_memory = nullptr;  // the client's, which has to stay as it is until the picture is coded
     PictureReferences references;
@@ -263,6 +264,7 @@ class Session : public std::enable_shared_from_this<Session> {
     StagingPool check_pool_;  // of the engine's thread
 
     std::vector<SeiMessage> next_sei_;
+    std::vector<uint64_t> next_invalidated_;    // serials
     std::shared_ptr<const BlockMap> last_map_;  // that a picture was given
     ReferenceRules reference_rules_;
     std::vector<std::unique_ptr<Record>> records_;

@@ -59,7 +59,7 @@ void Session::invalidate(uint64_t timestamp) {
     if (device_.cap(codec(), "SUPPORT_REF_PIC_INVALIDATION") == 0)
         forbid(Status::success, Status::unsupported_param,
                text("NV_ENC_CAPS_SUPPORT_REF_PIC_INVALIDATION is 0 on the ", device_.gpu.name));
-    reference_rules_.check_invalidation(timestamp);
+    next_invalidated_.push_back(reference_rules_.invalidated(timestamp));
 }
 
 // From here on nothing can fail: the picture belongs to the session.
@@ -74,6 +74,8 @@ void Session::accept(const Submission& submission, Record& record, Bitstream& ou
     record.references = submission.references;
     record.sei.swap(next_sei_);
     source.sei = &record.sei;
+    record.invalidated = std::exchange(next_invalidated_, {});
+    source.invalidated = &record.invalidated;
     last_map_ = record.map;
     source.map = record.map.get();
     if (!inline_) record.submitted = Clock::now();
@@ -200,7 +202,8 @@ void Session::start(std::vector<PlannedPicture>& pictures) {
         Record& record = record_of(picture.serial);
         record.source.type = picture.type;
         mark_recovery_point(record);
-        reference_rules_.add(record.references, picture.type == PictureType::idr, record.source.timestamp);
+        reference_rules_.add(record.references, picture.type == PictureType::idr, record.source.timestamp,
+                             record.source.serial);
     }
     // A temporal unit of AV1 shows one picture: whatever order they are coded in, the units come in display order.
     if (maker_->display_order() || codec() == Codec::av1) std::sort(pictures.begin(), pictures.end());

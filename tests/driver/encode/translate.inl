@@ -321,6 +321,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
         read_codec(codec_config, stream);
         if (codec_config.chromaFormatIDC > 1) stream.format.chroma = static_cast<int>(codec_config.chromaFormatIDC);
         stream.idr_period = codec_config.idrPeriod;
+        stream.reference_frames = static_cast<int>(std::min(NVSIM_GET(codec_config, maxNumRefFrames, 0u), 16u));
         if (NVSIM_GET(codec_config, enableLTR, 0) != 0)
             stream.long_term_slots = static_cast<int>(std::min(NVSIM_GET(codec_config, ltrNumFrames, 0u), 255u));
         if (codec_config.enableIntraRefresh) {
