@@ -137,7 +137,7 @@ def test_cancelling_waits_for_one_packet_at_most(monkeypatch: pytest.MonkeyPatch
     sink = SampledSink(Nowhere(), 0, "av1")
     sink.write([Packet(seq, b"..", False, seq, seq, "P") for seq in range(SAMPLED)])
     threading.Timer(0.1, go_on.set).start()
-    sink.let_go()
+    sink.stop()
     assert len(taken) <= 1
 
 

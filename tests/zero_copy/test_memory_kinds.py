@@ -178,7 +178,7 @@ def test_never_names_the_copy_as_a_way_out_of_a_refused_first_picture(simulator:
         assert pixels(encoder.submit(frame, 0)) == expected([1])
 
 
-def test_a_refused_frame_is_let_go(simulator: Simulator) -> None:
+def test_a_refused_frame_is_released(simulator: Simulator) -> None:
     """Its registration went with the refusal, and nothing watches its owner."""
     with simulator.machine(**FAST) as machine, gpu() as device, NvencEncoder(WIDTH, HEIGHT) as encoder:
         own = machine.live()["registered"]

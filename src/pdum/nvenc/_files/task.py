@@ -167,7 +167,7 @@ class FileTask(BaseTask):
         """Closes what is open of the source, and ends the threads that look at the result."""
         self._files.close()
         for sample in self._samples:
-            sample.let_go()
+            sample.stop()
         self._samples = []
 
     def _threads_to_look(self) -> int:

@@ -74,7 +74,7 @@ class SampledSink:
         assert self._sample is not None
         self._sample.answer()
 
-    def let_go(self) -> None:
+    def stop(self) -> None:
         """Stops the thread, if there is one, and waits until it is done with its packet."""
         self._is_wanted = False
         if self._sample is not None:

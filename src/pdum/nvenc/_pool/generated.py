@@ -87,7 +87,7 @@ class GeneratedTask(BaseTask):
         self._surfaces = surfaces
         self._stores: dict[int, PacketStore] = {}
         self._header = b""
-        self._is_called_off = False
+        self._is_cancelled = False
         self.encoded = b""
         """The stream, if no file is named."""
         if self._path is not None:
@@ -116,7 +116,7 @@ class GeneratedTask(BaseTask):
     def prepare(self, lanes: int) -> Plan:  # noqa: ARG002
         if self._path is not None and not self._path.parent.is_dir():
             raise FolderMissing(f"The folder {self._path.parent} does not exist. Create it first.")
-        self._stores, self._is_called_off = {}, False
+        self._stores, self._is_cancelled = {}, False
         fixed = isinstance(self._segments, int)
         parts = self._segments if isinstance(self._segments, int) else 1
         fps = Fraction(*frame_rate(self.encoder_config.fps))
@@ -189,13 +189,13 @@ class GeneratedTask(BaseTask):
         with OutputFile(path, video) as output:
             for store in order:
                 for frame, data, keyframe in store.packets():
-                    if self._is_called_off:
+                    if self._is_cancelled:
                         raise Cancelled("The video was cancelled while it was written.")
                     output.write(data, frame, next(times), keyframe, 1)
             return output.commit()
 
     def interrupt(self) -> None:
-        self._is_called_off = True
+        self._is_cancelled = True
 
     def abandon(self, keep: bool) -> None:  # noqa: ARG002
         for store in self._stores.values():

@@ -106,7 +106,7 @@ class Job:
         assert self._task is not None, "a finished task must not be called"
         return self._task
 
-    def let_task_go(self) -> None:
+    def release_task(self) -> None:
         """It has finished, so its task and plan are not needed again: they may hold the index of an hour of video."""
         self._task = None
         if self.plan is not None:

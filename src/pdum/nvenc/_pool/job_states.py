@@ -179,7 +179,7 @@ class JobStates:
             kept = result.skipped is None
             self._over(job, result, "finished" if kept else "skipped")
             if kept:
-                job.let_task_go()
+                job.release_task()
                 seconds = monotonic() - (job.began or monotonic())
                 self.emit(
                     events.JobFinished, job=job.number, destination=result.destination, frames=result.frames,

@@ -114,7 +114,7 @@ class Lane:
         for piece in (self.piece, None if self._next is None else self._next.piece):
             if piece is not None:
                 discard(piece)
-                self._scheduler.let_go(piece)
+                self._scheduler.drop(piece)
 
     def _take(self) -> Piece | None:
         """Waits for the next piece, with an encoder for it if one can be had; None at the end."""
@@ -297,7 +297,7 @@ class Lane:
         """Nobody wants the piece any more. Empties the engine's queue and keeps the encoder."""
         self.piece = None
         discard(piece)
-        self._scheduler.let_go(piece)
+        self._scheduler.drop(piece)
         encoder = self._session.encoder
         if encoder is not None and not self.is_lost:
             try:

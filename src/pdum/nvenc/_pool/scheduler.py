@@ -179,7 +179,7 @@ class Scheduler(JobStates):
                 self.waiting.append(piece.again())
                 self.changed.notify_all()
 
-    def let_go(self, piece: Piece) -> None:
+    def drop(self, piece: Piece) -> None:
         """The engine has stopped working on what was dropped."""
         with self.lock:
             self._release(piece)

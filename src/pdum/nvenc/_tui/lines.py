@@ -16,14 +16,14 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 Item = TypeVar("Item")
-Shown = TypeVar("Shown", covariant=True)
+Row = TypeVar("Row", covariant=True)
 
 
-class Rows(Protocol[Shown]):
+class Rows(Protocol[Row]):
     """What a list shows. It may change between two pictures, and is asked for the rows that are seen alone."""
 
     def __len__(self) -> int: ...
-    def __getitem__(self, row: int, /) -> Shown: ...
+    def __getitem__(self, row: int, /) -> Row: ...
     def row_of(self, key: object, /) -> int | None: ...
 
 
