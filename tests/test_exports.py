@@ -54,6 +54,7 @@ PUBLIC = [
     "PieceDamaged",
     "PieceSink",
     "Plan",
+    "Region",
     "Result",
     "Run",
     "RunReport",

@@ -288,7 +288,7 @@ def test_a_map_of_another_shape_is_told_the_right_one(simulator: Simulator, code
     block = BLOCKS[codec]
     with simulator.machine(gpus=GPU), NvencEncoder(WIDTH, HEIGHT, codec=codec, qp_map="delta") as encoder:
         for shape in ((rows + 1, columns), (rows, columns - 1), (columns + 1, rows), (0, 0), (0, columns)):
-            words = (f"qp_map of shape ({shape[0]}, {shape[1]})", f"({rows}, {columns})", f"{block}x{block}", codec)
+            words = (f"qp_map of shape ({rows}, {columns})", f"got ({shape[0]}, {shape[1]})", f"{block}x{block}", codec)
             refused(encoder, PictureOptions(qp_map=np.zeros(shape, np.int8)), *words)
         assert encoder.encode(FRAME), "it stays usable"
 
@@ -373,7 +373,7 @@ def test_offsets_of_regions_beyond_the_codecs_range(simulator: Simulator, codec:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Region(0, 0, 9, 9), ["qp=None", "emphasis=None", "one of them"]),
+        (lambda: Region(0, 0, 9, 9), ["qp=None", "emphasis=None", "qp or emphasis"]),
         (lambda: Region(0, 0, 9, 9, qp=1, emphasis=1), ["qp=1", "emphasis=1"]),
         (lambda: Region(0, 0, 0, 9, qp=1), ["Region width=0"]),
         (lambda: Region(0, 0, 9, -1, qp=1), ["Region height=-1"]),

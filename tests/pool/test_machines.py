@@ -163,7 +163,7 @@ def test_engines_are_limited(
         ({"engines": 0}, "", "engines=0"),
         ({"engines": "many"}, "", "many"),
         ({}, "x", "PDUM_NVENC_ENGINES='x'"),
-        ({"backend": "hard"}, "", "'hard' is no backend"),
+        ({"backend": "hard"}, "", "Unknown backend 'hard'"),
         ({"gpus": "some"}, "", "some"),
         ({"watchdog": 0}, "", "watchdog=0"),
         ({"session_timeout": -1}, "", "session_timeout=-1"),

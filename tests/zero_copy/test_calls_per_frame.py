@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -52,9 +53,14 @@ def test_a_registered_frame(simulator: Simulator, is_current: bool, stream: str)
     with simulator.machine(**FAST) as machine, gpu() as device, NvencEncoder(WIDTH, HEIGHT, copy="never") as encoder:
         handle = {"none": None, "legacy": 1, "own": device.stream()}[stream]
         frame = CudaFrame(device.frame(picture(1)).pointer, (ROWS, WIDTH), stream=handle)
-        with current(device, is_current):
-            encoder.encode(frame)
-            found = per_frame(machine, encoder, frame)
+
+        def count() -> dict[str, float]:
+            with current(device, is_current):
+                encoder.encode(frame)
+                return per_frame(machine, encoder, frame)
+
+        with ThreadPoolExecutor(1) as new_thread:  # which has no current context
+            found = new_thread.submit(count).result()
         order = {"none": {}, "legacy": ON_THE_LEGACY_STREAM, "own": ON_A_STREAM}[stream]
         assert found == ALWAYS | order | ({} if is_current else PUSHED)
 

@@ -230,7 +230,7 @@ def _of_maps(config: EncoderConfig) -> Iterator[str]:
     if mode != "emphasis":
         return
     if codec_name(config.codec) != "h264":
-        yield f"qp_map={config.qp_map!r} needs codec='h264', and this one is {config.codec!r}. Use qp_map='delta'."
+        yield f"qp_map={config.qp_map!r} does not work with codec={config.codec!r}. Use H.264, or qp_map='delta'."
     for name in ("spatial_aq", "temporal_aq"):
         value = getattr(config, name)
         if value:

@@ -14,6 +14,7 @@ from typing import Any
 from .._config.config import EncoderConfig
 from .._config.hdr import ContentLight, MasteringDisplay
 from .._config.picture import PictureOptions, TimeCode
+from .._config.regions import Region
 from .._encoders.nvenc import NvencEncoder
 from .._errors import NvencError, UnsupportedFeature
 from .bench import Bench
@@ -322,6 +323,17 @@ CONTROLS: tuple[Control, ...] = (
         seen=hevc_message(HEVC_SEI["time code"]),
         picture=PictureOptions(time_code=TimeCode(1, 2, 3, 4)),
     ),
+    Control(
+        name="qp_map",
+        given={"qp_map": "delta"},
+        base={**HQ, "qp": 20},
+        codecs=("h264", "hevc"),
+        seen=worse,
+        picture=PictureOptions(regions=[Region(0, 0, *SIZE, qp=25)]),
+    ),
+    _same("reference_frames", 4, codecs=("h264", "hevc")),
+    _same("long_term_references", 2, codecs=("h264", "hevc"), picture=PictureOptions(mark_long_term=1)),
+    _same("picture_types", "manual", codecs=("h264", "hevc"), seen=every_picture),
     Control(name="max_width and max_height", given={"max_width": 640, "max_height": 384}),
     _same("extra_output_delay", 4, seen=waits(4)),
     _same("copy", "always"),
