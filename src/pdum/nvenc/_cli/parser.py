@@ -269,13 +269,13 @@ def _selftest(commands: Any) -> None:
         "--seconds", type=_seconds, default=270.0, metavar="SECONDS", help="when to stop asking (default: 270)"
     )
     parser.add_argument(
-        "--only", action="append", default=[], metavar="THEME", help="asks this alone, such as memory; may be repeated"
+        "--only", action="extend", nargs="+", default=[], metavar="THEME", help="asks only these, such as memory"
     )
 
 
 def _gpu_number(text: str) -> int:
     if not text.isdecimal() or int(text) > 255:
-        raise argparse.ArgumentTypeError(f"{text!r} came; it has to be the number of a GPU, from 0")
+        raise argparse.ArgumentTypeError(f"expected the number of a GPU, from 0, got {text!r}")
     return int(text)
 
 
