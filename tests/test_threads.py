@@ -139,7 +139,7 @@ def test_one_encoder_in_several_threads(abi: str, simulator: Simulator, gpus: An
                 while not over.is_set():
                     use(turn)
                     turn += 1
-                    time.sleep(0)  # on a busy machine, a thread that never waits can keep the GIL for minutes
+                    time.sleep(0.0005)  # on a busy machine, threads that never wait can keep the GIL for minutes
 
             return run
 

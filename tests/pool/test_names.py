@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from typing import Any
 
@@ -106,11 +107,12 @@ def test_a_finished_task_is_released(simulator: Simulator) -> None:
         del short, tasks[0]
         while run.scheduler.totals.sums.jobs_over == 0:
             assert not run.is_over
-            gc.collect()
+            time.sleep(0.01)  # so that the run's threads have the GIL
         run.pause()
         for _ in range(LOOKS):
             if known() is None:
                 break
+            time.sleep(0.01)
             gc.collect()
         assert known() is None
         run.cancel()
