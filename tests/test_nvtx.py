@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -110,7 +111,6 @@ def test_the_records_are_checked() -> None:
 def test_a_build_without(root: Path, tmp_path: Path) -> None:
     """-DUSE_NVTX=OFF needs no header of NVTX and leaves nothing of it in the module."""
     build, package = tmp_path / "build", tmp_path / "site" / "pdum" / "nvenc"
-    package.mkdir(parents=True)
     options = ["-DUSE_NVTX=OFF", f"-DPython_EXECUTABLE={sys.executable}"]
     options += ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=-O0"]
     subprocess.run(["cmake", "-S", str(root), "-B", str(build), *options], check=True, timeout=120)
@@ -120,8 +120,7 @@ def test_a_build_without(root: Path, tmp_path: Path) -> None:
     for trace in (b"NVTX_INJECTION", b"nvtxRangePush"):
         assert trace not in module.read_bytes()
     assert b"NVTX_INJECTION" in Path(_nvenc.__file__).read_bytes()
-    for source in (root / "src" / "pdum" / "nvenc").glob("*.py"):
-        (package / source.name).write_bytes(source.read_bytes())
+    shutil.copytree(root / "src" / "pdum" / "nvenc", package, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     (package / module.name).write_bytes(module.read_bytes())
     code = "import pdum.nvenc as n; print(n.__file__, n.nvtx_enabled)"
     isolated = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}

@@ -117,16 +117,12 @@ class NvencEncoder(_nvenc.Encoder):
         profile: choices.Profile = "auto",
         **more: Unpack[FurtherFields],
     ) -> None:
-        from .._config.config import (
-            EncoderConfig,  # imported here because dataclasses cost milliseconds
-        )
+        from .._config.config import EncoderConfig  # imported here because dataclasses cost milliseconds
 
         if isinstance(width, EncoderConfig):
             config = width
             if height is not None or more:
-                raise InvalidConfig(
-                    "Expected an EncoderConfig alone, got further settings too. Use config.replaced(…)."
-                )
+                raise InvalidConfig("Expected an EncoderConfig alone, got further settings. Use config.replaced(…).")
         else:
             _require_keywords(more, EncoderConfig.names())
             values = {
