@@ -32,14 +32,15 @@ WITH_IMPORT = BARE + "; import pdum.nvenc"
 def lay_out(folder: Path) -> None:
     """The installed package as a single separate folder."""
     target = folder / "pdum" / "nvenc"
-    target.mkdir(parents=True)
     for module in ("pdum.nvenc", "pdum.nvenc._nvenc"):
         found = importlib.util.find_spec(module)
         if found is None or found.origin is None:
             raise SystemExit(f"{module} is not installed for {sys.executable}")
         origin = Path(found.origin)
-        for source in origin.parent.glob("*.py") if origin.suffix == ".py" else [origin]:
-            shutil.copy(source, target)
+        if origin.suffix == ".py":
+            shutil.copytree(origin.parent, target, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+        else:
+            shutil.copy(origin, target)
 
 
 def start(code: str, *flags: str) -> subprocess.CompletedProcess[str]:

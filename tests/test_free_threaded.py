@@ -7,6 +7,7 @@ takes from the environment that runs this test.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,14 +38,14 @@ def environment(python: str, root: Path, tmp_path_factory: pytest.TempPathFactor
     """An environment in which this interpreter finds a module that was built for it."""
     folder = tmp_path_factory.mktemp("free_threaded")
     package = folder / "site" / "pdum" / "nvenc"
-    package.mkdir(parents=True)
+    shutil.copytree(root / "src" / "pdum" / "nvenc", package, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     pybind11 = need_module("pybind11").get_cmake_dir()
     options = [f"-DPython_EXECUTABLE={python}", f"-Dpybind11_DIR={pybind11}", "-DUSE_NVTX=OFF", "-DPDUM_WERROR=ON"]
     cmake = need_program("cmake", "cmake")
     subprocess.run([cmake, "-S", str(root), "-B", str(folder / "build"), *options], check=True)
     subprocess.run([cmake, "--build", str(folder / "build"), "-j2"], check=True)
-    for source in [*(root / "src" / "pdum" / "nvenc").glob("*.py"), *(folder / "build").glob("_nvenc*.so")]:
-        (package / source.name).write_bytes(source.read_bytes())
+    for module in (folder / "build").glob("_nvenc*.so"):
+        shutil.copy(module, package)
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     own = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     path = [str(folder / "site"), own, str(Path(pytest.__file__).parents[1])]
