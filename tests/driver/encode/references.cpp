@@ -38,11 +38,12 @@ void ReferenceRules::add(const PictureReferences& picture, bool is_idr, uint64_t
     coded_.push_back({timestamp, serial});
 }
 
-uint64_t ReferenceRules::invalidated(uint64_t timestamp) const {
+std::optional<uint64_t> ReferenceRules::invalidated(uint64_t timestamp) const {
     const auto found = std::find_if(coded_.begin(), coded_.end(),
                                     [timestamp](const Coded& coded) { return coded.timestamp == timestamp; });
-    require(found != coded_.end(), text("no picture since the last IDR has the timestamp ", timestamp));
-    return found->serial;
+    if (found != coded_.end()) return found->serial;
+    require(false, text("no picture since the last IDR has the timestamp ", timestamp));
+    return std::nullopt;
 }
 
 }  // namespace nvsim

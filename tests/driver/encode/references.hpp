@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "encode/coder.hpp"
@@ -25,8 +26,9 @@ class ReferenceRules {
     void check(const PictureReferences& picture, const StreamSettings& stream) const;
     // The picture is coded.
     void add(const PictureReferences& picture, bool is_idr, uint64_t timestamp, uint64_t serial);
-    // The serial of the picture with that timestamp. Throws a violation if there is none since the last IDR.
-    uint64_t invalidated(uint64_t timestamp) const;
+    // The serial of the picture with that timestamp. If there is none since the last IDR, throws a violation, or
+    // answers nothing where the simulator is not strict.
+    std::optional<uint64_t> invalidated(uint64_t timestamp) const;
 
    private:
     uint32_t marked_ = 0;  // slots that hold a picture, a bit for each

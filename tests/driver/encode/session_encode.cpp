@@ -59,7 +59,7 @@ void Session::invalidate(uint64_t timestamp) {
     if (device_.cap(codec(), "SUPPORT_REF_PIC_INVALIDATION") == 0)
         forbid(Status::success, Status::unsupported_param,
                text("NV_ENC_CAPS_SUPPORT_REF_PIC_INVALIDATION is 0 on the ", device_.gpu.name));
-    next_invalidated_.push_back(reference_rules_.invalidated(timestamp));
+    if (const auto serial = reference_rules_.invalidated(timestamp)) next_invalidated_.push_back(*serial);
 }
 
 // From here on nothing can fail: the picture belongs to the session.
