@@ -104,6 +104,13 @@ PYTHON_LAYERS = (
     "_encoders.pixel_formats",
     "_encoders.software_options",
     "_encoders.software",
+    "_mp4.bits",
+    "_mp4.stream_description",
+    "_mp4.vui",
+    "_mp4.h264",
+    "_mp4.hevc",
+    "_mp4.av1",
+    "_mp4.codec_string",
     "_machine.availability",
     "_machine.capabilities",
     "_machine.nvml",
@@ -214,7 +221,19 @@ PYTHON_LAYERS = (
     "__main__",
 )
 FRONT_ENDS = ("_tui", "_cli")
-PACKAGES = ("_config", "_encoders", "_machine", "_media", "_pool", "_files", "_batch", "_view", "_report", "_selftest")
+PACKAGES = (
+    "_config",
+    "_encoders",
+    "_mp4",
+    "_machine",
+    "_media",
+    "_pool",
+    "_files",
+    "_batch",
+    "_view",
+    "_report",
+    "_selftest",
+)
 HEADERS_OF_THE_TABLES = {
     "nvenc_12_1.hpp": "session_12_1.cpp",
     "nvenc_13_0.hpp": "session_13_0.cpp",

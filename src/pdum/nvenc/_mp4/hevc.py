@@ -1,0 +1,130 @@
+"""HEVC's parameter sets (ITU-T H.265, section 7.3.2) and what MP4 makes of them (ISO/IEC 14496-15)."""
+
+from __future__ import annotations
+
+from .._errors import InvalidConfig
+from .bits import BitReader, nal_units, without_emulation
+from .stream_description import StreamDescription
+from .vui import Vui, read_vui
+
+VPS, SPS, PPS = 32, 33, 34
+PARAMETER_SETS = (VPS, SPS, PPS)
+PROFILE_SPACES = ("", "A", "B", "C")
+COMPLETE = 0x80
+"""The flag of an array that holds all parameter sets of its kind, so that there are none in the samples."""
+
+
+def kind_of(unit: bytes) -> int:
+    return unit[0] >> 1 & 0x3F
+
+
+def describe(header: bytes) -> StreamDescription:
+    """Reads Annex B parameter sets. Raises InvalidConfig if they are not complete."""
+    by_kind = {kind: [unit for unit in nal_units(header) if kind_of(unit) == kind] for kind in PARAMETER_SETS}
+    if not all(by_kind.values()):
+        raise InvalidConfig(
+            "Expected HEVC parameter sets in Annex B's form (VPS, SPS and PPS), got a header without them. "
+            "Use sequence_header() of the encoder."
+        )
+    return _read_sps(by_kind)
+
+
+def _read_sps(by_kind: dict[int, list[bytes]]) -> StreamDescription:
+    payload = without_emulation(by_kind[SPS][0][2:])
+    reader = BitReader(payload, "sequence parameter set of HEVC")
+    reader.skip(4)
+    sub_layers, nested = reader.bits(3), reader.flag()
+    profile_tier_level = payload[1:13]
+    reader.skip(96)
+    _skip_sub_layers(reader, sub_layers)
+    reader.exp_golomb()  # its number
+    chroma = reader.exp_golomb()
+    if chroma == 3:
+        reader.skip(1)
+    width, height = reader.exp_golomb(), reader.exp_golomb()
+    left, right, top, bottom = [reader.exp_golomb() for _ in range(4)] if reader.flag() else [0, 0, 0, 0]
+    luma_depth, chroma_depth = 8 + reader.exp_golomb(), 8 + reader.exp_golomb()
+    _skip_to_vui(reader, sub_layers)
+    vui = read_vui(reader) if reader.flag() else Vui()
+    record = bytes((1,)) + profile_tier_level + bytes((0xF0, 0, 0xFC, 0xFC | chroma))
+    record += bytes((0xF8 | luma_depth - 8, 0xF8 | chroma_depth - 8, 0, 0, sub_layers + 1 << 3 | nested << 2 | 3))
+    return StreamDescription(
+        width=width - (2 if chroma in (1, 2) else 1) * (left + right),
+        height=height - (2 if chroma == 1 else 1) * (top + bottom),
+        bit_depth=luma_depth,
+        chroma_format=chroma,
+        codec_string=_codec_string(profile_tier_level),
+        colour=vui.colour,
+        sample_aspect_ratio=vui.sample_aspect_ratio,
+        configuration=record + bytes((len(PARAMETER_SETS),)) + b"".join(map(_array, by_kind, by_kind.values())),
+    )
+
+
+def _skip_sub_layers(reader: BitReader, count: int) -> None:
+    present = [(reader.flag(), reader.flag()) for _ in range(count)]
+    if count:
+        reader.skip(2 * (8 - count))
+    for has_profile, has_level in present:
+        reader.skip(88 * has_profile + 8 * has_level)
+
+
+def _skip_to_vui(reader: BitReader, sub_layers: int) -> None:
+    order_bits = reader.exp_golomb() + 4
+    for _ in range(sub_layers + 1 if reader.flag() else 1):
+        for _ in range(3):
+            reader.exp_golomb()
+    for _ in range(6):  # sizes of blocks and depths of their trees
+        reader.exp_golomb()
+    if reader.flag() and reader.flag():
+        _skip_scaling_lists(reader)
+    reader.skip(2)
+    if reader.flag():  # PCM
+        reader.skip(8)
+        reader.exp_golomb()
+        reader.exp_golomb()
+        reader.skip(1)
+    _skip_reference_sets(reader)
+    if reader.flag():
+        reader.skip(reader.exp_golomb() * (order_bits + 1))
+    reader.skip(2)
+
+
+def _skip_scaling_lists(reader: BitReader) -> None:
+    for size in range(4):
+        for _ in range(0, 6, 3 if size == 3 else 1):
+            if not reader.flag():
+                reader.exp_golomb()
+                continue
+            if size > 1:
+                reader.signed_exp_golomb()
+            for _ in range(min(64, 1 << 4 + 2 * size)):
+                reader.signed_exp_golomb()
+
+
+def _skip_reference_sets(reader: BitReader) -> None:
+    """The short-term reference picture sets. Each may be told by how it differs from the one before it."""
+    pictures = 0
+    for number in range(reader.exp_golomb()):
+        if number and reader.flag():
+            reader.skip(1)
+            reader.exp_golomb()
+            used = [reader.flag() or reader.flag() for _ in range(pictures + 1)]
+            pictures = sum(used)
+        else:
+            pictures = reader.exp_golomb() + reader.exp_golomb()
+            for _ in range(pictures):
+                reader.exp_golomb()
+                reader.skip(1)
+
+
+def _codec_string(profile_tier_level: bytes) -> str:
+    first, flags, level = profile_tier_level[0], profile_tier_level[1:5], profile_tier_level[11]
+    reversed_flags = int(f"{int.from_bytes(flags, 'big'):032b}"[::-1], 2)
+    parts = [f"hvc1.{PROFILE_SPACES[first >> 6]}{first & 0x1F}", f"{reversed_flags:X}"]
+    parts.append(f"{'H' if first & 0x20 else 'L'}{level}")
+    return ".".join([*parts, *(f"{byte:X}" for byte in profile_tier_level[5:11].rstrip(b"\0"))])
+
+
+def _array(kind: int, units: list[bytes]) -> bytes:
+    made = bytes((COMPLETE | kind,)) + len(units).to_bytes(2, "big")
+    return made + b"".join(len(unit).to_bytes(2, "big") + unit for unit in units)
