@@ -12,6 +12,8 @@ from .._config.values import FORMATS
 from .._errors import EncoderClosed, EncoderFailed, InvalidConfig, InvalidFrame, NvencError, UnsupportedFeature
 from .._nvenc import Packet
 from .bitstreams import parameter_sets, sequence_obu
+from .frame_layout import is_pyav_frame
+from .host_frames import channels_last_bytes, on_host
 from .pixel_formats import FRAME_FORMATS, SEMI_PLANAR
 from .software_options import Software, software_options
 
@@ -37,8 +39,8 @@ class SoftwareEncoder:
     is not the hardware: rates, quality and speed are the software codec's own. ``unmapped`` names the settings that
     were given and that the codec has nothing like.
 
-    Frames are arrays in the layout of ``config.format`` (``"rgb"``: of bytes, channels last), or ``av.VideoFrame`` on
-    the host of any format.
+    Frames are arrays in the layout of ``config.format``, or ``av.VideoFrame`` on the host of any format. An array on a
+    GPU is copied to the host.
 
     Args:
         config: what to encode, and how.
@@ -229,15 +231,10 @@ class SoftwareEncoder:
         return Packet(seq, data, packet.is_keyframe, count, packet.dts + start, kind)
 
     def _picture(self, frame: Any) -> Any:
-        import av
-
-        if isinstance(frame, av.VideoFrame):
-            return self._in_stream_format(frame)
-        return self._from_array(frame)
+        picture = on_host(frame)
+        return self._in_stream_format(picture) if is_pyav_frame(picture) else self._from_array(picture)
 
     def _in_stream_format(self, frame: Any) -> Any:
-        if frame.format.name == "cuda":
-            raise InvalidFrame("Software cannot read a frame on the GPU. Download it first.")
         if (frame.width, frame.height) != (self.width, self.height):
             raise InvalidFrame(
                 f"Expected a frame of {self.width}x{self.height}, got {frame.width}x{frame.height}. "
@@ -251,13 +248,11 @@ class SoftwareEncoder:
         numbers = {"dst_colorspace": _matrix_of_a_conversion(matrix), "dst_color_range": 2 if full else 1}
         return _typed(lambda: frame.reformat(format=self.pix_fmt, **numbers))
 
-    def _from_array(self, frame: Any) -> Any:
+    def _from_array(self, array: Any) -> Any:
         import numpy as np
 
-        try:
-            array = np.asarray(frame)
-        except Exception as error:
-            raise InvalidFrame(f"Expected an array of numbers, got a {type(frame).__name__}: {error}") from error
+        if self.format == "rgb":
+            array = channels_last_bytes(array)
         shape, kind = _layout(self.format, self.width, self.height)
         if self.format in ("yuv444", "yuv444_10") and array.shape == (3, self.height, self.width):
             array = array.reshape(shape)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._config.settings import one_of, whole
+from .._encoders.opening import BACKENDS, NOT_THE_HARDWARE
 from .._errors import InvalidConfig, NoEncoder
 from .._machine.availability import unavailable_reason
 from ..events import EngineInfo
@@ -21,10 +22,6 @@ ENGINES_VARIABLE = "PDUM_NVENC_ENGINES"
 POLL = 0.1  # seconds
 MOST_SOFTWARE_LANES = 8
 """A pool has one for every two cores, up to this many, because each takes memory."""
-NOT_THE_HARDWARE = (
-    "No hardware encoder is used: the processor encodes, with software codecs. That is many times slower, and sizes "
-    "and quality are not the hardware's."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +47,7 @@ def find_engines(
         OutOfSessions: others kept all sessions for longer than the time-out.
         InvalidConfig: what was asked for cannot be.
     """
-    one_of("backend", backend, {name: name for name in ("auto", "nvenc", "software")})
+    one_of("backend", backend, {name: name for name in BACKENDS})
     limits = [_limit("engines", engines), _limit(ENGINES_VARIABLE, os.environ.get(ENGINES_VARIABLE) or "auto")]
     if backend == "software":
         return _software(limits, (NOT_THE_HARDWARE,))
