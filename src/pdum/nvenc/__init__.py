@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from ._encoders.software import SoftwareEncoder
     from ._files.job import FileJob, FileSettings
     from ._files.task import FileTask
+    from ._live.live_encoder import LiveEncoder
+    from ._live.packet import LivePacket
+    from ._live.statistics import LiveStatistics
     from ._machine.capabilities import Capabilities, capabilities
     from ._machine.devices import Device, devices
     from ._machine.doctor import Diagnosis, Finding, doctor
@@ -83,6 +86,9 @@ __all__ = [
     "FolderMissing",
     "InvalidConfig",
     "InvalidFrame",
+    "LiveEncoder",
+    "LivePacket",
+    "LiveStatistics",
     "MasteringDisplay",
     "Metadata",
     "NoEncoder",
@@ -137,6 +143,9 @@ _LAZY = {
     "FileSettings": "._files.job",
     "FileTask": "._files.task",
     "Finding": "._machine.doctor",
+    "LiveEncoder": "._live.live_encoder",
+    "LivePacket": "._live.packet",
+    "LiveStatistics": "._live.statistics",
     "MasteringDisplay": "._config.hdr",
     "Metadata": "._config.picture",
     "PictureOptions": "._config.picture",

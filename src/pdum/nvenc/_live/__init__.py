@@ -1,0 +1,1 @@
+"""Live streaming: frames in, packets out, and the viewers' answers steer the encoder."""

@@ -1,0 +1,68 @@
+"""Which lost packets still hurt, and when a key frame is due. Pure: whoever uses it gives the times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class KeyFrames:
+    """Joins requests for key frames, since several viewers ask at once and each asks again.
+
+    A request that comes sooner than ``spacing`` seconds after the last key frame waits until then.
+    """
+
+    spacing: float
+    _is_wanted: bool = False
+    _is_urgent: bool = False
+    _last_seq: int | None = None
+    _last_time: float | None = None
+    joined: int = 0
+    """Requests that needed no key frame of their own."""
+
+    def request(self, is_urgent: bool = False) -> None:
+        """``is_urgent``: the request is about a packet that the last key frame does not mend, and does not wait."""
+        self.joined += self._is_wanted
+        self._is_wanted = True
+        self._is_urgent |= is_urgent
+
+    def is_due(self, now: float) -> bool:
+        has_waited = self._is_urgent or self._last_time is None or now - self._last_time >= self.spacing
+        return self._is_wanted and has_waited
+
+    def made(self, seq: int, now: float) -> None:
+        """This frame is a key frame."""
+        self._is_wanted = self._is_urgent = False
+        self._last_seq, self._last_time = seq, now
+
+    def is_healed(self, seq: int) -> bool:
+        """Whether a key frame after that packet has been made, so that its loss does not matter any more."""
+        return self._last_seq is not None and seq < self._last_seq
+
+
+@dataclass
+class InFlight:
+    """The packets that were sent and of which nothing has been heard."""
+
+    patience: float
+    """A packet of which nothing is heard for so many seconds does not count any more: its answer was lost."""
+    _sent: dict[int, float] = field(default_factory=dict)
+
+    def sent(self, seq: int, now: float) -> None:
+        self._sent[seq] = now
+
+    def acked(self, seq: int) -> None:
+        """That packet has arrived, and so have those before it, or they never will."""
+        for one in [one for one in self._sent if one <= seq]:
+            del self._sent[one]
+
+    def lost(self, seq: int) -> None:
+        self._sent.pop(seq, None)
+
+    def forget(self) -> None:
+        self._sent.clear()
+
+    def count(self, now: float) -> int:
+        for seq in [seq for seq, time in self._sent.items() if now - time > self.patience]:
+            del self._sent[seq]
+        return len(self._sent)

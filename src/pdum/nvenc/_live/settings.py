@@ -1,0 +1,119 @@
+"""The settings of a live encoder, and the configuration that they mean for a picture of some size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from .._config.config import EncoderConfig
+from .._config.settings import codec_name, frame_rate, whole
+from .._errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .._config.settings import FrameRate
+
+BITS_PER_PIXEL = 0.08
+"""For a bit rate that the caller leaves open."""
+LEAST_DEFAULT_BITRATE = 500_000
+LEAST_SHARE = 20
+"""The least bit rate is this part of the highest one."""
+BUFFER_SECONDS = 0.1
+"""How much of the stream the rate control may put off: a key frame then fits in, and no long queue builds up."""
+KEPT_REFERENCES = 5
+"""With so many pictures, a loss that is told of within four frames is repaired without a key frame."""
+NOT_FIELDS = ("width", "height", "max_width", "max_height", "extra_output_delay")
+"""Fields of ``EncoderConfig`` that follow from the frames and from other arguments."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveSettings:
+    """What ``LiveEncoder`` was made with."""
+
+    max_size: tuple[int, int] | None
+    codec: str
+    fps: FrameRate
+    bitrate: int
+    min_bitrate: int
+    pipeline_depth: int
+    gpu_id: int
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.fields:
+            if name in NOT_FIELDS:
+                raise InvalidConfig(
+                    f"{name} does not work with LiveEncoder: it follows from the frames, max_size and pipeline_depth. "
+                    "Leave it out."
+                )
+        for name in ("bframes", "lookahead"):
+            if self.fields.get(name):
+                raise InvalidConfig(
+                    f"{name}={self.fields[name]!r} does not work with LiveEncoder: such frames wait for later ones. "
+                    "Leave it out."
+                )
+        whole("bitrate", self.bitrate)
+        whole("min_bitrate", self.min_bitrate)
+        if self.max_size is not None:
+            _require_size(self.max_size)
+        self.config(*(self.max_size or (640, 360)))  # a wrong setting is an error now, not at the first frame
+
+    @property
+    def rate(self) -> Fraction:
+        return Fraction(*frame_rate(self.fps))
+
+    @property
+    def codec_name(self) -> str:
+        return codec_name(self.codec)
+
+    @property
+    def is_steered(self) -> bool:
+        """Whether there is a bit rate that can change: constant quantisers and constant quality have none."""
+        return self.fields.get("qp") is None and self.fields.get("cq") is None and not self._is_lossless
+
+    @property
+    def _is_lossless(self) -> bool:
+        return self.fields.get("tuning") == "lossless"
+
+    def highest_bitrate(self, width: int, height: int) -> int:
+        wanted = int(width * height * self.rate * Fraction(BITS_PER_PIXEL))
+        return self.bitrate or max(wanted, LEAST_DEFAULT_BITRATE)
+
+    def lowest_bitrate(self, width: int, height: int) -> int:
+        highest = self.highest_bitrate(width, height)
+        return min(self.min_bitrate or highest // LEAST_SHARE, highest)
+
+    def config(self, width: int, height: int, **more: Any) -> EncoderConfig:
+        """The configuration for pictures of this size, at the highest bit rate unless ``more`` has another one."""
+        given: dict[str, Any] = {"gop": 0, "colour": "bt709", "format": "rgb", **self.fields}
+        if self.is_steered:
+            given |= self.rates(more.get("bitrate") or self.highest_bitrate(width, height))
+            given.setdefault("rate_control", "cbr")
+        return EncoderConfig.of(
+            {
+                **given,
+                "width": width,
+                "height": height,
+                "codec": self.codec,
+                "fps": self.fps,
+                "gpu_id": self.gpu_id,
+                "extra_output_delay": self.pipeline_depth,
+                **{name: value for name, value in more.items() if name != "bitrate"},
+            }
+        )
+
+    def rates(self, bitrate: int) -> dict[str, int]:
+        """The bit rate, with a buffer that fits it unless the caller chose one."""
+        if "vbv_size" in self.fields:
+            return {"bitrate": bitrate}
+        shortest = 2 / self.rate
+        return {"bitrate": bitrate, "vbv_size": int(bitrate * max(Fraction(BUFFER_SECONDS), shortest))}
+
+
+def _require_size(size: tuple[int, int]) -> None:
+    if not isinstance(size, (tuple, list)) or len(size) != 2:
+        raise InvalidConfig(f"Expected a pair (width, height), got max_size={size!r}.")
+    for number in size:
+        whole("max_size", number, least=2)
