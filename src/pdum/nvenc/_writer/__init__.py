@@ -1,0 +1,1 @@
+"""Frames in, a file or a stream of bytes out."""
