@@ -122,6 +122,7 @@ PYTHON_LAYERS = (
     "_live.packet",
     "_live.statistics",
     "_live.losses",
+    "_live.bitrate",
     "_live.settings",
     "_live.frames",
     "_live.current_encoder",
