@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import subprocess
 from dataclasses import dataclass
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from media_samples import ffmpeg
 from pdum.nvenc import EncoderConfig, Packet, SoftwareEncoder
+from pdum.nvenc._mp4.mp4_file import Mp4File
+from pdum.nvenc._mp4.tracks import VideoTrack
 
 from loud import need_module, need_program
 from streams import Format, moving_pictures, nv12
@@ -84,3 +88,47 @@ def stream_copy(source: Path, destination: Path, *arguments: str) -> Path:
 def fraction(text: str) -> Fraction:
     above, _, below = text.replace(":", "/").partition("/")
     return Fraction(int(above), int(below))
+
+
+def video_track(stream: Encoded, time_base: Fraction = Fraction(1, 25), **more: Any) -> VideoTrack:
+    return VideoTrack(
+        codec=stream.codec, header=stream.header, width=stream.width, height=stream.height, time_base=time_base, **more
+    )
+
+
+def written(path: Any, stream: Encoded, time_base: Fraction = Fraction(1, 25), **more: Any) -> Any:
+    """Writes the stream with its own times."""
+    with Mp4File(path, [video_track(stream, time_base)], **more) as file:
+        for packet in stream.packets:
+            file.write(0, packet.data, packet.pts, packet.dts, packet.keyframe, 1)
+    return path
+
+
+class Read(NamedTuple):
+    """A packet that FFmpeg read. Times are in seconds."""
+
+    pts: Fraction
+    dts: Fraction
+    keyframe: bool
+    data: bytes
+
+
+def packets_of(file: Any, kind: str = "video") -> list[Read]:
+    av = need_module("av")
+    with av.open(file if isinstance(file, io.BytesIO) else str(file)) as container:
+        stream = next(one for one in container.streams if one.type == kind)
+        base = Fraction(stream.time_base.numerator, stream.time_base.denominator)
+        return [
+            Read(one.pts * base, one.dts * base, one.is_keyframe, bytes(one))
+            for one in container.demux(stream)
+            if one.size
+        ]
+
+
+def pictures_of(path: Path) -> list[tuple[Fraction, str]]:
+    """Times and digests of the decoded pictures."""
+    av = need_module("av")
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        base = Fraction(stream.time_base.numerator, stream.time_base.denominator)
+        return [(one.pts * base, sha256(one.to_ndarray().tobytes()).hexdigest()) for one in container.decode(stream)]
