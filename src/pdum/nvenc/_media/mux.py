@@ -1,6 +1,6 @@
 """Writes encoded packets into a file, which gets its name only when it is complete.
 
-Containers need PyAV; elementary streams (Annex B, OBUs, IVF) do not.
+MP4 and elementary streams (Annex B, OBUs, IVF) are written here. Other containers need PyAV.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from .._encoders.bitstreams import DEMUXERS
 from .._errors import InvalidConfig, NvencError
+from .._mp4.mp4_file import Mp4File
+from .._mp4.tracks import VideoTrack
 from .av import import_av, naming_file
 from .containers import CONTAINERS, IN_MILLISECONDS, MILLISECOND, VIDEO_CODECS
 from .spool import LONGEST_NAME, hidden_sibling
@@ -60,6 +62,9 @@ class Writer(Protocol):
 
     def write(self, data: bytes, pts: int, dts: int, keyframe: bool, duration: int = 0) -> None: ...
     def close(self) -> None: ...
+
+    def discard(self) -> None:
+        """Closes a file that is not going to be used."""
 
 
 def part_of(destination: Path) -> Path:
@@ -135,8 +140,10 @@ class OutputFile:
 
     def abort(self) -> None:
         """Removes the file. Does nothing after ``commit``."""
+        writer, self._writer = self._writer, None
         try:
-            self.close()
+            if writer is not None:
+                writer.discard()
         except Exception:
             pass
         finally:
@@ -200,6 +207,8 @@ class StreamWriter:
     def close(self) -> None:
         self._file.close()
 
+    discard = close
+
 
 class IvfWriter:
     """Writes AV1 as IVF: OBUs with their times."""
@@ -221,9 +230,31 @@ class IvfWriter:
                 self._file.seek(0)
                 self._file.write(IVF_HEADER.pack(*self._head, self._frames))
 
+    discard = close
+
+
+class Mp4Writer:
+    """Writes MP4. Until it is closed, it consists of fragments: what a killed process leaves can be repaired."""
+
+    def __init__(self, path: Path, video: VideoFormat) -> None:
+        track = VideoTrack(
+            codec=video.codec, header=video.header, width=video.width, height=video.height,
+            time_base=video.time_base, sample_aspect_ratio=video.sample_aspect_ratio,
+        )  # fmt: skip
+        self._file = Mp4File(path, [track])
+
+    def write(self, data: bytes, pts: int, dts: int, keyframe: bool, duration: int = 0) -> None:
+        self._file.write(0, data, pts, dts, keyframe, duration)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def discard(self) -> None:
+        self._file.abandon()
+
 
 class ContainerWriter:
-    """Writes MP4, MOV, Matroska and others with PyAV. The first packet describes the stream, so it opens the file."""
+    """Writes MOV, Matroska and others with PyAV. The first packet describes the stream, so it opens the file."""
 
     def __init__(self, path: Path, container: str, video: VideoFormat) -> None:
         self._av = import_av()
@@ -251,6 +282,8 @@ class ContainerWriter:
             container, self._container = self._container, None
             container.close()
 
+    discard = close
+
 
 def add_encoded_stream(av: Any, container: Any, video: VideoFormat, first_packet: bytes) -> Any:
     """Adds a stream for encoded packets. Reads colour, profile and HDR from their headers, as players do."""
@@ -270,6 +303,8 @@ def add_encoded_stream(av: Any, container: Any, video: VideoFormat, first_packet
 
 
 def _open(part: Path, container: str, video: VideoFormat) -> Writer:
+    if container == "mp4":
+        return Mp4Writer(part, video)
     if container != "stream":
         return ContainerWriter(part, container, video)
     return (IvfWriter if part.suffix == ".ivf" else StreamWriter)(part, video)
