@@ -73,11 +73,13 @@ PUBLIC = [
     "UnsupportedFeature",
     "VerificationFailed",
     "VideoEncoder",
+    "VideoWriter",
     "abi",
     "available",
     "capabilities",
     "devices",
     "doctor",
+    "encode_frames",
     "nvtx_enabled",
     "unavailable_reason",
 ]

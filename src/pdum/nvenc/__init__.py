@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from ._pool.pool import EncoderPool
     from ._pool.run import Run
     from ._tasks import BaseTask, PieceSink, Plan, Result, RunReport, Task, VideoEncoder
+    from ._writer.one_liner import encode_frames
+    from ._writer.writer import VideoWriter
     from .events import EngineInfo, Event
 
 __all__ = [
@@ -118,11 +120,13 @@ __all__ = [
     "UnsupportedFeature",
     "VerificationFailed",
     "VideoEncoder",
+    "VideoWriter",
     "abi",
     "available",
     "capabilities",
     "devices",
     "doctor",
+    "encode_frames",
     "nvtx_enabled",
     "unavailable_reason",
 ]
@@ -160,9 +164,11 @@ _LAZY = {
     "Task": "._tasks",
     "TimeCode": "._config.picture",
     "VideoEncoder": "._tasks",
+    "VideoWriter": "._writer.writer",
     "capabilities": "._machine.capabilities",
     "devices": "._machine.devices",
     "doctor": "._machine.doctor",
+    "encode_frames": "._writer.one_liner",
 }
 """What is loaded at first use: dataclasses would double the time that importing this package takes."""
 

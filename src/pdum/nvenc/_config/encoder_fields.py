@@ -101,6 +101,19 @@ class EncoderFields(FurtherFields, total=False):
     extra_output_delay: int
 
 
+class WriterFields(StreamFields, total=False):
+    """The fields that ``VideoWriter`` takes after its arguments."""
+
+    preset: choices.Preset
+    tuning: choices.Tuning
+    profile: choices.Profile
+    gop: int
+    max_width: int
+    max_height: int
+    cuda_context: int
+    extra_output_delay: int
+
+
 class FileEncoderFields(StreamFields, total=False):
     """The fields that a video file leaves open."""
 

@@ -85,6 +85,11 @@ def is_pyav_frame(frame: Any) -> bool:
     return hasattr(frame, "pict_type") and hasattr(frame, "planes")
 
 
+def is_flat(frame: Any) -> bool:
+    """Whether it is bytes in a row, which say nothing of a picture's size."""
+    return isinstance(frame, (bytes, bytearray)) or len(getattr(frame, "shape", ()) or ()) == 1
+
+
 def is_pil_image(frame: Any) -> bool:
     """Does not load PIL: nobody has an image of it before it is loaded."""
     pil = sys.modules.get("PIL.Image")

@@ -60,6 +60,8 @@ def _as_array(frame: Any) -> Any:
     import numpy as np
 
     try:
+        if isinstance(frame, (bytes, bytearray)):
+            return np.frombuffer(frame, np.uint8)
         return np.from_dlpack(frame) if _offers_only_dlpack(frame) else np.asarray(frame)
     except Exception as error:
         raise InvalidFrame(f"Expected an array of numbers, got a {type(frame).__name__}: {error}") from error

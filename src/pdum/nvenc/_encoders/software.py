@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import fields
@@ -251,9 +252,11 @@ class SoftwareEncoder:
     def _from_array(self, array: Any) -> Any:
         import numpy as np
 
+        shape, kind = _layout(self.format, self.width, self.height)
+        if array.ndim == 1 and array.dtype == np.uint8 and array.size == math.prod(shape) * np.dtype(kind).itemsize:
+            array = array.view(kind).reshape(shape)  # the bytes of a frame in a row
         if self.format == "rgb":
             array = channels_last_bytes(array)
-        shape, kind = _layout(self.format, self.width, self.height)
         if self.format in ("yuv444", "yuv444_10") and array.shape == (3, self.height, self.width):
             array = array.reshape(shape)
         if array.shape != shape or array.dtype != kind:

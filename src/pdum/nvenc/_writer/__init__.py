@@ -1,1 +1,1 @@
-"""Frames in, a file or a stream of bytes out."""
+"""Frames in, one after the other; a video file out."""

@@ -1,0 +1,147 @@
+"""The file of a writer: its target, the container in it, and what is known when it is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._errors import InvalidConfig
+from .._media.mux import require_container
+from .containers import Container, ElementaryStream, Ivf, PyavContainer
+from .interleaving import Interleaver
+from .targets import PathTarget
+
+if TYPE_CHECKING:
+    from .._media.mux import VideoFormat
+    from .packet_thread import Coded
+    from .sound import SoundFormat
+    from .targets import AnyTarget
+
+FRAGMENTABLE = ("mp4", "mov")
+KNOWN = {"mp4": ".mp4", "mov": ".mov", "mkv": ".mkv", "webm": ".webm", "ts": ".ts", "ivf": ".ivf", "stream": ".bin"}
+"""Values of ``container``, with the end of the name of such a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """The kind of a file: FFmpeg's name of the container, or "stream"."""
+
+    container: str
+    suffix: str
+    fragmented: bool
+
+
+def kind_of(target: Any, container: str | None, codec: str, fps: Fraction, *, fragmented: bool) -> Kind:
+    """What is to be written to the target. Raises InvalidConfig if the container cannot hold the codec."""
+    if isinstance(target, PathTarget):
+        if container is not None:
+            raise InvalidConfig(
+                f"container={container!r} does not work with a path, whose end says it: {target.path.name!r}."
+            )
+        name = target.path
+    else:
+        if container is not None and container not in KNOWN:
+            raise InvalidConfig(f"Expected container to be one of {', '.join(KNOWN)}, got {container!r}.")
+        name = Path("video" + KNOWN[container or "mp4"])
+    found = require_container(name, codec, fps)
+    if fragmented and found not in FRAGMENTABLE:
+        raise InvalidConfig(
+            f"fragmented=True does not work with {name.suffix}: only .mp4, .m4v and .mov have fragments. Streams, .mkv "
+            "and .ts can be played as far as they go anyway."
+        )
+    return Kind(container=found, suffix=name.suffix.lower(), fragmented=fragmented)
+
+
+class Output:
+    """Opens the file for the first packet; called by the thread that writes alone, but for ``discard``."""
+
+    def __init__(self, target: AnyTarget, kind: Kind, video: Callable[[], VideoFormat]) -> None:
+        self.target, self.kind = target, kind
+        self.sound: SoundFormat | None = None
+        self.bytes_written = 0
+        self._video = video
+        self._container: Container | None = None
+        self._interleaver: Interleaver | None = None
+        self._early: list[Coded] = []
+
+    def write(self, packet: Coded) -> None:
+        with self.target.naming_errors():
+            if self._interleaver is not None:
+                self._interleaver.put(packet)
+            elif packet.track != "video":
+                self._early.append(packet)
+            else:
+                self._open(packet)
+
+    def complete(self) -> None:
+        """Everything was written: completes the file and gives it its name."""
+        with self.target.naming_errors():
+            if self._interleaver is not None:
+                self._interleaver.finish()
+            if self._container is not None:
+                self._container.close()
+        self.target.commit()
+
+    def discard(self, *, is_stuck: bool = False) -> None:
+        """Takes the file away. ``is_stuck``: a write to it never returned, so that it cannot even be closed."""
+        container, self._container = self._container, None
+        try:
+            if container is not None and not is_stuck:
+                container.close()
+        except Exception:  # the error that led here is the one to be told
+            pass
+        finally:
+            self.target.discard(is_stuck=is_stuck)
+
+    def _open(self, first: Coded) -> None:
+        video = self._video()
+        file = _Counting(self.target.open(), self)
+        self._container = self._container_for(file, video, first.data)
+        bases = {"video": video.time_base}
+        if self.sound is not None:
+            bases["sound"] = Fraction(1, self.sound.rate)
+        self._interleaver = Interleaver(bases, self._container.write)
+        early, self._early = self._early, []
+        for packet in [*early, first]:
+            self._interleaver.put(packet)
+
+    def _container_for(self, file: Any, video: VideoFormat, first: bytes) -> Container:
+        kind = self.kind
+        if kind.container == "stream":
+            return (Ivf if kind.suffix == ".ivf" else ElementaryStream)(file, video)
+        fragmented = kind.fragmented or (kind.container in FRAGMENTABLE and not file.seekable())
+        return PyavContainer(file, kind.container, video, self.sound, first, fragmented=fragmented)
+
+
+class _Counting:
+    """Counts what is written, and writes all of it: a raw file or a socket may take less than it is given.
+
+    In a forked child it writes nothing: what the child throws away when it ends is the parent's file.
+    """
+
+    def __init__(self, file: Any, output: Output) -> None:
+        self._file, self._output = file, output
+        self._made_in = os.getpid()
+        if self.seekable():
+            self.seek, self.tell = file.seek, file.tell
+
+    def seekable(self) -> bool:
+        ask = getattr(self._file, "seekable", None)
+        return ask is not None and bool(ask())
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if os.getpid() != self._made_in:
+            return len(data)
+        left = memoryview(data)
+        while len(left):
+            taken = self._file.write(left)
+            left = left[len(left) if taken is None else taken :]
+        self._output.bytes_written += len(data)
+        return len(data)

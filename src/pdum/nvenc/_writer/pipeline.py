@@ -1,0 +1,161 @@
+"""What stands behind a writer: its encoder, its threads and its file. It does not know the writer.
+
+A writer that is forgotten can so be collected, while the threads still work.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from .._media.mux import VideoFormat
+from .encoding_thread import EncodingThread, Waiting
+from .frame_copies import kept
+from .output import Output
+from .packet_thread import PATIENCE, Coded, PacketThread
+from .times import PacketTimes
+
+if TYPE_CHECKING:
+    from .._config.config import EncoderConfig
+    from .._nvenc import Packet
+    from .frame_encoder import FrameEncoder
+    from .output import Kind
+    from .settings import WriterSettings
+    from .targets import AnyTarget
+
+
+class Pipeline:
+    """Frames go to the encoder, at once or through a queue; its packets go through another queue to the file."""
+
+    def __init__(self, settings: WriterSettings, target: AnyTarget, kind: Kind, base: Fraction, step: int) -> None:
+        self.output = Output(target, kind, self._video_format)
+        self.dropped = self.encoded = 0
+        self._settings = settings
+        self._base = base
+        self._times = PacketTimes(step)
+        self._encoder: FrameEncoder | None = None
+        self._config: EncoderConfig | None = None
+        self._header = b""
+        self._count = 0
+        self._frames: EncodingThread | None = None
+        self._packets = PacketThread(self.output.write, self.output.complete)
+        self._encoding = threading.Lock()  # held while the encoder is called
+
+    @property
+    def waiting(self) -> int:
+        return 0 if self._frames is None else self._frames.waiting
+
+    @property
+    def is_open(self) -> bool:
+        return self._encoder is not None
+
+    @property
+    def is_writing(self) -> bool:
+        return self._packets.is_started
+
+    @property
+    def has_failed(self) -> bool:
+        return self._packets.error is not None or (self._frames is not None and self._frames.error is not None)
+
+    def open(self, encoder: FrameEncoder, config: EncoderConfig) -> None:
+        self._encoder, self._config = encoder, config
+        if not encoder.is_quick or self._settings.drop:
+            self._frames = EncodingThread(self._encode, self._settings.queue_frames, self._settings.queue_bytes)
+
+    def start_writing(self) -> None:
+        """No further track comes: the file can be opened."""
+        self._packets.start()
+
+    def put(self, frame: Any, ticks: int, stream: Any, picture: Any) -> None:
+        """Takes a frame, which the caller may change afterwards. Raises what a thread met."""
+        self._packets.raise_error()
+        if self._frames is None:
+            self._encode(Waiting(frame, ticks, stream, picture))
+            return
+        assert self._encoder is not None
+        copied, size = kept(frame, on_gpu=self._encoder.is_quick)
+        drops = self._settings.drop == "oldest"
+        self.dropped += self._frames.put(Waiting(copied, ticks, stream, picture), size, drops=drops)
+
+    def put_sound(self, packets: Iterable[Coded]) -> None:
+        for packet in packets:
+            self._packets.put(packet)
+
+    def finish(self) -> None:
+        """All frames have come: waits until the file is complete. Raises what a thread met."""
+        if self._frames is not None:
+            self._frames.finish()
+        if self._encoder is not None:
+            with self._encoding:
+                self._write(self._encoder.finish())
+        self._packets.finish()
+        self._close_encoder()
+
+    def abort(self) -> None:
+        """Gives up the video. Raises nothing, and waits for nothing that may not end."""
+        is_over = self._packets.abort()
+        if self._frames is not None:
+            self._frames.abort(PATIENCE)
+        self._close_encoder()
+        _quietly(lambda: self.output.discard(is_stuck=not is_over))
+
+    def _video_format(self) -> VideoFormat:
+        """For the file, which is opened with the first packet."""
+        assert self._config is not None
+        config = self._config
+        return VideoFormat(
+            codec=str(config.settings()["codec"]), header=self._header, width=config.width, height=config.height,
+            fps=self._settings.rate, time_base=self._base,
+        )  # fmt: skip
+
+    def _encode(self, waiting: Waiting) -> None:
+        assert self._encoder is not None
+        with self._encoding:
+            number = self._count
+            self._times.add(number, waiting.ticks)
+            try:
+                found = self._encoder.submit(waiting.frame, number, stream=waiting.stream, picture=waiting.picture)
+            except BaseException:
+                self._times.forget(number)
+                raise
+            self._count += 1
+            self._write(found)
+
+    def _write(self, packets: Iterable[Packet]) -> None:
+        for packet in packets:
+            if not self.encoded:
+                assert self._encoder is not None
+                self._header = self._encoder.header()
+            self.encoded += 1
+            pts, dts, duration = self._times.take(packet)
+            self._packets.put(Coded("video", packet.data, pts, dts, packet.keyframe, duration))
+
+    def _close_encoder(self) -> None:
+        if self._encoder is not None:
+            _quietly(self._encoder.close)
+
+
+def _quietly(call: Callable[[], Any]) -> None:
+    """For clearing up after an error, which is the one to be told."""
+    with suppress(Exception):
+        call()
+
+
+def forgotten(pipeline: Pipeline, name: str, made_in: int) -> None:
+    """Nobody closed the writer, and nobody can any more."""
+    if os.getpid() != made_in:
+        return
+    try:
+        warnings.warn(
+            f"The VideoWriter for {name} was never closed, so its video is thrown away. Use it in a with block, or "
+            "call close().",
+            ResourceWarning,
+            stacklevel=2,
+        )
+    finally:
+        pipeline.abort()

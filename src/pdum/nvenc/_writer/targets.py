@@ -1,0 +1,207 @@
+"""Where the bytes of a video go: a file that gets its name at the end, an object of the caller's, or memory."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Condition
+from typing import Any, Protocol, TypeAlias
+
+from .._errors import FolderMissing, InvalidConfig, NvencError
+from .._media.av import naming_file
+from .._media.disk_errors import naming_the_disk
+from .._media.mux import give_name
+from .._media.spool import hidden_sibling
+
+MOST_LEFT_OVER = 100
+"""Files of killed writers for the same name. They are kept, since they can be repaired."""
+
+
+class Target(Protocol):
+    """Opened for the first packet."""
+
+    name: str
+    """What messages call it."""
+
+    def open(self) -> Any:
+        """A binary file to write to."""
+        ...
+
+    def naming_errors(self) -> Any:
+        """A context in which errors say what they are about."""
+        ...
+
+    def commit(self) -> None:
+        """Everything is written, and good."""
+        ...
+
+    def discard(self, *, is_stuck: bool = False) -> None:
+        """Nothing of it is to stay, as far as that is possible. ``is_stuck``: a write to it never returned."""
+        ...
+
+
+class PathTarget:
+    """A file with a hidden name until it is complete.
+
+    ``fragmented``: it has its own name from the beginning, since it can be played at any time.
+    """
+
+    def __init__(self, path: Path, *, fragmented: bool = False) -> None:
+        self.path = self.part = path
+        self.name = str(path)
+        self._is_hidden = not fragmented
+        self._file: io.FileIO | None = None
+        if not path.parent.is_dir():
+            raise FolderMissing(f"The folder {path.parent} does not exist. Create it first.")
+        if path.is_dir():
+            raise InvalidConfig(f"{path} is a folder. Give the name of a file in it.")
+
+    def open(self) -> Any:
+        with naming_the_disk(self.path):
+            self._file = self._opened()
+        return self._file
+
+    def _opened(self) -> io.FileIO:
+        if not self._is_hidden:
+            return io.FileIO(self.path, "w+")
+        for number in range(MOST_LEFT_OVER):
+            more = f".{number}" if number else ""
+            self.part = hidden_sibling(self.path, f"{more}.part{self.path.suffix.lower()}")
+            try:
+                return io.FileIO(self.part, "x+")
+            except FileExistsError:
+                continue
+        raise InvalidConfig(
+            f"{MOST_LEFT_OVER} hidden files of killed writers lie beside {self.path}. Repair them with "
+            "pdum-nvenc repair, or delete them."
+        )
+
+    @contextmanager
+    def naming_errors(self) -> Iterator[None]:
+        with naming_the_disk(self.part), naming_file(self.part):
+            yield
+
+    def commit(self) -> None:
+        self._close()
+        with naming_the_disk(self.path):
+            give_name(self.part, self.path)
+
+    def discard(self, *, is_stuck: bool = False) -> None:
+        """A fragmented file stays: it is a playable video up to there."""
+        if self._file is None:
+            return
+        if not is_stuck:
+            self._close()
+        if self._is_hidden:
+            self.part.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class ObjectTarget:
+    """A binary file-like object of the caller's. It needs ``write`` alone, and is never closed here."""
+
+    def __init__(self, file: Any) -> None:
+        if not callable(getattr(file, "write", None)):
+            raise InvalidConfig(
+                f"Expected a path, a binary file that can be written to, or None, got a {type(file).__name__}."
+            )
+        if isinstance(file, io.TextIOBase):
+            raise InvalidConfig("Expected a binary file, got one of text. Open it with mode='wb'.")
+        self._file = file
+        self.name = str(getattr(file, "name", None) or f"the {type(file).__name__}")
+
+    def open(self) -> Any:
+        return self._file
+
+    @contextmanager
+    def naming_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except NvencError:
+            raise
+        except Exception as error:
+            raise NvencError(
+                f"{self.name} could not be written to: {error or type(error).__name__}. The video ends before its end: "
+                "keep the file open until close(), and begin again with a new VideoWriter."
+            ) from error
+
+    def commit(self) -> None:
+        if callable(flush := getattr(self._file, "flush", None)):
+            with self.naming_errors():
+                flush()
+
+    def discard(self, *, is_stuck: bool = False) -> None:
+        """What is written to somebody else's file cannot be taken back."""
+
+
+class MemoryTarget:
+    """Keeps the bytes until they are read."""
+
+    name = "the video in memory"
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._changed = Condition()
+        self._is_over = False
+        self._error: BaseException | None = None
+
+    def open(self) -> Any:
+        return self
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        with self._changed:
+            self._chunks.append(bytes(data))
+            self._changed.notify_all()
+        return len(data)
+
+    @contextmanager
+    def naming_errors(self) -> Iterator[None]:
+        yield
+
+    def take(self) -> bytes:
+        """All that is there now."""
+        with self._changed:
+            chunks, self._chunks = self._chunks, []
+        return b"".join(chunks)
+
+    def take_waiting(self) -> bytes:
+        """Waits for bytes; b"" once the video is over."""
+        with self._changed:
+            while not self._chunks and not self._is_over:
+                self._changed.wait()
+        data = self.take()
+        if not data and self._error is not None:
+            raise self._error
+        return data
+
+    def commit(self) -> None:
+        self._end(None)
+
+    def discard(self, *, is_stuck: bool = False) -> None:  # noqa: ARG002
+        self._end(NvencError("The video was given up before its end. Make a new VideoWriter."))
+
+    def _end(self, error: BaseException | None) -> None:
+        with self._changed:
+            if not self._is_over:
+                self._is_over, self._error = True, error
+            self._changed.notify_all()
+
+
+AnyTarget: TypeAlias = "PathTarget | ObjectTarget | MemoryTarget"
+
+
+def target_of(given: Any, *, fragmented: bool) -> AnyTarget:
+    if given is None:
+        return MemoryTarget()
+    if isinstance(given, (str, os.PathLike)):
+        return PathTarget(Path(os.fsdecode(given)).absolute(), fragmented=fragmented)
+    return ObjectTarget(given)

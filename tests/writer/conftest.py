@@ -1,0 +1,28 @@
+"""Each test hears what is told once in a process, and leaves no thread behind."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pdum.nvenc._encoders import opening
+
+TOLD = "ignore:No hardware encoder is used"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/writer/" in str(item.path):
+            item.add_marker(pytest.mark.filterwarnings(TOLD))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(opening, "_said", set())
+    yield
+    gc.collect()
+    left = [one.name for one in threading.enumerate() if one.name in ("pdum.nvenc writer", "pdum.nvenc frames")]
+    assert left == []
