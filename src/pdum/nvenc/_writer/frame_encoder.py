@@ -76,7 +76,8 @@ class OneEngine:
         picture: PictureOptions | None = None,
     ) -> list[Packet]:
         if isinstance(self._encoder, NvencEncoder):
-            return self._encoder.submit(self._readable(frame), number, force_idr, stream=stream, picture=picture)
+            readable = readable_by_hardware(frame, self._config)
+            return self._encoder.submit(readable, number, force_idr, stream=stream, picture=picture)
         more = {} if picture is None else {"picture": picture}
         return self._encoder.submit(frame, number, force_idr, **more)
 
@@ -89,14 +90,15 @@ class OneEngine:
     def close(self) -> None:
         self._encoder.close()
 
-    def _readable(self, frame: Any) -> Any:
-        """The frame in a form that the hardware's encoder reads."""
-        if is_pil_image(frame):
-            return on_host(frame)
-        if not is_pyav_frame(frame):
-            return with_known_type(frame)
-        if self._config.format == "rgb":
-            return frame.to_ndarray(format="rgb24")
-        from .._media.frame_conversion import converter_for_hardware
 
-        return converter_for_hardware(self._config)(frame)
+def readable_by_hardware(frame: Any, config: EncoderConfig) -> Any:
+    """The frame in a form that the hardware's encoder reads."""
+    if is_pil_image(frame):
+        return on_host(frame)
+    if not is_pyav_frame(frame):
+        return with_known_type(frame)
+    if config.format == "rgb":
+        return frame.to_ndarray(format="rgb24")
+    from .._media.frame_conversion import converter_for_hardware
+
+    return converter_for_hardware(config)(frame)

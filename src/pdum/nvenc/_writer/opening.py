@@ -2,23 +2,80 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
+from .._config.settings import whole
 from .._errors import InvalidConfig
-from .frame_encoder import OneEngine
+from .._pool.engines import find_engines
+from .all_engines import AllEngines
+from .frame_encoder import OneEngine, readable_by_hardware
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from .._config.config import EncoderConfig
+    from .._config.picture import PictureOptions
+    from .._nvenc import Packet
+    from ..events import EngineInfo
     from .frame_encoder import FrameEncoder
+
+SESSION_TIMEOUT = 10.0
+"""Seconds. How many engines there are takes a session to ask, and other programs may have all of them."""
+
+
+class SharedVideo:
+    """All engines of the machine on one video, for frames of every kind."""
+
+    is_quick = True
+    notices: tuple[str, ...] = ()
+
+    def __init__(self, config: EncoderConfig, engines: Sequence[EngineInfo]) -> None:
+        self._config = config
+        self._engines = AllEngines(config, engines, _tell)
+
+    def submit(
+        self,
+        frame: Any,
+        number: int,
+        *,
+        force_idr: bool = False,
+        stream: Any = None,
+        picture: PictureOptions | None = None,
+    ) -> list[Packet]:
+        readable = readable_by_hardware(frame, self._config)
+        return self._engines.submit(readable, number, force_idr=force_idr, stream=stream, picture=picture)
+
+    def finish(self) -> Iterator[Packet]:
+        return self._engines.finish()
+
+    def header(self) -> bytes:
+        return self._engines.header()
+
+    def close(self) -> None:
+        self._engines.close()
 
 
 def open_frame_encoder(config: EncoderConfig, backend: str, engines: int | str) -> FrameEncoder:
-    """The encoders for a configuration. Raises what opening them raises."""
-    require_engines(engines)
-    return OneEngine(config, backend)
+    """The encoders for a configuration. Raises what opening them raises.
+
+    Several engines are hardware. If there is one at most, or none, ``engines`` means nothing.
+    """
+    if engines == 1 or backend == "software":
+        return OneEngine(config, backend)
+    found = find_engines("all", "auto" if engines == "all" else engines, backend, SESSION_TIMEOUT)
+    hardware = [engine for engine in found.lanes if engine.gpu_id is not None]
+    return SharedVideo(config, hardware) if len(hardware) > 1 else OneEngine(config, backend)
 
 
 def require_engines(engines: int | str) -> None:
     """Raises InvalidConfig, before the first frame."""
-    if engines != 1 or isinstance(engines, bool):
-        raise InvalidConfig(f"Expected engines=1, got engines={engines!r}.")
+    if engines == "all":
+        return
+    if isinstance(engines, str):
+        raise InvalidConfig(f'Expected a number of engines, or "all", got engines={engines!r}.')
+    whole("engines", engines, least=1)
+
+
+def _tell(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
