@@ -228,7 +228,7 @@ def test_all_engines_have_work_at_the_same_time(simulator: Simulator, tmp_path: 
 def test_a_fast_engine_gets_more_than_a_slow_one(simulator: Simulator) -> None:
     """Each group goes to the engine that will be the first to have nothing to do; there are no gaps in the video."""
     gpus = [
-        {"like": "L4", "name": "slow", "engines": 1, "fps_1080p": 0.3},
+        {"like": "L4", "name": "slow", "engines": 1, "fps_1080p": 0.6},
         {"like": "L4", "name": "fast", "engines": 1, "fps_1080p": 0},
     ]
     with simulator.machine(gpus=gpus), closing(opened(config_of())) as encoder:

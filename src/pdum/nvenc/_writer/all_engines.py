@@ -9,8 +9,8 @@ B-frames hold back; ``lane_config`` says how many it needs. At most ``most_frame
 their packets, and about ``MOST_BYTES`` of packets wait for their turn. If there would be more, the engine that all
 others wait for is emptied first.
 
-**Speeds.** A new group goes to the engine that will be the first to have nothing to do, so that engines of different
-speeds have different shares.
+**Speeds.** Engines of the same kind of GPU take turns. If there are several kinds, a new group goes to the engine that
+will be the first to have nothing to do, so that a faster one has a larger share.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .._encoders.frame_layout import CUDA_DEVICES, dlpack_device
 from .._errors import (
     CudaFailed,
     DeviceLost,
@@ -78,6 +79,7 @@ class AllEngines:
         self._config, self._tell = config, tell
         self._lanes = lanes_of(engines, config)
         self._has_several_gpus = len({lane.engine.gpu_id for lane in self._lanes}) > 1
+        self._speeds_differ = len({lane.engine.gpu_name for lane in self._lanes}) > 1
         self._order = PacketOrder()
         self._group: Group | None = None
         self._groups = 0
@@ -241,10 +243,13 @@ class AllEngines:
         return gpu_of(frame, self._config.gpu_id)
 
     def _choose_lane(self, frame: Any) -> EngineLane:
-        """Of those that can read the frame, the one that will be the first to have nothing to do. It is open."""
+        """The next in turn of those that can read the frame, or the first that will have nothing to do. It is open."""
         while True:
             now = perf_counter()
-            lane = min(self._lanes_for(frame), key=lambda one: (one.idle_at(now), one.last_used))
+            lane = min(
+                self._lanes_for(frame),
+                key=lambda one: (one.idle_at(now) if self._speeds_differ else 0.0, one.last_used),
+            )
             if lane.encoder is not None or self._open(lane):
                 return lane
 
@@ -314,9 +319,7 @@ class AllEngines:
 
 def gpu_of(frame: Any, unknown: int) -> int | None:
     """The GPU that a frame lies on, ``unknown`` if it does not say which; None: the host."""
-    ask = getattr(frame, "__dlpack_device__", None)
-    if ask is not None:
-        kind, number = ask()
-        return int(number) if kind in (2, 13) else None
-    is_on_gpu = hasattr(type(frame), "__cuda_array_interface__")
-    return unknown if is_on_gpu else None
+    kind, number = dlpack_device(frame)
+    if kind is not None:
+        return number if kind in CUDA_DEVICES else None
+    return unknown if hasattr(type(frame), "__cuda_array_interface__") else None

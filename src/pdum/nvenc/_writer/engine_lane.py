@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from .._nvenc import Packet
     from ..events import EngineInfo
 
-NEWEST = 0.1
-"""The weight of the newest measurement in an engine's seconds for a frame."""
+MEASUREMENTS = 9
+"""An engine's time for a frame is the median of so many, because a busy processor adds to some of them."""
 
-WAITED = 4
-"""A call that took so many times as long as the shortest one has waited for the engine."""
+WAITED = 10
+"""As long as an engine's speed is unknown, a call that took so many times as long as the shortest one has waited."""
 
 
 def lane_config(config: EncoderConfig, engine: EngineInfo, lanes: int, lanes_of_gpu: int) -> EncoderConfig:
@@ -83,10 +83,12 @@ class EngineLane:
         """The number of the latest group that it got."""
         self.failure: Exception | None = None
         self._idle_at = 0.0
-        self._seconds = 0.0  # that the engine takes for a frame, as far as that is known
+        self._measured: deque[float] = deque(maxlen=MEASUREMENTS)
+        self._seconds = 0.0  # that the engine takes for a frame; 0: not known
         self._last_end = 0.0
         self._shortest_call = inf
         self._has_waited = False
+        self._short_calls = 0
 
     @property
     def label(self) -> str:
@@ -125,16 +127,18 @@ class EngineLane:
     def _learn(self, begin: float, end: float, is_full: bool) -> None:
         """If a call waited for a packet, the engine finished a frame just then, and has the other ones before it.
 
-        Between the ends of two such calls in a row it encoded one frame.
+        Between the ends of two such calls in a row it encoded one frame. Calls that find finished frames are short.
+        There are never more of them in a row than frames in flight, unless the engine is faster than was known.
         """
         took, passed = end - begin, end - self._last_end
         self._shortest_call = min(self._shortest_call, took)
-        waited = is_full and took > WAITED * self._shortest_call
+        waited = is_full and took > (self._seconds / 2 or WAITED * self._shortest_call)
         if waited and self._has_waited and took > passed / 2:
-            known = self._seconds or passed
-            self._seconds = known + NEWEST * (passed - known)
-        if waited:
-            self._idle_at = end + self.in_flight * self._seconds
-        else:
-            self._idle_at = self.idle_at(end) + self._seconds
+            self._measured.append(passed)
+            self._seconds = sorted(self._measured)[len(self._measured) // 2]
+        self._short_calls = 0 if waited else self._short_calls + 1
+        if self._short_calls > 2 * self.in_flight + 2:
+            self._measured.clear()
+            self._seconds = 0.0
+        self._idle_at = (end if waited else self.idle_at(end)) + self._seconds * (self.in_flight if waited else 1)
         self._last_end, self._has_waited = end, waited
