@@ -22,6 +22,7 @@ NEEDED_PACKAGES=(g++ python3-dev python3-venv)
 TEST_PACKAGES=(
     libx264-dev libx265-dev libaom-dev ffmpeg
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+    chromium # tests/browser: pages and files in a real browser
 )
 
 if [[ -t 1 || ${FORCE_COLOR:-} ]]; then

@@ -1,0 +1,118 @@
+"""examples/live in a real browser: the pixels on the page's canvas are those of the pictures that the server drew."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from browser.chromium import Chromium, Page
+from browser.live_site import Site, live_site, picture, pictures, watch
+
+from simulator import Simulator
+
+SIZE = (328, 184)
+"""The largest picture. Neither number is a multiple of 16, so the encoder has to crop."""
+WINDOW, WIDER = (900, 420), (900, 320)
+"""Of the page. The picture gets the shape that the page has room for."""
+BACKENDS = ["nvenc", "software"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_fails_in_the_server(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    assert [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
+
+
+@pytest.fixture
+def machine(simulator: Simulator) -> Iterator[None]:
+    with simulator.machine(gpus=["RTX 4090"], backend="codec"):
+        yield
+
+
+@contextmanager
+def opened(chromium: Chromium, site: Site) -> Iterator[Page]:
+    """A page of the site that has drawn a picture of its own shape. It must not complain until it is closed."""
+    with chromium.page(site.url, *WINDOW) as page:
+        watch(page)
+        picture(page, "fills")
+        yield page
+        assert page.complaints() == []
+
+
+DROP = "document.getElementById('drop').click()"
+REPAIRED = "packet => packet.repairs >= 0 || packet.keyframe"
+
+
+@pytest.mark.parametrize("codec", ["h264", "av1"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_right_pixels_arrive(machine: None, chromium: Chromium, backend: str, codec: str) -> None:
+    with live_site(SIZE, backend=backend, codec=codec) as site, opened(chromium, site) as page:
+        found = [picture(page) for _ in range(4)]
+        numbers = [one.number for one in found]
+        assert numbers == sorted(set(numbers))
+        assert all(one.is_right for one in found)
+        assert site.show.live.statistics.backend == backend
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_picture_has_the_size_of_the_window(machine: None, chromium: Chromium, backend: str) -> None:
+    with live_site(SIZE, backend=backend) as site, opened(chromium, site) as page:
+        before = picture(page)
+        page.resize(*WIDER)
+        after = picture(page, "fills")
+        assert after.keyframe
+        assert after.size == site.show.size
+        assert after.size[1] < before.size[1]
+        assert after.is_right
+        assert picture(page).is_right, "without a key frame too"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_lost_packet_is_repaired(machine: None, chromium: Chromium, backend: str) -> None:
+    with live_site(SIZE, backend=backend) as site, opened(chromium, site) as page:
+        shown = [picture(page, "packet => packet.seq > 5")]
+        before = site.show.live.statistics
+        shown += pictures(page, REPAIRED, after=DROP)
+        repaired = shown[-1]
+        shown += [picture(page) for _ in range(3)]
+        assert all(one.is_right for one in shown)
+        assert len(shown) < shown[-1].seq - shown[0].seq + 1, "what was lost, and what needs it, is not shown"
+        after = site.show.live.statistics
+        by_key_frame = backend == "software"
+        assert repaired.keyframe is by_key_frame
+        assert (after.key_frames - before.key_frames, after.repaired) == ((1, 0) if by_key_frame else (0, 1))
+
+
+def test_a_page_comes_back_to_a_new_server(machine: None, chromium: Chromium) -> None:
+    with live_site(SIZE, backend="software") as site, opened(chromium, site) as page:
+        site.stop()
+        page.evaluate("element('status', one => one.dataset.state === 'failed')")
+        site.start()
+        first = picture(page)
+        assert first.keyframe
+        assert first.is_right
+        assert picture(page).is_right
+
+
+def test_two_viewers_share_an_encoder(machine: None, chromium: Chromium) -> None:
+    with live_site(SIZE, backend="nvenc") as site, opened(chromium, site) as one:
+        picture(one, "packet => packet.seq > 3")
+        with opened(chromium, site) as other:
+            assert one.evaluate("state(found => found.viewers === 2)")["opened"] == 1
+            assert all(picture(page).is_right for page in (one, other))
+            # What one of them loses, the other one still has.
+            assert all(shown.is_right for shown in pictures(one, REPAIRED, after=DROP))
+            assert picture(other).is_right
+        assert one.evaluate("state(found => found.viewers === 1)")
+        assert picture(one).is_right
+
+
+def test_a_browser_without_the_codec_says_so(machine: None, chromium: Chromium) -> None:
+    """Debian's Chromium decodes no HEVC without a GPU."""
+    with live_site(SIZE, backend="nvenc", codec="hevc") as site, chromium.page(site.url, *WINDOW) as page:
+        watch(page)
+        notice = page.evaluate("element('notice', one => !one.hidden)")
+        assert notice.startswith("This browser cannot decode hvc1.")
