@@ -1,4 +1,7 @@
-"""RGB frames up to the conversion, which the simulated libcuda cannot run; tests/gpu/test_rgb.py tests the rest."""
+"""RGB frames, converted by the product's kernels, which the simulated libcuda runs on the processor.
+
+tests/colour proves what the kernels compute, and tests/gpu/test_rgb.py runs them on a real GPU.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from colour import reference
 from frames import CudaFrame, DlpackFrame, Gpu, gpu
 from pdum.nvenc import (
     Colour,
@@ -21,7 +25,7 @@ from pdum.nvenc import (
     UnsupportedFeature,
 )
 
-from simulator import Simulator
+from simulator import Simulator, checksum, parse
 from simulator.trace import Call, read_calls
 
 pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
@@ -44,12 +48,17 @@ def encoder(abi: str, device: Gpu) -> Iterator[NvencEncoder]:
         yield one
 
 
-def reaches_the_kernels(encoder: NvencEncoder, frame: Any, **more: Any) -> bool:
-    """Whether the frame was accepted, up to the kernel, which cannot run here."""
-    with pytest.raises(CudaFailed) as caught:
-        encoder.encode(frame, **more)
-    assert "argb" in str(caught.value)
-    return (caught.value.call, caught.value.status_name) == ("cuModuleLoadData", "CUDA_ERROR_NOT_SUPPORTED")
+def pixels_of(stream: bytes) -> int:
+    """The checksum of the converted pixels, as the encoder has read them."""
+    (unit,) = parse(stream)
+    return unit.checksum
+
+
+def is_black(encoder: NvencEncoder, frame: Any, **more: Any) -> bool:
+    """Whether the frame is encoded as a black picture."""
+    planes = np.full((encoder.height * 3 // 2, encoder.width), 16, np.uint8)
+    planes[encoder.height :] = 128
+    return pixels_of(encoder.encode(frame, **more)) == checksum(planes)
 
 
 # The arguments of the driver's calls
@@ -106,18 +115,29 @@ Make = Callable[[Gpu], Any]
 
 def on_device(device: Gpu, array: np.ndarray[Any, Any], **more: Any) -> CudaFrame:
     pointer = device.allocate(array.nbytes)
+    device.upload(pointer, array)
     return CudaFrame(pointer, array.shape, typestr=array.dtype.str, **more)
 
 
 def tensor(device: Gpu, shape: tuple[int, ...], dtype: tuple[int, int, int], **more: Any) -> DlpackFrame:
     size = int(np.prod(shape)) * dtype[1] // 8
-    return DlpackFrame(device.allocate(size), shape, dtype=dtype, **more)
+    pointer = device.allocate(size)
+    device.upload(pointer, np.zeros(size, np.uint8))
+    return DlpackFrame(pointer, shape, dtype=dtype, **more)
 
 
 def host_tensor(array: np.ndarray[Any, Any]) -> DlpackFrame:
     frame = DlpackFrame(array.ctypes.data, array.shape, device=(DlpackFrame.CPU, 0), dtype=(2, 32, 1))
     frame.keep = array  # type: ignore[attr-defined]
     return frame
+
+
+def padded(device: Gpu, array: np.ndarray[Any, Any], pitch: int) -> CudaFrame:
+    rows = np.full((len(array), pitch), 0xEE, np.uint8)
+    rows[:, : array[0].nbytes] = array.reshape(len(array), -1)
+    pointer = device.allocate(rows.nbytes)
+    device.upload(pointer, rows)
+    return CudaFrame(pointer, array.shape, strides=(pitch, 3, 1))
 
 
 GOOD: dict[str, Make] = {
@@ -137,7 +157,7 @@ GOOD: dict[str, Make] = {
     "host, DLPack": lambda g: host_tensor(np.zeros(HWC, np.float32)),
     "device, HWC": lambda g: on_device(g, np.zeros(HWC, np.uint8)),
     "device, CHW": lambda g: on_device(g, np.zeros(CHW, np.float16)),
-    "device, padded rows": lambda g: CudaFrame(g.allocate(HEIGHT * 1024), HWC, strides=(1024, 3, 1)),
+    "device, padded rows": lambda g: padded(g, np.zeros(HWC, np.uint8), 1024),
     "device, DLPack of float32": lambda g: tensor(g, CHW, (2, 32, 1)),
     "device, DLPack of float16": lambda g: tensor(g, HWC, (2, 16, 1)),
     "device, DLPack of uint8": lambda g: tensor(g, HWC, (1, 8, 1), strides=(WIDTH * 3, 3, 1)),
@@ -147,7 +167,7 @@ GOOD: dict[str, Make] = {
 @pytest.mark.parametrize("kind", GOOD)
 def test_frames_that_are_taken(encoder: NvencEncoder, device: Gpu, kind: str) -> None:
     frame = GOOD[kind](device)
-    assert reaches_the_kernels(encoder, frame)
+    assert is_black(encoder, frame)
     assert encoder.in_flight == 0
 
 
@@ -186,7 +206,7 @@ def test_frames_that_are_refused(encoder: NvencEncoder, device: Gpu, kind: str) 
     with pytest.raises(InvalidFrame) as caught:
         encoder.encode(frame)
     assert word in str(caught.value)
-    assert reaches_the_kernels(encoder, np.zeros(HWC, np.uint8)), "the encoder is usable as before"
+    assert is_black(encoder, np.zeros(HWC, np.uint8)), "the encoder is usable as before"
 
 
 def test_a_frame_of_pyav(encoder: NvencEncoder) -> None:
@@ -195,19 +215,93 @@ def test_a_frame_of_pyav(encoder: NvencEncoder) -> None:
     frame = av.VideoFrame(WIDTH, HEIGHT, "rgb24")
     with pytest.raises(InvalidFrame, match="to_ndarray"):
         encoder.encode(frame)
-    assert reaches_the_kernels(encoder, frame.to_ndarray(format="rgb24"))
+    assert encoder.encode(frame.to_ndarray(format="rgb24"))
 
 
-def test_a_failed_conversion_gives_everything_back(encoder: NvencEncoder, device: Gpu) -> None:
-    released: list[object] = []
-    for seq in range(3):
-        with pytest.raises(CudaFailed):
-            encoder.submit(GOOD["device, HWC"](device), seq, on_released=released.append)
-    assert encoder.flush_pipeline() == []
-    assert encoder.in_flight == 0
-    encoder.close()
-    with pytest.raises(EncoderClosed):
-        encoder.encode(np.zeros(HWC, np.uint8))
+@pytest.mark.parametrize("call", ["cuModuleLoadData", "cuModuleGetFunction", "cuLaunchKernel"])
+def test_a_failed_conversion_gives_everything_back(abi: str, simulator: Simulator, call: str) -> None:
+    fault = {"call": call, "nth": 0, "status": 209}
+    with (
+        simulator.machine(gpus=FAST, faults=[fault]),
+        gpu() as device,
+        NvencEncoder(WIDTH, HEIGHT, format="rgb") as encoder,
+    ):
+        released: list[object] = []
+        for seq in range(3):
+            with pytest.raises(CudaFailed) as caught:
+                encoder.submit(GOOD["device, HWC"](device), seq, on_released=released.append)
+            assert caught.value.call == call
+        assert encoder.flush_pipeline() == []
+        assert encoder.in_flight == 0
+        encoder.close()
+        with pytest.raises(EncoderClosed):
+            encoder.encode(np.zeros(HWC, np.uint8))
+
+
+# What the encoder reads
+
+STREAMS: dict[str, dict[str, Any]] = {
+    "nv12": {},
+    "p010": {"codec": "hevc", "bit_depth": 10},
+    "yuv444": {"chroma": "444"},
+    "yuv444_10": {"codec": "hevc", "chroma": "444", "bit_depth": 10},
+}
+COLOUR_BARS = np.array(
+    [[255, 255, 255], [255, 255, 0], [0, 255, 255], [0, 255, 0], [255, 0, 255], [255, 0, 0], [0, 0, 255], [0, 0, 0]],
+    np.uint8,
+)
+
+
+def bars(width: int, height: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Eight bars of colour from left to right."""
+    picture = np.repeat(COLOUR_BARS, width // 8, axis=0)[None].repeat(height, axis=0)
+    return np.ascontiguousarray(picture)
+
+
+def expected_checksum(picture: np.ndarray[Any, Any], form: str, matrix: str, full_range: bool) -> int:
+    """The reference's codes as the surface holds them."""
+    exact = reference.exact_planes(reference.unit_rgb(picture), form, matrix, full_range, "left")
+    deep = form in ("p010", "yuv444_10")
+    planes = [reference.rounded(plane, form) << (6 if deep else 0) for plane in exact]
+    planes = [plane.astype(np.uint16 if deep else np.uint8) for plane in planes]
+    if form in ("nv12", "p010"):
+        planes[1:] = [np.stack(planes[1:], axis=-1).reshape(-1, picture.shape[1])]
+    return checksum(np.concatenate(planes))
+
+
+@pytest.mark.parametrize("form", STREAMS)
+@pytest.mark.parametrize("full_range", [False, True])
+def test_a_picture_of_one_colour_is_the_reference(abi: str, simulator: Simulator, form: str, full_range: bool) -> None:
+    colour = Colour.named("bt709", full_range=full_range)
+    with (
+        simulator.machine(gpus=FAST),
+        NvencEncoder(WIDTH, HEIGHT, format="rgb", colour=colour, **STREAMS[form]) as encoder,
+    ):
+        for one in COLOUR_BARS:
+            picture = np.broadcast_to(one, HWC)
+            wanted = expected_checksum(picture, form, "bt709", full_range)
+            assert pixels_of(encoder.encode(picture)) == wanted, f"the colour {one}"
+
+
+def test_all_layouts_of_one_picture_are_converted_alike(encoder: NvencEncoder, device: Gpu) -> None:
+    picture = bars(WIDTH, HEIGHT)
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
+    unit = (picture / 255).astype(np.float32)
+    seen = {
+        pixels_of(encoder.encode(frame))
+        for frame in (
+            picture,
+            planes,
+            unit,
+            picture[:, :, ::-1].copy()[:, :, ::-1],
+            on_device(device, picture),
+            on_device(device, planes),
+            on_device(device, unit),
+            padded(device, picture, 1024),
+        )
+    }
+    assert len(seen) == 1
+    assert seen != {pixels_of(encoder.encode(np.zeros(HWC, np.uint8)))}
 
 
 # Order of streams
@@ -218,7 +312,7 @@ def test_a_host_frame_is_brought_over_in_one_piece(abi: str, simulator: Simulato
     flipped = np.zeros((HEIGHT, WIDTH + 64, 3), np.float32)[::-1, 64:]
     with simulator.machine(gpus=FAST, trace=str(path)), NvencEncoder(WIDTH, HEIGHT, format="rgb") as encoder:
         for _ in range(3):
-            assert reaches_the_kernels(encoder, flipped)
+            assert is_black(encoder, flipped)
     calls = read_calls(path)
     copies = [call.args for call in calls if call.name == "cuMemcpy2DAsync_v2"]
     assert len(copies) == 3
@@ -227,21 +321,35 @@ def test_a_host_frame_is_brought_over_in_one_piece(abi: str, simulator: Simulato
 
 
 @pytest.mark.parametrize("order", ["told", "given"])
-def test_it_waits_for_the_producer(abi: str, simulator: Simulator, tmp_path: Path, order: str) -> None:
-    path = tmp_path / "trace"
+def test_it_waits_for_the_producer(abi: str, simulator: Simulator, order: str) -> None:
     with (
-        simulator.machine(gpus=FAST, trace=str(path)),
+        simulator.machine(gpus=FAST, async_streams=True),
         gpu() as device,
         NvencEncoder(WIDTH, HEIGHT, format="rgb") as encoder,
     ):
         stream = device.stream()
-        frame = on_device(device, np.zeros(HWC, np.uint8), stream=stream if order == "told" else None)
-        assert reaches_the_kernels(encoder, frame, **({} if order == "told" else {"stream": stream}))
-    calls = read_calls(path)
-    names = [call.name for call in calls]
-    (recorded,) = [i for i, c in enumerate(calls) if c.name == "cuEventRecord" and c.args.get("stream") == hex(stream)]
-    load = names.index("cuModuleLoadData") if "cuModuleLoadData" in names else len(names)
-    assert "cuStreamWaitEvent" in names[recorded:load]
+        frame = on_device(device, np.full(HWC, 0xFF, np.uint8), stream=stream if order == "told" else None)
+        black = np.zeros(HWC, np.uint8)
+        device.upload(frame.pointer, black, stream)
+        assert is_black(encoder, frame, **({} if order == "told" else {"stream": stream}))
+
+
+def test_a_frame_may_be_overwritten_after_the_call(abi: str, simulator: Simulator) -> None:
+    with (
+        simulator.machine(gpus=FAST, async_streams=True),
+        gpu() as device,
+        NvencEncoder(WIDTH, HEIGHT, format="rgb", extra_output_delay=2) as encoder,
+    ):
+        stream = device.stream()
+        pictures = [np.full(HWC, value, np.uint8) for value in (10, 100, 200, 250)]
+        frame = on_device(device, pictures[0], stream=stream)
+        packets = []
+        for seq, picture in enumerate(pictures):
+            device.upload(frame.pointer, picture, stream)
+            packets += encoder.submit(frame, seq)
+        packets += encoder.flush_pipeline()
+        wanted = [expected_checksum(picture, "nv12", "bt601", False) for picture in pictures]
+        assert [pixels_of(packet.data) for packet in packets] == wanted
 
 
 # Settings
@@ -270,7 +378,8 @@ def test_sizes_may_be_odd_in_444(abi: str, simulator: Simulator) -> None:
         simulator.machine(gpus=FAST),
         NvencEncoder(WIDTH + 1, HEIGHT + 1, format="rgb", chroma="444") as encoder,
     ):
-        assert reaches_the_kernels(encoder, np.zeros((HEIGHT + 1, WIDTH + 1, 3), np.uint8))
+        picture = np.zeros((HEIGHT + 1, WIDTH + 1, 3), np.uint8)
+        assert pixels_of(encoder.encode(picture)) == expected_checksum(picture, "yuv444", "bt601", False)
 
 
 def test_it_goes_through_a_dict_and_toml() -> None:
@@ -288,7 +397,7 @@ def test_another_size_takes_other_frames(encoder: NvencEncoder) -> None:
     encoder.reconfigure(width=WIDTH - 2, height=HEIGHT - 2)
     with pytest.raises(InvalidFrame):
         encoder.encode(np.zeros(HWC, np.uint8))
-    assert reaches_the_kernels(encoder, np.zeros((HEIGHT - 2, WIDTH - 2, 3), np.uint8))
+    assert is_black(encoder, np.zeros((HEIGHT - 2, WIDTH - 2, 3), np.uint8))
 
 
 def test_a_frame_on_another_gpu(abi: str, simulator: Simulator) -> None:
@@ -309,7 +418,7 @@ def test_memory_of_another_context_is_brought_into_reach(abi: str, simulator: Si
     with simulator.machine(gpus=FAST, trace=str(path)), NvencEncoder(WIDTH, HEIGHT, format="rgb") as encoder:
         theirs = OwnContext()
         frame = on_device(theirs, np.zeros(HWC, np.uint8), stream=theirs.stream())
-        assert reaches_the_kernels(encoder, frame)
+        assert is_black(encoder, frame)
         theirs.close()
     (copy,) = [call.args for call in read_calls(path, "cuMemcpy2DAsync_v2")]
     assert str(frame.pointer) in str(copy) or hex(frame.pointer) in str(copy)

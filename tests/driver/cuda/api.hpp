@@ -10,6 +10,8 @@ struct Context;
 struct Stream;
 struct Event;
 struct MemoryPool;
+struct Module;
+struct Function;
 
 }  // namespace nvsim::cuda
 
@@ -19,6 +21,8 @@ using CUcontext = nvsim::cuda::Context*;
 using CUstream = nvsim::cuda::Stream*;
 using CUevent = nvsim::cuda::Event*;
 using CUmemoryPool = nvsim::cuda::MemoryPool*;
+using CUmodule = nvsim::cuda::Module*;
+using CUfunction = nvsim::cuda::Function*;
 using CUarray = void*;
 using CUhostFn = void (*)(void* user_data);
 

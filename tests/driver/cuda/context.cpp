@@ -10,6 +10,7 @@
 #include "common/immortal.hpp"
 #include "common/instrument.hpp"
 #include "cuda/memory.hpp"
+#include "cuda/module.hpp"
 #include "cuda/stream.hpp"
 
 namespace nvsim::cuda {
@@ -53,6 +54,7 @@ bool close_context(Context* context) {
     if (!contexts().end(context)) return false;
     end_streams_of(*context);
     end_events_of(*context);
+    end_modules_of(*context);
     end_allocations_of(*context);
     return true;
 }

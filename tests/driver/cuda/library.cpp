@@ -4,6 +4,7 @@
 #include "cuda/context.hpp"
 #include "cuda/entry.hpp"
 #include "cuda/memory.hpp"
+#include "cuda/module.hpp"
 #include "cuda/stream.hpp"
 
 namespace nvsim::cuda {
@@ -20,6 +21,7 @@ LiveCounts live() {
             {"primary_retains", primary_retains()},
             {"streams", live_streams()},
             {"events", events().live()},
+            {"modules", modules().live()},
             {"device_allocations", live_device_allocations()},
             {"host_allocations", live_host_allocations()},
             {"host_registrations", live_registrations()}};
