@@ -19,6 +19,7 @@ COMMANDS = {
     "selftest": "selftest",
     "bench": "bench",
     "demo": "demo",
+    "repair": "repair",
     "profiles": "show_settings",
     "config": "show_settings",
     "completion": "completion",

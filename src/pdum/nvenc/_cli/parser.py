@@ -49,7 +49,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"pdum-nvenc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
-    for add in (_encode, _watch, _doctor, _gpus, _selftest, _bench, _demo, _profiles, _config, _completion):
+    for add in (_encode, _watch, _doctor, _gpus, _selftest, _bench, _demo, _repair, _profiles, _config, _completion):
         add(commands)
     return parser
 
@@ -301,6 +301,22 @@ def _demo(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="events as lines of JSON, for programs")
     _option(parser, "codec", "-c", "--codec", metavar="CODEC")
     _machine_options(parser)
+
+
+def _repair(commands: Any) -> None:
+    epilog = (
+        "examples:\n"
+        "  pdum-nvenc repair .film.mp4.part.mp4              makes film.mp4\n"
+        "  pdum-nvenc repair camera.mp4 camera-whole.mp4\n\n"
+        "Until an .mp4 is complete it consists of fragments, so nothing is lost but the last two seconds. Files that\n"
+        "other programs write in fragments can be repaired too. A file whose index was to come at the end, and never\n"
+        "did, cannot."
+    )
+    parser = _command(commands, "repair", "makes a complete MP4 file of what a killed recorder left", epilog)
+    parser.add_argument("part", metavar="FILE", help="what was left; it stays as it is")
+    parser.add_argument("destination", nargs="?", metavar="FILE", help="the new file (default: the name it was to get)")
+    parser.add_argument("--overwrite", action="store_true", help="replaces the new file if it exists")
+    parser.add_argument("--json", action="store_true", help="what was found, as JSON, for programs")
 
 
 def _machine_options(parser: Parser) -> None:

@@ -9,6 +9,8 @@ from .bits import BitReader, obus
 from .stream_description import UNSPECIFIED, StreamDescription
 
 SEQUENCE_HEADER, TEMPORAL_DELIMITER, METADATA = 1, 2, 5
+KINDS = (*range(1, 9), 15)
+"""The types of OBUs that are not reserved."""
 SRGB, IDENTITY = 13, 0
 UNSPECIFIED_COLOUR = (UNSPECIFIED, UNSPECIFIED, UNSPECIFIED)
 USUAL_COLOUR = (1, 1, 1)

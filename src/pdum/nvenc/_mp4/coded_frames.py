@@ -38,7 +38,8 @@ def is_whole_sample(codec: str, sample: bytes) -> bool:
     """Whether the units of a sample fill it exactly. What a crash left of a file may hold zeros, or another's bytes."""
     if codec == "av1":
         try:
-            return sum(1 for _ in obus(sample)) > 0
+            kinds = [kind for kind, _, _ in obus(sample)]
+            return bool(kinds) and all(kind in av1.KINDS for kind in kinds)
         except InvalidConfig:
             return False
     at = 0

@@ -1,0 +1,41 @@
+"""``pdum-nvenc repair``: a playable file from what a killed recorder left."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from .._errors import InvalidConfig
+from .._mp4.repair import repair as repair_file
+from . import exits
+
+
+def repair(arguments: argparse.Namespace) -> int:
+    part = Path(arguments.part)
+    destination = Path(arguments.destination) if arguments.destination else _own_name(part)
+    try:
+        report = repair_file(part, destination, overwrite=arguments.overwrite)
+    except FileExistsError:
+        raise InvalidConfig(
+            f"{destination} exists. Name another destination, or replace it with --overwrite."
+        ) from None
+    if arguments.json:
+        print(json.dumps({**asdict(report), "destination": str(report.destination)}))
+    else:
+        print(report.text)
+        if part != destination:
+            print(f"{part} is as it was. Remove it when you have seen that the new file is good.")
+    return exits.DONE
+
+
+def _own_name(part: Path) -> Path:
+    """The name that the file would have got: of ".film.mp4.part.mp4", film.mp4."""
+    name = part.name
+    for end in (".part.mp4", ".part.m4v", ".part"):
+        if name.lower().endswith(end):
+            name = name[: -len(end)].removeprefix(".")
+            if Path(name).suffix.lower() in (".mp4", ".m4v"):
+                return part.with_name(name)
+    raise InvalidConfig(f"The name {part.name!r} does not say what the repaired file is to be called. Name it too.")

@@ -1,0 +1,207 @@
+"""What killed recorders leave becomes complete files."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mp4_files import Encoded, boxes, encoded, packets_of, pictures_of, stream_copy, video_track, written
+from pdum.nvenc import SourceUnreadable
+from pdum.nvenc._mp4.mp4_file import Mp4File
+from pdum.nvenc._mp4.repair import repair
+from pdum.nvenc._mp4.tracks import AudioTrack
+
+pytestmark = pytest.mark.one_abi
+
+STREAMS: dict[str, dict[str, Any]] = {
+    "h264 with B-frames": {"codec": "h264", "tuning": "hq", "bframes": 2, "gop": 12},
+    "hevc": {"codec": "hevc", "gop": 10},
+    "av1": {"codec": "av1", "gop": 10},
+}
+
+
+@pytest.fixture(scope="module", params=STREAMS)
+def stream(request: pytest.FixtureRequest) -> Encoded:
+    return encoded(count=64, **STREAMS[request.param])
+
+
+SOUND = AudioTrack(codec="pcm", rate=8000, channels=1, language="eng")
+
+
+def fill(file: Mp4File, stream: Encoded, sound: bool) -> None:
+    for number, packet in enumerate(stream.packets):
+        file.write(0, packet.data, packet.pts, packet.dts, packet.keyframe, 1)
+        if sound:
+            file.write(1, bytes((number, 1)) * 320, 320 * number, 320 * number, True)
+
+
+def left_by_a_killed_recorder(path: Path, stream: Encoded, sound: bool = False) -> Path:
+    """Everything is written, but the file was not completed."""
+    file = Mp4File(path, [video_track(stream), *([SOUND] if sound else [])])
+    fill(file, stream, sound)
+    for one in file._inputs:
+        one.settle()
+    file._end_fragment()
+    file.abandon()
+    return path
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_a_repaired_file_is_the_one_that_close_would_have_made(tmp_path: Path, stream: Encoded, sound: bool) -> None:
+    part = left_by_a_killed_recorder(tmp_path / "film.part", stream, sound)
+    with Mp4File(tmp_path / "closed.mp4", [video_track(stream), *([SOUND] if sound else [])]) as file:
+        fill(file, stream, sound)
+    before = part.read_bytes()
+    report = repair(part, tmp_path / "film.mp4")
+    assert (tmp_path / "film.mp4").read_bytes() == (tmp_path / "closed.mp4").read_bytes()
+    assert (report.frames, report.lost_frames, report.unused_bytes) == (64, 0, 0)
+    assert report.text == f"{tmp_path / 'film.mp4'}: 64 frames, 2.6 s{' and 2.6 s of sound' if sound else ''}."
+    assert part.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["closed.mp4", "film.mp4", "film.part"]
+
+
+def test_a_fragmented_file_becomes_a_complete_one(tmp_path: Path, stream: Encoded) -> None:
+    fragmented = written(tmp_path / "fragmented.mp4", stream, fragmented=True)
+    assert repair(fragmented, tmp_path / "film.mp4").unused_bytes == 0
+    assert (tmp_path / "film.mp4").read_bytes() == written(tmp_path / "closed.mp4", stream).read_bytes()
+
+
+@pytest.mark.parametrize("codec", ["h264", "av1"])
+def test_cut_off_at_any_byte(tmp_path: Path, codec: str) -> None:
+    """All frames that are complete come back, and no other; everything else is an error that says what is wrong."""
+    stream = encoded(codec, 4, gop=2)
+    whole = io.BytesIO()
+    made = Mp4File(whole, [video_track(stream)], fragmented=True)
+    for packet in stream.packets:
+        made.write(0, packet.data, packet.pts, packet.dts, packet.keyframe, 1)
+        if packet.pts == 2:
+            made._end_fragment()
+    made.close()
+    data = whole.getvalue()
+    whole.seek(0)
+    expected = [one.data for one in packets_of(whole)]
+    ends = [data.find(sample) + len(sample) for sample in expected]
+    for cut in range(len(data)):
+        (tmp_path / "cut").write_bytes(data[:cut])
+        complete = sum(end <= cut for end in ends)
+        if not complete:
+            with pytest.raises(SourceUnreadable, match=r"cut (is not an MP4|has no (index|complete))"):
+                repair(tmp_path / "cut", tmp_path / "film.mp4", overwrite=True)
+            continue
+        report = repair(tmp_path / "cut", tmp_path / "film.mp4", overwrite=True)
+        assert report.frames == complete
+        (media,) = boxes((tmp_path / "film.mp4").read_bytes(), "mdat")
+        assert media == b"".join(expected[:complete])
+    assert len(pictures_of(tmp_path / "film.mp4")) == 4
+
+
+def test_zeros_and_rubbish_after_the_end(tmp_path: Path, stream: Encoded) -> None:
+    """A file system may leave them after a crash of the machine."""
+    part = left_by_a_killed_recorder(tmp_path / "film.part", stream)
+    repair(part, tmp_path / "good.mp4")
+    good, size = (tmp_path / "good.mp4").read_bytes(), part.stat().st_size
+    for rubbish in (bytes(5000), b"\xff" * 100, b"\0\0\0\x20moof" + bytes(10), b"\0\0\0\x10moof" + bytes(8)):
+        with part.open("rb+") as file:
+            file.truncate(size)
+            file.seek(size)
+            file.write(rubbish)
+        assert repair(part, tmp_path / "film.mp4", overwrite=True).unused_bytes >= len(rubbish) - 16
+        assert (tmp_path / "film.mp4").read_bytes() == good
+
+
+def test_zeros_instead_of_the_last_pictures(tmp_path: Path, stream: Encoded) -> None:
+    part = left_by_a_killed_recorder(tmp_path / "film.part", stream)
+    size = part.stat().st_size
+    with part.open("rb+") as file:
+        file.truncate(size - 150)
+        file.truncate(size)
+    report = repair(part, tmp_path / "film.mp4")
+    assert report.lost_frames > 0
+    assert report.frames + report.lost_frames == 64
+    assert f"Left out, since they are not complete: {report.lost_frames} more at the end." in report.text
+    assert len(pictures_of(tmp_path / "film.mp4")) == report.frames
+
+
+def test_fragments_of_ffmpeg_are_understood(tmp_path: Path, stream: Encoded) -> None:
+    theirs = tmp_path / "theirs.mp4"
+    flags = "frag_keyframe+empty_moov+default_base_moof"
+    stream_copy(written(tmp_path / "ours.mp4", stream), theirs, "-movflags", flags)
+    report = repair(theirs, tmp_path / "film.mp4")
+    assert report.frames == 64
+    assert [one.data for one in packets_of(tmp_path / "film.mp4")] == [one.data for one in packets_of(theirs)]
+    assert pictures_of(tmp_path / "film.mp4") == pictures_of(theirs)
+
+
+def test_what_cannot_be_repaired(tmp_path: Path) -> None:
+    complete = written(tmp_path / "complete.mp4", encoded("h264"))
+    cases = {
+        "text": (b"No film at all, but a text.", "is not an MP4 file"),
+        "empty": (b"", "is not an MP4 file"),
+        "complete": (complete.read_bytes(), "is a complete MP4 file already. There is nothing to repair"),
+        "cut": (complete.read_bytes()[:-10], "was complete once, and its end is cut off"),
+        "no index": (b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x10mdat12345678", "has no index and no fragments"),
+        "damaged": (complete.read_bytes()[:60] + bytes(100), "has no index and no fragments"),
+    }
+    for name, (data, told) in cases.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(SourceUnreadable, match=told):
+            repair(tmp_path / name, tmp_path / "film.mp4")
+    assert not (tmp_path / "film.mp4").exists()
+
+
+def test_no_file_is_replaced_without_being_asked(tmp_path: Path) -> None:
+    part = left_by_a_killed_recorder(tmp_path / "film.part", encoded("h264", 40))
+    (tmp_path / "film.mp4").write_bytes(b"dear")
+    with pytest.raises(FileExistsError):
+        repair(part, tmp_path / "film.mp4")
+    assert (tmp_path / "film.mp4").read_bytes() == b"dear"
+    repair(part, tmp_path / "film.mp4", overwrite=True)
+    assert len(packets_of(tmp_path / "film.mp4")) == 40
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    part = left_by_a_killed_recorder(tmp_path / "film.part", encoded("h264", 40))
+    monkeypatch.setattr("pdum.nvenc._mp4.repair.write_complete", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*film\.mp4'"):
+        repair(part, tmp_path / "film.mp4")
+    assert list(tmp_path.iterdir()) == [part]
+
+
+RECORDER = """
+import sys
+from fractions import Fraction
+from itertools import count
+from mp4_files import encoded, video_track
+from pdum.nvenc._mp4.mp4_file import Mp4File
+stream = encoded("h264", 40, gop=10)
+file = Mp4File(sys.argv[1], [video_track(stream)])
+for number in count():
+    packet = stream.packets[number % 40]
+    file.write(0, packet.data, number, number, packet.keyframe, 1)
+    if number == 400:
+        print("recording", flush=True)
+"""
+
+
+def test_a_recorder_that_is_really_killed(tmp_path: Path) -> None:
+    part = tmp_path / "film.part"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", RECORDER, str(part)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as recorder:
+        assert recorder.stdout is not None
+        assert recorder.stdout.readline() == "recording\n"
+        recorder.send_signal(signal.SIGKILL)
+    report = repair(part, tmp_path / "film.mp4")
+    assert report.frames >= 350
+    assert len(pictures_of(tmp_path / "film.mp4")) == report.frames
