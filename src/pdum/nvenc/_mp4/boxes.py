@@ -33,6 +33,8 @@ def long_mdat_head(size: int) -> bytes:
 
 def free_box(size: int) -> bytes:
     """The head of a box that readers skip, ``size`` bytes long with its head. What follows it may be anything."""
+    if size > LARGEST_32:
+        return struct.pack(">I4sQ", 1, b"free", size)
     return struct.pack(">I4s", size, b"free")
 
 

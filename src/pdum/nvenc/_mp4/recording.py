@@ -18,6 +18,8 @@ ROOM = 4 << 20
 """Bytes that are left free for the index at the beginning. They are a hole: they take no space on the disk."""
 LEAST_WITH_ROOM = 64
 """How many times as large as the room the media data has to be for the room to stay."""
+LEAST_REST = 16 + 16
+"""Bytes between the index and the media data for the heads of two boxes."""
 COPIED = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -36,12 +38,14 @@ class Recording:
     """The file of a path. At any time it is a fragmented MP4 that players read."""
 
     def __init__(self, path: Path, file: BinaryIO, headers: Sequence[TrackHeader], room: int = ROOM) -> None:
-        self._path, self._file, self._room = path, file, room
+        self._path, self._file = path, file
+        self._least_with_room = LEAST_WITH_ROOM * room
         self.index = MovieIndex(headers)
         front = file_type(headers, fragmented=True) + fragmented_movie(headers)
-        self._room_start = len(front)
         self._media_start = self._end = len(front) + room
-        write_all(file, front + free_box(room))
+        front += free_box(room)
+        self._room_start = len(front)
+        write_all(file, front)
         file.truncate(self._media_start)
         file.seek(self._media_start)
 
@@ -67,9 +71,9 @@ class Recording:
         If the disk is too full for either, the index comes behind the media data.
         """
         moov = self.index.moov()
-        is_large = self.index.media_size >= LEAST_WITH_ROOM * self._room
-        if is_large and len(moov) <= self._room - 8 - 16 - 8:
-            self._seal(moov, self._room_start + 8)
+        is_large = self.index.media_size >= self._least_with_room
+        if is_large and self._room_start + len(moov) + LEAST_REST <= self._media_start:
+            self._seal(moov, self._room_start)
             return
         try:
             self._rewrite()
