@@ -35,6 +35,8 @@ if [[ ${1:-} == --quick ]]; then
     run turns --questions 30 --rounds 2
     run many_jobs --quick --rounds 1
     run batch_plan --quick --rounds 1
+    run writer_engines --only L4 --repeats 1 --seconds 1
+    run pipeline --sizes 720p --frames 30 --rounds 2
 else
     run import_time
     run client_cost
@@ -44,6 +46,8 @@ else
     run turns
     run many_jobs
     run batch_plan
+    run writer_engines
+    run pipeline
 fi
 
 if ((${#failed[@]})); then

@@ -64,6 +64,7 @@ if (($# == 0)); then
     part zero_copy "$python" benchmarks/zero_copy.py --driver encode --frames 2000 --rounds 5
     part client_cost "$python" benchmarks/client_cost.py --driver encode --frames 2000 --rounds 5
     part colour "$python" benchmarks/colour.py
+    part pipeline "$python" benchmarks/pipeline.py --driver encode --json "$results/pipeline.json"
 fi
 
 printf '\n== summary: %s, %s\n' "$machine" "$(date -u +%Y-%m-%d)"
