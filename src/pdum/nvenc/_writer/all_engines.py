@@ -210,7 +210,6 @@ class AllEngines:
         try:
             return lane.submit(frame, self._order.frames, force_idr, stream, picture)
         except ENGINES_OWN as error:
-            self._end_group()
             if not self._rescue(lane) or len(self._lanes) == 1:
                 self._fail(lane, error)
             self._leave_out(lane, error)
