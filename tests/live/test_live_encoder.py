@@ -18,6 +18,7 @@ from pdum.nvenc import (
     NoEncoder,
     UnsupportedFeature,
 )
+from pdum.nvenc._encoders import opening
 
 from simulator import Simulator
 
@@ -120,9 +121,15 @@ def test_who_joins_at_a_key_frame_sees_the_same(place: dict[str, Any]) -> None:
 
 
 def test_without_hardware_the_processor_encodes_and_says_so(simulator: Simulator) -> None:
+    opening._said.clear()
     with simulator.machine(gpus=[]), LiveEncoder(format="nv12", preset="p1") as live:
-        assert seen(stream(live, [grey(80)]))
+        with pytest.warns(RuntimeWarning, match="No hardware encoder is used: the processor encodes"):
+            packets = live.submit(grey(80))
+        assert seen(packets + live.submit(grey(80)))
         assert live.statistics.backend == "software"
+        assert "the processor encodes" in live.notices[0]
+    with simulator.machine(gpus=[]), LiveEncoder(format="nv12", preset="p1") as live:
+        assert live.submit(grey(80)), "it was said once"
     with simulator.machine(gpus=[]), LiveEncoder(format="nv12", backend="nvenc") as live, pytest.raises(NoEncoder):
         live.submit(grey(80))
 

@@ -125,6 +125,17 @@ class FileEncoderFields(StreamFields, total=False):
     extra_output_delay: int
 
 
+class LiveEncoderFields(StreamFields, total=False):
+    """The fields that ``LiveEncoder`` takes after its arguments."""
+
+    preset: choices.Preset
+    tuning: choices.Tuning
+    profile: choices.Profile
+    format: choices.FrameFormat
+    gop: int
+    cuda_context: int
+
+
 class EncodeFileFields(FileEncoderFields, total=False):
     """With those of ``FileJob``: what ``EncoderPool.encode_file`` takes after its arguments."""
 

@@ -124,6 +124,22 @@ class SoftwareEncoder:
         """``submit`` that returns only the bytes."""
         return b"".join(packet.data for packet in self.submit(frame, self._count, force_idr, picture=picture))
 
+    def set_bitrate(self, bitrate: int) -> bool:
+        """Changes the bit rate from the next frame on, if the codec can: x264 alone can, up to its largest rate.
+
+        Returns whether it did. The buffer that bounds single pictures stays as it is.
+        """
+        with self._lock:
+            self._require_usable()
+            most = self._options.max_bitrate or bitrate
+            if self.codec != "h264" or not self._options.bitrate or not 0 < bitrate <= most:
+                return False
+            self.config = self.config.replaced(bitrate=bitrate)
+            self._options.bitrate = bitrate
+            if self._context is not None:
+                self._context.bit_rate = bitrate
+            return True
+
     def lost(self, seq: SupportsIndex) -> bool:
         """The packet of this frame has not reached the viewer. The next frame is an IDR, so this is always False."""
         with self._lock:

@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 import os
-import time
-from dataclasses import dataclass
-from threading import RLock
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
 
-from .._config.settings import one_of, whole
-from .._encoders.bitstreams import parameter_sets, sequence_obu
-from .._errors import EncoderClosed, InvalidFrame
-from .._mp4.codec_string import codec_string
-from .current_encoder import CurrentEncoder
+from .._config.settings import one_of
+from .._errors import EncoderClosed, InvalidFrame, NvencError
+from .exchange import Exchange, OfferedFrame
 from .frames import single_picture
-from .losses import InFlight, KeyFrames
-from .packet import LivePacket
+from .offered_frames import OfferThread, kept
+from .pacing import Pacing
+from .packet_stream import PacketStream
 from .settings import LiveSettings
-from .statistics import LiveStatistics
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from .._config import choices
+    from .._config.encoder_fields import LiveEncoderFields
+    from .._config.picture import PictureOptions
     from .._config.settings import FrameRate
-    from .._encoders.frame_layout import FrameLayout
-    from .._nvenc import Packet
+    from .._encoders.aio import Worker
+    from .packet import LivePacket
+    from .statistics import LiveStatistics
 
 MICROSECONDS = 1_000_000
-
-
-@dataclass(frozen=True)
-class _Submitted:
-    """What the packet of a frame has to know of it."""
-
-    timestamp: int
-    width: int
-    height: int
 
 
 class LiveEncoder:
@@ -46,13 +37,44 @@ class LiveEncoder:
 
     ::
 
-        with LiveEncoder(codec="h264", fps=60, bitrate=8_000_000) as live:
-            for frame in frames:                         # CuPy, PyTorch, NumPy; RGB by its shape
+        with LiveEncoder(fps=60, bitrate=8_000_000) as live:
+            for frame in frames:                         # CuPy, PyTorch, NumPy, …; RGB by its shape
                 for packet in live.submit(frame):
                     send(packet)                         # packet.data, .seq, .timestamp, .keyframe, .codec
 
-    The first packet is a key frame, and so is the one after a change of size. All others are made when somebody needs
-    one: ``request_keyframe()`` for a viewer who joins, ``lost(seq)`` for one who missed a packet.
+    Frames may change their size at any time. The stream has a key frame at its beginning, where the size changes, and
+    whenever somebody needs one: ``request_keyframe()`` for a viewer who joins, ``lost(seq)`` for one who missed a
+    packet and for whom the card has nothing cheaper. ``feedback`` steers the bit rate.
+
+    There are two ways to give it frames. ``submit`` encodes in the calling thread and returns the packets
+    (``submit_async`` for asyncio). ``offer`` leaves the frame to a thread and returns at once, and packets come by
+    iterating over the encoder (``for packet in live`` or ``async for packet in live``). Of frames that are offered
+    faster than they can be encoded and sent, the latest wins, and the others are dropped before they are encoded.
+    Packets are never dropped.
+
+    All methods may be called in any thread. ``feedback``, ``lost`` and ``request_keyframe`` never wait for the encoder.
+
+    Args:
+        max_size: the largest width and height that frames will probably have: a card then changes the size in its
+            running session. Larger ones work, too, with another session.
+        codec: ``"h264"``, ``"hevc"`` or ``"av1"``.
+        fps: how many frames a second come, about.
+        bitrate: bits a second: the most that the stream may take; 0: what fits the size and ``fps``.
+        min_bitrate: the least to which ``feedback`` lowers it; 0: a twentieth of the most.
+        start_bitrate: the rate of the beginning, for links that are not known to take the most; 0: the most.
+        pipeline_depth: how many frames may stay in the encoder while the next ones are made. Each delays all packets by
+            one frame. 0: each frame's packet comes out of its own call.
+        max_in_flight: how many packets may be on their way: sent, and neither ``acked`` nor ``lost``. While there are
+            so many, frames are dropped. None: no bound until there is the first ``acked``, then as many as a round trip
+            takes.
+        keyframe_spacing: seconds between two key frames that were requested. A request that comes sooner waits.
+        backend: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware if there is any.
+        gpu_id: the GPU, as CUDA counts.
+        fields: further fields of ``EncoderConfig``, such as ``preset``, ``tuning``, ``format="nv12"``, ``qp_map``,
+            ``intra_refresh_period``. ``colour`` is ``"bt709"`` unless it is given.
+
+    Raises:
+        InvalidConfig: a setting that cannot be right. What a card refuses is told with the first frame.
     """
 
     def __init__(
@@ -63,102 +85,198 @@ class LiveEncoder:
         fps: FrameRate = 60,
         bitrate: int = 0,
         min_bitrate: int = 0,
+        start_bitrate: int = 0,
         pipeline_depth: int = 0,
         max_in_flight: int | None = None,
         keyframe_spacing: float = 0.25,
         backend: choices.EngineKind = "auto",
         gpu_id: int = 0,
-        **fields: Any,
+        **fields: Unpack[LiveEncoderFields],
     ) -> None:
+        self._made_in = os.getpid()
+        self._exchange = Exchange()
         self._settings = LiveSettings(
             max_size=max_size,
             codec=codec,
             fps=fps,
             bitrate=bitrate,
             min_bitrate=min_bitrate,
+            start_bitrate=start_bitrate,
             pipeline_depth=pipeline_depth,
             gpu_id=gpu_id,
-            fields=fields,
+            fields=dict(fields),
         )
         one_of("backend", backend, {name: name for name in ("auto", "nvenc", "software")})
-        self._max_in_flight = None if max_in_flight is None else whole("max_in_flight", max_in_flight, least=1)
-        self._lock = RLock()
-        self._made_in = os.getpid()
-        self._start = time.monotonic()
+        self._pacing = Pacing(self._settings, max_in_flight, keyframe_spacing)
+        self._stream = PacketStream(self._settings, backend, self._pacing)
+        self._starting = Lock()  # held while a thread is started
+        self._start = monotonic()
         self._closed = False
-        self._current = CurrentEncoder(self._settings, backend)
-        self._key_frames = KeyFrames(keyframe_spacing)
-        self._in_flight = InFlight(2.0)
-        self._waiting: dict[int, _Submitted] = {}
-        self._done: list[LivePacket] = []
-        self._next_seq = 0
-        self._told: tuple[str, int, int] | None = None
-        self._size = (0, 0)
-        self._counts: dict[str, int] = dict.fromkeys(("key_frames", "held_back", "resized", "repaired", "bytes"), 0)
+        self._way: str | None = None
+        self._thread: OfferThread | None = None
+        self._worker: Worker | None = None
 
     def submit(
-        self, frame: Any, timestamp: int | None = None, *, stream: Any = None, picture: Any = None
+        self,
+        frame: Any,
+        timestamp: int | None = None,
+        *,
+        stream: Any = None,
+        picture: PictureOptions | None = None,
     ) -> list[LivePacket]:
-        """Encodes a frame now. Returns the packets that are ready."""
-        with self._lock:
-            self._require_usable()
-            now = time.monotonic()
-            form = self._settings.fields.get("format")
-            frame, layout = single_picture(frame, form, self._settings.fields.get("chroma", "auto"))
-            if self._is_full(now):
-                self._counts["held_back"] += 1
-                return self._taken()
-            self._fit(layout)
-            seq = self._next_seq
-            force = self._key_frames.is_due(now)
-            self._waiting[seq] = _Submitted(self._timestamp(timestamp, now), layout.width, layout.height)
-            try:
-                packets = self._current.submit(frame, seq, force_idr=force, stream=stream, picture=picture)
-            except BaseException:
-                del self._waiting[seq]
-                raise
-            self._next_seq += 1
-            self._in_flight.sent(seq, now)
-            if force:
-                self._key_frames.made(seq, now)
-            self._finish(packets)
-            return self._taken()
+        """Encodes a frame, and returns the packets that are ready.
+
+        That is the frame's own, or an earlier frame's with ``pipeline_depth``, or none if the frame was dropped because
+        too many packets are in flight.
+
+        Args:
+            frame: an array on the GPU or the host, an ``av.VideoFrame`` or a PIL image. Its memory may be used again at
+                once; a GPU's, in the order of the stream on which it was made.
+            timestamp: microseconds, as WebCodecs counts; any whole number. None: since the encoder was made.
+            stream: the CUDA stream on which the frame is made, if its own library does not tell.
+            picture: options of this picture.
+
+        Raises:
+            InvalidFrame: it is not a frame. Nothing has changed.
+            NvencError: what opening an encoder for the first frame, or for another size, raises.
+        """
+        self._go("submit")
+        return self._stream.encode(self._given(frame, timestamp, stream, picture), is_bounded=True)
+
+    async def submit_async(
+        self,
+        frame: Any,
+        timestamp: int | None = None,
+        *,
+        stream: Any = None,
+        picture: PictureOptions | None = None,
+    ) -> list[LivePacket]:
+        """``submit`` for asyncio: the event loop runs on while the frame is encoded. Leave the frame alone until then.
+
+        If it is cancelled, the frame is encoded anyway, and its packet comes with the next call.
+        """
+        from .._encoders.aio import stream_here
+
+        self._go("submit")
+        given = self._given(frame, timestamp, stream_here(frame, stream), picture)
+        call = cast("Any", lambda: self._stream.encode(given, is_bounded=True))
+        return cast("list[LivePacket]", await self._started_worker().run(call))
+
+    def offer(
+        self,
+        frame: Any,
+        timestamp: int | None = None,
+        *,
+        stream: Any = None,
+        picture: PictureOptions | None = None,
+        copy: bool = True,
+    ) -> None:
+        """Leaves a frame to the encoder's thread, and returns at once. A frame that still waits is dropped for it.
+
+        Its packet comes by iterating over the encoder. What went wrong with an earlier frame is raised here and there.
+
+        Args:
+            copy: False: the frame is not copied. Give each frame memory of its own then. Frames for which a ``stream``
+                is named are not copied either.
+        """
+        self._go("offer")
+        given = self._given(frame, timestamp, stream, picture)
+        if copy:
+            given = kept(given, is_on_processor=self._stream.is_on_processor)
+        with self._starting:
+            if self._thread is None and not self._closed:
+                self._thread = OfferThread(self._stream, self._pacing, self._exchange)
+        self._exchange.offer(given)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> LivePacket:
+        """Waits for the next packet of the offered frames. Ends once the encoder is closed and all were taken."""
+        self._require_own_process()
+        packet = self._exchange.take()
+        if packet is None:
+            raise StopIteration
+        return packet
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> LivePacket:
+        self._require_own_process()
+        packet = await self._exchange.take_async()
+        if packet is None:
+            raise StopAsyncIteration
+        return packet
 
     def request_keyframe(self) -> None:
-        """Makes the next frame a key frame, for a viewer who joins. Requests that come together share one."""
-        with self._lock:
-            self._require_usable()
-            self._key_frames.request()
-            self._in_flight.forget()
+        """Makes the next frame a key frame, for a viewer who joins or starts anew. Requests that meet share one.
 
-    def lost(self, seq: int) -> bool:
-        """That packet has not reached its viewer. Returns whether the stream goes on without a key frame."""
-        with self._lock:
-            self._require_usable()
-            number = whole("seq", seq)
-            self._in_flight.lost(number)
-            if self._key_frames.is_healed(number):
-                return True
-            if self._current.lost(number):
-                self._counts["repaired"] += 1
-                return True
-            self._key_frames.request(is_urgent=True)
-            return False
+        Packets from before do not count as in flight any more: nobody answers for them.
+        """
+        self._require_open()
+        self._pacing.request_key_frame()
+        self._exchange.answered()
+
+    def lost(self, seq: int) -> None:
+        """That packet has not reached its viewer. The next frame repairs the picture as cheaply as possible.
+
+        A card with reference invalidation lets it refer to a picture before the lost one. A stream with intra refresh
+        is repaired by the wave that comes anyway. Otherwise the next frame is a key frame. Further reports of the same
+        packet, and of any before the last key frame, change nothing.
+        """
+        self._require_open()
+        self._pacing.lost(seq, monotonic())
+        self._exchange.answered()
+
+    def feedback(self, *, rtt: float | None = None, acked: int | None = None, bandwidth: float | None = None) -> None:
+        """What a viewer answers. The bit rate follows from the next frame on.
+
+        Args:
+            acked: the packet of this seq has arrived, and those before it have, or never will. Called for each packet,
+                it is all that the bit rate needs.
+            rtt: seconds of a round trip, where something else has measured it.
+            bandwidth: bits a second that the link takes, as the viewer estimates (WebRTC's REMB).
+        """
+        self._require_open()
+        self._pacing.heard(monotonic(), rtt, acked, bandwidth)
+        self._exchange.answered()
 
     def flush(self) -> list[LivePacket]:
-        """Returns the packets of the frames that ``pipeline_depth`` has left in flight."""
-        with self._lock:
-            self._require_usable()
-            self._finish(self._current.flush())
-            return self._taken()
+        """Returns the packets of the frames that ``pipeline_depth`` has left in the encoder.
+
+        After ``offer``, it waits until the last offered frame has been encoded. Its packets come by iteration, too, and
+        none are returned.
+        """
+        self._require_open()
+        if self._way == "offer":
+            self._exchange.wait_until_idle()
+        packets = self._stream.flush()
+        if self._way != "offer":
+            return packets
+        self._exchange.add(packets)
+        return []
+
+    async def flush_async(self) -> list[LivePacket]:
+        """``flush`` for asyncio, with what cancelled calls have left."""
+        self._require_open()
+        call = cast("Any", self.flush)
+        return cast("list[LivePacket]", await self._started_worker().run(call))
 
     def close(self) -> None:
-        """Ends the encoder. Packets that were not taken are lost."""
+        """Ends the encoder, in any thread. The frame that waits for its turn is dropped, and so are those that
+        ``pipeline_depth`` has left; ``flush`` first if they matter. Packets that wait can still be taken."""
         if self._made_in != os.getpid():
             return
-        with self._lock:
+        with self._starting:
             self._closed = True
-            self._current.close()
+            worker, thread = self._worker, self._thread
+        self._exchange.end()
+        if thread is not None:
+            thread.join()
+        if worker is not None:
+            worker.end()
+        self._stream.close()
 
     def __enter__(self) -> Self:
         return self
@@ -168,86 +286,63 @@ class LiveEncoder:
     ) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        """Lets the thread of an encoder that nobody closed end. In a forked child, its locks may be held for ever."""
+        if getattr(self, "_made_in", None) == os.getpid() and hasattr(self, "_exchange"):
+            self._exchange.end()
+
     @property
     def codec_string(self) -> str | None:
-        """The stream's codec as browsers name it; None before the first key frame."""
-        return None if self._told is None else self._told[0]
+        """The stream's codec as browsers name it, for a viewer who joins. None before the first key frame."""
+        return self._stream.codec_string
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user should know, such as that the processor encodes."""
-        return self._current.notices
+        """What the user should know and has been warned of, such as that the processor encodes."""
+        return self._stream.notices
 
     @property
     def statistics(self) -> LiveStatistics:
-        with self._lock:
-            is_open = self._current.config is not None
-            return LiveStatistics(
-                **self._counts,
-                encoded=self._next_seq,
-                opened=self._current.opened,
-                in_flight=self._in_flight.count(time.monotonic()),
-                bitrate=self._current.config.bitrate if self._current.config else 0,
-                backend=("nvenc" if self._current.is_hardware else "software") if is_open else None,
-                width=self._size[0],
-                height=self._size[1],
-            )
+        return self._stream.statistics(self._exchange.replaced)
 
-    def _fit(self, layout: FrameLayout) -> None:
-        size = (layout.width, layout.height)
-        packets, starts_anew = self._current.fit(layout, self._settings.highest_bitrate(*size))
-        self._finish(packets)
-        if starts_anew:
-            self._key_frames.made(self._next_seq, time.monotonic())
-        self._counts["resized"] += self._size not in (size, (0, 0))
-        self._size = size
+    def _given(self, frame: Any, timestamp: int | None, stream: Any, picture: PictureOptions | None) -> OfferedFrame:
+        fields = self._settings.fields
+        frame, layout = single_picture(frame, fields.get("format"), fields.get("chroma", "auto"))
+        return OfferedFrame(frame, layout, self._timestamp(timestamp), stream, picture)
 
-    def _finish(self, packets: list[Packet]) -> None:
-        self._done += [self._live(packet) for packet in packets]
-
-    def _live(self, packet: Packet) -> LivePacket:
-        made = self._waiting.pop(packet.seq)
-        self._counts["bytes"] += len(packet.data)
-        self._counts["key_frames"] += packet.keyframe
-        codec = self._codec_of(packet, made) if packet.keyframe else None
-        return LivePacket(
-            seq=packet.seq,
-            timestamp=made.timestamp,
-            data=packet.data,
-            keyframe=packet.keyframe,
-            codec=codec,
-            width=made.width,
-            height=made.height,
-        )
-
-    def _codec_of(self, packet: Packet, made: _Submitted) -> str | None:
-        """The codec string, if the viewer does not know it or the size yet."""
-        codec = self._settings.codec_name
-        data = packet.data
-        header = sequence_obu(data) if codec == "av1" else parameter_sets(data, codec)
-        told = (codec_string(codec, header), made.width, made.height)
-        if told == self._told:
-            return None
-        self._told = told
-        return told[0]
-
-    def _taken(self) -> list[LivePacket]:
-        packets, self._done = self._done, []
-        return packets
-
-    def _is_full(self, now: float) -> bool:
-        return self._max_in_flight is not None and self._in_flight.count(now) >= self._max_in_flight
-
-    def _timestamp(self, given: int | None, now: float) -> int:
+    def _timestamp(self, given: int | None) -> int:
         if given is None:
-            return round((now - self._start) * MICROSECONDS)
+            return round((monotonic() - self._start) * MICROSECONDS)
         index = getattr(given, "__index__", None)
         if index is None:
             raise InvalidFrame(f"Expected a whole number of microseconds, got timestamp={given!r}.")
         return int(index())
 
-    def _require_usable(self) -> None:
+    def _go(self, way: str) -> None:
+        """Packets that are returned and packets that wait would be mixed up."""
+        self._require_open()
+        if self._way not in (None, way):
+            raise NvencError(
+                f"{way}() does not work after {self._way}(): some packets would come by iteration and others not. Use "
+                "one of them, or two encoders."
+            )
+        self._way = way
+
+    def _started_worker(self) -> Worker:
+        from .._encoders.aio import Worker
+
+        with self._starting:
+            self._require_open()
+            if self._worker is None:
+                self._worker = Worker()
+            return self._worker
+
+    def _require_open(self) -> None:
+        self._require_own_process()
         if self._closed:
             raise EncoderClosed("The live encoder is closed. Make a new one.")
+
+    def _require_own_process(self) -> None:
+        """Call it before any lock is taken: a thread of the parent may have held it at the fork."""
         if self._made_in != os.getpid():
             raise EncoderClosed("The live encoder was made before this process was forked. Make one here.")

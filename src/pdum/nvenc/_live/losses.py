@@ -50,6 +50,7 @@ class InFlight:
 
     def sent(self, seq: int, now: float) -> None:
         self._sent[seq] = now
+        self._forget_before(now - self.patience)
 
     def acked(self, seq: int) -> None:
         """That packet has arrived, and so have those before it, or they never will."""
@@ -63,6 +64,9 @@ class InFlight:
         self._sent.clear()
 
     def count(self, now: float) -> int:
-        for seq in [seq for seq, time in self._sent.items() if now - time > self.patience]:
-            del self._sent[seq]
+        self._forget_before(now - self.patience)
         return len(self._sent)
+
+    def _forget_before(self, time: float) -> None:
+        while self._sent and next(iter(self._sent.values())) < time:
+            del self._sent[next(iter(self._sent))]

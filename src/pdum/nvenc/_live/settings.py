@@ -37,6 +37,7 @@ class LiveSettings:
     fps: FrameRate
     bitrate: int
     min_bitrate: int
+    start_bitrate: int
     pipeline_depth: int
     gpu_id: int
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -54,11 +55,25 @@ class LiveSettings:
                     f"{name}={self.fields[name]!r} does not work with LiveEncoder: such frames wait for later ones. "
                     "Leave it out."
                 )
-        whole("bitrate", self.bitrate)
-        whole("min_bitrate", self.min_bitrate)
-        if self.max_size is not None:
-            _require_size(self.max_size)
-        self.config(*(self.max_size or (640, 360)))  # a wrong setting is an error now, not at the first frame
+        for name in ("bitrate", "min_bitrate", "start_bitrate"):
+            rate = whole(name, getattr(self, name))
+            if rate and not self.is_steered:
+                raise InvalidConfig(
+                    f"{name}={rate} does not work with qp, cq or tuning='lossless', which decide the quality instead. "
+                    "Leave one out."
+                )
+        self.config(*(self.largest_size or (640, 360)))  # a wrong setting is an error now, not at the first frame
+
+    @property
+    def largest_size(self) -> tuple[int, int] | None:
+        """``max_size``, even."""
+        size = self.max_size
+        if size is None:
+            return None
+        if not isinstance(size, (tuple, list)) or len(size) != 2:
+            raise InvalidConfig(f"Expected a pair (width, height), got max_size={size!r}.")
+        width, height = (whole("max_size", number, least=2) for number in size)
+        return width + width % 2, height + height % 2
 
     @property
     def rate(self) -> Fraction:
@@ -67,6 +82,11 @@ class LiveSettings:
     @property
     def codec_name(self) -> str:
         return codec_name(self.codec)
+
+    @property
+    def has_intra_refresh(self) -> bool:
+        """Whether a wave of intra blocks repairs the picture again and again."""
+        return bool(self.fields.get("intra_refresh_period"))
 
     @property
     def is_steered(self) -> bool:
@@ -79,18 +99,19 @@ class LiveSettings:
 
     def highest_bitrate(self, width: int, height: int) -> int:
         wanted = int(width * height * self.rate * Fraction(BITS_PER_PIXEL))
-        return self.bitrate or max(wanted, LEAST_DEFAULT_BITRATE)
+        highest = self.bitrate or max(wanted, LEAST_DEFAULT_BITRATE)
+        return min(highest, self.fields.get("max_bitrate") or highest)
 
     def lowest_bitrate(self, width: int, height: int) -> int:
         highest = self.highest_bitrate(width, height)
-        return min(self.min_bitrate or highest // LEAST_SHARE, highest)
+        return max(min(self.min_bitrate or highest // LEAST_SHARE, highest), 1)
 
     def config(self, width: int, height: int, **more: Any) -> EncoderConfig:
-        """The configuration for pictures of this size, at the highest bit rate unless ``more`` has another one."""
+        """The configuration for pictures of this size. ``more``: further fields, among them the rates."""
         given: dict[str, Any] = {"gop": 0, "colour": "bt709", "format": "rgb", **self.fields}
         if self.is_steered:
-            given |= self.rates(more.get("bitrate") or self.highest_bitrate(width, height))
             given.setdefault("rate_control", "cbr")
+            given |= self.rates(self.highest_bitrate(width, height))
         return EncoderConfig.of(
             {
                 **given,
@@ -100,20 +121,15 @@ class LiveSettings:
                 "fps": self.fps,
                 "gpu_id": self.gpu_id,
                 "extra_output_delay": self.pipeline_depth,
-                **{name: value for name, value in more.items() if name != "bitrate"},
+                **more,
             }
         )
 
-    def rates(self, bitrate: int) -> dict[str, int]:
-        """The bit rate, with a buffer that fits it unless the caller chose one."""
+    def rates(self, bitrate: int, *, sizes_buffer: bool = True) -> dict[str, Any]:
+        """The bit rate, with a buffer that fits it unless the caller chose one or the card cannot."""
+        if not self.is_steered:
+            return {}
         if "vbv_size" in self.fields:
             return {"bitrate": bitrate}
-        shortest = 2 / self.rate
-        return {"bitrate": bitrate, "vbv_size": int(bitrate * max(Fraction(BUFFER_SECONDS), shortest))}
-
-
-def _require_size(size: tuple[int, int]) -> None:
-    if not isinstance(size, (tuple, list)) or len(size) != 2:
-        raise InvalidConfig(f"Expected a pair (width, height), got max_size={size!r}.")
-    for number in size:
-        whole("max_size", number, least=2)
+        seconds = max(Fraction(BUFFER_SECONDS), 2 / self.rate)
+        return {"bitrate": bitrate, "vbv_size": int(bitrate * seconds) if sizes_buffer else None}
