@@ -455,3 +455,37 @@ def test_after_a_lost_packet_the_next_frame_is_an_idr(codec: str) -> None:
             encoder.lost("1")  # type: ignore[arg-type]
     with pytest.raises(EncoderClosed):
         encoder.lost(1)
+
+
+def test_x264_changes_its_bitrate_while_it_runs() -> None:
+    """Noise, of which each rate leaves as much as it takes. There is one key frame, at the beginning."""
+    settings = config(format="nv12", fps=30, gop=0, bitrate=800_000, rate_control="cbr", vbv_size=80_000)
+    with SoftwareEncoder(settings) as encoder:
+
+        def rate(first: int) -> float:
+            pictures = [picture("nv12", number) for number in range(first, first + 60)]
+            packets = [packet for number, one in enumerate(pictures) for packet in encoder.submit(one, number)]
+            assert [packet.seq for packet in packets if packet.keyframe] == ([0] if first == 0 else [])
+            return sum(8 * len(packet.data) for packet in packets[20:]) * 30 / 40
+
+        before = rate(0)
+        assert encoder.set_bitrate(200_000)
+        assert encoder.config.bitrate == 200_000
+        assert rate(60) < 0.5 * before
+        assert not encoder.set_bitrate(900_000), "more than the buffer was made for"
+        assert encoder.set_bitrate(800_000)
+        assert rate(120) > 0.7 * before
+
+
+@pytest.mark.parametrize("codec", ["hevc", "av1"])
+def test_other_codecs_do_not_change_theirs(codec: str) -> None:
+    with SoftwareEncoder(config(codec, bitrate=800_000, rate_control="cbr")) as encoder:
+        assert not encoder.set_bitrate(200_000)
+        assert encoder.config.bitrate == 800_000
+
+
+def test_without_a_rate_there_is_none_to_change() -> None:
+    with SoftwareEncoder(config(qp=30)) as encoder:
+        assert not encoder.set_bitrate(200_000)
+    with pytest.raises(EncoderClosed):
+        encoder.set_bitrate(200_000)
