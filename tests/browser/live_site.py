@@ -1,4 +1,4 @@
-"""The server of examples/live for tests: it runs in a thread, and what a page shows is read back from its canvas."""
+"""Servers for tests in a browser, that of examples/live among them, and what its page shows."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ SCRIPT = Path(__file__).resolve().parent / "reading.js"
 
 
 class Site:
-    """A server whose pages show what the encoder made."""
+    """A server in a thread, of any application."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, make_show: Callable[[], Show]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, make: Callable[[], web.Application]) -> None:
         self._loop = loop
-        self._make_show = make_show
+        self._make = make
         self._runner: web.AppRunner | None = None
         self.port = 0
 
@@ -59,10 +59,34 @@ class Site:
         self._runner = None
 
     async def _start(self) -> None:
-        runner = web.AppRunner(make_app(self._make_show), access_log=None, shutdown_timeout=1)
+        runner = web.AppRunner(self._make(), access_log=None, shutdown_timeout=1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", self.port, reuse_address=True).start()
         self._runner, self.port = runner, runner.addresses[0][1]
+
+
+@contextmanager
+def served(make: Callable[[], web.Application]) -> Iterator[Site]:
+    """The application's server runs until the end of the block."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever, name="site", daemon=True)
+    thread.start()
+    site = Site(loop, make)
+    try:
+        site.start()
+        yield site
+    finally:
+        site.stop()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def folder_site(folder: Path) -> web.Application:
+    """The files of a folder."""
+    app = web.Application()
+    app.add_routes([web.static("/", folder)])
+    return app
 
 
 class WithAlpha(Scene):
@@ -81,18 +105,8 @@ def live_site(size: tuple[int, int], **encoder: Any) -> Iterator[Site]:
         given = {"bitrate": 4_000_000, "format": "abgr", "colour": "auto", **encoder}
         return Show(WithAlpha(np, FPS), size=size, max_size=size, fps=FPS, **given)
 
-    loop = asyncio.new_event_loop()
-    thread = Thread(target=loop.run_forever, name="live site", daemon=True)
-    thread.start()
-    site = Site(loop, make_show)
-    try:
-        site.start()
+    with served(lambda: make_app(make_show)) as site:
         yield site
-    finally:
-        site.stop()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 @dataclass(frozen=True)
