@@ -9,6 +9,8 @@ from typing import Generic, Protocol, TypeVar
 
 LONGEST_QUEUE = 0.5
 """Seconds. A packet that would wait longer is dropped, as a router would."""
+MOST_BYTES = 4 << 20
+"""The queue's limit for a receiver that takes nothing, at any rate."""
 
 
 class HasData(Protocol):
@@ -52,7 +54,7 @@ class Link(Generic[Packet]):
 
     def offer(self, packet: Packet) -> bool:
         """Whether the packet is in the queue; otherwise it is lost. An empty queue takes a packet of any size."""
-        is_full = bool(self._queue) and self.delay > LONGEST_QUEUE
+        is_full = bool(self._queue) and (self.delay > LONGEST_QUEUE or self._bytes > MOST_BYTES)
         if is_full or self._to_drop:
             self._to_drop = max(self._to_drop - 1, 0)
             self.dropped += 1

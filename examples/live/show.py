@@ -49,6 +49,7 @@ class Show:
         self._joined = 0
         self._has_viewers = asyncio.Event()
         self._losses: list[tuple[Viewer, int]] = []
+        self._acked_by_all = -1
         self._number = 0
         self._tell = tell
         self._told = 0
@@ -91,8 +92,14 @@ class Show:
         self._losses.append((viewer, seq))
 
     def acked(self, viewer: Viewer, seq: int) -> None:
-        """The packet has arrived at the viewer."""
-        viewer.take_ack(seq, self._now())
+        """The packet has arrived at the viewer. The slowest viewer sets the pace of the encoder."""
+        now = self._now()
+        viewer.take_ack(seq, now)
+        watching = [one.acked for one in self._viewers if one.has_begun and not one.is_stalled(now)]
+        slowest = min(watching, default=-1)
+        if slowest > self._acked_by_all:
+            self._acked_by_all = slowest
+            self.live.feedback(acked=slowest)
 
     async def run(self) -> None:
         """Makes pictures until it is cancelled."""

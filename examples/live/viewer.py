@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from link import Link
 from pdum.nvenc import LivePacket
 
 HIGHEST_RATE = 1e9
+PATIENCE = 2.0
+"""Seconds."""
 
 
 class BadMessage(Exception):
@@ -19,11 +21,11 @@ class BadMessage(Exception):
 
 @dataclass(frozen=True)
 class Sent:
-    """A packet for one viewer, and when it was sent."""
+    """A packet for one viewer."""
 
     packet: LivePacket
-    at: float
     repairs: int
+    """The viewer's own: see Viewer."""
 
     @property
     def data(self) -> bytes:
@@ -58,7 +60,7 @@ class Viewer:
         self.repairs = -1
         """The highest packet that this viewer lost and that pictures from now on do without."""
         self._codec: str | None = None
-        self._on_the_way: deque[Sent] = deque()
+        self._on_the_way: deque[tuple[int, float]] = deque(maxlen=1000)  # seq and when it was sent
 
     def offer(self, packet: LivePacket, codec: str, now: float) -> None:
         """Sends a packet. `codec` is the stream's; the viewer is told of it when it differs from what it knows."""
@@ -69,23 +71,24 @@ class Viewer:
             packet = with_codec(packet, codec)
         if not self.has_begun:
             self.has_begun, self.acked = True, packet.seq - 1
-        sent = Sent(packet, now, self.repairs)
-        self._on_the_way.append(sent)
-        self.link.offer(sent)
+        self._on_the_way.append((packet.seq, now))
+        self.link.offer(Sent(packet, self.repairs))
 
     def take_ack(self, seq: int, now: float) -> None:
         """The packet has arrived. Those before it have arrived as well, or never will."""
-        while self._on_the_way and self._on_the_way[0].packet.seq <= seq:
-            sent = self._on_the_way.popleft()
-            if sent.packet.seq == seq:
-                self.rtt = now - sent.at
+        while self._on_the_way and self._on_the_way[0][0] <= seq:
+            sent, at = self._on_the_way.popleft()
+            if sent == seq:
+                self.rtt = now - at
         self.acked = max(self.acked, seq)
+
+    def is_stalled(self, now: float) -> bool:
+        """Whether nothing has been heard for so long that the others need not wait for this viewer."""
+        return bool(self._on_the_way) and now - self._on_the_way[0][1] > PATIENCE
 
 
 def with_codec(packet: LivePacket, codec: str) -> LivePacket:
     """Each viewer has to be told of the codec with its first packet, not only the stream's first viewer."""
-    from dataclasses import replace
-
     return replace(packet, codec=codec)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from link import LONGEST_QUEUE, Link
+from link import LONGEST_QUEUE, MOST_BYTES, Link
 
 
 @dataclass
@@ -60,6 +60,8 @@ def test_a_full_queue_drops_what_comes() -> None:
         link.rate = None
         assert link.offer(Bytes.of(5000))
         assert (link.dropped, link.queued_bytes) == (1, 10_000)
+        assert link.offer(Bytes.of(MOST_BYTES))
+        assert not link.offer(Bytes.of(1)), "a receiver that takes nothing does not fill the memory"
 
     asyncio.run(main())
 

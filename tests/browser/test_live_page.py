@@ -110,6 +110,26 @@ def test_two_viewers_share_an_encoder(machine: None, chromium: Chromium) -> None
         assert picture(one).is_right
 
 
+def set_link(page: Page, step: int) -> None:
+    page.evaluate(
+        f"(() => {{ const link = document.getElementById('link'); link.value = {step};"
+        " link.dispatchEvent(new Event('input')); })()"
+    )
+
+
+def test_a_slow_link_makes_the_encoder_thrifty(machine: None, chromium: Chromium) -> None:
+    with live_site(SIZE, backend="nvenc", max_in_flight=8) as site, opened(chromium, site) as page:
+        start = page.evaluate("state(found => found.bitrate > 0)")
+        set_link(page, 18)  # 0.56 Mbit/s
+        slow = page.evaluate(f"state(found => found.link < 1e6 && found.bitrate < {start['bitrate'] / 3})")
+        assert slow["link"] == pytest.approx(0.562e6, rel=0.01)
+        picture(page)
+        set_link(page, 60)
+        fast = page.evaluate(f"state(found => found.link === null && found.bitrate > {slow['bitrate'] * 1.2})")
+        assert fast["opened"] == 1
+        assert picture(page, "packet => !packet.keyframe").is_right
+
+
 def test_a_browser_without_the_codec_says_so(machine: None, chromium: Chromium) -> None:
     """Debian's Chromium decodes no HEVC without a GPU."""
     with live_site(SIZE, backend="nvenc", codec="hevc") as site, chromium.page(site.url, *WINDOW) as page:

@@ -1,6 +1,7 @@
 // Decodes the packets of one stream by WebCodecs and draws the pictures to a canvas.
 
 const MOST_WAITING = 30; // packets in the decoder; with more, the page is too slow and begins anew
+const MOST_LOST = 16; // packets in a row; after more of them, only a key frame helps
 
 /**
  * Events: "drawn" (detail: packet, at), "lost" (detail: seq), "needs-keyframe", "failed" (detail: message).
@@ -46,6 +47,7 @@ export class Player extends EventTarget {
   }
 
   #miss(first, last) {
+    if (last - first >= MOST_LOST) return this.#begin();
     for (let seq = first; seq <= last; seq++) this.#tell("lost", { seq });
     this.#hole = last;
   }
