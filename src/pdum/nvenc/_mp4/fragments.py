@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .fragment import take_fragment
 from .movie import file_type, fragmented_movie
-from .track_input import TrackInput, inputs_of
+from .track_input import TrackInput, input_at, inputs_of
 from .tracks import AudioTrack, VideoTrack
 
 
@@ -46,7 +46,7 @@ class Fragments:
             duration: in the same unit. Without it, a packet lasts until the next one, and the last packet of a segment
                 as long as the one before it.
         """
-        self._inputs[track].add(data, pts, dts, keyframe, duration)
+        input_at(self._inputs, track).add(data, pts, dts, keyframe, duration)
 
     def take(self) -> bytes:
         """A media segment of all packets that were added since the last one. Nothing was added: no bytes."""

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from .._errors import NvencError
 from .fragment import Fragment, take_fragment
@@ -14,7 +14,7 @@ from .fragment_index import FragmentIndex
 from .movie import file_type, fragmented_movie
 from .movie_index import MovieIndex
 from .recording import Recording, write_all, write_complete
-from .track_input import TrackInput, VideoInput, inputs_of
+from .track_input import TrackInput, VideoInput, input_at, inputs_of
 from .tracks import AudioTrack, VideoTrack
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Mp4File:
             NvencError: the file is closed or broken, or the decode times do not rise.
         """
         self._require_output()
-        one = self._inputs[track]
+        one = input_at(self._inputs, track)
         one.add(data, pts, dts, keyframe, duration)
         if self._is_due(one is self._first_video and keyframe):
             self._end_fragment()
@@ -180,7 +180,7 @@ class _Spooled(_Output):
         import tempfile  # with all that it loads, at the first use
 
         self._file, self._is_ours = file, is_ours
-        self._spool: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115  # closed by release()
+        self._spool = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115  # closed by release()
         self._index: MovieIndex | None = None
 
     def begin(self, inputs: Sequence[TrackInput]) -> None:
@@ -190,8 +190,7 @@ class _Spooled(_Output):
     def append(self, fragment: Fragment) -> None:
         assert self._index is not None
         place = self._index.media_size
-        for data in fragment.pieces()[1:]:
-            self._spool.write(data)
+        write_all(self._spool, b"".join(fragment.pieces()[1:]))
         _note(self._index, fragment, place - len(fragment.head))
 
     def complete(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,13 +26,13 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:
-    """Writes to files that may take a part at a time."""
+    """Writes to files that may take a part at a time. An object that does not say how much it took has taken all."""
     view = memoryview(data)
     while view:
         taken = file.write(view)
-        if taken is None:
-            raise BlockingIOError(errno.EAGAIN, "Expected a file that waits for data, got one that does not")
-        view = view[taken:]
+        if taken is None and isinstance(file, io.RawIOBase):
+            raise BlockingIOError(errno.EAGAIN, "Expected a file that waits until it takes data, got one that does not")
+        view = view[len(view) if taken is None else taken :]
 
 
 class Recording:

@@ -244,3 +244,9 @@ def inputs_of(tracks: Sequence[VideoTrack | AudioTrack]) -> list[TrackInput]:
     if not made:
         raise InvalidConfig("Expected at least one track, got none.")
     return made
+
+
+def input_at(inputs: Sequence[TrackInput], track: int) -> TrackInput:
+    if not 0 <= index(track) < len(inputs):
+        raise InvalidConfig(f"Expected a track from 0 to {len(inputs) - 1}, got track={track!r}.")
+    return inputs[track]
