@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from pdum.nvenc._encoders import opening
+from pdum.nvenc._machine import availability, capabilities
 
 TOLD = "ignore:No hardware encoder is used"
 
@@ -22,7 +23,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(opening, "_said", set())
+    monkeypatch.delenv("PDUM_NVENC_ENGINES", raising=False)
+    for known in (availability._reasons, capabilities._found):
+        known.clear()
     yield
+    for known in (availability._reasons, capabilities._found):
+        known.clear()
     gc.collect()
     left = [one.name for one in threading.enumerate() if one.name in ("pdum.nvenc writer", "pdum.nvenc frames")]
     assert left == []
