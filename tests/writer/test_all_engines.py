@@ -122,7 +122,7 @@ def test_packets_are_those_of_one_engine(simulator: Simulator, given: dict[str, 
             assert encoder.frames_waiting == encoder.bytes_waiting == 0
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     length=st.integers(1, 60),
     gop=st.integers(3, 12),
@@ -366,13 +366,13 @@ def test_only_as_many_sessions_as_groups(simulator: Simulator) -> None:
 
 
 @pytest.mark.one_abi
-@pytest.mark.parametrize(("gop", "expected"), [(72, 0), (73, 1)])
+@pytest.mark.parametrize(("gop", "expected"), [(84, 0), (85, 1)])
 def test_groups_that_are_too_long_are_told(simulator: Simulator, gop: int, expected: int) -> None:
     told: list[str] = []
     with simulator.machine(gpus=THREE), closing(opened(config_of(gop=gop), told)):
         pass
     assert len(told) == expected
-    assert all("With gop=72 or less they are" in text for text in told)
+    assert all("With gop=84 or less they are" in text for text in told)
 
 
 @pytest.mark.one_abi

@@ -38,7 +38,7 @@ def lane_config(config: EncoderConfig, engine: EngineInfo, lanes: int, lanes_of_
 def longest_shared_gop(config: EncoderConfig, engine: EngineInfo, lanes: int) -> int:
     """The longest GOP with which all of these engines stay busy."""
     spare = for_engine(config.replaced(extra_output_delay=0), engine).extra_output_delay
-    return max(LARGEST_EXTRA_DELAY - min(spare, LARGEST_EXTRA_DELAY // 4), 1) * lanes // (lanes - 1)
+    return max(LARGEST_EXTRA_DELAY - min(spare, LARGEST_EXTRA_DELAY // 8), 1) * lanes // (lanes - 1)
 
 
 class Group:

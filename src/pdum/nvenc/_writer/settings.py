@@ -23,6 +23,8 @@ FOR_FILES = {"preset": "p4", "tuning": "hq"}
 """A file need not be ready at once, so that its quality comes first."""
 KEY_FRAME_SECONDS = 2
 """From one key frame to the next, so that players find any place soon."""
+SHARED_GOP = 60
+"""The longest group of pictures, in frames, with which any number of engines is busy all the time."""
 DEFAULT_QUALITY = 60
 BEST_CQ, CQ_STEPS = 1.0, {"h264": 0.5, "hevc": 0.5, "av1": 0.62}
 """``cq`` at the quality 100, and how much larger it gets with each step below, by codec."""
@@ -49,6 +51,8 @@ class WriterSettings:
     fragmented: bool = False
     time_base: Fraction | None = None
     on_error: str = "discard"
+    shared: bool = False
+    """Several engines work on the video."""
     config: EncoderConfig | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
 
@@ -91,12 +95,16 @@ class WriterSettings:
         values: dict[str, Any] = {**FOR_FILES, **self.fields}
         values |= {"width": layout.width, "height": layout.height, "format": layout.format, "codec": codec}
         values |= {"fps": self.rate, "gpu_id": self._gpu(layout), "bitrate": self.bitrate}
-        values.setdefault("gop", max(round(self.rate * KEY_FRAME_SECONDS), 1 + (values.get("bframes") or 0)))
+        values.setdefault("gop", max(self._gop(), 1 + (values.get("bframes") or 0)))
         if values.get("intra_refresh_period") and "gop" not in self.fields:
             values["gop"] = 0
         if self._has_free_rate():
             values["cq"] = self._cq(codec)
         return self._with_room(EncoderConfig.of(values))
+
+    def _gop(self) -> int:
+        frames = round(self.rate * KEY_FRAME_SECONDS)
+        return min(frames, SHARED_GOP) if self.shared else frames
 
     def _of_given(self, config: EncoderConfig, layout: FrameLayout, codec: str) -> EncoderConfig:
         changes: dict[str, Any] = {**self.fields, "codec": codec, "fps": self.rate}

@@ -61,7 +61,8 @@ class VideoWriter:
         quality: from 0 to 100 (best), about the same picture for any content; 60 if no rate is given.
         bitrate: bits a second, in place of ``quality``.
         backend: ``"auto"``, ``"nvenc"`` or ``"software"``.
-        engines: 1, or ``"all"``: every hardware encoder of the machine works on this video.
+        engines: 1, or ``"all"``: every hardware encoder of the machine works on this video, each on whole groups of
+            ``gop`` pictures (60 or fewer, if it is not given). A number: as many encoders, if there are so many.
         gpu_id: None: the GPU that the first frame lies on.
         drop: None: ``write`` waits while the encoder cannot keep up. ``"oldest"``: it never waits, and the frames that
             have waited longest are left out. The film keeps its speed, since each frame keeps its time.
@@ -106,7 +107,7 @@ class VideoWriter:
         self._settings = WriterSettings(
             fps=fps, size=size, format=format, codec=codec, quality=quality, bitrate=bitrate, backend=backend,
             gpu_id=gpu_id, drop=drop, queue_frames=queue_frames, queue_bytes=queue_bytes, fragmented=fragmented,
-            time_base=time_base, on_error=on_error, config=config, fields=fields,
+            time_base=time_base, on_error=on_error, shared=engines != 1, config=config, fields=fields,
         )  # fmt: skip
         self._engines, self._audio = engines, audio
         self._target = target_of(target, fragmented=fragmented)
