@@ -111,10 +111,18 @@ def test_one_engine_or_none(simulator: Simulator, tmp_path: Path, machine: list[
     assert len(look(tmp_path / "a.mp4")[2]) == FRAMES
 
 
+def test_the_only_engine_is_on_another_gpu(simulator: Simulator, tmp_path: Path) -> None:
+    with simulator.machine(gpus=["H100", "RTX 4070"], backend="codec"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write(tmp_path / "a.mp4")
+    assert len(look(tmp_path / "a.mp4")[2]) == FRAMES
+
+
 def test_fewer_sessions_than_engines_are_told(simulator: Simulator, tmp_path: Path) -> None:
     machine = simulator.machine(gpus=[{**THREE[0], "session_limit": 2}], backend="codec")
-    with machine, pytest.warns(RuntimeWarning, match="NVENC 2 is left out, 2 engines go on"):
+    with machine, pytest.warns(RuntimeWarning, match="NVENC 2 is left out, 2 engines go on") as told:
         write(tmp_path / "a.mp4")
+    assert {one.filename for one in told} == {__file__}, "the line of the caller"
     assert len(look(tmp_path / "a.mp4")[2]) == FRAMES
 
 
@@ -140,7 +148,15 @@ def test_given_up_in_the_middle(simulator: Simulator, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "words"), [({"gop": 0}, "gop of 1 or more"), ({"engines": "some"}, "some"), ({"engines": 0}, "engines=0")]
+    ("given", "words"),
+    [
+        ({"gop": 0}, "gop of 1 or more"),
+        ({"gop": 0, "intra_refresh_period": 60, "intra_refresh_count": 10}, "intra_refresh_period.*engines=1"),
+        ({"engines": "some"}, "a number of engines, or \"all\", got engines='some'"),
+        ({"engines": None}, 'a number of engines, or "all", got engines=None'),
+        ({"engines": True}, 'a number of engines, or "all", got engines=True'),
+        ({"engines": 0}, "engines=0"),
+    ],
 )
 def test_what_cannot_be(simulator: Simulator, tmp_path: Path, given: dict[str, Any], words: str) -> None:
     with simulator.machine(gpus=THREE), pytest.raises(InvalidConfig, match=words):

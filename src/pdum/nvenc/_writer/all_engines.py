@@ -71,6 +71,11 @@ class AllEngines:
     """
 
     def __init__(self, config: EncoderConfig, engines: Sequence[EngineInfo], tell: Callable[[str], object]) -> None:
+        if config.intra_refresh_period:
+            raise InvalidConfig(
+                "intra_refresh_period does not work with several engines, which share a video by its groups of "
+                "pictures: it makes one group of all pictures. Leave it out, or use engines=1."
+            )
         if config.gop == 0:
             raise InvalidConfig(
                 "Expected gop of 1 or more: several engines share a video by its groups of pictures. Got gop=0, which "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..events import EngineInfo
     from .frame_encoder import FrameEncoder
 
+PACKAGE = __name__.partition("._")[0]
 SESSION_TIMEOUT = 10.0
 """Seconds. How many engines there are takes a session to ask, and other programs may have all of them."""
 
@@ -65,17 +67,23 @@ def open_frame_encoder(config: EncoderConfig, backend: str, engines: int | str) 
         return OneEngine(config, backend)
     found = find_engines("all", "auto" if engines == "all" else engines, backend, SESSION_TIMEOUT)
     hardware = [engine for engine in found.lanes if engine.gpu_id is not None]
-    return SharedVideo(config, hardware) if len(hardware) > 1 else OneEngine(config, backend)
+    if len(hardware) > 1:
+        return SharedVideo(config, hardware)
+    return OneEngine(config.replaced(gpu_id=hardware[0].gpu_id or 0) if hardware else config, backend)
 
 
 def require_engines(engines: int | str) -> None:
     """Raises InvalidConfig, before the first frame."""
     if engines == "all":
         return
-    if isinstance(engines, str):
+    if not isinstance(engines, int) or isinstance(engines, bool):
         raise InvalidConfig(f'Expected a number of engines, or "all", got engines={engines!r}.')
     whole("engines", engines, least=1)
 
 
 def _tell(text: str) -> None:
-    warnings.warn(text, RuntimeWarning, stacklevel=2)
+    """Warns with the line of the caller of this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, RuntimeWarning, stacklevel=level)
