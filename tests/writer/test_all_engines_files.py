@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,3 +181,32 @@ def test_the_usual_group_of_one_engine_is_two_seconds() -> None:
     layout = FrameLayout(width=WIDTH, height=HEIGHT, format="nv12")
     gops = [WriterSettings(fps=60, shared=shared).encoder_config(layout, "h264").gop for shared in (False, True)]
     assert gops == [120, 60]
+
+
+@pytest.mark.slow
+def test_memory_stays_the_same(simulator: Simulator) -> None:
+    """100,000 frames; what four thousand need is needed from then on."""
+    sizes = []
+    with (
+        simulator.machine(gpus=THREE, backend="null", strict=False),
+        VideoWriter(Discarded(), format="nv12", gop=30, engines="all", container="stream") as video,
+    ):
+        for number in range(100_000):
+            video.write(picture(number % 64))
+            if number % 4000 == 3999:
+                sizes.append(resident_bytes())
+    assert max(sizes) - sizes[0] < 8 << 20, sizes
+
+
+class Discarded(io.RawIOBase):
+    """A file that keeps nothing."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
