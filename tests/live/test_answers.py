@@ -127,6 +127,36 @@ def test_a_new_size_heals_what_was_lost_before(place: dict[str, Any]) -> None:
     assert keys(packets) == [0, 3]
 
 
+def test_key_frames_that_come_anyway_count(place: dict[str, Any]) -> None:
+    """Those of a gop heal what was lost before them, and are what a viewer waits for who has just joined."""
+    with LiveEncoder(gop=4, **place) as live:
+        packets = stream(live, [grey(50)] * 5)
+        live.lost(3)
+        packets += stream(live, [grey(50)])
+        live.lost(4)
+        packets += stream(live, [grey(50)] * 2)
+    assert keys(packets) == [0, 4, 6]
+
+
+def test_packets_that_were_never_sent_cannot_be_lost(place: dict[str, Any]) -> None:
+    with LiveEncoder(**place) as live:
+        live.lost(0)
+        packets = stream(live, [grey(50)] * 2)
+        live.lost(2)
+        live.lost(10**6)
+        packets += stream(live, [grey(50)] * 2)
+    assert keys(packets) == [0]
+
+
+def test_very_many_losses_take_one_key_frame(place: dict[str, Any]) -> None:
+    with LiveEncoder(**place) as live:
+        packets = stream(live, [grey(50)] * 2)
+        for seq in range(1, 1_000):
+            live.lost(seq)
+        packets += stream(live, [grey(50)] * 2)
+    assert keys(packets) == [0, 2]
+
+
 def test_too_many_in_flight_drop_frames_before_they_are_encoded(place: dict[str, Any], clock: Clock) -> None:
     """No number is missing, and what is shown afterwards is right."""
     with LiveEncoder(max_in_flight=3, **place) as live:

@@ -54,17 +54,19 @@ def test_every_codec_on_the_processor(codec: str) -> None:
     assert_shows(packets, [(WIDTH, HEIGHT, level) for level in LEVELS])
 
 
-@pytest.mark.one_abi
-def test_rgb_by_its_shape_and_any_size() -> None:
-    """Both layouts, floats, and odd sizes, which lose a row or a column."""
+def test_rgb_by_its_shape_and_any_size(place: dict[str, Any]) -> None:
+    """Both layouts, an alpha channel, floats, and odd sizes, which lose a row or a column."""
+    del place["format"]
     pictures = [
         rgb(200),
         np.moveaxis(rgb(200), -1, 0),
+        np.concatenate([rgb(200), np.zeros((HEIGHT, WIDTH, 1), np.uint8)], axis=2),
         rgb(200).astype(np.float32) / 255,
+        rgb(200).astype(np.float64) / 255,
         rgb(200, WIDTH + 1, HEIGHT + 1),
         np.moveaxis(rgb(200, WIDTH + 1, HEIGHT + 1), -1, 0),
     ]
-    with LiveEncoder(backend="software", preset="p1") as live:
+    with LiveEncoder(**place) as live:
         packets = stream(live, pictures)
         assert live.statistics.opened == 1
     assert keys(packets) == [0]

@@ -100,6 +100,7 @@ def test_a_full_window_leaves_the_latest_frame_for_the_answer(place: dict[str, A
     assert timestamps(packets) == [0, 4]
 
 
+@pytest.mark.one_abi
 def test_the_makers_memory_may_be_used_again_at_once() -> None:
     """The frame waits behind another one while its memory changes."""
     for picture, level in ((grey(200), 200), (rgb(200), 16 + round(200 * 219 / 255))):

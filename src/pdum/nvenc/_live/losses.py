@@ -35,6 +35,12 @@ class KeyFrames:
         self._is_wanted = self._is_urgent = False
         self._last_seq, self._last_time = seq, now
 
+    def came_out(self, seq: int, now: float) -> None:
+        """A key frame came out of the encoder, perhaps one that nobody asked for."""
+        if self._last_seq is None or seq > self._last_seq:
+            self._last_seq, self._last_time = seq, now
+            self._is_wanted = self._is_urgent
+
     def is_healed(self, seq: int) -> bool:
         """Whether a key frame after that packet has been made, so that its loss does not matter any more."""
         return self._last_seq is not None and seq < self._last_seq

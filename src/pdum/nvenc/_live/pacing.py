@@ -14,6 +14,8 @@ from .losses import InFlight, KeyFrames
 if TYPE_CHECKING:
     from .settings import LiveSettings
 
+MOST_LOSSES = 100
+"""More of them between two frames are repaired by a key frame, without asking what each would take."""
 PATIENCE = 2.0
 """Seconds after which a packet of which nothing was heard does not count as on its way any more."""
 
@@ -29,7 +31,7 @@ class Pacing:
         self._key_frames = KeyFrames(_seconds("keyframe_spacing", spacing))
         self._in_flight = InFlight(PATIENCE)
         self._controller: BitrateController | None = None
-        self._losses: list[int] = []
+        self._losses: set[int] = set()
 
     def heard(
         self, now: float, rtt: float | None = None, acked: int | None = None, bandwidth: float | None = None
@@ -52,8 +54,12 @@ class Pacing:
             self._in_flight.lost(number)
             if self._controller is not None:
                 self._controller.lost(number, now)
-            if not self._key_frames.is_healed(number) and number not in self._losses:
-                self._losses.append(number)
+            if self._key_frames.is_healed(number):
+                return
+            self._losses.add(number)
+            if len(self._losses) > MOST_LOSSES:
+                self._losses.clear()
+                self._key_frames.request(is_urgent=True)
 
     def request_key_frame(self, *, is_urgent: bool = False) -> None:
         """``is_urgent``: for a lost packet; otherwise a viewer starts anew, and answers for nothing from before."""
@@ -84,8 +90,8 @@ class Pacing:
     def take_losses(self) -> list[int]:
         """The packets that were reported as lost and that no key frame has followed yet."""
         with self._lock:
-            losses, self._losses = self._losses, []
-            return [seq for seq in losses if not self._key_frames.is_healed(seq)]
+            losses, self._losses = self._losses, set()
+            return sorted(seq for seq in losses if not self._key_frames.is_healed(seq))
 
     def is_key_frame_due(self, now: float) -> bool:
         with self._lock:
@@ -95,8 +101,10 @@ class Pacing:
         with self._lock:
             self._key_frames.made(seq, now)
 
-    def sent(self, seq: int, size: int, now: float) -> None:
+    def sent(self, seq: int, size: int, now: float, *, is_key_frame: bool) -> None:
         with self._lock:
+            if is_key_frame:
+                self._key_frames.came_out(seq, now)
             self._in_flight.sent(seq, now)
             if self._controller is not None:
                 self._controller.sent(seq, size, now)

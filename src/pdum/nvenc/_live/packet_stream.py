@@ -104,6 +104,8 @@ class PacketStream:
 
     def _repair(self) -> None:
         for seq in self._pacing.take_losses():
+            if seq >= self._next_seq:
+                continue  # nobody can have lost what was not sent
             if self._current.repairs(seq, is_key_frame=seq == self._last_key_frame):
                 self._counts["repaired"] += 1
             else:
@@ -132,10 +134,12 @@ class PacketStream:
         now = monotonic()
         for packet in packets:
             self._done.append(self._made(packet))
-            self._pacing.sent(packet.seq, len(packet.data), now)
+            self._pacing.sent(packet.seq, len(packet.data), now, is_key_frame=packet.keyframe)
 
     def _made(self, packet: Packet) -> LivePacket:
         timestamp, width, height = self._submitted.pop(packet.seq)
+        if packet.keyframe:
+            self._last_key_frame = max(self._last_key_frame, packet.seq)
         self._counts["bytes"] += len(packet.data)
         self._counts["key_frames"] += packet.keyframe
         return LivePacket(
