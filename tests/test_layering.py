@@ -256,6 +256,8 @@ PYTHON_LAYERS = (
     "_batch.stable_files",
     "_batch.watched_folder",
     "__init__",
+    "integrations.imageio",
+    "integrations.gymnasium",
     "_selftest.probe",
     "_selftest.interface",
     "_selftest.cuda",
@@ -296,6 +298,7 @@ PACKAGES = (
     "_view",
     "_report",
     "_selftest",
+    "integrations",
 )
 HEADERS_OF_THE_TABLES = {
     "nvenc_12_1.hpp": "session_12_1.cpp",
