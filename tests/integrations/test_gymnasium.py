@@ -22,7 +22,7 @@ from pdum.nvenc import InvalidConfig
 from loud import need_module
 from simulator import Simulator
 
-pytestmark = [pytest.mark.one_abi, pytest.mark.filterwarnings("ignore:No hardware encoder")]
+pytestmark = [pytest.mark.one_abi, pytest.mark.usefixtures("card")]
 
 
 COLOURS = 12
@@ -186,13 +186,13 @@ def test_frames_are_let_go_while_the_episode_runs(tmp_path: Path) -> None:
     assert max(alive) < 20
 
 
-def test_tensors_on_a_gpu_never_come_to_the_host(simulator: Simulator, tmp_path: Path) -> None:
+def test_tensors_on_a_gpu_never_come_to_the_host(card: Simulator, tmp_path: Path) -> None:
     """With a fourth channel, since the simulated GPU runs no kernels."""
     env = recorder(environment(), tmp_path, format="abgr")
     alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
-    with simulator.machine(gpus=["RTX 4090"], backend="codec", count=True), gpu() as device:
+    with gpu() as device:
         env.env.render = lambda: on_gpu(device, np.dstack([picture(env.env.moment), alpha]))
         play(env, episodes=1)
-        copies = [name for name in simulator.calls("cuda") if "DtoH" in name]
+        copies = [name for name in card.calls("cuda") if "DtoH" in name]
     assert shown(tmp_path / "rl-video-episode-0.mp4") == [0, 1, 2, 3, 4, 5]
     assert copies == []

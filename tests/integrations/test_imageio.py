@@ -14,7 +14,7 @@ from pdum.nvenc import EncoderClosed, InvalidConfig, InvalidFrame
 
 from loud import need_module
 
-pytestmark = [pytest.mark.one_abi, pytest.mark.filterwarnings("ignore:No hardware encoder")]
+pytestmark = [pytest.mark.one_abi, pytest.mark.usefixtures("card")]
 COUNT = 8
 
 
