@@ -5,13 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from loud import missing, need_module
+from loud import missing, need_module, need_program
 from simulator import environment
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""Packages that would talk to their makers do not."""
+NETWORK = """
+ip link set lo up && ip link add here type veth peer name there && ip addr add 10.55.0.1/24 dev here &&
+ip link set here up && ip link set there up || exit 77
+exec "$@"
+"""
 
 
 def installed(*requirements: str, dependencies: bool = True) -> Path:
@@ -28,11 +38,20 @@ def installed(*requirements: str, dependencies: bool = True) -> Path:
     return folder
 
 
-def run(packages: Path, *arguments: str | Path, **variables: str) -> str:
-    """Runs Python with these packages and without a GPU. Returns what it printed."""
+def run(packages: Path, *arguments: str | Path, before: Sequence[str] = ()) -> str:
+    """Runs Python with these packages and without a GPU, started by ``before``. Returns what it printed."""
     paths = [str(packages), str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    variables = {**environment(), "LD_LIBRARY_PATH": "", "PYTHONPATH": os.pathsep.join(paths), **variables}
-    command = [sys.executable, *map(str, arguments)]
+    variables = {**environment(), "LD_LIBRARY_PATH": "", "PYTHONPATH": os.pathsep.join(paths), **QUIET}
+    command = [*before, sys.executable, *map(str, arguments)]
     result = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=240)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
+
+
+def own_network() -> list[str]:
+    """A command that runs another one without the machine's network: there are the loopback and one address more."""
+    command = [need_program("unshare", "util-linux"), "-n", "sh", "-c", NETWORK, "sh"]
+    need_program("ip", "iproute2")
+    if os.geteuid() or subprocess.run([*command, "true"], capture_output=True).returncode:
+        missing("networks of their own for processes", "which take root and the kernel's veth")
+    return command
