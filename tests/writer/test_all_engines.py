@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frames import DlpackFrame, Gpu, gpu, nv12
+from frames import CudaFrame, DlpackFrame, Gpu, gpu, nv12
 from pdum.nvenc import (
     DeviceLost,
     EncoderClosed,
@@ -308,6 +308,21 @@ def test_frames_on_a_gpu_go_to_its_own_engines(simulator: Simulator) -> None:
     assert [unit.checksum for unit in units] == [sum_of(number) for number in range(48)]
     assert [number for number, unit in enumerate(units) if unit.is_idr] == [0, 10, 15, 25, 30, 40]
     assert [unit.gpu_index for unit in units if unit.is_idr] == [0, 0, 1, 1, 0, 0]
+
+
+@pytest.mark.one_abi
+def test_the_callers_memory_may_be_overwritten(simulator: Simulator) -> None:
+    """Each engine copies its frames in the order of the stream on which they are made, while streams run late."""
+    made = [picture(number) for number in range(60)]
+    with simulator.machine(gpus=THREE, async_streams=True), gpu() as device, closing(opened(config_of())) as encoder:
+        stream, memory = device.stream(), device.allocate(made[0].nbytes)
+        frame = CudaFrame(memory, made[0].shape, stream=stream)
+        packets = []
+        for number, one in enumerate(made):
+            device.upload(memory, one, stream)
+            packets += encoder.submit(frame, number)
+        packets += encoder.finish()
+    assert [parse(one.data)[0].checksum for one in packets] == [sum_of(number) for number in range(60)]
 
 
 @pytest.mark.one_abi
