@@ -11,8 +11,8 @@ import pytest
 from pdum.nvenc import EncoderConfig, NvencEncoder
 from pdum.nvenc._batch.settings import CONTAINERS, checked
 from pdum.nvenc._config import choices
-from pdum.nvenc._config.config import LIVE
 from pdum.nvenc._config.encoder_fields import EncoderFields, FileEncoderFields, FurtherFields, LiveFields
+from pdum.nvenc._config.live_changes import LIVE
 from pdum.nvenc._files.job import FROM_THE_SOURCE
 
 pytestmark = pytest.mark.one_abi
@@ -47,7 +47,8 @@ DECLARED = {one.name: one.type for one in fields(EncoderConfig)}
 
 
 def types_of(typed_dict: Any) -> dict[str, Any]:
-    return {name: hint.__forward_arg__ for name, hint in typed_dict.__annotations__.items()}
+    """Amounts of bits may be given as text, and are whole numbers in a configuration."""
+    return {name: hint.__forward_arg__.replace("Bits", "int") for name, hint in typed_dict.__annotations__.items()}
 
 
 def words_of(alias: Any) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from pdum.nvenc import (
     UnsupportedFeature,
 )
 from pdum.nvenc._encoders import software_options as software_options_module
-from pdum.nvenc._encoders.software import _layout
+from pdum.nvenc._encoders.software_frames import array_layout
 from pdum.nvenc._encoders.software_options import LEAST_SIZE, software_options
 from side_data import side_data
 
@@ -46,7 +46,7 @@ def config(codec: str = "h264", **more: Any) -> EncoderConfig:
 
 def picture(form: str, number: int) -> Any:
     """Noise in the layout of a format. Bits that no encoder reads are zero."""
-    shape, kind = _layout(form, WIDTH, HEIGHT)
+    shape, kind = array_layout(form, WIDTH, HEIGHT)
     most = {"uint8": 1 << 8, "uint16": 1 << 16, "uint32": 1 << 32}[kind]
     noise = np.random.default_rng(number).integers(0, most, shape, dtype=kind)
     return noise & 0xFFC0 if kind == "uint16" else noise
@@ -90,7 +90,7 @@ def test_without_loss_what_went_in_comes_out(form: str, codec: str) -> None:
 def test_packed_formats_have_their_channels_in_place(form: str, codec: str) -> None:
     if form == "ayuv" and codec == "av1":
         return  # 4:4:4
-    shape, kind = _layout(form, WIDTH, HEIGHT)
+    shape, kind = array_layout(form, WIDTH, HEIGHT)
     frame = np.zeros(shape, kind)
     if form == "argb10":
         frame[:] = 1023 << 20  # red

@@ -10,7 +10,7 @@ from control.driver_calls import GPU, HEIGHT, WIDTH, Driver, Flat, changed, flat
 from control.rows import AV1, HEVC, HQ
 from frames import nv12
 from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder, NvencError
-from pdum.nvenc._config.config import LIVE
+from pdum.nvenc._config.live_changes import LIVE
 
 from simulator import Simulator
 from simulator.trace import read_calls

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from control.configs import configs, fields_of_configs
 from pdum.nvenc import EncoderConfig, InvalidConfig
-from pdum.nvenc._config.config import LIVE
+from pdum.nvenc._config.live_changes import LIVE
 
 pytestmark = pytest.mark.one_abi
 

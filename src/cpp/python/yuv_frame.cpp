@@ -40,6 +40,14 @@ RowDimension row_dimension(const Extents& shape, const FrameSpec& spec) {
     return {planes && shape.count == 3 && shape[0] == 3 && shape[1] == spec.height && shape[2] == spec.width, 1};
 }
 
+// For an image of three channels: such a frame is RGB for an encoder that converts it.
+std::string advice_for_rgb(const Extents& shape, const FrameSpec& spec) {
+    if (shape.count != 3) return "";
+    const bool is_last = shape[0] == spec.height && shape[1] == spec.width && (shape[2] == 3 || shape[2] == 4);
+    const bool is_first = shape[0] == 3 && shape[1] == spec.height && shape[2] == spec.width;
+    return is_last || is_first ? " For RGB images, make the encoder with format=\"rgb\"." : "";
+}
+
 // The bytes from one row to the next; 0 if the strides are not those of a frame.
 int64_t usable_pitch(const ArrayLayout& array, const FrameSpec& spec, size_t row) {
     const FormatTraits& format = *spec.format;
@@ -76,7 +84,7 @@ void accept_yuv(const ArrayLayout& array, const FrameSpec& spec, FrameView& view
     const RowDimension row = row_dimension(array.shape, spec);
     if (!row.fits || !is_sample_type(array.type, format.sample_bytes)) {
         invalid_frame("Got a frame of shape " + tuple_text(array.shape) + " and type '" + array.type + "'.",
-                      wanted_yuv(spec));
+                      wanted_yuv(spec) + advice_for_rgb(array.shape, spec));
     }
     const int64_t pitch = usable_pitch(array, spec, row.index);
     if (pitch == 0) {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, cast
 
 from .._errors import InvalidConfig
 from . import choices, hdr, picture_type, references, values
@@ -17,6 +18,7 @@ from .settings import (
     LARGEST_EXTRA_DELAY,
     MOST_FRAMES_AHEAD,
     FrameRate,
+    bits,
     codec_name,
     even_size,
     frame_rate,
@@ -36,31 +38,16 @@ if TYPE_CHECKING:
 
     from .encoder_fields import EncoderFields
 
-LIVE = (
-    "bitrate",
-    "max_bitrate",
-    "vbv_size",
-    "vbv_initial_delay",
-    "fps",
-    "rate_control",
-    "qp",
-    "min_qp",
-    "max_qp",
-    "cq",
-    "multipass",
-    "spatial_aq",
-    "temporal_aq",
-    "width",
-    "height",
-)
-"""What ``reconfigure`` can change while the encoder runs."""
+AMOUNTS_OF_BITS = ("bitrate", "max_bitrate", "vbv_size", "vbv_initial_delay")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
     """All settings of an encoder. The preset and tuning decide whatever is left at its default.
 
-    ``None`` always means "as the driver's preset has it". Sizes are pixels, rates bits a second, VBV sizes bits.
+    ``None`` always means "as the driver's preset has it". Sizes are pixels, rates bits a second, VBV sizes bits:
+    ``8_000_000``, ``8e6`` or ``"8M"``. The names of other tools for codecs and formats are understood too, such as
+    ``"libx264"`` and ``"rgb24"``.
 
     Args:
         width, height: the picture; even, but for formats with full colour resolution.
@@ -179,6 +166,9 @@ class EncoderConfig:
         for name, value in _shallow(self).items():
             if isinstance(value, list) and name != "fps":
                 object.__setattr__(self, name, tuple(value))
+            elif name in AMOUNTS_OF_BITS and value is not None:
+                object.__setattr__(self, name, bits(name, value))
+        object.__setattr__(self, "format", values.FORMATS_ELSEWHERE.get(self._lower_format(), self.format))
         self.settings()
         self.session()
         object.__setattr__(self, "fps", canonical_rate(self.fps))
@@ -192,13 +182,13 @@ class EncoderConfig:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """A configuration from fields by name. An unknown name is an error that offers the most similar one."""
-        _require_fields(given)
+        require_fields(given)
         return cls(**given)
 
     def replaced(self, **changes: Unpack[EncoderFields]) -> Self:
         """A copy with some fields changed. An unknown name is an error that offers the most similar one."""
-        _require_fields(changes)
-        return replace(self, **changes)
+        require_fields(changes)
+        return replace(self, **cast("dict[str, Any]", changes))
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values for JSON and TOML. Fields at None are left out, or written as ``"preset"``."""
@@ -209,7 +199,7 @@ class EncoderConfig:
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         """A configuration from what ``to_dict`` returned."""
-        _require_fields(plain)
+        require_fields(plain)
         return cls(**{name: unplain(name, value) for name, value in plain.items()})
 
     def to_toml(self) -> str:
@@ -300,7 +290,12 @@ class EncoderConfig:
             "copy": one_of("copy", self.copy, {mode: mode for mode in ("auto", "always", "never")}),
         }
 
+    def _lower_format(self) -> str:
+        return self.format.lower() if isinstance(self.format, str) else ""
+
     def _format(self) -> str:
+        if self._lower_format() in values.OTHER_ORDERS:
+            raise InvalidConfig(f"Unknown format {self.format!r}. {values.OTHER_ORDERS[self._lower_format()]}")
         return one_of("format", self.format, {name: name for name in values.FORMATS})
 
     def _stream_format(self) -> tuple[str, int]:
@@ -354,28 +349,13 @@ class EncoderConfig:
         return period, count
 
 
-def live_changes(config: EncoderConfig, changes: Mapping[str, Any]) -> tuple[EncoderConfig, dict[str, Any]]:
-    """The configuration after a live change, and the native settings that the change touches."""
-    _require_fields(changes)
-    fixed = [name for name in changes if name not in LIVE]
-    if fixed:
-        raise InvalidConfig(
-            f"{', '.join(fixed)} cannot change while the encoder runs; {', '.join(LIVE)} can. Make a new encoder."
-        )
-    if "bitrate" in changes:
-        whole("bitrate", changes["bitrate"], least=1)  # 0 means the preset's own rate, which cannot be changed to
-    after = config.replaced(**changes)
-    before, now = config.settings(), after.settings()
-    return after, {name: value for name, value in now.items() if value != before[name]}
-
-
 def _colour_names(height: int) -> dict[str, str]:
     from .colour import KNOWN
 
     return {"auto": "bt709" if height >= 720 else "bt601", **{name: name for name in KNOWN}}
 
 
-def _require_fields(names: Mapping[str, Any]) -> None:
+def require_fields(names: Mapping[str, Any]) -> None:
     known = EncoderConfig.names()
     for name in names:
         if name not in known:
@@ -384,3 +364,21 @@ def _require_fields(names: Mapping[str, Any]) -> None:
 
 def _shallow(config: EncoderConfig) -> dict[str, Any]:
     return {field.name: getattr(config, field.name) for field in fields(config)}
+
+
+def _offer_right_names() -> None:
+    """Unknown names are a TypeError by Python itself, which does not say what the right one is."""
+    made = EncoderConfig.__init__
+
+    @wraps(made)
+    def checked(self: EncoderConfig, *positional: Any, **given: Any) -> None:
+        known = EncoderConfig.names()
+        for name in given:
+            if name not in known:
+                raise TypeError(f"EncoderConfig() got an unexpected keyword argument {name!r}.{nearest(name, known)}")
+        made(self, *positional, **given)
+
+    EncoderConfig.__init__ = checked  # type: ignore[method-assign]
+
+
+_offer_right_names()

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from . import values
     from .colour import Colour
     from .hdr import ContentLight, MasteringDisplay
-    from .settings import FrameRate
+    from .settings import Bits, FrameRate
 
 
 class RateFields(TypedDict, total=False):
     """Rate control, but for the bitrate itself. All of these can change while the encoder runs."""
 
     rate_control: choices.RateControl | None
-    max_bitrate: int
-    vbv_size: int | None
-    vbv_initial_delay: int | None
+    max_bitrate: Bits
+    vbv_size: Bits | None
+    vbv_initial_delay: Bits | None
     qp: values.Qp | None
     min_qp: values.Qp | None
     max_qp: values.Qp | None
@@ -35,7 +35,7 @@ class RateFields(TypedDict, total=False):
 class LiveFields(RateFields, total=False):
     """What ``reconfigure`` can change."""
 
-    bitrate: int
+    bitrate: Bits
     fps: FrameRate
     width: int
     height: int
@@ -95,7 +95,7 @@ class EncoderFields(FurtherFields, total=False):
     profile: choices.Profile
     fps: FrameRate
     gop: int
-    bitrate: int
+    bitrate: Bits
     gpu_id: int
     cuda_context: int
     extra_output_delay: int
@@ -121,7 +121,7 @@ class FileEncoderFields(StreamFields, total=False):
     tuning: choices.Tuning
     profile: choices.Profile
     gop: int
-    bitrate: int
+    bitrate: Bits
     extra_output_delay: int
 
 

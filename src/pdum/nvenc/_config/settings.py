@@ -13,8 +13,35 @@ if TYPE_CHECKING:
     Value = TypeVar("Value")
 
 FrameRate: TypeAlias = "int | float | str | Fraction | tuple[int, int]"
+Bits: TypeAlias = "int | float | str"
+"""``8_000_000``, ``8e6`` or ``"8M"``."""
 
 CODECS = {"h264": "h264", "avc": "h264", "hevc": "hevc", "h265": "hevc", "av1": "av1"}
+CODECS_ELSEWHERE = {
+    **dict.fromkeys(("h.264", "x264", "libx264", "h264_nvenc", "nvh264enc", "avc1"), "h264"),
+    **dict.fromkeys(("h.265", "x265", "libx265", "hevc_nvenc", "nvh265enc", "hvc1", "hev1"), "hevc"),
+    **dict.fromkeys(("av1_nvenc", "nvav1enc", "libsvtav1", "svt-av1", "libaom-av1", "av01"), "av1"),
+}
+"""What other tools and files call them."""
+
+NAMES_ELSEWHERE = {
+    **dict.fromkeys(("crf", "quality", "quantizer"), "cq"),
+    **dict.fromkeys(("gop_size", "gop_length", "keyint", "idr_period", "key_frame_interval", "g"), "gop"),
+    **dict.fromkeys(("pix_fmt", "pixel_format", "fmt"), "format"),
+    **dict.fromkeys(("framerate", "frame_rate", "rate"), "fps"),
+    **dict.fromkeys(("b_frames", "max_b_frames", "bf"), "bframes"),
+    **dict.fromkeys(("bit_rate", "average_bitrate"), "bitrate"),
+    **dict.fromkeys(("maxrate", "maxbitrate", "peak_bitrate"), "max_bitrate"),
+    **dict.fromkeys(("bufsize", "vbv_buffer_size"), "vbv_size"),
+    **dict.fromkeys(("rc", "rc_mode"), "rate_control"),
+    **dict.fromkeys(("qmin", "qp_min"), "min_qp"),
+    **dict.fromkeys(("qmax", "qp_max"), "max_qp"),
+    **dict.fromkeys(("tune", "tuning_info"), "tuning"),
+    **dict.fromkeys(("gpu", "device", "device_id"), "gpu_id"),
+    **dict.fromkeys(("rc_lookahead", "lookahead_depth"), "lookahead"),
+    **dict.fromkeys(("color", "colorspace", "color_space"), "colour"),
+}
+"""Settings by the names that other tools have for them."""
 
 TUNINGS = {
     "ll": "ll",
@@ -41,6 +68,8 @@ MOST_FRAMES_AHEAD = 31
 
 
 def codec_name(codec: str) -> str:
+    if isinstance(codec, str) and codec.lower() in CODECS_ELSEWHERE:
+        return CODECS_ELSEWHERE[codec.lower()]
     return one_of("codec", codec, CODECS)
 
 
@@ -82,6 +111,31 @@ def whole(name: str, value: object, least: int = 0, most: int = LARGEST_UNSIGNED
     return number
 
 
+RATE_UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
+
+def bits(name: str, value: object, least: int = 0) -> int:
+    """A number of bits, or of bits a second: ``8_000_000``, ``8e6``, ``"8M"``, ``"800k"``."""
+    number = value
+    if isinstance(value, str):
+        number = _bits_of_text(value)
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if isinstance(number, (str, float)):
+        raise InvalidConfig(f'Expected a number of bits, as 8_000_000, "8M" or "800k", got {name}={value!r}.')
+    return whole(name, number, least)
+
+
+def _bits_of_text(text: str) -> float | str:
+    """The number, or the text again if it is none."""
+    stripped = text.strip().lower()
+    unit = stripped[-1:] if stripped[-1:] in RATE_UNITS else ""
+    try:
+        return round(float(stripped.removesuffix(unit)) * RATE_UNITS[unit], 6)
+    except ValueError:
+        return text
+
+
 def frame_rate(fps: FrameRate) -> tuple[int, int]:
     """``30``, ``29.97``, ``"30000/1001"``, ``Fraction(24000, 1001)`` or ``(24000, 1001)``, in lowest terms.
 
@@ -121,8 +175,10 @@ def one_of(what: str, value: object, known: dict[str, Value]) -> Value:
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """A sentence that offers the most similar name; empty if no name is similar."""
+    """A sentence that offers the right name, or the most similar one; empty if no name is similar."""
     from difflib import get_close_matches
 
+    if NAMES_ELSEWHERE.get(name) in known:
+        return f" It is called {NAMES_ELSEWHERE[name]!r} here."
     near = get_close_matches(name, known, n=1)
     return f" Did you mean {near[0]!r}?" if near else ""

@@ -27,6 +27,36 @@ FORMATS = {
 }
 """The formats that the encoder reads, with the stream's chroma format and bit depth unless others are given."""
 
+FORMATS_ELSEWHERE = {
+    "rgb24": "rgb",
+    **dict.fromkeys(("yuv420p", "i420", "iyuv"), "yuv420"),
+    "p010le": "p010",
+    "p210le": "p210",
+    "yuv444p": "yuv444",
+    "bgra": "argb",
+    "bgr0": "argb",
+    "x2rgb10le": "argb10",
+    "x2bgr10le": "abgr10",
+}
+"""Names of FFmpeg and others for the same bytes. In "argb", A is the highest byte of a word, so B comes first."""
+
+OTHER_ORDERS = {
+    **dict.fromkeys(
+        ("bgr", "bgr24"), 'Use format="rgb", and give frames with their channels reversed: frame[..., ::-1].'
+    ),
+    **dict.fromkeys(
+        ("rgba", "rgb0"),
+        'Use format="rgb", which takes arrays of shape (height, width, 4) and ignores alpha, or "abgr", which the '
+        "engine converts with BT.601.",
+    ),
+    **dict.fromkeys(
+        ("gray", "grey", "l", "mono"), 'Repeat the channel three times for format="rgb", or give "nv12" with 128 as UV.'
+    ),
+    "yuv420p10le": 'Use "p010": the bits are the high ones of 16, and U and V alternate.',
+    "nv21": 'Swap U and V for "nv12".',
+}
+"""Formats that people have and the encoder does not, with what to do."""
+
 RGB_FORMATS = ("argb", "abgr", "argb10", "abgr10")
 
 RGB_SURFACES = {("420", 8): "nv12", ("420", 10): "p010", ("444", 8): "yuv444", ("444", 10): "yuv444_10"}

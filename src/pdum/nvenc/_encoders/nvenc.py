@@ -7,8 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from .. import _nvenc
-from .._config.settings import nearest
-from .._errors import InvalidConfig
+from .arguments import config_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from .._config.config import EncoderConfig
     from .._config.encoder_fields import FurtherFields, LiveFields
     from .._config.picture import PictureOptions
-    from .._config.settings import FrameRate
+    from .._config.settings import Bits, FrameRate
     from .._nvenc import Packet
     from .aio import Worker
 
@@ -93,7 +92,7 @@ class NvencEncoder(_nvenc.Encoder):
         tuning: choices.Tuning = "ll",
         fps: FrameRate = 30,
         gop: int = 30,
-        bitrate: int = 0,
+        bitrate: Bits = 0,
         gpu_id: int = 0,
         cuda_context: int = 0,
         extra_output_delay: int = 0,
@@ -110,41 +109,27 @@ class NvencEncoder(_nvenc.Encoder):
         tuning: choices.Tuning = "ll",
         fps: FrameRate = 30,
         gop: int = 30,
-        bitrate: int = 0,
+        bitrate: Bits = 0,
         gpu_id: int = 0,
         cuda_context: int = 0,
         extra_output_delay: int = 0,
         profile: choices.Profile = "auto",
         **more: Unpack[FurtherFields],
     ) -> None:
-        from .._config.config import EncoderConfig  # imported here because dataclasses cost milliseconds
-
-        if isinstance(width, EncoderConfig):
-            config = width
-            if height is not None or more:
-                raise InvalidConfig("Expected an EncoderConfig alone, got further settings. Use config.replaced(…).")
-        else:
-            _require_keywords(more, EncoderConfig.names())
-            values = {
-                "width": width,
-                "height": height,
-                "codec": codec,
-                "preset": preset,
-                "tuning": tuning,
-                "fps": fps,
-                "gop": gop,
-                "bitrate": bitrate,
-                "gpu_id": gpu_id,
-                "cuda_context": cuda_context,
-                "extra_output_delay": extra_output_delay,
-                "profile": profile,
-            }
-            config = EncoderConfig.of({**values, **more})
+        first = (width, height, codec, preset, tuning, fps, gop, bitrate)
+        config = config_of("NvencEncoder", (*first, gpu_id, cuda_context, extra_output_delay, profile), more)
         self._config = config
         self._changing = Lock()  # held while driver and configuration change together
         self._starting = Lock()  # held while the thread for awaited calls is started
         self._made_in = os.getpid()
         super().__init__(settings=config.settings(), **config.session(), abi=forced_abi())
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not name.startswith("_"):
+            from .._config.live_changes import require_settable
+
+            require_settable(name, is_subclass=type(self) is not NvencEncoder)
+        super().__setattr__(name, value)
 
     @property
     def config(self) -> EncoderConfig | None:
@@ -170,7 +155,7 @@ class NvencEncoder(_nvenc.Encoder):
         If it raises, the settings are those from before. If it raises because no new session could be opened, the next
         frame may be an IDR or raise likewise; what was in flight comes out all the same.
         """
-        from .._config.config import live_changes
+        from .._config.live_changes import live_changes
 
         if self._config is None or not self._is_usable:
             self._reconfigure({})  # raises the right error
@@ -274,9 +259,3 @@ class NvencEncoder(_nvenc.Encoder):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _require_keywords(given: Iterable[str], known: list[str]) -> None:
-    for name in given:
-        if name not in known:
-            raise TypeError(f"NvencEncoder() got an unexpected keyword argument {name!r}.{nearest(name, known)}")

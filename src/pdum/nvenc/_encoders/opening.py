@@ -50,7 +50,7 @@ def open_encoder(
             notices += _new(NOT_THE_HARDWARE, f"{NOT_THE_HARDWARE} {error}")
     from .software import SoftwareEncoder
 
-    encoder = SoftwareEncoder(config, threads)
+    encoder = SoftwareEncoder(config, threads=threads)
     if encoder.unmapped:
         left_out = f"The software codec has nothing like {', '.join(encoder.unmapped)}: left out."
         notices += _new(left_out, left_out)

@@ -7,24 +7,27 @@ import os
 from collections.abc import Iterator
 from dataclasses import fields
 from threading import Lock
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
-from .._config.values import FORMATS
 from .._errors import EncoderClosed, EncoderFailed, InvalidConfig, InvalidFrame, NvencError, UnsupportedFeature
 from .._nvenc import Packet
+from .arguments import config_of
 from .bitstreams import parameter_sets, sequence_obu
 from .frame_layout import is_pyav_frame
 from .host_frames import channels_last_bytes, on_host
-from .pixel_formats import FRAME_FORMATS, SEMI_PLANAR
+from .software_frames import array_layout, video_frame
 from .software_options import Software, software_options
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from .._config import choices
     from .._config.config import EncoderConfig
+    from .._config.encoder_fields import FurtherFields
     from .._config.picture import PictureOptions
+    from .._config.settings import Bits, FrameRate
 
 PICTURE_TYPES = {1: "I", 2: "P", 3: "B"}
 FORCED, FREE = 1, 0  # of a frame's pict_type
@@ -44,7 +47,7 @@ class SoftwareEncoder:
     GPU is copied to the host.
 
     Args:
-        config: what to encode, and how.
+        width, height, …: as for ``NvencEncoder``: one ``EncoderConfig``, or its fields.
         threads: how many the codec may use; 0: as many as it likes.
 
     Raises:
@@ -52,7 +55,33 @@ class SoftwareEncoder:
         UnsupportedFeature: something that this codec cannot do at all, or PyAV is missing.
     """
 
-    def __init__(self, config: EncoderConfig, threads: int = 0) -> None:
+    @overload
+    def __init__(self, config: EncoderConfig, /, threads: int = 0) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        codec: choices.Codec = "h264",
+        preset: choices.Preset = "p3",
+        tuning: choices.Tuning = "ll",
+        fps: FrameRate = 30,
+        gop: int = 30,
+        bitrate: Bits = 0,
+        gpu_id: int = 0,
+        cuda_context: int = 0,
+        extra_output_delay: int = 0,
+        profile: choices.Profile = "auto",
+        *,
+        threads: int = 0,
+        **more: Unpack[FurtherFields],
+    ) -> None: ...
+
+    def __init__(self, *positional: Any, threads: int = 0, **fields: Any) -> None:
+        if len(positional) == 2 and isinstance(positional[1], int) and not isinstance(positional[0], int):
+            *positional, threads = positional  # type: ignore[assignment]
+        config = config_of("SoftwareEncoder", positional, fields)
         self._context: Any = None
         self._closed = False
         self._lock = Lock()
@@ -268,7 +297,7 @@ class SoftwareEncoder:
     def _from_array(self, array: Any) -> Any:
         import numpy as np
 
-        shape, kind = _layout(self.format, self.width, self.height)
+        shape, kind = array_layout(self.format, self.width, self.height)
         if array.ndim == 1 and array.dtype == np.uint8 and array.size == math.prod(shape) * np.dtype(kind).itemsize:
             array = array.view(kind).reshape(shape)  # the bytes of a frame in a row
         if self.format == "rgb":
@@ -280,50 +309,7 @@ class SoftwareEncoder:
                 f"Expected an array of shape {shape} and type {kind} for format {self.format!r} of "
                 f"{self.width}x{self.height}, got shape {array.shape} and type {array.dtype}."
             )
-        return self._in_stream_format(_video_frame(np.ascontiguousarray(array), self.format, self.width, self.height))
-
-
-def _layout(form: str, width: int, height: int) -> tuple[tuple[int, ...], str]:
-    """Shape and type of a frame's array."""
-    chroma, depth = FORMATS[form]
-    if form in ("argb", "abgr", "ayuv"):
-        return (height, width, 4), "uint8"
-    if form in ("argb10", "abgr10"):
-        return (height, width), "uint32"
-    if form == "rgb":
-        return (height, width, 3), "uint8"
-    rows = {"420": height * 3 // 2, "422": height * 2, "444": height * 3}[chroma]
-    return (rows, width), "uint16" if depth > 8 else "uint8"
-
-
-def _video_frame(array: Any, form: str, width: int, height: int) -> Any:
-    import av
-
-    if form == "yuv444_10":
-        array = array >> 6  # the hardware reads the high bits, software the low ones
-    frame = av.VideoFrame(width, height, FRAME_FORMATS[form])
-    data = memoryview(array.reshape(-1).view("uint8"))
-    at = 0
-    for plane in frame.planes:
-        row = _row_bytes(form, plane.width, width, array.itemsize)
-        _fill(plane, data[at : at + row * plane.height], row)
-        at += row * plane.height
-    return frame
-
-
-def _row_bytes(form: str, width: int, full_width: int, itemsize: int) -> int:
-    if form in ("argb", "abgr", "ayuv", "argb10", "abgr10"):
-        return width * 4
-    if form == "rgb":
-        return width * 3
-    return (full_width if form in SEMI_PLANAR else width) * itemsize
-
-
-def _fill(plane: Any, data: memoryview, row: int) -> None:
-    import numpy as np
-
-    target = np.frombuffer(plane, dtype=np.uint8)[: plane.line_size * plane.height].reshape(plane.height, -1)
-    target[:, :row] = np.frombuffer(data, dtype=np.uint8).reshape(plane.height, row)
+        return self._in_stream_format(video_frame(np.ascontiguousarray(array), self.format, self.width, self.height))
 
 
 def _matrix_of_a_conversion(matrix: int) -> int:

@@ -45,7 +45,7 @@ def open_encoder(config: EncoderConfig, engine: EngineInfo, threads: int) -> Vid
         return NvencEncoder(config)
     from .._encoders.software import SoftwareEncoder
 
-    return SoftwareEncoder(config, threads)
+    return SoftwareEncoder(config, threads=threads)
 
 
 def out_of_sessions(answer: str, found: Iterable[Device] | None = None, waited: float | None = None) -> OutOfSessions:
