@@ -16,6 +16,7 @@ from media_samples import ffmpeg
 from mp4_files import boxes, encoded
 from pdum.nvenc import InvalidConfig, NvencEncoder
 from pdum.nvenc._encoders.bitstreams import parameter_sets
+from pdum.nvenc._mp4.bits import without_emulation
 from pdum.nvenc._mp4.codec_string import codec_string, describe
 
 from loud import need_module
@@ -128,18 +129,34 @@ def hevc_arrays(record: bytes) -> dict[int, list[bytes]]:
 
 
 def test_a_codec_string_is_the_one_in_ffmpegs_manifest(stream: Stream, tmp_path: Path) -> None:
-    """Newer versions of FFmpeg add the long form of AV1's string always."""
+    """This FFmpeg has no strings for HEVC."""
     codec, header, path = stream
     ffmpeg("-i", path, "-c", "copy", "-tag:v", TAGS[codec], "-f", "dash", tmp_path / "manifest.mpd")
     (theirs,) = re.findall(r'codecs="([^"]+)"', (tmp_path / "manifest.mpd").read_text())
     ours = codec_string(codec, header)
-    if codec == "av1":
-        assert theirs in (ours, ours[:13])
-    elif codec == "h264":
-        assert ours == theirs
-    else:
-        assert ours.startswith("hvc1.")
-        assert theirs in (ours, "hvc1")  # this ffmpeg has no string for HEVC
+    assert theirs in {"h264": [ours], "hevc": ["hvc1"], "av1": [ours, ours[:13]]}[codec]
+
+
+@pytest.mark.parametrize(
+    ("profile", "known"),
+    [
+        ("01 60000000 b00000000000 5d", "hvc1.1.6.L93.B0"),
+        ("02 20000000 900000000000 99", "hvc1.2.4.L153.90"),
+        ("22 20000000 b00000000000 99", "hvc1.2.4.H153.B0"),
+        ("04 08000000 9c0800000000 7b", "hvc1.4.10.L123.9C.8"),
+        ("41 60000000 000000000000 5d", "hvc1.A1.6.L93"),
+    ],
+)
+def test_strings_of_hevc(profile: str, known: str) -> None:
+    """By the rules of ISO/IEC 14496-15, annex E; the first two are often seen in manifests."""
+    old = describe("hevc", encoded("hevc").header)
+    before = encoded("hevc").header.split(b"\0\0\0\1")
+    escaped = without_emulation(before[2])
+    sps = escaped[:3] + bytes.fromhex(profile) + escaped[15:]
+    escaped_again = re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", sps)
+    found = describe("hevc", b"\0\0\0\1".join([*before[:2], escaped_again, *before[3:]]))
+    assert found.codec_string == known
+    assert (found.width, found.height) == (old.width, old.height)
 
 
 def test_known_strings() -> None:

@@ -200,3 +200,15 @@ def test_an_empty_file_is_a_file(tmp_path: Path, fragmented: bool) -> None:
     assert b"moov" in (tmp_path / "film.mp4").read_bytes()
     assert len(ffprobe(tmp_path / "film.mp4", "-show_streams")["streams"]) == 1
     assert packets_of(tmp_path / "film.mp4") == []
+
+
+def test_how_long_the_last_picture_lasts(tmp_path: Path, fragmented: bool) -> None:
+    """As long as it was said to, or as long as the one before it."""
+    stream = encoded("h264", 12, gop=1)
+    for times, last, seconds in (([0], 5, 0.2), ([0], 0, 0.04), ([0, 3], 0, 0.24), ([0, 3], 25, 1.12)):
+        path = tmp_path / "film.mp4"
+        with Mp4File(path, [video_track(stream)], fragmented=fragmented) as file:
+            for number, time in enumerate(times):
+                file.write(0, stream.data[number], time, time, True, last if time == times[-1] else 1)
+        (found,) = ffprobe(path, "-show_entries", "stream=duration")["streams"]
+        assert float(found["duration"]) == pytest.approx(seconds)

@@ -33,6 +33,7 @@ def kinds(path: Path) -> list[str]:
     while at < len(data):
         size = int.from_bytes(data[at : at + 4], "big")
         found.append(data[at + 4 : at + 8].decode())
+        assert size == 1 or size >= 8
         at += size if size != 1 else int.from_bytes(data[at + 8 : at + 16], "big")
     assert at == len(data)
     return found
@@ -104,8 +105,10 @@ def test_killed_between_any_two_writes_while_it_is_completed(tmp_path: Path, mon
 
     def looked_at(self: Any, data: bytes, place: int) -> None:
         seen.append(len(packets_of(path)))
+        assert "moov" in kinds(path)
         put(self, data, place)
         seen.append(len(packets_of(path)))
+        assert "moov" in kinds(path)
 
     monkeypatch.setattr(recording.Recording, "_put", looked_at)
     written(path, stream)

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 
 from mp4_files import Encoded, boxes, encoded, packets_of, pictures_of, stream_copy, video_track, written
 from pdum.nvenc import SourceUnreadable
+from pdum.nvenc._mp4.boxes import box, full_box
+from pdum.nvenc._mp4.fragments import Fragments
 from pdum.nvenc._mp4.mp4_file import Mp4File
 from pdum.nvenc._mp4.repair import repair
 from pdum.nvenc._mp4.tracks import AudioTrack
@@ -34,6 +37,8 @@ def stream(request: pytest.FixtureRequest) -> Encoded:
 
 
 SOUND = AudioTrack(codec="pcm", rate=8000, channels=1, language="eng")
+
+AAC = AudioTrack(codec="aac", rate=8000, channels=1, description=b"\x15\x88")
 
 
 def fill(file: Mp4File, stream: Encoded, sound: bool) -> None:
@@ -103,6 +108,38 @@ def test_cut_off_at_any_byte(tmp_path: Path, codec: str) -> None:
     assert len(pictures_of(tmp_path / "film.mp4")) == 4
 
 
+def test_sound_that_is_cut_off(tmp_path: Path) -> None:
+    """A packet of which a byte is missing is left out."""
+    whole = io.BytesIO()
+    with Mp4File(
+        whole, [AudioTrack(codec="aac", rate=8000, channels=1, description=b"\x15\x88")], fragmented=True
+    ) as file:
+        for number in range(3):
+            file.write(0, bytes((number + 1,)) * 50, 1024 * number, 1024 * number, True, 1024)
+    data = whole.getvalue()
+    for missing in (0, 1, 49, 50, 51):
+        (tmp_path / "cut").write_bytes(data[: len(data) - missing])
+        report = repair(tmp_path / "cut", tmp_path / "film.mp4", overwrite=True)
+        complete = (150 - missing) // 50
+        assert len(packets_of(tmp_path / "film.mp4", "audio")) == complete
+        assert report.frames == 0
+        assert report.sound_seconds == pytest.approx(complete * 0.128)
+
+
+def test_defaults_for_the_whole_file(tmp_path: Path) -> None:
+    """Some programs say only once how long and how large samples are, and which of them are key frames."""
+    init = Fragments([AAC]).init_segment()
+    at = init.find(b"trex")
+    init = init[: at + 16] + struct.pack(">3I", 1024, 50, 0) + init[at + 28 :]
+    track = full_box("tfhd", 0, 0x20000, struct.pack(">I", 1)) + full_box("tfdt", 0, 0, bytes(4))
+    moof = box("moof", box("traf", track, full_box("trun", 0, 1, struct.pack(">II", 3, 8 + 8 + 16 + 16 + 20 + 8))))
+    (tmp_path / "part").write_bytes(init + moof + box("mdat", bytes(range(150))))
+    repair(tmp_path / "part", tmp_path / "film.mp4")
+    found = packets_of(tmp_path / "film.mp4", "audio")
+    assert [one.data for one in found] == [bytes(range(at, at + 50)) for at in (0, 50, 100)]
+    assert [float(one.pts * 8000) for one in found] == [0, 1024, 2048]
+
+
 def test_zeros_and_rubbish_after_the_end(tmp_path: Path, stream: Encoded) -> None:
     """A file system may leave them after a crash of the machine."""
     part = left_by_a_killed_recorder(tmp_path / "film.part", stream)
@@ -167,6 +204,19 @@ def test_no_file_is_replaced_without_being_asked(tmp_path: Path) -> None:
     assert len(packets_of(tmp_path / "film.mp4")) == 40
 
 
+def test_a_file_that_appears_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = left_by_a_killed_recorder(tmp_path / "film.part", encoded("h264", 40))
+
+    def write(*_: object) -> None:
+        (tmp_path / "film.mp4").write_bytes(b"dear")
+
+    monkeypatch.setattr("pdum.nvenc._mp4.repair.write_complete", write)
+    with pytest.raises(FileExistsError):
+        repair(part, tmp_path / "film.mp4")
+    assert (tmp_path / "film.mp4").read_bytes() == b"dear"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mp4", "film.part"]
+
+
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -183,6 +233,8 @@ import sys
 from fractions import Fraction
 from itertools import count
 from mp4_files import encoded, video_track
+from pdum.nvenc._mp4.boxes import box, full_box
+from pdum.nvenc._mp4.fragments import Fragments
 from pdum.nvenc._mp4.mp4_file import Mp4File
 stream = encoded("h264", 40, gop=10)
 file = Mp4File(sys.argv[1], [video_track(stream)])
