@@ -80,3 +80,14 @@ def close_to(found: tuple[int, int, int], wanted: tuple[int, int, int], most: in
 
 def hidden_files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
+
+
+def noise(number: int) -> Any:
+    """A picture that takes many bytes."""
+    return np.random.default_rng(number).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+def write_until_it_raises(video: Any, most: int = 2000) -> None:
+    for number in range(most):
+        video.write(noise(number % 8))
+    video.close()

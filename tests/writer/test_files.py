@@ -246,7 +246,7 @@ def test_a_file_that_a_killed_writer_left_is_kept(tmp_path: Path) -> None:
     [
         ("a.txt", {}, "does not say what kind of file"),
         ("a.webm", {"codec": "h264"}, "holds only av1"),
-        ("a.mkv", {"fragmented": True}, "only .mp4, .m4v and .mov have fragments"),
+        ("a.mkv", {"fragmented": True}, "only .mp4 and .m4v have fragments"),
         ("a.mp4", {"container": "mkv"}, "container='mkv' does not work with a path"),
         ("a.mp4", {"quality": 101}, "from 0 (worst) to 100 (best)"),
         ("a.mp4", {"quality": "best"}, "from 0 (worst) to 100 (best)"),

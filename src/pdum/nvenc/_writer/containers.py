@@ -6,8 +6,12 @@ from fractions import Fraction
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .._errors import InvalidConfig
 from .._media.av import import_av
 from .._media.mux import IVF_FRAME, IVF_HEADER, add_encoded_stream
+from .._mp4.mp4_file import Mp4File
+from .._mp4.tracks import AudioTrack, VideoTrack
+from .sound import OUR_NAMES
 
 if TYPE_CHECKING:
     from .._media.mux import VideoFormat
@@ -21,7 +25,13 @@ class Container(Protocol):
     """Takes the packets of its tracks in the order of their decode times."""
 
     def write(self, packet: Coded) -> None: ...
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Completes the file."""
+        ...
+
+    def abandon(self) -> None:
+        """Lets go of the file, which stays as it is or is removed."""
+        ...
 
 
 class ElementaryStream:
@@ -38,6 +48,8 @@ class ElementaryStream:
 
     def close(self) -> None:
         """There is nothing to complete."""
+
+    abandon = close
 
 
 class Ivf:
@@ -58,6 +70,53 @@ class Ivf:
             self._file.seek(0)
             self._file.write(IVF_HEADER.pack(*self._head, self._frames))
 
+    def abandon(self) -> None:
+        """There is nothing to let go of."""
+
+
+class Mp4:
+    """A complete MP4 file, or one that consists of fragments. Needs no PyAV."""
+
+    def __init__(self, file: Any, video: VideoFormat, sound: SoundFormat | None, *, fragmented: bool) -> None:
+        picture = VideoTrack(
+            codec=video.codec,
+            header=video.header,
+            width=video.width,
+            height=video.height,
+            time_base=video.time_base,
+            sample_aspect_ratio=video.sample_aspect_ratio,
+        )
+        tracks: list[VideoTrack | AudioTrack] = [picture]
+        if sound is not None:
+            tracks.append(_audio_track(sound))
+        self._file = Mp4File(file, tracks, fragmented=fragmented)
+
+    def write(self, packet: Coded) -> None:
+        track = 0 if packet.track == "video" else 1
+        self._file.write(track, packet.data, packet.pts, packet.dts, packet.keyframe, packet.duration)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def abandon(self) -> None:
+        self._file.abandon()
+
+
+def _audio_track(sound: SoundFormat) -> AudioTrack:
+    codec = OUR_NAMES.get(sound.codec)
+    if codec is None:
+        raise InvalidConfig(
+            f"MP4 files hold sound in AAC, Opus or PCM here, got {sound.codec}. Use .mkv, which holds any, or give "
+            "samples: add_audio()."
+        )
+    return AudioTrack(
+        codec=codec,
+        rate=sound.rate,
+        channels=sound.channels,
+        description=sound.description,
+        priming=sound.priming,
+    )
+
 
 class PyavContainer:
     """One of FFmpeg's containers. The first packets describe the streams, so they open it."""
@@ -73,7 +132,7 @@ class PyavContainer:
         fragmented: bool,
     ) -> None:
         self._av = import_av()
-        options = FRAGMENTED if fragmented and container in ("mp4", "mov") else {}
+        options = FRAGMENTED if fragmented and container == "mov" else {}
         self._container = self._av.open(file, "w", format=container, options=options)
         self._streams = {"video": add_encoded_stream(self._av, self._container, video, first)}
         self._bases = {"video": video.time_base}
@@ -99,3 +158,5 @@ class PyavContainer:
 
     def close(self) -> None:
         self._container.close()
+
+    abandon = close

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig
 from .._media.mux import require_container
-from .containers import Container, ElementaryStream, Ivf, PyavContainer
+from .containers import Container, ElementaryStream, Ivf, Mp4, PyavContainer
 from .interleaving import Interleaver
-from .targets import PathTarget
+from .targets import MemoryTarget, PathTarget
 
 if TYPE_CHECKING:
     from .._media.mux import VideoFormat
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .sound import SoundFormat
     from .targets import AnyTarget
 
-FRAGMENTABLE = ("mp4", "mov")
 KNOWN = {"mp4": ".mp4", "mov": ".mov", "mkv": ".mkv", "webm": ".webm", "ts": ".ts", "ivf": ".ivf", "stream": ".bin"}
 """Values of ``container``, with the end of the name of such a file."""
 
@@ -48,10 +47,10 @@ def kind_of(target: Any, container: str | None, codec: str, fps: Fraction, *, fr
             raise InvalidConfig(f"Expected container to be one of {', '.join(KNOWN)}, got {container!r}.")
         name = Path("video" + KNOWN[container or "mp4"])
     found = require_container(name, codec, fps)
-    if fragmented and found not in FRAGMENTABLE:
+    if fragmented and found != "mp4":
         raise InvalidConfig(
-            f"fragmented=True does not work with {name.suffix}: only .mp4, .m4v and .mov have fragments. Streams, .mkv "
-            "and .ts can be played as far as they go anyway."
+            f"fragmented=True does not work with {name.suffix}: only .mp4 and .m4v have fragments. Streams, .mkv and "
+            ".ts can be played as far as they go anyway."
         )
     return Kind(container=found, suffix=name.suffix.lower(), fragmented=fragmented)
 
@@ -69,6 +68,7 @@ class Output:
         self._early: list[Coded] = []
 
     def write(self, packet: Coded) -> None:
+        self.bytes_written += len(packet.data)
         with self.target.naming_errors():
             if self._interleaver is not None:
                 self._interleaver.put(packet)
@@ -91,7 +91,7 @@ class Output:
         container, self._container = self._container, None
         try:
             if container is not None and not is_stuck:
-                container.close()
+                container.abandon()
         except Exception:  # the error that led here is the one to be told
             pass
         finally:
@@ -99,8 +99,7 @@ class Output:
 
     def _open(self, first: Coded) -> None:
         video = self._video()
-        file = _Counting(self.target.open(), self)
-        self._container = self._container_for(file, video, first.data)
+        self._container = self._container_for(video, first.data)
         bases = {"video": video.time_base}
         if self.sound is not None:
             bases["sound"] = Fraction(1, self.sound.rate)
@@ -109,25 +108,35 @@ class Output:
         for packet in [*early, first]:
             self._interleaver.put(packet)
 
-    def _container_for(self, file: Any, video: VideoFormat, first: bytes) -> Container:
+    def _container_for(self, video: VideoFormat, first: bytes) -> Container:
         kind = self.kind
+        if kind.container == "mp4" and isinstance(self.target, PathTarget):
+            return Mp4(self.target.reserve(), video, self.sound, fragmented=kind.fragmented)
+        file = _OwnFile(self.target.open())
+        if kind.container == "mp4":
+            fragmented = kind.fragmented or isinstance(self.target, MemoryTarget)
+            return Mp4(file, video, self.sound, fragmented=fragmented)
         if kind.container == "stream":
             return (Ivf if kind.suffix == ".ivf" else ElementaryStream)(file, video)
-        fragmented = kind.fragmented or (kind.container in FRAGMENTABLE and not file.seekable())
-        return PyavContainer(file, kind.container, video, self.sound, first, fragmented=fragmented)
+        return PyavContainer(file, kind.container, video, self.sound, first, fragmented=not file.seekable())
 
 
-class _Counting:
-    """Counts what is written, and writes all of it: a raw file or a socket may take less than it is given.
+class _OwnFile:
+    """Writes all that it is given: a raw file or a socket may take less.
 
     In a forked child it writes nothing: what the child throws away when it ends is the parent's file.
     """
 
-    def __init__(self, file: Any, output: Output) -> None:
-        self._file, self._output = file, output
+    def __init__(self, file: Any) -> None:
+        self._file = file
         self._made_in = os.getpid()
         if self.seekable():
             self.seek, self.tell = file.seek, file.tell
+
+    def flush(self) -> None:
+        flush = getattr(self._file, "flush", None)
+        if flush is not None and os.getpid() == self._made_in:
+            flush()
 
     def seekable(self) -> bool:
         ask = getattr(self._file, "seekable", None)
@@ -143,5 +152,4 @@ class _Counting:
         while len(left):
             taken = self._file.write(left)
             left = left[len(left) if taken is None else taken :]
-        self._output.bytes_written += len(data)
         return len(data)

@@ -11,6 +11,8 @@ from .bounded_queue import BoundedQueue, QueueClosed
 MOST_PACKETS, MOST_BYTES = 4096, 64 << 20
 PATIENCE = 5.0
 """Seconds that ``abort`` waits for a write to return: a disk of a network may never answer."""
+POLL = 0.2
+"""Seconds between two looks at whether another thread has given up."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,14 @@ class PacketThread:
             raise self.error
 
     def finish(self) -> None:
-        """Waits until everything is written. Raises the thread's error."""
+        """Waits until everything is written. Raises the thread's error, and QueueClosed if another thread aborts."""
         self.start()
         self._queue.close()
-        self._thread.join()
+        while self._thread.is_alive() and not self._is_aborted:
+            self._thread.join(POLL)
         self.raise_error()
+        if self._is_aborted:
+            raise QueueClosed
 
     def abort(self) -> bool:
         """Drops what is not written. Returns whether the thread is over: it may hang in a write for good."""

@@ -72,6 +72,11 @@ class WriterSettings:
         given = self.fps if self.fps is not None else self.config.fps if self.config is not None else 30
         return Fraction(*frame_rate(given))
 
+    @property
+    def keeps_what_is_there(self) -> bool:
+        """Whether an exception of the caller's completes the file, in place of throwing it away."""
+        return self.on_error == "keep" or self.fragmented
+
     def codec_for(self, target: Path | None) -> str:
         """The codec that is asked for; ``"auto"``: H.264 unless the end of the target's name is that of another one."""
         if self.codec != "auto":

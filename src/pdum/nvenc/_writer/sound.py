@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from io import BytesIO
 from operator import index
@@ -18,12 +18,17 @@ from .packet_thread import Coded
 CODECS = {"aac": "aac", "opus": "libopus", "pcm": "pcm_s16le"}
 """FFmpeg's encoders."""
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 8: "7.1"}
-OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+OPUS_RATE = 48_000
+"""Opus counts in this rate alone."""
+AAC_PRIMING = 1024
+"""Samples that FFmpeg's encoder puts before the first."""
 GLOBAL_HEADER = 1 << 22
 BITS_A_CHANNEL = 96_000
 PCM_PACKET = Fraction(1, 10)
 """Seconds of sound in a packet of PCM."""
 HOLDS_PCM = ("mp4", "mov", "matroska")
+OUR_NAMES = {"aac": "aac", "libopus": "opus", "opus": "opus", "pcm_s16le": "pcm"}
+"""What MP4 files hold, by FFmpeg's names of encoders and decoders."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,8 @@ class SoundFormat:
     channels: int
     description: bytes = b""
     """The AudioSpecificConfig of AAC, or the OpusHead."""
+    priming: int = 0
+    """Samples at the beginning that are not to be heard. The time of the first packet is minus that."""
     template: bytes = b""
     """A short file with such a stream, if its packets come from one."""
 
@@ -50,12 +57,18 @@ class SoundEncoder:
         if channels not in LAYOUTS:
             raise InvalidConfig(f"Expected 1 to 6 or 8 channels of sound, got {channels}.")
         self.given_rate, self.channels = whole("rate", rate, least=1, most=768_000), channels
-        made_rate = 48_000 if codec == "opus" and rate not in OPUS_RATES else rate
+        made_rate = OPUS_RATE if codec == "opus" else rate
         self._is_pcm = codec == "pcm"
         self._samples = 0
         self._context = None if self._is_pcm else _opened(CODECS[codec], made_rate, channels)
         description = b"" if self._context is None else bytes(self._context.extradata or b"")
-        self.format = SoundFormat(codec=CODECS[codec], rate=made_rate, channels=channels, description=description)
+        self.format = SoundFormat(
+            codec=CODECS[codec],
+            rate=made_rate,
+            channels=channels,
+            description=description,
+            priming=AAC_PRIMING if codec == "aac" else 0,
+        )
 
     def require_same(self, rate: int, channels: int) -> None:
         if (rate, channels) != (self.given_rate, self.channels):
@@ -166,6 +179,7 @@ def passed_on(
         form = SoundFormat(
             codec=CODECS[codec], rate=whole("rate", rate, least=1), channels=channels, description=description
         )
+    form = replace(form, priming=max(-_coded(first, form.rate).pts, 0) if "opus" not in form.codec else 0)
     return form, (_coded(packet, form.rate) for packet in _all_of(first, packets))
 
 

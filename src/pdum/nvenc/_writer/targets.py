@@ -64,12 +64,19 @@ class PathTarget:
             self._file = self._opened()
         return self._file
 
+    def reserve(self) -> Path:
+        """The name to write to, of an empty file, for somebody who opens it again."""
+        file = self.open()
+        file.close()
+        return self.part
+
     def _opened(self) -> io.FileIO:
         if not self._is_hidden:
             return io.FileIO(self.path, "w+")
         for number in range(MOST_LEFT_OVER):
-            more = f".{number}" if number else ""
-            self.part = hidden_sibling(self.path, f"{more}.part{self.path.suffix.lower()}")
+            more = f"-{number}" if number else ""
+            name = self.path.with_name(f"{self.path.stem}{more}{self.path.suffix}")
+            self.part = hidden_sibling(name, f".part{self.path.suffix.lower()}")
             try:
                 return io.FileIO(self.part, "x+")
             except FileExistsError:

@@ -72,7 +72,8 @@ class VideoWriter:
             has its own name from the beginning.
         audio: ``"aac"``, ``"opus"`` or ``"pcm"``; ``"auto"``: what the container usually holds.
         time_base: the unit of ``pts``, in seconds; None: the time of one frame.
-        on_error: after an exception inside of the block, ``"keep"`` completes the file with the frames so far.
+        on_error: after an exception inside of the block, ``"keep"`` completes the file with the frames so far. A
+            fragmented file is completed so in any case.
         config: an ``EncoderConfig`` for everything else; or give its fields as keywords.
 
     Raises:
@@ -297,7 +298,7 @@ class VideoWriter:
     ) -> None:
         if error is None:
             self.close()
-        elif self._settings.on_error == "keep" and self._layout is not None and not self._is_closed:
+        elif self._settings.keeps_what_is_there and self._layout is not None and not self._is_closed:
             try:
                 self.close()
             except Exception as met:  # the block's own error is the one to be told
