@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from video_frames import look
+
 from simulator import environment, parse
 
 pytestmark = [pytest.mark.one_abi, pytest.mark.usefixtures("nvsim_dir")]
@@ -26,19 +28,28 @@ def run(code: str, folder: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_first_example_writes_every_frame(examples: list[str], tmp_path: Path) -> None:
-    run(examples[0], tmp_path)
+def test_three_lines_write_a_file(examples: list[str], tmp_path: Path) -> None:
+    frames = "import numpy\nframes = [numpy.full((48, 64, 3), 20 * n, numpy.uint8) for n in range(8)]\n"
+    code = examples[0].replace("fps=30", "fps=30, backend='software'")  # the simulated card converts no RGB
+    told = "import warnings\nwarnings.simplefilter('error', ResourceWarning)\n"
+    run(f"{told}{frames}{code}", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+    assert len(look(tmp_path / "out.mp4").times) == 8
+
+
+def test_an_encoder_of_your_own_writes_every_frame(examples: list[str], tmp_path: Path) -> None:
+    run(examples[1], tmp_path)
     pictures = parse((tmp_path / "out.h265").read_bytes())
     assert [picture.serial for picture in pictures] == list(range(300))
     assert pictures[150].is_idr
 
 
-def test_second_example_gets_every_packet(examples: list[str], tmp_path: Path) -> None:
+def test_a_pipeline_gets_every_packet(examples: list[str], tmp_path: Path) -> None:
     before = (
         "import numpy\nfrom pdum.nvenc import NvencEncoder\nframes = [numpy.zeros((1620, 1920), numpy.uint8)] * 20\n"
     )
     collecting = (
-        examples[1]
+        examples[2]
         .replace("    ...", "    late.append(packet.seq)")
         .replace("            seq_of_packet", "            early.append(packet.seq)\n            seq_of_packet")
     )

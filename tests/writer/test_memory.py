@@ -42,18 +42,20 @@ def test_python_keeps_nothing_of_frames_that_are_written(
 ) -> None:
     """Counted, and not measured: all that Python allocates between two points of the same video."""
     frame = nv12(HARDWARE_WIDTH, HARDWARE_HEIGHT)
-    with simulator.machine(gpus=FAST, backend="null", null_bytes=2000):
-        with VideoWriter(tmp_path / name, format="nv12", drop=drop, queue_frames=64, gop=30) as video:
-            write(video, 0, 600, frame, None)
-            tracemalloc.start()
-            try:
-                before = settled(video)
-                write(video, 600, 1800, frame, None)
-                after = settled(video)
-            finally:
-                tracemalloc.stop()
-            if drop is not None:
-                video.abort()
+    with (
+        simulator.machine(gpus=FAST, backend="null", null_bytes=2000),
+        VideoWriter(tmp_path / name, format="nv12", drop=drop, queue_frames=64, gop=30) as video,
+    ):
+        write(video, 0, 600, frame, None)
+        tracemalloc.start()
+        try:
+            before = settled(video)
+            write(video, 600, 1800, frame, None)
+            after = settled(video)
+        finally:
+            tracemalloc.stop()
+        if drop is not None:
+            video.abort()
     assert after - before < 1200 * INDEX_BYTES + 200_000
 
 
