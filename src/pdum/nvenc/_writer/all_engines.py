@@ -6,8 +6,8 @@ There are no threads and no copies besides those.
 
 **Bounds.** An engine has at most ``extra_output_delay`` frames in flight (up to 64), or as many as lookahead and
 B-frames hold back; ``lane_config`` says how many it needs. At most ``most_frames`` frames are between ``submit`` and
-their packets, and about ``MOST_BYTES`` of packets wait for their turn. If there would be more, the engine that all
-others wait for is emptied first.
+their packets, and when a group begins, less than ``MOST_BYTES`` of packets wait for their turn. If there would be more,
+the engine that all others wait for is emptied first.
 
 **Speeds.** Engines of the same kind of GPU take turns. If there are several kinds, a new group goes to the engine that
 will be the first to have nothing to do, so that a faster one has a larger share.

@@ -28,10 +28,11 @@ def lane_config(config: EncoderConfig, engine: EngineInfo, lanes: int, lanes_of_
 
     While a loop gives a group of ``gop`` frames to each of the other engines, this one has to live on what it has. In
     the time of a whole round it encodes one group, and gets a group within an n-th of that time. So it needs
-    ``gop * (n - 1) / n`` frames in flight, besides those that a single engine needs to never wait for Python.
+    ``gop * (n - 1) / n`` frames in flight, besides those that a single engine needs to never wait for Python. Of these
+    there are twice as many, since what one engine has in reserve, another one has not.
     """
     own = for_engine(config, engine, lanes_of_gpu)
-    needed = own.extra_output_delay + -(-config.gop * (lanes - 1) // lanes)
+    needed = 2 * own.extra_output_delay + -(-config.gop * (lanes - 1) // lanes)
     return own.replaced(extra_output_delay=min(needed, LARGEST_EXTRA_DELAY))
 
 
