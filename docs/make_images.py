@@ -2,24 +2,26 @@
 
     NVSIM_DIR=build/driver .venv/bin/python docs/make_images.py [FOLDER]
 
-The report's picture takes Chromium (apt-get install chromium); without it there is only its page.
+The pictures of the report and of the live page take Chromium (apt-get install chromium) and aiohttp.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "examples" / "live")]
 
 from pdum.nvenc import EncoderPool  # noqa: E402
 from pdum.nvenc._files.task import FileTask  # noqa: E402
@@ -113,6 +115,32 @@ def photograph(page: Path, picture: Path) -> None:
     subprocess.run([chromium, *options, f"--screenshot={picture}", page.as_uri()], check=True, capture_output=True)
 
 
+def watch_live(scratch: Path, picture: Path) -> None:
+    """examples/live over a link that becomes slow for a while, with a packet lost. Its charts need a quiet machine."""
+    from browser.chromium import Chromium
+    from browser.live_site import live_site
+    from PIL import Image
+
+    steps = (("'#link', 60", 8.0), ("'#link', 24", 9.0), ("'#drop'", 2.0), ("'#link', 44", 9.0))
+    do = """(name, value) => {
+        const one = document.querySelector(name);
+        if (value === undefined) return one.click();
+        one.value = value;
+        one.dispatchEvent(new Event("input"));
+    }"""
+    with (
+        Simulator().machine(gpus=["RTX 4090"], backend="codec"),
+        live_site((480, 360), backend="nvenc", bitrate=3_000_000) as site,
+        Chromium(scratch) as chromium,
+        chromium.page(site.url, 1180, 716) as page,
+    ):
+        for arguments, seconds in steps:
+            page.evaluate(f"({do})({arguments})")
+            time.sleep(seconds)
+        shown = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    shown.point(lambda part: round(round(part / 255 * 31) / 31 * 255)).save(picture, optimize=True)  # 5 bits: small
+
+
 def main() -> None:
     images = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT / "docs" / "images"
     images.mkdir(parents=True, exist_ok=True)
@@ -126,6 +154,7 @@ def main() -> None:
         page = Path(scratch) / "report.html"
         write_report(kept, page, {"codec": "h264", "preset": "p5", "constant quality": 19, "audio": "copy"})
         photograph(page, images / "report.png")
+        watch_live(Path(scratch), images / "live.png")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ except ModuleNotFoundError:
     sys.exit("This example needs aiohttp. Install it: pip install aiohttp")
 
 from pdum.nvenc import NvencError
-from scene import Scene
+from scene import SMALLEST, Scene
 from server import RUNNING, make_app
 from show import Show
 
@@ -73,7 +73,12 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--bitrate", type=int, default=0, help="the most bits per second; 0: by the size of the picture"
     )
-    parser.add_argument("--max-size", type=size, default=(1280, 720), metavar="WxH", help="(default: 1280x720)")
+    parser.add_argument(
+        "--max-size",
+        type=size,
+        metavar="WxH",
+        help="the largest picture (default: 1280x720; 640x360 if NumPy draws it)",
+    )
     parser.add_argument(
         "--backend", choices=("auto", "nvenc", "software"), default="auto", help="(default: %(default)s)"
     )
@@ -101,14 +106,17 @@ def size(text: str) -> tuple[int, int]:
         width, height = (int(part) for part in text.split("x"))
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected a size such as 1280x720, got {text!r}") from None
+    if width < SMALLEST[0] or height < SMALLEST[1]:
+        raise argparse.ArgumentTypeError(f"expected at least {SMALLEST[0]}x{SMALLEST[1]}, got {text}")
     return width, height
 
 
 def make_show(options: argparse.Namespace) -> Show:
+    arrays = array_module(options.render)
     return Show(
-        Scene(array_module(options.render), options.fps),
+        Scene(arrays, options.fps),
         size=(640, 360),
-        max_size=options.max_size,
+        max_size=options.max_size or ((640, 360) if arrays is np else (1280, 720)),
         fps=options.fps,
         tell=lambda notice: print(notice, file=sys.stderr),
         codec=options.codec,

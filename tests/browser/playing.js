@@ -55,6 +55,14 @@
     return { time: mediaTime, pixels: btoa(text) };
   };
 
+  /** The root mean square of a file's sound. */
+  window.loudness = async (url) => {
+    const data = await (await fetch(url)).arrayBuffer();
+    const sound = await new OfflineAudioContext(2, 48000, 48000).decodeAudioData(data);
+    const samples = sound.getChannelData(0);
+    return Math.sqrt(samples.reduce((sum, one) => sum + one * one, 0) / samples.length);
+  };
+
   /** Plays from the beginning to the end: how many pictures the decoder gave. */
   window.play_all = async () => {
     video.currentTime = 0;

@@ -14,7 +14,7 @@ import pytest
 
 from browser.chromium import Chromium, Page
 from browser.live_site import block_means, folder_site, number_in, served
-from pdum.nvenc import EncoderConfig, NvencEncoder, Packet
+from pdum.nvenc import EncoderConfig, NvencEncoder, Packet, VideoWriter
 from pdum.nvenc._encoders.software import SoftwareEncoder
 from pdum.nvenc._mp4.codec_string import codec_string
 from pdum.nvenc._mp4.fragments import Fragments
@@ -117,6 +117,26 @@ def assert_it_plays_to_its_end(page: Page) -> None:
     played = page.evaluate("play_all()")
     assert played["time"] == pytest.approx(COUNT / FPS, abs=0.001)
     assert played["frames"] > 0
+
+
+def test_a_writers_file_plays_with_its_sound(page: Page, address: str, folder: Path) -> None:
+    with VideoWriter(folder / "written.mp4", fps=FPS, backend="software") as video:
+        tone = np.sin(np.arange(48_000 * COUNT // FPS) * (2 * np.pi * 440 / 48_000)) / 4
+        video.add_audio(np.stack([tone, tone], axis=-1).astype(np.float32), 48_000)
+        for number in range(COUNT):
+            video.write(SCENE.picture(number, WIDTH, HEIGHT))
+    assert page.evaluate(f"open_file('{address}written.mp4')")["size"] == [WIDTH, HEIGHT]
+    assert_every_picture_is_at_its_time(page)
+    assert page.evaluate(f"loudness('{address}written.mp4')") == pytest.approx(0.25 / 2**0.5, rel=0.1)
+
+
+def test_a_writers_bytes_play_by_media_source(page: Page) -> None:
+    with VideoWriter(None, fps=FPS, backend="software", fragmented=True) as video:
+        for number in range(COUNT):
+            video.write(SCENE.picture(number, WIDTH, HEIGHT))
+    text = b64encode(video.read()).decode()
+    page.evaluate(f"open_segments('video/mp4; codecs=\"avc1.64002a\"', ['{text}'])")
+    assert_every_picture_is_at_its_time(page)
 
 
 @pytest.mark.parametrize("fragmented", [False, True], ids=["complete", "fragmented"])

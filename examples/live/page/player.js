@@ -1,6 +1,6 @@
 // Decodes the packets of one stream by WebCodecs and draws the pictures to a canvas.
 
-const MOST_WAITING = 30; // packets in the decoder; with more, the page is too slow and begins anew
+const MOST_WAITING = 20; // packets that are not drawn yet; with more, the page is too slow and begins anew
 const MOST_LOST = 16; // packets in a row; after more of them, only a key frame helps
 
 /**
@@ -30,7 +30,7 @@ export class Player extends EventTarget {
     else if (this.#hole !== null && packet.repairs >= this.#hole) this.#hole = null;
     if (this.#decoder === null || this.#decoder.state !== "configured") return this.#ask();
     if (this.#hole !== null) return;
-    if (this.#decoder.decodeQueueSize > MOST_WAITING) return this.#begin();
+    if (this.#waiting.size > MOST_WAITING) return this.#begin();
     this.#waiting.set(packet.timestamp, packet);
     this.#decoder.decode(
       new EncodedVideoChunk({ type: packet.keyframe ? "key" : "delta", timestamp: packet.timestamp, data: packet.data }),
