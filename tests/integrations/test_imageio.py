@@ -143,6 +143,15 @@ def test_bytes_take_one_write(iio: Any, plugin: Any) -> None:
             video.write(pictures(2))
 
 
+@pytest.mark.parametrize(
+    "frames", [[], iter(()), np.zeros((0, HEIGHT, WIDTH, 3), np.uint8)], ids=["list", "iter", "batch"]
+)
+def test_no_pictures_are_refused(iio: Any, plugin: Any, frames: Any, tmp_path: Path) -> None:
+    with pytest.raises(InvalidFrame, match="at least one picture"):
+        iio.imwrite(tmp_path / "a.mp4", frames, plugin=plugin)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_written_without_pictures(iio: Any, plugin: Any, tmp_path: Path) -> None:
     with iio.imopen(tmp_path / "a.mp4", "w", plugin=plugin):
         pass

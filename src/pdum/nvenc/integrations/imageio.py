@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .._errors import EncoderClosed, InvalidConfig, NvencError
+from .._errors import EncoderClosed, InvalidConfig, InvalidFrame, NvencError
 from .._writer.writer import VideoWriter
 
 NAME, BYTES = "pdum-nvenc", "<bytes>"
@@ -41,6 +41,8 @@ class NvencPlugin:
             is_series = isinstance(ndimage, Iterable) and not hasattr(ndimage, "shape")
             for frames in ndimage if is_series else (ndimage,):
                 video.write(frames)
+            if not video.frames:
+                raise InvalidFrame("Expected at least one picture, got none: without one there is no video to write.")
             if self.request.raw_uri != BYTES:
                 return None
             video.close()
