@@ -160,6 +160,14 @@ def test_an_environment_that_renders_no_pictures_is_refused(mode: str | None, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_wrong_settings_are_told_before_the_first_video(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfig, match="Unknown codec 'vp8'"):
+        recorder(environment(), tmp_path / "videos", codec="vp8")
+    with pytest.raises(TypeError, match="Did you mean 'quality'"):
+        recorder(environment(), tmp_path / "videos", qality=70)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_calls_for_the_replaced_wrapper_need_no_change(tmp_path: Path) -> None:
     env = recorder(environment(), tmp_path, disable_logger=True, gc_trigger=lambda _: True, fps=7)
     play(env, episodes=1)

@@ -51,10 +51,11 @@ class RecordVideo(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):  # 
         self.episode_trigger = _rarer_and_rarer if episode_trigger is step_trigger is None else episode_trigger
         self.step_trigger = step_trigger
         self.video_length, self.name_prefix = video_length, name_prefix
-        self.video_folder = Path(video_folder).absolute()
-        self.video_folder.mkdir(parents=True, exist_ok=True)
         kept = {name: value for name, value in settings.items() if name not in FOR_MOVIEPY}
         self.settings = {"fps": fps or env.metadata.get("render_fps") or 30, **kept}
+        VideoWriter(None, **self.settings).abort()  # says now what is wrong with them, not when a video begins
+        self.video_folder = Path(video_folder).absolute()
+        self.video_folder.mkdir(parents=True, exist_ok=True)
         self.episode_id = self.step_id = -1
         self._video: VideoWriter | None = None
         self._frames = 0  # of the running video
