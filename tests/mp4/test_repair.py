@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import functools
 import io
 import os
 import signal
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from mp4_files import Encoded, boxes, encoded, packets_of, pictures_of, stream_copy, video_track, written
 from pdum.nvenc import SourceUnreadable
@@ -165,6 +169,48 @@ def test_zeros_instead_of_the_last_pictures(tmp_path: Path, stream: Encoded) -> 
     assert report.frames + report.lost_frames == 64
     assert f"Left out, since they are not complete: {report.lost_frames} more at the end." in report.text
     assert len(pictures_of(tmp_path / "film.mp4")) == report.frames
+
+
+DAMAGE = some.sampled_from([b"\0", b"\xff", b"\xff\xff\xff\xff", b"\0\0\0\x08", b"\1"]) | some.binary(max_size=3)
+
+
+@settings(max_examples=100)
+@given(some.data())
+def test_any_damage_is_told_or_survived(tmp_path_factory: pytest.TempPathFactory, chance: Any) -> None:
+    """No other error, no end of memory, no endless loop."""
+    folder = tmp_path_factory.getbasetemp()
+    data = bytearray(fragments_with_sound())
+    for _ in range(chance.draw(some.integers(1, 6))):
+        at, new = chance.draw(some.integers(0, len(data) - 1) | some.integers(0, 1600)), chance.draw(DAMAGE)
+        data[at : at + len(new)] = new
+    (folder / "damaged").write_bytes(data)
+    with suppress(SourceUnreadable):
+        assert repair(folder / "damaged", folder / "repaired.mp4", overwrite=True).frames <= 12
+
+
+@pytest.mark.parametrize("kind", ["mvhd", "tkhd", "mdhd", "trex", "mfhd", "tfhd", "tfdt", "trun"])
+def test_damage_in_each_box(tmp_path: Path, kind: str) -> None:
+    """Each number of the first box of the kind becomes the largest one, and 0."""
+    data = fragments_with_sound()
+    start = data.find(kind.encode())
+    size = int.from_bytes(data[start - 4 : start], "big")
+    for at in range(start - 4, start + size - 4, 4):
+        for new in (b"\xff" * 4, bytes(4)):
+            (tmp_path / "damaged").write_bytes(data[:at] + new + data[at + 4 :])
+            with suppress(SourceUnreadable):
+                assert repair(tmp_path / "damaged", tmp_path / "film.mp4", overwrite=True).frames <= 12
+
+
+@functools.lru_cache
+def fragments_with_sound() -> bytes:
+    stream, file = encoded("h264", 12, tuning="hq", bframes=2), io.BytesIO()
+    with Mp4File(file, [video_track(stream), SOUND], fragmented=True) as made:
+        for number, packet in enumerate(stream.packets):
+            made.write(0, packet.data, packet.pts, packet.dts, packet.keyframe, 1)
+            made.write(1, bytes((number, 1)) * 32, 32 * number, 32 * number, True)
+            if number == 6:
+                made._end_fragment()
+    return file.getvalue()
 
 
 def test_fragments_of_ffmpeg_are_understood(tmp_path: Path, stream: Encoded) -> None:

@@ -15,6 +15,8 @@ BASE_GIVEN, DESCRIPTION = 0x1, 0x2
 DEFAULTS = (0x08, 0x10, 0x20)
 """Flags for the duration, the size and the flags of samples."""
 NO_KEY_FRAME = 0x10000
+MOST_SAMPLES = 1 << 24
+"""In one run. A damaged file may name billions, and each takes memory."""
 
 
 class FoundRun(NamedTuple):
@@ -66,6 +68,8 @@ def _read_track(traf: bytes, moof: int, end: int, movie: FoundMovie) -> Iterator
         if kind == "trun":
             offset, run = _read_run(body, Defaults(*values), decode)
             place = place if offset is None else base + offset
+            if place < 0:
+                raise ValueError("samples before the beginning of the file")
             yield FoundRun(track, run, place)
             place += run_size(run)
             decode += sum(run.durations) if len(run.durations) == run.samples else run.durations[0] * run.samples
@@ -74,6 +78,8 @@ def _read_track(traf: bytes, moof: int, end: int, movie: FoundMovie) -> Iterator
 def _read_run(trun: bytes, defaults: Defaults, decode: int) -> tuple[int | None, Run]:
     """The place of the data, if it is given, and the samples."""
     word, samples = struct.unpack(">II", trun[:8])
+    if samples > MOST_SAMPLES:
+        raise ValueError(f"a run of {samples} samples")
     flags, at = word & 0xFFFFFF, 8
     offset = None
     if flags & DATA_OFFSET:

@@ -91,10 +91,10 @@ def read_movie(moov: bytes) -> FoundMovie | None:
     Raises:
         SourceUnreadable: it is damaged, or has tracks that are neither video nor sound.
     """
-    extends = child(moov, "mvex")
-    if not extends:
-        return None
     try:
+        extends = child(moov, "mvex")
+        if not extends:
+            return None
         headers = [_read_track(body) for kind, body in children(moov) if kind == "trak"]
         rows = [struct.unpack(">4x5I", body[:24]) for kind, body in children(extends) if kind == "trex"]
     except (ValueError, struct.error, IndexError) as error:
@@ -111,6 +111,8 @@ def _read_track(trak: bytes) -> TrackHeader:
         raise SourceUnreadable(f"A track of the kind {handler!r} is neither video nor sound.")
     (number,) = struct.unpack(">I", head[20:24] if head[0] else head[12:16])
     timescale, language = struct.unpack(">I8xH" if times[0] else ">I4xH", (times[20:34] if times[0] else times[12:22]))
+    if timescale == 0:
+        raise ValueError("a time scale of 0")
     kind = entry[12:16].decode("latin-1")
     codec = CODECS.get(kind, "")
     is_pcm = codec == "pcm"

@@ -71,6 +71,10 @@ def repair(
     with source.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         index, lost, used = _recovered(file, size, source)
+        try:
+            index.head()
+        except (struct.error, OverflowError) as error:
+            raise SourceUnreadable(f"{source} is damaged: it has times that no file can hold.") from error
         _write(index, file, target, overwrite)
     pictures = [table for header, table in zip(index.headers, index.tables, strict=True) if header.is_video]
     lengths = [_seconds(index, is_video) for is_video in (True, False)]
