@@ -14,6 +14,7 @@ from hypothesis import strategies as some
 
 from mp4_files import boxes, encoded, packets_of, video_track
 from pdum.nvenc import InvalidConfig, NvencError
+from pdum.nvenc._mp4.codec_string import codec_string
 from pdum.nvenc._mp4.fragments import Fragments
 from pdum.nvenc._mp4.tracks import AudioTrack
 
@@ -75,6 +76,17 @@ def test_a_segment_that_begins_with_a_key_frame_says_so() -> None:
     assert flags & 0x400, "two key frames: each sample has its flags"
     listed = [values[1] for values in struct.iter_unpack(">II", run[12:])]
     assert [number for number, flag in enumerate(listed) if not flag & 0x10000] == [0, 6]
+
+
+def test_the_mime_type() -> None:
+    stream = encoded("h264", 12)
+    sound = AudioTrack(codec="aac", rate=48_000, channels=2, description=b"\x11\x90")
+    video = video_track(stream)
+    assert video.codec_string == codec_string("h264", stream.header)
+    assert Fragments([video]).mime_type == f'video/mp4; codecs="{video.codec_string}"'
+    assert Fragments([sound, video]).mime_type == f'video/mp4; codecs="mp4a.40.2, {video.codec_string}"'
+    assert Fragments([sound]).mime_type == 'audio/mp4; codecs="mp4a.40.2"'
+    assert replace(sound, description=b"\xf9\x40\0").codec_string == "mp4a.40.42"
 
 
 def test_brands() -> None:

@@ -27,8 +27,12 @@ class Fragments:
     """
 
     def __init__(self, tracks: Sequence[VideoTrack | AudioTrack]) -> None:
+        tracks = list(tracks)
         self._inputs: list[TrackInput] = inputs_of(tracks)
         self._number = 0
+        kind = "video" if any(isinstance(track, VideoTrack) for track in tracks) else "audio"
+        self.mime_type = f'{kind}/mp4; codecs="{", ".join(track.codec_string for track in tracks)}"'
+        """For ``MediaSource.isTypeSupported`` and ``addSourceBuffer``."""
 
     def init_segment(self) -> bytes:
         """What a player needs before any media segment. HDR metadata is in it if a track says so, or if the first

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 from .._config.settings import whole
 from .._errors import InvalidConfig
-from .codec_string import DESCRIBE
+from .bits import BitReader
+from .codec_string import DESCRIBE, codec_string
 
 if TYPE_CHECKING:
     from .._config.colour import Colour
     from .._config.hdr import ContentLight, MasteringDisplay
 
 AUDIO_CODECS = ("aac", "opus", "pcm")
+AUDIO_STRINGS = {"opus": "opus", "pcm": "sowt"}
+EXTENDED_TYPE = 31
 OPUS_RATE = 48_000
 PCM_BYTES = 2
 LARGEST_SIZE = 0xFFFF
@@ -40,6 +43,11 @@ class VideoTrack:
     colour: Colour | None = None
     mastering_display: MasteringDisplay | None = None
     content_light: ContentLight | None = None
+
+    @property
+    def codec_string(self) -> str:
+        """The stream's name for browsers and manifests, as ``avc1.64002a``."""
+        return codec_string(self.codec, self.header)
 
     def __post_init__(self) -> None:
         if self.codec not in DESCRIBE:
@@ -80,6 +88,18 @@ class AudioTrack:
     @property
     def time_base(self) -> Fraction:
         return Fraction(1, self.rate)
+
+    @property
+    def codec_string(self) -> str:
+        """The stream's name for browsers and manifests, as ``mp4a.40.2``."""
+        return f"mp4a.40.{_object_type(self.description)}" if self.codec == "aac" else AUDIO_STRINGS[self.codec]
+
+
+def _object_type(config: bytes) -> int:
+    """The kind of AAC in an AudioSpecificConfig."""
+    reader = BitReader(config, "AudioSpecificConfig")
+    found = reader.bits(5)
+    return 32 + reader.bits(6) if found == EXTENDED_TYPE else found
 
 
 def _require_positive(name: str, value: object) -> None:
