@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from .._config.settings import nearest
@@ -108,7 +109,7 @@ def _of_pyav_frame(frame: Any, form: str | None) -> FrameLayout:
 def _shape_and_type(frame: Any) -> tuple[tuple[int, ...], str]:
     shape, kind = getattr(frame, "shape", None), getattr(frame, "dtype", None)
     if shape is not None and kind is not None:
-        return tuple(int(extent) for extent in shape), str(kind).rpartition(".")[2]
+        return tuple(shape), name_of_type(kind)
     for name in ("__cuda_array_interface__", "__array_interface__"):
         interface = getattr(frame, name, None)
         if isinstance(interface, dict):
@@ -119,6 +120,12 @@ def _shape_and_type(frame: Any) -> tuple[tuple[int, ...], str]:
             "first: cupy.from_dlpack(frame) or torch.from_dlpack(frame)."
         )
     return _of_buffer(frame)
+
+
+@lru_cache(maxsize=64)
+def name_of_type(kind: Any) -> str:
+    """``"uint8"`` of a type of any library. Remembered, since NumPy takes long to tell it."""
+    return str(kind).rpartition(".")[2]
 
 
 def _of_buffer(frame: Any) -> tuple[tuple[int, ...], str]:

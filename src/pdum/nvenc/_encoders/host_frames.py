@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from .._errors import InvalidFrame
-from .frame_layout import CUDA_DEVICES, dlpack_device, is_pil_image, is_pyav_frame
+from .frame_layout import CUDA_DEVICES, dlpack_device, is_pil_image, is_pyav_frame, name_of_type
 
 
 def on_host(frame: Any) -> Any:
@@ -50,8 +50,7 @@ def channels_last_bytes(array: Any) -> Any:
 
 def with_known_type(frame: Any) -> Any:
     """A picture of floats that no encoder reads (float64, bfloat16) as float32; any other one as it is."""
-    kind = str(getattr(frame, "dtype", "")).rpartition(".")[2]
-    if kind not in ("float64", "bfloat16"):
+    if name_of_type(getattr(frame, "dtype", "")) not in ("float64", "bfloat16"):
         return frame
     return frame.float() if hasattr(frame, "float") else frame.astype("float32")
 

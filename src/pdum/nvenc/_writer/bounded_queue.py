@@ -23,12 +23,15 @@ class BoundedQueue(Generic[Item]):
         self._items: deque[tuple[Item, int]] = deque()
         self._bytes = 0
         self._changed = Condition()
+        self._wakes_at = 1
+        """How many items it takes to wake the thread that takes them. Waking it for each costs more than the items."""
         self._is_closed = False
 
     def put(self, item: Item, size: int) -> None:
         """Waits for room. Raises QueueClosed."""
         with self._changed:
             while not self._is_closed and not self.has_room(size):
+                self._changed.notify_all()
                 self._changed.wait()
             self._append(item, size)
 
@@ -52,6 +55,21 @@ class BoundedQueue(Generic[Item]):
             item = self._take()
             self._changed.notify_all()
             return item
+
+    def get_all(self, enough: int, patience: float) -> list[Item]:
+        """Waits for an item, and then for more, until there are enough or the patience (seconds) is over."""
+        with self._changed:
+            while not self._items:
+                if self._is_closed:
+                    raise QueueClosed
+                self._changed.wait()
+            if len(self._items) < enough and not self._is_closed:
+                self._wakes_at = enough
+                self._changed.wait(patience)
+                self._wakes_at = 1
+            items = [self._take() for _ in range(len(self._items))]
+            self._changed.notify_all()
+            return items
 
     def close(self, *, forget: bool = False) -> None:
         """Takes no more items. With ``forget``, those that are in it are dropped."""
@@ -77,7 +95,8 @@ class BoundedQueue(Generic[Item]):
         self._items.append((item, size))
         self._bytes += size
         self.peak_bytes = max(self.peak_bytes, self._bytes)
-        self._changed.notify_all()
+        if len(self._items) >= self._wakes_at:
+            self._changed.notify_all()
 
     def _take(self) -> Item:
         item, size = self._items.popleft()

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from .bounded_queue import BoundedQueue, QueueClosed
 
 MOST_PACKETS, MOST_BYTES = 4096, 64 << 20
+ENOUGH, LINGER = 32, 0.01
+"""So many packets are worth waking the thread. Fewer wait this many seconds at most."""
 PATIENCE = 5.0
 """Seconds that ``abort`` waits for a write to return: a disk of a network may never answer."""
 POLL = 0.2
@@ -86,16 +88,17 @@ class PacketThread:
 
     def _work(self) -> None:
         try:
-            while (packet := self._next()) is not None:
-                self._write(packet)
+            while packets := self._next():
+                for packet in packets:
+                    self._write(packet)
             if not self._is_aborted:
                 self._complete()
         except BaseException as error:
             self.error = error
             self._queue.close(forget=True)
 
-    def _next(self) -> Coded | None:
+    def _next(self) -> list[Coded]:
         try:
-            return self._queue.get()
+            return self._queue.get_all(ENOUGH, LINGER)
         except QueueClosed:
-            return None
+            return []
