@@ -1,4 +1,4 @@
-"""Each test hears what is told once in a process, and leaves no thread behind."""
+"""Each test hears what is told once in a process, has its own machine, and leaves no thread behind."""
 
 from __future__ import annotations
 
@@ -32,3 +32,14 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     gc.collect()
     left = [one.name for one in threading.enumerate() if one.name in ("pdum.nvenc writer", "pdum.nvenc frames")]
     assert left == []
+
+
+@pytest.fixture(autouse=True)
+def _forgotten_machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test has its own machine."""
+    monkeypatch.delenv("PDUM_NVENC_ENGINES", raising=False)
+    for known in (availability._reasons, capabilities._found):
+        known.clear()
+    yield
+    for known in (availability._reasons, capabilities._found):
+        known.clear()

@@ -5,14 +5,12 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pdum.nvenc import EncoderFailed, InvalidConfig, VideoWriter
-from pdum.nvenc._machine import availability, capabilities
 from pdum.nvenc._writer.settings import WriterSettings
 from pool_tasks import HEIGHT, WIDTH, picture, sum_of
 
@@ -23,16 +21,6 @@ pytestmark = pytest.mark.one_abi
 
 THREE: list[dict[str, Any]] = [{"name": "L4", "engines": 3}]
 FRAMES = 70
-
-
-@pytest.fixture(autouse=True)
-def _forgotten_machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv("PDUM_NVENC_ENGINES", raising=False)
-    for known in (availability._reasons, capabilities._found):
-        known.clear()
-    yield
-    for known in (availability._reasons, capabilities._found):
-        known.clear()
 
 
 def write(target: Any, count: int = FRAMES, **given: Any) -> VideoWriter:
