@@ -207,6 +207,19 @@ def test_all_engines_fail_before_they_have_frames(simulator: Simulator) -> None:
         until_it_fails(encoder, 1, "NVENC 2 failed")
 
 
+def test_packets_that_never_come(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It neither waits for them for ever nor goes on without them."""
+    flush = NvencEncoder.flush_pipeline
+    monkeypatch.setattr(NvencEncoder, "flush_pipeline", lambda encoder: flush(encoder)[1:])
+    with simulator.machine(gpus=THREE), closing(opened(config_of())) as encoder:
+        encoder.submit(picture(0), 0)
+        with pytest.raises(EncoderFailed, match="0 packets came for 1 frames"):
+            list(encoder.finish())
+    with simulator.machine(gpus=THREE), closing(opened(config_of())) as encoder:
+        encoder.most_frames = 25
+        until_it_fails(encoder, 100, "9 packets came for 10 frames")
+
+
 def test_closed_in_the_middle(simulator: Simulator) -> None:
     """The machine checks that nothing is left."""
     with simulator.machine(gpus=THREE):

@@ -129,13 +129,8 @@ class AllEngines:
         self._end_group()
         yield from self._order.take()
         while (head := self._order.head) is not None:
-            self._empty(head.lane)
+            self._empty(head)
             yield from self._order.take()
-            if self._order.head is head:
-                raise EncoderFailed(
-                    f"{head.lane.label} gave {head.arrived} packets for {len(head.numbers)} frames. "
-                    "Please report it with the driver's version."
-                )
         if self._failure is not None:
             raise self._failure
 
@@ -290,16 +285,19 @@ class AllEngines:
             head = order.head
             if head is None or head.lane is current:
                 return
-            self._empty(head.lane)
+            self._empty(head)
 
-    def _empty(self, lane: EngineLane) -> None:
+    def _empty(self, group: Group) -> None:
+        """Waits for all packets of this group, which has ended, and of those after it at the same engine."""
+        lane = group.lane
         if self._failure is not None and lane.failure is self._failure:
             raise self._failure
         try:
-            packets = lane.flush()
+            self._order.arrive(lane, lane.flush())
+            if not group.has_arrived:
+                raise EncoderFailed(f"{group.arrived} packets came for {len(group.numbers)} frames.")
         except NvencError as error:
             self._fail(lane, error)
-        self._order.arrive(lane, packets)
 
     def _fail(self, lane: EngineLane, error: NvencError) -> NoReturn:
         """The engine's frames are gone, and with them a part of the video."""
