@@ -16,7 +16,7 @@ STEP = 0.001
 """Seconds in which the capacity is taken as constant."""
 SAMPLED = 10
 """Every so many steps, the outcome is noted."""
-FIRST_IN_FLIGHT = 2
+FIRST_IN_FLIGHT = 8
 """As many frames are sent before the first answer."""
 
 

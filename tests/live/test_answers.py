@@ -318,5 +318,21 @@ def test_key_frames_are_due_once() -> None:
     assert not key_frames.is_due(0.5)
     key_frames.request(is_urgent=True)
     assert key_frames.is_due(0.5)
+    key_frames.came_out(7, 0.5)
+    assert key_frames.is_due(0.5), "it does not mend what was reported later"
+    key_frames.made(9, 0.5)
+    key_frames.request()
+    key_frames.came_out(12, 0.7)
+    assert not key_frames.is_due(9.0), "who has joined begins with that one"
+    key_frames.came_out(11, 0.8)
+    assert key_frames.is_healed(11)
+    assert not key_frames.is_healed(12)
+
+
+@pytest.mark.one_abi
+def test_a_key_frame_heals_what_is_older() -> None:
+    key_frames = KeyFrames(spacing=1.0)
+    assert not key_frames.is_healed(0)
+    key_frames.made(5, 0.0)
     assert key_frames.is_healed(4)
     assert not key_frames.is_healed(5)

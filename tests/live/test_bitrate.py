@@ -172,3 +172,10 @@ def test_without_any_answer_it_stays_where_it_is() -> None:
         controller.sent(number, 6_000, number / 60)
     assert controller.bitrate == 3 * MBIT
     assert controller.queue_delay(10.0) is None
+
+
+def test_packets_that_nobody_answers_for_are_forgotten() -> None:
+    controller = BitrateController(100_000, 8 * MBIT)
+    for number in range(6_000):
+        controller.sent(number, 6_000, number / 60)
+    assert len(controller._unheard) <= 601

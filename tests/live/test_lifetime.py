@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 import weakref
 from typing import Any
@@ -50,6 +51,7 @@ def test_a_forked_child_gets_an_error_and_the_parent_goes_on(place: dict[str, An
         with live._stream._lock, live._pacing._lock, live._exchange._changed:
             child = os.fork()
             if child == 0:
+                signal.alarm(30)  # ends a child that waits
                 os._exit(_refused(live))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         live.offer(grey(60))

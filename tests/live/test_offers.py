@@ -85,6 +85,8 @@ def test_no_more_packets_wait_than_a_few() -> None:
         live.offer(grey(60), 100)
         live.offer(grey(70), 101)
         assert live.statistics.encoded == MOST_WAITING
+        live.flush()
+        assert live.statistics.encoded == MOST_WAITING + 1, "flush waits for nobody"
         assert timestamps(take(live, MOST_WAITING + 1)) == [*range(MOST_WAITING), 101]
 
 

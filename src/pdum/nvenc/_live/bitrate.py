@@ -40,9 +40,6 @@ LEAST_FALL = 0.5
 """In one step, the rate falls at most to this share of what arrives."""
 DRAIN_TIME = 0.5
 """Seconds in which the queue should be gone."""
-STILL_FALLING, DRAIN_CHECK = 0.01, 0.3
-"""A queue drains as long as the round trip becomes that much shorter, in seconds, from one check to the next. Without
-this, a link on which even the first packet had to wait would keep its queue: no shorter round trip is known."""
 REACTION = 0.2
 """Seconds that a change needs to show, besides the round trip."""
 FAST_RISE, SLOW_RISE = 0.6, 0.08
@@ -81,7 +78,6 @@ class BitrateController:
         self._try_at: float | None = None
         self._held_until = 0.0
         self._risen_at: float | None = None
-        self._draining: tuple[float, float] | None = None
         self._unheard: dict[int, _Sent] = {}
         self._sent: deque[tuple[float, int]] = deque()
         self._arrivals: deque[tuple[float, int]] = deque()
@@ -203,7 +199,6 @@ class BitrateController:
             self._rate = min(self._rate * (1 - lost / 2), arriving * share)
         self._rate = max(self._rate, self._lowest)
         self._held_until = now + min(self._base.value or 0, LONGEST_BASE) + REACTION
-        self._draining = (now, self._recent_rtt(now))
 
     def _met_ceiling(self, arriving: float, now: float) -> None:
         is_same = self._ceiling is not None and arriving > self._ceiling / NEAR
@@ -214,7 +209,7 @@ class BitrateController:
     def _rise(self, now: float) -> None:
         passed = min(now - self._risen_at, LONGEST_STEP) if self._risen_at is not None else 0.0
         self._risen_at = now
-        if now < self._held_until or self._is_draining(now) or self._rate > UNUSED * self._sending(now):
+        if now < self._held_until or self._rate > UNUSED * self._sending(now):
             return
         ceiling = self._ceiling
         if ceiling is not None and self._rate > NEAR * ceiling:
@@ -226,17 +221,6 @@ class BitrateController:
         elif self._try_at is not None and now >= self._try_at:
             self._rate *= 1 + SLOW_RISE * passed
         self._rate = min(self._rate, self._highest)
-
-    def _is_draining(self, now: float) -> bool:
-        """Whether a queue that made the rate fall is still becoming shorter."""
-        if self._draining is None:
-            return False
-        since, before = self._draining
-        if now - since < DRAIN_CHECK:
-            return True
-        recent = self._recent_rtt(now)
-        self._draining = (now, recent) if recent < before - STILL_FALLING else None
-        return self._draining is not None
 
     def _time_between_packets(self) -> float:
         """A packet takes up to this long to pass a link that the stream fills, without any queue."""
