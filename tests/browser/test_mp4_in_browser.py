@@ -16,10 +16,7 @@ from browser.chromium import Chromium, Page
 from browser.live_site import block_means, folder_site, number_in, served
 from pdum.nvenc import EncoderConfig, NvencEncoder, Packet, VideoWriter
 from pdum.nvenc._encoders.software import SoftwareEncoder
-from pdum.nvenc._mp4.codec_string import codec_string
-from pdum.nvenc._mp4.fragments import Fragments
-from pdum.nvenc._mp4.mp4_file import Mp4File
-from pdum.nvenc._mp4.tracks import VideoTrack
+from pdum.nvenc.mp4 import Fragments, Mp4File, VideoTrack, codec_string
 from scene import Scene
 
 from simulator import Simulator
