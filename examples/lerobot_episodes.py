@@ -7,8 +7,8 @@
     dataset = LeRobotDataset.create(…, streaming_encoding=True)        # and go on as always
 
 LeRobot's own encoder leaves frames out if it cannot keep up, so that pictures and actions no longer fit each other.
-This one makes ``add_frame`` wait. It works with LeRobot from version 0.4.4 on. LeRobot brings an older PyAV than the
-extra ``files`` wants: the hardware needs none for MP4, and the processor works with it too.
+This one makes ``add_frame`` wait. It is tested with LeRobot 0.4.4, which brings an older PyAV than the extra ``files``
+wants: the hardware needs none for MP4, and the processor works with it too.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -13,9 +14,7 @@ from loud import missing, need_module, need_program
 from simulator import environment
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_OFFLINE": "1"}
 """Packages that would talk to their makers do not."""
 NETWORK = """
 ip link set lo up && ip link add here type veth peer name there && ip addr add 10.55.0.1/24 dev here &&
@@ -24,18 +23,24 @@ exec "$@"
 """
 
 
-def installed(*requirements: str, dependencies: bool = True) -> Path:
+def installed(*requirements: str) -> Path:
     """The folder that holds these packages. They are installed once, by pip, and kept under build/."""
     need_module("pip")
     folder = ROOT / "build" / "peers" / sha256(repr((requirements, sys.version)).encode()).hexdigest()[:16]
-    if (folder / "complete").exists():
-        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # other processes run tests with the same packages
+        if not (folder / "complete").exists():
+            install(folder, requirements)
+    return folder
+
+
+def install(folder: Path, requirements: Sequence[str]) -> None:
     command = [sys.executable, "-m", "pip", "install", "-q", "--upgrade", "--target", str(folder), *requirements]
-    result = subprocess.run([*command, *([] if dependencies else ["--no-deps"])], capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         missing(f"{', '.join(requirements)} from PyPI", result.stderr.strip()[-400:])
     (folder / "complete").touch()
-    return folder
 
 
 def run(packages: Path, *arguments: str | Path, before: Sequence[str] = ()) -> str:

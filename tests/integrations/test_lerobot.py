@@ -48,7 +48,7 @@ print(json.dumps({"numbers": numbers, "actions": [int(row["action"][0]) for row 
 
 @pytest.fixture(scope="module")
 def packages() -> Path:
-    return installed("lerobot>=0.4.4")
+    return installed("lerobot[dataset]>=0.4.4")
 
 
 def test_a_recorded_dataset_shows_each_frame_at_its_place(packages: Path, tmp_path: Path) -> None:
