@@ -1,4 +1,4 @@
-"""Logs video to Rerun as packets of an encoder, which are a hundredth of what pictures would be.
+"""Logs video to Rerun as packets of an encoder, which take far less room than pictures.
 
     pip install pdum-nvenc[files] rerun-sdk
     python examples/rerun_video.py --out demo.rrd         # rerun demo.rrd shows it
