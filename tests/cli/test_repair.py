@@ -51,12 +51,14 @@ def test_an_existing_file_stays(tool: Tool, part: Path, capsys: pytest.CaptureFi
     assert len(packets_of(film)) >= 25
 
 
-@pytest.mark.parametrize(
-    ("name", "code"), [("film.part.txt", 2), ("missing.mp4.part", 4), ("text.mp4.part", 4), ("folder.mp4.part", 4)]
-)
+NOT_TO_BE = {"text.part.txt": 2, "missing.mp4": 4, "missing.mp4.part": 4, "text.mp4.part": 4, "folder.mp4.part": 4}
+
+
+@pytest.mark.parametrize(("name", "code"), NOT_TO_BE.items())
 def test_what_cannot_be(tool: Tool, tmp_path: Path, name: str, code: int) -> None:
-    (tmp_path / "text.mp4.part").write_text("no film")
+    for text in ("text.mp4.part", "text.part.txt"):
+        (tmp_path / text).write_text("no film")
     (tmp_path / "folder.mp4.part").mkdir()
     found, out = tool("repair", tmp_path / name)
     assert (found, out) == (code, "")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.mp4.part", "text.mp4.part"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.mp4.part", "text.mp4.part", "text.part.txt"]

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from mp4_files import Encoded, boxes, encoded, packets_of, pictures_of, stream_copy, video_track, written
-from pdum.nvenc import SourceUnreadable
+from pdum.nvenc import FolderMissing, SourceUnreadable
 from pdum.nvenc._mp4.boxes import box, full_box
 from pdum.nvenc._mp4.fragments import Fragments
 from pdum.nvenc._mp4.mp4_file import Mp4File
@@ -248,6 +248,12 @@ def test_no_file_is_replaced_without_being_asked(tmp_path: Path) -> None:
     assert (tmp_path / "film.mp4").read_bytes() == b"dear"
     repair(part, tmp_path / "film.mp4", overwrite=True)
     assert len(packets_of(tmp_path / "film.mp4")) == 40
+
+
+def test_a_folder_that_is_missing(tmp_path: Path) -> None:
+    part = left_by_a_killed_recorder(tmp_path / "film.part", encoded("h264", 40))
+    with pytest.raises(FolderMissing, match=r"^The folder .*/none does not exist\. Create it first\.$"):
+        repair(part, tmp_path / "none" / "film.mp4")
 
 
 def test_a_file_that_appears_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from . import exits
 from .parser import make_parser
 
-PATHS = {"PATH", "FOLDER", "FILE", "FILE.html", "FILE.png"}
+PATHS = {"PATH", "FOLDER", "FILE", "FILE.html", "FILE.png", "NEW.mp4"}
 
 
 def completion(arguments: argparse.Namespace) -> int:

@@ -314,7 +314,9 @@ def _repair(commands: Any) -> None:
     )
     parser = _command(commands, "repair", "makes a complete MP4 file of what a killed recorder left", epilog)
     parser.add_argument("part", metavar="FILE", help="what was left; it stays as it is")
-    parser.add_argument("destination", nargs="?", metavar="FILE", help="the new file (default: the name it was to get)")
+    parser.add_argument(
+        "destination", nargs="?", metavar="NEW.mp4", help="the new file (default: the name it was to get)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replaces the new file if it exists")
     parser.add_argument("--json", action="store_true", help="what was found, as JSON, for programs")
 

@@ -14,6 +14,7 @@ from . import exits
 
 def repair(arguments: argparse.Namespace) -> int:
     part = Path(arguments.part)
+    part.stat()  # a file that is missing is told before its name is looked at
     destination = Path(arguments.destination) if arguments.destination else _own_name(part)
     try:
         report = repair_file(part, destination, overwrite=arguments.overwrite)
@@ -38,4 +39,7 @@ def _own_name(part: Path) -> Path:
             name = name[: -len(end)].removeprefix(".")
             if Path(name).suffix.lower() in (".mp4", ".m4v"):
                 return part.with_name(name)
-    raise InvalidConfig(f"The name {part.name!r} does not say what the repaired file is to be called. Name it too.")
+    raise InvalidConfig(
+        f"The name {part.name!r} does not say what the new file is to be called. Name it too: "
+        f"pdum-nvenc repair {part.name} NEW.mp4"
+    )

@@ -12,7 +12,7 @@ from itertools import accumulate, chain
 from pathlib import Path
 from typing import BinaryIO
 
-from .._errors import NvencError, SourceUnreadable
+from .._errors import FolderMissing, NvencError, SourceUnreadable
 from .coded_frames import is_whole_sample
 from .fragment_reader import FoundRun, read_fragment, run_size
 from .movie_index import MovieIndex
@@ -64,8 +64,11 @@ def repair(
     Raises:
         SourceUnreadable: there is nothing in it that could be repaired; the message says why.
         FileExistsError: the destination exists.
+        FolderMissing: its folder does not.
     """
     source, target = Path(part), Path(destination)
+    if not target.parent.is_dir():
+        raise FolderMissing(f"The folder {target.parent} does not exist. Create it first.")
     if not overwrite and target.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     with source.open("rb") as file:
@@ -200,7 +203,7 @@ def _write(index: MovieIndex, source: BinaryIO, target: Path, overwrite: bool) -
         else:
             _name_without_replacing(beside, target)
     except OSError as error:
-        raise error if error.filename is not None else OSError(error.errno, error.strerror, str(target)) from error
+        raise OSError(error.errno, error.strerror, str(target)) from error
     finally:
         beside.unlink(missing_ok=True)
 
