@@ -24,6 +24,7 @@ from mp4_files import (
     video_track,
     written,
 )
+from pdum.nvenc import InvalidConfig, NvencError
 from pdum.nvenc._media.mux import ContainerWriter, VideoFormat, decode_times
 from pdum.nvenc._mp4.mp4_file import Mp4File
 
@@ -212,3 +213,25 @@ def test_how_long_the_last_picture_lasts(tmp_path: Path, fragmented: bool) -> No
                 file.write(0, stream.data[number], time, time, True, last if time == times[-1] else 1)
         (found,) = ffprobe(path, "-show_entries", "stream=duration")["streams"]
         assert float(found["duration"]) == pytest.approx(seconds)
+
+
+def test_what_is_refused(tmp_path: Path) -> None:
+    stream = encoded("h264", 12, gop=1)
+    track = video_track(stream)
+    with pytest.raises(InvalidConfig, match=r"Expected a list of tracks"):
+        Mp4File(tmp_path / "film.mp4", track)  # type: ignore[arg-type]
+    with (tmp_path / "text").open("w") as text, pytest.raises(InvalidConfig, match="Open it with mode 'wb'"):
+        Mp4File(text, [track])  # type: ignore[arg-type]
+    with Mp4File(tmp_path / "film.mp4", [track]) as file:
+        with pytest.raises(TypeError, match="Expected the bytes of a packet, got 'text'"):
+            file.write(0, "text", 0, 0, True)  # type: ignore[arg-type]
+        with pytest.raises(InvalidConfig, match="got track=VideoTrack"):
+            file.write(track, stream.data[0], 0, 0, True)  # type: ignore[arg-type]
+        for wrong in (b"", b"\0\0\0\1", stream.data[0][4:], len(stream.data[0]).to_bytes(4, "big") + stream.data[0]):
+            with pytest.raises(InvalidConfig, match="Expected a packet with a picture in NAL units in Annex B's form"):
+                file.write(0, wrong, 0, 0, True)
+        file.write(0, memoryview(stream.data[0]), 0, 0, True)  # type: ignore[arg-type]
+        file.write(0, bytearray(stream.data[1]), 1, 1, True)  # type: ignore[arg-type]
+    with pytest.raises(NvencError, match=r"The file is closed\. Make a new one\."):
+        file.write(0, stream.data[0], 2, 2, True)
+    assert len(pictures_of(tmp_path / "film.mp4")) == 2

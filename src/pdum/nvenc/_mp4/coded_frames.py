@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .._errors import InvalidConfig
 from . import av1, h264, hevc
-from .bits import nal_units, obus
+from .bits import START_CODE, nal_units, obus
 
 LENGTH = 4
 
@@ -25,6 +25,8 @@ class Converter:
         """
         if self._codec == "av1":
             made = b"".join(whole for kind, whole, _ in obus(packet) if kind != av1.TEMPORAL_DELIMITER)
+        elif any(packet[: max(0, packet.find(START_CODE))]):
+            made = b""  # another form, or the end of another packet
         else:
             units = [unit for unit in nal_units(packet) if unit not in self._known]
             made = b"".join(part for unit in units for part in (len(unit).to_bytes(LENGTH, "big"), unit))

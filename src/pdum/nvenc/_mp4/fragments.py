@@ -27,7 +27,6 @@ class Fragments:
     """
 
     def __init__(self, tracks: Sequence[VideoTrack | AudioTrack]) -> None:
-        tracks = list(tracks)
         self._inputs: list[TrackInput] = inputs_of(tracks)
         self._number = 0
         kind = "video" if any(isinstance(track, VideoTrack) for track in tracks) else "audio"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from .._errors import NvencError
+from .._errors import InvalidConfig, NvencError
 from .fragment import Fragment, take_fragment
 from .fragment_index import FragmentIndex
 from .movie import file_type, fragmented_movie
@@ -236,6 +237,8 @@ class _Fragmented(_Output):
 
 
 def _output(file: str | os.PathLike[str] | BinaryIO, fragmented: bool) -> _Output:
+    if isinstance(file, io.TextIOBase):
+        raise InvalidConfig("Expected a path or a file for bytes, got one for text. Open it with mode 'wb'.")
     if not isinstance(file, (str, os.PathLike)):
         return _Fragmented(file, is_ours=False) if fragmented else _Spooled(file, is_ours=False)
     path = Path(file)

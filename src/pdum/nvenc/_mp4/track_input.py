@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Sequence
 from fractions import Fraction
 from operator import index
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 from .._errors import InvalidConfig, NvencError
 from .boxes import LARGEST_32
@@ -64,6 +64,7 @@ class TrackInput:
 
     def add(self, data: bytes, pts: int, dts: int, keyframe: bool, duration: int) -> None:
         """The packet before this one lasts until this one, and is ready from now on."""
+        data = _as_bytes(data)
         decode, shown, length = (self._in_scale(index(time)) for time in (dts, pts, duration))
         if self._last_decode is None:
             self._begin(data, decode)
@@ -231,9 +232,20 @@ class PcmInput(AudioInput):
         return run, [one.data for one in ready]
 
 
+def _as_bytes(data: object) -> bytes:
+    if isinstance(data, bytes):
+        return data
+    try:
+        return memoryview(data).tobytes()  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"Expected the bytes of a packet, got {data!r}.") from None
+
+
 def inputs_of(tracks: Sequence[VideoTrack | AudioTrack]) -> list[TrackInput]:
     """One for each track, numbered from 1. Raises InvalidConfig for what is no track."""
     made: list[TrackInput] = []
+    if isinstance(tracks, (VideoTrack, AudioTrack)):
+        raise InvalidConfig("Expected a list of tracks, got one that is in no list.")
     for number, track in enumerate(tracks, 1):
         if isinstance(track, VideoTrack):
             made.append(VideoInput(track, number))
@@ -247,6 +259,6 @@ def inputs_of(tracks: Sequence[VideoTrack | AudioTrack]) -> list[TrackInput]:
 
 
 def input_at(inputs: Sequence[TrackInput], track: int) -> TrackInput:
-    if not 0 <= index(track) < len(inputs):
+    if not isinstance(track, SupportsIndex) or not 0 <= index(track) < len(inputs):
         raise InvalidConfig(f"Expected a track from 0 to {len(inputs) - 1}, got track={track!r}.")
     return inputs[track]
