@@ -27,7 +27,7 @@ from simulator.trace import read_calls
 # --- the same as a single engine ---
 
 
-@pytest.mark.parametrize("frames", [0, 1, 9, 10, 11, 95])
+@pytest.mark.parametrize("frames", [0, 1, 11, 95])
 @pytest.mark.parametrize(
     "given",
     [
@@ -49,7 +49,7 @@ def test_packets_are_those_of_one_engine(simulator: Simulator, given: dict[str, 
             assert encoder.frames_waiting == encoder.bytes_waiting == 0
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     length=st.integers(1, 60),
     gop=st.integers(3, 12),
