@@ -95,8 +95,8 @@ def test_any_link(capacities: list[float], delay: float, jitter: float, loss: fl
     for end, capacity in zip((14, 28), capacities, strict=True):
         usable = min(capacity, 8) * MBIT
         assert all(100_000 <= rate <= 8 * MBIT for rate in outcome.rates_between(end - 14, end))
-        assert outcome.worst_queue(end - 5, end) < 0.35
-        assert outcome.received(end - 4, end) > 0.45 * usable
+        assert outcome.worst_queue(end - 5, end) < 0.5
+        assert outcome.received(end - 4, end) > 0.35 * usable
         assert outcome.reversals(end - 9, end, TENTH) <= 6
 
 
@@ -117,7 +117,7 @@ def test_any_link_at_length(
     outcome = simulate(link, 60, start=2 * MBIT, fps=fps, seed=seed)
     for part, capacity in enumerate(capacities):
         end = 15 * part + 15
-        assert outcome.worst_queue(end - 4, end) < 0.5
+        assert outcome.worst_queue(end - 4, end) < 0.6
         assert outcome.received(end - 4, end) > 0.25 * min(capacity, 8) * MBIT
 
 

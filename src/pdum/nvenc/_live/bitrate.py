@@ -42,11 +42,11 @@ DRAIN_TIME = 0.5
 """Seconds in which the queue should be gone."""
 REACTION = 0.2
 """Seconds that a change needs to show, besides the round trip."""
-FAST_RISE, SLOW_RISE = 0.6, 0.08
+FAST_RISE, SLOW_RISE = 0.8, 0.08
 """Growth in a second, as a share of the rate: far below the ceiling, and near it or above."""
 NEAR = 1.15
 """Up to this share of the ceiling, the rate is near it. Above, the ceiling is no longer true."""
-FIRST_WAIT, LONGEST_WAIT = 2.0, 8.0
+FIRST_WAIT, LONGEST_WAIT = 2.0, 6.0
 """Seconds at the ceiling before the next try to rise above it. Doubled each time that the try fails."""
 LONGEST_STEP = 0.25
 """Seconds without an answer count at most as this much when the rate rises."""
@@ -179,25 +179,30 @@ class BitrateController:
         if queue is None:
             return
         own = self._time_between_packets()
-        if queue > LONG_QUEUE + own or lost > MANY_LOST:
-            self._fall(queue, lost, now)
+        has_long_queue = queue > LONG_QUEUE + own
+        if has_long_queue or lost > MANY_LOST:
+            self._risen_at = now
+            if now >= self._held_until:
+                self._fall(queue if has_long_queue else None, lost, now)
         elif queue < SHORT_QUEUE + own and lost < FEW_LOST:
             self._rise(now)
         else:
             self._risen_at = now
 
-    def _fall(self, queue: float, lost: float, now: float) -> None:
-        self._risen_at = now
-        if now < self._held_until:
-            return
+    def _fall(self, queue: float | None, lost: float, now: float) -> None:
+        """``queue``: its delay, if that is why; otherwise it is for the lost packets."""
         arriving = self._arriving(now)
-        if arriving is None:
+        if queue is None:
+            self._met_ceiling(self._rate, now)
+            self._rate *= 1 - lost / 2
+        elif arriving is None:
             self._rate *= FALL_WITHOUT_ANSWER
         else:
             self._met_ceiling(arriving, now)
             share = max(BELOW_CEILING - queue / DRAIN_TIME, LEAST_FALL)
-            self._rate = min(self._rate * (1 - lost / 2), arriving * share)
+            self._rate = min(self._rate, arriving * share)
         self._rate = max(self._rate, self._lowest)
+        self._losses.clear()  # they have had their effect
         self._held_until = now + min(self._base.value or 0, LONGEST_BASE) + REACTION
 
     def _met_ceiling(self, arriving: float, now: float) -> None:
