@@ -141,7 +141,8 @@ def test_a_frame_that_is_refused_changes_nothing(place: dict[str, Any]) -> None:
     with LiveEncoder(**place) as live:
         packets = stream(live, [grey(50)])
         live.request_keyframe()
-        for wrong in ("a text", np.zeros((128, 192, 7), np.uint8), np.zeros((2, 192, 192), np.uint8)):
+        shapes = [(128, 192, 7), (2, 192, 192), (0, 192), (3, 1)]
+        for wrong in ("a text", *(np.zeros(shape, np.uint8) for shape in shapes)):
             with pytest.raises(InvalidFrame):
                 live.submit(wrong)
         with pytest.raises(InvalidFrame, match=r"whole number of microseconds, got timestamp='now'"):
@@ -158,7 +159,7 @@ def test_a_frame_that_is_refused_changes_nothing(place: dict[str, Any]) -> None:
         ({"backend": "cpu"}, "Unknown backend 'cpu'"),
         ({"width": 640}, "width does not work with LiveEncoder: it follows from the frames"),
         ({"bframes": 2}, "bframes=2 does not work with LiveEncoder"),
-        ({"max_size": 640}, r"Expected a pair \(width, height\), got max_size=640"),
+        ({"max_size": 640}, r"Expected a pair, as in max_size=\(1920, 1080\), got max_size=640"),
         ({"max_in_flight": 0}, "got max_in_flight=0"),
         ({"prset": "p1"}, "Unknown encoder setting 'prset'. Did you mean 'preset'"),
     ],

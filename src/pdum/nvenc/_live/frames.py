@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from .._encoders.frame_layout import FrameLayout
 
 
+LEAST = 2
+"""The least width and height, of one sample of colour. Codecs and cards need more, and say so."""
+
+
 def single_picture(frame: Any, form: str | None, chroma: str) -> tuple[Any, FrameLayout]:
     """The frame and its layout. RGB of an odd size loses a row or a column, as a window has any size."""
     layout = frame_layout(frame, form)
@@ -20,6 +24,10 @@ def single_picture(frame: Any, form: str | None, chroma: str) -> tuple[Any, Fram
         raise InvalidFrame(
             f"Expected one picture, got a batch of {layout.batch}. Give them one by one: a live stream shows each at "
             "its own time."
+        )
+    if min(layout.width, layout.height) < LEAST:
+        raise InvalidFrame(
+            f"Expected a picture of at least {LEAST}x{LEAST} pixels, got {layout.width}x{layout.height}."
         )
     if is_pil_image(frame):
         frame = on_host(frame)

@@ -71,7 +71,7 @@ class LiveSettings:
         if size is None:
             return None
         if not isinstance(size, (tuple, list)) or len(size) != 2:
-            raise InvalidConfig(f"Expected a pair (width, height), got max_size={size!r}.")
+            raise InvalidConfig(f"Expected a pair, as in max_size=(1920, 1080), got max_size={size!r}.")
         width, height = (whole("max_size", number, least=2) for number in size)
         return width + width % 2, height + height % 2
 
