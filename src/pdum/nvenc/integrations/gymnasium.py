@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,6 @@ import gymnasium
 from .._errors import InvalidConfig
 from .._writer.writer import VideoWriter
 
-FOR_MOVIEPY = ("disable_logger", "gc_trigger")
-
 
 class RecordVideo(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):  # type: ignore[misc]
     """Writes each picture to the file when it is rendered, so that memory does not grow with the episode.
@@ -21,18 +18,12 @@ class RecordVideo(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):  # 
     The parameters and the names of files are those of ``gymnasium.wrappers.RecordVideo``; further settings are those of
     ``VideoWriter``. Pictures may be tensors on a GPU, and stay there if it has an encoder. A video has its name once it
     is complete: after ``reset``, after ``video_length`` pictures, or after ``close``.
-
-    Args:
-        env: an environment that renders one picture at a time, as with ``render_mode="rgb_array"``.
-        episode_trigger, step_trigger: whether a video begins with this episode, or with this step of all episodes.
-        video_length: in pictures, of one or several episodes; 0: each video is an episode.
-        fps: None: as the environment says, else 30.
     """
 
     def __init__(
         self,
         env: Any,
-        video_folder: str | os.PathLike[str],
+        video_folder: str | Path,
         episode_trigger: Callable[[int], bool] | None = None,
         step_trigger: Callable[[int], bool] | None = None,
         video_length: int = 0,
@@ -51,18 +42,15 @@ class RecordVideo(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):  # 
         self.episode_trigger = _rarer_and_rarer if episode_trigger is step_trigger is None else episode_trigger
         self.step_trigger = step_trigger
         self.video_length, self.name_prefix = video_length, name_prefix
-        kept = {name: value for name, value in settings.items() if name not in FOR_MOVIEPY}
+        kept = {name: value for name, value in settings.items() if name not in ("disable_logger", "gc_trigger")}
         self.settings = {"fps": fps or env.metadata.get("render_fps") or 30, **kept}
         VideoWriter(None, **self.settings).abort()  # says now what is wrong with them, not when a video begins
         self.video_folder = Path(video_folder).absolute()
         self.video_folder.mkdir(parents=True, exist_ok=True)
         self.episode_id = self.step_id = -1
         self._video: VideoWriter | None = None
-        self._frames = 0  # of the running video
 
-    @property
-    def recording(self) -> bool:
-        return self._video is not None
+    recording = property(lambda self: self._video is not None)
 
     def reset(self, **arguments: Any) -> Any:
         begun = self.env.reset(**arguments)
@@ -85,13 +73,12 @@ class RecordVideo(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):  # 
     def start_recording(self, video_name: str) -> None:
         """Begins a video, after ending one that is being recorded."""
         self.stop_recording()
-        self._video, self._frames = VideoWriter(self.video_folder / f"{video_name}.mp4", **self.settings), 0
+        self._video = VideoWriter(self.video_folder / f"{video_name}.mp4", **self.settings)
 
     def _capture(self) -> None:
         if self._video is not None:
             self._video.write(self.env.render())
-            self._frames += 1
-            if self._frames == self.video_length:
+            if 0 < self.video_length <= self._video.frames:
                 self.stop_recording()
 
     def stop_recording(self) -> None:

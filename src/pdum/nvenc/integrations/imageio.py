@@ -29,11 +29,7 @@ class NvencPlugin:
         self._is_closed = False
 
     def write(self, ndimage: Any, *, is_batch: bool | None = None, **settings: Any) -> bytes | None:  # noqa: ARG002
-        """Writes a picture, a batch of them, or each picture of a list, a generator or any other iterable.
-
-        Returns the file if the target is ``"<bytes>"``, and ends it. ``is_batch`` is for calls that were made for other
-        plugins: shapes tell it.
-        """
+        """Writes a picture, a batch, or each picture of a list or other iterable. Returns a file of ``"<bytes>"``."""
         if self._is_closed:
             raise EncoderClosed('The video is closed. "<bytes>" takes one write: give it all frames at once.')
         try:
@@ -61,18 +57,16 @@ class NvencPlugin:
         return self._video
 
     def close(self) -> None:
-        """Ends the video. Its file appears under its name."""
         self._end(is_whole=True)
 
     def _end(self, is_whole: bool) -> None:
-        if self._is_closed:
-            return
-        self._is_closed = True
-        try:
-            if self._video is not None:
-                self._video.close() if is_whole else self._video.abort()
-        finally:
-            self.request.finish()
+        if not self._is_closed:
+            self._is_closed = True
+            try:
+                if self._video is not None:
+                    self._video.close() if is_whole else self._video.abort()
+            finally:
+                self.request.finish()
 
     def __enter__(self) -> NvencPlugin:
         return self
@@ -82,7 +76,7 @@ class NvencPlugin:
 
 
 def _target(request: Any) -> Any:
-    """The path or the file to write. ``InitializationError`` makes imageio look for another plugin, or fail."""
+    """The path or the file to write. After an ``InitializationError``, imageio looks for another plugin."""
     from imageio.core.request import InitializationError
 
     if request.mode.io_mode != "w":
