@@ -215,6 +215,23 @@ def test_how_long_the_last_picture_lasts(tmp_path: Path, fragmented: bool) -> No
         assert float(found["duration"]) == pytest.approx(seconds)
 
 
+def test_the_table_of_key_frames_at_the_end(tmp_path: Path, stream: Encoded) -> None:
+    """Players seek by it in a fragmented file."""
+    data = written(tmp_path / "film.mp4", stream, fragmented=True).read_bytes()
+    (table,) = boxes(data, "mfra", "tfra")
+    (count,) = struct.unpack(">I", table[12:16])
+    rows = list(struct.iter_unpack(">QQBBB", table[16:]))
+    assert len(rows) == count
+    assert len(rows) >= 2
+    times = {one.pts for one in stream.packets if one.keyframe}
+    late = -min(one.dts for one in stream.packets)
+    for time, place, *numbers in rows:
+        assert data[place + 4 : place + 8] == b"moof"
+        assert time / 400 - late in times
+        assert numbers == [1, 1, 1]
+    assert int.from_bytes(data[-4:], "big") == len(data) - data.rfind(b"mfra") + 4
+
+
 def test_what_is_refused(tmp_path: Path) -> None:
     stream = encoded("h264", 12, gop=1)
     track = video_track(stream)

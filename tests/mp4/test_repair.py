@@ -130,18 +130,30 @@ def test_sound_that_is_cut_off(tmp_path: Path) -> None:
         assert report.sound_seconds == pytest.approx(complete * 0.128)
 
 
-def test_defaults_for_the_whole_file(tmp_path: Path) -> None:
-    """Some programs say only once how long and how large samples are, and which of them are key frames."""
+def with_defaults(samples: int, offset: int) -> bytes:
+    """A file that says only once how long and how large samples are, and which of them are key frames."""
     init = Fragments([AAC]).init_segment()
     at = init.find(b"trex")
     init = init[: at + 16] + struct.pack(">3I", 1024, 50, 0) + init[at + 28 :]
     track = full_box("tfhd", 0, 0x20000, struct.pack(">I", 1)) + full_box("tfdt", 0, 0, bytes(4))
-    moof = box("moof", box("traf", track, full_box("trun", 0, 1, struct.pack(">II", 3, 8 + 8 + 16 + 16 + 20 + 8))))
-    (tmp_path / "part").write_bytes(init + moof + box("mdat", bytes(range(150))))
+    moof = box("moof", box("traf", track, full_box("trun", 0, 1, struct.pack(">Ii", samples, offset))))
+    return init + moof + box("mdat", bytes(range(150)))
+
+
+def test_defaults_for_the_whole_file(tmp_path: Path) -> None:
+    (tmp_path / "part").write_bytes(with_defaults(3, 8 + 8 + 16 + 16 + 20 + 8))
     repair(tmp_path / "part", tmp_path / "film.mp4")
     found = packets_of(tmp_path / "film.mp4", "audio")
     assert [one.data for one in found] == [bytes(range(at, at + 50)) for at in (0, 50, 100)]
     assert [float(one.pts * 8000) for one in found] == [0, 1024, 2048]
+
+
+@pytest.mark.parametrize(("samples", "offset"), [(0xFFFFFFFF, 76), (3, -100_000)])
+def test_fragments_that_cannot_be(tmp_path: Path, samples: int, offset: int) -> None:
+    """Billions of samples, which would take all memory; samples before the beginning of the file."""
+    (tmp_path / "part").write_bytes(with_defaults(samples, offset))
+    with pytest.raises(SourceUnreadable, match="has no complete frame in it"):
+        repair(tmp_path / "part", tmp_path / "film.mp4")
 
 
 def test_zeros_and_rubbish_after_the_end(tmp_path: Path, stream: Encoded) -> None:

@@ -137,6 +137,14 @@ def test_descriptions_are_those_that_ffmpeg_writes(tmp_path: Path, codec: str) -
     assert boxes(ours.read_bytes(), *group) == boxes(theirs.read_bytes(), *group)
 
 
+def test_fragments_list_pcm_by_the_packet(tmp_path: Path) -> None:
+    """Players keep an entry for each sample that is listed, and an hour has 172,800,000."""
+    path = film(tmp_path / "film.mp4", sound("pcm"), fragmented=True)
+    runs = boxes(path.read_bytes(), "moof", "traf", "trun")
+    assert sum(int.from_bytes(run[4:8], "big") for run in runs) == 50 + len(sound("pcm").packets)
+    assert [one.pts * RATE for one in packets_of(path, "audio")] == [pts for _, pts, _ in sound("pcm").packets]
+
+
 def test_pcm_with_a_gap_has_silence_in_it(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     with Mp4File(path, [AudioTrack(codec="pcm", rate=1000, channels=1)]) as file:

@@ -53,7 +53,7 @@ def take_fragment(tracks: Sequence[TrackInput], number: int) -> Fragment | None:
             parts.append(Part(place, *taken))
     if not parts:
         return None
-    described = [_track_fragment(tracks[part.track].number, part.run) for part in parts]
+    described = [_track_fragment(tracks[part.track].number, _listed(part)) for part in parts]
     head = full_box("mfhd", 0, 0, struct.pack(">I", number))
     body = sum(len(before) + len(after) for before, after in described)
     place = 8 + len(head) + body + 4 * len(parts) + 8  # the mdat's contents, counted from the beginning of the moof
@@ -62,6 +62,15 @@ def take_fragment(tracks: Sequence[TrackInput], number: int) -> Fragment | None:
         boxes.append(before + struct.pack(">i", place) + after)
         place += part.size
     return Fragment(parts, box("moof", head, *boxes) + mdat_head(sum(part.size for part in parts)))
+
+
+def _listed(part: Part) -> Run:
+    """The samples as the fragment lists them. PCM by the packet: players keep an entry for each in memory."""
+    run, size = part.run, part.run.sizes[0]
+    if len(run.sizes) == run.samples:
+        return run
+    sizes = array("I", map(len, part.data))
+    return run._replace(sizes=sizes, durations=array("I", (one // size for one in sizes)), samples=len(sizes))
 
 
 def _track_fragment(number: int, run: Run) -> tuple[bytes, bytes]:

@@ -115,7 +115,7 @@ def _recovered(file: BinaryIO, size: int, source: Path) -> tuple[MovieIndex, int
             used = used if box.kind == "mdat" else box.end
             continue
         try:
-            runs = read_fragment(_contents(file, box), box.place, movie)
+            runs = [_by_instants(movie, found) for found in read_fragment(_contents(file, box), box.place, movie)]
             kept = [_complete_part(file, size, movie, found) for found in runs]
             for found in kept:
                 index.add([(found.track, found.run, run_size(found.run))] if found.run.samples else [], found.place)
@@ -159,6 +159,16 @@ def _contents(file: BinaryIO, box: Box) -> bytes:
         raise SourceUnreadable(f"The file has a box {box.kind!r} of {box.size} bytes, which cannot be right.")
     file.seek(box.place + box.head)
     return file.read(box.size - box.head)
+
+
+def _by_instants(movie: FoundMovie, found: FoundRun) -> FoundRun:
+    """PCM has a sample for each instant in a complete file. Fragments list packets of it."""
+    size, run = movie.headers[found.track].fixed_size, found.run
+    if not size or not run.samples:
+        return found
+    return found._replace(
+        run=Run(array("I", [size]), array("I", [1]), array("q"), None, run_size(run) // size, run.decode)
+    )
 
 
 def _complete_part(file: BinaryIO, size: int, movie: FoundMovie, found: FoundRun) -> FoundRun:
