@@ -85,6 +85,21 @@ def test_no_room_to_write_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert sorted(one.name for one in tmp_path.iterdir()) == ["film.mp4", "good.mp4"]
 
 
+def test_a_link_stays_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a relative path is that of the folder in which it was given."""
+    stream = encoded(count=64, **STREAM)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "elsewhere" / "film.mp4")
+    monkeypatch.chdir(tmp_path)
+    file = Mp4File("link.mp4", [video_track(stream)])
+    record(file, stream, 64)
+    monkeypatch.chdir("/")
+    file.close()
+    assert (tmp_path / "link.mp4").is_symlink()
+    assert [one.name for one in (tmp_path / "elsewhere").iterdir()] == ["film.mp4"]
+    assert kinds(tmp_path / "link.mp4") == ["ftyp", "moov", "mdat"]
+
+
 def test_no_room_for_any_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file stays one of fragments, which can be repaired."""
     stream = encoded(count=64, **STREAM)

@@ -241,7 +241,7 @@ def _output(file: str | os.PathLike[str] | BinaryIO, fragmented: bool) -> _Outpu
         raise InvalidConfig("Expected a path or a file for bytes, got one for text. Open it with mode 'wb'.")
     if not isinstance(file, (str, os.PathLike)):
         return _Fragmented(file, is_ours=False) if fragmented else _Spooled(file, is_ours=False)
-    path = Path(file)
+    path = Path(file).resolve()  # the file that a link names is replaced in the end, not the link
     opened: BinaryIO = path.open("wb+" if _is_regular(path) and not fragmented else "wb", buffering=0)
     if fragmented:
         return _Fragmented(opened, is_ours=True)

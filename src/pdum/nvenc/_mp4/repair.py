@@ -54,7 +54,7 @@ def repair(
 ) -> RepairReport:
     """Writes a complete MP4 file from one that consists of fragments, such as the ``.part`` of a killed recorder.
 
-    The damaged file stays as it is. A recording that still goes on can be copied so too.
+    The damaged file stays as it is. This also works while a recording is still going on.
 
     Args:
         part: the damaged file.
