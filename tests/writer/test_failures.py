@@ -251,18 +251,23 @@ def test_the_end_of_the_interpreter(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "ending"), [("a.mp4", "os._exit(0)"), ("a.mp4", "sys.exit(0)"), ("a.mkv", "sys.exit(0)")]
+    ("name", "ending", "forgets"),
+    [("a.mp4", "os._exit(0)", True), ("a.mp4", "sys.exit(0)", False), ("a.mkv", "sys.exit(0)", True)],
 )
-def test_a_forked_child_has_a_clear_error_and_the_parent_goes_on(tmp_path: Path, ending: str, name: str) -> None:
+def test_a_forked_child_has_a_clear_error_and_the_parent_goes_on(
+    tmp_path: Path, ending: str, name: str, forgets: bool
+) -> None:
     code = f"""
-import os, sys, warnings
+import gc, os, sys, warnings
 import signal
 from video_frames import *
 from pdum.nvenc import EncoderClosed, VideoWriter
 warnings.simplefilter("ignore")
-video = VideoWriter({str(tmp_path / name)!r}, backend="software")
+video = VideoWriter({str(tmp_path / name)!r}, backend="software", tuning="ll")
 for number in range(4):
     video.write(rgb(number))
+while video.statistics.encoded < 4 or len(video._pipeline._packets._queue) or not os.listdir({str(tmp_path)!r}):
+    pass
 child = os.fork()
 if child == 0:
     for call in (lambda: video.write(rgb(4)), video.close, video.__enter__().close):
@@ -271,6 +276,9 @@ if child == 0:
         except EncoderClosed as error:
             print(error, flush=True)
     video.abort()
+    if {forgets}:
+        del call, video
+        gc.collect()
     {ending}
 os.waitpid(child, 0)
 for number in range(4, 8):

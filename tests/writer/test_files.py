@@ -25,7 +25,7 @@ from pdum.nvenc import (
     VideoWriter,
 )
 from pdum.nvenc._writer.settings import WriterSettings
-from video_frames import HEIGHT, WIDTH, close_to, colour_of, hidden_files, look, rgb
+from video_frames import HEIGHT, WIDTH, close_to, colour_of, hidden_files, look, noise, rgb
 
 from simulator import Simulator
 
@@ -188,8 +188,11 @@ def test_any_file_like_object_is_taken() -> None:
             self.data += taken
             return len(taken)
 
-    plain, seekable = OnlyWrite(), io.BytesIO()
+    plain, seekable, stream = OnlyWrite(), io.BytesIO(), OnlyWrite()
     write(plain)
+    more: dict[str, Any] = {"container": "stream", "tuning": "ll", "quality": 100}
+    write(stream, [noise(number) for number in range(3)], **more)
+    assert stream.data == write(None, [noise(number) for number in range(3)], **more).read()
     write(seekable)
     for data in (plain.data, seekable.getvalue()):
         assert look(data).numbers() == list(range(FRAMES))

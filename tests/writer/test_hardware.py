@@ -183,6 +183,7 @@ def test_a_frame_that_the_hardware_refuses_leaves_the_video_whole(abi: str, simu
             video.write(picture(1))
         assert [one.checksum for one in units(video)] == sums(2)
         assert video.frames == 2
+        assert video.statistics.seconds == pytest.approx(2 / 30)
 
 
 def test_too_small_pictures_say_what_the_gpu_takes(simulator: Simulator) -> None:

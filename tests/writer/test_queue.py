@@ -51,6 +51,11 @@ def test_a_full_queue_waits_and_a_closed_one_ends() -> None:
     for call in (queue.get, lambda: queue.put(1, 1), lambda: queue.put_dropping(1, 1)):
         with pytest.raises(QueueClosed):
             call()
+    forgetful: BoundedQueue[int] = BoundedQueue(2, 100)
+    forgetful.put(1, 1)
+    forgetful.close(forget=True)
+    with pytest.raises(QueueClosed):
+        forgetful.get()
 
 
 class Gate:

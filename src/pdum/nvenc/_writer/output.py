@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -122,20 +121,16 @@ class Output:
 
 
 class _OwnFile:
-    """Writes all that it is given: a raw file or a socket may take less.
-
-    In a forked child it writes nothing: what the child throws away when it ends is the parent's file.
-    """
+    """Writes all that it is given: a raw file or a socket may take less."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
-        self._made_in = os.getpid()
         if self.seekable():
             self.seek, self.tell = file.seek, file.tell
 
     def flush(self) -> None:
         flush = getattr(self._file, "flush", None)
-        if flush is not None and os.getpid() == self._made_in:
+        if flush is not None:
             flush()
 
     def seekable(self) -> bool:
@@ -146,8 +141,6 @@ class _OwnFile:
         return True
 
     def write(self, data: Any) -> int:
-        if os.getpid() != self._made_in:
-            return len(data)
         left = memoryview(data)
         while len(left):
             taken = self._file.write(left)
