@@ -365,6 +365,33 @@ def test_no_frame_means_no_file_and_a_warning(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_floats_up_to_255_are_a_mistake() -> None:
+    video = VideoWriter(None, backend="software")
+    with pytest.raises(InvalidFrame, match=r"Expected floats from 0 to 1, .* with 200 in it\. Divide it by 255"):
+        video.write(rgb(0).astype(np.float64))
+    video.write(np.full((HEIGHT, WIDTH, 3), 1.5, np.float32))
+    video.close()
+
+
+def test_what_is_in_the_way_of_the_file_comes_up_with_the_first_frame(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    video = VideoWriter(folder / "a.mp4", backend="software")
+    folder.rmdir()
+    with pytest.raises(FileNotFoundError, match=str(folder)):
+        video.write(rgb(0))
+    with pytest.raises(InvalidConfig):
+        VideoWriter(tmp_path / "b.mp4", backend="software").write(rgb(0, 63))
+    assert list(tmp_path.iterdir()) == []
+    for fragmented in (False, True):
+        with pytest.raises(InvalidConfig, match=r"takes no picture"):
+            VideoWriter(tmp_path / "c.mp4", backend="software", codec="hevc", fragmented=fragmented).write(rgb(0, 8, 8))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a.txt").write_bytes(b"")
+    with (tmp_path / "a.txt").open("rb") as file, pytest.raises(InvalidConfig, match=r"one for reading\. Open it with"):
+        VideoWriter(file)
+
+
 def test_statistics_add_up() -> None:
     with VideoWriter(None, backend="software", fps=10) as video:
         for number in range(5):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._encoders.frame_layout import is_pyav_frame
 from .._encoders.host_frames import on_host
 from .._errors import InvalidFrame
+
+if TYPE_CHECKING:
+    from .._encoders.frame_layout import FrameLayout
+
+LARGEST_FLOAT = 16.0
+"""Light that is so much brighter than white is a mistake. Up to there it is clamped."""
 
 
 def kept(frame: Any, *, on_gpu: bool) -> tuple[Any, int]:
@@ -25,6 +31,19 @@ def kept(frame: Any, *, on_gpu: bool) -> tuple[Any, int]:
     array = on_host(frame)
     copied = array.copy() if array is frame or array.base is not None else array
     return copied, int(copied.nbytes)
+
+
+def require_unit_range(frame: Any, layout: FrameLayout) -> None:
+    """Raises InvalidFrame for floats from 0 to 255, which would be white. A dark picture passes for one from 0 to 1."""
+    kind = getattr(getattr(frame, "dtype", None), "kind", "")
+    if layout.format != "rgb" or layout.location != "host" or kind != "f" or not frame.size:
+        return
+    largest = float(frame.max())
+    if largest > LARGEST_FLOAT:
+        raise InvalidFrame(
+            f"Expected floats from 0 to 1, got a frame with {largest:g} in it. Divide it by 255, or convert it to "
+            "uint8."
+        )
 
 
 def _copied_by_its_library(frame: Any) -> Any:

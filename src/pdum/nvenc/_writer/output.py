@@ -110,7 +110,7 @@ class Output:
     def _container_for(self, video: VideoFormat, first: bytes) -> Container:
         kind = self.kind
         if kind.container == "mp4" and isinstance(self.target, PathTarget):
-            return Mp4(self.target.reserve(), video, self.sound, fragmented=kind.fragmented)
+            return Mp4(self.target.part, video, self.sound, fragmented=kind.fragmented)
         file = _OwnFile(self.target.open())
         if kind.container == "mp4":
             fragmented = kind.fragmented or isinstance(self.target, MemoryTarget)

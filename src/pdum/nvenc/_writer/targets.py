@@ -26,6 +26,10 @@ class Target(Protocol):
     name: str
     """What messages call it."""
 
+    def reserve(self) -> None:
+        """Before the first frame is encoded: raises what would be in the way of the file."""
+        ...
+
     def open(self) -> Any:
         """A binary file to write to."""
         ...
@@ -53,32 +57,32 @@ class PathTarget:
         self.path = self.part = path
         self.name = str(path)
         self._is_hidden = not fragmented
+        self._is_reserved = False
         self._file: io.FileIO | None = None
         if not path.parent.is_dir():
             raise FolderMissing(f"The folder {path.parent} does not exist. Create it first.")
         if path.is_dir():
             raise InvalidConfig(f"{path} is a folder. Give the name of a file in it.")
 
-    def open(self) -> Any:
+    def reserve(self) -> None:
+        """Makes an empty file. Afterwards ``part`` is its name."""
         with naming_the_disk(self.path):
-            self._file = self._opened()
+            self._made().close()
+        self._is_reserved = True
+
+    def open(self) -> Any:
+        self._file = io.FileIO(os.fspath(self.part), "w+")
         return self._file
 
-    def reserve(self) -> Path:
-        """The name to write to, of an empty file, for somebody who opens it again."""
-        file = self.open()
-        file.close()
-        return self.part
-
-    def _opened(self) -> io.FileIO:
+    def _made(self) -> io.FileIO:
         if not self._is_hidden:
-            return io.FileIO(self.path, "w+")
+            return io.FileIO(os.fspath(self.path), "a")  # what it holds stays until there is something to write
         for number in range(MOST_LEFT_OVER):
             more = f"-{number}" if number else ""
             name = self.path.with_name(f"{self.path.stem}{more}{self.path.suffix}")
             self.part = hidden_sibling(name, f".part{self.path.suffix.lower()}")
             try:
-                return io.FileIO(self.part, "x+")
+                return io.FileIO(os.fspath(self.part), "x+")
             except FileExistsError:
                 continue
         raise InvalidConfig(
@@ -98,12 +102,13 @@ class PathTarget:
 
     def discard(self, *, is_stuck: bool = False) -> None:
         """A fragmented file stays: it is a playable video up to there."""
-        if self._file is None:
-            return
         if not is_stuck:
             self._close()
-        if self._is_hidden:
+        if self._is_reserved and (self._is_hidden or self._is_empty()):
             self.part.unlink(missing_ok=True)
+
+    def _is_empty(self) -> bool:
+        return self.path.exists() and self.path.stat().st_size == 0
 
     def _close(self) -> None:
         if self._file is not None:
@@ -120,8 +125,13 @@ class ObjectTarget:
             )
         if isinstance(file, io.TextIOBase):
             raise InvalidConfig("Expected a binary file, got one of text. Open it with mode='wb'.")
+        if callable(ask := getattr(file, "writable", None)) and not file.closed and not ask():
+            raise InvalidConfig("Expected a file that can be written to, got one for reading. Open it with mode='wb'.")
         self._file = file
         self.name = str(getattr(file, "name", None) or f"the {type(file).__name__}")
+
+    def reserve(self) -> None:
+        """It is the caller's, and open."""
 
     def open(self) -> Any:
         return self._file
@@ -157,6 +167,9 @@ class MemoryTarget:
         self._changed = Condition()
         self._is_over = False
         self._error: BaseException | None = None
+
+    def reserve(self) -> None:
+        """There is always room."""
 
     def open(self) -> Any:
         return self

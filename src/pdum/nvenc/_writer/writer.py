@@ -14,6 +14,7 @@ from .._encoders.aio import stream_here
 from .._encoders.frame_layout import FrameLayout, frame_layout, frames_of, is_flat
 from .._errors import EncoderClosed, InvalidConfig, InvalidFrame
 from .bounded_queue import QueueClosed
+from .frame_copies import require_unit_range
 from .opening import open_frame_encoder, require_engines
 from .output import kind_of
 from .pipeline import Pipeline, forgotten
@@ -158,6 +159,7 @@ class VideoWriter:
                     "A batch has no time of its own. Write its frames one by one to give each its time."
                 )
             if self._layout is None:
+                require_unit_range(frame, layout)
                 self._open(layout)
             self._calls += 1
             if self._calls == 2:
@@ -335,7 +337,12 @@ class VideoWriter:
 
     def _open(self, layout: FrameLayout) -> None:
         config = self._settings.encoder_config(layout, self._codec)
-        encoder = open_frame_encoder(config, self._settings.backend, self._engines)
+        self._target.reserve()
+        try:
+            encoder = open_frame_encoder(config, self._settings.backend, self._engines)
+        except BaseException:
+            self._target.discard()
+            raise
         self._pipeline.open(encoder, config)
         self._layout = layout
         self._finalizer = weakref.finalize(self, forgotten, self._pipeline, self._target.name, self._made_in)
