@@ -35,6 +35,7 @@ if [[ ${1:-} == --quick ]]; then
     run turns --questions 30 --rounds 2
     run many_jobs --quick --rounds 1
     run batch_plan --quick --rounds 1
+    run writer --frames 500 --rounds 2
     run writer_engines --only L4 --repeats 1 --seconds 1
     run pipeline --sizes 720p --frames 30 --rounds 2
 else
