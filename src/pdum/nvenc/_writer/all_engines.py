@@ -92,8 +92,11 @@ class AllEngines:
         self._failure: NvencError | None = None
         self._is_closed = False
         depth = max(lane.config.extra_output_delay for lane in self._lanes)
-        self.most_frames = 2 * len(self._lanes) * (depth + config.gop)
-        """Frames between ``submit`` and their packets, from which on a new group waits for earlier ones."""
+        self.most_frames = (8 if self._speeds_differ else 2) * len(self._lanes) * (depth + config.gop)
+        """Frames between ``submit`` and their packets, from which on a new group waits for earlier ones.
+
+        A fast engine does several groups while a slow one does one.
+        """
         self._tell_of_long_groups()
 
     @property

@@ -22,6 +22,9 @@ MEASUREMENTS = 9
 WAITED = 10
 """As long as an engine's speed is unknown, a call that took so many times as long as the shortest one has waited."""
 
+SPREAD = 8
+"""A frame takes no less than this part of the median, so that a shorter call found a frame that had been finished."""
+
 
 def lane_config(config: EncoderConfig, engine: EngineInfo, lanes: int, lanes_of_gpu: int) -> EncoderConfig:
     """The configuration for one of these engines, with as many frames in flight as keep it busy.
@@ -89,7 +92,6 @@ class EngineLane:
         self._last_end = 0.0
         self._shortest_call = inf
         self._has_waited = False
-        self._short_calls = 0
 
     @property
     def label(self) -> str:
@@ -129,17 +131,13 @@ class EngineLane:
         """If a call waited for a packet, the engine finished a frame just then, and has the other ones before it.
 
         Between the ends of two such calls in a row it encoded one frame. Calls that find finished frames are short.
-        There are never more of them in a row than frames in flight, unless the engine is faster than was known.
         """
         took, passed = end - begin, end - self._last_end
         self._shortest_call = min(self._shortest_call, took)
-        waited = is_full and took > (self._seconds / 2 or WAITED * self._shortest_call)
+        waited = is_full and took > (self._seconds / SPREAD or WAITED * self._shortest_call)
         if waited and self._has_waited and took > passed / 2:
             self._measured.append(passed)
             self._seconds = sorted(self._measured)[len(self._measured) // 2]
-        self._short_calls = 0 if waited else self._short_calls + 1
-        if self._short_calls > 2 * self.in_flight + 2:
-            self._measured.clear()
-            self._seconds = 0.0
-        self._idle_at = (end if waited else self.idle_at(end)) + self._seconds * (self.in_flight if waited else 1)
+        all_done = end + self._seconds * self.in_flight  # at the latest
+        self._idle_at = all_done if waited else min(self.idle_at(end) + self._seconds, all_done)
         self._last_end, self._has_waited = end, waited
