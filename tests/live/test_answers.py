@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from live.viewer import HEIGHT, WIDTH, assert_shows, grey, seen, stream
 from pdum.nvenc import EncoderClosed, InvalidConfig, LiveEncoder, LivePacket
@@ -81,6 +83,49 @@ def test_a_lost_key_frame_is_made_again(place: dict[str, Any]) -> None:
         live.lost(0)
         packets += stream(live, [grey(50)] * 2)
     assert keys(packets) == [0, 2, 4]
+    assert [packet.seq for packet in packets if packet.codec] == [0, 2, 4], "who has lost one does not know the codec"
+
+
+def test_a_codec_that_was_told_and_lost_is_told_again(place: dict[str, Any]) -> None:
+    """Even if somebody else has got a key frame since, which did not tell it."""
+    with LiveEncoder(**place) as live:
+        packets = stream(live, [grey(50), grey(50, 256, 192)])
+        live.request_keyframe()
+        packets += stream(live, [grey(50, 256, 192)])
+        for _ in range(2):
+            live.lost(1)
+            packets += stream(live, [grey(50, 256, 192)])
+    assert keys(packets) == [0, 1, 2, 3]
+    assert [packet.seq for packet in packets if packet.codec] == [0, 1, 3]
+
+
+@pytest.mark.parametrize("backend", ["nvenc", "software"])
+@given(
+    lost=st.sets(st.integers(0, 23), max_size=8),
+    late=st.integers(0, 6),
+    resized=st.sets(st.integers(1, 23), max_size=2),
+    joined=st.sets(st.integers(1, 23), max_size=2),
+)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_lost_the_picture_becomes_right(
+    simulator: Simulator, backend: str, lost: set[int], late: int, resized: set[int], joined: set[int]
+) -> None:
+    """A viewer who misses packets, and tells so some frames later, shows in the end what all others show."""
+    sizes = [(WIDTH, HEIGHT), (256, 192)]
+    packets: list[LivePacket] = []
+    with (
+        simulator.machine(gpus=["RTX 4090"], backend="codec"),
+        LiveEncoder(**{**CARD, "backend": backend}, max_size=(256, 192)) as live,
+    ):
+        for number in range(24 + late + 6):
+            for seq in [seq for seq in lost if seq + late + 1 == number]:
+                live.lost(seq)
+            if number in joined:
+                live.request_keyframe()
+            size = sizes[sum(one <= number for one in resized) % 2]
+            packets += live.submit(grey(40 + 5 * number, *size))
+    assert [packet.seq for packet in packets] == list(range(24 + late + 6))
+    assert seen(packet for packet in packets if packet.seq not in lost)[-5:] == seen(packets)[-5:]
 
 
 @pytest.mark.one_abi

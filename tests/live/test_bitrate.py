@@ -166,6 +166,19 @@ def test_a_lost_packet_twice_told_counts_once() -> None:
     assert after(1).bitrate == after(5).bitrate == 8 * MBIT
 
 
+def test_the_same_losses_lower_the_rate_once() -> None:
+    """Ten of the first seventy packets are lost in a row, and none afterwards."""
+    controller, rates = BitrateController(100_000, 8 * MBIT), []
+    for number in range(180):
+        controller.sent(number, 16_000, number / 60)
+        if 60 <= number < 70:
+            controller.lost(number, number / 60)
+        else:
+            controller.acked(number, number / 60 + 0.01)
+        rates.append(controller.bitrate)
+    assert 0.85 * 8 * MBIT < min(rates) < 8 * MBIT
+
+
 def test_without_any_answer_it_stays_where_it_is() -> None:
     controller = BitrateController(100_000, 8 * MBIT, start=3 * MBIT)
     for number in range(600):

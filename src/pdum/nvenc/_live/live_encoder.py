@@ -226,7 +226,7 @@ class LiveEncoder:
         packet, and of any before the last key frame, change nothing.
         """
         self._require_open()
-        self._pacing.lost(seq, monotonic())
+        self._stream.lost(seq)
         self._exchange.answered()
 
     def feedback(self, *, rtt: float | None = None, acked: int | None = None, bandwidth: float | None = None) -> None:

@@ -36,6 +36,7 @@ class PacketStream:
         self._next_seq = 0
         self._last_key_frame = 0
         self._told: tuple[str, int, int] | None = None
+        self._told_at: int | None = None  # the seq of the packet that has told it
         self._size = (0, 0)
         self._warned = 0
         self._counts: dict[str, int] = dict.fromkeys(("key_frames", "held_back", "resized", "repaired", "bytes"), 0)
@@ -64,6 +65,14 @@ class PacketStream:
             self._repair()
             self._submit(given, now)
             return self._taken()
+
+    def lost(self, seq: int) -> None:
+        """Does not wait for a frame that is being encoded. A lost packet that told the codec takes another key frame,
+        even if there has been one since: that one did not tell it."""
+        self._pacing.lost(seq, monotonic())
+        if seq == self._told_at:
+            self._told_at = None
+            self._pacing.request_key_frame(is_urgent=True)
 
     def flush(self) -> list[LivePacket]:
         with self._lock:
@@ -147,19 +156,19 @@ class PacketStream:
             timestamp=timestamp,
             data=packet.data,
             keyframe=packet.keyframe,
-            codec=self._codec_to_tell(packet.data, width, height) if packet.keyframe else None,
+            codec=self._codec_to_tell(packet, width, height) if packet.keyframe else None,
             width=width,
             height=height,
         )
 
-    def _codec_to_tell(self, data: bytes, width: int, height: int) -> str | None:
+    def _codec_to_tell(self, packet: Packet, width: int, height: int) -> str | None:
         """The codec string of a key frame, if viewers do not know it or the size yet."""
-        codec = self._settings.codec_name
+        codec, data = self._settings.codec_name, packet.data
         header = sequence_obu(data) if codec == "av1" else parameter_sets(data, codec)
         told = (codec_string(codec, header), width, height)
-        if told == self._told:
+        if told == self._told and self._told_at is not None:
             return None
-        self._told = told
+        self._told, self._told_at = told, packet.seq
         return told[0]
 
     def _taken(self) -> list[LivePacket]:
