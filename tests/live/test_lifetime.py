@@ -43,6 +43,7 @@ def test_a_wrong_argument_leaves_nothing(recwarn: pytest.WarningsRecorder) -> No
     assert [str(warning.message) for warning in recwarn] == []
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # since Python 3.12
 def test_a_forked_child_gets_an_error_and_the_parent_goes_on(place: dict[str, Any]) -> None:
     """Even if a lock of the encoder was held at the fork: the child waits for none."""
     with LiveEncoder(**place) as live:
