@@ -27,7 +27,8 @@ LONGEST_MEMORY = 10.0
 DELIVERY_WINDOW = 0.25
 """Seconds over which arrivals are counted, unless fewer than FEWEST_ARRIVALS came then."""
 FEWEST_ARRIVALS = 3
-LOSS_WINDOW = 4.0
+SENT_WINDOW, LOSS_WINDOW = 1.0, 4.0
+"""Seconds over which packets are counted that were given out, and that were lost."""
 FEWEST_PACKETS = 30
 """Among fewer, one lost packet would be a large share."""
 FEW_LOST, MANY_LOST = 0.04, 0.1
@@ -79,11 +80,11 @@ class BitrateController:
         self._held_until = 0.0
         self._risen_at: float | None = None
         self._unheard: dict[int, _Sent] = {}
-        self._sent: deque[tuple[float, int]] = deque()
+        self._sent = _Lately(SENT_WINDOW)
         self._arrivals: deque[tuple[float, int]] = deque()
         self._rtts: deque[tuple[float, float]] = deque()
         self._base = _ShortestLately()
-        self._losses: deque[tuple[float, bool]] = deque()
+        self._losses = _Lately(LOSS_WINDOW)  # 1 for a lost packet, 0 for one that arrived
         self.rtt: float | None = None
         """The last round trip, in seconds."""
 
@@ -108,8 +109,7 @@ class BitrateController:
         self._unheard[seq] = _Sent(now, 8 * size)
         while now - next(iter(self._unheard.values())).time > LONGEST_MEMORY:
             del self._unheard[next(iter(self._unheard))]
-        self._sent.append((now, 8 * size))
-        _forget_before(self._sent, now - 1)
+        self._sent.add(now, 8 * size)
         if self._has_answers:
             self._judge(now)
 
@@ -119,7 +119,7 @@ class BitrateController:
         bits = 0
         for one in [one for one in self._unheard if one <= seq]:
             bits += self._unheard.pop(one).bits
-            self._losses.append((now, False))
+            self._losses.add(now, 0)
         self._arrivals.append((now, bits))
         if newest is not None:
             self._measured(now - newest.time, now)
@@ -128,7 +128,7 @@ class BitrateController:
     def lost(self, seq: int, now: float) -> None:
         """The packet has not arrived."""
         if self._unheard.pop(seq, None) is not None:  # it may be told several times
-            self._losses.append((now, True))
+            self._losses.add(now, 1)
 
     def heard(self, now: float, *, rtt: float | None = None, bandwidth: float | None = None) -> None:
         """What the viewer has measured itself: a round trip in seconds, and bits a second that its link takes."""
@@ -173,9 +173,8 @@ class BitrateController:
             self._rtts.popleft()
 
     def _judge(self, now: float) -> None:
-        _forget_before(self._losses, now - LOSS_WINDOW)
         queue = self.queue_delay(now)
-        lost = sum(is_lost for _, is_lost in self._losses) / max(len(self._losses), FEWEST_PACKETS)
+        lost = self._losses.total(now) / max(len(self._losses), FEWEST_PACKETS)
         if queue is None:
             return
         own = self._time_between_packets()
@@ -231,13 +230,12 @@ class BitrateController:
         """A packet takes up to this long to pass a link that the stream fills, without any queue."""
         if len(self._sent) < 2:
             return 0.0
-        return min((self._sent[-1][0] - self._sent[0][0]) / (len(self._sent) - 1), LONGEST_PACKET)
+        return min(self._sent.span / (len(self._sent) - 1), LONGEST_PACKET)
 
     def _sending(self, now: float) -> float:
         """Bits a second that were given out lately."""
-        if not self._sent:
-            return 0.0
-        return sum(bits for _, bits in self._sent) / max(now - self._sent[0][0], DELIVERY_WINDOW)
+        bits = self._sent.total(now)
+        return bits / max(now - self._sent.first, DELIVERY_WINDOW) if bits else 0.0
 
     def _arriving(self, now: float) -> float | None:
         """Bits a second that arrive now; None: too little is known."""
@@ -251,6 +249,42 @@ class BitrateController:
         end = now if now - last > 2 * usual else last
         bits = sum(bits for _, bits in list(arrivals)[1:])
         return bits / (end - first) if end > first else None
+
+
+class _Lately:
+    """Numbers of the last so many seconds, and their sum."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._entries: deque[tuple[float, int]] = deque()
+        self._total = 0
+
+    def add(self, now: float, number: int) -> None:
+        self._entries.append((now, number))
+        self._total += number
+        self.total(now)
+
+    def total(self, now: float) -> int:
+        while self._entries and self._entries[0][0] < now - self._seconds:
+            self._total -= self._entries.popleft()[1]
+        return self._total
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self._total = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def first(self) -> float:
+        """The time of the oldest one."""
+        return self._entries[0][0]
+
+    @property
+    def span(self) -> float:
+        """Seconds from the oldest to the newest one."""
+        return self._entries[-1][0] - self._entries[0][0]
 
 
 class _ShortestLately:
@@ -270,8 +304,3 @@ class _ShortestLately:
     def value(self) -> float | None:
         known = [value for value in (self._before, self._now) if value is not None]
         return min(known) if known else None
-
-
-def _forget_before(entries: deque[tuple[float, int]] | deque[tuple[float, bool]], time: float) -> None:
-    while entries and entries[0][0] < time:
-        entries.popleft()

@@ -31,6 +31,7 @@ class Pacing:
         self._key_frames = KeyFrames(_seconds("keyframe_spacing", spacing))
         self._in_flight = InFlight(PATIENCE)
         self._controller: BitrateController | None = None
+        self._size = (0, 0)
         self._losses: set[int] = set()
 
     def heard(
@@ -72,13 +73,18 @@ class Pacing:
 
     def bitrate(self, width: int, height: int) -> int:
         """The rate to aim at for pictures of this size."""
-        lowest, highest = self._settings.lowest_bitrate(width, height), self._settings.highest_bitrate(width, height)
         with self._lock:
-            if self._controller is None:
-                self._controller = BitrateController(lowest, highest, self._settings.start_bitrate)
-            else:
-                self._controller.set_bounds(lowest, highest)
+            if self._size != (width, height):
+                self._size = (width, height)
+                self._set_bounds(*self._settings.bitrate_bounds(width, height))
+            assert self._controller is not None
             return self._controller.bitrate
+
+    def _set_bounds(self, lowest: int, highest: int) -> None:
+        if self._controller is None:
+            self._controller = BitrateController(lowest, highest, self._settings.start_bitrate)
+        else:
+            self._controller.set_bounds(lowest, highest)
 
     def has_room(self, now: float) -> bool:
         with self._lock:

@@ -102,9 +102,10 @@ class LiveSettings:
         highest = self.bitrate or max(wanted, LEAST_DEFAULT_BITRATE)
         return min(highest, self.fields.get("max_bitrate") or highest)
 
-    def lowest_bitrate(self, width: int, height: int) -> int:
+    def bitrate_bounds(self, width: int, height: int) -> tuple[int, int]:
+        """The least and the most for pictures of this size."""
         highest = self.highest_bitrate(width, height)
-        return max(min(self.min_bitrate or highest // LEAST_SHARE, highest), 1)
+        return max(min(self.min_bitrate or highest // LEAST_SHARE, highest), 1), highest
 
     def config(self, width: int, height: int, **more: Any) -> EncoderConfig:
         """The configuration for pictures of this size. ``more``: further fields, among them the rates."""
