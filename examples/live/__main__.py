@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import signal
 import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ try:
 except ModuleNotFoundError:
     sys.exit("This example needs aiohttp. Install it: pip install aiohttp")
 
-from pdum.nvenc import NvencError
+from pdum.nvenc import NvencError, unavailable_reason
 from scene import SMALLEST, Scene
 from server import RUNNING, make_app
 from show import Show
@@ -30,6 +31,9 @@ from show import Show
 
 def main() -> None:
     options = parsed()
+    if options.backend == "nvenc" and (reason := unavailable_reason(options.gpu)) is not None:
+        sys.exit(reason)
+    warnings.formatwarning = lambda message, *_: f"{message}\n"
     try:
         asyncio.run(serve(options))
     except KeyboardInterrupt:
@@ -118,7 +122,6 @@ def make_show(options: argparse.Namespace) -> Show:
         size=(640, 360),
         max_size=options.max_size or ((640, 360) if arrays is np else (1280, 720)),
         fps=options.fps,
-        tell=lambda notice: print(notice, file=sys.stderr),
         codec=options.codec,
         bitrate=options.bitrate,
         backend=options.backend,

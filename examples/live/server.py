@@ -67,6 +67,8 @@ async def index(_: web.Request) -> web.FileResponse:
 async def stream(request: web.Request) -> web.WebSocketResponse:
     """One viewer, from its first message to its last."""
     require_own_page(request)
+    if request.app[RUNNING].done():
+        raise web.HTTPServiceUnavailable(text="The show has failed, and the server ends.")
     socket = web.WebSocketResponse(max_msg_size=LARGEST_MESSAGE, heartbeat=10, compress=False)
     await socket.prepare(request)
     show = request.app[SHOW]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -25,7 +24,6 @@ class Show:
         size: of the pictures until a viewer asks for another one.
         max_size: no picture is wider or higher.
         fps: pictures per second; 0: as fast as they can be made.
-        tell: is called with what the user should know, such as that the processor encodes.
         encoder: arguments of ``LiveEncoder``.
     """
 
@@ -36,7 +34,6 @@ class Show:
         size: tuple[int, int],
         max_size: tuple[int, int],
         fps: float,
-        tell: Callable[[str], object] = lambda _: None,
         **encoder: Any,
     ) -> None:
         self._scene = scene
@@ -51,8 +48,6 @@ class Show:
         self._losses: list[tuple[Viewer, int]] = []
         self._acked_by_all = -1
         self._number = 0
-        self._tell = tell
-        self._told = 0
 
     @property
     def viewers(self) -> tuple[Viewer, ...]:
@@ -117,9 +112,6 @@ class Show:
         size, number = self.size, self._number
         packets = await asyncio.to_thread(self._encode, number, size, [seq for _, seq in losses])
         self._number += 1
-        for notice in self.live.notices[self._told :]:
-            self._tell(notice)
-        self._told = len(self.live.notices)
         for viewer, seq in losses:
             viewer.repairs = max(viewer.repairs, seq)
         for packet in packets:

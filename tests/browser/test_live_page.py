@@ -97,6 +97,17 @@ def test_a_page_comes_back_to_a_new_server(machine: None, chromium: Chromium) ->
         assert picture(page).is_right
 
 
+def test_a_page_says_why_the_stream_has_ended(machine: None, chromium: Chromium) -> None:
+    with live_site(SIZE, backend="software") as site, opened(chromium, site) as page:
+        page.evaluate("window.ended = element('status', one => one.textContent.startsWith('closed')), 0")
+        site.show.live.close()
+        assert "encoder is closed" in page.evaluate("ended")
+        assert page.evaluate("fetch('/stream').then(answer => answer.status)") == 503
+        site.stop()
+        site.start()
+        assert picture(page).is_right
+
+
 def test_two_viewers_share_an_encoder(machine: None, chromium: Chromium) -> None:
     with live_site(SIZE, backend="nvenc") as site, opened(chromium, site) as one:
         picture(one, "packet => packet.seq > 3")
