@@ -47,6 +47,7 @@ else
     run turns
     run many_jobs
     run batch_plan
+    run writer
     run writer_engines
     run pipeline
 fi
