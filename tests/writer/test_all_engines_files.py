@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import warnings
@@ -198,3 +199,17 @@ class Discarded(io.RawIOBase):
 
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.filterwarnings("ignore:.*:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
+def test_a_forgotten_writer_leaves_no_session(simulator: Simulator, tmp_path: Path) -> None:
+    with simulator.machine(gpus=THREE) as machine:
+        video = VideoWriter(tmp_path / "a.mp4", format="nv12", gop=8, engines="all")
+        for number in range(50):
+            video.write(picture(number))
+        assert machine.live()["sessions"] == 3
+        del video
+        gc.collect()
+        assert machine.live().get("sessions", 0) == 0
+    assert list(tmp_path.iterdir()) == []
