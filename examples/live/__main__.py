@@ -57,9 +57,10 @@ async def serve(options: argparse.Namespace) -> None:
             flush=True,
         )
         is_ended = asyncio.create_task(ended.wait())
-        await asyncio.wait([is_ended, app[RUNNING]], return_when=asyncio.FIRST_COMPLETED)
-        if app[RUNNING].done():
-            app[RUNNING].result()  # raises what has ended the show
+        running = app[RUNNING]
+        await asyncio.wait([is_ended, running], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()  # raises what has ended the show
     finally:
         await runner.cleanup()
 

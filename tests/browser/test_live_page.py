@@ -10,6 +10,7 @@ import pytest
 
 from browser.chromium import Chromium, Page
 from browser.live_site import Site, live_site, picture, pictures, watch
+from pdum.nvenc import NvencError
 
 from simulator import Simulator
 
@@ -97,11 +98,16 @@ def test_a_page_comes_back_to_a_new_server(machine: None, chromium: Chromium) ->
         assert picture(page).is_right
 
 
-def test_a_page_says_why_the_stream_has_ended(machine: None, chromium: Chromium) -> None:
+def test_a_page_says_why_the_stream_has_ended(
+    machine: None, chromium: Chromium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise NvencError("The card has gone. Look for it.")
+
     with live_site(SIZE, backend="software") as site, opened(chromium, site) as page:
         page.evaluate("window.ended = element('status', one => one.textContent.startsWith('closed')), 0")
-        site.show.live.close()
-        assert "encoder is closed" in page.evaluate("ended")
+        monkeypatch.setattr(site.show.live, "submit", fail)
+        assert page.evaluate("ended") == "closed: The card has gone. Look for it."
         assert page.evaluate("fetch('/stream').then(answer => answer.status)") == 503
         site.stop()
         site.start()

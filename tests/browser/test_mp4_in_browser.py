@@ -41,7 +41,7 @@ class Stream:
 
     @property
     def type(self) -> str:
-        return f'video/mp4; codecs="{codec_string(self.codec, self.header)}"'
+        return Fragments([self.track]).mime_type
 
 
 STREAMS: dict[str, dict[str, Any]] = {
