@@ -92,7 +92,7 @@ def test_an_unknown_format_offers_the_nearest() -> None:
         frame_layout(nothing((72, 64), "uint8"), "nv21")
 
 
-@pytest.mark.parametrize("frame", [None, 7, "frame", [[1, 2], [3, 4]], object()], ids=str)
+@pytest.mark.parametrize("frame", [None, 7, "frame", [[1, 2], [3, 4]], pytest.param(object(), id="object")], ids=str)
 def test_no_array_is_an_error(frame: Any) -> None:
     with pytest.raises(InvalidFrame, match=r"Expected an array \(height, width, 3\).*Got a"):
         frame_layout(frame)
