@@ -88,17 +88,20 @@ class PacketThread:
 
     def _work(self) -> None:
         try:
-            while packets := self._next():
-                for packet in packets:
-                    self._write(packet)
+            while self._write_next():
+                pass
             if not self._is_aborted:
                 self._complete()
         except BaseException as error:
             self.error = error
             self._queue.close(forget=True)
 
-    def _next(self) -> list[Coded]:
+    def _write_next(self) -> bool:
+        """Writes what waits, and keeps nothing of it. Returns False once the queue is closed and empty."""
         try:
-            return self._queue.get_all(ENOUGH, LINGER)
+            packets = self._queue.get_all(ENOUGH, LINGER)
         except QueueClosed:
-            return []
+            return False
+        for packet in packets:
+            self._write(packet)
+        return True
