@@ -85,7 +85,7 @@ def test_a_new_file_is_encoded_and_a_plan_changes_nothing(source: Path) -> None:
 def test_a_finished_file_is_done_once(source: Path) -> None:
     ended(source)
     assert decided(source).action == DONE_BEFORE
-    assert list(describe(plan([source], SETTINGS))) == ["1 file was done before; nothing is done with them."]
+    assert list(describe(plan([source], SETTINGS))) == ["1 file already done; skipped."]
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, IN_PLACE])
@@ -154,7 +154,7 @@ def test_settings_that_do_not_affect_results_repeat_nothing(source: Path, same: 
 def test_a_result_that_is_gone_is_made_again(source: Path) -> None:
     ended(source).unlink()
     assert decided(source).action == ENCODE
-    assert "gone" in decided(source).why
+    assert "deleted" in decided(source).why
 
 
 def test_a_changed_result_is_not_replaced(source: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_file_of_somebody_else_is_not_replaced(source: Path) -> None:
     other.parent.mkdir()
     other.write_bytes(b"precious")
     assert decided(source).action == EXISTS
-    assert any("no journal" in line for line in describe(plan([source], SETTINGS)))
+    assert any("skipped" in line and "--overwrite" in line for line in describe(plan([source], SETTINGS)))
     assert decided(source, replace(SETTINGS, overwrite=True)).action == ENCODE
 
 

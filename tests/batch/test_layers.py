@@ -133,11 +133,20 @@ def test_the_error_of_an_unknown_preset_names_the_nearest_and_all(tmp_path: Path
     assert preset_names(config) == [*PRESETS, "mine"]
 
 
+def test_options_that_conflict_are_named_as_they_are_typed(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfig, match=r"^--in-place and --output conflict\. "):
+        resolve(read_config(), None, {"in_place": True, "destination": str(tmp_path)})
+    path = config_file(tmp_path, "[defaults]\nlossless = true")
+    with pytest.raises(InvalidConfig, match=rf"^lossless \({path}:2 \[defaults\]\) and --target conflict\. "):
+        resolve(read_config(path), None, {"target": "ssim=0.9"})
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig, match="config init"):
         read_config(tmp_path / "none.toml")
-    with pytest.raises(InvalidConfig, match="cannot be read"):
+    with pytest.raises(InvalidConfig, match=r"cannot be read: .*Is a directory\.$") as caught:
         read_config(tmp_path)
+    assert "Errno" not in str(caught.value)
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InvalidConfig, match="cannot be read"):
         read_config(tmp_path / "bytes.toml")

@@ -125,11 +125,11 @@ def test_things_that_are_not_files_or_cannot_be_read_are_reported(tmp_path: Path
     names = [source.path for source in result.sources]
     assert good in names
     reasons = {trouble.source.name: trouble.reason for trouble in result.troubles}
-    assert "regular file" in reasons["pipe.mkv"]
-    assert reasons["missing.mkv"] == "does not exist"
+    assert reasons["pipe.mkv"] == "Not a regular file."
+    assert reasons["missing.mkv"] == "The file does not exist."
     assert "too long" in reasons["x" * 300]
     if os.geteuid():
-        assert "may not be read" in reasons["closed"]
+        assert "No permission" in reasons["closed"]
 
 
 def test_hostile_names_are_found_as_they_are(tmp_path: Path) -> None:

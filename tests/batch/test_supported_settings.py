@@ -91,7 +91,7 @@ def test_fewer_b_frames_are_better_than_none(supported: Any) -> None:
         (
             replace(SETTINGS, lossless=True, codec="hevc"),
             {"name": "L4", "caps": {"SUPPORT_LOSSLESS_ENCODE": 0}},
-            "without loss",
+            "cannot encode lossless",
         ),
     ],
 )

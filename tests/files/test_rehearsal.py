@@ -97,7 +97,10 @@ def write(output: OutputFile, packets: int) -> None:
 
 
 def test_ffmpegs_words_come_with_the_file(tmp_path: Path) -> None:
-    with pytest.raises(NvencError, match=rf"{tmp_path}/x cannot be written: Invalid data"), naming_file(tmp_path / "x"):
+    with (
+        pytest.raises(NvencError, match=rf"{tmp_path}/x cannot be written: the data is damaged or incomplete"),
+        naming_file(tmp_path / "x"),
+    ):
         raise av.error.InvalidDataError(1094995529, "Invalid data found when processing input", "file:.x.part")
     with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/x'"), naming_file(tmp_path / "x"):
         av.error.err_check(-errno.ENOSPC, "file:.x.part")

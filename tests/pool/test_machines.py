@@ -190,7 +190,7 @@ def test_the_processor_if_there_is_no_hardware(simulator: Simulator, tmp_path: P
         pool.render_video(lambda index, _: picture(index), 60, destination=path, on_event=told.append, **options)
     notices = [event.message for event in told if isinstance(event, events.Notice)]
     assert len(notices) == 2
-    assert notices[1] == "The software codec has nothing like time_code: left out."
+    assert notices[1] == "Ignored by software encoding: time_code."
     assert notices[0].startswith("No hardware encoder is used")
     assert ("H100" in notices[0]) == (engine == "auto")
     with av.open(str(path)) as container:

@@ -11,6 +11,15 @@ DIRECTIONS = {*"\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u20
 GOOD, MARGINAL = 0.9, 1.0
 
 
+def error_text(error: BaseException) -> str:
+    """What went wrong, in words: the message without the number that Python puts before the system's words."""
+    words = getattr(error, "strerror", None)
+    if not isinstance(words, str) or not words:
+        return str(error) or type(error).__name__
+    name = getattr(error, "filename", None)
+    return words if name is None else f"{name}: {words}"
+
+
 def visible(text: str) -> str:
     """The text on one line, without characters that control a terminal or a browser."""
     return text if text.isascii() and text.isprintable() else "".join(map(_visible_character, text))

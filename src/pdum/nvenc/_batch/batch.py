@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import NvencError
-from .._text import visible
+from .._text import count, error_text, visible
 from .destinations import EarlierResults, Folders, Placement, Placements, is_beside, place_all
 from .journal import Journal, is_there
 from .journal_entry import BEGUN, BIGGER, DONE, FAILED, Entry, Identity, identity_of
@@ -126,7 +126,7 @@ def decide(placement: Placement, entry: Entry | None, settings: BatchSettings, d
     if entry is None:
         if settings.in_place or lies_there is None or settings.overwrite:
             return answer(ENCODE)
-        return answer(EXISTS, "a file of that name is there, and no journal knows it")
+        return answer(EXISTS, "its result would replace a file that pdum-nvenc did not make; --overwrite allows that")
     if settings.in_place:
         return _decide_in_place(entry, source.path, digest, settings, answer)
     known = lies_there is None or lies_there in (entry.made, entry.before) or settings.overwrite
@@ -134,13 +134,13 @@ def decide(placement: Placement, entry: Entry | None, settings: BatchSettings, d
     if entry.identity == now and digest.matches(entry.settings) and unsaid:
         return answer(DONE_BEFORE, "finished just before the last run ended", recovered=True)
     if not known and not unsaid:
-        return answer(EXISTS, "its result was changed by somebody else since")
+        return answer(EXISTS, "another program has changed its result; --overwrite replaces it")
     if entry.identity != now:
         return answer(ENCODE, "the source has changed")
     if not digest.matches(entry.settings):
-        return answer(ENCODE, "made with other settings before")
+        return answer(ENCODE, "its result was made with other settings")
     if entry.result == DONE and lies_there is not None:
-        return answer(DONE_BEFORE) if lies_there == entry.made else answer(ENCODE, "its result was changed since")
+        return answer(DONE_BEFORE) if lies_there == entry.made else answer(ENCODE, "its result has changed")
     return _remembered(entry, settings, answer)
 
 
@@ -150,8 +150,8 @@ def _remembered(entry: Entry, settings: BatchSettings, answer: Any) -> Decision:
     if entry.result == BIGGER and not settings.keep_bigger and not _would_be_kept(entry, settings):
         decision = answer(BIGGER_BEFORE, "its result was not smaller before")
     else:
-        why = {DONE: "its result is gone", FAILED: "it failed before", BEGUN: "it was interrupted before"}
-        decision = answer(ENCODE, why.get(entry.result, "with another threshold before"))
+        why = {DONE: "its result was deleted", FAILED: "it failed before", BEGUN: "it was interrupted before"}
+        decision = answer(ENCODE, why.get(entry.result, "the threshold was another one"))
     return decision
 
 
@@ -172,11 +172,11 @@ def _decide_in_place(
     elif _is_unsaid(entry, now) and now != entry.identity:
         decision = answer(DONE_BEFORE, "finished just before the last run ended", recovered=True)
     elif entry.result in (BEGUN, FAILED) and _is_half_replaced(source):
-        decision = answer(DONE_BEFORE, "was being replaced when the last run ended", recovered=True)
+        decision = answer(DONE_BEFORE, "being replaced when the last run ended", recovered=True)
     elif now != entry.identity:
         decision = answer(ENCODE, "the source has changed")
     elif not digest.matches(entry.settings):
-        decision = answer(ENCODE, "tried with other settings before")
+        decision = answer(ENCODE, "it was tried with other settings")
     else:
         decision = _remembered(entry, settings, answer)
     return decision
@@ -255,7 +255,7 @@ class Ledger:
         self._record(decision, DONE, made=made, size=None if made is None else made[0])
 
     def _tell_half_replaced(self, decision: Decision, error: Exception) -> None:
-        trouble = Trouble(source=decision.source, reason=f"could not be replaced to the end: {error}")
+        trouble = Trouble(source=decision.source, reason=f"Its replacement could not be completed: {error_text(error)}")
         others = tuple(one for one in self.batch.decisions if one is not decision)
         self.batch = replace(self.batch, decisions=others, troubles=(*self.batch.troubles, trouble))
 
@@ -307,7 +307,7 @@ def ledger(batch: BatchPlan, known: KnownJournals | None = None) -> Iterator[Led
                 journal.acquire(kind)
                 journals[folder] = journal
             except OSError as error:
-                closed[folder] = f"cannot have its result in {visible(str(folder))}: {error.strerror or error}"
+                closed[folder] = f"Its result cannot be written to {visible(str(folder))}: {error_text(error)}."
         book = _book(batch, journals, closed)
         book.recover()
         yield book
@@ -345,12 +345,15 @@ def _allow_files(journals: int) -> None:
 
 
 def describe(batch: BatchPlan) -> Iterator[str]:
-    """Sentences about the files that are left out or encoded again."""
+    """Sentences about the files that are skipped or encoded again."""
     for decision in batch.decisions:
         if decision.why and decision.action in (ENCODE, EXISTS):
-            again = "is encoded again" if decision.action == ENCODE else "is left out"
-            yield f"{visible(str(decision.source))} {again}: {decision.why}."
-    for action, words in ((DONE_BEFORE, "done before"), (BIGGER_BEFORE, "not smaller before")):
+            what = "encoded again" if decision.action == ENCODE else "skipped"
+            yield f"{visible(str(decision.source))}: {what}, because {decision.why}."
+    for action, words in (
+        (DONE_BEFORE, "already done; skipped."),
+        (BIGGER_BEFORE, "already tried, but not smaller; skipped. --keep-bigger encodes them anyway."),
+    ):
         number = len(batch.with_action(action))
         if number:
-            yield f"{number} {'file was' if number == 1 else 'files were'} {words}; nothing is done with them."
+            yield f"{count(number, 'file')} {words}"

@@ -146,7 +146,7 @@ def _names_of_earlier_runs(sources: Iterable[Source], folders: Folders) -> dict[
 
 def _place(source: Source, wanted: str, destination: str | None, folder: Path, result: Placements) -> None:
     if destination is None:
-        reason = "would be replaced by its own result; give another folder with -o, or --in-place"
+        reason = "Its own result would replace it. Choose another folder with -o, or use --in-place."
         result.troubles.append(Trouble(source=source.path, reason=reason))
         return
     if destination != wanted:
@@ -161,7 +161,7 @@ def _in_place(sources: Sequence[Source]) -> Placements:
     first: dict[tuple[int, int], Source] = {}
     for source in sources:
         if source.path.suffix.lower().removeprefix(".") not in CONTAINERS:
-            reason = f"cannot be replaced in place: a result is one of {', '.join(CONTAINERS)}; leave out --in-place"
+            reason = f"Cannot be replaced in place: only {', '.join(CONTAINERS)} can. Leave out --in-place."
             result.troubles.append(Trouble(source=source.path, reason=reason))
             continue
         known = first.setdefault(source.inode, source)

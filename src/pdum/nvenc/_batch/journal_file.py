@@ -118,8 +118,8 @@ def _lock(descriptor: int, folder: Path) -> bool:
     except OSError as error:
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             return False
-        advice = "Wait for it, or give another destination with -o."
-        message = f"Another run of pdum-nvenc works on {folder}. {advice}"
+        advice = "Wait for it to finish, or choose another folder with -o."
+        message = f"Another run of pdum-nvenc is using {folder}. {advice}"
         raise FolderBusy(message, advice=advice) from None
     return True
 

@@ -60,7 +60,7 @@ class BrokenTask(BaseTask):
 
     @classmethod
     def of(cls, trouble: Trouble) -> BrokenTask:
-        return cls(trouble.source, NvencError(f"This file {trouble.reason}."))
+        return cls(trouble.source, NvencError(trouble.reason))
 
     @property
     def source(self) -> str:

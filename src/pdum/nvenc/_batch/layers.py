@@ -12,6 +12,7 @@ from typing import Any
 from .._config import toml
 from .._config.settings import nearest
 from .._errors import InvalidConfig
+from .._text import error_text
 from .settings import RENAMED, BatchSettings, checked, default_of, help_of, names
 
 BUILT_IN = "built-in"
@@ -84,7 +85,7 @@ def read_config(path: Path | None = None) -> ConfigFile:
             raise InvalidConfig(f"The file {path} does not exist. `pdum-nvenc config init` writes one.") from None
         return ConfigFile(path=where, defaults=layer({}, ""), presets={}, exists=False)
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidConfig(f"{where} cannot be read: {error}.") from error
+        raise InvalidConfig(f"{where} cannot be read: {error_text(error)}.") from error
     return _parsed(text, where)
 
 
@@ -107,7 +108,7 @@ def _parsed(text: str, path: Path) -> ConfigFile:
 
 def _as_table(value: Any, path: Path, name: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise InvalidConfig(f"{path}: {name} has to be a table, got {value!r}.")
+        raise InvalidConfig(f"{path}: Expected a table for {name}, got {value!r}.")
     return value
 
 
@@ -197,24 +198,32 @@ def merge(layers: Iterable[Layer]) -> Resolved:
 
 def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> None:
     def conflict(one: str, other: str, advice: str) -> InvalidConfig:
-        places = f"{one} ({origins[one]}) and {other} ({origins[other]})"
-        return InvalidConfig(f"{places} do not work together. {advice}")
+        return InvalidConfig(f"{_where_set(one, origins)} and {_where_set(other, origins)} conflict. {advice}")
 
     if (
         settings.in_place
         and origins["destination"] not in (BUILT_IN, "")
         and origins["in_place"] == origins["destination"]
     ):
-        raise conflict("in_place", "destination", "Results go to a folder or replace their sources; choose one.")
+        raise conflict(
+            "in_place", "destination", "Results either go to a folder or replace their sources. Leave one out."
+        )
     if settings.lossless and settings.target:
-        raise conflict("lossless", "target", "A lossless result has every quality; leave target out.")
+        raise conflict("lossless", "target", "A lossless result already has the best quality. Leave one out.")
     if settings.container == "mov" and settings.codec == "av1":
-        raise conflict("container", "codec", "QuickTime has no AV1; take mp4 or mkv, or another codec.")
+        raise conflict("container", "codec", ".mov files cannot hold AV1. Choose mp4 or mkv, or another codec.")
     most = 63 if settings.codec == "av1" else 51
     if settings.quality > most:
         raise InvalidConfig(
             f"Expected a quality up to {most} for codec={settings.codec!r}, got quality={settings.quality:g}."
         )
+
+
+def _where_set(name: str, origins: Mapping[str, str]) -> str:
+    """The option if the setting comes from the command line, else its name and its place."""
+    if origins[name] == COMMAND_LINE:
+        return "--output" if name == "destination" else f"--{name.replace('_', '-')}"
+    return f"{name} ({origins[name]})"
 
 
 def settings_table(resolved: Resolved) -> list[tuple[str, str, str]]:

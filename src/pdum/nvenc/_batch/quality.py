@@ -20,8 +20,8 @@ def require_scores() -> None:
 
     if not hasattr(av.VideoFrame, "metadata"):
         raise UnsupportedFeature(
-            f"A target needs PyAV 18, which needs Python 3.11; this is PyAV {av.__version__}. Use a newer Python, or "
-            "set the quality yourself (-q)."
+            f"--target needs PyAV 18 (Python 3.11 or newer); this is PyAV {av.__version__}. Update it, or set the "
+            "quality yourself (-q)."
         )
 
 

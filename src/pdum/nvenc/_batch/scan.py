@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from .._text import visible
+from .._text import error_text, visible
 
 VIDEO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -34,7 +34,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """A file that cannot become a job, and why."""
+    """A file that cannot become a job, and why, in a sentence."""
 
     source: Path
     reason: str
@@ -84,7 +84,7 @@ class Scan:
         if stat.S_ISREG(status.st_mode):
             yield source_of(path, root, status)
         else:
-            found.troubles.append(Trouble(source=path, reason="is not a regular file"))
+            found.troubles.append(Trouble(source=path, reason="Not a regular file."))
 
     def _in_folder(self, folder: Path, root: Path, found: Found, above: set[tuple[int, int]]) -> Iterator[Source]:
         """``above`` holds all folders from the root to this one. A link back to one of them is a loop."""
@@ -147,9 +147,9 @@ def source_of(path: Path, root: Path, status: os.stat_result) -> Source:
 
 def _why(error: Exception, path: Path) -> str:
     if isinstance(error, FileNotFoundError) and path.is_symlink():
-        return f"is a link to {visible(os.readlink(path))}, which does not exist"
+        return f"A link to {visible(os.readlink(path))}, which does not exist."
     if isinstance(error, FileNotFoundError):
-        return "does not exist"
+        return "The file does not exist."
     if isinstance(error, PermissionError):
-        return "may not be read by this user"
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        return "No permission to read it."
+    return f"Cannot be read: {error_text(error)}."

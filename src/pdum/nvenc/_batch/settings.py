@@ -151,7 +151,7 @@ def _encoder(name: str, value: Any) -> Mapping[str, Any]:
     known = [one for one in EncoderConfig.names() if one not in NOT_OF_A_BATCH]
     for key in value:
         if key in NOT_OF_A_BATCH:
-            raise InvalidConfig(f"{key!r} cannot be set for an encoder of files: {NOT_OF_A_BATCH[key]}.")
+            raise InvalidConfig(f"{key!r} cannot be set here: {NOT_OF_A_BATCH[key]}.")
         if key not in known:
             raise InvalidConfig(f"Unknown encoder setting {key!r}.{nearest(key, known)}")
     _require_possible(value)
@@ -186,35 +186,41 @@ def setting(default: Any, check: Check, help_text: str) -> Any:
 class BatchSettings:
     """What ``pdum-nvenc encode`` does, in one object. Build it with ``layers.resolve``, which checks each value."""
 
-    codec: CodecOrAuto = setting("auto", _codec, "auto (av1 where the GPU can, else hevc), h264, hevc or av1")
+    codec: CodecOrAuto = setting("auto", _codec, "auto (av1 if the GPU can, else hevc), h264, hevc or av1")
     preset: Preset = setting("p4", _preset, "p1 (fastest) to p7 (smallest)")
     quality: float = setting(28, _number(1, 63), "constant quality, 1 (best) to 51 (av1: 63)")
-    lossless: bool = setting(False, _yes_or_no, "every pixel as it was; quality is not used")
-    target: str = setting("", _target, "xpsnr=N or ssim=N: the quality value is found for each file")
-    audio: Audio = setting("copy", _audio, "copy, none or a bitrate such as 128k")
+    lossless: bool = setting(False, _yes_or_no, "lossless; ignores quality")
+    target: str = setting("", _target, "xpsnr=N or ssim=N: find the quality value of each file")
+    audio: Audio = setting("copy", _audio, "copy, none, or a bitrate such as 128k")
     container: Container = setting(
-        "auto", _names("auto", *CONTAINERS), "auto (mkv, mp4, mov kept, else mkv) or one of them"
+        "auto", _names("auto", *CONTAINERS), "auto (keep mkv, mp4 and mov, else mkv), mkv, mp4 or mov"
     )
     engine: EngineKind = setting("auto", _names("auto", "nvenc", "software"), "auto, nvenc or software")
-    gpu: str | tuple[int, ...] = setting("all", _gpus, "all, or numbers of GPUs")
-    engines: int | Auto = setting("auto", _whole_number(1, 256, "auto"), "how many engines at a time")
-    segments: int | Auto = setting("auto", _whole_number(1, 4096, "auto"), "parts that one file is divided into")
-    destination: str = setting("compressed", _folder, "a folder beside each source, or a path for all of them")
-    in_place: bool = setting(False, _yes_or_no, "the result replaces its source")
-    keep_bigger: bool = setting(False, _yes_or_no, "keeps results that are not smaller")
-    smaller_than: float = setting(1.0, _number(0.01, 1.0), "a result has to be smaller than this part of its source")
-    overwrite: bool = setting(False, _yes_or_no, "replaces files at destinations that no journal knows")
-    recursive: bool = setting(False, _yes_or_no, "folders with all that is below them")
-    include: tuple[str, ...] = setting((), _patterns, "only names that match one of these patterns")
-    exclude: tuple[str, ...] = setting((), _patterns, "no names that match one of these patterns")
-    verify: Verify = setting("samples", _names("structure", "samples", "full"), "structure, samples or full")
+    gpu: str | tuple[int, ...] = setting("all", _gpus, "all, or GPU numbers")
+    engines: int | Auto = setting("auto", _whole_number(1, 256, "auto"), "number of engines to use at once")
+    segments: int | Auto = setting("auto", _whole_number(1, 4096, "auto"), "number of parts to split each file into")
+    destination: str = setting("compressed", _folder, "a folder beside each source, or a path for all results")
+    in_place: bool = setting(False, _yes_or_no, "replace each source with its result")
+    keep_bigger: bool = setting(False, _yes_or_no, "keep results that are not smaller than their sources")
+    smaller_than: float = setting(
+        1.0, _number(0.01, 1.0), "keep a result only if it is below this share of its source's size"
+    )
+    overwrite: bool = setting(False, _yes_or_no, "replace existing files that pdum-nvenc did not make")
+    recursive: bool = setting(False, _yes_or_no, "include subfolders")
+    include: tuple[str, ...] = setting((), _patterns, "only files that match one of these patterns")
+    exclude: tuple[str, ...] = setting((), _patterns, "skip files that match one of these patterns")
+    verify: Verify = setting(
+        "samples", _names("structure", "samples", "full"), "how to check results: structure, samples or full"
+    )
     multipass: Multipass = setting("full", _names("off", "quarter", "full"), "off, quarter or full")
-    lookahead: int = setting(28, _whole_number(0, MOST_FRAMES_AHEAD), "frames looked ahead, with bframes at most 31")
-    spatial_aq: bool | int = setting(True, _strength, "adaptive quantisation over the picture; a strength of 1 to 15")
+    lookahead: int = setting(28, _whole_number(0, MOST_FRAMES_AHEAD), "frames to look ahead; with bframes, 31 at most")
+    spatial_aq: bool | int = setting(
+        True, _strength, "adaptive quantisation within a picture; or a strength of 1 to 15"
+    )
     temporal_aq: bool = setting(True, _yes_or_no, "adaptive quantisation over time")
     bframes: int = setting(3, _whole_number(0, MOST_FRAMES_AHEAD), "B-frames in a row")
-    adaptive_b: bool = setting(True, _yes_or_no, "B-frames where they pay")
-    gop: int = setting(250, _whole_number(1, 100_000), "frames from one key frame to the next")
+    adaptive_b: bool = setting(True, _yes_or_no, "use B-frames only if they help")
+    gop: int = setting(250, _whole_number(1, 100_000), "frames between key frames")
     encoder: Mapping[str, Any] = setting({}, _encoder, "any other field of EncoderConfig")
 
 

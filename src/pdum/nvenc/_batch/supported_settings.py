@@ -65,11 +65,11 @@ def supported_settings(settings: BatchSettings, gpus: Sequence[Gpu]) -> Supporte
         lacking = [gpu for gpu in gpus if not gpu.codecs[codec].lossless]
         if lacking:
             raise UnsupportedFeature(
-                f"{_names_of(lacking)} cannot encode {codec} without loss. Take another codec (-c), GPU (--gpu) or "
-                "--engine software."
+                f"{_names_of(lacking)} cannot encode lossless {codec}. Choose another codec (-c) or GPU (--gpu), "
+                "or use --engine software."
             )
     left_out = dict(_left_out(settings, codec, gpus))
-    notices = tuple(f"{reason}: {name} is left out." for name, (_, reason) in left_out.items())
+    notices = tuple(f"{reason}; ignored: {name}." for name, (_, reason) in left_out.items())
     return SupportedSettings(
         codec=codec, encoder=_encoder(settings, {key: value for key, (value, _) in left_out.items()}), notices=notices
     )
@@ -87,8 +87,8 @@ def _codec(settings: BatchSettings, gpus: Sequence[Gpu]) -> str:
     wanted = "any codec" if settings.codec == "auto" else settings.codec
     lacking = [gpu for gpu in gpus if settings.codec not in gpu.codecs]
     raise UnsupportedFeature(
-        f"{_names_of(lacking)} cannot encode {wanted}, and all GPUs that take part have to. "
-        f"Take {' or '.join(common) or 'one of them (--gpu)'}, or --engine software."
+        f"{_names_of(lacking)} cannot encode {wanted}, and all GPUs in use must. "
+        f"Choose {' or '.join(common) or 'one GPU (--gpu)'}, or use --engine software."
     )
 
 

@@ -214,6 +214,6 @@ class _Sought:
             best = max(self.search.tried.values())
             return TargetOutOfReach(
                 f"{self.target} cannot be reached: the best quality value gives {best:.4g}. "
-                "Ask for less, take another codec (-c) or --lossless."
+                "Lower the target, choose another codec (-c), or use --lossless."
             )
         return Found(quality=value, score=self.search.tried[value], size=round(self.sizes[value] * self.plan.frames))

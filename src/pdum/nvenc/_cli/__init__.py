@@ -80,7 +80,7 @@ def _flush(code: int) -> int:
 
 def _missing(module: str) -> str:
     extra = EXTRAS[module.partition(".")[0]]
-    return f"The Python package {module} is missing, which this command needs: pip install 'pdum-nvenc[{extra}]'."
+    return f"This command needs the Python package {module}: pip install 'pdum-nvenc[{extra}]'."
 
 
 def _fail(message: str, code: int) -> int:

@@ -47,6 +47,6 @@ def output_options(arguments: argparse.Namespace) -> OutputOptions:
 
 
 def nothing(batch: BatchPlan) -> str:
-    ignored = f" {batch.ignored} other files were looked at." if batch.ignored else ""
-    advice = "" if batch.settings.recursive else " -r looks into folders below."
-    return f"There is no video at the paths given.{ignored}{advice}"
+    ignored = f" Other files ignored: {batch.ignored}." if batch.ignored else ""
+    advice = "" if batch.settings.recursive else " -r includes subfolders."
+    return f"No videos found at the given paths.{ignored}{advice}"

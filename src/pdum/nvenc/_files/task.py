@@ -356,13 +356,13 @@ class FileTask(BaseTask):
         if self.job.settings.codec != "auto":
             require_video_codec(destination.name, container, codec_name(self.job.settings.codec))
         if not source.exists():
-            raise SourceUnreadable(f"{source} does not exist.")
+            raise SourceUnreadable(f"{source}: The file does not exist.")
         if destination.exists() and destination.samefile(source) and not self.job.in_place:
-            raise InvalidConfig(f"{destination} is the source itself. Say in_place=True, or name another file.")
+            raise InvalidConfig(f"{destination} is the source itself. Use in_place=True, or name another file.")
         if destination.is_dir():
-            raise InvalidConfig(f"{destination} is a folder; the name of a file is wanted.")
+            raise InvalidConfig(f"{destination} is a folder. Name a file instead.")
 
     def _seen(self) -> FileIdentity:
         if self._source_seen is None:
-            raise SourceUnreadable(f"{self.job.source} does not exist.")
+            raise SourceUnreadable(f"{self.job.source}: The file does not exist.")
         return self._source_seen

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._errors import UnsupportedFeature
-from .av import import_av
+from .av import import_av, words_of
 
 CHANNEL_RATE = 96_000
 """Bits a second for each channel unless the settings say how many."""
@@ -49,7 +49,7 @@ def audio_settings(stream: Any, codec: str, bit_rate: int | None) -> AudioSettin
         try:
             open_audio_encoder(import_av().CodecContext.create(codec, "w"), found).open()
         except (ValueError, OSError, import_av().error.FFmpegError) as error:
-            errors.append(str(error))
+            errors.append(words_of(error))
             continue
         changes = tuple(_changes(context, found, bit_rate))
         return AudioSettings(codec=codec, sample_rate=rate, layout=layout, bit_rate=bits, changes=changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import NvencError, UnsupportedFeature
+from .._text import error_text
 
 BEFORE_19: dict[str, Any] = {"metadata_errors": "surrogateescape"}
 """Passes tags that are not UTF-8 through unchanged. From 19 on, PyAV does so by itself."""
@@ -30,9 +32,19 @@ def open_container(file: Any, mode: str, **more: Any) -> Any:
     return av.open(file, mode, **more, **({} if has_19 else BEFORE_19))
 
 
+EXPLAINED = {
+    "Invalid data found when processing input": "the data is damaged or incomplete",
+    "End of file": "the data ends too early",
+}
+"""What messages of FFmpeg mean. All others are quoted."""
+
+
 def words_of(error: Exception) -> str:
-    """FFmpeg's message alone, without its error number and its name for the file."""
-    return getattr(error, "strerror", None) or str(error)
+    """What the error means, without numbers, FFmpeg's own words, and its name for the file."""
+    if type(error).__module__ != "av.error" or (isinstance(error, OSError) and error.errno in errno.errorcode):
+        return error_text(error)
+    words = getattr(error, "strerror", None) or str(error)
+    return EXPLAINED.get(words, f'FFmpeg reports "{words}"')
 
 
 @contextmanager

@@ -28,14 +28,22 @@ def open_source(path: Path, **more: Any) -> Any:
     try:
         return open_container(_as_url(path), "r", **more)
     except FileNotFoundError as error:
-        raise SourceUnreadable(f"{path} does not exist.") from error
+        raise SourceUnreadable(f"{path}: The file does not exist.") from error
     except PermissionError as error:
-        raise SourceUnreadable(f"{path} may not be read: {error.strerror}.") from error
+        raise SourceUnreadable(f"{path}: No permission to read this file.") from error
     except (OSError, ValueError, import_av().error.FFmpegError) as error:
-        size = path.stat().st_size if path.is_file() else None
-        state = "is empty" if size == 0 else "is not a file" if size is None else None
-        state = state or f"cannot be read as a video: {words_of(error)}"
-        raise SourceUnreadable(f"{path} {state}.") from error
+        raise SourceUnreadable(f"{path}: {_why_unreadable(path, error)}") from error
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    if not path.is_file():
+        return "Not a file."
+    if path.stat().st_size == 0:
+        return "The file is empty."
+    # FFmpeg believes the sizes in a broken index, and has no memory for them.
+    if isinstance(error, (import_av().error.InvalidDataError, EOFError, MemoryError)):
+        return "Not a readable video (damaged or incomplete). Copy or download it again."
+    return f"Not a readable video: {words_of(error)}."
 
 
 def _as_url(path: Path) -> str:
@@ -47,9 +55,9 @@ def video_stream(container: Any, path: Path) -> Any:
     """The video stream to encode: the first that is not a cover picture."""
     found = [one for one in container.streams.video if not is_picture(one)]
     if not found:
-        raise SourceUnreadable(f"{path} has no video.")
+        raise SourceUnreadable(f"{path}: The file has no video.")
     if found[0].codec_context is None:
-        raise SourceUnreadable(f"{path} has video of a codec that PyAV cannot decode.")
+        raise SourceUnreadable(f"{path}: PyAV cannot decode the codec of this video.")
     return found[0]
 
 
@@ -130,7 +138,7 @@ class Decoding:
             self._may_stumble(error)
             if not self.strict and (isinstance(error, av.error.InvalidDataError) or not packet.size):
                 return []
-            raise SourceUnreadable(f"The packet shown at {packet.pts} cannot be decoded: {words_of(error)}") from error
+            raise SourceUnreadable(f"The packet shown at {packet.pts} cannot be decoded: {words_of(error)}.") from error
         if self.strict and any(frame.is_corrupt for frame in frames):
             raise SourceUnreadable(f"The packet shown at {packet.pts} is damaged.")
         return frames

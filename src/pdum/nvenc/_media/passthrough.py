@@ -268,7 +268,7 @@ def packets(found: Passthrough, source: Any, interrupted: Callable[[], None]) ->
             one = flowing[packet.stream.index]
             yield from _passed(one, packet, found.container)
     except av.error.FFmpegError as error:
-        found.warnings.append(f"The source ends early, and so do its other streams: {words_of(error)}")
+        found.warnings.append(f"The source ends early, and so do its other streams: {words_of(error)}.")
     for one in flowing.values():
         if one.encoder is not None:
             yield from one.encoder.encode(None)

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 from .._errors import UnsupportedFeature
-from .av import import_av, open_container
+from .av import import_av, open_container, words_of
 from .containers import container_times
 from .decoder import open_source
 from .passthrough import add_streams, plan
@@ -31,6 +31,6 @@ def rehearse(source: Path, index: Index, container: str, audio: str | int) -> No
                 trial.start_encoding()
         except (ValueError, OSError, NotImplementedError, av.error.FFmpegError) as error:
             raise UnsupportedFeature(
-                f"{container} cannot hold the other streams of {source} together: {error}. Use .mkv, which holds "
-                "nearly everything, or audio='none'."
+                f"{container} cannot hold the other streams of {source} together: {words_of(error)}. Use .mkv, which "
+                "holds nearly everything, or audio='none'."
             ) from error

@@ -89,10 +89,10 @@ def look_through(path: Path, threads: int, interrupted: Callable[[], None]) -> t
             facts: dict[str, Any] = {"stream": stream.index, "time_base": time_base(stream), "rate": _rate(stream)}
             packets = _demuxed(container, stream, interrupted)
         if not packets.pts:
-            raise SourceUnreadable(f"{path} has a video stream without a single packet.")
+            raise SourceUnreadable(f"{path}: The video stream is empty.")
         start = looking.answer()
         if not start.frames:
-            raise SourceUnreadable(f"{path}: not a single frame can be decoded.")
+            raise SourceUnreadable(f"{path}: No frame of this video can be decoded.")
         facts["look"] = look_at(start.stream, start.frames)
         return _index(path, packets, declared, facts, start.frames, interrupted), start
     except BaseException:
@@ -198,7 +198,7 @@ def _by_decoding(path: Path, packets: _Packets, facts: dict[str, Any], interrupt
             facts["careful"] = True
             times, durations = carefully
     if not times:
-        raise SourceUnreadable(f"{path}: not a single frame can be decoded.")
+        raise SourceUnreadable(f"{path}: No frame of this video can be decoded.")
     whole = [time for time in times if time is not None]
     if len(whole) == len(times) and all(a < b for a, b in pairwise(whole)):
         known = set(whole)

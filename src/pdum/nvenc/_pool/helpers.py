@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import events
 from .._errors import InvalidConfig, NvencError
+from .._text import error_text
 from .job import as_error
 from .job_states import is_worth_keeping
 
@@ -84,7 +85,7 @@ def _clear_up(scheduler: Scheduler, chore: Chore) -> None:
     try:
         chore.job.task.abandon(chore.keep or is_worth_keeping(chore.job))
     except BaseException as error:
-        text = f"What {chore.job.source} left could not be cleared up: {error}"
+        text = f"The temporary files of {chore.job.source} could not be removed: {error_text(error)}"
         scheduler.emit(events.Notice, message=text, level="warning")
 
 

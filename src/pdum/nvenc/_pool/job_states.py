@@ -20,6 +20,7 @@ from .._errors import (
     OutOfMemory,
     OutOfSessions,
 )
+from .._text import error_text
 from .interruptible import Bell
 from .job import ENDING, FINISHING, MAY_FOLLOW, OVER, PREPARING, QUEUED, WORKING, Job, JobState
 from .schedule import ranked
@@ -298,7 +299,7 @@ class JobStates:
         assert isinstance(error, Exception)
         self._over(job, error, job.ended_as)
         if job.ended_as == "failed":
-            self.emit(events.JobFailed, job=job.number, error=type(error).__name__, message=str(error))
+            self.emit(events.JobFailed, job=job.number, error=type(error).__name__, message=error_text(error))
         elif job.ended_as == "skipped":
             self.emit(events.JobSkipped, job=job.number, reason=str(error), source_bytes=job.source_bytes)
         else:

@@ -17,6 +17,7 @@ from .._errors import (
     OutOfMemory,
     SourceEnded,
 )
+from .._text import error_text
 from .channel import Closed
 from .feeder import Feeder, Production, batch, close_source, ended_early
 from .job import as_error
@@ -135,7 +136,7 @@ class Lane:
         try:
             is_open = self._session.open_for(job)
         except LOST_FOR_GOOD as error:
-            self.give_up(str(error))
+            self.give_up(error_text(error))
             return False
         if self.is_lost:
             self._session.close()
@@ -291,7 +292,7 @@ class Lane:
         if by_engine:
             self._failures += 1
             if isinstance(error, LOST_FOR_GOOD) or self._failures >= FAILURES_IN_A_ROW:
-                self.give_up(str(error))
+                self.give_up(error_text(error))
 
     def _drop(self, piece: Piece) -> None:
         """Nobody wants the piece any more. Empties the engine's queue and keeps the encoder."""

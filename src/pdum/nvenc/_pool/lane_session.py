@@ -102,7 +102,7 @@ class LaneSession:
         self._config, self._waiting_since = config, None
         if self.encoder.unmapped:
             left_out = ", ".join(self.encoder.unmapped)
-            self._host.warn_once(f"The software codec has nothing like {left_out}: left out.")
+            self._host.warn_once(f"Ignored by software encoding: {left_out}.")
         return True
 
     def _wait_for_session(self, reason: str, *, may_time_out: bool) -> bool:

@@ -184,7 +184,7 @@ class Run:
         """Begins a job again that has failed, was skipped or was cancelled, while the run still works on others."""
         one = self.scheduler.jobs[number_of(job, len(self.scheduler.jobs))]
         if not self.scheduler.retry(one):
-            raise InvalidConfig(f"Job {job} cannot be begun again: it is not over, went well, or the run has ended.")
+            raise InvalidConfig(f"Job {job} cannot be retried: it has not failed, or the run has ended.")
 
     def pause(self) -> None:
         """The engines finish the frames that they have, and begin no more."""
@@ -224,9 +224,9 @@ class Run:
         """
         self._require_own_process()
         if threading.current_thread() is self._callbacks.thread:
-            raise NvencError("A run cannot be waited for in a callback of its own, which it waits for.")
+            raise NvencError("Do not wait for a run in its own callback: the run waits for the callback to return.")
         if not self._done.wait(timeout):
-            raise TimedOut(f"The run was not over after {timeout} s.")
+            raise TimedOut(f"The run did not finish within {timeout} s.")
         self._monitor.thread.join()
         assert self._report is not None
         return self._report
@@ -262,7 +262,7 @@ class Run:
     def _make_report(self) -> RunReport:
         jobs = self.scheduler.jobs
         return RunReport(
-            results=tuple(job.outcome or NvencError("Nothing became of it.") for job in jobs),
+            results=tuple(job.outcome or NvencError("The job never ran.") for job in jobs),
             frames=sum(lane.frames for lane in self._lanes),
             seconds=time.monotonic() - self._log.began,
             lost_engines=dict(self.scheduler.lost),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from .. import events
 from .._errors import InvalidConfig, NoEngineLeft, NvencError, UnsupportedFeature
+from .._text import error_text
 from .engine_set import EngineSet
 from .job import ENDING, WORKING, Job
 from .job_states import Chore, JobStates
@@ -201,7 +202,7 @@ class Scheduler(JobStates):
             if self._no_engine_can(job) or piece.failures >= PIECE_FAILURES:
                 self._fail(job, error)
                 return
-            self._tell(events.PieceRetried, piece, reason=str(error))
+            self._tell(events.PieceRetried, piece, reason=error_text(error))
             self.waiting.append(piece.again())
             self.changed.notify_all()
 
