@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from pdum.nvenc import EncoderConfig, InvalidConfig
 from pdum.nvenc._batch.layers import (
-    PRESETS,
+    PROFILES,
     commented_file,
     config_path,
     layer,
     merge,
-    preset_names,
+    profile_names,
     read_config,
     resolve,
     settings_table,
@@ -68,7 +68,7 @@ def test_defaults_are_those_that_the_issue_names() -> None:
     assert (settings.audio, settings.destination, settings.codec) == ("copy", "compressed", "auto")
 
 
-def test_a_file_a_preset_and_the_command_line(tmp_path: Path) -> None:
+def test_a_file_a_profile_and_the_command_line(tmp_path: Path) -> None:
     path = config_file(
         tmp_path,
         """
@@ -76,10 +76,10 @@ def test_a_file_a_preset_and_the_command_line(tmp_path: Path) -> None:
 quality = 30
 preset = "p6"
 
-[presets.screen]
+[profiles.screen]
 preset = "p2"
 
-[presets."my own".encoder]
+[profiles."my own".encoder]
 bit_depth = 10
 """,
     )
@@ -88,12 +88,12 @@ bit_depth = 10
     assert plain.origins["quality"] == f"{path}:3 [defaults]"
     screen = resolve(read_config(path), "screen", {"audio": "none"})
     assert (screen.settings.quality, screen.settings.preset, screen.settings.audio) == (26, "p2", "none")
-    assert screen.origins["quality"] == "built-in preset screen"
-    assert screen.origins["preset"] == f"{path}:7 [presets.screen]"
+    assert screen.origins["quality"] == "built-in profile screen"
+    assert screen.origins["preset"] == f"{path}:7 [profiles.screen]"
     assert screen.origins["audio"] == "command line"
     own = resolve(read_config(path), "my own", {"encoder": {"level": "5.1"}})
     assert own.settings.encoder == {"bit_depth": 10, "level": "5.1"}
-    assert own.origins["encoder.bit_depth"] == f"{path}:10 [presets.my own]"
+    assert own.origins["encoder.bit_depth"] == f"{path}:10 [profiles.my own]"
     assert ("encoder.level", '"5.1"', "command line") in settings_table(own)
 
 
@@ -102,7 +102,7 @@ bit_depth = 10
     [
         ("[defaults]\n\nqualty = 3", ["config.toml:3:", "'qualty'", "'quality'"]),
         ("[default]\nquality = 3", ["config.toml:1:", "[default]", "'defaults'"]),
-        ("[presets.screen]\ncodek = 'av1'", ["config.toml:2:", "'codek'", "'codec'"]),
+        ("[profiles.screen]\ncodek = 'av1'", ["config.toml:2:", "'codek'", "'codec'"]),
         ("[defaults]\nquality = 99", ["config.toml:2:", "quality=99", "1 to 63"]),
         ("[defaults]\nlossless = 'yes'", ["config.toml:2:", "'yes'", "true or false"]),
         ("[defaults]\npreset = 4", ["config.toml:2:", "4"]),
@@ -110,6 +110,7 @@ bit_depth = 10
         ("[defaults.encoder]\ncq = 10", ["'cq'", "quality"]),
         ("[defaults\nquality = 3", ["config.toml", "line 1"]),
         ("defaults = 3", ["[defaults]", "3"]),
+        ("profiles = 3", ["profiles", "3"]),
         ("presets = 3", ["presets", "3"]),
         ("[defaults]\ntarget = 'vmaf=95'", ["vmaf=95", "xpsnr"]),
         ("[defaults]\naudio = '3'", ["'3'", "'128k'"]),
@@ -126,11 +127,11 @@ def test_the_error_of_a_wrong_file_names_the_place(tmp_path: Path, text: str, to
         assert word in str(caught.value)
 
 
-def test_the_error_of_an_unknown_preset_names_the_nearest_and_all(tmp_path: Path) -> None:
-    config = read_config(config_file(tmp_path, "[presets.mine]\nquality = 20"))
+def test_the_error_of_an_unknown_profile_names_the_nearest_and_all(tmp_path: Path) -> None:
+    config = read_config(config_file(tmp_path, "[profiles.mine]\nquality = 20"))
     with pytest.raises(InvalidConfig, match=r"'archival'.*mine"):
         resolve(config, "archive")
-    assert preset_names(config) == [*PRESETS, "mine"]
+    assert profile_names(config) == [*PROFILES, "mine"]
 
 
 def test_options_that_conflict_are_named_as_they_are_typed(tmp_path: Path) -> None:
@@ -163,8 +164,8 @@ def test_xdg_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert not read_config().exists
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_each_preset_of_the_package_resolves_to_an_encoder(name: str) -> None:
+@pytest.mark.parametrize("name", PROFILES)
+def test_each_profile_of_the_package_resolves_to_an_encoder(name: str) -> None:
     from pdum.nvenc._batch.supported_settings import supported_settings
 
     settings = resolve(read_config(), name).settings
@@ -186,7 +187,7 @@ def test_the_file_that_init_writes_changes_nothing_and_names_everything(tmp_path
     assert {name: value for name, value in config.defaults.values.items() if not name.startswith("encoder.")} == {
         name: default_of(name) for name in names() if name != "encoder"
     }
-    assert list(config.presets) == list(PRESETS)
+    assert list(config.profiles) == list(PROFILES)
 
 
 def test_settings_that_files_refuse_are_fields_of_an_encoder() -> None:
@@ -247,6 +248,17 @@ def test_the_earlier_name_of_a_setting_is_understood(tmp_path: Path) -> None:
     assert resolved.settings.destination == "small"
     assert resolved.origins["destination"].startswith(f"{path}:2")
     assert resolve(read_config(path), None, {"destination": "/elsewhere"}).settings.destination == "/elsewhere"
+
+
+def test_the_earlier_name_of_the_table_of_profiles_is_still_read(tmp_path: Path) -> None:
+    path = config_file(tmp_path, "[presets.mine]\nquality = 20\n[profiles.other]\nquality = 21\n")
+    config = read_config(path)
+    assert profile_names(config) == [*PROFILES, "mine", "other"]
+    mine = resolve(config, "mine")
+    assert (mine.settings.quality, mine.origins["quality"]) == (20, f"{path}:2 [presets.mine]")
+    path.write_text("[presets.mine]\nquality = 20\n[profiles.mine]\nquality = 21\n")
+    with pytest.raises(InvalidConfig, match=r"config.toml:3: \[presets.mine\] and \[profiles.mine\] conflict"):
+        read_config(path)
 
 
 def test_the_earlier_option_is_understood() -> None:

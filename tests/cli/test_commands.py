@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from pdum.nvenc import __version__
-from pdum.nvenc._batch.layers import PRESETS
+from pdum.nvenc._batch.layers import PROFILES
 from pdum.nvenc._cli import COMMANDS
 from pdum.nvenc._cli.exits import MEANINGS
 from pdum.nvenc._cli.parser import make_parser
@@ -187,7 +187,7 @@ def test_config_init_show_and_path(tool: Tool, home: Path) -> None:
     before = path.read_text()
     assert tool("config", "init")[0] == 2
     assert "--force" in tool.err
-    path.write_text("[defaults]\nquality = 30\n[presets.mine]\npreset = 'p6'\n")
+    path.write_text("[defaults]\nquality = 30\n[profiles.mine]\npreset = 'p6'\n")
     code, out = tool("config", "show", "-P", "mine", "-c", "hevc", "--set", "bit_depth=10")
     rows = {line.split()[0]: line for line in out.splitlines()}
     assert f"{path}:2" in rows["quality"]
@@ -197,7 +197,7 @@ def test_config_init_show_and_path(tool: Tool, home: Path) -> None:
     assert rows["encoder.bit_depth"].split()[1] == "10"
     code, out = tool("profiles")
     assert code == 0
-    assert all(name in out for name in (*PRESETS, "mine"))
+    assert all(name in out for name in (*PROFILES, "mine"))
     assert tool("config", "init", "--force")[0] == 0
     assert path.read_text() == before
 

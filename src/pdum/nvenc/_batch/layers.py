@@ -1,4 +1,4 @@
-"""Layers of settings: built-in, [defaults], a preset, the command line. Each overrides only what it sets."""
+"""Layers of settings: built-in, [defaults], a profile, the command line. Each overrides only what it sets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .settings import RENAMED, BatchSettings, checked, default_of, help_of, name
 
 BUILT_IN = "built-in"
 COMMAND_LINE = "command line"
-PRESETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+PROFILES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "screen": ("screen recordings: sharp text stays sharp", {"quality": 26, "gop": 600}),
     "gaming": ("game captures: fast action, many details", {"quality": 32, "preset": "p5"}),
     "archival": (
@@ -26,9 +26,12 @@ PRESETS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     ),
     "fast": ("as fast as it gets", {"preset": "p1", "multipass": "off", "lookahead": 0, "bframes": 0, "quality": 30}),
     "small": ("small files for looking at once", {"quality": 36, "preset": "p7", "audio": 96_000}),
-    "lossless": ("every pixel as it was; files may grow", {"lossless": True, "keep_bigger": True}),
+    "lossless": ("lossless; files may grow", {"lossless": True, "keep_bigger": True}),
 }
-"""The presets of this package: a sentence, and the settings."""
+"""The profiles of this package: a sentence, and the settings."""
+TABLES = ("defaults", "profiles")
+OLD_TABLE = "presets"
+"""The earlier name of the table of profiles, which is still read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,7 @@ class ConfigFile:
 
     path: Path
     defaults: Layer
-    presets: Mapping[str, Layer]
+    profiles: Mapping[str, Layer]
     exists: bool
 
 
@@ -83,7 +86,7 @@ def read_config(path: Path | None = None) -> ConfigFile:
     except FileNotFoundError:
         if path is not None:
             raise InvalidConfig(f"The file {path} does not exist. `pdum-nvenc config init` writes one.") from None
-        return ConfigFile(path=where, defaults=layer({}, ""), presets={}, exists=False)
+        return ConfigFile(path=where, defaults=layer({}, ""), profiles={}, exists=False)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"{where} cannot be read: {error_text(error)}.") from error
     return _parsed(text, where)
@@ -96,14 +99,19 @@ def _parsed(text: str, path: Path) -> ConfigFile:
         raise InvalidConfig(f"{path}: {error}") from error
     lines = _lines_of_keys(text)
     for name in tables:
-        if name not in ("defaults", "presets"):
-            raise _unknown(path, lines.get((name,)), f"[{name}] is an unknown table", name, ["defaults", "presets"])
-    presets = {
-        str(name): _table(values, path, lines, ("presets", str(name)))
-        for name, values in _as_table(tables.get("presets", {}), path, "presets").items()
-    }
+        if name not in (*TABLES, OLD_TABLE):
+            raise _unknown(path, lines.get((name,)), f"Unknown table [{name}]", name, list(TABLES))
+    profiles: dict[str, Layer] = {}
+    for table in (OLD_TABLE, "profiles"):
+        for name, values in _as_table(tables.get(table, {}), path, table).items():
+            if name in profiles:
+                where = _place(path, lines.get((table, name)))
+                raise InvalidConfig(
+                    f"{where}: [{OLD_TABLE}.{name}] and [profiles.{name}] conflict. Leave out the first."
+                )
+            profiles[str(name)] = _table(values, path, lines, (table, str(name)))
     defaults = _table(tables.get("defaults", {}), path, lines, ("defaults",))
-    return ConfigFile(path=path, defaults=defaults, presets=presets, exists=True)
+    return ConfigFile(path=path, defaults=defaults, profiles=profiles, exists=True)
 
 
 def _as_table(value: Any, path: Path, name: str) -> Mapping[str, Any]:
@@ -119,7 +127,7 @@ def _table(value: Any, path: Path, lines: Mapping[tuple[str, ...], int], at: tup
     for name, one in values.items():
         line = lines.get((*at, name))
         if RENAMED.get(name, name) not in names():
-            raise _unknown(path, line, f"{name!r} in {title} is an unknown setting", name, names())
+            raise _unknown(path, line, f"Unknown setting {name!r} in {title}", name, names())
         try:
             checked(name, one)
         except InvalidConfig as error:
@@ -158,25 +166,25 @@ def _parts(dotted: str) -> tuple[str, ...]:
     return tuple(part.strip().strip("\"'") for part in dotted.split("."))
 
 
-def preset_names(config: ConfigFile) -> list[str]:
-    return list(dict.fromkeys([*PRESETS, *config.presets]))
+def profile_names(config: ConfigFile) -> list[str]:
+    return list(dict.fromkeys([*PROFILES, *config.profiles]))
 
 
-def preset_layers(config: ConfigFile, name: str) -> list[Layer]:
-    """The package's preset of that name, then the file's, which may change a part of it."""
-    if name not in preset_names(config):
-        known = preset_names(config)
+def profile_layers(config: ConfigFile, name: str) -> list[Layer]:
+    """The package's profile of that name, then the file's, which may change a part of it."""
+    if name not in profile_names(config):
+        known = profile_names(config)
         near = nearest(name, known)
-        raise InvalidConfig(f"Unknown preset {name!r}.{near} Expected one of {', '.join(known)}.")
-    own = [layer(PRESETS[name][1], f"{BUILT_IN} preset {name}")] if name in PRESETS else []
-    return own + ([config.presets[name]] if name in config.presets else [])
+        raise InvalidConfig(f"Unknown profile {name!r}.{near} Expected one of {', '.join(known)}.")
+    own = [layer(PROFILES[name][1], f"{BUILT_IN} profile {name}")] if name in PROFILES else []
+    return own + ([config.profiles[name]] if name in config.profiles else [])
 
 
 def resolve(
-    config: ConfigFile, preset: str | None = None, given: Mapping[str, Any] | None = None, origin: str = COMMAND_LINE
+    config: ConfigFile, profile: str | None = None, given: Mapping[str, Any] | None = None, origin: str = COMMAND_LINE
 ) -> Resolved:
     """The settings of all layers together."""
-    layers = [config.defaults, *(preset_layers(config, preset) if preset else ()), layer(given or {}, origin)]
+    layers = [config.defaults, *(profile_layers(config, profile) if profile else ()), layer(given or {}, origin)]
     return merge(layers)
 
 
@@ -243,7 +251,7 @@ def commented_file() -> str:
     """A configuration file that sets nothing, with all settings in comments."""
     lines = [
         "# Settings of pdum-nvenc. Each layer overrides only what it sets:",
-        "# built-in values, [defaults], [presets.NAME] (-P NAME), the command line.",
+        "# built-in values, [defaults], [profiles.NAME] (-P NAME), the command line.",
         "# `pdum-nvenc config show` shows where each value comes from.",
         "",
         "[defaults]",
@@ -252,7 +260,7 @@ def commented_file() -> str:
         if name != "encoder":
             lines.append(f"# {name} = {_as_toml(default_of(name))}  # {help_of(name)}")
     lines += ["", "# Any other field of EncoderConfig (see its help):", "# [defaults.encoder]", "# bit_depth = 10"]
-    for name, (sentence, values) in PRESETS.items():
-        lines += ["", f"# {name}: {sentence}", f"# [presets.{name}]"]
+    for name, (sentence, values) in PROFILES.items():
+        lines += ["", f"# {name}: {sentence}", f"# [profiles.{name}]"]
         lines += [f"# {key} = {_as_toml(value)}" for key, value in values.items()]
     return "\n".join(lines) + "\n"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .._batch.layers import PRESETS
+from .._batch.layers import PROFILES
 from .._batch.settings import CONTAINERS, checked, default_of, help_of
 from .._errors import InvalidConfig
 from .._version import __version__
@@ -149,7 +149,7 @@ def add_settings(parser: Parser) -> None:
     _option(picture, "audio", "-a", "--audio", metavar="AUDIO")
     _option(picture, "container", "--container", metavar=f"{{auto,{','.join(CONTAINERS)}}}")
     picture.add_argument(
-        "-P", "--profile", metavar="NAME", help=f"settings under a name: {', '.join(PRESETS)}, or your own"
+        "-P", "--profile", metavar="NAME", help=f"settings under a name: {', '.join(PROFILES)}, or your own"
     )
     _placing(parser.add_argument_group("which files, and where results go"))
     machine = parser.add_argument_group("what does the work")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .._batch.layers import (
-    PRESETS,
+    PROFILES,
     ConfigFile,
     Resolved,
     commented_file,
@@ -68,7 +68,7 @@ def _init(path: Path, force: bool) -> int:
         with open(path, "w" if force else "x", encoding="utf-8") as file:
             file.write(commented_file())
     except FileExistsError:
-        raise InvalidConfig(f"{path} is there already; --force replaces it.") from None
+        raise InvalidConfig(f"{path} already exists; --force replaces it.") from None
     print(path)
     return exits.DONE
 
@@ -76,10 +76,10 @@ def _init(path: Path, force: bool) -> int:
 def profiles(arguments: argparse.Namespace) -> int:
     found = _file(arguments)
     rows = []
-    for name in dict.fromkeys([*PRESETS, *found.presets]):
-        sentence, own = PRESETS.get(name, (f"of {found.path}", {}))
-        values = {**own, **(found.presets[name].values if name in found.presets else {})}
-        if name in PRESETS and name in found.presets:
+    for name in dict.fromkeys([*PROFILES, *found.profiles]):
+        sentence, own = PROFILES.get(name, (f"from {found.path}", {}))
+        values = {**own, **(found.profiles[name].values if name in found.profiles else {})}
+        if name in PROFILES and name in found.profiles:
             sentence += f"; changed by {found.path}"
         rows.append((name, ", ".join(toml.dump({key: _plain(one)}).strip() for key, one in values.items()), sentence))
     print_table(("profile", "sets", "for"), rows)

@@ -98,8 +98,8 @@ def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list
     codec, chroma, depth = best
     lost = []
     if chroma != wanted.chroma:
-        lost.append(f"Colour is reduced from {_dotted(wanted.chroma)} to {_dotted(chroma)}: {engine.label} cannot encode "
-                    f"{_dotted(wanted.chroma)} as {codec}.")  # fmt: skip
+        lost.append(f"Colour is reduced from {_dotted(wanted.chroma)} to {_dotted(chroma)}: {engine.label} cannot "
+                    f"encode {_dotted(wanted.chroma)} as {codec}.")  # fmt: skip
     if depth != wanted.depth:
         lost.append(
             f"The depth is reduced from {wanted.depth} to {depth} bits: {engine.label} cannot encode more as {codec}."
@@ -148,13 +148,13 @@ def _losses(index: Index, engine: EngineInfo, chroma: str, values: Mapping[str, 
         found.append(f"The source's format {look.pix_fmt} is converted, which is not exact.")
     if (values["width"], values["height"]) != (look.width, look.height):
         found.append(
-            f"{look.width}x{look.height} is encoded as {values['width']}x{values['height']}, with its edge repeated, because "
-            f"{_dotted(chroma)} needs an even size. Players crop it again."
+            f"{look.width}x{look.height} is encoded as {values['width']}x{values['height']}, with its edge repeated, "
+            f"because {_dotted(chroma)} needs an even size. Players crop it again."
         )
     if look.interlaced:
-        found.append("The source is interlaced, and stays so: each picture has both of its fields.")
+        found.append("The source is interlaced: each picture keeps both fields, but is not marked as interlaced.")
     if look.captions and engine.kind == "nvenc":
-        found.append("Closed captions in the video stream are lost: hardware encoders cannot carry them.")
+        found.append("Closed captions in the video stream are lost. Software encoding keeps them.")
     if look.dynamic_hdr is not None:
         found.append(f"Dynamic HDR metadata ({look.dynamic_hdr}) is lost; what HDR10 has is kept.")
     return found
