@@ -257,7 +257,7 @@ def test_the_earlier_name_of_the_table_of_profiles_is_still_read(tmp_path: Path)
     mine = resolve(config, "mine")
     assert (mine.settings.quality, mine.origins["quality"]) == (20, f"{path}:2 [presets.mine]")
     path.write_text("[presets.mine]\nquality = 20\n[profiles.mine]\nquality = 21\n")
-    with pytest.raises(InvalidConfig, match=r"config.toml:3: \[presets.mine\] and \[profiles.mine\] conflict"):
+    with pytest.raises(InvalidConfig, match=r"config.toml:1: \[presets.mine\] and \[profiles.mine\] conflict"):
         read_config(path)
 
 

@@ -101,17 +101,19 @@ def _parsed(text: str, path: Path) -> ConfigFile:
     for name in tables:
         if name not in (*TABLES, OLD_TABLE):
             raise _unknown(path, lines.get((name,)), f"Unknown table [{name}]", name, list(TABLES))
-    profiles: dict[str, Layer] = {}
+    defaults = _table(tables.get("defaults", {}), path, lines, ("defaults",))
+    return ConfigFile(path=path, defaults=defaults, profiles=_profiles(tables, path, lines), exists=True)
+
+
+def _profiles(tables: Mapping[str, Any], path: Path, lines: Mapping[tuple[str, ...], int]) -> dict[str, Layer]:
+    found: dict[str, Layer] = {}
     for table in (OLD_TABLE, "profiles"):
         for name, values in _as_table(tables.get(table, {}), path, table).items():
-            if name in profiles:
-                where = _place(path, lines.get((table, name)))
-                raise InvalidConfig(
-                    f"{where}: [{OLD_TABLE}.{name}] and [profiles.{name}] conflict. Leave out the first."
-                )
-            profiles[str(name)] = _table(values, path, lines, (table, str(name)))
-    defaults = _table(tables.get("defaults", {}), path, lines, ("defaults",))
-    return ConfigFile(path=path, defaults=defaults, profiles=profiles, exists=True)
+            if name in found:
+                both = f"[{OLD_TABLE}.{name}] and [profiles.{name}]"
+                raise InvalidConfig(f"{_place(path, lines.get((OLD_TABLE, name)))}: {both} conflict. Remove the first.")
+            found[name] = _table(values, path, lines, (table, name))
+    return found
 
 
 def _as_table(value: Any, path: Path, name: str) -> Mapping[str, Any]:
