@@ -28,6 +28,9 @@ NOT_OF_A_BATCH = {
     "codec": "use the setting codec",
     "preset": "use the setting preset",
     "cq": "use quality",
+    "bitrate": "files are encoded at constant quality; use quality, or max_bitrate to limit the bitrate",
+    "rate_control": "files are encoded at constant quality; use quality",
+    "qp": "files are encoded at constant quality; use quality",
     "copy": "the frames are the file's own",
 }
 """Fields of EncoderConfig that the table ``encoder`` must not have."""

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import events
+from .._text import one_line, visible
 from .._view.guarded_stream import GuardedStream
+from .._view.run_state import RunState
 from .standard_streams import complain
 
 if TYPE_CHECKING:
@@ -87,6 +89,12 @@ class RunOutput:
         last = {event.job: event for event in self.kept if isinstance(event, ends)}
         return sum(isinstance(event, events.JobFailed) for event in last.values())
 
+    def _complain_of_failures(self) -> None:
+        """One line for each job that failed and was not done later."""
+        for job in RunState(self.kept).ended_jobs():
+            if job.state == "failed":
+                complain(f"{visible(job.source)}: {one_line(job.why)}")
+
     @property
     def is_lost(self) -> bool:
         """Whether some of what was to be shown could not be."""
@@ -101,7 +109,9 @@ class RunOutput:
             from .._report.report import write_report
 
             write_report(self.kept, self.options.report, settings=self.settings)
-        if self.console is not None and (self.failed or not self.options.quiet):
+        if self.console is not None and self.options.quiet:
+            self._complain_of_failures()
+        elif self.console is not None:
             from .._report.table import print_summary
 
             print_summary(self.kept, self.console)

@@ -11,9 +11,10 @@ from .._batch.layers import PROFILES
 from .._batch.settings import CONTAINERS, checked, default_of, help_of
 from .._errors import InvalidConfig
 from .._version import __version__
+from .argument_errors import OneLineParser, with_aliases
 from .exits import MEANINGS
 
-Parser = argparse.ArgumentParser
+Parser = OneLineParser
 Group = Any  # argparse's own class of groups has no public name
 
 ENCODE_EXAMPLES = """\
@@ -47,7 +48,7 @@ def make_parser() -> Parser:
         epilog=f"{MAIN_EXAMPLES}\n{_exit_codes()}\n{_files()}",
         formatter_class=_formatter(),
     )
-    parser.add_argument("--version", action="version", version=f"pdum-nvenc {__version__}")
+    parser.add_argument("-V", "--version", "-v", action="version", version=f"pdum-nvenc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     for add in (_encode, _watch, _doctor, _gpus, _selftest, _bench, _demo, _repair, _profiles, _config, _completion):
         add(commands)
@@ -96,7 +97,8 @@ def _checking(name: str) -> Callable[[str], Any]:
         try:
             return checked(name, text)
         except InvalidConfig as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
+            advice = f" {text} is a profile: -P {text}." if name == "preset" and text in PROFILES else ""
+            raise argparse.ArgumentTypeError(f"{error}{advice}") from None
 
     return check
 
@@ -105,7 +107,7 @@ def _option(group: Group, name: str, *flags: str, metavar: str = "") -> None:
     default = default_of(name)
     shown = "" if default == "" else f" (default: {default})"
     group.add_argument(
-        *flags,
+        *with_aliases(flags),
         dest=name,
         type=_checking(name),
         metavar=metavar or name.upper(),
@@ -117,8 +119,7 @@ def _option(group: Group, name: str, *flags: str, metavar: str = "") -> None:
 def _switch(group: Group, name: str, *short: str) -> None:
     shown = " (default: yes)" if default_of(name) else ""
     group.add_argument(
-        *short,
-        f"--{name.replace('_', '-')}",
+        *with_aliases((*short, f"--{name.replace('_', '-')}")),
         dest=name,
         action=argparse.BooleanOptionalAction,
         default=argparse.SUPPRESS,
@@ -197,7 +198,7 @@ def _finer(group: Group) -> None:
 
 def _showing(parser: Parser) -> None:
     group = parser.add_argument_group("what is shown")
-    group.add_argument("--dry-run", action="store_true", help="says what would be done, and does nothing")
+    group.add_argument("-n", "--dry-run", action="store_true", help="says what would be done, and does nothing")
     group.add_argument("--tui", action="store_true", help="a dashboard in the terminal (extra: tui)")
     group.add_argument("--json", action="store_true", help="events as lines of JSON, for programs")
     group.add_argument("--report", metavar="FILE.html", help="writes a page with charts at the end")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._config.settings import one_of, whole
-from .._encoders.opening import BACKENDS, NOT_THE_HARDWARE
+from .._encoders.opening import BACKENDS
 from .._errors import InvalidConfig, NoEncoder
 from .._machine.availability import unavailable_reason
 from ..events import EngineInfo
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ENGINES_VARIABLE = "PDUM_NVENC_ENGINES"
 POLL = 0.1  # seconds
+NOT_HARDWARE = "No hardware encoder is used: the processor encodes, many times slower."
 MOST_SOFTWARE_LANES = 8
 """A pool has one for every two cores, up to this many, because each takes memory."""
 
@@ -50,7 +51,7 @@ def find_engines(
     one_of("backend", backend, {name: name for name in BACKENDS})
     limits = [_limit("engines", engines), _limit(ENGINES_VARIABLE, os.environ.get(ENGINES_VARIABLE) or "auto")]
     if backend == "software":
-        return _software(limits, (NOT_THE_HARDWARE,))
+        return _software(limits, (NOT_HARDWARE,))
     wanted = _wanted(gpus)
     found = _found(wanted, time.monotonic() + session_timeout)
     lanes = _hardware(found, limits)
@@ -59,7 +60,7 @@ def find_engines(
     why = _why_none(found, wanted)
     if backend == "nvenc" or wanted is not None:
         raise NoEncoder(f'{why} backend="software" encodes on the processor.')
-    return _software(limits, (f"{NOT_THE_HARDWARE} {why}",))
+    return _software(limits, (f"{NOT_HARDWARE} `pdum-nvenc doctor` says why.",))
 
 
 def _found(wanted: set[int] | None, deadline: float) -> list[Device]:

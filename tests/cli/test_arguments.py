@@ -1,0 +1,100 @@
+"""Wrong arguments: one line, which names the right one; and arguments by the names that other tools have for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pdum.nvenc._cli.argument_errors import ALIASES, ELSEWHERE
+from pdum.nvenc._cli.parser import make_parser
+
+from clips import Tool, make_clip
+
+pytestmark = pytest.mark.one_abi
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["COMMAND", "--help"]),
+        (["encod", "a.mkv"], ["Unknown command 'encod'", "'encode'"]),
+        (["frobnicate"], ["Unknown command 'frobnicate'", "--help"]),
+        (["."], ["Unknown command '.'", "pdum-nvenc encode ."]),
+        (["encode"], ["Missing PATH", "--help"]),
+        (["encode", "--qualty", "30", "."], ["Unknown option --qualty", "Did you mean --quality?"]),
+        (["encode", "--qualty=30"], ["Unknown option --qualty", "Did you mean --quality?"]),
+        (["encode", "--xyzzy", "."], ["Unknown option --xyzzy", "pdum-nvenc encode --help"]),
+        (["encode", "-q", "99", "."], ["--quality: Expected a number from 1 to 63, got '99'."]),
+        (["encode", "-q"], ["--quality needs a value."]),
+        (["encode", "-c", "vp9", "."], ["--codec: Unknown codec 'vp9'. Expected one of auto, h264"]),
+        (["encode", "-p", "archival", "."], ["--preset", "p1", "archival is a profile: -P archival"]),
+        (["encode", "--preset", "slow", "."], ["--preset", "'slow'", "p7"]),
+        (["encode", "--dry-run=yes", "."], ["--dry-run takes no value, got 'yes'."]),
+        (["encode", "--in", "."], ["--in could be any of", "--include"]),
+        (["encode", "--set", "bitrate=5M", "."], ["bitrate", "constant quality", "max_bitrate"]),
+        (["encode", "--set", "rate_control=cbr", "."], ["rate_control", "constant quality"]),
+        (
+            ["encode", "--spatial-aq", "many", "."],
+            ["--spatial-aq: Expected on, off or a strength of 1 to 15, got 'many'."],
+        ),
+        (["watch", ".", "other"], ["Unexpected argument 'other'"]),
+        (["watch", "--every", "x", "."], ["--every: Expected seconds from 0 to 86400, got 'x'."]),
+        (["config", "shw"], ["Unknown command 'shw'", "'show'"]),
+        (["completion", "tcsh"], ["Expected one of bash, zsh, fish, got 'tcsh'."]),
+        (["bench", "--frames", "x"], ["--frames: Expected a number, got 'x'."]),
+        (["doctor", "--bitrate", "3"], ["Unknown option --bitrate."]),
+        *((["encode", option, "."], [f"Unknown option {option}: "]) for option in ELSEWHERE),
+    ],
+)
+def test_a_wrong_argument_is_told_in_one_line(
+    tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out = tool(*arguments)
+    assert (code, out) == (2, "")
+    assert tool.err.startswith("pdum-nvenc: ")
+    assert tool.err.count("\n") == 1
+    for one in words:
+        assert one in tool.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("option", "alias"), [(one, alias) for one, many in ALIASES.items() for alias in many])
+def test_names_of_other_tools_work(option: str, alias: str) -> None:
+    value = {"--quality": ["22"], "--engines": ["2"]}.get(option, [])
+    wanted = make_parser().parse_args(["encode", option, *value, "a.mkv"])
+    assert make_parser().parse_args(["encode", alias, *value, "a.mkv"]) == wanted
+
+
+def test_paths_may_come_before_and_after_options() -> None:
+    given = make_parser().parse_args(["encode", "a.mkv", "-c", "hevc", "b.mkv", "-r", "--", "-c.mkv"])
+    assert (given.paths, given.codec, given.recursive) == (["a.mkv", "b.mkv", "-c.mkv"], "hevc", True)
+
+
+@pytest.mark.parametrize("flag", ["-V", "-v", "--version"])
+def test_version(tool: Tool, flag: str) -> None:
+    code, out = tool(flag)
+    assert code == 0
+    assert out.startswith("pdum-nvenc ")
+
+
+def test_quiet_is_quiet_and_names_what_failed(tool: Tool, tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mkv", 4)
+    given = ("encode", "--quiet", "--engine", "software", "-c", "h264", "-p", "p1")
+    assert tool(*given, tmp_path) == (0, "")
+    assert tool.err == ""
+    assert tool(*given, tmp_path) == (0, "")
+    assert tool.err == ""
+    (tmp_path / "bad.mkv").write_bytes(b"no video")
+    assert tool(*given, tmp_path) == (1, "")
+    assert tool.err.startswith(f"pdum-nvenc: {tmp_path / 'bad.mkv'}: Not a readable video")
+    assert tool.err.count("\n") == 1
+
+
+def test_the_notice_of_software_is_one_short_line(tool: Tool, tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mkv", 4)
+    code, out = tool("encode", "--engine", "software", "-c", "h264", "-p", "p1", tmp_path)
+    assert code == 0
+    (notice,) = [line for line in out.splitlines() if "No hardware" in line]
+    assert len(notice) < 120
