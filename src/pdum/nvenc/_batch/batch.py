@@ -49,6 +49,8 @@ class BatchPlan:
     troubles: tuple[Trouble, ...]
     notices: tuple[str, ...]
     ignored: int
+    lie_among_files: bool = False
+    """Whether the folder of the results is also one of the user's own files."""
 
     def with_action(self, action: str) -> list[Decision]:
         return [one for one in self.decisions if one.action == action]
@@ -63,6 +65,24 @@ def plan(paths: Sequence[Path], settings: BatchSettings, journals: KnownJournals
     """Decides what to do. It reads only names, sizes and journals, and changes nothing."""
     known = journals or KnownJournals()
     return plan_sources(scan_for(settings, known).run(paths), settings, known)
+
+
+def plan_one(source: Path, result: Path, settings: BatchSettings) -> BatchPlan:
+    """Decides what to do with one source whose result gets this name. The journal lies beside the result."""
+    named = replace(settings, destination=str(result.parent), in_place=False)
+    found = Scan().run([source])
+    journals = KnownJournals()
+    folders = Folders(named, journals.of)
+    placements = [Placement(source=one, destination=result, folder=result.parent) for one in found.sources]
+    decisions = [decide(one, folders.entry(one.source), named, digest_of(named)) for one in placements]
+    return BatchPlan(
+        settings=named,
+        decisions=tuple(decisions),
+        troubles=tuple(found.troubles),
+        notices=tuple(journals.of(result.parent).notices),
+        ignored=0,
+        lie_among_files=True,
+    )
 
 
 def plan_sources(found: Found, settings: BatchSettings, journals: KnownJournals) -> BatchPlan:
@@ -123,6 +143,8 @@ def decide(placement: Placement, entry: Entry | None, settings: BatchSettings, d
     def answer(action: str, why: str = "", recovered: bool = False) -> Decision:
         return Decision(placement=placement, action=action, why=why, entry=entry, recovered=recovered)
 
+    if entry is not None and not settings.in_place and not _is_about(entry, placement):
+        entry = None
     if entry is None:
         if settings.in_place or lies_there is None or settings.overwrite:
             return answer(ENCODE)
@@ -142,6 +164,11 @@ def decide(placement: Placement, entry: Entry | None, settings: BatchSettings, d
     if entry.result == DONE and lies_there is not None:
         return answer(DONE_BEFORE) if lies_there == entry.made else answer(ENCODE, "its result has changed")
     return _remembered(entry, settings, answer)
+
+
+def _is_about(entry: Entry, placement: Placement) -> bool:
+    """Whether the journal knows this result, and not another one of the same source."""
+    return os.path.normpath(placement.folder / entry.output) == os.path.normpath(placement.destination)
 
 
 def _remembered(entry: Entry, settings: BatchSettings, answer: Any) -> Decision:
@@ -295,7 +322,7 @@ def ledger(batch: BatchPlan, known: KnownJournals | None = None) -> Iterator[Led
 
     Of journals that are already known, only the new lines are read.
     """
-    kind = "in place" if batch.settings.in_place else "outputs"
+    kind = "in place" if batch.settings.in_place or batch.lie_among_files else "outputs"
     known = known or KnownJournals()
     journals: dict[Path, Journal] = {}
     closed: dict[Path, str] = {}

@@ -12,7 +12,6 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "--quality": ("--crf", "--cq"),
     "--engines": ("--jobs", "--workers"),
     "--dry-run": ("-n",),
-    "--overwrite": ("-y",),
 }
 """Options by the names that they have in other tools. They work, and the help does not list them."""
 

@@ -6,23 +6,33 @@ import argparse
 import sys
 from pathlib import Path
 
-from .._batch.batch import BatchPlan, ledger, plan
+from .._batch.batch import BatchPlan, ledger, plan, plan_one
 from .._errors import InvalidConfig
 from . import exits
+from .confirmation import confirms_in_place
 from .output import OutputOptions
+from .result_file import take_named_result
 from .running import dry_run, run_batch
 from .show_settings import resolved_settings
+from .standard_streams import complain
 
 
 def encode(arguments: argparse.Namespace) -> int:
     options = output_options(arguments)
+    named = take_named_result(arguments)
     settings = resolved_settings(arguments).settings
-    batch = plan([Path(path) for path in arguments.paths], settings)
+    if named is None:
+        batch = plan([Path(path) for path in arguments.paths], settings)
+    else:
+        batch = plan_one(named.source, named.result, settings)
     if arguments.dry_run:
         return dry_run(batch, options)
     if not batch.decisions and not batch.troubles:
         print(f"pdum-nvenc: {nothing(batch)}", file=sys.stderr)
         return exits.NOTHING
+    if not arguments.yes and not confirms_in_place(batch):
+        complain("Nothing was changed. --yes replaces files without asking.")
+        return exits.INTERRUPTED
     with ledger(batch) as book:
         return run_batch(book, options)
 

@@ -197,6 +197,7 @@ def _finer(group: Group) -> None:
 
 
 def _showing(parser: Parser) -> None:
+    parser.add_argument("-y", "--yes", action="store_true", help="replace files in place without asking")
     group = parser.add_argument_group("what is shown")
     group.add_argument("-n", "--dry-run", action="store_true", help="says what would be done, and does nothing")
     group.add_argument("--tui", action="store_true", help="a dashboard in the terminal (extra: tui)")

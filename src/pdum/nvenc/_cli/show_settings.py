@@ -21,6 +21,7 @@ from .._batch.settings import names
 from .._config import toml
 from .._errors import InvalidConfig
 from . import exits
+from .result_file import names_a_file
 from .table import print_table
 
 
@@ -29,11 +30,19 @@ def resolved_settings(arguments: argparse.Namespace) -> Resolved:
     given: dict[str, Any] = {name: getattr(arguments, name) for name in names() if hasattr(arguments, name)}
     if "destination" in given:
         # A path on the command line is relative to here; a bare name in a file means a folder next to each source.
-        given["destination"] = os.path.abspath(os.path.expanduser(given["destination"]))
+        folder = given["destination"]
+        given["destination"] = os.path.abspath(os.path.expanduser(folder)) + os.sep * folder.endswith(os.sep)
         given.setdefault("in_place", False)
     if getattr(arguments, "encoder_fields", None):
         given["encoder"] = dict(map(_field, arguments.encoder_fields))
-    return resolve(_file(arguments), getattr(arguments, "profile", None), given)
+    resolved = resolve(_file(arguments), getattr(arguments, "profile", None), given)
+    destination = resolved.settings.destination
+    if names_a_file(destination):
+        raise InvalidConfig(
+            f"Expected a folder for results, got {destination} ({resolved.origins['destination']}), which is the name "
+            f"of a video. Write {destination}{os.sep} if you mean a folder."
+        )
+    return resolved
 
 
 def _file(arguments: argparse.Namespace) -> ConfigFile:
