@@ -36,6 +36,7 @@ PUBLIC = [
     "FileJob",
     "FileSettings",
     "FileTask",
+    "Filters",
     "Finding",
     "FolderBusy",
     "FolderMissing",

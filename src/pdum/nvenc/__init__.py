@@ -41,6 +41,7 @@ from ._version import __version__ as __version__
 if TYPE_CHECKING:
     from ._config.colour import Colour
     from ._config.config import EncoderConfig
+    from ._config.filters import Filters
     from ._config.hdr import ContentLight, MasteringDisplay
     from ._config.picture import Metadata, PictureOptions, Sei, TimeCode
     from ._config.regions import Region
@@ -83,6 +84,7 @@ __all__ = [
     "FileJob",
     "FileSettings",
     "FileTask",
+    "Filters",
     "Finding",
     "FolderBusy",
     "FolderMissing",
@@ -146,6 +148,7 @@ _LAZY = {
     "FileJob": "._files.job",
     "FileSettings": "._files.job",
     "FileTask": "._files.task",
+    "Filters": "._config.filters",
     "Finding": "._machine.doctor",
     "LiveEncoder": "._live.live_encoder",
     "LivePacket": "._live.packet",

@@ -12,6 +12,7 @@ from . import choices
 if TYPE_CHECKING:
     from . import values
     from .colour import Colour
+    from .filters import Filters
     from .hdr import ContentLight, MasteringDisplay
     from .settings import Bits, FrameRate
 
@@ -139,6 +140,7 @@ class LiveEncoderFields(StreamFields, total=False):
 class EncodeFileFields(FileEncoderFields, total=False):
     """With those of ``FileJob``: what ``EncoderPool.encode_file`` takes after its arguments."""
 
+    filters: Filters
     smaller_than: float | None
     in_place: bool
     keep_work: bool

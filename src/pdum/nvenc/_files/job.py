@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .._config.filters import Filters
 from .._config.settings import codec_name, nearest
 from .._errors import InvalidConfig
 
@@ -37,11 +38,13 @@ class FileSettings:
         codec: ``"h264"``, ``"hevc"``, ``"av1"``; ``"auto"``: AV1 where the engine can, else HEVC.
         audio: ``"copy"``, ``"none"``, or bits a second: encoded anew as AAC or Opus, as the container likes best.
         encoder: fields of ``EncoderConfig``, laid over what the source says.
+        filters: what is done to the pictures before they are encoded.
     """
 
     codec: str = "auto"
     audio: str | int = "copy"
     encoder: Mapping[str, Any] = field(default_factory=dict)
+    filters: Filters = field(default_factory=Filters)
 
     def __post_init__(self) -> None:
         if self.codec != "auto":
@@ -50,6 +53,8 @@ class FileSettings:
         if self.audio not in ("copy", "none") and not is_rate:
             raise InvalidConfig(f"Expected 'copy', 'none' or bits a second from 6000, got audio={self.audio!r}.")
         _require_encoder_fields(self.encoder)
+        if not isinstance(self.filters, Filters):
+            raise InvalidConfig(f"Expected Filters, such as Filters(scale='50%'), got filters={self.filters!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +102,8 @@ def job_of(
 ) -> FileJob:
     """A job of fields by name: those of ``FileJob``, and for the rest those of an encoder."""
     own = {name: more.pop(name) for name in OF_A_JOB if name in more}
-    settings = FileSettings(codec=codec, audio=audio, encoder=more)
+    filters = more.pop("filters", Filters())
+    settings = FileSettings(codec=codec, audio=audio, encoder=more, filters=filters)
     return FileJob(source=Path(source), destination=Path(destination), settings=settings, **own)
 
 

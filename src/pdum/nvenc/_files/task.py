@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from .._config.settings import codec_name
 from .._errors import InvalidConfig, NvencError, SourceUnreadable
 from .._media.containers import CONTAINERS, require_video_codec
-from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, ignore
+from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, OnGpu, ignore
 from .._media.disk_errors import naming_the_disk
+from .._media.filtered_video import FilteredVideo
 from .._media.frame_conversion import converter_for_hardware, converter_for_software
 from .._media.hardware_decode import decoder_on
 from .._media.join import Joined, join
@@ -73,7 +74,7 @@ class FileTask(BaseTask):
         self._work.release()
         self._commit = Commit()
         self._unfinished: Overwrite | None = None
-        self._index: Index | None = None
+        self._video: FilteredVideo | None = None
         self._close_files()
         self._source_seen: FileIdentity | None = None
         self._destination_seen: FileIdentity | None = None
@@ -120,14 +121,16 @@ class FileTask(BaseTask):
             return Plan(frames=overwrite.result.frames, ranges=[])
         self._source_seen = FileIdentity.of(self.job.source)
         self._destination_seen = FileIdentity.of(self._target)
-        index, start = look_through(self.job.source, self._threads_to_look(), self._require_not_cancelled)
+        source, start = look_through(self.job.source, self._threads_to_look(), self._require_not_cancelled)
         self._files.keep_start(start)
-        self._index = index
+        self._video = FilteredVideo(source, self.job.settings.filters, start.frames)
+        index = self._video.index
         rehearse(self.job.source, index, self.container, self.job.settings.audio)
         self._warnings += index.warnings
         self._pieces = self._work.open(self._identity(), self.job.keep_work)
         ranges = missing_ranges(self._pieces, index.frames)
-        if index.straight or index.careful or not ranges or ranges[0][0] > 0 or index.look.pixels > MOST_KEPT_PIXELS:
+        begins_later = not ranges or ranges[0][0] > 0 or self._video.begins_at > 0
+        if source.straight or source.careful or begins_later or source.look.pixels > MOST_KEPT_PIXELS:
             self._files.close_start()
         whole = isinstance(self.job.segments, int) or index.straight
         if isinstance(self.job.segments, int) and not index.straight:
@@ -153,15 +156,27 @@ class FileTask(BaseTask):
         return self._recipes.of(engine).config
 
     def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
-        index, config = self._looked_through(), self.config(engine)
-        on_gpu = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
+        video, config = self._looked_through_video(), self.config(engine)
+        on_gpu = self._decoder_on(engine)
         convert = converter_for_hardware(config) if engine.kind == "nvenc" else converter_for_software(config)
         on_stumble = ignore if on_gpu is None else self._gpu_stumbled
         decoding = Decoding(self._decoder_threads(), on_gpu=on_gpu, on_stumble=on_stumble)
-        with closing(self._files.frames_from(index, first, decoding, self._repeated.add)) as frames:
+
+        def decode(number: int) -> Generator[Any, None, None]:
+            return self._files.frames_from(video.source, number, decoding, self._repeated.add)
+
+        with closing(video.frames(first, decode)) as frames:
             for frame in frames:
                 self._require_not_cancelled()
                 yield convert(frame)
+
+    def _decoder_on(self, engine: EngineInfo) -> OnGpu | None:
+        """The decoder of the engine's GPU; None if the processor decodes."""
+        found = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
+        if found is not None and self._looked_through_video().runs_on_host:
+            self._warnings.append("The processor decodes the source instead of the GPU, because filters run there.")
+            return None
+        return found
 
     def _close_files(self) -> None:
         """Closes what is open of the source, and ends the threads that look at the result."""
@@ -219,7 +234,7 @@ class FileTask(BaseTask):
                 self._verify(joined)
                 lost = lost_metadata(source, self._part, OF_THE_FILE)
             result = self._committed(self._all_warnings([*passthrough.all_warnings(), *joined.warnings, *lost]))
-            self._index, self._pieces = None, []  # megabytes for a long film, and the caller may keep the task for days
+            self._video, self._pieces = None, []  # megabytes for a long film, and the caller may keep the task for days
             return result
         except BaseException:
             if not self._commit.needs_part:
@@ -309,7 +324,7 @@ class FileTask(BaseTask):
         )
 
     def _make_recipe(self, engine: EngineInfo) -> Recipe:
-        on_gpu = engine.kind == "nvenc" and decoder_on(engine, self.job.source) is not None
+        on_gpu = self._decoder_on(engine) is not None
         return choose_recipe(self._looked_through(), self.job.settings, engine, self.container, on_gpu)
 
     def _add_piece(self, piece: Piece) -> None:
@@ -329,7 +344,8 @@ class FileTask(BaseTask):
         """What has to be the same for a later run to take up this run's pieces."""
         seen, settings = self._seen(), self.job.settings
         encoder = {name: repr(value) for name, value in sorted(settings.encoder.items())}
-        digest = hashlib.sha256(json.dumps([settings.codec, encoder]).encode()).hexdigest()
+        made_by = [settings.codec, encoder, *([settings.filters.given] if settings.filters.given else [])]
+        digest = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
         return {
             "version": WORK_VERSION,
             "source": str(self.job.source.resolve()),
@@ -341,9 +357,13 @@ class FileTask(BaseTask):
         }
 
     def _looked_through(self) -> Index:
-        if self._index is None:
+        """Of the video behind the filters."""
+        return self._looked_through_video().index
+
+    def _looked_through_video(self) -> FilteredVideo:
+        if self._video is None:
             raise NvencError("The task has not been prepared.")
-        return self._index
+        return self._video
 
     def _require_not_cancelled(self) -> None:
         self._commit.require_not_cancelled()

@@ -232,8 +232,8 @@ class EncoderPool:
             segments: ``"auto"``, or a number of ranges that no engine divides further.
             codec, audio: as in ``FileSettings``.
             on_event: called with each event.
-            more: further fields of ``FileJob`` (``verify``, ``smaller_than``, ``in_place``, ``keep_work``) and of
-                ``EncoderConfig`` (``preset``, ``cq``, ``tuning``, …).
+            more: ``filters`` as in ``FileSettings``, further fields of ``FileJob`` (``verify``, ``smaller_than``,
+                ``in_place``, ``keep_work``) and of ``EncoderConfig`` (``preset``, ``cq``, ``tuning``, …).
 
         Raises:
             SourceUnreadable: there is no video in it that could be decoded.

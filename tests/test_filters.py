@@ -1,0 +1,78 @@
+"""The settings of filters: what is understood, and what is answered with what is wanted."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from pdum.nvenc import FileSettings, Filters, InvalidConfig
+
+pytestmark = pytest.mark.one_abi
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"scale": " 1080P "}, {"scale": "1080p"}),
+        ({"scale": (640, 360)}, {"scale": "640x360"}),
+        ({"scale": "12.5%"}, {"scale": "12.5%"}),
+        ({"crop": [1920, 800, 0, 140]}, {"crop": "1920:800:0:140"}),
+        ({"crop": "AUTO"}, {"crop": "auto"}),
+        ({"fps": 30}, {"fps": "30"}),
+        ({"fps": "29.97"}, {"fps": "30000/1001"}),
+        ({"fps": 23.976}, {"fps": "24000/1001"}),
+        ({"rotate": "90"}, {"rotate": 90}),
+        ({"rotate": -90}, {"rotate": 270}),
+        ({"deinterlace": "Auto", "denoise": "strong"}, {"deinterlace": "auto", "denoise": "strong"}),
+        ({"trim": "0:10-1:20"}, {"trim": "10-80"}),
+        ({"trim": "1:00:00.5-"}, {"trim": "3600.5-"}),
+        ({"trim": (None, 2.5)}, {"trim": "-2.5"}),
+        ({"vf": " hflip "}, {"vf": "hflip"}),
+        ({"scale": "", "rotate": 0, "fps": None, "vf": None}, {}),
+    ],
+    ids=str,
+)
+def test_what_is_understood(given: dict[str, Any], wanted: dict[str, Any]) -> None:
+    assert Filters(**given).given == wanted
+    assert Filters(**Filters(**given).given) == Filters(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"scale": "big"}, r"Expected a height such as '1080p'.* got scale='big'"),
+        ({"scale": "x"}, "got scale='x'"),
+        ({"scale": "4x4"}, "got scale='4x4'"),
+        ({"scale": "0%"}, "got scale='0%'"),
+        ({"crop": "1:2:3"}, r"'auto' or WIDTH:HEIGHT:X:Y in pixels.* got crop='1:2:3'"),
+        ({"crop": "0:10:0:0"}, "got crop='0:10:0:0'"),
+        ({"fps": "fast"}, "got fps='fast'"),
+        ({"fps": 1001}, "at most 1000 frames a second"),
+        ({"rotate": 45}, "90, 180 or 270 degrees, clockwise, got rotate=45"),
+        ({"rotate": True}, "got rotate=True"),
+        ({"deinterlace": "yes"}, "Unknown deinterlace 'yes'. Expected one of auto, always."),
+        ({"denoise": "much"}, "Expected one of light, medium, strong."),
+        ({"trim": "10"}, "a start and an end such as '0:10-1:20'"),
+        ({"trim": "-"}, "got trim='-'"),
+        ({"trim": "1:75-2:00"}, "got trim='1:75-2:00'"),
+        ({"trim": "20-10"}, "an end after the start, got trim='20-10'"),
+        ({"vf": 3}, "Expected text, got vf=3"),
+    ],
+    ids=str,
+)
+def test_what_is_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(InvalidConfig, match=told):
+        Filters(**given)
+
+
+def test_times_are_exact() -> None:
+    assert Filters(trim="0.1-1:00:00.3").seconds == (Fraction(1, 10), Fraction(36003, 10))
+    assert Filters(trim="-5").seconds == (Fraction(0), Fraction(5))
+    assert Filters(trim="5-").seconds == (Fraction(5), None)
+
+
+def test_settings_take_nothing_else() -> None:
+    with pytest.raises(InvalidConfig, match=r"Expected Filters, such as Filters\(scale='50%'\)"):
+        FileSettings(filters={"scale": "50%"})  # type: ignore[arg-type]
