@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,11 @@ from typing import Any
 import pytest
 
 from frames import nv12
-from pdum.nvenc import DeviceLost, EncoderClosed, EncoderFailed, NvencError, VideoWriter
+from pdum.nvenc import DeviceLost, EncoderClosed, EncoderFailed, FolderMissing, NvencError, VideoWriter
 from pdum.nvenc._encoders.software import SoftwareEncoder
 from pdum.nvenc._mp4.repair import repair
 from pdum.nvenc._writer import packet_thread
+from pdum.nvenc._writer.frame_encoder import OneEngine
 from video_frames import FAST, HARDWARE_HEIGHT, HARDWARE_WIDTH, hidden_files, look, noise, rgb, write_until_it_raises
 
 from simulator import Simulator
@@ -101,6 +103,31 @@ def test_a_file_object_that_is_closed_too_early() -> None:
     file.close()
     with pytest.raises(NvencError, match=r"closed file.*keep the file open until close\(\)"):
         video.close()
+
+
+class TakesNothing(io.RawIOBase):
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return 0
+
+
+def test_a_file_object_that_takes_nothing_does_not_hang() -> None:
+    video = VideoWriter(TakesNothing(), backend="software")
+    with pytest.raises(NvencError, match=r"took none of \d+ bytes\. The video"):
+        write_until_it_raises(video)
+
+
+def test_a_folder_that_is_deleted_meanwhile(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    video = VideoWriter(folder / "a.mp4", backend="software")
+    video.write(rgb(0))
+    shutil.rmtree(folder)
+    with pytest.raises(FolderMissing, match="was deleted"):
+        video.close()
+    video.close()
 
 
 def test_a_full_disk_comes_up_in_write(tmp_path: Path) -> None:
@@ -191,6 +218,11 @@ def test_giving_up_does_not_wait_for_a_disk_that_never_answers(monkeypatch: pyte
 # Encoders that fail
 
 
+def write_nv12(video: VideoWriter, frames: int) -> None:
+    for number in range(frames):
+        video.write(nv12(HARDWARE_WIDTH, HARDWARE_HEIGHT, number))
+
+
 def test_an_error_of_the_encoding_thread_comes_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     submit = SoftwareEncoder.submit
 
@@ -210,17 +242,43 @@ def test_an_error_of_the_encoding_thread_comes_up(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == []
 
 
-def write_nv12(video: VideoWriter) -> None:
-    with video:
-        for number in range(100):
-            video.write(nv12(HARDWARE_WIDTH, HARDWARE_HEIGHT, number))
+def test_an_error_of_the_hardware_that_is_caught_still_ends_the_video(tmp_path: Path, simulator: Simulator) -> None:
+    """Its frame may be with the encoder all the same, so that nothing can be said of the packets that follow."""
+    faults = [{"call": "nvEncLockBitstream", "nth": 3, "status": 20}]
+    with simulator.machine(gpus=FAST, faults=faults):
+        video = VideoWriter(tmp_path / "a.mp4", format="nv12")
+        with pytest.raises(EncoderFailed):
+            write_nv12(video, 60)
+        with pytest.raises(EncoderClosed, match="ended with an error"):
+            video.write(nv12(HARDWARE_WIDTH, HARDWARE_HEIGHT))
+        video.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_hardware_has_is_kept_after_an_interruption(tmp_path: Path, simulator: Simulator) -> None:
+    """Ctrl-C does not reach the thread that calls the encoder, and so no packet is lost by it."""
+    path = tmp_path / "a.mp4"
+    submitted_by = set()
+
+    def interrupted(self: Any, *arguments: Any, **named: Any) -> Any:
+        submitted_by.add(threading.current_thread())
+        return submit(self, *arguments, **named)
+
+    submit = OneEngine.submit
+    with simulator.machine(gpus=FAST, backend="codec"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OneEngine, "submit", interrupted)
+        video = VideoWriter(path, format="nv12", on_error="keep")
+        write_nv12(video, 7)
+        video.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert len(look(path).times) == 7
+    assert threading.main_thread() not in submitted_by
 
 
 def test_a_lost_gpu_comes_up_and_nothing_is_left(tmp_path: Path, simulator: Simulator) -> None:
     stall = [{"gpu": 0, "engine": 0, "after_frames": 10, "device_lost": True}]
     with simulator.machine(gpus=FAST, stall=stall, check=False):
         with pytest.raises(DeviceLost):
-            write_nv12(VideoWriter(tmp_path / "a.mp4", format="nv12"))
+            write_nv12(VideoWriter(tmp_path / "a.mp4", format="nv12"), 100)
         gc.collect()
     assert list(tmp_path.iterdir()) == []
 

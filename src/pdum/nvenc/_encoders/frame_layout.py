@@ -160,7 +160,9 @@ def _hint(shape: Sequence[int]) -> str:
     grey = "give a grey picture three channels: numpy.stack([grey] * 3, axis=-1)."
     if len(shape) == 2:
         return f' Two axes are a grey picture or a format of YUV. Say format="nv12" if it is NV12, or {grey}'
-    return f" If it is grey, {grey}" if shape[-1:] == (1,) else ""
+    if shape[-1:] == (1,):
+        return f" If it is grey, {grey}"
+    return f" If these are grey pictures, {grey.replace('a grey picture', 'them')}" if len(shape) == 3 else ""
 
 
 def _size(shape: Sequence[int], kind: str, form: str) -> tuple[int, int, int | None]:

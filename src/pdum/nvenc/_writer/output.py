@@ -144,5 +144,7 @@ class _OwnFile:
         left = memoryview(data)
         while len(left):
             taken = self._file.write(left)
+            if taken == 0:
+                raise OSError(f"its write() took none of {len(left)} bytes")
             left = left[len(left) if taken is None else taken :]
         return len(data)

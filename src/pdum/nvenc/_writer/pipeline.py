@@ -13,6 +13,7 @@ from contextlib import suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from .._errors import InvalidConfig, InvalidFrame, UnsupportedFeature
 from .._media.mux import VideoFormat
 from .encoding_thread import EncodingThread, Waiting
 from .frame_copies import kept
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from .targets import AnyTarget
 
 
+REFUSALS = (InvalidFrame, InvalidConfig, UnsupportedFeature, TypeError)
+"""What an encoder says of a frame that it does not take. It goes on; after other errors, frames may be missing."""
+
+
 class Pipeline:
     """Frames go to the encoder, at once or through a queue; its packets go through another queue to the file."""
 
@@ -42,6 +47,7 @@ class Pipeline:
         self._config: EncoderConfig | None = None
         self._header = b""
         self._count = 0
+        self._failure: BaseException | None = None  # of the encoder, called in the writer's own thread
         self._frames: EncodingThread | None = None
         self._packets = PacketThread(self.output.write, self.output.complete)
         self._encoding = threading.Lock()  # held while the encoder is called
@@ -60,11 +66,14 @@ class Pipeline:
 
     @property
     def has_failed(self) -> bool:
-        return self._packets.error is not None or (self._frames is not None and self._frames.error is not None)
+        in_queue = self._frames is not None and self._frames.error is not None
+        return in_queue or self._failure is not None or self._packets.error is not None
 
     def open(self, encoder: FrameEncoder, config: EncoderConfig) -> None:
         self._encoder, self._config = encoder, config
-        if not encoder.is_quick or self._settings.drop:
+        # Ctrl-C in the middle of a call would lose its packets. In another thread, it does not reach the encoder.
+        is_interruptible = self._settings.on_error == "keep"
+        if not encoder.is_quick or self._settings.drop or is_interruptible:
             self._frames = EncodingThread(self._encode, self._settings.queue_frames, self._settings.queue_bytes)
 
     def start_writing(self) -> None:
@@ -120,8 +129,11 @@ class Pipeline:
             self._times.add(number, waiting.ticks)
             try:
                 found = self._encoder.submit(waiting.frame, number, stream=waiting.stream, picture=waiting.picture)
-            except BaseException:
+            except REFUSALS:
                 self._times.forget(number)
+                raise
+            except BaseException as error:
+                self._failure = error
                 raise
             self._count += 1
             self._write(found)

@@ -92,12 +92,18 @@ class PathTarget:
 
     @contextmanager
     def naming_errors(self) -> Iterator[None]:
-        with naming_the_disk(self.part), naming_file(self.part):
-            yield
+        try:
+            with naming_the_disk(self.part), naming_file(self.part):
+                yield
+        except FileNotFoundError as error:
+            folder = self.path.parent
+            if folder.is_dir():
+                raise
+            raise FolderMissing(f"The folder {folder} was deleted, and the video in it is lost.") from error
 
     def commit(self) -> None:
         self._close()
-        with naming_the_disk(self.path):
+        with self.naming_errors():
             give_name(self.part, self.path)
 
     def discard(self, *, is_stuck: bool = False) -> None:
@@ -144,7 +150,7 @@ class ObjectTarget:
             raise
         except Exception as error:
             raise NvencError(
-                f"{self.name} could not be written to: {error or type(error).__name__}. The video ends before its end: "
+                f"{self.name} could not be written to: {_sentence(error)} The video ends before its end: "
                 "keep the file open until close(), and begin again with a new VideoWriter."
             ) from error
 
@@ -214,6 +220,11 @@ class MemoryTarget:
             if not self._is_over:
                 self._is_over, self._error = True, error
             self._changed.notify_all()
+
+
+def _sentence(error: Exception) -> str:
+    """What the caller's object says, with one full stop."""
+    return (str(error).rstrip(".") or type(error).__name__) + "."
 
 
 AnyTarget: TypeAlias = "PathTarget | ObjectTarget | MemoryTarget"
