@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import av
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from frames import CudaFrame, gpu, nv12
 from pdum.nvenc import InvalidConfig, InvalidFrame, PictureOptions, VideoWriter
-from video_frames import FAST, HARDWARE_HEIGHT, HARDWARE_WIDTH
+from video_frames import FAST, HARDWARE_HEIGHT, HARDWARE_WIDTH, look, rgb
 
 from simulator import EchoUnit, Simulator, checksum, parse
 
@@ -44,6 +45,27 @@ def test_every_frame_is_encoded_once_and_in_order(abi: str, simulator: Simulator
         found = units(video)
     assert [one.checksum for one in found] == sums(40)
     assert [one.timestamp for one in found] == list(range(40))
+
+
+@pytest.mark.parametrize("engines", [1, "all"])
+@pytest.mark.parametrize(("place", "drop"), [("host", None), ("host", "oldest"), ("gpu", None)])
+def test_rgb_is_known_by_its_shape_and_has_the_right_colours(
+    tmp_path: Path, simulator: Simulator, engines: Any, drop: Any, place: str
+) -> None:
+    """Three lines and no setting, with real H.264. Frames on the GPU are written again and again into one memory."""
+    path = tmp_path / "a.mp4"
+    with simulator.machine(gpus=FAST, backend="codec", async_streams=True), gpu() as device:
+        stream = device.stream()
+        memory = CudaFrame(device.allocate(HEIGHT * WIDTH * 3), (HEIGHT, WIDTH, 3), stream=stream)
+        frames: list[Any] = [rgb(number, WIDTH, HEIGHT) for number in range(10)]
+        with VideoWriter(path, engines=engines, drop=drop, queue_frames=64) as video:
+            for frame in frames:
+                if place == "gpu":
+                    device.upload(memory.pointer, frame, stream)
+                video.write(memory if place == "gpu" else frame)
+        device.call("cuCtxSynchronize")
+    found = look(path)
+    assert (found.codec, found.size, found.numbers()) == ("h264", (WIDTH, HEIGHT), list(range(10)))
 
 
 @pytest.mark.parametrize("drop", [None, "oldest"])
