@@ -29,7 +29,7 @@ ELSEWHERE = {
     **dict.fromkeys(("-f", "--format", "--ext", "--extension", "--suffix"), "use --container."),
     **dict.fromkeys(("--force", "--clobber"), "use --overwrite."),
     **dict.fromkeys(("--replace", "--delete", "--delete-source"), "use --in-place."),
-    **dict.fromkeys(("--simulate", "--test", "--just-print"), "use --dry-run."),
+    **dict.fromkeys(("--test", "--just-print", "--preview"), "use --dry-run."),
     **dict.fromkeys(("--out-dir", "--output-dir", "-d"), "use --output."),
     **dict.fromkeys(("--threads", "--parallel"), "use --engines."),
     **dict.fromkeys(("--vmaf", "--min-vmaf"), "use --target xpsnr=N or --target ssim=N."),
