@@ -18,7 +18,9 @@ import pytest
 from pdum.nvenc import __version__
 from pdum.nvenc._batch.layers import PROFILES
 from pdum.nvenc._cli import COMMANDS
+from pdum.nvenc._cli.argument_errors import ALIASES
 from pdum.nvenc._cli.exits import MEANINGS
+from pdum.nvenc._cli.help import HelpfulParser
 from pdum.nvenc._cli.parser import make_parser
 
 from clips import Tool, command, events_of, files_in, make_clip, parsed, start, without_driver
@@ -142,11 +144,29 @@ def test_each_option_has_a_help_and_each_command_a_description() -> None:
 
 
 def test_help_names_all_commands_and_exit_codes() -> None:
-    text = make_parser().format_help()
+    text = make_parser().format_help_all()
     for name in COMMANDS:
         assert name in text
+        assert name in make_parser().format_help()
     for code in MEANINGS:
         assert re.search(rf"^  {code}\b", text, re.MULTILINE)
+
+
+def test_the_short_help_is_short_and_the_long_one_has_all_options(tool: Tool) -> None:
+    code, short = tool("encode", "--help")
+    assert code == 0
+    code, everything = tool("encode", "--help-all")
+    assert code == 0
+    assert len(short.splitlines()) < 63 < len(everything.splitlines())
+    assert "--no-" not in short
+    assert "--gop" not in short
+    encode = next(parser for name, parser in parsers() if name == "pdum-nvenc encode")
+    hidden = {alias for many in ALIASES.values() for alias in many} - {"-n"}
+    for action in encode._actions:
+        for option in action.option_strings:
+            assert (re.search(rf"(^|[ ,]){option}\b", everything, re.MULTILINE) is not None) == (option not in hidden)
+    for option in ("--quality", "--codec", "--output", "--recursive", "--dry-run", "--help-all"):
+        assert option in short
 
 
 def test_the_page_has_the_same_exit_codes_and_commands(root: Path) -> None:
@@ -164,7 +184,8 @@ def test_examples_in_the_help_are_understood(monkeypatch: pytest.MonkeyPatch) ->
 
     found = 0
     for _, parser in parsers():
-        for line in (parser.epilog or "").splitlines():
+        assert isinstance(parser, HelpfulParser)
+        for line in parser.format_help_all().splitlines():
             text = re.split(r"  {2,}|\s[|>]", line.strip())[0]
             if text.startswith("pdum-nvenc ") and "COMMAND" not in text:
                 make_parser().parse_args(shlex.split(text)[1:])

@@ -11,41 +11,54 @@ from .._batch.layers import PROFILES
 from .._batch.settings import CONTAINERS, checked, default_of, help_of
 from .._errors import InvalidConfig
 from .._version import __version__
-from .argument_errors import OneLineParser, with_aliases
+from .argument_errors import with_aliases
 from .exits import MEANINGS
+from .help import HELP_ALL, HelpfulParser
 
-Parser = OneLineParser
+Parser = HelpfulParser
 Group = Any  # argparse's own class of groups has no public name
 
 ENCODE_EXAMPLES = """\
 examples:
   pdum-nvenc encode Videos                     each video in Videos, results in Videos/compressed
+  pdum-nvenc encode in.mkv out.mp4             one file, with the name of its result
   pdum-nvenc encode -r Videos -o /mnt/small    a whole tree, mirrored elsewhere
-  pdum-nvenc encode -P archival -q 22 a.mkv    a profile, with one value changed
+  pdum-nvenc encode -P archival -q 22 a.mkv    a profile (-P), with one value changed
   pdum-nvenc encode -c hevc --target xpsnr=42 Videos
-                                               the quality value is found for each file
+                                               finds the quality value of each file
   pdum-nvenc encode --in-place -r Videos       smaller results replace their sources
-  pdum-nvenc encode --dry-run -r Videos        says what would be done
+  pdum-nvenc encode --dry-run -r Videos        shows what would be done, and changes nothing
+
+If it is interrupted, the same command continues where it stopped.
+Ctrl-C once lets running files finish; twice stops now.
+"""
+MORE_EXAMPLES = """\
+more examples:
   pdum-nvenc encode --json Videos | jq -c 'select(.event == "job_failed")'
   find . -name '*.avi' -size +1G -print0 | xargs -0 pdum-nvenc encode --
-
-Interrupted at any instant, the same command goes on where it was.
-Ctrl-C once lets running files finish; twice stops now.
 """
 MAIN_EXAMPLES = """\
 examples:
-  pdum-nvenc doctor                   what works on this machine and what to do about the rest
+  pdum-nvenc doctor                   what works on this machine, and what to do about the rest
   pdum-nvenc demo                     short test clips, encoded with whatever the machine has
   pdum-nvenc encode -r --tui Videos   a folder and all below it, with a dashboard
-  pdum-nvenc COMMAND --help           all about a command
+  pdum-nvenc COMMAND --help           about a command; --help-all shows every option
 """
+
+
+ADVANCED = (
+    *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
+    *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
+)
+"""Settings that only the long help names."""
 
 
 def make_parser() -> Parser:
     parser = Parser(
         prog="pdum-nvenc",
         description="Compresses folders of video with every hardware encoder of the machine, or with its processor.",
-        epilog=f"{MAIN_EXAMPLES}\n{_exit_codes()}\n{_files()}",
+        epilog=MAIN_EXAMPLES,
+        more=f"{_exit_codes()}\n{_files()}",
         formatter_class=_formatter(),
     )
     parser.add_argument("-V", "--version", "-v", action="version", version=f"pdum-nvenc {__version__}")
@@ -57,7 +70,7 @@ def make_parser() -> Parser:
 
 def _formatter() -> Any:
     """Help in colour if rich is installed, like all output of the tool. It is loaded only to print help."""
-    if not {"-h", "--help"} & set(sys.argv):
+    if not {"-h", "--help", HELP_ALL} & set(sys.argv):
         return argparse.RawDescriptionHelpFormatter
     try:
         from rich_argparse import RawDescriptionRichHelpFormatter
@@ -78,12 +91,13 @@ def _files() -> str:
     )
 
 
-def _command(commands: Any, name: str, summary: str, epilog: str = "") -> Parser:
+def _command(commands: Any, name: str, summary: str, epilog: str = "", more: str = "") -> Parser:
     parser: Parser = commands.add_parser(
         name,
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
         epilog=epilog,
+        more=more,
         formatter_class=_formatter(),
     )
     return parser
@@ -139,9 +153,9 @@ def _strength(text: str) -> bool | int:
         raise argparse.ArgumentTypeError(f"expected on, off or a strength of 1 to 15, got {text!r}") from None
 
 
-def add_settings(parser: Parser) -> None:
-    """All settings of a batch, each with its flag."""
-    picture = parser.add_argument_group("what comes out")
+def add_settings(parser: Parser) -> Group:
+    """All settings of a batch, each with its flag. Returns the group of those about files and folders."""
+    picture = parser.add_argument_group("picture and sound")
     _option(picture, "codec", "-c", "--codec", metavar="CODEC")
     _option(picture, "preset", "-p", "--preset", metavar="P1..P7")
     _option(picture, "quality", "-q", "--quality", metavar="CQ")
@@ -150,15 +164,18 @@ def add_settings(parser: Parser) -> None:
     _option(picture, "audio", "-a", "--audio", metavar="AUDIO")
     _option(picture, "container", "--container", metavar=f"{{auto,{','.join(CONTAINERS)}}}")
     picture.add_argument(
-        "-P", "--profile", metavar="NAME", help=f"settings under a name: {', '.join(PROFILES)}, or your own"
+        "-P", "--profile", metavar="NAME", help=f"a named set of settings: {', '.join(PROFILES)}, or your own"
     )
-    _placing(parser.add_argument_group("which files, and where results go"))
-    machine = parser.add_argument_group("what does the work")
+    placing = parser.add_argument_group("files")
+    _placing(placing)
+    machine = parser.add_argument_group("engines")
     _option(machine, "engine", "--engine", metavar="{auto,nvenc,software}")
     _option(machine, "gpu", "--gpu", metavar="N[,N]")
     _option(machine, "engines", "-j", "--engines", metavar="N")
     _option(machine, "segments", "--segments", metavar="N|auto")
-    _finer(parser.add_argument_group("finer settings of the encoder"))
+    _finer(parser.add_argument_group("details of the encoder"))
+    parser.hide_in_short_help(ADVANCED)
+    return placing
 
 
 def _placing(group: Group) -> None:
@@ -167,7 +184,7 @@ def _placing(group: Group) -> None:
         group.add_argument(
             f"--{name}", action="append", metavar="PATTERN", default=argparse.SUPPRESS, help=_escaped(help_of(name))
         )
-    _option(group, "destination", "-o", "--destination", "--output", metavar="FOLDER")
+    _option(group, "destination", "-o", "--output", "--destination", metavar="FOLDER")
     _switch(group, "in_place")
     _switch(group, "keep_bigger")
     _option(group, "smaller_than", "--smaller-than", metavar="RATIO")
@@ -191,37 +208,39 @@ def _finer(group: Group) -> None:
         action="append",
         metavar="FIELD=VALUE",
         default=[],
-        help="any other field of EncoderConfig, as in TOML: --set bit_depth=10",
+        help="set any other field of EncoderConfig: --set bit_depth=10",
     )
-    group.add_argument("--config", metavar="FILE", help="a configuration file other than the usual one")
+    group.add_argument("--config", metavar="FILE", help="use this configuration file")
 
 
 def _showing(parser: Parser) -> None:
-    parser.add_argument("-y", "--yes", action="store_true", help="replace files in place without asking")
-    group = parser.add_argument_group("what is shown")
-    group.add_argument("-n", "--dry-run", action="store_true", help="says what would be done, and does nothing")
-    group.add_argument("--tui", action="store_true", help="a dashboard in the terminal (extra: tui)")
-    group.add_argument("--json", action="store_true", help="events as lines of JSON, for programs")
-    group.add_argument("--report", metavar="FILE.html", help="writes a page with charts at the end")
-    group.add_argument("--quiet", action="store_true", help="only what went wrong")
+    group = parser.add_argument_group("output")
+    group.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and change nothing")
+    group.add_argument("--tui", action="store_true", help="show a dashboard in the terminal (extra: tui)")
+    group.add_argument("--json", action="store_true", help="print events as lines of JSON")
+    group.add_argument("--report", metavar="FILE.html", help="write a page with charts at the end")
+    group.add_argument("--quiet", action="store_true", help="print only errors")
 
 
 # ---- the commands --------------------------------------------------------------------------------------------------
 
 
 def _encode(commands: Any) -> None:
-    parser = _command(commands, "encode", "compresses files and folders", f"{ENCODE_EXAMPLES}\n{_exit_codes()}")
+    parser = _command(
+        commands, "encode", "compresses files and folders", ENCODE_EXAMPLES, f"{MORE_EXAMPLES}\n{_exit_codes()}"
+    )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a video, or a folder of them")
-    add_settings(parser)
+    placing = add_settings(parser)
+    placing.add_argument("-y", "--yes", action="store_true", help="replace sources in place without asking")
     _showing(parser)
 
 
 def _watch(commands: Any) -> None:
     epilog = (
         "examples:\n  pdum-nvenc watch ~/Recordings\n  pdum-nvenc watch -P gaming -o /mnt/small ~/Captures\n\n"
-        "A file is taken once it has stopped growing. Restarted, it goes on where it was."
+        "A file is encoded once it has stopped growing. Started again, it continues where it stopped."
     )
-    parser = _command(commands, "watch", "encodes what is dropped into a folder, until it is stopped", epilog)
+    parser = _command(commands, "watch", "encodes new files in a folder until it is stopped", epilog)
     parser.add_argument("folder", metavar="FOLDER")
     add_settings(parser)
     group = parser.add_argument_group("watching")
@@ -229,9 +248,9 @@ def _watch(commands: Any) -> None:
     group.add_argument(
         "--settle", type=_seconds, default=10.0, metavar="SECONDS", help="how long a file must not change (default: 10)"
     )
-    group.add_argument("--once", action="store_true", help="ends when there is nothing left to do")
-    group.add_argument("--json", action="store_true", help="events as lines of JSON, for programs")
-    group.add_argument("--quiet", action="store_true", help="only what went wrong")
+    group.add_argument("--once", action="store_true", help="stop when nothing is left to do")
+    group.add_argument("--json", action="store_true", help="print events as lines of JSON")
+    group.add_argument("--quiet", action="store_true", help="print only errors")
 
 
 def _seconds(text: str) -> float:
@@ -245,13 +264,13 @@ def _seconds(text: str) -> float:
 
 
 def _doctor(commands: Any) -> None:
-    _command(commands, "doctor", "tells what works on this machine, what does not and what to do")
+    _command(commands, "doctor", "checks this machine: what works, what does not, and what to do")
 
 
 def _gpus(commands: Any) -> None:
     parser = _command(commands, "gpus", "lists GPUs, their encoders, codecs, sessions and utilisation")
-    parser.add_argument("--watch", action="store_true", help="goes on showing it until Ctrl-C")
-    parser.add_argument("--json", action="store_true", help="the same for programs")
+    parser.add_argument("--watch", action="store_true", help="update until Ctrl-C")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _selftest(commands: Any) -> None:
@@ -291,16 +310,16 @@ def _bench(commands: Any) -> None:
         "--frames", type=int, default=240, metavar="N", help="per engine and measurement (default: 240)"
     )
     parser.add_argument("--png", metavar="FILE.png", help="draws a chart too (extra: bench)")
-    parser.add_argument("--json", action="store_true", help="the same for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     _machine_options(parser)
 
 
 def _demo(commands: Any) -> None:
-    parser = _command(commands, "demo", "makes short test clips and runs the whole thing on what the machine has")
+    parser = _command(commands, "demo", "makes short test clips and encodes them with what this machine has")
     parser.add_argument("--folder", default="pdum-nvenc-demo", metavar="FOLDER", help="(default: pdum-nvenc-demo)")
     parser.add_argument("--clips", type=int, default=6, metavar="N", help="how many (default: 6)")
     parser.add_argument("--tui", action="store_true", help="with the dashboard")
-    parser.add_argument("--json", action="store_true", help="events as lines of JSON, for programs")
+    parser.add_argument("--json", action="store_true", help="print events as lines of JSON")
     _option(parser, "codec", "-c", "--codec", metavar="CODEC")
     _machine_options(parser)
 
@@ -331,11 +350,11 @@ def _machine_options(parser: Parser) -> None:
 
 def _profiles(commands: Any) -> None:
     parser = _command(commands, "profiles", "lists the profiles, with what each sets")
-    parser.add_argument("--config", metavar="FILE", help="a configuration file other than the usual one")
+    parser.add_argument("--config", metavar="FILE", help="use this configuration file")
 
 
 def _config(commands: Any) -> None:
-    parser = _command(commands, "config", "shows where settings come from, or writes a file for them")
+    parser = _command(commands, "config", "shows where settings come from, or writes a configuration file")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     init = _command(actions, "init", "writes a commented configuration file")
     init.add_argument("--force", action="store_true", help="replaces the one that is there")
