@@ -64,7 +64,7 @@ def test_a_machine_that_works(simulator: Simulator) -> None:
     assert "1 encoder for h264, hevc" in second.text
     assert [device.gpu_id for device in found.devices] == [0, 1]
     page = str(found)
-    assert page.endswith("This machine can encode.")
+    assert page.endswith("This machine can encode in hardware.")
     assert all(finding.text in page for finding in found.findings)
     assert pdum.nvenc.__version__ in page
 
@@ -92,7 +92,8 @@ def test_an_old_driver(simulator: Simulator) -> None:
     assert "530.41.03" in finding.advice
     assert "470.1" in only(found, "cuda").text
     assert not found.can_encode
-    assert str(found).endswith("This machine cannot encode now.")
+    assert found.used == "software"
+    assert "It can encode in software" in str(found).splitlines()[-1]
 
 
 def test_one_gpu_with_an_encoder_and_one_without(simulator: Simulator) -> None:
@@ -249,9 +250,29 @@ def test_a_container_without_the_video_capability(tmp_path: Path, nvsim_dir: Pat
     assert not can_encode
 
 
-@pytest.mark.parametrize(("gpu", "status"), [(GOOD, 0), (WITHOUT_ENCODER, 1)])
-def test_the_command(gpu: str, status: int) -> None:
-    command = [sys.executable, "-m", "pdum.nvenc"]
+@pytest.mark.parametrize(
+    ("gpu", "engine", "status"),
+    [(GOOD, "auto", 0), (WITHOUT_ENCODER, "auto", 0), (WITHOUT_ENCODER, "nvenc", 1), (WITHOUT_ENCODER, "software", 0)],
+)
+def test_the_command(gpu: str, engine: str, status: int) -> None:
+    command = [sys.executable, "-m", "pdum.nvenc", "doctor", "--engine", engine]
     done = subprocess.run(command, env=environment(gpus=[gpu]), capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stderr) == (status, "")
-    assert ("This machine can encode." in done.stdout) is (status == 0)
+    assert ("This machine can encode in hardware." in done.stdout) is (gpu == GOOD)
+    assert "The processor can encode h264, hevc, av1" in done.stdout
+
+
+def test_a_machine_without_pyav_cannot_encode_in_software(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with simulator.machine(gpus=[WITHOUT_ENCODER]):
+        found = doctor()
+    assert "pdum-nvenc[files]" in only(found, "pyav").advice
+    assert (found.can_encode_in_software, found.used) == (False, None)
+    assert str(found).endswith("This machine cannot encode now.")
+
+
+def test_taken_sessions_are_waited_for(simulator: Simulator) -> None:
+    with simulator.machine(gpus=[{"name": GOOD, "session_limit": 1}]), NvencEncoder(320, 192):
+        assert doctor().used is None

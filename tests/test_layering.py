@@ -141,6 +141,8 @@ PYTHON_LAYERS = (
     "_machine.capabilities",
     "_machine.nvml",
     "_machine.devices",
+    "_machine.finding",
+    "_machine.video_files",
     "_machine.doctor",
     "_live.packet",
     "_live.statistics",

@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from ._live.statistics import LiveStatistics
     from ._machine.capabilities import Capabilities, capabilities
     from ._machine.devices import Device, devices
-    from ._machine.doctor import Diagnosis, Finding, doctor
+    from ._machine.doctor import Diagnosis, doctor
+    from ._machine.finding import Finding
     from ._machine.nvml import EncodeSession
     from ._pool.pool import EncoderPool
     from ._pool.run import Run
@@ -149,7 +150,7 @@ _LAZY = {
     "FileSettings": "._files.job",
     "FileTask": "._files.task",
     "Filters": "._config.filters",
-    "Finding": "._machine.doctor",
+    "Finding": "._machine.finding",
     "LiveEncoder": "._live.live_encoder",
     "LivePacket": "._live.packet",
     "LiveStatistics": "._live.statistics",

@@ -6,24 +6,82 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
+from .._batch.layers import read_config, resolve
+from .._errors import InvalidConfig
 from .._machine.devices import Device, devices
-from .._text import size
+from .._machine.finding import MARKS, Finding
+from .._text import size, visible
 from . import exits
 from .table import plain_lines, print_table, rich_table
 
 TITLES = ("GPU", "name", "engines", "codecs", "sessions", "busy", "memory free", "driver")
 SECONDS_BETWEEN_LOOKS = 1.0
+MARK_STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
+
+if TYPE_CHECKING:
+    from .._machine.doctor import Diagnosis
 
 
-def doctor(arguments: argparse.Namespace) -> int:  # noqa: ARG001
+def doctor(arguments: argparse.Namespace) -> int:
+    """Ends with 0 if ``encode`` can encode here with the engine that is asked for."""
     from .._machine.doctor import doctor as look
 
-    diagnosis = look()
-    print(diagnosis)
-    return exits.DONE if diagnosis.can_encode else exits.FAILED
+    found = look()
+    diagnosis = replace(found, findings=(*found.findings, *_of_config()))
+    if arguments.json:
+        print(json.dumps(_as_json(diagnosis)))
+    else:
+        _print_page(diagnosis)
+    can = {"auto": diagnosis.used is not None, "nvenc": diagnosis.can_encode}
+    return exits.DONE if can.get(arguments.engine, diagnosis.can_encode_in_software) else exits.FAILED
+
+
+def _of_config() -> Iterator[Finding]:
+    try:
+        found = read_config()
+        resolve(found)
+    except InvalidConfig as error:
+        advice = "Correct that line, or remove the file."
+        yield Finding(level="problem", topic="config", text=str(error), advice=advice)
+        return
+    if found.exists:
+        yield Finding(level="ok", topic="config", text=f"The settings in {found.path} are right.")
+
+
+def _as_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    return {
+        "used": diagnosis.used,
+        "hardware": diagnosis.can_encode,
+        "software": diagnosis.can_encode_in_software,
+        "verdict": diagnosis.verdict,
+        "findings": [asdict(one) for one in diagnosis.findings],
+        "devices": [asdict(one) for one in diagnosis.devices],
+    }
+
+
+def _print_page(diagnosis: Diagnosis) -> None:
+    """In colour on a terminal if rich is installed."""
+    try:
+        if not sys.stdout.isatty():
+            raise ModuleNotFoundError
+        from rich.console import Console
+        from rich.text import Text
+    except ModuleNotFoundError:
+        print(diagnosis)
+        return
+    page = Text(visible_lines(str(diagnosis)))
+    for level, mark in MARKS.items():
+        page.highlight_regex(rf"(?m)^\[{mark}\]", MARK_STYLES[level])
+    page.highlight_regex(r"(?m)^       -> .*$", "bold")
+    Console(highlight=False).print(page, soft_wrap=True)
+
+
+def visible_lines(text: str) -> str:
+    return "\n".join(map(visible, text.splitlines()))
 
 
 def gpus(arguments: argparse.Namespace) -> int:

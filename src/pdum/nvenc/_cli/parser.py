@@ -264,7 +264,14 @@ def _seconds(text: str) -> float:
 
 
 def _doctor(commands: Any) -> None:
-    _command(commands, "doctor", "checks this machine: what works, what does not, and what to do")
+    parser = _command(commands, "doctor", "checks this machine: what works, what does not, and what to do")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "nvenc", "software"),
+        default="auto",
+        help="which engine has to work for the exit code 0 (default: auto, as for encode)",
+    )
 
 
 def _gpus(commands: Any) -> None:

@@ -14,27 +14,13 @@ from .._encoders.nvenc import ABI_VARIABLE, forced_abi
 from .._errors import DriverNotFound, DriverTooOld, NoEncoder, NvencError, OutOfSessions
 from .._version import __version__
 from .devices import Device, devices, driver_version
+from .finding import Finding
 from .nvml import EncodeSession, Nvml, nvml
+from .video_files import of_gpu_decoder, of_pyav
 
 KERNEL_DRIVER = Path("/proc/driver/nvidia/version")
 CUDA_LIBRARY, ENCODE_LIBRARY = "libcuda.so.1", "libnvidia-encode.so.1"
 STATUS_MISMATCH = 803
-MARKS = {"ok": " ok ", "note": "note", "problem": "FAIL"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """The result of one check. ``level`` is ``"ok"``, ``"note"`` or ``"problem"``; ``topic`` names it for code."""
-
-    level: str
-    topic: str
-    text: str
-    advice: str = ""
-    gpu_id: int | None = None
-
-    def __str__(self) -> str:
-        lines = [f"[{MARKS[self.level]}] {self.text}"]
-        return "\n".join(lines + [f"       -> {self.advice}"] * bool(self.advice))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +32,39 @@ class Diagnosis:
 
     @property
     def can_encode(self) -> bool:
-        """Whether an encoder can be made now on at least one GPU."""
+        """Whether a hardware encoder can be made now on at least one GPU."""
         return any(finding.topic == "encoder" and finding.level == "ok" for finding in self.findings)
+
+    @property
+    def can_encode_in_software(self) -> bool:
+        """Whether the processor can encode, with PyAV's codecs."""
+        return bool(self.about("software"))
+
+    @property
+    def used(self) -> str | None:
+        """What encodes if nothing is chosen: ``"nvenc"``, ``"software"``, or None if nothing can now.
+
+        A GPU whose sessions are all taken is waited for, and not replaced by the processor.
+        """
+        if self.can_encode:
+            return "nvenc"
+        return "software" if self.can_encode_in_software and not self.about("session limit") else None
+
+    @property
+    def verdict(self) -> str:
+        """In a sentence."""
+        if self.used == "nvenc":
+            return "This machine can encode in hardware."
+        if self.used == "software":
+            return "This machine has no usable hardware encoder. It can encode in software, which is many times slower."
+        return "This machine cannot encode now."
 
     def about(self, topic: str) -> list[Finding]:
         """The findings about one topic."""
         return [finding for finding in self.findings if finding.topic == topic]
 
     def __str__(self) -> str:
-        verdict = "This machine can encode." if self.can_encode else "This machine cannot encode now."
-        return "\n".join(["pdum.nvenc doctor", "", *map(str, self.findings), "", verdict])
+        return "\n".join(["pdum.nvenc doctor", "", *map(str, self.findings), "", self.verdict])
 
 
 def doctor() -> Diagnosis:
@@ -67,6 +76,9 @@ def doctor() -> Diagnosis:
     findings = [*_of_package(), *driver, *(_of_nvml(library) if _has_cuda(driver) else ())]
     for device in found:
         findings += _of_gpu(device, broken)
+    if found and not broken:
+        findings.append(of_gpu_decoder())
+    findings += of_pyav()
     return Diagnosis(findings=tuple(findings), devices=found)
 
 
