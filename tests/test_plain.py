@@ -52,6 +52,19 @@ def test_one_line_for_each_file_without_a_terminal() -> None:
     assert "\x1b" not in "".join(lines)
 
 
+def test_a_line_every_30_seconds_without_a_terminal() -> None:
+    """By the time of the events, which are ten seconds apart here."""
+    times = [10.0 * number for number in range(13)]
+    begun = events.RunStarted(at=0.0, engines=engines(1, 1), jobs=4, started=0.0)
+    stream: list[events.Event] = [begun]
+    for at in times:
+        stream.append(events.RunProgress(at=at, frames=int(at), total=200, fps=20.0, eta=90.0, jobs_done=0, jobs=4))
+    lines = [line for line in written(stream).splitlines() if " left" in line]
+    assert [re.split(", ", line)[1] for line in lines] == ["15%", "30%", "45%", "60%"]
+    assert lines[0] == "0 of 4 files done, 15%, 20.0 fps, 1:30 left"
+    assert " left" not in written(stream, force_terminal=True, width=100, height=30)
+
+
 def test_long_names_are_not_broken_without_a_terminal() -> None:
     (line,) = [line for line in written(recorded(["a" * 255], trouble=0.0)).splitlines() if "aaa" in line]
     assert line.startswith("a" * 255 + ": ")

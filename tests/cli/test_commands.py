@@ -385,6 +385,7 @@ def test_watch_once(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:
     given = ("watch", "--once", "--json", "--settle", "0.1", "--every", "0.1", "-c", "h264", tmp_path)
     code, out = tool(*given)
     assert code == 1
+    assert f"Watching for videos in {tmp_path}; results go to compressed." in parsed(out)[0]["message"]
     assert len(events_of("job_finished", parsed(out))) == 1
     assert len(events_of("job_failed", parsed(out))) == 1, "what failed is not tried over and over"
     assert "compressed/a.mkv" in files_in(tmp_path)

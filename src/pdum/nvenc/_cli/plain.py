@@ -11,21 +11,22 @@ from rich.live import Live
 from rich.text import Text
 
 from .. import events
+from .._text import count, duration, rate
 from .._view.draw import TERMINAL, ended_line, engine_line, run_line, writable
 from .._view.run_parts import LogLine
 from .._view.run_state import RunState
 
 REFRESHES = 8
+SECONDS_BETWEEN_LINES = 30.0
+"""Without a terminal."""
 LEVEL_MARKS = {"warning": "! ", "error": "! "}
 
 
 def show(run: Iterable[events.Event], console: Console) -> None:
-    """Draws a run until it is over. Without a terminal, it writes a line for each finished file."""
+    """Draws a run until it is over. Without a terminal, it writes a line for each finished file, and every 30 s."""
     state = RunState()
     if not console.is_terminal or console.is_dumb_terminal:
-        for event in run:
-            for line in _new_lines(state, event):
-                console.print(writable(_log_text(line), console), soft_wrap=True)
+        _print_lines(run, state, console)
         return
     with _live(state, console) as lock:
         for event in run:
@@ -33,6 +34,24 @@ def show(run: Iterable[events.Event], console: Console) -> None:
                 lines = _new_lines(state, event)
             for line in lines:
                 console.print(writable(_scrolled(state, line, console.width), console))
+
+
+def _print_lines(run: Iterable[events.Event], state: RunState, console: Console) -> None:
+    """The clock is that of the events."""
+    last = 0.0
+    for event in run:
+        for line in _new_lines(state, event):
+            console.print(writable(_log_text(line), console), soft_wrap=True)
+        if isinstance(event, events.RunProgress) and event.at - last >= SECONDS_BETWEEN_LINES:
+            last = event.at
+            console.print(writable(Text(progress_line(state)), console), soft_wrap=True)
+
+
+def progress_line(state: RunState) -> str:
+    """How far the run is, in words for a log."""
+    done = f"{state.sums().ended} of {count(state.total_jobs, 'file')} done, {state.fraction:.0%}"
+    left = f", {duration(state.eta)} left" if state.eta is not None else ""
+    return f"{done}, {rate(state.fps, ' fps')}{left}"
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from .._batch.settings import BatchSettings
 from .._batch.stable_files import StabilityCheck
 from .._batch.watched_folder import WatchedFolder
 from .._errors import InvalidConfig
+from .._text import visible
 from . import exits
 from .encode import output_options
 from .interruption import Interruption, interruptible
-from .output import OutputOptions
+from .output import OutputOptions, RunOutput
 from .running import run_batch
 from .show_settings import resolved_settings
 from .standard_streams import complain
@@ -39,6 +40,7 @@ def watch(arguments: argparse.Namespace) -> int:
         raise InvalidConfig(f"Expected a folder to watch, got {folder}.")
     options, settings = output_options(arguments), resolved_settings(arguments).settings
     watcher = Watcher(folder, settings, options, StabilityCheck(seconds=arguments.settle))
+    RunOutput.of(options).say(_greeting(folder, settings, arguments.settle))
     with interruptible(complain) as interruption:
         while not interruption.code:
             waiting = watcher.look(interruption)
@@ -47,6 +49,15 @@ def watch(arguments: argparse.Namespace) -> int:
             _sleep(arguments.every, interruption)
     is_lost = options.stream.lost is not None
     return interruption.code or (exits.FAILED if watcher.failed else exits.UNSHOWN if is_lost else exits.DONE)
+
+
+def _greeting(folder: Path, settings: BatchSettings, settle: float) -> str:
+    where = "replace them" if settings.in_place else f"go to {visible(settings.destination)}"
+    which = "in" if not settings.recursive else "in and below"
+    return (
+        f"Watching for videos {which} {visible(str(folder))}; results {where}. "
+        f"A file is encoded once it has not changed for {settle:g} s. Ctrl-C ends."
+    )
 
 
 def _sleep(seconds: float, interruption: Interruption) -> None:
