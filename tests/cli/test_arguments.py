@@ -19,6 +19,7 @@ pytestmark = pytest.mark.one_abi
     [
         ([], ["COMMAND", "--help"]),
         (["encod", "a.mkv"], ["Unknown command 'encod'", "'encode'"]),
+        (["enc", "a.mkv"], ["Unknown command 'enc'", "'encode'"]),
         (["frobnicate"], ["Unknown command 'frobnicate'", "--help"]),
         (["."], ["Unknown command '.'", "pdum-nvenc encode ."]),
         (["encode"], ["Missing PATH", "--help"]),

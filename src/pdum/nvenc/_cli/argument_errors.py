@@ -139,7 +139,8 @@ def _unknown_command(parser: OneLineParser, found: re.Match[str]) -> str:
     from difflib import get_close_matches
 
     name = found[1]
-    near = get_close_matches(name, list(commands_of(parser)), n=1)
+    known = list(commands_of(parser))
+    near = [one for one in known if name and one.startswith(name)] or get_close_matches(name, known, n=1)
     if os.path.exists(name):
         return f"Unknown command {name!r}. To encode it: {parser.prog} encode {name}"
     return f"Unknown command {name!r}." + (f" Did you mean {near[0]!r}?" if near else f" See {parser.prog} --help.")
