@@ -181,6 +181,8 @@ PYTHON_LAYERS = (
     "_media.hardware_decode",
     "_media.frame_conversion",
     "_media.matroska",
+    "_media.span",
+    "_media.frame_selection",
     "_media.filter_text",
     "_media.filter_chain",
     "_media.filter_graph",

@@ -62,7 +62,8 @@ def filtered(source: Path, result: Path, segments: int = 1, engine: Any = SOFTWA
 def by_ffmpeg(source: Path, graph: str, folder: Path, *codec: str) -> Path:
     """Frames as ffmpeg's filters make them."""
     made = folder / "wanted.mkv"
-    ffmpeg("-i", source, "-vf", graph, "-an", "-sn", "-fps_mode", "passthrough", *(codec or ("-c:v", "ffv1")), made)
+    ffmpeg("-i", source, "-vf", graph, "-an", "-sn", "-fps_mode", "passthrough", "-enc_time_base", "1/90000",
+           *(codec or ("-c:v", "ffv1")), made)  # fmt: skip
     return made
 
 

@@ -227,12 +227,13 @@ class FileTask(BaseTask):
         require_same_source(self.job.source, self._seen())
         try:
             with self._files.opened_again() as source:
-                passthrough = plan(source, index.stream, self.container, self.job.settings.audio)
+                span = self._looked_through_video().span
+                passthrough = plan(source, index.stream, self.container, self.job.settings.audio, span)
                 joined = self._joined(pieces, passthrough)
                 with naming_the_disk(self._part):
                     join(joined, source)
                 self._verify(joined)
-                lost = lost_metadata(source, self._part, OF_THE_FILE)
+                lost = lost_metadata(source, self._part, passthrough, OF_THE_FILE)
             result = self._committed(self._all_warnings([*passthrough.all_warnings(), *joined.warnings, *lost]))
             self._video, self._pieces = None, []  # megabytes for a long film, and the caller may keep the task for days
             return result

@@ -13,6 +13,7 @@ from .._config.filters import Filters
 from .._errors import NvencError
 from .filter_chain import chain_of
 from .filter_graph import FilterGraph, FrameTiming
+from .frame_selection import select
 from .look import Look, stored_as
 from .source import Index
 
@@ -36,9 +37,11 @@ class FilteredVideo:
         self.source = source
         self._filters = filters
         self._chain = chain_of(filters, source.look, filters.crop_area)
-        self._numbers = list(range(source.frames))
-        """For each frame of the result, that of the source which it is made of."""
-        self.index = self._tried(first)
+        selection = select(source, filters)
+        self._numbers = selection.numbers
+        self.span = selection.span
+        """What is kept of the other streams; None: all."""
+        self.index = self._tried(selection.index, first)
 
     @property
     def runs_on_host(self) -> bool:
@@ -57,7 +60,7 @@ class FilteredVideo:
             number, frame = -1, None
             for wanted in self._numbers[first:]:
                 while number < wanted:
-                    number, frame = next(coming, (len(self.source.pts), None))
+                    number, frame = next(coming, (self.source.frames, None))
                 if frame is None:
                     return
                 yield frame
@@ -91,18 +94,18 @@ class FilteredVideo:
         timing = FrameTiming(time_base=self.source.time_base, rate=self.source.rate, aspect=look.sample_aspect_ratio)
         return FilterGraph(self._chain.text, like, timing)
 
-    def _tried(self, first: Sequence[Any]) -> Index:
+    def _tried(self, index: Index, first: Sequence[Any]) -> Index:
         """The index behind the filters, which make some frames for that."""
         if not self.runs_on_host:
-            return self.source
+            return index
         made = [frame for _, frame in self._through(enumerate(first))]
-        warnings = [*self.source.warnings]
+        warnings = [*index.warnings]
         if self.source.look.interlaced and not self._filters.deinterlace and MIXES_FIELDS.search(self._chain.text):
             warnings.append(
                 "The source is interlaced, and the filters mix its two fields. deinterlace='auto' makes whole pictures "
                 "of them first."
             )
-        return replace(self.source, look=self._look_behind(made[0]), warnings=tuple(warnings))
+        return replace(index, look=self._look_behind(made[0]), warnings=tuple(warnings))
 
     def _look_behind(self, frame: Any) -> Look:
         chroma, depth, exact = stored_as(frame.format)

@@ -102,10 +102,17 @@ def _add_video(joined: Joined, output: Any, source: Any, first_packet: bytes) ->
         )
     stream.time_base = joined.time_base
     old = source.streams[joined.index.stream]
-    stream.metadata.update(video_metadata(old))
+    stream.metadata.update(_metadata(joined, old))
     stream.disposition = old.disposition.value
     _turn(joined, stream)
     return stream
+
+
+def _metadata(joined: Joined, stream: Any) -> dict[str, str]:
+    known = video_metadata(stream)
+    if joined.passthrough.span is not None and known.pop("timecode", None) is not None:
+        joined.warnings.append("The time code is left out: it is that of the source's first frame.")
+    return known
 
 
 def _turn(joined: Joined, stream: Any) -> None:

@@ -13,6 +13,7 @@ from .audio import AudioEncoder, AudioSettings, audio_settings, open_audio_encod
 from .av import import_av, open_container, words_of
 from .containers import AUDIO_ENCODERS, IN_MPEGTS, WITH_EDIT_LISTS
 from .decoder import is_picture
+from .span import Span
 from .subtitles import TextConversion, text_conversion
 
 LOOKED_THROUGH = 500
@@ -57,6 +58,13 @@ class Passthrough:
     has_chapters: bool = False
     carried: list[Carried] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    span: Span | None = None
+    """What is kept of the source; None: all."""
+
+    def chapters(self, source: Any) -> list[Any]:
+        """Those of the source, at their times in the result."""
+        found: list[Any] = source.chapters()
+        return found if self.span is None else self.span.chapters(found)
 
     def write(self, output: Any, packet: Any) -> None:
         """Muxes a packet of another stream than the video. Leaves it out if it is damaged."""
@@ -77,9 +85,9 @@ class Passthrough:
         return [*self.warnings, *lost]
 
 
-def plan(source: Any, video: int, container: str, audio: str | int) -> Passthrough:
+def plan(source: Any, video: int, container: str, audio: str | int, span: Span | None = None) -> Passthrough:
     """Decides about each stream except the video that is encoded."""
-    found = Passthrough(container, video, bool(source.chapters()))
+    found = Passthrough(container, video, bool(source.chapters()), span=span)
     first = _first_sounds(source) if audio == "copy" else {}
     for stream in source.streams:
         if stream.index == video:
@@ -200,7 +208,7 @@ def add_streams(found: Passthrough, source: Any, output: Any, add_video: Callabl
     for one in found.carried:
         if one.how == "attach":
             _attach(one.source, source, output)
-    _add_metadata(source, output)
+    _add_metadata(found, source, output)
     return video
 
 
@@ -218,10 +226,10 @@ def _add(one: Carried, output: Any) -> None:
     one.made.disposition = one.source.disposition.value
 
 
-def _add_metadata(source: Any, output: Any) -> None:
+def _add_metadata(found: Passthrough, source: Any, output: Any) -> None:
     """Copies the container's metadata and chapters."""
     output.metadata.update({key: value for key, value in source.metadata.items() if key not in OF_THE_FILE})
-    chapters = source.chapters()
+    chapters = found.chapters(source)
     if chapters:
         output.set_chapters(chapters)
 
@@ -266,7 +274,8 @@ def packets(found: Passthrough, source: Any, interrupted: Callable[[], None]) ->
             if not number % 64:
                 interrupted()
             one = flowing[packet.stream.index]
-            yield from _passed(one, packet, found.container)
+            if found.span is None or found.span.kept(packet):
+                yield from _passed(one, packet, found.container)
     except av.error.FFmpegError as error:
         found.warnings.append(f"The source ends early, and so do its other streams: {words_of(error)}.")
     for one in flowing.values():

@@ -13,7 +13,7 @@ from .._errors import SourceUnreadable, VerificationFailed
 from .av import readable, time_base
 from .decode import frames_from
 from .decoder import Decoding, every_frame, open_source, video_stream
-from .passthrough import stream_metadata
+from .passthrough import Passthrough, stream_metadata
 from .sample import SAMPLED, wrong
 from .source import Index, Key
 
@@ -162,7 +162,7 @@ def _titles(container: Any) -> set[str]:
     return {metadata["title"] for metadata in map(stream_metadata, streams) if metadata.get("title")}
 
 
-def lost_metadata(source: Any, part: Path, skipped: Sequence[str]) -> list[str]:
+def lost_metadata(source: Any, part: Path, passthrough: Passthrough, skipped: Sequence[str]) -> list[str]:
     """Warnings about metadata and chapters of the source that are missing in the result."""
     with open_source(part) as made:
         known = {key.lower() for key in made.metadata}
@@ -172,7 +172,7 @@ def lost_metadata(source: Any, part: Path, skipped: Sequence[str]) -> list[str]:
         if titles - kept:
             missing = ", ".join(map(readable, sorted(titles - kept)))
             found.append(f"The container does not hold the streams' titles {missing}.")
-        chapters = len(source.chapters()), len(made.chapters())
+        chapters = len(passthrough.chapters(source)), len(made.chapters())
         if chapters[0] > chapters[1]:
             found.append(f"{chapters[0] - chapters[1]} of {chapters[0]} chapters are lost: the container has none.")
     return found

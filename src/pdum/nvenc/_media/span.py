@@ -1,0 +1,68 @@
+"""The part of a source that is kept, for the streams and chapters beside its video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from .av import time_base
+from .containers import nearest
+from .decoder import is_picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """Times in seconds of the source's clock. None: from its beginning, or to its end."""
+
+    begin: Fraction | None
+    end: Fraction | None
+    offset: Fraction
+    """What is taken off all times."""
+
+    def kept(self, packet: Any) -> bool:
+        """Moves the packet to its new time. Returns False for one that is not in the span.
+
+        Sound is cut between its packets, and what is shown for a while, such as a subtitle, also to its length.
+        """
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is None or is_picture(packet.stream):
+            return True
+        unit = time_base(packet)
+        begin, length = time * unit, (packet.duration or 0) * unit
+        if packet.stream.type == "subtitle" and length:
+            return self._kept_in_part(packet, begin, begin + length, unit)
+        if not self._has(begin):
+            return False
+        self._move(packet, nearest(self.offset / unit))
+        return True
+
+    def _kept_in_part(self, packet: Any, begin: Fraction, end: Fraction, unit: Fraction) -> bool:
+        first = begin if self.begin is None else max(begin, self.begin)
+        last = end if self.end is None else min(end, self.end)
+        if first >= last:
+            return False
+        packet.pts = packet.dts = nearest(first / unit)
+        packet.duration = max(1, nearest((last - first) / unit))
+        self._move(packet, nearest(self.offset / unit))
+        return True
+
+    def _has(self, time: Fraction) -> bool:
+        return (self.begin is None or time >= self.begin) and (self.end is None or time < self.end)
+
+    def _move(self, packet: Any, ticks: int) -> None:
+        packet.pts = None if packet.pts is None else packet.pts - ticks
+        packet.dts = None if packet.dts is None else packet.dts - ticks
+
+    def chapters(self, chapters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those that the span has a part of, at their new times."""
+        made = []
+        for chapter in chapters:
+            unit = Fraction(chapter["time_base"].numerator, chapter["time_base"].denominator)
+            begin, end = chapter["start"] * unit, chapter["end"] * unit
+            first = begin if self.begin is None else max(begin, self.begin)
+            last = end if self.end is None else min(end, self.end)
+            if first < last:
+                times = {"start": nearest((first - self.offset) / unit), "end": nearest((last - self.offset) / unit)}
+                made.append({**chapter, **times})
+        return made
