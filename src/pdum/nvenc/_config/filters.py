@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from .._errors import InvalidConfig
+from .filter_text import parsed
 from .settings import FrameRate, frame_rate, one_of
 
 DEINTERLACE = ("auto", "always")
@@ -52,7 +53,7 @@ class Filters:
         scale: ``"1080p"`` makes larger pictures fit into 1920x1080; ``"1280x720"`` is an exact size, ``"1280x"`` and
             ``"x720"`` leave the other side to the shape of the picture; ``"50%"``.
         fps: frames a second, such as ``30`` or ``"30000/1001"``. Frames are repeated or left out.
-        crop: ``"auto"`` finds black bars; ``"W:H:X:Y"`` is a size, and where its upper left corner lies.
+        crop: ``"W:H:X:Y"`` is what is left of the picture: a size, and where its upper left corner lies.
         deinterlace: ``"auto"`` takes the pictures that are marked as interlaced, ``"always"`` takes all.
         denoise: ``"light"``, ``"medium"`` or ``"strong"``.
         trim: ``"0:10-1:20"`` keeps what is shown from 10 to 80 seconds after the first frame; either end may be
@@ -79,7 +80,7 @@ class Filters:
             "denoise": _word("denoise", self.denoise, DENOISE),
             "trim": _trim(self.trim),
             "rotate": _rotate(self.rotate),
-            "vf": _text("vf", self.vf),
+            "vf": _vf(self.vf),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -94,8 +95,8 @@ class Filters:
 
     @property
     def crop_area(self) -> tuple[int, int, int, int] | None:
-        """Width, height, and the upper left corner; None if there is none, or if it has to be found."""
-        if self.crop in ("", "auto"):
+        """Width, height, and the upper left corner."""
+        if not self.crop:
             return None
         width, height, x, y = map(int, self.crop.split(":"))
         return width, height, x, y
@@ -125,6 +126,13 @@ def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or "\0" in value:
         raise _wrong(name, value, "text")
     return value.strip()
+
+
+def _vf(value: Any) -> str:
+    text = _text("vf", value)
+    if text:
+        parsed(text)  # raises for what is no graph
+    return text
 
 
 def _word(name: str, value: Any, known: tuple[str, ...]) -> str:
@@ -179,11 +187,11 @@ def _crop(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         value = ":".join(map(str, value))
     text = _text("crop", value).lower().replace(" ", "")
-    if text in ("", "auto"):
-        return text
+    if not text:
+        return ""
     match = re.fullmatch(r"(\d{1,5}):(\d{1,5}):(\d{1,5}):(\d{1,5})", text)
     if not match or not int(match[1]) or not int(match[2]):
-        raise _wrong("crop", value, "'auto' or WIDTH:HEIGHT:X:Y in pixels, such as '1920:800:0:140'")
+        raise _wrong("crop", value, "WIDTH:HEIGHT:X:Y in pixels, such as '1920:800:0:140'")
     return ":".join(str(int(number)) for number in match.groups())
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .._config.settings import codec_name
 from .._errors import InvalidConfig, NvencError, SourceUnreadable
 from .._media.containers import CONTAINERS, require_video_codec
+from .._media.decode import frames_from
 from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, OnGpu, ignore
 from .._media.disk_errors import naming_the_disk
 from .._media.filtered_video import FilteredVideo
@@ -123,7 +124,7 @@ class FileTask(BaseTask):
         self._destination_seen = FileIdentity.of(self._target)
         source, start = look_through(self.job.source, self._threads_to_look(), self._require_not_cancelled)
         self._files.keep_start(start)
-        self._video = FilteredVideo(source, self.job.settings.filters, start.frames)
+        self._video = FilteredVideo(source, self.job.settings.filters, start.frames, self._decoder_to_look(source))
         index = self._video.index
         rehearse(self.job.source, index, self.container, self.job.settings.audio)
         self._warnings += index.warnings
@@ -177,6 +178,15 @@ class FileTask(BaseTask):
             self._warnings.append("The processor decodes the source instead of the GPU, because filters run there.")
             return None
         return found
+
+    def _decoder_to_look(self, source: Index) -> Callable[[int], Generator[Any, None, None]]:
+        def decode(number: int) -> Generator[Any, None, None]:
+            with closing(frames_from(self.job.source, source, number)) as frames:
+                for frame in frames:
+                    self._require_not_cancelled()
+                    yield frame
+
+        return decode
 
     def _close_files(self) -> None:
         """Closes what is open of the source, and ends the threads that look at the result."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import floor
 
+from .._config.filter_text import is_picture_by_picture, parsed
 from .._config.filters import Box, Filters, Share, Size
 from .._errors import InvalidConfig
-from .filter_text import is_picture_by_picture, parsed
 from .look import Look
 from .matroska import ONE
 
@@ -108,32 +108,28 @@ class Chain:
             self.shape = self.shape.on_its_side()
 
 
-def chain_of(filters: Filters, look: Look, crop: tuple[int, int, int, int] | None) -> Chain:
-    """``crop``: what is to be left of the picture, given or found."""
-    chain = chain_until_crop(filters, look)
-    if crop is not None:
-        chain.crop(crop)
+def chain_of(filters: Filters, look: Look) -> Chain:
+    chain = Chain(Shape.of(look))
+    if filters.deinterlace:
+        chain.deinterlace(filters.deinterlace)
+    if filters.scale or filters.crop or filters.rotate or filters.vf:
+        chain.make_upright()
+    if filters.crop_area is not None:
+        chain.crop(filters.crop_area)
     if filters.rotate:
         chain.rotate(filters.rotate)
     if filters.denoise:
         chain.denoise(filters.denoise)
     if filters.target_size is not None:
         chain.scale(filters.target_size)
-    return chain
-
-
-def chain_until_crop(filters: Filters, look: Look) -> Chain:
-    """The picture in which black bars are looked for."""
-    chain = Chain(Shape.of(look))
-    if filters.deinterlace:
-        chain.deinterlace(filters.deinterlace)
-    if filters.scale or filters.crop or filters.rotate or filters.vf:
-        chain.make_upright()
+    if filters.vf and gives_one_for_one(filters.vf):
+        chain.texts.append(filters.vf)
     return chain
 
 
 def gives_one_for_one(vf: str) -> bool:
-    return not vf or is_picture_by_picture(parsed(vf))
+    """Whether it certainly makes each frame of one frame alone."""
+    return is_picture_by_picture(parsed(vf))
 
 
 def scaled(shape: Shape, target: Box | Size | Share) -> tuple[int, int]:

@@ -9,16 +9,18 @@ from fractions import Fraction
 from threading import Lock
 from typing import Any
 
+from .._config.filter_text import Node, parsed
 from .._config.settings import nearest
 from .._errors import InvalidConfig
 from .av import import_av, words_of
-from .filter_text import Node, parsed
 from .frame_conversion import in_format, in_size
 
 Pad = tuple[Any, int]
 """A filter, and the number of one of its inputs or outputs."""
 
 _one_that_listens = Lock()
+MEASURE = 20_000
+CLOSE = Fraction(2, MEASURE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +34,19 @@ class FrameTiming:
 
 
 class FilterGraph:
-    """A graph for frames that are like the first one: others are converted to its size and format."""
+    """A graph for frames that are like the first one: others are converted to its size and format.
 
-    def __init__(self, text: str, like: Any, timing: FrameTiming, threads: int = 0) -> None:
+    Args:
+        text: the graph, as FFmpeg writes it.
+        like: the first frame.
+        scale: arguments of another scaler behind the graph.
+    """
+
+    def __init__(self, text: str, like: Any, timing: FrameTiming, scale: str = "") -> None:
         self._text, self._timing = text, timing
         self._form = like.format.name
         self._size = like.width, like.height
-        self._input, self._sink, self._graph = _explained(text, lambda: self._built(like, threads))
+        self._input, self._sink, self._graph = _explained(text, lambda: self._built(like, scale))
 
     def push(self, frame: Any, pts: int) -> list[Any]:
         """The frames that are ready then. The caller's frame stays as it is."""
@@ -66,9 +74,8 @@ class FilterGraph:
         except (av.error.FFmpegError, ValueError) as error:
             raise _failed(self._text, words_of(error)) from error
 
-    def _built(self, like: Any, threads: int) -> tuple[Any, Any, Any]:
+    def _built(self, like: Any, scale: str) -> tuple[Any, Any, Any]:
         graph = import_av().filter.Graph()
-        graph.threads = threads
         timing, aspect = self._timing, self._timing.aspect or Fraction(1)
         source = graph.add(
             "buffer",
@@ -79,9 +86,26 @@ class FilterGraph:
         sink = graph.add("buffersink")
         entry, end = _Links(graph, self._text).ends()
         source.link_to(entry[0], 0, entry[1])
-        end[0].link_to(sink, end[1], 0)
+        if scale:
+            scaler = graph.add("scale", scale)
+            end[0].link_to(scaler, end[1], 0)
+            end = scaler, 0
+        copier = graph.add("copy")  # flipped pictures are stored from their end, which makes x265 crash
+        end[0].link_to(copier, end[1], 0)
+        copier.link_to(sink)
         graph.configure()
         return source, sink, graph
+
+
+def aspect_behind(text: str, like: Any, timing: FrameTiming) -> Fraction | None:
+    """The shape of the pixels that a graph makes, which frames do not tell: read off from a picture's width."""
+    graph = FilterGraph(text, like, timing, scale=f"w=sar*{MEASURE}:h=2:flags=neighbor")
+    made = [*graph.push(like, 0), *graph.rest()]
+    if not made:
+        return timing.aspect
+    measured = Fraction(made[0].width, MEASURE)
+    near = next(one for most in range(1, MEASURE) if abs((one := measured.limit_denominator(most)) - measured) < CLOSE)
+    return None if near == 1 else near
 
 
 class _Links:

@@ -7,14 +7,18 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from fractions import Fraction
+from itertools import islice, pairwise
+from math import inf
 from typing import Any
 
 from .._config.filters import Filters
-from .._errors import NvencError
-from .filter_chain import chain_of
-from .filter_graph import FilterGraph, FrameTiming
+from .._errors import InvalidConfig, NvencError
+from .av import time_base
+from .filter_chain import chain_of, gives_one_for_one
+from .filter_graph import FilterGraph, FrameTiming, aspect_behind
 from .frame_selection import select
-from .look import Look, stored_as
+from .look import Look, colour_of, stored_as
 from .source import Index
 
 MIXES_FIELDS = re.compile(r"scale|transpose|vflip")
@@ -28,25 +32,30 @@ class FilteredVideo:
     Args:
         source: the index of the source.
         first: some of its first frames, by which the filters are tried.
+        decode: gives the source's frames, for filters whose number of frames is not known before.
 
     Raises:
         InvalidConfig: the filters do not work with this source.
     """
 
-    def __init__(self, source: Index, filters: Filters, first: Sequence[Any]) -> None:
+    def __init__(self, source: Index, filters: Filters, first: Sequence[Any], decode: Decode) -> None:
         self.source = source
         self._filters = filters
-        self._chain = chain_of(filters, source.look, filters.crop_area)
+        self._chain = chain_of(filters, source.look)
+        self._graph_for_all = filters.vf if filters.vf and not gives_one_for_one(filters.vf) else ""
+        """Filters that need all frames in their order."""
         selection = select(source, filters)
         self._numbers = selection.numbers
         self.span = selection.span
         """What is kept of the other streams; None: all."""
-        self.index = self._tried(selection.index, first)
+        self._selected = self.index = self._tried(selection.index, first)
+        if self._graph_for_all:
+            self.index = self._counted(decode)
 
     @property
     def runs_on_host(self) -> bool:
         """Whether frames must come from the processor's decoder."""
-        return bool(self._chain.text)
+        return bool(self._chain.text or self._graph_for_all)
 
     @property
     def begins_at(self) -> int:
@@ -55,6 +64,49 @@ class FilteredVideo:
 
     def frames(self, first: int, decode: Decode) -> Generator[Any, None, None]:
         """The frames of the result from this number on."""
+        if not self._graph_for_all:
+            yield from self._selected_from(first, decode)
+            return
+        with closing(self._selected_from(0, decode)) as frames:
+            yield from islice(self._through_all(frames), first, None)
+
+    def _through_all(self, frames: Iterator[Any]) -> Iterator[Any]:
+        graph: FilterGraph | None = None
+        for number, frame in enumerate(frames):
+            graph = graph or FilterGraph(self._graph_for_all, frame, self._timing_for_all())
+            yield from graph.push(frame, self._selected.pts[number])
+        if graph is not None:
+            yield from graph.rest()
+
+    def _timing_for_all(self) -> FrameTiming:
+        index = self._selected
+        return FrameTiming(time_base=index.time_base, rate=index.rate, aspect=index.look.sample_aspect_ratio)
+
+    def _counted(self, decode: Decode) -> Index:
+        """The index behind filters that may give any number of frames: they are run once to find out."""
+        before, times = self._selected, []
+        first: Any = None
+        last: Any = None
+        with closing(self._selected_from(0, decode)) as frames:
+            for last in self._through_all(frames):
+                first = first or last
+                times.append(last.pts)
+        if first is None or any(one is None or one >= other for one, other in pairwise([*times, inf])):
+            what = "leaves no frame" if first is None else "gives frames whose times do not rise"
+            raise InvalidConfig(f"vf={self._filters.vf!r} {what} of this video. Use other filters.")
+        unit, look = time_base(first), self._look_behind(before.look, first)
+        with closing(self._selected_from(0, decode)) as frames:
+            look = replace(
+                look, sample_aspect_ratio=aspect_behind(self._graph_for_all, next(frames), self._timing_for_all())
+            )
+        step = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 1 / float(before.rate * unit)
+        return replace(
+            before, pts=times, time_base=unit, keys=(), straight=True, look=look,
+            rate=_rate(1 / Fraction(step) / unit, before.rate), last_duration=last.duration or max(1, round(step)),
+            warnings=(*before.warnings, "One engine encodes the whole file: vf may make a frame of several frames."),
+        )  # fmt: skip
+
+    def _selected_from(self, first: int, decode: Decode) -> Generator[Any, None, None]:
         begin = self._numbers[first]
         with closing(self._made_from(begin, decode)) as coming:
             number, frame = -1, None
@@ -70,7 +122,7 @@ class FilteredVideo:
         start = max(0, begin - self._chain.looks_back)
         with closing(decode(start)) as frames:
             numbered = ((number, frame) for number, frame in enumerate(frames, start))
-            if not self.runs_on_host:
+            if not self._chain.text:
                 yield from numbered
                 return
             yield from ((number, frame) for number, frame in self._through(numbered) if number >= begin)
@@ -96,7 +148,7 @@ class FilteredVideo:
 
     def _tried(self, index: Index, first: Sequence[Any]) -> Index:
         """The index behind the filters, which make some frames for that."""
-        if not self.runs_on_host:
+        if not self._chain.text:
             return index
         made = [frame for _, frame in self._through(enumerate(first))]
         warnings = [*index.warnings]
@@ -105,13 +157,35 @@ class FilteredVideo:
                 "The source is interlaced, and the filters mix its two fields. deinterlace='auto' makes whole pictures "
                 "of them first."
             )
-        return replace(index, look=self._look_behind(made[0]), warnings=tuple(warnings))
+        return replace(index, look=self._look_of(first[0], made[0]), warnings=tuple(warnings))
 
-    def _look_behind(self, frame: Any) -> Look:
+    def _look_of(self, before: Any, made: Any) -> Look:
+        shape = self._chain.shape
+        look = replace(self.source.look, sample_aspect_ratio=shape.aspect, matrix=shape.matrix)
+        if self._filters.vf and not self._graph_for_all:
+            timing = FrameTiming(
+                time_base=self.source.time_base, rate=self.source.rate, aspect=self.source.look.sample_aspect_ratio
+            )
+            look = replace(look, sample_aspect_ratio=aspect_behind(self._chain.text, before, timing))
+        return self._look_behind(look, made)
+
+    def _look_behind(self, look: Look, frame: Any) -> Look:
+        """With what the frame itself tells."""
         chroma, depth, exact = stored_as(frame.format)
-        shape, look = self._chain.shape, self.source.look
-        return replace(
-            look, width=frame.width, height=frame.height, sample_aspect_ratio=shape.aspect, matrix=shape.matrix,
-            pix_fmt=frame.format.name, chroma=chroma, depth=depth, exact=exact and look.exact,
+        colour = look.colour
+        if self._filters.vf:
+            colour = None if frame.format.is_rgb else colour_of(frame, frame) or colour
+        made = replace(
+            look, width=frame.width, height=frame.height, pix_fmt=frame.format.name,
+            chroma=chroma, depth=depth, exact=exact and look.exact, colour=colour,
             interlaced=look.interlaced and not self._filters.deinterlace,
         )  # fmt: skip
+        if colour is not None and look.colour is not None and colour.native()[1] != look.colour.native()[1]:
+            made = replace(made, mastering_display=None, content_light=None, dynamic_hdr=None)
+        return made
+
+
+def _rate(found: Fraction, before: Fraction) -> Fraction:
+    """As it was, or half or double of it, if times are only rounded."""
+    near = [rate for rate in (before, before / 2, before * 2) if abs(found - rate) < rate / 100]
+    return near[0] if near else max(Fraction(1, 100), min(Fraction(1000), found.limit_denominator(1001)))

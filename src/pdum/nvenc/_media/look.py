@@ -61,7 +61,7 @@ def look_at(stream: Any, frames: Sequence[Any]) -> Look:
         chroma=chroma,
         depth=depth,
         exact=exact,
-        colour=_colour(first, stream.codec_context),
+        colour=colour_of(first, stream.codec_context),
         sample_aspect_ratio=_aspect(stream),
         matrix=_matrix(side.get("DISPLAYMATRIX")),
         mastering_display=_mastering_display(side.get("MASTERING_DISPLAY_METADATA")),
@@ -87,7 +87,8 @@ def stored_as(form: Any) -> tuple[str, int, bool]:
     return chroma, depth, exact
 
 
-def _colour(frame: Any, context: Any) -> Colour | None:
+def colour_of(frame: Any, context: Any) -> Colour | None:
+    """As the frame says it, or else the context."""
     numbers = [
         int(of_frame) if int(of_frame) not in (0, UNSPECIFIED) else int(of_stream)
         for of_frame, of_stream in (

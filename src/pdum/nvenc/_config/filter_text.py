@@ -39,7 +39,7 @@ PICTURE_BY_PICTURE = frozenset(
     )
 )
 """Filters that give one picture for one, and make it of that one alone."""
-OF_TIME = re.compile(r"(?<![\w.])(?:n|t|pts|pos|pkt_pos|time|random|ld|st|enable)(?![\w.])", re.IGNORECASE)
+OF_TIME = re.compile(r"(?<![\w.])(?:(?:n|t|pts|pos|pkt_pos|time|random|ld|st)(?![\w.=])|enable)", re.IGNORECASE)
 """What an expression has that differs from picture to picture."""
 SPACE = " \t\r\n"
 
