@@ -276,8 +276,7 @@ def forked_calls_nothing() -> None:
     """A child that drops any owner of a driver object makes no call."""
     simulator.configure(gpus=FAST, count=True)
     rgb = NvencEncoder(WIDTH, HEIGHT, format="rgb")
-    with pytest.raises(CudaFailed):  # the simulated GPU runs no kernels, but memory for the frame is there by now
-        rgb.encode(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    rgb.encode(np.zeros((HEIGHT, WIDTH, 3), np.uint8))  # kernels are loaded, and memory for the frame is there by now
     one = encoder()
     surface = one.surface()
     holders: list[Any] = [rgb, one, holding(), surface, surface.__dlpack__(max_version=(1, 0)), _RgbConverter()]

@@ -72,11 +72,11 @@ def test_a_journal_of_an_earlier_version_still_means_done(tmp_path: Path, settin
 def test_a_new_setting_does_not_repeat_finished_results(monkeypatch: pytest.MonkeyPatch) -> None:
     @dataclass(frozen=True, kw_only=True)
     class Later(BatchSettings):
-        denoise: str = "off"
+        grain: str = "off"
 
-    monkeypatch.setattr(settings_digest, "BASELINE", {**BASELINE, "denoise": "off"})
+    monkeypatch.setattr(settings_digest, "BASELINE", {**BASELINE, "grain": "off"})
     assert digest_of(Later()) == digest_of(DEFAULTS)
-    used = digest_of(Later(denoise="on"))
+    used = digest_of(Later(grain="on"))
     assert not used.matches(digest_of(DEFAULTS).current)
     assert not used.earlier, "no earlier version knew the setting"
 

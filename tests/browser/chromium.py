@@ -44,7 +44,7 @@ FLAGS = (
     "--disable-renderer-backgrounding",
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
-    "--disable-features=Translate,MediaRouter,OptimizationHints",
+    "--disable-features=Translate,MediaRouter,OptimizationHints,PreloadTopChromeWebUI",
     "--autoplay-policy=no-user-gesture-required",
     "--mute-audio",
     "--force-color-profile=srgb",

@@ -8,18 +8,21 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._config.choices import Audio, Auto, CodecOrAuto, Container, EngineKind, Multipass, Preset, Verify
 from .._config.settings import CODECS, MOST_FRAMES_AHEAD, nearest, one_of, preset_number, whole
 from .._errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from .._config.filters import Filters
 
 CONTAINERS = ("mkv", "mp4", "mov")
 METRICS = ("xpsnr", "ssim")
 NOT_OF_A_BATCH = {
     "width": "the source decides it",
     "height": "the source decides it",
-    "fps": "the source decides it",
+    "fps": "use the setting fps",
     "format": "the source decides it; bit_depth and chroma are the result's",
     "max_width": "files keep their size",
     "max_height": "files keep their size",
@@ -123,6 +126,13 @@ def _gpus(name: str, value: Any) -> str | tuple[int, ...]:
     return tuple(dict.fromkeys(numbers))
 
 
+def _filter(name: str, value: Any) -> Any:
+    """In the form in which it is compared."""
+    from .._config.filters import Filters
+
+    return getattr(Filters(**{name: value}), name)
+
+
 def _folder(name: str, value: Any) -> str:
     if isinstance(value, PurePath):
         return str(value)
@@ -198,6 +208,14 @@ class BatchSettings:
     container: Container = setting(
         "auto", _names("auto", *CONTAINERS), "auto (keep mkv, mp4 and mov, else mkv), mkv, mp4 or mov"
     )
+    scale: str = setting("", _filter, "1080p (larger pictures fit into it), 1280x720, 1280x, x720 or 50%")
+    fps: str = setting("", _filter, "frames a second, such as 30 or 24000/1001")
+    crop: str = setting("", _filter, "W:H:X:Y: what is left of the picture, in pixels")
+    deinterlace: str = setting("", _filter, "auto (pictures that are marked as interlaced) or always")
+    denoise: str = setting("", _filter, "light, medium or strong")
+    trim: str = setting("", _filter, "the part to keep, such as 0:10-1:20 or 90-")
+    rotate: int = setting(0, _filter, "90, 180 or 270 degrees clockwise")
+    vf: str = setting("", _filter, "any graph of FFmpeg's video filters, such as hflip,unsharp")
     engine: EngineKind = setting("auto", _names("auto", "nvenc", "software"), "auto, nvenc or software")
     gpu: str | tuple[int, ...] = setting("all", _gpus, "all, or GPU numbers")
     engines: int | Auto = setting("auto", _whole_number(1, 256, "auto"), "number of engines to use at once")
@@ -225,6 +243,12 @@ class BatchSettings:
     adaptive_b: bool = setting(True, _yes_or_no, "use B-frames only if they help")
     gop: int = setting(250, _whole_number(1, 100_000), "frames between key frames")
     encoder: Mapping[str, Any] = setting({}, _encoder, "any other field of EncoderConfig")
+
+    @property
+    def filters(self) -> Filters:
+        from .._config.filters import FILTERS, Filters
+
+        return Filters(**{name: getattr(self, name) for name in FILTERS})
 
 
 RENAMED = {"output": "destination"}

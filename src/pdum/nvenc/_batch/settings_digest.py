@@ -41,7 +41,12 @@ FIRST_BASELINE: dict[str, Any] = {
 }
 """The settings of the versions whose digests covered every value. Do not add to these: see ``BASELINE``."""
 
-BASELINE: dict[str, Any] = {**FIRST_BASELINE, "lookahead": 28}
+NO_FILTERS: dict[str, Any] = {
+    **dict.fromkeys(("scale", "fps", "crop", "deinterlace", "denoise", "trim", "vf"), ""),
+    "rotate": 0,
+}
+
+BASELINE: dict[str, Any] = {**FIRST_BASELINE, **NO_FILTERS, "lookahead": 28}
 """Every setting that makes a result what it is. Add new settings here, with their defaults; never change a value.
 
 The one exception: 28 frames ahead stand for the 32 of the first versions, which drivers do not take beside 3 B-frames.

@@ -49,6 +49,7 @@ examples:
 ADVANCED = (
     *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
     *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
+    *("fps", "crop", "deinterlace", "denoise", "rotate", "vf"),
 )
 """Settings that only the long help names."""
 
@@ -166,6 +167,7 @@ def add_settings(parser: Parser) -> Group:
     picture.add_argument(
         "-P", "--profile", metavar="NAME", help=f"a named set of settings: {', '.join(PROFILES)}, or your own"
     )
+    _filters(parser.add_argument_group("filters"))
     placing = parser.add_argument_group("files")
     _placing(placing)
     machine = parser.add_argument_group("engines")
@@ -176,6 +178,17 @@ def add_settings(parser: Parser) -> Group:
     _finer(parser.add_argument_group("details of the encoder"))
     parser.hide_in_short_help(ADVANCED)
     return placing
+
+
+def _filters(group: Group) -> None:
+    _option(group, "scale", "--scale", metavar="SIZE")
+    _option(group, "fps", "--fps", metavar="RATE")
+    _option(group, "crop", "--crop", metavar="W:H:X:Y")
+    _option(group, "deinterlace", "--deinterlace", metavar="{auto,always}")
+    _option(group, "denoise", "--denoise", metavar="{light,medium,strong}")
+    _option(group, "trim", "--trim", metavar="FROM-TO")
+    _option(group, "rotate", "--rotate", metavar="{90,180,270}")
+    _option(group, "vf", "--vf", metavar="FILTERS")
 
 
 def _placing(group: Group) -> None:

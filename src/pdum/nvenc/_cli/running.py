@@ -134,7 +134,9 @@ class TaskMaker:
             FileJob(
                 source=decision.source,
                 destination=decision.placement.destination,
-                settings=FileSettings(codec=supported.codec, audio=settings.audio, encoder=encoder),
+                settings=FileSettings(
+                    codec=supported.codec, audio=settings.audio, encoder=encoder, filters=settings.filters
+                ),
                 segments=settings.segments,
                 smaller_than=None if settings.keep_bigger else settings.smaller_than,
                 in_place=settings.in_place,
