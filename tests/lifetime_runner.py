@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from frames import Gpu, nv12
-from pdum.nvenc import CudaFailed, EncoderClosed, EncoderFailed, NvencEncoder, _nvenc
+from pdum.nvenc import EncoderClosed, EncoderFailed, NvencEncoder, _nvenc
 from pdum.nvenc._nvenc import _RgbConverter
 
 from simulator import Simulator, parse
