@@ -53,6 +53,10 @@ FLAGS = (
 )
 
 
+NO_REAL_TIME = ("setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice")
+"""As root, Chromium gives threads real-time priority, and one that works all the time stops the whole machine."""
+
+
 class BrowserError(Exception):
     """The browser refused a command, a script threw, or the browser is gone."""
 
@@ -65,10 +69,11 @@ class Chromium:
         commands, self._commands = os.pipe()
         self._events, events = os.pipe()
         log = profile / "chromium.log"
+        plain = NO_REAL_TIME if os.geteuid() == 0 else ()
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 # The protocol's pipes are the descriptors 3 and 4.
-                ["bash", "-c", f'exec 3<&{commands} 4>&{events} "$@"', "bash", program, *FLAGS,
+                ["bash", "-c", f'exec 3<&{commands} 4>&{events} "$@"', "bash", *plain, program, *FLAGS,
                  f"--user-data-dir={profile}", "about:blank"],
                 pass_fds=(commands, events), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 env={**os.environ, "HOME": str(profile)},

@@ -134,8 +134,9 @@ def set_link(page: Page, step: int) -> None:
     )
 
 
+@pytest.mark.slow  # it takes a busy machine for a slow link
 def test_a_slow_link_makes_the_encoder_thrifty(machine: None, chromium: Chromium) -> None:
-    with live_site(SIZE, backend="nvenc", max_in_flight=8) as site, opened(chromium, site) as page:
+    with live_site(SIZE, backend="nvenc", max_in_flight=8, min_bitrate=100_000) as site, opened(chromium, site) as page:
         start = page.evaluate("state(found => found.bitrate > 0)")
         set_link(page, 18)  # 0.56 Mbit/s
         slow = page.evaluate(f"state(found => found.link < 1e6 && found.bitrate < {start['bitrate'] / 3})")
