@@ -69,6 +69,12 @@ def pytest_configure(config: pytest.Config) -> None:
             signal.signal(number, handler)
 
 
+def pytest_runtest_teardown() -> None:
+    """SVT-AV1 gives the thread that opens it real-time priority, as root. What it starts later would have it, too."""
+    if os.sched_getscheduler(0) != os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     is_worker = hasattr(session.config, "workerinput")
     if NVSIM_DIR_GIVEN and unbuilt_libraries() and not is_worker:

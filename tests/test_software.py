@@ -489,3 +489,12 @@ def test_without_a_rate_there_is_none_to_change() -> None:
         assert not encoder.set_bitrate(200_000)
     with pytest.raises(EncoderClosed):
         encoder.set_bitrate(200_000)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+def test_the_priority_of_the_thread_stays(codec: str) -> None:
+    """SVT-AV1 changes it if the process may."""
+    before = os.sched_getscheduler(0), os.sched_getparam(0).sched_priority
+    with SoftwareEncoder(config(codec)) as encoder:
+        encoder.sequence_header()
+        assert (os.sched_getscheduler(0), os.sched_getparam(0).sched_priority) == before

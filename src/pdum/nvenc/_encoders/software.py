@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from threading import Lock
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
@@ -344,8 +345,21 @@ def _open_context(options: Software, width: int, height: int, flags: int) -> Any
     context.flags |= flags
     context.thread_type = "SLICE" if options.low_latency else "FRAME"  # PyAV's default is slices
     context.options = options.all_options()
-    context.open()
+    with _same_scheduling():
+        context.open()
     return context
+
+
+@contextmanager
+def _same_scheduling() -> Iterator[None]:
+    """As root, SVT-AV1 gives the thread that opens it the highest real-time priority. All that this thread starts later
+    would have it, too: other threads and processes would hardly run."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameters)
 
 
 def _typed(call: Any, what: str = "The software codec failed", kind: type[NvencError] = EncoderFailed) -> Any:
