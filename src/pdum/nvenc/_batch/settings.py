@@ -208,7 +208,7 @@ class BatchSettings:
     container: Container = setting(
         "auto", _names("auto", *CONTAINERS), "auto (keep mkv, mp4 and mov, else mkv), mkv, mp4 or mov"
     )
-    scale: str = setting("", _filter, "1080p (larger pictures fit into it), 1280x720, 1280x, x720 or 50%")
+    scale: str = setting("", _filter, "1080p, 1280x720, 1280x, x720 or 50%")
     fps: str = setting("", _filter, "frames a second, such as 30 or 24000/1001")
     crop: str = setting("", _filter, "W:H:X:Y: what is left of the picture, in pixels")
     deinterlace: str = setting("", _filter, "auto (pictures that are marked as interlaced) or always")
