@@ -83,9 +83,9 @@ def test_a_file_has_its_name_once_it_is_whole(tmp_path: Path) -> None:
     env.reset()
     env.step(0)
     assert env.recording
-    assert not list(tmp_path.glob("*.mp4"))
+    assert not list(tmp_path.glob("rl-*.mp4"))
     env.reset()
-    assert [path.name for path in tmp_path.glob("*.mp4")] == ["rl-video-episode-0.mp4"]
+    assert [path.name for path in tmp_path.glob("rl-*.mp4")] == ["rl-video-episode-0.mp4"]
     env.close()
     assert not env.recording
     assert len(list(tmp_path.iterdir())) == 2
