@@ -95,3 +95,10 @@ def _downloaded(frame: Any) -> Any:
     if frame.format.name != "cuda":
         return frame
     raise InvalidFrame("Software cannot read a frame on the GPU. Download it first: frame.reformat(format=…).")
+
+
+def copied_to_host(frame: Any) -> Any:
+    """An array on the host in memory that nobody else writes to."""
+    array = on_host(frame)
+    is_ours = array is not frame and getattr(array, "base", None) is None
+    return array if is_ours else array.copy()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._encoders.aio import stream_here
 from .._encoders.frame_layout import is_pyav_frame
-from .._encoders.host_frames import on_host
+from .._encoders.host_frames import copied_to_host
 
 if TYPE_CHECKING:
     from .exchange import Exchange, OfferedFrame
@@ -29,9 +29,7 @@ def kept(given: OfferedFrame, *, is_on_processor: bool) -> OfferedFrame:
     if given.layout.location == "gpu" and not is_on_processor:
         copied = _copied_by_its_library(frame)
         return replace(given, frame=copied, stream=stream_here(copied, None))
-    array = on_host(frame)
-    is_ours = array is not frame and getattr(array, "base", None) is None
-    return replace(given, frame=array if is_ours else array.copy())
+    return replace(given, frame=copied_to_host(frame))
 
 
 def _copied_by_its_library(frame: Any) -> Any:

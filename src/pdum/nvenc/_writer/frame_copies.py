@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._encoders.frame_layout import is_pyav_frame
-from .._encoders.host_frames import on_host
+from .._encoders.host_frames import copied_to_host
 from .._errors import InvalidFrame
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ def kept(frame: Any, *, on_gpu: bool) -> tuple[Any, int]:
     if on_gpu:
         copied = _copied_by_its_library(frame)
         return copied, int(copied.nbytes)
-    array = on_host(frame)
-    copied = array.copy() if array is frame or array.base is not None else array
+    copied = copied_to_host(frame)
     return copied, int(copied.nbytes)
 
 
