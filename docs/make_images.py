@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "examples" / "live")]
 
 from pdum.nvenc import EncoderPool  # noqa: E402
-from pdum.nvenc._files.task import FileTask  # noqa: E402
 from pdum.nvenc._files.job import FileJob, FileSettings  # noqa: E402
+from pdum.nvenc._files.task import FileTask  # noqa: E402
 from pdum.nvenc._report.report import write_report  # noqa: E402
 from pdum.nvenc._tui.app import Dashboard  # noqa: E402
 
@@ -117,9 +117,10 @@ def photograph(page: Path, picture: Path) -> None:
 
 def watch_live(scratch: Path, picture: Path) -> None:
     """examples/live over a link that becomes slow for a while, with a packet lost. Its charts need a quiet machine."""
+    from PIL import Image
+
     from browser.chromium import Chromium
     from browser.live_site import live_site
-    from PIL import Image
 
     steps = (("'#link', 60", 8.0), ("'#link', 24", 9.0), ("'#drop'", 2.0), ("'#link', 44", 9.0))
     do = """(name, value) => {

@@ -151,7 +151,7 @@ def test_it_is_closed_if_it_is_of_no_use(folder: Path, monkeypatch: pytest.Monke
 def test_a_source_that_cannot_be_decoded_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Decoding, "frames", lambda self, packet: [])
     before = open_files(sample(SOURCE))
-    with pytest.raises(SourceUnreadable, match="not a single frame can be decoded"):
+    with pytest.raises(SourceUnreadable, match="No frame of this video can be decoded"):
         look_through(sample(SOURCE), 2, lambda: None)
     assert open_files(sample(SOURCE)) == before
 

@@ -189,14 +189,14 @@ def test_a_job_is_tried_again(simulator: Simulator) -> None:
     bad, long = Pictures(100, fail_at=60), Pictures(3000, 1000)
     with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
         run = pool.start([bad, long])
-        with pytest.raises(InvalidConfig, match="Job 1 cannot be begun again"):
+        with pytest.raises(InvalidConfig, match="Job 1 cannot be retried"):
             run.retry(1)
         wait_for(run, events.JobFailed)
         bad.fail_at = None
         run.retry(0)
         told = list(run)
         report = run.wait()
-        with pytest.raises(InvalidConfig, match="Job 0 cannot be begun again"):
+        with pytest.raises(InvalidConfig, match="Job 0 cannot be retried"):
             run.retry(0)
     report.raise_for_errors()
     assert [type(event) for event in told if getattr(event, "job", 1) == 0][-1] is events.JobFinished

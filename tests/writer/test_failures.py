@@ -283,6 +283,24 @@ def test_a_lost_gpu_comes_up_and_nothing_is_left(tmp_path: Path, simulator: Simu
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_gpu_that_is_lost_at_the_first_packet_ends_the_writer(
+    tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The header is read with the first packet. An error there is an end as well as one of a frame."""
+
+    def lost(_encoder: OneEngine) -> bytes:
+        raise DeviceLost("The GPU is gone.")
+
+    monkeypatch.setattr(OneEngine, "header", lost)
+    with simulator.machine(gpus=FAST):
+        video = VideoWriter(tmp_path / "a.mp4", format="nv12")
+        with pytest.raises(DeviceLost):
+            write_nv12(video, 100)
+        with pytest.raises(EncoderClosed):
+            video.write(nv12(HARDWARE_WIDTH, HARDWARE_HEIGHT, 0))
+    assert list(tmp_path.iterdir()) == []
+
+
 # Writers that nobody closes
 
 

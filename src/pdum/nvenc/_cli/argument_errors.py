@@ -15,13 +15,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 """Options by the names that they have in other tools. They work, and the help does not list them."""
 
-NO_SIZE = "results keep the size of their source."
+SIZE = "use --scale, for example --scale 720p or --scale 1280x720."
 NO_RATE = "files are encoded at constant quality: use -q. --set max_bitrate=8M limits the bitrate."
 OUTPUT = "the output is complete already; --quiet shows less, and --json shows every event."
 ELSEWHERE = {
     **dict.fromkeys(("--bitrate", "--vbitrate", "--vb", "-b"), NO_RATE),
-    **dict.fromkeys(("--height", "--width", "--size", "--scale", "--resolution"), NO_SIZE),
-    **dict.fromkeys(("--fps", "--rate", "--framerate"), "results keep the frame rate of their source."),
+    **dict.fromkeys(("--height", "--width", "--size", "--resolution"), SIZE),
+    **dict.fromkeys(("--rate", "--framerate"), "use --fps."),
     **dict.fromkeys(("-v", "--verbose"), OUTPUT),
     **dict.fromkeys(("-i", "--input"), "name files and folders without an option: pdum-nvenc encode PATH."),
     **dict.fromkeys(("--vcodec", "--encoder", "-e", "--video-codec"), "use --codec."),

@@ -155,11 +155,12 @@ class NvencEncoder(_nvenc.Encoder):
         If it raises, the settings are those from before. If it raises because no new session could be opened, the next
         frame may be an IDR or raise likewise; what was in flight comes out all the same.
         """
-        from .._config.live_changes import live_changes
-
         if self._config is None or not self._is_usable:
             self._reconfigure({})  # raises the right error
             return
+        # After the check: in a forked child, another thread's unfinished import would be waited for without end.
+        from .._config.live_changes import live_changes
+
         with self._changing:
             after, native = live_changes(self._config, changes)
             self._reconfigure(native)
@@ -167,10 +168,10 @@ class NvencEncoder(_nvenc.Encoder):
 
     async def lost_async(self, seq: SupportsIndex) -> bool:
         """``lost`` for asyncio. It waits for the encoder's turn in another thread."""
-        from asyncio import to_thread
-
         if not self._is_usable:
             return self.lost(seq)  # raises the right error
+        from asyncio import to_thread
+
         return await to_thread(self.lost, seq)
 
     def flush_lazily(self) -> Iterator[Packet]:

@@ -123,20 +123,26 @@ class Pipeline:
         )  # fmt: skip
 
     def _encode(self, waiting: Waiting) -> None:
-        assert self._encoder is not None
         with self._encoding:
-            number = self._count
-            self._times.add(number, waiting.ticks)
             try:
-                found = self._encoder.submit(waiting.frame, number, stream=waiting.stream, picture=waiting.picture)
+                self._write(self._submitted(waiting))
             except REFUSALS:
-                self._times.forget(number)
                 raise
             except BaseException as error:
                 self._failure = error
                 raise
-            self._count += 1
-            self._write(found)
+
+    def _submitted(self, waiting: Waiting) -> list[Packet]:
+        assert self._encoder is not None
+        number = self._count
+        self._times.add(number, waiting.ticks)
+        try:
+            found = self._encoder.submit(waiting.frame, number, stream=waiting.stream, picture=waiting.picture)
+        except REFUSALS:
+            self._times.forget(number)
+            raise
+        self._count += 1
+        return found
 
     def _write(self, packets: Iterable[Packet]) -> None:
         for packet in packets:
