@@ -14,7 +14,7 @@ from files.runner import SOFTWARE, encode_ranges, job, pictures, run
 from media_samples import ffmpeg, sample
 from pdum.nvenc import Cancelled, FileJob, FileSettings, FileTask, InvalidConfig, SourceUnreadable, UnsupportedFeature
 from pdum.nvenc._encoders.bitstreams import is_clean
-from pdum.nvenc._files import task as _task
+from pdum.nvenc._files import source_task as _task
 from pdum.nvenc._files.ranges import cuts
 from pdum.nvenc._media.decoder import Start
 from pdum.nvenc._media.source import Index, _keys, _Packets, index_source, look_through

@@ -29,6 +29,7 @@ __all__ = [
     "PieceRetried",
     "PieceStarted",
     "Progress",
+    "QualityTried",
     "RunFinished",
     "RunPaused",
     "RunProgress",
@@ -116,6 +117,27 @@ class JobPrepared(Event):
     height: int = 0
     fps: float = 0.0
     duration: float = 0.0
+    goal: str = ""
+    """What samples are encoded for before all frames are, such as ``"xpsnr 40 dB"``; empty if no quality value is
+    searched for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityTried(Event):
+    """A search for a quality value has tried one, with samples of the video or with all of it (``is_whole``)."""
+
+    job: int
+    quality: float
+    size: int
+    """Of the result: predicted from the samples, or what it was."""
+    metric: str = ""
+    score: float | None = None
+    """None if the search is for a size alone."""
+    seconds: float | None = None
+    """How long the rest of the job will take, as far as can be said."""
+    is_chosen: bool = False
+    """The search is over, and all frames are encoded with this value."""
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +164,7 @@ class Progress(Event):
     """Encoded of this piece."""
     fps: float
     job_frames: int
-    """Encoded of the whole job, by all engines."""
+    """Encoded of the whole job, by all engines. The samples of a search count too."""
     job_total: int
     speed: float
     """Of the job: seconds of video a second."""

@@ -243,6 +243,10 @@ class Ledger:
         is_ours = last is not None and lies_there in (last.made, last.before)
         self._record(decision, BEGUN, before=lies_there if is_ours else None, made=None, quality=quality)
 
+    def found(self, decision: Decision, quality: float) -> None:
+        """Records what a search has found, so that a later run need not search again."""
+        self._record(decision, BEGUN, quality=quality)
+
     def end(self, decision: Decision, size: int, kept: bool) -> None:
         made = identity_of(decision.placement.destination) if kept else None
         self._record(decision, DONE if kept else BIGGER, made=made, size=size)

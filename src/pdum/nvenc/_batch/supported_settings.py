@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .._config.targets import Target
 from .._errors import UnsupportedFeature
+from .._files.scores import require_scores
 from .._machine.capabilities import Capabilities
-from .quality import require_scores
 from .settings import BatchSettings
 
 PREFERRED = ("av1", "hevc", "h264")
@@ -54,7 +55,7 @@ def supported_settings(settings: BatchSettings, gpus: Sequence[Gpu]) -> Supporte
     Several GPUs may encode parts of one video, so a setting that one of them lacks is left out for all.
     """
     if settings.target:
-        require_scores()
+        require_scores(Target.of(settings.target).metric)
     if not gpus:
         # The software codec for AV1 has no lossless mode.
         without_av1 = settings.lossless or settings.container == "mov"

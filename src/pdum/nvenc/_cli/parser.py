@@ -161,6 +161,8 @@ def add_settings(parser: Parser) -> Group:
     _option(picture, "preset", "-p", "--preset", metavar="P1..P7")
     _option(picture, "quality", "-q", "--quality", metavar="CQ")
     _option(picture, "target", "--target", metavar="METRIC=N")
+    _option(picture, "max_size", "--max-size", metavar="SIZE")
+    _option(picture, "max_bitrate", "--max-bitrate", metavar="RATE")
     _switch(picture, "lossless")
     _option(picture, "audio", "-a", "--audio", metavar="AUDIO")
     _option(picture, "container", "--container", metavar=f"{{auto,{','.join(CONTAINERS)}}}")

@@ -6,27 +6,23 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import events
 from .._batch.batch import ENCODE, BatchPlan, Decision, Ledger, describe
 from .._batch.journalled_task import BrokenTask, JournalledTask
-from .._batch.search import Target
 from .._batch.settings import BatchSettings
 from .._batch.supported_settings import SupportedSettings, gpus_of, supported_settings
-from .._batch.target import Found, find_all
-from .._text import change, size, visible
 from . import exits
 from .interruption import Interruption, interruptible
 from .output import OutputOptions, RunOutput
 from .standard_streams import complain
 
 if TYPE_CHECKING:
+    from .._files.task import FileTask
     from .._pool.pool import EncoderPool
     from .._pool.run import Run
-    from .._tasks import Result, Task
+    from .._tasks import Task
 
 
 @contextmanager
@@ -63,10 +59,7 @@ def _encode(ledger: Ledger, output: RunOutput, interruption: Interruption) -> No
         output.say(message)
     with pool_of(settings) as pool:
         make = TaskMaker(settings=settings, supported=supported, kind="nvenc" if pool.uses_hardware else "software")
-        tasks = _tasks(ledger, make, pool, output, interruption)
-        if interruption.code and not tasks:
-            return
-        _run(pool, tasks, output, interruption)
+        _run(pool, _tasks(ledger, make), output, interruption)
     output.summary()
 
 
@@ -124,90 +117,45 @@ class TaskMaker:
     kind: str
     """Of the engines: ``"nvenc"`` or ``"software"``."""
 
-    def __call__(self, decision: Decision, quality: float | None = None) -> Any:
+    def __call__(self, decision: Decision, known: float | None = None) -> FileTask:
+        """``known``: the quality value that an earlier run found for a target."""
         from .._files.job import FileJob, FileSettings
+        from .._files.searching_task import SearchingTask
         from .._files.task import FileTask
 
         settings, supported = self.settings, self.supported
-        encoder = dict(supported.encoder) if quality is None else {**supported.encoder, "cq": quality}
-        return FileTask(
-            FileJob(
-                source=decision.source,
-                destination=decision.placement.destination,
-                settings=FileSettings(
-                    codec=supported.codec, audio=settings.audio, encoder=encoder, filters=settings.filters
-                ),
-                segments=settings.segments,
-                smaller_than=None if settings.keep_bigger else settings.smaller_than,
-                in_place=settings.in_place,
-                keep_work=True,
-                verify=settings.verify,
+        job = FileJob(
+            source=decision.source,
+            destination=decision.placement.destination,
+            settings=FileSettings(
+                codec=supported.codec,
+                audio=settings.audio,
+                encoder=supported.encoder,
+                filters=settings.filters,
+                target=settings.target,
+                max_size=settings.max_size,
+                max_bitrate=settings.max_bitrate,
             ),
-            self.kind,
+            segments=settings.segments,
+            smaller_than=None if settings.keep_bigger else settings.smaller_than,
+            in_place=settings.in_place,
+            keep_work=True,
+            verify=settings.verify,
         )
+        if job.settings.needs_search:
+            return SearchingTask(job, self.kind, known=None if known is None else round(known))
+        return FileTask(job, self.kind)
 
 
-def _tasks(
-    ledger: Ledger, make: TaskMaker, pool: EncoderPool, output: RunOutput, interruption: Interruption
-) -> list[Task]:
-    batch = ledger.batch
-    broken: list[Task] = [BrokenTask.of(trouble) for trouble in batch.troubles]
-    decisions = batch.with_action(ENCODE)
-    if not batch.settings.target:
-        return broken + [JournalledTask(make(one), one, ledger) for one in decisions]
-    found = _found(ledger, make, pool, output, interruption)
-    if interruption.code:
-        return []
-    tasks = broken
-    for decision, outcome in zip(decisions, found, strict=True):
-        if isinstance(outcome, Exception):
-            tasks.append(BrokenTask(decision.source, outcome))
-        else:
-            tasks.append(JournalledTask(make(decision, outcome), decision, ledger, outcome))
-    return tasks
+def _tasks(ledger: Ledger, make: TaskMaker) -> list[Task]:
+    broken: list[Task] = [BrokenTask.of(trouble) for trouble in ledger.batch.troubles]
+    return broken + [_journalled(one, ledger, make) for one in ledger.batch.with_action(ENCODE)]
 
 
-def _found(
-    ledger: Ledger, make: TaskMaker, pool: EncoderPool, output: RunOutput, interruption: Interruption
-) -> list[float | Exception]:
-    """The quality value of each file: as an earlier run found it, or found now. Of no file after an interruption."""
-    batch = ledger.batch
-    target = Target.of(batch.settings.target)
-    decisions = batch.with_action(ENCODE)
-    known: dict[Path, float | Exception] = {}
-    for decision in decisions:
-        earlier = ledger.found_quality(decision)
-        if earlier is not None:
-            known[decision.source] = earlier
-    sought = [one for one in decisions if one.source not in known]
-    files = (make(one) for one in takewhile(lambda _: not interruption.code, sought))
-    output.say(f"{len(sought)} of {len(decisions)} files: looking for the quality value that gives {target}.")
-    outcomes = find_all(files, target, batch.settings.quality, _runner(pool, interruption))
-    for decision, outcome in zip(sought, outcomes, strict=False):  # an interrupted search ends early
-        output.say(_predicted(decision, outcome, target))
-        known[decision.source] = outcome.quality if isinstance(outcome, Found) else outcome
-    return [] if interruption.code else [known[one.source] for one in decisions]
-
-
-def _runner(pool: EncoderPool, interruption: Interruption) -> Callable[[Sequence[Task]], Sequence[Any]]:
-    def run_all(tasks: Sequence[Task]) -> Sequence[Result | BaseException]:
-        run = pool.start(tasks)
-        with interruption.of(run):
-            return run.wait().results
-
-    return run_all
-
-
-def _predicted(decision: Decision, outcome: Found | Exception, target: Target) -> str:
-    name = visible(str(decision.source))
-    if isinstance(outcome, Exception):
-        return f"{name}: {outcome}"
-    before = decision.placement.source.size
-    ratio = change(outcome.size / before) if before else "?"
-    return (
-        f"{name}: quality {outcome.quality} gives {target.metric} {outcome.score:.4g}, "
-        f"about {size(outcome.size)} of video ({ratio})."
-    )
+def _journalled(decision: Decision, ledger: Ledger, make: TaskMaker) -> JournalledTask:
+    """With the quality value that an earlier run found, if it did."""
+    known = ledger.found_quality(decision)
+    return JournalledTask(make(decision, known), decision, ledger, known)
 
 
 def dry_run(batch: BatchPlan, options: OutputOptions) -> int:

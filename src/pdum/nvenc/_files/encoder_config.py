@@ -48,7 +48,7 @@ class _Wanted:
 
 def choose_recipe(index: Index, settings: FileSettings, engine: EngineInfo, container: str, on_gpu: bool) -> Recipe:
     """``on_gpu``: frames come from the GPU's own decoder."""
-    look, given = index.look, dict(settings.encoder)
+    look, given = index.look, settings.encoder_fields
     wanted = _Wanted(look.chroma, look.depth, _is_lossless(given), settings.codec, container, look.width, look.height)
     codec, chroma, depth, warnings = _of_engine(wanted, engine)
     form = ENCODED_FORMATS[chroma, depth]
@@ -70,7 +70,7 @@ def choose_recipe(index: Index, settings: FileSettings, engine: EngineInfo, cont
     }
     if engine.kind == "nvenc":
         values["gpu_id"] = engine.gpu_id or 0
-    if not wanted.lossless and not any(name in given for name in RATES):
+    if not wanted.lossless and not any(name in settings.encoder for name in RATES):
         values["cq"] = QUALITY
     return Recipe(EncoderConfig.of(values), (*warnings, *_losses(index, engine, chroma, values)))
 

@@ -113,7 +113,8 @@ def engine_line(state: RunState, engine: Engine, label: str, cells: int, palette
     room -= sum(width + SPACE for _, width, _ in figures)
     bar_cells = 0 if room < 24 else min(40, room // 2 - 1)
     name_cells = room - bar_cells - (SPACE if bar_cells else 0)
-    line.append(" " * SPACE).append(to_width(visible(job.name), max(1, name_cells)), palette.info)
+    name = f"{visible(job.name)} · sample" if job.searches else visible(job.name)
+    line.append(" " * SPACE).append(to_width(name, max(1, name_cells)), palette.info)
     if bar_cells:
         line.append(" " * SPACE).append_text(bar(engine.fraction, bar_cells, palette.accent, palette.dim))
     return line.append(" " * SPACE).append_text(columns(*figures)) if figures else line
