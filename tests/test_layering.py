@@ -252,6 +252,7 @@ PYTHON_LAYERS = (
     "_files.quality_choice",
     "_files.samples",
     "_files.searching_task",
+    "_files.preview_task",
     "_pool.pool",
     "_batch.wrapped_task",
     "_batch.settings",

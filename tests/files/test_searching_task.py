@@ -132,7 +132,7 @@ def test_a_file_that_is_small_enough_keeps_its_quality(pool: EncoderPool, clip: 
     assert [(one.quality, one.is_chosen) for one in tried(told)] == [(24, True)]
 
 
-@pytest.mark.parametrize(("most", "why"), [(1200, "sound, other streams"), (6500, "the lowest quality gives about")])
+@pytest.mark.parametrize(("most", "why"), [(1200, "sound, other streams"), (3000, "the lowest quality gives about")])
 def test_a_size_that_cannot_be_is_refused_before_the_file_is_encoded(
     pool: EncoderPool, clip: Path, tmp_path: Path, most: int, why: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -338,13 +339,31 @@ def ledger(batch: BatchPlan, known: KnownJournals | None = None) -> Iterator[Led
                 journal.acquire(kind)
                 journals[folder] = journal
             except OSError as error:
-                closed[folder] = f"Its result cannot be written to {visible(str(folder))}: {error_text(error)}."
+                closed[folder] = _closed(folder, error)
         book = _book(batch, journals, closed)
         book.recover()
         yield book
     finally:
         for journal in journals.values():
             journal.close()
+
+
+def _closed(folder: Path, error: OSError) -> str:
+    return f"Its result cannot be written to {visible(str(folder))}: {error_text(error)}."
+
+
+def why_closed(folder: Path) -> str | None:
+    """Why no result can be written to the folder, which need not exist yet; None if that cannot be seen."""
+    above = folder
+    while not os.path.lexists(above) and above != above.parent:
+        above = above.parent
+    if not above.is_dir():
+        number = errno.EEXIST if above == folder else errno.ENOTDIR
+    elif not os.access(above, os.W_OK | os.X_OK):
+        number = errno.EACCES
+    else:
+        return None
+    return _closed(folder, OSError(number, os.strerror(number), str(above)))
 
 
 def _book(batch: BatchPlan, journals: Mapping[Path, Journal], closed: Mapping[Path, str]) -> Ledger:

@@ -198,9 +198,9 @@ class BatchSettings:
     preset: Preset = setting("p4", _preset, "p1 (fastest) to p7 (smallest)")
     quality: float = setting(28, _number(1, 63), "constant quality, 1 (best) to 51 (av1: 63)")
     lossless: bool = setting(False, _yes_or_no, "lossless; ignores quality")
-    target: str = setting("", _target, "vmaf=N, xpsnr=N or ssim=N: find the quality value of each file")
-    max_size: int = setting(0, byte_count, "the largest size of each result, such as 500M; quality falls if needed")
-    max_bitrate: int = setting(0, _bitrate, "the highest bitrate of the video, such as 8M")
+    target: str = setting("", _target, "the quality to reach: vmaf=N, xpsnr=N or ssim=N")
+    max_size: int = setting(0, byte_count, "the largest size of each result, such as 500M")
+    max_bitrate: int = setting(0, _bitrate, "the highest bitrate of each video, such as 8M")
     audio: Audio = setting("copy", _audio, "copy, none, or a bitrate such as 128k")
     container: Container = setting(
         "auto", _names("auto", *CONTAINERS), "auto (keep mkv, mp4 and mov, else mkv), mkv, mp4 or mov"

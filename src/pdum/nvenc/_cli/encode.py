@@ -10,14 +10,16 @@ from .._batch.batch import BatchPlan, ledger, plan, plan_one
 from .._errors import InvalidConfig
 from . import exits
 from .confirmation import confirms_in_place
+from .dry_run import dry_run
 from .output import OutputOptions
 from .result_file import take_named_result
-from .running import dry_run, run_batch
+from .running import run_batch
 from .show_settings import resolved_settings
 from .standard_streams import complain
 
 
 def encode(arguments: argparse.Namespace) -> int:
+    require_dry_run(arguments)
     options = output_options(arguments)
     named = take_named_result(arguments)
     settings = resolved_settings(arguments).settings
@@ -26,7 +28,7 @@ def encode(arguments: argparse.Namespace) -> int:
     else:
         batch = plan_one(named.source, named.result, settings)
     if arguments.dry_run:
-        return dry_run(batch, options)
+        return dry_run(batch, options, estimates=arguments.estimate)
     if not batch.decisions and not batch.troubles:
         print(f"pdum-nvenc: {nothing(batch)}", file=sys.stderr)
         return exits.NOTHING
@@ -35,6 +37,13 @@ def encode(arguments: argparse.Namespace) -> int:
         return exits.INTERRUPTED
     with ledger(batch) as book:
         return run_batch(book, options)
+
+
+def require_dry_run(arguments: argparse.Namespace) -> None:
+    if arguments.estimate and not arguments.dry_run:
+        raise InvalidConfig(
+            "--estimate encodes nothing but samples. Use it with --dry-run: encode --dry-run --estimate."
+        )
 
 
 def output_options(arguments: argparse.Namespace) -> OutputOptions:

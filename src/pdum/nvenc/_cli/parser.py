@@ -9,47 +9,21 @@ from typing import Any
 
 from .._batch.layers import PROFILES
 from .._batch.settings import CONTAINERS, checked, default_of, help_of
+from .._config.targets import Target
 from .._errors import InvalidConfig
 from .._version import __version__
-from .argument_errors import with_aliases
+from .argument_errors import TARGETS, with_aliases
+from .examples import ENCODE_EXAMPLES, MAIN_EXAMPLES, MORE_EXAMPLES
 from .exits import MEANINGS
 from .help import HELP_ALL, HelpfulParser
 
 Parser = HelpfulParser
 Group = Any  # argparse's own class of groups has no public name
 
-ENCODE_EXAMPLES = """\
-examples:
-  pdum-nvenc encode Videos                     each video in Videos, results in Videos/compressed
-  pdum-nvenc encode in.mkv out.mp4             one file, with the name of its result
-  pdum-nvenc encode -r Videos -o /mnt/small    a whole tree, mirrored elsewhere
-  pdum-nvenc encode -P archival -q 22 a.mkv    a profile (-P), with one value changed
-  pdum-nvenc encode -c hevc --target xpsnr=42 Videos
-                                               finds the quality value of each file
-  pdum-nvenc encode --in-place -r Videos       smaller results replace their sources
-  pdum-nvenc encode --dry-run -r Videos        shows what would be done, and changes nothing
-
-If it is interrupted, the same command continues where it stopped.
-Ctrl-C once lets running files finish; twice stops now.
-"""
-MORE_EXAMPLES = """\
-more examples:
-  pdum-nvenc encode --json Videos | jq -c 'select(.event == "job_failed")'
-  find . -name '*.avi' -size +1G -print0 | xargs -0 pdum-nvenc encode --
-"""
-MAIN_EXAMPLES = """\
-examples:
-  pdum-nvenc doctor                   what works on this machine, and what to do about the rest
-  pdum-nvenc demo                     short test clips, encoded with whatever the machine has
-  pdum-nvenc encode -r --tui Videos   a folder and all below it, with a dashboard
-  pdum-nvenc COMMAND --help           about a command; --help-all shows every option
-"""
-
-
 ADVANCED = (
     *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
     *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
-    *("lossless", "fps", "crop", "deinterlace", "denoise", "trim", "rotate", "vf"),
+    *("max_bitrate", "lossless", "fps", "crop", "deinterlace", "denoise", "trim", "rotate", "vf"),
 )
 """Settings that only the long help names."""
 
@@ -118,9 +92,19 @@ def _checking(name: str) -> Callable[[str], Any]:
     return check
 
 
+def _score_of(option: str) -> Callable[[str], Any]:
+    def check(text: str) -> Any:
+        try:
+            return Target.of(f"{TARGETS[option]}={text}", option.lstrip("-").replace("-", "_")).text
+        except InvalidConfig as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return check
+
+
 def _option(group: Group, name: str, *flags: str, metavar: str = "") -> None:
     default = default_of(name)
-    shown = "" if default == "" else f" (default: {default})"
+    shown = "" if default in ("", 0) else f" (default: {default})"
     group.add_argument(
         *with_aliases(flags),
         dest=name,
@@ -161,6 +145,10 @@ def add_settings(parser: Parser) -> Group:
     _option(picture, "preset", "-p", "--preset", metavar="P1..P7")
     _option(picture, "quality", "-q", "--quality", metavar="CQ")
     _option(picture, "target", "--target", metavar="METRIC=N")
+    for option in TARGETS:
+        picture.add_argument(
+            option, dest="target", type=_score_of(option), default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
     _option(picture, "max_size", "--max-size", metavar="SIZE")
     _option(picture, "max_bitrate", "--max-bitrate", metavar="RATE")
     _switch(picture, "lossless")
@@ -231,6 +219,7 @@ def _finer(group: Group) -> None:
 def _showing(parser: Parser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and change nothing")
+    group.add_argument("--estimate", action="store_true", help="with --dry-run: sizes and time, by encoding samples")
     group.add_argument("--tui", action="store_true", help="show a dashboard in the terminal (extra: tui)")
     group.add_argument("--json", action="store_true", help="print events as lines of JSON")
     group.add_argument("--report", metavar="FILE.html", help="write a page with charts at the end")

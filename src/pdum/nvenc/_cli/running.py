@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import events
-from .._batch.batch import ENCODE, BatchPlan, Decision, Ledger, describe
+from .._batch.batch import ENCODE, Decision, Ledger, describe
 from .._batch.journalled_task import BrokenTask, JournalledTask
 from .._batch.settings import BatchSettings
 from .._batch.supported_settings import SupportedSettings, gpus_of, supported_settings
@@ -19,6 +18,7 @@ from .output import OutputOptions, RunOutput
 from .standard_streams import complain
 
 if TYPE_CHECKING:
+    from .._files.job import FileJob
     from .._files.task import FileTask
     from .._pool.pool import EncoderPool
     from .._pool.run import Run
@@ -119,12 +119,19 @@ class TaskMaker:
 
     def __call__(self, decision: Decision, known: float | None = None) -> FileTask:
         """``known``: the quality value that an earlier run found for a target."""
-        from .._files.job import FileJob, FileSettings
         from .._files.searching_task import SearchingTask
         from .._files.task import FileTask
 
+        job = self.job(decision)
+        if job.settings.needs_search:
+            return SearchingTask(job, self.kind, known=None if known is None else round(known))
+        return FileTask(job, self.kind)
+
+    def job(self, decision: Decision) -> FileJob:
+        from .._files.job import FileJob, FileSettings
+
         settings, supported = self.settings, self.supported
-        job = FileJob(
+        return FileJob(
             source=decision.source,
             destination=decision.placement.destination,
             settings=FileSettings(
@@ -142,9 +149,6 @@ class TaskMaker:
             keep_work=True,
             verify=settings.verify,
         )
-        if job.settings.needs_search:
-            return SearchingTask(job, self.kind, known=None if known is None else round(known))
-        return FileTask(job, self.kind)
 
 
 def _tasks(ledger: Ledger, make: TaskMaker) -> list[Task]:
@@ -156,34 +160,3 @@ def _journalled(decision: Decision, ledger: Ledger, make: TaskMaker) -> Journall
     """With the quality value that an earlier run found, if it did."""
     known = ledger.found_quality(decision)
     return JournalledTask(make(decision, known), decision, ledger, known)
-
-
-def dry_run(batch: BatchPlan, options: OutputOptions) -> int:
-    """What would be done, and nothing of it is."""
-    from .table import print_table
-
-    if options.json:
-        for decision in batch.decisions:
-            print(json.dumps(_as_json(decision)))
-        for trouble in batch.troubles:
-            print(json.dumps({"source": str(trouble.source), "action": "fail", "why": trouble.reason}))
-    else:
-        rows = [
-            (str(one.source), str(one.placement.destination), one.action + (f" ({one.why})" if one.why else ""))
-            for one in batch.decisions
-        ]
-        rows += [(str(one.source), "", f"fail: {one.reason}") for one in batch.troubles]
-        print_table(("source", "result", "what"), rows)
-        for message in (*batch.notices, *supported_settings(batch.settings, gpus_of(batch.settings)).notices):
-            print(message)
-    return exits.DONE if batch.decisions or batch.troubles else exits.NOTHING
-
-
-def _as_json(decision: Decision) -> dict[str, Any]:
-    return {
-        "source": str(decision.source),
-        "destination": str(decision.placement.destination),
-        "action": decision.action,
-        "why": decision.why,
-        "source_bytes": decision.placement.source.size,
-    }

@@ -77,21 +77,24 @@ class SearchingTask(FileTask):
             yield f"at most {size(self._asked.settings.max_size)}"
 
     def prepare(self, lanes: int) -> Plan:
+        self.look_for_search(lanes)
+        if self.is_unfinished:
+            return self.begin()
+        return self._plan_for_samples() if self._known is None else self._begin_with(self._known)
+
+    def look_for_search(self, lanes: int) -> None:
+        """Looks the source through, and refuses what no search could find."""
         self._forget()
         self._start_over()
         settings = self._asked.settings
         if settings.target:
             require_scores(Target.of(settings.target).metric)
         self.look(lanes)
-        if self.is_unfinished:
-            return self.begin()
-        if self._known is not None and not settings.max_size:
-            return self._begin_with(self._known)
-        self._beside = bytes_beside_video(
-            self.job.source, self.index, self.container, settings.audio, self.span, self._require_not_cancelled
-        )
-        self._require_room()
-        return self._plan_for_samples() if self._known is None else self._begin_with(self._known)
+        if not self.is_unfinished and (self._known is None or settings.max_size):
+            self._beside = bytes_beside_video(
+                self.job.source, self.index, self.container, settings.audio, self.span, self._require_not_cancelled
+            )
+            self._require_room()
 
     def _require_room(self) -> None:
         most = self._asked.settings.max_size
@@ -145,7 +148,7 @@ class SearchingTask(FileTask):
         except ResultTooLarge as large:
             return self._try_again(large)
 
-    def _after_samples(self, samples: Samples) -> NextPlan:
+    def _after_samples(self, samples: Samples) -> Result | NextPlan:
         choice = self._choice = self._choice or self._new_choice()
         predicted = round(samples.bytes_a_frame * self.index.frames) + self._beside
         choice.add(self._value, Tried(size=predicted, score=self._score(samples)))
@@ -154,11 +157,15 @@ class SearchingTask(FileTask):
         if value is not None:
             self._value = value
             return NextPlan(plan=self._plan_for_samples(), trials=(self._trial(choice, tried),))
+        return self._end_search(choice, tried)
+
+    def _end_search(self, choice: QualityChoice, last: int) -> Result | NextPlan:
+        """Goes on with the whole file. ``last`` is the value that was tried last."""
         chosen = choice.chosen()
         plan = self._begin_with(chosen)
         trials = [self._trial(choice, chosen, is_chosen=True)]
-        if chosen != tried:
-            trials.insert(0, self._trial(choice, tried))
+        if chosen != last:
+            trials.insert(0, self._trial(choice, last))
         return NextPlan(plan=plan, trials=tuple(trials))
 
     def _new_choice(self) -> QualityChoice:

@@ -12,9 +12,10 @@ from .passthrough import Passthrough, plan
 from .source import Index
 from .span import Span
 
-BYTES_OF_A_PACKET = 14
+BYTES_OF_A_PACKET = {"matroska": 8}
 """What a container needs for one packet: its size, its times and its place."""
-BYTES_OF_A_FILE = 2000
+USUAL_BYTES_OF_A_PACKET = 14
+BYTES_OF_A_FILE = 700
 
 
 def bytes_beside_video(
@@ -24,8 +25,12 @@ def bytes_beside_video(
     with open_source(source) as opened:
         found = plan(opened, index.stream, container, audio, span)
         encoded = sum(one.audio.bit_rate for one in found.carried if one.audio is not None) / 8
-        own = BYTES_OF_A_FILE + BYTES_OF_A_PACKET * index.frames
+        own = BYTES_OF_A_FILE + _bytes_of_a_packet(container) * index.frames
         return round(own + encoded * index.duration + _bytes_copied(found, opened, interrupted))
+
+
+def _bytes_of_a_packet(container: str) -> int:
+    return BYTES_OF_A_PACKET.get(container, USUAL_BYTES_OF_A_PACKET)
 
 
 def _bytes_copied(found: Passthrough, source: Any, interrupted: Callable[[], None]) -> int:
@@ -38,7 +43,7 @@ def _bytes_copied(found: Passthrough, source: Any, interrupted: Callable[[], Non
             if not number % 256:
                 interrupted()
             if packet.size and (found.span is None or found.span.kept(packet)):
-                total += packet.size + BYTES_OF_A_PACKET
+                total += packet.size + _bytes_of_a_packet(found.container)
     except import_av().error.FFmpegError:
         pass  # a source that ends early, which is told when the result is written
     return total
