@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._config.config import EncoderConfig
 from .._config.settings import codec_name, frame_rate, whole
+from .._config.values import FORMATS_ELSEWHERE, RGB_FORMATS
 from .._errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -97,6 +98,12 @@ class LiveSettings:
     def _is_lossless(self) -> bool:
         return self.fields.get("tuning") == "lossless"
 
+    @property
+    def _colour(self) -> str:
+        """The same at every size, where "auto" changes at 720 lines. Some formats have only one, whatever the size."""
+        form = str(self.fields.get("format", "rgb")).lower()
+        return "auto" if FORMATS_ELSEWHERE.get(form, form) in RGB_FORMATS else "bt709"
+
     def highest_bitrate(self, width: int, height: int) -> int:
         wanted = int(width * height * self.rate * Fraction(BITS_PER_PIXEL))
         highest = self.bitrate or max(wanted, LEAST_DEFAULT_BITRATE)
@@ -109,7 +116,7 @@ class LiveSettings:
 
     def config(self, width: int, height: int, **more: Any) -> EncoderConfig:
         """The configuration for pictures of this size. ``more``: further fields, among them the rates."""
-        given: dict[str, Any] = {"gop": 0, "colour": "bt709", "format": "rgb", **self.fields}
+        given: dict[str, Any] = {"gop": 0, "colour": self._colour, "format": "rgb", **self.fields}
         if self.is_steered:
             given.setdefault("rate_control", "cbr")
             given |= self.rates(self.highest_bitrate(width, height))
