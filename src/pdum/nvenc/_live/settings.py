@@ -7,8 +7,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from .._config.config import EncoderConfig
-from .._config.settings import codec_name, frame_rate, whole
-from .._config.values import FORMATS_ELSEWHERE, RGB_FORMATS
+from .._config.settings import bits, codec_name, frame_rate, whole
+from .._config.values import RGB_FORMATS, format_name
 from .._errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class LiveSettings:
                     "Leave it out."
                 )
         for name in ("bitrate", "min_bitrate", "start_bitrate"):
-            rate = whole(name, getattr(self, name))
+            rate = getattr(self, name)
             if rate and not self.is_steered:
                 raise InvalidConfig(
                     f"{name}={rate} does not work with qp, cq or tuning='lossless', which decide the quality instead. "
@@ -101,13 +101,12 @@ class LiveSettings:
     @property
     def _colour(self) -> str:
         """The same at every size, where "auto" changes at 720 lines. Some formats have only one, whatever the size."""
-        form = str(self.fields.get("format", "rgb")).lower()
-        return "auto" if FORMATS_ELSEWHERE.get(form, form) in RGB_FORMATS else "bt709"
+        return "auto" if format_name(self.fields.get("format", "rgb")) in RGB_FORMATS else "bt709"
 
     def highest_bitrate(self, width: int, height: int) -> int:
         wanted = int(width * height * self.rate * Fraction(BITS_PER_PIXEL))
         highest = self.bitrate or max(wanted, LEAST_DEFAULT_BITRATE)
-        return min(highest, self.fields.get("max_bitrate") or highest)
+        return min(highest, bits("max_bitrate", self.fields.get("max_bitrate") or highest))
 
     def bitrate_bounds(self, width: int, height: int) -> tuple[int, int]:
         """The least and the most for pictures of this size."""
