@@ -39,7 +39,7 @@ def given() -> dict[str, Any]:
 def run_page(page: Path) -> None:
     namespace = given()
     for snippet in snippets(page)[RUN_ELSEWHERE.get(page.name, 0) :]:
-        if not snippet.needs_gpu:
+        if not (snippet.needs_gpu or snippet.is_of_peer):
             snippet.run(namespace)
     namespace.clear()
     gc.collect()
