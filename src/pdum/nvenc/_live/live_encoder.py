@@ -72,7 +72,8 @@ class LiveEncoder:
         gpu_id: the GPU, as CUDA counts.
         fields: further fields of ``EncoderConfig``, such as ``preset``, ``tuning``, ``format="nv12"``, ``qp_map``,
             ``intra_refresh_period``. Without ``colour`` the stream is BT.709, or BT.601 with
-            ``"argb"`` and the like, which the engine converts itself.
+            ``"argb"`` and the like, which the engine converts itself. ``gop`` is 0 (a key frame only if somebody needs
+            one) if it is None or not given.
 
     Raises:
         InvalidConfig: a setting that cannot be right. What a card refuses is told with the first frame.
