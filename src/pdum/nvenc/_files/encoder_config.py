@@ -78,10 +78,6 @@ def _is_lossless(given: Mapping[str, Any]) -> bool:
     return tuning_name(given.get("tuning", "hq")) == "lossless"
 
 
-def _has_rate(given: Mapping[str, Any]) -> bool:
-    return bool(given.get("bitrate")) or any(given.get(name) is not None for name in ("cq", "qp"))
-
-
 def _even(size: int, chroma: str, codec: str) -> int:
     """Planes of full resolution may have any size; else one line or column is added."""
     return size if chroma == "444" and codec != "av1" else size + size % 2

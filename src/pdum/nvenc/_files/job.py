@@ -62,8 +62,6 @@ def _require_one_kind_of_rate(given: Mapping[str, Any]) -> None:
         raise InvalidConfig("rate_control='cbr' needs a bitrate. Give bitrate, or leave out rate_control.")
     if mode == "constqp" and qp is None:
         raise InvalidConfig("rate_control='constqp' needs qp. Give qp, or leave out rate_control.")
-    if mode == "vbr" and not bitrate and cq is None:
-        raise InvalidConfig("rate_control='vbr' needs cq or bitrate. Give one, or leave out rate_control.")
 
 
 def _require_one_quality(quality: float | None, given: Mapping[str, Any]) -> None:
