@@ -22,6 +22,7 @@ from pdum.nvenc import (
     UnsupportedFeature,
     events,
 )
+from pdum.nvenc._config.quality_scale import cq_for
 from pdum.nvenc._files.samples import SAMPLES, SECONDS, Samples, sample_ranges
 from pdum.nvenc._files.scores import compare
 from pdum.nvenc._files.searching_task import MOST_ATTEMPTS, SearchingTask
@@ -81,6 +82,17 @@ def test_a_target_is_reached_and_hardly_exceeded(pool: EncoderPool, clip: Path, 
     assert last.metric == "ssim"
     assert result.size == pytest.approx(last.size, rel=0.25)
     assert files_in(tmp_path) == {"r.mkv"}
+
+
+def test_the_search_walks_over_the_scale_of_all_codecs(pool: EncoderPool, clip: Path, tmp_path: Path) -> None:
+    """And names the encoder's own number, too, unless that was asked for: then it walks over those."""
+    need_pyav(18, "scores")
+    _, told = encoded(pool, clip, tmp_path / "r.mkv", target="ssim=0.9", quality=29.5, encoder={"cq": None})
+    assert [one.cq for one in tried(told)] == [cq_for(one.quality, "h264", "software") for one in tried(told)]
+    assert tried(told)[0].quality == 29.5, "what was asked for, and not the whole value beside it"
+    _, told = encoded(pool, clip, tmp_path / "r.mkv", target="ssim=0.9", encoder={"cq": 24.5})
+    assert [one.cq for one in tried(told)] == [one.quality for one in tried(told)]
+    assert tried(told)[0].cq == 24.5
 
 
 def test_a_scaled_result_is_compared_with_the_scaled_source(pool: EncoderPool, clip: Path, tmp_path: Path) -> None:
@@ -298,7 +310,7 @@ def test_a_known_value_is_not_searched_for_and_earlier_pieces_are_used(clip: Pat
         ({"max_bitrate": "fast"}, "Expected a number of bits"),
         ({"target": "xpsnr=40", "encoder": {"tuning": "lossless"}}, "conflict"),
         ({"max_size": "1M", "encoder": {"tuning": "lossless"}}, "conflict"),
-        ({"max_size": "1M", "encoder": {"bitrate": 1_000_000}}, "qp and bitrate cannot be set"),
+        ({"max_size": "1M", "encoder": {"bitrate": 1_000_000}}, "max_size and bitrate conflict"),
         ({"max_bitrate": 1000, "encoder": {"max_bitrate": 2000}}, "Leave one out"),
     ],
 )

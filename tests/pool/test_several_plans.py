@@ -55,7 +55,7 @@ class Searching(Pictures):
         if self.round == self.rounds:
             return super().finish()
         self.round += 1
-        trial = Trial(quality=20 + self.round, size=7, is_chosen=self.round == self.rounds)
+        trial = Trial(quality=20 + self.round, cq=10, size=7, is_chosen=self.round == self.rounds)
         return NextPlan(plan=self.next_plan(), trials=(trial,))
 
 

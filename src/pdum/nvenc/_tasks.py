@@ -81,6 +81,8 @@ class Trial:
     """A quality value that a task has tried, with samples of its video or with all of it (``is_whole``)."""
 
     quality: float
+    cq: float
+    """The encoder's own number for this quality."""
     size: int
     """Of the result: predicted, or what it was."""
     metric: str = ""

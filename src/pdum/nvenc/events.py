@@ -128,6 +128,9 @@ class QualityTried(Event):
 
     job: int
     quality: float
+    """Of the scale for all codecs; ``cq`` itself if the user has set the encoder's own number."""
+    cq: float
+    """The encoder's own number for this quality."""
     size: int
     """Of the result: predicted from the samples, or what it was."""
     metric: str = ""

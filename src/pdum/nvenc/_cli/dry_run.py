@@ -17,7 +17,7 @@ from .._text import change, count, duration, error_text, size
 from . import exits
 from .interruption import interruptible
 from .output import OutputOptions
-from .running import TaskMaker, pool_of
+from .running import TaskMaker, pool_of, sentences
 from .standard_streams import complain
 from .table import print_table
 
@@ -45,6 +45,11 @@ class Preview:
         if estimate is None:
             return None
         return max(0, estimate.size - estimate.spread), estimate.size + estimate.spread
+
+    @property
+    def found_crop(self) -> dict[str, str]:
+        """What ``crop="auto"`` has found; nothing without that setting."""
+        return {"crop": self.task.crop} if self.task is not None and self.task.finds_crop else {}
 
     @property
     def seconds(self) -> float | None:
@@ -160,7 +165,7 @@ def _print(batch: BatchPlan, previews: Sequence[Preview], supported: SupportedSe
     rows = [_row(one, estimates) for one in previews]
     rows += [[str(one.source), "", f"fail: {one.reason}", *[""] * (len(titles) - 3)] for one in batch.troubles]
     print_table(titles, rows)
-    for message in (*batch.notices, *supported.notices):
+    for message in (*batch.notices, *supported.notices, *sentences(batch, supported)):
         print(message)
     for preview in previews:
         for warning in () if preview.task is None else preview.task.warnings:
@@ -168,8 +173,9 @@ def _print(batch: BatchPlan, previews: Sequence[Preview], supported: SupportedSe
 
 
 def _row(one: Preview, estimates: bool) -> list[str]:
-    separator = ": " if one.action == "fail" else " ("
-    what = f"{one.action}{separator}{one.why}{')' * (separator == ' (')}" if one.why else one.action
+    more = [one.why, *(f"crop: {text or 'nothing'}" for text in one.found_crop.values())]
+    said = ", ".join(filter(None, more))
+    what = f"fail: {one.why}" if one.action == "fail" else f"{one.action} ({said})" if said else one.action
     codec = "" if one.task is None else one.task.codec
     row = [str(one.decision.source), str(one.decision.placement.destination), what, codec]
     return [*row, _estimate(one)] if estimates else row
@@ -248,7 +254,7 @@ def _as_json(one: Preview, kind: str, estimates: bool) -> dict[str, Any]:
         "source_bytes": decision.placement.source.size,
     }
     if task is not None:
-        values |= {"codec": task.codec, "engine": kind, "warnings": list(task.warnings)}
+        values |= {"codec": task.codec, "engine": kind, "warnings": list(task.warnings), **one.found_crop}
     if task is not None and task.estimate is not None and estimates:
         values |= {
             "quality": task.estimate.quality,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import events
-from .._batch.batch import ENCODE, Decision, Ledger, describe
+from .._batch.batch import ENCODE, BatchPlan, Decision, Ledger, describe
 from .._batch.journalled_task import BrokenTask, JournalledTask
 from .._batch.settings import BatchSettings
 from .._batch.supported_settings import SupportedSettings, gpus_of, supported_settings
@@ -54,13 +54,23 @@ def run_batch(ledger: Ledger, options: OutputOptions, interruption: Interruption
 def _encode(ledger: Ledger, output: RunOutput, interruption: Interruption) -> None:
     settings = ledger.batch.settings
     supported = supported_settings(settings, gpus_of(settings))
-    output.settings = {"codec": supported.codec, **supported.encoder, "audio": settings.audio}
-    for message in supported.notices:
+    output.settings = {
+        "codec": supported.usual_codec,
+        "quality": supported.quality_text,
+        **supported.encoder,
+        "audio": settings.audio,
+    }
+    for message in (*supported.notices, *sentences(ledger.batch, supported)):
         output.say(message)
     with pool_of(settings) as pool:
         make = TaskMaker(settings=settings, supported=supported, kind="nvenc" if pool.uses_hardware else "software")
         _run(pool, _tasks(ledger, make), output, interruption)
     output.summary()
+
+
+def sentences(batch: BatchPlan, supported: SupportedSettings) -> list[str]:
+    """What the files become, if anything is to be encoded. A target finds the quality of each file later."""
+    return [supported.sentence] if batch.with_action(ENCODE) and not batch.settings.target else []
 
 
 def _run(pool: EncoderPool, tasks: Sequence[Task], output: RunOutput, interruption: Interruption) -> None:
@@ -86,7 +96,7 @@ def _run_in_dashboard(start: Callable[[], Run], output: RunOutput, interruption:
     from .._tui.controls import TerminalLost
 
     try:
-        code = run_dashboard(start)
+        code = run_dashboard(start, settings=output.settings)
         if code >= exits.HUNG_UP:
             interruption.code = code
     except TerminalLost as lost:
@@ -136,6 +146,7 @@ class TaskMaker:
             destination=decision.placement.destination,
             settings=FileSettings(
                 codec=supported.codec,
+                quality=supported.quality,
                 audio=settings.audio,
                 encoder=supported.encoder,
                 filters=settings.filters,

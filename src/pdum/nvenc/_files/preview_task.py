@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from .._config.filter_words import AUTO
 from .._config.settings import tuning_name
 from .._errors import OutOfSessions
 from .._pool.sessions import for_engine, open_encoder
@@ -52,7 +53,7 @@ class PreviewTask(SearchingTask):
         self._engines = list({(engine.kind, engine.gpu_id): engine for engine in engines}.values())
         self._estimates = estimates
         self._spread = 0.0
-        self.codec = ""
+        self.codec = self.crop = ""
         self.warnings: tuple[str, ...] = ()
         self.estimate: Estimate | None = None
         self.frames_of_video = 0
@@ -61,6 +62,10 @@ class PreviewTask(SearchingTask):
     @property
     def goal(self) -> str:
         return super().goal or "an estimate"
+
+    @property
+    def finds_crop(self) -> bool:
+        return self._asked.settings.filters.crop == AUTO
 
     @property
     def _is_lossless(self) -> bool:
@@ -73,14 +78,16 @@ class PreviewTask(SearchingTask):
         for engine in self._engines:
             _require_encoder(self.config(engine), engine)
         self.codec = self.any_config.settings()["codec"]
+        self.crop = self._looked_through_video().filters.crop
         self.frames_of_video = self.index.frames
         self.warnings = self._all_warnings([])
         plan = self._plan_for_samples() if self._estimates else Plan(frames=self.index.frames, ranges=[])
         self.lanes = self._lanes
         return plan
 
-    def config(self, engine: EngineInfo) -> EncoderConfig:
-        return self._recipes.of(engine).config if self._is_lossless else super().config(engine)
+    def _set_value(self, value: int) -> None:
+        if not self._is_lossless:
+            super()._set_value(value)
 
     def finish(self) -> Result | NextPlan:
         if self._samples_now is not None:
@@ -96,7 +103,7 @@ class PreviewTask(SearchingTask):
         value = choice.chosen()
         tried = choice.tried[value]
         self.estimate = Estimate(
-            quality=None if self._is_lossless else value,
+            quality=None if self._is_lossless else self._exact(value),
             size=tried.size,
             spread=round(self._spread * (tried.size - self._beside)),
             score=tried.score,

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .._config.quality_scale import DEFAULT, WORST, cq_for
 from .._config.settings import bits as bits_of
 from .._config.targets import Target
 from .._errors import InvalidConfig, TargetOutOfReach
@@ -15,18 +16,13 @@ from .._media.other_streams import bytes_beside_video
 from .._media.sample import decoded
 from .._tasks import NextPlan, Phase, PieceSink, Plan, Result, Trial
 from .._text import size
-from .encoder_config import QUALITY
-from .job import FileJob
+from .job import FileJob, FileSettings
 from .quality_choice import ROOM, QualityChoice, Tried
 from .samples import Sample, Samples, sample_ranges
 from .scores import compare, require_scores
 from .task import FileTask, ResultTooLarge
 
-if TYPE_CHECKING:
-    from .._config.config import EncoderConfig
-    from ..events import EngineInfo
-
-WORST = {"h264": 51, "hevc": 51, "av1": 63}
+WORST_CQ = {"h264": 51, "hevc": 51, "av1": 63}
 USUAL_ROUNDS = 3
 """Values that a search tries. Progress is counted by it: each further one is a smaller part of what is left."""
 SHARE_OF_A_ROUND = 0.55
@@ -61,10 +57,41 @@ class SearchingTask(FileTask):
         self.job = self._asked
         self._choice: QualityChoice | None = None
         self._samples_now: Samples | None = None
-        self._value = round(self.job.settings.encoder.get("cq", QUALITY))
+        self._value = round(self._asked_value)
         self._beside = 0
         self._rounds = self._attempts = 0
         self._sampled = (0, 0.0)
+
+    @property
+    def _has_own_number(self) -> bool:
+        """Whether the user has set the encoder's own number. Then those are searched; else the scale of all codecs."""
+        return self._asked.settings.encoder.get("cq") is not None
+
+    @property
+    def _asked_value(self) -> float:
+        settings = self._asked.settings
+        return float(settings.encoder["cq"] if self._has_own_number else settings.quality or DEFAULT)
+
+    def _exact(self, value: int) -> float:
+        """What was asked for stays as it was, even between two whole values."""
+        return self._asked_value if value == round(self._asked_value) else value
+
+    def _settings_with(self, value: int, **encoder: Any) -> FileSettings:
+        settings, exact = self._asked.settings, self._exact(value)
+        own = {"cq": exact} if self._has_own_number else {}
+        found = replace(settings, encoder={**settings.encoder, **own, **encoder})
+        if "max_bitrate" in encoder:
+            found = replace(found, max_bitrate=0)
+        return found if self._has_own_number else replace(found, quality=exact)
+
+    def _cq(self, value: int) -> float:
+        """The encoder's own number for a value."""
+        exact = self._exact(value)
+        return exact if self._has_own_number else cq_for(exact, self._codec, self._kind or "nvenc")
+
+    @property
+    def _codec(self) -> str:
+        return str(self.any_config.settings()["codec"])
 
     @property
     def goal(self) -> str:
@@ -108,6 +135,7 @@ class SearchingTask(FileTask):
 
     def _plan_for_samples(self) -> Plan:
         index = self.index
+        self._set_value(self._value)
         self._samples_now = Samples(sample_ranges(index.frames, float(index.rate)))
         done = self._share_of_search * (1 - SHARE_OF_A_ROUND**self._rounds)
         self._rounds += 1
@@ -117,6 +145,9 @@ class SearchingTask(FileTask):
         )  # fmt: skip
         ranges = self._samples_now.ranges
         return replace(self.plan_of([]), ranges=ranges, whole_ranges=True, phase=phase)
+
+    def _set_value(self, value: int) -> None:
+        self.change_settings(self._settings_with(value))
 
     @property
     def _frames_of_search(self) -> int:
@@ -132,10 +163,6 @@ class SearchingTask(FileTask):
     @property
     def _share_of_search(self) -> float:
         return self._frames_of_search / self._work_of_all
-
-    def config(self, engine: EngineInfo) -> EncoderConfig:
-        config = super().config(engine)
-        return config if self._samples_now is None else config.replaced(cq=self._value)
 
     def sink(self, first: int) -> PieceSink:
         return super().sink(first) if self._samples_now is None else self._samples_now.sink(first)
@@ -154,28 +181,27 @@ class SearchingTask(FileTask):
         choice.add(self._value, Tried(size=predicted, score=self._score(samples)))
         self._sampled = samples.frames, samples.seconds
         tried, value = self._value, choice.next_value
-        if value is not None:
-            self._value = value
-            return NextPlan(plan=self._plan_for_samples(), trials=(self._trial(choice, tried),))
-        return self._end_search(choice, tried)
+        if value is None:
+            return self._end_search(choice, tried)
+        trial = self._trial(choice, tried)
+        self._value = value
+        return NextPlan(plan=self._plan_for_samples(), trials=(trial,))
 
     def _end_search(self, choice: QualityChoice, last: int) -> Result | NextPlan:
         """Goes on with the whole file. ``last`` is the value that was tried last."""
         chosen = choice.chosen()
-        plan = self._begin_with(chosen)
         trials = [self._trial(choice, chosen, is_chosen=True)]
         if chosen != last:
             trials.insert(0, self._trial(choice, last))
-        return NextPlan(plan=plan, trials=tuple(trials))
+        return NextPlan(plan=self._begin_with(chosen), trials=tuple(trials))
 
     def _new_choice(self) -> QualityChoice:
         settings = self._asked.settings
-        codec = self.any_config.settings()["codec"]
         return QualityChoice(
             target=Target.of(settings.target) if settings.target else None,
             max_size=settings.max_size,
             start=self._value,
-            worst=WORST[codec],
+            worst=WORST_CQ[self._codec] if self._has_own_number else WORST,
         )
 
     def _score(self, samples: Samples) -> float | None:
@@ -186,14 +212,14 @@ class SearchingTask(FileTask):
 
     def _score_of(self, part: Sample) -> float:
         metric = Target.of(self._asked.settings.target).metric
-        codec = self.any_config.settings()["codec"]
         with closing(self.originals(part.first)) as originals:
-            return compare(metric, islice(originals, part.frames), decoded(codec, part.stream()))
+            return compare(metric, islice(originals, part.frames), decoded(self._codec, part.stream()))
 
     def _trial(self, choice: QualityChoice, value: int, is_chosen: bool = False) -> Trial:
         tried, target = choice.tried.get(value), self._asked.settings.target
         return Trial(
-            quality=value,
+            quality=self._exact(value),
+            cq=self._cq(value),
             size=choice.predicted(value),
             metric=Target.of(target).metric if target else "",
             score=None if tried is None else tried.score,
@@ -211,10 +237,7 @@ class SearchingTask(FileTask):
         self._samples_now, self._value = None, value
         if self.on_found is not None:
             self.on_found(value)
-        if "max_bitrate" in more:
-            settings = replace(self.job.settings, max_bitrate=0)
-            self.job = replace(self.job, settings=settings)
-        self.change_encoder(cq=value, **more)
+        self.change_settings(self._settings_with(value, **more))
         begins_at, ends_at = self._share_of_search, 1.0
         if self._asked.settings.max_size:
             whole = 1 - begins_at
@@ -236,12 +259,16 @@ class SearchingTask(FileTask):
             )
         predicted = round(large.size * choice.predicted(value) / choice.predicted(tried)) if choice.tried else most
         self._beside = large.size - large.video
+        numbers = self._cq(tried), self._cq(value)
         is_last = self._attempts + 1 == MOST_ATTEMPTS
         plan = self._begin_with(value, **(self._limits() if is_last else {}))
         trials = (
-            Trial(quality=tried, size=large.size, is_whole=True),
-            Trial(quality=value, size=min(predicted, most), seconds=self._seconds_left(), is_chosen=True),
-        )
+            Trial(quality=self._exact(tried), cq=numbers[0], size=large.size, is_whole=True),
+            Trial(
+                quality=self._exact(value), cq=numbers[1], size=min(predicted, most), seconds=self._seconds_left(),
+                is_chosen=True,
+            ),
+        )  # fmt: skip
         return NextPlan(plan=plan, trials=trials)
 
     def _limits(self) -> dict[str, int]:

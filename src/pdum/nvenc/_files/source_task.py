@@ -113,7 +113,7 @@ class SourceTask(BaseTask):
         self._video = FilteredVideo(source, self.job.settings.filters, start.frames, self._decoder_to_look(source))
         index = self._video.index
         rehearse(self.job.source, index, self.container, self.job.settings.audio)
-        self._warnings += index.warnings
+        self._warnings += [*self._video.notes, *index.warnings]
 
     def plan_of(self, ranges: list[tuple[int, int]]) -> Plan:
         """The plan to encode these frames."""

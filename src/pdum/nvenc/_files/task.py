@@ -19,7 +19,7 @@ from .._media.spool import Piece, missing_ranges
 from .._media.verify import lost_metadata, verify
 from .._tasks import NextPlan, PieceSink, Plan, Result
 from .commit import CommitRequest, require_same_source
-from .job import FileJob
+from .job import FileJob, FileSettings
 from .overwrite import Overwrite
 from .ranges import require_whole
 from .source_task import SourceTask
@@ -72,10 +72,9 @@ class FileTask(SourceTask):
         self._recipes.are_saved = True
         return self.plan_of(missing_ranges(self._pieces, self.index.frames))
 
-    def change_encoder(self, **fields: Any) -> None:
-        """Other settings of the encoder, for what is encoded from now on. What was encoded before is of no use then."""
-        settings = self.job.settings
-        self.job = replace(self.job, settings=replace(settings, encoder={**settings.encoder, **fields}))
+    def change_settings(self, settings: FileSettings) -> None:
+        """Other settings for what is encoded from now on. What was encoded before is of no use then."""
+        self.job = replace(self.job, settings=settings)
         self._recipes.clear()
         self._pieces = []
 
@@ -224,9 +223,10 @@ class FileTask(SourceTask):
 
     def _identity(self) -> dict[str, Any]:
         """What has to be the same for a later run to take up this run's pieces."""
-        seen, settings = self._seen(), self.job.settings
+        seen, settings, filters = self._seen(), self.job.settings, self._looked_through_video().filters
         encoder = {name: repr(value) for name, value in sorted(settings.encoder_fields.items())}
-        made_by = [settings.codec, encoder, *([settings.filters.given] if settings.filters.given else [])]
+        parts = [settings.codec, {"quality": settings.quality}, encoder]
+        made_by = [*parts, *([filters.given] if filters.given else [])]
         digest = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
         return {
             "version": WORK_VERSION,

@@ -10,6 +10,7 @@ from typing import Any
 from .. import events
 from .._text import change, count, duration, one_line, size, visible
 from .job_lists import EndedJobs, FolderSums, JobQueue
+from .names import Names
 from .run_parts import AT_WORK, WAITING, Engine, Job, LogLine, Span, Sums
 
 LOG_LINES = 2000
@@ -32,6 +33,7 @@ class RunState:
         self.queue = JobQueue(self.jobs)
         self.done = EndedJobs(self.jobs)
         self.folder_sums = FolderSums()
+        self.names = Names()
         self._sums = Sums()
         self.log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self.lines = 0
@@ -85,6 +87,10 @@ class RunState:
         total = sum(job.frames for job in self.jobs.values())
         return min(1.0, sum(job.frames_done for job in self.jobs.values()) / total) if total else 0.0
 
+    def label(self, job: Job) -> str:
+        """The name of the job's file on one line, with its folder if files of several folders have that name."""
+        return self.names.label(visible(job.name), visible(job.folder))
+
     def sums(self) -> Sums:
         """The sums of all jobs. They are always up to date, so this is cheap even with very many jobs."""
         return replace(self._sums)
@@ -109,7 +115,7 @@ class RunState:
     def _run_started(self, event: events.RunStarted) -> None:
         self.status, self.started, self._expected_jobs = "running", event.started, event.jobs
         for info in event.engines:
-            self.engines[info.index] = Engine(info)
+            self.engines.setdefault(info.index, Engine(info)).info = info
         self._say("info", f"{count(event.jobs, 'file')} on {count(len(event.engines), 'engine')}")
 
     def _engines_changed(self, event: events.EnginesChanged) -> None:
@@ -145,7 +151,7 @@ class RunState:
         self._leave(event.job)
         if before is not None and before.is_over:
             self.done.discard(event.job)
-            self._say("info", f"{visible(before.name)}: once more")
+            self._say_of(before, "info", "queued again")
         if before is not None:
             self._remove_from_sums(before)
         job = Job(
@@ -165,7 +171,7 @@ class RunState:
         if job.state == "queued":
             self._change_state(job, "prepared")
         if event.frames_done:
-            self._say("info", f"{visible(job.name)}: {event.frames_done} of {event.frames} frames are there already")
+            self._say_of(job, "info", f"{event.frames_done} of {event.frames} frames are there already")
 
     def _quality_tried(self, event: events.QualityTried) -> None:
         job = self._job(event.job)
@@ -210,8 +216,8 @@ class RunState:
 
     def _piece_retried(self, event: events.PieceRetried) -> None:
         self._end_piece(event, retried=True)
-        name = visible(self._job(event.job).name)
-        self._say("warning", f"{name}: frames {event.first} to {event.last} once more: {one_line(event.reason)}")
+        said = f"frames {event.first} to {event.last} again: {one_line(event.reason)}"
+        self._say_of(self._job(event.job), "warning", said)
 
     def _end_piece(
         self, event: events.PieceFinished | events.PieceRetried, frames: int = 0, retried: bool = False
@@ -248,23 +254,23 @@ class RunState:
         job.frames = job.frames_done = event.frames
         job.warnings = event.warnings
         sizes = f"{size(job.source_bytes)} → {size(event.size)} ({change(job.ratio)})"
-        self._say("good", f"{visible(job.name)}: {sizes} in {duration(event.seconds)}", event.job)
+        self._say_of(job, "good", f"{sizes} in {duration(event.seconds)}", ends=True)
         for warning in event.warnings:
-            self._say("warning", f"{visible(job.name)}: {one_line(warning)}")
+            self._say_of(job, "warning", one_line(warning))
 
     def _job_skipped(self, event: events.JobSkipped) -> None:
         job = self._end(event.job, "skipped", event.size, event.source_bytes)
         job.reason = event.reason
-        self._say("info", f"{visible(job.name)}: skipped: {one_line(job.why)}", event.job)
+        self._say_of(job, "info", one_line(job.why), ends=True)
 
     def _job_failed(self, event: events.JobFailed) -> None:
         job = self._end(event.job, "failed")
         job.reason, job.error = event.message, event.error
-        self._say("error", f"{visible(job.name)}: {one_line(job.why)}", event.job)
+        self._say_of(job, "error", one_line(job.why), ends=True)
 
     def _job_cancelled(self, event: events.JobCancelled) -> None:
         job = self._end(event.job, "cancelled")
-        self._say("warning", f"{visible(job.name)}: cancelled", event.job)
+        self._say_of(job, "warning", "cancelled", ends=True)
 
     def _run_finished(self, event: events.RunFinished) -> None:
         self.status, self.eta, self.fps = "over", None, 0.0
@@ -274,12 +280,21 @@ class RunState:
             if not job.is_over:
                 self._end(job.number, "cancelled")
         self.frames_done = max(self.frames_done, event.frames)
-        self._say("good" if not event.failed else "warning", f"done in {duration(event.seconds)}")
+        failed = f", {event.failed} failed" if event.failed else ""
+        self._say("good" if not event.failed else "warning", f"done in {duration(event.seconds)}{failed}")
 
     # Helpers of the event handlers.
 
-    def _say(self, level: str, text: str, job: int | None = None) -> None:
-        self.log.append(LogLine(self.now, level, text, job))
+    def _say(self, level: str, text: str) -> None:
+        self._log(LogLine(self.now, level, text))
+
+    def _say_of(self, job: Job, level: str, text: str, *, ends: bool = False) -> None:
+        """``ends``: the line says how the job ended."""
+        name = self.label(job)
+        self._log(LogLine(self.now, level, f"{name}: {text}", job.number if ends else None, name))
+
+    def _log(self, line: LogLine) -> None:
+        self.log.append(line)
         self.lines += 1
 
     def _job(self, number: int) -> Job:
@@ -287,6 +302,7 @@ class RunState:
 
     def _add(self, job: Job) -> Job:
         self.jobs[job.number] = job
+        self.names.add(visible(job.name), visible(job.folder))
         self.queue.update(job)
         self._add_to_sums(job)
         return job
@@ -339,11 +355,12 @@ class RunState:
 def trial_text(event: events.QualityTried, source_bytes: int = 0) -> str:
     """What came of a quality value, as a sentence without its end."""
     what = f"{size(event.size)} ({change(event.size / source_bytes)})" if source_bytes else size(event.size)
+    value = f"quality {event.quality:g}" + (f" = cq {event.cq:g}" if event.quality != event.cq else "")
     if event.is_whole:
-        return f"quality {event.quality:g} gave {what}"
+        return f"{value} gave {what}"
     score = ":" if event.score is None else f" gives {event.metric} {event.score:.4g},"
     time = f", {duration(event.seconds)} to encode" if event.is_chosen and (event.seconds or 0.0) >= 1 else ""
-    return f"quality {event.quality:g}{score} about {what}{time}"
+    return f"{value}{score} about {what}{time}"
 
 
 _HANDLERS: dict[type[events.Event], Callable[[RunState, Any], None]] = {
