@@ -168,6 +168,7 @@ PYTHON_LAYERS = (
     "_view.job_lists",
     "_view.run_state",
     "_view.settings_line",
+    "_view.event_reading",
     "_view.draw",
     "_report.markup",
     "_report.style",
@@ -271,6 +272,7 @@ PYTHON_LAYERS = (
     "_batch.journal_file",
     "_batch.journal",
     "_batch.known_journals",
+    "_batch.scan_progress",
     "_batch.scan",
     "_batch.destinations",
     "_batch.supported_settings",
@@ -301,10 +303,11 @@ PYTHON_LAYERS = (
     "_selftest.runner",
     "_selftest.report",
     "_tui",
+    "_web",
     "_cli",
     "__main__",
 )
-FRONT_ENDS = ("_tui", "_cli")
+FRONT_ENDS = ("_tui", "_web", "_cli")
 PACKAGES = (
     "_config",
     "_encoders",

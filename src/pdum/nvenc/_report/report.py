@@ -180,7 +180,7 @@ def _quality(job: Job) -> str:
     chosen = next((one for one in reversed(job.tried) if one.is_chosen), None)
     if chosen is None:
         return "–"
-    return f"{chosen.quality:g}" + ("" if chosen.score is None else f" ({chosen.metric} {chosen.score:.4g})")
+    return f"{chosen.quality:g}" + ("" if chosen.score is None else f" ({one_line(chosen.metric)} {chosen.score:.4g})")
 
 
 def _settings(settings: Mapping[str, object]) -> Markup:

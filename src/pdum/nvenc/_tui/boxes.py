@@ -50,8 +50,9 @@ class Box(ModalScreen[None]):
             yield Static(self._table)
 
 
-def help_box(palette: Palette) -> Box:
-    keys = (*KEYS, LEAVING)
+def help_box(palette: Palette, leaving: tuple[str, str] = LEAVING) -> Box:
+    """``leaving``: how to leave, which depends on where the dashboard is shown."""
+    keys = (*KEYS, leaving)
     return Box("Keys", _table([(key, Text(meaning, palette.info)) for key, meaning in keys], palette))
 
 
@@ -71,7 +72,7 @@ def details_box(job: Job, palette: Palette) -> Box:
         ("after", Text("" if job.size is None else size(job.size))),
         ("change", Text("" if job.ratio is None else change(job.ratio), palette.of_ratio(job.ratio))),
         ("took", Text(duration(job.seconds) if job.seconds else "")),
-        ("looks for", Text(job.goal)),
+        ("looks for", Text(visible(job.goal))),
         *(("tried", Text(trial_text(one, job.source_bytes))) for one in job.tried),
         ("error", Text(visible(job.error), palette.error)),
         ("reason", Text(one_line(job.why), palette.of_job(job))),

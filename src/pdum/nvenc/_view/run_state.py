@@ -358,7 +358,7 @@ def trial_text(event: events.QualityTried, source_bytes: int = 0) -> str:
     value = f"quality {event.quality:g}" + (f" = cq {event.cq:g}" if event.quality != event.cq else "")
     if event.is_whole:
         return f"{value} gave {what}"
-    score = ":" if event.score is None else f" gives {event.metric} {event.score:.4g},"
+    score = ":" if event.score is None else f" gives {visible(event.metric)} {event.score:.4g},"
     time = f", {duration(event.seconds)} to encode" if event.is_chosen and (event.seconds or 0.0) >= 1 else ""
     return f"{value}{score} about {what}{time}"
 

@@ -1,6 +1,8 @@
-"""The examples in the help."""
+"""The texts below the options in the help of the tool and of its commands."""
 
 from __future__ import annotations
+
+from .exits import MEANINGS
 
 ENCODE_EXAMPLES = """\
 examples:
@@ -30,3 +32,15 @@ examples:
   pdum-nvenc encode -r --tui Videos   a folder and all below it, with a dashboard
   pdum-nvenc COMMAND --help           about a command; --help-all shows every option
 """
+
+
+def exit_codes() -> str:
+    return "exit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items()) + "\n"
+
+
+def files() -> str:
+    return (
+        "files:\n"
+        "  ~/.config/pdum-nvenc/config.toml   settings and profiles ($XDG_CONFIG_HOME is respected)\n"
+        "  compressed/.pdum-nvenc.jsonl       the journal beside the results, by which a run goes on\n"
+    )
