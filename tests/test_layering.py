@@ -91,6 +91,7 @@ PYTHON_LAYERS = (
     "_config.references",
     "_config.picture_type",
     "_config.picture",
+    "_config.quality_scale",
     "_config.values",
     "_config.plain",
     "_config.rules",
