@@ -10,6 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from .._config import quality_scale
 from .._config.choices import Audio, Auto, CodecOrAuto, Container, EngineKind, Multipass, Preset, Verify
 from .._config.settings import CODECS, MOST_FRAMES_AHEAD, nearest, one_of, preset_number, whole
 from .._errors import InvalidConfig
@@ -30,7 +31,7 @@ NOT_OF_A_BATCH = {
     "cuda_context": "it has no meaning for files",
     "codec": "use the setting codec",
     "preset": "use the setting preset",
-    "cq": "use quality",
+    "cq": "use the setting cq, or quality",
     "bitrate": "files are encoded at constant quality; use quality, or max_bitrate to limit the bitrate",
     "rate_control": "files are encoded at constant quality; use quality",
     "qp": "files are encoded at constant quality; use quality",
@@ -70,6 +71,14 @@ def _number(least: float, most: float) -> Check:
         return int(number) if number.is_integer() else number
 
     return check
+
+
+def _cq(name: str, value: Any) -> float:
+    """0: not given. As text, as people type it, 0 is refused, because some expect it to be lossless."""
+    number: float = _number(0, quality_scale.WORST)(name, value)
+    if number == 0 and isinstance(value, str):
+        raise InvalidConfig(f"Expected a number above 0, got {name}={value!r}. --lossless keeps every pixel as it is.")
+    return number
 
 
 def _whole_number(least: int, most: int, *words: str) -> Check:
@@ -201,8 +210,13 @@ class BatchSettings:
 
     codec: CodecOrAuto = setting("auto", _codec, "auto (av1 if the GPU can, else hevc), h264, hevc or av1")
     preset: Preset = setting("p4", _preset, "p1 (fastest) to p7 (smallest)")
-    quality: float = setting(28, _number(1, 63), "constant quality, 1 (best) to 51 (av1: 63)")
-    lossless: bool = setting(False, _yes_or_no, "lossless; ignores quality")
+    quality: float = setting(
+        quality_scale.DEFAULT,
+        _number(quality_scale.BEST, quality_scale.WORST),
+        "1 (best) to 63, alike for all codecs",
+    )
+    cq: float = setting(0, _cq, "the codec's own number instead of quality, as CRF: up to 51 (av1: 63)")
+    lossless: bool = setting(False, _yes_or_no, "lossless; ignores quality and cq")
     target: str = setting("", _target, "xpsnr=N or ssim=N: find the quality value of each file")
     audio: Audio = setting("copy", _audio, "copy, none, or a bitrate such as 128k")
     container: Container = setting(

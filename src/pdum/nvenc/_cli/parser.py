@@ -49,7 +49,7 @@ examples:
 ADVANCED = (
     *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
     *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
-    *("lossless", "fps", "crop", "deinterlace", "denoise", "trim", "rotate", "vf"),
+    *("lossless", "cq", "fps", "crop", "deinterlace", "denoise", "trim", "rotate", "vf"),
 )
 """Settings that only the long help names."""
 
@@ -120,7 +120,7 @@ def _checking(name: str) -> Callable[[str], Any]:
 
 def _option(group: Group, name: str, *flags: str, metavar: str = "") -> None:
     default = default_of(name)
-    shown = "" if default == "" else f" (default: {default})"
+    shown = "" if default in ("", 0) else f" (default: {default})"
     group.add_argument(
         *with_aliases(flags),
         dest=name,
@@ -159,7 +159,8 @@ def add_settings(parser: Parser) -> Group:
     picture = parser.add_argument_group("picture and sound")
     _option(picture, "codec", "-c", "--codec", metavar="CODEC")
     _option(picture, "preset", "-p", "--preset", metavar="P1..P7")
-    _option(picture, "quality", "-q", "--quality", metavar="CQ")
+    _option(picture, "quality", "-q", "--quality", metavar="1..63")
+    _option(picture, "cq", "--cq", metavar="CQ")
     _option(picture, "target", "--target", metavar="METRIC=N")
     _switch(picture, "lossless")
     _option(picture, "audio", "-a", "--audio", metavar="AUDIO")

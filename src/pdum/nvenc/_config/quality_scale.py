@@ -6,7 +6,9 @@ get the ``cq`` with which their pictures look like those. ``docs/quality.md`` sa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 from .._errors import InvalidConfig
 
@@ -38,13 +40,17 @@ PLACES = {("nvenc", "av1"): 2, ("software", "av1"): 0}
 """Decimal places of ``cq``, 1 for all that are not here. SVT-AV1 takes whole numbers only."""
 
 
+def require_quality(quality: float) -> None:
+    if isinstance(quality, bool) or not isinstance(quality, (int, float)) or not BEST <= quality <= WORST:
+        raise InvalidConfig(f"Expected a quality from {BEST} (best) to {WORST}, got quality={quality!r}.")
+
+
 def cq_for(quality: float, codec: str, engine_kind: str) -> float:
     """The encoder's own ``cq`` for a quality of the scale. ``engine_kind``: ``"nvenc"`` or ``"software"``.
 
     It never falls as ``quality`` rises, and lies within the encoder's range.
     """
-    if isinstance(quality, bool) or not isinstance(quality, (int, float)) or not BEST <= quality <= WORST:
-        raise InvalidConfig(f"Expected a quality from {BEST} (best) to {WORST}, got quality={quality!r}.")
+    require_quality(quality)
     table = zip(QUALITIES, TABLES[engine_kind, codec], strict=True)
     exact = next(
         low_cq + (quality - low) / (high - low) * (high_cq - low_cq)
@@ -53,3 +59,13 @@ def cq_for(quality: float, codec: str, engine_kind: str) -> float:
     )
     rounded = round(exact, PLACES.get((engine_kind, codec), 1))
     return int(rounded) if rounded.is_integer() else rounded
+
+
+def rates_in(fields: Mapping[str, Any]) -> list[str]:
+    """Which of these fields of ``EncoderConfig`` decide how many bits there are, and leave nothing for a quality."""
+    given = [name for name in ("cq", "qp") if fields.get(name) is not None] + ["bitrate"] * bool(fields.get("bitrate"))
+    if str(fields.get("rate_control") or "vbr").lower() != "vbr":
+        given.append("rate_control")
+    if str(fields.get("tuning", "")).lower() == "lossless":
+        given.append("tuning='lossless'")
+    return given

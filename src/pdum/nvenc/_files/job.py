@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .._config.filters import Filters
+from .._config.quality_scale import rates_in, require_quality
 from .._config.settings import codec_name, nearest
 from .._errors import InvalidConfig
 
@@ -30,18 +31,34 @@ def _require_encoder_fields(given: Mapping[str, Any]) -> None:
             raise InvalidConfig(f"Unknown encoder setting encoder[{name!r}].{nearest(name, known)}")
 
 
+def _require_one_quality(quality: float | None, given: Mapping[str, Any]) -> None:
+    if quality is None:
+        return
+    require_quality(quality)
+    others = rates_in(given)
+    if others:
+        raise InvalidConfig(
+            f"quality={quality:g} does not work with {' and '.join(others)}: each decides how many bits there are. "
+            "Leave one out."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileSettings:
     """How a file is encoded.
 
     Args:
-        codec: ``"h264"``, ``"hevc"``, ``"av1"``; ``"auto"``: AV1 where the engine can, else HEVC.
+        codec: ``"h264"``, ``"hevc"``, ``"av1"``; ``"auto"``: on hardware AV1 where the engine can, else HEVC; in
+            software HEVC. A codec that keeps the source's chroma and depth is preferred.
+        quality: from 1 (best) to 63, the same look with every codec and engine; None: 28, unless ``encoder`` has a
+            ``cq``, a ``qp`` or a ``bitrate``. ``cq`` is the encoder's own number.
         audio: ``"copy"``, ``"none"``, or bits a second: encoded anew as AAC or Opus, as the container likes best.
         encoder: fields of ``EncoderConfig``, laid over what the source says.
         filters: what is done to the pictures before they are encoded.
     """
 
     codec: str = "auto"
+    quality: float | None = None
     audio: str | int = "copy"
     encoder: Mapping[str, Any] = field(default_factory=dict)
     filters: Filters = field(default_factory=Filters)
@@ -53,6 +70,7 @@ class FileSettings:
         if self.audio not in ("copy", "none") and not is_rate:
             raise InvalidConfig(f"Expected 'copy', 'none' or bits a second from 6000, got audio={self.audio!r}.")
         _require_encoder_fields(self.encoder)
+        _require_one_quality(self.quality, self.encoder)
         if not isinstance(self.filters, Filters):
             raise InvalidConfig(f"Expected Filters, such as Filters(scale='50%'), got filters={self.filters!r}.")
 
@@ -98,12 +116,18 @@ class FileJob:
 
 
 def job_of(
-    source: str | Path, destination: str | Path, *, codec: str = "auto", audio: str | int = "copy", **more: Any
+    source: str | Path,
+    destination: str | Path,
+    *,
+    codec: str = "auto",
+    quality: float | None = None,
+    audio: str | int = "copy",
+    **more: Any,
 ) -> FileJob:
     """A job of fields by name: those of ``FileJob``, and for the rest those of an encoder."""
     own = {name: more.pop(name) for name in OF_A_JOB if name in more}
     filters = more.pop("filters", Filters())
-    settings = FileSettings(codec=codec, audio=audio, encoder=more, filters=filters)
+    settings = FileSettings(codec=codec, quality=quality, audio=audio, encoder=more, filters=filters)
     return FileJob(source=Path(source), destination=Path(destination), settings=settings, **own)
 
 

@@ -355,7 +355,7 @@ class FileTask(BaseTask):
         """What has to be the same for a later run to take up this run's pieces."""
         seen, settings = self._seen(), self.job.settings
         encoder = {name: repr(value) for name, value in sorted(settings.encoder.items())}
-        made_by = [settings.codec, encoder, *([settings.filters.given] if settings.filters.given else [])]
+        made_by = [settings.codec, {"quality": settings.quality}, encoder, settings.filters.given]
         digest = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
         return {
             "version": WORK_VERSION,
