@@ -58,12 +58,7 @@ def run_batch(ledger: Ledger, options: OutputOptions, interruption: Interruption
 def _encode(ledger: Ledger, output: RunOutput, interruption: Interruption) -> None:
     settings = ledger.batch.settings
     supported = supported_settings(settings, gpus_of(settings))
-    output.settings = {
-        "codec": supported.usual_codec,
-        "quality": supported.quality_text,
-        **supported.encoder,
-        "audio": settings.audio,
-    }
+    output.settings = {**supported.table, "audio": settings.audio}
     for message in (*supported.notices, *_sentences(ledger.batch, supported)):
         output.say(message)
     with pool_of(settings) as pool:

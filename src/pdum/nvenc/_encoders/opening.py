@@ -25,7 +25,7 @@ _saying = Lock()
 
 
 def open_encoder(
-    config: EncoderConfig, backend: str = "auto", *, threads: int = 0
+    config: EncoderConfig, backend: str = "auto", *, threads: int = 0, software: EncoderConfig | None = None
 ) -> tuple[VideoEncoder, tuple[str, ...]]:
     """An encoder, and what its user should know and has not been told yet in this process.
 
@@ -33,6 +33,7 @@ def open_encoder(
         config: what to encode.
         backend: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware if there is any.
         threads: how many a software codec may use; 0: as many as it likes.
+        software: the configuration for a software codec, if it has another one.
 
     Raises:
         NoEncoder, DriverNotFound, DriverTooOld: ``backend`` is ``"nvenc"``, and there is no hardware.
@@ -50,7 +51,7 @@ def open_encoder(
             notices += _new(NOT_THE_HARDWARE, f"{NOT_THE_HARDWARE} {error}")
     from .software import SoftwareEncoder
 
-    encoder = SoftwareEncoder(config, threads=threads)
+    encoder = SoftwareEncoder(software or config, threads=threads)
     if encoder.unmapped:
         left_out = f"The software codec has nothing like {', '.join(encoder.unmapped)}: left out."
         notices += _new(left_out, left_out)
