@@ -35,9 +35,9 @@ import quality_clips
 HERE = Path(__file__).parent
 CODECS = ("av1", "hevc", "h264")
 VALUES = {
-    "av1": (4, 10, 16, 20, 24, 28, 32, 36, 42, 50, 58, 63),
-    "hevc": (4, 9, 14, 18, 21, 24, 27, 31, 36, 42, 48),
-    "h264": (4, 9, 14, 18, 21, 24, 27, 31, 36, 42, 48),
+    "av1": (1, 4, 10, 16, 20, 24, 28, 32, 36, 42, 50, 58, 63),
+    "hevc": (1, 4, 9, 14, 18, 21, 24, 27, 31, 36, 42, 48),
+    "h264": (1, 4, 9, 14, 18, 21, 24, 27, 31, 36, 42, 48),
 }
 PRESETS = {"h264": ("p4", "p5", "p6", "p7"), "hevc": ("p2", "p3", "p4", "p5"), "av1": ("p3", "p4", "p5")}
 NEAR = {"h264": (19, 22, 25), "hevc": (18, 21, 24), "av1": (18, 26, 34)}
@@ -164,6 +164,26 @@ def print_table(found: list[Match]) -> None:
         print()
 
 
+def print_rows(found: list[Match]) -> None:
+    """The rows of TABLES in pdum.nvenc._config.quality_scale."""
+    from pdum.nvenc._config.quality_scale import QUALITIES
+
+    print()
+    for codec in CODECS[1:]:
+        middle = medians(found, codec)
+        values = [line(middle, quality) for quality in QUALITIES]
+        said = ", ".join("?" if value is None else f"{value:.1f}" for value in values)
+        print(f'("software", "{codec}"): ({said}),')
+
+
+def medians(found: list[Match], codec: str) -> list[tuple[float, float]]:
+    """The median ``cq`` of the codec for each ``cq`` of SVT-AV1."""
+    some = [one for one in found if one.codec == codec]
+    return [
+        (av1, statistics.median(one.cq for one in some if one.av1 == av1)) for av1 in sorted({one.av1 for one in some})
+    ]
+
+
 def print_presets(encodes: list[Encode]) -> None:
     """Sizes and times at equal scores, as parts of those of x264 with p4."""
     print(f"\n{'':8}   {'size':>5} {'(range)':>11} {'time':>5}")
@@ -224,7 +244,9 @@ def main() -> None:
     if options.presets:
         print_presets(encodes)
     else:
-        print_table(list(matches(encodes)))
+        found = list(matches(encodes))
+        print_table(found)
+        print_rows(found)
 
 
 def _measure(options: argparse.Namespace) -> Iterator[Encode]:
