@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import measuring
+import quality_chart
 import quality_clips
 
 HERE = Path(__file__).parent
@@ -165,13 +166,13 @@ def print_table(found: list[Match]) -> None:
 
 
 def print_rows(found: list[Match]) -> None:
-    """The rows of TABLES in pdum.nvenc._config.quality_scale."""
-    from pdum.nvenc._config.quality_scale import QUALITIES
+    """The measured rows of TABLES in pdum.nvenc._config.quality_scale, which has SVT-AV1's from publications."""
+    from pdum.nvenc._config.quality_scale import TABLES
 
     print()
     for codec in CODECS[1:]:
         middle = medians(found, codec)
-        values = [line(middle, quality) for quality in QUALITIES]
+        values = [line(middle, av1) for av1 in TABLES["software", "av1"]]
         said = ", ".join("?" if value is None else f"{value:.1f}" for value in values)
         print(f'("software", "{codec}"): ({said}),')
 
@@ -247,6 +248,8 @@ def main() -> None:
         found = list(matches(encodes))
         print_table(found)
         print_rows(found)
+        if options.svg:
+            quality_chart.draw(options.svg, [(one.codec, one.av1, one.cq) for one in found])
 
 
 def _measure(options: argparse.Namespace) -> Iterator[Encode]:

@@ -60,7 +60,7 @@ def test_auto_and_lossless_is_a_codec_that_can(supported: Any) -> None:
     [
         (SETTINGS, ["RTX 4090"], "Codec: av1 on NVENC, preset p4, quality 28 = av1 cq 28."),
         (replace(SETTINGS, quality=20), ["RTX 3090"], "Codec: hevc on NVENC, preset p4, quality 20 = hevc cq 20.2."),
-        (replace(SETTINGS, codec="av1", quality=30), [], "Codec: av1 in software, preset p4, quality 30 = av1 cq 30."),
+        (replace(SETTINGS, codec="av1", quality=36), [], "Codec: av1 in software, preset p4, quality 36 = av1 cq 35."),
         (replace(SETTINGS, codec="h264", cq=23.5), [], "Codec: h264 in software, preset p4, h264 cq 23.5."),
         (replace(SETTINGS, lossless=True), ["RTX 4090"], "Codec: hevc on NVENC, preset p4, lossless."),
     ],
