@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._config.config import EncoderConfig
 from .._config.quality_scale import DEFAULT, cq_for, rates_in
-from .._config.settings import auto_codecs, codec_name, tuning_name
+from .._config.settings import AUTO_CODECS, codec_name, tuning_name
 from .._encoders.pixel_formats import ENCODED_FORMATS
 from .._encoders.software_options import takes_size
 from .._errors import UnsupportedFeature
@@ -60,12 +60,13 @@ def choose_recipe(index: Index, settings: FileSettings, engine: EngineInfo, cont
         "format": form,
         "fps": rate,
         "tuning": "hq",
-        "gop": max(1, round(rate * SECONDS_OF_A_GROUP)),
         "mastering_display": look.mastering_display,
         "content_light": look.content_light,
         **({"colour": look.colour} if look.colour is not None else {"colour": "unspecified"}),
         **given,
     }
+    if values.get("gop") is None:
+        values["gop"] = max(1, round(rate * SECONDS_OF_A_GROUP))
     if engine.kind == "nvenc":
         values["gpu_id"] = engine.gpu_id or 0
     if not rates_in(given):
@@ -108,8 +109,7 @@ def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list
 def _candidates(wanted: _Wanted, kind: str) -> list[str]:
     if wanted.codec != "auto":
         return [codec_name(wanted.codec)]
-    found = auto_codecs(kind, wanted.depth, wanted.lossless)
-    return [codec for codec in found if codec in VIDEO_CODECS[wanted.container]]
+    return [codec for codec in AUTO_CODECS[kind] if codec in VIDEO_CODECS[wanted.container]]
 
 
 def _encodes(codec: str, wanted: _Wanted, engine: EngineInfo) -> bool:

@@ -179,7 +179,8 @@ class EncoderPool:
             encoder: fields of ``EncoderConfig``, laid over the pool's ``config``.
 
         Raises:
-            what ``render`` raises, and what an encoder does.
+            Exception: what ``render`` raised.
+            NvencError: what an encoder raises.
         """
         task = self.generated(
             render, n_frames, destination=destination, segments=segments, surfaces=surfaces, **encoder

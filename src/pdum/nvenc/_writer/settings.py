@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._config.config import EncoderConfig
 from .._config.quality_scale import BEST, WORST, cq_for, rates_in
-from .._config.settings import LARGEST_EXTRA_DELAY, codec_name, frame_rate, nearest, one_of, whole
+from .._config.settings import LARGEST_EXTRA_DELAY, bits, codec_name, frame_rate, nearest, one_of, whole
+from .._config.values import format_name
 from .._encoders.opening import BACKENDS
 from .._errors import InvalidConfig
 from .._media.containers import CONTAINERS, VIDEO_CODECS
@@ -18,6 +19,7 @@ from .._media.mux import STREAMS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .._config.settings import Bits
     from .._encoders.frame_layout import FrameLayout
 
 FOR_FILES = {"preset": "p4", "tuning": "hq"}
@@ -41,7 +43,7 @@ class WriterSettings:
     format: str | None = None
     codec: str = "auto"
     quality: float | None = None
-    bitrate: int = 0
+    bitrate: Bits = 0
     backend: str = "auto"
     gpu_id: int | None = None
     drop: str | None = None
@@ -59,6 +61,7 @@ class WriterSettings:
         one_of("backend", self.backend, {name: name for name in BACKENDS})
         one_of("drop", "none" if self.drop is None else self.drop, DROPS)
         one_of("on_error", self.on_error, {name: name for name in ("discard", "keep")})
+        bits("bitrate", self.bitrate)
         whole("queue_frames", self.queue_frames, least=1)
         whole("queue_bytes", self.queue_bytes, least=1, most=1 << 62)
         self._require_known_fields()
@@ -89,7 +92,7 @@ class WriterSettings:
     def frame_format(self) -> str | None:
         """The format that frames are said to have; None: each tells it by itself."""
         if self.format is not None:
-            return self.format
+            return format_name(self.format)
         return None if self.config is None else self.config.format
 
     def encoder_config(self, layout: FrameLayout, codec: str, kind: str) -> EncoderConfig:
@@ -99,16 +102,15 @@ class WriterSettings:
         values: dict[str, Any] = {**FOR_FILES, **self.fields}
         values |= {"width": layout.width, "height": layout.height, "format": layout.format, "codec": codec}
         values |= {"fps": self.rate, "gpu_id": self._gpu(layout), "bitrate": self.bitrate}
-        values.setdefault("gop", max(self._gop(), 1 + (values.get("bframes") or 0)))
-        if values.get("intra_refresh_period") and "gop" not in self.fields:
-            values["gop"] = 0
+        if values.get("gop") is None:
+            values["gop"] = 0 if values.get("intra_refresh_period") else self._gop(values.get("bframes") or 0)
         if self._has_free_rate():
             values["cq"] = self._cq(codec, kind)
         return self._with_room(EncoderConfig.of(values))
 
-    def _gop(self) -> int:
+    def _gop(self, bframes: int) -> int:
         frames = round(self.rate * KEY_FRAME_SECONDS)
-        return min(frames, SHARED_GOP) if self.shared else frames
+        return max(min(frames, SHARED_GOP) if self.shared else frames, 1 + bframes)
 
     def _of_given(self, config: EncoderConfig, layout: FrameLayout, codec: str, kind: str) -> EncoderConfig:
         changes: dict[str, Any] = {**self.fields, "codec": codec, "fps": self.rate}
@@ -117,6 +119,8 @@ class WriterSettings:
                 f"Expected frames of {config.width}x{config.height}, the size in config, got "
                 f"{layout.width}x{layout.height}. Scale the frames, or use config.replaced(width=…, height=…)."
             )
+        if changes.get("gop", config.gop) is None and (self.shared or "gop" in changes):
+            changes["gop"] = self._gop(changes.get("bframes", config.bframes) or 0)
         if self.bitrate:
             changes["bitrate"] = self.bitrate
         if self.quality is not None:
