@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -316,3 +317,11 @@ def test_a_finished_task_keeps_no_index(folder: Path) -> None:
     with pytest.raises(NvencError, match="not been prepared"):
         task._looked_through()
     assert task._pieces == []
+
+
+@pytest.mark.parametrize("encoder", [{}, {"gop": None}])
+def test_a_group_is_five_seconds_unless_a_number_is_given(tmp_path: Path, encoder: dict[str, Any]) -> None:
+    task = FileTask(job(sample("open-gop"), tmp_path / "out.mp4", encoder=encoder), "software")
+    task.prepare(1)
+    config = task.config(SOFTWARE)
+    assert config.gop == round(5 * Fraction(config.fps))

@@ -188,3 +188,17 @@ def test_after_close_it_is_closed(place: dict[str, Any]) -> None:
         with pytest.raises(EncoderClosed):
             use()
     assert live.statistics.encoded == 1
+
+
+@pytest.mark.one_abi
+def test_no_number_of_frames_means_no_key_frames_of_its_own() -> None:
+    from pdum.nvenc._live.settings import LiveSettings
+
+    def group(**fields: Any) -> int | None:
+        live = LiveSettings(
+            max_size=None, codec="h264", fps=30, bitrate=0, min_bitrate=0, start_bitrate=0, pipeline_depth=0, gpu_id=0,
+            fields={"tuning": "hq", **fields},
+        )  # fmt: skip
+        return live.config(640, 360).gop
+
+    assert [group(), group(gop=None), group(gop=60)] == [0, 0, 60]

@@ -86,6 +86,15 @@ def _whole_number(least: int, most: int, *words: str) -> Check:
     return check
 
 
+def _gop(name: str, value: Any) -> int:
+    try:
+        return int(_whole_number(1, 100_000)(name, value))
+    except InvalidConfig:
+        wanted = "the number of frames from one key frame to the next, from 1 to 100000"
+        advice = "A large number makes few key frames; the default is 250."
+        raise InvalidConfig(f"Expected {wanted}, got {name}={value!r}. {advice}") from None
+
+
 def _yes_or_no(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise _wrong_value(name, value, "true or false")
@@ -241,7 +250,7 @@ class BatchSettings:
     temporal_aq: bool = setting(True, _yes_or_no, "adaptive quantisation over time")
     bframes: int = setting(3, _whole_number(0, MOST_FRAMES_AHEAD), "B-frames in a row")
     adaptive_b: bool = setting(True, _yes_or_no, "use B-frames only if they help")
-    gop: int = setting(250, _whole_number(1, 100_000), "frames between key frames")
+    gop: int = setting(250, _gop, "frames between key frames")
     encoder: Mapping[str, Any] = setting({}, _encoder, "any other field of EncoderConfig")
 
     @property

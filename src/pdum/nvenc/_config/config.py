@@ -68,7 +68,8 @@ class EncoderConfig:
             BT.601 below. ``"rgb"`` is converted by its matrix and range; the other RGB formats carry the matrix that
             the engine converts them with.
         fps: frames a second, a number or a fraction.
-        gop: frames from one IDR to the next, more than ``bframes``; 0: only the first.
+        gop: frames from one IDR to the next, more than ``bframes``; 0: only the first frame is one; None: as the
+            preset has it, as for all fields. That is 250 for ``hq`` and ``lossless``, and 0 for ``ll`` and ``ull``.
         rate_control: ``"constqp"``, ``"vbr"``, ``"cbr"``; None: what ``qp``, ``cq`` or ``bitrate`` mean.
         bitrate, max_bitrate: bits a second; 0: the preset's own, none.
         vbv_size, vbv_initial_delay: bits.
@@ -118,7 +119,7 @@ class EncoderConfig:
     bit_depth: int = 0
     colour: str | Colour = "auto"
     fps: FrameRate = 30
-    gop: int = 30
+    gop: int | None = 30
     rate_control: choices.RateControl | None = None
     bitrate: int = 0
     max_bitrate: int = 0
@@ -235,7 +236,7 @@ class EncoderConfig:
             "max_width": whole("max_width", self.max_width),
             "max_height": whole("max_height", self.max_height),
             "fps": frame_rate(self.fps),
-            "gop": whole("gop", self.gop),
+            "gop": values.gop(self.gop),
             "bframes": values.optional("bframes", self.bframes, most=MOST_FRAMES_AHEAD),
             "b_ref_mode": values.choice("b_ref_mode", self.b_ref_mode, ("off", "each", "middle", "hierarchical")),
             "weighted_prediction": values.flag("weighted_prediction", self.weighted_prediction),

@@ -95,7 +95,7 @@ class EncoderFields(FurtherFields, total=False):
     tuning: choices.Tuning
     profile: choices.Profile
     fps: FrameRate
-    gop: int
+    gop: int | None
     bitrate: Bits
     gpu_id: int
     cuda_context: int
@@ -108,7 +108,7 @@ class WriterFields(StreamFields, total=False):
     preset: choices.Preset
     tuning: choices.Tuning
     profile: choices.Profile
-    gop: int
+    gop: int | None
     max_width: int
     max_height: int
     cuda_context: int
@@ -121,7 +121,7 @@ class FileEncoderFields(StreamFields, total=False):
     preset: choices.Preset
     tuning: choices.Tuning
     profile: choices.Profile
-    gop: int
+    gop: int | None
     bitrate: Bits
     extra_output_delay: int
 
@@ -133,7 +133,7 @@ class LiveEncoderFields(StreamFields, total=False):
     tuning: choices.Tuning
     profile: choices.Profile
     format: choices.FrameFormat
-    gop: int
+    gop: int | None
     cuda_context: int
 
 

@@ -102,6 +102,17 @@ def optional(name: str, value: int | None, most: int = 0xFFFFFFFF) -> int | None
     return None if value is None else whole(name, value, most=most)
 
 
+def gop(value: int | None) -> int | None:
+    """None if the preset decides."""
+    try:
+        return optional("gop", value)
+    except InvalidConfig:
+        raise InvalidConfig(
+            f"Expected the number of frames from one key frame to the next, got gop={value!r}. Use gop=0 for no key "
+            "frame after the first, or gop=None for the preset's own number."
+        ) from None
+
+
 def flag(name: str, value: bool | None) -> bool | None:
     """True, False, or None if the preset decides. Values that only count as true or false are refused."""
     if value is None or isinstance(value, bool):

@@ -62,12 +62,13 @@ def choose_recipe(index: Index, settings: FileSettings, engine: EngineInfo, cont
         "format": form,
         "fps": rate,
         "tuning": "hq",
-        "gop": max(1, round(rate * SECONDS_OF_A_GROUP)),
         "mastering_display": look.mastering_display,
         "content_light": look.content_light,
         **({"colour": look.colour} if look.colour is not None else {"colour": "unspecified"}),
         **given,
     }
+    if values.get("gop") is None:
+        values["gop"] = max(1, round(rate * SECONDS_OF_A_GROUP))
     if engine.kind == "nvenc":
         values["gpu_id"] = engine.gpu_id or 0
     if not wanted.lossless and not any(name in given for name in RATES):

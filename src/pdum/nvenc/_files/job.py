@@ -37,7 +37,8 @@ class FileSettings:
     Args:
         codec: ``"h264"``, ``"hevc"``, ``"av1"``; ``"auto"``: AV1 where the engine can, else HEVC.
         audio: ``"copy"``, ``"none"``, or bits a second: encoded anew as AAC or Opus, as the container likes best.
-        encoder: fields of ``EncoderConfig``, laid over what the source says.
+        encoder: fields of ``EncoderConfig``, laid over what the source says. ``gop`` is the frames of five seconds if
+            it is None or not given.
         filters: what is done to the pictures before they are encoded.
     """
 

@@ -71,7 +71,8 @@ class LiveEncoder:
         backend: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware if there is any.
         gpu_id: the GPU, as CUDA counts.
         fields: further fields of ``EncoderConfig``, such as ``preset``, ``tuning``, ``format="nv12"``, ``qp_map``,
-            ``intra_refresh_period``. ``colour`` is ``"bt709"`` unless it is given.
+            ``intra_refresh_period``. ``colour`` is ``"bt709"`` unless it is given. ``gop`` is 0 (a key frame only if
+            somebody needs one) if it is None or not given.
 
     Raises:
         InvalidConfig: a setting that cannot be right. What a card refuses is told with the first frame.

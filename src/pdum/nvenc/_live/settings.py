@@ -109,7 +109,8 @@ class LiveSettings:
 
     def config(self, width: int, height: int, **more: Any) -> EncoderConfig:
         """The configuration for pictures of this size. ``more``: further fields, among them the rates."""
-        given: dict[str, Any] = {"gop": 0, "colour": "bt709", "format": "rgb", **self.fields}
+        given: dict[str, Any] = {"colour": "bt709", "format": "rgb", **self.fields}
+        given["gop"] = given.get("gop") or 0
         if self.is_steered:
             given.setdefault("rate_control", "cbr")
             given |= self.rates(self.highest_bitrate(width, height))

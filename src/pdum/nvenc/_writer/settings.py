@@ -100,16 +100,15 @@ class WriterSettings:
         values: dict[str, Any] = {**FOR_FILES, **self.fields}
         values |= {"width": layout.width, "height": layout.height, "format": layout.format, "codec": codec}
         values |= {"fps": self.rate, "gpu_id": self._gpu(layout), "bitrate": self.bitrate}
-        values.setdefault("gop", max(self._gop(), 1 + (values.get("bframes") or 0)))
-        if values.get("intra_refresh_period") and "gop" not in self.fields:
-            values["gop"] = 0
+        if values.get("gop") is None:
+            values["gop"] = 0 if values.get("intra_refresh_period") else self._gop(values.get("bframes") or 0)
         if self._has_free_rate():
             values["cq"] = self._cq(codec)
         return self._with_room(EncoderConfig.of(values))
 
-    def _gop(self) -> int:
+    def _gop(self, bframes: int) -> int:
         frames = round(self.rate * KEY_FRAME_SECONDS)
-        return min(frames, SHARED_GOP) if self.shared else frames
+        return max(min(frames, SHARED_GOP) if self.shared else frames, 1 + bframes)
 
     def _of_given(self, config: EncoderConfig, layout: FrameLayout, codec: str) -> EncoderConfig:
         changes: dict[str, Any] = {**self.fields, "codec": codec, "fps": self.rate}
@@ -118,6 +117,8 @@ class WriterSettings:
                 f"Expected frames of {config.width}x{config.height}, the size in config, got "
                 f"{layout.width}x{layout.height}. Scale the frames, or use config.replaced(width=…, height=…)."
             )
+        if changes.get("gop", config.gop) is None and (self.shared or "gop" in changes):
+            changes["gop"] = self._gop(changes.get("bframes", config.bframes) or 0)
         if self.bitrate:
             changes["bitrate"] = self.bitrate
         if self.quality is not None:

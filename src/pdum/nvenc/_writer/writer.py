@@ -63,7 +63,7 @@ class VideoWriter:
         bitrate: bits a second, in place of ``quality``.
         backend: ``"auto"``, ``"nvenc"`` or ``"software"``.
         engines: 1, or ``"all"``: every hardware encoder of the machine works on this video, each on whole groups of
-            ``gop`` pictures (60 or fewer, if it is not given). A number: as many encoders, if there are so many.
+            ``gop`` pictures. A number: as many encoders, if there are so many.
         gpu_id: None: the GPU that the first frame lies on.
         drop: None: ``write`` waits while the encoder cannot keep up. ``"oldest"``: it never waits, and the frames that
             have waited longest are left out. The film keeps its speed, since each frame keeps its time.
@@ -75,7 +75,8 @@ class VideoWriter:
         time_base: the unit of ``pts``, in seconds; None: the time of one frame.
         on_error: after an exception inside of the block, ``"keep"`` completes the file with the frames so far. A
             fragmented file is completed so in any case.
-        config: an ``EncoderConfig`` for everything else; or give its fields as keywords.
+        config: an ``EncoderConfig`` for everything else; or give its fields as keywords. ``gop`` is the frames of two
+            seconds if it is None or not given, and at most 60 for several engines.
 
     Raises:
         InvalidConfig, FolderMissing: before the first frame, for what cannot be right.
