@@ -118,6 +118,7 @@ PYTHON_LAYERS = (
     "_mp4.hevc",
     "_mp4.av1",
     "_mp4.codec_string",
+    "_encoders.notices",
     "_encoders.opening",
     "_mp4.boxes",
     "_mp4.tracks",

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pdum.nvenc import DriverNotFound
 from pdum.nvenc._cli.argument_errors import ALIASES, ELSEWHERE
 from pdum.nvenc._cli.parser import make_parser
+from pdum.nvenc._encoders.notices import SOFTWARE_ENCODES, software_notice
 
 from clips import Tool, make_clip
 
@@ -95,7 +97,8 @@ def test_quiet_is_quiet_and_names_what_failed(tool: Tool, tmp_path: Path) -> Non
 
 def test_the_notice_of_software_is_one_short_line(tool: Tool, tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mkv", 4)
-    code, out = tool("encode", "--engine", "software", "-c", "h264", "-p", "p1", tmp_path)
+    code, out = tool("encode", "-c", "h264", "-p", "p1", tmp_path)
     assert code == 0
-    (notice,) = [line for line in out.splitlines() if "No hardware" in line]
-    assert len(notice) < 120
+    assert out.splitlines().count(software_notice(DriverNotFound(""))) == 1
+    _, out = tool("encode", "--overwrite", "--engine", "software", "-c", "h264", "-p", "p2", tmp_path)
+    assert SOFTWARE_ENCODES not in out, "who asks for software knows it"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pdum.nvenc import EncoderFailed, InvalidConfig, VideoWriter
+from pdum.nvenc._encoders.notices import SOFTWARE_ENCODES
 from pdum.nvenc._writer.settings import WriterSettings
 from pool_tasks import HEIGHT, WIDTH, picture, sum_of
 from shared_videos import config_of
@@ -94,7 +95,7 @@ def test_as_many_engines_as_asked_for(simulator: Simulator, engines: Any, used: 
 
 
 @pytest.mark.parametrize("machine", [["RTX 4070"], ["H100"]], ids=str)
-@pytest.mark.filterwarnings("ignore:No hardware encoder")
+@pytest.mark.filterwarnings(f"ignore:{SOFTWARE_ENCODES}")
 def test_one_engine_or_none(simulator: Simulator, tmp_path: Path, machine: list[str]) -> None:
     """Without hardware the processor encodes, with all of its cores."""
     with simulator.machine(gpus=machine, backend="codec"):

@@ -24,6 +24,7 @@ from pdum.nvenc import (
     NoEncoder,
     VideoWriter,
 )
+from pdum.nvenc._encoders.notices import SOFTWARE_ENCODES
 from pdum.nvenc._writer.settings import WriterSettings
 from video_frames import HEIGHT, WIDTH, close_to, colour_of, hidden_files, look, noise, rgb
 
@@ -335,7 +336,7 @@ def test_the_processor_takes_over_and_it_is_told_once(simulator: Simulator) -> N
 
 
 def the_processor_takes_over() -> None:
-    with pytest.warns(RuntimeWarning, match="No hardware encoder is used"), VideoWriter(None) as video:
+    with pytest.warns(RuntimeWarning, match=SOFTWARE_ENCODES), VideoWriter(None) as video:
         video.write(rgb(0))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
