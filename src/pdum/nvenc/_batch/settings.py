@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .._config.choices import Audio, Auto, CodecOrAuto, Container, EngineKind, Multipass, Preset, Verify
 from .._config.settings import CODECS, MOST_FRAMES_AHEAD, nearest, one_of, preset_number, whole
 from .._errors import InvalidConfig
+from .._files.job import NOT_OF_A_FILE
 
 if TYPE_CHECKING:
     from .._config.filters import Filters
@@ -20,12 +21,10 @@ if TYPE_CHECKING:
 CONTAINERS = ("mkv", "mp4", "mov")
 METRICS = ("xpsnr", "ssim")
 NOT_OF_A_BATCH = {
-    "width": "the source decides it",
-    "height": "the source decides it",
-    "fps": "use the setting fps",
-    "format": "the source decides it; bit_depth and chroma are the result's",
-    "max_width": "files keep their size",
-    "max_height": "files keep their size",
+    **NOT_OF_A_FILE,
+    "width": "the source decides it; use the setting scale",
+    "height": "the source decides it; use the setting scale",
+    "fps": "the source decides it; use the setting fps",
     "gpu_id": "use gpu",
     "cuda_context": "it has no meaning for files",
     "codec": "use the setting codec",

@@ -69,15 +69,20 @@ class StreamFields(RateFields, total=False):
     split_encode: str | int | None
     mastering_display: MasteringDisplay | None
     content_light: ContentLight | None
-    time_code: bool
-    qp_map: choices.QpMap | None
-    picture_types: choices.PictureTypes
     reference_frames: int | None
-    long_term_references: int
     copy: choices.CopyMode
 
 
-class FurtherFields(StreamFields, total=False):
+class PictureFields(TypedDict, total=False):
+    """What single pictures may ask for (``PictureOptions``). Video files have no such pictures."""
+
+    time_code: bool
+    qp_map: choices.QpMap | None
+    picture_types: choices.PictureTypes
+    long_term_references: int
+
+
+class FurtherFields(StreamFields, PictureFields, total=False):
     """The fields that ``NvencEncoder`` takes after its arguments."""
 
     format: choices.FrameFormat
@@ -102,7 +107,7 @@ class EncoderFields(FurtherFields, total=False):
     extra_output_delay: int
 
 
-class WriterFields(StreamFields, total=False):
+class WriterFields(StreamFields, PictureFields, total=False):
     """The fields that ``VideoWriter`` takes after its arguments."""
 
     preset: choices.Preset
@@ -126,7 +131,7 @@ class FileEncoderFields(StreamFields, total=False):
     extra_output_delay: int
 
 
-class LiveEncoderFields(StreamFields, total=False):
+class LiveEncoderFields(StreamFields, PictureFields, total=False):
     """The fields that ``LiveEncoder`` takes after its arguments."""
 
     preset: choices.Preset

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 QUALITY = 28.0
 """The constant quality if the settings name no rate of any kind."""
 SECONDS_OF_A_GROUP = 5
-RATES = ("cq", "qp", "bitrate", "max_bitrate", "rate_control")
 
 
 @dataclass(frozen=True)
@@ -71,13 +70,17 @@ def choose_recipe(index: Index, settings: FileSettings, engine: EngineInfo, cont
         values["gop"] = max(1, round(rate * SECONDS_OF_A_GROUP))
     if engine.kind == "nvenc":
         values["gpu_id"] = engine.gpu_id or 0
-    if not wanted.lossless and not any(name in given for name in RATES):
+    if not wanted.lossless and not _has_rate(given):
         values["cq"] = QUALITY
     return Recipe(EncoderConfig.of(values), (*warnings, *_losses(index, engine, chroma, values)))
 
 
 def _is_lossless(given: Mapping[str, Any]) -> bool:
     return tuning_name(given.get("tuning", "hq")) == "lossless"
+
+
+def _has_rate(given: Mapping[str, Any]) -> bool:
+    return bool(given.get("bitrate")) or any(given.get(name) is not None for name in ("cq", "qp"))
 
 
 def _even(size: int, chroma: str, codec: str) -> int:
