@@ -53,6 +53,7 @@ def output_options(arguments: argparse.Namespace) -> OutputOptions:
         tui=tui,
         quiet=getattr(arguments, "quiet", False),
         report=None if report is None else Path(report),
+        log=getattr(arguments, "log", None),
     )
 
 

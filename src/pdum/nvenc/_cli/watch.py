@@ -40,15 +40,15 @@ def watch(arguments: argparse.Namespace) -> int:
         raise InvalidConfig(f"Expected a folder to watch, got {folder}.")
     options, settings = output_options(arguments), resolved_settings(arguments).settings
     watcher = Watcher(folder, settings, options, StabilityCheck(seconds=arguments.settle))
-    RunOutput.of(options).say(_greeting(folder, settings, arguments.settle))
     with interruptible(complain) as interruption:
+        RunOutput.of(options).say(_greeting(folder, settings, arguments.settle))
         while not interruption.code:
             waiting = watcher.look(interruption)
             if arguments.once and not waiting:
                 break
             _sleep(arguments.every, interruption)
-    is_lost = options.stream.lost is not None
-    return interruption.code or (exits.FAILED if watcher.failed else exits.UNSHOWN if is_lost else exits.DONE)
+    lost = exits.UNSHOWN if options.is_lost else exits.DONE
+    return interruption.code or (exits.FAILED if watcher.failed else lost)
 
 
 def _greeting(folder: Path, settings: BatchSettings, settle: float) -> str:
