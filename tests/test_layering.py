@@ -254,6 +254,7 @@ PYTHON_LAYERS = (
     "_batch.journal_file",
     "_batch.journal",
     "_batch.known_journals",
+    "_batch.scan_progress",
     "_batch.scan",
     "_batch.destinations",
     "_batch.quality",

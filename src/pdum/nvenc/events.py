@@ -42,6 +42,7 @@ __all__ = [
     "RunPaused",
     "RunProgress",
     "RunStarted",
+    "Scanning",
     "kind_of",
     "to_dict",
 ]
@@ -71,6 +72,16 @@ class Event:
 
     at: float
     """Seconds since the run began; 0 for what is not part of a run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scanning(Event):
+    """How far the search for videos is, before a run. It comes once a second if the search takes longer than that."""
+
+    found: int
+    """How many videos there are so far."""
+    checked: int
+    """How many of them have been compared with earlier results. They are compared when all are found."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,12 +70,15 @@ class RunOutput:
 
     def say(self, message: str, level: str = "info") -> None:
         """Shows a message that is not an event of the run."""
-        notice = events.Notice(at=0.0, message=message, level=level)
-        self._log(notice)
-        if self.console is None:
-            self._print_json(notice)
-        elif level == "warning" or not self.options.quiet:
+        self.tell(events.Notice(at=0.0, message=message, level=level))
+        if self.console is not None and (level == "warning" or not self.options.quiet):
             self.console.print(message, style="yellow" if level == "warning" else None, markup=False)
+
+    def tell(self, event: events.Event) -> None:
+        """Passes an event that is not part of a run on to programs."""
+        self._log(event)
+        if self.console is None:
+            self._print_json(event)
 
     def keep(self, event: events.Event) -> None:
         """Takes every event of a run, even if something else shows it."""
