@@ -30,6 +30,9 @@ pytestmark = pytest.mark.one_abi
         (["encode", "--xyzzy", "."], ["Unknown option --xyzzy", "pdum-nvenc encode --help"]),
         (["encode", "-q", "99", "."], ["--quality: Expected a number from 1 to 63, got '99'."]),
         (["encode", "-q"], ["--quality needs a value."]),
+        (["encode", "--cq", "0", "."], ["--cq: Expected a number above 0, got '0'. --lossless"]),
+        (["encode", "--crf", "60", "-c", "hevc", "."], ["Expected a cq up to 51 for codec='hevc', got cq=60."]),
+        (["encode", "-q", "28", "--cq", "24", "."], ["--quality and --cq conflict."]),
         (["encode", "-c", "vp9", "."], ["--codec: Unknown codec 'vp9'. Expected one of auto, h264"]),
         (["encode", "-p", "archival", "."], ["--preset", "p1", "archival is a profile: -P archival"]),
         (["encode", "--preset", "slow", "."], ["--preset", "'slow'", "p7"]),
@@ -65,7 +68,7 @@ def test_a_wrong_argument_is_told_in_one_line(
 
 @pytest.mark.parametrize(("option", "alias"), [(one, alias) for one, many in ALIASES.items() for alias in many])
 def test_names_of_other_tools_work(option: str, alias: str) -> None:
-    value = {"--quality": ["22"], "--engines": ["2"]}.get(option, [])
+    value = {"--cq": ["22"], "--engines": ["2"]}.get(option, [])
     wanted = make_parser().parse_args(["encode", option, *value, "a.mkv"])
     assert make_parser().parse_args(["encode", alias, *value, "a.mkv"]) == wanted
 

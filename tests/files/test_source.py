@@ -22,6 +22,7 @@ from pdum.nvenc import (
     SourceUnreadable,
     UnsupportedFeature,
 )
+from pdum.nvenc._config.quality_scale import DEFAULT, cq_for
 from pdum.nvenc._encoders.bitstreams import is_clean
 from pdum.nvenc._files import task as _task
 from pdum.nvenc._files.job import NOT_OF_A_FILE
@@ -267,7 +268,6 @@ def test_a_setting_that_would_do_nothing_is_an_error(name: str) -> None:
     [
         ({"cq": 30, "bitrate": "5M"}, "bitrate=5M and cq=30 conflict: .*Leave one out, or use max_bitrate"),
         ({"rate_control": "CBR"}, "rate_control='cbr' needs a bitrate. Give bitrate"),
-        ({"rate_control": "vbr"}, "rate_control='vbr' needs cq or bitrate. Give one"),
         ({"rate_control": "constqp", "cq": 4}, "rate_control='constqp' needs qp. Give qp"),
     ],
 )
@@ -276,13 +276,16 @@ def test_rates_of_which_one_would_do_nothing_are_an_error(given: dict[str, Any],
         FileSettings(encoder=given)
 
 
+DEFAULT_CQ = cq_for(DEFAULT, "h264", "software")
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, {"cq": 28.0}),
-        ({"cq": None}, {"cq": 28.0}),
-        ({"bitrate": 0}, {"cq": 28.0}),
-        ({"max_bitrate": "1M"}, {"cq": 28.0, "max_bitrate": 1_000_000}),
+        ({}, {"cq": DEFAULT_CQ}),
+        ({"cq": None}, {"cq": DEFAULT_CQ}),
+        ({"bitrate": 0}, {"cq": DEFAULT_CQ}),
+        ({"max_bitrate": "1M"}, {"cq": DEFAULT_CQ, "max_bitrate": 1_000_000}),
         ({"bitrate": "1M", "max_bitrate": "2M"}, {"cq": None, "bitrate": 1_000_000, "max_bitrate": 2_000_000}),
         ({"rate_control": "cbr", "bitrate": 90_000}, {"cq": None, "bitrate": 90_000, "rate_control": "cbr"}),
         ({"qp": 0}, {"cq": None, "qp": 0}),

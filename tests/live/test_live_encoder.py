@@ -74,6 +74,12 @@ def test_rgb_by_its_shape_and_any_size(place: dict[str, Any]) -> None:
     assert_shows(packets, [(WIDTH, HEIGHT, 16 + round(200 * 219 / 255))] * len(pictures))
 
 
+@pytest.mark.parametrize("form", ["abgr", "bgra"])
+def test_images_that_the_engine_converts_need_no_colour(simulator: Simulator, form: str) -> None:
+    with simulator.machine(), LiveEncoder(format=form) as encoder:
+        assert encoder.submit(np.zeros((128, 192, 4), np.uint8), 0)
+
+
 def test_another_size_begins_with_a_key_frame(place: dict[str, Any]) -> None:
     sizes = [(WIDTH, HEIGHT)] * 2 + [(320, 180)] * 2 + [(WIDTH, HEIGHT)] + [(384, 256)] * 2
     with LiveEncoder(max_size=(320, 192), **place) as live:
@@ -114,7 +120,7 @@ def test_requests_for_key_frames_are_joined(place: dict[str, Any]) -> None:
     assert live.codec_string == packets[0].codec
 
 
-def test_who_joins_at_a_key_frame_sees_the_same(place: dict[str, Any]) -> None:
+def test_a_viewer_that_joins_at_a_key_frame_sees_the_same(place: dict[str, Any]) -> None:
     with LiveEncoder(**place) as live:
         packets = stream(live, map(grey, LEVELS))
         live.request_keyframe()

@@ -9,6 +9,7 @@ from typing import Any
 
 from .._batch.layers import PROFILES
 from .._batch.settings import CONTAINERS, checked, default_of, help_of
+from .._config.filter_words import BARE, DEINTERLACE, DENOISE
 from .._errors import InvalidConfig
 from .._version import __version__
 from .argument_errors import with_aliases
@@ -21,7 +22,7 @@ Group = Any  # argparse's own class of groups has no public name
 ADVANCED = (
     *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
     *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
-    *("log", "lossless", "fps", "crop", "deinterlace", "denoise", "trim", "rotate", "vf"),
+    *("log", "lossless", "cq", "fps", "crop", "deinterlace", "denoise", "trim", "rotate", "vf"),
 )
 """Settings that only the long help names."""
 
@@ -81,7 +82,7 @@ def _checking(name: str) -> Callable[[str], Any]:
 
 def _option(group: Group, name: str, *flags: str, metavar: str = "") -> None:
     default = default_of(name)
-    shown = "" if default == "" else f" (default: {default})"
+    shown = "" if default in ("", 0) else f" (default: {default})"
     group.add_argument(
         *with_aliases(flags),
         dest=name,
@@ -120,7 +121,8 @@ def add_settings(parser: Parser) -> Group:
     picture = parser.add_argument_group("picture and sound")
     _option(picture, "codec", "-c", "--codec", metavar="CODEC")
     _option(picture, "preset", "-p", "--preset", metavar="P1..P7")
-    _option(picture, "quality", "-q", "--quality", metavar="CQ")
+    _option(picture, "quality", "-q", "--quality", metavar="1..63")
+    _option(picture, "cq", "--cq", metavar="CQ")
     _option(picture, "target", "--target", metavar="METRIC=N")
     _switch(picture, "lossless")
     _option(picture, "audio", "-a", "--audio", metavar="AUDIO")
@@ -129,6 +131,7 @@ def add_settings(parser: Parser) -> Group:
         "-P", "--profile", metavar="NAME", help=f"a named set of settings: {', '.join(PROFILES)}, or your own"
     )
     _filters(parser.add_argument_group("filters"))
+    parser.bare = {f"--{name}": (value, (*DEINTERLACE, *DENOISE)) for name, value in BARE.items()}
     placing = parser.add_argument_group("files")
     _placing(placing)
     machine = parser.add_argument_group("engines")
@@ -144,9 +147,9 @@ def add_settings(parser: Parser) -> Group:
 def _filters(group: Group) -> None:
     _option(group, "scale", "--scale", metavar="SIZE")
     _option(group, "fps", "--fps", metavar="RATE")
-    _option(group, "crop", "--crop", metavar="W:H:X:Y")
-    _option(group, "deinterlace", "--deinterlace", metavar="{auto,always}")
-    _option(group, "denoise", "--denoise", metavar="{light,medium,strong}")
+    _option(group, "crop", "--crop", metavar="auto|W:H:X:Y")
+    _option(group, "deinterlace", "--deinterlace", metavar="auto|always")
+    _option(group, "denoise", "--denoise", metavar="light|medium|strong")
     _option(group, "trim", "--trim", metavar="FROM-TO")
     _option(group, "rotate", "--rotate", metavar="{90,180,270}")
     _option(group, "vf", "--vf", metavar="FILTERS")

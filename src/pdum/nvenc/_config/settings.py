@@ -24,6 +24,12 @@ CODECS_ELSEWHERE = {
 }
 """What other tools and files call them."""
 
+AUTO_CODECS = {"nvenc": ("av1", "hevc", "h264"), "software": ("hevc", "h264", "av1")}
+"""What ``codec="auto"`` means for files, by the kind of engine: the first that works and keeps the source's format.
+
+docs/quality.md has the sizes and times that decided between the software codecs.
+"""
+
 NAMES_ELSEWHERE = {
     **dict.fromkeys(("crf", "quality", "quantizer"), "cq"),
     **dict.fromkeys(("gop_size", "gop_length", "keyint", "idr_period", "key_frame_interval", "g"), "gop"),

@@ -57,6 +57,15 @@ OTHER_ORDERS = {
 }
 """Formats that people have and the encoder does not, with what to do."""
 
+
+def format_name(value: object) -> str:
+    """The name of a frame format here, for any of its names."""
+    lower = value.lower() if isinstance(value, str) else ""
+    if lower in OTHER_ORDERS:
+        raise InvalidConfig(f"Unknown format {value!r}. {OTHER_ORDERS[lower]}")
+    return one_of("format", FORMATS_ELSEWHERE.get(lower, value), {name: name for name in FORMATS})
+
+
 RGB_FORMATS = ("argb", "abgr", "argb10", "abgr10")
 
 RGB_SURFACES = {("420", 8): "nv12", ("420", 10): "p010", ("444", 8): "yuv444", ("444", 10): "yuv444_10"}

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .._config.config import EncoderConfig
-from .._config.settings import codec_name, tuning_name
+from .._config.quality_scale import DEFAULT, cq_for, rates_in
+from .._config.settings import AUTO_CODECS, codec_name, tuning_name
 from .._encoders.pixel_formats import ENCODED_FORMATS
 from .._encoders.software_options import takes_size
 from .._errors import UnsupportedFeature
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from ..events import EngineInfo
     from .job import FileSettings
 
-QUALITY = 28.0
-"""The constant quality if the settings name no rate of any kind."""
 SECONDS_OF_A_GROUP = 5
 
 
@@ -70,17 +69,13 @@ def choose_recipe(index: Index, settings: FileSettings, engine: EngineInfo, cont
         values["gop"] = max(1, round(rate * SECONDS_OF_A_GROUP))
     if engine.kind == "nvenc":
         values["gpu_id"] = engine.gpu_id or 0
-    if not wanted.lossless and not _has_rate(given):
-        values["cq"] = QUALITY
+    if not rates_in(given):
+        values["cq"] = cq_for(settings.quality or DEFAULT, codec, engine.kind)
     return Recipe(EncoderConfig.of(values), (*warnings, *_losses(index, engine, chroma, values)))
 
 
 def _is_lossless(given: Mapping[str, Any]) -> bool:
     return tuning_name(given.get("tuning", "hq")) == "lossless"
-
-
-def _has_rate(given: Mapping[str, Any]) -> bool:
-    return bool(given.get("bitrate")) or any(given.get(name) is not None for name in ("cq", "qp"))
 
 
 def _even(size: int, chroma: str, codec: str) -> int:
@@ -90,7 +85,7 @@ def _even(size: int, chroma: str, codec: str) -> int:
 
 def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list[str]]:
     """Codec, chroma, depth, and what is lost by them."""
-    candidates = _candidates(wanted)
+    candidates = _candidates(wanted, engine.kind)
     able = [(codec, *_kept(codec, wanted, engine)) for codec in candidates if _encodes(codec, wanted, engine)]
     if not able:
         raise UnsupportedFeature(
@@ -111,10 +106,10 @@ def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list
     return codec, chroma, depth, lost
 
 
-def _candidates(wanted: _Wanted) -> list[str]:
+def _candidates(wanted: _Wanted, kind: str) -> list[str]:
     if wanted.codec != "auto":
         return [codec_name(wanted.codec)]
-    return [codec for codec in ("av1", "hevc", "h264") if codec in VIDEO_CODECS[wanted.container]]
+    return [codec for codec in AUTO_CODECS[kind] if codec in VIDEO_CODECS[wanted.container]]
 
 
 def _encodes(codec: str, wanted: _Wanted, engine: EngineInfo) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .._config.filters import Filters
+from .._config.quality_scale import rates_in, require_quality
 from .._config.settings import codec_name, nearest
 from .._errors import InvalidConfig
 
@@ -61,8 +62,18 @@ def _require_one_kind_of_rate(given: Mapping[str, Any]) -> None:
         raise InvalidConfig("rate_control='cbr' needs a bitrate. Give bitrate, or leave out rate_control.")
     if mode == "constqp" and qp is None:
         raise InvalidConfig("rate_control='constqp' needs qp. Give qp, or leave out rate_control.")
-    if mode == "vbr" and not bitrate and cq is None:
-        raise InvalidConfig("rate_control='vbr' needs cq or bitrate. Give one, or leave out rate_control.")
+
+
+def _require_one_quality(quality: float | None, given: Mapping[str, Any]) -> None:
+    if quality is None:
+        return
+    require_quality(quality)
+    others = rates_in(given)
+    if others:
+        raise InvalidConfig(
+            f"quality={quality:g} does not work with {' and '.join(others)}: each decides how many bits there are. "
+            "Leave one out."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +81,10 @@ class FileSettings:
     """How a file is encoded.
 
     Args:
-        codec: ``"h264"``, ``"hevc"``, ``"av1"``; ``"auto"``: AV1 where the engine can, else HEVC.
+        codec: ``"h264"``, ``"hevc"``, ``"av1"``; ``"auto"``: on hardware AV1 where the engine can, else HEVC; in
+            software HEVC. A codec that keeps the source's chroma and depth is preferred.
+        quality: from 1 (best) to 63, the same look with every codec and engine; None: 28, unless ``encoder`` has a
+            ``cq``, a ``qp`` or a ``bitrate``. ``cq`` is the encoder's own number.
         audio: ``"copy"``, ``"none"``, or bits a second: encoded anew as AAC or Opus, as the container likes best.
         encoder: fields of ``EncoderConfig``, laid over what the source says. ``gop`` is the frames of five seconds if
             it is None or not given.
@@ -78,6 +92,7 @@ class FileSettings:
     """
 
     codec: str = "auto"
+    quality: float | None = None
     audio: str | int = "copy"
     encoder: Mapping[str, Any] = field(default_factory=dict)
     filters: Filters = field(default_factory=Filters)
@@ -90,6 +105,7 @@ class FileSettings:
             raise InvalidConfig(f"Expected 'copy', 'none' or bits a second from 6000, got audio={self.audio!r}.")
         _require_encoder_fields(self.encoder)
         _require_one_kind_of_rate(self.encoder)
+        _require_one_quality(self.quality, self.encoder)
         if not isinstance(self.filters, Filters):
             raise InvalidConfig(f"Expected Filters, such as Filters(scale='50%'), got filters={self.filters!r}.")
 
@@ -135,12 +151,18 @@ class FileJob:
 
 
 def job_of(
-    source: str | Path, destination: str | Path, *, codec: str = "auto", audio: str | int = "copy", **more: Any
+    source: str | Path,
+    destination: str | Path,
+    *,
+    codec: str = "auto",
+    quality: float | None = None,
+    audio: str | int = "copy",
+    **more: Any,
 ) -> FileJob:
     """A job of fields by name: those of ``FileJob``, and for the rest those of an encoder."""
     own = {name: more.pop(name) for name in OF_A_JOB if name in more}
     filters = more.pop("filters", Filters())
-    settings = FileSettings(codec=codec, audio=audio, encoder=more, filters=filters)
+    settings = FileSettings(codec=codec, quality=quality, audio=audio, encoder=more, filters=filters)
     return FileJob(source=Path(source), destination=Path(destination), settings=settings, **own)
 
 

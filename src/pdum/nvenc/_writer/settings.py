@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._config.config import EncoderConfig
-from .._config.settings import LARGEST_EXTRA_DELAY, codec_name, frame_rate, nearest, one_of, whole
+from .._config.settings import LARGEST_EXTRA_DELAY, bits, codec_name, frame_rate, nearest, one_of, whole
+from .._config.values import format_name
 from .._encoders.opening import BACKENDS
 from .._errors import InvalidConfig
 from .._media.containers import CONTAINERS, VIDEO_CODECS
@@ -17,6 +18,7 @@ from .._media.mux import STREAMS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .._config.settings import Bits
     from .._encoders.frame_layout import FrameLayout
 
 FOR_FILES = {"preset": "p4", "tuning": "hq"}
@@ -42,7 +44,7 @@ class WriterSettings:
     format: str | None = None
     codec: str = "auto"
     quality: float | None = None
-    bitrate: int = 0
+    bitrate: Bits = 0
     backend: str = "auto"
     gpu_id: int | None = None
     drop: str | None = None
@@ -60,6 +62,7 @@ class WriterSettings:
         one_of("backend", self.backend, {name: name for name in BACKENDS})
         one_of("drop", "none" if self.drop is None else self.drop, DROPS)
         one_of("on_error", self.on_error, {name: name for name in ("discard", "keep")})
+        bits("bitrate", self.bitrate)
         whole("queue_frames", self.queue_frames, least=1)
         whole("queue_bytes", self.queue_bytes, least=1, most=1 << 62)
         self._require_known_fields()
@@ -90,7 +93,7 @@ class WriterSettings:
     def frame_format(self) -> str | None:
         """The format that frames are said to have; None: each tells it by itself."""
         if self.format is not None:
-            return self.format
+            return format_name(self.format)
         return None if self.config is None else self.config.format
 
     def encoder_config(self, layout: FrameLayout, codec: str) -> EncoderConfig:

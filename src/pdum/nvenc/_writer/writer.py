@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .._config.config import EncoderConfig
     from .._config.encoder_fields import WriterFields
     from .._config.picture import PictureOptions
-    from .._config.settings import FrameRate
+    from .._config.settings import Bits, FrameRate
     from .opencv import OpenCvWriter
 
 
@@ -91,7 +91,7 @@ class VideoWriter:
         format: choices.FrameFormat | None = None,  # noqa: A002
         codec: choices.Codec | Literal["auto"] = "auto",
         quality: float | None = None,
-        bitrate: int = 0,
+        bitrate: Bits = 0,
         backend: str = "auto",
         engines: int | str = 1,
         gpu_id: int | None = None,
