@@ -81,6 +81,21 @@ def test_settings_that_are_left_out_are_told_once(simulator: Simulator) -> None:
         assert open_encoder(config, "software")[1] == ()
 
 
+def test_the_processor_may_have_a_configuration_of_its_own(simulator: Simulator) -> None:
+    def cq(software: EncoderConfig | None = None) -> float | None:
+        encoder, _ = open_encoder(CONFIG.replaced(cq=30), software=software)
+        assert isinstance(encoder, (NvencEncoder, SoftwareEncoder))
+        encoder.close()
+        assert encoder.config is not None
+        return encoder.config.cq
+
+    software = CONFIG.replaced(cq=20)
+    with simulator.machine(gpus=FAST):
+        assert cq(software=software) == 30
+    with simulator.machine(gpus=WITHOUT_ENCODER):
+        assert (cq(software=software), cq()) == (20, 30)
+
+
 def test_who_asks_for_hardware_gets_no_other(simulator: Simulator) -> None:
     with simulator.machine(gpus=WITHOUT_ENCODER), pytest.raises(NoEncoder):
         open_encoder(CONFIG, "nvenc")

@@ -170,7 +170,9 @@ def test_the_usual_group_of_one_engine_is_two_seconds() -> None:
     from pdum.nvenc._encoders.frame_layout import FrameLayout
 
     layout = FrameLayout(width=WIDTH, height=HEIGHT, format="nv12")
-    gops = [WriterSettings(fps=60, shared=shared).encoder_config(layout, "h264").gop for shared in (False, True)]
+    gops = [
+        WriterSettings(fps=60, shared=shared).encoder_config(layout, "h264", "nvenc").gop for shared in (False, True)
+    ]
     assert gops == [120, 60]
 
 

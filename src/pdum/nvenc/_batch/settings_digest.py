@@ -69,7 +69,7 @@ def digest_of(settings: BatchSettings) -> SettingsDigest:
     if _has_another_cq(settings):
         return SettingsDigest(current=digest({**_of_the_result(settings)[1], "quality_scale": 1}))
     found = _without_scale(settings)
-    if settings.cq and settings.codec != "auto":
+    if settings.cq and settings.codec in ("h264", "hevc"):
         before = _without_scale(replace(settings, quality=settings.cq, cq=0))
         return replace(found, earlier=found.earlier | before.earlier | {before.current})
     return found
@@ -89,7 +89,7 @@ def _of_the_result(settings: BatchSettings) -> tuple[dict[str, Any], dict[str, A
 
 
 def _has_another_cq(settings: BatchSettings) -> bool:
-    """Whether the same settings gave another ``cq`` before all codecs had one scale. AV1's values are the same."""
+    """Whether the same settings gave another ``cq`` before all codecs had one scale, which is that of NVENC's AV1."""
     return settings.codec in ("h264", "hevc") and not (settings.lossless or settings.cq or settings.target)
 
 

@@ -45,6 +45,13 @@ class SupportedSettings:
         return "lossless" if self.usual_cq is None else f"{scale}{self.usual_codec} cq {self.usual_cq:g}"
 
     @property
+    def table(self) -> dict[str, Any]:
+        """All of it by name, for a report."""
+        quality = {} if self.quality is None else {"quality": self.quality_text}
+        lossless = {"lossless": True} if self.usual_cq is None else {}
+        return {"codec": self.usual_codec, **quality, **lossless, **self.encoder}
+
+    @property
     def sentence(self) -> str:
         """What the files become, for people."""
         where = "in software" if self.kind == "software" else "on NVENC"
@@ -166,7 +173,7 @@ def _encoder(settings: BatchSettings, instead: Mapping[str, Any]) -> dict[str, A
     if settings.lossless:
         fields |= {"spatial_aq": None, "temporal_aq": None, "lookahead": 0, "bframes": 0}
     else:
-        fields |= {"rate_control": "vbr", "cq": settings.cq or None, "multipass": settings.multipass}
+        fields |= {"cq": settings.cq or None, "multipass": settings.multipass}
     if fields["bframes"] and fields["lookahead"]:
         fields["adaptive_b"] = settings.adaptive_b
     return {name: value for name, value in {**fields, **settings.encoder}.items() if value is not None}

@@ -16,6 +16,7 @@ from .running import dry_run, run_batch
 from .scanning import shown_scan
 from .show_settings import resolved_settings
 from .standard_streams import complain
+from .web_arguments import web_address
 
 
 def encode(arguments: argparse.Namespace) -> int:
@@ -47,6 +48,9 @@ def output_options(arguments: argparse.Namespace) -> OutputOptions:
         raise InvalidConfig(
             "--tui and --json do not work together: one is for people, the other for programs. Leave one out."
         )
+    web = web_address(arguments)
+    if tui and web is not None:
+        raise InvalidConfig("--tui and --web conflict: each is a dashboard. Leave one out.")
     if tui and not sys.stdout.isatty():
         raise InvalidConfig("--tui needs a terminal, but standard output is not one. Leave it out.")
     report = getattr(arguments, "report", None)
@@ -55,6 +59,7 @@ def output_options(arguments: argparse.Namespace) -> OutputOptions:
     return OutputOptions(
         json=as_json,
         tui=tui,
+        web=web,
         quiet=getattr(arguments, "quiet", False),
         report=None if report is None else Path(report),
         log=getattr(arguments, "log", None),

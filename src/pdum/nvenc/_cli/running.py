@@ -53,19 +53,15 @@ def run_batch(ledger: Ledger, options: OutputOptions, interruption: Interruption
         if interruption is None:
             interruption = stack.enter_context(interruptible(complain))
         if batch.with_action(ENCODE) or batch.troubles:
-            _encode(ledger, output, interruption)
+            with output.in_browsers():
+                _encode(ledger, output, interruption)
     return interruption.code or (exits.FAILED if output.failed else exits.UNSHOWN if output.is_lost else exits.DONE)
 
 
 def _encode(ledger: Ledger, output: RunOutput, interruption: Interruption) -> None:
     settings = ledger.batch.settings
     supported = supported_settings(settings, gpus_of(settings))
-    output.settings = {
-        "codec": supported.usual_codec,
-        "quality": supported.quality_text,
-        **supported.encoder,
-        "audio": settings.audio,
-    }
+    output.settings = {**supported.table, "audio": settings.audio}
     for message in (*supported.notices, *_sentences(ledger.batch, supported)):
         output.say(message)
     with pool_of(settings) as pool:
@@ -94,6 +90,8 @@ def _run(pool: EncoderPool, tasks: Sequence[Task], output: RunOutput, interrupti
         _run_in_dashboard(start, output, interruption)
         return
     run = start()
+    if output.web is not None:
+        output.web.show(run, output.settings)
     with interruption.of(run):
         output.watch(run)
         run.wait()

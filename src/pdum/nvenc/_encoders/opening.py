@@ -22,7 +22,7 @@ _saying = Lock()
 
 
 def open_encoder(
-    config: EncoderConfig, backend: str = "auto", *, threads: int = 0
+    config: EncoderConfig, backend: str = "auto", *, threads: int = 0, software: EncoderConfig | None = None
 ) -> tuple[VideoEncoder, tuple[str, ...]]:
     """An encoder, and notices for its user. A process gets each notice once.
 
@@ -30,6 +30,7 @@ def open_encoder(
         config: what to encode.
         backend: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware if there is any.
         threads: how many a software codec may use; 0: as many as it likes.
+        software: the configuration for a software codec, if it has another one.
 
     Raises:
         NoEncoder, DriverNotFound, DriverTooOld: ``backend`` is ``"nvenc"``, and there is no hardware.
@@ -47,7 +48,7 @@ def open_encoder(
             notices.append(software_notice(error))
     from .software import SoftwareEncoder
 
-    encoder = SoftwareEncoder(config, threads=threads)
+    encoder = SoftwareEncoder(software or config, threads=threads)
     if encoder.unmapped:
         notices.append(ignored_notice(encoder.unmapped))
     return encoder, tuple(_news(notices))

@@ -59,7 +59,7 @@ class VideoWriter:
         size: (width, height), if frames cannot tell it, as flat bytes; others have to have this size.
         format: the format of frames that are not RGB, as in ``EncoderConfig``: ``"nv12"``, ``"p010"``, …
         codec: ``"h264"``, ``"hevc"``, ``"av1"``, or ``"auto"``: H.264, unless the name's end is that of another one.
-        quality: from 0 to 100 (best), about the same picture for any content; 60 if no rate is given.
+        quality: from 0 to 100 (best), the same look for any content and codec; 60 if no rate is given.
         bitrate: bits a second, in place of ``quality``.
         backend: ``"auto"``, ``"nvenc"`` or ``"software"``.
         engines: 1, or ``"all"``: every hardware encoder of the machine works on this video, each on whole groups of
@@ -337,10 +337,10 @@ class VideoWriter:
         return layout
 
     def _open(self, layout: FrameLayout) -> None:
-        config = self._settings.encoder_config(layout, self._codec)
+        config, software = (self._settings.encoder_config(layout, self._codec, kind) for kind in ("nvenc", "software"))
         self._target.reserve()
         try:
-            encoder = open_frame_encoder(config, self._settings.backend, self._engines)
+            encoder = open_frame_encoder(config, self._settings.backend, self._engines, software)
         except BaseException:
             self._target.discard()
             raise
