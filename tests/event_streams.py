@@ -204,7 +204,7 @@ class Model:
             return events.JobSkipped(
                 at=self.now,
                 job=job.number,
-                reason="the result would be bigger",
+                reason="bigger",
                 source_bytes=job.source_bytes,
                 size=size,
             )

@@ -93,7 +93,7 @@ def _run_in_dashboard(start: Callable[[], Run], output: RunOutput, interruption:
     from .._tui.controls import TerminalLost
 
     try:
-        code = run_dashboard(start)
+        code = run_dashboard(start, settings=output.settings)
         if code >= exits.HUNG_UP:
             interruption.code = code
     except TerminalLost as lost:
