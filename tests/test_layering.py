@@ -164,6 +164,7 @@ PYTHON_LAYERS = (
     "_view.job_lists",
     "_view.run_state",
     "_view.settings_line",
+    "_view.event_reading",
     "_view.draw",
     "_report.markup",
     "_report.style",
@@ -288,10 +289,11 @@ PYTHON_LAYERS = (
     "_selftest.runner",
     "_selftest.report",
     "_tui",
+    "_web",
     "_cli",
     "__main__",
 )
-FRONT_ENDS = ("_tui", "_cli")
+FRONT_ENDS = ("_tui", "_web", "_cli")
 PACKAGES = (
     "_config",
     "_encoders",

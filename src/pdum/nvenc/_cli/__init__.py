@@ -26,7 +26,16 @@ COMMANDS = {
 }
 """The module of each command. It has a function of the command's name that takes the arguments and returns a code."""
 
-EXTRAS = {"av": "files", "rich": "cli", "shtab": "cli", "textual": "tui", "matplotlib": "bench", "tomli": "cli"}
+EXTRAS = {
+    "av": "files",
+    "rich": "cli",
+    "shtab": "cli",
+    "textual": "tui",
+    "textual_serve": "web",
+    "aiohttp": "web",
+    "matplotlib": "bench",
+    "tomli": "cli",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,8 +88,9 @@ def _flush(code: int) -> int:
 
 
 def _missing(module: str) -> str:
-    extra = EXTRAS[module.partition(".")[0]]
-    return f"This command needs the Python package {module}: pip install 'pdum-nvenc[{extra}]'."
+    package = module.partition(".")[0]
+    extra = EXTRAS[package]
+    return f"This command needs the Python package {package}: pip install 'pdum-nvenc[{extra}]'."
 
 
 def _fail(message: str, code: int) -> int:

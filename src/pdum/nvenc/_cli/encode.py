@@ -15,6 +15,7 @@ from .result_file import take_named_result
 from .running import dry_run, run_batch
 from .show_settings import resolved_settings
 from .standard_streams import complain
+from .web_arguments import web_address
 
 
 def encode(arguments: argparse.Namespace) -> int:
@@ -43,6 +44,9 @@ def output_options(arguments: argparse.Namespace) -> OutputOptions:
         raise InvalidConfig(
             "--tui and --json do not work together: one is for people, the other for programs. Leave one out."
         )
+    web = web_address(arguments)
+    if tui and web is not None:
+        raise InvalidConfig("--tui and --web conflict: each is a dashboard. Leave one out.")
     if tui and not sys.stdout.isatty():
         raise InvalidConfig("--tui needs a terminal, but standard output is not one. Leave it out.")
     report = getattr(arguments, "report", None)
@@ -51,6 +55,7 @@ def output_options(arguments: argparse.Namespace) -> OutputOptions:
     return OutputOptions(
         json=as_json,
         tui=tui,
+        web=web,
         quiet=getattr(arguments, "quiet", False),
         report=None if report is None else Path(report),
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ from .standard_streams import complain
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from .._web.address import Address
+    from .._web.dashboard import WebDashboard
 
 
 def _standard_output() -> GuardedStream:
@@ -33,6 +37,8 @@ class OutputOptions:
 
     json: bool = False
     tui: bool = False
+    web: Address | None = None
+    """Where browsers may see a dashboard."""
     quiet: bool = False
     report: Path | None = None
     stream: GuardedStream = field(default_factory=_standard_output)
@@ -55,6 +61,7 @@ class RunOutput:
     settings: dict[str, Any] = field(default_factory=dict)
     """What the batch used, for the report."""
     kept: list[events.Event] = field(default_factory=list)
+    web: WebDashboard | None = None
 
     @classmethod
     def of(cls, options: OutputOptions) -> RunOutput:
@@ -81,6 +88,20 @@ class RunOutput:
             from .plain import show
 
             show(stream, self.console)
+
+    @contextmanager
+    def in_browsers(self) -> Iterator[None]:
+        """Serves a dashboard in the block if the user wants one."""
+        if self.options.web is None:
+            yield
+            return
+        from .._web import web_dashboard
+
+        with web_dashboard(self.options.web) as self.web:
+            (complain if self.options.quiet else self.say)(f"Dashboard: {self.web.url}")
+            if not self.options.web.is_of_this_machine_only:
+                self.say("Whoever has this address can see and steer the run; it is not encrypted.", level="warning")
+            yield
 
     @property
     def failed(self) -> int:

@@ -14,6 +14,7 @@ from .._version import __version__
 from .argument_errors import with_aliases
 from .exits import MEANINGS
 from .help import HELP_ALL, HelpfulParser
+from .web_arguments import add_web_arguments
 
 Parser = HelpfulParser
 Group = Any  # argparse's own class of groups has no public name
@@ -230,6 +231,7 @@ def _showing(parser: Parser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and change nothing")
     group.add_argument("--tui", action="store_true", help="show a dashboard in the terminal (extra: tui)")
+    add_web_arguments(group)
     group.add_argument("--json", action="store_true", help="print events as lines of JSON")
     group.add_argument("--report", metavar="FILE.html", help="write a page with charts at the end")
     group.add_argument("--quiet", action="store_true", help="print only errors")
@@ -339,6 +341,7 @@ def _demo(commands: Any) -> None:
     parser.add_argument("--folder", default="pdum-nvenc-demo", metavar="FOLDER", help="(default: pdum-nvenc-demo)")
     parser.add_argument("--clips", type=int, default=6, metavar="N", help="how many (default: 6)")
     parser.add_argument("--tui", action="store_true", help="with the dashboard")
+    add_web_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print events as lines of JSON")
     _option(parser, "codec", "-c", "--codec", metavar="CODEC")
     _machine_options(parser)

@@ -51,7 +51,8 @@ def run_batch(ledger: Ledger, options: OutputOptions, interruption: Interruption
         if interruption is None:
             interruption = stack.enter_context(interruptible(complain))
         if batch.with_action(ENCODE) or batch.troubles:
-            _encode(ledger, output, interruption)
+            with output.in_browsers():
+                _encode(ledger, output, interruption)
     return interruption.code or (exits.FAILED if output.failed else exits.UNSHOWN if output.is_lost else exits.DONE)
 
 
@@ -82,6 +83,8 @@ def _run(pool: EncoderPool, tasks: Sequence[Task], output: RunOutput, interrupti
         _run_in_dashboard(start, output, interruption)
         return
     run = start()
+    if output.web is not None:
+        output.web.show(run, output.settings)
     with interruption.of(run):
         output.watch(run)
         run.wait()

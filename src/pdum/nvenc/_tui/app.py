@@ -21,7 +21,7 @@ from .._view.draw import Palette
 from .._view.run_parts import Engine, Job, LogLine
 from .._view.run_state import RunState
 from .._view.settings_line import settings_line
-from .boxes import details_box, help_box, line_box
+from .boxes import LEAVING, details_box, help_box, line_box
 from .controls import Controls, EventRun, Source, TerminalLost
 from .lines import FixedRows, Item, Lines
 from .panels import WIDE, GpuPanel, head, usage_text
@@ -45,6 +45,7 @@ class Dashboard(App[int]):
     ENABLE_COMMAND_PALETTE = False
     TITLE = "pdum-nvenc"
     NOTIFICATION_TIMEOUT = 3
+    LEAVING = LEAVING
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+c,ctrl+q", "leave", "Quit", key_display="q", priority=True),
         Binding("question_mark,f1", "help", "Help", key_display="?"),
@@ -74,7 +75,7 @@ class Dashboard(App[int]):
             os.environ["NO_COLOR"] = colourless
         self.state = RunState()
         self.source = Source(make_run, controls)
-        self.settings = settings or {}
+        self.settings = {} if settings is None else settings
         """What the run uses, to be shown."""
         self.usage = UsagePoller()
         self.signals = Signals(self.take_signal)
@@ -136,10 +137,13 @@ class Dashboard(App[int]):
         self.register_theme(LIGHT)
         self.theme = DARK.name
         self.query_one("#queue").add_class("current").focus()
-        self.signals.listen()
+        self.listen_to_signals()
         self.source.thread.start()
         self.set_interval(TICK, self.tick)
         self.draw()
+
+    def listen_to_signals(self) -> None:
+        self.signals.listen()
 
     def on_unmount(self) -> None:
         self.usage.stop()
@@ -344,9 +348,10 @@ class Dashboard(App[int]):
             self._panel(PANELS[number]).focus()
 
     def on_descendant_focus(self) -> None:
-        for name in PANELS:
-            panel = self._panel(name)
-            panel.set_class(panel.has_focus, "current")
+        panels = [self._panel(name) for name in PANELS]
+        if any(panel.has_focus for panel in panels):  # not if the whole window has lost it
+            for panel in panels:
+                panel.set_class(panel.has_focus, "current")
         self.call_after_refresh(self.draw)
 
     def action_details(self) -> None:
@@ -360,7 +365,7 @@ class Dashboard(App[int]):
                 self.push_screen(line_box(chosen, self.palette))
 
     def action_help(self) -> None:
-        self.push_screen(help_box(self.palette))
+        self.push_screen(help_box(self.palette, self.LEAVING))
 
     def action_light(self) -> None:
         self.theme = LIGHT.name if self.current_theme.dark else DARK.name

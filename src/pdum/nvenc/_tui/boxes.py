@@ -49,8 +49,9 @@ class Box(ModalScreen[None]):
             yield Static(self._table)
 
 
-def help_box(palette: Palette) -> Box:
-    keys = (*KEYS, LEAVING)
+def help_box(palette: Palette, leaving: tuple[str, str] = LEAVING) -> Box:
+    """``leaving``: how to leave, which depends on where the dashboard is shown."""
+    keys = (*KEYS, leaving)
     return Box("Keys", _table([(key, Text(meaning, palette.info)) for key, meaning in keys], palette))
 
 
