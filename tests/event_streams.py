@@ -319,6 +319,8 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "paused": st.booleans(),
     "eta": ETA,
     "warnings": st.tuples() | st.tuples(TEXT),
+    "arguments": st.tuples() | st.tuples(TEXT),
+    "version": TEXT,
     "size": BYTES,
     "job": SMALL,
     "engine": SMALL,

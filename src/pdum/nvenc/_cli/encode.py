@@ -10,9 +10,10 @@ from .._batch.batch import BatchPlan, ledger, plan, plan_one
 from .._errors import InvalidConfig
 from . import exits
 from .confirmation import confirms_in_place
-from .output import OutputOptions
+from .output import OutputOptions, RunOutput
 from .result_file import take_named_result
 from .running import dry_run, run_batch
+from .scanning import shown_scan
 from .show_settings import resolved_settings
 from .standard_streams import complain
 from .web_arguments import web_address
@@ -23,7 +24,10 @@ def encode(arguments: argparse.Namespace) -> int:
     named = take_named_result(arguments)
     settings = resolved_settings(arguments).settings
     if named is None:
-        batch = plan([Path(path) for path in arguments.paths], settings)
+        # The lines of JSON of a dry run are no events.
+        shown = None if arguments.dry_run and options.json else RunOutput.of(options)
+        with shown_scan(shown) as progress:
+            batch = plan([Path(path) for path in arguments.paths], settings, progress.update)
     else:
         batch = plan_one(named.source, named.result, settings)
     if arguments.dry_run:
@@ -58,6 +62,7 @@ def output_options(arguments: argparse.Namespace) -> OutputOptions:
         web=web,
         quiet=getattr(arguments, "quiet", False),
         report=None if report is None else Path(report),
+        log=getattr(arguments, "log", None),
     )
 
 

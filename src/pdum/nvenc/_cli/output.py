@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from .. import events
 from .._text import one_line, visible
 from .._view.guarded_stream import GuardedStream
 from .._view.run_state import RunState
+from .event_lines import event_line
 from .standard_streams import complain
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .._web.address import Address
     from .._web.dashboard import WebDashboard
+    from .log_file import LogFile
 
 
 def _standard_output() -> GuardedStream:
@@ -41,8 +42,14 @@ class OutputOptions:
     """Where browsers may see a dashboard."""
     quiet: bool = False
     report: Path | None = None
+    log: LogFile | None = None
     stream: GuardedStream = field(default_factory=_standard_output)
     """Standard output. If it is lost, the run goes on without it."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether some of what was to be shown or logged could not be."""
+        return self.stream.lost is not None or (self.log is not None and self.log.lost is not None)
 
     def console(self) -> Console:
         from rich.console import Console
@@ -69,13 +76,19 @@ class RunOutput:
 
     def say(self, message: str, level: str = "info") -> None:
         """Shows a message that is not an event of the run."""
-        if self.console is None:
-            self._print_json(events.Notice(at=0.0, message=message, level=level))
-        elif level == "warning" or not self.options.quiet:
+        self.tell(events.Notice(at=0.0, message=message, level=level))
+        if self.console is not None and (level == "warning" or not self.options.quiet):
             self.console.print(message, style="yellow" if level == "warning" else None, markup=False)
+
+    def tell(self, event: events.Event) -> None:
+        """Passes an event that is not part of a run on to programs."""
+        self._log(event)
+        if self.console is None:
+            self._print_json(event)
 
     def keep(self, event: events.Event) -> None:
         """Takes every event of a run, even if something else shows it."""
+        self._log(event)
         if not isinstance(event, (events.Progress, events.RunProgress)):
             self.kept.append(event)
 
@@ -118,11 +131,15 @@ class RunOutput:
 
     @property
     def is_lost(self) -> bool:
-        """Whether some of what was to be shown could not be."""
-        return self.options.stream.lost is not None
+        """Whether some of what was to be shown or logged could not be."""
+        return self.options.is_lost
+
+    def _log(self, event: events.Event) -> None:
+        if self.options.log is not None:
+            self.options.log.write(event)
 
     def _print_json(self, event: events.Event) -> None:
-        print(json.dumps(events.to_dict(event)), file=self.options.stream, flush=True)
+        print(event_line(event), end="", file=self.options.stream, flush=True)
 
     def summary(self) -> None:
         """Shows the totals and writes the report."""

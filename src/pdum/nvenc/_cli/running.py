@@ -17,6 +17,8 @@ from .._batch.search import Target
 from .._batch.settings import BatchSettings
 from .._batch.supported_settings import SupportedSettings, gpus_of, supported_settings
 from .._batch.target import Found, find_all
+from .._config.filter_words import AUTO
+from .._errors import NvencError
 from .._text import change, size, visible
 from . import exits
 from .interruption import Interruption, interruptible
@@ -59,8 +61,8 @@ def run_batch(ledger: Ledger, options: OutputOptions, interruption: Interruption
 def _encode(ledger: Ledger, output: RunOutput, interruption: Interruption) -> None:
     settings = ledger.batch.settings
     supported = supported_settings(settings, gpus_of(settings))
-    output.settings = {"codec": supported.codec, **supported.encoder, "audio": settings.audio}
-    for message in supported.notices:
+    output.settings = {**supported.table, "audio": settings.audio}
+    for message in (*supported.notices, *_sentences(ledger.batch, supported)):
         output.say(message)
     with pool_of(settings) as pool:
         make = TaskMaker(settings=settings, supported=supported, kind="nvenc" if pool.uses_hardware else "software")
@@ -69,6 +71,11 @@ def _encode(ledger: Ledger, output: RunOutput, interruption: Interruption) -> No
             return
         _run(pool, tasks, output, interruption)
     output.summary()
+
+
+def _sentences(batch: BatchPlan, supported: SupportedSettings) -> list[str]:
+    """What the files become, if anything is to be encoded. A target finds the quality of each file later."""
+    return [supported.sentence] if batch.with_action(ENCODE) and not batch.settings.target else []
 
 
 def _run(pool: EncoderPool, tasks: Sequence[Task], output: RunOutput, interruption: Interruption) -> None:
@@ -133,12 +140,17 @@ class TaskMaker:
 
         settings, supported = self.settings, self.supported
         encoder = dict(supported.encoder) if quality is None else {**supported.encoder, "cq": quality}
+        looks = supported.quality if quality is None else None
         return FileTask(
             FileJob(
                 source=decision.source,
                 destination=decision.placement.destination,
                 settings=FileSettings(
-                    codec=supported.codec, audio=settings.audio, encoder=encoder, filters=settings.filters
+                    codec=supported.codec,
+                    quality=looks,
+                    audio=settings.audio,
+                    encoder=encoder,
+                    filters=settings.filters,
                 ),
                 segments=settings.segments,
                 smaller_than=None if settings.keep_bigger else settings.smaller_than,
@@ -219,19 +231,37 @@ def dry_run(batch: BatchPlan, options: OutputOptions) -> int:
 
     if options.json:
         for decision in batch.decisions:
-            print(json.dumps(_as_json(decision)))
+            print(json.dumps({**_as_json(decision), **_found_crop(decision, batch.settings)}))
         for trouble in batch.troubles:
             print(json.dumps({"source": str(trouble.source), "action": "fail", "why": trouble.reason}))
     else:
         rows = [
-            (str(one.source), str(one.placement.destination), one.action + (f" ({one.why})" if one.why else ""))
-            for one in batch.decisions
+            (str(one.source), str(one.placement.destination), _in_words(one, batch.settings)) for one in batch.decisions
         ]
         rows += [(str(one.source), "", f"fail: {one.reason}") for one in batch.troubles]
         print_table(("source", "result", "what"), rows)
-        for message in (*batch.notices, *supported_settings(batch.settings, gpus_of(batch.settings)).notices):
+        supported = supported_settings(batch.settings, gpus_of(batch.settings))
+        for message in (*batch.notices, *supported.notices, *_sentences(batch, supported)):
             print(message)
     return exits.DONE if batch.decisions or batch.troubles else exits.NOTHING
+
+
+def _in_words(decision: Decision, settings: BatchSettings) -> str:
+    crop = _found_crop(decision, settings)
+    more = [decision.why, *(f"crop: {text or 'nothing'}" for text in crop.values())]
+    return decision.action + (f" ({', '.join(filter(None, more))})" if any(more) else "")
+
+
+def _found_crop(decision: Decision, settings: BatchSettings) -> dict[str, str]:
+    """What ``crop="auto"`` finds in a file that would be encoded; nothing without that setting."""
+    if settings.crop != AUTO or decision.action != ENCODE:
+        return {}
+    from .._media.settled_filters import settled_for
+
+    try:
+        return {"crop": settled_for(decision.source, settings.filters).filters.crop}
+    except NvencError as error:
+        return {"crop": str(error)}
 
 
 def _as_json(decision: Decision) -> dict[str, Any]:

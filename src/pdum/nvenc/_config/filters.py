@@ -9,10 +9,9 @@ from typing import Any
 
 from .._errors import InvalidConfig
 from .filter_text import parsed
+from .filter_words import AUTO, BARE, DEINTERLACE, DENOISE
 from .settings import FrameRate, frame_rate, one_of
 
-DEINTERLACE = ("auto", "always")
-DENOISE = ("light", "medium", "strong")
 TURNS = (0, 90, 180, 270)
 KNOWN_HEIGHTS = {"4k": 2160, "8k": 4320}
 LARGEST = 32_768
@@ -53,9 +52,11 @@ class Filters:
         scale: ``"1080p"`` makes larger pictures fit into 1920x1080; ``"1280x720"`` is an exact size, ``"1280x"`` and
             ``"x720"`` leave the other side to the shape of the picture; ``"50%"``.
         fps: frames a second, such as ``30`` or ``"30000/1001"``. Frames are repeated or left out.
-        crop: ``"W:H:X:Y"`` is what is left of the picture: a size, and where its upper left corner lies.
-        deinterlace: ``"auto"`` takes the pictures that are marked as interlaced, ``"always"`` takes all.
-        denoise: ``"light"``, ``"medium"`` or ``"strong"``.
+        crop: ``"W:H:X:Y"`` is what is left of the picture: a size, and where its upper left corner lies. ``"auto"``
+            looks for black bars, and crops them off.
+        deinterlace: ``"auto"`` takes the pictures that are marked as interlaced, if there are any; ``"always"`` takes
+            all.
+        denoise: ``"light"``, ``"medium"`` (also by ``True``) or ``"strong"``.
         trim: ``"0:10-1:20"`` keeps what is shown from 10 to 80 seconds after the first frame; either end may be
             left out.
         rotate: 90, 180 or 270 degrees clockwise.
@@ -95,8 +96,8 @@ class Filters:
 
     @property
     def crop_area(self) -> tuple[int, int, int, int] | None:
-        """Width, height, and the upper left corner."""
-        if not self.crop:
+        """Width, height, and the upper left corner. None as long as ``"auto"`` is to find them."""
+        if self.crop in ("", AUTO):
             return None
         width, height, x, y = map(int, self.crop.split(":"))
         return width, height, x, y
@@ -136,7 +137,13 @@ def _vf(value: Any) -> str:
 
 
 def _word(name: str, value: Any, known: tuple[str, ...]) -> str:
+    value = _unbared(name, value)
     return "" if value in (None, "") else one_of(name, value, {one: one for one in known})
+
+
+def _unbared(name: str, value: Any) -> Any:
+    """The value that True and False stand for."""
+    return value if not isinstance(value, bool) else BARE[name] if value else ""
 
 
 def _rotate(value: Any) -> int:
@@ -184,14 +191,15 @@ def _size_of(text: str) -> Box | Size | Share | None:
 
 
 def _crop(value: Any) -> str:
+    value = _unbared("crop", value)
     if isinstance(value, (tuple, list)):
         value = ":".join(map(str, value))
     text = _text("crop", value).lower().replace(" ", "")
-    if not text:
-        return ""
+    if text in ("", AUTO):
+        return text
     match = re.fullmatch(r"(\d{1,5}):(\d{1,5}):(\d{1,5}):(\d{1,5})", text)
     if not match or not int(match[1]) or not int(match[2]):
-        raise _wrong("crop", value, "WIDTH:HEIGHT:X:Y in pixels, such as '1920:800:0:140'")
+        raise _wrong("crop", value, "'auto', or WIDTH:HEIGHT:X:Y in pixels such as '1920:800:0:140'")
     return ":".join(str(int(number)) for number in match.groups())
 
 
