@@ -183,7 +183,7 @@ def add_settings(parser: Parser) -> Group:
 def _filters(group: Group) -> None:
     _option(group, "scale", "--scale", metavar="SIZE")
     _option(group, "fps", "--fps", metavar="RATE")
-    _option(group, "crop", "--crop", metavar="W:H:X:Y")
+    _option(group, "crop", "--crop", metavar="auto|W:H:X:Y")
     _option(group, "deinterlace", "--deinterlace", metavar="{auto,always}")
     _option(group, "denoise", "--denoise", metavar="{light,medium,strong}")
     _option(group, "trim", "--trim", metavar="FROM-TO")

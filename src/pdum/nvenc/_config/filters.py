@@ -11,7 +11,8 @@ from .._errors import InvalidConfig
 from .filter_text import parsed
 from .settings import FrameRate, frame_rate, one_of
 
-DEINTERLACE = ("auto", "always")
+AUTO = "auto"
+DEINTERLACE = (AUTO, "always")
 DENOISE = ("light", "medium", "strong")
 TURNS = (0, 90, 180, 270)
 KNOWN_HEIGHTS = {"4k": 2160, "8k": 4320}
@@ -53,8 +54,10 @@ class Filters:
         scale: ``"1080p"`` makes larger pictures fit into 1920x1080; ``"1280x720"`` is an exact size, ``"1280x"`` and
             ``"x720"`` leave the other side to the shape of the picture; ``"50%"``.
         fps: frames a second, such as ``30`` or ``"30000/1001"``. Frames are repeated or left out.
-        crop: ``"W:H:X:Y"`` is what is left of the picture: a size, and where its upper left corner lies.
-        deinterlace: ``"auto"`` takes the pictures that are marked as interlaced, ``"always"`` takes all.
+        crop: ``"W:H:X:Y"`` is what is left of the picture: a size, and where its upper left corner lies. ``"auto"``
+            looks for black bars, and crops them off.
+        deinterlace: ``"auto"`` takes the pictures that are marked as interlaced, if there are any; ``"always"`` takes
+            all.
         denoise: ``"light"``, ``"medium"`` or ``"strong"``.
         trim: ``"0:10-1:20"`` keeps what is shown from 10 to 80 seconds after the first frame; either end may be
             left out.
@@ -95,8 +98,8 @@ class Filters:
 
     @property
     def crop_area(self) -> tuple[int, int, int, int] | None:
-        """Width, height, and the upper left corner."""
-        if not self.crop:
+        """Width, height, and the upper left corner. None as long as ``"auto"`` is to find them."""
+        if self.crop in ("", AUTO):
             return None
         width, height, x, y = map(int, self.crop.split(":"))
         return width, height, x, y
@@ -187,11 +190,11 @@ def _crop(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         value = ":".join(map(str, value))
     text = _text("crop", value).lower().replace(" ", "")
-    if not text:
-        return ""
+    if text in ("", AUTO):
+        return text
     match = re.fullmatch(r"(\d{1,5}):(\d{1,5}):(\d{1,5}):(\d{1,5})", text)
     if not match or not int(match[1]) or not int(match[2]):
-        raise _wrong("crop", value, "WIDTH:HEIGHT:X:Y in pixels, such as '1920:800:0:140'")
+        raise _wrong("crop", value, "'auto', or WIDTH:HEIGHT:X:Y in pixels such as '1920:800:0:140'")
     return ":".join(str(int(number)) for number in match.groups())
 
 

@@ -127,7 +127,7 @@ class FileTask(BaseTask):
         self._video = FilteredVideo(source, self.job.settings.filters, start.frames, self._decoder_to_look(source))
         index = self._video.index
         rehearse(self.job.source, index, self.container, self.job.settings.audio)
-        self._warnings += index.warnings
+        self._warnings += [*self._video.notes, *index.warnings]
         self._pieces = self._work.open(self._identity(), self.job.keep_work)
         ranges = missing_ranges(self._pieces, index.frames)
         begins_later = not ranges or ranges[0][0] > 0 or self._video.begins_at > 0
@@ -353,9 +353,9 @@ class FileTask(BaseTask):
 
     def _identity(self) -> dict[str, Any]:
         """What has to be the same for a later run to take up this run's pieces."""
-        seen, settings = self._seen(), self.job.settings
+        seen, settings, filters = self._seen(), self.job.settings, self._looked_through_video().filters
         encoder = {name: repr(value) for name, value in sorted(settings.encoder.items())}
-        made_by = [settings.codec, encoder, *([settings.filters.given] if settings.filters.given else [])]
+        made_by = [settings.codec, encoder, *([filters.given] if filters.given else [])]
         digest = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
         return {
             "version": WORK_VERSION,

@@ -71,9 +71,8 @@ class Chain:
 
     def make_upright(self) -> None:
         """Does what players would do, unless the matrix does more than to turn and to mirror."""
-        matrix = self.shape.matrix
-        text = None if matrix is None else UPRIGHT.get((matrix[0], matrix[1], matrix[3], matrix[4]))
-        if text is not None:
+        text = _upright(self.shape.matrix)
+        if text:
             self._turn(text)
             self.shape = replace(self.shape, matrix=None)
 
@@ -125,6 +124,28 @@ def chain_of(filters: Filters, look: Look) -> Chain:
     if filters.vf and gives_one_for_one(filters.vf):
         chain.texts.append(filters.vf)
     return chain
+
+
+def _upright(matrix: tuple[int, ...] | None) -> str:
+    """The filters that do what a display matrix asks of players; none if it asks for nothing, or for more."""
+    return "" if matrix is None else UPRIGHT.get((matrix[0], matrix[1], matrix[3], matrix[4]), "")
+
+
+def area_as_shown(look: Look, width: int, height: int, x: int, y: int) -> str:
+    """A crop of the picture as players show it, for an area of the picture as it is stored."""
+    turn = _upright(look.matrix)
+    right, bottom = look.width - x - width, look.height - y - height
+    corner = {
+        "transpose=clock": (bottom, x),
+        "hflip,vflip": (right, bottom),
+        "transpose=cclock": (y, right),
+        "hflip": (right, y),
+        "vflip": (x, bottom),
+        "transpose=cclock_flip": (y, x),
+        "transpose=clock_flip": (bottom, right),
+    }.get(turn, (x, y))
+    size = (height, width) if "transpose" in turn else (width, height)
+    return ":".join(map(str, (*size, *corner)))
 
 
 def gives_one_for_one(vf: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -19,11 +19,11 @@ from .filter_chain import chain_of, gives_one_for_one
 from .filter_graph import FilterGraph, FrameTiming, aspect_behind
 from .frame_selection import select
 from .look import Look, colour_of, stored_as
+from .settled_filters import settled
 from .source import Index
+from .spread_frames import Decode
 
 MIXES_FIELDS = re.compile(r"scale|transpose|vflip")
-Decode = Callable[[int], Generator[Any, None, None]]
-"""Gives the frames of the source from this number on."""
 
 
 class FilteredVideo:
@@ -40,11 +40,16 @@ class FilteredVideo:
 
     def __init__(self, source: Index, filters: Filters, first: Sequence[Any], decode: Decode) -> None:
         self.source = source
-        self._filters = filters
+        selection = select(source, filters)
+        part = range(selection.numbers[0], selection.numbers[-1] + 1)
+        found = settled(filters, source, part, decode)
+        self.filters = filters = found.filters
+        """Without "auto"."""
+        self.notes = found.notes
+        """What was found out about the source for that."""
         self._chain = chain_of(filters, source.look)
         self._graph_for_all = filters.vf if filters.vf and not gives_one_for_one(filters.vf) else ""
         """Filters that need all frames in their order."""
-        selection = select(source, filters)
         self._numbers = selection.numbers
         self.span = selection.span
         """What is kept of the other streams; None: all."""
@@ -93,7 +98,7 @@ class FilteredVideo:
                 times.append(last.pts)
         if first is None or any(one is None or one >= other for one, other in pairwise([*times, inf])):
             what = "leaves no frame" if first is None else "gives frames whose times do not rise"
-            raise InvalidConfig(f"vf={self._filters.vf!r} {what} of this video. Use other filters.")
+            raise InvalidConfig(f"vf={self.filters.vf!r} {what} of this video. Use other filters.")
         unit, look = time_base(first), self._look_behind(before.look, first)
         with closing(self._selected_from(0, decode)) as frames:
             look = replace(
@@ -152,7 +157,7 @@ class FilteredVideo:
             return index
         made = [frame for _, frame in self._through(enumerate(first))]
         warnings = [*index.warnings]
-        if self.source.look.interlaced and not self._filters.deinterlace and MIXES_FIELDS.search(self._chain.text):
+        if self.source.look.interlaced and not self.filters.deinterlace and MIXES_FIELDS.search(self._chain.text):
             warnings.append(
                 "The source is interlaced, and the filters mix its two fields. deinterlace='auto' makes whole pictures "
                 "of them first."
@@ -162,7 +167,7 @@ class FilteredVideo:
     def _look_of(self, before: Any, made: Any) -> Look:
         shape = self._chain.shape
         look = replace(self.source.look, sample_aspect_ratio=shape.aspect, matrix=shape.matrix)
-        if self._filters.vf and not self._graph_for_all:
+        if self.filters.vf and not self._graph_for_all:
             timing = FrameTiming(
                 time_base=self.source.time_base, rate=self.source.rate, aspect=self.source.look.sample_aspect_ratio
             )
@@ -173,12 +178,12 @@ class FilteredVideo:
         """With what the frame itself tells."""
         chroma, depth, exact = stored_as(frame.format)
         colour = look.colour
-        if self._filters.vf:
+        if self.filters.vf:
             colour = None if frame.format.is_rgb else colour_of(frame, frame) or colour
         made = replace(
             look, width=frame.width, height=frame.height, pix_fmt=frame.format.name,
             chroma=chroma, depth=depth, exact=exact and look.exact, colour=colour,
-            interlaced=look.interlaced and not self._filters.deinterlace,
+            interlaced=look.interlaced and not self.filters.deinterlace,
         )  # fmt: skip
         if colour is not None and look.colour is not None and colour.native()[1] != look.colour.native()[1]:
             made = replace(made, mastering_display=None, content_light=None, dynamic_hdr=None)
