@@ -26,6 +26,8 @@ pytestmark = pytest.mark.one_abi
         ({"rotate": "90"}, {"rotate": 90}),
         ({"rotate": -90}, {"rotate": 270}),
         ({"deinterlace": "Auto", "denoise": "strong"}, {"deinterlace": "auto", "denoise": "strong"}),
+        (dict.fromkeys(("crop", "deinterlace"), True), {"crop": "auto", "deinterlace": "auto"}),
+        ({"denoise": True, "crop": False, "deinterlace": False}, {"denoise": "medium"}),
         ({"trim": "0:10-1:20"}, {"trim": "10-80"}),
         ({"trim": "1:00:00.5-"}, {"trim": "3600.5-"}),
         ({"trim": (None, 2.5)}, {"trim": "-2.5"}),

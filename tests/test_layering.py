@@ -95,6 +95,7 @@ PYTHON_LAYERS = (
     "_config.plain",
     "_config.rules",
     "_config.filter_text",
+    "_config.filter_words",
     "_config.filters",
     "_config.encoder_fields",
     "_config.config",

@@ -7,13 +7,16 @@ from pathlib import Path
 import av
 import pytest
 
+from media_samples import ffmpeg
 from pdum.nvenc import Filters
 from pdum.nvenc._batch.settings import BatchSettings
 from pdum.nvenc._batch.settings_digest import digest_of
 from pdum.nvenc._cli import exits
+from pdum.nvenc._cli.parser import make_parser
+from pdum.nvenc._config.filter_words import BARE
 from pdum.nvenc._config.filters import FILTERS
 
-from clips import Tool, events_of, make_clip
+from clips import Tool, events_of, make_clip, parsed
 
 pytestmark = pytest.mark.one_abi
 
@@ -53,6 +56,49 @@ def test_a_filter_that_does_not_work_leaves_nothing(tool: Tool, tmp_path: Path) 
     assert code == exits.FAILED
     assert "within the picture of 192x160" in events_of("job_failed", told)[0]["message"]
     assert not (tmp_path / "compressed" / "a.mp4").exists()
+
+
+def test_a_crop_that_is_found_is_shown_before_and_after(tool: Tool, tmp_path: Path) -> None:
+    clip, plain, broken = barred(tmp_path / "a.mp4"), make_clip(tmp_path / "b.mp4", frames=5), tmp_path / "c.mp4"
+    broken.write_bytes(b"nothing")
+    _, out = tool("encode", "--dry-run", "--json", "--crop", "auto", *OPTIONS, tmp_path)
+    crops = [told["crop"] for told in parsed(out)]
+    assert crops[:2] == ["192:96:0:32", ""]
+    assert "Not a readable video" in crops[2]
+    _, out = tool("encode", "--dry-run", "--crop", "auto", *OPTIONS, clip, plain)
+    assert [line.split("  ")[-1] for line in out.splitlines()[1:3]] == [
+        "encode (crop: 192:96:0:32)",
+        "encode (crop: nothing)",
+    ]
+    _, told = tool.encode("--crop", "auto", *OPTIONS, clip)
+    assert "The black bars are cropped off: crop=192:96:0:32." in events_of("job_finished", told)[0]["warnings"]
+    with av.open(str(tmp_path / "compressed" / "a.mp4")) as container:
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (192, 96)
+    assert events_of("job_finished", tool.encode("--crop", "auto", *OPTIONS, clip)[1]) == []
+
+
+def barred(path: Path) -> Path:
+    """A clip with bars above and below."""
+    make_clip(path.with_suffix(".mkv"), frames=10)
+    ffmpeg("-i", path.with_suffix(".mkv"), "-vf", "crop=192:96,pad=192:160:0:32", "-c:v", "libx264", path)
+    path.with_suffix(".mkv").unlink()
+    return path
+
+
+@pytest.mark.parametrize("name", ["crop", "deinterlace", "denoise"])
+def test_some_filters_need_no_value(tool: Tool, tmp_path: Path, name: str) -> None:
+    """Whatever follows them: nothing, an option, or a file."""
+    clip = tmp_path / "a.mp4"
+    clip.touch()
+    settings = []
+    for arguments in ((f"--{name}", "-r"), ("-r", f"--{name}"), ("-r", f"--{name}={BARE[name]}"), (f"--{name}", clip)):
+        namespace = make_parser().parse_args(["encode", *map(str, arguments), "--", str(clip)])
+        assert namespace.paths[0] == str(clip)
+        settings.append(getattr(namespace, name))
+    assert settings == [BARE[name]] * 4
+    assert tool("encode", f"--{name}", "much", clip)[0] == exits.USAGE
+    assert f"--{name}: " in tool.err
+    assert "got 'much'" in tool.err or "Unknown" in tool.err
 
 
 def test_each_filter_is_a_setting_and_counts(tmp_path: Path) -> None:

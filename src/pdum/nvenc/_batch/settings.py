@@ -210,9 +210,11 @@ class BatchSettings:
     )
     scale: str = setting("", _filter, "1080p, 1280x720, 1280x, x720 or 50%")
     fps: str = setting("", _filter, "frames a second, such as 30 or 24000/1001")
-    crop: str = setting("", _filter, "auto (crops off black bars), or W:H:X:Y: the part to keep")
-    deinterlace: str = setting("", _filter, "auto (pictures that are marked as interlaced) or always")
-    denoise: str = setting("", _filter, "light, medium or strong")
+    crop: str = setting("", _filter, "auto (crops off black bars; also without a value), or W:H:X:Y, the part to keep")
+    deinterlace: str = setting(
+        "", _filter, "auto (pictures that are marked as interlaced; also without a value) or always"
+    )
+    denoise: str = setting("", _filter, "light, medium (also without a value) or strong")
     trim: str = setting("", _filter, "the part to keep, such as 0:10-1:20 or 90-")
     rotate: int = setting(0, _filter, "90, 180 or 270 degrees clockwise")
     vf: str = setting("", _filter, "any graph of FFmpeg's video filters, such as hflip,unsharp")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NoReturn
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -52,9 +52,27 @@ class OneLineParser(argparse.ArgumentParser):
 
     _given: Sequence[str] = ()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.bare: dict[str, tuple[str, Collection[str]]] = {}
+        """Options that may stand without a value: the value that they have then, and others."""
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         self._given = [] if args is None else list(args)
-        return super().parse_known_args(args, namespace)
+        return super().parse_known_args(args if args is None else self._with_values(self._given), namespace)
+
+    def _with_values(self, given: Sequence[str]) -> list[str]:
+        """Gives bare options their value. What follows one is its value, unless it is an option or a file."""
+        made: list[str] = []
+        end = given.index("--") if "--" in given else len(given)
+        for place, word in enumerate(given[:end]):
+            made.append(word)
+            if word in self.bare:
+                value, known = self.bare[word]
+                following = given[place + 1] if place + 1 < end else "-"
+                if following not in known and (following.startswith("-") or os.path.exists(following)):
+                    made[-1] = f"{word}={value}"
+        return [*made, *given[end:]]
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         arguments, extras = self.parse_known_args(args, namespace)

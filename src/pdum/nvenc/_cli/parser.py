@@ -9,6 +9,7 @@ from typing import Any
 
 from .._batch.layers import PROFILES
 from .._batch.settings import CONTAINERS, checked, default_of, help_of
+from .._config.filter_words import BARE, DEINTERLACE, DENOISE
 from .._errors import InvalidConfig
 from .._version import __version__
 from .argument_errors import with_aliases
@@ -168,6 +169,7 @@ def add_settings(parser: Parser) -> Group:
         "-P", "--profile", metavar="NAME", help=f"a named set of settings: {', '.join(PROFILES)}, or your own"
     )
     _filters(parser.add_argument_group("filters"))
+    parser.bare = {f"--{name}": (value, (*DEINTERLACE, *DENOISE)) for name, value in BARE.items()}
     placing = parser.add_argument_group("files")
     _placing(placing)
     machine = parser.add_argument_group("engines")
@@ -184,8 +186,8 @@ def _filters(group: Group) -> None:
     _option(group, "scale", "--scale", metavar="SIZE")
     _option(group, "fps", "--fps", metavar="RATE")
     _option(group, "crop", "--crop", metavar="auto|W:H:X:Y")
-    _option(group, "deinterlace", "--deinterlace", metavar="{auto,always}")
-    _option(group, "denoise", "--denoise", metavar="{light,medium,strong}")
+    _option(group, "deinterlace", "--deinterlace", metavar="auto|always")
+    _option(group, "denoise", "--denoise", metavar="light|medium|strong")
     _option(group, "trim", "--trim", metavar="FROM-TO")
     _option(group, "rotate", "--rotate", metavar="{90,180,270}")
     _option(group, "vf", "--vf", metavar="FILTERS")

@@ -17,6 +17,8 @@ from .._batch.search import Target
 from .._batch.settings import BatchSettings
 from .._batch.supported_settings import SupportedSettings, gpus_of, supported_settings
 from .._batch.target import Found, find_all
+from .._config.filter_words import AUTO
+from .._errors import NvencError
 from .._text import change, size, visible
 from . import exits
 from .interruption import Interruption, interruptible
@@ -216,19 +218,36 @@ def dry_run(batch: BatchPlan, options: OutputOptions) -> int:
 
     if options.json:
         for decision in batch.decisions:
-            print(json.dumps(_as_json(decision)))
+            print(json.dumps({**_as_json(decision), **_found_crop(decision, batch.settings)}))
         for trouble in batch.troubles:
             print(json.dumps({"source": str(trouble.source), "action": "fail", "why": trouble.reason}))
     else:
         rows = [
-            (str(one.source), str(one.placement.destination), one.action + (f" ({one.why})" if one.why else ""))
-            for one in batch.decisions
+            (str(one.source), str(one.placement.destination), _in_words(one, batch.settings)) for one in batch.decisions
         ]
         rows += [(str(one.source), "", f"fail: {one.reason}") for one in batch.troubles]
         print_table(("source", "result", "what"), rows)
         for message in (*batch.notices, *supported_settings(batch.settings, gpus_of(batch.settings)).notices):
             print(message)
     return exits.DONE if batch.decisions or batch.troubles else exits.NOTHING
+
+
+def _in_words(decision: Decision, settings: BatchSettings) -> str:
+    crop = _found_crop(decision, settings)
+    more = [decision.why, *(f"crop: {text or 'nothing'}" for text in crop.values())]
+    return decision.action + (f" ({', '.join(filter(None, more))})" if any(more) else "")
+
+
+def _found_crop(decision: Decision, settings: BatchSettings) -> dict[str, str]:
+    """What ``crop="auto"`` finds in a file that would be encoded; nothing without that setting."""
+    if settings.crop != AUTO or decision.action != ENCODE:
+        return {}
+    from .._media.settled_filters import settled_for
+
+    try:
+        return {"crop": settled_for(decision.source, settings.filters).filters.crop}
+    except NvencError as error:
+        return {"crop": str(error)}
 
 
 def _as_json(decision: Decision) -> dict[str, Any]:

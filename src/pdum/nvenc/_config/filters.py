@@ -9,11 +9,9 @@ from typing import Any
 
 from .._errors import InvalidConfig
 from .filter_text import parsed
+from .filter_words import AUTO, BARE, DEINTERLACE, DENOISE
 from .settings import FrameRate, frame_rate, one_of
 
-AUTO = "auto"
-DEINTERLACE = (AUTO, "always")
-DENOISE = ("light", "medium", "strong")
 TURNS = (0, 90, 180, 270)
 KNOWN_HEIGHTS = {"4k": 2160, "8k": 4320}
 LARGEST = 32_768
@@ -58,7 +56,7 @@ class Filters:
             looks for black bars, and crops them off.
         deinterlace: ``"auto"`` takes the pictures that are marked as interlaced, if there are any; ``"always"`` takes
             all.
-        denoise: ``"light"``, ``"medium"`` or ``"strong"``.
+        denoise: ``"light"``, ``"medium"`` (also by ``True``) or ``"strong"``.
         trim: ``"0:10-1:20"`` keeps what is shown from 10 to 80 seconds after the first frame; either end may be
             left out.
         rotate: 90, 180 or 270 degrees clockwise.
@@ -139,7 +137,13 @@ def _vf(value: Any) -> str:
 
 
 def _word(name: str, value: Any, known: tuple[str, ...]) -> str:
+    value = _unbared(name, value)
     return "" if value in (None, "") else one_of(name, value, {one: one for one in known})
+
+
+def _unbared(name: str, value: Any) -> Any:
+    """The value that True and False stand for."""
+    return value if not isinstance(value, bool) else BARE[name] if value else ""
 
 
 def _rotate(value: Any) -> int:
@@ -187,6 +191,7 @@ def _size_of(text: str) -> Box | Size | Share | None:
 
 
 def _crop(value: Any) -> str:
+    value = _unbared("crop", value)
     if isinstance(value, (tuple, list)):
         value = ":".join(map(str, value))
     text = _text("crop", value).lower().replace(" ", "")

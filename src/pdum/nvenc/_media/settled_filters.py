@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from .._config.filters import AUTO, Filters
+from .._config.filter_words import AUTO
+from .._config.filters import Filters
 from .black_bars import Area, is_plausible, joined, lit_area, without_bars
+from .decode import frames_from
 from .filter_chain import area_as_shown
+from .frame_selection import select
 from .look import Look
-from .source import Index
+from .source import Index, index_source
 from .spread_frames import Decode, spread_frames
 
 ROWS_OF_FIELDS = 4
@@ -36,6 +40,15 @@ def settled(filters: Filters, source: Index, part: range, decode: Decode) -> Set
     full_range = look.pix_fmt.startswith("yuvj") or (look.colour is not None and look.colour.full_range)
     area = joined(lit_area(frame, full_range) for frame in spread_frames(source, part, decode))
     return _cropped(filters, look, area)
+
+
+def settled_for(path: Path, filters: Filters) -> Settled:
+    """The same for a file of which nothing is known yet."""
+    source = index_source(path)
+    numbers = select(source, filters).numbers
+    return settled(
+        filters, source, range(numbers[0], numbers[-1] + 1), lambda number: frames_from(path, source, number)
+    )
 
 
 def _cropped(filters: Filters, look: Look, found: Area | None) -> Settled:
