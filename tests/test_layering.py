@@ -189,6 +189,7 @@ PYTHON_LAYERS = (
     "_media.filter_graph",
     "_media.black_bars",
     "_media.spread_frames",
+    "_media.telecine",
     "_media.settled_filters",
     "_media.filtered_video",
     "_media.subtitles",

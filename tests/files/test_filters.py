@@ -105,6 +105,21 @@ def test_deinterlacing_is_ffmpegs(folder: Path, tmp_path: Path, name: str, how: 
     assert not any("interlaced" in text for text in told.warnings)
 
 
+def test_denoising_brings_pictures_nearer_to_those_without_noise(folder: Path, tmp_path: Path) -> None:
+    """The stronger, the nearer, if nothing moves. In moving pictures, even the strongest leaves edges as they are."""
+    clean, noisy = tmp_path / "clean.mkv", tmp_path / "noisy.mkv"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=160x96:rate=25", "-vf", "trim=end_frame=1,loop=24:1:0,setpts=N/25/TB",
+           "-pix_fmt", "yuv420p", "-c:v", "ffv1", clean)  # fmt: skip
+    ffmpeg("-i", clean, "-vf", "noise=alls=6:allf=t", "-c:v", "ffv1", noisy)
+    wanted, errors = pictures(clean), []
+    for level in ("", "light", "medium", "strong"):
+        filtered(noisy, folder / "result.mkv", denoise=level)
+        found = pictures(folder / "result.mkv")
+        errors.append(np.mean([np.abs(a[0].astype(int) - b[0]).mean() for a, b in zip(found, wanted, strict=True)]))  # type: ignore[index]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[3] < errors[0] / 2
+
+
 def times(path: Path) -> list[float]:
     """Of all frames, from the first one."""
     found = seconds(path)

@@ -20,6 +20,20 @@ LEAST_SHARE = 0.2
 """Of the whole picture. If less than this is not black, the film is dark, and what is black is no bar."""
 
 
+def luma(frame: Any) -> tuple[NDArray[Any], int, bool]:
+    """The brightness of each pixel, its bits, and whether it had to be converted, to limited range."""
+    import numpy as np
+
+    form = frame.format
+    has_it = form.is_planar and not form.is_rgb and not form.is_big_endian and not form.name.startswith("p")
+    if not has_it:
+        frame = frame.reformat(format="yuv444p")
+    bits = frame.format.components[0].bits
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint16 if bits > 8 else np.uint8).reshape(plane.height, -1)
+    return rows[: frame.height, : frame.width], bits, not has_it
+
+
 @dataclass(frozen=True)
 class Area:
     """A part of a picture, without the column ``right`` and the row ``bottom``."""
@@ -49,7 +63,8 @@ class Area:
 
 def lit_area(frame: Any, full_range: bool) -> Area | None:
     """The part of a frame that is not black; None if all of it is."""
-    pixels, limit = _luma(frame, full_range)
+    pixels, bits, is_converted = luma(frame)
+    limit = (BLACK_IN_FULL_RANGE if full_range and not is_converted else BLACK) * ((1 << bits) - 1)
     rows = _lit(pixels, limit)
     if not rows.any():
         return None
@@ -81,21 +96,6 @@ def is_plausible(area: Area, width: int, height: int) -> bool:
 
 def _stepped(first: int, end: int, length: int, step: int) -> tuple[int, int]:
     return -(-first // step) * step, end if end == length else end // step * step
-
-
-def _luma(frame: Any, full_range: bool) -> tuple[NDArray[Any], float]:
-    """The brightness of each pixel, and the limit for black."""
-    import numpy as np
-
-    form = frame.format
-    is_plain = form.is_planar and not form.is_rgb and not form.is_big_endian and not form.name.startswith("p")
-    if not is_plain:
-        frame, full_range = frame.reformat(format="yuv444p"), False
-    bits = frame.format.components[0].bits
-    plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint16 if bits > 8 else np.uint8).reshape(plane.height, -1)
-    limit = (BLACK_IN_FULL_RANGE if full_range else BLACK) * ((1 << bits) - 1)
-    return rows[: frame.height, : frame.width], limit
 
 
 def _lit(lines: NDArray[Any], limit: float) -> NDArray[np.bool_]:

@@ -185,6 +185,8 @@ class FilteredVideo:
             chroma=chroma, depth=depth, exact=exact and look.exact, colour=colour,
             interlaced=look.interlaced and not self.filters.deinterlace,
         )  # fmt: skip
+        if self.filters.vf:
+            made = replace(made, interlaced=made.interlaced and frame.interlaced_frame)
         if colour is not None and look.colour is not None and colour.native()[1] != look.colour.native()[1]:
             made = replace(made, mastering_display=None, content_light=None, dynamic_hdr=None)
         return made

@@ -10,27 +10,37 @@ from typing import Any
 from .source import Index
 
 PLACES = 32
-ENOUGH_KEY_FRAMES = 12
-"""With fewer, the source is decoded from one end of the part to the other."""
+ENOUGH_KEY_FRAMES = 3 / 8
+"""Of the places. With fewer, the source is decoded from one end of the part to the other."""
 Decode = Callable[[int], Generator[Any, None, None]]
 """Gives the frames of the source from this number on."""
 
 
-def spread_frames(source: Index, part: range, decode: Decode, at_each: int = 1) -> Iterator[Any]:
-    """Frames of this part of the source, so many in a row at each place. A short part is looked at as a whole."""
-    places = sorted({part[number * (len(part) - 1) // (PLACES - 1)] for number in range(PLACES)})
-    keys = sorted({source.key_for(place).frame for place in places}) if source.keys else []
+def spread_frames(
+    source: Index, part: range, decode: Decode, in_a_row: int = 1, places: int = PLACES
+) -> Iterator[list[Any]]:
+    """Frames of this part of the source, so many in a row at each of some places."""
+    last = max(0, len(part) - in_a_row)
+    starts = sorted({part[number * last // (places - 1)] for number in range(places)})
+    keys = sorted({source.key_for(start).frame for start in starts}) if source.keys else []
     keys = [key for key in keys if key >= part.start]
-    if source.straight or len(keys) < ENOUGH_KEY_FRAMES:
-        yield from _on_the_way(part, decode, {place + number for place in places for number in range(at_each)})
+    if source.straight or len(keys) < ENOUGH_KEY_FRAMES * places:
+        yield from _on_the_way(part, decode, starts, in_a_row)
         return
     for key in keys:
         with closing(decode(key)) as frames:
-            yield from islice(frames, min(at_each, part.stop - key))
+            yield list(islice(frames, min(in_a_row, part.stop - key)))
 
 
-def _on_the_way(part: range, decode: Decode, wanted: set[int]) -> Iterator[Any]:
+def _on_the_way(part: range, decode: Decode, starts: list[int], in_a_row: int) -> Iterator[list[Any]]:
+    """Runs of frames may overlap."""
+    open_runs: dict[int, list[Any]] = {}
     with closing(decode(part.start)) as frames:
         for number, frame in zip(part, frames, strict=False):
-            if number in wanted:
-                yield frame
+            if number in starts:
+                open_runs[number] = []
+            for run in open_runs.values():
+                run.append(frame)
+            if len(open_runs.get(number - in_a_row + 1, ())) == in_a_row:
+                yield open_runs.pop(number - in_a_row + 1)
+    yield from open_runs.values()
