@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from typing import Any
 import av
 import pytest
 
-from files.runner import HARDWARE, assert_same_pictures, job, pictures, planes, run
-from media_samples import SAMPLES, sample
+from files.runner import HARDWARE, assert_same_pictures, job, pictures, planes, run, seconds
+from media_samples import SAMPLES, ffmpeg, sample
 from pdum.nvenc import FileTask
 from pdum.nvenc._media.decode import frames_from
 from pdum.nvenc._media.decoder import Decoding
@@ -44,6 +45,20 @@ def test_software_joins_are_exact(folder: Path, name: str, segments: int) -> Non
     told = run(FileTask(job(sample(name), result, verify="structure")), cut=random_cuts(name, segments))
     assert_same_pictures(sample(name), result)
     assert told.frames == len(pictures(result))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".ts"])
+@pytest.mark.parametrize("source", [".ts", ".mp4"])
+def test_a_beginning_between_milliseconds_is_kept(folder: Path, tmp_path: Path, source: str, suffix: str) -> None:
+    """Broadcasts count in units of 1/90000 s, and begin anywhere."""
+    later, result = tmp_path / f"source{source}", folder / f"result{suffix}"
+    ffmpeg("-i", sample("later-start"), "-f", "lavfi", "-i", "sine=duration=1", "-c:v", "copy", "-c:a", "aac",
+           "-output_ts_offset", "0.0065", "-movie_timescale", "90000", later)  # fmt: skip
+    run(FileTask(job(later, result)))
+    assert_same_pictures(later, result)
+    moved = [b - a for a, b in zip(seconds(later), seconds(result), strict=True)]
+    assert max(moved) - min(moved) <= Fraction(suffix == ".mkv", 1000)
+    assert suffix not in (".mp4", ".mov") or moved[0] == 0
 
 
 @pytest.mark.parametrize("segments", [1, 2, 3, 5])

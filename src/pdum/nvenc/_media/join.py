@@ -67,9 +67,11 @@ def join(joined: Joined, source: Any) -> None:
 
 
 def _options(joined: Joined, source: Any) -> dict[str, str]:
-    """Keeps times as they are: Matroska's muxer would shift them because of decode times that it does not store."""
+    """Keeps times as they are: Matroska's muxer would shift them because of decode times that it does not store, and
+    MP4's would round the first one to milliseconds."""
     if joined.container not in IN_MILLISECONDS:
-        return {}
+        begin = joined.index.pts[0] * joined.index.time_base
+        return {} if (begin * 1000).denominator == 1 else {"movie_timescale": str(joined.time_base.denominator)}
     starts = [stream.start_time for stream in source.streams if stream.start_time is not None]
     options = {} if min([*starts, *joined.index.pts[:1]]) < 0 else {"avoid_negative_ts": "disabled"}
     if _needs_aspect(joined):
