@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from .._errors import UnsupportedFeature
 from .av import import_av, words_of
+from .containers import nearest
 
 CHANNEL_RATE = 96_000
 """Bits a second for each channel unless the settings say how many."""
@@ -19,6 +21,8 @@ AAC_FRAME_BITS, AAC_FRAME = 6144, 1024
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """For each number of channels, one that every encoder takes."""
 UNKNOWN_CHANNEL = "NONE"
+GAP = Fraction(1, 20)
+"""Of seconds. Times that differ less from the samples before them are only rounded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +119,8 @@ class AudioEncoder:
         self._settings = settings
         self._resampler: Any = None
         self._form: tuple[str, str, int] | None = None
+        self._end: Fraction | None = None
+        """Of the sound so far, in seconds."""
 
     def encode(self, frame: Any) -> list[Any]:
         """Packets; None for the frame gets the last ones."""
@@ -124,9 +130,19 @@ class AudioEncoder:
         if form != self._form:
             made += self._rest()
             self._resampler, self._form = self._new_resampler(), form
+        self._give_time(frame)
         for one in self._resampler.resample(frame):
             made += self._stream.encode(one)
         return made
+
+    def _give_time(self, frame: Any) -> None:
+        """In samples. Many containers have rougher units, which encoders would pass on, up to times that go back."""
+        begin, rate = self._end or Fraction(0), frame.sample_rate
+        if frame.pts is not None and frame.time_base is not None:
+            told = frame.pts * Fraction(frame.time_base)
+            begin = told if self._end is None or told - self._end > GAP else self._end
+        frame.pts, frame.time_base = nearest(begin * rate), Fraction(1, rate)
+        self._end = begin + Fraction(frame.samples, rate)
 
     def _new_resampler(self) -> Any:
         context, settings = self._stream.codec_context, self._settings

@@ -274,7 +274,9 @@ def packets(found: Passthrough, source: Any, interrupted: Callable[[], None]) ->
             if not number % 64:
                 interrupted()
             one = flowing[packet.stream.index]
-            if found.span is None or found.span.kept(packet):
+            if one.encoder is not None:
+                yield from _encoded(one, one.encoder, packet, found.span)
+            elif found.span is None or found.span.kept(packet):
                 yield from _passed(one, packet, found.container)
     except av.error.FFmpegError as error:
         found.warnings.append(f"The source ends early, and so do its other streams: {words_of(error)}.")
@@ -284,8 +286,6 @@ def packets(found: Passthrough, source: Any, interrupted: Callable[[], None]) ->
 
 
 def _passed(one: Carried, packet: Any, container: str) -> Sequence[Any]:
-    if one.encoder is not None:
-        return _encoded(one, one.encoder, packet)
     if not packet.size:
         return ()
     if packet.pts is None and packet.dts is None:
@@ -311,8 +311,10 @@ def _heard(one: Carried, packet: Any, container: str) -> Sequence[Any]:
     return ()
 
 
-def _encoded(one: Carried, encoder: AudioEncoder, packet: Any) -> list[Any]:
+def _encoded(one: Carried, encoder: AudioEncoder, packet: Any, span: Span | None) -> list[Any]:
     """Encodes the sound of a packet. A damaged packet gives nothing."""
+    if span is not None and not span.may_be_heard(packet):
+        return []
     try:
         frames = packet.decode()
     except EOFError:
@@ -320,4 +322,6 @@ def _encoded(one: Carried, encoder: AudioEncoder, packet: Any) -> list[Any]:
     except import_av().error.FFmpegError:
         one.damaged += 1
         return []
+    if span is not None:
+        frames = [part for frame in frames if (part := span.heard(frame)) is not None]
     return [made for frame in frames for made in encoder.encode(frame)]
