@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Iterable
@@ -43,15 +44,19 @@ def compare(metric: str, originals: Iterable[Any], results: Iterable[Any]) -> fl
     """
     graph: _FrameScores | _VmafScores | None = None
     scores: list[float] = []
-    for number, (original, result) in enumerate(zip_longest(originals, results)):
-        if original is None or result is None:
-            which = "more" if original is None else "fewer"
-            raise EncoderFailed(f"A sample of {number} pictures has {which} pictures after encoding.")
-        graph = graph or (_VmafScores(result) if metric == "vmaf" else _FrameScores(metric, result))
-        scores += graph.push(original, result, number)
-    if graph is None:
-        raise EncoderFailed("A sample has no pictures after encoding.")
-    scores += graph.rest()
+    try:
+        for number, (original, result) in enumerate(zip_longest(originals, results)):
+            if original is None or result is None:
+                which = "more" if original is None else "fewer"
+                raise EncoderFailed(f"A sample of {number} pictures has {which} pictures after encoding.")
+            graph = graph or (_VmafScores(result) if metric == "vmaf" else _FrameScores(metric, result))
+            scores += graph.push(original, result, number)
+        if graph is None:
+            raise EncoderFailed("A sample has no pictures after encoding.")
+        scores += graph.rest()
+    finally:
+        if graph is not None:
+            graph.close()
     return sum(scores) / len(scores)
 
 
@@ -66,12 +71,13 @@ class _Pair:
         size = f"video_size={like.width}x{like.height}:pix_fmt={form}"
         given = f"{size}:time_base={TIME_BASE}:frame_rate={1 / TIME_BASE}"
         self._inputs = [graph.add("buffer", args=given) for _ in range(2)]
-        middle, self._sink = graph.add(name, args=arguments), graph.add("buffersink")
+        middle, sink = graph.add(name, args=arguments), graph.add("buffersink")
         for place, source in enumerate(self._inputs):
             source.link_to(middle, 0, place)
-        middle.link_to(self._sink)
+        middle.link_to(sink)
         graph.configure()
-        self._graph = graph
+        self._graph: Any = graph
+        self._sink: Any = sink
 
     def push(self, original: Any, result: Any, number: int) -> list[Any]:
         for source, frame in zip(self._inputs, (result, original), strict=True):
@@ -86,9 +92,11 @@ class _Pair:
         return self._ready()
 
     def close(self) -> None:
-        """Ends the filter, which writes its report then."""
-        self._inputs.clear()
-        del self._sink, self._graph
+        """Ends the filter, which writes its report then. Further calls do nothing."""
+        if self._graph is not None:
+            self._inputs.clear()
+            self._sink = self._graph = None
+            gc.collect()  # PyAV's graph and its filters refer to each other
 
     def _ready(self) -> list[Any]:
         import av
@@ -114,6 +122,9 @@ class _FrameScores:
     def rest(self) -> list[float]:
         return [_score(self._metric, frame.metadata) for frame in self._pair.rest()]
 
+    def close(self) -> None:
+        """It has nothing that would have to be given back."""
+
 
 class _VmafScores:
     """libvmaf writes its scores into a file when it ends."""
@@ -133,12 +144,15 @@ class _VmafScores:
         return []
 
     def rest(self) -> list[float]:
-        with self._folder:
-            self._pair.rest()
-            self._pair.close()
-            with open(self._report, encoding="utf-8") as file:
-                frames = json.load(file)["frames"]
+        self._pair.rest()
+        self._pair.close()
+        with open(self._report, encoding="utf-8") as file:
+            frames = json.load(file)["frames"]
         return [float(frame["metrics"]["vmaf"]) for frame in frames]
+
+    def close(self) -> None:
+        self._pair.close()
+        self._folder.cleanup()
 
 
 def _score(metric: str, metadata: dict[str, str]) -> float:
