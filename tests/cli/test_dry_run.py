@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,8 @@ def test_work_that_an_earlier_run_has_left_stays(tmp_path: Path) -> None:
     earlier._work.release()
     work = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert len(work) > 1
-    task = PreviewTask(job, [SOFTWARE], estimates=False)
+    other = replace(job, settings=FileSettings(codec="h264", encoder={"preset": "p1"}))
+    task = PreviewTask(other, [SOFTWARE], estimates=False)
     assert list(task.prepare(1).ranges) == []
     assert task.codec == "h264"
     task.finish()
