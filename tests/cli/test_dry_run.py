@@ -179,6 +179,14 @@ def test_an_estimate_for_people(tool: Tool, tmp_path: Path) -> None:
 
 
 @pytest.mark.one_abi
+@pytest.mark.parametrize("more", [(), ("--json",), ("--estimate",)])
+def test_nothing_to_look_at(tool: Tool, tmp_path: Path, more: tuple[str, ...]) -> None:
+    code, out = tool("encode", "-n", *more, tmp_path)
+    assert (code, out) == (3, "")
+    assert "No videos found" in tool.err
+
+
+@pytest.mark.one_abi
 def test_an_estimate_needs_a_dry_run(tool: Tool, tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mkv", 12)
     assert tool("encode", "--estimate", tmp_path)[0] == 2

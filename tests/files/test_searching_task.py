@@ -135,6 +135,19 @@ def test_a_size_is_kept_with_sound_and_container(pool: EncoderPool, clip: Path, 
     assert files_in(tmp_path) == {"usual.mkv", "small.mkv"}
 
 
+def test_a_size_goes_before_a_target_and_that_is_said(pool: EncoderPool, clip: Path, tmp_path: Path) -> None:
+    need_pyav(18, "scores")
+    free, _ = encoded(pool, clip, tmp_path / "free.mkv", target="ssim=0.97")
+    assert isinstance(free, Result)
+    assert free.warnings == ()
+    most = free.size * 2 // 3
+    bound, told = encoded(pool, clip, tmp_path / "bound.mkv", target="ssim=0.97", max_size=most)
+    assert isinstance(bound, Result)
+    assert bound.size <= most
+    assert "The target ssim 0.97 is not reached, because the result may have at most" in bound.warnings[0]
+    assert tried(told)[-1].score is not None
+
+
 def test_a_file_that_is_small_enough_keeps_its_quality(pool: EncoderPool, clip: Path, tmp_path: Path) -> None:
     usual, _ = encoded(pool, clip, tmp_path / "usual.mkv")
     result, told = encoded(pool, clip, tmp_path / "same.mkv", max_size="100M")

@@ -81,7 +81,7 @@ def dry_run(batch: BatchPlan, options: OutputOptions, *, estimates: bool) -> int
         if estimates:
             print(_sums(previews, len(pool.engines), took if settings.target or settings.max_size else 0.0))
         print(_engines(pool.engines))
-    return interruption.code or (exits.DONE if batch.decisions or batch.troubles else exits.NOTHING)
+    return interruption.code or exits.DONE
 
 
 @dataclass

@@ -70,7 +70,8 @@ class SearchingTask(FileTask):
     @property
     def _asked_value(self) -> float:
         settings = self._asked.settings
-        return float(settings.encoder["cq"] if self._has_own_number else settings.quality or DEFAULT)
+        asked = float(settings.encoder["cq"] if self._has_own_number else settings.quality or DEFAULT)
+        return int(asked) if asked.is_integer() else asked
 
     def _exact(self, value: int) -> float:
         """What was asked for stays as it was, even between two whole values."""
@@ -190,10 +191,24 @@ class SearchingTask(FileTask):
     def _end_search(self, choice: QualityChoice, last: int) -> Result | NextPlan:
         """Goes on with the whole file. ``last`` is the value that was tried last."""
         chosen = choice.chosen()
+        self._warn_of_target(choice.tried[chosen].score)
         trials = [self._trial(choice, chosen, is_chosen=True)]
         if chosen != last:
             trials.insert(0, self._trial(choice, last))
         return NextPlan(plan=self._begin_with(chosen), trials=tuple(trials))
+
+    def _warn_of_target(self, score: float | None) -> None:
+        """A size goes before a target. ``score``: what the result has; None if that is not known."""
+        settings = self._asked.settings
+        if not settings.target:
+            return
+        target = Target.of(settings.target)
+        if score is None or score < target.wanted:
+            has = "" if score is None else f" The result has {target.score_text(score)}."
+            self._warnings.append(
+                f"The target {target} is not reached, because the result may have at most "
+                f"{size(settings.max_size)}.{has}"
+            )
 
     def _new_choice(self) -> QualityChoice:
         settings = self._asked.settings
@@ -262,6 +277,7 @@ class SearchingTask(FileTask):
         numbers = self._cq(tried), self._cq(value)
         is_last = self._attempts + 1 == MOST_ATTEMPTS
         plan = self._begin_with(value, **(self._limits() if is_last else {}))
+        self._warn_of_target(None)
         trials = (
             Trial(quality=self._exact(tried), cq=numbers[0], size=large.size, is_whole=True),
             Trial(
