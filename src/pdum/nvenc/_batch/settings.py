@@ -30,7 +30,7 @@ NOT_OF_A_BATCH = {
     "cuda_context": "it has no meaning for files",
     "codec": "use the setting codec",
     "preset": "use the setting preset",
-    "cq": "use the setting cq, or quality",
+    "cq": "use the setting cq (--cq), or quality (-q)",
     "bitrate": "files are encoded at constant quality; use quality, or max_bitrate to limit the bitrate",
     "rate_control": "files are encoded at constant quality; use quality",
     "qp": "files are encoded at constant quality; use quality",
