@@ -235,8 +235,8 @@ def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> 
 def _require_one_quality(one: Layer) -> None:
     if one.values.get("cq") and "quality" in one.values:
         raise InvalidConfig(
-            f"{_where_set('quality', one.origins)} and {_where_set('cq', one.origins)} conflict. quality looks the "
-            "same with every codec; cq is the codec's own number. Leave one out."
+            f"{_where_set('quality', one.origins)} and {_where_set('cq', one.origins)} conflict. The first looks the "
+            "same with every codec, the second is the codec's own number. Leave one out."
         )
 
 
