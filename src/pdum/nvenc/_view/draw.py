@@ -169,7 +169,9 @@ def engine_line(state: RunState, engine: Engine, label: str, cells: int, palette
     bar_cells = min(40, room // 2 - 1, room - SPACE - LEAST_NAME)
     bar_cells = bar_cells if bar_cells >= LEAST_BAR else 0
     name_cells = room - bar_cells - (SPACE if bar_cells else 0)
-    line.append(" " * SPACE).append(file_name(state, job, max(1, name_cells)), palette.info)
+    mark = " · sample" if job.searches else ""
+    name = file_name(state, job, max(1, name_cells - cell_len(mark)))
+    line.append(" " * SPACE).append(name, palette.info).append(mark, palette.dim)
     if bar_cells:
         line.append(" " * SPACE).append_text(bar(engine.fraction, bar_cells, palette.accent, palette.dim))
     return line.append(" " * SPACE).append_text(columns(*figures)) if figures else line
