@@ -187,7 +187,8 @@ class PictureOptions:
             raise UnsupportedFeature(f"metadata does not work with codec={codec!r}: only AV1 has such OBUs. Use sei.")
         if self.time_code is not None and not time_codes:
             raise InvalidConfig(
-                f"{self.time_code} needs an encoder that was made with time_code=True; others leave time codes out."
+                f"{self.time_code} needs an encoder that was made with time_code=True; "
+                "other encoders ignore time codes."
             )
         messages = [(message.type, message.payload) for message in self.sei]
         if codec == "hevc" and self.time_code:

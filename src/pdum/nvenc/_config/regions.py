@@ -94,7 +94,9 @@ def _require_mode(given: str, wanted: str, mode: str | None) -> None:
     if mode == wanted:
         return
     if mode is None:
-        raise InvalidConfig(f"{given} needs an encoder that was made with qp_map={wanted!r}; others leave maps out.")
+        raise InvalidConfig(
+            f"{given} needs an encoder that was made with qp_map={wanted!r}; other encoders ignore maps."
+        )
     other = "emphasis_map" if mode == "emphasis" else "qp_map"
     raise InvalidConfig(
         f"{given} needs an encoder that was made with qp_map={wanted!r}, and this one has qp_map={mode!r}, which takes "

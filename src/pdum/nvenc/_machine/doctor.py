@@ -165,7 +165,7 @@ def _of_encode_library() -> Iterator[Finding]:
 
 def _mismatch(words: str) -> Finding:
     text = f"The driver's kernel module and its libraries are of different versions. {words}"
-    advice = "Reboot, which is needed after an update of the driver; in a container, start it anew."
+    advice = "Reboot, which is needed after an update of the driver; in a container, restart the container."
     return Finding(level="problem", topic="mismatch", text=text, advice=advice)
 
 

@@ -239,7 +239,7 @@ class EncoderPool:
 
         Raises:
             SourceUnreadable: there is no video in it that could be decoded.
-            VerificationFailed: the result was not what it had to be, and was thrown away.
+            VerificationFailed: the result was wrong, and was discarded.
         """
         from .._files.job import job_of
 
@@ -281,7 +281,7 @@ class EncoderPool:
         hanging = {engine: why for run in self._runs for engine, why in run.hanging_engines().items()}
         usable = tuple(engine for engine in self.engines if engine.index not in hanging)
         if not usable:
-            raise NoEngineLeft(f"All engines of this pool hang. {' '.join(hanging.values())} Start the process anew.")
+            raise NoEngineLeft(f"All engines of this pool hang. {' '.join(hanging.values())} Restart the process.")
         return usable
 
     def __enter__(self) -> Self:

@@ -286,7 +286,7 @@ class Scheduler(JobStates):
                 return True
             wrong = _no_whole_number(plan) or gaps(plan.ranges, plan.frames)
             if wrong:
-                return self._chore_failed(chore, NvencError(f"The plan for {job.source} cannot be. {wrong}"))
+                return self._chore_failed(chore, NvencError(f"The plan for {job.source} is not possible. {wrong}"))
             job.plan = plan
             job.frames_before = plan.frames - sum(last - first for first, last in plan.ranges)
             self._move(job, WORKING)

@@ -239,7 +239,7 @@ class VideoWriter:
             self._detach_finalizer()
         if self.dropped:
             warnings.warn(
-                f"{self._target.name}: {self.dropped} of {self._written} frames were left out, because the encoder "
+                f"{self._target.name}: {self.dropped} of {self._written} frames were dropped, because the encoder "
                 "could not keep up. Use a smaller size, a faster preset or a longer queue.",
                 RuntimeWarning,
                 stacklevel=2,
