@@ -119,12 +119,13 @@ def test_what_is_chosen_is_shown_before_the_run(tool: Tool, tmp_path: Path) -> N
     """And only if there is something to encode."""
     make_clip(tmp_path / "a.mkv", 4)
     given = ("--engine", "software", "-p", "p1", tmp_path)
-    wanted = f"Codec: hevc in software, preset p1, quality 28 = hevc cq {cq_for(28, 'hevc', 'software'):g}."
+    cq = cq_for(28, "h264", "software")
+    wanted = f"Codec: h264 in software (hevc for sources of 10 bits), preset p1, quality 28 = h264 cq {cq:g}."
     assert wanted in tool("encode", "--dry-run", *given)[1]
     _, told = tool.encode(*given)
     assert wanted in [event["message"] for event in events_of("notice", told)]
     with need_module("av").open(str(tmp_path / "compressed" / "a.mkv")) as container:
-        assert container.streams.video[0].codec_context.name == "hevc"
+        assert container.streams.video[0].codec_context.name == "h264"
     assert "Codec:" not in tool("encode", *given)[1]
 
 

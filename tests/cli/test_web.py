@@ -61,12 +61,15 @@ def url_in(text: str) -> str:
 
 
 def test_json_and_quiet_keep_their_promises(clips: Path) -> None:
-    with encoding("--json", clips) as process:
+    log = clips / "run.log"
+    with encoding("--json", "--log", log, clips) as process:
         lines, complaints = process.communicate()
     notices = [event["message"] for line in lines.splitlines() if (event := json.loads(line))["event"] == "notice"]
     assert [message for message in notices if "/?token=" in message] == [f"Dashboard: {url_in(lines)}"]
     assert complaints == ""
     assert process.returncode == exits.DONE
+    assert "run_finished" in log.read_text()
+    assert "token" not in log.read_text(), "others may read the log"
     with encoding("--quiet", "-o", clips / "other", clips) as process:
         shown, complaints = process.communicate()
     assert shown == ""

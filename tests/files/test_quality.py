@@ -76,7 +76,7 @@ def test_contradictions_are_refused(settings: dict[str, Any], words: str) -> Non
 @pytest.mark.parametrize(
     ("source", "name", "codec", "depth"),
     [
-        (SOURCE, "a.mkv", "hevc", 8),
+        (SOURCE, "a.mkv", "h264", 8),
         (SOURCE, "a.webm", "av1", 8),
         ("ten-bit", "a.mp4", "hevc", 10),
         ("ten-bit", "a.webm", "av1", 10),
@@ -86,6 +86,11 @@ def test_auto_in_software(config_of: Any, source: str, name: str, codec: str, de
     config = config_of(name, source=source)
     assert (config.codec, config.settings()["bit_depth"]) == (codec, depth)
     assert config.cq == cq_for(DEFAULT, codec, "software")
+
+
+@pytest.mark.one_abi
+def test_auto_without_loss_in_software_is_what_players_take(config_of: Any) -> None:
+    assert config_of(encoder={"tuning": "lossless"}).codec == "hevc"
 
 
 @pytest.mark.one_abi

@@ -6,7 +6,7 @@ import json
 import socket
 import stat
 from collections.abc import Iterator
-from threading import Event
+from threading import Condition, Event
 
 import pytest
 
@@ -101,6 +101,10 @@ def test_viewers_that_go_or_talk_nonsense_disturb_nobody(feed: Feed) -> None:
         with socket.socket(socket.AF_UNIX) as viewer:
             viewer.connect(str(feed.path))
             viewer.sendall(said)
+            if said:
+                viewer.settimeout(60)
+                while viewer.recv(1 << 16):  # until the other side has had enough of it
+                    pass
     viewer_that_stays = RemoteRun(str(feed.path))
     run.gate.set()
     assert list(viewer_that_stays) == STREAM
@@ -113,8 +117,17 @@ def test_closing_waits_until_the_end_is_drawn() -> None:
     viewer = RemoteRun(str(feed.path))
     assert list(viewer) == STREAM
     assert not viewer.is_cut
-    viewer.tell_drawn()
+    waits = []
+
+    class Changed(Condition):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(viewer.is_cut)
+            viewer.tell_drawn()
+            return super().wait(timeout)
+
+    feed._changed = Changed()
     feed.close()
+    assert waits == [False]
     with viewer._changed:
         viewer._changed.wait_for(lambda: viewer.is_cut)
     with pytest.raises(NvencError, match="process is gone"):

@@ -216,7 +216,7 @@ def setting(default: Any, check: Check, help_text: str) -> Any:
 class BatchSettings:
     """What ``pdum-nvenc encode`` does, in one object. Build it with ``layers.resolve``, which checks each value."""
 
-    codec: CodecOrAuto = setting("auto", _codec, "auto (av1 if the GPU can, else hevc), h264, hevc or av1")
+    codec: CodecOrAuto = setting("auto", _codec, "auto (the best for this machine), h264, hevc or av1")
     preset: Preset = setting("p4", _preset, "p1 (fastest) to p7 (smallest)")
     quality: float = setting(
         quality_scale.DEFAULT,

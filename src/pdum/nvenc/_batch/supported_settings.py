@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._config.quality_scale import cq_for
-from .._config.settings import AUTO_CODECS
+from .._config.settings import auto_codecs
 from .._errors import UnsupportedFeature
 from .._machine.capabilities import Capabilities
 from .quality import require_scores
-from .settings import BatchSettings
+from .settings import BatchSettings, default_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,10 @@ class SupportedSettings:
     @property
     def usual_codec(self) -> str:
         """The codec of most files: with ``"auto"``, a file that it cannot keep gets another one."""
-        return AUTO_CODECS[self.kind][0] if self.codec == "auto" else self.codec
+        return self._auto()[0] if self.codec == "auto" else self.codec
+
+    def _auto(self, depth: int = 8) -> tuple[str, ...]:
+        return auto_codecs(self.kind, depth, lossless=self.encoder.get("tuning") == "lossless")
 
     @property
     def usual_cq(self) -> float | None:
@@ -55,8 +58,10 @@ class SupportedSettings:
     def sentence(self) -> str:
         """What the files become, for people."""
         where = "in software" if self.kind == "software" else "on NVENC"
+        deep = self._auto(depth=10)[0] if self.codec == "auto" else self.codec
+        other = "" if deep == self.usual_codec else f" ({deep} for sources of 10 bits)"
         label = "" if self.quality is None else "quality "
-        return f"Codec: {self.usual_codec} {where}, preset {self.encoder['preset']}, {label}{self.quality_text}."
+        return f"Codec: {self.usual_codec} {where}{other}, preset {self.encoder['preset']}, {label}{self.quality_text}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +97,7 @@ def supported_settings(settings: BatchSettings, gpus: Sequence[Gpu]) -> Supporte
         require_scores()
     if not gpus:
         return SupportedSettings(
-            kind="software", codec=settings.codec, encoder=_encoder(settings, {}), quality=_quality(settings)
+            kind="software", codec=settings.codec, encoder=_software_encoder(settings), quality=_quality(settings)
         )
     codec = _codec(settings, gpus)
     if settings.lossless:
@@ -114,7 +119,7 @@ def supported_settings(settings: BatchSettings, gpus: Sequence[Gpu]) -> Supporte
 
 
 def _codec(settings: BatchSettings, gpus: Sequence[Gpu]) -> str:
-    common = [codec for codec in AUTO_CODECS["nvenc"] if all(codec in gpu.codecs for gpu in gpus)]
+    common = [codec for codec in auto_codecs("nvenc") if all(codec in gpu.codecs for gpu in gpus)]
     if settings.codec == "auto" and settings.container == "mov":
         common = [codec for codec in common if codec != "av1"]
     if settings.codec == "auto" and common:
@@ -156,6 +161,14 @@ def _names_of(gpus: Sequence[Gpu]) -> str:
 
 def _quality(settings: BatchSettings) -> float | None:
     return None if settings.lossless or settings.cq else settings.quality
+
+
+def _software_encoder(settings: BatchSettings) -> dict[str, Any]:
+    """Without multipass, which no software codec has, unless it is asked for: then a notice says that it is ignored."""
+    encoder = _encoder(settings, {})
+    if settings.multipass == default_of("multipass"):
+        encoder.pop("multipass", None)
+    return encoder
 
 
 def _encoder(settings: BatchSettings, instead: Mapping[str, Any]) -> dict[str, Any]:

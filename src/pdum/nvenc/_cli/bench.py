@@ -14,7 +14,7 @@ from .._batch.layers import layer, merge
 from .._batch.settings import BatchSettings
 from .._batch.supported_settings import gpus_of, supported_settings
 from .._config.config import EncoderConfig
-from .._config.settings import AUTO_CODECS, codec_name, preset_number
+from .._config.settings import auto_codecs, codec_name, preset_number
 from .._errors import InvalidConfig, NvencError
 from .._tasks import BaseTask, Plan, Result
 from .._version import __version__
@@ -92,7 +92,7 @@ def _codecs(text: str, settings: BatchSettings) -> list[str]:
     if text != "all":
         return [codec_name(one) for one in text.split(",")]
     gpus = gpus_of(settings)
-    return [codec for codec in reversed(AUTO_CODECS["nvenc"]) if all(codec in gpu.codecs for gpu in gpus)]
+    return [codec for codec in reversed(auto_codecs("nvenc")) if all(codec in gpu.codecs for gpu in gpus)]
 
 
 def _title(pool: EncoderPool) -> str:

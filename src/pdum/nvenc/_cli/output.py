@@ -111,10 +111,19 @@ class RunOutput:
         from .._web import web_dashboard
 
         with web_dashboard(self.options.web) as self.web:
-            (complain if self.options.quiet else self.say)(f"Dashboard: {self.web.url}")
+            self._show_address(f"Dashboard: {self.web.url}")
             if not self.options.web.is_of_this_machine_only:
                 self.say("Whoever has this address can see and steer the run; it is not encrypted.", level="warning")
             yield
+
+    def _show_address(self, message: str) -> None:
+        """Not in a log, which others may read: whoever knows the address can steer the run."""
+        if self.console is None:
+            self._print_json(events.Notice(at=0.0, message=message))
+        elif self.options.quiet:
+            complain(message)
+        else:
+            self.console.print(message, markup=False, soft_wrap=True)
 
     @property
     def failed(self) -> int:

@@ -24,12 +24,6 @@ CODECS_ELSEWHERE = {
 }
 """What other tools and files call them."""
 
-AUTO_CODECS = {"nvenc": ("av1", "hevc", "h264"), "software": ("hevc", "h264", "av1")}
-"""What ``codec="auto"`` means for files, by the kind of engine: the first that works and keeps the source's format.
-
-docs/quality.md has the sizes and times that decided between the software codecs.
-"""
-
 NAMES_ELSEWHERE = {
     **dict.fromkeys(("crf", "quality", "quantizer"), "cq"),
     **dict.fromkeys(("gop_size", "gop_length", "keyint", "idr_period", "key_frame_interval", "g"), "gop"),
@@ -77,6 +71,17 @@ def codec_name(codec: str) -> str:
     if isinstance(codec, str) and codec.lower() in CODECS_ELSEWHERE:
         return CODECS_ELSEWHERE[codec.lower()]
     return one_of("codec", codec, CODECS)
+
+
+def auto_codecs(kind: str, depth: int = 8, lossless: bool = False) -> tuple[str, ...]:
+    """What ``codec="auto"`` means for files, by the kind of engine: the first that works and keeps the source's format.
+
+    docs/quality.md has the sizes and times that decided between the software codecs. Few players take H.264 of 10 bits
+    or without loss.
+    """
+    if kind == "nvenc":
+        return "av1", "hevc", "h264"
+    return ("hevc", "h264", "av1") if depth > 8 or lossless else ("h264", "hevc", "av1")
 
 
 def tuning_name(tuning: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._config.config import EncoderConfig
 from .._config.quality_scale import DEFAULT, cq_for, rates_in
-from .._config.settings import AUTO_CODECS, codec_name, tuning_name
+from .._config.settings import auto_codecs, codec_name, tuning_name
 from .._encoders.pixel_formats import ENCODED_FORMATS
 from .._encoders.software_options import takes_size
 from .._errors import UnsupportedFeature
@@ -109,7 +109,8 @@ def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list
 def _candidates(wanted: _Wanted, kind: str) -> list[str]:
     if wanted.codec != "auto":
         return [codec_name(wanted.codec)]
-    return [codec for codec in AUTO_CODECS[kind] if codec in VIDEO_CODECS[wanted.container]]
+    found = auto_codecs(kind, wanted.depth, wanted.lossless)
+    return [codec for codec in found if codec in VIDEO_CODECS[wanted.container]]
 
 
 def _encodes(codec: str, wanted: _Wanted, engine: EngineInfo) -> bool:

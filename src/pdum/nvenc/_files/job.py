@@ -82,7 +82,7 @@ class FileSettings:
 
     Args:
         codec: ``"h264"``, ``"hevc"``, ``"av1"``; ``"auto"``: on hardware AV1 where the engine can, else HEVC; in
-            software HEVC. A codec that keeps the source's chroma and depth is preferred.
+            software H.264, or HEVC for sources of 10 bits. A codec that keeps the source's chroma is preferred.
         quality: from 1 (best) to 63, the same look with every codec and engine; None: 28, unless ``encoder`` has a
             ``cq``, a ``qp`` or a ``bitrate``. ``cq`` is the encoder's own number.
         audio: ``"copy"``, ``"none"``, or bits a second: encoded anew as AAC or Opus, as the container likes best.
