@@ -23,7 +23,7 @@ Group = Any  # argparse's own class of groups has no public name
 ADVANCED = (
     *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
     *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
-    *("log", "lossless", "cq", "fps", "crop", "deinterlace", "denoise", "trim", "rotate", "vf"),
+    *("log", "web_address", "lossless", "cq", "fps", "crop", "deinterlace", "denoise", "trim", "rotate", "vf"),
 )
 """Settings that only the long help names."""
 
@@ -136,7 +136,7 @@ def add_settings(parser: Parser) -> Group:
     placing = parser.add_argument_group("files")
     _placing(placing)
     machine = parser.add_argument_group("engines")
-    _option(machine, "engine", "--engine", metavar="{auto,nvenc,software}")
+    _option(machine, "engine", "--engine", metavar="ENGINE")
     _option(machine, "gpu", "--gpu", metavar="N[,N]")
     _option(machine, "engines", "-j", "--engines", metavar="N")
     _option(machine, "segments", "--segments", metavar="N|auto")
@@ -350,7 +350,7 @@ def _repair(commands: Any) -> None:
 
 
 def _machine_options(parser: Parser) -> None:
-    _option(parser, "engine", "--engine", metavar="{auto,nvenc,software}")
+    _option(parser, "engine", "--engine", metavar="ENGINE")
     _option(parser, "gpu", "--gpu", metavar="N[,N]")
     _option(parser, "engines", "-j", "--engines", metavar="N")
 
