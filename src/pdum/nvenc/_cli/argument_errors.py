@@ -33,6 +33,7 @@ ELSEWHERE = {
     **dict.fromkeys(("--out-dir", "--output-dir", "-d"), "use --output."),
     **dict.fromkeys(("--threads", "--parallel"), "use --engines."),
     **dict.fromkeys(("--vmaf", "--min-vmaf"), "use --target xpsnr=N or --target ssim=N."),
+    **dict.fromkeys(("--logfile", "--log-file", "--log-to"), "use --log."),
     "-R": "use --recursive.",
     "--tune": "use --set tuning=NAME.",
 }

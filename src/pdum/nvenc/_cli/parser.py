@@ -324,6 +324,7 @@ def _demo(commands: Any) -> None:
     parser.add_argument("--tui", action="store_true", help="with the dashboard")
     add_web_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print events as lines of JSON")
+    _log(parser)
     _option(parser, "codec", "-c", "--codec", metavar="CODEC")
     _machine_options(parser)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,25 @@ class FileSettings:
         _require_one_quality(self.quality, self.encoder)
         if not isinstance(self.filters, Filters):
             raise InvalidConfig(f"Expected Filters, such as Filters(scale='50%'), got filters={self.filters!r}.")
+
+
+def _say_where_encoder_fields_go() -> None:
+    """Of an unknown argument, Python itself says only that it is unknown."""
+    made = FileSettings.__init__
+
+    @wraps(made)
+    def checked(self: FileSettings, *positional: Any, **given: Any) -> None:
+        own = [one.name for one in fields(FileSettings)]
+        for name in given:
+            if name not in own:
+                _require_encoder_fields({name: given[name]})
+                raise TypeError(f"FileSettings() takes {name} as a field of the encoder: encoder={{{name!r}: …}}.")
+        made(self, *positional, **given)
+
+    FileSettings.__init__ = checked  # type: ignore[method-assign]
+
+
+_say_where_encoder_fields_go()
 
 
 @dataclass(frozen=True, kw_only=True)
