@@ -57,7 +57,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The result of a task that succeeded. ``skipped`` says why there is no file all the same."""
+    """The result of a task that succeeded. ``skipped`` says why there is nevertheless no file."""
 
     destination: str
     frames: int

@@ -23,7 +23,7 @@ MAP_MODES = ("delta", "emphasis")
 class Region:
     """A rectangle of the picture, in pixels, and how much better it should look.
 
-    It covers every block that it touches. It may reach beyond the picture. Where regions overlap, the later one wins.
+    It covers every block that it touches, and may reach beyond the picture. If regions overlap, the later one counts.
 
     Args:
         x, y: of the upper left corner.

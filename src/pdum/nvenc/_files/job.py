@@ -86,7 +86,7 @@ class FileSettings:
             software H.264, or HEVC for sources of 10 bits. A codec that keeps the source's chroma is preferred.
         quality: from 1 (best) to 63, the same look with every codec and engine; None: 28, unless ``encoder`` has a
             ``cq``, a ``qp`` or a ``bitrate``. ``cq`` is the encoder's own number.
-        audio: ``"copy"``, ``"none"``, or bits a second: encoded anew as AAC or Opus, as the container likes best.
+        audio: ``"copy"``, ``"none"``, or bits a second: encoded again, as AAC or Opus, whichever suits the container.
         encoder: fields of ``EncoderConfig``, laid over what the source says. ``gop`` is the frames of five seconds if
             it is None or not given.
         filters: what is done to the pictures before they are encoded.
@@ -140,7 +140,7 @@ class FileJob:
         smaller_than: a result that is not smaller than this times the source is dropped.
         in_place: the verified result takes the place of the source, with its times, owner and permissions. The
             destination is the source then. If the source has further names (hard links), they all show the result.
-        keep_work: complete pieces survive a cancel, a full disk and lost engines, so that a later run goes on there.
+        keep_work: complete pieces survive a cancel, a full disk and lost engines, so that a later run continues there.
         verify: ``"structure"`` looks at the file's streams and packets, ``"samples"`` also decodes where its parts are
             joined, ``"full"`` decodes all of it.
     """

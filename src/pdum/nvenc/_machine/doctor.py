@@ -44,7 +44,7 @@ class Diagnosis:
     def used(self) -> str | None:
         """What encodes if nothing is chosen: ``"nvenc"``, ``"software"``, or None if nothing can now.
 
-        A GPU whose sessions are all taken is waited for, and not replaced by the processor.
+        The processor does not replace a GPU whose sessions are all taken; an encoder waits for a session.
         """
         if self.can_encode:
             return "nvenc"
