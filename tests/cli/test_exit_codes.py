@@ -109,7 +109,6 @@ def test_the_code_and_its_line_in_the_log(
     folder, log = tmp_path / "videos", tmp_path / "log.jsonl"
     folder.mkdir()
     monkeypatch.setattr("pdum.nvenc._machine.availability._reasons", {})
-    monkeypatch.delenv("NVSIM_CONFIG", raising=False)
     assert ENDINGS[code](tool, folder, ["--log", log]) == code
     *_, last = require_valid(log.read_text().splitlines())
     assert (last["event"], last["code"]) == ("command_ended", code)

@@ -25,7 +25,7 @@ PROFILES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {"quality": 24, "preset": "p7", "verify": "full"},
     ),
     "fast": ("as fast as it gets", {"preset": "p1", "multipass": "off", "lookahead": 0, "bframes": 0, "quality": 30}),
-    "small": ("small files for looking at once", {"quality": 36, "preset": "p7", "audio": 96_000}),
+    "small": ("small files, to watch once", {"quality": 36, "preset": "p7", "audio": 96_000}),
     "lossless": ("lossless; files may grow", {"lossless": True, "keep_bigger": True}),
 }
 """The profiles of this package: a sentence, and the settings."""

@@ -39,6 +39,7 @@ ELSEWHERE = {
     **dict.fromkeys(("--out-dir", "--output-dir", "-d"), "use --output."),
     **dict.fromkeys(("--threads", "--parallel"), "use --engines."),
     **dict.fromkeys(("--psnr", "--min-psnr"), "use --target xpsnr=N, which agrees better with what people see."),
+    **dict.fromkeys(("--logfile", "--log-file", "--log-to"), "use --log."),
     "-R": "use --recursive.",
     "--tune": "use --set tuning=NAME.",
 }
