@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 
 import pytest
@@ -165,6 +166,18 @@ def test_terminals_that_are_not_utf_8(encoding: str) -> None:
         file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
         draw(recorded(HOSTILE_NAMES), Console(file=file, force_terminal=True, width=80))
         file.flush()
+
+
+def test_a_single_folder_needs_no_table() -> None:
+    stream = recorded(30, gpus=2)
+    jobs = {one.number for one in RunState(stream).jobs.values() if os.path.dirname(one.source) == folder_of(stream)}
+    of_one = [one for one in stream if getattr(one, "job", None) in {None, *jobs}]
+    assert "before" in summary(stream, width=100)
+    assert "before" not in summary(of_one, width=100)
+
+
+def folder_of(stream: list[events.Event]) -> str:
+    return next(iter(RunState(stream).folders()))
 
 
 def test_report_shows_each_folder_and_all_together() -> None:

@@ -37,6 +37,11 @@ def test_a_gpu_that_has_all_gets_all(supported: Any) -> None:
     assert got.table["quality"] == "28 = av1 cq 28"
 
 
+def test_software_is_not_given_a_default_that_it_would_ignore() -> None:
+    assert "multipass" not in supported_settings(SETTINGS, []).encoder
+    assert supported_settings(replace(SETTINGS, multipass="quarter"), []).encoder["multipass"] == "quarter"
+
+
 @pytest.mark.parametrize(
     ("gpus", "codec"),
     [

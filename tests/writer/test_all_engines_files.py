@@ -184,7 +184,7 @@ def test_none_is_the_writers_own_group(shared: bool) -> None:
     layout = FrameLayout(width=WIDTH, height=HEIGHT, format="nv12")
 
     def group(**given: Any) -> int | None:
-        return WriterSettings(fps=1, shared=shared, **given).encoder_config(layout, "h264").gop
+        return WriterSettings(fps=1, shared=shared, **given).encoder_config(layout, "h264", "nvenc").gop
 
     assert group(fields={"gop": None}) == group() == 2
     assert group(fields={"gop": None, "bframes": 3}) == 4
@@ -199,7 +199,7 @@ def test_a_configuration_without_a_number_is_shared_in_usual_groups() -> None:
     layout = FrameLayout(width=WIDTH, height=HEIGHT, format="nv12")
     config = config_of(gop=None, format="nv12")
     alone, shared = [
-        WriterSettings(fps=60, shared=shared, config=config).encoder_config(layout, "h264").gop
+        WriterSettings(fps=60, shared=shared, config=config).encoder_config(layout, "h264", "nvenc").gop
         for shared in (False, True)
     ]
     assert (alone, shared) == (None, 60)

@@ -11,7 +11,7 @@ from .._config.settings import auto_codecs
 from .._errors import UnsupportedFeature
 from .._machine.capabilities import Capabilities
 from .quality import require_scores
-from .settings import BatchSettings
+from .settings import BatchSettings, default_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ def supported_settings(settings: BatchSettings, gpus: Sequence[Gpu]) -> Supporte
         require_scores()
     if not gpus:
         return SupportedSettings(
-            kind="software", codec=settings.codec, encoder=_encoder(settings, {}), quality=_quality(settings)
+            kind="software", codec=settings.codec, encoder=_software_encoder(settings), quality=_quality(settings)
         )
     codec = _codec(settings, gpus)
     if settings.lossless:
@@ -161,6 +161,14 @@ def _names_of(gpus: Sequence[Gpu]) -> str:
 
 def _quality(settings: BatchSettings) -> float | None:
     return None if settings.lossless or settings.cq else settings.quality
+
+
+def _software_encoder(settings: BatchSettings) -> dict[str, Any]:
+    """Without multipass, which no software codec has, unless it is asked for: then a notice says that it is ignored."""
+    encoder = _encoder(settings, {})
+    if settings.multipass == default_of("multipass"):
+        encoder.pop("multipass", None)
+    return encoder
 
 
 def _encoder(settings: BatchSettings, instead: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,8 @@ LISTED = 30
 def print_summary(stream: Iterable[events.Event], console: Console) -> None:
     """Prints the summary of a run's events. For an interrupted run it says what was done until then."""
     state = RunState(stream)
-    console.print(_folders(state, console))
+    if len(state.folders()) > 1:  # the last line has the sums of a single one
+        console.print(_folders(state, console))
     for title, jobs, style in _sections(state):
         console.print(writable(Text(title, style), console))
         for job in jobs[:LISTED]:
