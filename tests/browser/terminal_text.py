@@ -38,5 +38,6 @@ def wait_for_text(page: Page, text: str) -> None:
 def press(page: Page, key: str) -> None:
     """As on a keyboard, wherever the page has its focus."""
     page.call("Page.bringToFront")
+    page.evaluate("until(() => document.hasFocus() && document.activeElement.tagName === 'TEXTAREA')")
     page.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
     page.call("Input.dispatchKeyEvent", type="keyUp", key=key)

@@ -23,7 +23,7 @@ Group = Any  # argparse's own class of groups has no public name
 ADVANCED = (
     *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
     *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
-    *("log", "lossless", "cq", "fps", "crop", "deinterlace", "denoise", "trim", "rotate", "vf"),
+    *("log", "web_address", "lossless", "cq", "fps", "crop", "deinterlace", "denoise", "trim", "rotate", "vf"),
 )
 """Settings that only the long help names."""
 
