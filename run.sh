@@ -13,6 +13,40 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
 say() { printf '%s\n' "$*" >&2; }
 
+# What happens meanwhile: the seconds and the last line of a log. In a terminal it is one line that changes, else a line
+# every half minute.
+follow() {
+    local what=$1 log=$2 began=$SECONDS next=$((SECONDS + 30)) last
+    while kill -0 $$ 2>/dev/null; do
+        last=$(tail -n 1 "$log" | tr -d '\r' | cut -c-50)
+        if [[ -t 2 ]]; then
+            printf '\r\033[K%s … %d s  %s' "$what" $((SECONDS - began)) "$last" >&2
+        elif ((SECONDS >= next)); then
+            say "$what … $((SECONDS - began)) s  $last"
+            next=$((SECONDS + 30))
+        fi
+        sleep 0.5
+    done
+}
+
+# Runs a command and shows that it goes on. Its output is shown only if it fails.
+work() {
+    local what=$1 log status=0 began=$SECONDS
+    shift
+    log=$(mktemp)
+    [[ -t 2 ]] || say "$what ..."
+    follow "$what" "$log" &
+    # shellcheck disable=SC2064 # as they are now
+    trap "rm -f '$log'; kill $! 2>/dev/null || true" EXIT
+    "$@" >"$log" 2>&1 || status=$?
+    kill $! 2>/dev/null && wait $! 2>/dev/null || true
+    [[ -t 2 ]] && printf '\r\033[K' >&2
+    ((status == 0)) || { cat "$log" >&2; say "$what failed."; exit 1; }
+    say "$what: done in $((SECONDS - began)) s."
+    rm -f "$log"
+    trap - EXIT
+}
+
 require_tools() {
     local missing=()
     command -v "${CXX:-g++}" >/dev/null || missing+=(g++)
@@ -20,9 +54,9 @@ require_tools() {
         2>/dev/null || missing+=(python3-dev python3-venv)
     ((${#missing[@]})) || return 0
     if ((EUID == 0)) && command -v apt-get >/dev/null; then
-        say "Installing ${missing[*]} ..."
-        DEBIAN_FRONTEND=noninteractive apt-get update -q >/dev/null
-        DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >/dev/null
+        export DEBIAN_FRONTEND=noninteractive
+        work 'Reading the lists of packages' apt-get update -q
+        work "Installing ${missing[*]}" apt-get install -q -y --no-install-recommends "${missing[@]}"
         return
     fi
     say "Missing: sudo apt-get install ${missing[*]}"
@@ -36,16 +70,9 @@ install() {
     python=${PYTHON:-python3}
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { say "$python is missing or older than 3.10."; exit 1; }
     require_tools
-    say 'Installing pdum.nvenc into .venv: a minute or two at the first use.'
-    [[ -x $venv/bin/python ]] || "$python" -m venv "$venv"
-    # The outcome is all that is to be seen of it, unless it fails.
-    local log
-    log=$(mktemp)
-    if ! "$venv/bin/python" -m pip install -q "${here}[all]" >"$log" 2>&1; then
-        cat "$log" >&2
-        exit 1
-    fi
-    rm -f "$log"
+    say 'Installing pdum.nvenc into .venv. That takes a minute or two at the first use.'
+    [[ -x $venv/bin/python ]] || work 'Making .venv' "$python" -m venv "$venv"
+    work 'Downloading and building' "$venv/bin/python" -m pip install --progress-bar off "${here}[all]"
     state >"$venv/.run"
 }
 
@@ -58,4 +85,7 @@ if [[ ! -x $venv/bin/pdum-nvenc || ! -f $venv/.run || $(<"$venv/.run") != "$(sta
     fi
 fi
 (($#)) || set -- demo
+# How this script was called, for messages that tell what to type next.
+export PDUM_NVENC_PROGRAM=$0
+[[ $0 == */* ]] || PDUM_NVENC_PROGRAM="bash $0"
 exec "$venv/bin/pdum-nvenc" "$@"

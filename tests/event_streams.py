@@ -204,7 +204,7 @@ class Model:
             return events.JobSkipped(
                 at=self.now,
                 job=job.number,
-                reason="the result would be bigger",
+                reason="bigger",
                 source_bytes=job.source_bytes,
                 size=size,
             )
@@ -319,6 +319,8 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "paused": st.booleans(),
     "eta": ETA,
     "warnings": st.tuples() | st.tuples(TEXT),
+    "arguments": st.tuples() | st.tuples(TEXT),
+    "version": TEXT,
     "size": BYTES,
     "job": SMALL,
     "engine": SMALL,

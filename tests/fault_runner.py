@@ -30,7 +30,7 @@ from simulator import Simulator, checksum, parse
 
 WIDTH, HEIGHT = 320, 192
 MAP = np.arange(60, dtype=np.int8).reshape(6, 10) - 30  # of HEVC's blocks
-SECONDS_A_CASE = 30.0
+SECONDS_A_CASE = 120.0  # a driver that is always busy is asked for a quarter of a second by each of a hundred calls
 FLUSHES = 3  # a flush that fails may be asked again; one fault cannot make more than that fail
 
 # A fault keeps these from giving back an object, which then has to stay: the kind of object in the report, by call.

@@ -14,12 +14,17 @@ FENCE = re.compile(r"^```python(?P<words>[^\n]*)\n(?P<code>.*?)^```$", re.MULTIL
 
 @dataclass(frozen=True)
 class Snippet:
-    """A block of a page. One marked ``gpu`` needs a CUDA GPU and CuPy, and runs in tests/gpu."""
+    """A block of a page.
+
+    One marked ``gpu`` needs a CUDA GPU and CuPy, and runs in tests/gpu. One marked ``peer`` shows another package, and
+    runs in tests/clients.
+    """
 
     page: Path
     line: int
     code: str
     needs_gpu: bool
+    is_of_peer: bool
 
     def run(self, namespace: dict[str, Any]) -> None:
         """With the page's own lines in tracebacks."""
@@ -29,7 +34,10 @@ class Snippet:
 
 def snippets(page: Path) -> list[Snippet]:
     text = page.read_text()
-    return [
-        Snippet(page, text.count("\n", 0, found.start("code")) + 1, found["code"], "gpu" in found["words"].split())
-        for found in FENCE.finditer(text)
-    ]
+    return [_snippet(page, text, found) for found in FENCE.finditer(text)]
+
+
+def _snippet(page: Path, text: str, found: re.Match[str]) -> Snippet:
+    words = found["words"].split()
+    line = text.count("\n", 0, found.start("code")) + 1
+    return Snippet(page, line, found["code"], needs_gpu="gpu" in words, is_of_peer="peer" in words)

@@ -13,7 +13,7 @@ from pdum.nvenc._batch.settings import CONTAINERS, checked
 from pdum.nvenc._config import choices
 from pdum.nvenc._config.encoder_fields import EncoderFields, FileEncoderFields, FurtherFields, LiveFields
 from pdum.nvenc._config.live_changes import LIVE
-from pdum.nvenc._files.job import FROM_THE_SOURCE
+from pdum.nvenc._files.job import NOT_OF_A_FILE
 
 pytestmark = pytest.mark.one_abi
 
@@ -64,7 +64,7 @@ def test_the_fields_for_editors_are_those_of_the_configuration() -> None:
     [
         (LiveFields, set(LIVE)),
         (FurtherFields, DECLARED.keys() - inspect.signature(NvencEncoder).parameters.keys()),
-        (FileEncoderFields, DECLARED.keys() - set(FROM_THE_SOURCE)),
+        (FileEncoderFields, DECLARED.keys() - NOT_OF_A_FILE.keys()),
     ],
 )
 def test_calls_that_take_some_of_the_fields(some: Any, names: set[str]) -> None:

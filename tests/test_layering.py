@@ -91,6 +91,7 @@ PYTHON_LAYERS = (
     "_config.references",
     "_config.picture_type",
     "_config.picture",
+    "_config.quality_scale",
     "_config.values",
     "_config.plain",
     "_config.rules",
@@ -119,6 +120,7 @@ PYTHON_LAYERS = (
     "_mp4.hevc",
     "_mp4.av1",
     "_mp4.codec_string",
+    "_encoders.notices",
     "_encoders.opening",
     "_mp4.boxes",
     "_mp4.tracks",
@@ -161,8 +163,11 @@ PYTHON_LAYERS = (
     "_files.job",
     "_view.guarded_stream",
     "_view.run_parts",
+    "_view.names",
     "_view.job_lists",
     "_view.run_state",
+    "_view.settings_line",
+    "_view.event_reading",
     "_view.draw",
     "_report.markup",
     "_report.style",
@@ -258,6 +263,7 @@ PYTHON_LAYERS = (
     "_batch.journal_file",
     "_batch.journal",
     "_batch.known_journals",
+    "_batch.scan_progress",
     "_batch.scan",
     "_batch.destinations",
     "_batch.quality",
@@ -291,10 +297,11 @@ PYTHON_LAYERS = (
     "_selftest.runner",
     "_selftest.report",
     "_tui",
+    "_web",
     "_cli",
     "__main__",
 )
-FRONT_ENDS = ("_tui", "_cli")
+FRONT_ENDS = ("_tui", "_web", "_cli")
 PACKAGES = (
     "_config",
     "_encoders",

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pdum.nvenc import EncoderConfig, InvalidConfig, InvalidFrame, NvencEncoder, SoftwareEncoder
+from pdum.nvenc import (
+    EncoderConfig,
+    InvalidConfig,
+    InvalidFrame,
+    LiveEncoder,
+    NvencEncoder,
+    SoftwareEncoder,
+    VideoWriter,
+)
 from pdum.nvenc._config.settings import CODECS_ELSEWHERE, NAMES_ELSEWHERE
 from pdum.nvenc._config.values import FORMATS_ELSEWHERE, OTHER_ORDERS
 
@@ -137,3 +145,27 @@ def test_an_image_for_nv12_is_told_of_rgb(simulator: Simulator, shape: tuple[int
         with pytest.raises(InvalidFrame) as caught:
             encoder.encode(np.zeros((144, 256, 2), np.uint8))
         assert "rgb" not in str(caught.value)
+
+
+RGB = np.zeros((64, 64, 3), np.uint8)
+
+
+@pytest.mark.parametrize("given", ["2M", 2e6])
+def test_writers_and_live_encoders_take_rates_as_encoders_do(given: Any) -> None:
+    with VideoWriter(None, backend="software", bitrate=given, max_bitrate=given) as video:
+        video.write(RGB)
+    rates = {"bitrate": given, "min_bitrate": given, "start_bitrate": given, "max_bitrate": given}
+    with LiveEncoder(backend="software", **rates) as live:
+        live.submit(RGB, 0)
+        assert live.statistics.bitrate == 2_000_000
+
+
+def test_writers_and_live_encoders_take_the_names_of_formats() -> None:
+    with VideoWriter(None, backend="software", format="RGB24") as video:
+        video.write(RGB)
+    with VideoWriter(None, backend="software", format="rgb24", size=(64, 64)) as video:
+        video.write(RGB.reshape(-1))
+    with LiveEncoder(backend="software", format="rgb24") as live:
+        assert live.submit(RGB, 0)
+    with pytest.raises(InvalidConfig, match="channels reversed"):
+        VideoWriter(None, backend="software", format="bgr24").write(RGB)

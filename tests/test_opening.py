@@ -11,9 +11,20 @@ import pytest
 from PIL import Image
 
 from frames import CudaFrame, OnlyDlpack
-from pdum.nvenc import EncoderConfig, InvalidConfig, InvalidFrame, NoEncoder, NvencEncoder, SoftwareEncoder
+from pdum.nvenc import (
+    DriverNotFound,
+    DriverTooOld,
+    EncoderConfig,
+    InvalidConfig,
+    InvalidFrame,
+    NoEncoder,
+    NvencEncoder,
+    NvencError,
+    SoftwareEncoder,
+)
 from pdum.nvenc._encoders import opening
 from pdum.nvenc._encoders.host_frames import channels_last_bytes, on_host, with_known_type
+from pdum.nvenc._encoders.notices import software_notice
 from pdum.nvenc._encoders.opening import open_encoder
 
 from simulator import Simulator
@@ -43,17 +54,46 @@ def test_else_the_processor_and_it_is_told_once(simulator: Simulator) -> None:
     with simulator.machine(gpus=WITHOUT_ENCODER):
         encoder, (notice,) = open_encoder(CONFIG)
         assert isinstance(encoder, SoftwareEncoder)
-        assert notice.startswith("No hardware encoder is used")
-        assert "H200" in notice or "encoder" in notice.partition("hardware's.")[2]
+        assert notice == software_notice(NoEncoder(""))
         assert open_encoder(CONFIG)[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (NoEncoder("long"), "no NVIDIA encoder found"),
+        (DriverNotFound("long"), "no NVIDIA driver found"),
+        (DriverTooOld("long"), "the NVIDIA driver is too old"),
+        (None, "the settings allow no NVIDIA encoder"),
+    ],
+)
+def test_the_notice_is_a_short_line_with_the_reason(error: NvencError | None, reason: str) -> None:
+    notice = software_notice(error)
+    assert notice == f"Encoding in software, which is much slower: {reason}. Run pdum-nvenc doctor for details."
+    assert len(notice) < 120
 
 
 def test_settings_that_are_left_out_are_told_once(simulator: Simulator) -> None:
     config = CONFIG.replaced(multipass="full")
     with simulator.machine(gpus=FAST):
         _, (notice,) = open_encoder(config, "software")
-        assert notice == "The software codec has nothing like multipass: left out."
+        assert notice == "Ignored by software encoding: multipass."
         assert open_encoder(config, "software")[1] == ()
+
+
+def test_the_processor_may_have_a_configuration_of_its_own(simulator: Simulator) -> None:
+    def cq(software: EncoderConfig | None = None) -> float | None:
+        encoder, _ = open_encoder(CONFIG.replaced(cq=30), software=software)
+        assert isinstance(encoder, (NvencEncoder, SoftwareEncoder))
+        encoder.close()
+        assert encoder.config is not None
+        return encoder.config.cq
+
+    software = CONFIG.replaced(cq=20)
+    with simulator.machine(gpus=FAST):
+        assert cq(software=software) == 30
+    with simulator.machine(gpus=WITHOUT_ENCODER):
+        assert (cq(software=software), cq()) == (20, 30)
 
 
 def test_who_asks_for_hardware_gets_no_other(simulator: Simulator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 
 import pytest
@@ -48,7 +49,8 @@ def test_one_line_for_each_file_without_a_terminal() -> None:
     lines = written(stream).splitlines()
     for number in range(30):
         about = [line for line in lines if line.startswith(f"clip_{number:03}.mkv: ")]
-        assert len([line for line in about if re.search(r" in \d+:\d\d$|skipped|cancelled|corrupt", line)]) == 1, about
+        ends = re.compile(r" in \d+:\d\d$|kept the original|cancelled|corrupt")
+        assert len([line for line in about if ends.search(line)]) == 1, about
     assert "\x1b" not in "".join(lines)
 
 
@@ -100,7 +102,7 @@ def test_lines_fit_into_every_width(stream: list[events.Event]) -> None:
             assert "\n" not in line.plain
         for job in state.ended_jobs():
             if job.state == "finished" and width >= 40:
-                assert ended_line(job, width).cell_len <= width
+                assert ended_line(state, job, width).cell_len <= width
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
@@ -141,7 +143,7 @@ def test_colours_are_by_ratio() -> None:
     def colour(ratio: float) -> str:
         job = Job(number=0, source="a", source_bytes=1000, size=int(1000 * ratio), state="finished")
         console = Console(file=io.StringIO(), force_terminal=True, width=80)
-        console.print(ended_line(job, 80))
+        console.print(ended_line(RunState(), job, 80))
         assert isinstance(console.file, io.StringIO)
         found = re.match(r"\x1b\[(\d+)m", console.file.getvalue())
         assert found is not None
@@ -164,6 +166,18 @@ def test_terminals_that_are_not_utf_8(encoding: str) -> None:
         file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
         draw(recorded(HOSTILE_NAMES), Console(file=file, force_terminal=True, width=80))
         file.flush()
+
+
+def test_a_single_folder_needs_no_table() -> None:
+    stream = recorded(30, gpus=2)
+    jobs = {one.number for one in RunState(stream).jobs.values() if os.path.dirname(one.source) == folder_of(stream)}
+    of_one = [one for one in stream if getattr(one, "job", None) in {None, *jobs}]
+    assert "before" in summary(stream, width=100)
+    assert "before" not in summary(of_one, width=100)
+
+
+def folder_of(stream: list[events.Event]) -> str:
+    return next(iter(RunState(stream).folders()))
 
 
 def test_report_shows_each_folder_and_all_together() -> None:
@@ -195,3 +209,24 @@ def test_report_of_many_failures_is_short() -> None:
 def test_reports_of_nothing_and_of_hostile_names(width: int) -> None:
     assert "0 files" in summary([], width=width)
     summary(recorded(HOSTILE_NAMES), width=width)
+
+
+def test_long_reasons_are_indented_below_their_files() -> None:
+    reason = "Not a readable video (damaged or incomplete). Copy or download it again, and then try once more."
+    source = "/video/a folder with a long name/" + "x" * 60 + ".mkv"
+    stream: list[events.Event] = [
+        events.RunStarted(at=0.0, engines=engines(), jobs=1, started=0.0),
+        events.JobQueued(at=0.0, job=0, source=source, destination="", source_bytes=10),
+        events.JobFailed(at=1.0, job=0, error="E", message=reason),
+    ]
+    text = COLOUR.sub("", summary(stream, force_terminal=True, width=80))
+    lines = text[text.index("1 failure:") :].splitlines()
+    assert lines[1].startswith("  ✗ /video/a folder")
+    assert lines[2].startswith("    ")
+    assert all(len(line) <= 80 for line in lines)
+    assert reason in " ".join(line.strip() for line in lines)
+    assert f"{source}: {reason}" in summary(stream, width=80), "not broken if it does not go to a terminal"
+    scrolled = MOVEMENT.sub("", COLOUR.sub("", written(stream, force_terminal=True, width=80, height=24)))
+    (first, second) = re.search(r"(✗ x+…x+\.mkv  Not a[^\n]*)\n([^\n]*)", scrolled).groups()  # type: ignore[union-attr]
+    assert second.startswith("    ")
+    assert max(len(first), len(second)) <= 80

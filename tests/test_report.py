@@ -218,8 +218,23 @@ def test_notices_are_shown_once() -> None:
     assert said.count("No <hardware> was used.") == 1
 
 
+def test_long_names_are_cut_before_the_part_in_which_they_differ() -> None:
+    names = [f"The long title of a series - S01E{number:02} - 1080p x264 DTS.mkv" for number in range(1, 10)]
+    tree = check(page(recorded([*names, "short.mkv"], trouble=0.0)))
+    found = [["".join(part.itertext()) for part in one] for one in tree.iter("bdi") if len(one)]
+    assert sorted(found) == [["The long title of a series - ", f"{name[29:]}"] for name in names]
+    assert "short.mkv" in [one.text for one in tree.iter("bdi") if not len(one)]
+
+
+def test_codec_and_quality_are_in_the_header() -> None:
+    (header,) = check(page([], {"codec": "hevc", "quality": "28 = hevc cq 22.4", "preset": "p5"})).iter("header")
+    assert words(header).endswith(" · HEVC, quality 28, p5 · not finished")
+    (header,) = check(page([])).iter("header")
+    assert words(header).endswith("engines · not finished")
+
+
 def test_settings_are_shown() -> None:
-    assert "temporal AQyesBno" in words(check(page([], {"temporal AQ": True, "B": False})))
+    assert "temporal AQyesBno" in words(check(page([], {"temporal_aq": True, "B": False})))
     said = words(check(page([], {"codec": "av1", "constant quality": 28, "<b>": "&"})))
     assert "codecav1" in said
     assert "constant quality28" in said

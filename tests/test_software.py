@@ -441,6 +441,15 @@ def test_a_forked_child_gets_an_error() -> None:
         encoder.flush_pipeline()
 
 
+@pytest.mark.parametrize(("tuning", "keys"), [("ll", [0]), ("hq", [0, 250])])
+def test_without_a_number_a_group_is_as_long_as_on_hardware(tuning: str, keys: list[int]) -> None:
+    picture = np.full((64 * 3 // 2, 64), 90, np.uint8)
+    with SoftwareEncoder(64, 64, preset="p1", tuning=tuning, gop=None) as encoder:
+        packets = [packet for number in range(252) for packet in encoder.submit(picture, number)]
+        packets += encoder.flush_pipeline()
+    assert [packet.seq for packet in packets if packet.keyframe] == keys
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_after_a_lost_packet_the_next_frame_is_an_idr(codec: str) -> None:
     pictures = [np.full((144 * 3 // 2, 192), 9 * number, np.uint8) for number in range(4)]

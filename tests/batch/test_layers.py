@@ -56,6 +56,22 @@ def test_the_last_layer_that_sets_a_value_has_it(layers: list[dict[str, Any]]) -
             assert resolved.origins[name] == "built-in"
 
 
+@pytest.mark.parametrize(
+    ("layers", "quality", "cq"),
+    [
+        ([{"cq": 20}], 28, 20),
+        ([{"quality": 33}, {"cq": 20}], 28, 20),
+        ([{"cq": 20}, {"quality": 33}], 33, 0),
+        ([{"cq": 20}, {"preset": "p1"}, {"cq": 21}], 28, 21),
+        ([{"quality": 33}, {"cq": 0}], 28, 0),
+    ],
+)
+def test_the_last_layer_decides_between_quality_and_cq(layers: list[dict[str, Any]], quality: int, cq: int) -> None:
+    resolved = merge([layer(values, f"layer {number}") for number, values in enumerate(layers)])
+    assert (resolved.settings.quality, resolved.settings.cq) == (quality, cq)
+    assert {resolved.origins["quality"], resolved.origins["cq"]} > {"built-in"} or (quality, cq) == (28, 0)
+
+
 @pytest.mark.parametrize("name", names())
 def test_each_default_passes_its_own_check(name: str) -> None:
     assert checked(name, default_of(name)) == default_of(name)
@@ -107,7 +123,9 @@ bit_depth = 10
         ("[defaults]\nlossless = 'yes'", ["config.toml:2:", "'yes'", "true or false"]),
         ("[defaults]\npreset = 4", ["config.toml:2:", "4"]),
         ("[defaults.encoder]\nbit_dept = 10", ["'bit_dept'", "'bit_depth'", "config.toml:1:"]),
-        ("[defaults.encoder]\ncq = 10", ["'cq'", "quality"]),
+        ("[defaults.encoder]\ncq = 10", ["'cq'", "the setting cq"]),
+        ("[defaults]\ncq = 99", ["config.toml:2:", "cq=99", "63"]),
+        ("[defaults]\nquality = 20\ncq = 20", ["quality", "cq", "conflict", "[defaults]"]),
         ("[defaults\nquality = 3", ["config.toml", "line 1"]),
         ("defaults = 3", ["[defaults]", "3"]),
         ("profiles = 3", ["profiles", "3"]),
@@ -115,7 +133,8 @@ bit_depth = 10
         ("[defaults]\ntarget = 'vmaf=95'", ["vmaf=95", "xpsnr"]),
         ("[defaults]\naudio = '3'", ["'3'", "'128k'"]),
         ("[defaults]\ninclude = '*.mkv'", ["'*.mkv'", "list"]),
-        ("[defaults]\nquality = 60", ["quality=60", "51"]),
+        ("[defaults]\ncq = 60", ["cq=60", "51"]),
+        ('[defaults]\ncq = 20\ntarget = "ssim=0.9"', ["cq", "target", "conflict"]),
         ("[defaults]\nlossless = true\ntarget = 'ssim=0.9'", ["lossless", "target", "config.toml:2", "config.toml:3"]),
     ],
 )
@@ -137,6 +156,8 @@ def test_the_error_of_an_unknown_profile_names_the_nearest_and_all(tmp_path: Pat
 def test_options_that_conflict_are_named_as_they_are_typed(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig, match=r"^--in-place and --output conflict\. "):
         resolve(read_config(), None, {"in_place": True, "destination": str(tmp_path)})
+    with pytest.raises(InvalidConfig, match=r"^--quality and --cq conflict\. quality looks the same"):
+        resolve(read_config(), None, {"quality": 28, "cq": 20})
     path = config_file(tmp_path, "[defaults]\nlossless = true")
     with pytest.raises(InvalidConfig, match=rf"^lossless \({path}:2 \[defaults\]\) and --target conflict\. "):
         resolve(read_config(path), None, {"target": "ssim=0.9"})

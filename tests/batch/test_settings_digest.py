@@ -18,7 +18,8 @@ from pdum.nvenc._batch.settings_digest import BASELINE, NOT_OF_THE_RESULT, diges
 pytestmark = pytest.mark.one_abi
 
 DEFAULTS = BatchSettings()
-CHANGED = BatchSettings(quality=30, encoder={"bit_depth": 10}, audio=96_000, spatial_aq=7, codec="hevc")
+CHANGED = BatchSettings(quality=30, encoder={"bit_depth": 10}, audio=96_000, spatial_aq=7, codec="av1")
+WITH_CQ = BatchSettings(cq=30, encoder={"bit_depth": 10}, audio=96_000, spatial_aq=7, codec="hevc")
 
 
 def test_every_setting_is_classified() -> None:
@@ -36,16 +37,32 @@ def test_digests_never_change() -> None:
     """Journals of existing libraries contain these."""
     assert digest_of(DEFAULTS).current == "44136fa355b3678a"
     assert digest_of(DEFAULTS).earlier == {"690e3bf32fe54837"}
-    assert digest_of(CHANGED).current == "d1c3481e348fcb27"
-    assert digest_of(CHANGED).earlier == {"6fdc7693aa526735"}
+    assert digest_of(CHANGED).current == "559d6212a1ffc237"
+    assert digest_of(CHANGED).earlier == {"364b8fade886fa1d"}
 
 
-@pytest.mark.parametrize("settings", [DEFAULTS, CHANGED])
+def test_quality_was_each_codecs_own_cq_in_earlier_versions() -> None:
+    """Their journals hold these digests for HEVC at ``quality=30``, which ``cq=30`` is now."""
+    before = {"d1c3481e348fcb27", "6fdc7693aa526735"}
+    assert digest_of(WITH_CQ).earlier == before
+    same_number = digest_of(replace(WITH_CQ, quality=30, cq=0))
+    assert not any(map(same_number.matches, before)), "the same number gives another cq now"
+    assert not same_number.matches(digest_of(WITH_CQ).current)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("change", [{"lossless": True}, {"target": "ssim=0.9"}, {"codec": "av1"}, {"codec": "auto"}])
+def test_results_whose_cq_is_as_before_are_not_repeated(codec: str, change: dict[str, Any]) -> None:
+    one = replace(DEFAULTS, **{"codec": codec, **change})
+    assert digest_of(one) == settings_digest._without_scale(one)
+
+
+@pytest.mark.parametrize("settings", [DEFAULTS, CHANGED, WITH_CQ])
 def test_a_journal_of_an_earlier_version_still_means_done(tmp_path: Path, settings: BatchSettings) -> None:
     source = tmp_path / "a.mkv"
     source.write_bytes(b"source")
     (decision,) = plan([source], settings).decisions
-    (earlier,) = digest_of(settings).earlier
+    *_, earlier = sorted(digest_of(settings).earlier)
     destination = decision.placement.destination
     destination.parent.mkdir()
     destination.write_bytes(b"done")

@@ -14,7 +14,7 @@ from pdum.nvenc._batch.supported_settings import SupportedSettings, gpus_of, sup
 from simulator import Simulator
 
 SETTINGS = BatchSettings()
-FLAGS = {"multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "cq", "rate_control"}
+FLAGS = {"multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b"}
 
 
 @pytest.fixture
@@ -32,7 +32,14 @@ def test_a_gpu_that_has_all_gets_all(supported: Any) -> None:
     assert got.codec == "av1"
     assert got.notices == ()
     assert got.encoder.keys() >= FLAGS
-    assert (got.encoder["rate_control"], got.encoder["cq"], got.encoder.get("bitrate")) == ("vbr", 28, None)
+    assert not {"cq", "bitrate", "qp"} & got.encoder.keys()
+    assert (got.quality, got.usual_cq) == (28, 28)
+    assert got.table["quality"] == "28 = av1 cq 28"
+
+
+def test_software_is_not_given_a_default_that_it_would_ignore() -> None:
+    assert "multipass" not in supported_settings(SETTINGS, []).encoder
+    assert supported_settings(replace(SETTINGS, multipass="quarter"), []).encoder["multipass"] == "quarter"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +57,24 @@ def test_auto_is_the_best_codec_that_all_have(supported: Any, gpus: list[Any], c
 
 def test_auto_and_lossless_is_a_codec_that_can(supported: Any) -> None:
     assert supported(replace(SETTINGS, lossless=True), "RTX 4090").codec == "hevc"
-    assert supported_settings(replace(SETTINGS, lossless=True), []).codec == "hevc"
+    assert supported_settings(replace(SETTINGS, lossless=True), []).usual_codec == "hevc"
+
+
+@pytest.mark.parametrize(
+    ("settings", "gpus", "sentence"),
+    [
+        (SETTINGS, ["RTX 4090"], "Codec: av1 on NVENC, preset p4, quality 28 = av1 cq 28."),
+        (replace(SETTINGS, quality=20), ["RTX 3090"], "Codec: hevc on NVENC, preset p4, quality 20 = hevc cq 20.2."),
+        (replace(SETTINGS, codec="av1", quality=36), [], "Codec: av1 in software, preset p4, quality 36 = av1 cq 35."),
+        (replace(SETTINGS, codec="h264", cq=23.5), [], "Codec: h264 in software, preset p4, h264 cq 23.5."),
+        (replace(SETTINGS, lossless=True), ["RTX 4090"], "Codec: hevc on NVENC, preset p4, lossless."),
+    ],
+)
+def test_a_sentence_says_what_was_chosen(
+    supported: Any, settings: BatchSettings, gpus: list[Any], sentence: str
+) -> None:
+    got = supported(settings, *gpus) if gpus else supported_settings(settings, [])
+    assert got.sentence == sentence
 
 
 def test_gpus_that_do_not_take_part_do_not_count(supported: Any) -> None:

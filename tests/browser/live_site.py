@@ -103,7 +103,7 @@ def live_site(size: tuple[int, int], **encoder: Any) -> Iterator[Site]:
 
     def make_show() -> Show:
         # A busy machine looks like a slow link. The picture's quality is not to depend on that.
-        given = {"bitrate": 4_000_000, "min_bitrate": 4_000_000, "format": "abgr", "colour": "auto", **encoder}
+        given = {"bitrate": 4_000_000, "min_bitrate": 4_000_000, "format": "abgr", **encoder}
         return Show(WithAlpha(np, FPS), size=size, max_size=size, fps=FPS, **given)
 
     with served(lambda: make_app(make_show)) as site:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pdum.nvenc import DriverNotFound
 from pdum.nvenc._cli.argument_errors import ALIASES, ELSEWHERE
 from pdum.nvenc._cli.parser import make_parser
+from pdum.nvenc._encoders.notices import SOFTWARE_ENCODES, software_notice
 
 from clips import Tool, make_clip
 
@@ -28,6 +30,9 @@ pytestmark = pytest.mark.one_abi
         (["encode", "--xyzzy", "."], ["Unknown option --xyzzy", "pdum-nvenc encode --help"]),
         (["encode", "-q", "99", "."], ["--quality: Expected a number from 1 to 63, got '99'."]),
         (["encode", "-q"], ["--quality needs a value."]),
+        (["encode", "--cq", "0", "."], ["--cq: Expected a number above 0, got '0'. --lossless"]),
+        (["encode", "--crf", "60", "-c", "hevc", "."], ["Expected a cq up to 51 for codec='hevc', got cq=60."]),
+        (["encode", "-q", "28", "--cq", "24", "."], ["--quality and --cq conflict."]),
         (["encode", "-c", "vp9", "."], ["--codec: Unknown codec 'vp9'. Expected one of auto, h264"]),
         (["encode", "-p", "archival", "."], ["--preset", "p1", "archival is a profile: -P archival"]),
         (["encode", "--preset", "slow", "."], ["--preset", "'slow'", "p7"]),
@@ -63,7 +68,7 @@ def test_a_wrong_argument_is_told_in_one_line(
 
 @pytest.mark.parametrize(("option", "alias"), [(one, alias) for one, many in ALIASES.items() for alias in many])
 def test_names_of_other_tools_work(option: str, alias: str) -> None:
-    value = {"--quality": ["22"], "--engines": ["2"]}.get(option, [])
+    value = {"--cq": ["22"], "--engines": ["2"]}.get(option, [])
     wanted = make_parser().parse_args(["encode", option, *value, "a.mkv"])
     assert make_parser().parse_args(["encode", alias, *value, "a.mkv"]) == wanted
 
@@ -95,7 +100,8 @@ def test_quiet_is_quiet_and_names_what_failed(tool: Tool, tmp_path: Path) -> Non
 
 def test_the_notice_of_software_is_one_short_line(tool: Tool, tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mkv", 4)
-    code, out = tool("encode", "--engine", "software", "-c", "h264", "-p", "p1", tmp_path)
+    code, out = tool("encode", "-c", "h264", "-p", "p1", tmp_path)
     assert code == 0
-    (notice,) = [line for line in out.splitlines() if "No hardware" in line]
-    assert len(notice) < 120
+    assert out.splitlines().count(software_notice(DriverNotFound(""))) == 1
+    _, out = tool("encode", "--overwrite", "--engine", "software", "-c", "h264", "-p", "p2", tmp_path)
+    assert SOFTWARE_ENCODES not in out, "who asks for software knows it"

@@ -19,6 +19,7 @@ from pdum.nvenc import __version__
 from pdum.nvenc._batch.layers import PROFILES
 from pdum.nvenc._cli import COMMANDS
 from pdum.nvenc._cli.argument_errors import ALIASES
+from pdum.nvenc._cli.demo import next_command
 from pdum.nvenc._cli.exits import MEANINGS
 from pdum.nvenc._cli.help import HelpfulParser
 from pdum.nvenc._cli.parser import make_parser
@@ -362,9 +363,23 @@ def test_demo(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:
     assert len(events_of("job_finished", told)) == 2
     again = parsed(tool("demo", "--folder", folder, "--clips", "2", "-c", "h264", "--json")[1])
     assert len(events_of("job_finished", again)) == 2
+    assert next(one["message"] for one in events_of("notice", told)) == f"Making 2 short clips in {folder}."
+    assert not any("Making" in one["message"] for one in events_of("notice", again))
     (folder / "mine.mkv").write_bytes(b"precious")
     assert tool("demo", "--folder", folder, "--clips", "2")[0] == 2
     assert (folder / "mine.mkv").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(("program", "called"), [(None, "pdum-nvenc"), ("./run.sh", "./run.sh")])
+@pytest.mark.parametrize(("folder", "arguments"), [("Videos", "~/Videos"), (None, "--help")])
+def test_the_demonstration_ends_with_a_command_that_works_as_typed(
+    home: Path, monkeypatch: pytest.MonkeyPatch, program: str | None, called: str, folder: str | None, arguments: str
+) -> None:
+    if program is not None:
+        monkeypatch.setenv("PDUM_NVENC_PROGRAM", program)
+    if folder is not None:
+        (home / folder).mkdir()
+    assert next_command() == f"{called} encode {arguments}"
 
 
 def test_a_report_page(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:

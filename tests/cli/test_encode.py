@@ -9,6 +9,7 @@ import pytest
 
 from pdum.nvenc._batch.journal import Journal
 from pdum.nvenc._batch.journal_entry import NAME
+from pdum.nvenc._config.quality_scale import cq_for
 
 from clips import Tool, content, events_of, files_in, make_clip
 from loud import need_module, need_pyav
@@ -109,8 +110,23 @@ def test_a_dry_run_changes_nothing(tool: Tool, rtx4090: Machine, videos: Path) -
     code, out = tool("encode", "--dry-run", videos, videos / "missing.mkv")
     assert code == 0
     assert files_in(videos) == before
-    for words in ("c.avi", "compressed/c.mkv", "missing.mkv", "does not exist"):
+    chosen = "Codec: av1 on NVENC, preset p4, quality 28 = av1 cq 28."
+    for words in ("c.avi", "compressed/c.mkv", "missing.mkv", "does not exist", chosen):
         assert words in out
+
+
+def test_what_is_chosen_is_shown_before_the_run(tool: Tool, tmp_path: Path) -> None:
+    """And only if there is something to encode."""
+    make_clip(tmp_path / "a.mkv", 4)
+    given = ("--engine", "software", "-p", "p1", tmp_path)
+    cq = cq_for(28, "h264", "software")
+    wanted = f"Codec: h264 in software (hevc for sources of 10 bits), preset p1, quality 28 = h264 cq {cq:g}."
+    assert wanted in tool("encode", "--dry-run", *given)[1]
+    _, told = tool.encode(*given)
+    assert wanted in [event["message"] for event in events_of("notice", told)]
+    with need_module("av").open(str(tmp_path / "compressed" / "a.mkv")) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+    assert "Codec:" not in tool("encode", *given)[1]
 
 
 def test_broken_files_are_reported_and_the_rest_goes_on(tool: Tool, rtx4090: Machine, videos: Path) -> None:

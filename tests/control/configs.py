@@ -71,7 +71,7 @@ def streams(draw: st.DrawFn, tuning: str) -> Fields:
         preset=st.sampled_from([f"p{number}" for number in range(1, 8)]),
         level=st.sampled_from(sorted(LEVELS[codec])[:-4]) if codec != "av1" else st.sampled_from(["4.0", "5.1"]),
         fps=FPS,
-        gop=st.one_of(st.just(0), st.integers(5, 300)),
+        gop=st.one_of(st.just(0), st.none(), st.integers(5, 300)),
         max_width=st.integers(width, 4096),
         max_height=st.integers(height, 4096),
         mastering_display=DISPLAYS,

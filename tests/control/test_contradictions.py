@@ -68,6 +68,10 @@ CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, str]]] = [
         {"gop": 30, "intra_refresh_period": 30, "intra_refresh_count": 3},
         ("intra_refresh_period=30", "gop=30"),
     ),
+    (
+        {"gop": None, "intra_refresh_period": 30, "intra_refresh_count": 3},
+        ("intra_refresh_period=30", "gop=None"),
+    ),
     ({**HQ, "gop": 3, "bframes": 3}, ("gop=3", "bframes=3")),
     ({**HQ, "gop": 1, "bframes": 4}, ("gop=1", "bframes=4")),
     ({**HQ, "lookahead": 28, "bframes": 4}, ("lookahead=28", "bframes=4")),

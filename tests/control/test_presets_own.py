@@ -1,4 +1,4 @@
-"""``bframes=None`` and ``lookahead=None``: as many as the preset has."""
+"""``gop=None``, ``bframes=None`` and ``lookahead=None``: as the preset has it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder
 
 from simulator import Simulator
 
+INFINITE = 0xFFFF_FFFF
 OWN: dict[str, Any] = {"bframes": None, "lookahead": None}
 CODECS = pytest.mark.parametrize("codec", [{}, HEVC, AV1], ids=["h264", "hevc", "av1"])
 
@@ -37,6 +38,26 @@ def test_hq_is_what_its_name_says(driver: Driver) -> None:
 @pytest.mark.parametrize("gop", [1, 2, 3])
 def test_a_short_gop_has_fewer(driver: Driver, gop: int) -> None:
     assert driver.initialized(**OWN, tuning="hq", preset="p7", gop=gop)["config.frameIntervalP"] <= gop
+
+
+@CODECS
+@pytest.mark.parametrize(("tuning", "length"), [("ll", INFINITE), ("ull", INFINITE), ("hq", 250)])
+def test_the_length_of_a_group_is_the_presets(driver: Driver, codec: dict[str, Any], tuning: str, length: int) -> None:
+    own = driver.initialized(**codec, tuning=tuning, gop=None)
+    assert (own["config.gopLength"], own["codec.idrPeriod"]) == (length, length)
+
+
+def test_all_from_the_preset(driver: Driver) -> None:
+    own = driver.initialized(**OWN, tuning="hq", preset="p7", gop=None)
+    assert own["config.gopLength"] == 250
+    assert own["config.frameIntervalP"] > 1
+
+
+def test_key_frames_are_those_of_the_presets_group(simulator: Simulator) -> None:
+    with simulator.machine(gpus=GPU), NvencEncoder(WIDTH, HEIGHT, tuning="hq", gop=None) as encoder:
+        frame = nv12(WIDTH, HEIGHT, 0)
+        packets = [packet for number in range(252) for packet in encoder.submit(frame, number)]
+    assert [packet.seq for packet in packets if packet.keyframe] == [0, 250]
 
 
 @CODECS

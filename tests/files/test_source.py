@@ -12,9 +12,20 @@ import pytest
 
 from files.runner import SOFTWARE, encode_ranges, job, pictures, run
 from media_samples import ffmpeg, sample
-from pdum.nvenc import Cancelled, FileJob, FileSettings, FileTask, InvalidConfig, SourceUnreadable, UnsupportedFeature
+from pdum.nvenc import (
+    Cancelled,
+    EncoderConfig,
+    FileJob,
+    FileSettings,
+    FileTask,
+    InvalidConfig,
+    SourceUnreadable,
+    UnsupportedFeature,
+)
+from pdum.nvenc._config.quality_scale import DEFAULT, cq_for
 from pdum.nvenc._encoders.bitstreams import is_clean
 from pdum.nvenc._files import task as _task
+from pdum.nvenc._files.job import NOT_OF_A_FILE
 from pdum.nvenc._files.ranges import cuts
 from pdum.nvenc._media.decoder import Start
 from pdum.nvenc._media.source import Index, _keys, _Packets, index_source, look_through
@@ -235,14 +246,58 @@ def test_a_clean_key_frame_has_only_intra_slices() -> None:
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(InvalidConfig, match="audio='loud'"):
         FileSettings(audio="loud")
-    with pytest.raises(InvalidConfig, match=r"Unknown encoder setting encoder\['present'\]\. Did you mean 'preset'"):
+    with pytest.raises(InvalidConfig, match=r"Unknown encoder setting 'present'\. Did you mean 'preset'"):
         FileSettings(encoder={"present": "p4"})
-    with pytest.raises(InvalidConfig, match="the source or the engine decides"):
+    with pytest.raises(InvalidConfig, match=r"width cannot be set for a file: .* Filters\(scale=…\)"):
         FileSettings(encoder={"width": 640})
     with pytest.raises(InvalidConfig, match="segments=0"):
         FileJob(source=Path("a.mp4"), destination=Path("b.mp4"), segments=0)
     with pytest.raises(InvalidConfig, match="verify='maybe'"):
         FileJob(source=Path("a.mp4"), destination=Path("b.mp4"), verify="maybe")
+
+
+@pytest.mark.parametrize("name", NOT_OF_A_FILE)
+def test_a_setting_that_would_do_nothing_is_an_error(name: str) -> None:
+    with pytest.raises(InvalidConfig, match=f"^{name} cannot be set for a file: ") as caught:
+        FileSettings(encoder={name: getattr(EncoderConfig(width=64, height=64), name)})
+    assert "EncoderConfig" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"cq": 30, "bitrate": "5M"}, "bitrate=5M and cq=30 conflict: .*Leave one out, or use max_bitrate"),
+        ({"rate_control": "CBR"}, "rate_control='cbr' needs a bitrate. Give bitrate"),
+        ({"rate_control": "constqp", "cq": 4}, "rate_control='constqp' needs qp. Give qp"),
+    ],
+)
+def test_rates_of_which_one_would_do_nothing_are_an_error(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidConfig, match=words):
+        FileSettings(encoder=given)
+
+
+DEFAULT_CQ = cq_for(DEFAULT, "h264", "software")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"cq": DEFAULT_CQ}),
+        ({"cq": None}, {"cq": DEFAULT_CQ}),
+        ({"bitrate": 0}, {"cq": DEFAULT_CQ}),
+        ({"max_bitrate": "1M"}, {"cq": DEFAULT_CQ, "max_bitrate": 1_000_000}),
+        ({"bitrate": "1M", "max_bitrate": "2M"}, {"cq": None, "bitrate": 1_000_000, "max_bitrate": 2_000_000}),
+        ({"rate_control": "cbr", "bitrate": 90_000}, {"cq": None, "bitrate": 90_000, "rate_control": "cbr"}),
+        ({"qp": 0}, {"cq": None, "qp": 0}),
+        ({"tuning": "lossless"}, {"cq": None, "bitrate": 0}),
+    ],
+)
+def test_every_rate_reaches_the_encoder(folder: Path, given: dict[str, Any], expected: dict[str, Any]) -> None:
+    task = FileTask(job(sample("one-frame"), folder / "out.mp4", encoder=given), "software")
+    task.prepare(1)
+    config = task.config(SOFTWARE)
+    task.abandon(keep=False)
+    assert {name: getattr(config, name) for name in expected} == expected
 
 
 def test_a_name_without_a_known_container(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as some
 from files.runner import LOSSLESS, SOFTWARE, assert_same_pictures, encode_ranges, job, run
 from media_samples import ffmpeg, sample
 from pdum.nvenc import FileTask, NvencError, Packet, Result, SourceUnreadable, VerificationFailed
+from pdum.nvenc._config.settings import frame_rate
 from pdum.nvenc._files import task as _files
 from pdum.nvenc._media.join import join
 from pdum.nvenc._media.spool import Piece, WorkFolder, missing_ranges, packets_of, read_piece
@@ -316,3 +318,12 @@ def test_a_finished_task_keeps_no_index(folder: Path) -> None:
     with pytest.raises(NvencError, match="not been prepared"):
         task._looked_through()
     assert task._pieces == []
+
+
+@pytest.mark.parametrize("encoder", [{}, {"gop": None}])
+def test_a_group_is_five_seconds_unless_a_number_is_given(tmp_path: Path, encoder: dict[str, Any]) -> None:
+    task = FileTask(job(sample("open-gop"), tmp_path / "out.mp4", encoder=encoder), "software")
+    task.prepare(1)
+    config = task.config(SOFTWARE)
+    task.abandon(keep=False)
+    assert config.gop == round(5 * Fraction(*frame_rate(config.fps)))

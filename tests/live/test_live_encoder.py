@@ -19,6 +19,7 @@ from pdum.nvenc import (
     UnsupportedFeature,
 )
 from pdum.nvenc._encoders import opening
+from pdum.nvenc._encoders.notices import SOFTWARE_ENCODES
 
 from simulator import Simulator
 
@@ -73,6 +74,12 @@ def test_rgb_by_its_shape_and_any_size(place: dict[str, Any]) -> None:
     assert_shows(packets, [(WIDTH, HEIGHT, 16 + round(200 * 219 / 255))] * len(pictures))
 
 
+@pytest.mark.parametrize("form", ["abgr", "bgra"])
+def test_images_that_the_engine_converts_need_no_colour(simulator: Simulator, form: str) -> None:
+    with simulator.machine(), LiveEncoder(format=form) as encoder:
+        assert encoder.submit(np.zeros((128, 192, 4), np.uint8), 0)
+
+
 def test_another_size_begins_with_a_key_frame(place: dict[str, Any]) -> None:
     sizes = [(WIDTH, HEIGHT)] * 2 + [(320, 180)] * 2 + [(WIDTH, HEIGHT)] + [(384, 256)] * 2
     with LiveEncoder(max_size=(320, 192), **place) as live:
@@ -113,7 +120,7 @@ def test_requests_for_key_frames_are_joined(place: dict[str, Any]) -> None:
     assert live.codec_string == packets[0].codec
 
 
-def test_who_joins_at_a_key_frame_sees_the_same(place: dict[str, Any]) -> None:
+def test_a_viewer_that_joins_at_a_key_frame_sees_the_same(place: dict[str, Any]) -> None:
     with LiveEncoder(**place) as live:
         packets = stream(live, map(grey, LEVELS))
         live.request_keyframe()
@@ -125,11 +132,11 @@ def test_who_joins_at_a_key_frame_sees_the_same(place: dict[str, Any]) -> None:
 def test_without_hardware_the_processor_encodes_and_says_so(simulator: Simulator) -> None:
     opening._said.clear()
     with simulator.machine(gpus=[]), LiveEncoder(format="nv12", preset="p1") as live:
-        with pytest.warns(RuntimeWarning, match="No hardware encoder is used: the processor encodes"):
+        with pytest.warns(RuntimeWarning, match="Encoding in software, which is much slower"):
             packets = live.submit(grey(80))
         assert seen(packets + live.submit(grey(80)))
         assert live.statistics.backend == "software"
-        assert "the processor encodes" in live.notices[0]
+        assert live.notices[0].startswith(SOFTWARE_ENCODES)
     with simulator.machine(gpus=[]), LiveEncoder(format="nv12", preset="p1") as live:
         assert live.submit(grey(80)), "it was said once"
     with simulator.machine(gpus=[]), LiveEncoder(format="nv12", backend="nvenc") as live, pytest.raises(NoEncoder):
@@ -188,3 +195,17 @@ def test_after_close_it_is_closed(place: dict[str, Any]) -> None:
         with pytest.raises(EncoderClosed):
             use()
     assert live.statistics.encoded == 1
+
+
+@pytest.mark.one_abi
+def test_no_number_of_frames_means_no_key_frames_of_its_own() -> None:
+    from pdum.nvenc._live.settings import LiveSettings
+
+    def group(**fields: Any) -> int | None:
+        live = LiveSettings(
+            max_size=None, codec="h264", fps=30, bitrate=0, min_bitrate=0, start_bitrate=0, pipeline_depth=0, gpu_id=0,
+            fields={"tuning": "hq", **fields},
+        )  # fmt: skip
+        return live.config(640, 360).gop
+
+    assert [group(), group(gop=None), group(gop=60)] == [0, 0, 60]

@@ -349,4 +349,4 @@ def test_a_loop_that_breaks_off_leaves_no_listener(simulator: Simulator) -> None
 
 def test_events_lists_all_of_its_names() -> None:
     kinds = {name for name, one in vars(events).items() if isinstance(one, type) and one.__module__ == events.__name__}
-    assert kinds | {"to_dict"} == set(events.__all__)
+    assert kinds | {"SCHEMA", "kind_of", "to_dict"} == set(events.__all__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pdum.nvenc._tui.lines import Lines
 from pdum.nvenc._tui.signals import HEARD
 from pdum.nvenc._tui.theme import PALETTES
 from pdum.nvenc._view.run_parts import Job
+from pdum.nvenc._view.settings_line import settings_line
 
 from dashboards import Playing, Recorded, check_snapshot, colours_of, playing, text_of
 from event_streams import HOSTILE_NAMES, engines, recorded
@@ -229,15 +231,72 @@ def test_a_run_that_cannot_begin_is_an_error() -> None:
 def test_help_and_details_open_and_close() -> None:
     async def act(dashboard: Playing) -> None:
         await dashboard.press("question_mark")
-        assert "pause and resume" in dashboard.text()
+        assert "pause, and go on" in dashboard.text()
         await dashboard.press("escape")
-        assert "pause and resume" not in dashboard.text()
+        assert "pause, and go on" not in dashboard.text()
         await dashboard.press("enter")
         assert chosen(dashboard.app, "queue").source in dashboard.text()
         await dashboard.press("q")
         assert not dashboard.app.leaving
 
     play(Recorded(HALF), act)
+
+
+def test_the_queue_counts_what_waits() -> None:
+    async def act(dashboard: Playing) -> None:
+        state = dashboard.app.state
+        waiting, working = len(state.waiting_jobs()), len(state.working_jobs())
+        assert waiting
+        assert working
+        for size in ((160, 45), (80, 24)):
+            await dashboard.pilot.resize_terminal(*size)
+            await dashboard.settle()
+            assert re.search(rf"─ Queue {waiting} ─", dashboard.text())
+        assert f" 1 Queue {waiting} " in dashboard.text()
+        assert len(state.queue) == waiting + working
+
+    play(Recorded(HALF), act)
+
+
+def test_lines_of_the_log_that_are_too_long_can_be_read() -> None:
+    said = f"No hardware encoder is used. {'It is not there. ' * 9}THE END"
+
+    async def act(dashboard: Playing) -> None:
+        await dashboard.press("3", "end")
+        assert "THE END" not in dashboard.text()
+        await dashboard.press("enter")
+        assert "THE END" in dashboard.text()
+        await dashboard.press("escape", "up", "enter")
+        assert "source" in dashboard.text(), "a line about the end of a file leads to all that is known of it"
+
+    ended = next(event for event in HALF if isinstance(event, events.JobFinished))
+    stream = [*HALF[: HALF.index(ended) + 1], events.Notice(at=99.0, message=said, level="warning")]
+    play(Recorded(stream), act, (80, 24))
+
+
+def test_settings_are_in_the_head() -> None:
+    async def act(dashboard: Playing) -> None:
+        dashboard.app.settings = {"codec": "hevc", "preset": "p5", "cq": 28, "audio": "copy"}
+        for width, is_shown in ((160, True), (80, True), (40, False)):
+            await dashboard.pilot.resize_terminal(width, 24)
+            await dashboard.settle()
+            assert ("HEVC, cq 28, p5  ━" in dashboard.lines()[1]) == is_shown
+
+    play(Recorded(HALF), act)
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [
+        ({}, ""),
+        ({"codec": "h264"}, "H.264"),
+        ({"codec": "av1", "preset": "p7", "cq": 30, "quality": 28}, "AV1, quality 28, p7"),
+        ({"codec": "hevc", "lossless": True, "cq": None}, "HEVC, lossless"),
+        ({"codec": "new", "bitrate": 5_000_000}, "new, bitrate 5000000"),
+    ],
+)
+def test_settings_in_a_few_words(settings: dict[str, object], shown: str) -> None:
+    assert settings_line(settings) == shown
 
 
 def test_colours_are_by_ratio() -> None:
@@ -419,9 +478,12 @@ def test_a_real_terminal_is_left_as_it_was() -> None:
 @pytest.mark.parametrize("size", [(160, 45), (80, 24)], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_looks_as_it_did(size: tuple[int, int]) -> None:
     """When you store the picture again, look at it: that is its purpose."""
-    stream = recorded([f"holiday_{number:02}.mkv" for number in range(14)], gpus=2, trouble=0.3, seed=11)
+    names = [f"The {number + 10}th day of the long holiday in the south of Spain, uncut.mkv" for number in range(14)]
+    stream = recorded(names, gpus=2, trouble=0.3, seed=11)
 
     async def act(dashboard: Playing) -> None:
+        dashboard.app.settings = {"codec": "hevc", "preset": "p5", "cq": 28}
+        await dashboard.settle()
         check_snapshot(f"dashboard-{size[0]}x{size[1]}", dashboard.app.export_screenshot())
 
     play(Recorded(stream[: len(stream) * 6 // 10]), act, size)

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from pdum.nvenc._encoders import opening
+from pdum.nvenc._encoders.notices import SOFTWARE_ENCODES
 from pdum.nvenc._machine import availability, capabilities
 
-TOLD = "ignore:No hardware encoder is used"
+TOLD = f"ignore:{SOFTWARE_ENCODES}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from pdum.nvenc import EncoderFailed, InvalidConfig, VideoWriter
+from pdum.nvenc._encoders.notices import SOFTWARE_ENCODES
 from pdum.nvenc._writer.settings import WriterSettings
 from pool_tasks import HEIGHT, WIDTH, picture, sum_of
+from shared_videos import config_of
 
 from loud import need_module
 from simulator import Simulator, parse
@@ -93,7 +95,7 @@ def test_as_many_engines_as_asked_for(simulator: Simulator, engines: Any, used: 
 
 
 @pytest.mark.parametrize("machine", [["RTX 4070"], ["H100"]], ids=str)
-@pytest.mark.filterwarnings("ignore:No hardware encoder")
+@pytest.mark.filterwarnings(f"ignore:{SOFTWARE_ENCODES}")
 def test_one_engine_or_none(simulator: Simulator, tmp_path: Path, machine: list[str]) -> None:
     """Without hardware the processor encodes, with all of its cores."""
     with simulator.machine(gpus=machine, backend="codec"):
@@ -168,8 +170,39 @@ def test_the_usual_group_of_one_engine_is_two_seconds() -> None:
     from pdum.nvenc._encoders.frame_layout import FrameLayout
 
     layout = FrameLayout(width=WIDTH, height=HEIGHT, format="nv12")
-    gops = [WriterSettings(fps=60, shared=shared).encoder_config(layout, "h264").gop for shared in (False, True)]
+    gops = [
+        WriterSettings(fps=60, shared=shared).encoder_config(layout, "h264", "nvenc").gop for shared in (False, True)
+    ]
     assert gops == [120, 60]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_none_is_the_writers_own_group(shared: bool) -> None:
+    """Also with B-frames, which have to fit in, and in place of a number in ``config``."""
+    from pdum.nvenc._encoders.frame_layout import FrameLayout
+
+    layout = FrameLayout(width=WIDTH, height=HEIGHT, format="nv12")
+
+    def group(**given: Any) -> int | None:
+        return WriterSettings(fps=1, shared=shared, **given).encoder_config(layout, "h264", "nvenc").gop
+
+    assert group(fields={"gop": None}) == group() == 2
+    assert group(fields={"gop": None, "bframes": 3}) == 4
+    assert group(fields={"gop": None, "intra_refresh_period": 9, "intra_refresh_count": 3}) == 0
+    numbered = config_of(gop=7, format="nv12")
+    assert [group(config=numbered), group(config=numbered, fields={"gop": None})] == [7, 2]
+
+
+def test_a_configuration_without_a_number_is_shared_in_usual_groups() -> None:
+    from pdum.nvenc._encoders.frame_layout import FrameLayout
+
+    layout = FrameLayout(width=WIDTH, height=HEIGHT, format="nv12")
+    config = config_of(gop=None, format="nv12")
+    alone, shared = [
+        WriterSettings(fps=60, shared=shared, config=config).encoder_config(layout, "h264", "nvenc").gop
+        for shared in (False, True)
+    ]
+    assert (alone, shared) == (None, 60)
 
 
 @pytest.mark.slow

@@ -301,6 +301,36 @@ def test_a_gpu_that_is_lost_at_the_first_packet_ends_the_writer(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("nvsim_dir")
+@pytest.mark.parametrize("engines", [1, "all"])
+def test_a_video_is_given_up_although_its_engine_never_answers_again(tmp_path: Path, engines: int | str) -> None:
+    """In another process, since a thread that waits for such an engine cannot be ended."""
+    code = f"""
+import os, threading, time
+from frames import nv12
+from pdum.nvenc import VideoWriter
+from pdum.nvenc._writer import packet_thread, pipeline
+from simulator import Simulator
+pipeline.PATIENCE = packet_thread.PATIENCE = 0.2
+Simulator().configure(gpus={FAST!r}, stall=[dict(gpu=0, engine=engine, after_frames=5) for engine in range(2)])
+video = VideoWriter({str(tmp_path / "a.mp4")!r}, format="nv12", engines={engines!r})
+written = threading.Semaphore(0)
+def write():
+    for number in range(300):
+        video.write(nv12({HARDWARE_WIDTH}, {HARDWARE_HEIGHT}, number))
+        written.release()
+threading.Thread(target=write, daemon=True).start()
+for _ in range(4):
+    written.acquire()
+while written.acquire(timeout=1):
+    pass
+video.abort()
+print(os.listdir({str(tmp_path)!r}))
+"""
+    done = run(code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+
+
 # Writers that nobody closes
 
 

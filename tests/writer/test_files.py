@@ -24,6 +24,8 @@ from pdum.nvenc import (
     NoEncoder,
     VideoWriter,
 )
+from pdum.nvenc._config.quality_scale import cq_for
+from pdum.nvenc._encoders.notices import SOFTWARE_ENCODES
 from pdum.nvenc._writer.settings import WriterSettings
 from video_frames import HEIGHT, WIDTH, close_to, colour_of, hidden_files, look, noise, rgb
 
@@ -295,15 +297,24 @@ def test_quality_and_bitrate_change_the_size() -> None:
     assert len(write(None, noise, bitrate=100_000).read()) < len(write(None, noise, bitrate=3_000_000).read())
 
 
-@pytest.mark.parametrize(("codec", "best", "worst"), [("h264", 1, 51), ("hevc", 1, 51), ("av1", 1, 63)])
-def test_quality_spans_the_codecs_whole_scale(codec: str, best: float, worst: float) -> None:
-    def cq(quality: float) -> float | None:
-        from pdum.nvenc._encoders.frame_layout import FrameLayout
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+@pytest.mark.parametrize("kind", ["nvenc", "software"])
+def test_quality_is_the_scale_of_files_turned_round(codec: str, kind: str) -> None:
+    from pdum.nvenc._encoders.frame_layout import FrameLayout
 
-        layout = FrameLayout(width=WIDTH, height=HEIGHT, format="rgb")
-        return WriterSettings(quality=quality).encoder_config(layout, codec).cq
+    layout = FrameLayout(width=WIDTH, height=HEIGHT, format="rgb")
+    config = EncoderConfig(width=WIDTH, height=HEIGHT, format="rgb", tuning="hq")
+    for quality, of_files in ((100, 1), (60, 25.8), (0, 63)):
+        for settings in (WriterSettings(quality=quality), WriterSettings(quality=quality, config=config)):
+            assert settings.encoder_config(layout, codec, kind).cq == cq_for(of_files, codec, kind)
 
-    assert (cq(100), cq(0)) == (best, worst)
+
+def test_software_gets_its_own_cq_for_a_quality() -> None:
+    def bytes_of(**rate: float) -> bytes:
+        return write(None, [noise(number) for number in range(3)], codec="hevc", container="stream", **rate).read()
+
+    same = bytes_of(quality=60)
+    assert same == bytes_of(cq=cq_for(25.8, "hevc", "software")) != bytes_of(cq=cq_for(25.8, "hevc", "nvenc"))
 
 
 def test_a_whole_configuration_may_be_given() -> None:
@@ -335,7 +346,7 @@ def test_the_processor_takes_over_and_it_is_told_once(simulator: Simulator) -> N
 
 
 def the_processor_takes_over() -> None:
-    with pytest.warns(RuntimeWarning, match="No hardware encoder is used"), VideoWriter(None) as video:
+    with pytest.warns(RuntimeWarning, match=SOFTWARE_ENCODES), VideoWriter(None) as video:
         video.write(rgb(0))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -84,8 +84,12 @@ class Session final : public EncodeApi {
     }
 
     Settings with_presets_numbers(Settings settings) override {
-        if (!settings.presets_b_frames && !settings.rate.presets_lookahead) return settings;
+        if (!settings.presets_gop && !settings.presets_b_frames && !settings.rate.presets_lookahead) return settings;
         const NV_ENC_CONFIG preset = preset_of(settings);
+        if (settings.presets_gop) {
+            const bool is_infinite = preset.gopLength == NVENC_INFINITE_GOPLENGTH;
+            settings.gop = is_infinite ? 0 : std::max(preset.gopLength, settings.b_frames + 1);
+        }
         if (settings.presets_b_frames) {
             const auto preset_b_frames = static_cast<uint32_t>(std::max(preset.frameIntervalP, 1) - 1);
             const uint32_t fitting = settings.gop == 0 ? preset_b_frames : settings.gop - 1;
@@ -94,7 +98,7 @@ class Session final : public EncodeApi {
         if (settings.rate.presets_lookahead) {
             settings.rate.lookahead = preset.rcParams.enableLookahead != 0 ? preset.rcParams.lookaheadDepth : 0;
         }
-        settings.presets_b_frames = settings.rate.presets_lookahead = false;
+        settings.presets_gop = settings.presets_b_frames = settings.rate.presets_lookahead = false;
         return settings;
     }
 

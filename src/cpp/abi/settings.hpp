@@ -121,6 +121,7 @@ struct Settings {
     uint32_t fps_numerator = 30;
     uint32_t fps_denominator = 1;
     uint32_t gop = 30;              // frames from one IDR to the next; 0: only the first
+    bool presets_gop = false;       // as long as the preset has it, in place of `gop`
     uint32_t b_frames = 0;          // between two anchors
     bool presets_b_frames = false;  // as many as the preset has, in place of `b_frames`
     RateSettings rate;

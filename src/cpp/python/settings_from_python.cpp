@@ -161,7 +161,7 @@ Names<Reader> stream_readers() {
         {"max_width", plain<uint32_t>(&Settings::max_width)},
         {"max_height", plain<uint32_t>(&Settings::max_height)},
         {"fps", read_fps},
-        {"gop", plain<uint32_t>(&Settings::gop)},
+        {"gop", count_or_presets(&Settings::gop, &Settings::presets_gop)},
         {"bframes", count_or_presets(&Settings::b_frames, &Settings::presets_b_frames)},
         {"b_ref_mode", choice<BReference>(&Settings::b_reference, {{"off", BReference::off},
                                                                    {"each", BReference::each},

@@ -91,5 +91,5 @@ def rate(value: float, unit: str) -> str:
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """``"1 file"``, ``"2 files"``."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
+    """``"1 file"``, ``"2 files"``, ``"1,234 files"``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

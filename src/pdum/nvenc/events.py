@@ -2,6 +2,9 @@
 
 Jobs and engines are named by their numbers in the run, frames by their place in the job's video from 0. Ranges of
 frames are half open: ``first`` is in, ``last`` is not. ``at`` is seconds since the run began, sizes are bytes.
+
+``docs/events.md`` describes the events as JSON, and ``events.schema.json`` beside this module is their JSON Schema. Run
+``python docs/make_event_schema.py`` after each change here.
 """
 
 from __future__ import annotations
@@ -11,7 +14,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+SCHEMA = 1
+"""The version of the events as JSON. It rises if an event or a field is removed, or means something else."""
+
 __all__ = [
+    "SCHEMA",
+    "CommandEnded",
+    "CommandStarted",
     "EngineInfo",
     "EngineLost",
     "EngineWaiting",
@@ -33,6 +42,8 @@ __all__ = [
     "RunPaused",
     "RunProgress",
     "RunStarted",
+    "Scanning",
+    "kind_of",
     "to_dict",
 ]
 
@@ -47,34 +58,46 @@ class EngineInfo:
     gpu_id: int | None = None
     gpu_name: str | None = None
     number: int = 0
-    """Which of its GPU's encoders, from 0. The driver places sessions; the number only distinguishes lanes."""
+    """The number of the lane on its GPU, from 0. The driver decides which encoder works for which lane."""
 
     @property
     def label(self) -> str:
-        """As people call it: ``"GPU 0 · NVENC 1"``, ``"CPU 0"``."""
+        """For people: ``"GPU 0 · NVENC 1"``, ``"CPU 0"``."""
         return f"CPU {self.number}" if self.gpu_id is None else f"GPU {self.gpu_id} · NVENC {self.number}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened; the kinds below say what."""
+    """Something that happened. Each class below is one kind of event."""
 
     at: float
+    """Seconds since the run began; 0 for what is not part of a run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scanning(Event):
+    """How far the search for videos is, before a run. It comes once a second if the search takes longer than that."""
+
+    found: int
+    """How many videos there are so far."""
+    checked: int
+    """How many of them have been compared with earlier results. They are compared when all are found."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted(Event):
-    """The first of all."""
+    """The first event of a run."""
 
     engines: tuple[EngineInfo, ...]
     jobs: int
+    """How many jobs there are."""
     started: float
-    """Seconds since 1970, for people; ``at`` is what durations are made of."""
+    """Seconds since 1970, by the system's clock. Take durations from ``at``, whose clock nobody sets."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notice(Event):
-    """Something that the user should know once, such as that no hardware is used."""
+    """A message for the user, such as that no hardware is used."""
 
     message: str
     level: str = "info"
@@ -83,55 +106,65 @@ class Notice(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EnginesChanged(Event):
-    """The engines that take work from now on. The others finish what they have begun."""
+    """These engines take work from now on. The others finish what they are working on."""
 
     engines: tuple[EngineInfo, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunPaused(Event):
-    """Or, with ``paused=False``, resumed."""
+    """The run was paused or resumed."""
 
     paused: bool
+    """Whether it is paused now."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobQueued(Event):
-    """Comes again for a job that is retried."""
+    """A job was added to the run. A job that is retried is added again."""
 
     job: int
+    """The number of the job, from 0."""
     source: str
+    """The path of the source."""
     destination: str
+    """The path of the result."""
     source_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobPrepared(Event):
-    """The source has been looked through; ``frames_done`` are from an earlier, interrupted run."""
+    """The source has been read once, so that its frames are known."""
 
     job: int
     frames: int
     frames_done: int = 0
+    """Frames that an earlier, interrupted run has encoded already."""
     width: int = 0
     height: int = 0
     fps: float = 0.0
+    """Frames a second of the video."""
     duration: float = 0.0
+    """Of the video, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PieceStarted(Event):
-    """An engine begins a range of a job's frames. ``last`` falls when another engine takes a part of it over."""
+    """An engine begins a range of a job's frames."""
 
     job: int
     engine: int
+    """The ``index`` of the engine."""
     piece: int
+    """The number of the range in the job, from 0."""
     first: int
     last: int
+    """Later events have a smaller number if another engine takes over a part of the range."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress(Event):
-    """A few times a second for each engine at work."""
+    """How far an engine is. It comes a few times a second for each engine that works."""
 
     job: int
     engine: int
@@ -139,33 +172,38 @@ class Progress(Event):
     first: int
     last: int
     frames: int
-    """Encoded of this piece."""
+    """How many frames of this range are encoded."""
     fps: float
+    """Frames that the engine encodes in a second."""
     job_frames: int
-    """Encoded of the whole job, by all engines."""
+    """How many frames of the job are encoded, by all engines."""
     job_total: int
+    """How many frames the job has."""
     speed: float
-    """Of the job: seconds of video a second."""
+    """Of the job: seconds of video that are encoded in a second."""
     eta: float | None
-    """Seconds until the job is done."""
+    """Seconds until the job is done; null while nobody knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunProgress(Event):
-    """A few times a second, of the whole run."""
+    """How far the whole run is. It comes a few times a second."""
 
     frames: int
+    """How many frames are encoded."""
     total: int
-    """Of the jobs that have been looked through; those that have not are estimated."""
+    """How many frames the jobs have. Those of sources that have not been read yet are estimated."""
     fps: float
+    """Frames that all engines together encode in a second."""
     eta: float | None
+    """Seconds until the run is done; null while nobody knows."""
     jobs_done: int
     jobs: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class PieceFinished(Event):
-    """A range is encoded, and its packets are kept."""
+    """A range of frames is encoded, and its packets are kept."""
 
     job: int
     engine: int
@@ -173,7 +211,9 @@ class PieceFinished(Event):
     first: int
     last: int
     size: int
+    """Of the packets, in bytes."""
     seconds: float
+    """How long the engine took."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +230,7 @@ class PieceRetried(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EngineWaiting(Event):
-    """Another process has the session that this engine needs."""
+    """An engine waits, because other programs have all encode sessions."""
 
     engine: int
     reason: str
@@ -198,7 +238,7 @@ class EngineWaiting(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EngineLost(Event):
-    """The engine failed or hangs, and is not used any more. The others do its work again."""
+    """An engine failed or hangs, and is not used any more. Other engines do its work again."""
 
     engine: int
     reason: str
@@ -220,28 +260,32 @@ class JobFinished(Event):
     frames: int
     source_bytes: int
     size: int
+    """Of the result, in bytes."""
     seconds: float
+    """How long the job took."""
     warnings: tuple[str, ...] = ()
+    """What the source has and the result does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobSkipped(Event):
-    """The job did not fail, but there is no new file; ``reason`` says why."""
+    """The job did not fail, but there is no new file."""
 
     job: int
     reason: str
+    """Why there is none."""
     source_bytes: int = 0
     size: int | None = None
-    """Size of the result that was thrown away because it was too big."""
+    """Size of the result that was dropped because it was too big; null if there was none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobFailed(Event):
-    """The job failed; the others go on."""
+    """The job failed. The others go on."""
 
     job: int
     error: str
-    """The error's class."""
+    """The class of the error, such as ``SourceUnreadable``."""
     message: str
 
 
@@ -254,22 +298,53 @@ class JobCancelled(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunFinished(Event):
-    """The last event: how many jobs ended in which way."""
+    """The last event of a run: how many jobs ended in which way."""
 
     finished: int
     failed: int
     skipped: int
     cancelled: int
     frames: int
+    """How many frames were encoded."""
     seconds: float
+    """How long the run took."""
     source_bytes: int = 0
+    """Of all sources whose results are kept."""
     size: int = 0
+    """Of all results that are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandStarted(Event):
+    """The first line that a command writes to its log (``--log``)."""
+
+    version: str
+    """The version of pdum-nvenc."""
+    arguments: tuple[str, ...]
+    """The command line, without the name of the program."""
+    process: int
+    """The number of the process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandEnded(Event):
+    """The last line that a command writes to its log. A command that was killed by SIGKILL writes none."""
+
+    code: int
+    """The exit code."""
+    message: str = ""
+    """Why the command could not do its work, if it could not."""
+
+
+def kind_of(event: type[Event]) -> str:
+    """The name in JSON of a class of events: ``"job_finished"``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__).lower()
 
 
 def to_dict(event: Event) -> dict[str, Any]:
     """Plain values alone, as JSON holds them, with the event's kind as ``"event": "job_finished"``."""
-    name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
-    return {"event": name, **{field.name: _plain(getattr(event, field.name)) for field in fields(event)}}
+    values = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
+    return {"schema": SCHEMA, "event": kind_of(type(event)), **values}
 
 
 def _plain(value: Any) -> Any:

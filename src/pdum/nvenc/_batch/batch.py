@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from .journal import Journal, is_there
 from .journal_entry import BEGUN, BIGGER, DONE, FAILED, Entry, Identity, identity_of
 from .known_journals import KnownJournals
 from .scan import Found, Scan, Trouble
+from .scan_progress import counted, ignore_progress
 from .settings import BatchSettings
 from .settings_digest import SettingsDigest, digest_of
 
@@ -61,10 +62,16 @@ class BatchPlan:
         return list(dict.fromkeys(one.placement.folder for one in self.decisions))
 
 
-def plan(paths: Sequence[Path], settings: BatchSettings, journals: KnownJournals | None = None) -> BatchPlan:
-    """Decides what to do. It reads only names, sizes and journals, and changes nothing."""
-    known = journals or KnownJournals()
-    return plan_sources(scan_for(settings, known).run(paths), settings, known)
+def plan(
+    paths: Sequence[Path], settings: BatchSettings, progress: Callable[[int, int], object] = ignore_progress
+) -> BatchPlan:
+    """Decides what to do. It reads only names, sizes and journals, and changes nothing.
+
+    ``progress`` gets the number of videos so far, and how many of them have been compared with earlier results.
+    """
+    known = KnownJournals()
+    scan = replace(scan_for(settings, known), progress=lambda found: progress(found, 0))
+    return plan_sources(scan.run(paths), settings, known, progress)
 
 
 def plan_one(source: Path, result: Path, settings: BatchSettings) -> BatchPlan:
@@ -85,12 +92,18 @@ def plan_one(source: Path, result: Path, settings: BatchSettings) -> BatchPlan:
     )
 
 
-def plan_sources(found: Found, settings: BatchSettings, journals: KnownJournals) -> BatchPlan:
+def plan_sources(
+    found: Found,
+    settings: BatchSettings,
+    journals: KnownJournals,
+    progress: Callable[[int, int], object] = ignore_progress,
+) -> BatchPlan:
     """Decides what to do with sources that have been found already."""
     where = Folders(settings, journals.of)
     placements = _placed(found, settings, where)
     digest = digest_of(settings)
-    decisions = tuple(decide(one, where.entry(one.source), settings, digest) for one in placements.placements)
+    decided = (decide(one, where.entry(one.source), settings, digest) for one in placements.placements)
+    decisions = tuple(counted(decided, lambda checked: progress(len(found.sources), checked)))
     folders = dict.fromkeys(one.folder for one in placements.placements)
     return BatchPlan(
         settings=settings,

@@ -195,6 +195,10 @@ def merge(layers: Iterable[Layer]) -> Resolved:
     origins = dict.fromkeys(values, BUILT_IN)
     encoder: dict[str, Any] = {}
     for one in layers:
+        _require_one_quality(one)
+        if {"quality", "cq"} & one.values.keys():
+            values |= {name: default_of(name) for name in ("quality", "cq")}
+            origins |= dict.fromkeys(("quality", "cq"), BUILT_IN)
         for name, value in one.values.items():
             if name.startswith("encoder."):
                 encoder[name.removeprefix("encoder.")] = value
@@ -222,10 +226,17 @@ def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> 
         raise conflict("lossless", "target", "A lossless result already has the best quality. Leave one out.")
     if settings.container == "mov" and settings.codec == "av1":
         raise conflict("container", "codec", ".mov files cannot hold AV1. Choose mp4 or mkv, or another codec.")
-    most = 63 if settings.codec == "av1" else 51
-    if settings.quality > most:
+    if settings.cq and settings.target:
+        raise conflict("cq", "target", "A target finds the quality of each file. Leave one out.")
+    if settings.cq > 51 and settings.codec != "av1":
+        raise InvalidConfig(f"Expected a cq up to 51 for codec={settings.codec!r}, got cq={settings.cq:g}.")
+
+
+def _require_one_quality(one: Layer) -> None:
+    if one.values.get("cq") and "quality" in one.values:
         raise InvalidConfig(
-            f"Expected a quality up to {most} for codec={settings.codec!r}, got quality={settings.quality:g}."
+            f"{_where_set('quality', one.origins)} and {_where_set('cq', one.origins)} conflict. quality looks the "
+            "same with every codec; cq is the codec's own number. Leave one out."
         )
 
 

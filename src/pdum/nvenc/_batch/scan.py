@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from .._text import error_text, visible
+from .scan_progress import ignore_progress
 
 VIDEO_SUFFIXES = frozenset(
     f".{suffix}"
@@ -50,12 +51,16 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """What to look at. ``leave_out`` says whether a folder holds results instead of sources."""
+    """What to look at.
+
+    ``leave_out`` says whether a folder holds results instead of sources. ``progress`` gets the number of videos so far.
+    """
 
     recursive: bool = False
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     leave_out: Callable[[Path], bool] = lambda _folder: False
+    progress: Callable[[int], object] = ignore_progress
 
     def run(self, paths: Sequence[Path]) -> Found:
         """Returns each file once, sorted within each path. Files that cannot be read are reported in ``troubles``."""
@@ -101,6 +106,7 @@ class Scan:
         for name in names:
             if not name.startswith("."):
                 yield from self._entry(folder / name, root, found, above | {here})
+                self.progress(len(found.sources))
 
     def _entry(self, path: Path, root: Path, found: Found, above: set[tuple[int, int]]) -> Iterator[Source]:
         is_video = is_video_name(path.name)

@@ -10,9 +10,11 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from .._config import quality_scale
 from .._config.choices import Audio, Auto, CodecOrAuto, Container, EngineKind, Multipass, Preset, Verify
 from .._config.settings import CODECS, MOST_FRAMES_AHEAD, nearest, one_of, preset_number, whole
 from .._errors import InvalidConfig
+from .._files.job import NOT_OF_A_FILE
 
 if TYPE_CHECKING:
     from .._config.filters import Filters
@@ -20,17 +22,15 @@ if TYPE_CHECKING:
 CONTAINERS = ("mkv", "mp4", "mov")
 METRICS = ("xpsnr", "ssim")
 NOT_OF_A_BATCH = {
-    "width": "the source decides it",
-    "height": "the source decides it",
-    "fps": "use the setting fps",
-    "format": "the source decides it; bit_depth and chroma are the result's",
-    "max_width": "files keep their size",
-    "max_height": "files keep their size",
+    **NOT_OF_A_FILE,
+    "width": "the source decides it; use the setting scale",
+    "height": "the source decides it; use the setting scale",
+    "fps": "the source decides it; use the setting fps",
     "gpu_id": "use gpu",
     "cuda_context": "it has no meaning for files",
     "codec": "use the setting codec",
     "preset": "use the setting preset",
-    "cq": "use quality",
+    "cq": "use the setting cq, or quality",
     "bitrate": "files are encoded at constant quality; use quality, or max_bitrate to limit the bitrate",
     "rate_control": "files are encoded at constant quality; use quality",
     "qp": "files are encoded at constant quality; use quality",
@@ -72,6 +72,14 @@ def _number(least: float, most: float) -> Check:
     return check
 
 
+def _cq(name: str, value: Any) -> float:
+    """0: not given. As text, as people type it, 0 is refused, because some expect it to be lossless."""
+    number: float = _number(0, quality_scale.WORST)(name, value)
+    if number == 0 and isinstance(value, str):
+        raise InvalidConfig(f"Expected a number above 0, got {name}={value!r}. --lossless keeps every pixel as it is.")
+    return number
+
+
 def _whole_number(least: int, most: int, *words: str) -> Check:
     def check(name: str, value: Any) -> int | str:
         if isinstance(value, str) and value.lower() in words:
@@ -84,6 +92,15 @@ def _whole_number(least: int, most: int, *words: str) -> Check:
             raise _wrong_value(name, value, wanted + "".join(f", or {word!r}" for word in words)) from None
 
     return check
+
+
+def _gop(name: str, value: Any) -> int:
+    try:
+        return int(_whole_number(1, 100_000)(name, value))
+    except InvalidConfig:
+        wanted = "the number of frames from one key frame to the next, from 1 to 100000"
+        advice = "A large number makes few key frames; the default is 250."
+        raise InvalidConfig(f"Expected {wanted}, got {name}={value!r}. {advice}") from None
 
 
 def _yes_or_no(name: str, value: Any) -> bool:
@@ -199,10 +216,15 @@ def setting(default: Any, check: Check, help_text: str) -> Any:
 class BatchSettings:
     """What ``pdum-nvenc encode`` does, in one object. Build it with ``layers.resolve``, which checks each value."""
 
-    codec: CodecOrAuto = setting("auto", _codec, "auto (av1 if the GPU can, else hevc), h264, hevc or av1")
+    codec: CodecOrAuto = setting("auto", _codec, "auto (the best for this machine), h264, hevc or av1")
     preset: Preset = setting("p4", _preset, "p1 (fastest) to p7 (smallest)")
-    quality: float = setting(28, _number(1, 63), "constant quality, 1 (best) to 51 (av1: 63)")
-    lossless: bool = setting(False, _yes_or_no, "lossless; ignores quality")
+    quality: float = setting(
+        quality_scale.DEFAULT,
+        _number(quality_scale.BEST, quality_scale.WORST),
+        "1 (best) to 63, alike for all codecs",
+    )
+    cq: float = setting(0, _cq, "the codec's own number instead of quality, as CRF: up to 51 (av1: 63)")
+    lossless: bool = setting(False, _yes_or_no, "lossless; ignores quality and cq")
     target: str = setting("", _target, "xpsnr=N or ssim=N: find the quality value of each file")
     audio: Audio = setting("copy", _audio, "copy, none, or a bitrate such as 128k")
     container: Container = setting(
@@ -243,7 +265,7 @@ class BatchSettings:
     temporal_aq: bool = setting(True, _yes_or_no, "adaptive quantisation over time")
     bframes: int = setting(3, _whole_number(0, MOST_FRAMES_AHEAD), "B-frames in a row")
     adaptive_b: bool = setting(True, _yes_or_no, "use B-frames only if they help")
-    gop: int = setting(250, _whole_number(1, 100_000), "frames between key frames")
+    gop: int = setting(250, _gop, "frames between key frames")
     encoder: Mapping[str, Any] = setting({}, _encoder, "any other field of EncoderConfig")
 
     @property

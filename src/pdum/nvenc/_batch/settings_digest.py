@@ -9,7 +9,7 @@ changes, results that were made with the old one get another digest, as they sho
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from .journal_entry import digest
@@ -46,7 +46,7 @@ NO_FILTERS: dict[str, Any] = {
     "rotate": 0,
 }
 
-BASELINE: dict[str, Any] = {**FIRST_BASELINE, **NO_FILTERS, "lookahead": 28}
+BASELINE: dict[str, Any] = {**FIRST_BASELINE, **NO_FILTERS, "lookahead": 28, "cq": 0}
 """Every setting that makes a result what it is. Add new settings here, with their defaults; never change a value.
 
 The one exception: 28 frames ahead stand for the 32 of the first versions, which drivers do not take beside 3 B-frames.
@@ -66,10 +66,31 @@ class SettingsDigest:
 
 
 def digest_of(settings: BatchSettings) -> SettingsDigest:
-    values = {name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_RESULT}
-    different = {name: value for name, value in values.items() if not _is_same(value, BASELINE[name])}
+    if _has_another_cq(settings):
+        return SettingsDigest(current=digest({**_of_the_result(settings)[1], "quality_scale": 1}))
+    found = _without_scale(settings)
+    if settings.cq and settings.codec in ("h264", "hevc"):
+        before = _without_scale(replace(settings, quality=settings.cq, cq=0))
+        return replace(found, earlier=found.earlier | before.earlier | {before.current})
+    return found
+
+
+def _without_scale(settings: BatchSettings) -> SettingsDigest:
+    """As in the versions whose ``quality`` was each codec's own ``cq``."""
+    values, different = _of_the_result(settings)
     earlier = {_digest_of_all(values)} if different.keys() <= FIRST_BASELINE.keys() else set()
     return SettingsDigest(current=digest(different), earlier=frozenset(earlier))
+
+
+def _of_the_result(settings: BatchSettings) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings that make a result what it is, and those of them that differ from the baseline."""
+    values = {name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_RESULT}
+    return values, {name: value for name, value in values.items() if not _is_same(value, BASELINE[name])}
+
+
+def _has_another_cq(settings: BatchSettings) -> bool:
+    """Whether the same settings gave another ``cq`` before all codecs had one scale, which is that of NVENC's AV1."""
+    return settings.codec in ("h264", "hevc") and not (settings.lossless or settings.cq or settings.target)
 
 
 def _is_same(value: Any, other: Any) -> bool:

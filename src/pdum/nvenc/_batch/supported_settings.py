@@ -6,22 +6,62 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .._config.quality_scale import cq_for
+from .._config.settings import auto_codecs
 from .._errors import UnsupportedFeature
 from .._machine.capabilities import Capabilities
 from .quality import require_scores
-from .settings import BatchSettings
-
-PREFERRED = ("av1", "hevc", "h264")
-"""The codecs, beginning with the one that saves most."""
+from .settings import BatchSettings, default_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class SupportedSettings:
     """The arguments of ``FileSettings``, with notices of the settings that were left out."""
 
+    kind: str
+    """Of the engines: ``"nvenc"`` or ``"software"``."""
     codec: str
     encoder: Mapping[str, Any]
+    quality: float | None = None
+    """None: ``encoder`` has the encoder's own ``cq``, or is lossless."""
     notices: tuple[str, ...] = ()
+
+    @property
+    def usual_codec(self) -> str:
+        """The codec of most files: with ``"auto"``, a file that it cannot keep gets another one."""
+        return self._auto()[0] if self.codec == "auto" else self.codec
+
+    def _auto(self, depth: int = 8) -> tuple[str, ...]:
+        return auto_codecs(self.kind, depth, lossless=self.encoder.get("tuning") == "lossless")
+
+    @property
+    def usual_cq(self) -> float | None:
+        """The encoder's own ``cq``; None if it is lossless."""
+        if self.quality is None:
+            return self.encoder.get("cq")
+        return cq_for(self.quality, self.usual_codec, self.kind)
+
+    @property
+    def quality_text(self) -> str:
+        """What decides the quality, as ``"28 = hevc cq 22.4"`` or ``"lossless"``."""
+        scale = "" if self.quality is None else f"{self.quality:g} = "
+        return "lossless" if self.usual_cq is None else f"{scale}{self.usual_codec} cq {self.usual_cq:g}"
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """All of it by name, for a report."""
+        quality = {} if self.quality is None else {"quality": self.quality_text}
+        lossless = {"lossless": True} if self.usual_cq is None else {}
+        return {"codec": self.usual_codec, **quality, **lossless, **self.encoder}
+
+    @property
+    def sentence(self) -> str:
+        """What the files become, for people."""
+        where = "in software" if self.kind == "software" else "on NVENC"
+        deep = self._auto(depth=10)[0] if self.codec == "auto" else self.codec
+        other = "" if deep == self.usual_codec else f" ({deep} for sources of 10 bits)"
+        label = "" if self.quality is None else "quality "
+        return f"Codec: {self.usual_codec} {where}{other}, preset {self.encoder['preset']}, {label}{self.quality_text}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +96,9 @@ def supported_settings(settings: BatchSettings, gpus: Sequence[Gpu]) -> Supporte
     if settings.target:
         require_scores()
     if not gpus:
-        # The software codec for AV1 has no lossless mode.
-        without_av1 = settings.lossless or settings.container == "mov"
-        codec = "hevc" if without_av1 and settings.codec == "auto" else settings.codec
-        return SupportedSettings(codec=codec, encoder=_encoder(settings, {}))
+        return SupportedSettings(
+            kind="software", codec=settings.codec, encoder=_software_encoder(settings), quality=_quality(settings)
+        )
     codec = _codec(settings, gpus)
     if settings.lossless:
         lacking = [gpu for gpu in gpus if not gpu.codecs[codec].lossless]
@@ -71,12 +110,16 @@ def supported_settings(settings: BatchSettings, gpus: Sequence[Gpu]) -> Supporte
     left_out = dict(_left_out(settings, codec, gpus))
     notices = tuple(f"{reason}; ignored: {name}." for name, (_, reason) in left_out.items())
     return SupportedSettings(
-        codec=codec, encoder=_encoder(settings, {key: value for key, (value, _) in left_out.items()}), notices=notices
+        kind="nvenc",
+        codec=codec,
+        encoder=_encoder(settings, {key: value for key, (value, _) in left_out.items()}),
+        quality=_quality(settings),
+        notices=notices,
     )
 
 
 def _codec(settings: BatchSettings, gpus: Sequence[Gpu]) -> str:
-    common = [codec for codec in PREFERRED if all(codec in gpu.codecs for gpu in gpus)]
+    common = [codec for codec in auto_codecs("nvenc") if all(codec in gpu.codecs for gpu in gpus)]
     if settings.codec == "auto" and settings.container == "mov":
         common = [codec for codec in common if codec != "av1"]
     if settings.codec == "auto" and common:
@@ -116,6 +159,18 @@ def _names_of(gpus: Sequence[Gpu]) -> str:
     return " and ".join(f"GPU {gpu.gpu_id} ({gpu.name})" for gpu in gpus)
 
 
+def _quality(settings: BatchSettings) -> float | None:
+    return None if settings.lossless or settings.cq else settings.quality
+
+
+def _software_encoder(settings: BatchSettings) -> dict[str, Any]:
+    """Without multipass, which no software codec has, unless it is asked for: then a notice says that it is ignored."""
+    encoder = _encoder(settings, {})
+    if settings.multipass == default_of("multipass"):
+        encoder.pop("multipass", None)
+    return encoder
+
+
 def _encoder(settings: BatchSettings, instead: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of EncoderConfig. The preset decides those that are None."""
     fields: dict[str, Any] = {
@@ -131,7 +186,7 @@ def _encoder(settings: BatchSettings, instead: Mapping[str, Any]) -> dict[str, A
     if settings.lossless:
         fields |= {"spatial_aq": None, "temporal_aq": None, "lookahead": 0, "bframes": 0}
     else:
-        fields |= {"rate_control": "vbr", "cq": settings.quality, "multipass": settings.multipass}
+        fields |= {"cq": settings.cq or None, "multipass": settings.multipass}
     if fields["bframes"] and fields["lookahead"]:
         fields["adaptive_b"] = settings.adaptive_b
     return {name: value for name, value in {**fields, **settings.encoder}.items() if value is not None}

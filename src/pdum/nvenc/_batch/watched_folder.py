@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .scan import Scan, Source, is_video_name, source_of
+from .scan_progress import ignore_progress
 
 SURE_AFTER = 2_500_000_000
 """Nanoseconds after which another change surely gets another time. Some file systems count in steps of 2 seconds."""
@@ -40,16 +42,15 @@ class WatchedFolder:
         self.files_asked = 0
         """How often the size and time of a file were read."""
 
-    def everything(self) -> list[Source]:
-        """All videos, after a full look."""
-        return self._sources(is_full=True)
+    def everything(self, progress: Callable[[int], object] = ignore_progress) -> list[Source]:
+        """All videos, after a full look. ``progress`` gets the number of videos so far."""
+        return self._sources(_Look(is_full=True, progress=progress))
 
     def changes(self) -> list[Source]:
         """The videos that are new since the last look, or have been replaced."""
-        return self._sources(is_full=False)
+        return self._sources(_Look(is_full=False))
 
-    def _sources(self, is_full: bool) -> list[Source]:
-        look = _Look(is_full=is_full)
+    def _sources(self, look: _Look) -> list[Source]:
         self._look(self._root, frozenset(), look)
         self._listings = look.listings
         return look.found
@@ -90,6 +91,7 @@ class WatchedFolder:
         for entry in entries:
             if not entry.name.startswith("."):
                 self._take(entry, folder, listing, {} if before is None else before.files, look)
+                look.progress(len(look.found))
         return listing
 
     def _take(
@@ -119,5 +121,6 @@ class _Look:
     """One look, and what it has found so far."""
 
     is_full: bool
+    progress: Callable[[int], object] = ignore_progress
     listings: dict[Path, _Listing] = field(default_factory=dict)
     found: list[Source] = field(default_factory=list)

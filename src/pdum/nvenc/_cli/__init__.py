@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from .._errors import FolderBusy, InvalidConfig, NvencError
 from .._view.guarded_stream import discard_output
 from . import exits
 from .standard_streams import complain, open_missing_streams
+
+if TYPE_CHECKING:
+    from .log_file import LogFile
 
 COMMANDS = {
     "encode": "encode",
@@ -23,10 +27,20 @@ COMMANDS = {
     "profiles": "show_settings",
     "config": "show_settings",
     "completion": "completion",
+    "schema": "schema",
 }
 """The module of each command. It has a function of the command's name that takes the arguments and returns a code."""
 
-EXTRAS = {"av": "files", "rich": "cli", "shtab": "cli", "textual": "tui", "matplotlib": "bench", "tomli": "cli"}
+EXTRAS = {
+    "av": "files",
+    "rich": "cli",
+    "shtab": "cli",
+    "textual": "tui",
+    "textual_serve": "web",
+    "aiohttp": "web",
+    "matplotlib": "bench",
+    "tomli": "cli",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,30 +54,50 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    try:
+    log: LogFile | None = None
+
+    def command() -> int:
         from .parser import make_parser
 
+        nonlocal log
         arguments = make_parser().parse_args(argv)
+        if getattr(arguments, "log", None) is not None:
+            from .log_file import LogFile
+
+            log = arguments.log = LogFile(arguments.log, sys.argv[1:] if argv is None else argv)
         module = import_module(f".{COMMANDS[arguments.command]}", __name__)
         code: int = getattr(module, arguments.command)(arguments)
+        return code
+
+    code, why = _outcome(command)
+    if why:
+        complain(why)
+    if log is not None:
+        log.close(code, why)
+    return code
+
+
+def _outcome(command: Callable[[], int]) -> tuple[int, str]:
+    """The exit code, and why the command could not do its work, if it could not."""
+    try:
+        return command(), ""
     except BrokenPipeError:
         discard_output(sys.stdout)  # the reader, such as head, has enough
-        return exits.DONE
+        return exits.DONE, ""
     except KeyboardInterrupt as signal:
-        return _fail("Interrupted.", getattr(signal, "code", exits.INTERRUPTED))
+        return getattr(signal, "code", exits.INTERRUPTED), "Interrupted."
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRAS:
             raise
-        return _fail(_missing(str(error.name)), exits.CANNOT)
+        return exits.CANNOT, _missing(str(error.name))
     except FolderBusy as error:
-        return _fail(str(error), exits.BUSY)
+        return exits.BUSY, str(error)
     except InvalidConfig as error:
-        return _fail(str(error), exits.USAGE)
+        return exits.USAGE, str(error)
     except NvencError as error:
-        return _fail(str(error), exits.CANNOT)
+        return exits.CANNOT, str(error)
     except OSError as error:
-        return _fail(f"{error.filename or 'The system'}: {error.strerror or error}.", exits.CANNOT)
-    return code
+        return exits.CANNOT, f"{error.filename or 'The system'}: {error.strerror or error}."
 
 
 def _flush(code: int) -> int:
@@ -74,15 +108,12 @@ def _flush(code: int) -> int:
         discard_output(sys.stdout)
     except OSError as error:
         discard_output(sys.stdout)
-        return _fail(f"Standard output cannot be written: {error.strerror or error}.", code or exits.UNSHOWN)
+        complain(f"Standard output cannot be written: {error.strerror or error}.")
+        return code or exits.UNSHOWN
     return code
 
 
 def _missing(module: str) -> str:
-    extra = EXTRAS[module.partition(".")[0]]
-    return f"This command needs the Python package {module}: pip install 'pdum-nvenc[{extra}]'."
-
-
-def _fail(message: str, code: int) -> int:
-    complain(message)
-    return code
+    package = module.partition(".")[0]
+    extra = EXTRAS[package]
+    return f"This command needs the Python package {package}: pip install 'pdum-nvenc[{extra}]'."

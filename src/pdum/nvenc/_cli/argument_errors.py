@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NoReturn
 
 ALIASES: dict[str, tuple[str, ...]] = {
-    "--quality": ("--crf", "--cq"),
+    "--cq": ("--crf",),
     "--engines": ("--jobs", "--workers"),
     "--dry-run": ("-n",),
 }

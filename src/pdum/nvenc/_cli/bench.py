@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from .. import events
 from .._batch.layers import layer, merge
 from .._batch.settings import BatchSettings
-from .._batch.supported_settings import PREFERRED, gpus_of, supported_settings
+from .._batch.supported_settings import gpus_of, supported_settings
 from .._config.config import EncoderConfig
-from .._config.settings import codec_name, preset_number
+from .._config.settings import auto_codecs, codec_name, preset_number
 from .._errors import InvalidConfig, NvencError
 from .._tasks import BaseTask, Plan, Result
 from .._version import __version__
@@ -92,7 +92,7 @@ def _codecs(text: str, settings: BatchSettings) -> list[str]:
     if text != "all":
         return [codec_name(one) for one in text.split(",")]
     gpus = gpus_of(settings)
-    return [codec for codec in reversed(PREFERRED) if all(codec in gpu.codecs for gpu in gpus)]
+    return [codec for codec in reversed(auto_codecs("nvenc")) if all(codec in gpu.codecs for gpu in gpus)]
 
 
 def _title(pool: EncoderPool) -> str:
@@ -161,9 +161,8 @@ def _measure(
     try:
         height, width = pictures[0].shape[0] * 2 // 3, pictures[0].shape[1]
         supported = supported_settings(settings, gpus_of(settings))
-        config = EncoderConfig.of(
-            {"width": width, "height": height, "fps": 60, "codec": supported.codec, **supported.encoder}
-        )
+        own = {"codec": supported.codec, **supported.encoder, "cq": supported.usual_cq}
+        config = EncoderConfig.of({"width": width, "height": height, "fps": 60, **own})
     except NvencError as error:
         return replace(nothing, error=str(error))
     tasks = [_BenchTask(config, pictures, frames) for _ in pool.engines]

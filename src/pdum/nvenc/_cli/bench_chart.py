@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig
 from .._text import visible
+from .._view.settings_line import CODECS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +20,6 @@ INK, SOFT, LINE = "#1b2430", "#5d6b7d", "#e1e7ee"
 WIDTH = 0.8
 """Of all bars of one preset."""
 WIDEST = 0.4
-NAMED = {"h264": "H.264", "hevc": "HEVC", "av1": "AV1"}
 MOST_BARS_WITH_NUMBERS = 24
 
 
@@ -77,7 +77,7 @@ def _part(axis: Axes, codec: str, results: Sequence[Speed], engines: Sequence[st
             said = [f"{height:.0f}" if height >= 10 else f"{height:.1f}" if height else "" for height in heights]
             axis.bar_label(bars, said, padding=2, fontsize=7, color=SOFT)
     axis.set_xticks(range(len(presets)), [visible(preset) for preset in presets], parse_math=False)
-    axis.set_title(NAMED.get(codec, visible(codec)), color=INK, fontsize=11, loc="left", parse_math=False)
+    axis.set_title(CODECS.get(codec, visible(codec)), color=INK, fontsize=11, loc="left", parse_math=False)
     axis.grid(axis="y", color=LINE, zorder=0)
     axis.tick_params(colors=SOFT, length=0)
     axis.margins(y=0.12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,8 +14,10 @@ from .._batch.batch import ledger, plan
 from .._batch.journal import is_there
 from .._batch.layers import layer, merge
 from .._errors import InvalidConfig
+from .._text import count
 from . import exits
 from .encode import output_options
+from .output import RunOutput
 from .running import run_batch
 
 FPS, SECONDS, SIZE = 25, 4, "640x360"
@@ -35,6 +38,8 @@ def demo(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.clips <= 100:
         raise InvalidConfig(f"Expected 1 to 100 clips, got --clips {arguments.clips}.")
     options = output_options(arguments)
+    if not (folder / _name(arguments.clips - 1)).exists():
+        RunOutput.of(options).say(f"Making {count(arguments.clips, 'short clip')} in {folder}.")
     make_clips(folder, arguments.clips)
     results = folder / "compressed"
     if is_there(results):
@@ -47,8 +52,15 @@ def demo(arguments: argparse.Namespace) -> int:
     with ledger(batch) as book:
         code = run_batch(book, options)
     if code == exits.DONE and not options.json:
-        print(f"The clips are in {folder}, the results in {results}. For your own: pdum-nvenc encode FOLDER")
+        print(f"The clips are in {folder}, the results in {results}.")
+        print(f"For your own videos: {next_command()}")
     return code
+
+
+def next_command() -> str:
+    """A command that works as it is typed."""
+    program = os.environ.get("PDUM_NVENC_PROGRAM") or "pdum-nvenc"  # run.sh sets it
+    return f"{program} encode {'~/Videos' if Path('~/Videos').expanduser().is_dir() else '--help'}"
 
 
 def make_clips(folder: Path, count: int) -> list[Path]:
@@ -104,9 +116,9 @@ def _pictures(source: str, number: int) -> Iterator[Any]:
     for left, right in ((first, noise), (noise, form), (form, sink)):
         left.link_to(right)
     graph.configure()
-    for count in range(FPS * SECONDS):
+    for number_of_frame in range(FPS * SECONDS):
         frame: Any = graph.pull()
-        frame.pts, frame.time_base = count, Fraction(1, FPS)
+        frame.pts, frame.time_base = number_of_frame, Fraction(1, FPS)
         yield frame
 
 

@@ -10,11 +10,13 @@ from .._batch.batch import BatchPlan, ledger, plan, plan_one
 from .._errors import InvalidConfig
 from . import exits
 from .confirmation import confirms_in_place
-from .output import OutputOptions
+from .output import OutputOptions, RunOutput
 from .result_file import take_named_result
 from .running import dry_run, run_batch
+from .scanning import shown_scan
 from .show_settings import resolved_settings
 from .standard_streams import complain
+from .web_arguments import web_address
 
 
 def encode(arguments: argparse.Namespace) -> int:
@@ -22,7 +24,10 @@ def encode(arguments: argparse.Namespace) -> int:
     named = take_named_result(arguments)
     settings = resolved_settings(arguments).settings
     if named is None:
-        batch = plan([Path(path) for path in arguments.paths], settings)
+        # The lines of JSON of a dry run are no events.
+        shown = None if arguments.dry_run and options.json else RunOutput.of(options)
+        with shown_scan(shown) as progress:
+            batch = plan([Path(path) for path in arguments.paths], settings, progress.update)
     else:
         batch = plan_one(named.source, named.result, settings)
     if arguments.dry_run:
@@ -43,6 +48,9 @@ def output_options(arguments: argparse.Namespace) -> OutputOptions:
         raise InvalidConfig(
             "--tui and --json do not work together: one is for people, the other for programs. Leave one out."
         )
+    web = web_address(arguments)
+    if tui and web is not None:
+        raise InvalidConfig("--tui and --web conflict: each is a dashboard. Leave one out.")
     if tui and not sys.stdout.isatty():
         raise InvalidConfig("--tui needs a terminal, but standard output is not one. Leave it out.")
     report = getattr(arguments, "report", None)
@@ -51,8 +59,10 @@ def output_options(arguments: argparse.Namespace) -> OutputOptions:
     return OutputOptions(
         json=as_json,
         tui=tui,
+        web=web,
         quiet=getattr(arguments, "quiet", False),
         report=None if report is None else Path(report),
+        log=getattr(arguments, "log", None),
     )
 
 

@@ -13,7 +13,8 @@ MEANINGS = {
     NOTHING: "there is no video at the paths given",
     CANNOT: "this machine cannot do it: no encoder as asked for, or a part of the package is not installed",
     BUSY: "another run works on the same output folder",
-    UNSHOWN: "all is done, but standard output or the terminal was lost, and some of what was to be shown is missing",
+    UNSHOWN: "all is done, but standard output, the terminal or the log was lost, and some of what was to be shown is "
+    "missing",
     HUNG_UP: "ended because the terminal was closed (SIGHUP); the same command goes on where it was",
     INTERRUPTED: "interrupted by Ctrl-C, or --in-place was not confirmed; the same command goes on where it was",
     TERMINATED: "ended by SIGTERM; the same command goes on where it was",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,15 @@ from .. import events
 from .._text import one_line, visible
 from .._view.guarded_stream import GuardedStream
 from .._view.run_state import RunState
+from .event_lines import event_line
 from .standard_streams import complain
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from .._web.address import Address
+    from .._web.dashboard import WebDashboard
+    from .log_file import LogFile
 
 
 def _standard_output() -> GuardedStream:
@@ -33,10 +38,18 @@ class OutputOptions:
 
     json: bool = False
     tui: bool = False
+    web: Address | None = None
+    """Where browsers may see a dashboard."""
     quiet: bool = False
     report: Path | None = None
+    log: LogFile | None = None
     stream: GuardedStream = field(default_factory=_standard_output)
     """Standard output. If it is lost, the run goes on without it."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether some of what was to be shown or logged could not be."""
+        return self.stream.lost is not None or (self.log is not None and self.log.lost is not None)
 
     def console(self) -> Console:
         from rich.console import Console
@@ -55,6 +68,7 @@ class RunOutput:
     settings: dict[str, Any] = field(default_factory=dict)
     """What the batch used, for the report."""
     kept: list[events.Event] = field(default_factory=list)
+    web: WebDashboard | None = None
 
     @classmethod
     def of(cls, options: OutputOptions) -> RunOutput:
@@ -62,13 +76,19 @@ class RunOutput:
 
     def say(self, message: str, level: str = "info") -> None:
         """Shows a message that is not an event of the run."""
-        if self.console is None:
-            self._print_json(events.Notice(at=0.0, message=message, level=level))
-        elif level == "warning" or not self.options.quiet:
+        self.tell(events.Notice(at=0.0, message=message, level=level))
+        if self.console is not None and (level == "warning" or not self.options.quiet):
             self.console.print(message, style="yellow" if level == "warning" else None, markup=False)
+
+    def tell(self, event: events.Event) -> None:
+        """Passes an event that is not part of a run on to programs."""
+        self._log(event)
+        if self.console is None:
+            self._print_json(event)
 
     def keep(self, event: events.Event) -> None:
         """Takes every event of a run, even if something else shows it."""
+        self._log(event)
         if not isinstance(event, (events.Progress, events.RunProgress)):
             self.kept.append(event)
 
@@ -81,6 +101,29 @@ class RunOutput:
             from .plain import show
 
             show(stream, self.console)
+
+    @contextmanager
+    def in_browsers(self) -> Iterator[None]:
+        """Serves a dashboard in the block if the user wants one."""
+        if self.options.web is None:
+            yield
+            return
+        from .._web import web_dashboard
+
+        with web_dashboard(self.options.web) as self.web:
+            self._show_address(f"Dashboard: {self.web.url}")
+            if not self.options.web.is_of_this_machine_only:
+                self.say("Whoever has this address can see and steer the run; it is not encrypted.", level="warning")
+            yield
+
+    def _show_address(self, message: str) -> None:
+        """Not in a log, which others may read: whoever knows the address can steer the run."""
+        if self.console is None:
+            self._print_json(events.Notice(at=0.0, message=message))
+        elif self.options.quiet:
+            complain(message)
+        else:
+            self.console.print(message, markup=False, soft_wrap=True)
 
     @property
     def failed(self) -> int:
@@ -97,11 +140,15 @@ class RunOutput:
 
     @property
     def is_lost(self) -> bool:
-        """Whether some of what was to be shown could not be."""
-        return self.options.stream.lost is not None
+        """Whether some of what was to be shown or logged could not be."""
+        return self.options.is_lost
+
+    def _log(self, event: events.Event) -> None:
+        if self.options.log is not None:
+            self.options.log.write(event)
 
     def _print_json(self, event: events.Event) -> None:
-        print(json.dumps(events.to_dict(event)), file=self.options.stream, flush=True)
+        print(event_line(event), end="", file=self.options.stream, flush=True)
 
     def summary(self) -> None:
         """Shows the totals and writes the report."""

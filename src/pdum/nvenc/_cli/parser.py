@@ -13,44 +13,17 @@ from .._config.filter_words import BARE, DEINTERLACE, DENOISE
 from .._errors import InvalidConfig
 from .._version import __version__
 from .argument_errors import with_aliases
-from .exits import MEANINGS
 from .help import HELP_ALL, HelpfulParser
+from .help_texts import ENCODE_EXAMPLES, MAIN_EXAMPLES, MORE_EXAMPLES, exit_codes, files
+from .web_arguments import add_web_arguments
 
 Parser = HelpfulParser
 Group = Any  # argparse's own class of groups has no public name
 
-ENCODE_EXAMPLES = """\
-examples:
-  pdum-nvenc encode Videos                     each video in Videos, results in Videos/compressed
-  pdum-nvenc encode in.mkv out.mp4             one file, with the name of its result
-  pdum-nvenc encode -r Videos -o /mnt/small    a whole tree, mirrored elsewhere
-  pdum-nvenc encode -P archival -q 22 a.mkv    a profile (-P), with one value changed
-  pdum-nvenc encode -c hevc --target xpsnr=42 Videos
-                                               finds the quality value of each file
-  pdum-nvenc encode --in-place -r Videos       smaller results replace their sources
-  pdum-nvenc encode --dry-run -r Videos        shows what would be done, and changes nothing
-
-If it is interrupted, the same command continues where it stopped.
-Ctrl-C once lets running files finish; twice stops now.
-"""
-MORE_EXAMPLES = """\
-more examples:
-  pdum-nvenc encode --json Videos | jq -c 'select(.event == "job_failed")'
-  find . -name '*.avi' -size +1G -print0 | xargs -0 pdum-nvenc encode --
-"""
-MAIN_EXAMPLES = """\
-examples:
-  pdum-nvenc doctor                   what works on this machine, and what to do about the rest
-  pdum-nvenc demo                     short test clips, encoded with whatever the machine has
-  pdum-nvenc encode -r --tui Videos   a folder and all below it, with a dashboard
-  pdum-nvenc COMMAND --help           about a command; --help-all shows every option
-"""
-
-
 ADVANCED = (
     *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
     *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
-    *("lossless", "fps", "crop", "deinterlace", "denoise", "trim", "rotate", "vf"),
+    *("log", "lossless", "cq", "fps", "crop", "deinterlace", "denoise", "trim", "rotate", "vf"),
 )
 """Settings that only the long help names."""
 
@@ -60,12 +33,13 @@ def make_parser() -> Parser:
         prog="pdum-nvenc",
         description="Compresses folders of video with every hardware encoder of the machine, or with its processor.",
         epilog=MAIN_EXAMPLES,
-        more=f"{_exit_codes()}\n{_files()}",
+        more=f"{exit_codes()}\n{files()}",
         formatter_class=_formatter(),
     )
     parser.add_argument("-V", "--version", "-v", action="version", version=f"pdum-nvenc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
-    for add in (_encode, _watch, _doctor, _gpus, _selftest, _bench, _demo, _repair, _profiles, _config, _completion):
+    encoding, machine = (_encode, _watch, _demo, _repair), (_doctor, _gpus, _selftest, _bench)
+    for add in (*encoding, *machine, _profiles, _config, _completion, _schema):
         add(commands)
     return parser
 
@@ -79,18 +53,6 @@ def _formatter() -> Any:
     except ModuleNotFoundError:
         return argparse.RawDescriptionHelpFormatter
     return type("Formatter", (RawDescriptionRichHelpFormatter,), {"text_markup": False, "help_markup": False})
-
-
-def _exit_codes() -> str:
-    return "exit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items()) + "\n"
-
-
-def _files() -> str:
-    return (
-        "files:\n"
-        "  ~/.config/pdum-nvenc/config.toml   settings and profiles ($XDG_CONFIG_HOME is respected)\n"
-        "  compressed/.pdum-nvenc.jsonl       the journal beside the results, by which a run goes on\n"
-    )
 
 
 def _command(commands: Any, name: str, summary: str, epilog: str = "", more: str = "") -> Parser:
@@ -121,7 +83,7 @@ def _checking(name: str) -> Callable[[str], Any]:
 
 def _option(group: Group, name: str, *flags: str, metavar: str = "") -> None:
     default = default_of(name)
-    shown = "" if default == "" else f" (default: {default})"
+    shown = "" if default in ("", 0) else f" (default: {default})"
     group.add_argument(
         *with_aliases(flags),
         dest=name,
@@ -160,7 +122,8 @@ def add_settings(parser: Parser) -> Group:
     picture = parser.add_argument_group("picture and sound")
     _option(picture, "codec", "-c", "--codec", metavar="CODEC")
     _option(picture, "preset", "-p", "--preset", metavar="P1..P7")
-    _option(picture, "quality", "-q", "--quality", metavar="CQ")
+    _option(picture, "quality", "-q", "--quality", metavar="1..63")
+    _option(picture, "cq", "--cq", metavar="CQ")
     _option(picture, "target", "--target", metavar="METRIC=N")
     _switch(picture, "lossless")
     _option(picture, "audio", "-a", "--audio", metavar="AUDIO")
@@ -232,9 +195,15 @@ def _showing(parser: Parser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and change nothing")
     group.add_argument("--tui", action="store_true", help="show a dashboard in the terminal (extra: tui)")
+    add_web_arguments(group)
     group.add_argument("--json", action="store_true", help="print events as lines of JSON")
+    _log(group)
     group.add_argument("--report", metavar="FILE.html", help="write a page with charts at the end")
     group.add_argument("--quiet", action="store_true", help="print only errors")
+
+
+def _log(group: Group) -> None:
+    group.add_argument("--log", metavar="FILE", help="append events to a file, as lines of JSON")
 
 
 # ---- the commands --------------------------------------------------------------------------------------------------
@@ -242,7 +211,7 @@ def _showing(parser: Parser) -> None:
 
 def _encode(commands: Any) -> None:
     parser = _command(
-        commands, "encode", "compresses files and folders", ENCODE_EXAMPLES, f"{MORE_EXAMPLES}\n{_exit_codes()}"
+        commands, "encode", "compresses files and folders", ENCODE_EXAMPLES, f"{MORE_EXAMPLES}\n{exit_codes()}"
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a video, or a folder of them")
     placing = add_settings(parser)
@@ -265,6 +234,7 @@ def _watch(commands: Any) -> None:
     )
     group.add_argument("--once", action="store_true", help="stop when nothing is left to do")
     group.add_argument("--json", action="store_true", help="print events as lines of JSON")
+    _log(group)
     group.add_argument("--quiet", action="store_true", help="print only errors")
 
 
@@ -341,6 +311,7 @@ def _demo(commands: Any) -> None:
     parser.add_argument("--folder", default="pdum-nvenc-demo", metavar="FOLDER", help="(default: pdum-nvenc-demo)")
     parser.add_argument("--clips", type=int, default=6, metavar="N", help="how many (default: 6)")
     parser.add_argument("--tui", action="store_true", help="with the dashboard")
+    add_web_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print events as lines of JSON")
     _option(parser, "codec", "-c", "--codec", metavar="CODEC")
     _machine_options(parser)
@@ -395,3 +366,13 @@ def _completion(commands: Any) -> None:
     )
     parser = _command(commands, "completion", "prints a script that completes arguments in a shell", epilog)
     parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+
+
+def _schema(commands: Any) -> None:
+    epilog = (
+        "examples:\n"
+        "  pdum-nvenc schema > events.schema.json\n"
+        "  pdum-nvenc encode --json Videos | jq -c 'select(.event == \"job_finished\")'\n\n"
+        "docs/events.md describes the events."
+    )
+    _command(commands, "schema", "prints the JSON Schema of the events of --json and --log", epilog)

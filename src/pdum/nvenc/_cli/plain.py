@@ -12,7 +12,7 @@ from rich.text import Text
 
 from .. import events
 from .._text import count, duration, rate
-from .._view.draw import TERMINAL, ended_line, engine_line, run_line, writable
+from .._view.draw import TERMINAL, ended_line, engine_line, run_line, wrapped, writable
 from .._view.run_parts import LogLine
 from .._view.run_state import RunState
 
@@ -33,7 +33,7 @@ def show(run: Iterable[events.Event], console: Console) -> None:
             with lock:
                 lines = _new_lines(state, event)
             for line in lines:
-                console.print(writable(_scrolled(state, line, console.width), console))
+                console.print(wrapped(writable(_scrolled(state, line, console.width), console), console))
 
 
 def _print_lines(run: Iterable[events.Event], state: RunState, console: Console) -> None:
@@ -98,6 +98,4 @@ def _log_text(line: LogLine) -> Text:
 def _scrolled(state: RunState, line: LogLine, width: int) -> Text:
     if line.job is None:
         return Text(LEVEL_MARKS.get(line.level, "  ")).append_text(_log_text(line))
-    text = ended_line(state.jobs[line.job], width)
-    text.no_wrap = False
-    return text
+    return ended_line(state, state.jobs[line.job], width)

@@ -53,15 +53,16 @@ def run_batch(ledger: Ledger, options: OutputOptions, interruption: Interruption
         if interruption is None:
             interruption = stack.enter_context(interruptible(complain))
         if batch.with_action(ENCODE) or batch.troubles:
-            _encode(ledger, output, interruption)
+            with output.in_browsers():
+                _encode(ledger, output, interruption)
     return interruption.code or (exits.FAILED if output.failed else exits.UNSHOWN if output.is_lost else exits.DONE)
 
 
 def _encode(ledger: Ledger, output: RunOutput, interruption: Interruption) -> None:
     settings = ledger.batch.settings
     supported = supported_settings(settings, gpus_of(settings))
-    output.settings = {"codec": supported.codec, **supported.encoder, "audio": settings.audio}
-    for message in supported.notices:
+    output.settings = {**supported.table, "audio": settings.audio}
+    for message in (*supported.notices, *_sentences(ledger.batch, supported)):
         output.say(message)
     with pool_of(settings) as pool:
         make = TaskMaker(settings=settings, supported=supported, kind="nvenc" if pool.uses_hardware else "software")
@@ -70,6 +71,11 @@ def _encode(ledger: Ledger, output: RunOutput, interruption: Interruption) -> No
             return
         _run(pool, tasks, output, interruption)
     output.summary()
+
+
+def _sentences(batch: BatchPlan, supported: SupportedSettings) -> list[str]:
+    """What the files become, if anything is to be encoded. A target finds the quality of each file later."""
+    return [supported.sentence] if batch.with_action(ENCODE) and not batch.settings.target else []
 
 
 def _run(pool: EncoderPool, tasks: Sequence[Task], output: RunOutput, interruption: Interruption) -> None:
@@ -84,6 +90,8 @@ def _run(pool: EncoderPool, tasks: Sequence[Task], output: RunOutput, interrupti
         _run_in_dashboard(start, output, interruption)
         return
     run = start()
+    if output.web is not None:
+        output.web.show(run, output.settings)
     with interruption.of(run):
         output.watch(run)
         run.wait()
@@ -95,7 +103,7 @@ def _run_in_dashboard(start: Callable[[], Run], output: RunOutput, interruption:
     from .._tui.controls import TerminalLost
 
     try:
-        code = run_dashboard(start)
+        code = run_dashboard(start, settings=output.settings)
         if code >= exits.HUNG_UP:
             interruption.code = code
     except TerminalLost as lost:
@@ -132,12 +140,17 @@ class TaskMaker:
 
         settings, supported = self.settings, self.supported
         encoder = dict(supported.encoder) if quality is None else {**supported.encoder, "cq": quality}
+        looks = supported.quality if quality is None else None
         return FileTask(
             FileJob(
                 source=decision.source,
                 destination=decision.placement.destination,
                 settings=FileSettings(
-                    codec=supported.codec, audio=settings.audio, encoder=encoder, filters=settings.filters
+                    codec=supported.codec,
+                    quality=looks,
+                    audio=settings.audio,
+                    encoder=encoder,
+                    filters=settings.filters,
                 ),
                 segments=settings.segments,
                 smaller_than=None if settings.keep_bigger else settings.smaller_than,
@@ -227,7 +240,8 @@ def dry_run(batch: BatchPlan, options: OutputOptions) -> int:
         ]
         rows += [(str(one.source), "", f"fail: {one.reason}") for one in batch.troubles]
         print_table(("source", "result", "what"), rows)
-        for message in (*batch.notices, *supported_settings(batch.settings, gpus_of(batch.settings)).notices):
+        supported = supported_settings(batch.settings, gpus_of(batch.settings))
+        for message in (*batch.notices, *supported.notices, *_sentences(batch, supported)):
             print(message)
     return exits.DONE if batch.decisions or batch.troubles else exits.NOTHING
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from .._batch.destinations import is_beside
 from .._batch.journal_entry import Identity
 from .._batch.known_journals import KnownJournals
 from .._batch.scan import Found, Source
+from .._batch.scan_progress import ignore_progress
 from .._batch.settings import BatchSettings
 from .._batch.stable_files import StabilityCheck
 from .._batch.watched_folder import WatchedFolder
@@ -24,6 +25,7 @@ from .encode import output_options
 from .interruption import Interruption, interruptible
 from .output import OutputOptions, RunOutput
 from .running import run_batch
+from .scanning import shown_scan
 from .show_settings import resolved_settings
 from .standard_streams import complain
 
@@ -40,15 +42,15 @@ def watch(arguments: argparse.Namespace) -> int:
         raise InvalidConfig(f"Expected a folder to watch, got {folder}.")
     options, settings = output_options(arguments), resolved_settings(arguments).settings
     watcher = Watcher(folder, settings, options, StabilityCheck(seconds=arguments.settle))
-    RunOutput.of(options).say(_greeting(folder, settings, arguments.settle))
     with interruptible(complain) as interruption:
+        RunOutput.of(options).say(_greeting(folder, settings, arguments.settle))
         while not interruption.code:
             waiting = watcher.look(interruption)
             if arguments.once and not waiting:
                 break
             _sleep(arguments.every, interruption)
-    is_lost = options.stream.lost is not None
-    return interruption.code or (exits.FAILED if watcher.failed else exits.UNSHOWN if is_lost else exits.DONE)
+    lost = exits.UNSHOWN if options.is_lost else exits.DONE
+    return interruption.code or (exits.FAILED if watcher.failed else lost)
 
 
 def _greeting(folder: Path, settings: BatchSettings, settle: float) -> str:
@@ -110,14 +112,20 @@ class Watcher:
         if now < self._next_full_look:
             sources = self.folder.changes()
             return self._plan(self.folder.everything() if sources and self._needs_everything else sources)
-        batch = self._plan(self.folder.everything())
+        if self._next_full_look:
+            batch = self._plan(self.folder.everything())
+        else:
+            with shown_scan(RunOutput.of(self._options)) as progress:
+                batch = self._plan(self.folder.everything(progress.update), progress.update)
         took = time.monotonic() - now
         self._next_full_look = now + max(SECONDS_BETWEEN_FULL_LOOKS, took / SHARE_OF_FULL_LOOKS)
         return batch
 
-    def _plan(self, sources: Iterable[Source | None]) -> BatchPlan:
+    def _plan(
+        self, sources: Iterable[Source | None], progress: Callable[[int, int], object] = ignore_progress
+    ) -> BatchPlan:
         found = Found(sources=[one for one in sources if one is not None])
-        return plan_sources(found, self._settings, self.journals)
+        return plan_sources(found, self._settings, self.journals, progress)
 
     def _encode(self, ready: Sequence[Path], interruption: Interruption) -> None:
         sources = self.folder.everything() if self._needs_everything else map(self.folder.source, ready)

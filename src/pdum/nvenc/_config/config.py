@@ -68,7 +68,8 @@ class EncoderConfig:
             BT.601 below. ``"rgb"`` is converted by its matrix and range; the other RGB formats carry the matrix that
             the engine converts them with.
         fps: frames a second, a number or a fraction.
-        gop: frames from one IDR to the next, more than ``bframes``; 0: only the first.
+        gop: frames from one IDR to the next, more than ``bframes``; 0: only the first frame is one; None: as the
+            preset has it, as for all fields. That is 250 for ``hq`` and ``lossless``, and 0 for ``ll`` and ``ull``.
         rate_control: ``"constqp"``, ``"vbr"``, ``"cbr"``; None: what ``qp``, ``cq`` or ``bitrate`` mean.
         bitrate, max_bitrate: bits a second; 0: the preset's own, none.
         vbv_size, vbv_initial_delay: bits.
@@ -118,7 +119,7 @@ class EncoderConfig:
     bit_depth: int = 0
     colour: str | Colour = "auto"
     fps: FrameRate = 30
-    gop: int = 30
+    gop: int | None = 30
     rate_control: choices.RateControl | None = None
     bitrate: int = 0
     max_bitrate: int = 0
@@ -168,7 +169,7 @@ class EncoderConfig:
                 object.__setattr__(self, name, tuple(value))
             elif name in AMOUNTS_OF_BITS and value is not None:
                 object.__setattr__(self, name, bits(name, value))
-        object.__setattr__(self, "format", values.FORMATS_ELSEWHERE.get(self._lower_format(), self.format))
+        object.__setattr__(self, "format", values.format_name(self.format))
         self.settings()
         self.session()
         object.__setattr__(self, "fps", canonical_rate(self.fps))
@@ -227,7 +228,7 @@ class EncoderConfig:
             "level": None if self.level is None else one_of(f"level of {codec}", self.level, values.LEVELS[codec]),
             "tier": None if self.tier is None else one_of("tier", self.tier, {"main": 0, "high": 1}),
             "format": self._surface(chroma, depth),
-            "rgb_input": self._format() == "rgb",
+            "rgb_input": self.format == "rgb",
             "chroma": chroma,
             "bit_depth": depth,
             "width": self._size("width"),
@@ -235,7 +236,7 @@ class EncoderConfig:
             "max_width": whole("max_width", self.max_width),
             "max_height": whole("max_height", self.max_height),
             "fps": frame_rate(self.fps),
-            "gop": whole("gop", self.gop),
+            "gop": values.gop(self.gop),
             "bframes": values.optional("bframes", self.bframes, most=MOST_FRAMES_AHEAD),
             "b_ref_mode": values.choice("b_ref_mode", self.b_ref_mode, ("off", "each", "middle", "hierarchical")),
             "weighted_prediction": values.flag("weighted_prediction", self.weighted_prediction),
@@ -290,31 +291,23 @@ class EncoderConfig:
             "copy": one_of("copy", self.copy, {mode: mode for mode in ("auto", "always", "never")}),
         }
 
-    def _lower_format(self) -> str:
-        return self.format.lower() if isinstance(self.format, str) else ""
-
-    def _format(self) -> str:
-        if self._lower_format() in values.OTHER_ORDERS:
-            raise InvalidConfig(f"Unknown format {self.format!r}. {values.OTHER_ORDERS[self._lower_format()]}")
-        return one_of("format", self.format, {name: name for name in values.FORMATS})
-
     def _stream_format(self) -> tuple[str, int]:
         """Chroma format and bit depth of the stream."""
-        chroma, depth = values.FORMATS[self._format()]
+        chroma, depth = values.FORMATS[self.format]
         return (
             one_of("chroma", self.chroma, {"auto": chroma, "420": "420", "422": "422", "444": "444"}),
             values.one_number("bit_depth", self.bit_depth, {0: depth, 8: 8, 10: 10}),
         )
 
     def _surface(self, chroma: str, depth: int) -> str:
-        if self._format() != "rgb":
-            return self._format()
+        if self.format != "rgb":
+            return self.format
         if chroma == "422":
             raise InvalidConfig("chroma='422' does not work with format='rgb', which is converted to '420' or '444'.")
         return values.RGB_SURFACES[chroma, depth]
 
     def _size(self, name: str) -> int:
-        can_be_full = values.FORMATS[self._format()][0] == "444" or self._format() == "rgb"
+        can_be_full = values.FORMATS[self.format][0] == "444" or self.format == "rgb"
         full_resolution = can_be_full and self._stream_format()[0] == "444"
         value: int = getattr(self, name)
         return whole(name, value, least=1) if full_resolution else even_size(name, value)
@@ -324,9 +317,9 @@ class EncoderConfig:
         if given is None:
             name = one_of("colour", self.colour, _colour_names(self.height))
             given = Colour.named(name)
-        if self._format() == "rgb":
+        if self.format == "rgb":
             return convertible(given)
-        if self._format() not in values.RGB_FORMATS:
+        if self.format not in values.RGB_FORMATS:
             return given
         engines = replace(given, matrix=ENGINES_OWN_MATRIX, full_range=False)
         if self.colour != "auto" and given.native() != engines.native():

@@ -69,15 +69,20 @@ class StreamFields(RateFields, total=False):
     split_encode: str | int | None
     mastering_display: MasteringDisplay | None
     content_light: ContentLight | None
-    time_code: bool
-    qp_map: choices.QpMap | None
-    picture_types: choices.PictureTypes
     reference_frames: int | None
-    long_term_references: int
     copy: choices.CopyMode
 
 
-class FurtherFields(StreamFields, total=False):
+class PictureFields(TypedDict, total=False):
+    """What single pictures may ask for (``PictureOptions``). Video files have no such pictures."""
+
+    time_code: bool
+    qp_map: choices.QpMap | None
+    picture_types: choices.PictureTypes
+    long_term_references: int
+
+
+class FurtherFields(StreamFields, PictureFields, total=False):
     """The fields that ``NvencEncoder`` takes after its arguments."""
 
     format: choices.FrameFormat
@@ -95,20 +100,20 @@ class EncoderFields(FurtherFields, total=False):
     tuning: choices.Tuning
     profile: choices.Profile
     fps: FrameRate
-    gop: int
+    gop: int | None
     bitrate: Bits
     gpu_id: int
     cuda_context: int
     extra_output_delay: int
 
 
-class WriterFields(StreamFields, total=False):
+class WriterFields(StreamFields, PictureFields, total=False):
     """The fields that ``VideoWriter`` takes after its arguments."""
 
     preset: choices.Preset
     tuning: choices.Tuning
     profile: choices.Profile
-    gop: int
+    gop: int | None
     max_width: int
     max_height: int
     cuda_context: int
@@ -121,19 +126,19 @@ class FileEncoderFields(StreamFields, total=False):
     preset: choices.Preset
     tuning: choices.Tuning
     profile: choices.Profile
-    gop: int
+    gop: int | None
     bitrate: Bits
     extra_output_delay: int
 
 
-class LiveEncoderFields(StreamFields, total=False):
+class LiveEncoderFields(StreamFields, PictureFields, total=False):
     """The fields that ``LiveEncoder`` takes after its arguments."""
 
     preset: choices.Preset
     tuning: choices.Tuning
     profile: choices.Profile
     format: choices.FrameFormat
-    gop: int
+    gop: int | None
     cuda_context: int
 
 

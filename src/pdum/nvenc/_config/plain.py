@@ -10,7 +10,7 @@ from .colour import Colour
 from .hdr import ContentLight, MasteringDisplay
 from .settings import FrameRate, frame_rate, nearest
 
-PRESETS_OWN = ("bframes", "lookahead")
+PRESETS_OWN = ("gop", "bframes", "lookahead")
 """Fields whose default is not None, so that None has to be written: as ``"preset"``, since TOML has no None."""
 
 

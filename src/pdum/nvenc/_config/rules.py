@@ -119,7 +119,7 @@ def _of_lookahead(config: EncoderConfig) -> Iterator[str]:
 def _of_structure(config: EncoderConfig) -> Iterator[str]:
     """How many frames a group has, and how many may wait."""
     bframes, lookahead = config.bframes or 0, config.lookahead or 0  # a preset's own numbers fit
-    if 0 < config.gop <= bframes:
+    if 0 < (config.gop or 0) <= bframes:
         yield (
             f"gop={config.gop} does not work with bframes={config.bframes}: a group has to be longer than its "
             "B-frames. Give a larger gop, fewer bframes, or gop=0 for a single group."
@@ -129,7 +129,7 @@ def _of_structure(config: EncoderConfig) -> Iterator[str]:
             f"lookahead={config.lookahead} does not work with bframes={config.bframes}: together they are at most "
             f"{MOST_FRAMES_AHEAD}. Give fewer of one."
         )
-    if config.intra_refresh_period and config.gop:
+    if config.intra_refresh_period and config.gop != 0:
         yield (
             f"intra_refresh_period={config.intra_refresh_period} does not work with gop={config.gop}: the driver "
             "refreshes only streams without further key frames. Give gop=0."

@@ -73,6 +73,17 @@ def codec_name(codec: str) -> str:
     return one_of("codec", codec, CODECS)
 
 
+def auto_codecs(kind: str, depth: int = 8, lossless: bool = False) -> tuple[str, ...]:
+    """What ``codec="auto"`` means for files, by the kind of engine: the first that works and keeps the source's format.
+
+    docs/quality.md has the sizes and times that decided between the software codecs. Few players take H.264 of 10 bits
+    or without loss.
+    """
+    if kind == "nvenc":
+        return "av1", "hevc", "h264"
+    return ("hevc", "h264", "av1") if depth > 8 or lossless else ("h264", "hevc", "av1")
+
+
 def tuning_name(tuning: str) -> str:
     return one_of("tuning", tuning, TUNINGS)
 

@@ -57,6 +57,15 @@ OTHER_ORDERS = {
 }
 """Formats that people have and the encoder does not, with what to do."""
 
+
+def format_name(value: object) -> str:
+    """The name of a frame format here, for any of its names."""
+    lower = value.lower() if isinstance(value, str) else ""
+    if lower in OTHER_ORDERS:
+        raise InvalidConfig(f"Unknown format {value!r}. {OTHER_ORDERS[lower]}")
+    return one_of("format", FORMATS_ELSEWHERE.get(lower, value), {name: name for name in FORMATS})
+
+
 RGB_FORMATS = ("argb", "abgr", "argb10", "abgr10")
 
 RGB_SURFACES = {("420", 8): "nv12", ("420", 10): "p010", ("444", 8): "yuv444", ("444", 10): "yuv444_10"}
@@ -100,6 +109,17 @@ def choice(name: str, value: str | None, known: tuple[str, ...]) -> str | None:
 
 def optional(name: str, value: int | None, most: int = 0xFFFFFFFF) -> int | None:
     return None if value is None else whole(name, value, most=most)
+
+
+def gop(value: int | None) -> int | None:
+    """None if the preset decides."""
+    try:
+        return optional("gop", value)
+    except InvalidConfig:
+        raise InvalidConfig(
+            f"Expected the number of frames from one key frame to the next, got gop={value!r}. Use gop=0 for no key "
+            "frame after the first, or gop=None for the preset's own number."
+        ) from None
 
 
 def flag(name: str, value: bool | None) -> bool | None:

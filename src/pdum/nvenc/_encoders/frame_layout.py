@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from .._config.settings import nearest
-from .._config.values import FORMATS
-from .._errors import InvalidConfig, InvalidFrame
+from .._config.values import FORMATS, format_name
+from .._errors import InvalidFrame
 from .pixel_formats import FRAME_FORMATS, SEMI_PLANAR
 
 CUDA_DEVICES = (2, 13)
@@ -55,10 +54,8 @@ def frame_layout(frame: Any, format: str | None = None) -> FrameLayout:  # noqa:
         InvalidFrame: the frame does not have the shape of a picture in this format, or is no array at all.
         InvalidConfig: there is no such format.
     """
-    if format is not None and format not in FORMATS:
-        raise InvalidConfig(
-            f"Expected format to be one of {', '.join(FORMATS)}, got {format!r}.{nearest(str(format), list(FORMATS))}"
-        )
+    if format is not None:
+        format = format_name(format)  # noqa: A001
     if is_pyav_frame(frame):
         return _of_pyav_frame(frame, format)
     if is_pil_image(frame):

@@ -55,7 +55,8 @@ class NvencEncoder(_nvenc.Encoder):
         tuning: ``"ll"`` low latency, ``"ull"`` ultra low latency, ``"hq"`` high quality, ``"uhq"`` ultra high quality
             (interface 13.0), ``"lossless"``; the long names (``"low_latency"``) do as well.
         fps: frames a second: a number, ``"30000/1001"``, a ``Fraction`` or a pair.
-        gop: frames from one IDR to the next; 0: only the first frame is one.
+        gop: frames from one IDR to the next; 0: only the first frame is one; None: as the preset has it (250 frames
+            for ``hq``, only the first frame for ``ll`` and ``ull``).
         bitrate: bits a second; 0: the preset's own rate control. Constant for ``ll`` and ``ull``, else variable.
         gpu_id: the GPU, as CUDA counts.
         cuda_context: a ``CUcontext`` of the caller's as an int, alive as long as the encoder; 0: the GPU's primary one,
@@ -91,7 +92,7 @@ class NvencEncoder(_nvenc.Encoder):
         preset: choices.Preset = "p3",
         tuning: choices.Tuning = "ll",
         fps: FrameRate = 30,
-        gop: int = 30,
+        gop: int | None = 30,
         bitrate: Bits = 0,
         gpu_id: int = 0,
         cuda_context: int = 0,
@@ -108,7 +109,7 @@ class NvencEncoder(_nvenc.Encoder):
         preset: choices.Preset = "p3",
         tuning: choices.Tuning = "ll",
         fps: FrameRate = 30,
-        gop: int = 30,
+        gop: int | None = 30,
         bitrate: Bits = 0,
         gpu_id: int = 0,
         cuda_context: int = 0,

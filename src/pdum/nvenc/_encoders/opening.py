@@ -1,4 +1,4 @@
-"""Opens an encoder on whatever this machine has: its hardware, or else the processor, which is told once."""
+"""Opens an encoder on the hardware, or in software if there is none. Users are told that once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .._config.settings import one_of
 from .._errors import DriverNotFound, DriverTooOld, NoEncoder
+from .notices import ignored_notice, software_notice
 from .nvenc import NvencEncoder
 
 if TYPE_CHECKING:
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from .._tasks import VideoEncoder
 
 BACKENDS = ("auto", "nvenc", "software")
-NOT_THE_HARDWARE = (
-    "No hardware encoder is used: the processor encodes, with software codecs. That is many times slower, and sizes "
-    "and quality are not the hardware's."
-)
 NO_HARDWARE = (DriverNotFound, DriverTooOld, NoEncoder)
 
 _said: set[str] = set()
@@ -25,19 +22,20 @@ _saying = Lock()
 
 
 def open_encoder(
-    config: EncoderConfig, backend: str = "auto", *, threads: int = 0
+    config: EncoderConfig, backend: str = "auto", *, threads: int = 0, software: EncoderConfig | None = None
 ) -> tuple[VideoEncoder, tuple[str, ...]]:
-    """An encoder, and what its user should know and has not been told yet in this process.
+    """An encoder, and notices for its user. A process gets each notice once.
 
     Args:
         config: what to encode.
         backend: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware if there is any.
         threads: how many a software codec may use; 0: as many as it likes.
+        software: the configuration for a software codec, if it has another one.
 
     Raises:
         NoEncoder, DriverNotFound, DriverTooOld: ``backend`` is ``"nvenc"``, and there is no hardware.
-        NvencError: what ``NvencEncoder`` or ``SoftwareEncoder`` raises for these settings. If the hardware is there and
-            refuses the settings, the processor does not take its place: the settings would mean something else there.
+        NvencError: what ``NvencEncoder`` or ``SoftwareEncoder`` raises for these settings. Hardware that refuses the
+            settings is not replaced by software, in which they would mean something else.
     """
     one_of("backend", backend, {name: name for name in BACKENDS})
     notices: list[str] = []
@@ -47,20 +45,18 @@ def open_encoder(
         except NO_HARDWARE as error:
             if backend == "nvenc":
                 raise
-            notices += _new(NOT_THE_HARDWARE, f"{NOT_THE_HARDWARE} {error}")
+            notices.append(software_notice(error))
     from .software import SoftwareEncoder
 
-    encoder = SoftwareEncoder(config, threads=threads)
+    encoder = SoftwareEncoder(software or config, threads=threads)
     if encoder.unmapped:
-        left_out = f"The software codec has nothing like {', '.join(encoder.unmapped)}: left out."
-        notices += _new(left_out, left_out)
-    return encoder, tuple(notices)
+        notices.append(ignored_notice(encoder.unmapped))
+    return encoder, tuple(_news(notices))
 
 
-def _new(key: str, text: str) -> list[str]:
-    """The text, if nothing with this key was told before."""
+def _news(notices: list[str]) -> list[str]:
+    """Those that this process has not been told yet."""
     with _saying:
-        if key in _said:
-            return []
-        _said.add(key)
-        return [text]
+        news = [notice for notice in notices if notice not in _said]
+        _said.update(news)
+        return news

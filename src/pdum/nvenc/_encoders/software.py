@@ -68,7 +68,7 @@ class SoftwareEncoder:
         preset: choices.Preset = "p3",
         tuning: choices.Tuning = "ll",
         fps: FrameRate = 30,
-        gop: int = 30,
+        gop: int | None = 30,
         bitrate: Bits = 0,
         gpu_id: int = 0,
         cuda_context: int = 0,

@@ -70,6 +70,8 @@ NOT_IN_SVT = (
 )
 
 UNBOUNDED_GOP = 1 << 20
+PRESETS_GOP = 250
+"""Of NVENC's presets for files. Those for low latency have no key frame after the first."""
 AVX512_MACROBLOCKS = 8
 """So many are handled at once."""
 
@@ -123,7 +125,7 @@ def software_options(config: EncoderConfig, threads: int) -> Software:
             f"{CODECS[codec]} does not work with {config.width}x{config.height}: it takes no picture smaller than "
             f"{LEAST_SIZE[codec]}x{LEAST_SIZE[codec]}. Use codec='h264', which takes any size."
         )
-    made = Software(CODECS[codec], pix_fmt, Fraction(*settings["fps"]), config.gop or UNBOUNDED_GOP, settings["colour"])
+    made = Software(CODECS[codec], pix_fmt, Fraction(*settings["fps"]), _gop(config), settings["colour"])
     made.unmapped += [name for name in NEVER if getattr(config, name) is not None]
     made.unmapped += [name for name in PER_PICTURE if getattr(config, name)]
     if settings["manual_types"]:
@@ -135,6 +137,11 @@ def software_options(config: EncoderConfig, threads: int) -> Software:
         (_x264 if codec == "h264" else _x265)(made, config, threads)
     _rates(made, config, settings)
     return made
+
+
+def _gop(config: EncoderConfig) -> int:
+    presets = 0 if tuning_name(config.tuning) in ("ll", "ull") else PRESETS_GOP
+    return (presets if config.gop is None else config.gop) or UNBOUNDED_GOP
 
 
 def takes_size(codec: str, width: int, height: int) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .._config.config import EncoderConfig
-from .._config.settings import codec_name, tuning_name
+from .._config.quality_scale import DEFAULT, cq_for, rates_in
+from .._config.settings import auto_codecs, codec_name, tuning_name
 from .._encoders.pixel_formats import ENCODED_FORMATS
 from .._encoders.software_options import takes_size
 from .._errors import UnsupportedFeature
@@ -19,10 +20,7 @@ if TYPE_CHECKING:
     from ..events import EngineInfo
     from .job import FileSettings
 
-QUALITY = 28.0
-"""The constant quality if the settings name no rate of any kind."""
 SECONDS_OF_A_GROUP = 5
-RATES = ("cq", "qp", "bitrate", "max_bitrate", "rate_control")
 
 
 @dataclass(frozen=True)
@@ -62,16 +60,17 @@ def choose_recipe(index: Index, settings: FileSettings, engine: EngineInfo, cont
         "format": form,
         "fps": rate,
         "tuning": "hq",
-        "gop": max(1, round(rate * SECONDS_OF_A_GROUP)),
         "mastering_display": look.mastering_display,
         "content_light": look.content_light,
         **({"colour": look.colour} if look.colour is not None else {"colour": "unspecified"}),
         **given,
     }
+    if values.get("gop") is None:
+        values["gop"] = max(1, round(rate * SECONDS_OF_A_GROUP))
     if engine.kind == "nvenc":
         values["gpu_id"] = engine.gpu_id or 0
-    if not wanted.lossless and not any(name in given for name in RATES):
-        values["cq"] = QUALITY
+    if not rates_in(given):
+        values["cq"] = cq_for(settings.quality or DEFAULT, codec, engine.kind)
     return Recipe(EncoderConfig.of(values), (*warnings, *_losses(index, engine, chroma, values)))
 
 
@@ -86,7 +85,7 @@ def _even(size: int, chroma: str, codec: str) -> int:
 
 def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list[str]]:
     """Codec, chroma, depth, and what is lost by them."""
-    candidates = _candidates(wanted)
+    candidates = _candidates(wanted, engine.kind)
     able = [(codec, *_kept(codec, wanted, engine)) for codec in candidates if _encodes(codec, wanted, engine)]
     if not able:
         raise UnsupportedFeature(
@@ -107,10 +106,11 @@ def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list
     return codec, chroma, depth, lost
 
 
-def _candidates(wanted: _Wanted) -> list[str]:
+def _candidates(wanted: _Wanted, kind: str) -> list[str]:
     if wanted.codec != "auto":
         return [codec_name(wanted.codec)]
-    return [codec for codec in ("av1", "hevc", "h264") if codec in VIDEO_CODECS[wanted.container]]
+    found = auto_codecs(kind, wanted.depth, wanted.lossless)
+    return [codec for codec in found if codec in VIDEO_CODECS[wanted.container]]
 
 
 def _encodes(codec: str, wanted: _Wanted, engine: EngineInfo) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .._config.filters import Filters
+from .._config.quality_scale import rates_in, require_quality
 from .._config.settings import codec_name, nearest
 from .._errors import InvalidConfig
 
@@ -16,18 +17,63 @@ OF_A_JOB = ("segments", "smaller_than", "in_place", "keep_work", "verify")
 VERIFY = ("structure", "samples", "full")
 
 
-FROM_THE_SOURCE = ("width", "height", "codec", "format", "fps", "gpu_id", "cuda_context", "max_width", "max_height")
+PER_PICTURE = "it is about single pictures, which a file has no options for"
+NOT_OF_A_FILE = {
+    "width": "the source decides it; Filters(scale=…) changes it",
+    "height": "the source decides it; Filters(scale=…) changes it",
+    "max_width": "files keep their size",
+    "max_height": "files keep their size",
+    "fps": "the source decides it; Filters(fps=…) changes it",
+    "format": "the source decides it; bit_depth and chroma are the result's",
+    "codec": "it is an argument of its own, codec=…",
+    "gpu_id": "the pool decides it; use EncoderPool(gpus=…)",
+    "cuda_context": "the pool decides it",
+    "time_code": PER_PICTURE,
+    "qp_map": PER_PICTURE,
+    "picture_types": PER_PICTURE,
+    "long_term_references": PER_PICTURE,
+}
+"""Fields of ``EncoderConfig`` that would do nothing for a file, and what to do instead."""
 
 
 def _require_encoder_fields(given: Mapping[str, Any]) -> None:
     from .._config.config import EncoderConfig  # which is loaded by those who give settings
 
-    known = [name for name in EncoderConfig.names() if name not in FROM_THE_SOURCE]
+    known = [name for name in EncoderConfig.names() if name not in NOT_OF_A_FILE]
     for name in given:
-        if name in FROM_THE_SOURCE:
-            raise InvalidConfig(f"encoder[{name!r}] cannot be set: the source or the engine decides it. Leave it out.")
+        if name in NOT_OF_A_FILE:
+            raise InvalidConfig(f"{name} cannot be set for a file: {NOT_OF_A_FILE[name]}.")
         if name not in known:
-            raise InvalidConfig(f"Unknown encoder setting encoder[{name!r}].{nearest(name, known)}")
+            raise InvalidConfig(f"Unknown encoder setting {name!r}.{nearest(name, known)}")
+
+
+def _require_one_kind_of_rate(given: Mapping[str, Any]) -> None:
+    """Of settings that exclude each other, an encoder would ignore one."""
+    mode = str(given.get("rate_control") or "").lower()
+    bitrate, cq, qp = given.get("bitrate"), given.get("cq"), given.get("qp")
+    if str(given.get("tuning")).lower() == "lossless":
+        return  # which takes none of these, as the configuration says
+    if bitrate and cq is not None:
+        raise InvalidConfig(
+            f"bitrate={bitrate} and cq={cq} conflict: a file has a mean bitrate or a constant quality. Leave one out, "
+            "or use max_bitrate to limit the bitrate of a constant quality."
+        )
+    if mode == "cbr" and not bitrate:
+        raise InvalidConfig("rate_control='cbr' needs a bitrate. Give bitrate, or leave out rate_control.")
+    if mode == "constqp" and qp is None:
+        raise InvalidConfig("rate_control='constqp' needs qp. Give qp, or leave out rate_control.")
+
+
+def _require_one_quality(quality: float | None, given: Mapping[str, Any]) -> None:
+    if quality is None:
+        return
+    require_quality(quality)
+    others = rates_in(given)
+    if others:
+        raise InvalidConfig(
+            f"quality={quality:g} does not work with {' and '.join(others)}: each decides how many bits there are. "
+            "Leave one out."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +81,18 @@ class FileSettings:
     """How a file is encoded.
 
     Args:
-        codec: ``"h264"``, ``"hevc"``, ``"av1"``; ``"auto"``: AV1 where the engine can, else HEVC.
+        codec: ``"h264"``, ``"hevc"``, ``"av1"``; ``"auto"``: on hardware AV1 where the engine can, else HEVC; in
+            software H.264, or HEVC for sources of 10 bits. A codec that keeps the source's chroma is preferred.
+        quality: from 1 (best) to 63, the same look with every codec and engine; None: 28, unless ``encoder`` has a
+            ``cq``, a ``qp`` or a ``bitrate``. ``cq`` is the encoder's own number.
         audio: ``"copy"``, ``"none"``, or bits a second: encoded anew as AAC or Opus, as the container likes best.
-        encoder: fields of ``EncoderConfig``, laid over what the source says.
+        encoder: fields of ``EncoderConfig``, laid over what the source says. ``gop`` is the frames of five seconds if
+            it is None or not given.
         filters: what is done to the pictures before they are encoded.
     """
 
     codec: str = "auto"
+    quality: float | None = None
     audio: str | int = "copy"
     encoder: Mapping[str, Any] = field(default_factory=dict)
     filters: Filters = field(default_factory=Filters)
@@ -53,6 +104,8 @@ class FileSettings:
         if self.audio not in ("copy", "none") and not is_rate:
             raise InvalidConfig(f"Expected 'copy', 'none' or bits a second from 6000, got audio={self.audio!r}.")
         _require_encoder_fields(self.encoder)
+        _require_one_kind_of_rate(self.encoder)
+        _require_one_quality(self.quality, self.encoder)
         if not isinstance(self.filters, Filters):
             raise InvalidConfig(f"Expected Filters, such as Filters(scale='50%'), got filters={self.filters!r}.")
 
@@ -98,12 +151,18 @@ class FileJob:
 
 
 def job_of(
-    source: str | Path, destination: str | Path, *, codec: str = "auto", audio: str | int = "copy", **more: Any
+    source: str | Path,
+    destination: str | Path,
+    *,
+    codec: str = "auto",
+    quality: float | None = None,
+    audio: str | int = "copy",
+    **more: Any,
 ) -> FileJob:
     """A job of fields by name: those of ``FileJob``, and for the rest those of an encoder."""
     own = {name: more.pop(name) for name in OF_A_JOB if name in more}
     filters = more.pop("filters", Filters())
-    settings = FileSettings(codec=codec, audio=audio, encoder=more, filters=filters)
+    settings = FileSettings(codec=codec, quality=quality, audio=audio, encoder=more, filters=filters)
     return FileJob(source=Path(source), destination=Path(destination), settings=settings, **own)
 
 

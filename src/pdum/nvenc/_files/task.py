@@ -355,7 +355,8 @@ class FileTask(BaseTask):
         """What has to be the same for a later run to take up this run's pieces."""
         seen, settings, filters = self._seen(), self.job.settings, self._looked_through_video().filters
         encoder = {name: repr(value) for name, value in sorted(settings.encoder.items())}
-        made_by = [settings.codec, encoder, *([filters.given] if filters.given else [])]
+        parts = [settings.codec, {"quality": settings.quality}, encoder]
+        made_by = [*parts, *([filters.given] if filters.given else [])]
         digest = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
         return {
             "version": WORK_VERSION,

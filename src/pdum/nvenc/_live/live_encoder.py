@@ -7,7 +7,7 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
-from .._config.settings import one_of
+from .._config.settings import bits, one_of
 from .._errors import EncoderClosed, InvalidFrame, NvencError
 from .exchange import Exchange, OfferedFrame
 from .frames import single_picture
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .._config import choices
     from .._config.encoder_fields import LiveEncoderFields
     from .._config.picture import PictureOptions
-    from .._config.settings import FrameRate
+    from .._config.settings import Bits, FrameRate
     from .._encoders.aio import Worker
     from .packet import LivePacket
     from .statistics import LiveStatistics
@@ -71,7 +71,9 @@ class LiveEncoder:
         backend: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware if there is any.
         gpu_id: the GPU, as CUDA counts.
         fields: further fields of ``EncoderConfig``, such as ``preset``, ``tuning``, ``format="nv12"``, ``qp_map``,
-            ``intra_refresh_period``. ``colour`` is ``"bt709"`` unless it is given.
+            ``intra_refresh_period``. Without ``colour`` the stream is BT.709, or BT.601 with
+            ``"argb"`` and the like, which the engine converts itself. ``gop`` is 0 (a key frame only if somebody needs
+            one) if it is None or not given.
 
     Raises:
         InvalidConfig: a setting that cannot be right. What a card refuses is told with the first frame.
@@ -83,9 +85,9 @@ class LiveEncoder:
         codec: choices.Codec = "h264",
         *,
         fps: FrameRate = 60,
-        bitrate: int = 0,
-        min_bitrate: int = 0,
-        start_bitrate: int = 0,
+        bitrate: Bits = 0,
+        min_bitrate: Bits = 0,
+        start_bitrate: Bits = 0,
         pipeline_depth: int = 0,
         max_in_flight: int | None = None,
         keyframe_spacing: float = 0.25,
@@ -99,9 +101,9 @@ class LiveEncoder:
             max_size=max_size,
             codec=codec,
             fps=fps,
-            bitrate=bitrate,
-            min_bitrate=min_bitrate,
-            start_bitrate=start_bitrate,
+            bitrate=bits("bitrate", bitrate),
+            min_bitrate=bits("min_bitrate", min_bitrate),
+            start_bitrate=bits("start_bitrate", start_bitrate),
             pipeline_depth=pipeline_depth,
             gpu_id=gpu_id,
             fields=dict(fields),

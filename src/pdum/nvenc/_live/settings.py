@@ -7,7 +7,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from .._config.config import EncoderConfig
-from .._config.settings import codec_name, frame_rate, whole
+from .._config.settings import bits, codec_name, frame_rate, whole
+from .._config.values import RGB_FORMATS, format_name
 from .._errors import InvalidConfig
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class LiveSettings:
                     "Leave it out."
                 )
         for name in ("bitrate", "min_bitrate", "start_bitrate"):
-            rate = whole(name, getattr(self, name))
+            rate = getattr(self, name)
             if rate and not self.is_steered:
                 raise InvalidConfig(
                     f"{name}={rate} does not work with qp, cq or tuning='lossless', which decide the quality instead. "
@@ -97,10 +98,15 @@ class LiveSettings:
     def _is_lossless(self) -> bool:
         return self.fields.get("tuning") == "lossless"
 
+    @property
+    def _colour(self) -> str:
+        """The same at every size, where "auto" changes at 720 lines. Some formats have only one, whatever the size."""
+        return "auto" if format_name(self.fields.get("format", "rgb")) in RGB_FORMATS else "bt709"
+
     def highest_bitrate(self, width: int, height: int) -> int:
         wanted = int(width * height * self.rate * Fraction(BITS_PER_PIXEL))
         highest = self.bitrate or max(wanted, LEAST_DEFAULT_BITRATE)
-        return min(highest, self.fields.get("max_bitrate") or highest)
+        return min(highest, bits("max_bitrate", self.fields.get("max_bitrate") or highest))
 
     def bitrate_bounds(self, width: int, height: int) -> tuple[int, int]:
         """The least and the most for pictures of this size."""
@@ -109,7 +115,8 @@ class LiveSettings:
 
     def config(self, width: int, height: int, **more: Any) -> EncoderConfig:
         """The configuration for pictures of this size. ``more``: further fields, among them the rates."""
-        given: dict[str, Any] = {"gop": 0, "colour": "bt709", "format": "rgb", **self.fields}
+        given: dict[str, Any] = {"colour": self._colour, "format": "rgb", **self.fields}
+        given["gop"] = given.get("gop") or 0
         if self.is_steered:
             given.setdefault("rate_control", "cbr")
             given |= self.rates(self.highest_bitrate(width, height))

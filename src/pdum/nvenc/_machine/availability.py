@@ -8,7 +8,7 @@ from .. import _nvenc
 from .._encoders.nvenc import forced_abi
 from .._errors import NvencError, OutOfMemory, OutOfSessions
 
-_reasons: dict[tuple[int, str | None], str | None] = {}
+_reasons: dict[tuple[int, str | None], NvencError | None] = {}
 
 
 def available(gpu_id: int = 0) -> bool:
@@ -22,21 +22,28 @@ def unavailable_reason(gpu_id: int = 0) -> str | None:
     A GPU with all sessions taken counts as available, since that passes. Making an encoder then raises OutOfSessions.
     """
     try:
-        key = (index(gpu_id), forced_abi())
-        if key not in _reasons:
-            _reasons[key] = _reason(*key)
-    except (OutOfSessions, OutOfMemory):
-        return None
+        error = unavailable_error(gpu_id)
     except TypeError:
         return f"Expected the number of a GPU, got gpu_id={gpu_id!r}."
+    return None if error is None else str(error)
+
+
+def unavailable_error(gpu_id: int = 0) -> NvencError | None:
+    """What making an encoder on this GPU would raise, unless it only has to wait; None: nothing."""
+    key = (index(gpu_id), forced_abi())
+    try:
+        if key not in _reasons:
+            _reasons[key] = _error(*key)
+    except (OutOfSessions, OutOfMemory):
+        return None
     return _reasons[key]
 
 
-def _reason(gpu_id: int, abi: str | None) -> str | None:
+def _error(gpu_id: int, abi: str | None) -> NvencError | None:
     try:
         _nvenc.probe(gpu_id, abi)
     except (OutOfSessions, OutOfMemory):
         raise
     except NvencError as error:
-        return str(error)
+        return error.with_traceback(None)
     return None

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._config.settings import one_of, whole
+from .._encoders.notices import software_notice
 from .._encoders.opening import BACKENDS
 from .._errors import InvalidConfig, NoEncoder
-from .._machine.availability import unavailable_reason
+from .._machine.availability import unavailable_error, unavailable_reason
 from ..events import EngineInfo
 from .sessions import out_of_sessions
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 ENGINES_VARIABLE = "PDUM_NVENC_ENGINES"
 POLL = 0.1  # seconds
-NOT_HARDWARE = "No hardware encoder is used: the processor encodes, many times slower."
 MOST_SOFTWARE_LANES = 8
 """A pool has one for every two cores, up to this many, because each takes memory."""
 
@@ -41,26 +41,25 @@ def find_engines(
 ) -> Engines:
     """The engines of these GPUs: at most as many as the caller wants, spread over the GPUs.
 
-    How many there are takes a session to ask, so where others have all of them, this waits for one.
+    It takes a session to ask how many there are. If other programs have all sessions, this waits for one.
 
     Raises:
         NoEncoder: hardware was asked for, and there is none; the message says why of each GPU.
         OutOfSessions: others kept all sessions for longer than the time-out.
-        InvalidConfig: what was asked for cannot be.
+        InvalidConfig: an argument is wrong.
     """
     one_of("backend", backend, {name: name for name in BACKENDS})
     limits = [_limit("engines", engines), _limit(ENGINES_VARIABLE, os.environ.get(ENGINES_VARIABLE) or "auto")]
     if backend == "software":
-        return _software(limits, (NOT_HARDWARE,))
+        return _software(limits)
     wanted = _wanted(gpus)
     found = _found(wanted, time.monotonic() + session_timeout)
     lanes = _hardware(found, limits)
     if lanes:
         return Engines(lanes=lanes)
-    why = _why_none(found, wanted)
     if backend == "nvenc" or wanted is not None:
-        raise NoEncoder(f'{why} backend="software" encodes on the processor.')
-    return _software(limits, (f"{NOT_HARDWARE} `pdum-nvenc doctor` says why.",))
+        raise NoEncoder(f'{_why_none(found, wanted)} backend="software" encodes on the processor.')
+    return _software(limits, (software_notice(unavailable_error(found[0].gpu_id if found else 0)),))
 
 
 def _found(wanted: set[int] | None, deadline: float) -> list[Device]:
@@ -92,7 +91,7 @@ def _hardware(found: Sequence[Device], limits: Sequence[list[int] | int | None])
     )
 
 
-def _software(limits: Sequence[list[int] | int | None], notices: tuple[str, ...]) -> Engines:
+def _software(limits: Sequence[list[int] | int | None], notices: tuple[str, ...] = ()) -> Engines:
     cores = len(os.sched_getaffinity(0))
     asked = _in_all(limits)
     lanes = min([cores, MOST_SOFTWARE_LANES, *(asked or [max(min(cores, 2), cores // 2)])])

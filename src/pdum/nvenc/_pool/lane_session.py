@@ -6,6 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import events
+from .._encoders.notices import ignored_notice
 from .._errors import DeviceLost, DriverNotFound, DriverTooOld, NoEncoder, OutOfSessions
 from .job import as_error
 from .sessions import for_engine, open_encoder, out_of_sessions
@@ -101,8 +102,7 @@ class LaneSession:
             return False
         self._config, self._waiting_since = config, None
         if self.encoder.unmapped:
-            left_out = ", ".join(self.encoder.unmapped)
-            self._host.warn_once(f"Ignored by software encoding: {left_out}.")
+            self._host.warn_once(ignored_notice(self.encoder.unmapped))
         return True
 
     def _wait_for_session(self, reason: str, *, may_time_out: bool) -> bool:

@@ -179,7 +179,8 @@ class EncoderPool:
             encoder: fields of ``EncoderConfig``, laid over the pool's ``config``.
 
         Raises:
-            what ``render`` raises, and what an encoder does.
+            Exception: what ``render`` raised.
+            NvencError: what an encoder raises.
         """
         task = self.generated(
             render, n_frames, destination=destination, segments=segments, surfaces=surfaces, **encoder
@@ -221,6 +222,7 @@ class EncoderPool:
         *,
         segments: str | int = "auto",
         codec: choices.CodecOrAuto = "auto",
+        quality: float | None = None,
         audio: choices.Audio = "copy",
         on_event: Callable[[Event], object] | None = None,
         **more: Unpack[EncodeFileFields],
@@ -230,7 +232,7 @@ class EncoderPool:
         Args:
             source, destination: the files; the destination's end tells the container.
             segments: ``"auto"``, or a number of ranges that no engine divides further.
-            codec, audio: as in ``FileSettings``.
+            codec, quality, audio: as in ``FileSettings``.
             on_event: called with each event.
             more: ``filters`` as in ``FileSettings``, further fields of ``FileJob`` (``verify``, ``smaller_than``,
                 ``in_place``, ``keep_work``) and of ``EncoderConfig`` (``preset``, ``cq``, ``tuning``, …).
@@ -241,7 +243,7 @@ class EncoderPool:
         """
         from .._files.job import job_of
 
-        job = job_of(source, destination, segments=segments, codec=codec, audio=audio, **more)
+        job = job_of(source, destination, segments=segments, codec=codec, quality=quality, audio=audio, **more)
         (result,) = self.run(self.files([job]), on_event).raise_for_errors()
         return result
 

@@ -178,7 +178,7 @@ class Run:
     def skip(self, job: int) -> None:
         """Ends one job, and leaves nothing of it."""
         one = self.scheduler.jobs[number_of(job, len(self.scheduler.jobs))]
-        self._call_off([one], "It was skipped.", "skipped")
+        self._call_off([one], "Skipped on request.", "skipped")
 
     def retry(self, job: int) -> None:
         """Begins a job again that has failed, was skipped or was cancelled, while the run still works on others."""

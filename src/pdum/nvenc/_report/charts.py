@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from .._text import change, count, duration, rate, size, verdict
+from .._view.names import whole_words
 from .._view.run_parts import GAP, Engine, Job
 from .._view.run_state import RunState
 from .markup import Markup, file_name, tag
 
 MOST_FILES = 60
+ALWAYS_FITS = 28
+"""Characters of a name for which there is room beside its bar."""
+SHORTEST_BEGINNING = 10
+"""Characters. The browser shortens a beginning to about as many."""
 TICKS = 5
 POINTS = 200
 HUES = (165, 310)
@@ -18,13 +21,13 @@ GOLDEN = 0.618034
 """The step from one file's hue to the next, as a part of the range, so that neighbours differ."""
 
 
-def savings(jobs: Iterable[Job]) -> Markup:
+def savings(state: RunState) -> Markup:
     """A bar for each file: its size before and after. The files that changed most come first."""
-    known = [job for job in jobs if job.ratio is not None and job.state in {"finished", "skipped"}]
+    known = [job for job in state.jobs.values() if job.ratio is not None and job.state in {"finished", "skipped"}]
     known.sort(key=lambda job: job.source_bytes - (job.size or 0), reverse=True)
     shown = known[:MOST_FILES]
     biggest = max((max(job.source_bytes, job.size or 0) for job in shown), default=1)
-    rows = [_saving(job, biggest) for job in shown]
+    rows = [_saving(state, job, biggest) for job in shown]
     if not rows:
         return tag("p", "No file has a result.", class_="note")
     rest = len(known) - len(shown)
@@ -32,7 +35,7 @@ def savings(jobs: Iterable[Job]) -> Markup:
     return tag("div", *rows, *more)
 
 
-def _saving(job: Job, biggest: int) -> Markup:
+def _saving(state: RunState, job: Job, biggest: int) -> Markup:
     before, after = 100 * job.source_bytes / biggest, 100 * (job.size or 0) / biggest
     look = verdict(job.ratio)
     picture = tag(
@@ -45,12 +48,25 @@ def _saving(job: Job, biggest: int) -> Markup:
     )
     return tag(
         "div",
-        file_name(job.name, title=job.source),
+        _name(state, job),
         picture,
         tag("span", f"{size(job.source_bytes)} → {size(job.size or 0)}", class_="number sizes"),
         tag("span", change(job.ratio), class_=f"number {look}"),
         class_="row dropped" if job.state == "skipped" else "row",
     )
+
+
+def _name(state: RunState, job: Job) -> Markup:
+    """The name in two parts, of which the browser shortens the first one: the second tells the file from others."""
+    label = state.label(job)
+    found = state.names.differences(label)
+    if len(label) <= ALWAYS_FITS or found is None:
+        return file_name(label, title=job.source)
+    first = min(*found, len(label) - ALWAYS_FITS // 2)
+    first = whole_words(label, range(first, first + 1)).start
+    if first <= SHORTEST_BEGINNING:
+        return file_name(label, title=job.source)
+    return file_name(tag("span", label[:first]), tag("span", label[first:]), title=job.source)
 
 
 def timeline(state: RunState) -> Markup:

@@ -25,9 +25,9 @@ def tag(element: str, /, *children: object, **attributes: object) -> Markup:
     return Markup(f"<{element}{written}>{''.join(map(text, children))}</{element}>")
 
 
-def file_name(name: str, **attributes: object) -> Markup:
-    """A name whose direction of writing does not affect the text around it."""
-    return tag("bdi", name, **attributes)
+def file_name(*name: str, **attributes: object) -> Markup:
+    """A name, maybe in parts, whose direction of writing does not affect the text around it."""
+    return tag("bdi", *name, **attributes)
 
 
 def _attribute(key: str) -> str:

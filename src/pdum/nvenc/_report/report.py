@@ -12,11 +12,14 @@ from .._text import change, count, duration, one_line, size, verdict
 from .._version import __version__
 from .._view.run_parts import Job, Sums
 from .._view.run_state import RunState
+from .._view.settings_line import settings_line
 from .charts import gap_note, savings, speed, timeline
 from .markup import Markup, file_name, tag
 from .style import STYLE
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+ABBREVIATIONS = {"aq", "cq", "gop", "qp", "vbv"}
 
 
 def write_report(
@@ -39,7 +42,7 @@ def report_page(state: RunState, settings: Mapping[str, object]) -> str:
         _section(
             "Savings",
             "Each file before (grey) and after. Faded: dropped, because the result was not small enough.",
-            savings(state.jobs.values()),
+            savings(state),
         ),
         _section("Engines", gap_note(state), timeline(state)),
         _section("Speed", "Frames a second of all engines together.", speed(state)),
@@ -58,12 +61,13 @@ def report_page(state: RunState, settings: Mapping[str, object]) -> str:
         tag("style", Markup(STYLE)),
     )
     footer = tag("footer", f"pdum-nvenc {__version__}")
-    body = tag("body", _header(state), _cards(state), *_notices(state), tag("main", *sections), footer)
+    body = tag("body", _header(state, settings), _cards(state), *_notices(state), tag("main", *sections), footer)
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
 
 
-def _header(state: RunState) -> Markup:
+def _header(state: RunState, settings: Mapping[str, object]) -> Markup:
     said = [count(state.total_jobs, "file"), count(len(state.engines), "engine")]
+    said += filter(None, [settings_line(settings)])
     if state.started is not None:
         said.insert(0, _date(state.started))
     if not state.is_over:
@@ -177,5 +181,10 @@ def _settings(settings: Mapping[str, object]) -> Markup:
     rows = []
     for name, value in settings.items():
         text = said[value] if value is None or isinstance(value, bool) else one_line(str(value))
-        rows.append(tag("tr", tag("td", name), tag("td", text)))
+        rows.append(tag("tr", tag("td", _in_words(name)), tag("td", text)))
     return tag("div", tag("table", tag("tbody", *rows)), class_="scroll settings")
+
+
+def _in_words(name: str) -> str:
+    """``"spatial AQ"`` for ``"spatial_aq"``."""
+    return " ".join(word.upper() if word in ABBREVIATIONS else word for word in name.split("_"))

@@ -28,10 +28,13 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 svg { display: block; width: 100%; overflow: hidden; }
 svg .before { fill: var(--before); } svg .good { fill: var(--good-bar); } svg .marginal { fill: var(--marginal-bar); }
 svg .bigger { fill: var(--bigger-bar); } svg .unknown { fill: var(--before); }
-.row { display: grid; grid-template-columns: minmax(0, 14em) minmax(0, 1fr) 11.5em 4em; gap: 12px; align-items: center;
+.row { display: grid; grid-template-columns: minmax(0, 21em) minmax(0, 1fr) 11.5em 4em; gap: 12px; align-items: center;
   padding: 3px 0; font-size: 13px; }
 .row bdi { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; text-align: left; }
-.row.dropped svg, .row.dropped .sizes { opacity: .45; }
+.row bdi:has(span) { display: flex; }
+.row bdi span { overflow: hidden; text-overflow: ellipsis; white-space: pre; flex: 0 9999 auto; min-width: 5em; }
+.row bdi span + span { flex-shrink: 1; }
+.row.dropped svg, .row.dropped .sizes { opacity: .6; }
 .row .sizes { color: var(--soft); }
 .engine { display: grid; grid-template-columns: 9.5em minmax(0, 1fr) 13em; gap: 12px; align-items: center;
   padding: 4px 0; font-size: 13px; }

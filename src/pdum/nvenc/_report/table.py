@@ -11,7 +11,7 @@ from rich.text import Text
 
 from .. import events
 from .._text import change, count, duration, one_line, size, visible
-from .._view.draw import MARKS, TERMINAL, writable
+from .._view.draw import MARKS, TERMINAL, wrapped, writable
 from .._view.run_parts import Job, Sums
 from .._view.run_state import RunState
 
@@ -22,11 +22,12 @@ LISTED = 30
 def print_summary(stream: Iterable[events.Event], console: Console) -> None:
     """Prints the summary of a run's events. For an interrupted run it says what was done until then."""
     state = RunState(stream)
-    console.print(_folders(state, console))
+    if len(state.folders()) > 1:  # the last line has the sums of a single one
+        console.print(_folders(state, console))
     for title, jobs, style in _sections(state):
         console.print(writable(Text(title, style), console))
         for job in jobs[:LISTED]:
-            console.print(writable(_reason(job), console), soft_wrap=True)
+            _print_reason(job, console)
         if len(jobs) > LISTED:
             console.print(writable(Text(f"  … and {len(jobs) - LISTED} more", TERMINAL.dim), console))
         console.print()
@@ -81,12 +82,17 @@ def _sections(state: RunState) -> list[tuple[str, list[Job], str]]:
     return [section for section in found if section[1]]
 
 
-def _reason(job: Job) -> Text:
+def _print_reason(job: Job, console: Console) -> None:
+    """On one line, or in a terminal that is too narrow for that, below the file."""
     style = TERMINAL.warning if job.state == "finished" else TERMINAL.of_job(job)
     text = Text("  ").append(f"{MARKS[job.state]} ", style).append(visible(job.source))
     reasons = job.warnings if job.state == "finished" else (job.why,)
-    said = "; ".join(one_line(reason) for reason in reasons if reason)
-    return text.append(": ").append(said, style) if said else text
+    said = Text("; ".join(one_line(reason) for reason in reasons if reason), style)
+    if not said or not console.is_terminal or text.cell_len + said.cell_len + 2 <= console.width:
+        console.print(writable(Text.assemble(text, ": ", said) if said else text, console), soft_wrap=True)
+        return
+    console.print(wrapped(writable(text, console), console))
+    console.print(wrapped(writable(Text("    ").append_text(said), console), console))
 
 
 def _last_line(state: RunState) -> Text:

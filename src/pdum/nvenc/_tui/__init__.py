@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from .._errors import InvalidConfig
@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from .controls import Controls, EventRun
 
 
-def run_dashboard(make_run: Callable[[], EventRun], controls: Controls | None = None) -> int:
+def run_dashboard(
+    make_run: Callable[[], EventRun],
+    controls: Controls | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> int:
     """Shows a run until the user leaves. A thread calls ``make_run``; the run is its own ``controls`` unless given.
 
     Returns 0 if all went well, 1 if some files failed, 130 if the user ended the run early, and 128 plus the number of
@@ -26,4 +30,4 @@ def run_dashboard(make_run: Callable[[], EventRun], controls: Controls | None = 
         )
     from .app import Dashboard
 
-    return Dashboard(make_run, controls).show()
+    return Dashboard(make_run, controls, settings).show()

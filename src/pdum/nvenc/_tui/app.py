@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
+from textual.driver import Driver
 from textual.notifications import SeverityLevel
 from textual.widgets import Footer, Static
 
 from .. import events
-from .._text import change, count, duration, one_line, size, visible
-from .._view.draw import Palette, columns, ended_line, to_width
-from .._view.run_parts import Engine, Job, LogLine, Sums
+from .._text import count, one_line, visible
+from .._view.draw import Palette
+from .._view.run_parts import Engine, Job, LogLine
 from .._view.run_state import RunState
-from .boxes import details_box, help_box
+from .._view.settings_line import settings_line
+from .boxes import LEAVING, details_box, help_box, line_box
 from .controls import Controls, EventRun, Source, TerminalLost
-from .lines import FixedRows, Lines
+from .lines import FixedRows, Item, Lines
 from .panels import WIDE, GpuPanel, head, usage_text
+from .rows import done_row, folder_row, log_row, queue_row
 from .signals import Signals
 from .terminal import Terminal
 from .theme import CSS, DARK, LIGHT, PALETTES
@@ -34,6 +37,7 @@ MOST_EVENTS = 5000
 TALL = 34
 SPEEDS_KEPT = 60
 PANELS = ("queue", "done", "log", "folders")
+DrawRow = Callable[[RunState, Item, int, Palette], Text]
 
 
 class Dashboard(App[int]):
@@ -41,6 +45,7 @@ class Dashboard(App[int]):
     ENABLE_COMMAND_PALETTE = False
     TITLE = "pdum-nvenc"
     NOTIFICATION_TIMEOUT = 3
+    LEAVING = LEAVING
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+c,ctrl+q", "leave", "Quit", key_display="q", priority=True),
         Binding("question_mark,f1", "help", "Help", key_display="?"),
@@ -48,22 +53,30 @@ class Dashboard(App[int]):
         Binding("s", "skip", "Skip"),
         Binding("r", "retry", "Retry"),
         Binding("R", "retry_failed", "Retry failed", show=False),
-        Binding("plus,equals_sign", "engines(1)", "More engines", key_display="+"),
-        Binding("minus", "engines(-1)", "Fewer", key_display="-"),
-        Binding("enter", "details", "Details"),
+        Binding("enter", "details", "Details", key_display="↵"),
+        Binding("plus,equals_sign", "engines(1)", "Engines", key_display="+ -"),
+        Binding("minus", "engines(-1)", show=False),
         Binding("d", "light", "Light", show=False),
         Binding("tab,right", "next_panel(1)", show=False, priority=True),
         Binding("shift+tab,left", "next_panel(-1)", show=False, priority=True),
         *(Binding(str(number + 1), f"panel({number})", show=False) for number in range(len(PANELS))),
     ]
 
-    def __init__(self, make_run: Callable[[], EventRun], controls: Controls | None = None) -> None:
+    def __init__(
+        self,
+        make_run: Callable[[], EventRun],
+        controls: Controls | None = None,
+        settings: Mapping[str, object] | None = None,
+        driver: type[Driver] = Terminal,
+    ) -> None:
         colourless = os.environ.get("NO_COLOR")
-        super().__init__(driver_class=Terminal)
+        super().__init__(driver_class=driver)
         if colourless is not None:  # Textual removes it, but later output must have no colour either
             os.environ["NO_COLOR"] = colourless
         self.state = RunState()
         self.source = Source(make_run, controls)
+        self.settings = {} if settings is None else settings
+        """What the run uses, to be shown."""
         self.usage = UsagePoller()
         self.signals = Signals(self.take_signal)
         self.speeds: dict[int, list[float]] = {}
@@ -106,21 +119,31 @@ class Dashboard(App[int]):
         yield VerticalScroll(id="gpus", can_focus=False)
         yield Static(id="tabs")
         with Container(id="lists"):
-            yield Lines[Job]("Queue", self._queue_line, lambda job: job.number, empty="nothing waits")
-            yield Lines[Job]("Done", self._done_line, lambda job: job.number, empty="nothing yet")
-            yield Lines[LogLine]("Log", self._log_line, id, empty="", follow=True)
-            yield Lines[tuple[str, Sums]]("Folders", self._folder_line, lambda item: item[0], empty="")
+            yield self._list(
+                "Queue", queue_row, lambda job: job.number, "empty", count=lambda: self.state.queue.waiting
+            )
+            yield self._list("Done", done_row, lambda job: job.number, "nothing yet")
+            yield self._list("Log", log_row, id, follow=True)
+            yield self._list("Folders", folder_row, lambda item: item[0])
         yield Footer()
+
+    def _list(
+        self, name: str, draw: DrawRow[Item], key: Callable[[Item], object], empty: str = "", **more: Any
+    ) -> Lines[Item]:
+        return Lines(name, lambda item, cells: draw(self.state, item, cells, self.palette), key, empty=empty, **more)
 
     def on_mount(self) -> None:
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = DARK.name
         self.query_one("#queue").add_class("current").focus()
-        self.signals.listen()
+        self.listen_to_signals()
         self.source.thread.start()
         self.set_interval(TICK, self.tick)
         self.draw()
+
+    def listen_to_signals(self) -> None:
+        self.signals.listen()
 
     def on_unmount(self) -> None:
         self.usage.stop()
@@ -163,7 +186,15 @@ class Dashboard(App[int]):
         self.screen_stack[0].set_class(tabbed, "tabbed")
         base = self.screen_stack[0]
         base.query_one("#head", Static).update(
-            head(self.state, self.status, self.wanted_engines, max(10, width - 2), self.palette), layout=False
+            head(
+                self.state,
+                self.status,
+                self.wanted_engines,
+                settings_line(self.settings),
+                max(10, width - 2),
+                self.palette,
+            ),
+            layout=False,
         )
         self._draw_gpus(height)
         self._draw_lists()
@@ -211,45 +242,8 @@ class Dashboard(App[int]):
         for number, name in enumerate(PANELS):
             panel = self._panel(name)
             style = f"reverse {self.palette.accent}" if panel.has_class("current") else self.palette.dim
-            text.append(f" {number + 1} {panel.title} {panel.length} ", style).append(" ")
+            text.append(f" {number + 1} {panel.title} {panel.count} ", style).append(" ")
         self.screen_stack[0].query_one("#tabs", Static).update(text, layout=False)
-
-    def _queue_line(self, job: Job, cells: int) -> Text:
-        palette = self.palette
-        if job.state in {"running", "finishing"}:
-            what = f"{job.fraction:.0%}" if job.state == "running" else "verifying"
-            figures = columns((what, 9, palette.good), (duration(job.eta), 8, palette.accent))
-            mark, style = "▶ ", palette.good
-        else:
-            figures = columns((size(job.source_bytes) if job.source_bytes else "–", 17 + 2, palette.dim))
-            mark, style = "  ", palette.info
-        name = to_width(visible(job.name), max(1, cells - 4 - figures.cell_len))
-        return Text(no_wrap=True).append(mark, style).append(name, palette.info).append("  ").append_text(figures)
-
-    def _done_line(self, job: Job, cells: int) -> Text:
-        line = ended_line(job, cells, self.palette)
-        line.truncate(cells, overflow="ellipsis")
-        return line
-
-    def _log_line(self, line: LogLine, cells: int) -> Text:
-        text = Text(no_wrap=True).append(f"{duration(line.at):>7}  ", self.palette.dim)
-        style = self.palette.of_level(line.level)
-        if line.level == "good" and line.job is not None:
-            style = self.palette.of_job(self.state.jobs[line.job])
-        text.append("● ", style).append(line.text, style if line.level in {"warning", "error"} else self.palette.info)
-        text.truncate(cells, overflow="ellipsis")
-        return text
-
-    def _folder_line(self, item: tuple[str, Sums], cells: int) -> Text:
-        folder, sums = item
-        style = self.palette.of_ratio(sums.ratio)
-        figures = columns(
-            (f"{sums.ended}/{sums.jobs}", 7, self.palette.info),
-            (size(sums.saved) if sums.source_bytes else "–", 8, style),
-            (change(sums.ratio), 7, style),
-        )
-        name = to_width(visible(folder), max(1, cells - 2 - figures.cell_len))
-        return Text(no_wrap=True).append(name, self.palette.info).append("  ").append_text(figures)
 
     # What keys do.
 
@@ -283,7 +277,7 @@ class Dashboard(App[int]):
     def action_skip(self) -> None:
         job = self._panel("queue").chosen
         if job is None:
-            self.show_message("Nothing to skip: no file is at work or waits.", severity="warning")
+            self.show_message("Nothing to skip: the queue is empty.", severity="warning")
         else:
             self._steer(lambda run: run.skip(job.number), f"skipping {visible(job.name)}")
 
@@ -291,22 +285,22 @@ class Dashboard(App[int]):
         job = self._panel("done").chosen
         if job is None or job.state == "finished":
             self.show_message(
-                "Choose a file that failed, was skipped or cancelled in the list of those done.", severity="warning"
+                "First choose a file that failed, was skipped or was cancelled in the list Done.", severity="warning"
             )
         else:
-            self._steer(lambda run: run.retry(job.number), f"once more: {visible(job.name)}")
+            self._steer(lambda run: run.retry(job.number), f"trying {visible(job.name)} again")
 
     def action_retry_failed(self) -> None:
         failed = [job.number for job in self.state.ended_jobs() if job.state == "failed"]
         if not failed:
             self.show_message("Nothing has failed.", severity="warning")
         else:
-            self._steer(lambda run: [run.retry(job) for job in failed], f"once more: {count(len(failed), 'file')}")
+            self._steer(lambda run: [run.retry(job) for job in failed], f"trying {count(len(failed), 'file')} again")
 
     def action_engines(self, by: int) -> None:
         wanted = self.wanted_engines + by
         if wanted < 1:
-            self.show_message("One engine is the least; p pauses.", severity="warning")
+            self.show_message("The last engine stays on. p pauses.", severity="warning")
             return
 
         def change_them(run: Controls) -> None:
@@ -324,9 +318,9 @@ class Dashboard(App[int]):
         else:
             self.leaving += 1
             if self.leaving == 1:
-                self._steer(lambda run: run.drain(), "Finishing what is at work. q once more stops now.")
+                self._steer(lambda run: run.drain(), "Finishing the files at work. q again stops now.")
             else:
-                self._steer(lambda run: run.cancel(), "Stopping. q once more leaves at once.")
+                self._steer(lambda run: run.cancel(), "Stopping. q again leaves at once.")
             self.draw()
 
     def take_signal(self, number: int) -> None:
@@ -354,20 +348,24 @@ class Dashboard(App[int]):
             self._panel(PANELS[number]).focus()
 
     def on_descendant_focus(self) -> None:
-        for name in PANELS:
-            panel = self._panel(name)
-            panel.set_class(panel.has_focus, "current")
+        panels = [self._panel(name) for name in PANELS]
+        if any(panel.has_focus for panel in panels):  # not if the whole window has lost it
+            for panel in panels:
+                panel.set_class(panel.has_focus, "current")
         self.call_after_refresh(self.draw)
 
     def action_details(self) -> None:
         if isinstance(self.focused, Lines):
             chosen = self.focused.chosen
-            number = chosen.job if isinstance(chosen, LogLine) else chosen.number if isinstance(chosen, Job) else None
-            if number is not None:
-                self.push_screen(details_box(self.state.jobs[number], self.palette))
+            if isinstance(chosen, LogLine) and chosen.job is not None:
+                chosen = self.state.jobs[chosen.job]
+            if isinstance(chosen, Job):
+                self.push_screen(details_box(chosen, self.palette))
+            elif isinstance(chosen, LogLine):
+                self.push_screen(line_box(chosen, self.palette))
 
     def action_help(self) -> None:
-        self.push_screen(help_box(self.palette))
+        self.push_screen(help_box(self.palette, self.LEAVING))
 
     def action_light(self) -> None:
         self.theme = LIGHT.name if self.current_theme.dark else DARK.name

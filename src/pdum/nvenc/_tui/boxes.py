@@ -14,21 +14,21 @@ from textual.widgets import Static
 
 from .._text import change, duration, one_line, size, visible
 from .._view.draw import Palette
-from .._view.run_parts import Job
+from .._view.run_parts import Job, LogLine
 
 KEYS = (
-    ("p", "pause and resume: engines stop after the frame they are at"),
-    ("s", "skip the file chosen in the queue, at work or waiting"),
-    ("r", "do the chosen file of the list of those that are done once more"),
-    ("R", "do all files that failed once more"),
-    ("+ -", "one engine more, one less; an engine ends what it has begun"),
-    ("enter", "all that is known of the chosen file"),
-    ("tab, 1-4", "go to the queue, what is done, the log, the folders"),
+    ("p", "pause, and go on"),
+    ("s", "skip the chosen file of the queue"),
+    ("r", "try the chosen file of the list Done again, if it failed, was skipped or was cancelled"),
+    ("R", "try all files that failed again"),
+    ("+ -", "use one engine more or less; an engine finishes what it has begun"),
+    ("enter", "show everything about the chosen file or line"),
+    ("tab, 1 to 4", "go to the queue, the files that are done, the log, the folders"),
     ("↑ ↓ home end", "choose a file"),
-    ("d", "dark or light"),
-    ("q, ctrl+c", "first: finish what is at work and begin nothing new; again: stop now; once more: leave at once"),
-    ("?", "this help"),
+    ("d", "switch between dark and light"),
+    ("?", "show this help"),
 )
+LEAVING = ("q, ctrl+c", "finish the files at work, then leave; twice: stop now; three times: leave at once")
 
 
 class Box(ModalScreen[None]):
@@ -49,8 +49,15 @@ class Box(ModalScreen[None]):
             yield Static(self._table)
 
 
-def help_box(palette: Palette) -> Box:
-    return Box("Keys", _table([(key, Text(meaning, palette.info)) for key, meaning in KEYS], palette))
+def help_box(palette: Palette, leaving: tuple[str, str] = LEAVING) -> Box:
+    """``leaving``: how to leave, which depends on where the dashboard is shown."""
+    keys = (*KEYS, leaving)
+    return Box("Keys", _table([(key, Text(meaning, palette.info)) for key, meaning in keys], palette))
+
+
+def line_box(line: LogLine, palette: Palette) -> Box:
+    """A line of the log that may have been too long for its place."""
+    return Box(f"Log at {duration(line.at)}", _table([("", Text(line.text, palette.of_level(line.level)))], palette))
 
 
 def details_box(job: Job, palette: Palette) -> Box:
@@ -65,7 +72,7 @@ def details_box(job: Job, palette: Palette) -> Box:
         ("change", Text("" if job.ratio is None else change(job.ratio), palette.of_ratio(job.ratio))),
         ("took", Text(duration(job.seconds) if job.seconds else "")),
         ("error", Text(visible(job.error), palette.error)),
-        ("reason", Text(one_line(job.reason), palette.of_job(job))),
+        ("reason", Text(one_line(job.why), palette.of_job(job))),
         ("attempts", Text(str(job.attempts) if job.attempts > 1 else "")),
         *(("warning", Text(one_line(warning), palette.warning)) for warning in job.warnings),
     ]

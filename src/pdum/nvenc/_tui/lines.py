@@ -64,7 +64,9 @@ class Lines(ScrollView, Generic[Item], can_focus=True):
         *,
         empty: str = "",
         follow: bool = False,
+        count: Callable[[], int] | None = None,
     ) -> None:
+        """``count``: the number beside the title, if it is not that of the rows."""
         super().__init__(id=name.lower())
         self.title = name
         self._draw = draw
@@ -76,6 +78,7 @@ class Lines(ScrollView, Generic[Item], can_focus=True):
         self._row = 0
         self._chosen: Item | None = None
         self._follow = follow
+        self._count = count
         self._rich = Console()
 
     @property
@@ -83,8 +86,8 @@ class Lines(ScrollView, Generic[Item], can_focus=True):
         return self._chosen
 
     @property
-    def length(self) -> int:
-        return self._length
+    def count(self) -> int:
+        return self._length if self._count is None else self._count()
 
     def show_items(self, items: Rows[Item]) -> None:
         was_at_end = self._follow and self._row >= self._length - 1
@@ -93,7 +96,7 @@ class Lines(ScrollView, Generic[Item], can_focus=True):
         row = None if self._chosen is None else items.row_of(self._key(self._chosen))
         self._row = last if was_at_end else min(self._row, last) if row is None else row
         self._chosen = items[self._row] if self._length else None
-        self.border_title = Text(f"{self.title} {self._length}")
+        self.border_title = Text(f"{self.title} {self.count}")
         self.virtual_size = Size(self.scrollable_content_region.width, self._length)
         if was_at_end:
             self._into_view()

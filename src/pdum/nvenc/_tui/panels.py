@@ -17,6 +17,8 @@ from .._view.run_state import RunState
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDE = 110
 SPARKS = 16
+LEAST_BAR = 30
+"""Cells for the bar and the percentage beside the settings."""
 
 
 def sparks(values: Sequence[float], top: float, cells: int) -> str:
@@ -26,8 +28,8 @@ def sparks(values: Sequence[float], top: float, cells: int) -> str:
     return "".join(drawn).rjust(cells)
 
 
-def head(state: RunState, status: str, engines: int, cells: int, palette: Palette) -> Text:
-    """Two lines: the run's progress and savings, and below them a bar over the whole width."""
+def head(state: RunState, status: str, engines: int, settings: str, cells: int, palette: Palette) -> Text:
+    """Two lines: the run's progress and savings, and below them the settings and a bar."""
     style = {"running": palette.good, "starting": palette.dim}.get(status, palette.warning)
     mark = {"running": "●", "paused": "‖", "done": "✓", "starting": "○"}.get(status, "◼")
     sums = state.sums()
@@ -48,9 +50,12 @@ def head(state: RunState, status: str, engines: int, cells: int, palette: Palett
     ]
     line = _joined(left, right, cells)
     percent = f"{state.fraction:5.0%}"
+    shown = f"{settings}  " if settings and cells - cell_len(settings) >= LEAST_BAR else ""
+    room = max(0, cells - len(percent) - cell_len(shown))
     return (
         line.append("\n")
-        .append_text(bar(state.fraction, max(0, cells - len(percent)), palette.good, palette.dim))
+        .append(shown, palette.info)
+        .append_text(bar(state.fraction, room, palette.good, palette.dim))
         .append(percent, palette.strong)
     )
 

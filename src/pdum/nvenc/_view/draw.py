@@ -8,12 +8,17 @@ from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.text import Text
 
-from .._text import change, duration, one_line, rate, size, verdict, visible
-from .run_parts import Engine, Job
+from .._text import change, duration, one_line, rate, size, verdict
+from .names import whole_words
+from .run_parts import Engine, Job, LogLine
 from .run_state import RunState
 
 MARKS = {"finished": "✓", "skipped": "↷", "failed": "✗", "cancelled": "■"}
 SPACE = 2
+SHORT_NAME = 20
+"""Cells that tell a file from others, in most cases."""
+LEAST_NAME, LEAST_BAR = 28, 6
+"""Cells of a file's name and of its bar in the line of an engine. Narrower names cost figures, narrower bars vanish."""
 ASCII = str.maketrans(
     {
         "→": "->",
@@ -64,15 +69,21 @@ TERMINAL = Palette()
 
 def to_width(text: str, cells: int) -> str:
     """The text at exactly that width: padded, or without its middle, since the ends of names differ most."""
-    missing = cells - cell_len(text)
-    if missing >= 0:
-        return text + " " * missing
+    if cell_len(text) <= cells:
+        return padded(text, cells)
     if cells < 2:
         return "…"[:cells]
+    return padded("…".join(_ends(text, cells)), cells)
+
+
+def _ends(text: str, cells: int) -> tuple[str, str]:
+    """What ``to_width`` keeps of a text that is too long."""
     tail = chop_end(text, (cells - 1) // 2)
-    head = chop_cells(text, max(1, cells - 1 - cell_len(tail)))[0]
-    short = f"{head}…{tail}"
-    return short + " " * (cells - cell_len(short))
+    return chop_cells(text, max(1, cells - 1 - cell_len(tail)))[0], tail
+
+
+def padded(text: str, cells: int) -> str:
+    return text + " " * (cells - cell_len(text))
 
 
 def chop_end(text: str, cells: int) -> str:
@@ -81,6 +92,50 @@ def chop_end(text: str, cells: int) -> str:
     while end > 0 and cell_len(text[end - 1 :]) <= cells:
         end -= 1
     return text[end:]
+
+
+def _chop(text: str, cells: int) -> str:
+    """As much of the beginning of the text as these cells can hold."""
+    return chop_cells(text, cells)[0] if cells > 0 and text else ""
+
+
+def with_differences(text: str, differences: tuple[int, int] | None, cells: int) -> str:
+    """The text at exactly that width, with what tells it from others if there is room.
+
+    ``"The long title of a series - S01E07 - 1080p x264 DTS.mkv"`` becomes ``"The long t…S01E07…264 DTS.mkv"``.
+    """
+    if differences is None or cell_len(text) <= cells or cells < 2:
+        return to_width(text, cells)
+    first, last = differences
+    head, tail = _ends(text, cells)
+    if first < len(head) or last >= len(text) - len(tail):
+        return to_width(text, cells)
+    for part in (range(min(first, last), max(first, last) + 1), range(first, first + 1)):
+        words = whole_words(text, part)
+        if cell_len(text[words.start : words.stop]) <= cells - 2:
+            return _around(text, words, cells)
+    return to_width(text, cells)
+
+
+def _around(text: str, part: range, cells: int) -> str:
+    """This part of the text, and as much as there is room for of what is at the ends."""
+    before, kept, after = text[: part.start], text[part.start : part.stop], text[part.stop :]
+    room = cells - cell_len(kept)
+    head_cells = max(room // 2, room - cell_len(after))
+    head = before if cell_len(before) <= head_cells else f"{_chop(before, head_cells - 1)}…"
+    rest = room - cell_len(head)
+    tail = after if cell_len(after) <= rest else f"…{chop_end(after, rest - 1)}"
+    return padded(f"{head}{kept}{tail}", cells)
+
+
+def file_name(state: RunState, job: Job, cells: int) -> str:
+    """The name of the job's file at exactly that width, so that it differs from others of the run."""
+    label = state.label(job)
+    return (
+        padded(label, cells)
+        if cell_len(label) <= cells
+        else with_differences(label, state.names.differences(label), cells)
+    )
 
 
 def bar(fraction: float, cells: int, style: str, track: str) -> Text:
@@ -111,9 +166,10 @@ def engine_line(state: RunState, engine: Engine, label: str, cells: int, palette
         return line.append(" " * SPACE).append(to_width(text, max(1, room)), said)
     figures = _figures(engine, job, room, palette)
     room -= sum(width + SPACE for _, width, _ in figures)
-    bar_cells = 0 if room < 24 else min(40, room // 2 - 1)
+    bar_cells = min(40, room // 2 - 1, room - SPACE - LEAST_NAME)
+    bar_cells = bar_cells if bar_cells >= LEAST_BAR else 0
     name_cells = room - bar_cells - (SPACE if bar_cells else 0)
-    line.append(" " * SPACE).append(to_width(visible(job.name), max(1, name_cells)), palette.info)
+    line.append(" " * SPACE).append(file_name(state, job, max(1, name_cells)), palette.info)
     if bar_cells:
         line.append(" " * SPACE).append_text(bar(engine.fraction, bar_cells, palette.accent, palette.dim))
     return line.append(" " * SPACE).append_text(columns(*figures)) if figures else line
@@ -122,12 +178,14 @@ def engine_line(state: RunState, engine: Engine, label: str, cells: int, palette
 def _figures(engine: Engine, job: Job, room: int, palette: Palette) -> list[tuple[str, int, str]]:
     figures = [
         (f"{engine.fraction:4.0%}", 4, palette.info),
-        (rate(engine.fps, " fps"), 8, palette.good),
-        (rate(job.speed, "×"), 6, palette.info),
+        (rate(engine.fps, " fps") if engine.fps else "–", 8, palette.good),
+        (rate(job.speed, "×") if job.speed else "–", 6, palette.info),
         (duration(job.eta), 8, palette.accent),
     ]
-    while figures and sum(width + SPACE for _, width, _ in figures) > room - 12:
-        figures.pop(2 if len(figures) == 4 else -1)
+    if room < LEAST_NAME + SPACE + LEAST_BAR + sum(width + SPACE for _, width, _ in figures):
+        figures.pop(2)
+    while figures and sum(width + SPACE for _, width, _ in figures) > room - LEAST_NAME:
+        figures.pop()
     return figures
 
 
@@ -154,8 +212,8 @@ def run_line(state: RunState, cells: int, palette: Palette = TERMINAL) -> Text:
     return line.append(" " * SPACE).append_text(columns(*figures)) if figures else line
 
 
-def ended_line(job: Job, cells: int, palette: Palette = TERMINAL) -> Text:
-    """How a job ended: its sizes and the change, or the reason."""
+def ended_line(state: RunState, job: Job, cells: int, palette: Palette = TERMINAL) -> Text:
+    """How a job ended: its sizes and the change, or the reason, which may be too long for the line."""
     style = palette.of_job(job)
     line = Text(no_wrap=True).append(f"{MARKS[job.state]} ", style)
     if job.state == "finished":
@@ -168,12 +226,26 @@ def ended_line(job: Job, cells: int, palette: Palette = TERMINAL) -> Text:
         while len(figures) > 1 and sum(width + SPACE for _, width, _ in figures) > cells - 14:
             figures.pop(0 if len(figures) == 2 else -1)
         room = cells - 2 - sum(width + SPACE for _, width, _ in figures)
-        line.append(to_width(visible(job.name), max(1, room)), palette.info)
+        line.append(file_name(state, job, max(1, room)), palette.info)
         return line.append(" " * SPACE).append_text(columns(*figures))
+    room = cells - 2 - SPACE
     reason = one_line(job.why) or job.state
-    name_cells = max(8, min(cell_len(visible(job.name)), cells // 2))
-    line.append(to_width(visible(job.name), name_cells), palette.info)
+    name_cells = cell_len(state.label(job))
+    least = min(SHORT_NAME, name_cells)
+    if cell_len(reason) > room - least:
+        reason = one_line(job.why_in_short) or job.state
+    fits = cell_len(reason) <= room - least
+    name_cells = min(name_cells, room - cell_len(reason) if fits else cells // 2)
+    line.append(file_name(state, job, max(8, name_cells)), palette.info)
     return line.append(" " * SPACE).append(reason, style)
+
+
+def log_text(state: RunState, line: LogLine, cells: int) -> str:
+    """A line of the log, which may be too wide. The name of its file is shortened first."""
+    room = max(SHORT_NAME, cells - cell_len(line.text) + cell_len(line.name))
+    if room >= cell_len(line.name):
+        return line.text
+    return with_differences(line.name, state.names.differences(line.name), room).rstrip() + line.text[len(line.name) :]
 
 
 def writable(text: Text, console: Console) -> Text:
@@ -185,3 +257,13 @@ def writable(text: Text, console: Console) -> Text:
         translated = part.text.translate(ASCII).encode(console.encoding, "backslashreplace").decode(console.encoding)
         plain.append(translated, part.style)
     return plain
+
+
+def wrapped(text: Text, console: Console, indent: int = 4) -> Text:
+    """The text, with all lines but the first indented if it is too wide."""
+    if text.cell_len <= console.width or console.width < 4 * indent:
+        return text
+    text = text.copy()
+    text.no_wrap, text.overflow = False, "fold"
+    lines = text.wrap(console, console.width - indent)
+    return Text(f"\n{' ' * indent}").join(lines)

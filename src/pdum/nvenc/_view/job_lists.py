@@ -86,6 +86,11 @@ class JobQueue:
         elif not was_working and job.state in AT_WORK:
             self._working.insert(row, place)
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return self._waiting.count
+
     def __len__(self) -> int:
         return len(self._working) + self._waiting.count
 

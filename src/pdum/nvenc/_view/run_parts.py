@@ -57,7 +57,19 @@ class Job:
     @property
     def why(self) -> str:
         """The reason, without the source's name at its beginning, since the name is shown next to it."""
+        if self._is_dropped:
+            return f"kept the original: the result would be {_compared(self.ratio)}"
         return self.reason.removeprefix(self.source).lstrip(": ") if self.reason != self.source else self.reason
+
+    @property
+    def why_in_short(self) -> str:
+        """The reason for a line that has little room."""
+        return f"would be {_compared(self.ratio)}" if self._is_dropped else self.why
+
+    @property
+    def _is_dropped(self) -> bool:
+        """Whether there was a result, which was not small enough."""
+        return self.state == "skipped" and self.reason == "bigger"
 
     @property
     def is_over(self) -> bool:
@@ -78,6 +90,17 @@ class Job:
     def saved(self) -> int:
         """Bytes that the job freed on the disk. A result that was dropped saves nothing."""
         return self.source_bytes - (self.size or 0) if self.state == "finished" and self.source_bytes > 0 else 0
+
+
+def _compared(ratio: float | None) -> str:
+    """``"12 % larger"``, ``"3.1 times as large"``, ``"only 4 % smaller"``."""
+    if ratio is None:
+        return "no smaller"
+    percent = 100 * abs(ratio - 1)
+    amount = f"{percent:.0f} %" if percent >= 0.95 else f"{percent:.1f} %" if percent >= 0.05 else "0.1 %"
+    if ratio >= 2:
+        return f"{ratio:.0f} times as large" if ratio >= 9.95 else f"{ratio:.1f} times as large"
+    return "just as large" if ratio == 1 else f"{amount} larger" if ratio > 1 else f"only {amount} smaller"
 
 
 @dataclass
@@ -171,3 +194,5 @@ class LogLine:
     level: str
     text: str
     job: int | None = None
+    name: str = ""
+    """The name of a file, if the text begins with one."""

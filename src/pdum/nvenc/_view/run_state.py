@@ -10,6 +10,7 @@ from typing import Any
 from .. import events
 from .._text import change, count, duration, one_line, size, visible
 from .job_lists import EndedJobs, FolderSums, JobQueue
+from .names import Names
 from .run_parts import AT_WORK, WAITING, Engine, Job, LogLine, Span, Sums
 
 LOG_LINES = 2000
@@ -32,6 +33,7 @@ class RunState:
         self.queue = JobQueue(self.jobs)
         self.done = EndedJobs(self.jobs)
         self.folder_sums = FolderSums()
+        self.names = Names()
         self._sums = Sums()
         self.log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self.lines = 0
@@ -84,6 +86,10 @@ class RunState:
             return min(1.0, max(0.0, self._progress.frames / self._progress.total))
         total = sum(job.frames for job in self.jobs.values())
         return min(1.0, sum(job.frames_done for job in self.jobs.values()) / total) if total else 0.0
+
+    def label(self, job: Job) -> str:
+        """The name of the job's file on one line, with its folder if files of several folders have that name."""
+        return self.names.label(visible(job.name), visible(job.folder))
 
     def sums(self) -> Sums:
         """The sums of all jobs. They are always up to date, so this is cheap even with very many jobs."""
@@ -145,7 +151,7 @@ class RunState:
         self._leave(event.job)
         if before is not None and before.is_over:
             self.done.discard(event.job)
-            self._say("info", f"{visible(before.name)}: once more")
+            self._say_of(before, "info", "queued again")
         if before is not None:
             self._remove_from_sums(before)
         job = Job(
@@ -164,7 +170,7 @@ class RunState:
         if job.state == "queued":
             self._change_state(job, "prepared")
         if event.frames_done:
-            self._say("info", f"{visible(job.name)}: {event.frames_done} of {event.frames} frames are there already")
+            self._say_of(job, "info", f"{event.frames_done} of {event.frames} frames are there already")
 
     def _piece_started(self, event: events.PieceStarted) -> None:
         job, engine = self._job(event.job), self._engine(event.engine)
@@ -200,8 +206,8 @@ class RunState:
 
     def _piece_retried(self, event: events.PieceRetried) -> None:
         self._end_piece(event, retried=True)
-        name = visible(self._job(event.job).name)
-        self._say("warning", f"{name}: frames {event.first} to {event.last} once more: {one_line(event.reason)}")
+        said = f"frames {event.first} to {event.last} again: {one_line(event.reason)}"
+        self._say_of(self._job(event.job), "warning", said)
 
     def _end_piece(
         self, event: events.PieceFinished | events.PieceRetried, frames: int = 0, retried: bool = False
@@ -238,23 +244,23 @@ class RunState:
         job.frames = job.frames_done = event.frames
         job.warnings = event.warnings
         sizes = f"{size(job.source_bytes)} → {size(event.size)} ({change(job.ratio)})"
-        self._say("good", f"{visible(job.name)}: {sizes} in {duration(event.seconds)}", event.job)
+        self._say_of(job, "good", f"{sizes} in {duration(event.seconds)}", ends=True)
         for warning in event.warnings:
-            self._say("warning", f"{visible(job.name)}: {one_line(warning)}")
+            self._say_of(job, "warning", one_line(warning))
 
     def _job_skipped(self, event: events.JobSkipped) -> None:
         job = self._end(event.job, "skipped", event.size, event.source_bytes)
         job.reason = event.reason
-        self._say("info", f"{visible(job.name)}: skipped: {one_line(job.why)}", event.job)
+        self._say_of(job, "info", one_line(job.why), ends=True)
 
     def _job_failed(self, event: events.JobFailed) -> None:
         job = self._end(event.job, "failed")
         job.reason, job.error = event.message, event.error
-        self._say("error", f"{visible(job.name)}: {one_line(job.why)}", event.job)
+        self._say_of(job, "error", one_line(job.why), ends=True)
 
     def _job_cancelled(self, event: events.JobCancelled) -> None:
         job = self._end(event.job, "cancelled")
-        self._say("warning", f"{visible(job.name)}: cancelled", event.job)
+        self._say_of(job, "warning", "cancelled", ends=True)
 
     def _run_finished(self, event: events.RunFinished) -> None:
         self.status, self.eta, self.fps = "over", None, 0.0
@@ -264,12 +270,21 @@ class RunState:
             if not job.is_over:
                 self._end(job.number, "cancelled")
         self.frames_done = max(self.frames_done, event.frames)
-        self._say("good" if not event.failed else "warning", f"done in {duration(event.seconds)}")
+        failed = f", {event.failed} failed" if event.failed else ""
+        self._say("good" if not event.failed else "warning", f"done in {duration(event.seconds)}{failed}")
 
     # Helpers of the event handlers.
 
-    def _say(self, level: str, text: str, job: int | None = None) -> None:
-        self.log.append(LogLine(self.now, level, text, job))
+    def _say(self, level: str, text: str) -> None:
+        self._log(LogLine(self.now, level, text))
+
+    def _say_of(self, job: Job, level: str, text: str, *, ends: bool = False) -> None:
+        """``ends``: the line says how the job ended."""
+        name = self.label(job)
+        self._log(LogLine(self.now, level, f"{name}: {text}", job.number if ends else None, name))
+
+    def _log(self, line: LogLine) -> None:
+        self.log.append(line)
         self.lines += 1
 
     def _job(self, number: int) -> Job:
@@ -277,6 +292,7 @@ class RunState:
 
     def _add(self, job: Job) -> Job:
         self.jobs[job.number] = job
+        self.names.add(visible(job.name), visible(job.folder))
         self.queue.update(job)
         self._add_to_sums(job)
         return job

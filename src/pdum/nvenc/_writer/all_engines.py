@@ -76,12 +76,12 @@ class AllEngines:
                 "intra_refresh_period does not work with several engines, which share a video by its groups of "
                 "pictures: it makes one group of all pictures. Leave it out, or use engines=1."
             )
-        if config.gop == 0:
+        if not config.gop:
             raise InvalidConfig(
-                "Expected gop of 1 or more: several engines share a video by its groups of pictures. Got gop=0, which "
-                "makes one group of all pictures. Use gop=60, or engines=1."
+                "Expected gop of 1 or more: several engines share a video by its groups of pictures. Got "
+                f"gop={config.gop}, which gives them none to share. Use gop=60, or engines=1."
             )
-        self._config, self._tell = config, tell
+        self._config, self._tell, self._gop = config, tell, config.gop
         self._lanes = lanes_of(engines, config)
         self._has_several_gpus = len({lane.engine.gpu_id for lane in self._lanes}) > 1
         self._speeds_differ = len({lane.engine.gpu_name for lane in self._lanes}) > 1
@@ -92,7 +92,7 @@ class AllEngines:
         self._failure: NvencError | None = None
         self._is_closed = False
         depth = max(lane.config.extra_output_delay for lane in self._lanes)
-        self.most_frames = (8 if self._speeds_differ else 2) * len(self._lanes) * (depth + config.gop)
+        self.most_frames = (8 if self._speeds_differ else 2) * len(self._lanes) * (depth + self._gop)
         """Frames between ``submit`` and their packets, from which on a new group waits for earlier ones.
 
         A fast engine does several groups while a slow one does one.
@@ -170,7 +170,7 @@ class AllEngines:
         group = self._group
         if group is None or force_idr or (picture is not None and picture.type == "IDR"):
             return False
-        if len(group.numbers) >= self._config.gop and (picture is None or picture.type != "P"):
+        if len(group.numbers) >= self._gop and (picture is None or picture.type != "P"):
             return False
         return self._gpu_of(frame) in (None, group.lane.engine.gpu_id)
 
@@ -315,9 +315,9 @@ class AllEngines:
     def _tell_of_long_groups(self) -> None:
         lanes = len(self._lanes)
         longest = longest_shared_gop(self._config, self._lanes[0].engine, lanes) if lanes > 1 else 0
-        if lanes > 1 and self._config.gop > longest:
+        if lanes > 1 and self._gop > longest:
             self._tell(
-                f"gop={self._config.gop} is too long for {lanes} engines to be busy all the time. "
+                f"gop={self._gop} is too long for {lanes} engines to be busy all the time. "
                 f"With gop={longest} or less they are."
             )
 

@@ -35,7 +35,7 @@ def lane_config(config: EncoderConfig, engine: EngineInfo, lanes: int, lanes_of_
     there are twice as many, since what one engine has in reserve, another one has not.
     """
     own = for_engine(config, engine, lanes_of_gpu)
-    needed = 2 * own.extra_output_delay + -(-config.gop * (lanes - 1) // lanes)
+    needed = 2 * own.extra_output_delay + -(-(config.gop or 0) * (lanes - 1) // lanes)
     return own.replaced(extra_output_delay=min(needed, LARGEST_EXTRA_DELAY))
 
 

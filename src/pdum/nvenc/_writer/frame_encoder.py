@@ -60,8 +60,8 @@ class FrameEncoder(Protocol):
 class OneEngine:
     """One hardware encoder, or the processor."""
 
-    def __init__(self, config: EncoderConfig, backend: str = "auto") -> None:
-        self._encoder, self.notices = open_encoder(config, backend)
+    def __init__(self, config: EncoderConfig, backend: str = "auto", software: EncoderConfig | None = None) -> None:
+        self._encoder, self.notices = open_encoder(config, backend, software=software)
         self._config = config
         self.is_quick = isinstance(self._encoder, NvencEncoder)
         """The hardware has a pipeline of its own. A software codec works while it is called."""

@@ -58,18 +58,20 @@ class SharedVideo:
         self._engines.close()
 
 
-def open_frame_encoder(config: EncoderConfig, backend: str, engines: int | str) -> FrameEncoder:
-    """The encoders for a configuration. Raises what opening them raises.
+def open_frame_encoder(
+    config: EncoderConfig, backend: str, engines: int | str, software: EncoderConfig | None = None
+) -> FrameEncoder:
+    """The encoders for a configuration. Raises what opening them raises. ``software`` as in ``open_encoder``.
 
     Several engines are hardware. If there is one at most, or none, ``engines`` means nothing.
     """
     if engines == 1 or backend == "software":
-        return OneEngine(config, backend)
+        return OneEngine(config, backend, software)
     found = find_engines("all", "auto" if engines == "all" else engines, backend, SESSION_TIMEOUT)
     hardware = [engine for engine in found.lanes if engine.gpu_id is not None]
     if len(hardware) > 1:
         return SharedVideo(config, hardware)
-    return OneEngine(config.replaced(gpu_id=hardware[0].gpu_id or 0) if hardware else config, backend)
+    return OneEngine(config.replaced(gpu_id=hardware[0].gpu_id or 0) if hardware else config, backend, software)
 
 
 def require_engines(engines: int | str) -> None:

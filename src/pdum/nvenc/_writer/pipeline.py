@@ -110,7 +110,7 @@ class Pipeline:
         is_over = self._packets.abort()
         if self._frames is not None:
             self._frames.abort(PATIENCE)
-        self._close_encoder()
+        _within(PATIENCE, self._close_encoder)
         _quietly(lambda: self.output.discard(is_stuck=not is_over))
 
     def _video_format(self) -> VideoFormat:
@@ -156,6 +156,17 @@ class Pipeline:
     def _close_encoder(self) -> None:
         if self._encoder is not None:
             _quietly(self._encoder.close)
+
+
+def _within(seconds: float, call: Callable[[], Any]) -> None:
+    """Waits no longer than this. An engine may never answer again, and closing its encoder waits for it."""
+    thread = threading.Thread(target=call, name="pdum.nvenc end", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter ends, and starts no more threads
+        call()
+    else:
+        thread.join(seconds)
 
 
 def _quietly(call: Callable[[], Any]) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._config.config import EncoderConfig
-from .._config.settings import LARGEST_EXTRA_DELAY, codec_name, frame_rate, nearest, one_of, whole
+from .._config.quality_scale import BEST, WORST, cq_for, rates_in
+from .._config.settings import LARGEST_EXTRA_DELAY, bits, codec_name, frame_rate, nearest, one_of, whole
+from .._config.values import format_name
 from .._encoders.opening import BACKENDS
 from .._errors import InvalidConfig
 from .._media.containers import CONTAINERS, VIDEO_CODECS
@@ -17,6 +19,7 @@ from .._media.mux import STREAMS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .._config.settings import Bits
     from .._encoders.frame_layout import FrameLayout
 
 FOR_FILES = {"preset": "p4", "tuning": "hq"}
@@ -26,8 +29,6 @@ KEY_FRAME_SECONDS = 2
 SHARED_GOP = 60
 """The longest group of pictures, in frames, with which any number of engines is busy all the time."""
 DEFAULT_QUALITY = 60
-BEST_CQ, CQ_STEPS = 1.0, {"h264": 0.5, "hevc": 0.5, "av1": 0.62}
-"""``cq`` at the quality 100, and how much larger it gets with each step below, by codec."""
 FIXED = ("width", "height", "format", "fps", "codec", "bitrate", "gpu_id")
 """Fields of ``EncoderConfig`` that have a parameter of the writer, or follow from the first frame."""
 DROPS = {"none": None, "oldest": "oldest"}
@@ -42,7 +43,7 @@ class WriterSettings:
     format: str | None = None
     codec: str = "auto"
     quality: float | None = None
-    bitrate: int = 0
+    bitrate: Bits = 0
     backend: str = "auto"
     gpu_id: int | None = None
     drop: str | None = None
@@ -60,6 +61,7 @@ class WriterSettings:
         one_of("backend", self.backend, {name: name for name in BACKENDS})
         one_of("drop", "none" if self.drop is None else self.drop, DROPS)
         one_of("on_error", self.on_error, {name: name for name in ("discard", "keep")})
+        bits("bitrate", self.bitrate)
         whole("queue_frames", self.queue_frames, least=1)
         whole("queue_bytes", self.queue_bytes, least=1, most=1 << 62)
         self._require_known_fields()
@@ -90,38 +92,39 @@ class WriterSettings:
     def frame_format(self) -> str | None:
         """The format that frames are said to have; None: each tells it by itself."""
         if self.format is not None:
-            return self.format
+            return format_name(self.format)
         return None if self.config is None else self.config.format
 
-    def encoder_config(self, layout: FrameLayout, codec: str) -> EncoderConfig:
-        """The configuration for frames of this layout."""
+    def encoder_config(self, layout: FrameLayout, codec: str, kind: str) -> EncoderConfig:
+        """The configuration for frames of this layout, for hardware (``"nvenc"``) or for ``"software"``."""
         if self.config is not None:
-            return self._of_given(self.config, layout, codec)
+            return self._of_given(self.config, layout, codec, kind)
         values: dict[str, Any] = {**FOR_FILES, **self.fields}
         values |= {"width": layout.width, "height": layout.height, "format": layout.format, "codec": codec}
         values |= {"fps": self.rate, "gpu_id": self._gpu(layout), "bitrate": self.bitrate}
-        values.setdefault("gop", max(self._gop(), 1 + (values.get("bframes") or 0)))
-        if values.get("intra_refresh_period") and "gop" not in self.fields:
-            values["gop"] = 0
+        if values.get("gop") is None:
+            values["gop"] = 0 if values.get("intra_refresh_period") else self._gop(values.get("bframes") or 0)
         if self._has_free_rate():
-            values["cq"] = self._cq(codec)
+            values["cq"] = self._cq(codec, kind)
         return self._with_room(EncoderConfig.of(values))
 
-    def _gop(self) -> int:
+    def _gop(self, bframes: int) -> int:
         frames = round(self.rate * KEY_FRAME_SECONDS)
-        return min(frames, SHARED_GOP) if self.shared else frames
+        return max(min(frames, SHARED_GOP) if self.shared else frames, 1 + bframes)
 
-    def _of_given(self, config: EncoderConfig, layout: FrameLayout, codec: str) -> EncoderConfig:
+    def _of_given(self, config: EncoderConfig, layout: FrameLayout, codec: str, kind: str) -> EncoderConfig:
         changes: dict[str, Any] = {**self.fields, "codec": codec, "fps": self.rate}
         if (config.width, config.height) != (layout.width, layout.height):
             raise InvalidConfig(
                 f"Expected frames of {config.width}x{config.height}, the size in config, got "
                 f"{layout.width}x{layout.height}. Scale the frames, or use config.replaced(width=…, height=…)."
             )
+        if changes.get("gop", config.gop) is None and (self.shared or "gop" in changes):
+            changes["gop"] = self._gop(changes.get("bframes", config.bframes) or 0)
         if self.bitrate:
             changes["bitrate"] = self.bitrate
         if self.quality is not None:
-            changes["cq"] = self._cq(codec)
+            changes["cq"] = self._cq(codec, kind)
         if self.gpu_id is not None:
             changes["gpu_id"] = self.gpu_id
         if self.format is not None:
@@ -144,20 +147,12 @@ class WriterSettings:
 
     def _has_free_rate(self) -> bool:
         """Whether no field but ``quality`` says how many bits there are."""
-        return not self.bitrate and not self._other_rates()
+        return not self.bitrate and not rates_in(self.fields)
 
-    def _other_rates(self) -> list[str]:
-        """The fields that leave nothing for ``quality`` to say."""
-        given = [name for name in ("qp", "cq") if self.fields.get(name) is not None]
-        if str(self.fields.get("rate_control") or "vbr").lower() != "vbr":
-            given.append("rate_control")
-        if str(self.fields.get("tuning", "")).lower() == "lossless":
-            given.append("tuning='lossless'")
-        return given
-
-    def _cq(self, codec: str) -> float:
+    def _cq(self, codec: str, kind: str) -> float:
+        """From 0 (worst) to 100 (best) is from 63 to 1 on the scale of files."""
         quality = DEFAULT_QUALITY if self.quality is None else self.quality
-        return BEST_CQ + (100 - quality) * CQ_STEPS[codec]
+        return cq_for(WORST - quality / 100 * (WORST - BEST), codec, kind)
 
     def _require_known_fields(self) -> None:
         known = [name for name in EncoderConfig.names() if name not in FIXED]
@@ -176,6 +171,6 @@ class WriterSettings:
         is_number = isinstance(self.quality, (int, float)) and not isinstance(self.quality, bool)
         if not is_number or not 0 <= self.quality <= 100:
             raise InvalidConfig(f"Expected a quality from 0 (worst) to 100 (best), got quality={self.quality!r}.")
-        given = ["bitrate"] * bool(self.bitrate) + self._other_rates()
+        given = ["bitrate"] * bool(self.bitrate) + rates_in(self.fields)
         if given:
             raise InvalidConfig(f"quality={self.quality} does not work with {' and '.join(given)}. Choose one.")

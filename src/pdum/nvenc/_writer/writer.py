@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .._config.config import EncoderConfig
     from .._config.encoder_fields import WriterFields
     from .._config.picture import PictureOptions
-    from .._config.settings import FrameRate
+    from .._config.settings import Bits, FrameRate
     from .opencv import OpenCvWriter
 
 
@@ -59,11 +59,11 @@ class VideoWriter:
         size: (width, height), if frames cannot tell it, as flat bytes; others have to have this size.
         format: the format of frames that are not RGB, as in ``EncoderConfig``: ``"nv12"``, ``"p010"``, …
         codec: ``"h264"``, ``"hevc"``, ``"av1"``, or ``"auto"``: H.264, unless the name's end is that of another one.
-        quality: from 0 to 100 (best), about the same picture for any content; 60 if no rate is given.
+        quality: from 0 to 100 (best), the same look for any content and codec; 60 if no rate is given.
         bitrate: bits a second, in place of ``quality``.
         backend: ``"auto"``, ``"nvenc"`` or ``"software"``.
         engines: 1, or ``"all"``: every hardware encoder of the machine works on this video, each on whole groups of
-            ``gop`` pictures (60 or fewer, if it is not given). A number: as many encoders, if there are so many.
+            ``gop`` pictures. A number: as many encoders, if there are so many.
         gpu_id: None: the GPU that the first frame lies on.
         drop: None: ``write`` waits while the encoder cannot keep up. ``"oldest"``: it never waits, and the frames that
             have waited longest are left out. The film keeps its speed, since each frame keeps its time.
@@ -75,7 +75,8 @@ class VideoWriter:
         time_base: the unit of ``pts``, in seconds; None: the time of one frame.
         on_error: after an exception inside of the block, ``"keep"`` completes the file with the frames so far. A
             fragmented file is completed so in any case.
-        config: an ``EncoderConfig`` for everything else; or give its fields as keywords.
+        config: an ``EncoderConfig`` for everything else; or give its fields as keywords. ``gop`` is the frames of two
+            seconds if it is None or not given, and at most 60 for several engines.
 
     Raises:
         InvalidConfig, FolderMissing: before the first frame, for what cannot be right.
@@ -90,7 +91,7 @@ class VideoWriter:
         format: choices.FrameFormat | None = None,  # noqa: A002
         codec: choices.Codec | Literal["auto"] = "auto",
         quality: float | None = None,
-        bitrate: int = 0,
+        bitrate: Bits = 0,
         backend: str = "auto",
         engines: int | str = 1,
         gpu_id: int | None = None,
@@ -336,10 +337,10 @@ class VideoWriter:
         return layout
 
     def _open(self, layout: FrameLayout) -> None:
-        config = self._settings.encoder_config(layout, self._codec)
+        config, software = (self._settings.encoder_config(layout, self._codec, kind) for kind in ("nvenc", "software"))
         self._target.reserve()
         try:
-            encoder = open_frame_encoder(config, self._settings.backend, self._engines)
+            encoder = open_frame_encoder(config, self._settings.backend, self._engines, software)
         except BaseException:
             self._target.discard()
             raise
