@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pdum.nvenc import events
 from pdum.nvenc._text import change, duration, one_line, size, verdict, visible
+from pdum.nvenc._view.draw import engine_line
 from pdum.nvenc._view.job_lists import EndedJobs, JobQueue
 from pdum.nvenc._view.run_parts import AT_WORK, ENDED, Job
 from pdum.nvenc._view.run_state import RunState, trial_text
@@ -266,3 +267,21 @@ def test_a_search_is_shown_until_its_value_is_chosen() -> None:
     state.apply(events.QualityTried(at=0.5, job=0, quality=31, cq=24.1, size=900, is_whole=True))
     assert trial_text(job.tried[-1]) == "quality 31 = cq 24.1 gave 900 B"
     check(state)
+
+
+@pytest.mark.parametrize("cells", [60, 80, 120])
+def test_a_search_is_recognised_in_the_lines_of_its_engine_and_its_file(cells: int) -> None:
+    queued = events.JobQueued(at=0.0, job=0, source="/in/a film.mkv", destination="/out/a film.mkv", source_bytes=1000)
+    for goal, is_search in (("xpsnr 40 dB", True), ("", False)):
+        state = RunState(
+            [
+                events.RunStarted(at=0.0, engines=engines(1, 1), jobs=1, started=0.0),
+                queued,
+                events.JobPrepared(at=0.1, job=0, frames=100, goal=goal),
+                events.PieceStarted(at=0.1, job=0, engine=0, piece=0, first=0, last=50),
+            ]
+        )
+        line = engine_line(state, state.engines[0], "GPU 0", cells).plain
+        assert "a film.mkv" in line
+        assert ("· sample" in line) == is_search
+        assert len(line) <= cells

@@ -129,6 +129,7 @@ def test_samples_tell_what_is_out_of_reach(tool: Tool, rtx4090: Machine, tmp_pat
     assert (row["action"], row["why"]) == ("fail", events_of("job_failed", told)[0]["message"])
 
 
+@pytest.mark.one_abi
 @pytest.mark.parametrize("more", [(), ("--target", "ssim=0.9"), ("--max-size", "20k"), ("--lossless",)])
 def test_an_estimate_is_what_comes(tool: Tool, tmp_path: Path, more: tuple[str, ...]) -> None:
     if "--target" in more:
@@ -166,6 +167,7 @@ def test_without_estimate_nothing_is_guessed(tool: Tool, rtx4090: Machine, tmp_p
     }
 
 
+@pytest.mark.one_abi
 def test_an_estimate_for_people(tool: Tool, tmp_path: Path) -> None:
     for number in range(2):
         make_clip(tmp_path / f"{number}.mkv", 30, seed=number)
