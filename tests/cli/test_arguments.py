@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pdum.nvenc import DriverNotFound
+from pdum.nvenc import NoEncoder
 from pdum.nvenc._cli.argument_errors import ALIASES, ELSEWHERE, TARGETS
 from pdum.nvenc._cli.parser import make_parser
 from pdum.nvenc._encoders.notices import SOFTWARE_ENCODES, software_notice
 
 from clips import Tool, make_clip
+from simulator import Simulator
 
 pytestmark = pytest.mark.one_abi
 
@@ -115,10 +116,14 @@ def test_quiet_is_quiet_and_names_what_failed(tool: Tool, tmp_path: Path) -> Non
     assert tool.err.count("\n") == 1
 
 
-def test_the_notice_of_software_is_one_short_line(tool: Tool, tmp_path: Path) -> None:
+def test_the_notice_of_software_is_one_short_line(
+    tool: Tool, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pdum.nvenc._machine.availability._reasons", {})
     make_clip(tmp_path / "a.mkv", 4)
-    code, out = tool("encode", "-c", "h264", "-p", "p1", tmp_path)
-    assert code == 0
-    assert out.splitlines().count(software_notice(DriverNotFound(""))) == 1
-    _, out = tool("encode", "--overwrite", "--engine", "software", "-c", "h264", "-p", "p2", tmp_path)
+    with simulator.machine(gpus=["H100"]):
+        code, out = tool("encode", "-c", "h264", "-p", "p1", tmp_path)
+        assert code == 0
+        assert out.splitlines().count(software_notice(NoEncoder(""))) == 1
+        _, out = tool("encode", "--overwrite", "--engine", "software", "-c", "h264", "-p", "p2", tmp_path)
     assert SOFTWARE_ENCODES not in out, "who asks for software knows it"

@@ -263,6 +263,15 @@ def test_a_setting_that_would_do_nothing_is_an_error(name: str) -> None:
     assert "EncoderConfig" not in str(caught.value)
 
 
+def test_fields_of_the_encoder_have_their_own_place() -> None:
+    with pytest.raises(TypeError, match=r"takes bitrate as a field of the encoder: encoder=\{'bitrate'"):
+        FileSettings(bitrate="5M")  # type: ignore[call-arg]
+    with pytest.raises(InvalidConfig, match="width cannot be set for a file"):
+        FileSettings(width=640)  # type: ignore[call-arg]
+    with pytest.raises(InvalidConfig, match=r"Unknown encoder setting 'gop_size'\. It is called 'gop' here"):
+        FileSettings(gop_size=5)  # type: ignore[call-arg]
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

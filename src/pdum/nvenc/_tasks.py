@@ -104,7 +104,7 @@ class NextPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The result of a task that succeeded. ``skipped`` says why there is no file all the same."""
+    """The result of a task that succeeded. ``skipped`` says why there is nevertheless no file."""
 
     destination: str
     frames: int

@@ -192,7 +192,7 @@ def _remembered(entry: Entry, settings: BatchSettings, answer: Any) -> Decision:
         decision = answer(BIGGER_BEFORE, "its result was not smaller before")
     else:
         why = {DONE: "its result was deleted", FAILED: "it failed before", BEGUN: "it was interrupted before"}
-        decision = answer(ENCODE, why.get(entry.result, "the threshold was another one"))
+        decision = answer(ENCODE, why.get(entry.result, "the size limit (--smaller-than) has changed"))
     return decision
 
 

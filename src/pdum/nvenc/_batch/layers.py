@@ -25,7 +25,7 @@ PROFILES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {"quality": 24, "preset": "p7", "verify": "full"},
     ),
     "fast": ("as fast as it gets", {"preset": "p1", "multipass": "off", "lookahead": 0, "bframes": 0, "quality": 30}),
-    "small": ("small files for looking at once", {"quality": 36, "preset": "p7", "audio": 96_000}),
+    "small": ("small files, to watch once", {"quality": 36, "preset": "p7", "audio": 96_000}),
     "lossless": ("lossless; files may grow", {"lossless": True, "keep_bigger": True}),
 }
 """The profiles of this package: a sentence, and the settings."""
@@ -240,8 +240,8 @@ def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> 
 def _require_one_quality(one: Layer) -> None:
     if one.values.get("cq") and "quality" in one.values:
         raise InvalidConfig(
-            f"{_where_set('quality', one.origins)} and {_where_set('cq', one.origins)} conflict. quality looks the "
-            "same with every codec; cq is the codec's own number. Leave one out."
+            f"{_where_set('quality', one.origins)} and {_where_set('cq', one.origins)} conflict. The first looks the "
+            "same with every codec, the second is the codec's own number. Leave one out."
         )
 
 

@@ -30,7 +30,7 @@ NOT_OF_A_BATCH = {
     "cuda_context": "it has no meaning for files",
     "codec": "use the setting codec",
     "preset": "use the setting preset",
-    "cq": "use the setting cq, or quality",
+    "cq": "use the setting cq (--cq), or quality (-q)",
     "bitrate": "files are encoded at constant quality; use quality, or max_bitrate to limit the bitrate",
     "rate_control": "files are encoded at constant quality; use quality",
     "qp": "files are encoded at constant quality; use quality",
@@ -211,7 +211,7 @@ def setting(default: Any, check: Check, help_text: str) -> Any:
 class BatchSettings:
     """What ``pdum-nvenc encode`` does, in one object. Build it with ``layers.resolve``, which checks each value."""
 
-    codec: CodecOrAuto = setting("auto", _codec, "auto (the best for this machine), h264, hevc or av1")
+    codec: CodecOrAuto = setting("auto", _codec, "auto, h264, hevc or av1")
     preset: Preset = setting("p4", _preset, "p1 (fastest) to p7 (smallest)")
     quality: float = setting(
         quality_scale.DEFAULT,

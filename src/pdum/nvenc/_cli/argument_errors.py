@@ -36,9 +36,12 @@ ELSEWHERE = {
     **dict.fromkeys(("--force", "--clobber"), "use --overwrite."),
     **dict.fromkeys(("--replace", "--delete", "--delete-source"), "use --in-place."),
     **dict.fromkeys(("--test", "--just-print", "--preview"), "use --dry-run."),
+    **dict.fromkeys(("--dashboard", "--ui", "--gui"), "use --tui, or --web for a browser."),
+    **dict.fromkeys(("--port", "--host", "--web-port", "--web-host"), "use --web-address, for example :8081."),
     **dict.fromkeys(("--out-dir", "--output-dir", "-d"), "use --output."),
     **dict.fromkeys(("--threads", "--parallel"), "use --engines."),
     **dict.fromkeys(("--psnr", "--min-psnr"), "use --target xpsnr=N, which agrees better with what people see."),
+    **dict.fromkeys(("--logfile", "--log-file", "--log-to"), "use --log."),
     "-R": "use --recursive.",
     "--tune": "use --set tuning=NAME.",
 }

@@ -42,5 +42,5 @@ def files() -> str:
     return (
         "files:\n"
         "  ~/.config/pdum-nvenc/config.toml   settings and profiles ($XDG_CONFIG_HOME is respected)\n"
-        "  compressed/.pdum-nvenc.jsonl       the journal beside the results, by which a run goes on\n"
+        "  compressed/.pdum-nvenc.jsonl       the journal beside the results, from which a run continues\n"
     )

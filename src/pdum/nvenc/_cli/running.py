@@ -66,7 +66,9 @@ def _encode(ledger: Ledger, output: RunOutput, interruption: Interruption) -> No
 
 def sentences(batch: BatchPlan, supported: SupportedSettings) -> list[str]:
     """What the files become, if anything is to be encoded. A target finds the quality of each file later."""
-    return [supported.sentence] if batch.with_action(ENCODE) and not batch.settings.target else []
+    settings = batch.settings
+    fits = settings.engine in ("auto", supported.kind)  # else the run ends before it begins
+    return [supported.sentence] if fits and batch.with_action(ENCODE) and not settings.target else []
 
 
 def _run(pool: EncoderPool, tasks: Sequence[Task], output: RunOutput, interruption: Interruption) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class FileSettings:
             software H.264, or HEVC for sources of 10 bits. A codec that keeps the source's chroma is preferred.
         quality: from 1 (best) to 63, the same look with every codec and engine; None: 28, unless ``encoder`` has a
             ``cq``, a ``qp`` or a ``bitrate``. ``cq`` is the encoder's own number.
-        audio: ``"copy"``, ``"none"``, or bits a second: encoded anew as AAC or Opus, as the container likes best.
+        audio: ``"copy"``, ``"none"``, or bits a second: encoded again, as AAC or Opus, whichever suits the container.
         encoder: fields of ``EncoderConfig``, laid over what the source says. ``gop`` is the frames of five seconds if
             it is None or not given.
         filters: what is done to the pictures before they are encoded.
@@ -145,6 +146,25 @@ class FileSettings:
         return {**self.encoder, **({"max_bitrate": self.max_bitrate} if self.max_bitrate else {})}
 
 
+def _say_where_encoder_fields_go() -> None:
+    """Of an unknown argument, Python itself says only that it is unknown."""
+    made = FileSettings.__init__
+
+    @wraps(made)
+    def checked(self: FileSettings, *positional: Any, **given: Any) -> None:
+        own = [one.name for one in fields(FileSettings)]
+        for name in given:
+            if name not in own:
+                _require_encoder_fields({name: given[name]})
+                raise TypeError(f"FileSettings() takes {name} as a field of the encoder: encoder={{{name!r}: …}}.")
+        made(self, *positional, **given)
+
+    FileSettings.__init__ = checked  # type: ignore[method-assign]
+
+
+_say_where_encoder_fields_go()
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileJob:
     """One file to be encoded into another.
@@ -155,7 +175,7 @@ class FileJob:
         smaller_than: a result that is not smaller than this times the source is dropped.
         in_place: the verified result takes the place of the source, with its times, owner and permissions. The
             destination is the source then. If the source has further names (hard links), they all show the result.
-        keep_work: complete pieces survive a cancel, a full disk and lost engines, so that a later run goes on there.
+        keep_work: complete pieces survive a cancel, a full disk and lost engines, so that a later run continues there.
         verify: ``"structure"`` looks at the file's streams and packets, ``"samples"`` also decodes where its parts are
             joined, ``"full"`` decodes all of it.
     """

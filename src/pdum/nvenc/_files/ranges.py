@@ -83,7 +83,7 @@ def require_whole(pieces: list[Piece], frames: int) -> None:
     at = 0
     for piece in pieces:
         if piece.first != at:
-            raise NvencError(f"The ranges do not fit together: one begins at {piece.first}, where {at} is wanted.")
+            raise NvencError(f"The ranges do not fit together: one begins at {piece.first} instead of {at}.")
         at = piece.last
     if at != frames:
         raise NvencError(f"{at} of {frames} frames are encoded.")

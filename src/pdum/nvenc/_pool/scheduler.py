@@ -356,7 +356,7 @@ def _parts(piece: Piece) -> int:
 
 def _what_is_wrong(job: Job, plan: Plan) -> NvencError | None:
     wrong = _no_whole_number(plan) or gaps(plan.ranges, plan.frames)
-    return NvencError(f"The plan for {job.source} cannot be. {wrong}") if wrong else None
+    return NvencError(f"The plan for {job.source} is not possible. {wrong}") if wrong else None
 
 
 def _no_whole_number(plan: Plan) -> str | None:
