@@ -130,7 +130,7 @@ bit_depth = 10
         ("defaults = 3", ["[defaults]", "3"]),
         ("profiles = 3", ["profiles", "3"]),
         ("presets = 3", ["presets", "3"]),
-        ("[defaults]\ntarget = 'vmaf=95'", ["vmaf=95", "xpsnr"]),
+        ("[defaults]\ntarget = 'psnr=40'", ["psnr=40", "xpsnr"]),
         ("[defaults]\naudio = '3'", ["'3'", "'128k'"]),
         ("[defaults]\ninclude = '*.mkv'", ["'*.mkv'", "list"]),
         ("[defaults]\ncq = 60", ["cq=60", "51"]),
