@@ -30,11 +30,11 @@ def encode(arguments: argparse.Namespace) -> int:
             batch = plan([Path(path) for path in arguments.paths], settings, progress.update)
     else:
         batch = plan_one(named.source, named.result, settings)
+    if not batch.decisions and not batch.troubles:
+        complain(nothing(batch))
+        return exits.NOTHING
     if arguments.dry_run:
         return dry_run(batch, options)
-    if not batch.decisions and not batch.troubles:
-        print(f"pdum-nvenc: {nothing(batch)}", file=sys.stderr)
-        return exits.NOTHING
     if not arguments.yes and not confirms_in_place(batch):
         complain("Nothing was changed. --yes replaces files without asking.")
         return exits.INTERRUPTED
