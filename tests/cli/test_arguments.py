@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pdum.nvenc import NoEncoder
-from pdum.nvenc._cli.argument_errors import ALIASES, ELSEWHERE
+from pdum.nvenc._cli.argument_errors import ALIASES, ELSEWHERE, TARGETS
 from pdum.nvenc._cli.parser import make_parser
 from pdum.nvenc._encoders.notices import SOFTWARE_ENCODES, software_notice
 
@@ -39,6 +39,14 @@ pytestmark = pytest.mark.one_abi
         (["encode", "--preset", "slow", "."], ["--preset", "'slow'", "p7"]),
         (["encode", "--dry-run=yes", "."], ["--dry-run takes no value, got 'yes'."]),
         (["encode", "--in", "."], ["--in could be any of", "--include"]),
+        (["encode", "--vmaf", "101", "."], ["--vmaf: Expected 'vmaf=95' (10 to 99.5)", "got 'vmaf=101'."]),
+        (["encode", "--max-size", "much", "."], ["--max-size: Expected a size such as '500M'", "got 'much'."]),
+        (["encode", "--max-bitrate", "8X", "."], ["--max-bitrate: Expected a number of bits", "got '8X'."]),
+        (["encode", "--max-size", "5M", "--lossless", "."], ["--lossless and --max-size conflict."]),
+        (
+            ["encode", "--max-bitrate", "5M", "--set", "max_bitrate=6M", "."],
+            ["--max-bitrate and --set max_bitrate conflict."],
+        ),
         (["encode", "--set", "bitrate=5M", "."], ["bitrate", "constant quality", "max_bitrate"]),
         (["encode", "--set", "rate_control=cbr", "."], ["rate_control", "constant quality"]),
         (
@@ -69,9 +77,18 @@ def test_a_wrong_argument_is_told_in_one_line(
 
 @pytest.mark.parametrize(("option", "alias"), [(one, alias) for one, many in ALIASES.items() for alias in many])
 def test_names_of_other_tools_work(option: str, alias: str) -> None:
-    value = {"--cq": ["22"], "--engines": ["2"]}.get(option, [])
+    values = {"--cq": "22", "--engines": "2", "--max-size": "500M", "--max-bitrate": "8M"}
+    value = [values[option]] if option in values else []
     wanted = make_parser().parse_args(["encode", option, *value, "a.mkv"])
     assert make_parser().parse_args(["encode", alias, *value, "a.mkv"]) == wanted
+
+
+@pytest.mark.parametrize(("option", "metric"), list(TARGETS.items()))
+def test_a_metric_may_be_an_option(option: str, metric: str) -> None:
+    wanted = make_parser().parse_args(
+        ["encode", "--target", f"{metric}=0.9" if metric == "ssim" else f"{metric}=40", "."]
+    )
+    assert make_parser().parse_args(["encode", option, "0.9" if metric == "ssim" else "40", "."]) == wanted
 
 
 def test_paths_may_come_before_and_after_options() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from files.runner import pictures
@@ -71,6 +73,9 @@ def test_the_shape_of_pixels_and_the_colour_follow_the_graph(folder: Path) -> No
         ("scale=640:nix", "do not work with this video. FFmpeg says: .*'nix'"),
         ("scale=foo=3", "FFmpeg says: scale: No such option: foo"),
         ("crop=5000:5000", "FFmpeg says: crop: Invalid too big or non positive size for width '5000'"),
+        ("hqdn3d", "has no filter 'hqdn3d'. Use denoise='medium'"),
+        ("atempo=2", "vf takes filters of pictures, and 'atempo=2' has one of sound"),
+        ("loop=-1:1:0", "gives frames without end"),
         ("split", "one input and one output, got 'split' with 1 inputs and 2 outputs"),
         ("hstack", "with 2 inputs and 1 outputs"),
         ("hflip[a];[b]vflip", "with 2 inputs and 2 outputs"),
@@ -82,6 +87,20 @@ def test_the_shape_of_pixels_and_the_colour_follow_the_graph(folder: Path) -> No
 def test_a_wrong_graph_is_refused_before_anything_is_encoded(folder: Path, graph: str, told: str) -> None:
     task = FileTask(job_of(sample("open-gop"), folder / "result.mp4", codec="h264", filters=Filters(vf=graph)))
     with pytest.raises(InvalidConfig, match=told):
+        task.prepare(1)
+    task.abandon(keep=False)
+
+
+def test_ffmpegs_messages_are_heard_in_another_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyAV takes the GIL for the messages of all decoders. One that is closed at that moment would never end."""
+    for name in ("set_level", "Capture"):
+        monkeypatch.delattr(av.logging, name)
+    task = FileTask(job_of(sample("open-gop"), folder / "result.mp4", filters=Filters(vf="scale=foo=3")))
+    with pytest.raises(InvalidConfig, match="FFmpeg says: scale: No such option: foo"):
+        task.prepare(1)
+    task.abandon(keep=False)
+    monkeypatch.setattr(sys, "executable", str(folder / "nothing"))
+    with pytest.raises(InvalidConfig, match='video: FFmpeg reports "Option not found"'):
         task.prepare(1)
     task.abandon(keep=False)
 

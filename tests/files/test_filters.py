@@ -25,6 +25,7 @@ SCALED = "flags=bicubic+accurate_rnd+full_chroma_int"
 EXACT = [
     ("open-gop", {"crop": "64:32:8:4"}, "crop=64:32:8:4"),
     ("ten-bit", {"crop": (64, 32, 8, 4)}, "crop=64:32:8:4"),
+    ("open-gop", {"crop": "62:32"}, "crop=62:32:48:32"),
     ("open-gop", {"rotate": 90}, "transpose=clock"),
     ("hdr10", {"rotate": 180}, "hflip,vflip"),
     ("4:4:4", {"rotate": -90}, "transpose=cclock"),
@@ -182,6 +183,8 @@ def test_rotation_for_players_stays_unless_a_filter_has_to_do_with_it(folder: Pa
         ((3840, 1600), "1080p", (1920, 800)),
         ((2160, 3840), "1080p", (1080, 1920)),
         ((1280, 720), "1080p", (1280, 720)),
+        ((1280, 720), "480", (854, 480)),
+        ((3840, 2160), "fhd", (1920, 1080)),
         ((4096, 2160), "4k", (3840, 2026)),
         ((1001, 501), "50%", (500, 250)),
         ((1920, 1080), "1280x", (1280, 720)),

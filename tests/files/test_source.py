@@ -24,7 +24,7 @@ from pdum.nvenc import (
 )
 from pdum.nvenc._config.quality_scale import DEFAULT, cq_for
 from pdum.nvenc._encoders.bitstreams import is_clean
-from pdum.nvenc._files import task as _task
+from pdum.nvenc._files import source_task as _task
 from pdum.nvenc._files.job import NOT_OF_A_FILE
 from pdum.nvenc._files.ranges import cuts
 from pdum.nvenc._media.decoder import Start

@@ -10,9 +10,10 @@ from typing import Any
 from .._batch.layers import PROFILES
 from .._batch.settings import CONTAINERS, checked, default_of, help_of
 from .._config.filter_words import BARE, DEINTERLACE, DENOISE
+from .._config.targets import Target
 from .._errors import InvalidConfig
 from .._version import __version__
-from .argument_errors import with_aliases
+from .argument_errors import TARGETS, with_aliases
 from .help import HELP_ALL, HelpfulParser
 from .help_texts import ENCODE_EXAMPLES, MAIN_EXAMPLES, MORE_EXAMPLES, exit_codes, files
 from .web_arguments import add_web_arguments
@@ -23,7 +24,8 @@ Group = Any  # argparse's own class of groups has no public name
 ADVANCED = (
     *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
     *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
-    *("log", "web_address", "lossless", "cq", "fps", "crop", "deinterlace", "denoise", "trim", "rotate", "vf"),
+    *("max_bitrate", "log", "web_address", "lossless", "cq", "fps", "crop", "deinterlace", "denoise"),
+    *("trim", "rotate", "vf"),
 )
 """Settings that only the long help names."""
 
@@ -81,6 +83,16 @@ def _checking(name: str) -> Callable[[str], Any]:
     return check
 
 
+def _score_of(option: str) -> Callable[[str], Any]:
+    def check(text: str) -> Any:
+        try:
+            return Target.of(f"{TARGETS[option]}={text}", option.lstrip("-").replace("-", "_")).text
+        except InvalidConfig as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return check
+
+
 def _option(group: Group, name: str, *flags: str, metavar: str = "") -> None:
     default = default_of(name)
     shown = "" if default in ("", 0) else f" (default: {default})"
@@ -125,6 +137,12 @@ def add_settings(parser: Parser) -> Group:
     _option(picture, "quality", "-q", "--quality", metavar="1..63")
     _option(picture, "cq", "--cq", metavar="CQ")
     _option(picture, "target", "--target", metavar="METRIC=N")
+    for option in TARGETS:
+        picture.add_argument(
+            option, dest="target", type=_score_of(option), default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+    _option(picture, "max_size", "--max-size", metavar="SIZE")
+    _option(picture, "max_bitrate", "--max-bitrate", metavar="RATE")
     _switch(picture, "lossless")
     _option(picture, "audio", "-a", "--audio", metavar="AUDIO")
     _option(picture, "container", "--container", metavar=f"{{auto,{','.join(CONTAINERS)}}}")
@@ -194,6 +212,7 @@ def _finer(group: Group) -> None:
 def _showing(parser: Parser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and change nothing")
+    group.add_argument("--estimate", action="store_true", help="with --dry-run: sizes and time, by encoding samples")
     group.add_argument("--tui", action="store_true", help="show a dashboard in the terminal (extra: tui)")
     add_web_arguments(group)
     group.add_argument("--json", action="store_true", help="print events as lines of JSON")

@@ -143,6 +143,6 @@ class _Reader:
 
     def _wrong(self, what: str) -> InvalidConfig:
         return InvalidConfig(
-            f"Expected a filter graph such as 'hflip,eq=contrast=1.1', got {self._text!r}: {what} at character "
+            f"Expected a filter graph such as 'hflip,gblur=sigma=2', got {self._text!r}: {what} at character "
             f"{min(self._at, len(self._text)) + 1}."
         )

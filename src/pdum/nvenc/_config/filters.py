@@ -12,8 +12,9 @@ from .filter_text import parsed
 from .filter_words import AUTO, BARE, DEINTERLACE, DENOISE
 from .settings import FrameRate, frame_rate, one_of
 
-TURNS = (0, 90, 180, 270)
-KNOWN_HEIGHTS = {"4k": 2160, "8k": 4320}
+TURNS_BY_WORD = {**dict.fromkeys(("none", "off", "no", ""), 0), "right": 90, "cw": 90, "left": 270, "ccw": 270}
+KNOWN_HEIGHTS = {"hd": 720, "fhd": 1080, "qhd": 1440, "4k": 2160, "uhd": 2160, "8k": 4320}
+NOTHING = ("", "off", "none", "no")
 LARGEST = 32_768
 AS_THE_OTHER_SIDE = ("", "-1", "-2", "0")
 """What people write for a side that follows from the other one."""
@@ -52,14 +53,14 @@ class Filters:
         scale: ``"1080p"`` makes larger pictures fit into 1920x1080; ``"1280x720"`` is an exact size, ``"1280x"`` and
             ``"x720"`` leave the other side to the shape of the picture; ``"50%"``.
         fps: frames a second, such as ``30`` or ``"30000/1001"``. Frames are repeated or left out.
-        crop: ``"W:H:X:Y"`` is what is left of the picture: a size, and where its upper left corner lies. ``"auto"``
-            looks for black bars, and crops them off.
+        crop: ``"W:H:X:Y"`` is what is left of the picture: a size, and where its upper left corner lies. ``"W:H"``
+            keeps the middle. ``"auto"`` looks for black bars, and crops them off.
         deinterlace: ``"auto"`` takes the pictures that are marked as interlaced, if there are any; ``"always"`` takes
             all.
         denoise: ``"light"``, ``"medium"`` (also by ``True``) or ``"strong"``.
         trim: ``"0:10-1:20"`` keeps what is shown from 10 to 80 seconds after the first frame; either end may be
             left out.
-        rotate: 90, 180 or 270 degrees clockwise.
+        rotate: 90, 180 or 270 degrees clockwise; ``"right"`` and ``"left"`` are 90 and 270.
         vf: any graph of FFmpeg's video filters with one input and one output.
     """
 
@@ -95,12 +96,12 @@ class Filters:
         return Fraction(*frame_rate(self.fps)) if self.fps else None
 
     @property
-    def crop_area(self) -> tuple[int, int, int, int] | None:
-        """Width, height, and the upper left corner. None as long as ``"auto"`` is to find them."""
+    def crop_area(self) -> tuple[int, int, int | None, int | None] | None:
+        """Width, height, and the upper left corner, if it is named. None as long as ``"auto"`` is to find them."""
         if self.crop in ("", AUTO):
             return None
-        width, height, x, y = map(int, self.crop.split(":"))
-        return width, height, x, y
+        width, height, *corner = map(int, self.crop.split(":"))
+        return (width, height, *corner) if corner else (width, height, None, None)  # type: ignore[return-value]
 
     @property
     def seconds(self) -> tuple[Fraction, Fraction | None]:
@@ -126,7 +127,8 @@ def _text(name: str, value: Any) -> str:
         return ""
     if not isinstance(value, str) or "\0" in value:
         raise _wrong(name, value, "text")
-    return value.strip()
+    text = value.strip()
+    return "" if text.lower() in NOTHING else text
 
 
 def _vf(value: Any) -> str:
@@ -138,25 +140,26 @@ def _vf(value: Any) -> str:
 
 def _word(name: str, value: Any, known: tuple[str, ...]) -> str:
     value = _unbared(name, value)
-    return "" if value in (None, "") else one_of(name, value, {one: one for one in known})
+    return "" if value is None or str(value).lower() in NOTHING else one_of(name, value, {one: one for one in known})
 
 
 def _unbared(name: str, value: Any) -> Any:
-    """The value that True and False stand for."""
-    return value if not isinstance(value, bool) else BARE[name] if value else ""
+    """The value that True and False stand for, and their words."""
+    if value is False:
+        return ""
+    return BARE[name] if value is True or str(value).lower() in ("on", "yes", "true") else value
 
 
 def _rotate(value: Any) -> int:
     turn = int(value) if isinstance(value, str) and re.fullmatch(r"-?\d{1,3}", value) else value
-    if value in (None, ""):
-        turn = 0
-    if isinstance(turn, bool) or not isinstance(turn, int) or turn not in (*TURNS, -90, -180, -270):
+    turn = TURNS_BY_WORD.get(str(value).lower(), turn)
+    if isinstance(turn, bool) or not isinstance(turn, int) or turn % 90 or abs(turn) > 360:
         raise _wrong("rotate", value, "90, 180 or 270 degrees, clockwise")
     return turn % 360
 
 
 def _fps(value: Any) -> str:
-    if value in (None, "", 0):
+    if value in (None, 0) or str(value).lower() in NOTHING:
         return ""
     if isinstance(value, str) and re.fullmatch(r"\d+\.\d+", value):
         value = float(value)  # "29.97" means 30000/1001
@@ -171,14 +174,15 @@ def _scale(value: Any) -> str:
         value = "x".join(map(str, value))
     text = _text("scale", value).lower().replace(" ", "")
     if text and _size_of(text) is None:
-        raise _wrong("scale", value, "a height such as '1080p', a size such as '1280x720' or '1280x', or '50%'")
+        wanted = "a height such as '1080p', a size of 16 pixels or more such as '1280x720' or '1280x', or '50%'"
+        raise _wrong("scale", value, wanted)
     return text
 
 
 def _size_of(text: str) -> Box | Size | Share | None:
     """None if the text says none."""
-    if match := re.fullmatch(r"(\d{2,5})p|([48]k)", text):
-        height = KNOWN_HEIGHTS[match[2]] if match[2] else int(match[1])
+    if match := re.fullmatch(r"(\d{2,5})p|(\d{3,5})|([a-z4-8]+)", text):
+        height = KNOWN_HEIGHTS.get(match[3], LARGEST) if match[3] else int(match[1] or match[2])
         return Box(round(height * 16 / 9 / 2) * 2, height) if height <= LARGEST // 2 else None
     if match := re.fullmatch(r"(\d{1,3}(?:\.\d+)?)%", text):
         percent = float(match[1])
@@ -197,10 +201,10 @@ def _crop(value: Any) -> str:
     text = _text("crop", value).lower().replace(" ", "")
     if text in ("", AUTO):
         return text
-    match = re.fullmatch(r"(\d{1,5}):(\d{1,5}):(\d{1,5}):(\d{1,5})", text)
+    match = re.fullmatch(r"(\d{1,5})[:x×](\d{1,5})(?:[:+](\d{1,5})[:+](\d{1,5}))?", text)
     if not match or not int(match[1]) or not int(match[2]):
-        raise _wrong("crop", value, "'auto', or WIDTH:HEIGHT:X:Y in pixels such as '1920:800:0:140'")
-    return ":".join(str(int(number)) for number in match.groups())
+        raise _wrong("crop", value, "'auto', or WIDTH:HEIGHT:X:Y in pixels such as '1920:800:0:140' or '1920:800'")
+    return ":".join(str(int(number)) for number in match.groups() if number is not None)
 
 
 def _trim(value: Any) -> str:

@@ -76,9 +76,11 @@ class Chain:
             self._turn(text)
             self.shape = replace(self.shape, matrix=None)
 
-    def crop(self, area: tuple[int, int, int, int]) -> None:
-        width, height, x, y = area
+    def crop(self, width: int, height: int, x: int | None, y: int | None) -> None:
+        """Keeps the middle if no corner is named."""
         has = self.shape
+        x = max(0, has.width - width) // 4 * 2 if x is None else x
+        y = max(0, has.height - height) // 4 * 2 if y is None else y
         if x + width > has.width or y + height > has.height:
             raise InvalidConfig(
                 f"Expected a crop within the picture of {has.width}x{has.height}, got crop='{width}:{height}:{x}:{y}', "
@@ -114,7 +116,7 @@ def chain_of(filters: Filters, look: Look) -> Chain:
     if filters.scale or filters.crop or filters.rotate or filters.vf:
         chain.make_upright()
     if filters.crop_area is not None:
-        chain.crop(filters.crop_area)
+        chain.crop(*filters.crop_area)
     if filters.rotate:
         chain.rotate(filters.rotate)
     if filters.denoise:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import os
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from threading import Lock
 from typing import Any
 
 from .._config.filter_text import Node, parsed
@@ -18,9 +19,22 @@ from .frame_conversion import in_format, in_size
 Pad = tuple[Any, int]
 """A filter, and the number of one of its inputs or outputs."""
 
-_one_that_listens = Lock()
+PATIENCE = 20.0
+"""Seconds for the process that asks FFmpeg what is wrong."""
 MEASURE = 20_000
 CLOSE = Fraction(2, MEASURE)
+
+INSTEAD = {
+    "eq": "Use 'colorlevels', 'curves' or 'hue'.",
+    "hqdn3d": "Use denoise='medium', or the filters 'atadenoise' or 'nlmeans'.",
+    "cropdetect": "Use crop='auto'.",
+    "kerndeint": "Use deinterlace='auto'.",
+    "mcdeint": "Use deinterlace='auto'.",
+    "pullup": "Use 'fieldmatch,decimate'.",
+    "smartblur": "Use 'gblur' or 'bilateral'.",
+    "pp": "Use 'deblock'.",
+}
+"""For filters that PyAV's wheels do not have because of their licence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,55 +60,72 @@ class FilterGraph:
         self._text, self._timing = text, timing
         self._form = like.format.name
         self._size = like.width, like.height
-        self._input, self._sink, self._graph = _explained(text, lambda: self._built(like, scale))
+        self._input, self._sink, self._graph = _explained(text, _input_arguments(like, timing), scale)
 
-    def push(self, frame: Any, pts: int) -> list[Any]:
+    def push(self, frame: Any, pts: int) -> Iterator[Any]:
         """The frames that are ready then. The caller's frame stays as it is."""
         frame = in_size(in_format(frame, self._form), *self._size)
         before = frame.pts, frame.time_base
         frame.pts, frame.time_base = pts, self._timing.time_base
         try:
-            return self._pushed(frame)
+            self._push(frame)
         finally:
             frame.pts, frame.time_base = before
+        return self._ready()
 
-    def rest(self) -> list[Any]:
+    def rest(self) -> Iterator[Any]:
         """The frames that the filters still hold, after the last one."""
-        return self._pushed(None)
+        self._push(None)
+        return self._ready()
 
-    def _pushed(self, frame: Any) -> list[Any]:
+    def _push(self, frame: Any) -> None:
         av = import_av()
-        made: list[Any] = []
         try:
             self._input.push(frame)
-            while True:
-                made.append(self._sink.pull())
         except (av.error.BlockingIOError, av.error.EOFError):
-            return made
+            return  # the filters want no more
         except (av.error.FFmpegError, ValueError) as error:
             raise _failed(self._text, words_of(error)) from error
 
-    def _built(self, like: Any, scale: str) -> tuple[Any, Any, Any]:
-        graph = import_av().filter.Graph()
-        timing, aspect = self._timing, self._timing.aspect or Fraction(1)
-        source = graph.add(
-            "buffer",
-            f"video_size={like.width}x{like.height}:pix_fmt={self._form}:time_base={timing.time_base}:"
-            f"pixel_aspect={aspect.numerator}/{aspect.denominator}:frame_rate={timing.rate}:"
-            f"colorspace={int(like.colorspace)}:range={int(like.color_range)}",
-        )
-        sink = graph.add("buffersink")
-        entry, end = _Links(graph, self._text).ends()
-        source.link_to(entry[0], 0, entry[1])
-        if scale:
-            scaler = graph.add("scale", scale)
-            end[0].link_to(scaler, end[1], 0)
-            end = scaler, 0
-        copier = graph.add("copy")  # flipped pictures are stored from their end, which makes x265 crash
-        end[0].link_to(copier, end[1], 0)
-        copier.link_to(sink)
-        graph.configure()
-        return source, sink, graph
+    def _ready(self) -> Iterator[Any]:
+        """One after the other: some filters make frames without end."""
+        av = import_av()
+        while True:
+            try:
+                made = self._sink.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            except (av.error.FFmpegError, ValueError) as error:
+                raise _failed(self._text, words_of(error)) from error
+            yield made
+
+
+def _input_arguments(like: Any, timing: FrameTiming) -> str:
+    """What FFmpeg has to know of the frames that will come."""
+    aspect = timing.aspect or Fraction(1)
+    return (
+        f"video_size={like.width}x{like.height}:pix_fmt={like.format.name}:time_base={timing.time_base}:"
+        f"pixel_aspect={aspect.numerator}/{aspect.denominator}:frame_rate={timing.rate}:"
+        f"colorspace={int(like.colorspace)}:range={int(like.color_range)}"
+    )
+
+
+def _built(text: str, coming: str, scale: str) -> tuple[Any, Any, Any]:
+    """The input, the output, and the graph."""
+    graph = import_av().filter.Graph()
+    source = graph.add("buffer", coming)
+    sink = graph.add("buffersink")
+    entry, end = _Links(graph, text).ends()
+    source.link_to(entry[0], 0, entry[1])
+    if scale:
+        scaler = graph.add("scale", scale)
+        end[0].link_to(scaler, end[1], 0)
+        end = scaler, 0
+    copier = graph.add("copy")  # flipped pictures are stored from their end, which makes x265 crash
+    end[0].link_to(copier, end[1], 0)
+    copier.link_to(sink)
+    graph.configure()
+    return source, sink, graph
 
 
 def aspect_behind(text: str, like: Any, timing: FrameTiming) -> Fraction | None:
@@ -140,8 +171,7 @@ class _Links:
         """Returns the outputs for the next filter of the chain."""
         known = import_av().filter.filters_available
         if node.name not in known:
-            near = nearest(node.name, sorted(known))
-            raise InvalidConfig(f"PyAV's FFmpeg has no filter {node.name!r}.{near} Other builds may have it.")
+            raise InvalidConfig(f"PyAV's FFmpeg has no filter {node.name!r}.{_instead_of(node.name, known)}")
         made = self._graph.add(node.name, node.arguments or None)
         inputs = [(made, number) for number in range(len(made.inputs))]
         outputs = [(made, number) for number in range(len(made.outputs))]
@@ -172,38 +202,58 @@ class _Links:
             self._given[label] = pad
 
 
+def _instead_of(name: str, known: Collection[str]) -> str:
+    if name in INSTEAD:
+        return f" {INSTEAD[name]}"
+    return f"{nearest(name, sorted(known))} Other builds may have it."
+
+
 def _link(output: Pad, to: Pad) -> None:
     output[0].link_to(to[0], output[1], to[1])
 
 
-def _explained(text: str, build: Callable[[], Any]) -> Any:
-    """What ``build`` returns. If that fails, builds once more to hear what FFmpeg has against it."""
+def _explained(text: str, coming: str, scale: str) -> Any:
+    """The graph. If it cannot be built, another process tries it too, to hear what FFmpeg has against it."""
     av = import_av()
     try:
-        return build()
+        return _built(text, coming, scale)
     except InvalidConfig:
         raise
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        told: list[str] = []
-        with _listening(told), suppress(av.error.FFmpegError, ValueError, OSError):
-            build()
-        raise _failed(text, "; ".join(dict.fromkeys(told)) or words_of(error)) from error
+        raise _failed(text, words_of(error), _heard_elsewhere(text, coming, scale)) from error
 
 
-@contextmanager
-def _listening(told: list[str]) -> Iterator[None]:
-    """Collects the messages of this thread. FFmpeg's messages are off otherwise."""
-    logging = import_av().logging
-    with _one_that_listens:
-        level = logging.get_level()
-        logging.set_level(logging.ERROR)
-        try:
-            with logging.Capture() as messages:
-                yield
-        finally:
-            logging.set_level(level)
-    told += [f"{name}: {text.strip()}" for _, name, text in messages]
+def _heard_elsewhere(text: str, coming: str, scale: str) -> str:
+    """FFmpeg's messages when it builds the graph in a process of its own; none if there can be no such process.
+
+    In this one, PyAV would take the GIL for every message of every decoder, which never ends if the decoder is closed
+    at that moment.
+    """
+    from subprocess import DEVNULL, SubprocessError, run
+
+    program = f"from {__name__} import say_complaints; import sys; say_complaints(*sys.argv[1:])"
+    command = [sys.executable, "-c", program, text, coming, scale]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    try:
+        child = run(command, env=environment, stdin=DEVNULL, capture_output=True, timeout=PATIENCE, check=True)
+    except (OSError, ValueError, SubprocessError):
+        return ""
+    return child.stdout.decode(errors="replace").strip()
 
 
-def _failed(text: str, why: str) -> InvalidConfig:
-    return InvalidConfig(f"The filters {text!r} do not work with this video. FFmpeg says: {why.rstrip('.')}.")
+def say_complaints(text: str, coming: str, scale: str) -> None:
+    """Prints what FFmpeg has against a graph."""
+    av = import_av()
+    av.logging.set_level(av.logging.ERROR)
+    with av.logging.Capture() as messages, suppress(av.error.FFmpegError, ValueError, OSError):
+        _built(text, coming, scale)
+    told = dict.fromkeys(f"{name}: {message.strip()}" for _, name, message in messages)
+    sys.stdout.buffer.write("; ".join(told).encode())
+
+
+def _failed(text: str, why: str, heard: str = "") -> InvalidConfig:
+    """``heard``: FFmpeg's own words, which say more than the error."""
+    if "Media type mismatch" in heard:
+        return InvalidConfig(f"vf takes filters of pictures, and {text!r} has one of sound. Leave that out.")
+    said = f". FFmpeg says: {heard.rstrip('.')}." if heard else f": {why}."
+    return InvalidConfig(f"The filters {text!r} do not work with this video{said}")

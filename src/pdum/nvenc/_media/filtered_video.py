@@ -23,6 +23,8 @@ from .settled_filters import settled
 from .source import Index
 from .spread_frames import Decode
 
+MOST_FRAMES, MOST_FOR_ONE = 10_000, 240
+"""Filters that give more frames than these, and than so many for each of the source, give them without end."""
 MIXES_FIELDS = re.compile(r"scale|transpose|vflip")
 
 
@@ -96,6 +98,8 @@ class FilteredVideo:
             for last in self._through_all(frames):
                 first = first or last
                 times.append(last.pts)
+                if len(times) > MOST_FRAMES + MOST_FOR_ONE * before.frames:
+                    raise InvalidConfig(f"vf={self.filters.vf!r} gives frames without end. Use other filters.")
         if first is None or any(one is None or one >= other for one, other in pairwise([*times, inf])):
             what = "leaves no frame" if first is None else "gives frames whose times do not rise"
             raise InvalidConfig(f"vf={self.filters.vf!r} {what} of this video. Use other filters.")

@@ -115,7 +115,7 @@ def batch(scheduler: Scheduler, engine: EngineInfo, piece: Piece) -> int:
 
 def ended_early(piece: Piece, frame: int) -> SourceEnded:
     return SourceEnded(
-        f"{piece.job.source} ended before frame {frame}, although it should have {piece.job.total}. "
+        f"{piece.job.source} ended before frame {frame}, although it should have {piece.job.plan_frames}. "
         "It is incomplete, or its own count is wrong."
     )
 

@@ -234,12 +234,14 @@ class EncoderPool:
             segments: ``"auto"``, or a number of ranges that no engine divides further.
             codec, quality, audio: as in ``FileSettings``.
             on_event: called with each event.
-            more: ``filters`` as in ``FileSettings``, further fields of ``FileJob`` (``verify``, ``smaller_than``,
-                ``in_place``, ``keep_work``) and of ``EncoderConfig`` (``preset``, ``cq``, ``tuning``, …).
+            more: ``filters``, ``target`` and ``max_size`` as in ``FileSettings``, further fields of ``FileJob``
+                (``verify``, ``smaller_than``, ``in_place``, ``keep_work``) and of ``EncoderConfig`` (``preset``,
+                ``cq``, ``max_bitrate``, …).
 
         Raises:
             SourceUnreadable: the file has no video that can be decoded.
             VerificationFailed: the result was wrong, and was discarded.
+            TargetOutOfReach: no quality value reaches ``target``, or none gives a result within ``max_size``.
         """
         from .._files.job import job_of
 
@@ -257,11 +259,15 @@ class EncoderPool:
     def files(self, jobs: Iterable[FileJob]) -> list[FileTask]:
         """Tasks for ``start`` that do the same as ``encode_files``."""
         from .._files.job import refusals
+        from .._files.searching_task import SearchingTask
         from .._files.task import FileTask
 
         jobs = list(jobs)
         kind = self.engines[0].kind
-        return [FileTask(job, kind, refusal) for job, refusal in zip(jobs, refusals(jobs), strict=True)]
+        return [
+            (SearchingTask if job.settings.needs_search else FileTask)(job, kind, refusal)
+            for job, refusal in zip(jobs, refusals(jobs), strict=True)
+        ]
 
     def close(self) -> None:
         """Cancels all runs and gives all sessions back. Further calls do nothing, and so do calls in a forked child."""
