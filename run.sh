@@ -18,7 +18,7 @@ say() { printf '%s\n' "$*" >&2; }
 follow() {
     local what=$1 log=$2 began=$SECONDS next=$((SECONDS + 30)) last
     while kill -0 $$ 2>/dev/null; do
-        last=$(tail -n 1 "$log" | tr -d '\r' | cut -c-50)
+        last=$(tail -n 1 "$log" | tr -d '\r' | sed 's/^ *//' | cut -c-50)
         if [[ -t 2 ]]; then
             printf '\r\033[K%s … %d s  %s' "$what" $((SECONDS - began)) "$last" >&2
         elif ((SECONDS >= next)); then

@@ -43,6 +43,8 @@ VALUES = {
 PRESETS = {"h264": ("p4", "p5", "p6", "p7"), "hevc": ("p2", "p3", "p4", "p5"), "av1": ("p3", "p4", "p5")}
 NEAR = {"h264": (19, 22, 25), "hevc": (18, 21, 24), "av1": (18, 26, 34)}
 """Values of ``cq`` around quality 28, for the comparison of presets."""
+ENOUGH = 5
+"""Fewer matches than these, out of three for each clip, are no figure."""
 SATURATED = {"vmaf": 99.0, "ssim": 35.0, "xpsnr": 70.0}
 """Scores above these no longer tell encodes apart."""
 
@@ -152,11 +154,11 @@ def matches(encodes: list[Encode]) -> Iterator[Match]:
 
 def print_table(found: list[Match]) -> None:
     print(f"\n{'av1':>4}" + "".join(f"  {codec:>5} {'(range)':>13} {'size':>5} {'time':>5}" for codec in CODECS[1:]))
-    for av1 in dict.fromkeys(one.av1 for one in found):
+    for av1 in sorted({one.av1 for one in found}):
         print(f"{av1:4g}", end="")
         for codec in CODECS[1:]:
             some = [one for one in found if (one.av1, one.codec) == (av1, codec)]
-            if some:
+            if len(some) >= ENOUGH:
                 low, middle, high = measuring.quartiles([one.cq for one in some])
                 size, seconds = (statistics.median(values) for values in _columns(some))
                 print(f"  {middle:5.1f} ({low:5.1f}-{high:5.1f}) {size:5.2f} {seconds:5.2f}", end="")
@@ -166,7 +168,10 @@ def print_table(found: list[Match]) -> None:
 
 
 def print_rows(found: list[Match]) -> None:
-    """The measured rows of TABLES in pdum.nvenc._config.quality_scale, which has SVT-AV1's from publications."""
+    """The measured rows of TABLES in pdum.nvenc._config.quality_scale, which has SVT-AV1's from publications.
+
+    A "?" is better than all that was measured; TABLES has 1 there.
+    """
     from pdum.nvenc._config.quality_scale import TABLES
 
     print()
@@ -180,9 +185,8 @@ def print_rows(found: list[Match]) -> None:
 def medians(found: list[Match], codec: str) -> list[tuple[float, float]]:
     """The median ``cq`` of the codec for each ``cq`` of SVT-AV1."""
     some = [one for one in found if one.codec == codec]
-    return [
-        (av1, statistics.median(one.cq for one in some if one.av1 == av1)) for av1 in sorted({one.av1 for one in some})
-    ]
+    values = {av1: [one.cq for one in some if one.av1 == av1] for av1 in sorted({one.av1 for one in some})}
+    return [(av1, statistics.median(all_of)) for av1, all_of in values.items() if len(all_of) >= ENOUGH]
 
 
 def print_presets(encodes: list[Encode]) -> None:

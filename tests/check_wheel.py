@@ -17,7 +17,13 @@ from pathlib import Path
 
 # Everything else has to be in the wheel or opened at run time.
 SYSTEM_LIBRARIES = {"libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
-PACKAGE_FILES = {"pdum/nvenc_command.py", "pdum/nvenc/__init__.py", "pdum/nvenc/_nvenc.pyi", "pdum/nvenc/py.typed"}
+PACKAGE_FILES = {
+    "pdum/nvenc_command.py",
+    "pdum/nvenc/__init__.py",
+    "pdum/nvenc/_nvenc.pyi",
+    "pdum/nvenc/events.schema.json",
+    "pdum/nvenc/py.typed",
+}
 TABLES = {f"pdum/nvenc/interface_tables/{version}.json" for version in ("12.1", "13.0", "13.1")}
 SCHEMA = "pdum/nvenc/events.schema.json"
 FORBIDDEN_WORDS = (b"nvsim", b"NVSIM_CONFIG", b"simulated")

@@ -11,6 +11,7 @@ from typing import Any
 
 from frames import Nv12, nv12
 from pdum.nvenc import BaseTask, EncoderConfig, EngineInfo, Event, Packet, Plan, Result
+from pdum.nvenc._tasks import NextPlan
 from pdum.nvenc.events import EngineWaiting
 
 from simulator import EchoUnit, checksum, parse
@@ -148,7 +149,7 @@ class Pictures(BaseTask):
         self.sinks_open += 1
         return Sink(self, first)
 
-    def finish(self) -> Result:
+    def finish(self) -> Result | NextPlan:
         self.finished += 1
         size = sum(len(packet.data) for _, packets in self.pieces.values() for packet in packets)
         return Result(destination=self.destination, frames=self.count, size=size, source_bytes=self.source_bytes)

@@ -23,6 +23,7 @@ def test_events_come_back_as_they_were(stream: list[events.Event]) -> None:
         assert event_of(json.loads(json.dumps(events.to_dict(event)))) == event
 
 
+@settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_every_kind_is_known(data: st.DataObject) -> None:
     for kind in events.Event.__subclasses__():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,3 +53,12 @@ def test_each_table_covers_the_scale() -> None:
 def test_values_outside_the_scale_are_refused(wrong: Any) -> None:
     with pytest.raises(InvalidConfig, match=r"Expected a quality from 1 \(best\) to 63, got quality="):
         cq_for(wrong, "hevc", "nvenc")
+
+
+def test_the_page_on_quality_has_the_same_values() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "quality.md").read_text(encoding="utf-8")
+    rows = [re.findall(r"[\d.]+", line) for line in page.splitlines() if re.fullmatch(r"\|( [\d.]+ \|){7}", line)]
+    assert len(rows) > 8
+    for quality, *values in rows:
+        encoders = [(codec, kind) for kind in ("nvenc", "software") for codec in ("av1", "hevc", "h264")]
+        assert [float(value) for value in values] == [cq_for(float(quality), *encoder) for encoder in encoders]

@@ -264,3 +264,17 @@ def test_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         write_report([], tmp_path / "folder")
     assert sorted(one.name for one in tmp_path.iterdir()) == ["folder", "reader.html", "report.html"]
+
+
+def test_the_quality_that_a_search_has_found_has_a_column() -> None:
+    begun = [
+        events.RunStarted(at=0.0, engines=engines(1, 1), jobs=1, started=0.0),
+        events.JobQueued(at=0.0, job=0, source="/in/a.mkv", destination="/out/a.mkv", source_bytes=1000),
+    ]
+    chosen = events.QualityTried(
+        at=0.2, job=0, quality=31, cq=24.1, size=400, metric="ssim", score=0.981, is_chosen=True
+    )
+    assert '<th class="number">quality</th>' not in report_page(RunState(begun), {})
+    page = report_page(RunState([*begun, chosen]), {})
+    assert '<th class="number">quality</th>' in page
+    assert "31 (ssim 0.981)" in page

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from pdum.nvenc import events
 from pdum.nvenc._text import change, duration, one_line, size, verdict, visible
+from pdum.nvenc._view.draw import engine_line
 from pdum.nvenc._view.job_lists import EndedJobs, JobQueue
 from pdum.nvenc._view.run_parts import AT_WORK, ENDED, Job
-from pdum.nvenc._view.run_state import RunState
+from pdum.nvenc._view.run_state import RunState, trial_text
 
 from event_streams import HOSTILE_NAMES, engines, nonsense, recorded, runs
 
@@ -231,3 +232,56 @@ def test_durations(seconds: float | None, shown: str) -> None:
 )
 def test_changes(ratio: float | None, shown: str, what: str) -> None:
     assert (change(ratio), verdict(ratio)) == (shown, what)
+
+
+def test_a_search_is_shown_until_its_value_is_chosen() -> None:
+    """And its samples count in the job's percentage."""
+    state = RunState(
+        [
+            events.RunStarted(at=0.0, engines=engines(1, 1), jobs=1, started=0.0),
+            events.JobQueued(at=0.0, job=0, source="/in/a.mkv", destination="/out/a.mkv", source_bytes=1000),
+            events.JobPrepared(at=0.1, job=0, frames=100, goal="xpsnr 40 dB"),
+            events.PieceStarted(at=0.1, job=0, engine=0, piece=0, first=0, last=50),
+            events.Progress(
+                at=0.2, job=0, engine=0, piece=0, first=0, last=50, frames=25, fps=9.0, job_frames=25, job_total=200,
+                speed=1.0, eta=1.0,
+            ),
+        ]
+    )  # fmt: skip
+    job = state.jobs[0]
+    assert job.searches
+    assert job.fraction == 25 / 200
+    assert job.video_frames == 100
+    lines = state.lines
+    state.apply(events.QualityTried(at=0.3, job=0, quality=28, cq=22.5, size=500, metric="xpsnr", score=42.123))
+    assert job.searches
+    assert state.lines == lines, "what is tried is shown in the details alone"
+    state.apply(
+        events.QualityTried(
+            at=0.4, job=0, quality=31, cq=24.1, size=400, metric="xpsnr", score=40.05, seconds=125.0, is_chosen=True
+        )
+    )
+    assert not job.searches
+    assert job.quality == 31
+    assert state.log[-1].text == "a.mkv: quality 31 = cq 24.1 gives xpsnr 40.05, about 400 B (-60 %), 2:05 to encode"
+    state.apply(events.QualityTried(at=0.5, job=0, quality=31, cq=24.1, size=900, is_whole=True))
+    assert trial_text(job.tried[-1]) == "quality 31 = cq 24.1 gave 900 B"
+    check(state)
+
+
+@pytest.mark.parametrize("cells", [60, 80, 120])
+def test_a_search_is_recognised_in_the_lines_of_its_engine_and_its_file(cells: int) -> None:
+    queued = events.JobQueued(at=0.0, job=0, source="/in/a film.mkv", destination="/out/a film.mkv", source_bytes=1000)
+    for goal, is_search in (("xpsnr 40 dB", True), ("", False)):
+        state = RunState(
+            [
+                events.RunStarted(at=0.0, engines=engines(1, 1), jobs=1, started=0.0),
+                queued,
+                events.JobPrepared(at=0.1, job=0, frames=100, goal=goal),
+                events.PieceStarted(at=0.1, job=0, engine=0, piece=0, first=0, last=50),
+            ]
+        )
+        line = engine_line(state, state.engines[0], "GPU 0", cells).plain
+        assert "a film.mkv" in line
+        assert ("· sample" in line) == is_search
+        assert len(line) <= cells

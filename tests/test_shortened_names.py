@@ -120,7 +120,7 @@ def test_the_log_keeps_what_happened() -> None:
     assert cell_len(text) == 70
     assert "S01E02" in text
     assert text.endswith(".mkv: 100 B → 40 B (-60 %) in 0:07")
-    assert log_text(state, line, 30).startswith("The Ex…S01E02…TS.mkv: 100 B")
+    assert log_text(state, line, 30).startswith("Th…S01E02…kv: 100 B → 40 B")
     assert log_text(state, LogLine(0.0, "info", "x" * 90), 70) == "x" * 90
 
 

@@ -122,7 +122,7 @@ def test_a_result_outside_the_folder_is_refused_with_a_notice(tmp_path: Path, ou
     assert journal.entries.keys() == {"a.mkv", "c.mkv"}
     (notice,) = journal.notices
     assert str(tmp_path) in notice
-    assert "no file below that folder" in notice
+    assert "not below that folder" in notice
 
 
 def test_the_journal_of_another_user_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

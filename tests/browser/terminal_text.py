@@ -11,7 +11,6 @@ window.sent = "";
 window.WebSocket = class extends WebSocket {
     constructor(...given) {
         super(...given);
-        window.socket = this;
         const decoder = new TextDecoder();
         this.addEventListener("message", message => {
             if (typeof message.data !== "string") window.sent += decoder.decode(message.data, {stream: true});
@@ -26,6 +25,7 @@ window.until = (holds) => new Promise(done => {
 
 
 def open_terminal(page: Page, url: str) -> None:
+    page.call("Emulation.setFocusEmulationEnabled", enabled=True)
     page.call("Page.addScriptToEvaluateOnNewDocument", source=LISTEN)
     page.go(url)
 
@@ -35,5 +35,9 @@ def wait_for_text(page: Page, text: str) -> None:
     page.evaluate(rf"until(() => sent.replace(/\x1b\[[0-9;?]*[a-zA-Z$]/g, '').includes({json.dumps(text)}))")
 
 
-def press(page: Page, keys: str) -> None:
-    page.evaluate(f"socket.send(JSON.stringify(['stdin', {json.dumps(keys)}]))")
+def press(page: Page, key: str) -> None:
+    """As on a keyboard, wherever the page has its focus."""
+    page.call("Page.bringToFront")
+    page.evaluate("until(() => document.hasFocus() && document.activeElement.tagName === 'TEXTAREA')")
+    page.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
+    page.call("Input.dispatchKeyEvent", type="keyUp", key=key)

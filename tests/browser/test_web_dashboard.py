@@ -12,6 +12,8 @@ from threading import Event
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import pytest
+
 from browser.chromium import Chromium, Page
 from browser.terminal_text import open_terminal, press, wait_for_text
 from pdum.nvenc import events
@@ -81,8 +83,12 @@ def shows_dashboard(page: Page, url: str) -> None:
     wait_for_text(page, "holiday 08.mkv")
 
 
-def test_it_shows_the_run_and_outlives_its_tabs(chromium: Chromium) -> None:
+def test_it_shows_the_run_and_outlives_its_tabs(
+    chromium: Chromium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pixels = need_module("PIL.Image", "pillow")
+    (tmp_path / "json.py").write_text("raise SystemExit('a viewer has loaded what lies among the videos')")
+    monkeypatch.chdir(tmp_path)
     with served() as (run, url, end), chromium.page("about:blank", 1000, 700) as page:
         shows_dashboard(page, url)
         token = url.partition("token=")[2]

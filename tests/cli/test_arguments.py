@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pdum.nvenc import DriverNotFound
-from pdum.nvenc._cli.argument_errors import ALIASES, ELSEWHERE
+from pdum.nvenc import NoEncoder
+from pdum.nvenc._cli.argument_errors import ALIASES, ELSEWHERE, TARGETS
 from pdum.nvenc._cli.parser import make_parser
 from pdum.nvenc._encoders.notices import SOFTWARE_ENCODES, software_notice
 
 from clips import Tool, make_clip
+from simulator import Simulator
 
 pytestmark = pytest.mark.one_abi
 
@@ -38,6 +39,14 @@ pytestmark = pytest.mark.one_abi
         (["encode", "--preset", "slow", "."], ["--preset", "'slow'", "p7"]),
         (["encode", "--dry-run=yes", "."], ["--dry-run takes no value, got 'yes'."]),
         (["encode", "--in", "."], ["--in could be any of", "--include"]),
+        (["encode", "--vmaf", "101", "."], ["--vmaf: Expected 'vmaf=95' (10 to 99.5)", "got 'vmaf=101'."]),
+        (["encode", "--max-size", "much", "."], ["--max-size: Expected a size such as '500M'", "got 'much'."]),
+        (["encode", "--max-bitrate", "8X", "."], ["--max-bitrate: Expected a number of bits", "got '8X'."]),
+        (["encode", "--max-size", "5M", "--lossless", "."], ["--lossless and --max-size conflict."]),
+        (
+            ["encode", "--max-bitrate", "5M", "--set", "max_bitrate=6M", "."],
+            ["--max-bitrate and --set max_bitrate conflict."],
+        ),
         (["encode", "--set", "bitrate=5M", "."], ["bitrate", "constant quality", "max_bitrate"]),
         (["encode", "--set", "rate_control=cbr", "."], ["rate_control", "constant quality"]),
         (
@@ -68,9 +77,18 @@ def test_a_wrong_argument_is_told_in_one_line(
 
 @pytest.mark.parametrize(("option", "alias"), [(one, alias) for one, many in ALIASES.items() for alias in many])
 def test_names_of_other_tools_work(option: str, alias: str) -> None:
-    value = {"--cq": ["22"], "--engines": ["2"]}.get(option, [])
+    values = {"--cq": "22", "--engines": "2", "--max-size": "500M", "--max-bitrate": "8M"}
+    value = [values[option]] if option in values else []
     wanted = make_parser().parse_args(["encode", option, *value, "a.mkv"])
     assert make_parser().parse_args(["encode", alias, *value, "a.mkv"]) == wanted
+
+
+@pytest.mark.parametrize(("option", "metric"), list(TARGETS.items()))
+def test_a_metric_may_be_an_option(option: str, metric: str) -> None:
+    wanted = make_parser().parse_args(
+        ["encode", "--target", f"{metric}=0.9" if metric == "ssim" else f"{metric}=40", "."]
+    )
+    assert make_parser().parse_args(["encode", option, "0.9" if metric == "ssim" else "40", "."]) == wanted
 
 
 def test_paths_may_come_before_and_after_options() -> None:
@@ -98,10 +116,14 @@ def test_quiet_is_quiet_and_names_what_failed(tool: Tool, tmp_path: Path) -> Non
     assert tool.err.count("\n") == 1
 
 
-def test_the_notice_of_software_is_one_short_line(tool: Tool, tmp_path: Path) -> None:
+def test_the_notice_of_software_is_one_short_line(
+    tool: Tool, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pdum.nvenc._machine.availability._reasons", {})
     make_clip(tmp_path / "a.mkv", 4)
-    code, out = tool("encode", "-c", "h264", "-p", "p1", tmp_path)
-    assert code == 0
-    assert out.splitlines().count(software_notice(DriverNotFound(""))) == 1
-    _, out = tool("encode", "--overwrite", "--engine", "software", "-c", "h264", "-p", "p2", tmp_path)
+    with simulator.machine(gpus=["H100"]):
+        code, out = tool("encode", "-c", "h264", "-p", "p1", tmp_path)
+        assert code == 0
+        assert out.splitlines().count(software_notice(NoEncoder(""))) == 1
+        _, out = tool("encode", "--overwrite", "--engine", "software", "-c", "h264", "-p", "p2", tmp_path)
     assert SOFTWARE_ENCODES not in out, "who asks for software knows it"

@@ -245,21 +245,25 @@ def test_all_engines_work_until_nothing_is_left_to_begin(
 @pytest.mark.parametrize("target", ["xpsnr=38", "ssim=0.93"])
 def test_a_target_is_reached_by_the_result(tool: Tool, rtx4090: Machine, tmp_path: Path, target: str) -> None:
     av = need_pyav(18, "scores")
-    from pdum.nvenc._batch.quality import compare
+    from pdum.nvenc._files.scores import compare
 
     clip = make_clip(tmp_path / "a.mkv", 50)
     code, told = tool.encode("-c", "h264", "--target", target, "--keep-bigger", clip)
     assert code == 0
-    messages = [event.get("message", "") for event in told]
-    (predicted,) = [place for place, message in enumerate(messages) if ", about " in message]
-    assert predicted < told.index(events_of("job_queued", told)[0]), "the size is told before anything is encoded"
+    (chosen,) = [event for event in events_of("quality_tried", told) if event["is_chosen"]]
+    assert chosen["size"] > 0
+    assert told.index(chosen) < told.index(events_of("job_finishing", told)[0]), "the size is told before the result"
     metric, wanted = target.split("=")
     result = tmp_path / "compressed" / "a.mkv"
     with av.open(str(clip)) as source, av.open(str(result)) as encoded:
         score = compare(metric, source.decode(video=0), encoded.decode(video=0))
     assert score >= float(wanted) * 0.99
     entry = Journal.read(tmp_path / "compressed").entries["../a.mkv"]
-    assert entry.quality is not None
+    assert entry.quality == chosen["quality"]
+    (tmp_path / "compressed" / "a.mkv").unlink()
+    _, told = tool.encode("-c", "h264", "--target", target, "--keep-bigger", clip)
+    assert events_of("job_finished", told)
+    assert not events_of("quality_tried", told), "what was found once is not searched for again"
 
 
 def test_a_target_out_of_reach_is_refused(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:

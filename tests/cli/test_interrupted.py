@@ -17,6 +17,7 @@ import pytest
 from pdum.nvenc._batch.journal_entry import BEGUN, DONE, NAME
 
 from clips import content, events_of, files_in, make_clip, parsed, start
+from loud import need_pyav
 from simulator import environment
 
 ENGINES = {"name": "RTX 4090", "fps_1080p": 2}
@@ -105,6 +106,30 @@ def require_nothing_twice(videos: Path, clips: dict[str, dict[str, Any]], finish
             assert not done[record["source"]], "what was done is begun again"
         done[record["source"]] += record["result"] == DONE
     assert done == {f"../{name}": 1 for name in clips}
+
+
+@pytest.mark.one_abi
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_search_that_is_ended_leaves_nothing_and_is_done_again(
+    videos: Path, number: signal.Signals, code: int
+) -> None:
+    """A file of which only samples were encoded is not finished first, unlike one that is encoded."""
+    need_pyav(18, "scores")
+    slow = {"gpus": [{"name": "RTX 4090", "fps_1080p": 0.5}], "backend": "codec"}
+    clip = videos / "0.mkv"
+    arguments = ("encode", "--json", "-c", "h264", "--target", "ssim=0.9", "--keep-bigger", clip)
+    with start(*arguments, config=slow) as process:
+        read_until(process, lambda told: told[-1]["event"] == "piece_started")
+        process.send_signal(number)
+        told, err = rest_of(process)
+    assert process.returncode == code, err
+    assert events_of("job_cancelled", told)
+    assert not events_of("job_finishing", told)
+    assert {name for name in files_in(videos) if name.startswith("compressed/")} == {f"compressed/{NAME}"}
+    with start(*arguments, config=CONFIG) as again:
+        out, err = again.communicate(timeout=120)
+    assert again.returncode == 0, err
+    assert events_of("job_finished", parsed(out))
 
 
 class Ends:

@@ -115,7 +115,7 @@ def test_a_log_that_fills_up_is_told_once_and_encoding_goes_on(tool: Tool, tmp_p
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert code == exits.UNSHOWN
-    assert tool.err == f"pdum-nvenc: The log {log} cannot be written: File too large. Encoding goes on without it.\n"
+    assert tool.err == f"pdum-nvenc: The log {log} cannot be written: File too large. Encoding continues without it.\n"
     assert "1 file in" in out
     assert (tmp_path / "videos" / "compressed" / "a.mkv").exists()
     *_, torn = log.read_text().split("\n")

@@ -165,7 +165,7 @@ def is_working(videos: Path) -> bool:
 def in_dashboard(videos: Path, **more: Any) -> Terminal:
     need_module("textual")
     terminal = Terminal("encode", "--tui", "-c", "h264", "--keep-bigger", videos, **more)
-    terminal.read_until(lambda: b"NVENC" in terminal.drawn and is_working(videos))
+    terminal.read_until(lambda: b"NVENC 0" in terminal.drawn and is_working(videos))
     return terminal
 
 
@@ -215,7 +215,7 @@ def test_a_signal_to_the_dashboard_is_in_its_exit_code(videos: Path, number: sig
 
 def test_lines_in_a_terminal_that_is_closed(videos: Path) -> None:
     terminal = Terminal("encode", "-c", "h264", "--keep-bigger", videos, controlling=False)
-    terminal.read_until(lambda: b"NVENC" in terminal.drawn)
+    terminal.read_until(lambda: b"NVENC 0" in terminal.drawn)
     terminal.close()
     assert terminal.code() == exits.UNSHOWN
     assert done(videos) == CLIPS

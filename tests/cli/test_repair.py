@@ -31,7 +31,7 @@ def test_the_file_gets_its_own_name(tool: Tool, part: Path) -> None:
     assert code == 0
     assert count >= 25
     assert out.splitlines()[0] == f"{film}: {count} frames, {count / 25:.1f} s."
-    assert out.splitlines()[1].startswith(f"{part} is as it was.")
+    assert out.splitlines()[1].startswith(f"{part} is unchanged.")
 
 
 def test_json(tool: Tool, part: Path, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_the_dashboard_from_the_command_line(tmp_path: Path) -> None:
         make_clip(tmp_path / f"clip{number}.mkv", 25, seed=number)
     code, drawn = in_a_terminal(
         "encode", "--tui", "-c", "h264", tmp_path,
-        until=lambda drawn: b"NVENC" in drawn and all_done(tmp_path, 3), keys=b"q",
+        until=lambda drawn: b"NVENC 0" in drawn and all_done(tmp_path, 3), keys=b"q",
     )  # fmt: skip
     assert code == 0
     assert "NVENC" in drawn.decode(errors="replace")

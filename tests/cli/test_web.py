@@ -111,6 +111,8 @@ def test_wrong_arguments(tool: Tool, clips: Path) -> None:
     assert "--tui and --web conflict" in tool.err
     assert tool("encode", "--web-address", "Videos", clips)[0] == exits.USAGE
     assert "Expected [HOST:]PORT, such as 8080 or 0.0.0.0:8080, got 'Videos'" in tool.err
+    assert tool("encode", "--web", "--port", "8081", clips)[0] == exits.USAGE
+    assert tool.err.endswith("--port: use --web-address, for example :8081.\n")
 
 
 def test_the_extra_is_named(tool: Tool, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def run(task: FileTask, engine: EngineInfo = SOFTWARE, cut: Cut | None = None) -
     """Runs the whole task. ``cut`` makes ranges from the number of frames, instead of the planned ones."""
     plan = task.prepare(1)
     encode_ranges(task, engine, cut(plan.frames) if cut else plan.ranges)
-    return task.finish()
+    return task.finished()
 
 
 def planes(frame: Any, width: int, height: int) -> Planes:

@@ -83,7 +83,7 @@ def test_mp4_keeps_what_it_can_and_warns_of_the_rest(folder: Path) -> None:
     assert (kept == ["The picture", None, "Kommentar"]) != ("titles Kommentar, The picture" in warnings)  # PyAV 18, 17
     assert [stream[4] for stream in found[1:3]] == [stream[4] for stream in streams(source)[1:3]]
     assert payloads(result, "audio") == payloads(source, "audio")
-    assert "font.ttf) is left out: mp4 holds no attachments" in warnings
+    assert "font.ttf) is dropped: mp4 holds no attachments" in warnings
     assert "Stream 3 (subtitle, srt) is kept as plain text" in warnings
     texts = [[data[2:].decode() for data in stream if len(data) > 2] for stream in payloads(result, "subtitle")]
     assert texts == [["First words", "Äußerst wenig"]] * 2
@@ -298,7 +298,7 @@ def test_a_transport_stream_moves_everything_alike(folder: Path) -> None:
 
 def test_times_of_a_raw_stream_are_made_of_its_rate(folder: Path) -> None:
     (warning,) = encoded("stream", folder / "result.mp4")
-    assert "made up from its frame rate" in warning
+    assert "computed from its frame rate" in warning
     assert seconds(folder / "result.mp4") == [Fraction(number, 25) for number in range(40)]
 
 

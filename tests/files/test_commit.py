@@ -133,7 +133,7 @@ def test_an_overwrite_that_stopped_half_way_is_finished_by_the_next_run(
 
     again = FileTask(job(source, source, in_place=True), "software")
     assert list(again.prepare(1).ranges) == []
-    assert again.finish().frames == 40
+    assert again.finished().frames == 40
     assert source.samefile(other)
     assert source.stat().st_mtime_ns == 2_000_000_123
     assert_same_pictures(sample(SAMPLE), other)
@@ -273,7 +273,7 @@ def test_earlier_work_survives_a_run_that_does_not_get_to_it(source: Path, folde
     task.abandon(keep=True)
 
     cancelled = FileTask(job(source, result, keep_work=True), "software")
-    monkeypatch.setattr("pdum.nvenc._files.task.look_through", _cancelled)
+    monkeypatch.setattr("pdum.nvenc._files.source_task.look_through", _cancelled)
     with pytest.raises(Cancelled):
         cancelled.prepare(1)
     cancelled.abandon(keep=True)

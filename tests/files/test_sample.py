@@ -210,4 +210,4 @@ def test_a_part_that_is_done_again_is_judged_by_its_second_life(folder: Path) ->
     failing.write([spoilt(packet) for packet in packets[:SAMPLED]])
     failing.discard()
     encode_ranges(task, SOFTWARE, [(20, 40)])
-    assert task.finish().frames == 40
+    assert task.finished().frames == 40

@@ -24,7 +24,7 @@ from pdum.nvenc import (
 )
 from pdum.nvenc._config.quality_scale import DEFAULT, cq_for
 from pdum.nvenc._encoders.bitstreams import is_clean
-from pdum.nvenc._files import task as _task
+from pdum.nvenc._files import source_task as _task
 from pdum.nvenc._files.job import NOT_OF_A_FILE
 from pdum.nvenc._files.ranges import cuts
 from pdum.nvenc._media.decoder import Start
@@ -261,6 +261,15 @@ def test_a_setting_that_would_do_nothing_is_an_error(name: str) -> None:
     with pytest.raises(InvalidConfig, match=f"^{name} cannot be set for a file: ") as caught:
         FileSettings(encoder={name: getattr(EncoderConfig(width=64, height=64), name)})
     assert "EncoderConfig" not in str(caught.value)
+
+
+def test_fields_of_the_encoder_have_their_own_place() -> None:
+    with pytest.raises(TypeError, match=r"takes bitrate as a field of the encoder: encoder=\{'bitrate'"):
+        FileSettings(bitrate="5M")  # type: ignore[call-arg]
+    with pytest.raises(InvalidConfig, match="width cannot be set for a file"):
+        FileSettings(width=640)  # type: ignore[call-arg]
+    with pytest.raises(InvalidConfig, match=r"Unknown encoder setting 'gop_size'\. It is called 'gop' here"):
+        FileSettings(gop_size=5)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_it_is_closed_if_it_is_of_no_use(folder: Path, monkeypatch: pytest.Monke
         encode_ranges(task, SOFTWARE, [(0, 10)])
         task.abandon(keep=True)
     else:
-        monkeypatch.setattr("pdum.nvenc._files.task.look_through", looked_through)
+        monkeypatch.setattr("pdum.nvenc._files.source_task.look_through", looked_through)
     task = prepared(folder, 2, monkeypatch, keep_work=True)
     assert open_files(sample(SOURCE)) == before
     task.abandon(keep=False)

@@ -110,7 +110,7 @@ def test_a_later_run_may_have_nothing_left_to_encode(folder: Path) -> None:
     interrupted(sample("open-gop"), result, [(0, 40)])
     task = FileTask(job(sample("open-gop"), result, keep_work=True), "software")
     assert list(task.prepare(1).ranges) == []
-    assert task.finish().frames == 40
+    assert task.finished().frames == 40
     assert_same_pictures(sample("open-gop"), result)
 
 
@@ -316,7 +316,7 @@ def test_a_finished_task_keeps_no_index(folder: Path) -> None:
     task = FileTask(job(sample("open-gop"), folder / "result.mkv"))
     run(task)
     with pytest.raises(NvencError, match="not been prepared"):
-        task._looked_through()
+        task.index  # noqa: B018
     assert task._pieces == []
 
 

@@ -179,7 +179,7 @@ def test_zeros_instead_of_the_last_pictures(tmp_path: Path, stream: Encoded) -> 
     report = repair(part, tmp_path / "film.mp4")
     assert report.lost_frames > 0
     assert report.frames + report.lost_frames == 64
-    assert f"Left out, since they are not complete: {report.lost_frames} more at the end." in report.text
+    assert f"{report.lost_frames} more at the end are incomplete and not included." in report.text
     assert len(pictures_of(tmp_path / "film.mp4")) == report.frames
 
 

@@ -112,7 +112,7 @@ def test_no_session_becomes_free(simulator: Simulator, tmp_path: Path) -> None:
     task = Pictures(200)
     with simulator.machine(**machine), EncoderPool(session_timeout=0.4) as pool, another_process(2, machine) as child:
         _, report = run_of(pool, [task])
-        words = rf"No encode session was to be had.*process {child.pid}.*has 2"
+        words = rf"No encode session was free.*process {child.pid}.*has 2"
         with pytest.raises(OutOfSessions, match=words) as caught:
             report.raise_for_errors()
         assert "session_timeout" in caught.value.advice

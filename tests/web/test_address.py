@@ -8,6 +8,7 @@ import pytest
 
 from pdum.nvenc import InvalidConfig
 from pdum.nvenc._web.address import Address
+from pdum.nvenc._web.listening import listen_at, url_of
 
 pytestmark = pytest.mark.one_abi
 
@@ -35,17 +36,17 @@ def test_what_is_no_address(text: str) -> None:
 
 
 def test_urls() -> None:
-    assert Address().url_of(8080) == "http://127.0.0.1:8080/"
-    assert Address.of("[::1]:80").url_of(81) == "http://[::1]:81/"
-    assert Address.of("0.0.0.0:80").url_of(80) == f"http://{socket.gethostname()}:80/"
+    assert url_of(Address(), 8080) == "http://127.0.0.1:8080/"
+    assert url_of(Address.of("[::1]:80"), 81) == "http://[::1]:81/"
+    assert url_of(Address.of("0.0.0.0:80"), 80) == f"http://{socket.gethostname()}:80/"
 
 
 def test_a_port_that_is_in_use() -> None:
-    with Address(port=0).listening() as taken:
+    with listen_at(Address(port=0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(InvalidConfig, match=f"127.0.0.1:{port}: another program uses that port"):
-            Address(port=port, is_chosen=True).listening()
-        with Address(port=port).listening() as other:
+            listen_at(Address(port=port, is_chosen=True))
+        with listen_at(Address(port=port)) as other:
             assert other.getsockname()[1] not in (0, port)
 
 
@@ -55,4 +56,4 @@ def test_a_port_that_is_in_use() -> None:
 )
 def test_addresses_that_cannot_be_used(text: str, said: str) -> None:
     with pytest.raises(InvalidConfig, match=said):
-        Address.of(text).listening()
+        listen_at(Address.of(text))

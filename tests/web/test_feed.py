@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import stat
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Condition, Event
 
 import pytest
@@ -139,6 +141,15 @@ def test_a_run_that_never_begins_lets_its_viewers_go() -> None:
     viewer = RemoteRun(str(feed.path))
     feed.close()
     assert list(viewer) == []
+
+
+def test_the_folder_for_temporary_files_may_have_a_long_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    feed = Feed()
+    RemoteRun(str(feed.path))
+    feed.close()
 
 
 def test_other_users_cannot_come_near() -> None:

@@ -112,7 +112,7 @@ def test_the_only_engine_is_on_another_gpu(simulator: Simulator, tmp_path: Path)
 
 def test_fewer_sessions_than_engines_are_told(simulator: Simulator, tmp_path: Path) -> None:
     machine = simulator.machine(gpus=[{**THREE[0], "session_limit": 2}], backend="codec")
-    with machine, pytest.warns(RuntimeWarning, match="NVENC 2 is left out, 2 engines go on") as told:
+    with machine, pytest.warns(RuntimeWarning, match="NVENC 2 is not used; 2 engines continue") as told:
         write(tmp_path / "a.mp4")
     assert {one.filename for one in told} == {__file__}, "the line of the caller"
     assert len(look(tmp_path / "a.mp4")[2]) == FRAMES

@@ -78,7 +78,7 @@ def test_the_callers_memory_may_be_overwritten(simulator: Simulator) -> None:
 
 def test_frames_on_a_gpu_without_an_engine_are_refused(simulator: Simulator) -> None:
     machine = [{"name": "L4"}, {"name": "H100"}, {"name": "RTX 4070"}]
-    words = r"GPU 1, of which no engine takes part.*Copy it to the host, or to GPU 0"
+    words = r"GPU 1, none of whose engines takes part.*Copy it to the host, or to GPU 0"
     with simulator.machine(gpus=machine), gpu(1) as second, closing(opened(config_of())) as encoder:
         frame = FrameOnGpu(second, 0)
         with pytest.raises(InvalidFrame, match=words):
@@ -92,7 +92,7 @@ def test_fewer_sessions_than_engines(simulator: Simulator) -> None:
     assert [one.seq for one in packets] == list(range(100))
     assert len(set(engines_of(packets))) == 2
     assert len(told) == 1
-    assert "GPU 0 · NVENC 2 is left out, 2 engines go on: " in told[0]
+    assert "GPU 0 · NVENC 2 is not used; 2 engines continue: " in told[0]
 
 
 def test_no_session_at_all(simulator: Simulator) -> None:
@@ -101,7 +101,7 @@ def test_no_session_at_all(simulator: Simulator) -> None:
         with NvencEncoder(WIDTH, HEIGHT), pytest.raises(OutOfSessions):
             encoder.submit(picture(0), 0)
         assert [one.seq for one in by_all(encoder, pictures(20))] == list(range(20)), "the last one tries again"
-    assert [text[:27] for text in told] == ["GPU 0 · NVENC 0 is left out", "GPU 0 · NVENC 1 is left out"]
+    assert [text[:27] for text in told] == ["GPU 0 · NVENC 0 is not used", "GPU 0 · NVENC 1 is not used"]
 
 
 def test_an_engine_that_writes_other_headers_is_left_out(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_groups_that_are_too_long_are_told(simulator: Simulator, gop: int, expec
     with simulator.machine(gpus=THREE), closing(opened(config_of(gop=gop), told)):
         pass
     assert len(told) == expected
-    assert all("With gop=84 or less they are" in text for text in told)
+    assert all("Use gop=84 or less" in text for text in told)
 
 
 def test_one_group_cannot_be_shared(simulator: Simulator) -> None:
@@ -199,7 +199,7 @@ def test_an_engine_that_fails_and_loses_nothing_is_left_out(simulator: Simulator
     assert [one.dts for one in packets] == list(range(packets[0].dts, packets[0].dts + 100))
     assert units[nth - 1].is_idr
     assert len(told) == 1
-    assert "2 engines go on" in told[0]
+    assert "2 engines continue" in told[0]
 
 
 def test_all_engines_fail_before_they_have_frames(simulator: Simulator) -> None:
@@ -213,11 +213,11 @@ def test_packets_that_never_come(simulator: Simulator, monkeypatch: pytest.Monke
     monkeypatch.setattr(NvencEncoder, "flush_pipeline", lambda encoder: flush(encoder)[1:])
     with simulator.machine(gpus=THREE), closing(opened(config_of())) as encoder:
         encoder.submit(picture(0), 0)
-        with pytest.raises(EncoderFailed, match="0 packets came for 1 frames"):
+        with pytest.raises(EncoderFailed, match="0 packets were returned for 1 frames"):
             list(encoder.finish())
     with simulator.machine(gpus=THREE), closing(opened(config_of())) as encoder:
         encoder.most_frames = 25
-        until_it_fails(encoder, 100, "9 packets came for 10 frames")
+        until_it_fails(encoder, 100, "9 packets were returned for 10 frames")
 
 
 def test_closed_in_the_middle(simulator: Simulator) -> None:

@@ -338,7 +338,7 @@ def test_a_forgotten_writer_warns_and_leaves_nothing(tmp_path: Path) -> None:
     forgotten = [VideoWriter(tmp_path / "a.mp4", backend="software")]
     forgotten[0].write(rgb(0))
     forgotten[0].write(rgb(1))
-    with pytest.warns(ResourceWarning, match=r"a.mp4 was never closed, so its video is thrown away.*with block"):
+    with pytest.warns(ResourceWarning, match=r"a.mp4 was never closed, so its video is discarded.*with block"):
         forgotten.clear()
     assert list(tmp_path.iterdir()) == []
 

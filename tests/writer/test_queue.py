@@ -89,7 +89,7 @@ def test_dropping_leaves_gaps_in_time_and_is_told(gate: Gate) -> None:
         video.write(rgb(number))
     assert (video.dropped, video.frames, video.statistics.waiting) == (6, 4, 3)
     gate.let_all_through()
-    with pytest.warns(RuntimeWarning, match="6 of 10 frames were left out, because the encoder could not keep up"):
+    with pytest.warns(RuntimeWarning, match="6 of 10 frames were dropped, because the encoder could not keep up"):
         video.close()
     found = look(video.read())
     assert found.numbers() == [0, 7, 8, 9]
@@ -126,7 +126,7 @@ def test_the_queue_is_bounded_in_bytes(gate: Gate) -> None:
         video.write(rgb(number))
     assert (video.dropped, video.statistics.waiting) == (3, 2)
     gate.let_all_through()
-    with pytest.warns(RuntimeWarning, match="left out"):
+    with pytest.warns(RuntimeWarning, match="were dropped"):
         video.close()
 
 

@@ -18,14 +18,14 @@
     ├── CudaFailed              a call of CUDA failed
     ├── EncoderFailed           a call of the encoder failed
     ├── NoEngineLeft            all engines of a pool are lost
-    ├── SourceEnded             a video had fewer frames than it said
+    ├── SourceEnded             a video had fewer frames than it announced
     ├── SourceUnreadable        a source is missing, is no video, or is damaged beyond use
-    ├── VerificationFailed      a result is not what it has to be
-    ├── PieceDamaged            what was encoded earlier is not read as it was written
+    ├── VerificationFailed      a result is wrong
+    ├── PieceDamaged            what was encoded earlier has changed on the disk
     ├── SeveralErrors           (also ExceptionGroup)  more than one job of a run failed
     ├── FolderMissing           (also FileNotFoundError)  the folder for a result does not exist
-    ├── TimedOut                (also TimeoutError)  a run was not over after the time that was given
-    └── Cancelled               the work was called off
+    ├── TimedOut                (also TimeoutError)  a run did not end within the time that was given
+    └── Cancelled               the work was cancelled
 
 """
 
@@ -134,7 +134,7 @@ class NoEngineLeft(NvencError):
 
 
 class SourceEnded(NvencError):
-    """A video had fewer frames than it said; what there is of it was not taken for the whole."""
+    """A video had fewer frames than it announced. The part is not kept as if it were the whole."""
 
 
 class SourceUnreadable(NvencError):
@@ -142,11 +142,11 @@ class SourceUnreadable(NvencError):
 
 
 class VerificationFailed(NvencError):
-    """A result is not what it has to be; it was thrown away, and the source is as it was."""
+    """A result is wrong. It was deleted, and the source is unchanged."""
 
 
 class PieceDamaged(NvencError):
-    """What an earlier step wrote is not what is read: the disk or another program changed it."""
+    """What an earlier step wrote has changed: the disk or another program damaged it."""
 
 
 class FolderMissing(NvencError, FileNotFoundError):
@@ -154,7 +154,7 @@ class FolderMissing(NvencError, FileNotFoundError):
 
 
 class TimedOut(NvencError, TimeoutError):
-    """A run was not over after the time that the caller gave it."""
+    """A run did not end within the time that the caller gave it."""
 
 
 class Cancelled(NvencError):

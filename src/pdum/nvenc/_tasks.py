@@ -35,6 +35,21 @@ class VideoEncoder(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Phase:
+    """Which part of a task's work a plan is, for a task that has several plans one after the other.
+
+    ``work`` is how many frames are encoded for all of them, as far as can be said, and is the same in each. The plan is
+    the part from ``begins_at`` to ``ends_at`` of it, from 0 to 1. With a ``goal``, only samples are encoded, to find
+    the quality value that reaches it.
+    """
+
+    work: int
+    begins_at: float = 0.0
+    ends_at: float = 1.0
+    goal: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What is to be done for a task, known once its source has been looked through.
 
@@ -53,11 +68,43 @@ class Plan:
     """In frames. To divide a range into shorter ones costs more than it saves, even if an engine has nothing to do."""
     good_range: int = 0
     """In frames. The ranges that engines begin with are no shorter; 0: as ``shortest_range``."""
+    phase: Phase | None = None
+    """None: the plan is all of the task's work."""
+
+    @property
+    def is_for_samples(self) -> bool:
+        return self.phase is not None and bool(self.phase.goal)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A quality value that a task has tried, with samples of its video or with all of it (``is_whole``)."""
+
+    quality: float
+    cq: float
+    """The encoder's own number for this quality."""
+    size: int
+    """Of the result: predicted, or what it was."""
+    metric: str = ""
+    score: float | None = None
+    seconds: float | None = None
+    """How long the rest of the task will take, as far as can be said."""
+    is_chosen: bool = False
+    is_whole: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextPlan:
+    """What ``finish`` returns instead of a result if there is more to encode."""
+
+    plan: Plan
+    trials: tuple[Trial, ...]
+    """What is told before: the values that were tried."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The result of a task that succeeded. ``skipped`` says why there is no file all the same."""
+    """The result of a task that succeeded. ``skipped`` says why there is nevertheless no file."""
 
     destination: str
     frames: int
@@ -154,8 +201,9 @@ class Task(Protocol):
         """Takes the packets of a range as they come out."""
         ...
 
-    def finish(self) -> Result:
-        """All ranges are encoded: joins them, verifies the result and gives it its name."""
+    def finish(self) -> Result | NextPlan:
+        """All ranges are encoded: joins them, verifies the result and gives it its name. Or says what is encoded next,
+        as often as it likes."""
         ...
 
     def abandon(self, keep: bool) -> None:

@@ -38,6 +38,7 @@ __all__ = [
     "PieceRetried",
     "PieceStarted",
     "Progress",
+    "QualityTried",
     "RunFinished",
     "RunPaused",
     "RunProgress",
@@ -146,6 +147,30 @@ class JobPrepared(Event):
     """Frames a second of the video."""
     duration: float = 0.0
     """Of the video, in seconds."""
+    goal: str = ""
+    """What samples are encoded for before all frames are, such as ``"xpsnr 40 dB"``; empty if no quality value is
+    searched for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityTried(Event):
+    """A search for a quality value has tried one, with samples of the video or with all of it (``is_whole``)."""
+
+    job: int
+    quality: float
+    """Of the scale for all codecs; ``cq`` itself if the user has set the encoder's own number."""
+    cq: float
+    """The encoder's own number for this quality."""
+    size: int
+    """Of the result: predicted from the samples, or what it was."""
+    metric: str = ""
+    score: float | None = None
+    """None if the search is for a size alone."""
+    seconds: float | None = None
+    """How long the rest of the job will take, as far as can be said."""
+    is_chosen: bool = False
+    """The search is over, and all frames are encoded with this value."""
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +201,7 @@ class Progress(Event):
     fps: float
     """Frames that the engine encodes in a second."""
     job_frames: int
-    """How many frames of the job are encoded, by all engines."""
+    """How many frames of the job are encoded, by all engines. The samples of a search count too."""
     job_total: int
     """How many frames the job has."""
     speed: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -191,7 +192,7 @@ def _remembered(entry: Entry, settings: BatchSettings, answer: Any) -> Decision:
         decision = answer(BIGGER_BEFORE, "its result was not smaller before")
     else:
         why = {DONE: "its result was deleted", FAILED: "it failed before", BEGUN: "it was interrupted before"}
-        decision = answer(ENCODE, why.get(entry.result, "the threshold was another one"))
+        decision = answer(ENCODE, why.get(entry.result, "the size limit (--smaller-than) has changed"))
     return decision
 
 
@@ -255,6 +256,10 @@ class Ledger:
         lies_there = identity_of(decision.placement.destination)
         is_ours = last is not None and lies_there in (last.made, last.before)
         self._record(decision, BEGUN, before=lies_there if is_ours else None, made=None, quality=quality)
+
+    def found(self, decision: Decision, quality: float) -> None:
+        """Records what a search has found, so that a later run need not search again."""
+        self._record(decision, BEGUN, quality=quality)
 
     def end(self, decision: Decision, size: int, kept: bool) -> None:
         made = identity_of(decision.placement.destination) if kept else None
@@ -347,13 +352,31 @@ def ledger(batch: BatchPlan, known: KnownJournals | None = None) -> Iterator[Led
                 journal.acquire(kind)
                 journals[folder] = journal
             except OSError as error:
-                closed[folder] = f"Its result cannot be written to {visible(str(folder))}: {error_text(error)}."
+                closed[folder] = _closed(folder, error)
         book = _book(batch, journals, closed)
         book.recover()
         yield book
     finally:
         for journal in journals.values():
             journal.close()
+
+
+def _closed(folder: Path, error: OSError) -> str:
+    return f"Its result cannot be written to {visible(str(folder))}: {error_text(error)}."
+
+
+def why_closed(folder: Path) -> str | None:
+    """Why no result can be written to the folder, which need not exist yet; None if that cannot be seen."""
+    above = folder
+    while not os.path.lexists(above) and above != above.parent:
+        above = above.parent
+    if not above.is_dir():
+        number = errno.EEXIST if above == folder else errno.ENOTDIR
+    elif not os.access(above, os.W_OK | os.X_OK):
+        number = errno.EACCES
+    else:
+        return None
+    return _closed(folder, OSError(number, os.strerror(number), str(above)))
 
 
 def _book(batch: BatchPlan, journals: Mapping[Path, Journal], closed: Mapping[Path, str]) -> Ledger:

@@ -146,7 +146,7 @@ def _names_of_earlier_runs(sources: Iterable[Source], folders: Folders) -> dict[
 
 def _place(source: Source, wanted: str, destination: str | None, folder: Path, result: Placements) -> None:
     if destination is None:
-        reason = "Its own result would replace it. Choose another folder with -o, or use --in-place."
+        reason = "The result would overwrite its own source. Choose another folder with -o, or use --in-place."
         result.troubles.append(Trouble(source=source.path, reason=reason))
         return
     if destination != wanted:

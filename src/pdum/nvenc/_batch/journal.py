@@ -189,7 +189,7 @@ class Journal:
         elif record is not None and record.outside is not None:
             text = (
                 f"The journal in {visible(str(self.folder))} names the result {visible(record.outside)!r}, which is "
-                "no file below that folder. This line of it is ignored."
+                "not below that folder. This line is ignored."
             )
             self.notices[text] = None
 

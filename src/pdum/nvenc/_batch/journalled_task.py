@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._errors import NvencError
-from .._tasks import BaseTask, Plan, Result
+from .._tasks import BaseTask, NextPlan, Plan, Result
 from .wrapped_task import WrappedTask
 
 if TYPE_CHECKING:
@@ -27,18 +27,23 @@ class JournalledTask(WrappedTask):
     def __init__(self, file: FileTask, decision: Decision, ledger: Ledger, quality: float | None = None) -> None:
         super().__init__(file)
         self._decision, self._ledger, self._quality = decision, ledger, quality
-        file.on_commit = self._announce
+        file.on_commit, file.on_found = self._announce, self._found
 
     def _announce(self, made: Identity) -> None:
         self._ledger.announce(self._decision, made)
+
+    def _found(self, quality: int) -> None:
+        self._quality = quality
+        self._ledger.found(self._decision, quality)
 
     def prepare(self, lanes: int) -> Plan:
         self._ledger.begin(self._decision, self._quality)
         return super().prepare(lanes)
 
-    def finish(self) -> Result:
+    def finish(self) -> Result | NextPlan:
         result = self._file.finish()
-        self._ledger.end(self._decision, result.size, kept=result.skipped is None)
+        if isinstance(result, Result):
+            self._ledger.end(self._decision, result.size, kept=result.skipped is None)
         return result
 
     def abandon(self, keep: bool) -> None:
@@ -78,5 +83,5 @@ class BrokenTask(BaseTask):
     def sink(self, first: int) -> PieceSink:
         raise NotImplementedError
 
-    def finish(self) -> Result:
+    def finish(self) -> Result | NextPlan:
         raise NotImplementedError

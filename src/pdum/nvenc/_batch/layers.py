@@ -25,7 +25,7 @@ PROFILES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {"quality": 24, "preset": "p7", "verify": "full"},
     ),
     "fast": ("as fast as it gets", {"preset": "p1", "multipass": "off", "lookahead": 0, "bframes": 0, "quality": 30}),
-    "small": ("small files for looking at once", {"quality": 36, "preset": "p7", "audio": 96_000}),
+    "small": ("small files, to watch once", {"quality": 36, "preset": "p7", "audio": 96_000}),
     "lossless": ("lossless; files may grow", {"lossless": True, "keep_bigger": True}),
 }
 """The profiles of this package: a sentence, and the settings."""
@@ -224,6 +224,11 @@ def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> 
         )
     if settings.lossless and settings.target:
         raise conflict("lossless", "target", "A lossless result already has the best quality. Leave one out.")
+    for limit in ("max_size", "max_bitrate"):
+        if settings.lossless and getattr(settings, limit):
+            raise conflict("lossless", limit, "A lossless result is as large as it is. Leave one out.")
+    if settings.max_bitrate and "max_bitrate" in settings.encoder:
+        raise conflict("max_bitrate", "encoder.max_bitrate", "Both set the same. Leave one out.")
     if settings.container == "mov" and settings.codec == "av1":
         raise conflict("container", "codec", ".mov files cannot hold AV1. Choose mp4 or mkv, or another codec.")
     if settings.cq and settings.target:
@@ -235,15 +240,17 @@ def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> 
 def _require_one_quality(one: Layer) -> None:
     if one.values.get("cq") and "quality" in one.values:
         raise InvalidConfig(
-            f"{_where_set('quality', one.origins)} and {_where_set('cq', one.origins)} conflict. quality looks the "
-            "same with every codec; cq is the codec's own number. Leave one out."
+            f"{_where_set('quality', one.origins)} and {_where_set('cq', one.origins)} conflict. The first looks the "
+            "same with every codec, the second is the codec's own number. Leave one out."
         )
 
 
 def _where_set(name: str, origins: Mapping[str, str]) -> str:
     """The option if the setting comes from the command line, else its name and its place."""
     if origins[name] == COMMAND_LINE:
-        return "--output" if name == "destination" else f"--{name.replace('_', '-')}"
+        other = {"destination": "--output"}
+        field = name.removeprefix("encoder.")
+        return f"--set {field}" if field != name else other.get(name, f"--{name.replace('_', '-')}")
     return f"{name} ({origins[name]})"
 
 

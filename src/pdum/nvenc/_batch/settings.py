@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._config import quality_scale
 from .._config.choices import Audio, Auto, CodecOrAuto, Container, EngineKind, Multipass, Preset, Verify
-from .._config.settings import CODECS, MOST_FRAMES_AHEAD, nearest, one_of, preset_number, whole
+from .._config.settings import CODECS, MOST_FRAMES_AHEAD, bits, nearest, one_of, preset_number, whole
+from .._config.targets import Target, byte_count
 from .._errors import InvalidConfig
 from .._files.job import NOT_OF_A_FILE
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .._config.filters import Filters
 
 CONTAINERS = ("mkv", "mp4", "mov")
-METRICS = ("xpsnr", "ssim")
 NOT_OF_A_BATCH = {
     **NOT_OF_A_FILE,
     "width": "the source decides it; use the setting scale",
@@ -30,7 +30,7 @@ NOT_OF_A_BATCH = {
     "cuda_context": "it has no meaning for files",
     "codec": "use the setting codec",
     "preset": "use the setting preset",
-    "cq": "use the setting cq, or quality",
+    "cq": "use the setting cq (--cq), or quality (-q)",
     "bitrate": "files are encoded at constant quality; use quality, or max_bitrate to limit the bitrate",
     "rate_control": "files are encoded at constant quality; use quality",
     "qp": "files are encoded at constant quality; use quality",
@@ -160,17 +160,12 @@ def _folder(name: str, value: Any) -> str:
 
 def _target(name: str, value: Any) -> str:
     """``""``: none."""
-    if value == "":
-        return ""
-    metric, _, wanted = str(value).partition("=")
-    try:
-        number = float(wanted)
-    except ValueError:
-        number = 0.0
-    limits = {"xpsnr": (10.0, 99.0), "ssim": (0.3, 0.99999)}
-    if metric not in limits or not limits[metric][0] <= number <= limits[metric][1]:
-        raise _wrong_value(name, value, "'xpsnr=40' (decibels, 10 to 99) or 'ssim=0.98' (0.3 to 0.99999)")
-    return f"{metric}={number:g}"
+    return "" if value == "" else Target.of(value, name).text
+
+
+def _bitrate(name: str, value: Any) -> int:
+    """0: no limit."""
+    return 0 if value in ("", 0) and not isinstance(value, bool) else bits(name, value, least=1000)
 
 
 def _encoder(name: str, value: Any) -> Mapping[str, Any]:
@@ -216,7 +211,7 @@ def setting(default: Any, check: Check, help_text: str) -> Any:
 class BatchSettings:
     """What ``pdum-nvenc encode`` does, in one object. Build it with ``layers.resolve``, which checks each value."""
 
-    codec: CodecOrAuto = setting("auto", _codec, "auto (the best for this machine), h264, hevc or av1")
+    codec: CodecOrAuto = setting("auto", _codec, "auto, h264, hevc or av1")
     preset: Preset = setting("p4", _preset, "p1 (fastest) to p7 (smallest)")
     quality: float = setting(
         quality_scale.DEFAULT,
@@ -225,7 +220,9 @@ class BatchSettings:
     )
     cq: float = setting(0, _cq, "the codec's own number instead of quality, as CRF: up to 51 (av1: 63)")
     lossless: bool = setting(False, _yes_or_no, "lossless; ignores quality and cq")
-    target: str = setting("", _target, "xpsnr=N or ssim=N: find the quality value of each file")
+    target: str = setting("", _target, "the quality to reach: vmaf=N, xpsnr=N or ssim=N")
+    max_size: int = setting(0, byte_count, "the largest size of each result, such as 500M")
+    max_bitrate: int = setting(0, _bitrate, "the highest bitrate of each video, such as 8M")
     audio: Audio = setting("copy", _audio, "copy, none, or a bitrate such as 128k")
     container: Container = setting(
         "auto", _names("auto", *CONTAINERS), "auto (keep mkv, mp4 and mov, else mkv), mkv, mp4 or mov"

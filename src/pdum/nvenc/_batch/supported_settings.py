@@ -8,9 +8,10 @@ from typing import Any
 
 from .._config.quality_scale import cq_for
 from .._config.settings import auto_codecs
+from .._config.targets import Target
 from .._errors import UnsupportedFeature
+from .._files.scores import require_scores
 from .._machine.capabilities import Capabilities
-from .quality import require_scores
 from .settings import BatchSettings, default_of
 
 
@@ -94,7 +95,7 @@ def supported_settings(settings: BatchSettings, gpus: Sequence[Gpu]) -> Supporte
     Several GPUs may encode parts of one video, so a setting that one of them lacks is left out for all.
     """
     if settings.target:
-        require_scores()
+        require_scores(Target.of(settings.target).metric)
     if not gpus:
         return SupportedSettings(
             kind="software", codec=settings.codec, encoder=_software_encoder(settings), quality=_quality(settings)

@@ -11,12 +11,18 @@ from typing import Any, NoReturn
 ALIASES: dict[str, tuple[str, ...]] = {
     "--cq": ("--crf",),
     "--engines": ("--jobs", "--workers"),
+    "--max-size": ("--target-size", "--file-size", "--filesize"),
+    "--max-bitrate": ("--maxrate", "--max-rate"),
     "--dry-run": ("-n",),
 }
 """Options by the names that they have in other tools. They work, and the help does not list them."""
+TARGETS = {"--vmaf": "vmaf", "--min-vmaf": "vmaf", "--xpsnr": "xpsnr", "--min-xpsnr": "xpsnr", "--ssim": "ssim"}
+"""Options of other tools that stand for ``--target METRIC=N``. They work, too."""
 
 SIZE = "use --scale, for example --scale 720p or --scale 1280x720."
-NO_RATE = "files are encoded at constant quality: use -q. --set max_bitrate=8M limits the bitrate."
+NO_RATE = (
+    "files are encoded at constant quality: use -q. --max-bitrate 8M limits the bitrate, --max-size 500M the size."
+)
 OUTPUT = "the output is complete already; --quiet shows less, and --json shows every event."
 ELSEWHERE = {
     **dict.fromkeys(("--bitrate", "--vbitrate", "--vb", "-b"), NO_RATE),
@@ -30,9 +36,12 @@ ELSEWHERE = {
     **dict.fromkeys(("--force", "--clobber"), "use --overwrite."),
     **dict.fromkeys(("--replace", "--delete", "--delete-source"), "use --in-place."),
     **dict.fromkeys(("--test", "--just-print", "--preview"), "use --dry-run."),
+    **dict.fromkeys(("--dashboard", "--ui", "--gui"), "use --tui, or --web for a browser."),
+    **dict.fromkeys(("--port", "--host", "--web-port", "--web-host"), "use --web-address, for example :8081."),
     **dict.fromkeys(("--out-dir", "--output-dir", "-d"), "use --output."),
     **dict.fromkeys(("--threads", "--parallel"), "use --engines."),
-    **dict.fromkeys(("--vmaf", "--min-vmaf"), "use --target xpsnr=N or --target ssim=N."),
+    **dict.fromkeys(("--psnr", "--min-psnr"), "use --target xpsnr=N, which agrees better with what people see."),
+    **dict.fromkeys(("--logfile", "--log-file", "--log-to"), "use --log."),
     "-R": "use --recursive.",
     "--tune": "use --set tuning=NAME.",
 }
@@ -44,7 +53,7 @@ def with_aliases(flags: Sequence[str]) -> tuple[str, ...]:
     return (*flags, *(alias for flag in flags for alias in ALIASES.get(flag, ())))
 
 
-HIDDEN = frozenset(alias for aliases in ALIASES.values() for alias in aliases if alias != "-n")
+HIDDEN = frozenset((*TARGETS, *(alias for aliases in ALIASES.values() for alias in aliases if alias != "-n")))
 
 
 class OneLineParser(argparse.ArgumentParser):

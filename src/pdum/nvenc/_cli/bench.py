@@ -218,8 +218,14 @@ class _BenchTask(BaseTask):
         self.source = f"{config.codec} {config.preset}"
 
     def prepare(self, lanes: int) -> Plan:  # noqa: ARG002
-        size = {"width": self._config.width, "height": self._config.height}
-        return Plan(frames=self._frames, ranges=[(0, self._frames)], whole_ranges=True, fps=60, **size)
+        return Plan(
+            frames=self._frames,
+            ranges=[(0, self._frames)],
+            whole_ranges=True,
+            fps=60,
+            width=self._config.width,
+            height=self._config.height,
+        )
 
     def config(self, engine: EngineInfo) -> EncoderConfig:
         return self._config if engine.gpu_id is None else self._config.replaced(gpu_id=engine.gpu_id)

@@ -36,7 +36,7 @@ class Speed:
 def draw(results: Sequence[Speed], path: str | os.PathLike[str], title: str = "Frames a second") -> None:
     """One part for each codec, a group of bars for each preset, a colour for each engine. Needs matplotlib."""
     if not results:
-        raise InvalidConfig("A chart of no results was asked for; it takes one at least.")
+        raise InvalidConfig("A chart needs at least one result.")
     from matplotlib.figure import Figure
 
     codecs = list(dict.fromkeys(one.codec for one in results))

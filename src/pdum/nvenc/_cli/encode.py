@@ -10,9 +10,10 @@ from .._batch.batch import BatchPlan, ledger, plan, plan_one
 from .._errors import InvalidConfig
 from . import exits
 from .confirmation import confirms_in_place
+from .dry_run import dry_run
 from .output import OutputOptions, RunOutput
 from .result_file import take_named_result
-from .running import dry_run, run_batch
+from .running import run_batch
 from .scanning import shown_scan
 from .show_settings import resolved_settings
 from .standard_streams import complain
@@ -20,6 +21,7 @@ from .web_arguments import web_address
 
 
 def encode(arguments: argparse.Namespace) -> int:
+    require_dry_run(arguments)
     options = output_options(arguments)
     named = take_named_result(arguments)
     settings = resolved_settings(arguments).settings
@@ -30,16 +32,23 @@ def encode(arguments: argparse.Namespace) -> int:
             batch = plan([Path(path) for path in arguments.paths], settings, progress.update)
     else:
         batch = plan_one(named.source, named.result, settings)
-    if arguments.dry_run:
-        return dry_run(batch, options)
     if not batch.decisions and not batch.troubles:
         print(f"pdum-nvenc: {nothing(batch)}", file=sys.stderr)
         return exits.NOTHING
+    if arguments.dry_run:
+        return dry_run(batch, options, estimates=arguments.estimate)
     if not arguments.yes and not confirms_in_place(batch):
         complain("Nothing was changed. --yes replaces files without asking.")
         return exits.INTERRUPTED
     with ledger(batch) as book:
         return run_batch(book, options)
+
+
+def require_dry_run(arguments: argparse.Namespace) -> None:
+    if arguments.estimate and not arguments.dry_run:
+        raise InvalidConfig(
+            "--estimate encodes nothing but samples. Use it with --dry-run: encode --dry-run --estimate."
+        )
 
 
 def output_options(arguments: argparse.Namespace) -> OutputOptions:

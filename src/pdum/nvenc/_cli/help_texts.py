@@ -10,8 +10,7 @@ examples:
   pdum-nvenc encode in.mkv out.mp4             one file, with the name of its result
   pdum-nvenc encode -r Videos -o /mnt/small    a whole tree, mirrored elsewhere
   pdum-nvenc encode -P archival -q 22 a.mkv    a profile (-P), with one value changed
-  pdum-nvenc encode -c hevc --target xpsnr=42 Videos
-                                               finds the quality value of each file
+  pdum-nvenc encode --target xpsnr=42 Videos   finds the quality value of each file
   pdum-nvenc encode --in-place -r Videos       smaller results replace their sources
   pdum-nvenc encode --dry-run -r Videos        shows what would be done, and changes nothing
 
@@ -20,6 +19,9 @@ Ctrl-C once lets running files finish; twice stops now.
 """
 MORE_EXAMPLES = """\
 more examples:
+  pdum-nvenc encode --max-size 500M Videos     no result is larger than 500 MB
+  pdum-nvenc encode --dry-run --estimate Videos
+                                               sizes and time, from samples
   pdum-nvenc encode --json Videos | jq -c 'select(.event == "job_failed")'
   find . -name '*.avi' -size +1G -print0 | xargs -0 pdum-nvenc encode --
 """
@@ -40,5 +42,5 @@ def files() -> str:
     return (
         "files:\n"
         "  ~/.config/pdum-nvenc/config.toml   settings and profiles ($XDG_CONFIG_HOME is respected)\n"
-        "  compressed/.pdum-nvenc.jsonl       the journal beside the results, by which a run goes on\n"
+        "  compressed/.pdum-nvenc.jsonl       the journal beside the results, from which a run continues\n"
     )

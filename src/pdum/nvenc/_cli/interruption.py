@@ -72,7 +72,7 @@ class Interruption:
             Thread(target=self._say, args=("Stopping now.",), daemon=True).start()
         else:
             Thread(target=run.drain, daemon=True).start()
-            text = "Running files are finished, no new ones are begun. Ctrl-C again stops now."
+            text = "Finishing the running files; no new ones are started. Ctrl-C again stops now."
             Thread(target=self._say, args=(text,), daemon=True).start()
 
 

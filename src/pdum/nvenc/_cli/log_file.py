@@ -68,7 +68,7 @@ class LogFile:
             self._append(event)
         except OSError as error:
             self.lost = error.strerror
-            complain(f"The log {self._path} cannot be written: {self.lost}. Encoding goes on without it.")
+            complain(f"The log {self._path} cannot be written: {self.lost}. Encoding continues without it.")
 
     def _append(self, event: events.Event) -> None:
         line = event_line(event).encode()

@@ -49,7 +49,7 @@ def _of_config() -> Iterator[Finding]:
         yield Finding(level="problem", topic="config", text=str(error), advice=advice)
         return
     if found.exists:
-        yield Finding(level="ok", topic="config", text=f"The settings in {found.path} are right.")
+        yield Finding(level="ok", topic="config", text=f"The settings in {found.path} are valid.")
 
 
 def _as_json(diagnosis: Diagnosis) -> dict[str, Any]:

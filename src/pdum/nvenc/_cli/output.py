@@ -29,7 +29,7 @@ def _standard_output() -> GuardedStream:
 
 
 def _complain_of_loss(reason: str) -> None:
-    complain(f"Standard output is lost ({reason}). Encoding goes on, and nothing more is shown there.")
+    complain(f"Standard output is lost ({reason}). Encoding continues without it.")
 
 
 @dataclass(frozen=True, kw_only=True)

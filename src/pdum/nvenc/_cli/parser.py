@@ -10,9 +10,10 @@ from typing import Any
 from .._batch.layers import PROFILES
 from .._batch.settings import CONTAINERS, checked, default_of, help_of
 from .._config.filter_words import BARE, DEINTERLACE, DENOISE
+from .._config.targets import Target
 from .._errors import InvalidConfig
 from .._version import __version__
-from .argument_errors import with_aliases
+from .argument_errors import TARGETS, with_aliases
 from .help import HELP_ALL, HelpfulParser
 from .help_texts import ENCODE_EXAMPLES, MAIN_EXAMPLES, MORE_EXAMPLES, exit_codes, files
 from .web_arguments import add_web_arguments
@@ -23,7 +24,8 @@ Group = Any  # argparse's own class of groups has no public name
 ADVANCED = (
     *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
     *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
-    *("log", "lossless", "cq", "fps", "crop", "deinterlace", "denoise", "trim", "rotate", "vf"),
+    *("max_bitrate", "log", "web_address", "lossless", "cq", "fps", "crop", "deinterlace", "denoise"),
+    *("trim", "rotate", "vf"),
 )
 """Settings that only the long help names."""
 
@@ -81,6 +83,16 @@ def _checking(name: str) -> Callable[[str], Any]:
     return check
 
 
+def _score_of(option: str) -> Callable[[str], Any]:
+    def check(text: str) -> Any:
+        try:
+            return Target.of(f"{TARGETS[option]}={text}", option.lstrip("-").replace("-", "_")).text
+        except InvalidConfig as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return check
+
+
 def _option(group: Group, name: str, *flags: str, metavar: str = "") -> None:
     default = default_of(name)
     shown = "" if default in ("", 0) else f" (default: {default})"
@@ -125,6 +137,12 @@ def add_settings(parser: Parser) -> Group:
     _option(picture, "quality", "-q", "--quality", metavar="1..63")
     _option(picture, "cq", "--cq", metavar="CQ")
     _option(picture, "target", "--target", metavar="METRIC=N")
+    for option in TARGETS:
+        picture.add_argument(
+            option, dest="target", type=_score_of(option), default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+    _option(picture, "max_size", "--max-size", metavar="SIZE")
+    _option(picture, "max_bitrate", "--max-bitrate", metavar="RATE")
     _switch(picture, "lossless")
     _option(picture, "audio", "-a", "--audio", metavar="AUDIO")
     _option(picture, "container", "--container", metavar=f"{{auto,{','.join(CONTAINERS)}}}")
@@ -136,7 +154,7 @@ def add_settings(parser: Parser) -> Group:
     placing = parser.add_argument_group("files")
     _placing(placing)
     machine = parser.add_argument_group("engines")
-    _option(machine, "engine", "--engine", metavar="{auto,nvenc,software}")
+    _option(machine, "engine", "--engine", metavar="ENGINE")
     _option(machine, "gpu", "--gpu", metavar="N[,N]")
     _option(machine, "engines", "-j", "--engines", metavar="N")
     _option(machine, "segments", "--segments", metavar="N|auto")
@@ -194,6 +212,7 @@ def _finer(group: Group) -> None:
 def _showing(parser: Parser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and change nothing")
+    group.add_argument("--estimate", action="store_true", help="with --dry-run: sizes and time, by encoding samples")
     group.add_argument("--tui", action="store_true", help="show a dashboard in the terminal (extra: tui)")
     add_web_arguments(group)
     group.add_argument("--json", action="store_true", help="print events as lines of JSON")
@@ -222,7 +241,7 @@ def _encode(commands: Any) -> None:
 def _watch(commands: Any) -> None:
     epilog = (
         "examples:\n  pdum-nvenc watch ~/Recordings\n  pdum-nvenc watch -P gaming -o /mnt/small ~/Captures\n\n"
-        "A file is encoded once it has stopped growing. Started again, it continues where it stopped."
+        "A file is encoded once it has stopped growing. If watch is started again, it continues where it stopped."
     )
     parser = _command(commands, "watch", "encodes new files in a folder until it is stopped", epilog)
     parser.add_argument("folder", metavar="FOLDER")
@@ -230,7 +249,11 @@ def _watch(commands: Any) -> None:
     group = parser.add_argument_group("watching")
     group.add_argument("--every", type=_seconds, default=2.0, metavar="SECONDS", help="how often to look (default: 2)")
     group.add_argument(
-        "--settle", type=_seconds, default=10.0, metavar="SECONDS", help="how long a file must not change (default: 10)"
+        "--settle",
+        type=_seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long a file must stay unchanged (default: 10)",
     )
     group.add_argument("--once", action="store_true", help="stop when nothing is left to do")
     group.add_argument("--json", action="store_true", help="print events as lines of JSON")
@@ -255,7 +278,7 @@ def _doctor(commands: Any) -> None:
         "--engine",
         choices=("auto", "nvenc", "software"),
         default="auto",
-        help="which engine has to work for the exit code 0 (default: auto, as for encode)",
+        help="the engine that must work for exit code 0 (default: auto, as for encode)",
     )
 
 
@@ -279,10 +302,15 @@ def _selftest(commands: Any) -> None:
         "-o", "--output", dest="folder", default=".", metavar="FOLDER", help="where the report goes (default: here)"
     )
     parser.add_argument(
-        "--seconds", type=_seconds, default=270.0, metavar="SECONDS", help="when to stop asking (default: 270)"
+        "--seconds", type=_seconds, default=270.0, metavar="SECONDS", help="stop asking after this time (default: 270)"
     )
     parser.add_argument(
-        "--only", action="extend", nargs="+", default=[], metavar="THEME", help="asks only these, such as memory"
+        "--only",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="THEME",
+        help="ask only about these themes, such as memory",
     )
 
 
@@ -295,13 +323,15 @@ def _gpu_number(text: str) -> int:
 def _bench(commands: Any) -> None:
     epilog = "examples:\n  pdum-nvenc bench\n  pdum-nvenc bench -c hevc -p p1,p4,p7 --size 3840x2160 --png speed.png"
     parser = _command(commands, "bench", "measures what this machine's encoders reach, per codec and preset", epilog)
-    parser.add_argument("-c", "--codecs", default="all", metavar="LIST", help="h264,hevc,av1 (default: all there are)")
-    parser.add_argument("-p", "--presets", default="p1,p4,p7", metavar="LIST", help="(default: p1,p4,p7)")
-    parser.add_argument("--size", default="1920x1080", metavar="WxH", help="of the pictures (default: 1920x1080)")
     parser.add_argument(
-        "--frames", type=int, default=240, metavar="N", help="per engine and measurement (default: 240)"
+        "-c", "--codecs", default="all", metavar="LIST", help="h264,hevc,av1 (default: all that the machine has)"
     )
-    parser.add_argument("--png", metavar="FILE.png", help="draws a chart too (extra: bench)")
+    parser.add_argument("-p", "--presets", default="p1,p4,p7", metavar="LIST", help="(default: p1,p4,p7)")
+    parser.add_argument("--size", default="1920x1080", metavar="WxH", help="size of the pictures (default: 1920x1080)")
+    parser.add_argument(
+        "--frames", type=int, default=240, metavar="N", help="frames per engine and measurement (default: 240)"
+    )
+    parser.add_argument("--png", metavar="FILE.png", help="draw a chart too (extra: bench)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     _machine_options(parser)
 
@@ -309,10 +339,11 @@ def _bench(commands: Any) -> None:
 def _demo(commands: Any) -> None:
     parser = _command(commands, "demo", "makes short test clips and encodes them with what this machine has")
     parser.add_argument("--folder", default="pdum-nvenc-demo", metavar="FOLDER", help="(default: pdum-nvenc-demo)")
-    parser.add_argument("--clips", type=int, default=6, metavar="N", help="how many (default: 6)")
+    parser.add_argument("--clips", type=int, default=6, metavar="N", help="number of clips (default: 6)")
     parser.add_argument("--tui", action="store_true", help="with the dashboard")
     add_web_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print events as lines of JSON")
+    _log(parser)
     _option(parser, "codec", "-c", "--codec", metavar="CODEC")
     _machine_options(parser)
 
@@ -326,23 +357,26 @@ def _repair(commands: Any) -> None:
         "other programs write in fragments can be repaired too. A file whose index was to come at the end, and never\n"
         "did, cannot."
     )
-    parser = _command(commands, "repair", "makes a complete MP4 file of what a killed recorder left", epilog)
-    parser.add_argument("part", metavar="FILE", help="what was left; it stays as it is")
+    parser = _command(commands, "repair", "makes a complete MP4 file from what a killed recorder left", epilog)
+    parser.add_argument("part", metavar="FILE", help="what was left; it is not changed")
     parser.add_argument(
-        "destination", nargs="?", metavar="NEW.mp4", help="the new file (default: the name it was to get)"
+        "destination",
+        nargs="?",
+        metavar="NEW.mp4",
+        help="the new file (default: the name that the recording would have got)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replaces the new file if it exists")
-    parser.add_argument("--json", action="store_true", help="what was found, as JSON, for programs")
+    parser.add_argument("--overwrite", action="store_true", help="replace the new file if it exists")
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
 
 
 def _machine_options(parser: Parser) -> None:
-    _option(parser, "engine", "--engine", metavar="{auto,nvenc,software}")
+    _option(parser, "engine", "--engine", metavar="ENGINE")
     _option(parser, "gpu", "--gpu", metavar="N[,N]")
     _option(parser, "engines", "-j", "--engines", metavar="N")
 
 
 def _profiles(commands: Any) -> None:
-    parser = _command(commands, "profiles", "lists the profiles, with what each sets")
+    parser = _command(commands, "profiles", "lists the profiles and what each of them sets")
     parser.add_argument("--config", metavar="FILE", help="use this configuration file")
 
 
@@ -350,10 +384,10 @@ def _config(commands: Any) -> None:
     parser = _command(commands, "config", "shows where settings come from, or writes a configuration file")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     init = _command(actions, "init", "writes a commented configuration file")
-    init.add_argument("--force", action="store_true", help="replaces the one that is there")
-    init.add_argument("--config", metavar="FILE", help="a place other than the usual one")
-    _command(actions, "path", "prints where the configuration file is looked for")
-    show = _command(actions, "show", "prints each setting with its value and where that comes from")
+    init.add_argument("--force", action="store_true", help="replace the existing file")
+    init.add_argument("--config", metavar="FILE", help="write this file instead of the usual one")
+    _command(actions, "path", "prints where the configuration file is expected")
+    show = _command(actions, "show", "prints each setting with its value and where it comes from")
     add_settings(show)
 
 

@@ -31,16 +31,16 @@ def show(run: Iterable[events.Event], console: Console) -> None:
     with _live(state, console) as lock:
         for event in run:
             with lock:
-                lines = _new_lines(state, event)
+                lines = new_lines(state, event)
             for line in lines:
-                console.print(wrapped(writable(_scrolled(state, line, console.width), console), console))
+                console.print(wrapped(writable(scrolled(state, line, console.width), console), console))
 
 
 def _print_lines(run: Iterable[events.Event], state: RunState, console: Console) -> None:
     """The clock is that of the events."""
     last = 0.0
     for event in run:
-        for line in _new_lines(state, event):
+        for line in new_lines(state, event):
             console.print(writable(_log_text(line), console), soft_wrap=True)
         if isinstance(event, events.RunProgress) and event.at - last >= SECONDS_BETWEEN_LINES:
             last = event.at
@@ -84,7 +84,7 @@ def progress(state: RunState, width: int, height: int) -> list[Text]:
     return [*lines, run_line(state, width)]
 
 
-def _new_lines(state: RunState, event: events.Event) -> list[LogLine]:
+def new_lines(state: RunState, event: events.Event) -> list[LogLine]:
     before = state.lines
     state.apply(event)
     added = state.lines - before
@@ -95,7 +95,7 @@ def _log_text(line: LogLine) -> Text:
     return Text(line.text, TERMINAL.of_level(line.level))
 
 
-def _scrolled(state: RunState, line: LogLine, width: int) -> Text:
+def scrolled(state: RunState, line: LogLine, width: int) -> Text:
     if line.job is None:
         return Text(LEVEL_MARKS.get(line.level, "  ")).append_text(_log_text(line))
     return ended_line(state, state.jobs[line.job], width)

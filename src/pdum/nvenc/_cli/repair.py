@@ -27,7 +27,7 @@ def repair(arguments: argparse.Namespace) -> int:
     else:
         print(report.text)
         if part != destination:
-            print(f"{part} is as it was. Remove it when you have seen that the new file is good.")
+            print(f"{part} is unchanged. Remove it once you have checked the new file.")
     return exits.DONE
 
 
@@ -40,6 +40,5 @@ def _own_name(part: Path) -> Path:
             if Path(name).suffix.lower() in (".mp4", ".m4v"):
                 return part.with_name(name)
     raise InvalidConfig(
-        f"The name {part.name!r} does not say what the new file is to be called. Name it too: "
-        f"pdum-nvenc repair {part.name} NEW.mp4"
+        f"The name {part.name!r} does not tell the name of the new file. Give it: pdum-nvenc repair {part.name} NEW.mp4"
     )

@@ -21,7 +21,7 @@ def selftest(arguments: argparse.Namespace) -> int:
     report = report_of(outcome)
     written = write(report, Path(arguments.folder))
     print(page_of(report))
-    complain(f"Written: {', '.join(str(path) for path in written)}. Please read them before you send them in.")
+    complain(f"Written: {', '.join(str(path) for path in written)}. Please read them before you send them.")
     if outcome.unusable is not None or outcome.card.get("no_encoder"):
         return exits.CANNOT
     bad = any(line.verdict in (DIFFERENT, FAILED) for line in outcome.lines.values())

@@ -146,6 +146,8 @@ class EncodeFileFields(FileEncoderFields, total=False):
     """With those of ``FileJob``: what ``EncoderPool.encode_file`` takes after its arguments."""
 
     filters: Filters
+    target: str
+    max_size: int | str
     smaller_than: float | None
     in_place: bool
     keep_work: bool

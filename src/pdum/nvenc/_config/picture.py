@@ -125,13 +125,13 @@ class PictureOptions:
 
     Args:
         force_idr: makes it a picture from which decoding can start.
-        force_intra: makes it refer to no other picture, though later ones may refer to earlier ones.
+        force_intra: makes it refer to no other picture, although later pictures may refer to earlier ones.
         sei: messages of H.264 and HEVC.
         metadata: metadata OBUs of AV1.
         time_code: of an encoder made with ``time_code=True``.
-        type: ``"IDR"`` and ``"I"``, as the two flags make them; also ``"P"`` with ``picture_types="manual"``, where it
-            puts off an IDR that is due. The first picture of a stream is an IDR in any case.
-        mark_long_term: keeps the picture as the long-term reference of that number, in place of the one before. An IDR
+        type: ``"IDR"`` and ``"I"``, as the two flags make them; also ``"P"`` with ``picture_types="manual"``, which
+            postpones an IDR that is due. The first picture of a stream is always an IDR.
+        mark_long_term: keeps the picture as the long-term reference of that number, instead of the one before. An IDR
             drops all of them.
         use_long_term: the numbers of the long-term references that the picture may refer to. It refers to no others.
         regions, qp_map, emphasis_map: which parts get more bits, for an encoder that was made with ``qp_map``. A map is
@@ -187,7 +187,8 @@ class PictureOptions:
             raise UnsupportedFeature(f"metadata does not work with codec={codec!r}: only AV1 has such OBUs. Use sei.")
         if self.time_code is not None and not time_codes:
             raise InvalidConfig(
-                f"{self.time_code} needs an encoder that was made with time_code=True; others leave time codes out."
+                f"{self.time_code} needs an encoder that was made with time_code=True; "
+                "other encoders ignore time codes."
             )
         messages = [(message.type, message.payload) for message in self.sei]
         if codec == "hevc" and self.time_code:

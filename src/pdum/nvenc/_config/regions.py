@@ -23,7 +23,7 @@ MAP_MODES = ("delta", "emphasis")
 class Region:
     """A rectangle of the picture, in pixels, and how much better it should look.
 
-    It covers every block that it touches. It may reach beyond the picture. Where regions overlap, the later one wins.
+    It covers every block that it touches, and may reach beyond the picture. If regions overlap, the later one counts.
 
     Args:
         x, y: of the upper left corner.
@@ -94,7 +94,9 @@ def _require_mode(given: str, wanted: str, mode: str | None) -> None:
     if mode == wanted:
         return
     if mode is None:
-        raise InvalidConfig(f"{given} needs an encoder that was made with qp_map={wanted!r}; others leave maps out.")
+        raise InvalidConfig(
+            f"{given} needs an encoder that was made with qp_map={wanted!r}; other encoders ignore maps."
+        )
     other = "emphasis_map" if mode == "emphasis" else "qp_map"
     raise InvalidConfig(
         f"{given} needs an encoder that was made with qp_map={wanted!r}, and this one has qp_map={mode!r}, which takes "

@@ -178,7 +178,9 @@ def _size(shape: Sequence[int], kind: str, form: str) -> tuple[int, int, int | N
         raise InvalidFrame(f"{_wanted_of(form, wanted)} Got shape {tuple(shape)} of {kind}.")
     height, width = shape[-3:-1] if form in FOUR_BYTES else shape[-2:]
     if height * of % rows:
-        raise InvalidFrame(f"{_wanted_of(form, wanted)} Got shape {tuple(shape)}: {height} rows are no whole picture.")
+        raise InvalidFrame(
+            f"{_wanted_of(form, wanted)} Got shape {tuple(shape)}: {height} rows are not a whole picture."
+        )
     return height * of // rows, width, _batch(shape, axes)
 
 

@@ -46,20 +46,20 @@ class NvencEncoder(_nvenc.Encoder):
     padded; ``format`` names other kinds, ``"rgb"`` among them. A frame on the GPU is read in the order of its
     producer's stream, and may be overwritten on that stream as soon as the call returns; the host waits for neither.
 
-    An encoder may be shared by threads: calls go one at a time. Many encoders in many threads run side by side.
+    Threads may share an encoder, whose calls run one at a time. Many encoders in many threads run in parallel.
 
     Args:
         width, height: the picture's size in pixels, both even.
         codec: ``"h264"``, ``"hevc"`` (``"h265"``) or ``"av1"``.
         preset: ``"p1"`` (fastest) to ``"p7"`` (best).
         tuning: ``"ll"`` low latency, ``"ull"`` ultra low latency, ``"hq"`` high quality, ``"uhq"`` ultra high quality
-            (interface 13.0), ``"lossless"``; the long names (``"low_latency"``) do as well.
+            (interface 13.0), ``"lossless"``; the long names (``"low_latency"``) work, too.
         fps: frames a second: a number, ``"30000/1001"``, a ``Fraction`` or a pair.
         gop: frames from one IDR to the next; 0: only the first frame is one; None: as the preset has it (250 frames
             for ``hq``, only the first frame for ``ll`` and ``ull``).
         bitrate: bits a second; 0: the preset's own rate control. Constant for ``ll`` and ``ull``, else variable.
         gpu_id: the GPU, as CUDA counts.
-        cuda_context: a ``CUcontext`` of the caller's as an int, alive as long as the encoder; 0: the GPU's primary one,
+        cuda_context: a ``CUcontext`` of yours as an int, alive as long as the encoder; 0: the GPU's primary context,
             in which CuPy and PyTorch work.
         extra_output_delay: how many frames ``submit`` may leave in flight, so that encoding overlaps with what the
             caller does meanwhile. 0: each call waits for its own frame.
@@ -68,9 +68,9 @@ class NvencEncoder(_nvenc.Encoder):
         more: any further field of ``EncoderConfig``; or pass one ``EncoderConfig`` instead of all.
 
     Raises:
-        InvalidConfig: a setting that cannot be right, or a size beyond the GPU's own limits.
+        InvalidConfig: a setting is wrong, or a size is beyond the limits of the GPU.
         UnsupportedFeature: the GPU or the driver cannot do it; the message says which capability or version is missing.
-        DriverNotFound, DriverTooOld, NoEncoder, OutOfSessions: no encoder is there, or none is free; ``available()``
+        DriverNotFound, DriverTooOld, NoEncoder, OutOfSessions: there is no encoder, or none is free; ``available()``
             tells without raising.
     """
 
@@ -153,8 +153,8 @@ class NvencEncoder(_nvenc.Encoder):
         if the GPU cannot change it in a running session; the encoder then opens a new one. In both cases the frames in
         flight are finished first, and their packets come out with the next call.
 
-        If it raises, the settings are those from before. If it raises because no new session could be opened, the next
-        frame may be an IDR or raise likewise; what was in flight comes out all the same.
+        If it raises, the settings stay as they were. If it raises because no new session could be opened, the next
+        frame may be an IDR or raise, too; the packets of the frames in flight are not lost.
         """
         if self._config is None or not self._is_usable:
             self._reconfigure({})  # raises the right error
@@ -184,8 +184,8 @@ class NvencEncoder(_nvenc.Encoder):
     ) -> bytes:
         """``encode`` for asyncio: the event loop runs on while the engine works.
 
-        Do not change the frame until this returns. If it is cancelled, the frame is encoded anyway and comes out with
-        the next awaited call: nothing is lost. Do not change the frame until then.
+        Do not change the frame until this returns. If it is cancelled, the frame is encoded nevertheless, and the next
+        awaited call returns its packet. Do not change the frame until then.
         """
         from .aio import join
 

@@ -40,11 +40,11 @@ GLOBAL_HEADER = 1 << 22
 class SoftwareEncoder:
     """Encodes on the processor what ``NvencEncoder`` would on the hardware, from the same ``EncoderConfig``.
 
-    The streams are of the same kind: Annex B or OBUs, closed groups of pictures, parameter sets on each key frame. It
-    is not the hardware: rates, quality and speed are the software codec's own. ``unmapped`` names the settings that
-    were given and that the codec has nothing like.
+    The streams are of the same kind: Annex B or OBUs, closed groups of pictures, parameter sets on each key frame.
+    Bitrates, quality and speed are those of the software codec. ``unmapped`` names the given settings that the codec
+    has nothing like.
 
-    Frames are arrays in the layout of ``config.format``, or ``av.VideoFrame`` on the host of any format. An array on a
+    Frames are arrays in the layout of ``config.format``, or ``av.VideoFrame`` of any format on the host. An array on a
     GPU is copied to the host.
 
     Args:
@@ -53,7 +53,7 @@ class SoftwareEncoder:
 
     Raises:
         InvalidConfig: a setting that the codec refuses.
-        UnsupportedFeature: something that this codec cannot do at all, or PyAV is missing.
+        UnsupportedFeature: this codec cannot do it at all, or PyAV is missing.
     """
 
     @overload
@@ -155,7 +155,7 @@ class SoftwareEncoder:
         return b"".join(packet.data for packet in self.submit(frame, self._count, force_idr, picture=picture))
 
     def set_bitrate(self, bitrate: int) -> bool:
-        """Changes the bit rate from the next frame on, if the codec can: x264 alone can, up to its largest rate.
+        """Changes the bit rate from the next frame on. Only x264 can, up to its largest rate.
 
         Returns whether it did. The buffer that bounds single pictures stays as it is.
         """

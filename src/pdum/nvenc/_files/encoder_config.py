@@ -46,7 +46,7 @@ class _Wanted:
 
 def choose_recipe(index: Index, settings: FileSettings, engine: EngineInfo, container: str, on_gpu: bool) -> Recipe:
     """``on_gpu``: frames come from the GPU's own decoder."""
-    look, given = index.look, dict(settings.encoder)
+    look, given = index.look, settings.encoder_fields
     wanted = _Wanted(look.chroma, look.depth, _is_lossless(given), settings.codec, container, look.width, look.height)
     codec, chroma, depth, warnings = _of_engine(wanted, engine)
     form = ENCODED_FORMATS[chroma, depth]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from .._config.filters import FILTERS, Filters
 from .._config.quality_scale import rates_in, require_quality
-from .._config.settings import codec_name, nearest
+from .._config.settings import Bits, bits, codec_name, nearest
+from .._config.targets import Target, byte_count
 from .._errors import InvalidConfig
 
 OF_A_JOB = ("segments", "smaller_than", "in_place", "keep_work", "verify")
+OF_THE_SETTINGS = ("filters", "target", "max_size")
 VERIFY = ("structure", "samples", "full")
 
 
@@ -87,10 +90,15 @@ class FileSettings:
             software H.264, or HEVC for sources of 10 bits. A codec that keeps the source's chroma is preferred.
         quality: from 1 (best) to 63, the same look with every codec and engine; None: 28, unless ``encoder`` has a
             ``cq``, a ``qp`` or a ``bitrate``. ``cq`` is the encoder's own number.
-        audio: ``"copy"``, ``"none"``, or bits a second: encoded anew as AAC or Opus, as the container likes best.
+        audio: ``"copy"``, ``"none"``, or bits a second: encoded again, as AAC or Opus, whichever suits the container.
         encoder: fields of ``EncoderConfig``, laid over what the source says. ``gop`` is the frames of five seconds if
             it is None or not given.
         filters: what is done to the pictures before they are encoded.
+        target: ``"vmaf=95"``, ``"xpsnr=40"`` or ``"ssim=0.98"``: the highest quality value whose result reaches it is
+            found by samples.
+        max_size: the greatest size of the result in bytes, with sound and all else, or a text such as ``"500M"``; 0: no
+            limit. If the result would be larger, a higher quality value is found.
+        max_bitrate: the field of ``EncoderConfig``.
     """
 
     codec: str = "auto"
@@ -98,6 +106,9 @@ class FileSettings:
     audio: str | int = "copy"
     encoder: Mapping[str, Any] = field(default_factory=dict)
     filters: Filters = field(default_factory=Filters)
+    target: str = ""
+    max_size: int = 0
+    max_bitrate: Bits = 0
 
     def __post_init__(self) -> None:
         if self.codec != "auto":
@@ -110,6 +121,50 @@ class FileSettings:
         _require_one_quality(self.quality, self.encoder)
         if not isinstance(self.filters, Filters):
             raise InvalidConfig(f"Expected Filters, such as Filters(scale='50%'), got filters={self.filters!r}.")
+        object.__setattr__(self, "target", Target.of(self.target).text if self.target else "")
+        object.__setattr__(self, "max_size", byte_count("max_size", self.max_size))
+        object.__setattr__(self, "max_bitrate", bits("max_bitrate", self.max_bitrate))
+        self._require_searchable()
+
+    def _require_searchable(self) -> None:
+        """Raises InvalidConfig if two settings decide about the same."""
+        if self.max_bitrate and self.encoder.get("max_bitrate", self.max_bitrate) != self.max_bitrate:
+            raise InvalidConfig("max_bitrate and encoder['max_bitrate'] conflict. Leave one out.")
+        others = [name for name in rates_in(self.encoder) if name != "cq"]
+        if self.needs_search and others:
+            raise InvalidConfig(
+                f"{'target' if self.target else 'max_size'} and {' and '.join(others)} conflict: the quality value is "
+                "found by samples. Leave one out."
+            )
+
+    @property
+    def needs_search(self) -> bool:
+        """Whether the quality value has to be found first."""
+        return bool(self.target or self.max_size)
+
+    @property
+    def encoder_fields(self) -> dict[str, Any]:
+        """All fields of ``EncoderConfig`` that are set."""
+        return {**self.encoder, **({"max_bitrate": self.max_bitrate} if self.max_bitrate else {})}
+
+
+def _say_where_encoder_fields_go() -> None:
+    """Of an unknown argument, Python itself says only that it is unknown."""
+    made = FileSettings.__init__
+
+    @wraps(made)
+    def checked(self: FileSettings, *positional: Any, **given: Any) -> None:
+        own = [one.name for one in fields(FileSettings)]
+        for name in given:
+            if name not in own:
+                _require_encoder_fields({name: given[name]})
+                raise TypeError(f"FileSettings() takes {name} as a field of the encoder: encoder={{{name!r}: …}}.")
+        made(self, *positional, **given)
+
+    FileSettings.__init__ = checked  # type: ignore[method-assign]
+
+
+_say_where_encoder_fields_go()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +177,7 @@ class FileJob:
         smaller_than: a result that is not smaller than this times the source is dropped.
         in_place: the verified result takes the place of the source, with its times, owner and permissions. The
             destination is the source then. If the source has further names (hard links), they all show the result.
-        keep_work: complete pieces survive a cancel, a full disk and lost engines, so that a later run goes on there.
+        keep_work: complete pieces survive a cancel, a full disk and lost engines, so that a later run continues there.
         verify: ``"structure"`` looks at the file's streams and packets, ``"samples"`` also decodes where its parts are
             joined, ``"full"`` decodes all of it.
     """
@@ -163,8 +218,8 @@ def job_of(
 ) -> FileJob:
     """A job of fields by name: those of ``FileJob``, and for the rest those of an encoder."""
     own = {name: more.pop(name) for name in OF_A_JOB if name in more}
-    filters = more.pop("filters", Filters())
-    settings = FileSettings(codec=codec, quality=quality, audio=audio, encoder=more, filters=filters)
+    of_settings = {name: more.pop(name) for name in OF_THE_SETTINGS if name in more}
+    settings = FileSettings(codec=codec, quality=quality, audio=audio, encoder=more, **of_settings)
     return FileJob(source=Path(source), destination=Path(destination), settings=settings, **own)
 
 

@@ -54,8 +54,8 @@ class Overwrite:
                 os.fsync(file.fileno())
         except OSError as error:
             raise NvencError(
-                f"{self.target} is overwritten only in part: {error.strerror or error}. The whole result is in "
-                f"{self.part}; keep that file. Remove the cause and run the same job again, which finishes it."
+                f"{self.target} is only partly overwritten: {error.strerror or error}. The whole result is in "
+                f"{self.part}; keep that file. Fix the cause and run the same job again, which completes it."
             ) from error
         os.utime(self.target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         (WorkFolder(self.target).path / OVERWRITE).unlink(missing_ok=True)

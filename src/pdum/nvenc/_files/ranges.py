@@ -8,6 +8,7 @@ from itertools import pairwise
 from .._errors import NvencError
 from .._media.source import Index
 from .._media.spool import Piece
+from .._tasks import Plan
 
 CORES_KEPT_BUSY = {"h264": 8, "hevc": 1, "av1": 1}
 """By the threads of one encoder in software: on no more of them a second range costs a key frame and brings nothing."""
@@ -37,6 +38,25 @@ def shortest_range(index: Index, is_slow: bool) -> int:
     return max(8, round(index.rate), 0 if is_slow else index.frames // max(1, len(index.keys)))
 
 
+def plan_of(index: Index, ranges: list[tuple[int, int]], segments: int | str, codec: str | None) -> Plan:
+    """The plan for these ranges, divided as the caller wants it. ``codec``: software's; None: hardware encodes."""
+    is_divided = isinstance(segments, int)
+    if isinstance(segments, int) and not index.straight:
+        ranges = divide(ranges, cuts(index, segments))
+    shortest = shortest_range(index, codec not in (None, "h264"))
+    return Plan(
+        frames=index.frames,
+        ranges=ranges,
+        whole_ranges=is_divided or index.straight,
+        width=index.look.width,
+        height=index.look.height,
+        fps=float(index.rate),
+        duration=index.duration,
+        shortest_range=shortest,
+        good_range=shortest if codec is None else good_range(index, codec, shortest),
+    )
+
+
 def cuts(index: Index, segments: int) -> list[int]:
     """The first frames of ranges of about equal length: key frames of the source if there are any near."""
     length = index.frames / segments
@@ -63,7 +83,7 @@ def require_whole(pieces: list[Piece], frames: int) -> None:
     at = 0
     for piece in pieces:
         if piece.first != at:
-            raise NvencError(f"The ranges do not fit together: one begins at {piece.first}, where {at} is wanted.")
+            raise NvencError(f"The ranges do not fit together: one begins at {piece.first} instead of {at}.")
         at = piece.last
     if at != frames:
         raise NvencError(f"{at} of {frames} frames are encoded.")

@@ -16,15 +16,17 @@ SAME_FOR_ALL = ("codec", "width", "height", "chroma", "bit_depth")
 
 
 class Recipes:
-    """Made once for each engine by ``make``, and saved in the work folder."""
+    """Made once for each engine by ``make``, and saved in the work folder once that is the job's own."""
 
     def __init__(self, folder: Path, make: Callable[[EngineInfo], Recipe]) -> None:
+        self.are_saved = False
         self._folder, self._make = folder, make
         self._lock = Lock()
         self._made: dict[tuple[str, int | None], Recipe] = {}
 
     def clear(self) -> None:
         self._made = {}
+        self.are_saved = False
 
     def of(self, engine: EngineInfo) -> Recipe:
         key = engine.kind, engine.gpu_id
@@ -56,7 +58,7 @@ class Recipes:
 
     def save(self) -> None:
         """Beside the pieces, for a run that finds all of them complete and asks no engine."""
-        if self._made and self._folder.is_dir():
+        if self._made and self.are_saved and self._folder.is_dir():
             write_atomically(self._folder / RECIPE, json.dumps(self.any().config.to_dict()).encode())
 
     def _require_fitting(self, recipe: Recipe) -> None:

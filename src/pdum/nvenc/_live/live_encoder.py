@@ -42,32 +42,30 @@ class LiveEncoder:
                 for packet in live.submit(frame):
                     send(packet)                         # packet.data, .seq, .timestamp, .keyframe, .codec
 
-    Frames may change their size at any time. The stream has a key frame at its beginning, where the size changes, and
-    whenever somebody needs one: ``request_keyframe()`` for a viewer who joins, ``lost(seq)`` for one who missed a
-    packet and for whom the card has nothing cheaper. ``feedback`` steers the bit rate.
+    Frames may change their size at any time. The stream has a key frame at its beginning, after each change of
+    size, and whenever somebody needs one: ``request_keyframe()`` for a viewer who joins, ``lost(seq)`` for one who
+    missed a packet, if the card cannot repair that with less. ``feedback`` controls the bit rate.
 
     There are two ways to give it frames. ``submit`` encodes in the calling thread and returns the packets
-    (``submit_async`` for asyncio). ``offer`` leaves the frame to a thread and returns at once, and packets come by
-    iterating over the encoder (``for packet in live`` or ``async for packet in live``). Of frames that are offered
-    faster than they can be encoded and sent, the latest wins, and the others are dropped before they are encoded.
-    Packets are never dropped.
+    (``submit_async`` for asyncio). ``offer`` gives the frame to a thread and returns at once; iterate over the
+    encoder to get the packets (``for packet in live`` or ``async for packet in live``). If frames are offered faster
+    than they can be encoded and sent, the latest one is encoded, and the others are dropped. Packets are never dropped.
 
     All methods may be called in any thread. ``feedback``, ``lost`` and ``request_keyframe`` never wait for the encoder.
 
     Args:
-        max_size: the largest width and height that frames will probably have: a card then changes the size in its
-            running session. Larger ones work, too, with another session.
+        max_size: the largest width and height that frames will probably have. Up to it, a card changes the size in
+            its running session. Larger frames work, too, with another session.
         codec: ``"h264"``, ``"hevc"`` or ``"av1"``.
-        fps: how many frames a second come, about.
-        bitrate: bits a second: the most that the stream may take; 0: what fits the size and ``fps``.
-        min_bitrate: the least to which ``feedback`` lowers it; 0: a twentieth of the most.
-        start_bitrate: the rate of the beginning, for links that are not known to take the most; 0: the most.
-        pipeline_depth: how many frames may stay in the encoder while the next ones are made. Each delays all packets by
-            one frame. 0: each frame's packet comes out of its own call.
-        max_in_flight: how many packets may be on their way: sent, and neither ``acked`` nor ``lost``. While there are
-            so many, frames are dropped. None: no bound until there is the first ``acked``, then as many as a round trip
-            takes.
-        keyframe_spacing: seconds between two key frames that were requested. A request that comes sooner waits.
+        fps: about how many frames a second there will be.
+        bitrate: the highest rate of the stream in bits a second; 0: what fits the size and ``fps``.
+        min_bitrate: the lowest rate to which ``feedback`` goes; 0: a twentieth of the highest.
+        start_bitrate: the rate at the beginning, for links that may not take the highest rate; 0: the highest.
+        pipeline_depth: how many frames may stay in the encoder while the next ones are made. Each of
+            them delays all packets by one frame. 0: each call returns the packet of its own frame.
+        max_in_flight: how many packets may be on their way (sent, and neither ``acked`` nor ``lost``). Beyond that,
+            frames are dropped. None: no limit before the first ``acked``, then as many as a round trip takes.
+        keyframe_spacing: the least time between two requested key frames, in seconds. An earlier request waits.
         backend: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware if there is any.
         gpu_id: the GPU, as CUDA counts.
         fields: further fields of ``EncoderConfig``, such as ``preset``, ``tuning``, ``format="nv12"``, ``qp_map``,
@@ -76,7 +74,7 @@ class LiveEncoder:
             one) if it is None or not given.
 
     Raises:
-        InvalidConfig: a setting that cannot be right. What a card refuses is told with the first frame.
+        InvalidConfig: a setting is wrong. The first frame raises what the card refuses.
     """
 
     def __init__(
@@ -128,14 +126,14 @@ class LiveEncoder:
     ) -> list[LivePacket]:
         """Encodes a frame, and returns the packets that are ready.
 
-        That is the frame's own, or an earlier frame's with ``pipeline_depth``, or none if the frame was dropped because
-        too many packets are in flight.
+        That is the packet of this frame, or of an earlier one with ``pipeline_depth``, or none if the frame was dropped
+        because too many packets are in flight.
 
         Args:
             frame: an array on the GPU or the host, an ``av.VideoFrame`` or a PIL image. Its memory may be used again at
                 once; a GPU's, in the order of the stream on which it was made.
             timestamp: microseconds, as WebCodecs counts; any whole number. None: since the encoder was made.
-            stream: the CUDA stream on which the frame is made, if its own library does not tell.
+            stream: the CUDA stream on which the frame is made, if the frame does not name it.
             picture: options of this picture.
 
         Raises:
@@ -173,9 +171,9 @@ class LiveEncoder:
         picture: PictureOptions | None = None,
         copy: bool = True,
     ) -> None:
-        """Leaves a frame to the encoder's thread, and returns at once. A frame that still waits is dropped for it.
+        """Gives a frame to the encoder's thread, and returns at once. A frame that still waits is dropped.
 
-        Its packet comes by iterating over the encoder. What went wrong with an earlier frame is raised here and there.
+        Its packet comes by iterating over the encoder. An error with an earlier frame is raised both here and there.
 
         Args:
             copy: False: the frame is not copied. Give each frame memory of its own then. Frames for which a ``stream``
@@ -212,16 +210,16 @@ class LiveEncoder:
         return packet
 
     def request_keyframe(self) -> None:
-        """Makes the next frame a key frame, for a viewer who joins or starts anew. Requests that meet share one.
+        """Makes the next frame a key frame, for a viewer who joins or restarts. Simultaneous requests share one.
 
-        Packets from before do not count as in flight any more: nobody answers for them.
+        Earlier packets do not count as in flight any more, because nobody will acknowledge them.
         """
         self._require_open()
         self._pacing.request_key_frame()
         self._exchange.answered()
 
     def lost(self, seq: int) -> None:
-        """That packet has not reached its viewer. The next frame repairs the picture as cheaply as possible.
+        """Reports that a packet has not reached its viewer. The next frame repairs the picture as cheaply as possible.
 
         A card with reference invalidation lets it refer to a picture before the lost one. A stream with intra refresh
         is repaired by the wave that comes anyway. Otherwise the next frame is a key frame. Further reports of the same
@@ -232,12 +230,12 @@ class LiveEncoder:
         self._exchange.answered()
 
     def feedback(self, *, rtt: float | None = None, acked: int | None = None, bandwidth: float | None = None) -> None:
-        """What a viewer answers. The bit rate follows from the next frame on.
+        """Reports what a viewer answers. The bit rate follows from the next frame on.
 
         Args:
             acked: the packet of this seq has arrived, and those before it have, or never will. Called for each packet,
                 it is all that the bit rate needs.
-            rtt: seconds of a round trip, where something else has measured it.
+            rtt: seconds of a round trip, if something else has measured it.
             bandwidth: bits a second that the link takes, as the viewer estimates (WebRTC's REMB).
         """
         self._require_open()
@@ -247,8 +245,8 @@ class LiveEncoder:
     def flush(self) -> list[LivePacket]:
         """Returns the packets of the frames that ``pipeline_depth`` has left in the encoder.
 
-        After ``offer``, it waits until the last offered frame has been encoded. Its packets come by iteration, too, and
-        none are returned.
+        After ``offer``, it waits until the last offered frame has been encoded. Iteration returns its packets;
+        this call returns none.
         """
         self._require_open()
         if self._way == "offer":
@@ -300,7 +298,7 @@ class LiveEncoder:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user should know and has been warned of, such as that the processor encodes."""
+        """Messages that the user has been warned with, such as that the processor encodes."""
         return self._stream.notices
 
     @property

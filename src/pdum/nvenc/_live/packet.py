@@ -15,7 +15,7 @@ class LivePacket:
         data: an access unit (Annex B) of H.264 or HEVC, or a temporal unit of AV1. Key frames have the headers.
         keyframe: decoding can start here.
         codec: as browsers name it (``"avc1.64002a"``). Given with the first key frame, and with each later key frame
-            that changes it or the size: a viewer then configures its decoder anew. Otherwise None.
+            that changes it or the size, so that a viewer configures its decoder again. Otherwise None.
         width, height: of the picture.
     """
 

@@ -44,7 +44,7 @@ class Diagnosis:
     def used(self) -> str | None:
         """What encodes if nothing is chosen: ``"nvenc"``, ``"software"``, or None if nothing can now.
 
-        A GPU whose sessions are all taken is waited for, and not replaced by the processor.
+        The processor does not replace a GPU whose sessions are all taken; an encoder waits for a session.
         """
         if self.can_encode:
             return "nvenc"
@@ -165,7 +165,7 @@ def _of_encode_library() -> Iterator[Finding]:
 
 def _mismatch(words: str) -> Finding:
     text = f"The driver's kernel module and its libraries are of different versions. {words}"
-    advice = "Reboot, which is needed after an update of the driver; in a container, start it anew."
+    advice = "Reboot, which is needed after an update of the driver; in a container, restart the container."
     return Finding(level="problem", topic="mismatch", text=text, advice=advice)
 
 

@@ -113,7 +113,7 @@ def _add_video(joined: Joined, output: Any, source: Any, first_packet: bytes) ->
 def _metadata(joined: Joined, stream: Any) -> dict[str, str]:
     known = video_metadata(stream)
     if joined.passthrough.span is not None and known.pop("timecode", None) is not None:
-        joined.warnings.append("The time code is left out: it is that of the source's first frame.")
+        joined.warnings.append("The time code is dropped: it belongs to the source's first frame.")
     return known
 
 

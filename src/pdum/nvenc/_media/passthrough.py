@@ -9,6 +9,7 @@ from io import BytesIO
 from itertools import islice
 from typing import Any
 
+from .._text import count
 from .audio import AudioEncoder, AudioSettings, audio_settings, open_audio_encoder
 from .av import import_av, open_container, words_of
 from .containers import AUDIO_ENCODERS, IN_MPEGTS, WITH_EDIT_LISTS
@@ -78,7 +79,7 @@ class Passthrough:
     def all_warnings(self) -> list[str]:
         """The warnings of the plan, and what was damaged."""
         lost = [
-            f"{one.name} has {one.damaged} damaged packet{'s' if one.damaged > 1 else ''}, which the result lacks."
+            f"{one.name} has {count(one.damaged, 'damaged packet')}, which the result does not have."
             for one in self.carried
             if one.damaged
         ]
@@ -121,7 +122,7 @@ def _plan_audio(found: Passthrough, stream: Any, container: str, audio: str | in
         found.carried.append(Carried(stream, "copy"))
         return
     if stream.codec_context is None:
-        found.warnings.append(f"{_named(stream)} is left out: nothing can decode it, and {container} cannot hold it.")
+        found.warnings.append(f"{_named(stream)} is dropped: nothing can decode it, and {container} cannot hold it.")
         return
     codec = AUDIO_ENCODERS[container]
     settings = audio_settings(stream, codec, audio if isinstance(audio, int) else None)
@@ -137,7 +138,7 @@ def _plan_other(found: Passthrough, stream: Any, container: str) -> None:
         if container == "matroska":
             found.carried.append(Carried(stream, "attach"))
         else:
-            found.warnings.append(f"{_named(stream)} is left out: {container} holds no attachments.")
+            found.warnings.append(f"{_named(stream)} is dropped: {container} holds no attachments.")
         return
     if stream.type == "data" and (_is_time_code(stream) or _is_chapter_track(stream, found)):
         return  # both are written again, from the video's metadata and the list of chapters
@@ -149,7 +150,7 @@ def _plan_other(found: Passthrough, stream: Any, container: str) -> None:
         found.carried.append(Carried(stream, "text", conversion=conversion))
         found.warnings.append(f"{_named(stream)} is kept as plain text: {container} cannot hold it as it is.")
         return
-    found.warnings.append(f"{_named(stream)} is left out: {container} cannot hold it.")
+    found.warnings.append(f"{_named(stream)} is dropped: {container} cannot hold it.")
 
 
 def _is_time_code(stream: Any) -> bool:

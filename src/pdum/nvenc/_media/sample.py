@@ -20,7 +20,7 @@ SAMPLED = 4
 
 
 def wrong(what: str) -> VerificationFailed:
-    return VerificationFailed(f"The result is wrong and was thrown away: {what}")
+    return VerificationFailed(f"The result is wrong and was discarded: {what}")
 
 
 def has_decoder(codec: str) -> bool:

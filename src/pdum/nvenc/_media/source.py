@@ -207,7 +207,7 @@ def _by_decoding(path: Path, packets: _Packets, facts: dict[str, Any], interrupt
         last = durations[-1] or _usual_step(whole, facts)
         return Index(pts=whole, keys=keys, straight=straight, last_duration=last, **facts)
     made, step = _made_up(times, durations, packets, facts)
-    text = "The source has no usable times of its frames; they were made up from its frame rate."
+    text = "The source has no usable frame times; they were computed from its frame rate."
     return Index(pts=made, keys=(), straight=True, last_duration=step, warnings=(text,), **facts)
 
 

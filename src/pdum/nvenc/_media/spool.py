@@ -161,7 +161,7 @@ def packets_of(piece: Piece) -> Iterator[tuple[int, bool, bytes]]:
     """The frame's number, whether it is a key frame, and its data, in decoding order."""
     with piece.path.open("rb") as file:
         if file.readline() != MAGIC or not file.readline():
-            raise PieceDamaged(f"{piece.path} is not a piece any more. Encode the file again.")
+            raise PieceDamaged(f"{piece.path} is damaged. Encode the file again.")
         for _ in range(piece.last - piece.first):
             head = file.read(RECORD.size)
             if len(head) < RECORD.size:

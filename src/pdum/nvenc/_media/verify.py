@@ -43,7 +43,7 @@ def verify(
         elif how == "full":
             _require_all(part, index, interrupted)
     except SourceUnreadable as error:
-        raise VerificationFailed(f"The result cannot be read again: {error}") from error
+        raise VerificationFailed(f"The result cannot be read back: {error}") from error
 
 
 def _fail(what: str) -> NoReturn:
@@ -95,7 +95,7 @@ def _required_packets(
     starts = {key.frame for key in found}
     for piece in joined.pieces:
         if piece.first not in starts:
-            _fail(f"frame {piece.first}, where two parts are joined, is no key frame.")
+            _fail(f"frame {piece.first}, where two parts are joined, is not a key frame.")
     return Index(
         stream=stream.index, time_base=time_base(stream), pts=shown, keys=found, straight=False,
         look=joined.index.look, rate=joined.index.rate, last_duration=1,

@@ -45,7 +45,7 @@ class RepairReport:
         sound = f" and {self.sound_seconds:.1f} s of sound" if self.sound_seconds else ""
         made = f"{self.destination}: {self.frames} frames, {self.seconds:.1f} s{sound}."
         if self.lost_frames:
-            made += f" Left out, since they are not complete: {self.lost_frames} more at the end."
+            made += f" {self.lost_frames} more at the end are incomplete and not included."
         return made
 
 
@@ -143,7 +143,7 @@ def _find_movie(file: BinaryIO, size: int, source: Path, boxes: Iterator[Box]) -
                 raise SourceUnreadable(_about_index(source, all(one.end <= size for one in boxes_of(file, size))))
             return movie
     raise SourceUnreadable(
-        f"{source} has no index and no fragments, so nobody knows where its frames are. "
+        f"{source} has no index and no fragments, so its frames cannot be found. "
         "Programs that write the index at the end leave such files; this package does not."
     )
 

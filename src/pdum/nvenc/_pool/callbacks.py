@@ -81,5 +81,5 @@ class Callbacks:
             hook_arguments = (type(error), error, error.__traceback__, threading.current_thread())
             threading.excepthook(threading.ExceptHookArgs(hook_arguments))
         else:
-            text = f"{callback!r} raised {error!r} and is not told of events any more."
+            text = f"{callback!r} raised {error!r} and gets no more events."
             self._log.emit(events.Notice, message=text, level="warning")

@@ -115,8 +115,8 @@ def batch(scheduler: Scheduler, engine: EngineInfo, piece: Piece) -> int:
 
 def ended_early(piece: Piece, frame: int) -> SourceEnded:
     return SourceEnded(
-        f"{piece.job.source} ended before frame {frame}, but it has to have {piece.job.total}. "
-        "Either it is cut off, or its own count is wrong."
+        f"{piece.job.source} ended before frame {frame}, although it should have {piece.job.plan_frames}. "
+        "It is incomplete, or its own count is wrong."
     )
 
 

@@ -31,11 +31,11 @@ MAY_FOLLOW = {
     QUEUED: {PREPARING, ENDING},
     PREPARING: {WORKING, ENDING},
     WORKING: {FINISHING, ENDING},
-    FINISHING: {OVER, ENDING},
+    FINISHING: {OVER, WORKING, ENDING},
     ENDING: {OVER},
     OVER: {QUEUED},
 }
-"""All there is. ``OVER`` to ``QUEUED`` is another attempt."""
+"""All there is. ``OVER`` to ``QUEUED`` is another attempt; ``FINISHING`` to ``WORKING`` is a task's next plan."""
 
 NEEDED = (
     "source", "destination", "source_bytes", "estimated_work", "needs_encoder", "is_committing",
@@ -88,7 +88,8 @@ class Job:
         self.engines_at_work = 0
         self.pieces_made = 0
         self.frames_before = 0
-        """Frames of pieces that are complete, and of earlier runs."""
+        """Frames of the plan's pieces that are complete, and of earlier runs."""
+        self.frames_of_plan = 0
         self.refused_by: dict[int, Exception] = {}
         """Engines that cannot encode it, and why."""
         self.refusals: dict[int, int] = {}
@@ -117,9 +118,39 @@ class Job:
         """Whether it has not ended and is not ending."""
         return self.state not in (ENDING, OVER)
 
+    def take_up(self, plan: Plan) -> None:
+        wanted = sum(last - first for first, last in plan.ranges)
+        self.plan = plan
+        self.frames_of_plan = wanted if plan.is_for_samples else plan.frames
+        self.frames_before = self.frames_of_plan - wanted
+
+    @property
+    def plan_frames(self) -> int:
+        return 0 if self.plan is None else self.plan.frames
+
     @property
     def total(self) -> int:
-        return 0 if self.plan is None else self.plan.frames
+        """Frames of all plans together."""
+        if self.plan is None:
+            return 0
+        return self.plan.frames if self.plan.phase is None else self.plan.phase.work
+
+    @property
+    def weight(self) -> float:
+        """What one frame of the plan counts for in ``total``."""
+        phase = None if self.plan is None else self.plan.phase
+        return 1.0 if phase is None else phase.work * (phase.ends_at - phase.begins_at) / max(self.frames_of_plan, 1)
+
+    @property
+    def work_done(self) -> float:
+        """Of ``total``, without the pieces that engines work on."""
+        phase = None if self.plan is None else self.plan.phase
+        return self.frames_before * self.weight + (0.0 if phase is None else phase.work * phase.begins_at)
+
+    @property
+    def searches(self) -> bool:
+        """Whether it encodes only samples so far."""
+        return self.plan is not None and self.plan.is_for_samples
 
     @property
     def pixels(self) -> int:

@@ -20,6 +20,7 @@ from .._errors import (
     OutOfMemory,
     OutOfSessions,
 )
+from .._tasks import NextPlan
 from .._text import error_text
 from .interruptible import Bell
 from .job import ENDING, FINISHING, MAY_FOLLOW, OVER, PREPARING, QUEUED, WORKING, Job, JobState
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from ..events import Event
     from .pieces import Piece
 
+MOST_SEARCHED = 8
+"""Jobs beyond one for each engine that search for a quality value at a time. Each keeps its source's index in memory,
+which is megabytes for a long film."""
 MOST_FINISHING = 2
 """At a time, so that there is always a helper to look at the next source."""
 
@@ -157,6 +161,9 @@ class JobStates:
 
     def _wants_more(self) -> bool:
         ahead = {piece.job.number for piece in self.waiting}
+        open_jobs = (*self._in_state[WORKING].values(), *self._in_state[FINISHING].values())
+        if sum(job.searches for job in open_jobs) >= len(self.engines) + MOST_SEARCHED:
+            return False
         return len(ahead) + len(self._in_state[PREPARING]) <= len(self.engines)
 
     def _is_more_to_come(self) -> bool:
@@ -166,10 +173,11 @@ class JobStates:
     def _finish_if_complete(self, job: Job) -> None:
         if job.open_pieces == 0 and job.state is WORKING:
             self._move(job, FINISHING)
-            self.emit(events.JobFinishing, job=job.number)
+            if not job.searches:
+                self.emit(events.JobFinishing, job=job.number)
             self._finishing.append(job)
 
-    def finished(self, chore: Chore, result: Result) -> None:
+    def finished(self, chore: Chore, result: Result | NextPlan) -> None:
         with self.lock:
             self._finishing_now -= 1
             self.changed.notify_all()
@@ -177,6 +185,9 @@ class JobStates:
             if not self._is_of_now(chore):
                 return
             job.is_helped = False
+            if isinstance(result, NextPlan):
+                self._go_on(job, result)
+                return
             kept = result.skipped is None
             self._over(job, result, "finished" if kept else "skipped")
             if kept:
@@ -191,6 +202,9 @@ class JobStates:
                     events.JobSkipped, job=job.number, reason=result.skipped,
                     source_bytes=result.source_bytes, size=result.size,
                 )  # fmt: skip
+
+    def _go_on(self, job: Job, step: NextPlan) -> None:
+        raise NotImplementedError
 
     def finish_failed(self, chore: Chore, error: Exception) -> bool:
         """Returns False if the job was abandoned meanwhile: the helper then cleans up itself."""
@@ -245,13 +259,14 @@ class JobStates:
             return [job for job in ended if job.state is ENDING]
 
     def queued(self) -> list[Job]:
-        """Jobs that no engine has begun."""
+        """Jobs of which nothing is encoded that could become a result."""
         with self.lock:
             begun = {piece.job.number for piece in self.working}
-            prepared = [
-                job for job in self._in_state[WORKING].values() if job.began is None and job.number not in begun
-            ]
-            return [*self._in_state[QUEUED].values(), *self._in_state[PREPARING].values(), *prepared]
+            working, finishing = self._in_state[WORKING].values(), self._in_state[FINISHING].values()
+            prepared = [job for job in working if job.began is None and job.number not in begun]
+            searching = [job for job in (*working, *finishing) if job.searches and job not in prepared]
+            queued = [*self._in_state[QUEUED].values(), *self._in_state[PREPARING].values()]
+            return [*queued, *prepared, *searching]
 
     def _end(self, job: Job, error: Exception, ended_as: str) -> None:
         """Begins to end a job. It is over once no engine and no helper works on it and its task knows."""

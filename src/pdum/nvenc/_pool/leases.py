@@ -30,5 +30,5 @@ class Leases:
 
     def hanging(self, lost: dict[int, str], is_over: bool) -> dict[int, str]:
         """Engines that are still in use although they are lost or the run is over, and why."""
-        busy = "Code of a task that was called off has not returned."
+        busy = "A cancelled task has not returned."
         return {engine: lost.get(engine, busy) for engine in list(self._held) if engine in lost or is_over}

@@ -58,7 +58,7 @@ class Monitor:
             self._start_the_others()
             self._watch()
         except BaseException as error:
-            told = NvencError(f"The run could not be watched over: {error!r}")
+            told = NvencError(f"The run could not be monitored: {error!r}")
             told.__cause__ = error
             self._scheduler.fail_all(told)
             while not self._scheduler.is_over:

@@ -39,21 +39,21 @@ class EncoderPool:
         with EncoderPool() as pool:
             pool.render_video(render, 10_000, width=1920, height=1080, fps=30, destination="film.mp4")
 
-    One session is opened for each encoder, when there is work for it, and given back when there is none. Work goes to
-    whichever engine is free; the last of it is divided, so that all engines end together.
+    Each encoder gets one session while there is work for it. Work goes to whichever engine is free, and the last of it
+    is divided, so that all engines end together.
 
     Args:
-        gpus: ``"all"``, or the numbers of those to be used.
+        gpus: ``"all"``, or the numbers of the GPUs to use.
         engines: ``"auto"``: as many as the GPUs say they have; a number for all, or a sequence of one for each GPU.
-            The environment's ``PDUM_NVENC_ENGINES``, ``"3"`` or ``"2,3"``, limits it further; 1 is no parallelism.
-        config: what encoders are to be where a call does not say it.
+            The environment's ``PDUM_NVENC_ENGINES``, ``"3"`` or ``"2,3"``, limits them further.
+        config: settings of the encoders that a call does not give.
         backend: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware if there is any.
         session_timeout: how long to wait, in seconds, while other processes have all sessions.
-        watchdog: after how many seconds an encoder's call that does not return is given up.
+        watchdog: after how many seconds an encoder whose call does not return counts as lost.
 
     Raises:
         NoEncoder: there is no hardware, and it was asked for.
-        OutOfSessions: others had all sessions for longer than ``session_timeout``.
+        OutOfSessions: other processes had all sessions for longer than ``session_timeout``.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class EncoderPool:
             return run
 
     def run(self, tasks: Iterable[Task], on_event: Callable[[Event], object] | None = None) -> RunReport:
-        """Works on the tasks until all are done. Ctrl+C, or another exception meanwhile, cancels them first."""
+        """Works on the tasks until all are done. Ctrl+C, or another exception in the meantime, cancels them."""
         run = self._make_run(tasks, on_event)
         try:
             run.begin()
@@ -165,15 +165,15 @@ class EncoderPool:
     ) -> bytes | Result:
         """Encodes generated video on all engines: ``render(index, surface)`` returns the frame of that number.
 
-        Each engine has a range of its own, and a part of another's when it is done, so ``render`` is called in several
-        threads at once, in no order. Ranges begin with key frames that nothing looks back over, and are joined without
-        encoding again: what comes out is one video.
+        Each engine works on a range of frames, and then on a part of another engine's. So several threads call
+        ``render`` at once, in no particular order. Each range begins with a key frame and refers to no earlier frame,
+        so that the ranges are joined without being encoded again.
 
         Args:
             render: called with the frame's number from 0 and None, or with ``surfaces`` an array on the engine's GPU
                 to write the frame to. With a parameter ``engine`` it also gets the engine, whose ``gpu_id`` is the GPU.
-            destination: the file, whose end tells the kind (.mp4, .mov, .mkv, .webm, .ts; .h264, .hevc, .annexb, .obu,
-                .ivf); None: the stream's bytes are returned.
+            destination: the file, whose suffix decides its kind (.mp4, .mov, .mkv, .webm, .ts; .h264, .hevc, .annexb,
+                .obu, .ivf); None: the stream's bytes are returned.
             segments: ``"auto"``, or a number of ranges that no engine divides further.
             on_event: called with each event.
             encoder: fields of ``EncoderConfig``, laid over the pool's ``config``.
@@ -230,16 +230,18 @@ class EncoderPool:
         """Encodes the video of one file on all engines; everything else of the file is copied.
 
         Args:
-            source, destination: the files; the destination's end tells the container.
+            source, destination: the files; the suffix of the destination decides the container.
             segments: ``"auto"``, or a number of ranges that no engine divides further.
             codec, quality, audio: as in ``FileSettings``.
             on_event: called with each event.
-            more: ``filters`` as in ``FileSettings``, further fields of ``FileJob`` (``verify``, ``smaller_than``,
-                ``in_place``, ``keep_work``) and of ``EncoderConfig`` (``preset``, ``cq``, ``tuning``, …).
+            more: ``filters``, ``target`` and ``max_size`` as in ``FileSettings``, further fields of ``FileJob``
+                (``verify``, ``smaller_than``, ``in_place``, ``keep_work``) and of ``EncoderConfig`` (``preset``,
+                ``cq``, ``max_bitrate``, …).
 
         Raises:
-            SourceUnreadable: there is no video in it that could be decoded.
-            VerificationFailed: the result was not what it had to be, and was thrown away.
+            SourceUnreadable: the file has no video that can be decoded.
+            VerificationFailed: the result was wrong, and was discarded.
+            TargetOutOfReach: no quality value reaches ``target``, or none gives a result within ``max_size``.
         """
         from .._files.job import job_of
 
@@ -248,20 +250,24 @@ class EncoderPool:
         return result
 
     def encode_files(self, jobs: Iterable[FileJob], on_event: Callable[[Event], object] | None = None) -> RunReport:
-        """Encodes many files: the longest first, each as soon as an engine is free, the last ones divided.
+        """Encodes many files. The longest goes first, and the last ones are divided between the engines.
 
-        What is wrong with one is told in the report, and the others go on.
+        If a file fails, the report says why, and the others go on.
         """
         return self.run(self.files(jobs), on_event)
 
     def files(self, jobs: Iterable[FileJob]) -> list[FileTask]:
         """Tasks for ``start`` that do the same as ``encode_files``."""
         from .._files.job import refusals
+        from .._files.searching_task import SearchingTask
         from .._files.task import FileTask
 
         jobs = list(jobs)
         kind = self.engines[0].kind
-        return [FileTask(job, kind, refusal) for job, refusal in zip(jobs, refusals(jobs), strict=True)]
+        return [
+            (SearchingTask if job.settings.needs_search else FileTask)(job, kind, refusal)
+            for job, refusal in zip(jobs, refusals(jobs), strict=True)
+        ]
 
     def close(self) -> None:
         """Cancels all runs and gives all sessions back. Further calls do nothing, and so do calls in a forked child."""
@@ -281,7 +287,7 @@ class EncoderPool:
         hanging = {engine: why for run in self._runs for engine, why in run.hanging_engines().items()}
         usable = tuple(engine for engine in self.engines if engine.index not in hanging)
         if not usable:
-            raise NoEngineLeft(f"All engines of this pool hang. {' '.join(hanging.values())} Start the process anew.")
+            raise NoEngineLeft(f"All engines of this pool hang. {' '.join(hanging.values())} Restart the process.")
         return usable
 
     def __enter__(self) -> Self:

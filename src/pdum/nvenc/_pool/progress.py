@@ -74,8 +74,8 @@ class ProgressTeller:
         scheduler = self._scheduler
         with scheduler.lock:
             sums, total = scheduler.totals.sums, scheduler.totals.estimated_frames()
-            at_work = sum(piece.frames for piece in scheduler.working if not piece.is_dropped)
-        frames = sums.frames_done + at_work
+            at_work = sum(piece.frames * piece.job.weight for piece in scheduler.working if not piece.is_dropped)
+        frames = sums.frames_done + round(at_work)
         self._emit(
             events.RunProgress, frames=frames, total=total, fps=fps,
             eta=max(total - frames, 0) / fps if fps > 0 else None,
@@ -97,4 +97,5 @@ class ProgressTeller:
 def _done(job: Job, pieces: Sequence[Piece]) -> int:
     if job.ended_as == "finished":
         return job.total
-    return job.frames_before + sum(piece.frames for piece in pieces if piece.job is job and not piece.is_dropped)
+    at_work = sum(piece.frames for piece in pieces if piece.job is job and not piece.is_dropped)
+    return round(job.work_done + at_work * job.weight)

@@ -84,7 +84,7 @@ class Host:
 
 
 class Run:
-    """Tasks at work. Iterate it for its events, ``wait`` for its end.
+    """Tasks at work. Iterate over it to get its events, and ``wait`` for its end.
 
     ::
 
@@ -154,20 +154,20 @@ class Run:
         return events_async(self._log)
 
     def on_event(self, callback: Callable[[Event], object]) -> None:
-        """Calls it with each event from the first on, in a thread of the run. One that raises is not called again."""
+        """Calls the function with each event, in a thread of the run. A function that raises is not called again."""
         self._require_own_process()
         self._callbacks.add(callback)
 
     # --- control ---
 
     def cancel(self, reason: str = "The run was cancelled.") -> None:
-        """Ends all jobs that are not over within a second, and leaves nothing of them. Returns at once."""
+        """Ends all unfinished jobs within a second, and removes what they have written. Returns at once."""
         if self.is_of_this_process:
             self._is_cancelled = True
             self._call_off(self.scheduler.jobs, reason)
 
     def cancel_soon(self, reason: str = "The run was cancelled.") -> None:
-        """``cancel`` for a signal's handler, and for whoever was interrupted: the run's own thread does it."""
+        """``cancel`` for signal handlers: a thread of the run does it."""
         self._is_cancelled = True
         self._monitor.cancel_soon(reason)
 
@@ -176,18 +176,18 @@ class Run:
         self._call_off(self.scheduler.queued(), "The run was drained before this job began.")
 
     def skip(self, job: int) -> None:
-        """Ends one job, and leaves nothing of it."""
+        """Ends one job, and removes what it has written."""
         one = self.scheduler.jobs[number_of(job, len(self.scheduler.jobs))]
         self._call_off([one], "Skipped on request.", "skipped")
 
     def retry(self, job: int) -> None:
-        """Begins a job again that has failed, was skipped or was cancelled, while the run still works on others."""
+        """Starts a job again that failed, was skipped or was cancelled. The run must still be working on others."""
         one = self.scheduler.jobs[number_of(job, len(self.scheduler.jobs))]
         if not self.scheduler.retry(one):
             raise InvalidConfig(f"Job {job} cannot be retried: it has not failed, or the run has ended.")
 
     def pause(self) -> None:
-        """The engines finish the frames that they have, and begin no more."""
+        """The engines finish the frames that they have, and take no new ones."""
         self.scheduler.pause(True)
         self._log.emit(events.RunPaused, paused=True)
 
@@ -196,7 +196,7 @@ class Run:
         self._log.emit(events.RunPaused, paused=False)
 
     def set_engines(self, engines: int) -> None:
-        """Goes on with so many of the run's engines, from now on. If one of them is lost, another takes its place."""
+        """Uses so many of the run's engines from now on. If one of them is lost, another takes its place."""
         if not 1 <= engines <= len(self.engines):
             raise InvalidConfig(f"Expected 1 to {len(self.engines)} engines for this run, got engines={engines}.")
         self.scheduler.set_limit(engines)
@@ -220,7 +220,7 @@ class Run:
         """Waits until all is over and all engines are released. Ctrl+C interrupts it within a tenth of a second.
 
         Raises:
-            TimedOut: (also TimeoutError) the run was not over after so many seconds.
+            TimedOut: (also TimeoutError) the run did not end within so many seconds.
         """
         self._require_own_process()
         if threading.current_thread() is self._callbacks.thread:
@@ -240,7 +240,7 @@ class Run:
         return await asyncio.get_running_loop().run_in_executor(None, self.wait)
 
     def hanging_engines(self) -> dict[int, str]:
-        """Engines that are still in use although they are lost or the run is over, and why."""
+        """Engines that are still in use although they are lost or the run is over, with the reasons."""
         return self._host.leases.hanging(self.scheduler.lost, self.is_over)
 
     def _end(self) -> None:

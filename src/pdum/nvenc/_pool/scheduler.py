@@ -17,7 +17,7 @@ from .ranges import FrameRange, gaps
 from .schedule import may_take, next_waiting, shares, steal
 
 if TYPE_CHECKING:
-    from .._tasks import Plan, Task
+    from .._tasks import NextPlan, Plan, Task
     from ..events import Event
 
 PIECE_FAILURES = 4
@@ -284,22 +284,39 @@ class Scheduler(JobStates):
             if job.state is ENDING:
                 self._abandon(job)
                 return True
-            wrong = _no_whole_number(plan) or gaps(plan.ranges, plan.frames)
-            if wrong:
-                return self._chore_failed(chore, NvencError(f"The plan for {job.source} cannot be. {wrong}"))
-            job.plan = plan
-            job.frames_before = plan.frames - sum(last - first for first, last in plan.ranges)
+            wrong = _what_is_wrong(job, plan)
+            if wrong is not None:
+                return self._chore_failed(chore, wrong)
+            job.take_up(plan)
             self._move(job, WORKING)
             self.emit(
                 events.JobPrepared, job=job.number, frames=plan.frames, frames_done=job.frames_before,
                 width=plan.width, height=plan.height, fps=plan.fps, duration=plan.duration,
+                goal="" if plan.phase is None else plan.phase.goal,
             )  # fmt: skip
-            if not self.engines:
-                self._fail(job, self._no_engine_left())
-            else:
-                self.waiting += [self._made(job, first, last) for first, last in plan.ranges]
-                self._finish_if_complete(job)
+            self._begin(job, plan)
             return True
+
+    def _begin(self, job: Job, plan: Plan) -> None:
+        if not self.engines:
+            self._fail(job, self._no_engine_left())
+        else:
+            self.waiting += [self._made(job, first, last) for first, last in plan.ranges]
+            self._finish_if_complete(job)
+
+    def _go_on(self, job: Job, step: NextPlan) -> None:
+        """The task has another plan: its job goes back to the engines."""
+        wrong = _what_is_wrong(job, step.plan)
+        if wrong is not None:
+            self._fail(job, wrong)
+        if job.state is ENDING:
+            self._abandon(job)
+            return
+        job.take_up(step.plan)
+        self._move(job, WORKING)
+        for trial in step.trials:
+            self.emit(events.QualityTried, job=job.number, **vars(trial))
+        self._begin(job, step.plan)
 
     # --- the caller ---
 
@@ -335,6 +352,11 @@ class Scheduler(JobStates):
 def _parts(piece: Piece) -> int:
     """How many engines could work on what is left of it."""
     return max(1, piece.range.rest // piece.job.good_length) if piece.job.may_be_divided else 1
+
+
+def _what_is_wrong(job: Job, plan: Plan) -> NvencError | None:
+    wrong = _no_whole_number(plan) or gaps(plan.ranges, plan.frames)
+    return NvencError(f"The plan for {job.source} is not possible. {wrong}") if wrong else None
 
 
 def _no_whole_number(plan: Plan) -> str | None:

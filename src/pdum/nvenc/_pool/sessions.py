@@ -57,7 +57,7 @@ def out_of_sessions(answer: str, found: Iterable[Device] | None = None, waited: 
     held = ", ".join(
         f"process {pid} ({name}) has {sum(session.pid == pid for session in sessions)}" for pid, name in holders
     )
-    waiting = "" if waited is None else f"No encode session was to be had for {waited:.0f} s. "
+    waiting = "" if waited is None else f"No encode session was free for {waited:.0f} s. "
     who = f" Sessions now: {held}." if held else " NVML does not tell who has them."
     return OutOfSessions(
         f"{waiting}{answer}{who}",

@@ -26,8 +26,8 @@ class Share(NamedTuple):
 def share_of(job: Job) -> Share:
     is_over = job.state is OVER
     if job.plan is not None:
-        done = job.total if job.ended_as == "finished" else job.frames_before
-        return Share(frames_done=done, frames_known=job.total, work_known=job.work, jobs_over=is_over)
+        done = job.total if job.ended_as == "finished" else job.work_done
+        return Share(frames_done=round(done), frames_known=job.total, work_known=job.work, jobs_over=is_over)
     if is_over:
         return Share(jobs_over=1)
     return Share(work_unknown=job.work, jobs_unknown=1)

@@ -159,6 +159,7 @@ def _reasons(title: str, rows: list[tuple[Job, str]], look: str | None) -> Marku
 
 def _all_files(state: RunState) -> Markup:
     rows = []
+    have_searched = any(job.tried for job in state.jobs.values())
     for job in state.jobs.values():
         look = verdict(job.ratio)
         after = "–" if job.size is None else size(job.size)
@@ -166,14 +167,24 @@ def _all_files(state: RunState) -> Markup:
             _cells(
                 file_name(job.source),
                 (job.state, "bigger" if job.state == "failed" else None),
+                *([(_quality(job), None)] if have_searched else []),
                 (size(job.source_bytes) if job.source_bytes else "–", None),
                 (after, None),
                 (change(job.ratio), look),
                 (duration(job.seconds) if job.seconds else "–", None),
             )
         )
-    table = _table(["file", "state", "before", "after", "change", "took"], rows)
+    found = ["quality"] if have_searched else []
+    table = _table(["file", "state", *found, "before", "after", "change", "took"], rows)
     return tag("section", tag("details", tag("summary", f"All files ({len(rows)})"), table))
+
+
+def _quality(job: Job) -> str:
+    """What a search has found, and what that was expected to give."""
+    chosen = next((one for one in reversed(job.tried) if one.is_chosen), None)
+    if chosen is None:
+        return "–"
+    return f"{chosen.quality:g}" + ("" if chosen.score is None else f" ({one_line(chosen.metric)} {chosen.score:.4g})")
 
 
 def _settings(settings: Mapping[str, object]) -> Markup:

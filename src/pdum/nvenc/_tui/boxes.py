@@ -15,6 +15,7 @@ from textual.widgets import Static
 from .._text import change, duration, one_line, size, visible
 from .._view.draw import Palette
 from .._view.run_parts import Job, LogLine
+from .._view.run_state import trial_text
 
 KEYS = (
     ("p", "pause, and go on"),
@@ -61,7 +62,7 @@ def line_box(line: LogLine, palette: Palette) -> Box:
 
 
 def details_box(job: Job, palette: Palette) -> Box:
-    video = f"{job.width}x{job.height}, {job.frames} frames, {duration(job.duration)}" if job.width else ""
+    video = f"{job.width}x{job.height}, {job.video_frames} frames, {duration(job.duration)}" if job.width else ""
     rows = [
         ("state", Text(job.state, palette.of_job(job))),
         ("source", Text(visible(job.source))),
@@ -71,6 +72,8 @@ def details_box(job: Job, palette: Palette) -> Box:
         ("after", Text("" if job.size is None else size(job.size))),
         ("change", Text("" if job.ratio is None else change(job.ratio), palette.of_ratio(job.ratio))),
         ("took", Text(duration(job.seconds) if job.seconds else "")),
+        ("looks for", Text(visible(job.goal))),
+        *(("tried", Text(trial_text(one, job.source_bytes))) for one in job.tried),
         ("error", Text(visible(job.error), palette.error)),
         ("reason", Text(one_line(job.why), palette.of_job(job))),
         ("attempts", Text(str(job.attempts) if job.attempts > 1 else "")),

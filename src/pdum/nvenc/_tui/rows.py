@@ -12,7 +12,8 @@ from .._view.run_state import RunState
 
 def queue_row(state: RunState, job: Job, cells: int, palette: Palette) -> Text:
     if job.state in {"running", "finishing"}:
-        what = f"{job.fraction:.0%}" if job.state == "running" else "verifying"
+        how_far = "searching" if job.searches else f"{job.fraction:.0%}"
+        what = how_far if job.state == "running" else "verifying"
         figures = columns((what, 9, palette.good), (duration(job.eta), 8, palette.accent))
         mark, style = "▶ ", palette.good
     else:

@@ -15,8 +15,8 @@ from .run_state import RunState
 
 MARKS = {"finished": "✓", "skipped": "↷", "failed": "✗", "cancelled": "■"}
 SPACE = 2
-SHORT_NAME = 20
-"""Cells that tell a file from others, in most cases."""
+SHORT_NAME, SHORTEST_NAME = 20, 12
+"""Cells that tell a file from others in most cases, and in many."""
 LEAST_NAME, LEAST_BAR = 28, 6
 """Cells of a file's name and of its bar in the line of an engine. Narrower names cost figures, narrower bars vanish."""
 ASCII = str.maketrans(
@@ -169,7 +169,9 @@ def engine_line(state: RunState, engine: Engine, label: str, cells: int, palette
     bar_cells = min(40, room // 2 - 1, room - SPACE - LEAST_NAME)
     bar_cells = bar_cells if bar_cells >= LEAST_BAR else 0
     name_cells = room - bar_cells - (SPACE if bar_cells else 0)
-    line.append(" " * SPACE).append(file_name(state, job, max(1, name_cells)), palette.info)
+    mark = " · sample" if job.searches else ""
+    name = file_name(state, job, max(1, name_cells - cell_len(mark)))
+    line.append(" " * SPACE).append(name, palette.info).append(mark, palette.dim)
     if bar_cells:
         line.append(" " * SPACE).append_text(bar(engine.fraction, bar_cells, palette.accent, palette.dim))
     return line.append(" " * SPACE).append_text(columns(*figures)) if figures else line
@@ -242,7 +244,7 @@ def ended_line(state: RunState, job: Job, cells: int, palette: Palette = TERMINA
 
 def log_text(state: RunState, line: LogLine, cells: int) -> str:
     """A line of the log, which may be too wide. The name of its file is shortened first."""
-    room = max(SHORT_NAME, cells - cell_len(line.text) + cell_len(line.name))
+    room = max(SHORTEST_NAME, cells - cell_len(line.text) + cell_len(line.name))
     if room >= cell_len(line.name):
         return line.text
     return with_differences(line.name, state.names.differences(line.name), room).rstrip() + line.text[len(line.name) :]

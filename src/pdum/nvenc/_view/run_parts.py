@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePath
 
-from ..events import EngineInfo
+from ..events import EngineInfo, QualityTried
 
 ENDED = frozenset({"finished", "skipped", "failed", "cancelled"})
 WAITING = frozenset({"queued", "prepared"})
@@ -25,7 +25,9 @@ class Job:
     source_bytes: int = 0
     state: str = "queued"
     frames: int = 0
+    """To be encoded, with the samples of a search."""
     frames_done: int = 0
+    video_frames: int = 0
     width: int = 0
     height: int = 0
     duration: float = 0.0
@@ -43,6 +45,10 @@ class Job:
     attempts: int = 0
     began: float | None = None
     ended: float | None = None
+    goal: str = ""
+    """What samples are encoded for; empty once a quality value is chosen, or if none is searched for."""
+    tried: tuple[QualityTried, ...] = ()
+    """The quality values that a search has tried."""
     rates: dict[int, float] = field(default_factory=dict)
     """The frames a second of each engine that works on it."""
 
@@ -53,6 +59,15 @@ class Job:
     @cached_property
     def folder(self) -> str:
         return str(PurePath(self.source).parent)
+
+    @property
+    def searches(self) -> bool:
+        return bool(self.goal) and not self.is_over
+
+    @property
+    def quality(self) -> float | None:
+        """The value that a search has chosen."""
+        return next((one.quality for one in reversed(self.tried) if one.is_chosen), None)
 
     @property
     def why(self) -> str:

@@ -115,7 +115,7 @@ class RunState:
     def _run_started(self, event: events.RunStarted) -> None:
         self.status, self.started, self._expected_jobs = "running", event.started, event.jobs
         for info in event.engines:
-            self.engines[info.index] = Engine(info)
+            self.engines.setdefault(info.index, Engine(info)).info = info
         self._say("info", f"{count(event.jobs, 'file')} on {count(len(event.engines), 'engine')}")
 
     def _engines_changed(self, event: events.EnginesChanged) -> None:
@@ -167,10 +167,20 @@ class RunState:
         job = self._job(event.job)
         job.frames, job.frames_done = event.frames, min(event.frames, event.frames_done)
         job.width, job.height, job.duration = event.width, event.height, event.duration
+        job.video_frames, job.goal, job.tried = event.frames, event.goal, ()
         if job.state == "queued":
             self._change_state(job, "prepared")
         if event.frames_done:
             self._say_of(job, "info", f"{event.frames_done} of {event.frames} frames are there already")
+
+    def _quality_tried(self, event: events.QualityTried) -> None:
+        job = self._job(event.job)
+        if job.is_over:
+            return
+        job.tried += (event,)
+        if event.is_chosen:
+            job.goal = ""
+            self._say("info", f"{visible(job.name)}: {trial_text(event, job.source_bytes)}")
 
     def _piece_started(self, event: events.PieceStarted) -> None:
         job, engine = self._job(event.job), self._engine(event.engine)
@@ -342,6 +352,17 @@ class RunState:
             engine.state = "idle" if is_wanted else "off"
 
 
+def trial_text(event: events.QualityTried, source_bytes: int = 0) -> str:
+    """What came of a quality value, as a sentence without its end."""
+    what = f"{size(event.size)} ({change(event.size / source_bytes)})" if source_bytes else size(event.size)
+    value = f"quality {event.quality:g}" + (f" = cq {event.cq:g}" if event.quality != event.cq else "")
+    if event.is_whole:
+        return f"{value} gave {what}"
+    score = ":" if event.score is None else f" gives {visible(event.metric)} {event.score:.4g},"
+    time = f", {duration(event.seconds)} to encode" if event.is_chosen and (event.seconds or 0.0) >= 1 else ""
+    return f"{value}{score} about {what}{time}"
+
+
 _HANDLERS: dict[type[events.Event], Callable[[RunState, Any], None]] = {
     events.RunStarted: RunState._run_started,
     events.EnginesChanged: RunState._engines_changed,
@@ -350,6 +371,7 @@ _HANDLERS: dict[type[events.Event], Callable[[RunState, Any], None]] = {
     events.RunProgress: RunState._run_progress,
     events.JobQueued: RunState._job_queued,
     events.JobPrepared: RunState._job_prepared,
+    events.QualityTried: RunState._quality_tried,
     events.PieceStarted: RunState._piece_started,
     events.Progress: RunState._piece_progress,
     events.PieceFinished: RunState._piece_finished,

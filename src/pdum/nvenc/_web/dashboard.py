@@ -8,6 +8,7 @@ from .._tui.controls import EventRun
 from .access_token import NAME
 from .address import Address
 from .feed import Feed
+from .listening import listen_at, url_of
 from .server import WebServer
 
 
@@ -15,7 +16,7 @@ class WebDashboard:
     """Serves from the beginning. Browsers that come before the run wait for it."""
 
     def __init__(self, address: Address) -> None:
-        listening = address.listening()
+        listening = listen_at(address)
         self._feed = Feed()
         self._server = WebServer(listening, self._feed.path)
         try:
@@ -23,7 +24,7 @@ class WebDashboard:
         except BaseException:
             self._feed.close()
             raise
-        self.url = f"{address.url_of(listening.getsockname()[1])}?{NAME}={self._server.token.value}"
+        self.url = f"{url_of(address, listening.getsockname()[1])}?{NAME}={self._server.token.value}"
         """With the token: whoever has it may see the run and steer it."""
 
     def show(self, run: EventRun, settings: Mapping[str, object]) -> None:

@@ -24,6 +24,8 @@ from .._tui.controls import EventRun
 
 REQUESTS = frozenset({"pause", "resume", "skip", "retry", "set_engines"})
 """What viewers may ask of a run. They do not end it."""
+LONGEST_FOLDER = 70
+"""Characters. The path of a socket has 107 at the most."""
 PATIENCE = 3.0
 """Seconds for the viewers to draw the end of the run."""
 
@@ -32,7 +34,8 @@ class Feed:
     """Serves one run. Its folder can be read by this user alone."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.mkdtemp(prefix="pdum-nvenc-")
+        usual = tempfile.gettempdir()
+        self._folder = tempfile.mkdtemp(prefix="pdum-nvenc-", dir=usual if len(usual) < LONGEST_FOLDER else "/tmp")
         self.path = Path(self._folder, "feed")
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.path))

@@ -14,6 +14,7 @@ html, body { margin: 0; height: 100%; background: #0d1117; overflow: hidden; }
 #terminal { position: absolute; inset: 0; }
 #closed { display: none; position: fixed; inset: auto 0 0 0; padding: 4px 16px; gap: 16px; align-items: center;
   justify-content: center; background: #5eead4; color: #0d1117; font: 14px/1.4 "Roboto Mono", monospace; }
+.xterm .xterm-viewport { background-color: #0d1117 !important; }
 body.-closed #closed { display: flex; }
 #closed button { font: inherit; color: inherit; padding: 4px 12px; border: 1px solid; background: none;
   cursor: pointer; }
@@ -33,6 +34,14 @@ document.fonts.load('16px "Roboto Mono"').finally(() => {
   script.onload = () => { const begin = window.onload; window.onload = null; begin(); };
   document.head.append(script);
 });
+// Keys go to the dashboard without a click. It has to be told again once it is there.
+new MutationObserver((_, observer) => {
+  if (!document.body.classList.contains("-first-byte")) return;
+  observer.disconnect();
+  const keys = document.querySelector(".xterm-helper-textarea");
+  keys.blur();
+  keys.focus();
+}).observe(document.body, {attributeFilter: ["class"]});
 </script>
 </body>
 </html>

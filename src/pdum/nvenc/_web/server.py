@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -29,14 +30,21 @@ class ViewerService(AppService):
     """Starts and ends one viewer. ``command`` is the path of the feed."""
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> Process:
-        """In a session of its own, so that Ctrl-C in the terminal is for the run alone."""
-        size = self._build_environment(width=width, height=height)
+        """In a session of its own, so that Ctrl-C in the terminal is for the run alone.
+
+        And in the feed's folder, since Python looks for modules in the current one, which may be anybody's.
+        """
+        environment = self._build_environment(width=width, height=height)
+        if "PYTHONPATH" in environment:
+            paths = environment["PYTHONPATH"].split(os.pathsep)
+            environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, paths))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", VIEWER, self.command),
             stdin=PIPE,
             stdout=PIPE,
             stderr=DEVNULL,
-            env={**size, "TEXTUAL_FPS": PICTURES_PER_SECOND},
+            env={**environment, "TEXTUAL_FPS": PICTURES_PER_SECOND},
+            cwd=Path(self.command).parent,
             start_new_session=True,
         )
         process.stderr = asyncio.StreamReader()  # textual-serve would print what it reads there to standard output

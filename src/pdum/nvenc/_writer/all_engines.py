@@ -64,7 +64,7 @@ class AllEngines:
     Args:
         config: of the video; ``gop`` is the length of the groups.
         engines: hardware engines, as ``find_engines`` finds them.
-        tell: is called with what the user should know, such as that an engine is left out.
+        tell: is called with what the user should know, such as that an engine is not used.
 
     Raises:
         InvalidConfig: the configuration has no groups of pictures that could be shared.
@@ -233,7 +233,7 @@ class AllEngines:
         able = [lane for lane in self._lanes if gpu in (None, lane.engine.gpu_id)]
         if not able:
             raise InvalidFrame(
-                f"The frame lies on GPU {gpu}, of which no engine takes part. Copy it to the host, or to GPU "
+                f"The frame lies on GPU {gpu}, none of whose engines takes part. Copy it to the host, or to GPU "
                 f"{self._lanes[0].engine.gpu_id}."
             )
         return able
@@ -256,7 +256,7 @@ class AllEngines:
                 return lane
 
     def _open(self, lane: EngineLane) -> bool:
-        """Whether the lane has an encoder now. Otherwise it is left out."""
+        """Whether the lane has an encoder now. Otherwise it is not used."""
         try:
             header = lane.open().sequence_header()
         except NvencError as error:
@@ -272,14 +272,14 @@ class AllEngines:
     def _leave_out(self, lane: EngineLane, reason: NvencError | str) -> None:
         """Goes on without this engine, which has no frames. Raises the reason if it is the last one."""
         lane.failure = (
-            reason if isinstance(reason, NvencError) else EncoderFailed(f"{lane.label} is of no use: {reason}")
+            reason if isinstance(reason, NvencError) else EncoderFailed(f"{lane.label} is not usable: {reason}")
         )
         if len(self._lanes) == 1:
             raise lane.failure
         with suppress(NvencError):
             lane.close()
         self._lanes.remove(lane)
-        self._tell(f"{lane.label} is left out, {len(self._lanes)} engines go on: {reason}")
+        self._tell(f"{lane.label} is not used; {len(self._lanes)} engines continue: {reason}")
 
     def _make_room(self, current: EngineLane | None) -> None:
         """Empties the engines that hold up all others, except the one that is in the middle of a group."""
@@ -298,14 +298,14 @@ class AllEngines:
         try:
             self._order.arrive(lane, lane.flush())
             if not group.has_arrived:
-                raise EncoderFailed(f"{group.arrived} packets came for {len(group.numbers)} frames.")
+                raise EncoderFailed(f"{group.arrived} packets were returned for {len(group.numbers)} frames.")
         except NvencError as error:
             self._fail(lane, error)
 
     def _fail(self, lane: EngineLane, error: NvencError) -> NoReturn:
         """The engine's frames are gone, and with them a part of the video."""
         told = type(error)(
-            f"{lane.label} failed, and frames that it had are lost: {error} What comes before them is complete. "
+            f"{lane.label} failed, and frames that it had are lost: {error} What was encoded before them is complete. "
             "Use engines=1 if it fails again."
         )
         told.__dict__.update(error.__dict__)
@@ -317,8 +317,7 @@ class AllEngines:
         longest = longest_shared_gop(self._config, self._lanes[0].engine, lanes) if lanes > 1 else 0
         if lanes > 1 and self._gop > longest:
             self._tell(
-                f"gop={self._gop} is too long for {lanes} engines to be busy all the time. "
-                f"With gop={longest} or less they are."
+                f"gop={self._gop} is too long to keep {lanes} engines busy all the time. Use gop={longest} or less."
             )
 
 

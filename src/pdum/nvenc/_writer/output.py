@@ -38,7 +38,7 @@ def kind_of(target: Any, container: str | None, codec: str, fps: Fraction, *, fr
     if isinstance(target, PathTarget):
         if container is not None:
             raise InvalidConfig(
-                f"container={container!r} does not work with a path, whose end says it: {target.path.name!r}."
+                f"container={container!r} does not work with a path, whose suffix decides it: {target.path.name!r}."
             )
         name = target.path
     else:

@@ -181,7 +181,7 @@ def forgotten(pipeline: Pipeline, name: str, made_in: int) -> None:
         return
     try:
         warnings.warn(
-            f"The VideoWriter for {name} was never closed, so its video is thrown away. Use it in a with block, or "
+            f"The VideoWriter for {name} was never closed, so its video is discarded. Use it in a with block, or "
             "call close().",
             ResourceWarning,
             stacklevel=2,

@@ -150,7 +150,7 @@ class ObjectTarget:
             raise
         except Exception as error:
             raise NvencError(
-                f"{self.name} could not be written to: {_sentence(error)} The video ends before its end: "
+                f"{self.name} could not be written to: {_sentence(error)} The video is incomplete: "
                 "keep the file open until close(), and begin again with a new VideoWriter."
             ) from error
 
@@ -213,7 +213,7 @@ class MemoryTarget:
         self._end(None)
 
     def discard(self, *, is_stuck: bool = False) -> None:  # noqa: ARG002
-        self._end(NvencError("The video was given up before its end. Make a new VideoWriter."))
+        self._end(NvencError("The video was discarded before it was complete. Make a new VideoWriter."))
 
     def _end(self, error: BaseException | None) -> None:
         with self._changed:

@@ -52,7 +52,7 @@ class FrameTimes:
                     "the frame before" if self._last_given is None else f"{self._last_given}, that of the last frame"
                 )
                 raise InvalidConfig(
-                    f"Expected a {name} after {before}, got {name}={given!r}. Give times that rise, or leave "
+                    f"Expected a {name} after {before}, got {name}={given!r}. Give increasing times, or leave "
                     "them all out."
                 )
             self._last_given = f"{name}={given!r}"

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class VideoWriter:
-    """Writes frames that come one after the other into a video file.
+    """Writes frames into a video file, one after the other.
 
     ::
 
@@ -50,36 +50,36 @@ class VideoWriter:
 
     The first frame decides the size and the format. RGB is recognized by its shape, (height, width, 3) or (3, height,
     width), and may be of bytes or of floats from 0 to 1; other formats need ``format=``. The hardware encodes if there
-    is some; else the processor does, and a warning says so once. The file gets its name when it is complete: after an
-    exception inside of the block there is none, and what was written so far is thrown away.
+    is any; otherwise the processor does, and a warning says so once. The file gets its name when it is complete. After
+    an exception in the block there is no file, and what was written so far is discarded.
 
     Args:
         target: a path, a binary file-like object, or None: ``read()`` and iteration then give the bytes.
         fps: frames a second, as a number, a fraction or "30000/1001". None: 30, or what ``config`` has.
-        size: (width, height), if frames cannot tell it, as flat bytes; others have to have this size.
+        size: (width, height), for frames that have no shape, such as flat bytes; other frames must have this size.
         format: the format of frames that are not RGB, as in ``EncoderConfig``: ``"nv12"``, ``"p010"``, …
-        codec: ``"h264"``, ``"hevc"``, ``"av1"``, or ``"auto"``: H.264, unless the name's end is that of another one.
+        codec: ``"h264"``, ``"hevc"``, ``"av1"``, or ``"auto"``: H.264, unless the suffix belongs to another one.
         quality: from 0 to 100 (best), the same look for any content and codec; 60 if no rate is given.
-        bitrate: bits a second, in place of ``quality``.
+        bitrate: bits a second, instead of ``quality``.
         backend: ``"auto"``, ``"nvenc"`` or ``"software"``.
         engines: 1, or ``"all"``: every hardware encoder of the machine works on this video, each on whole groups of
-            ``gop`` pictures. A number: as many encoders, if there are so many.
-        gpu_id: None: the GPU that the first frame lies on.
-        drop: None: ``write`` waits while the encoder cannot keep up. ``"oldest"``: it never waits, and the frames that
-            have waited longest are left out. The film keeps its speed, since each frame keeps its time.
-        queue_frames, queue_bytes: how much may wait for the encoder.
+            ``gop`` pictures. A number: at most so many encoders.
+        gpu_id: None: the GPU of the first frame.
+        drop: None: ``write`` waits while the encoder cannot keep up. ``"oldest"``: it never waits, and drops the frames
+            that have waited longest. The film keeps its speed, because each frame keeps its time.
+        queue_frames, queue_bytes: how many frames and bytes may wait for the encoder.
         container: for targets without a name: ``"mp4"``, ``"mov"``, ``"mkv"``, ``"webm"``, ``"ts"``, or ``"stream"``.
-        fragmented: an MP4 file that can be played at any time while it grows, also after the process was killed. It
-            has its own name from the beginning.
-        audio: ``"aac"``, ``"opus"`` or ``"pcm"``; ``"auto"``: what the container usually holds.
+        fragmented: makes an MP4 file that can be played while it grows, and after the process was killed. It has its
+            name from the beginning.
+        audio: ``"aac"``, ``"opus"`` or ``"pcm"``; ``"auto"``: the usual one of the container.
         time_base: the unit of ``pts``, in seconds; None: the time of one frame.
-        on_error: after an exception inside of the block, ``"keep"`` completes the file with the frames so far. A
-            fragmented file is completed so in any case.
+        on_error: after an exception in the block, ``"keep"`` completes the file with the frames so far. A fragmented
+            file is always completed.
         config: an ``EncoderConfig`` for everything else; or give its fields as keywords. ``gop`` is the frames of two
             seconds if it is None or not given, and at most 60 for several engines.
 
     Raises:
-        InvalidConfig, FolderMissing: before the first frame, for what cannot be right.
+        InvalidConfig, FolderMissing: an argument is wrong. They are raised before the first frame.
     """
 
     def __init__(
@@ -141,15 +141,15 @@ class VideoWriter:
 
         Args:
             frame: an array, a PIL image, an ``av.VideoFrame``; or a batch (number, …).
-            pts: when the frame is shown, in units of ``time_base``. It has to rise, and counts from the first frame's.
-            time: the same in seconds, such as ``time.monotonic()``. Without both, the frame follows at the film's rate.
-            stream: the CUDA stream on which the frame is made, if it is not the one that the frame names.
-            picture: ``PictureOptions``, for the hardware's encoder.
+            pts: when the frame is shown, in units of ``time_base``, counted from the first frame. It must increase.
+            time: the same in seconds, such as ``time.monotonic()``. Without both, frames follow at the rate ``fps``.
+            stream: the CUDA stream on which the frame is made, if the frame does not name it.
+            picture: ``PictureOptions``, for hardware encoders.
 
         Raises:
-            InvalidFrame: it is no frame, or one of another size or format than the first. The writer goes on.
-            InvalidConfig: its time does not come after the last one's. The writer goes on.
-            NvencError, OSError: what the encoder or the file met meanwhile. The video is given up.
+            InvalidFrame: it is not a frame, or it has another size or format than the first one. The writer goes on.
+            InvalidConfig: its time is not after that of the last frame. The writer goes on.
+            NvencError, OSError: the encoder or the file failed. The video is discarded.
         """
         self._require_open()
         with self._lock:
@@ -170,10 +170,10 @@ class VideoWriter:
                 self._put(one, pts, time, made_on, picture)
 
     def add_audio(self, samples: Any, rate: int) -> None:
-        """Adds sound to the end of the track. It begins with the first frame, and both go on side by side.
+        """Adds sound to the end of the track, which begins with the first frame.
 
-        The first call comes before the second ``write``: the file is opened with all of its tracks. Give the sound that
-        belongs to some frames beside them; all of it may come before the first frame, too.
+        Call it before the second ``write``, because the file is opened with all of its tracks. Later calls may come
+        beside the frames that the sound belongs to; all sound may also come before the first frame.
 
         Args:
             samples: (number,), (number, channels) or (channels, number), of int16 or of floats from -1 to 1.
@@ -239,14 +239,14 @@ class VideoWriter:
             self._detach_finalizer()
         if self.dropped:
             warnings.warn(
-                f"{self._target.name}: {self.dropped} of {self._written} frames were left out, because the encoder "
+                f"{self._target.name}: {self.dropped} of {self._written} frames were dropped, because the encoder "
                 "could not keep up. Use a smaller size, a faster preset or a longer queue.",
                 RuntimeWarning,
                 stacklevel=2,
             )
 
     def abort(self) -> None:
-        """Gives the video up: no file stays, but for a fragmented one. Does nothing after ``close``."""
+        """Discards the video. Only a fragmented file stays. Does nothing after ``close``."""
         if not self._is_closed and self._made_in == os.getpid():
             self._end(None)
 
@@ -257,7 +257,7 @@ class VideoWriter:
 
     @property
     def dropped(self) -> int:
-        """How many frames were left out by ``drop="oldest"``."""
+        """How many frames were dropped by ``drop="oldest"``."""
         return self._pipeline.dropped
 
     @property

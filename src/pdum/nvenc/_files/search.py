@@ -7,33 +7,20 @@ from dataclasses import dataclass, field
 FIRST_STEP = 4
 PATIENCE = 5
 """After this many tries, the search no longer assumes that scores lie on a curve."""
-TOLERANCE = {"xpsnr": 0.1, "ssim": 0.0005}
-"""The search ends with a score that is above the target by no more than this."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    metric: str
-    wanted: float
-
-    @classmethod
-    def of(cls, text: str) -> Target:
-        """A target from a text such as ``"xpsnr=40"``, which was checked before."""
-        metric, _, wanted = text.partition("=")
-        return cls(metric=metric, wanted=float(wanted))
-
-    def __str__(self) -> str:
-        return f"{self.metric} {self.wanted:g}" + (" dB" if self.metric == "xpsnr" else "")
 
 
 @dataclass(kw_only=True)
 class Search:
-    """Searches whole quality values from ``best``, the lowest, to ``worst``. Scores fall as values rise."""
+    """Searches whole quality values from ``best``, the lowest, to ``worst``, for the highest whose score is at least
+    ``wanted``. Scores fall as values rise. It ends with a score that is above by no more than ``tolerance``."""
 
-    target: Target
+    wanted: float
+    tolerance: float
     best: int
     worst: int
     start: int
+    usual_fall: float = 0.0
+    """By how much scores usually fall from one value to the next; 0: not known."""
     tried: dict[int, float] = field(default_factory=dict)
 
     def add_score(self, value: int, score: float) -> None:
@@ -42,12 +29,12 @@ class Search:
     @property
     def reached(self) -> int | None:
         """The highest value known to reach the target, below the lowest that does not."""
-        good = [value for value, score in self.tried.items() if score >= self.target.wanted and value < self._missed]
+        good = [value for value, score in self.tried.items() if score >= self.wanted and value < self._missed]
         return max(good, default=None)
 
     @property
     def _missed(self) -> int:
-        return min((value for value, score in self.tried.items() if score < self.target.wanted), default=self.worst + 1)
+        return min((value for value, score in self.tried.items() if score < self.wanted), default=self.worst + 1)
 
     @property
     def next_value(self) -> int | None:
@@ -57,7 +44,7 @@ class Search:
             return min(max(self.start, self.best), self.worst)
         if good is None:
             return None if bad == self.best else max(self.best, bad - self._step())
-        if bad - good <= 1 or self.tried[good] - self.target.wanted <= TOLERANCE[self.target.metric]:
+        if bad - good <= 1 or self.tried[good] - self.wanted <= self.tolerance:
             return None
         if bad > self.worst:
             return min(self.worst, good + self._step())
@@ -73,10 +60,11 @@ class Search:
         down = self.reached is None
         outer, *others = sorted(self.tried, reverse=not down)
         if not others:
-            return FIRST_STEP
+            far = abs(self.tried[outer] - self.wanted)
+            return int(far / self.usual_fall) + 1 if self.usual_fall else FIRST_STEP
         gain = (self.tried[outer] - self.tried[others[0]]) * (1 if down else -1)
         slope = gain / abs(outer - others[0])
-        far = abs(self.tried[outer] - self.target.wanted)
+        far = abs(self.tried[outer] - self.wanted)
         return int(far / slope) + 1 if len(self.tried) <= PATIENCE and slope * most > far else most
 
     def _between(self, good: int, bad: int) -> int:
@@ -84,4 +72,4 @@ class Search:
         if len(self.tried) > PATIENCE:
             return (good + bad) // 2
         high, low = self.tried[good], self.tried[bad]
-        return good + int((high - self.target.wanted) / (high - low) * (bad - good))
+        return good + int((high - self.wanted) / (high - low) * (bad - good))

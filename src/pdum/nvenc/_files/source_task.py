@@ -1,0 +1,245 @@
+"""The half of a file's task that reads the source: it looks the file through, and makes the frames for engines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from .._config.settings import codec_name
+from .._errors import InvalidConfig, NvencError, SourceUnreadable
+from .._media.containers import CONTAINERS, require_video_codec
+from .._media.decode import frames_from
+from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, OnGpu, ignore
+from .._media.filtered_video import FilteredVideo
+from .._media.frame_conversion import converter_for_hardware, converter_for_software
+from .._media.hardware_decode import decoder_on
+from .._media.rehearsal import rehearse
+from .._media.source import Index, look_through
+from .._media.span import Span
+from .._media.spool import WorkFolder
+from .._tasks import BaseTask, Plan
+from ..events import EngineInfo
+from .commit import Commit, FileIdentity
+from .encoder_config import Recipe, choose_recipe
+from .job import FileJob, target_of
+from .overwrite import Overwrite, unfinished
+from .ranges import plan_of
+from .recipes import Recipes
+from .source_files import SourceFiles
+
+if TYPE_CHECKING:
+    from .._config.config import EncoderConfig
+
+MOST_KEPT_PIXELS = 1920 * 1088
+"""In larger sources, the decoders of all jobs that wait for an engine would take gigabytes."""
+
+
+class SourceTask(BaseTask):
+    """Looks through the source of a job and decodes it. It writes nothing.
+
+    Args:
+        job: what to do.
+        kind: the kind of the engines, if it is known. Only pieces from engines of the same kind are taken up.
+        refusal: why the job must not begin, if it conflicts with other jobs.
+    """
+
+    def __init__(self, job: FileJob, kind: str | None = None, refusal: InvalidConfig | None = None) -> None:
+        self.job = job
+        self._kind, self._refusal = kind, refusal
+        self._target = target_of(job)
+        self._work = WorkFolder(self._target)
+        self._recipes = Recipes(self._work.path, self._make_recipe)
+        self._lanes = self._most_lanes = 1
+        """Engines that can work on the file at once, and engines that there are."""
+        self._files = SourceFiles(job.source)
+        self._forget_source()
+
+    def _forget_source(self) -> None:
+        """Goes back to the state before ``look``."""
+        self._commit = Commit()
+        self._unfinished: Overwrite | None = None
+        self._video: FilteredVideo | None = None
+        self._files.close()
+        self._source_seen: FileIdentity | None = None
+        self._destination_seen: FileIdentity | None = None
+        self._recipes.clear()
+        self._warnings: list[str] = []
+        self._repeated: set[int] = set()
+
+    @property
+    def source(self) -> str:
+        return str(self.job.source)
+
+    @property
+    def destination(self) -> str:
+        return str(self.job.destination)
+
+    @property
+    def source_bytes(self) -> int:
+        try:
+            return self.job.source.stat().st_size
+        except OSError:
+            return 0
+
+    @property
+    def estimated_work(self) -> float:
+        return float(self.source_bytes)
+
+    @property
+    def container(self) -> str:
+        suffix = self.job.destination.suffix.lower()
+        if suffix not in CONTAINERS:
+            raise InvalidConfig(
+                f"{self.job.destination.name!r} does not say which container to write. Use a name that ends with "
+                f"{', '.join(CONTAINERS)}."
+            )
+        return CONTAINERS[suffix]
+
+    def look(self, lanes: int) -> None:
+        """Looks the source through, and refuses what could not be written in the end. It writes nothing."""
+        self._forget_source()
+        self._require_paths()
+        if self.job.in_place:
+            self._unfinished = unfinished(self._target)
+        if self._unfinished is not None:
+            return
+        self._most_lanes = lanes
+        self._source_seen = FileIdentity.of(self.job.source)
+        self._destination_seen = FileIdentity.of(self._target)
+        source, start = look_through(self.job.source, self._threads_to_look(), self._require_not_cancelled)
+        self._files.keep_start(start)
+        self._video = FilteredVideo(source, self.job.settings.filters, start.frames, self._decoder_to_look(source))
+        index = self._video.index
+        rehearse(self.job.source, index, self.container, self.job.settings.audio)
+        self._warnings += [*self._video.notes, *index.warnings]
+
+    def plan_of(self, ranges: list[tuple[int, int]]) -> Plan:
+        """The plan to encode these frames."""
+        source = self._looked_through_video().source
+        begins_later = not ranges or ranges[0][0] > 0 or self._looked_through_video().begins_at > 0
+        if source.straight or source.careful or begins_later or source.look.pixels > MOST_KEPT_PIXELS:
+            self._files.close_start()
+        plan = plan_of(
+            self.index, ranges, self.job.segments, self._software_codec() if self._kind == "software" else None
+        )
+        parts = len(plan.ranges) if plan.whole_ranges else plan.frames // plan.good_range
+        self._lanes = max(1, min(self._most_lanes, parts))
+        return plan
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether an earlier run has encoded the file, and was overwriting it with the result when it ended."""
+        return self._unfinished is not None
+
+    def config(self, engine: EngineInfo) -> EncoderConfig:
+        return self._recipes.of(engine).config
+
+    def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
+        config, on_gpu = self.config(engine), self._decoder_on(engine)
+        convert = converter_for_hardware(config) if engine.kind == "nvenc" else converter_for_software(config)
+        on_stumble = ignore if on_gpu is None else self._gpu_stumbled
+        return self._converted(first, Decoding(self._decoder_threads(), on_gpu=on_gpu, on_stumble=on_stumble), convert)
+
+    def originals(self, first: int) -> Generator[Any, None, None]:
+        """What an engine is given from this frame on, as pictures on the host: a result is compared with them."""
+        return self._converted(first, Decoding(self._decoder_threads()), converter_for_software(self.any_config))
+
+    @property
+    def any_config(self) -> EncoderConfig:
+        """That of some engine that works on the file."""
+        return self._recipes.any().config
+
+    def _converted(self, first: int, decoding: Decoding, convert: Callable[[Any], Any]) -> Generator[Any, None, None]:
+        video = self._looked_through_video()
+
+        def decode(number: int) -> Generator[Any, None, None]:
+            return self._files.frames_from(video.source, number, decoding, self._repeated.add)
+
+        with closing(video.frames(first, decode)) as frames:
+            for frame in frames:
+                self._require_not_cancelled()
+                yield convert(frame)
+
+    def _decoder_on(self, engine: EngineInfo) -> OnGpu | None:
+        """The decoder of the engine's GPU; None if the processor decodes."""
+        found = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
+        if found is not None and self._looked_through_video().runs_on_host:
+            self._warnings.append("The processor decodes the source instead of the GPU, because filters run there.")
+            return None
+        return found
+
+    def _decoder_to_look(self, source: Index) -> Callable[[int], Generator[Any, None, None]]:
+        def decode(number: int) -> Generator[Any, None, None]:
+            with closing(frames_from(self.job.source, source, number)) as frames:
+                for frame in frames:
+                    self._require_not_cancelled()
+                    yield frame
+
+        return decode
+
+    def _threads_to_look(self) -> int:
+        """Software continues with this decoder. A GPU has its own decoder."""
+        return min(len(os.sched_getaffinity(0)), MANY_THREADS) if self._kind == "software" else FEW_THREADS
+
+    def _gpu_stumbled(self, error: Exception) -> None:
+        self._warnings.append(f"The GPU's decoder gave up, and the processor decoded the rest of a part: {error}")
+
+    def _software_codec(self) -> str:
+        engine = EngineInfo(index=0, kind="software", number=0)
+        return str(self._recipes.of(engine).config.settings()["codec"])
+
+    def _decoder_threads(self) -> int:
+        """Its share of the cores: a codec takes all frames of a short clip before it has much to do."""
+        return max(1, len(os.sched_getaffinity(0)) // self._lanes)
+
+    def interrupt(self) -> None:
+        """Ends what runs soon, unless the commit has begun: then the job finishes."""
+        self._commit.cancel()
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether it is too late to cancel the job."""
+        return self._commit.has_begun
+
+    def _make_recipe(self, engine: EngineInfo) -> Recipe:
+        on_gpu = self._decoder_on(engine) is not None
+        return choose_recipe(self.index, self.job.settings, engine, self.container, on_gpu)
+
+    @property
+    def index(self) -> Index:
+        """Of the video behind the filters."""
+        return self._looked_through_video().index
+
+    @property
+    def span(self) -> Span | None:
+        """What is kept of the other streams; None: all."""
+        return self._looked_through_video().span
+
+    def _looked_through_video(self) -> FilteredVideo:
+        if self._video is None:
+            raise NvencError("The task has not been prepared.")
+        return self._video
+
+    def _require_not_cancelled(self) -> None:
+        self._commit.require_not_cancelled()
+
+    def _require_paths(self) -> None:
+        source, destination = self.job.source, self.job.destination
+        if self._refusal is not None:
+            raise self._refusal
+        container = self.container  # raises if the name tells nothing
+        if self.job.settings.codec != "auto":
+            require_video_codec(destination.name, container, codec_name(self.job.settings.codec))
+        if not source.exists():
+            raise SourceUnreadable(f"{source}: The file does not exist.")
+        if destination.exists() and destination.samefile(source) and not self.job.in_place:
+            raise InvalidConfig(f"{destination} is the source itself. Use in_place=True, or name another file.")
+        if destination.is_dir():
+            raise InvalidConfig(f"{destination} is a folder. Name a file instead.")
+
+    def _seen(self) -> FileIdentity:
+        if self._source_seen is None:
+            raise SourceUnreadable(f"{self.job.source}: The file does not exist.")
+        return self._source_seen
