@@ -26,7 +26,8 @@ NO_RATE = (
 OUTPUT = "the output is complete already; --quiet shows less, and --json shows every event."
 ELSEWHERE = {
     **dict.fromkeys(("--bitrate", "--vbitrate", "--vb", "-b"), NO_RATE),
-    **dict.fromkeys(("--height", "--width", "--size", "--resolution"), SIZE),
+    **dict.fromkeys(("--height", "--width", "--resolution"), SIZE),
+    "--size": "use --scale 720p for the picture, or --max-size 500M for the file.",
     **dict.fromkeys(("--rate", "--framerate"), "use --fps."),
     **dict.fromkeys(("-v", "--verbose"), OUTPUT),
     **dict.fromkeys(("-i", "--input"), "name files and folders without an option: pdum-nvenc encode PATH."),
