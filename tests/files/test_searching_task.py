@@ -255,6 +255,19 @@ def test_a_bitrate_is_kept(pool: EncoderPool, clip: Path, tmp_path: Path) -> Non
     assert other.size == pytest.approx(bound.size, rel=0.3)
 
 
+def test_a_prediction_knows_the_limit_of_the_bitrate(clip: Path, tmp_path: Path) -> None:
+    """Each sample begins with a full buffer, and a long video only once."""
+    settings = FileSettings(codec="h264", max_size="1M", max_bitrate="80k")
+    task = SearchingTask(FileJob(source=clip, destination=tmp_path / "r.mkv", settings=settings), "software")
+    plan = task.prepare(1)
+    samples = Samples(plan.ranges)
+    sink = samples.sink(0)
+    sink._part.packets.append(bytes(1_000_000))
+    sink.complete(FRAMES, b"")
+    assert task._predicted_video(samples) == 10_000 * (FRAMES / FPS + 1)
+    task.abandon(keep=False)
+
+
 def test_a_cancelled_search_leaves_nothing(pool: EncoderPool, clip: Path, tmp_path: Path) -> None:
     need_pyav(18, "scores")
     job = FileJob(source=clip, destination=tmp_path / "r.mkv", settings=FileSettings(codec="h264", target="xpsnr=45"))

@@ -33,6 +33,8 @@ SHORTEST_MEASUREMENT = 0.2
 """Seconds. What took less says nothing about how long the rest will take."""
 BITRATE_ROOM = 0.95
 """Of the bitrate that the greatest size allows: what encoders may exceed a limit by."""
+BUFFER_SECONDS = 1.0
+"""What the buffer of a limited bitrate holds, where nothing else is set."""
 SHARE_OF_THE_BUFFER = 0.05
 """Of a short video: how much of it the buffer of the bitrate's limit holds, which is a second of a longer one."""
 
@@ -182,7 +184,7 @@ class SearchingTask(FileTask):
 
     def _after_samples(self, samples: Samples) -> Result | NextPlan:
         choice = self._choice = self._choice or self._new_choice()
-        predicted = round(samples.bytes_a_frame * self.index.frames) + self._beside
+        predicted = self._predicted_video(samples) + self._beside
         choice.add(self._value, Tried(size=predicted, score=self._score(samples)))
         self._sampled = samples.frames, samples.seconds
         tried, value = self._value, choice.next_value
@@ -200,6 +202,14 @@ class SearchingTask(FileTask):
         if chosen != last:
             trials.insert(0, self._trial(choice, last))
         return NextPlan(plan=self._begin_with(chosen), trials=tuple(trials))
+
+    def _predicted_video(self, samples: Samples) -> int:
+        """Each sample begins with a full buffer of the bitrate's limit, the video only once."""
+        predicted = round(samples.bytes_a_frame * self.index.frames)
+        given = self._asked.settings.encoder_fields.get("max_bitrate")
+        if not given:
+            return predicted
+        return min(predicted, round(bits_of("max_bitrate", given) * (self.index.duration + BUFFER_SECONDS) / 8))
 
     def _warn_of_target(self, score: float | None) -> None:
         """A size goes before a target. ``score``: what the result has; None if that is not known."""
