@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 from snippets import ROOT, snippets
 
 from client_run import Bench
-from loud import missing
+from clips import make_clip
+from loud import missing, need_program
 
 pytestmark = [pytest.mark.clients, pytest.mark.one_abi]
 
@@ -22,6 +24,12 @@ import numpy as np
 
 frames = [np.full((1620, 1920), 40 + 10 * number, np.uint8) for number in range(8)]
 """
+
+SHELL = re.compile(r"^```sh(?P<peer> peer)?\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+TOOL = f'''
+pdum-nvenc() {{ "{sys.executable}" -m pdum.nvenc "$@"; }}
+ffmpeg() {{ command ffmpeg -v error -nostdin "$@"; }}
+'''
 
 
 def brightness(path: Path) -> list[float]:
@@ -45,3 +53,18 @@ def test_both_sides_of_a_page_make_the_same_video(bench: Bench, page: str) -> No
         assert len(shown) == 8
         assert shown == sorted(set(shown)), "each frame is brighter than the one before"
         assert brightness(path.with_name(path.name.replace("theirs", "ours"))) == pytest.approx(shown, abs=5)
+
+
+def test_both_sides_of_the_page_about_ffmpeg_make_the_same_files(bench: Bench) -> None:
+    need_program("ffmpeg", "ffmpeg")
+    blocks = list(SHELL.finditer((ROOT / "docs" / "from-ffmpeg.md").read_text()))
+    assert [bool(one["peer"]) for one in blocks] == [True, False] * (len(blocks) // 2)
+    for name in ("film", "films/a", "films/b"):
+        path = bench.folder / f"{name}.mkv"
+        path.parent.mkdir(exist_ok=True)
+        make_clip(path, 12)
+    code = f"set -e\ncd {str(bench.folder)!r}{TOOL}" + "\n".join(one["code"] for one in blocks)
+    bench.run(["bash", "-c", code])
+    for theirs in (bench.folder / "theirs.mkv", bench.folder / "theirs" / "a.mkv", bench.folder / "theirs" / "b.mkv"):
+        ours = Path(str(theirs).replace("theirs", "ours"))
+        assert brightness(ours) == pytest.approx(brightness(theirs), abs=5)

@@ -50,6 +50,14 @@ def test_the_lowest_value_whose_size_fits(curve: list[int], most: int, start: in
     assert found == good[0] or log(ROOM * most / curve[found - 1]) <= NEAR_ENOUGH, "or hardly smaller than it may be"
 
 
+@pytest.mark.parametrize("part", [0.9, 0.7, 0.5, 0.25, 0.1])
+def test_a_size_takes_few_tries(part: float) -> None:
+    """The size of this file halves every seven values."""
+    choice = QualityChoice(target=None, max_size=round(1e9 * part), start=20, worst=WORST)
+    chosen(choice, lambda value: Tried(size=round(1e9 * 2 ** ((20 - value) / 7))))
+    assert len(choice.tried) <= 4
+
+
 @given(curve=sizes, start=st.integers(1, WORST))
 def test_a_file_that_is_small_enough_keeps_the_quality_asked_for(curve: list[int], start: int) -> None:
     choice = QualityChoice(target=None, max_size=10**10, start=start, worst=WORST)

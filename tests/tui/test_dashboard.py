@@ -199,7 +199,7 @@ def test_a_run_that_is_over_stays_until_a_key_is_pressed(trouble: float, code: i
     run = Recorded(recorded(20, trouble=trouble, seed=1))
 
     async def act(dashboard: Playing) -> None:
-        assert "done" in dashboard.lines()[0]
+        assert "✓ done, q leaves " in dashboard.lines()[0]
         assert "took" in dashboard.lines()[0]
         await dashboard.press("p")
         assert run.asked == []

@@ -121,7 +121,14 @@ class QualityChoice:
         if not self.max_size:
             return None
         most = self._mirrored(first)
-        search = Search(wanted=-log(ROOM * self.max_size), tolerance=NEAR_ENOUGH, best=1, worst=most, start=most)
+        search = Search(
+            wanted=-log(ROOM * self.max_size),
+            tolerance=NEAR_ENOUGH,
+            best=1,
+            worst=most,
+            start=most,
+            usual_fall=log(2) / VALUES_FOR_HALF,
+        )
         for value, one in self.tried.items():
             if value >= first:
                 search.add_score(self._mirrored(value), -log(max(one.size, 1)))

@@ -19,6 +19,8 @@ class Search:
     best: int
     worst: int
     start: int
+    usual_fall: float = 0.0
+    """By how much scores usually fall from one value to the next; 0: not known."""
     tried: dict[int, float] = field(default_factory=dict)
 
     def add_score(self, value: int, score: float) -> None:
@@ -58,7 +60,8 @@ class Search:
         down = self.reached is None
         outer, *others = sorted(self.tried, reverse=not down)
         if not others:
-            return FIRST_STEP
+            far = abs(self.tried[outer] - self.wanted)
+            return int(far / self.usual_fall) + 1 if self.usual_fall else FIRST_STEP
         gain = (self.tried[outer] - self.tried[others[0]]) * (1 if down else -1)
         slope = gain / abs(outer - others[0])
         far = abs(self.tried[outer] - self.wanted)

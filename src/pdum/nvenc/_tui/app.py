@@ -46,6 +46,7 @@ class Dashboard(App[int]):
     TITLE = "pdum-nvenc"
     NOTIFICATION_TIMEOUT = 3
     LEAVING = LEAVING
+    DONE = "done, q leaves"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,ctrl+c,ctrl+q", "leave", "Quit", key_display="q", priority=True),
         Binding("question_mark,f1", "help", "Help", key_display="?"),
@@ -204,7 +205,7 @@ class Dashboard(App[int]):
     @property
     def status(self) -> str:
         if self.state.is_over:
-            return "done"
+            return self.DONE
         if self.leaving:
             return "finishing" if self.leaving == 1 else "stopping"
         return self.state.status

@@ -30,14 +30,14 @@ def sparks(values: Sequence[float], top: float, cells: int) -> str:
 
 def head(state: RunState, status: str, engines: int, settings: str, cells: int, palette: Palette) -> Text:
     """Two lines: the run's progress and savings, and below them the settings and a bar."""
-    style = {"running": palette.good, "starting": palette.dim}.get(status, palette.warning)
-    mark = {"running": "●", "paused": "‖", "done": "✓", "starting": "○"}.get(status, "◼")
+    looks = {"running": ("●", palette.good), "starting": ("○", palette.dim), "paused": ("‖", palette.warning)}
+    mark, style = ("✓", palette.good) if state.is_over else looks.get(status, ("◼", palette.warning))
     sums = state.sums()
     words = f"saved {size(sums.saved)}" if sums.saved >= 0 else f"{size(-sums.saved)} more"
     saved = f"{words} ({change(sums.ratio)})" if sums.source_bytes else ""
     is_wide = cells >= WIDE
     left = [
-        (f"{mark} {status}", palette.good if status == "done" else style),
+        (f"{mark} {status}", style),
         (f"{sums.ended}/{state.total_jobs} files", palette.strong),
         (f"{sums.failed} failed" if sums.failed else "", palette.error),
         (saved, palette.of_ratio(sums.ratio)),

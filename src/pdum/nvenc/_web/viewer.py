@@ -17,6 +17,7 @@ class Viewer(Dashboard):
     """Neither its end nor a signal ends the run."""
 
     LEAVING = ("", HOW_TO_LEAVE)
+    DONE = "done"
 
     def __init__(self, run: RemoteRun, driver: type[Any] = WebDriver) -> None:
         super().__init__(lambda: run, settings=run.settings, driver=driver)
