@@ -18,25 +18,11 @@ from pdum.nvenc._files.preview_task import PreviewTask, _spread
 from pdum.nvenc._files.samples import Samples
 from pdum.nvenc.events import EngineInfo
 
-from clips import Tool, content, events_of, files_in, make_clip
+from clips import Tool, content, events_of, files_in, flat_clip, make_clip
 from loud import need_module, need_pyav
 from simulator import Machine
 
 SOFTWARE = EngineInfo(index=0, kind="software")
-
-
-def small_clip(path: Path, width: int, height: int, pix_fmt: str = "yuv420p", codec: str = "ffv1") -> Path:
-    av = need_module("av")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", format="matroska") as container:
-        stream = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
-        for number in range(6):
-            frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 40 * number, np.uint8), "rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            container.mux(stream.encode(frame.reformat(format=pix_fmt)))
-        container.mux(stream.encode(None))
-    return path
 
 
 def sound_alone(path: Path) -> Path:
@@ -61,10 +47,10 @@ def odd(tmp_path: Path) -> Path:
     (folder / "noise.avi").write_bytes(bytes(range(256)) * 80)
     (folder / "dead.mkv").symlink_to("gone.mkv")
     os.mkfifo(folder / "pipe.mkv")
-    small_clip(folder / "tiny.mkv", 8, 8)
-    small_clip(folder / "odd size.mkv", 65, 47)
-    small_clip(folder / "full chroma.mkv", 64, 48, "yuv444p")
-    small_clip(folder / "ten bits.mkv", 64, 48, "yuv420p10le")
+    flat_clip(folder / "tiny.mkv", 8, 8)
+    flat_clip(folder / "odd size.mkv", 65, 47)
+    flat_clip(folder / "full chroma.mkv", 64, 48, "yuv444p")
+    flat_clip(folder / "ten bits.mkv", 64, 48, "yuv420p10le")
     sound_alone(folder / "sound.mkv")
     make_clip(folder / "taken.mkv", 12)
     (folder / "compressed").mkdir()
