@@ -25,6 +25,7 @@ PACKAGE_FILES = {
     "pdum/nvenc/py.typed",
 }
 TABLES = {f"pdum/nvenc/interface_tables/{version}.json" for version in ("12.1", "13.0", "13.1")}
+SCHEMA = "pdum/nvenc/events.schema.json"
 FORBIDDEN_WORDS = (b"nvsim", b"NVSIM_CONFIG", b"simulated")
 IMPORT = "import pdum.nvenc as n; from pdum.nvenc import _nvenc; print(n.__file__)"
 
@@ -54,13 +55,13 @@ def problems_of_metadata(names: set[str], archive: zipfile.ZipFile) -> Iterator[
 
 
 def problems_of_contents(names: set[str], archive: zipfile.ZipFile) -> Iterator[str]:
-    yield from (f"{name} is missing" for name in sorted((PACKAGE_FILES | TABLES) - names))
+    yield from (f"{name} is missing" for name in sorted((PACKAGE_FILES | TABLES | {SCHEMA}) - names))
     for name in sorted(names):
         if name == "pdum/__init__.py" or not re.match(
             r"pdum/nvenc(/|_command\.py$)|pdum_nvenc-[^/]+\.dist-info/", name
         ):
             yield f"{name} does not belong here"
-        if re.search(r"\.(cpp|hpp|inl|json|map)$", name) and name not in TABLES:
+        if re.search(r"\.(cpp|hpp|inl|json|map)$", name) and name not in TABLES | {SCHEMA}:
             yield f"{name} is source"
         content = archive.read(name)
         if name.endswith(".dist-info/METADATA"):  # the README follows, which mentions the tests

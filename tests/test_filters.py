@@ -21,6 +21,9 @@ pytestmark = pytest.mark.one_abi
         ({"crop": [1920, 800, 0, 140]}, {"crop": "1920:800:0:140"}),
         ({"scale": "720"}, {"scale": "720"}),
         ({"scale": "FHD"}, {"scale": "fhd"}),
+        ({"scale": 720, "vf": ["hflip", "vflip"]}, {"scale": "720", "vf": "hflip,vflip"}),
+        ({"scale": 0.5, "trim": "5s-10.5s"}, {"scale": "50%", "trim": "5-10.5"}),
+        ({"scale": (640, None)}, {"scale": "640x"}),
         ({"crop": " Auto"}, {"crop": "auto"}),
         ({"crop": "640x360"}, {"crop": "640:360"}),
         ({"crop": "640x360+8+16"}, {"crop": "640:360:8:16"}),
@@ -56,6 +59,8 @@ def test_what_is_understood(given: dict[str, Any], wanted: dict[str, Any]) -> No
         ({"scale": "x"}, "got scale='x'"),
         ({"scale": "4x4"}, "a size of 16 pixels or more such as '1280x720'.* got scale='4x4'"),
         ({"scale": "50"}, "got scale='50'"),
+        ({"scale": True}, "a height such as '1080p'.* got scale=True"),
+        ({"trim": 5}, "a start and an end such as '0:10-1:20'.* got trim=5"),
         ({"scale": "99999"}, "got scale='99999'"),
         ({"scale": "0%"}, "got scale='0%'"),
         ({"crop": "1:2:3"}, r"Expected 'auto', or WIDTH:HEIGHT:X:Y in pixels.* got crop='1:2:3'"),
@@ -83,6 +88,11 @@ def test_times_are_exact() -> None:
     assert Filters(trim="0.1-1:00:00.3").seconds == (Fraction(1, 10), Fraction(36003, 10))
     assert Filters(trim="-5").seconds == (Fraction(0), Fraction(5))
     assert Filters(trim="5-").seconds == (Fraction(5), None)
+
+
+def test_a_filter_is_no_setting_of_an_encoder() -> None:
+    with pytest.raises(InvalidConfig, match=r"'crop' is a filter: use filters=Filters\(crop='auto'\)"):
+        FileSettings(encoder={"crop": "auto"})
 
 
 def test_settings_take_nothing_else() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from check_wheel import problems
+from clips import content, make_clip, without_driver
 from loud import need_module
 
 pytestmark = [pytest.mark.wheel, pytest.mark.slow, pytest.mark.one_abi]
@@ -38,6 +41,32 @@ def rewritten(wheel: Path, folder: Path, change: Callable[[str, bytes], bytes | 
             if content is not None:
                 new.writestr(name, content)
     return copy
+
+
+def as_typed(root: Path, runner: str, wheel: Path) -> list[str]:
+    """The documented command of this runner, with the name of this wheel and this Python."""
+    lines = (root / "docs" / "cli.md").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith(f"{runner} ")]
+    line = re.sub(r"\./wheelhouse/[^[]+", str(wheel), line)
+    return shlex.split(re.sub(r"(--python )\S+", rf"\1{sys.executable}", line))
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("runner", ["uvx", "pipx run"])
+def test_the_documented_command_runs_without_an_installation(
+    wheel: Path, root: Path, tmp_path: Path, runner: str
+) -> None:
+    """From a folder with nothing but videos, on a machine without a driver."""
+    module = runner.split()[0].replace("uvx", "uv")
+    need_module(module)
+    program = Path(sys.executable).parent / runner.split()[0]
+    clip = make_clip(tmp_path / "Videos" / "a.mp4")
+    home = {"HOME": str(tmp_path), "UV_CACHE_DIR": str(tmp_path / "cache"), "PIPX_HOME": str(tmp_path / "pipx")}
+    command = [str(program), *as_typed(root, runner, wheel)[1:]]
+    told = subprocess.run(command, env={**without_driver(), **home}, cwd=tmp_path, capture_output=True, text=True)
+    assert told.returncode == 0, told.stdout + told.stderr
+    made = content(tmp_path / "Videos" / "compressed" / "a.mp4")
+    assert made["times"] == content(clip)["times"]
 
 
 @pytest.mark.timeout(900)

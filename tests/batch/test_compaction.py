@@ -104,7 +104,7 @@ def test_what_this_version_does_not_know_is_kept(tmp_path: Path) -> None:
 
 def test_a_job_under_way_keeps_what_is_known_of_it(tmp_path: Path) -> None:
     """By what lay there before, and by what the result will be, the next run knows its own files."""
-    write_long(tmp_path, line("0.mkv", result=BEGUN, before=[5, 6], made=[7, 8], quality=30))
+    write_long(tmp_path, line("0.mkv", result=BEGUN, before=[5, 6], made=[7, 8], found_quality=30))
     reopened(tmp_path)
     assert Journal.read(tmp_path).entries["0.mkv"] == Entry(
         source="0.mkv", output="0.mkv", result=BEGUN, settings="0" * 16, identity=(1, 2), before=(5, 6), made=(7, 8),

@@ -102,14 +102,23 @@ def test_lines_that_are_none_are_passed_over(tmp_path: Path, line: bytes) -> Non
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "[]", '"x"'])
-@pytest.mark.parametrize("name", ["identity", "before", "made", "size", "quality"])
+@pytest.mark.parametrize("name", ["identity", "before", "made", "size", "found_quality"])
 def test_a_wrong_number_invalidates_only_its_line(tmp_path: Path, name: str, number: str) -> None:
     write(tmp_path, entry())
     record = json.dumps({"source": "b.mkv", "output": "b.mkv", "result": DONE, "settings": "0", "identity": [1, 2]})
-    value = number if name in ("size", "quality") else f"[{number}, 1]"
+    value = number if name in ("size", "found_quality") else f"[{number}, 1]"
     with open(tmp_path / NAME, "a") as file:
         file.write(f'{record[:-1]}, "{name}": {value}}}\n')
     assert Journal.read(tmp_path).entries == {"a.mkv": entry()}
+
+
+def test_a_quality_that_an_earlier_version_found_is_not_one_of_the_scale(tmp_path: Path) -> None:
+    """It was the codec's own number, so that the search begins anew."""
+    write(tmp_path, entry(quality=24))
+    path = tmp_path / NAME
+    assert Journal.read(tmp_path).entries["a.mkv"].quality == 24
+    path.write_text(path.read_text().replace('"found_quality"', '"quality"'))
+    assert Journal.read(tmp_path).entries["a.mkv"].quality is None
 
 
 @pytest.mark.parametrize(

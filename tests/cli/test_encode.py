@@ -292,9 +292,10 @@ def test_a_target_needs_a_pyav_with_scores(tool: Tool, rtx4090: Machine, tmp_pat
 # ---- exit codes ----------------------------------------------------------------------------------------------------
 
 
-def test_nothing_to_do(tool: Tool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [[], ["--dry-run"], ["--dry-run", "--json"]])
+def test_nothing_to_do(tool: Tool, tmp_path: Path, more: list[str]) -> None:
     (tmp_path / "a.txt").write_text("x")
-    assert tool("encode", tmp_path)[0] == 3
+    assert tool("encode", *more, tmp_path) == (3, "")
     assert "No videos found" in tool.err
     assert "Other files ignored: 1." in tool.err
 

@@ -220,9 +220,15 @@ def test_a_pool_divides_a_file_behind_filters(folder: Path) -> None:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
 
 
-def test_interlaced_pictures_that_a_filter_mixes_are_told_of(folder: Path) -> None:
-    told = filtered(sample("interlaced"), folder / "result.mkv", scale="50%")
-    assert any("deinterlace='auto'" in text for text in told.warnings)
+@pytest.mark.parametrize(
+    ("filters", "mixes"), [({"scale": "50%"}, True), ({"crop": "64:32:8:2"}, True), ({"crop": "64:32:8:4"}, False)]
+)
+def test_interlaced_pictures_that_a_filter_mixes_are_told_of(
+    folder: Path, filters: dict[str, Any], mixes: bool
+) -> None:
+    """In 4:2:0, a crop that begins two lines further down gives each field the colour of the other one."""
+    told = filtered(sample("interlaced"), folder / "result.mkv", **filters)
+    assert any("deinterlace='auto'" in text for text in told.warnings) is mixes
 
 
 def test_a_crop_beyond_the_picture_is_refused_before_anything_is_encoded(folder: Path) -> None:

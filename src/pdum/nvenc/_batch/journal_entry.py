@@ -15,6 +15,8 @@ DONE, BIGGER, FAILED, BEGUN = "done", "bigger", "failed", "begun"
 VERSION = 1
 NAME = ".pdum-nvenc.jsonl"
 """The journal's file."""
+KEYS = {"quality": "found_quality"}
+"""Fields of an entry that have another name in the file."""
 Identity = tuple[int, int]
 """Size and modification time in nanoseconds."""
 
@@ -34,7 +36,7 @@ class Entry:
     """The result. It is known just before it gets its name."""
     size: int | None = None
     quality: float | None = None
-    """What a search for a target found."""
+    """What a search for a target found. Earlier versions wrote the codec's own number as ``quality``."""
     error: str | None = None
 
 
@@ -86,7 +88,7 @@ def parse_line(line: bytes) -> Header | Entry | Unknown | None:
 
 
 def record_of(entry: Entry) -> dict[str, Any]:
-    return {name: value for name, value in vars(entry).items() if value is not None}
+    return {KEYS.get(name, name): value for name, value in vars(entry).items() if value is not None}
 
 
 def _is_inside(output: str) -> bool:
@@ -108,7 +110,7 @@ def _entry(record: dict[str, Any]) -> Entry:
         before=_pair(record.get("before")),
         made=_pair(record.get("made")),
         size=_whole_number(record.get("size")),
-        quality=_number(record.get("quality")),
+        quality=_number(record.get(KEYS["quality"])),
         error=None if record.get("error") is None else str(record["error"]),
     )
 

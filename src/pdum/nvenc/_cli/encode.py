@@ -33,7 +33,7 @@ def encode(arguments: argparse.Namespace) -> int:
     else:
         batch = plan_one(named.source, named.result, settings)
     if not batch.decisions and not batch.troubles:
-        print(f"pdum-nvenc: {nothing(batch)}", file=sys.stderr)
+        complain(nothing(batch))
         return exits.NOTHING
     if arguments.dry_run:
         return dry_run(batch, options, estimates=arguments.estimate)

@@ -95,6 +95,6 @@ def _ends_within_a_line(path: str) -> bool:
         return False
     with open(path, "rb") as file:
         if file.read(len(BEGINNING)) != BEGINNING:
-            raise InvalidConfig(f"--log {path} is a file that is not a log of pdum-nvenc. Name another file.")
+            raise InvalidConfig(f"--log {path}: This file is not a log of pdum-nvenc. Name another file.")
         file.seek(-1, os.SEEK_END)
         return file.read() != b"\n"

@@ -122,17 +122,17 @@ def _wrong(name: str, value: object, wanted: str) -> InvalidConfig:
     return InvalidConfig(f"Expected {wanted}, got {name}={value!r}.")
 
 
-def _text(name: str, value: Any) -> str:
+def _text(name: str, value: Any, wanted: str = "text") -> str:
     if value is None:
         return ""
     if not isinstance(value, str) or "\0" in value:
-        raise _wrong(name, value, "text")
+        raise _wrong(name, value, wanted)
     text = value.strip()
     return "" if text.lower() in NOTHING else text
 
 
 def _vf(value: Any) -> str:
-    text = _text("vf", value)
+    text = _text("vf", ",".join(map(str, value)) if isinstance(value, (tuple, list)) else value)
     if text:
         parsed(text)  # raises for what is no graph
     return text
@@ -170,11 +170,14 @@ def _fps(value: Any) -> str:
 
 
 def _scale(value: Any) -> str:
+    wanted = "a height such as '1080p', a size of 16 pixels or more such as '1280x720' or '1280x', or '50%'"
     if isinstance(value, (tuple, list)) and len(value) == 2:
-        value = "x".join(map(str, value))
-    text = _text("scale", value).lower().replace(" ", "")
+        value = "x".join("" if side is None else str(side) for side in value)
+    if isinstance(value, float) and value < 16:
+        value = f"{value * 100:g}%"  # 0.5 is half
+    text = _text("scale", str(value) if isinstance(value, int) and not isinstance(value, bool) else value, wanted)
+    text = text.lower().replace(" ", "")
     if text and _size_of(text) is None:
-        wanted = "a height such as '1080p', a size of 16 pixels or more such as '1280x720' or '1280x', or '50%'"
         raise _wrong("scale", value, wanted)
     return text
 
@@ -210,7 +213,8 @@ def _crop(value: Any) -> str:
 def _trim(value: Any) -> str:
     if isinstance(value, (tuple, list)) and len(value) == 2:
         value = "-".join("" if one is None else str(one) for one in value)
-    text = _text("trim", value).replace(" ", "").replace("–", "-")
+    wanted = "a start and an end such as '0:10-1:20', '90-' or '-1:20'"
+    text = re.sub(r"(?<=\d)s(?=-|$)", "", _text("trim", value, wanted).replace(" ", "").replace("–", "-"))
     if not text:
         return ""
     start, dash, end = text.partition("-")
@@ -219,7 +223,7 @@ def _trim(value: Any) -> str:
     except ValueError:
         times = None, None
     if not dash or times == (None, None):
-        raise _wrong("trim", value, "a start and an end such as '0:10-1:20', '90-' or '-1:20'")
+        raise _wrong("trim", value, wanted)
     if times[1] is not None and times[1] <= (times[0] or 0):
         raise _wrong("trim", value, "an end after the start")
     return "-".join("" if time is None else _decimal(time) for time in times)

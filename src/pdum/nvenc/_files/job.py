@@ -9,7 +9,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from .._config.filters import Filters
+from .._config.filters import FILTERS, Filters
 from .._config.quality_scale import rates_in, require_quality
 from .._config.settings import Bits, bits, codec_name, nearest
 from .._config.targets import Target, byte_count
@@ -46,6 +46,8 @@ def _require_encoder_fields(given: Mapping[str, Any]) -> None:
     for name in given:
         if name in NOT_OF_A_FILE:
             raise InvalidConfig(f"{name} cannot be set for a file: {NOT_OF_A_FILE[name]}.")
+        if name not in known and name in FILTERS:
+            raise InvalidConfig(f"{name!r} is a filter: use filters=Filters({name}={given[name]!r}).")
         if name not in known:
             raise InvalidConfig(f"Unknown encoder setting {name!r}.{nearest(name, known)}")
 

@@ -68,6 +68,10 @@ class PreviewTask(SearchingTask):
         return self._asked.settings.filters.crop == AUTO
 
     @property
+    def _predicts_sizes(self) -> bool:
+        return self._estimates
+
+    @property
     def _is_lossless(self) -> bool:
         return tuning_name(self._asked.settings.encoder.get("tuning", "hq")) == "lossless"
 

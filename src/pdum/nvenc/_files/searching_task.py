@@ -118,11 +118,15 @@ class SearchingTask(FileTask):
         if settings.target:
             require_scores(Target.of(settings.target).metric)
         self.look(lanes)
-        if not self.is_unfinished and (self._known is None or settings.max_size):
+        if not self.is_unfinished and (self._predicts_sizes or settings.max_size):
             self._beside = bytes_beside_video(
                 self.job.source, self.index, self.container, settings.audio, self.span, self._require_not_cancelled
             )
             self._require_room()
+
+    @property
+    def _predicts_sizes(self) -> bool:
+        return self._known is None
 
     def _require_room(self) -> None:
         most = self._asked.settings.max_size

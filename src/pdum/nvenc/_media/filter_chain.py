@@ -60,6 +60,8 @@ class Chain:
     texts: list[str] = field(default_factory=list)
     looks_back: int = 0
     """Frames before a frame that take part in it."""
+    swaps_fields: bool = False
+    """Whether the lines of colour, of which there are half as many, change to the other field."""
 
     @property
     def text(self) -> str:
@@ -86,6 +88,7 @@ class Chain:
                 f"Expected a crop within the picture of {has.width}x{has.height}, got crop='{width}:{height}:{x}:{y}', "
                 f"which reaches to {x + width}x{y + height}."
             )
+        self.swaps_fields = y % 4 != 0
         self.texts.append(f"crop=w={width}:h={height}:x={x}:y={y}")
         self.shape = replace(has, width=width, height=height)
 

@@ -231,6 +231,8 @@ def _heard_elsewhere(text: str, coming: str, scale: str) -> str:
     """
     from subprocess import DEVNULL, SubprocessError, run
 
+    if getattr(sys, "frozen", False):
+        return ""  # the program is not Python then
     program = f"from {__name__} import say_complaints; import sys; say_complaints(*sys.argv[1:])"
     command = [sys.executable, "-c", program, text, coming, scale]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -161,7 +161,8 @@ class FilteredVideo:
             return index
         made = [frame for _, frame in self._through(enumerate(first))]
         warnings = [*index.warnings]
-        if self.source.look.interlaced and not self.filters.deinterlace and MIXES_FIELDS.search(self._chain.text):
+        mixes_fields = self._chain.swaps_fields or MIXES_FIELDS.search(self._chain.text)
+        if self.source.look.interlaced and not self.filters.deinterlace and mixes_fields:
             warnings.append(
                 "The source is interlaced, and the filters mix its two fields. deinterlace='auto' makes whole pictures "
                 "of them first."
