@@ -140,6 +140,9 @@ def test_an_estimate_is_what_comes(tool: Tool, tmp_path: Path, more: tuple[str, 
     assert {name: row["quality"] for name, row in foretold.items() if name in chosen} == chosen
 
 
+OF_CQ = (("-q", "28"), ("--cq", "24"), ("--target", "ssim=0.9"))
+
+
 def test_without_estimate_nothing_is_guessed(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mkv", 12)
     code, out = tool("encode", "-n", tmp_path)
@@ -149,8 +152,13 @@ def test_without_estimate_nothing_is_guessed(tool: Tool, rtx4090: Machine, tmp_p
     assert "Engine: 2 encoders of GPU 0 (NVIDIA GeForce RTX 4090)." in out
     _, out = tool("encode", "-n", "--json", tmp_path)
     assert set(rows_of(out)["a.mkv"]) == {
-        *("source", "destination", "action", "why", "source_bytes", "codec", "engine", "warnings")
+        *("source", "destination", "action", "why", "source_bytes", "codec", "cq", "engine", "warnings")
     }
+    assert [rows_of(tool("encode", "-n", "--json", *more, tmp_path)[1])["a.mkv"]["cq"] for more in OF_CQ] == [
+        28,
+        24,
+        None,
+    ]
 
 
 @pytest.mark.one_abi
