@@ -44,6 +44,21 @@ def make_clip(path: Path, frames: int = 20, seed: int = 0, sound: bool = False, 
     return path
 
 
+def flat_clip(path: Path, width: int, height: int, pix_fmt: str = "yuv420p") -> Path:
+    """Grey pictures without loss, in any format."""
+    av = need_module("av")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", format="matroska") as container:
+        stream = container.add_stream("ffv1", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
+        for number in range(6):
+            frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 40 * number, np.uint8), "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, FPS)
+            container.mux(stream.encode(frame.reformat(format=pix_fmt)))
+        container.mux(stream.encode(None))
+    return path
+
+
 def _pictures(frames: int, seed: int) -> Iterator[Any]:
     av = need_module("av")
     random = np.random.default_rng(seed)

@@ -268,7 +268,7 @@ def test_a_source_is_never_its_own_result(tmp_path: Path) -> None:
     touched(tmp_path / "a.avi")
     batch = plan([tmp_path], batch_settings(destination=str(tmp_path)))
     assert [(one.source.name, one.placement.destination.name) for one in batch.decisions] == [("a.avi", "a.avi.mkv")]
-    assert [(one.source.name, "own result" in one.reason) for one in batch.troubles] == [("a.mkv", True)]
+    assert [(one.source.name, "overwrite its own source" in one.reason) for one in batch.troubles] == [("a.mkv", True)]
 
 
 # ---- results among the sources ---------------------------------------------------------------------------------------

@@ -18,25 +18,11 @@ from pdum.nvenc._files.preview_task import PreviewTask, _spread
 from pdum.nvenc._files.samples import Samples
 from pdum.nvenc.events import EngineInfo
 
-from clips import Tool, content, events_of, files_in, make_clip
+from clips import Tool, content, events_of, files_in, flat_clip, make_clip
 from loud import need_module, need_pyav
 from simulator import Machine
 
 SOFTWARE = EngineInfo(index=0, kind="software")
-
-
-def small_clip(path: Path, width: int, height: int, pix_fmt: str = "yuv420p", codec: str = "ffv1") -> Path:
-    av = need_module("av")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", format="matroska") as container:
-        stream = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
-        for number in range(6):
-            frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 40 * number, np.uint8), "rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            container.mux(stream.encode(frame.reformat(format=pix_fmt)))
-        container.mux(stream.encode(None))
-    return path
 
 
 def sound_alone(path: Path) -> Path:
@@ -61,10 +47,10 @@ def odd(tmp_path: Path) -> Path:
     (folder / "noise.avi").write_bytes(bytes(range(256)) * 80)
     (folder / "dead.mkv").symlink_to("gone.mkv")
     os.mkfifo(folder / "pipe.mkv")
-    small_clip(folder / "tiny.mkv", 8, 8)
-    small_clip(folder / "odd size.mkv", 65, 47)
-    small_clip(folder / "full chroma.mkv", 64, 48, "yuv444p")
-    small_clip(folder / "ten bits.mkv", 64, 48, "yuv420p10le")
+    flat_clip(folder / "tiny.mkv", 8, 8)
+    flat_clip(folder / "odd size.mkv", 65, 47)
+    flat_clip(folder / "full chroma.mkv", 64, 48, "yuv444p")
+    flat_clip(folder / "ten bits.mkv", 64, 48, "yuv420p10le")
     sound_alone(folder / "sound.mkv")
     make_clip(folder / "taken.mkv", 12)
     (folder / "compressed").mkdir()
@@ -154,6 +140,9 @@ def test_an_estimate_is_what_comes(tool: Tool, tmp_path: Path, more: tuple[str, 
     assert {name: row["quality"] for name, row in foretold.items() if name in chosen} == chosen
 
 
+OF_CQ = (("-q", "28"), ("--cq", "24"), ("--target", "ssim=0.9"))
+
+
 def test_without_estimate_nothing_is_guessed(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mkv", 12)
     code, out = tool("encode", "-n", tmp_path)
@@ -163,8 +152,13 @@ def test_without_estimate_nothing_is_guessed(tool: Tool, rtx4090: Machine, tmp_p
     assert "Engine: 2 encoders of GPU 0 (NVIDIA GeForce RTX 4090)." in out
     _, out = tool("encode", "-n", "--json", tmp_path)
     assert set(rows_of(out)["a.mkv"]) == {
-        *("source", "destination", "action", "why", "source_bytes", "codec", "engine", "warnings")
+        *("source", "destination", "action", "why", "source_bytes", "codec", "cq", "engine", "warnings")
     }
+    assert [rows_of(tool("encode", "-n", "--json", *more, tmp_path)[1])["a.mkv"]["cq"] for more in OF_CQ] == [
+        28,
+        24,
+        None,
+    ]
 
 
 @pytest.mark.one_abi

@@ -11,7 +11,7 @@ from pdum.nvenc._batch.journal import Journal
 from pdum.nvenc._batch.journal_entry import NAME
 from pdum.nvenc._config.quality_scale import cq_for
 
-from clips import Tool, content, events_of, files_in, make_clip
+from clips import Tool, content, events_of, files_in, flat_clip, make_clip
 from loud import need_module, need_pyav
 from simulator import Machine, Simulator
 
@@ -264,6 +264,17 @@ def test_a_target_is_reached_by_the_result(tool: Tool, rtx4090: Machine, tmp_pat
     _, told = tool.encode("-c", "h264", "--target", target, "--keep-bigger", clip)
     assert events_of("job_finished", told)
     assert not events_of("quality_tried", told), "what was found once is not searched for again"
+
+
+def test_a_target_for_a_source_that_the_gpu_cannot_keep(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:
+    """The result is compared with what the encoder was given, and that has fewer colours and bits."""
+    need_pyav(18, "scores")
+    clip = flat_clip(tmp_path / "a.mkv", 160, 96, "yuv422p10le")
+    code, told = tool.encode("-c", "h264", "--target", "ssim=0.9", "--keep-bigger", clip)
+    (finished,) = events_of("job_finished", told)
+    assert code == 0
+    assert "from 4:2:2 to 4:2:0" in " ".join(finished["warnings"])
+    assert events_of("quality_tried", told)[-1]["score"] > 0.9
 
 
 def test_a_target_out_of_reach_is_refused(tool: Tool, rtx4090: Machine, tmp_path: Path) -> None:

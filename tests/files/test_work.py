@@ -158,7 +158,7 @@ def test_ranges_that_are_missing_make_no_file(folder: Path) -> None:
     task = FileTask(job(sample("open-gop"), folder / "result.mp4"))
     task.prepare(1)
     encode_ranges(task, SOFTWARE, [(0, 20), (25, 40)])
-    with pytest.raises(NvencError, match="one begins at 25, where 20 is wanted"):
+    with pytest.raises(NvencError, match="one begins at 25 instead of 20"):
         task.finish()
     task.abandon(keep=False)
     assert list(folder.iterdir()) == []

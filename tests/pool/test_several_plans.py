@@ -118,7 +118,7 @@ def test_a_next_plan_that_cannot_be_fails_its_job_alone(simulator: Simulator) ->
     with simulator.machine(gpus=["L4"]), EncoderPool() as pool:
         first, second = pool.run(tasks).results
     assert isinstance(first, NvencError)
-    assert "cannot be" in str(first)
+    assert "is not possible" in str(first)
     assert isinstance(second, Result)
     assert tasks[0].abandoned == 1
 

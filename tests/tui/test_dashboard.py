@@ -292,6 +292,8 @@ def test_settings_are_in_the_head() -> None:
         ({"codec": "h264"}, "H.264"),
         ({"codec": "av1", "preset": "p7", "cq": 30, "quality": 28}, "AV1, quality 28, p7"),
         ({"codec": "hevc", "lossless": True, "cq": None}, "HEVC, lossless"),
+        ({"codec": "h264", "quality": 28, "target": "xpsnr=38", "preset": "p4"}, "H.264, xpsnr=38, p4"),
+        ({"codec": "h264", "quality": "28 = h264 cq 23.1", "preset": "p4"}, "H.264, quality 28, p4"),
         ({"codec": "new", "bitrate": 5_000_000}, "new, bitrate 5000000"),
     ],
 )

@@ -254,7 +254,8 @@ def _as_json(one: Preview, kind: str, estimates: bool) -> dict[str, Any]:
         "source_bytes": decision.placement.source.size,
     }
     if task is not None:
-        values |= {"codec": task.codec, "engine": kind, "warnings": list(task.warnings), **one.found_crop}
+        values |= {"codec": task.codec, "cq": task.cq, "engine": kind}
+        values |= {"warnings": list(task.warnings), **one.found_crop}
     if task is not None and task.estimate is not None and estimates:
         values |= {
             "quality": task.estimate.quality,

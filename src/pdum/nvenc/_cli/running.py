@@ -12,6 +12,7 @@ from .._batch.batch import ENCODE, BatchPlan, Decision, Ledger, describe
 from .._batch.journalled_task import BrokenTask, JournalledTask
 from .._batch.settings import BatchSettings
 from .._batch.supported_settings import SupportedSettings, gpus_of, supported_settings
+from .._text import size
 from . import exits
 from .interruption import Interruption, interruptible
 from .output import OutputOptions, RunOutput
@@ -55,7 +56,7 @@ def run_batch(ledger: Ledger, options: OutputOptions, interruption: Interruption
 def _encode(ledger: Ledger, output: RunOutput, interruption: Interruption) -> None:
     settings = ledger.batch.settings
     supported = supported_settings(settings, gpus_of(settings))
-    output.settings = {**supported.table, "audio": settings.audio}
+    output.settings = _shown_settings(settings, supported)
     for message in (*supported.notices, *sentences(ledger.batch, supported)):
         output.say(message)
     with pool_of(settings) as pool:
@@ -69,6 +70,18 @@ def sentences(batch: BatchPlan, supported: SupportedSettings) -> list[str]:
     settings = batch.settings
     fits = settings.engine in ("auto", supported.kind)  # else the run ends before it begins
     return [supported.sentence] if fits and batch.with_action(ENCODE) and not settings.target else []
+
+
+def _shown_settings(settings: BatchSettings, supported: SupportedSettings) -> dict[str, Any]:
+    """For the dashboard and the report. A target decides the quality of each file, so no other one is named."""
+    found_later = {"quality", "cq"} if settings.target else set()
+    shown = {name: value for name, value in supported.table.items() if name not in found_later}
+    goals = {
+        "target": settings.target,
+        "max_size": settings.max_size and size(settings.max_size),
+        "max_bitrate": settings.max_bitrate and f"{settings.max_bitrate / 1e6:g} Mbit/s",
+    }
+    return {**shown, **{name: goal for name, goal in goals.items() if goal}, "audio": settings.audio}
 
 
 def _run(pool: EncoderPool, tasks: Sequence[Task], output: RunOutput, interruption: Interruption) -> None:

@@ -54,6 +54,8 @@ class PreviewTask(SearchingTask):
         self._estimates = estimates
         self._spread = 0.0
         self.codec = self.crop = ""
+        self.cq: float | None = None
+        """None if a search finds it, or if something else decides how many bits there are."""
         self.warnings: tuple[str, ...] = ()
         self.estimate: Estimate | None = None
         self.frames_of_video = 0
@@ -82,6 +84,7 @@ class PreviewTask(SearchingTask):
         for engine in self._engines:
             _require_encoder(self.config(engine), engine)
         self.codec = self.any_config.settings()["codec"]
+        self.cq = None if self._asked.settings.needs_search else self.any_config.cq
         self.crop = self._looked_through_video().filters.crop
         self.frames_of_video = self.index.frames
         self.warnings = self._all_warnings([])

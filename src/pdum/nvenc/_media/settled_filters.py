@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 
 from .._config.filter_words import AUTO
 from .._config.filters import Filters
 from .black_bars import is_plausible, joined, lit_area, without_bars
-from .decode import frames_from
 from .filter_chain import area_as_shown
-from .frame_selection import select
-from .source import Index, index_source
+from .source import Index
 from .spread_frames import Decode, spread_frames
 from .telecine import LOOKED_AT, is_telecined
 
@@ -45,15 +42,6 @@ def settled(filters: Filters, source: Index, part: range, decode: Decode) -> Set
         filters, more = _cropped(filters, source, part, decode)
         notes += more
     return Settled(filters=filters, notes=tuple(notes))
-
-
-def settled_for(path: Path, filters: Filters) -> Settled:
-    """The same for a file of which nothing is known yet."""
-    source = index_source(path)
-    numbers = select(source, filters).numbers
-    return settled(
-        filters, source, range(numbers[0], numbers[-1] + 1), lambda number: frames_from(path, source, number)
-    )
 
 
 def _deinterlaced(filters: Filters, source: Index, part: range, decode: Decode) -> tuple[Filters, list[str]]:

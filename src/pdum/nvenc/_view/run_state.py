@@ -180,7 +180,7 @@ class RunState:
         job.tried += (event,)
         if event.is_chosen:
             job.goal = ""
-            self._say("info", f"{visible(job.name)}: {trial_text(event, job.source_bytes)}")
+            self._say_of(job, "info", trial_text(event, job.source_bytes))
 
     def _piece_started(self, event: events.PieceStarted) -> None:
         job, engine = self._job(event.job), self._engine(event.engine)

@@ -13,10 +13,14 @@ def settings_line(settings: Mapping[str, object]) -> str:
     The encoder's own number after a quality, as in ``"28 = hevc cq 22.4"``, is left out.
     """
     codec = str(settings.get("codec", ""))
-    rates = [
-        f"{name} {str(settings[name]).partition(' = ')[0]}"
-        for name in ("quality", "cq", "bitrate")
-        if settings.get(name)
-    ]
-    how = "lossless" if settings.get("lossless") else rates[0] if rates else ""
-    return ", ".join(filter(None, (CODECS.get(codec, codec), how, str(settings.get("preset") or ""))))
+    return ", ".join(filter(None, (CODECS.get(codec, codec), _quality(settings), str(settings.get("preset") or ""))))
+
+
+def _quality(settings: Mapping[str, object]) -> str:
+    if settings.get("lossless"):
+        return "lossless"
+    for name in ("target", "quality", "cq", "bitrate"):
+        if settings.get(name):
+            value = str(settings[name]).partition(" = ")[0]
+            return value if name == "target" else f"{name} {value}"
+    return ""
