@@ -14,6 +14,7 @@ from .._config.targets import Target
 from .._errors import InvalidConfig
 from .._version import __version__
 from .argument_errors import TARGETS, with_aliases
+from .argument_types import gpu_number, seconds, strength
 from .help import HELP_ALL, HelpfulParser
 from .help_texts import ENCODE_EXAMPLES, MAIN_EXAMPLES, MORE_EXAMPLES, exit_codes, files
 from .web_arguments import add_web_arguments
@@ -121,14 +122,6 @@ def _escaped(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _strength(text: str) -> bool | int:
-    known = {"on": True, "off": False}
-    try:
-        return bool(known[text]) if text in known else int(checked("spatial_aq", int(text)))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected on, off or a strength of 1 to 15, got {text!r}") from None
-
-
 def add_settings(parser: Parser) -> Group:
     """All settings of a batch, each with its flag. Returns the group of those about files and folders."""
     picture = parser.add_argument_group("picture and sound")
@@ -192,7 +185,7 @@ def _finer(group: Group) -> None:
     _option(group, "multipass", "--multipass", metavar="{off,quarter,full}")
     _option(group, "lookahead", "--lookahead", metavar="FRAMES")
     group.add_argument(
-        "--spatial-aq", type=_strength, metavar="{on,off,1..15}", default=argparse.SUPPRESS, help=help_of("spatial_aq")
+        "--spatial-aq", type=strength, metavar="{on,off,1..15}", default=argparse.SUPPRESS, help=help_of("spatial_aq")
     )
     _switch(group, "temporal_aq")
     _option(group, "bframes", "--bframes", metavar="N")
@@ -247,10 +240,10 @@ def _watch(commands: Any) -> None:
     parser.add_argument("folder", metavar="FOLDER")
     add_settings(parser)
     group = parser.add_argument_group("watching")
-    group.add_argument("--every", type=_seconds, default=2.0, metavar="SECONDS", help="how often to look (default: 2)")
+    group.add_argument("--every", type=seconds, default=2.0, metavar="SECONDS", help="how often to look (default: 2)")
     group.add_argument(
         "--settle",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         metavar="SECONDS",
         help="how long a file must stay unchanged (default: 10)",
@@ -259,16 +252,6 @@ def _watch(commands: Any) -> None:
     group.add_argument("--json", action="store_true", help="print events as lines of JSON")
     _log(group)
     group.add_argument("--quiet", action="store_true", help="print only errors")
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 86_400:
-        raise argparse.ArgumentTypeError(f"expected seconds from 0 to 86400, got {text!r}")
-    return value
 
 
 def _doctor(commands: Any) -> None:
@@ -297,12 +280,12 @@ def _selftest(commands: Any) -> None:
     )
     summary = "asks this machine's encoder what only real hardware can tell, and writes a report"
     parser = _command(commands, "selftest", summary, epilog)
-    parser.add_argument("--gpu", type=_gpu_number, default=0, metavar="N", help="which GPU (default: 0)")
+    parser.add_argument("--gpu", type=gpu_number, default=0, metavar="N", help="which GPU (default: 0)")
     parser.add_argument(
         "-o", "--output", dest="folder", default=".", metavar="FOLDER", help="where the report goes (default: here)"
     )
     parser.add_argument(
-        "--seconds", type=_seconds, default=270.0, metavar="SECONDS", help="stop asking after this time (default: 270)"
+        "--seconds", type=seconds, default=270.0, metavar="SECONDS", help="stop asking after this time (default: 270)"
     )
     parser.add_argument(
         "--only",
@@ -312,12 +295,6 @@ def _selftest(commands: Any) -> None:
         metavar="THEME",
         help="ask only about these themes, such as memory",
     )
-
-
-def _gpu_number(text: str) -> int:
-    if not text.isdecimal() or int(text) > 255:
-        raise argparse.ArgumentTypeError(f"expected the number of a GPU, from 0, got {text!r}")
-    return int(text)
 
 
 def _bench(commands: Any) -> None:
