@@ -9,7 +9,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any
 
-from .._errors import InvalidConfig, TargetOutOfReach
+from .._errors import InvalidConfig
 from .._media.disk_errors import naming_the_disk
 from .._media.join import Joined, join
 from .._media.matroska import TrackLook, roll_of
@@ -27,11 +27,11 @@ from .source_task import SourceTask
 WORK_VERSION = 1
 
 
-class ResultTooLarge(TargetOutOfReach):
-    """``size`` is that of the result, ``video`` that of its pictures."""
+class ResultTooLarge(Exception):
+    """``size`` is that of the result, ``video`` that of its pictures. A search tries again; users never see it."""
 
     def __init__(self, size: int, video: int) -> None:
-        super().__init__(f"The result has {size} bytes, which is more than it may have.")
+        super().__init__(f"The result has {size} bytes, which is more than max_size allows.")
         self.size, self.video = size, video
 
 
