@@ -107,7 +107,7 @@ class FileSettings:
     encoder: Mapping[str, Any] = field(default_factory=dict)
     filters: Filters = field(default_factory=Filters)
     target: str = ""
-    max_size: int = 0
+    max_size: int | str = 0
     max_bitrate: Bits = 0
 
     def __post_init__(self) -> None:
@@ -141,6 +141,11 @@ class FileSettings:
     def needs_search(self) -> bool:
         """Whether the quality value has to be found first."""
         return bool(self.target or self.max_size)
+
+    @property
+    def most_bytes(self) -> int:
+        """``max_size`` as a number; 0: no limit."""
+        return int(self.max_size)
 
     @property
     def encoder_fields(self) -> dict[str, Any]:

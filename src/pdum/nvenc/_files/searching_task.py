@@ -103,8 +103,8 @@ class SearchingTask(FileTask):
     def _goals(self) -> Iterator[str]:
         if self._asked.settings.target:
             yield str(Target.of(self._asked.settings.target))
-        if self._asked.settings.max_size:
-            yield f"at most {size(self._asked.settings.max_size)}"
+        if self._asked.settings.most_bytes:
+            yield f"at most {size(self._asked.settings.most_bytes)}"
 
     def prepare(self, lanes: int) -> Plan:
         self.look_for_search(lanes)
@@ -120,7 +120,7 @@ class SearchingTask(FileTask):
         if settings.target:
             require_scores(Target.of(settings.target).metric)
         self.look(lanes)
-        if not self.is_unfinished and (self._predicts_sizes or settings.max_size):
+        if not self.is_unfinished and (self._predicts_sizes or settings.most_bytes):
             self._beside = bytes_beside_video(
                 self.job.source, self.index, self.container, settings.audio, self.span, self._require_not_cancelled
             )
@@ -131,7 +131,7 @@ class SearchingTask(FileTask):
         return self._known is None
 
     def _require_room(self) -> None:
-        most = self._asked.settings.max_size
+        most = self._asked.settings.most_bytes
         if most and self._beside >= most:
             raise TargetOutOfReach(
                 f"The result cannot be as small as {size(most)}: sound, other streams and the container take "
@@ -221,14 +221,14 @@ class SearchingTask(FileTask):
             has = "" if score is None else f" The result has {target.score_text(score)}."
             self._warnings.append(
                 f"The target {target} is not reached, because the result may have at most "
-                f"{size(settings.max_size)}.{has}"
+                f"{size(settings.most_bytes)}.{has}"
             )
 
     def _new_choice(self) -> QualityChoice:
         settings = self._asked.settings
         return QualityChoice(
             target=Target.of(settings.target) if settings.target else None,
-            max_size=settings.max_size,
+            max_size=settings.most_bytes,
             start=self._value,
             worst=WORST_CQ[self._codec] if self._has_own_number else WORST,
         )
@@ -268,7 +268,7 @@ class SearchingTask(FileTask):
             self.on_found(value)
         self.change_settings(self._settings_with(value, **more))
         begins_at, ends_at = self._share_of_search, 1.0
-        if self._asked.settings.max_size:
+        if self._asked.settings.most_bytes:
             whole = 1 - begins_at
             ends_at = 1 - whole * (1 - SHARE_OF_AN_ATTEMPT) ** (self._attempts + 1)
             begins_at = 1 - whole * (1 - SHARE_OF_AN_ATTEMPT) ** self._attempts
@@ -278,7 +278,7 @@ class SearchingTask(FileTask):
     def _try_again(self, large: ResultTooLarge) -> NextPlan:
         choice = self._choice or self._new_choice()
         self._choice = choice
-        most, tried = self._asked.settings.max_size, self._value
+        most, tried = self._asked.settings.most_bytes, self._value
         value = choice.corrected(tried, large.size)
         if value is None or self._attempts >= MOST_ATTEMPTS:
             raise TargetOutOfReach(
@@ -305,7 +305,7 @@ class SearchingTask(FileTask):
         """The net for the last attempt: with this bitrate all along and a full buffer, the result is small enough."""
         duration = max(self.index.duration, 0.1)
         buffer = min(1.0, duration * SHARE_OF_THE_BUFFER)
-        bits = (ROOM * self._asked.settings.max_size - self._beside) * 8
+        bits = (ROOM * self._asked.settings.most_bytes - self._beside) * 8
         limit = max(1000, round(BITRATE_ROOM * bits / (duration + buffer)))
         given = self._asked.settings.encoder_fields.get("max_bitrate")
         limit = min(limit, bits_of("max_bitrate", given)) if given else limit

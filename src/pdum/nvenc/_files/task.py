@@ -125,7 +125,7 @@ class FileTask(SourceTask):
             self._close_files()
 
     def _require_size(self, pieces: list[Piece]) -> None:
-        found, most = self._part.stat().st_size, self.job.settings.max_size
+        found, most = self._part.stat().st_size, self.job.settings.most_bytes
         if most and found > most:
             raise ResultTooLarge(found, sum(piece.size for piece in pieces))
 
