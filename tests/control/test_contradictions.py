@@ -106,7 +106,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"bit_depth": 10, "profile": "high"}, ("profile='high'", "bit_depth=10")),
     ({"format": "yuv444", "profile": "high422"}, ("profile='high422'", "format='yuv444'")),
     ({"format": "argb", "colour": "bt709"}, ("colour='bt709'", "format='argb'")),
-    ({"format": "ARGB", "colour": Colour(full_range=True)}, ("colour=", "format='ARGB'")),
+    ({"format": "ARGB", "colour": Colour(full_range=True)}, ("colour=", "format='argb'")),
 ]
 
 
