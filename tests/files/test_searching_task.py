@@ -152,8 +152,8 @@ def test_a_size_goes_before_a_target_and_that_is_said(pool: EncoderPool, clip: P
 
 
 def test_a_file_that_is_small_enough_keeps_its_quality(pool: EncoderPool, clip: Path, tmp_path: Path) -> None:
-    usual, _ = encoded(pool, clip, tmp_path / "usual.mkv", segments=1)  # where files are cut depends on the time
-    result, told = encoded(pool, clip, tmp_path / "same.mkv", max_size="100M", segments=1)
+    usual, _ = encoded(pool, clip, tmp_path / "usual.mkv")
+    result, told = encoded(pool, clip, tmp_path / "same.mkv", max_size="100M")
     assert isinstance(usual, Result)
     assert isinstance(result, Result)
     assert content(tmp_path / "same.mkv") == content(tmp_path / "usual.mkv")
