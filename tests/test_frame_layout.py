@@ -70,7 +70,7 @@ def test_three_planes_are_one_picture() -> None:
         ((72, 64, 3), "int16", None, "convert it to uint8"),
         ((72,), "uint8", None, "(height, width, 3)"),
         ((2, 2, 72, 64, 3), "uint8", None, "(height, width, 3)"),
-        ((73, 64), "uint8", "nv12", "no whole picture"),
+        ((73, 64), "uint8", "nv12", "not a whole picture"),
         ((72, 64), "uint16", "nv12", "of uint8 for format 'nv12'"),
         ((72, 64), "uint8", "p010", "of uint16 for format 'p010'"),
         ((72, 64, 3), "uint8", "argb", "(height, width, 4)"),
