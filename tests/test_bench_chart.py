@@ -76,7 +76,7 @@ def test_one_result_and_more_engines_than_colours(tmp_path: Path) -> None:
 
 
 def test_no_results(tmp_path: Path) -> None:
-    with pytest.raises(InvalidConfig, match="no results"):
+    with pytest.raises(InvalidConfig, match="A chart needs at least one result"):
         draw([], tmp_path / "speed.png")
     assert not list(tmp_path.iterdir())
 
