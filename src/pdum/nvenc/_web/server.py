@@ -108,9 +108,17 @@ class WebServer(Server):
             self._loop, self._is_ending = asyncio.get_running_loop(), asyncio.Event()
             self._has_started.set()
             await self._is_ending.wait()
+            await self._until_viewers_have_ended()
             await asyncio.gather(*(one.close() for one in self._websockets), return_exceptions=True)
         finally:
             await runner.cleanup()
+
+    async def _until_viewers_have_ended(self) -> None:
+        """They end because the feed is closed. Until then, parts of their last pictures may be on the way to pages."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE
+        while self._websockets and loop.time() < deadline:
+            await asyncio.sleep(0.02)
 
     async def on_startup(self, app: web.Application) -> None:
         """Without the banner of textual-serve."""
