@@ -11,6 +11,7 @@ from typing import Any
 
 from .._config import toml
 from .._config.settings import nearest
+from .._config.values import LARGEST_CQ
 from .._errors import InvalidConfig
 from .._text import error_text
 from .settings import RENAMED, BatchSettings, checked, default_of, help_of, names
@@ -233,8 +234,9 @@ def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> 
         raise conflict("container", "codec", ".mov files cannot hold AV1. Choose mp4 or mkv, or another codec.")
     if settings.cq and settings.target:
         raise conflict("cq", "target", "A target finds the quality of each file. Leave one out.")
-    if settings.cq > 51 and settings.codec != "av1":
-        raise InvalidConfig(f"Expected a cq up to 51 for codec={settings.codec!r}, got cq={settings.cq:g}.")
+    most = LARGEST_CQ.get(settings.codec, min(LARGEST_CQ.values()))  # with "auto", any codec may come
+    if settings.cq > most:
+        raise InvalidConfig(f"Expected a cq up to {most:g} for codec={settings.codec!r}, got cq={settings.cq:g}.")
 
 
 def _require_one_quality(one: Layer) -> None:

@@ -14,6 +14,7 @@ from .._config import quality_scale
 from .._config.choices import Audio, Auto, CodecOrAuto, Container, EngineKind, Multipass, Preset, Verify
 from .._config.settings import CODECS, MOST_FRAMES_AHEAD, bits, nearest, one_of, preset_number, whole
 from .._config.targets import Target, byte_count
+from .._config.values import LARGEST_CQ
 from .._errors import InvalidConfig
 from .._files.job import NOT_OF_A_FILE
 
@@ -74,7 +75,7 @@ def _number(least: float, most: float) -> Check:
 
 def _cq(name: str, value: Any) -> float:
     """0: not given. As text, as people type it, 0 is refused, because some expect it to be lossless."""
-    number: float = _number(0, quality_scale.WORST)(name, value)
+    number: float = _number(0, max(LARGEST_CQ.values()))(name, value)
     if number == 0 and isinstance(value, str):
         raise InvalidConfig(f"Expected a number above 0, got {name}={value!r}. --lossless keeps every pixel as it is.")
     return number

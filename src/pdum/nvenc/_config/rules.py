@@ -238,16 +238,16 @@ def _of_maps(config: EncoderConfig) -> Iterator[str]:
 
 
 def _of_format(config: EncoderConfig) -> Iterator[str]:
-    if config.format.lower() == "rgb" and config.copy == "never":
+    if config.format == "rgb" and config.copy == "never":
         yield "copy='never' does not work with format='rgb', whose frames are converted and never read in place."
 
 
 def _of_samples(config: EncoderConfig) -> Iterator[str]:
     """The engine turns RGB into either of two chroma formats and 8 bits into 10, and changes nothing else."""
     native = config.settings()
-    own_chroma, own_depth = FORMATS[config.format.lower()]
+    own_chroma, own_depth = FORMATS[config.format]
     chroma, depth = native["chroma"], native["bit_depth"]
-    wanted = ("420", "444") if config.format.lower() in ("rgb", *RGB_FORMATS) else (own_chroma,)
+    wanted = ("420", "444") if config.format in ("rgb", *RGB_FORMATS) else (own_chroma,)
     if chroma not in wanted:
         yield (
             f"chroma={config.chroma!r} does not work with format={config.format!r}, which is coded as "

@@ -11,6 +11,7 @@ from typing import Any
 from .._config.quality_scale import DEFAULT, WORST, cq_for
 from .._config.settings import bits as bits_of
 from .._config.targets import Target
+from .._config.values import LARGEST_CQ
 from .._errors import InvalidConfig, TargetOutOfReach
 from .._media.other_streams import bytes_beside_video
 from .._media.sample import decoded
@@ -22,7 +23,6 @@ from .samples import Sample, Samples, sample_ranges
 from .scores import compare, require_scores
 from .task import FileTask, ResultTooLarge
 
-WORST_CQ = {"h264": 51, "hevc": 51, "av1": 63}
 USUAL_ROUNDS = 3
 """Values that a search tries. Progress is counted by it: each further one is a smaller part of what is left."""
 SHARE_OF_A_ROUND = 0.55
@@ -230,7 +230,7 @@ class SearchingTask(FileTask):
             target=Target.of(settings.target) if settings.target else None,
             max_size=settings.most_bytes,
             start=self._value,
-            worst=WORST_CQ[self._codec] if self._has_own_number else WORST,
+            worst=int(LARGEST_CQ[self._codec]) if self._has_own_number else WORST,
         )
 
     def _score(self, samples: Samples) -> float | None:
