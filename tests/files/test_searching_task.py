@@ -161,7 +161,7 @@ def test_a_file_that_is_small_enough_keeps_its_quality(pool: EncoderPool, clip: 
 
 
 @pytest.mark.parametrize(("most", "why"), [(1200, "sound, other streams"), (3000, "the lowest quality gives about")])
-def test_a_size_that_cannot_be_is_refused_before_the_file_is_encoded(
+def test_an_impossible_size_is_refused_before_the_file_is_encoded(
     pool: EncoderPool, clip: Path, tmp_path: Path, most: int, why: str
 ) -> None:
     result, told = encoded(pool, clip, tmp_path / "r.mkv", max_size=most)
@@ -343,7 +343,7 @@ def test_a_known_value_is_not_searched_for_and_earlier_pieces_are_used(clip: Pat
         ({"max_bitrate": 1000, "encoder": {"max_bitrate": 2000}}, "Leave one out"),
     ],
 )
-def test_settings_that_cannot_be(settings: dict[str, Any], why: str) -> None:
+def test_impossible_settings_are_errors(settings: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidConfig, match=why):
         FileSettings(**settings)
 
@@ -363,7 +363,7 @@ def test_encode_file_takes_the_settings_by_name(pool: EncoderPool, clip: Path, t
         pool.encode_file(clip, tmp_path / "r.mp4", max_size="x")
 
 
-def test_vmaf_is_refused_where_pyav_has_it_not(pool: EncoderPool, clip: Path, tmp_path: Path) -> None:
+def test_vmaf_is_refused_if_pyav_does_not_have_it(pool: EncoderPool, clip: Path, tmp_path: Path) -> None:
     need_pyav(18, "scores")
     from av.filter import filters_available
 

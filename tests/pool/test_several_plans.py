@@ -108,7 +108,7 @@ def test_progress_never_goes_back_and_counts_the_samples(simulator: Simulator) -
         assert all(later >= earlier - 2 for earlier, later in pairwise(ends)), "but for rounding"
 
 
-def test_a_next_plan_that_cannot_be_fails_its_job_alone(simulator: Simulator) -> None:
+def test_an_impossible_next_plan_fails_only_its_job(simulator: Simulator) -> None:
     class Wrong(Searching):
         def next_plan(self) -> Plan:
             plan = super().next_plan()
