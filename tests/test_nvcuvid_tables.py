@@ -43,12 +43,21 @@ def layout(struct: Any) -> dict[str, Any]:
 
 def run_self_test(table: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     compiler = need_program("g++", "g++")
-    program = folder / "self_test.cpp"
-    command = [sys.executable, GENERATOR, table, "--namespace", "n::cuvid", "--output", folder / "cuvid.hpp"]
-    subprocess.run([*command, "--self-test", program, *options], check=True, timeout=60)
-    build = [compiler, "-std=c++17", "-Wall", "-Wextra", "-Werror", "-I", folder, "-o", folder / "self_test", program]
+    header, program, binary = folder / "cuvid.hpp", folder / "self_test.cpp", folder / "self_test"
+    generate = [
+        sys.executable,
+        str(GENERATOR),
+        str(table),
+        "--namespace",
+        "n::cuvid",
+        "--output",
+        str(header),
+        *options,
+    ]
+    subprocess.run([*generate, "--self-test", str(program)], check=True, timeout=60)
+    build = [compiler, "-std=c++17", "-Wall", "-Wextra", "-Werror", f"-I{folder}", "-o", str(binary), str(program)]
     built = subprocess.run(build, capture_output=True, text=True, timeout=300)
-    return built if built.returncode else subprocess.run([folder / "self_test"], capture_output=True, text=True)
+    return built if built.returncode else subprocess.run([str(binary)], capture_output=True, text=True, timeout=60)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
