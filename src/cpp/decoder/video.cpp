@@ -104,12 +104,12 @@ void Video::close() noexcept {
 std::vector<DecodedPicture> Video::decode(const uint8_t* data, size_t size, std::optional<int64_t> pts) {
     const NvtxRange range("pdum.decode");
     const Turn turn(*this);
-    if (std::exchange(needs_header_, false) && !options_.header.empty()) {
-        parser_->parse(options_.header.data(), options_.header.size(), std::nullopt);
-    }
     const int64_t number = next_number_++;
     times_.emplace(number, pts);
     times_.erase(number - longest_delay);
+    if (std::exchange(needs_header_, false) && !options_.header.empty()) {
+        parser_->parse(options_.header.data(), options_.header.size(), number);  // the first picture may begin with it
+    }
     parser_->parse(data, size, number);
     return take_ready();
 }

@@ -115,22 +115,23 @@ class Decoder:
 class StreamDecoder:
     """A decoder for a stream of an open container. Its packets are PyAV's."""
 
-    def __init__(self, stream: Any, **options: Any) -> None:
-        codec = gpu_codec(stream)
+    def __init__(self, video: Any, /, **options: Any) -> None:
+        codec = gpu_codec(video)
         if codec is None:
-            name = stream.codec_context.codec.canonical_name
+            name = video.codec_context.codec.canonical_name
             raise UnsupportedFeature(f"No GPU decodes {name}. Decode it on the processor, with PyAV.")
-        self._filter = filter_for(stream)
-        header = stream_header(codec, bytes(stream.codec_context.extradata or b""))
+        self._filter = filter_for(video)
+        header = stream_header(codec, bytes(video.codec_context.extradata or b""))
         self.decoder = Decoder(codec, header=header, **options)
 
     def frames(self, packet: Any) -> list[DecodedFrame]:
         """An empty packet ends the stream, and returns what is left."""
         found: list[DecodedFrame] = []
+        is_end = not packet.size  # a filter empties the packets that it takes
         for one in filtered(packet, self._filter):
             if one.size:
                 found += self.decoder.decode(one, one.pts)
-        return found if packet.size else found + self.decoder.flush()
+        return found + self.decoder.flush() if is_end else found
 
     def rest(self) -> list[DecodedFrame]:
         return self.decoder.flush()
