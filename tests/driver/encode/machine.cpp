@@ -5,10 +5,10 @@
 #include <algorithm>
 
 #include "common/catalogue.hpp"
-#include "encode/cuda_calls.hpp"
+#include "common/cuda_calls.hpp"
+#include "common/text.hpp"
 #include "encode/handles.hpp"
 #include "encode/session.hpp"
-#include "encode/text.hpp"
 
 namespace nvsim {
 
