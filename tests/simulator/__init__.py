@@ -29,7 +29,14 @@ from simulator.echo import EchoUnit, checksum, parse
 
 __all__ = ["EchoUnit", "Machine", "Simulator", "SimulatorError", "checksum", "environment", "nvsim_dir", "parse"]
 
-LIBRARIES = {"cuda": "libcuda.so.1", "encode": "libnvidia-encode.so.1", "nvml": "libnvidia-ml.so.1"}
+LIBRARIES = {
+    "cuda": "libcuda.so.1",
+    "encode": "libnvidia-encode.so.1",
+    "nvml": "libnvidia-ml.so.1",
+    "decode": "libnvcuvid.so.1",
+}
+# Folders of earlier builds, and those of the encoder alone, have no others.
+ALWAYS_THERE = ("cuda", "encode")
 
 
 class SimulatorError(RuntimeError):
@@ -72,10 +79,10 @@ class Simulator:
     `only` names the libraries to load, such as ``("encode",)`` over a real libcuda.
     """
 
-    def __init__(self, only: tuple[str, ...] = ("cuda", "encode", "nvml")) -> None:
+    def __init__(self, only: tuple[str, ...] = ("cuda", "encode", "nvml", "decode")) -> None:
         folder = nvsim_dir() / ("full" if "cuda" in only else "encode")
         present = [
-            name for name in LIBRARIES if name in only and (name != "nvml" or (folder / LIBRARIES[name]).exists())
+            name for name in LIBRARIES if name in only and (name in ALWAYS_THERE or (folder / LIBRARIES[name]).exists())
         ]
         self.libraries = {name: Library(folder / LIBRARIES[name]) for name in present}
 

@@ -4,10 +4,10 @@
 
 #include "common/control.hpp"
 #include "common/instrument.hpp"
+#include "common/text.hpp"
 #include "encode/dispatch.hpp"
 #include "encode/front.hpp"
 #include "encode/machine.hpp"
-#include "encode/text.hpp"
 #include "recordings/statuses.hpp"
 
 namespace nvsim {

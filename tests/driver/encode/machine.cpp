@@ -5,10 +5,10 @@
 #include <algorithm>
 
 #include "common/catalogue.hpp"
-#include "encode/cuda_calls.hpp"
+#include "common/cuda_calls.hpp"
+#include "common/text.hpp"
 #include "encode/handles.hpp"
 #include "encode/session.hpp"
-#include "encode/text.hpp"
 
 namespace nvsim {
 
@@ -30,7 +30,7 @@ std::unique_ptr<Device> make_device(const Config& config, int index) {
         std::optional<uint64_t> stall_after;
         std::atomic<bool>* lost = nullptr;
         for (const Stall& stall : config.stalls) {
-            if (stall.gpu != index || stall.engine != engine) continue;
+            if (stall.decoder >= 0 || stall.gpu != index || stall.engine != engine) continue;
             stall_after = stall.after_frames;
             lost = stall.device_lost ? &device->lost : nullptr;
         }
