@@ -208,7 +208,7 @@ def test_all_engines_fail_before_they_have_frames(simulator: Simulator) -> None:
 
 
 def test_packets_that_never_come(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It neither waits for them for ever nor goes on without them."""
+    """It neither waits for them forever nor goes on without them."""
     flush = NvencEncoder.flush_pipeline
     monkeypatch.setattr(NvencEncoder, "flush_pipeline", lambda encoder: flush(encoder)[1:])
     with simulator.machine(gpus=THREE), closing(opened(config_of())) as encoder:

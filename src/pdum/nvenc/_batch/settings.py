@@ -74,7 +74,7 @@ def _number(least: float, most: float) -> Check:
 
 
 def _cq(name: str, value: Any) -> float:
-    """0: not given. As text, as people type it, 0 is refused, because some expect it to be lossless."""
+    """0: not given. The text "0" is refused, because some users expect it to mean lossless."""
     number: float = _number(0, max(LARGEST_CQ.values()))(name, value)
     if number == 0 and isinstance(value, str):
         raise InvalidConfig(f"Expected a number above 0, got {name}={value!r}. --lossless keeps every pixel as it is.")
@@ -145,7 +145,7 @@ def _gpus(name: str, value: Any) -> str | tuple[int, ...]:
 
 
 def _filter(name: str, value: Any) -> Any:
-    """In the form in which it is compared."""
+    """The value in the form in which two of them are compared."""
     from .._config.filters import Filters
 
     return getattr(Filters(**{name: value}), name)

@@ -178,7 +178,7 @@ class _Spooled(_Output):
     """For files that cannot be changed once they are written: the media data waits in a file without a name."""
 
     def __init__(self, file: BinaryIO, is_ours: bool) -> None:
-        import tempfile  # with all that it loads, at the first use
+        import tempfile  # imported at the first use, because it loads much
 
         self._file, self._is_ours = file, is_ours
         self._spool = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115  # closed by release()
