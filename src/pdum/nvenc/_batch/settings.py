@@ -217,9 +217,9 @@ class BatchSettings:
     quality: float = setting(
         quality_scale.DEFAULT,
         _number(quality_scale.BEST, quality_scale.WORST),
-        "1 (best) to 63, alike for all codecs",
+        "1 (best) to 63, the same look for all codecs",
     )
-    cq: float = setting(0, _cq, "the codec's own number instead of quality, as CRF: up to 51 (av1: 63)")
+    cq: float = setting(0, _cq, "the codec's own value (CRF) instead of quality: up to 51 (av1: 63)")
     lossless: bool = setting(False, _yes_or_no, "lossless; ignores quality and cq")
     target: str = setting("", _target, "the quality to reach: vmaf=N, xpsnr=N or ssim=N")
     max_size: int = setting(0, byte_count, "the largest size of each result, such as 500M")

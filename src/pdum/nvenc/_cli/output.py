@@ -113,7 +113,7 @@ class RunOutput:
         with web_dashboard(self.options.web) as self.web:
             self._show_address(f"Dashboard: {self.web.url}")
             if not self.options.web.is_of_this_machine_only:
-                self.say("Whoever has this address can see and steer the run; it is not encrypted.", level="warning")
+                self.say("Anyone with this address can see and control the run. It is not encrypted.", level="warning")
             yield
 
     def _show_address(self, message: str) -> None:

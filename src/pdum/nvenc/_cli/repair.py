@@ -40,5 +40,5 @@ def _own_name(part: Path) -> Path:
             if Path(name).suffix.lower() in (".mp4", ".m4v"):
                 return part.with_name(name)
     raise InvalidConfig(
-        f"The name {part.name!r} does not tell the name of the new file. Give it: pdum-nvenc repair {part.name} NEW.mp4"
+        f"{part.name!r} does not contain the name of the new file. Add it: pdum-nvenc repair {part.name} NEW.mp4"
     )

@@ -133,7 +133,7 @@ def bits(name: str, value: object, least: int = 0) -> int:
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     if isinstance(number, (str, float)):
-        raise InvalidConfig(f'Expected a number of bits, as 8_000_000, "8M" or "800k", got {name}={value!r}.')
+        raise InvalidConfig(f'Expected a number of bits, such as 8_000_000, "8M" or "800k", got {name}={value!r}.')
     return whole(name, number, least)
 
 

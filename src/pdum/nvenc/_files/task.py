@@ -217,7 +217,7 @@ class FileTask(SourceTask):
         if self._repeated:
             found.append(
                 f"{len(self._repeated)} frames of the source cannot be decoded, from number {min(self._repeated)} on; "
-                "the ones before them are repeated."
+                "each repeats the previous one."
             )
         return tuple(dict.fromkeys([*found, *more]))
 

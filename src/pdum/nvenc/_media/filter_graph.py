@@ -256,6 +256,6 @@ def say_complaints(text: str, coming: str, scale: str) -> None:
 def _failed(text: str, why: str, heard: str = "") -> InvalidConfig:
     """The error. ``heard``: FFmpeg's own words, which say more than its error code."""
     if "Media type mismatch" in heard:
-        return InvalidConfig(f"vf takes filters of pictures, and {text!r} has one of sound. Leave that out.")
+        return InvalidConfig(f"vf takes only video filters, but {text!r} has an audio filter. Leave it out.")
     said = f". FFmpeg says: {heard.rstrip('.')}." if heard else f": {why}."
     return InvalidConfig(f"The filters {text!r} do not work with this video{said}")

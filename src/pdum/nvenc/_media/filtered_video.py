@@ -148,7 +148,7 @@ class FilteredVideo:
             for made in graph.rest():
                 yield waiting.popleft(), made
         if waiting:
-            raise NvencError(f"The filters {self._chain.text!r} kept {len(waiting)} frames for themselves.")
+            raise NvencError(f"The filters {self._chain.text!r} did not return {len(waiting)} frames.")
 
     def _graph(self, like: Any) -> FilterGraph:
         look = self.source.look

@@ -238,7 +238,7 @@ class _Fragmented(_Output):
 
 def _output(file: str | os.PathLike[str] | BinaryIO, fragmented: bool) -> _Output:
     if isinstance(file, io.TextIOBase):
-        raise InvalidConfig("Expected a path or a file for bytes, got one for text. Open it with mode 'wb'.")
+        raise InvalidConfig("Expected a path or a binary file, got a text file. Open it with mode 'wb'.")
     if not isinstance(file, (str, os.PathLike)):
         return _Fragmented(file, is_ours=False) if fragmented else _Spooled(file, is_ours=False)
     path = Path(file).resolve()  # the file that a link names is replaced in the end, not the link

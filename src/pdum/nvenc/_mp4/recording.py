@@ -31,7 +31,7 @@ def write_all(file: BinaryIO, data: bytes) -> None:
     while view:
         taken = file.write(view)
         if taken is None and isinstance(file, io.RawIOBase):
-            raise BlockingIOError(errno.EAGAIN, "Expected a file that waits until it takes data, got one that does not")
+            raise BlockingIOError(errno.EAGAIN, "Expected a blocking file, got a non-blocking one")
         view = view[len(view) if taken is None else taken :]
 
 

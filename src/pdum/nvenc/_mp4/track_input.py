@@ -245,7 +245,7 @@ def inputs_of(tracks: Sequence[VideoTrack | AudioTrack]) -> list[TrackInput]:
     """One input for each track, numbered from 1. Raises InvalidConfig if an object is not a track."""
     made: list[TrackInput] = []
     if isinstance(tracks, (VideoTrack, AudioTrack)):
-        raise InvalidConfig("Expected a list of tracks, got one that is in no list.")
+        raise InvalidConfig("Expected a list of tracks, got a single track.")
     for number, track in enumerate(tracks, 1):
         if isinstance(track, VideoTrack):
             made.append(VideoInput(track, number))

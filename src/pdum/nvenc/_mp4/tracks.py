@@ -82,7 +82,7 @@ class AudioTrack:
         whole("priming", self.priming)
         letters = self.language.encode("ascii", "replace")
         if len(letters) != 3 or not letters.isalpha() or not letters.islower():
-            raise InvalidConfig(f"Expected three lowercase letters as 'eng', got language={self.language!r}.")
+            raise InvalidConfig(f"Expected three lowercase letters such as 'eng', got language={self.language!r}.")
         _require_description(self)
 
     @property

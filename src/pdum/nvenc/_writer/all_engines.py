@@ -233,7 +233,7 @@ class AllEngines:
         able = [lane for lane in self._lanes if gpu in (None, lane.engine.gpu_id)]
         if not able:
             raise InvalidFrame(
-                f"The frame lies on GPU {gpu}, none of whose engines takes part. Copy it to the host, or to GPU "
+                f"The frame is on GPU {gpu}, but no engine of that GPU takes part. Copy it to the host, or to GPU "
                 f"{self._lanes[0].engine.gpu_id}."
             )
         return able

@@ -130,7 +130,7 @@ class ObjectTarget:
                 f"Expected a path, a binary file that can be written to, or None, got a {type(file).__name__}."
             )
         if isinstance(file, io.TextIOBase):
-            raise InvalidConfig("Expected a binary file, got one of text. Open it with mode='wb'.")
+            raise InvalidConfig("Expected a binary file, got a text file. Open it with mode='wb'.")
         if callable(ask := getattr(file, "writable", None)) and not file.closed and not ask():
             raise InvalidConfig("Expected a file that can be written to, got one for reading. Open it with mode='wb'.")
         self._file = file
