@@ -90,7 +90,7 @@ def _example(path: Path) -> str:
 
 
 def _examples() -> str:
-    rows = [f"- [{one.name}](examples/{one.name}): {_first_sentence(one)}" for one in EXAMPLES]
+    rows = [f"- [{one.name}](examples/{one.stem}.md): {_first_sentence(one)}" for one in EXAMPLES]
     return "# Examples\n\nComplete programs, each run by the tests.\n\n" + "\n".join(rows) + "\n"
 
 

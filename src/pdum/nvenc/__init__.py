@@ -1,6 +1,6 @@
 """Video encoding on NVIDIA's hardware encoders.
 
-``NvencEncoder`` is one session on one of them. Importing this package opens no driver: the first encoder does.
+``NvencEncoder`` is one session on one of them. Importing this package does not open the driver; the first encoder does.
 """
 
 from __future__ import annotations
