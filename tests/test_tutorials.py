@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -131,3 +132,18 @@ def await_pictures(page: Page) -> None:
           look();
         })
     """)
+
+
+def test_hdr(root: Path, folder: Path, env: Mapping[str, str]) -> None:
+    for _ in follow(root / "docs" / "hdr.md", folder, env):
+        pass
+    pictures = [frame.to_ndarray()[:180] for frame in decoded(folder / "hdr.mp4")]
+    assert len(pictures) == 30
+    sun, ramp = pictures[0][40, 28], pictures[0][150, 319]
+    assert 64 + 876 * 0.70 < sun < 64 + 876 * 0.76, "PQ has 0.75 for 1000 cd/m², and this is its luma"
+    assert ramp == pytest.approx(64 + 876 * 0.579, abs=9), "PQ has 0.579 for 200 cd/m²"
+
+
+def decoded(path: Path) -> Iterator[av.VideoFrame]:
+    with av.open(str(path)) as container:
+        yield from container.decode(video=0)

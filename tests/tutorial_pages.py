@@ -1,4 +1,4 @@
-"""The tutorials of the documents, followed as a reader follows them: files are written, commands run, output compared."""
+"""The tutorials, followed as a reader follows them: files are written, commands run, output compared."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ def write(path: Path, block: Block) -> None:
     lines = path.read_text().splitlines(keepends=True)
     for new in block.text.splitlines(keepends=True):
         place = max(range(len(lines)), key=lambda at: common_beginning(lines[at], new))
-        assert common_beginning(lines[place], new) > len(new) - len(new.lstrip()) + 4, f"no line of {path} is like {new}"
+        alike = common_beginning(lines[place], new) - (len(new) - len(new.lstrip()))
+        assert alike > 4, f"no line of {path} is like {new}"
         lines[place] = new
     path.write_text("".join(lines))
 
