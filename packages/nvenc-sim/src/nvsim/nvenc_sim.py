@@ -132,7 +132,10 @@ class NvencSim:
         found = self.violations
         lines = [f"  {violation}" for violation in found[:20]]
         more = [f"  … and {len(found) - 20} more"] if len(found) > 20 else []
-        return "\n".join([f"{len(found)} rules of the driver's interface were broken:", *lines, *more]) if found else ""
+        told = "1 rule of the driver's interface was broken:"
+        if len(found) > 1:
+            told = f"{len(found)} rules of the driver's interface were broken:"
+        return "\n".join([told, *lines, *more]) if found else ""
 
     def leaks(self) -> str:
         """What the test left in this process, as a text for people; empty: nothing."""
