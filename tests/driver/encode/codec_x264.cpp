@@ -335,6 +335,8 @@ class X264Coder final : public PictureCoder {
 
 }  // namespace
 
+void open_x264() { X264Api::get(); }
+
 std::unique_ptr<PictureCoder> make_x264_coder(const StreamSettings& settings) {
     return std::make_unique<X264Coder>(settings);
 }
@@ -349,8 +351,13 @@ std::unique_ptr<PictureCoder> make_x264_coder(const StreamSettings& settings) {
 
 namespace nvsim {
 
-std::unique_ptr<PictureCoder> make_x264_coder(const StreamSettings&) {
+void open_x264() {
     throw std::runtime_error("the simulator was built without x264.h (Debian: libx264-dev): no real H.264");
+}
+
+std::unique_ptr<PictureCoder> make_x264_coder(const StreamSettings&) {
+    open_x264();
+    return nullptr;
 }
 
 }  // namespace nvsim

@@ -4,8 +4,8 @@
 #include <cstdio>
 
 #include "common/instrument.hpp"
+#include "common/text.hpp"
 #include "encode/breach.hpp"
-#include "encode/text.hpp"
 #include "recordings/statuses.hpp"
 
 namespace nvsim {
@@ -85,6 +85,9 @@ std::unique_ptr<Maker> Session::make_maker() const {
     switch (settings()->backend) {
         case Backend::null: return make_null(setup_.settings, null_bytes_);
         case Backend::codec: return make_real(setup_.settings);
+        case Backend::automatic:
+            if (codec_obstacle(codec()).empty()) return make_real(setup_.settings);
+            return make_echo(setup_.settings);
         default: return make_echo(setup_.settings);
     }
 }
