@@ -1,10 +1,10 @@
-"""Frames a second that our pipeline decodes on a real GPU, compared with PyNvVideoCodec's threaded decoder.
+"""Frames a second that our pipeline decodes, compared with PyNvVideoCodec's threaded decoder or a plain loop of PyAV's.
 
-    python benchmarks/decode.py [--size 1920x1080] [--frames 900] [--lanes 1,2,4] [--rounds 3]
+    python benchmarks/decode.py [--on gpu] [--size 1920x1080] [--frames 900] [--lanes 1,2,4] [--rounds 3]
 
 Ours is what a pool's lanes do: each decodes a range of the file on the GPU's decoder, or on the processor, and lets
 each frame go at once. PyNvVideoCodec decodes the whole file with its threaded decoder. Frames stay where they were
-decoded.
+decoded. `--on processor` needs no GPU; a loop of PyAV's with as many threads as it likes takes PyNvVideoCodec's place.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import measuring
+
+NAMES = {"libx264": "H.264", "libx265": "HEVC"}
+"""Of the codecs that encode the sources."""
 
 
 def make_source(path: Path, size: str, frames: int, codec: str) -> None:
@@ -79,23 +82,50 @@ def theirs(path: Path) -> float:
     return time.perf_counter() - start
 
 
+def plain_loop(path: Path) -> float:
+    import av
+
+    start = time.perf_counter()
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_type = "AUTO"
+        for _ in container.decode(video=0):
+            pass
+    return time.perf_counter() - start
+
+
+def ways(path: Path, lanes: list[int], on: str) -> dict[str, Callable[[], float]]:
+    """Each returns the seconds that it takes for the file."""
+    on_gpu = on == "gpu"
+    todo: dict[str, Callable[[], float]] = {}
+    if on_gpu:
+        todo["PyNvVideoCodec, threaded decoder"] = partial(theirs, path)
+    else:
+        todo["PyAV, plain loop"] = partial(plain_loop, path)
+    for count in lanes:
+        todo[f"ours, {'GPU' if on_gpu else 'processor'}, {count} lane{'s' if count > 1 else ''}"] = partial(
+            ours, path, count, on_gpu
+        )
+    if on_gpu:
+        todo["ours, processor, 1 lane"] = partial(ours, path, 1, False)
+    return todo
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="1920x1080")
     parser.add_argument("--frames", type=int, default=900)
     parser.add_argument("--lanes", default="1,2,4")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--on", choices=("gpu", "processor"), default="gpu")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
     given = parser.parse_args()
     print(measuring.machine("av", "PyNvVideoCodec"))
-    lanes = [int(number) for number in given.lanes.split(",")]
+    lanes, figures = [int(number) for number in given.lanes.split(",")], list[measuring.Figure]()
     with tempfile.TemporaryDirectory() as name:
-        for codec in ("libx264", "libx265"):
+        for codec in NAMES:
             path = Path(name) / f"{codec}.mp4"
             make_source(path, given.size, given.frames, codec)
-            todo: dict[str, Callable[[], float]] = {"PyNvVideoCodec, threaded decoder": partial(theirs, path)}
-            for count in lanes:
-                todo[f"ours, GPU, {count} lanes"] = partial(ours, path, count, True)
-            todo["ours, processor, 1 lane"] = partial(ours, path, 1, False)
+            todo = ways(path, lanes, given.on)
             seconds: dict[str, list[float]] = {who: [] for who in todo}
             for _ in range(given.rounds):
                 for who, call in todo.items():
@@ -104,6 +134,9 @@ def main() -> None:
             for who, samples in seconds.items():
                 low, middle, high = (given.frames / one for one in measuring.quartiles(samples))
                 print(f"| {who} | {middle:.0f} ({high:.0f} to {low:.0f}) |")
+                rates = [given.frames / one for one in samples]
+                figures.append(measuring.Figure(who, f"{NAMES[codec]}, {given.size}", "fps", rates, "more"))
+    measuring.save(given.json, "gpu_decode" if given.on == "gpu" else "decode", figures, "av", "PyNvVideoCodec")
 
 
 if __name__ == "__main__":

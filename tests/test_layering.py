@@ -69,6 +69,7 @@ ORDER = {
         "packet_binding",
         "colour_binding",
         "gpus_binding",
+        "profiling_binding",
         "context_binding",
         "surface_binding",
         "encoder",
@@ -78,6 +79,7 @@ ORDER = {
 }
 PYTHON_LAYERS = (
     "_nvenc",
+    "_profiling",
     "_version",
     "_errors",
     "events",
