@@ -11,6 +11,8 @@ from ._encoders.nvenc import NvencEncoder, forced_abi
 from ._errors import (
     Cancelled,
     CudaFailed,
+    DecoderClosed,
+    DecoderFailed,
     DeviceLost,
     DriverNotFound,
     DriverTooOld,
@@ -70,6 +72,8 @@ __all__ = [
     "Colour",
     "ContentLight",
     "CudaFailed",
+    "DecoderClosed",
+    "DecoderFailed",
     "Device",
     "DeviceLost",
     "Diagnosis",
