@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from client_run import Bench, Outcome, decoders_are_closed
 from decode_clips import Clip, by_processor, checksums, ffmpeg, to_checksums
+
+from client_run import Bench, Outcome, decoders_are_closed
 
 pytestmark = [pytest.mark.clients, pytest.mark.one_abi]
 
