@@ -336,10 +336,10 @@ PACKAGES = (
     "integrations",
 )
 HEADERS_OF_THE_TABLES = {
-    "nvenc_12_1.hpp": "session_12_1.cpp",
-    "nvenc_13_0.hpp": "session_13_0.cpp",
-    "nvenc_13_1.hpp": "session_13_1.cpp",
-    "nvcuvid_13_0.hpp": "decode_api.cpp",
+    "nvenc_12_1.hpp": ["session_12_1.cpp"],
+    "nvenc_13_0.hpp": ["session_13_0.cpp"],
+    "nvenc_13_1.hpp": ["session_13_1.cpp"],
+    "nvcuvid_13_0.hpp": ["decode_api.cpp", "picture_surfaces.cpp"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
@@ -425,9 +425,10 @@ def test_only_abi_knows_names_of_nvcuvid() -> None:
     assert knowing == {"abi", "cuda/driver"}
 
 
-def test_each_table_is_included_once() -> None:
+def test_each_table_is_included_by_its_own_units() -> None:
+    """No header includes one, so NVIDIA's types stay in the units that are made for them."""
     users = {(name, path.name) for path in cpp_files() for _, name in includes(path) if name in HEADERS_OF_THE_TABLES}
-    assert users == set(HEADERS_OF_THE_TABLES.items())
+    assert users == {(name, unit) for name, units in HEADERS_OF_THE_TABLES.items() for unit in units}
 
 
 def test_only_driver_opens_libraries() -> None:

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "abi/picture_surfaces.hpp"
 #include "core/error.hpp"
 #include "nvcuvid_13_0.hpp"
 
@@ -189,8 +190,9 @@ struct VideoParser::Callbacks {
     }
 
     static int picture(void* parser, cuvid::CUVIDPICPARAMS* parameters) {
+        const int second = second_surface(self(parser).codec_, parameters);
         return self(parser).guarded([&](ParserEvents& events) {
-            events.on_picture({parameters, parameters->CurrPicIdx});
+            events.on_picture({parameters, parameters->CurrPicIdx, second, parameters->second_field != 0});
             return 1;
         });
     }
@@ -219,7 +221,7 @@ int VideoParser::guarded(Body body) noexcept {
 }
 
 VideoParser::VideoParser(DecodeCodec codec, const std::vector<uint8_t>& header, ParserEvents& events)
-    : exports_(decode_exports()), events_(events) {
+    : exports_(decode_exports()), codec_(codec), events_(events) {
     cuvid::CUVIDEOFORMATEX known{};
     auto& raw = known.anonymous.raw_seqhdr_data;
     if (!header.empty() && header.size() <= sizeof raw) {
@@ -262,15 +264,18 @@ void VideoParser::end_of_stream() {
     send(&packet);
 }
 
-VideoDecoder::VideoDecoder(const DecoderSetup& setup) : exports_(decode_exports()) {
+VideoDecoder::VideoDecoder(const DecoderSetup& setup) : exports_(decode_exports()), codec_(setup.format.codec) {
     cuvid::CUVIDDECODECREATEINFO info = creation_of(setup);
     check(exports_.cuvidCreateDecoder(&handle_, &info), "cuvidCreateDecoder", "make a decoder");
 }
 
 VideoDecoder::~VideoDecoder() { exports_.cuvidDestroyDecoder(handle_); }
 
-void VideoDecoder::decode(const CodedPicture& picture) {
-    check(exports_.cuvidDecodePicture(handle_, picture.parameters), "cuvidDecodePicture", "decode a picture");
+// The parser may look at its own parameters again, so they are left alone.
+void VideoDecoder::decode(const CodedPicture& picture, const std::vector<int>& surfaces) {
+    cuvid::CUVIDPICPARAMS parameters = *static_cast<const cuvid::CUVIDPICPARAMS*>(picture.parameters);
+    rename_surfaces(codec_, &parameters, surfaces);
+    check(exports_.cuvidDecodePicture(handle_, &parameters), "cuvidDecodePicture", "decode a picture");
 }
 
 MappedFrame VideoDecoder::map(const ShownPicture& picture, CUstream stream) {
@@ -284,7 +289,7 @@ MappedFrame VideoDecoder::map(const ShownPicture& picture, CUstream stream) {
     unsigned pitch = 0;
     check(exports_.cuvidMapVideoFrame64(handle_, picture.surface, &address, &pitch, &parameters),
           "cuvidMapVideoFrame64", "take a decoded frame");
-    return {address, pitch};
+    return {picture.surface, address, pitch};
 }
 
 void VideoDecoder::unmap(uint64_t address) {

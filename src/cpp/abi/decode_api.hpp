@@ -53,6 +53,7 @@ class VideoParser {
     int guarded(Body body) noexcept;
 
     const DecodeExports& exports_;
+    const DecodeCodec codec_;
     ParserEvents& events_;
     void* handle_ = nullptr;
     std::exception_ptr failure_;
@@ -65,8 +66,8 @@ class VideoDecoder {
     VideoDecoder(const VideoDecoder&) = delete;
     VideoDecoder& operator=(const VideoDecoder&) = delete;
 
-    // May block while the chip's queue is full.
-    void decode(const CodedPicture& picture);
+    // `surfaces`: the chip's for each of the parser's. May block while the chip's queue is full.
+    void decode(const CodedPicture& picture, const std::vector<int>& surfaces);
     // Waits until the picture is decoded. `stream` then makes it an array; only work that is queued after it there may
     // read it.
     MappedFrame map(const ShownPicture& picture, CUstream stream);
@@ -76,6 +77,7 @@ class VideoDecoder {
 
    private:
     const DecodeExports& exports_;
+    const DecodeCodec codec_;
     void* handle_ = nullptr;
 };
 

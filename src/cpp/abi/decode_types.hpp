@@ -74,8 +74,10 @@ struct DecoderSetup {
 
 // A picture for the chip. Valid only inside the parser's call.
 struct CodedPicture {
-    void* parameters = nullptr;  // NVIDIA's
-    int surface = 0;
+    const void* parameters = nullptr;  // NVIDIA's
+    int surface = 0;                   // as the parser numbers them
+    int second_surface = -1;           // written too; -1: none
+    bool is_second_field = false;      // of the frame that its surface holds already
 };
 
 // A picture that is due to be shown.
@@ -88,6 +90,7 @@ struct ShownPicture {
 };
 
 struct MappedFrame {
+    int surface = 0;
     uint64_t address = 0;
     uint32_t pitch = 0;
 };

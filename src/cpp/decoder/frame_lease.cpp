@@ -26,7 +26,7 @@ void SpareRows::give_back(std::unique_ptr<DeviceRows> rows) noexcept {
 }
 
 FrameLease::FrameLease(std::shared_ptr<Chip> chip, const MappedFrame& frame)
-    : chip_(std::move(chip)), address_(frame.address), pitch_(frame.pitch) {}
+    : chip_(std::move(chip)), frame_(frame), address_(frame.address), pitch_(frame.pitch) {}
 
 FrameLease::FrameLease(std::shared_ptr<Chip> chip, std::shared_ptr<SpareRows> spares, std::unique_ptr<DeviceRows> copy)
     : chip_(std::move(chip)),
@@ -61,7 +61,7 @@ void FrameLease::give_back() {
     if (copy_ != nullptr) {
         spares_->give_back(std::move(copy_));
     } else {
-        chip_->unmap(address_);
+        chip_->unmap(frame_);
     }
 }
 

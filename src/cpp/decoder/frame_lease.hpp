@@ -61,6 +61,7 @@ class FrameLease {
     const std::shared_ptr<Chip> chip_;
     const std::shared_ptr<SpareRows> spares_;  // null for a frame of the chip
     std::unique_ptr<DeviceRows> copy_;
+    const MappedFrame frame_{};  // unused for a copy
     const CUdeviceptr address_;
     const size_t pitch_;
 

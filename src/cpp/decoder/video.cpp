@@ -23,6 +23,8 @@ constexpr uint32_t most_surfaces = 32;
 // A packet whose number is so much older than the newest one will not be shown any more.
 constexpr int64_t longest_delay = 1024;
 
+uint32_t room_beside(uint32_t surfaces) { return most_surfaces - std::min(surfaces, most_surfaces); }
+
 uint32_t references_of(const VideoFormat& format) {
     return format.least_surfaces != 0 ? format.least_surfaces : usual_surfaces;
 }
@@ -98,12 +100,15 @@ void Video::close() noexcept {
     });
     waiting_.clear();
     ready_.clear();
+    spares_.reset();
     chip_.reset();
+    stream_.reset();
 }
 
 std::vector<DecodedPicture> Video::decode(const uint8_t* data, size_t size, std::optional<int64_t> pts) {
     const NvtxRange range("pdum.decode");
     const Turn turn(*this);
+    is_ending_ = false;
     const int64_t number = next_number_++;
     times_.emplace(number, pts);
     times_.erase(number - longest_delay);
@@ -114,12 +119,13 @@ std::vector<DecodedPicture> Video::decode(const uint8_t* data, size_t size, std:
     return take_ready();
 }
 
-std::vector<DecodedPicture> Video::flush() {
+std::vector<DecodedPicture> Video::flush(size_t most) {
     const Turn turn(*this);
     needs_header_ = true;
-    parser_->end_of_stream();
-    while (!waiting_.empty()) bring_out();
-    times_.clear();
+    if (!std::exchange(is_ending_, true)) parser_->end_of_stream();
+    while (!waiting_.empty() && ready_.size() < most) bring_out();
+    is_ending_ = !waiting_.empty();
+    if (!is_ending_) times_.clear();
     return take_ready();
 }
 
@@ -129,8 +135,11 @@ DecoderSetup Video::setup_for(const VideoFormat& format) const {
     DecoderSetup setup;
     setup.format = format;
     setup.output = require_decodable(*context_, format);
-    setup.decode_surfaces = std::min(references_of(format) + pictures_ahead, most_surfaces);
-    setup.output_surfaces = options_.lent_surfaces + 1;  // one is kept for copying
+    const uint32_t references = references_of(format);
+    const uint32_t waiting = std::min(pictures_ahead, room_beside(references));
+    const uint32_t lent = std::min(options_.lent_surfaces, room_beside(references + waiting));
+    setup.decode_surfaces = references + waiting + lent;
+    setup.output_surfaces = lent + 1;  // one is kept for copying
     return setup;
 }
 
@@ -140,35 +149,61 @@ uint32_t Video::on_sequence(const VideoFormat& format) {
         while (!waiting_.empty()) bring_out();
     }
     format_ = format;
-    if (fits) return chip_->setup().decode_surfaces;
+    if (fits) return static_cast<uint32_t>(surfaces_.size());
     chip_.reset();  // before the next one is made: its memory is free unless frames are out
     const DecoderSetup setup = setup_for(format);
     chip_ = std::make_shared<Chip>(context_, stream_, setup);
+    surfaces_.assign(references_of(format), -1);
+    most_lent_ = setup.output_surfaces - 1;
+    most_waiting_ = setup.decode_surfaces - references_of(format) - most_lent_;
     const FormatTraits& layout = traits_of(setup.output);
     const uint32_t width = (format.width() + 1) & ~1U;
     const uint32_t height = (format.height() + 1) & ~1U;
     spares_ = std::make_shared<SpareRows>(row_bytes_of(layout, width), surface_rows(layout, height));
-    return setup.decode_surfaces;
+    return references_of(format);
 }
 
-bool Video::is_waiting(int surface) const {
-    return std::any_of(waiting_.begin(), waiting_.end(),
-                       [&](const ShownPicture& picture) { return picture.surface == surface; });
+bool Video::is_bound_or_waiting(int surface) const {
+    const auto is_it = [&](const ShownPicture& picture) { return picture.surface == surface; };
+    return std::find(surfaces_.begin(), surfaces_.end(), surface) != surfaces_.end() ||
+           std::any_of(waiting_.begin(), waiting_.end(), is_it);
 }
 
-// The parser counts a picture as shown as soon as on_shown() returns, and may decode the next one into its surface.
+// The one after the last comes first, since its frame was read longest ago.
+std::optional<int> Video::unused_surface() const {
+    const int count = static_cast<int>(chip_->setup().decode_surfaces);
+    std::optional<int> busy;  // decoding into it would have to wait
+    for (int step = 1; step <= count; ++step) {
+        const int surface = (last_bound_ + step) % count;
+        if (is_bound_or_waiting(surface) || !chip_->is_free(surface)) continue;
+        if (chip_->is_idle(surface)) return surface;
+        if (!busy) busy = surface;
+    }
+    return busy;
+}
+
+void Video::bind(int parsers_surface) {
+    int& bound = surfaces_.at(static_cast<size_t>(parsers_surface));
+    bound = -1;
+    std::optional<int> found = unused_surface();
+    for (; !found && !waiting_.empty(); found = unused_surface()) bring_out();
+    if (!found) fail(ErrorKind::decoder_failed, "All surfaces of the decoder are in use.", "Release frames earlier.");
+    bound = last_bound_ = *found;
+}
+
 void Video::on_picture(const CodedPicture& picture) {
     if (chip_ == nullptr) fail(ErrorKind::decoder_failed, "The video has a picture before its first header.");
-    while (is_waiting(picture.surface)) bring_out();
-    chip_->decode(picture);
+    if (!picture.is_second_field) bind(picture.surface);
+    if (picture.second_surface >= 0) bind(picture.second_surface);
+    chip_->decode(picture, surfaces_);
 }
 
 void Video::on_shown(const ShownPicture& picture) {
-    if (chip_ == nullptr) return;
+    const int surface = chip_ != nullptr ? surfaces_.at(static_cast<size_t>(picture.surface)) : -1;
+    if (surface < 0) return;  // it was never decoded
     waiting_.push_back(picture);
-    const uint32_t references = references_of(chip_->setup().format);
-    const uint32_t surfaces = chip_->setup().decode_surfaces;
-    while (waiting_.size() > surfaces - std::min(references, surfaces)) bring_out();
+    waiting_.back().surface = surface;
+    while (waiting_.size() > most_waiting_ && !is_ending_) bring_out();
 }
 
 void Video::bring_out() {
@@ -185,7 +220,7 @@ void Video::bring_out() {
 }
 
 std::shared_ptr<FrameLease> Video::lease_of(const ShownPicture& picture, DecodeStatus& status) {
-    const bool lends = chip_->mapped() < options_.lent_surfaces;
+    const bool lends = chip_->mapped() < most_lent_;
     const MappedFrame frame = chip_->map(picture);
     auto lease = std::make_shared<FrameLease>(chip_, frame);  // gives the frame back if what follows fails
     status = chip_->status_of(picture.surface);

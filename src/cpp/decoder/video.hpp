@@ -47,8 +47,9 @@ class Video : private ParserEvents {
 
     // The frames that are ready now; the chip works on others. If it throws, they come with the next call.
     std::vector<DecodedPicture> decode(const uint8_t* data, size_t size, std::optional<int64_t> pts);
-    // All frames that are left. The next packet has to begin anew, with a key frame.
-    std::vector<DecodedPicture> flush();
+    // The frames that are left, at most so many: call it until none comes, and whoever lets go of each meanwhile gets
+    // all of them without a copy. The next packet has to begin anew, with a key frame.
+    std::vector<DecodedPicture> flush(size_t most);
     // Frames that are out stay valid. May be called twice.
     void close() noexcept;
 
@@ -63,7 +64,10 @@ class Video : private ParserEvents {
     void on_shown(const ShownPicture& picture) override;
 
     DecoderSetup setup_for(const VideoFormat& format) const;
-    bool is_waiting(int surface) const;
+    // Chooses a surface of the chip for one of the parser's, which a picture is about to be decoded into.
+    void bind(int parsers_surface);
+    std::optional<int> unused_surface() const;
+    bool is_bound_or_waiting(int surface) const;
     // Takes the frame that has waited longest from the chip.
     void bring_out();
     std::shared_ptr<FrameLease> lease_of(const ShownPicture& picture, DecodeStatus& status);
@@ -83,12 +87,20 @@ class Video : private ParserEvents {
     std::shared_ptr<Chip> chip_;           // null before the first sequence header
     VideoFormat format_;                   // of the last one
     std::shared_ptr<SpareRows> spares_;
-    std::deque<ShownPicture> waiting_;  // the chip is given time to decode them
+    // The chip's surface for each of the parser's; -1 before the first picture. The parser goes round in few surfaces
+    // and counts a picture as done when it is due to be shown. The chip has more, since frames that wait or are out
+    // keep theirs.
+    std::vector<int> surfaces_;
+    std::deque<ShownPicture> waiting_;  // the chip is given time to decode them; with the chip's surfaces
+    uint32_t most_waiting_ = 0;
+    uint32_t most_lent_ = 0;
+    int last_bound_ = -1;
     std::vector<DecodedPicture> ready_;
     // Packets are numbered for the parser, since their own times may be missing or the same.
     std::unordered_map<int64_t, std::optional<int64_t>> times_;
     int64_t next_number_ = 0;
     bool needs_header_ = true;
+    bool is_ending_ = false;  // the parser has shown everything, and some of it waits
 };
 
 }  // namespace pdum::nvenc

@@ -2,6 +2,7 @@
 
 #include <pybind11/stl.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -84,13 +85,15 @@ class Decoder {
         return frames_from([&] { return video->decode(bytes.data(), bytes.size(), pts); });
     }
 
-    py::list flush() {
+    py::list flush(std::optional<size_t> most) {
         const std::shared_ptr<Video> video = video_of();
-        return frames_from([&] { return video->flush(); });
+        return frames_from([&] { return video->flush(most.value_or(SIZE_MAX)); });
     }
 
     void close() {
         const std::shared_ptr<Video> video = video_of();
+        const py::object memory = std::move(memory_);
+        memory_ = py::object();
         const WithoutGil unlocked;
         video->close();
     }
@@ -184,7 +187,7 @@ void add_decoder_type(py::module_& module) {
         .def(py::init(&make_decoder), py::kw_only(), py::arg("codec"), py::arg("header"), py::arg("gpu_id"),
              py::arg("cuda_context"), py::arg("stream"), py::arg("lent_surfaces"))
         .def("decode", &Decoder::decode, py::arg("data"), py::arg("pts") = py::none())
-        .def("flush", &Decoder::flush)
+        .def("flush", &Decoder::flush, py::arg("most") = py::none())
         .def("close", &Decoder::close)
         .def_property_readonly("codec", &Decoder::codec)
         .def_property_readonly("gpu_id", &Decoder::gpu);

@@ -95,9 +95,13 @@ class Decoder:
         """
         return self._native.decode(data, pts)
 
-    def flush(self) -> list[DecodedFrame]:
-        """The frames that are left. Decoding can begin anew, with a key frame."""
-        return self._native.flush()
+    def flush(self, most: int | None = None) -> list[DecodedFrame]:
+        """The frames that are left, or at most so many of them. Decoding can begin anew, with a key frame.
+
+        They may be more than ``surfaces``. ``flush(1)`` until nothing comes gives all of them without a copy, if each
+        is dropped before the next.
+        """
+        return self._native.flush(most)
 
     def close(self) -> None:
         """Gives everything back but the frames that are out. May be called twice."""
@@ -124,17 +128,18 @@ class StreamDecoder:
         header = stream_header(codec, bytes(video.codec_context.extradata or b""))
         self.decoder = Decoder(codec, header=header, **options)
 
-    def frames(self, packet: Any) -> list[DecodedFrame]:
-        """An empty packet ends the stream, and returns what is left."""
-        found: list[DecodedFrame] = []
+    def frames(self, packet: Any) -> Iterator[DecodedFrame]:
+        """An empty packet ends the stream, and gives what is left."""
         is_end = not packet.size  # a filter empties the packets that it takes
         for one in filtered(packet, self._filter):
             if one.size:
-                found += self.decoder.decode(one, one.pts)
-        return found + self.decoder.flush() if is_end else found
+                yield from self.decoder.decode(one, one.pts)
+        if is_end:
+            yield from self.rest()
 
-    def rest(self) -> list[DecodedFrame]:
-        return self.decoder.flush()
+    def rest(self) -> Iterator[DecodedFrame]:
+        while left := self.decoder.flush(1):
+            yield from left
 
     def close(self) -> None:
         self.decoder.close()
@@ -151,7 +156,7 @@ class DecodedVideo:
         except BaseException:
             self._container.close()
             raise
-        self._frames = self._all()
+        self._frames = _all_frames(self._container, self._stream, self._decoder)
 
     @property
     def time_base(self) -> Fraction:
@@ -175,16 +180,6 @@ class DecodedVideo:
     def codec(self) -> str:
         return self._decoder.decoder.codec
 
-    def _all(self) -> Iterator[DecodedFrame]:
-        av = import_av()
-        try:
-            for packet in self._container.demux(self._stream):
-                yield from self._decoder.frames(packet)
-        except av.error.FFmpegError:  # the file ends early
-            yield from self._decoder.rest()
-        finally:
-            self.close()
-
     def __iter__(self) -> Iterator[DecodedFrame]:
         return self._frames
 
@@ -203,6 +198,19 @@ class DecodedVideo:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _all_frames(container: Any, stream: Any, decoder: StreamDecoder) -> Iterator[DecodedFrame]:
+    """Closes both at the end. It does not refer to the video, which ends as soon as nobody refers to it."""
+    av = import_av()
+    try:
+        for packet in container.demux(stream):
+            yield from decoder.frames(packet)
+    except av.error.FFmpegError:  # the file ends early
+        yield from decoder.rest()
+    finally:
+        decoder.close()
+        container.close()
 
 
 def decode(

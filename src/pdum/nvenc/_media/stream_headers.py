@@ -38,7 +38,9 @@ def filtered(packet: Any, bitstream_filter: Any) -> list[Any]:
         return [packet] if packet.size else []
     if packet.size:
         return list(bitstream_filter.filter(packet))
-    return list(bitstream_filter.filter(None))
+    left = list(bitstream_filter.filter(None))
+    bitstream_filter.flush()  # it takes packets again
+    return left
 
 
 def filter_for(stream: Any) -> Any:
