@@ -196,7 +196,8 @@ void Parser::show(int index, const Timestamp& timestamp) {
 
 // The answer is not followed: the codec decodes the first operating point, which has all layers.
 void Parser::operating_point(const std::vector<unsigned>& points) {
-    if (params_.pfnGetOperatingPoint == nullptr) return;
+    // NVIDIA's own client answers -1, which is an error, if there is only one.
+    if (params_.pfnGetOperatingPoint == nullptr || points.size() < 2) return;
     CUVIDOPERATINGPOINTINFO info{};
     info.codec = params_.CodecType;
     info.anonymous.av1.operating_points_cnt = static_cast<unsigned char>(points.size());

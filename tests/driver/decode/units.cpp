@@ -1,5 +1,7 @@
 #include "decode/units.hpp"
 
+#include "decode/entry.hpp"
+
 namespace nvsim::decode {
 namespace {
 
@@ -7,6 +9,29 @@ class AsGiven final : public UnitMaker {
    public:
     Bytes unit(const CUVIDPICPARAMS& picture) override { return given(picture); }
 };
+
+// Only pictures with their headers: what our parser puts out.
+class WithHeaders final : public UnitMaker {
+   public:
+    explicit WithHeaders(bool (*has_headers)(const CUVIDPICPARAMS&)) : has_headers_(has_headers) {}
+    Bytes unit(const CUVIDPICPARAMS& picture) override {
+        if (!has_headers_(picture)) throw Refusal{Status::not_supported};
+        return given(picture);
+    }
+
+   private:
+    bool (*const has_headers_)(const CUVIDPICPARAMS&);
+};
+
+bool begins_with_sequence(const CUVIDPICPARAMS& picture) {  // of AV1
+    constexpr uint8_t sequence_with_size = 1 << 3 | 2;
+    return picture.pBitstreamData[0] == sequence_with_size;
+}
+
+bool begins_with_layer(const CUVIDPICPARAMS& picture) {  // of MPEG-4, after what stands above it
+    const int code = first_code(picture);
+    return code >= 0 && code != 0xb6;
+}
 
 }  // namespace
 
@@ -44,7 +69,9 @@ std::unique_ptr<UnitMaker> make_units(cudaVideoCodec codec, const CUVIDDECODECRE
         case cudaVideoCodec_HEVC: return make_hevc_units(info);
         case cudaVideoCodec_MPEG1:
         case cudaVideoCodec_MPEG2: return make_mpeg2_units(info);
-        // The others' pictures come with their headers, or not at all.
+        case cudaVideoCodec_AV1: return std::make_unique<WithHeaders>(begins_with_sequence);
+        case cudaVideoCodec_MPEG4: return std::make_unique<WithHeaders>(begins_with_layer);
+        // The others' pictures have no other headers than their own.
         default: return std::make_unique<AsGiven>();
     }
 }

@@ -218,7 +218,13 @@ std::vector<Reference> references(const Params& p, bool before) {
         if (p.RefPicIdx[i] < 0 || p.IsLongTerm[i] != 0 || distance == 0 || (distance < 0) != before) continue;
         const bool used = before ? listed(p.RefPicSetStCurrBefore, p.NumPocStCurrBefore, i)
                                  : listed(p.RefPicSetStCurrAfter, p.NumPocStCurrAfter, i);
-        found.push_back({std::abs(distance), used});
+        const auto same = [&](const Reference& other) { return other.distance == std::abs(distance); };
+        // Some clients leave what they do not use of the list at zero, so that surface 0 comes more than once.
+        const auto twin = std::find_if(found.begin(), found.end(), same);
+        if (twin == found.end())
+            found.push_back({std::abs(distance), used});
+        else
+            twin->used = twin->used || used;
     }
     std::sort(found.begin(), found.end(),
               [](const Reference& a, const Reference& b) { return a.distance < b.distance; });
