@@ -51,7 +51,9 @@ def _names(*known: str) -> Check:
 
 
 def _codec(name: str, value: Any) -> str:
-    return one_of(name, value, {"auto": "auto", **CODECS})
+    """Also by the names of ffmpeg's encoders for NVENC, such as ``hevc_nvenc``."""
+    known = value.lower().removesuffix("_nvenc") if isinstance(value, str) else value
+    return one_of(name, known if known in ("h264", "hevc", "av1") else value, {"auto": "auto", **CODECS})
 
 
 def _preset(_name: str, value: Any) -> str:
