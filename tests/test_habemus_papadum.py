@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,8 @@ def test_frames_on_the_host_and_in_a_context_of_the_callers(card: Gpu) -> None:
 
 
 def test_what_it_refuses_is_the_same_type_of_error_here(card: Gpu) -> None:
-    for wrong in ({"width": 255}, {"height": 0}, {"preset": "p9"}, {"tuning": "fast"}):
+    wrongs: list[dict[str, Any]] = [{"width": 255}, {"height": 0}, {"preset": "p9"}, {"tuning": "fast"}]
+    for wrong in wrongs:
         with pytest.raises(ValueError):  # noqa: PT011  # the messages are ours
             NvencEncoder(**{"width": WIDTH, "height": HEIGHT, **wrong})
     encoder = NvencEncoder(WIDTH, HEIGHT)
