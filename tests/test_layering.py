@@ -79,6 +79,7 @@ ORDER = {
 PYTHON_LAYERS = (
     "_nvenc",
     "_version",
+    "_distributions",
     "_errors",
     "events",
     "_text",
