@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 import pdum.nvenc
+from control.test_capabilities_missing import DEMANDS
 from pdum.nvenc import EncoderConfig, NvencError
 
 pytestmark = pytest.mark.one_abi
 
+CAPABILITIES = Path(__file__).resolve().parents[1] / "src" / "cpp" / "abi" / "capabilities.def"
+CAPABILITY = re.compile(r'PDUM_CAPABILITY\((\w+), \d+, "(\w+)"\)')
 LOADED = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"(https?:)?//[^\"]*\"")
 
 
@@ -49,12 +52,44 @@ def test_each_public_name_is_there(site: Path) -> None:
             assert f'id="pdum.nvenc.{name}"' in classes, name
 
 
+def settings_rows(site: Path) -> dict[str, list[str]]:
+    """The cells of each setting's row, without markup."""
+    rows = re.findall(r"<tr>(.*?)</tr>", page(site, "reference/settings"), re.DOTALL)
+    cells = [[re.sub("<[^>]+>", " ", one) for one in re.findall(r"<td>(.*?)</td>", row, re.DOTALL)] for row in rows]
+    return {row[0].strip(): row[1:] for row in cells if row}
+
+
 def test_each_setting_has_its_members(site: Path) -> None:
-    table = page(site, "reference/settings")
-    for name in EncoderConfig.names():
-        row = re.search(rf"<td><code>{name}</code></td>\s*<td>.*?</td>\s*<td>(.+?)</td>", table, re.DOTALL)
-        assert row, name
-        assert "<code>" in row[1], name
+    rows = settings_rows(site)
+    assert list(rows) == list(EncoderConfig.names())
+    for name, cells in rows.items():
+        assert len(cells) == 5, name
+        assert all(cells), name
+    assert rows["qp"][1].split(" , ")[0].strip() == "rc.rateControlMode"
+    assert "13.0 for" in rows["chroma"][3]
+    assert rows["temporal_filter"][3] == "13.0"
+
+
+def test_each_setting_has_the_capability_that_the_encoder_asks_for(site: Path) -> None:
+    """What the tests of refusals found to be needed, by the names that ``capabilities()`` has for it."""
+    ours = {theirs: name for name, theirs in CAPABILITY.findall(CAPABILITIES.read_text())}
+    rows = settings_rows(site)
+    for _, setting, capability, _ in DEMANDS:
+        assert ours[capability] in rows[setting.split("=")[0]][2], setting
+    plain = [name for name, cells in rows.items() if cells[2] == "–"]
+    assert "gop" in plain
+    assert len(plain) < len(rows) - 20
+
+
+def test_each_error_has_a_cause_and_a_cure(site: Path) -> None:
+    text = page(site, "reference/errors")
+    public = [getattr(pdum.nvenc, name) for name in pdum.nvenc.__all__]
+    errors = [one for one in public if isinstance(one, type) and issubclass(one, NvencError)]
+    sections = re.split(r"<h2 ", text)[1:]
+    assert len(sections) == len(errors) - 1
+    for section in sections:
+        assert "<strong>Cause</strong>" in section
+        assert "<strong>What to do</strong>" in section
 
 
 def test_commands_and_exit_codes(site: Path) -> None:

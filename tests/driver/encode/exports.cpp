@@ -6,11 +6,11 @@
 
 #include "common/control.hpp"
 #include "common/instrument.hpp"
+#include "common/text.hpp"
 #include "encode/coder.hpp"
 #include "encode/dispatch.hpp"
 #include "encode/front.hpp"
 #include "encode/machine.hpp"
-#include "encode/text.hpp"
 #include "recordings/statuses.hpp"
 
 namespace nvsim {

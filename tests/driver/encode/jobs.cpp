@@ -4,7 +4,7 @@
 #include <exception>
 
 #include "common/instrument.hpp"
-#include "encode/text.hpp"
+#include "common/text.hpp"
 
 namespace nvsim {
 

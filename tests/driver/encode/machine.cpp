@@ -6,10 +6,10 @@
 #include <stdexcept>
 
 #include "common/catalogue.hpp"
-#include "encode/cuda_calls.hpp"
+#include "common/cuda_calls.hpp"
+#include "common/text.hpp"
 #include "encode/handles.hpp"
 #include "encode/session.hpp"
-#include "encode/text.hpp"
 
 namespace nvsim {
 

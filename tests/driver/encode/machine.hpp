@@ -12,9 +12,9 @@
 
 #include "common/config.hpp"
 #include "common/control.hpp"
+#include "common/engine.hpp"
 #include "common/session_registry.hpp"
 #include "encode/coder.hpp"
-#include "encode/engine.hpp"
 #include "encode/surface.hpp"
 
 namespace nvsim {

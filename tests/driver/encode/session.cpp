@@ -4,8 +4,8 @@
 #include <cstdio>
 
 #include "common/instrument.hpp"
+#include "common/text.hpp"
 #include "encode/breach.hpp"
-#include "encode/text.hpp"
 #include "recordings/statuses.hpp"
 
 namespace nvsim {

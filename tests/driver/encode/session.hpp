@@ -13,8 +13,8 @@
 #include <thread>
 #include <vector>
 
-#include "encode/cuda_calls.hpp"
-#include "encode/engine.hpp"
+#include "common/cuda_calls.hpp"
+#include "common/engine.hpp"
 #include "encode/gop.hpp"
 #include "encode/handles.hpp"
 #include "encode/machine.hpp"

@@ -1,7 +1,7 @@
 // The buffers and resources of a session.
+#include "common/text.hpp"
 #include "encode/breach.hpp"
 #include "encode/session.hpp"
-#include "encode/text.hpp"
 #include "recordings/statuses.hpp"
 
 namespace nvsim {

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "encode/cuda_calls.hpp"
+#include "common/cuda_calls.hpp"
 #include "encode/surface.hpp"
 
 namespace nvsim {

@@ -1,4 +1,5 @@
-// The public CUDA driver calls that the encoder needs, found by dlopen, so that it works over any libcuda.
+// The public CUDA driver calls that the encoder and the decoder need, found by dlopen, so that they work over any
+// libcuda.
 #pragma once
 
 #include <cstddef>
@@ -49,6 +50,10 @@ struct Calls {
     int (*stream_wait)(Stream);
     int (*address_range)(DevicePtr*, size_t*, DevicePtr);
     int (*attribute)(void*, int, DevicePtr);
+    int (*device_alloc)(DevicePtr*, size_t);
+    int (*device_free)(DevicePtr);
+    int (*launch_host)(Stream, void (*)(void*), void*);
+    int (*current)(Context*);
     const char* (*control)(const char*);  // of a simulated libcuda; null where it is a real one
 };
 

@@ -1,4 +1,4 @@
-// One hardware encoder of a simulated GPU: a queue that is served in order, at the engine's rate.
+// One hardware encoder or decoder of a simulated GPU: a queue that is served in order, at the engine's rate.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-#include "encode/bits.hpp"
+#include "common/bits.hpp"
 
 namespace nvsim {
 

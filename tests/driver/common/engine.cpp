@@ -1,4 +1,4 @@
-#include "encode/engine.hpp"
+#include "common/engine.hpp"
 
 #include <algorithm>
 #include <iterator>

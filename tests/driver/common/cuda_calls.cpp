@@ -1,4 +1,4 @@
-#include "encode/cuda_calls.hpp"
+#include "common/cuda_calls.hpp"
 
 #include <dlfcn.h>
 
@@ -27,7 +27,9 @@ bool load(Calls& calls) {
            find(library, "cuStreamDestroy_v2", calls.stream_destroy) &&
            find(library, "cuStreamSynchronize", calls.stream_wait) &&
            find(library, "cuMemGetAddressRange_v2", calls.address_range) &&
-           find(library, "cuPointerGetAttribute", calls.attribute);
+           find(library, "cuPointerGetAttribute", calls.attribute) &&
+           find(library, "cuMemAlloc_v2", calls.device_alloc) && find(library, "cuMemFree_v2", calls.device_free) &&
+           find(library, "cuLaunchHostFunc", calls.launch_host) && find(library, "cuCtxGetCurrent", calls.current);
 }
 
 }  // namespace
