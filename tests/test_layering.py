@@ -85,6 +85,7 @@ PYTHON_LAYERS = (
     "_nvenc",
     "_profiling",
     "_version",
+    "_distributions",
     "_errors",
     "events",
     "_text",

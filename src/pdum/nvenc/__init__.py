@@ -7,6 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+try:
+    from . import _nvenc as _nvenc
+except ImportError as error:
+    from ._distributions import explanation
+
+    if told := explanation(error):
+        raise ImportError(told, name=error.name) from error
+    raise
+
 from ._encoders.nvenc import NvencEncoder, forced_abi
 from ._errors import (
     Cancelled,

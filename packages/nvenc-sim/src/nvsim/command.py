@@ -160,6 +160,11 @@ def run_command(given: argparse.Namespace) -> int:
     if not command:
         raise UsageError("expected a command to run: nvsim run -- ffmpeg …")
     config = configuration(given)
+    if given.report is not None:
+        try:
+            given.report.touch()  # before hours of work
+        except OSError as error:
+            raise UsageError(f"--report {given.report}: {error.strerror}") from None
     driver = simulator()
     driver.configure(**config)
     driver.configure()
