@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "python/colour_binding.hpp"
 #include "python/context_binding.hpp"
+#include "python/decoder_binding.hpp"
 #include "python/encoder_binding.hpp"
 #include "python/gpus_binding.hpp"
 #include "python/packet_binding.hpp"
@@ -35,6 +36,8 @@ const char* name_of(ErrorKind kind) {
         case ErrorKind::out_of_memory: return "out_of_memory";
         case ErrorKind::cuda_failed: return "cuda_failed";
         case ErrorKind::encoder_failed: return "encoder_failed";
+        case ErrorKind::decoder_closed: return "decoder_closed";
+        case ErrorKind::decoder_failed: return "decoder_failed";
     }
     return "encoder_failed";
 }
@@ -118,6 +121,7 @@ PYBIND11_MODULE_EXEC(_nvenc_of_main, module) {
     module.def("capabilities", capabilities_in_python, py::arg("gpu_id"), py::arg("abi"));
     module.def("chosen_abi", chosen_abi, py::arg("forced"));
 
+    add_decoder_type(module);
     add_encoder_type(module);
 }
 

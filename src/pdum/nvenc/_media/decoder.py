@@ -68,7 +68,7 @@ def is_picture(stream: Any) -> bool:
 
 
 def ignore(_: object) -> None:
-    """A callback for those who do not want to know."""
+    """Does nothing, for callers that need no reason."""
 
 
 class Stumbled(Exception):
@@ -184,7 +184,7 @@ class Start:
     def __init__(self, path: Path, decoding: Decoding, interrupted: Callable[[], None] = lambda: None) -> None:
         self.decoding = decoding
         self.frames: list[Any] = []
-        """The first frames, as far as they were looked at."""
+        """The first frames that were looked at."""
         with ExitStack() as opened:
             container = opened.enter_context(decoding.opened(path))
             self.stream = video_stream(container, path)
@@ -213,7 +213,7 @@ class Start:
                 return
 
     def every_frame(self) -> Iterator[Any]:
-        """All frames, those that were looked at included. Closes the source at the end.
+        """All frames, including those that were looked at. Closes the source at the end.
 
         Raises:
             Stumbled: as ``Decoding.frames`` does.

@@ -65,7 +65,7 @@ def in_size(frame: Any, width: int, height: int) -> Any:
 
 @profiled("pdum.convert")
 def _scaled(frame: Any, width: int, height: int) -> Any:
-    """For sources that change their size half-way, which an encoded stream cannot."""
+    """Scales frames of sources that change their size half-way, because an encoded stream cannot."""
     return frame.reformat(width=width, height=height)
 
 
@@ -92,7 +92,7 @@ def _sample_bytes(frame: Any) -> int:
 
 
 def _columns(frame: Any, plane: Any) -> int:
-    """Samples in a row of the plane."""
+    """How many samples a row of the plane has."""
     interleaved = frame.format.name in SEMI_PLANAR_NAMES
     return 2 * ((frame.width + 1) // 2) if interleaved and plane.width != frame.width else int(plane.width)
 

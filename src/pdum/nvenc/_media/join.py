@@ -102,7 +102,7 @@ def _add_video(joined: Joined, output: Any, source: Any, first_packet: bytes) ->
         context.codec_tag = "hvc1" if len(headers) == 1 else "hev1"
     if len(headers) > 1:
         joined.warnings.append(
-            "Parts of the video come from different encoders and differ in their headers. Nearly all players cope."
+            "Parts of the video come from different encoders and differ in their headers. Most players can play it."
         )
     stream.time_base = joined.time_base
     old = source.streams[joined.index.stream]

@@ -1,4 +1,4 @@
-"""What is done off the engines: looking sources through, joining and verifying results, clearing up."""
+"""The work beside the engines: examining sources, joining and verifying results, clearing up."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def make_helpers(scheduler: Scheduler, lanes: int) -> list[threading.Thread]:
 def _help(scheduler: Scheduler, lanes: int, clears_up: bool) -> None:
     try:
         _do_chores(scheduler, lanes, clears_up)
-    except BaseException as error:  # our own mistake: no thread must wait for this helper for ever
+    except BaseException as error:  # our own mistake: no thread must wait for this helper forever
         told = NvencError(f"A helper of the run failed: {error!r}")
         told.__cause__ = error
         scheduler.fail_all(told)

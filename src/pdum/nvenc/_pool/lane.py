@@ -1,4 +1,4 @@
-"""One engine at work: a thread that owns the encoder and takes its own work, piece by piece."""
+"""One engine at work: a thread that owns the encoder and takes one piece of work after the other."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Lane:
     def __init__(self, host: LaneHost, engine: EngineInfo) -> None:
         self.engine = engine
         self.frames = 0
-        """Given to the engine, of all pieces."""
+        """Frames given to the engine, over all pieces."""
         self.piece: Piece | None = None
         self.is_lost = False
         self._host = host
@@ -79,14 +79,14 @@ class Lane:
         return self._session.encoder is not None
 
     def join(self, deadline: float) -> None:
-        """Waits for its threads, but not for one whose engine hangs: that ends when the engine answers, if ever."""
+        """Waits for its threads, except one whose engine hangs: it ends when the engine answers, if it ever does."""
         for thread in self.threads:
             hangs = thread is self._thread and self.is_lost and self._session.is_in_call
             if thread.ident is not None:
                 thread.join(0.0 if hangs else max(deadline - monotonic(), 0.0))
 
     def stop(self) -> None:
-        """Begins no more. The lane stops its work as soon as the encoder's call returns."""
+        """Begins no more work, and stops as soon as the encoder's call returns."""
         self._stopped.set()
         self._feeder.stop()
 
@@ -103,7 +103,7 @@ class Lane:
         try:
             while not self._stopped.is_set() and (piece := self._take()) is not None:
                 self._encode(piece)
-        except BaseException as error:  # our own mistake: no thread must wait for this engine for ever
+        except BaseException as error:  # our own mistake: no thread must wait for this engine forever
             told = NvencError(f"The work for {self.engine.label} could not be done: {error!r}")
             told.__cause__ = error
             self._scheduler.fail_all(told)
@@ -299,7 +299,7 @@ class Lane:
                 self.give_up(error_text(error))
 
     def _drop(self, piece: Piece) -> None:
-        """Nobody wants the piece any more. Empties the engine's queue and keeps the encoder."""
+        """The piece is no longer wanted. Empties the engine's queue and keeps the encoder."""
         self.piece = None
         discard(piece)
         self._scheduler.drop(piece)

@@ -1,4 +1,4 @@
-"""Opens encoders for a pool's engines, and says who has the sessions if there are none left."""
+"""Opens encoders for a pool's engines. If no session is left, says which processes have them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .targets import AnyTarget
 
 KNOWN = {"mp4": ".mp4", "mov": ".mov", "mkv": ".mkv", "webm": ".webm", "ts": ".ts", "ivf": ".ivf", "stream": ".bin"}
-"""Values of ``container``, with the end of the name of such a file."""
+"""Values of ``container``, each with the suffix of such a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class Output:
 
     @profiled("pdum.writer.complete")
     def complete(self) -> None:
-        """Everything was written: completes the file and gives it its name."""
+        """Completes the file after the last packet, and gives it its name."""
         with self.target.naming_errors():
             if self._interleaver is not None:
                 self._interleaver.finish()
@@ -89,12 +89,12 @@ class Output:
         self.target.commit()
 
     def discard(self, *, is_stuck: bool = False) -> None:
-        """Takes the file away. ``is_stuck``: a write to it never returned, so that it cannot even be closed."""
+        """Removes the file. ``is_stuck``: a write to it never returned, so it cannot even be closed."""
         container, self._container = self._container, None
         try:
             if container is not None and not is_stuck:
                 container.abandon()
-        except Exception:  # the error that led here is the one to be told
+        except Exception:  # the error that led here is the one to report
             pass
         finally:
             self.target.discard(is_stuck=is_stuck)
