@@ -78,6 +78,8 @@ def test_a_picture_shows_a_part_of_a_recording(pictures: ModuleType, recorded: P
         ("pdum.decode", 0, 50),
         ("pdum.encode", 50, 100),
     ]
+    (later,) = pictures.lanes_of(recorded, 0.25, 0.1)
+    assert [one.name for one in later.ranges] == ["pdum.pool.piece", "pdum.encode"]
 
 
 def test_a_recording_without_our_ranges_is_refused(pictures: ModuleType, recorded: Path) -> None:
