@@ -193,9 +193,10 @@ Reader list_into(std::vector<T>& target, T (*read)(const Json&, const std::strin
 
 void read_backend(Backend& backend, const Json& value, const std::string& key) {
     static const std::map<std::string, Backend> names = {
-        {"echo", Backend::echo}, {"null", Backend::null}, {"codec", Backend::codec}};
+        {"echo", Backend::echo}, {"null", Backend::null}, {"codec", Backend::codec}, {"auto", Backend::automatic}};
     const auto found = names.find(value.as_string(key));
-    if (found == names.end()) throw std::runtime_error("\"" + key + "\" has to be \"echo\", \"null\" or \"codec\"");
+    if (found == names.end())
+        throw std::runtime_error("\"" + key + "\" has to be \"echo\", \"null\", \"codec\" or \"auto\"");
     backend = found->second;
 }
 
@@ -234,6 +235,7 @@ Config parse_config(const Json& document) {
         {"stall", list_into(config.stalls, &read_stall)},
         {"damage", list_into(config.damage, &read_damage)},
         {"trace", into(config.trace)},
+        {"report", into(config.report)},
         {"count", into(config.count)},
         {"null_bytes", into(config.null_bytes, 64, 1 << 26)},
         {"session_limit_status", into(config.session_limit_status, 1, 26)},

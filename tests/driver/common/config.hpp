@@ -11,7 +11,8 @@ namespace nvsim {
 
 class Json;
 
-enum class Backend { echo, null, codec };
+// `automatic`: a real codec if its library is installed, else echo.
+enum class Backend { echo, null, codec, automatic };
 
 constexpr int kMostGpus = 16;  // of one machine
 
@@ -80,6 +81,7 @@ struct Config {
     std::vector<Stall> stalls;
     std::vector<Damage> damage;
     std::string trace;              // a file to which every call is appended as a JSON line; empty: none
+    std::string report;             // a file to which each library appends its violations and its end; empty: none
     bool count = false;             // count the uses of each call for the report
     uint32_t null_bytes = 1024;     // size of the null backend's access units
     int session_limit_status = 21;  // what opening one session too many answers: real drivers differ (10 or 21)

@@ -133,4 +133,7 @@ class PictureCoder {
 // refuses the settings.
 std::unique_ptr<PictureCoder> make_codec(const StreamSettings& settings, std::string& error);
 
+// Why a codec's library cannot be used at all; empty: it can.
+std::string codec_obstacle(Codec codec);
+
 }  // namespace nvsim

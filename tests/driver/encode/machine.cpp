@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "common/catalogue.hpp"
 #include "common/cuda_calls.hpp"
@@ -13,8 +14,6 @@
 namespace nvsim {
 
 namespace {
-
-constexpr const char* codec_names[] = {"h264", "hevc", "av1"};
 
 // Never destroyed: sessions may be alive, and their threads at work, when the process ends. A forked child starts with
 // one of its own, since it has none of its parent's threads; what the parent had stays where it is.
@@ -191,6 +190,16 @@ Cell* Machine::find(const void* handle) {
 void Machine::close(Cell& cell) {
     cell.session.reset();
     ++cell.generation;
+}
+
+void Machine::lose(int64_t gpu) {
+    {
+        const std::lock_guard<std::mutex> guard(mutex_);
+        if (gpu < 0 || gpu >= static_cast<int64_t>(devices_.size()))
+            throw std::runtime_error(text("there is no GPU ", gpu, ": this machine has ", devices_.size()));
+        devices_[static_cast<size_t>(gpu)]->lost = true;
+    }
+    wake_all();
 }
 
 void Machine::wake_all() {
