@@ -160,7 +160,7 @@ py::dict Surface::cuda_array_interface() const {
     interface["data"] = py::make_tuple(address_, false);
     interface["strides"] = has_component_axis(format_) ? py::tuple(py::make_tuple(pitch_, format_.pixel_bytes, 1))
                                                        : py::tuple(py::make_tuple(pitch_, format_.pixel_bytes));
-    interface["stream"] = py::none();  // nobody else works on it
+    interface["stream"] = py::none();  // no other thread works on it
     interface["version"] = 3;
     return interface;
 }

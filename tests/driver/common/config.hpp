@@ -36,7 +36,7 @@ struct Gpu {
     std::map<std::string, int> caps;     // member of NV_ENC_CAPS without its prefix -> value; overrides the catalogue.
                                          // "hevc.WIDTH_MAX" holds for one codec, "WIDTH_MAX" for all
     bool legacy_ipc = true;              // false: no memory is told to be fit for CUDA's legacy IPC, as under WSL
-    std::string uuid;                    // 32 hexadecimal digits; made from the index where the configuration has none
+    std::string uuid;                    // 32 hexadecimal digits; made from the index if the configuration has none
 };
 
 // The nth use (from 1) of `call` answers `status` instead of doing its work. nth 0: every use.
@@ -46,7 +46,7 @@ struct Fault {
     int status = 20;
 };
 
-// The engine stops for good (device_lost: every later call on the GPU fails) after so many frames.
+// The engine stops forever (device_lost: every later call on the GPU fails) after so many frames.
 struct Stall {
     int gpu = 0;
     int engine = 0;
