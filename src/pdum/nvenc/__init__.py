@@ -7,10 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+try:
+    from . import _nvenc as _nvenc
+except ImportError as error:
+    from ._distributions import explanation
+
+    if told := explanation(error):
+        raise ImportError(told, name=error.name) from error
+    raise
+
 from ._encoders.nvenc import NvencEncoder, forced_abi
 from ._errors import (
     Cancelled,
     CudaFailed,
+    DecoderClosed,
+    DecoderFailed,
     DeviceLost,
     DriverNotFound,
     DriverTooOld,
@@ -70,6 +81,8 @@ __all__ = [
     "Colour",
     "ContentLight",
     "CudaFailed",
+    "DecoderClosed",
+    "DecoderFailed",
     "Device",
     "DeviceLost",
     "Diagnosis",

@@ -17,6 +17,8 @@
     ├── OutOfMemory             (also MemoryError)  GPU memory ran out
     ├── CudaFailed              a call of CUDA failed
     ├── EncoderFailed           a call of the encoder failed
+    ├── DecoderClosed           a decoder or its frame was used after close(), or in a forked child
+    ├── DecoderFailed           a call of the decoder failed
     ├── NoEngineLeft            all engines of a pool are lost
     ├── SourceEnded             a video had fewer frames than it announced
     ├── SourceUnreadable        a source is missing, is no video, or is damaged beyond use
@@ -129,6 +131,14 @@ class EncoderFailed(NvencError):
     """A call of the encoder failed, and only the driver knows why."""
 
 
+class DecoderClosed(NvencError):
+    """The decoder was used after close(), or in a child forked after it was made; or a frame after its end."""
+
+
+class DecoderFailed(NvencError):
+    """A call of the GPU's decoder failed: the video is damaged, or the driver alone knows the reason."""
+
+
 class NoEngineLeft(NvencError):
     """All engines of a pool failed or hang. The message gives the reason for each."""
 
@@ -204,5 +214,7 @@ BY_KIND: dict[str, type[NvencError]] = {
     "out_of_memory": OutOfMemory,
     "cuda_failed": CudaFailed,
     "encoder_failed": EncoderFailed,
+    "decoder_closed": DecoderClosed,
+    "decoder_failed": DecoderFailed,
 }
 """The native module's names for what went wrong."""

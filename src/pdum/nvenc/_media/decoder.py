@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import SourceUnreadable
+from .._profiling import profiled
 from .av import import_av, open_container, words_of
 
 MOST_THREADS_OF_A_GPU = 4
@@ -121,6 +122,7 @@ class Decoding:
         if self.strict:
             context.options = {"err_detect": "explode"}
 
+    @profiled("pdum.decode")
     def frames(self, packet: Any) -> list[Any]:
         """Decodes a packet. An empty packet returns the frames that the decoder still holds.
 
@@ -143,6 +145,7 @@ class Decoding:
             raise SourceUnreadable(f"The packet shown at {packet.pts} is damaged.")
         return frames
 
+    @profiled("pdum.decode")
     def rest(self, stream: Any) -> list[Any]:
         """The frames that the decoder still holds after the file ended early. Raises Stumbled."""
         av = import_av()

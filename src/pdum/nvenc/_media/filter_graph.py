@@ -13,6 +13,7 @@ from typing import Any
 from .._config.filter_text import Node, parsed
 from .._config.settings import nearest
 from .._errors import InvalidConfig
+from .._profiling import profiled
 from .av import import_av, words_of
 from .frame_conversion import in_format, in_size
 
@@ -78,6 +79,7 @@ class FilterGraph:
         self._push(None)
         return self._ready()
 
+    @profiled("pdum.filter")
     def _push(self, frame: Any) -> None:
         av = import_av()
         try:

@@ -8,6 +8,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from .._errors import SourceEnded
+from .._profiling import profiled
 from .channel import Channel, Closed
 from .job import as_error
 
@@ -97,13 +98,18 @@ class Feeder:
                     return
                 if source is None:
                     source = piece.job.task.frames(piece.first, engine)
-                frames = list(islice(source, end - begin))
+                frames = _made(source, end - begin)
                 if len(frames) < end - begin:
                     raise ended_early(piece, begin + len(frames))
                 production.is_all_claimed = piece.range.rest == 0
                 production.channel.put(frames)
         finally:
             close_source(source)
+
+
+@profiled("pdum.pool.frames")
+def _made(source: Iterator[Any], count: int) -> list[Any]:
+    return list(islice(source, count))
 
 
 def batch(scheduler: Scheduler, engine: EngineInfo, piece: Piece) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import events
 from .._errors import InvalidConfig, NvencError
+from .._profiling import profiled
 from .._text import error_text
 from .job import as_error
 from .job_states import is_worth_keeping
@@ -48,6 +49,7 @@ def _do_chores(scheduler: Scheduler, lanes: int, clears_up: bool) -> None:
             _abandon(scheduler, chore)
 
 
+@profiled("pdum.pool.prepare")
 def _prepare(scheduler: Scheduler, chore: Chore, lanes: int) -> None:
     job = chore.job
     with job.lock:  # held until the task is cleared up, if it is: a further attempt then finds nothing of this one
@@ -63,6 +65,7 @@ def _prepare(scheduler: Scheduler, chore: Chore, lanes: int) -> None:
             _clear_up(scheduler, chore)
 
 
+@profiled("pdum.pool.finish")
 def _finish(scheduler: Scheduler, chore: Chore) -> None:
     job = chore.job
     with job.lock:

@@ -17,6 +17,7 @@ from .._errors import (
     OutOfMemory,
     SourceEnded,
 )
+from .._profiling import profiled
 from .._text import error_text
 from .channel import Closed
 from .feeder import Feeder, Production, batch, close_source, ended_early
@@ -169,6 +170,7 @@ class Lane:
         self._scheduler.started(piece)
         return True
 
+    @profiled("pdum.pool.piece")
     def _encode_begun(self, piece: Piece, production: Production | None) -> None:
         try:
             if piece.job.is_direct:
@@ -223,6 +225,7 @@ class Lane:
         finally:
             close_source(source)
 
+    @profiled("pdum.pool.batch")
     def _submit(self, piece: Piece, frames: Iterable[Any], count: int) -> None:
         """The innermost loop: with 8 engines of 1,250 frames a second it has 100 microseconds for each."""
         session, packets = self._session, []
@@ -269,6 +272,7 @@ class Lane:
         self._failures = 0
         self._scheduler.done(piece, size)
 
+    @profiled("pdum.pool.flush")
     def _flush(self, piece: Piece, encoder: VideoEncoder) -> None:
         coming = self._session.call(encoder.flush_lazily)
         while not piece.is_dropped and (packet := self._session.call(lambda: next(coming, None))) is not None:

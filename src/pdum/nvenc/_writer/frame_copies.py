@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .._encoders.frame_layout import is_pyav_frame
 from .._encoders.host_frames import copied_to_host
 from .._errors import InvalidFrame
+from .._profiling import profiled
 
 if TYPE_CHECKING:
     from .._encoders.frame_layout import FrameLayout
@@ -15,6 +16,7 @@ LARGEST_FLOAT = 16.0
 """Brighter values than this are a mistake. Values above 1 and up to this are clamped."""
 
 
+@profiled("pdum.writer.copy")
 def kept(frame: Any, *, on_gpu: bool) -> tuple[Any, int]:
     """A frame that no other code writes to, and its size in bytes.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig
 from .._media.mux import require_container
+from .._profiling import profiled
 from .containers import Container, ElementaryStream, Ivf, Mp4, PyavContainer
 from .interleaving import Interleaver
 from .targets import MemoryTarget, PathTarget
@@ -66,6 +67,7 @@ class Output:
         self._interleaver: Interleaver | None = None
         self._early: list[Coded] = []
 
+    @profiled("pdum.writer.packet")
     def write(self, packet: Coded) -> None:
         self.bytes_written += len(packet.data)
         with self.target.naming_errors():
@@ -76,6 +78,7 @@ class Output:
             else:
                 self._open(packet)
 
+    @profiled("pdum.writer.complete")
     def complete(self) -> None:
         """Completes the file after the last packet, and gives it its name."""
         with self.target.naming_errors():

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig, InvalidFrame, UnsupportedFeature
 from .._media.mux import VideoFormat
+from .._profiling import profiled
 from .encoding_thread import EncodingThread, Waiting
 from .frame_copies import kept
 from .output import Output
@@ -132,6 +133,7 @@ class Pipeline:
                 self._failure = error
                 raise
 
+    @profiled("pdum.writer.encode")
     def _submitted(self, waiting: Waiting) -> list[Packet]:
         assert self._encoder is not None
         number = self._count

@@ -13,6 +13,7 @@ from .._config.settings import codec_name
 from .._encoders.aio import stream_here
 from .._encoders.frame_layout import FrameLayout, frame_layout, frames_of, is_flat
 from .._errors import EncoderClosed, InvalidConfig, InvalidFrame
+from .._profiling import profiled
 from .bounded_queue import QueueClosed
 from .frame_copies import require_unit_range
 from .opening import open_frame_encoder, require_engines
@@ -128,6 +129,7 @@ class VideoWriter:
         self._made_in = os.getpid()
         self._lock = threading.Lock()
 
+    @profiled("pdum.writer.write")
     def write(
         self,
         frame: Any,
@@ -218,6 +220,7 @@ class VideoWriter:
                 self._pipeline.output.sound = form
             self._guarded(lambda: self._pipeline.put_sound(coded))
 
+    @profiled("pdum.writer.close")
     def close(self) -> None:
         """Waits until the file is complete, and gives it its name. Does nothing the second time.
 
