@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 DEBIAN_FRONTEND=noninterac
 
 NEEDED_PACKAGES=(g++ python3-dev python3-venv)
 TEST_PACKAGES=(
-    libx264-dev libx265-dev libaom-dev ffmpeg
+    libx264-dev libx265-dev libaom-dev libavcodec-dev ffmpeg
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     chromium # tests/browser: pages and files in a real browser
 )

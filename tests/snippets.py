@@ -17,7 +17,7 @@ class Snippet:
     """A block of a page.
 
     One marked ``gpu`` needs a CUDA GPU and CuPy, and runs in tests/gpu. One marked ``peer`` shows another package, and
-    runs in tests/clients.
+    runs in tests/clients. One with a title is a file of a tutorial, which tests/test_tutorials.py writes and runs.
     """
 
     page: Path
@@ -34,7 +34,7 @@ class Snippet:
 
 def snippets(page: Path) -> list[Snippet]:
     text = page.read_text()
-    return [_snippet(page, text, found) for found in FENCE.finditer(text)]
+    return [_snippet(page, text, found) for found in FENCE.finditer(text) if "title=" not in found["words"]]
 
 
 def _snippet(page: Path, text: str, found: re.Match[str]) -> Snippet:

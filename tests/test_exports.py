@@ -22,6 +22,8 @@ PUBLIC = [
     "Colour",
     "ContentLight",
     "CudaFailed",
+    "DecoderClosed",
+    "DecoderFailed",
     "Device",
     "DeviceLost",
     "Diagnosis",
@@ -128,7 +130,15 @@ def test_stub_names_what_the_native_module_has() -> None:
 def test_stub_agrees_with_the_native_module(tmp_path: Path) -> None:
     """mypy's own comparison, which also sees the signatures that the module reports."""
     known = tmp_path / "known"
-    metaclassed = ("Encoder", "PrimaryContext", "Surface", "_RgbConverter")  # pybind11 has its own metaclass
+    metaclassed = (
+        "DecodedFrame",
+        "Decoder",
+        "Encoder",
+        "PrimaryContext",
+        "Surface",
+        "_RgbConverter",
+        "_SurfaceMemory",
+    )  # pybind11 has its own metaclass
     known.write_text("".join(f"pdum.nvenc._nvenc.{name}\n" for name in metaclassed))
     if sys.version_info < (3, 12):
         with known.open("a") as file:

@@ -38,7 +38,7 @@ done
 
 cat >"$CACHE/c++" <<END
 #!/bin/sh
-ZIG_GLOBAL_CACHE_DIR="$CACHE/zig" exec "$TOOLS/bin/python" -m ziglang c++ -target $(uname -m)-linux-gnu.$GLIBC "\$@"
+ZIG_GLOBAL_CACHE_DIR="${CACHE%/sim}/zig" exec "$TOOLS/bin/python" -m ziglang c++ -target $(uname -m)-linux-gnu.$GLIBC "\$@"
 END
 chmod +x "$CACHE/c++"
 

@@ -349,7 +349,7 @@ class Session final : public EncodeApi {
 };
 
 // A client that gets a status from the open call may still have been given a session, which would then count against
-// the limit for ever: it is destroyed here.
+// the limit forever: it is destroyed here.
 inline std::unique_ptr<EncodeApi> open_session(CUcontext context) {
     NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS request{};
     request.version = NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER;

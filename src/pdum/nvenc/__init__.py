@@ -1,6 +1,6 @@
 """Video encoding on NVIDIA's hardware encoders.
 
-``NvencEncoder`` is one session on one of them. Importing this package opens no driver: the first encoder does.
+``NvencEncoder`` is one session on one of them. Importing this package does not open the driver; the first encoder does.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from ._encoders.nvenc import NvencEncoder, forced_abi
 from ._errors import (
     Cancelled,
     CudaFailed,
+    DecoderClosed,
+    DecoderFailed,
     DeviceLost,
     DriverNotFound,
     DriverTooOld,
@@ -79,6 +81,8 @@ __all__ = [
     "Colour",
     "ContentLight",
     "CudaFailed",
+    "DecoderClosed",
+    "DecoderFailed",
     "Device",
     "DeviceLost",
     "Diagnosis",

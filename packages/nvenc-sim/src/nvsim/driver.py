@@ -1,7 +1,7 @@
 """The simulated driver, loaded into this process.
 
-The libraries are loaded once. From then on everybody in the process who opens `libcuda.so.1`, `libnvidia-encode.so.1`
-or `libnvidia-ml.so.1` gets them.
+The libraries are loaded once. From then on everybody in the process who opens `libcuda.so.1`, `libnvidia-encode.so.1`,
+`libnvidia-ml.so.1` or `libnvcuvid.so.1` gets them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ from typing import Any
 from .location import driver_folder
 
 # In the order in which they are loaded: the encoder opens libcuda by its name.
-LIBRARIES = {"cuda": "libcuda.so.1", "encode": "libnvidia-encode.so.1", "nvml": "libnvidia-ml.so.1"}
-OPTIONAL = {"nvml"}
+LIBRARIES = {
+    "cuda": "libcuda.so.1",
+    "encode": "libnvidia-encode.so.1",
+    "nvml": "libnvidia-ml.so.1",
+    "decode": "libnvcuvid.so.1",
+}
+OPTIONAL = {"nvml", "decode"}
+"""A build of the encoder alone has none of these, and one without libavcodec no decoder."""
 
 
 class SimulatorError(RuntimeError):

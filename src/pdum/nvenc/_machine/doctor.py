@@ -53,7 +53,7 @@ class Diagnosis:
 
     @property
     def verdict(self) -> str:
-        """In a sentence."""
+        """The result in a sentence."""
         if self.used == "nvenc":
             return "This machine can encode in hardware."
         if self.used == "software":
