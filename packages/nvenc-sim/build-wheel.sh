@@ -3,8 +3,8 @@
 #
 #   packages/nvenc-sim/build-wheel.sh [FOLDER]     into wheelhouse/ if no folder is given
 #
-# The compiler is zig's, from PyPI, which links against the glibc of 2018 on any system. The headers of x264, x265 and
-# libaom are taken from this system; a codec whose header is missing is left out.
+# The compiler is zig's, from PyPI, which links against the glibc of 2018 on any system. The headers of x264, x265,
+# libaom and libavcodec are taken from this system.
 set -euo pipefail
 OUTPUT=$(realpath -m "${1:-wheelhouse}")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -24,17 +24,25 @@ if [[ ! -f $TOOLS/.installed || $(<"$TOOLS/.installed") != "$ZIG" ]]; then
 fi
 PATH=$TOOLS/bin:$PATH
 
-# zig must not look into /usr/include, where this system's glibc has its headers.
-mkdir -p "$CACHE/headers/aom"
+# zig must not look into this system's folders, where its own glibc has its headers. 0: the codec is left out.
+mkdir -p "$CACHE/headers"
 DEFINES=()
-for header in x264.h x265.h aom/aomcx.h; do
-    [[ -f /usr/include/$header ]] || { echo "== without $header: that codec is left out"; continue; }
-    case $header in
-        aom/*) cp /usr/include/aom/*.h "$CACHE/headers/aom/" ;;
-        *) cp "/usr/include/${header%.h}"*.h "$CACHE/headers/" ;;
-    esac
-    DEFINES+=("--config-settings=cmake.define.NVSIM_INCLUDE_${header//[.\/]/_}=$CACHE/headers")
-done
+header() { # the variable of CMake, and what the codec is made of, from a folder with headers
+    local variable=$1 folder
+    shift
+    for folder in /usr/include "/usr/include/$(uname -m)-linux-gnu" /usr/include/ffmpeg; do
+        [[ -e $folder/$1 ]] || continue
+        (cd "$folder" && cp -r "$@" "$CACHE/headers/")
+        DEFINES+=("--config-settings=cmake.define.$variable=$CACHE/headers")
+        return
+    done
+    echo "== without $1: this codec is left out"
+    DEFINES+=("--config-settings=cmake.define.$variable=0")
+}
+header NVSIM_INCLUDE_x264_h x264.h x264_config.h
+header NVSIM_INCLUDE_x265_h x265.h x265_config.h
+header NVSIM_INCLUDE_aom_aomcx_h aom
+header NVSIM_INCLUDE_libavcodec libavcodec libavutil
 
 cat >"$CACHE/c++" <<END
 #!/bin/sh

@@ -16,9 +16,9 @@ DRIVER = {
     "full/libcuda.so.1": "cu",
     "full/libnvidia-encode.so.1": "NvEncodeAPI",
     "full/libnvidia-ml.so.1": "nvml",
+    "full/libnvcuvid.so.1": "cuvid",
     "encode/libnvidia-encode.so.1": "NvEncodeAPI",
 }
-OPTIONAL = {"full/libnvcuvid.so.1": "cuvid"}
 
 
 def lines_of(*command: str) -> list[str]:
@@ -47,9 +47,9 @@ def problems(wheel: Path) -> Iterator[str]:
         root = Path(folder) / "nvsim" / "driver"
         libraries = {str(path.relative_to(root)) for path in root.rglob("*.so*")}
         yield from (f"driver/{name} is missing" for name in sorted(set(DRIVER) - libraries))
-        yield from (f"driver/{name} does not belong here" for name in sorted(libraries - set(DRIVER | OPTIONAL)))
-        for name in sorted(libraries & set(DRIVER | OPTIONAL)):
-            yield from problems_of_library(root / name, (DRIVER | OPTIONAL)[name])
+        yield from (f"driver/{name} does not belong here" for name in sorted(libraries - set(DRIVER)))
+        for name in sorted(libraries & set(DRIVER)):
+            yield from problems_of_library(root / name, DRIVER[name])
 
 
 def main() -> int:
