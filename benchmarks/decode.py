@@ -1,10 +1,11 @@
-"""Frames a second that are decoded on a real GPU: by our decoder, by our pipeline, and by PyNvVideoCodec.
+"""Frames a second that are decoded: by our decoder, by our pipeline, and by PyNvVideoCodec or a plain loop of PyAV's.
 
     python benchmarks/decode.py [--size 1920x1080] [--frames 900] [--streams 1,2,3,4,6,8] [--lanes 1,2,4] [--rounds 3]
 
 Streams: so many threads of one process decode the whole file at once, with a decoder each. Lanes are what a pool has:
 each decodes a range of the file, on the GPU's decoder by way of FFmpeg, or on the processor. Frames stay where they
 were decoded and are let go at once. `cores` is the processor time for each second. --bitrate makes larger files.
+`--on processor` needs no GPU; a loop of PyAV's with as many threads as it likes takes PyNvVideoCodec's place.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import measuring
+
+NAMES = {"libx264": "H.264", "libx265": "HEVC"}
+"""Of the codecs that encode the sources."""
 
 
 def make_source(path: Path, size: str, frames: int, codec: str, bitrate: str) -> None:
@@ -121,7 +125,7 @@ def measured(contender: Contender) -> tuple[float, float]:
     return seconds / contender.times, (after.user + after.system - before.user - before.system) / seconds
 
 
-def compare(path: Path, frames: int, rounds: int, all_of_them: list[Contender]) -> None:
+def compare(path: Path, frames: int, rounds: int, all_of_them: list[Contender], row: str) -> list[measuring.Figure]:
     samples: dict[str, list[tuple[float, float]]] = {one.name: [] for one in all_of_them}
     for _ in range(rounds):
         for one in all_of_them:
@@ -131,6 +135,26 @@ def compare(path: Path, frames: int, rounds: int, all_of_them: list[Contender]) 
         low, middle, high = (frames / seconds for seconds in measuring.quartiles([seconds for seconds, _ in found]))
         cores = measuring.quartiles([cores for _, cores in found])[1]
         print(f"| {name} | {middle:.0f} ({high:.0f} to {low:.0f}) | {cores:.1f} |", flush=True)
+    return [
+        measuring.Figure(name, row, "fps", [frames / seconds for seconds, _ in found], "more")
+        for name, found in samples.items()
+    ]
+
+
+def plain_loop(path: Path) -> float:
+    import av
+
+    start = time.perf_counter()
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_type = "AUTO"
+        for _ in container.decode(video=0):
+            pass
+    return time.perf_counter() - start
+
+
+def on_the_processor(path: Path, lanes: list[int]) -> list[Contender]:
+    ours_by_lanes = [Contender(f"ours, processor, {count} lanes", partial(ours, path, count, False)) for count in lanes]
+    return [Contender("PyAV, plain loop", partial(plain_loop, path)), *ours_by_lanes]
 
 
 def main() -> None:
@@ -141,14 +165,20 @@ def main() -> None:
     parser.add_argument("--streams", default="1,2,3,4,6,8")
     parser.add_argument("--lanes", default="1,2,4")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--on", choices=("gpu", "processor"), default="gpu")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
     given = parser.parse_args()
     print(measuring.machine("av", "PyNvVideoCodec"))
     streams, lanes = ([int(one) for one in text.split(",") if one] for text in (given.streams, given.lanes))
+    figures: list[measuring.Figure] = []
     with tempfile.TemporaryDirectory() as name:
-        for codec in ("libx264", "libx265"):
+        for codec in NAMES:
             path = Path(name) / f"{codec}.mp4"
             make_source(path, given.size, given.frames, codec, given.bitrate)
-            compare(path, given.frames, given.rounds, contenders(path, streams, lanes))
+            row = f"{NAMES[codec]}, {given.size}" + (f", {given.bitrate}bit/s" if given.bitrate else "")
+            todo = contenders(path, streams, lanes) if given.on == "gpu" else on_the_processor(path, lanes)
+            figures += compare(path, given.frames, given.rounds, todo, row)
+    measuring.save(given.json, "gpu_decode" if given.on == "gpu" else "decode", figures, "av", "PyNvVideoCodec")
 
 
 if __name__ == "__main__":

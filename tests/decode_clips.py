@@ -12,6 +12,10 @@ from loud import need_program
 RATE = 25
 
 
+X264 = ("libx264", "-preset", "veryfast", "-g", "10")
+X265 = ("libx265", "-preset", "ultrafast", "-x265-params", "log-level=0:pools=none:bframes=3:b-adapt=0:keyint=10")
+
+
 @dataclass(frozen=True)
 class Clip:
     """How a video is made."""
@@ -23,7 +27,8 @@ class Clip:
     size: str = "320x180"
     pixels: str = "yuv420p"
     surface: str = "nv12"  # what a decoder of the chip puts out
-    count: int = 30
+    stateless: bool = True  # whether ffmpeg's hwaccel, which has a parser of its own, decodes it
+    count: int = 24
 
     def make(self, folder: Path) -> Path:
         path = folder / f"{self.name}.{self.container}"
@@ -54,8 +59,9 @@ def checksums(path: Path) -> list[tuple[int, str]]:
     return [(int(line[2]), line[5].strip()) for line in lines]
 
 
-def by_processor(clip: Path, surface: str = "nv12", folder: Path | None = None) -> list[tuple[int, str]]:
-    output = (folder or clip.parent) / f"{clip.name}.{surface}.processor"
+def by_processor(path: Path, surface: str = "nv12") -> list[tuple[int, str]]:
+    """What ffmpeg's processor decoder makes of a video, kept beside it."""
+    output = path.with_name(f"{path.name}.{surface}.processor")
     if not output.exists():
-        run_ffmpeg(["-i", clip, *to_checksums(surface, output)])
+        run_ffmpeg(["-i", path, *to_checksums(surface, output)])
     return checksums(output)

@@ -73,6 +73,7 @@ ORDER = {
         "packet_binding",
         "colour_binding",
         "gpus_binding",
+        "profiling_binding",
         "context_binding",
         "surface_binding",
         "encoder",
@@ -82,7 +83,9 @@ ORDER = {
 }
 PYTHON_LAYERS = (
     "_nvenc",
+    "_profiling",
     "_version",
+    "_distributions",
     "_errors",
     "events",
     "_text",

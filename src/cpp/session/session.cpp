@@ -67,7 +67,7 @@ Session::Session(const SessionOptions& options)
 }
 
 // Call it before taking the lock: a thread of the parent may have held the lock at the fork, and the child would wait
-// for ever.
+// forever.
 void Session::require_own_process() const {
     if (made_in_ != process_generation()) {
         fail(ErrorKind::encoder_closed, "This encoder was made before a fork and cannot be used in the child.",

@@ -1,11 +1,20 @@
 """Video encoding on NVIDIA's hardware encoders.
 
-``NvencEncoder`` is one session on one of them. Importing this package opens no driver: the first encoder does.
+``NvencEncoder`` is one session on one of them. Importing this package does not open the driver; the first encoder does.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+try:
+    from . import _nvenc as _nvenc
+except ImportError as error:
+    from ._distributions import explanation
+
+    if told := explanation(error):
+        raise ImportError(told, name=error.name) from error
+    raise
 
 from ._encoders.nvenc import NvencEncoder, forced_abi
 from ._errors import (

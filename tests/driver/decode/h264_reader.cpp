@@ -80,9 +80,9 @@ void fill(CUVIDH264PICPARAMS& out, const Sps& sps, const Pps& pps) {
 class H264Reader final : public StreamReader {
    public:
     explicit H264Reader(ReaderSink& sink)
-        : StreamReader(sink), codes_([this](const uint8_t* data, size_t size, const Timestamp& timestamp) {
-              take(data, size, timestamp);
-          }) {}
+        : StreamReader(sink),
+          codes_([this](const uint8_t* data, size_t size, const Timestamp& timestamp) { take(data, size, timestamp); },
+                 true) {}
 
     void feed(const uint8_t* data, size_t size, const Timestamp& timestamp) override {
         codes_.feed(data, size, timestamp);

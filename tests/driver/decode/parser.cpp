@@ -194,6 +194,18 @@ void Parser::show(int index, const Timestamp& timestamp) {
     line_up({0, {index, 1, 1, 0, 0}, timestamp});
 }
 
+// The answer is not followed: the codec decodes the first operating point, which has all layers.
+void Parser::operating_point(const std::vector<unsigned>& points) {
+    // NVIDIA's own client answers -1, which is an error, if there is only one.
+    if (params_.pfnGetOperatingPoint == nullptr || points.size() < 2) return;
+    CUVIDOPERATINGPOINTINFO info{};
+    info.codec = params_.CodecType;
+    info.anonymous.av1.operating_points_cnt = static_cast<unsigned char>(points.size());
+    for (size_t i = 0; i < points.size() && i < std::size(info.anonymous.av1.operating_points_idc); ++i)
+        info.anonymous.av1.operating_points_idc[i] = static_cast<unsigned short>(points[i]);
+    if (params_.pfnGetOperatingPoint(params_.pUserData, &info) < 0) throw Refusal{Status::unknown};
+}
+
 void Parser::bump(size_t most) {
     while (reordering_.size() > most) {
         const auto first = std::min_element(reordering_.begin(), reordering_.end(),

@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <memory>
+#include <string>
 #include <mutex>
 #include <vector>
 
@@ -28,6 +29,7 @@ class Parser final : private ReaderSink {
     void sequence(const Sequence& sequence) override;
     int picture(Unit& unit) override;
     void show(int index, const Timestamp& timestamp) override;
+    void operating_point(const std::vector<unsigned>& points) override;
     void drain() override;
 
     void check(const CUVIDSOURCEDATAPACKET& packet) const;

@@ -50,7 +50,8 @@ class ReaderSink {
     virtual void sequence(const Sequence& sequence) = 0;
     virtual int picture(Unit& unit) = 0;                           // the index of its surface
     virtual void show(int index, const Timestamp& timestamp) = 0;  // a picture that was decoded before
-    virtual void drain() = 0;                                      // what waits is shown before anything that comes
+    virtual void operating_point(const std::vector<unsigned>& points) = 0;
+    virtual void drain() = 0;  // what waits is shown before anything that comes
 };
 
 class StreamReader {
@@ -73,5 +74,12 @@ class StreamReader {
 std::unique_ptr<StreamReader> make_reader(cudaVideoCodec codec, ReaderSink& sink);
 
 std::unique_ptr<StreamReader> make_h264_reader(ReaderSink& sink);
+std::unique_ptr<StreamReader> make_hevc_reader(ReaderSink& sink);
+std::unique_ptr<StreamReader> make_av1_reader(ReaderSink& sink);
+std::unique_ptr<StreamReader> make_vp8_reader(ReaderSink& sink);
+std::unique_ptr<StreamReader> make_vp9_reader(ReaderSink& sink);
+std::unique_ptr<StreamReader> make_mpeg2_reader(ReaderSink& sink, cudaVideoCodec codec);  // MPEG-1, too
+std::unique_ptr<StreamReader> make_mpeg4_reader(ReaderSink& sink);
+std::unique_ptr<StreamReader> make_jpeg_reader(ReaderSink& sink);
 
 }  // namespace nvsim::decode

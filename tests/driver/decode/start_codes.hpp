@@ -18,7 +18,8 @@ class StartCodes {
     // Gets each unit without its start code, with the timestamp of the packet in which it begins.
     using Take = std::function<void(const uint8_t* data, size_t size, const Timestamp& timestamp)>;
 
-    explicit StartCodes(Take take) : take_(std::move(take)) {}
+    // In NAL units zeros at the end belong to the next start code; elsewhere they may be a header's last bits.
+    explicit StartCodes(Take take, bool strip = false) : take_(std::move(take)), strip_(strip) {}
 
     void feed(const uint8_t* data, size_t size, const Timestamp& timestamp) {
         packets_.push_back({taken_ + buffer_.size(), timestamp});
@@ -65,13 +66,14 @@ class StartCodes {
     }
 
     void emit(size_t end) {
-        while (end > 3 && buffer_[end - 1] == 0) --end;
+        while (strip_ && end > 3 && buffer_[end - 1] == 0) --end;
         while (packets_.size() > 1 && packets_[1].begin <= taken_) packets_.pop_front();
         const Timestamp timestamp = packets_.empty() ? Timestamp() : packets_.front().timestamp;
         if (end > 3) take_(buffer_.data() + 3, end - 3, timestamp);
     }
 
     const Take take_;
+    const bool strip_;
     Bytes buffer_;        // from the last start code on
     uint64_t taken_ = 0;  // bytes of the stream before the buffer
     size_t searched_ = 0;

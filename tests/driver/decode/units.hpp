@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "decode/api.hpp"
 #include "decode/bit_reader.hpp"
@@ -21,5 +22,13 @@ class UnitMaker {
 };
 
 std::unique_ptr<UnitMaker> make_units(cudaVideoCodec codec, const CUVIDDECODECREATEINFO& info);
+
+std::unique_ptr<UnitMaker> make_h264_units(const CUVIDDECODECREATEINFO& info);
+std::unique_ptr<UnitMaker> make_hevc_units(const CUVIDDECODECREATEINFO& info);
+std::unique_ptr<UnitMaker> make_mpeg2_units(const CUVIDDECODECREATEINFO& info);
+
+Bytes given(const CUVIDPICPARAMS& picture);
+int first_code(const CUVIDPICPARAMS& picture);                // the byte behind the first start code; -1: there is none
+std::vector<Bytes> nal_units(const CUVIDPICPARAMS& picture);  // without their start codes
 
 }  // namespace nvsim::decode

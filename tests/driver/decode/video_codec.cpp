@@ -1,5 +1,6 @@
 #include "decode/video_codec.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "decode/av_library.hpp"
@@ -49,6 +50,30 @@ std::shared_ptr<const Pixels> pixels_of(const AVFrame& frame) {
     return pixels;
 }
 
+// libavcodec gets one picture at most from each packet: one with each frame header, each with its OBUs.
+std::vector<Bytes> packets_of_av1(const Bytes& unit) {
+    constexpr int frame_header = 3, frame = 6;
+    std::vector<Bytes> packets(1);
+    bool has_frame = false;
+    for (size_t at = 0; at < unit.size();) {
+        const int type = unit[at] >> 3 & 15;
+        size_t end = at + ((unit[at] & 4) != 0 ? 2 : 1), length = 0;
+        for (int shift = 0; end < unit.size() && shift < 56; shift += 7) {
+            length |= size_t{unit[end] & 127u} << shift;
+            if ((unit[end++] & 128) == 0) break;
+        }
+        if ((unit[at] & 2) == 0) length = unit.size();  // without a size it is the last
+        end = std::min(unit.size(), end + length);
+        const bool begins = type == frame_header || type == frame;
+        if (begins && has_frame) packets.emplace_back();
+        has_frame = has_frame || begins;
+        packets.back().insert(packets.back().end(), unit.begin() + static_cast<ptrdiff_t>(at),
+                              unit.begin() + static_cast<ptrdiff_t>(end));
+        at = end;
+    }
+    return packets;
+}
+
 class AvCodec final : public VideoCodec {
    public:
     explicit AvCodec(cudaVideoCodec codec)
@@ -62,6 +87,7 @@ class AvCodec final : public VideoCodec {
         context_->thread_count = 1;
         context_->thread_type = FF_THREAD_SLICE;
         context_->opaque = this;
+        context_->log_level_offset = 64;  // nothing is said on the client's terminal
         context_->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
         context_->flags2 |= AV_CODEC_FLAG2_SHOW_ALL;
         if (takes_outputs_)
@@ -82,10 +108,18 @@ class AvCodec final : public VideoCodec {
     Decoded decode(const Bytes& unit) override {
         Decoded decoded;
         picture_ = nullptr;
-        if (av()->av_new_packet(packet_, static_cast<int>(unit.size())) != 0) {
-            decoded.failed = true;
-            return decoded;
-        }
+        if (takes_outputs_)
+            for (const Bytes& packet : packets_of_av1(unit)) decode_packet(packet, decoded);
+        else
+            decode_packet(unit, decoded);
+        decoded.picture = std::move(picture_);
+        return decoded;
+    }
+
+   private:
+    void decode_packet(const Bytes& unit, Decoded& decoded) {
+        decoded.failed = true;
+        if (av()->av_new_packet(packet_, static_cast<int>(unit.size())) != 0) return;
         std::memcpy(packet_->data, unit.data(), unit.size());
         int status = av()->avcodec_send_packet(context_, packet_);
         av()->av_packet_unref(packet_);
@@ -98,11 +132,8 @@ class AvCodec final : public VideoCodec {
             av()->av_frame_unref(frame_);
         }
         decoded.failed = status != AVERROR(EAGAIN) && picture_ == nullptr && !output;
-        decoded.picture = std::move(picture_);
-        return decoded;
     }
 
-   private:
     static int get_buffer(AVCodecContext* context, AVFrame* frame, int flags) {
         const int status = av()->avcodec_default_get_buffer2(context, frame, flags);
         auto& self = *static_cast<AvCodec*>(context->opaque);

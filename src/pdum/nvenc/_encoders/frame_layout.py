@@ -87,12 +87,12 @@ def is_pyav_frame(frame: Any) -> bool:
 
 
 def is_flat(frame: Any) -> bool:
-    """Whether it is bytes in a row, which say nothing of a picture's size."""
+    """Whether it is flat bytes, which do not tell the size of a picture."""
     return isinstance(frame, (bytes, bytearray)) or len(getattr(frame, "shape", ()) or ()) == 1
 
 
 def is_pil_image(frame: Any) -> bool:
-    """Does not load PIL: nobody has an image of it before it is loaded."""
+    """Does not load PIL: a PIL image can exist only if PIL is loaded."""
     pil = sys.modules.get("PIL.Image")
     return pil is not None and isinstance(frame, pil.Image)
 
@@ -133,7 +133,7 @@ def _shape_and_type(frame: Any) -> tuple[tuple[int, ...], str]:
 
 @lru_cache(maxsize=64)
 def name_of_type(kind: Any) -> str:
-    """``"uint8"`` of a type of any library. Remembered, since NumPy takes long to tell it."""
+    """The name of a type of any library, such as ``"uint8"``. It is cached, because NumPy is slow to tell it."""
     return str(kind).rpartition(".")[2]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .._errors import NvencError, SourceUnreadable
+from .._profiling import profiled
 from .av import import_av, open_container, words_of
 
 MOST_THREADS_OF_A_GPU = 4
@@ -67,7 +68,7 @@ def is_picture(stream: Any) -> bool:
 
 
 def ignore(_: object) -> None:
-    """A callback for those who do not want to know."""
+    """Does nothing, for callers that need no reason."""
 
 
 class Stumbled(Exception):
@@ -157,6 +158,7 @@ class ByFFmpeg:
     def __init__(self, decoding: Decoding, stream: Any) -> None:
         self._decoding, self._stream = decoding, stream
 
+    @profiled("pdum.decode")
     def frames(self, packet: Any) -> list[Any]:
         av, strict = import_av(), self._decoding.strict
         try:
@@ -173,6 +175,7 @@ class ByFFmpeg:
             raise SourceUnreadable(f"The packet shown at {packet.pts} is damaged.")
         return frames
 
+    @profiled("pdum.decode")
     def rest(self) -> list[Any]:
         av = import_av()
         try:
@@ -249,7 +252,7 @@ class Start:
     def __init__(self, path: Path, decoding: Decoding, interrupted: Callable[[], None] = lambda: None) -> None:
         self.decoding = decoding
         self.frames: list[Any] = []
-        """The first frames, as far as they were looked at."""
+        """The first frames that were looked at."""
         with ExitStack() as opened:
             container = opened.enter_context(decoding.opened(path))
             self.stream = video_stream(container, path)
@@ -279,7 +282,7 @@ class Start:
                 return
 
     def every_frame(self) -> Iterator[Any]:
-        """All frames, those that were looked at included. Closes the source at the end.
+        """All frames, including those that were looked at. Closes the source at the end.
 
         Raises:
             Stumbled: as ``Decoding.frames`` does.
