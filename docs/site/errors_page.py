@@ -45,6 +45,16 @@ HELP = {
         "Read `error.call` and `error.status_name`. Run the program under `compute-sanitizer`, or with "
         "`CUDA_LAUNCH_BLOCKING=1`, to find the kernel that failed first.",
     ),
+    "DecoderClosed": Help(
+        "A decoder was used after `close()` or in a child process that was forked while it existed, or a frame was "
+        "used after its `with` block or `release()`.",
+        "Make a new decoder. Use a frame inside its `with`, or keep a copy (`numpy.asarray(frame)`).",
+    ),
+    "DecoderFailed": Help(
+        "The GPU's decoder refused a call. Usually the video is damaged.",
+        "Go on with the next packets: frames come again from the next key frame on. PyAV decodes the video on the "
+        "processor, which loses less around the damage.",
+    ),
     "DeviceLost": Help(
         "The GPU was reset, fell off the bus, or its driver was updated while the program ran.",
         "Close the encoder and make a new one. If that fails too, restart the process and look for `Xid` in the "
