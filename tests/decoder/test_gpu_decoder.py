@@ -289,10 +289,43 @@ def test_a_codec_that_no_gpu_decodes_is_refused(machine: Machine, folder: Path) 
     path = make(folder, Kind("lossless", "ffv1", container="mkv", count=2, options={"preset": ""}))
     with pytest.raises(UnsupportedFeature, match="No GPU decodes ffv1"):
         decode(path)
-    with pytest.raises(InvalidConfig, match="codec"):
-        Decoder("prores")
-    with pytest.raises(InvalidConfig, match="surfaces"):
-        Decoder("h264", surfaces=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"codec": "prores"}, "codec to be one of mpeg1"),
+        ({"codec": None}, "codec to be one of mpeg1"),
+        ({"surfaces": 0}, "surfaces to be from 1 to 32, got 0"),
+        ({"surfaces": "six"}, "surfaces='six'"),
+        ({"gpu_id": "first"}, "gpu_id='first'"),
+        ({"gpu_id": 7}, "gpu_id=7, but this process sees 1 GPU"),
+    ],
+)
+def test_wrong_arguments_are_told(machine: Machine, arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidConfig, match=words):
+        Decoder(**{"codec": "h264", **arguments})
+
+
+def test_codecs_have_other_names(machine: Machine) -> None:
+    for name, codec in (("H264", "h264"), ("h265", "hevc"), ("mpeg2video", "mpeg2")):
+        with Decoder(name) as decoder:
+            assert decoder.codec == codec
+            assert repr(decoder) == f"<Decoder {codec} on GPU 0>"
+            with pytest.raises(InvalidConfig, match=r"pts=1\.5"):
+                decoder.decode(b"", 1.5)  # type: ignore[arg-type]
+
+
+def test_a_closed_video_says_so_and_one_that_has_ended_is_empty(machine: Machine, h264: Path) -> None:
+    video = decode(h264)
+    assert "h264.mp4', h264 of 160x96>" in repr(video)
+    assert len(list(video)) == 30
+    assert list(video) == []
+    video = decode(h264)
+    video.close()
+    video.close()
+    with pytest.raises(DecoderClosed, match="Call decode"):
+        next(video)
 
 
 def test_a_closed_decoder_says_so(machine: Machine) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _nvenc
-from .._errors import InvalidConfig, UnsupportedFeature
+from .._errors import DecoderClosed, InvalidConfig, UnsupportedFeature
 from .av import fraction, import_av, time_base
 from .decoder import open_source, video_stream
 from .stream_headers import CODECS, filter_for, filtered, gpu_codec, stream_header
@@ -22,6 +23,28 @@ if TYPE_CHECKING:
 
 LENT_SURFACES = 6
 """Frames that may be out at once without a copy."""
+
+
+MOST_SURFACES = 32
+ALIASES = {"h265": "hevc", "avc": "h264", "mpeg2video": "mpeg2", "mpeg1video": "mpeg1", "jpeg": "mjpeg"}
+
+
+def _codec_name(codec: Any) -> str:
+    name = codec.lower() if isinstance(codec, str) else codec
+    name = ALIASES.get(name, name)
+    if name not in CODECS.values():
+        raise InvalidConfig(f"Expected codec to be one of {', '.join(CODECS.values())}, got {codec!r}.")
+    return str(name)
+
+
+def _whole_number(name: str, value: Any, least: int, most: int) -> int:
+    try:
+        number = index(value)
+    except TypeError as error:
+        raise InvalidConfig(f"Expected a whole number, got {name}={value!r}.") from error
+    if not least <= number <= most:
+        raise InvalidConfig(f"Expected {name} to be from {least} to {most}, got {number}.")
+    return number
 
 
 class Decoder:
@@ -63,18 +86,17 @@ class Decoder:
         stream: Any = None,
         surfaces: int = LENT_SURFACES,
     ) -> None:
-        if codec not in CODECS.values():
-            raise InvalidConfig(f"Expected codec to be one of {', '.join(CODECS.values())}, got {codec!r}.")
-        if not 1 <= surfaces <= 32:
-            raise InvalidConfig(f"Expected surfaces to be from 1 to 32, got {surfaces}.")
         self._native = _nvenc.Decoder(
-            codec=codec,
+            codec=_codec_name(codec),
             header=bytes(header),
-            gpu_id=gpu_id,
-            cuda_context=cuda_context,
+            gpu_id=_whole_number("gpu_id", gpu_id, -1, 0x7FFFFFFF),
+            cuda_context=_whole_number("cuda_context", cuda_context, 0, (1 << 64) - 1),
             stream=stream,
-            lent_surfaces=surfaces,
+            lent_surfaces=_whole_number("surfaces", surfaces, 1, MOST_SURFACES),
         )
+
+    def __repr__(self) -> str:
+        return f"<Decoder {self.codec} on GPU {self.gpu_id}>"
 
     @property
     def codec(self) -> str:
@@ -93,7 +115,7 @@ class Decoder:
             UnsupportedFeature: this GPU does not decode such a video.
             DecoderFailed: the video is damaged beyond what the decoder can pass over. It can go on at a key frame.
         """
-        return self._native.decode(data, pts)
+        return self._native.decode(data, None if pts is None else _whole_number("pts", pts, -1 << 63, (1 << 63) - 1))
 
     def flush(self, most: int | None = None) -> list[DecodedFrame]:
         """The frames that are left, or at most so many of them. Decoding can begin anew, with a key frame.
@@ -101,7 +123,7 @@ class Decoder:
         They may be more than ``surfaces``. ``flush(1)`` until nothing comes gives all of them without a copy, if each
         is dropped before the next.
         """
-        return self._native.flush(most)
+        return self._native.flush(None if most is None else _whole_number("most", most, 0, 1 << 31))
 
     def close(self) -> None:
         """Gives everything back but the frames that are out. May be called twice."""
@@ -165,7 +187,11 @@ class DecodedVideo:
         except BaseException:
             self._container.close()
             raise
+        self._path, self._is_closed = path, False
         self._frames = _all_frames(self._container, self._stream, self._decoder)
+
+    def __repr__(self) -> str:
+        return f"<DecodedVideo {str(self._path)!r}, {self.codec} of {self.width}x{self.height}>"
 
     @property
     def time_base(self) -> Fraction:
@@ -194,14 +220,17 @@ class DecodedVideo:
         """The times of packets, so far, that gave no frame because they are damaged beyond decoding."""
         return list(self._decoder.skipped)
 
-    def __iter__(self) -> Iterator[DecodedFrame]:
-        return self._frames
+    def __iter__(self) -> Self:
+        return self
 
     def __next__(self) -> DecodedFrame:
+        if self._is_closed:
+            raise DecoderClosed(f"The decoding of {self._path} was closed. Call decode() again.")
         return next(self._frames)
 
     def close(self) -> None:
-        """Ends the decoding. Frames that are out stay valid."""
+        """Ends the decoding. Frames that are out stay valid. May be called twice."""
+        self._is_closed = True
         self._decoder.close()
         self._container.close()
 
