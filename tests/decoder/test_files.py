@@ -10,7 +10,8 @@ import pytest
 
 from damaged import damaged
 from decoder.conftest import L4
-from decoder.test_gpu_decoder import KINDS, without_sense
+from decoder.test_failures import without_sense
+from decoder.test_gpu_decoder import KINDS
 from decoder.videos import Kind, by_processor, make
 from files import runner
 from pdum.nvenc import DecodedFrame, FileJob, FileSettings, FileTask
