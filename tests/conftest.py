@@ -19,7 +19,6 @@ SIMULATED_LIBRARIES = (
     "full/libcuda.so.1",
     "full/libnvidia-encode.so.1",
     "full/libnvidia-ml.so.1",
-    "full/libnvcuvid.so.1",
     "encode/libnvidia-encode.so.1",
 )
 # Folders whose tests are about the simulator, its other clients or a real GPU, and pick interface versions themselves;
