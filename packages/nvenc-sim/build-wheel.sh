@@ -3,12 +3,12 @@
 #
 #   packages/nvenc-sim/build-wheel.sh [FOLDER]     into wheelhouse/ if no folder is given
 #
-# The compiler is zig's, from PyPI, which links against the glibc of 2012 on any system. The headers of x264, x265,
+# The compiler is zig's, from PyPI, which links against the glibc of 2018 on any system. The headers of x264, x265,
 # libaom and libavcodec are taken from this system.
 set -euo pipefail
 OUTPUT=$(realpath -m "${1:-wheelhouse}")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-GLIBC=2.17
+GLIBC=2.28
 ZIG=ziglang==0.17.1
 CACHE=${PDUM_WHEEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pdum-nvenc-wheels}/sim
 WORK=$(mktemp -d)
