@@ -6,11 +6,17 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
 import pdum.nvenc
+from browser.chromium import Chromium
 from control.test_capabilities_missing import DEMANDS
 from pdum.nvenc import EncoderConfig, NvencError
 
@@ -24,10 +30,12 @@ LOADED = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"(https?
 @pytest.fixture(scope="module")
 def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    # Not --quiet: with it, mkdocs neither shows nor counts warnings, such as those about links.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
     return folder
 
 
@@ -96,3 +104,36 @@ def test_commands_and_exit_codes(site: Path) -> None:
     text = page(site, "reference/commands")
     for words in ("--in-place", "<td>130</td>", "pdum-nvenc watch"):
         assert words in text
+
+
+def test_examples_in_docstrings_begin_without_a_lone_colon(site: Path) -> None:
+    text = page(site, "reference/python")
+    assert "with VideoWriter(" in text
+    assert not re.search(r"<p>:+</p>", text)
+
+
+WIDE_PAGES = ("comparison/", "reference/python/", "driver-settings/")
+
+
+def test_pages_fit_a_phone(site: Path, tmp_path: Path) -> None:
+    """No page scrolls sideways: wide tables and code scroll in themselves."""
+    with server_of(site) as address, Chromium(tmp_path) as browser:
+        for name in WIDE_PAGES:
+            with browser.page(address + name, width=360, height=740) as shown:
+                assert shown.evaluate("document.documentElement.scrollWidth") <= 360, name
+                assert shown.complaints() == [], name
+
+
+@contextmanager
+def server_of(folder: Path) -> Iterator[str]:
+    class Quiet(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(folder))
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()

@@ -90,7 +90,7 @@ def _example(path: Path) -> str:
 
 
 def _examples() -> str:
-    rows = [f"- [{one.name}](examples/{one.name}): {_first_sentence(one)}" for one in EXAMPLES]
+    rows = [f"- [{one.name}](examples/{one.stem}.md): {_first_sentence(one)}" for one in EXAMPLES]
     return "# Examples\n\nComplete programs, each run by the tests.\n\n" + "\n".join(rows) + "\n"
 
 
@@ -105,7 +105,7 @@ def _python() -> str:
     first = ["VideoWriter", "encode_frames", "NvencEncoder", "EncoderConfig", "EncoderPool", "LiveEncoder"]
     ordered = [*first, *(name for name in sorted(names, key=str.lower) if name not in first)]
     parts = "\n\n".join(f"::: pdum.nvenc.{name}" for name in ordered if not name.startswith("abi"))
-    return f"# Python\n\nAll that `pdum.nvenc` exports. Errors are on [their own page](errors.md).\n\n{parts}\n"
+    return f"# Python\n\nEverything that `pdum.nvenc` exports. Errors are on [their own page](errors.md).\n\n{parts}\n"
 
 
 def _in_a_cell(text: str) -> str:

@@ -202,7 +202,7 @@ def test_any_file_like_object_is_taken() -> None:
     mkv = io.BytesIO()
     write(mkv, container="mkv")
     assert "matroska" in look(mkv.getvalue()).container
-    with pytest.raises(InvalidConfig, match="binary file, got one of text"):
+    with pytest.raises(InvalidConfig, match="binary file, got a text file"):
         VideoWriter(io.StringIO())
     with pytest.raises(InvalidConfig, match="a path, a binary file that can be written to, or None, got a int"):
         VideoWriter(7)

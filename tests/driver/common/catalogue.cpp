@@ -66,6 +66,7 @@ Gpu catalogue_gpu(const std::string& name) {
         gpu.memory_bytes = static_cast<uint64_t>(board.gib) * kGiB;
         gpu.geforce = board.geforce;
         gpu.engines = board.engines;
+        gpu.decoders = board.decoders;
         gpu.fps_1080p = board.fps_1080p;
         gpu.session_limit = board.sessions;
         gpu.codecs = {{"h264", board.engines > 0}, {"hevc", board.engines > 0}, {"av1", false}};

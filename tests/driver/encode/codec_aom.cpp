@@ -9,7 +9,7 @@
 #include <stdexcept>
 
 #include "encode/codec_backends.hpp"
-#include "encode/codec_library.hpp"
+#include "common/codec_library.hpp"
 #include "encode/codec_obu.hpp"
 
 namespace nvsim {

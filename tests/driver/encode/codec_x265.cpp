@@ -11,7 +11,7 @@
 #include <stdexcept>
 
 #include "encode/codec_backends.hpp"
-#include "encode/codec_library.hpp"
+#include "common/codec_library.hpp"
 #include "encode/codec_nal.hpp"
 #include "encode/codec_rate.hpp"
 

@@ -29,7 +29,7 @@ std::unique_ptr<Device> make_device(const Config& config, int index) {
         std::optional<uint64_t> stall_after;
         std::atomic<bool>* lost = nullptr;
         for (const Stall& stall : config.stalls) {
-            if (stall.gpu != index || stall.engine != engine) continue;
+            if (stall.decoder >= 0 || stall.gpu != index || stall.engine != engine) continue;
             stall_after = stall.after_frames;
             lost = stall.device_lost ? &device->lost : nullptr;
         }

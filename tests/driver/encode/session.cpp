@@ -158,7 +158,7 @@ LockedBitstream Session::lock(std::unique_lock<std::mutex>& mutex, void* handle,
         const bool alone = one_encoder_thread_ && std::this_thread::get_id() == encoder_thread_;
         if (out.order >= promised_ && alone && instrument::strict())
             violate(Status::invalid_call, text("lock of output ", hex(handle),
-                                               " would wait for ever: its access unit comes only after "
+                                               " would wait forever: its access unit comes only after "
                                                "further pictures or the end of the stream, which this thread sends"));
         ++lockers_;
         cell_.changed.wait(mutex, [&] { return out.state != Bitstream::pending || closing_ || device_.lost; });

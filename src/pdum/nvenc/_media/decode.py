@@ -28,7 +28,7 @@ def frames_from(
 ) -> Generator[Any, None, None]:
     """Yields one frame for each frame of the index from ``first`` on, in order, even if the source is damaged.
 
-    A frame that cannot be decoded is replaced by its neighbour, so that all others keep their times, and ``on_repeat``
+    A frame that cannot be decoded repeats its neighbour, so that all others keep their times, and ``on_repeat``
     is called with its number. If decoding begins at the first key frame, it continues with ``start``.
     """
     decoding = decoding or Decoding()

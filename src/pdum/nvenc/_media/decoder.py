@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import SourceUnreadable
+from .._profiling import profiled
 from .av import import_av, open_container, words_of
 
 MOST_THREADS_OF_A_GPU = 4
@@ -67,7 +68,7 @@ def is_picture(stream: Any) -> bool:
 
 
 def ignore(_: object) -> None:
-    """A callback for those who do not want to know."""
+    """Does nothing, for callers that need no reason."""
 
 
 class Stumbled(Exception):
@@ -121,6 +122,7 @@ class Decoding:
         if self.strict:
             context.options = {"err_detect": "explode"}
 
+    @profiled("pdum.decode")
     def frames(self, packet: Any) -> list[Any]:
         """Decodes a packet. An empty packet returns the frames that the decoder still holds.
 
@@ -143,6 +145,7 @@ class Decoding:
             raise SourceUnreadable(f"The packet shown at {packet.pts} is damaged.")
         return frames
 
+    @profiled("pdum.decode")
     def rest(self, stream: Any) -> list[Any]:
         """The frames that the decoder still holds after the file ended early. Raises Stumbled."""
         av = import_av()
@@ -181,7 +184,7 @@ class Start:
     def __init__(self, path: Path, decoding: Decoding, interrupted: Callable[[], None] = lambda: None) -> None:
         self.decoding = decoding
         self.frames: list[Any] = []
-        """The first frames, as far as they were looked at."""
+        """The first frames that were looked at."""
         with ExitStack() as opened:
             container = opened.enter_context(decoding.opened(path))
             self.stream = video_stream(container, path)
@@ -210,7 +213,7 @@ class Start:
                 return
 
     def every_frame(self) -> Iterator[Any]:
-        """All frames, those that were looked at included. Closes the source at the end.
+        """All frames, including those that were looked at. Closes the source at the end.
 
         Raises:
             Stumbled: as ``Decoding.frames`` does.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._encoders.pixel_formats import FRAME_FORMATS, FULL_RANGE_NAMES, SEMI_PLANAR, SEMI_PLANAR_NAMES, STREAM_FORMATS
+from .._profiling import profiled
 from .av import import_av
 
 if TYPE_CHECKING:
@@ -35,16 +36,19 @@ def converter_for_hardware(config: EncoderConfig) -> Callable[[Any], Any]:
     return convert
 
 
+@profiled("pdum.download")
 def downloaded(frame: Any) -> Any:
     return frame.reformat(format=frame.sw_format.name)
 
 
 def in_format(frame: Any, target: str) -> Any:
     """The frame in another pixel format, in the same range (full or limited)."""
-    name = frame.format.name
-    if name == target:
-        return frame
-    full = name in FULL_RANGE_NAMES or int(frame.color_range) == 2
+    return frame if frame.format.name == target else _reformatted(frame, target)
+
+
+@profiled("pdum.convert")
+def _reformatted(frame: Any, target: str) -> Any:
+    full = frame.format.name in FULL_RANGE_NAMES or int(frame.color_range) == 2
     if frame.format.is_rgb:
         return frame.reformat(format=target, dst_colorspace="ITU709" if frame.height >= 720 else "ITU601")
     return frame.reformat(format=target, src_color_range=2 if full else 1, dst_color_range=2 if full else 1)
@@ -59,8 +63,9 @@ def in_size(frame: Any, width: int, height: int) -> Any:
     return _extended(frame, width, height)
 
 
+@profiled("pdum.convert")
 def _scaled(frame: Any, width: int, height: int) -> Any:
-    """For sources that change their size half-way, which an encoded stream cannot."""
+    """Scales frames of sources that change their size half-way, because an encoded stream cannot."""
     return frame.reformat(width=width, height=height)
 
 
@@ -87,11 +92,12 @@ def _sample_bytes(frame: Any) -> int:
 
 
 def _columns(frame: Any, plane: Any) -> int:
-    """Samples in a row of the plane."""
+    """How many samples a row of the plane has."""
     interleaved = frame.format.name in SEMI_PLANAR_NAMES
     return 2 * ((frame.width + 1) // 2) if interleaved and plane.width != frame.width else int(plane.width)
 
 
+@profiled("pdum.convert")
 def as_array(frame: Any, form: str) -> Any:
     """A contiguous array with the layout of one of the encoder's formats."""
     import numpy as np

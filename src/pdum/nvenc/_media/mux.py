@@ -45,7 +45,7 @@ IVF_FRAME = struct.Struct("<IQ")
 
 @dataclass(frozen=True, kw_only=True)
 class VideoFormat:
-    """What a muxer has to know about a video stream. ``header``: parameter sets, or the sequence header OBU."""
+    """What a muxer must know about a video stream. ``header``: parameter sets, or the sequence header OBU."""
 
     codec: str
     header: bytes
