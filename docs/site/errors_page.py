@@ -45,6 +45,17 @@ HELP = {
         "Read `error.call` and `error.status_name`. Run the program under `compute-sanitizer`, or with "
         "`CUDA_LAUNCH_BLOCKING=1`, to find the kernel that failed first.",
     ),
+    "DecoderClosed": Help(
+        "A decoder or one of its frames was used after `close()` or after the `with` block, or in a forked child.",
+        "Use frames while their decoder is open, and copy what you keep longer. Make decoders in the process that uses "
+        "them.",
+    ),
+    "DecoderFailed": Help(
+        "The video is damaged in a way that the decoder cannot pass over, or the driver refused a call for a reason "
+        "that it does not tell.",
+        "Play the file to see whether it is damaged. Read `error.call` and `error.driver_text`, and please report it "
+        "with the output of `pdum-nvenc doctor` if the file is good.",
+    ),
     "DeviceLost": Help(
         "The GPU was reset, fell off the bus, or its driver was updated while the program ran.",
         "Close the encoder and make a new one. If that fails too, restart the process and look for `Xid` in the "
