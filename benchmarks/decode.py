@@ -1,6 +1,6 @@
 """Frames a second that are decoded: by our decoder, by our pipeline, and by PyNvVideoCodec or a plain loop of PyAV's.
 
-    python benchmarks/decode.py [--on gpu] [--size 1920x1080] [--frames 900] [--streams 1,2,4,8] [--lanes 1,2] [--rounds 3]
+    python benchmarks/decode.py [--size 1920x1080] [--frames 900] [--streams 1,2,3,4,6,8] [--lanes 1,2,4] [--rounds 3]
 
 Streams: so many threads of one process decode the whole file at once, with a decoder each. Lanes are what a pool has:
 each decodes a range of the file, on the GPU's decoder by way of FFmpeg, or on the processor. Frames stay where they

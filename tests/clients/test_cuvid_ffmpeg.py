@@ -6,6 +6,7 @@ Its decoders `h264_cuvid` and relatives use NVIDIA's parser. Its hardware accele
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,10 +47,10 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("clips")
 
 
-def decode(bench: Bench, path: Path, surface: str, *how: object, filters: str = "null", **config: object) -> Outcome:
+def decode(bench: Bench, path: Path, surface: str, *how: object, filters: str = "null", **config: Any) -> Outcome:
     output = bench.folder / "chip"
     command = [ffmpeg(), "-nostdin", "-v", "error", "-y", *how, "-i", path, "-vf", filters]
-    outcome = bench.run([*command, *to_checksums(surface, output)], **{"gpus": ["L4"]} | config)
+    outcome = bench.run([*command, *to_checksums(surface, output)], gpus=["L4"], **config)
     decoders_are_closed(outcome)
     return outcome
 

@@ -17,15 +17,20 @@ import pytest
 from decoder.conftest import L4
 from decoder.videos import Kind, assert_same, by_processor, make, on_host
 from pdum.nvenc import (
+    Decoder,
     DecoderClosed,
     DecoderFailed,
+    EncoderConfig,
     InvalidConfig,
     NvencEncoder,
     NvencError,
+    SoftwareEncoder,
     SourceUnreadable,
     UnsupportedFeature,
+    VideoWriter,
+    decode,
 )
-from pdum.nvenc._media.gpu_decoder import Decoder, StreamDecoder, decode
+from pdum.nvenc._media.gpu_decoder import StreamDecoder
 from pdum.nvenc._media.stream_headers import stream_header
 
 from simulator import Machine, Simulator, checksum, environment, parse
@@ -120,6 +125,27 @@ def test_encoders_take_frames_as_they_are(simulator: Simulator, h264: Path, copy
         packets.clear()
         gc.collect()
     assert found == wanted
+
+
+@pytest.mark.parametrize("more", [{}, {"drop": "oldest", "queue_frames": 40}], ids=["at once", "by a queue"])
+def test_a_writer_takes_frames_as_they_are(
+    simulator: Simulator, h264: Path, tmp_path: Path, more: dict[str, Any]
+) -> None:
+    """It learns size and format from the first one."""
+    with simulator.machine(gpus=L4["gpus"], backend="codec"):
+        with VideoWriter(tmp_path / "out.mp4", codec="h264", **more) as video:
+            for frame in decode(h264):
+                video.write(frame)
+        del frame
+        gc.collect()
+    assert len(by_processor(tmp_path / "out.mp4")) == 30
+
+
+def test_the_software_engine_takes_frames(machine: Machine, h264: Path) -> None:
+    config = EncoderConfig(width=160, height=96, tuning="lossless", codec="h264")
+    with SoftwareEncoder(config) as encoder:
+        packets = [packet for number, frame in enumerate(decode(h264)) for packet in encoder.submit(frame, number)]
+        assert len(packets + encoder.flush_pipeline()) == 30
 
 
 def test_memory_is_registered_once(machine: Machine, h264: Path) -> None:

@@ -215,6 +215,10 @@ void Decoder::require_context() {
     Machine::instance().current_device(context);
     if (context != context_)
         violate(Status::invalid_context, name_, "another CUDA context is current than at its creation");
+}
+
+void Decoder::require_device() {
+    require_context();
     if (device_.lost) throw Refusal{Status::unknown};
 }
 
@@ -244,7 +248,7 @@ void Decoder::check_picture(const CUVIDPICPARAMS& picture) {
 }
 
 void Decoder::decode(const CUVIDPICPARAMS& picture) {
-    require_context();
+    require_device();
     std::unique_lock<std::mutex> lock(mutex_);
     check_picture(picture);
     const int index = picture.CurrPicIdx;
@@ -303,7 +307,7 @@ Decoder::Output& Decoder::free_output(const std::string& what) {
 }
 
 void Decoder::map(int index, unsigned long long* address, unsigned* pitch, const CUVIDPROCPARAMS& wanted) {
-    require_context();
+    require_device();
     if (wanted.reserved_zero != 0 || !all_zero(wanted.Reserved) || !all_zero(wanted.Reserved2))
         violate(Status::invalid_value, name_, "reserved words of CUVIDPROCPARAMS are not zero");
     if (wanted.raw_input_dptr != 0 || wanted.raw_output_dptr != 0 || wanted.histogram_dptr != nullptr)
@@ -383,7 +387,7 @@ cuvidDecodeStatus Decoder::status(int index) {
 }
 
 void Decoder::reconfigure(const CUVIDRECONFIGUREDECODERINFO& info) {
-    require_context();
+    require_device();
     if (!all_zero(info.reserved1) || !all_zero(info.reserved2))
         violate(Status::invalid_value, name_, "reserved words of CUVIDRECONFIGUREDECODERINFO are not zero");
     if (const int64_t mapped = mapped_frames())

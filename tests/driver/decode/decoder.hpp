@@ -61,6 +61,7 @@ class Decoder : public std::enable_shared_from_this<Decoder> {
     struct PostProcess;
 
     void require_context();
+    void require_device();
     void check_index(int index) const;
     void check_picture(const CUVIDPICPARAMS& picture);
     void allocate();
