@@ -34,7 +34,8 @@ def draw(chart: Chart, figures: Sequence[Figure]) -> str:
     height = HEAD + LINE * len(lines) + FOOT
     place = scale_of(chart, found, left)
     parts = [
-        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' viewBox='0 0 {width} {height}' role='img' {FONT} font-size='14'>",
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' viewBox='0 0 {width} {height}' "
+        f"role='img' {FONT} font-size='14'>",
         f"<title>{escape(chart.title)}</title>",
         f"<rect width='{width}' height='{height}' rx='8' fill='#ffffff'/>",
         f"<text x='20' y='32' font-size='16' font-weight='600' fill='{INK}'>{escape(chart.title)}</text>",
