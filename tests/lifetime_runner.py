@@ -71,7 +71,7 @@ def used_at_exit() -> None:
 
 
 class ClosesLate:
-    """Closes when the interpreter clears its module, with threads asleep for good."""
+    """Closes when the interpreter clears its module, with threads that sleep forever."""
 
     def __init__(self, one: NvencEncoder) -> None:
         self.one = one

@@ -27,7 +27,7 @@ class Snippet:
     is_of_peer: bool
 
     def run(self, namespace: dict[str, Any]) -> None:
-        """With the page's own lines in tracebacks."""
+        """Runs the code. Tracebacks show the lines of the page."""
         code = "\n" * (self.line - 1) + self.code
         exec(compile(code, str(self.page), "exec"), namespace)
 

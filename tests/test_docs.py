@@ -74,7 +74,7 @@ def test_there_are_snippets() -> None:
 
 
 def test_every_setting_is_on_a_page() -> None:
-    """As code, by its name: each setting is documented on the page of its topic."""
+    """Each setting is on the page of its topic, as code and by its name."""
     text = "\n".join(page.read_text() for page in PAGES)
     assert [name for name in EncoderConfig.names() if not re.search(rf"`{name}\b|\b{name}=", text)] == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ PUBLIC = [
     "Colour",
     "ContentLight",
     "CudaFailed",
+    "DecodedFrame",
+    "DecodedVideo",
+    "Decoder",
     "DecoderClosed",
     "DecoderFailed",
     "Device",
@@ -80,6 +84,7 @@ PUBLIC = [
     "abi",
     "available",
     "capabilities",
+    "decode",
     "devices",
     "doctor",
     "encode_frames",
@@ -104,8 +109,7 @@ def test_public_names_are_documented() -> None:
 
 
 def test_version_is_the_distributions() -> None:
-    pyproject = (Path(__file__).resolve().parents[1] / "pyproject.toml").read_text()
-    assert f'version = "{pdum.nvenc.__version__}"' in pyproject
+    assert version("pdum-nvenc") == pdum.nvenc.__version__
 
 
 def public(names: set[str]) -> set[str]:

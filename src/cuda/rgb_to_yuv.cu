@@ -34,7 +34,7 @@ struct Byte {
     static constexpr int size = 1;
     static constexpr int strip = 8;
     static __device__ float value(unsigned bits) { return static_cast<float>(bits & 0xFF); }
-    // The same without a conversion, of which a GPU does few at a time: 2^23 + byte is a float, exactly.
+    // The same without a conversion, because a GPU does few of them at a time: 2^23 + byte is exactly a float.
     static __device__ float value_of_byte(unsigned word, int byte) {
         return __uint_as_float(__byte_perm(word, 0x4B000000, 0x7440 + byte)) - 8388608.0f;
     }

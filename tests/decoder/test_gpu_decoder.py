@@ -14,18 +14,24 @@ from typing import Any
 import numpy as np
 import pytest
 
+from damaged import damaged
 from decoder.conftest import L4
 from decoder.videos import Kind, assert_same, by_processor, make, on_host
 from pdum.nvenc import (
+    Decoder,
     DecoderClosed,
     DecoderFailed,
+    EncoderConfig,
     InvalidConfig,
     NvencEncoder,
     NvencError,
+    SoftwareEncoder,
     SourceUnreadable,
     UnsupportedFeature,
+    VideoWriter,
+    decode,
 )
-from pdum.nvenc._media.gpu_decoder import Decoder, StreamDecoder, decode
+from pdum.nvenc._media.gpu_decoder import StreamDecoder
 from pdum.nvenc._media.stream_headers import stream_header
 
 from simulator import Machine, Simulator, checksum, environment, parse
@@ -120,6 +126,27 @@ def test_encoders_take_frames_as_they_are(simulator: Simulator, h264: Path, copy
         packets.clear()
         gc.collect()
     assert found == wanted
+
+
+@pytest.mark.parametrize("more", [{}, {"drop": "oldest", "queue_frames": 40}], ids=["at once", "by a queue"])
+def test_a_writer_takes_frames_as_they_are(
+    simulator: Simulator, h264: Path, tmp_path: Path, more: dict[str, Any]
+) -> None:
+    """It learns size and format from the first one."""
+    with simulator.machine(gpus=L4["gpus"], backend="codec"):
+        with VideoWriter(tmp_path / "out.mp4", codec="h264", **more) as video:
+            for frame in decode(h264):
+                video.write(frame)
+        del frame
+        gc.collect()
+    assert len(by_processor(tmp_path / "out.mp4")) == 30
+
+
+def test_the_software_engine_takes_frames(machine: Machine, h264: Path) -> None:
+    config = EncoderConfig(width=160, height=96, tuning="lossless", codec="h264")
+    with SoftwareEncoder(config) as encoder:
+        packets = [packet for number, frame in enumerate(decode(h264)) for packet in encoder.submit(frame, number)]
+        assert len(packets + encoder.flush_pipeline()) == 30
 
 
 def test_memory_is_registered_once(machine: Machine, h264: Path) -> None:
@@ -302,6 +329,38 @@ def test_a_file_that_ends_early_gives_what_it_has(machine: Machine, folder: Path
     found, wanted = on_host(decode(cut)), by_processor(whole)
     assert 10 <= len(found) < 30
     assert_same(found[:-1], wanted[: len(found) - 1])
+
+
+def without_sense(source: Path, packets: set[int], folder: Path) -> Path:
+    """A copy in which some packets are no packets of the codec any more."""
+    import av
+
+    path = folder / "without_sense.mp4"
+    with av.open(str(source)) as whole, av.open(str(path), "w") as container:
+        video = whole.streams.video[0]
+        made = container.add_stream_from_template(video)
+        for number, packet in enumerate(one for one in whole.demux(video) if one.size):
+            copy = av.Packet(b"\xff" * packet.size if number in packets else bytes(packet))
+            copy.pts, copy.dts, copy.duration, copy.stream = packet.pts, packet.dts, packet.duration, made
+            copy.time_base, copy.is_keyframe = packet.time_base, packet.is_keyframe
+            container.mux(copy)
+    return path
+
+
+@pytest.mark.parametrize("packets", [{4}, {12, 13, 14}, {20}])
+@pytest.mark.parametrize("damage", [damaged, without_sense])
+def test_damage_ends_at_the_next_key_frame(
+    simulator: Simulator, h264: Path, tmp_path: Path, packets: set[int], damage: Any
+) -> None:
+    """All frames before it are the processor's, too, and packets that were left out are told."""
+    wanted = by_processor(h264)
+    with simulator.machine(**L4), decode(damage(h264, packets, tmp_path)) as video:
+        found = dict(on_host(video))
+        assert len(video.skipped) == (len(packets) if damage is without_sense else 0)
+    begins, ends = min(packets) - 2, (max(packets) // 10 + 1) * 10
+    for number, (pts, picture) in enumerate(wanted):
+        if number < begins or number >= ends:
+            np.testing.assert_array_equal(found[pts], picture)
 
 
 FAILING = ["cuvidCreateVideoParser", "cuvidGetDecoderCaps", "cuvidCreateDecoder", "cuvidDecodePicture"]

@@ -79,7 +79,8 @@ def on_host(frames: Iterable[Any]) -> list[Picture]:
 
 
 def assert_same(found: Sequence[Picture], wanted: Sequence[Picture]) -> None:
-    assert [pts for pts, _ in found] == [pts for pts, _ in wanted]
+    times, expected_times = [pts for pts, _ in found], [pts for pts, _ in wanted]
+    assert times == expected_times, f"the frames are shown at {times}, not at {expected_times}"
     for (pts, picture), (_, expected) in zip(found, wanted, strict=True):
         assert picture.dtype == expected.dtype
         np.testing.assert_array_equal(picture, expected, err_msg=f"the picture shown at {pts}")

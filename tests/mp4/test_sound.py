@@ -1,4 +1,4 @@
-"""Sound beside video, read by FFmpeg."""
+"""Sound with video, read by FFmpeg."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's feed and its other end in one process: events arrive, requests are passed on, and nobody is waited for."""
+"""A run's feed and its other end in one process: events arrive, requests are passed on, the run waits for no viewer."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class Session final : public EncodeApi {
     void reconfigure(const Settings& settings, bool from_scratch) override {
         const NV_ENC_CONFIG old_config = config_;
         const NV_ENC_INITIALIZE_PARAMS old_parameters = parameters_;
-        config_ = preset_;  // whatever the settings no longer name is as in the preset
+        config_ = preset_;  // fields that the settings no longer name are as in the preset
         apply_settings(config_, settings);
         apply_settings(parameters_, settings);
         auto request = std::make_unique<NV_ENC_RECONFIGURE_PARAMS>();

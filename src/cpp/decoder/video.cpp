@@ -113,10 +113,18 @@ std::vector<DecodedPicture> Video::decode(const uint8_t* data, size_t size, std:
     times_.emplace(number, pts);
     times_.erase(number - longest_delay);
     if (std::exchange(needs_header_, false) && !options_.header.empty()) {
-        parser_->parse(options_.header.data(), options_.header.size(), number);  // the first picture may begin with it
+        parse_with_header(data, size, number);
+    } else {
+        parser_->parse(data, size, number);
     }
-    parser_->parse(data, size, number);
     return take_ready();
+}
+
+// In one piece: the parser gives each picture one packet's number, and a packet of the header alone would use one up.
+void Video::parse_with_header(const uint8_t* data, size_t size, int64_t number) {
+    std::vector<uint8_t> both = options_.header;
+    both.insert(both.end(), data, data + size);
+    parser_->parse(both.data(), both.size(), number);
 }
 
 std::vector<DecodedPicture> Video::flush(size_t most) {

@@ -63,6 +63,7 @@ class Video : private ParserEvents {
     void on_picture(const CodedPicture& picture) override;
     void on_shown(const ShownPicture& picture) override;
 
+    void parse_with_header(const uint8_t* data, size_t size, int64_t number);
     DecoderSetup setup_for(const VideoFormat& format) const;
     // Chooses a surface of the chip for one of the parser's, which a picture is about to be decoded into.
     void bind(int parsers_surface);

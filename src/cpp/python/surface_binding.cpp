@@ -83,7 +83,7 @@ py::tuple Surface::shape() const { return frame_shape(format_, width_, height_);
 
 py::dict Surface::cuda_array_interface() const {
     require_lent();
-    // Nobody else works on it, so there is no stream.
+    // No other thread works on it, so there is no stream.
     return array_interface({address_, pitch_, shape(), &format_, session_->gpu()}, py::none(), false);
 }
 

@@ -46,7 +46,7 @@ from ._errors import (
     VerificationFailed,
 )
 from ._machine.availability import available, unavailable_reason
-from ._nvenc import Packet, chosen_abi, nvtx_enabled
+from ._nvenc import DecodedFrame, Packet, chosen_abi, nvtx_enabled
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from ._machine.doctor import Diagnosis, doctor
     from ._machine.finding import Finding
     from ._machine.nvml import EncodeSession
+    from ._media.gpu_decoder import DecodedVideo, Decoder, decode
     from ._pool.pool import EncoderPool
     from ._pool.run import Run
     from ._tasks import BaseTask, PieceSink, Plan, Result, RunReport, Task, VideoEncoder
@@ -81,6 +82,9 @@ __all__ = [
     "Colour",
     "ContentLight",
     "CudaFailed",
+    "DecodedFrame",
+    "DecodedVideo",
+    "Decoder",
     "DecoderClosed",
     "DecoderFailed",
     "Device",
@@ -140,6 +144,7 @@ __all__ = [
     "abi",
     "available",
     "capabilities",
+    "decode",
     "devices",
     "doctor",
     "encode_frames",
@@ -152,6 +157,8 @@ _LAZY = {
     "Capabilities": "._machine.capabilities",
     "Colour": "._config.colour",
     "ContentLight": "._config.hdr",
+    "DecodedVideo": "._media.gpu_decoder",
+    "Decoder": "._media.gpu_decoder",
     "Device": "._machine.devices",
     "Diagnosis": "._machine.doctor",
     "EncodeSession": "._machine.nvml",
@@ -183,6 +190,7 @@ _LAZY = {
     "VideoEncoder": "._tasks",
     "VideoWriter": "._writer.writer",
     "capabilities": "._machine.capabilities",
+    "decode": "._media.gpu_decoder",
     "devices": "._machine.devices",
     "doctor": "._machine.doctor",
     "encode_frames": "._writer.one_liner",

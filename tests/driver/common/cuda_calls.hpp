@@ -54,10 +54,10 @@ struct Calls {
     int (*device_free)(DevicePtr);
     int (*launch_host)(Stream, void (*)(void*), void*);
     int (*current)(Context*);
-    const char* (*control)(const char*);  // of a simulated libcuda; null where it is a real one
+    const char* (*control)(const char*);  // of a simulated libcuda; null if it is a real one
 };
 
-// Null where no libcuda is there or a call is missing from it.
+// Null if no libcuda is there or a call is missing from it.
 const Calls* calls();
 
 // Keeps a simulated libcuda from taking this thread's calls for the client's, while any of these is alive.
@@ -69,7 +69,7 @@ class Quiet {
     Quiet& operator=(const Quiet&) = delete;
 };
 
-// Makes a context current for a scope; `ok` is false where the driver refuses, as it does for a destroyed context.
+// Makes a context current for a scope; `ok` is false if the driver refuses, as it does for a destroyed context.
 class Current {
    public:
     explicit Current(Context context) : ok(calls() != nullptr && calls()->push(context) == 0) {}

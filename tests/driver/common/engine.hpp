@@ -36,7 +36,7 @@ class Job {
 
 class Engine {
    public:
-    // fps_1080p 0: as fast as the coder can. With stall_after the engine stops for good after so many frames, and the
+    // fps_1080p 0: as fast as the coder can. With stall_after the engine stops forever after so many frames, and the
     // whole device is lost where `lost` is given, which becomes true then.
     Engine(double fps_1080p, std::optional<uint64_t> stall_after, std::atomic<bool>* lost);
     ~Engine();
@@ -44,7 +44,7 @@ class Engine {
     Engine& operator=(const Engine&) = delete;
 
     void submit(std::unique_ptr<Job> job);
-    // Returns when no job of the owner is waiting or running any more; true where the engine has stopped for good.
+    // Returns when no job of the owner is waiting or running any more; true if the engine has stopped forever.
     bool cancel(const void* owner);
 
     // Whether coding inside the client's call makes no difference that a client could see.

@@ -8,7 +8,7 @@ namespace nvsim {
 
 class LineFile {
    public:
-    // An empty path closes the file. Throws std::runtime_error that begins with `what` where it cannot be opened.
+    // An empty path closes the file. Throws std::runtime_error that begins with `what` if it cannot be opened.
     void open(const std::string& path, const char* what);
     // Adds the closing brace. A file that cannot be written (disk full) must not change what the client sees.
     void append(std::string line);

@@ -16,7 +16,7 @@ struct CallDetails {
 
 namespace trace {
 
-// An empty path closes its file. Throws std::runtime_error where a file cannot be opened.
+// An empty path closes its file. Throws std::runtime_error if a file cannot be opened.
 void open(const std::string& path, const std::string& report, const char* library);
 void call(const char* name, int status, const CallDetails& details);
 void violation(const char* call, const std::string& object, const std::string& message);

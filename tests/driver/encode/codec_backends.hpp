@@ -1,4 +1,4 @@
-// The codecs behind make_codec. Each throws std::runtime_error where its library is missing or refuses the settings.
+// The codecs behind make_codec. Each throws std::runtime_error if its library is missing or refuses the settings.
 #pragma once
 
 #include <algorithm>

@@ -10,7 +10,7 @@ namespace nvsim {
 
 namespace {
 
-// What the engine's thread finds out is laid to the call that submitted the picture.
+// What the engine's thread finds out is reported for the call that submitted the picture.
 CallSite submitted("nvEncEncodePicture");
 
 }  // namespace

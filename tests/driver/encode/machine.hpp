@@ -59,7 +59,7 @@ class Machine {
     void* open(void* context, const char* api);
     Cell* find(const void* handle);  // null for anything that never was a session handle
     void close(Cell& cell);          // with its mutex held
-    void lose(int64_t gpu);          // for good; throws std::runtime_error if there is no such GPU
+    void lose(int64_t gpu);          // forever; throws std::runtime_error if there is no such GPU
     void wake_all();                 // every call that waits looks again whether its device is lost
 
    private:

@@ -125,17 +125,26 @@ class StreamDecoder:
             name = video.codec_context.codec.canonical_name
             raise UnsupportedFeature(f"No GPU decodes {name}. Decode it on the processor, with PyAV.")
         self._filter = filter_for(video)
+        self.skipped: list[int | None] = []
+        """The times of packets that are damaged so much that they are no packets of this codec."""
         header = stream_header(codec, bytes(video.codec_context.extradata or b""))
         self.decoder = Decoder(codec, header=header, **options)
 
     def frames(self, packet: Any) -> Iterator[DecodedFrame]:
         """An empty packet ends the stream, and gives what is left."""
-        is_end = not packet.size  # a filter empties the packets that it takes
-        for one in filtered(packet, self._filter):
+        is_end, pts = not packet.size, packet.pts  # a filter empties the packets that it takes
+        for one in self._filtered(packet, pts):
             if one.size:
                 yield from self.decoder.decode(one, one.pts)
         if is_end:
             yield from self.rest()
+
+    def _filtered(self, packet: Any, pts: int | None) -> list[Any]:
+        try:
+            return filtered(packet, self._filter)
+        except import_av().error.InvalidDataError:
+            self.skipped.append(pts)
+            return []
 
     def rest(self) -> Iterator[DecodedFrame]:
         while left := self.decoder.flush(1):
@@ -179,6 +188,11 @@ class DecodedVideo:
     @property
     def codec(self) -> str:
         return self._decoder.decoder.codec
+
+    @property
+    def skipped(self) -> list[int | None]:
+        """The times of packets, so far, that gave no frame because they are damaged beyond decoding."""
+        return list(self._decoder.skipped)
 
     def __iter__(self) -> Iterator[DecodedFrame]:
         return self._frames

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .._encoders.frame_layout import is_pyav_frame
 from .._encoders.host_frames import copied_to_host
 from .._errors import InvalidFrame
+from .._nvenc import DecodedFrame
 from .._profiling import profiled
 
 if TYPE_CHECKING:
@@ -21,12 +22,15 @@ def kept(frame: Any, *, on_gpu: bool) -> tuple[Any, int]:
     """A frame that no other code writes to, and its size in bytes.
 
     Args:
-        frame: the caller's. A frame of PyAV is not copied: FFmpeg's frames are not written to twice.
+        frame: the caller's. A frame of a decoder is not copied: nobody writes to it.
         on_gpu: leave it on the GPU, in a copy that its own library makes, in the order of the current stream. Otherwise
             it is copied to the host.
     """
     if is_pyav_frame(frame):
         return frame, sum(plane.buffer_size for plane in frame.planes)
+    if on_gpu and isinstance(frame, DecodedFrame):
+        rows, pitch = frame.shape[0], frame.__cuda_array_interface__["strides"][0]
+        return frame, rows * pitch
     if on_gpu:
         copied = _copied_by_its_library(frame)
         return copied, int(copied.nbytes)
