@@ -46,14 +46,15 @@ HELP = {
         "`CUDA_LAUNCH_BLOCKING=1`, to find the kernel that failed first.",
     ),
     "DecoderClosed": Help(
-        "A decoder was used after `close()` or in a child process that was forked while it existed, or a frame was "
-        "used after its `with` block or `release()`.",
-        "Make a new decoder. Use a frame inside its `with`, or keep a copy (`numpy.asarray(frame)`).",
+        "The decoder was used after `close()`, a frame after its end, or either of them in a child process that was "
+        "forked later.",
+        "Use a decoder inside its `with` block, copy frames that you need for longer, and make decoders in the process "
+        "that uses them.",
     ),
     "DecoderFailed": Help(
-        "The GPU's decoder refused a call. Usually the video is damaged.",
-        "Go on with the next packets: frames come again from the next key frame on. PyAV decodes the video on the "
-        "processor, which loses less around the damage.",
+        "The GPU's decoder refused a call. Usually the video is damaged; otherwise only the driver knows why.",
+        "Try the processor, which decodes what it can of damaged files: `PDUM_NVENC_DECODE=cpu`. If an undamaged video "
+        "fails on the GPU alone, please report it with the message.",
     ),
     "DeviceLost": Help(
         "The GPU was reset, fell off the bus, or its driver was updated while the program ran.",
