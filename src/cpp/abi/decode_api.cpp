@@ -224,7 +224,8 @@ VideoParser::VideoParser(DecodeCodec codec, const std::vector<uint8_t>& header, 
     : exports_(decode_exports()), codec_(codec), events_(events) {
     cuvid::CUVIDEOFORMATEX known{};
     auto& raw = known.anonymous.raw_seqhdr_data;
-    if (!header.empty() && header.size() <= sizeof raw) {
+    // VC-1's simple profile has its header here alone. The others have it in their packets.
+    if (codec == DecodeCodec::vc1 && !header.empty() && header.size() <= sizeof raw) {
         known.format.seqhdr_data_length = static_cast<unsigned>(header.size());
         std::memcpy(raw, header.data(), header.size());
     }
