@@ -91,7 +91,7 @@ void Parser::sequence(const Sequence& sequence) {
         told.anonymous.av1.max_width = sequence.most_width;
         told.anonymous.av1.max_height = sequence.most_height;
     } else {
-        std::memcpy(told.anonymous.raw_seqhdr_data, sequence.header.data(), told.format.seqhdr_data_length);
+        std::copy_n(sequence.header.begin(), told.format.seqhdr_data_length, told.anonymous.raw_seqhdr_data);
     }
     const int answer = params_.pfnSequenceCallback(params_.pUserData, &told.format);
     if (answer == 0) told_ = false;
