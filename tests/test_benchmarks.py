@@ -11,13 +11,14 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
 from benchmarks import comparison, page, result_files
 from benchmarks.charts import draw
 from benchmarks.measuring import FORM, Figure
 from benchmarks.parts import NEEDS, PARTS, Chart
 from benchmarks.written_numbers import median_and_spread, number
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from event_streams import HOSTILE_NAMES
 
@@ -130,6 +131,13 @@ def test_names_may_hold_anything() -> None:
     assert figures
     drawn = ElementTree.fromstring(draw(Chart("x", "<&>"), figures))
     assert {figure.row for figure in figures} <= {one.text for one in drawn.iter()}
+
+
+def test_long_names_stay_inside_the_picture() -> None:
+    name = "pdum.nvenc encode, device frame, interface made anew each time"
+    drawn = ElementTree.fromstring(draw(Chart("x", "Title"), [Figure(name, "x", "µs", [1.0])]))
+    (label,) = (one for one in drawn.iter() if one.text == name)
+    assert float(label.get("x", 0)) > 7 * len(name)
 
 
 # --- comparisons ---

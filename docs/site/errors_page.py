@@ -46,15 +46,15 @@ HELP = {
         "`CUDA_LAUNCH_BLOCKING=1`, to find the kernel that failed first.",
     ),
     "DecoderClosed": Help(
-        "A decoder or one of its frames was used after `close()` or after the `with` block, or in a forked child.",
-        "Use frames while their decoder is open, and copy what you keep longer. Make decoders in the process that uses "
-        "them.",
+        "The decoder was used after `close()`, a frame after its end, or either of them in a child process that was "
+        "forked later.",
+        "Use a decoder inside its `with` block, copy frames that you need for longer, and make decoders in the process "
+        "that uses them.",
     ),
     "DecoderFailed": Help(
-        "The video is damaged in a way that the decoder cannot pass over, or the driver refused a call for a reason "
-        "that it does not tell.",
-        "Play the file to see whether it is damaged. Read `error.call` and `error.driver_text`, and please report it "
-        "with the output of `pdum-nvenc doctor` if the file is good.",
+        "The GPU's decoder refused a call. Usually the video is damaged; otherwise only the driver knows why.",
+        "Try the processor, which decodes what it can of damaged files: `PDUM_NVENC_DECODE=cpu`. If an undamaged video "
+        "fails on the GPU alone, please report it with the message.",
     ),
     "DeviceLost": Help(
         "The GPU was reset, fell off the bus, or its driver was updated while the program ran.",
