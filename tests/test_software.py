@@ -391,6 +391,13 @@ def test_all_presets_are_taken(codec: str, tuning: str) -> None:
             assert len(encode(encoder, [picture("yuv420", number) for number in range(2)])) == 2
 
 
+NOT_VARIED = {
+    *("width", "height", "codec", "chroma", "bit_depth"),  # what the stream is
+    *("intra_refresh_period", "intra_refresh_count"),  # which go together only
+    *("max_width", "max_height", "gpu_id", "cuda_context", "extra_output_delay", "copy"),  # of the GPU and its memory
+}
+
+
 def test_every_field_is_mapped_or_named() -> None:
     """Each setting that differs from its default changes the codec's options, or is named as unmapped."""
     values: dict[str, Any] = {
@@ -402,13 +409,16 @@ def test_every_field_is_mapped_or_named() -> None:
         "adaptive_i": True, "adaptive_b": True, "temporal_filter": True, "unidirectional_b": True, "slices": 2,
         "split_encode": "off", "time_code": True, "vbv_initial_delay": 10**5, "content_light": ContentLight(9, 8),
         "mastering_display": MasteringDisplay(), "long_term_references": 2,
-        "reference_frames": 6, "qp_map": "delta", "picture_types": "manual",
+        "reference_frames": 6, "qp_map": "delta", "picture_types": "manual", "max_bitrate": 2 * 10**6,
+        "vbv_size": 4 * 10**5,
     }  # fmt: skip
+    assert values.keys() | NOT_VARIED == set(EncoderConfig.names())
     with_others: dict[str, dict[str, Any]] = {
         "lookahead_level": {"lookahead": 8}, "temporal_filter": {"bframes": 4}, "unidirectional_b": {"bframes": 2},
         "adaptive_i": {"lookahead": 8}, "adaptive_b": {"lookahead": 8, "bframes": 2}, "b_ref_mode": {"bframes": 2},
         "low_delay_key_frame_scale": {"bitrate": 10**6, "rate_control": "cbr"},
-        "vbv_initial_delay": {"vbv_size": 10**6},
+        "vbv_initial_delay": {"vbv_size": 10**6}, "max_bitrate": {"bitrate": 10**6, "rate_control": "vbr"},
+        "vbv_size": {"bitrate": 10**6, "rate_control": "cbr"},
     }  # fmt: skip
     for codec in CODECS:
         base: dict[str, Any] = {"tuning": "hq", "codec": codec}
