@@ -11,8 +11,10 @@ from .measuring import Figure, quartiles
 from .parts import Chart
 from .written_numbers import number
 
-WIDTH, LABELS, RIGHT = 860, 340, 80
+PLOT, RIGHT, LEAST_LABELS = 420, 110, 160
 LINE, HEAD, FOOT = 26, 56, 16
+LETTER = 7.6
+"""The width of one, which keeps labels inside the picture."""
 OURS, OTHERS, INK, FAINT = "#3f7d20", "#7a8699", "#1c2430", "#d7dce3"
 FONT = "font-family='system-ui, sans-serif'"
 
@@ -26,18 +28,21 @@ class Line:
 
 def draw(chart: Chart, figures: Sequence[Figure]) -> str:
     lines = lines_of(chart, figures)
+    left = max(LEAST_LABELS, round(max(len(line.label) for line in lines) * LETTER) + 20)
+    width = max(left + PLOT + RIGHT, round(len(chart.title) * 9) + 40)
     found = [line.figure for line in lines if line.figure is not None]
     height = HEAD + LINE * len(lines) + FOOT
-    place = scale_of(chart, found)
+    place = scale_of(chart, found, left)
     parts = [
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' role='img' {FONT} font-size='14'>",
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' viewBox='0 0 {width} {height}' "
+        f"role='img' {FONT} font-size='14'>",
         f"<title>{escape(chart.title)}</title>",
-        f"<rect width='{WIDTH}' height='{height}' rx='8' fill='#ffffff'/>",
+        f"<rect width='{width}' height='{height}' rx='8' fill='#ffffff'/>",
         f"<text x='20' y='32' font-size='16' font-weight='600' fill='{INK}'>{escape(chart.title)}</text>",
-        f"<line x1='{LABELS}' x2='{LABELS}' y1='{HEAD}' y2='{height - FOOT}' stroke='{FAINT}'/>",
+        f"<line x1='{left}' x2='{left}' y1='{HEAD}' y2='{height - FOOT}' stroke='{FAINT}'/>",
     ]
     for number_of_line, line in enumerate(lines):
-        parts += draw_line(line, HEAD + LINE * number_of_line + LINE / 2, place, chart.kind == "dots")
+        parts += draw_line(line, HEAD + LINE * number_of_line + LINE / 2, left, place, chart.kind == "dots")
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -51,18 +56,17 @@ def lines_of(chart: Chart, figures: Sequence[Figure]) -> list[Line]:
     return lines
 
 
-def scale_of(chart: Chart, figures: Sequence[Figure]) -> Callable[[float], float]:
+def scale_of(chart: Chart, figures: Sequence[Figure], left: int) -> Callable[[float], float]:
     """From a value to its place in the picture."""
-    room = WIDTH - LABELS - RIGHT - 40
     most = max(quartiles(figure.samples)[2] for figure in figures)
     if chart.kind == "bars":
-        return lambda value: LABELS + room * max(value, 0.0) / most
+        return lambda value: left + PLOT * max(value, 0.0) / most
     least = min(quartiles(figure.samples)[0] for figure in figures)
     low, high = math.log10(least) - 0.05, math.log10(most)
-    return lambda value: LABELS + room * (math.log10(value) - low) / (high - low)
+    return lambda value: left + PLOT * (math.log10(value) - low) / (high - low)
 
 
-def draw_line(line: Line, y: float, place: Callable[[float], float], dots: bool) -> list[str]:
+def draw_line(line: Line, y: float, left: int, place: Callable[[float], float], dots: bool) -> list[str]:
     if line.figure is None:
         return [f"<text x='20' y='{y + 5:.0f}' font-weight='600' fill='{INK}'>{escape(line.label)}</text>"]
     low, middle, high = quartiles(line.figure.samples)
@@ -71,10 +75,10 @@ def draw_line(line: Line, y: float, place: Callable[[float], float], dots: bool)
     mark = (
         f"<circle cx='{place(middle):.1f}' cy='{y:.0f}' r='5' fill='{colour}'/>"
         if dots
-        else f"<rect x='{LABELS}' y='{y - 8:.0f}' width='{place(middle) - LABELS:.1f}' height='16' fill='{colour}'/>"
+        else f"<rect x='{left}' y='{y - 8:.0f}' width='{place(middle) - left:.1f}' height='16' fill='{colour}'/>"
     )
     return [
-        f"<text x='{LABELS - 10}' y='{y + 5:.0f}' text-anchor='end' fill='{INK}'>{escape(line.label)}</text>",
+        f"<text x='{left - 10}' y='{y + 5:.0f}' text-anchor='end' fill='{INK}'>{escape(line.label)}</text>",
         mark,
         f"<line x1='{begin:.1f}' x2='{end:.1f}' y1='{y:.0f}' y2='{y:.0f}' stroke='{INK}' stroke-width='1.5'/>",
         f"<text x='{max(end, place(middle)) + 10:.1f}' y='{y + 5:.0f}' fill='{INK}'>{number(middle)}</text>",

@@ -1,11 +1,12 @@
-"""Draws the picture of the page on profiling, from what Nsight Systems recorded.
+"""Draws the pictures of the page on profiling, from what Nsight Systems recorded.
 
     nsys export --type sqlite -o encode.sqlite encode.nsys-rep
-    python docs/make_profile_picture.py encode.sqlite --begin 2.0 --seconds 0.5
-    python docs/make_profile_picture.py             # from the ranges that are kept beside the picture
+    python docs/make_profile_picture.py profile encode.sqlite --begin 2.0 --seconds 0.5
+    python docs/make_profile_picture.py             # all of them, from the ranges that are kept beside the pictures
 
-With a database, the ranges of that time are kept in docs/images/profile.json, and the picture is made from them. Only
-threads with ranges of ours are in it, one lane each, with ranges below those that contain them.
+With a database, the ranges of that time are kept in docs/images, and the picture is made from them. Threads with ranges
+of ours have a lane each, with ranges below those that contain them. If the GPU was recorded, its kernels and copies
+have lanes, too.
 """
 
 from __future__ import annotations
@@ -20,13 +21,17 @@ from html import escape
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-KEPT = ROOT / "docs" / "images" / "profile.json"
-PICTURE = ROOT / "docs" / "images" / "profile.svg"
+IMAGES = ROOT / "docs" / "images"
+NAMES = ("profile", "profile-gpu")
 PUSH_POP, OURS, OTHERS = 59, "pdum.", "pdum.nvenc "
 WIDTH, LABELS, RIGHT, TOP, BAR, GAP, AXIS = 1200, 190, 20, 20, 20, 12, 36
 INK, FAINT = "#1c2430", "#d7dce3"
 COLOURS = {"pool": "#5b8def", "writer": "#5b8def", "decode": "#e0a33a", "convert": "#c9793a", "filter": "#c9793a"}
-ENCODER = "#3f7d20"
+ENCODER, OTHERS_WORK = "#3f7d20", "#8a5fbf"
+ON_GPU = {
+    "GPU: kernels": "SELECT value, start, end FROM CUPTI_ACTIVITY_KIND_KERNEL JOIN StringIds ON id = shortName",
+    "GPU: copies": "SELECT 'copy', start, end FROM CUPTI_ACTIVITY_KIND_MEMCPY",
+}
 LETTER = 7.2
 """The width of one, so that a name is only written where it fits."""
 
@@ -59,6 +64,7 @@ def lanes_of(database: Path, begin: float, seconds: float) -> list[Lane]:
             "ORDER BY e.start, e.end DESC",
             (PUSH_POP,),
         ).fetchall()
+        on_gpu = {name: sorted(rows_of(recorded, query), key=lambda row: row[1]) for name, query in ON_GPU.items()}
     ours = [row for row in rows if row[1].startswith(OURS)]
     if not ours:
         raise SystemExit(f"Expected ranges of pdum.nvenc in {database}, got none. Was it recorded with --trace=nvtx?")
@@ -69,7 +75,19 @@ def lanes_of(database: Path, begin: float, seconds: float) -> list[Lane]:
         shown = [one for one in nested(mine) if one.end > 0 and one.begin < seconds * 1000]
         if shown:
             lanes.append(Lane(names.get(thread, str(thread)).removeprefix(OTHERS), cut(shown, seconds * 1000)))
-    return sorted(lanes, key=lambda lane: lane.name)
+    for lane, found in on_gpu.items():
+        ranges = [Range(name, (start - zero) / 1e6, (end - zero) / 1e6, 0) for name, start, end in found]
+        shown = [one for one in ranges if one.end > 0 and one.begin < seconds * 1000]
+        lanes += [Lane(lane, cut(shown, seconds * 1000))] if shown else []
+    return sorted(lanes, key=lambda lane: (lane.name in ON_GPU, lane.name))
+
+
+def rows_of(recorded: sqlite3.Connection, query: str) -> list[tuple[str, int, int]]:
+    """Empty if the GPU was not recorded: the database has no such table then."""
+    try:
+        return recorded.execute(query).fetchall()
+    except sqlite3.OperationalError:
+        return []
 
 
 def nested(ranges: Sequence[tuple[str, float, float]]) -> Iterator[Range]:
@@ -111,7 +129,7 @@ def bar(one: Range, x: float, y: int, width: float) -> Iterator[str]:
     name = one.name.removeprefix(OURS)
     shown = max(width - 0.5, 0.5)
     yield (
-        f"<rect x='{x:.1f}' y='{y}' width='{shown:.1f}' height='{BAR - 2}' fill='{colour_of(name)}'>"
+        f"<rect x='{x:.1f}' y='{y}' width='{shown:.1f}' height='{BAR - 2}' fill='{colour_of(one.name)}'>"
         f"<title>{escape(one.name)}, {one.end - one.begin:.3f} ms</title></rect>"
     )
     if len(name) * LETTER < shown - 6:
@@ -119,7 +137,9 @@ def bar(one: Range, x: float, y: int, width: float) -> Iterator[str]:
 
 
 def colour_of(name: str) -> str:
-    return COLOURS.get(name.partition(".")[0], ENCODER)
+    if not name.startswith(OURS):
+        return OTHERS_WORK
+    return COLOURS.get(name.split(".")[1], ENCODER)
 
 
 def axis(most: float, scale: float, y: int) -> Iterator[str]:
@@ -131,26 +151,32 @@ def axis(most: float, scale: float, y: int) -> Iterator[str]:
         yield f"<text x='{x:.1f}' y='{y + 22}' text-anchor='middle' fill='{INK}'>{text}</text>"
 
 
-def keep(lanes: Sequence[Lane], most: float) -> None:
+def keep(name: str, lanes: Sequence[Lane], most: float) -> None:
     found = [[lane.name, [[one.name, one.begin, one.end, one.depth] for one in lane.ranges]] for lane in lanes]
-    KEPT.write_text(json.dumps({"milliseconds": most, "lanes": found}, ensure_ascii=False) + "\n")
+    kept_as(name).write_text(json.dumps({"milliseconds": most, "lanes": found}, ensure_ascii=False) + "\n")
 
 
-def kept() -> tuple[list[Lane], float]:
-    found = json.loads(KEPT.read_text())
-    lanes = [Lane(name, [Range(*one) for one in ranges]) for name, ranges in found["lanes"]]
+def kept_as(name: str) -> Path:
+    return IMAGES / f"{name}.json"
+
+
+def kept(name: str) -> tuple[list[Lane], float]:
+    found = json.loads(kept_as(name).read_text())
+    lanes = [Lane(lane, [Range(*one) for one in ranges]) for lane, ranges in found["lanes"]]
     return lanes, found["milliseconds"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=NAMES, nargs="?", help="of the picture")
     parser.add_argument("database", type=Path, nargs="?", help="an export of nsys")
     parser.add_argument("--begin", type=float, default=0.0, metavar="S", help="seconds from the first range")
     parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="how long the picture is (%(default)s)")
     given = parser.parse_args()
     if given.database is not None:
-        keep(lanes_of(given.database, given.begin, given.seconds), given.seconds * 1000)
-    PICTURE.write_text(draw(*kept()))
+        keep(given.name, lanes_of(given.database, given.begin, given.seconds), given.seconds * 1000)
+    for name in NAMES:
+        (IMAGES / f"{name}.svg").write_text(draw(*kept(name)))
 
 
 if __name__ == "__main__":

@@ -132,6 +132,13 @@ def test_names_may_hold_anything() -> None:
     assert {figure.row for figure in figures} <= {one.text for one in drawn.iter()}
 
 
+def test_long_names_stay_inside_the_picture() -> None:
+    name = "pdum.nvenc encode, device frame, interface made anew each time"
+    drawn = ElementTree.fromstring(draw(Chart("x", "Title"), [Figure(name, "x", "µs", [1.0])]))
+    (label,) = (one for one in drawn.iter() if one.text == name)
+    assert float(label.get("x", 0)) > 7 * len(name)
+
+
 # --- comparisons ---
 
 

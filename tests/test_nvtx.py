@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 import pdum.nvenc
@@ -202,9 +203,15 @@ def test_a_build_without(root: Path, recorder: Path, tmp_path: Path) -> None:
     assert b"NVTX_INJECTION" in Path(_nvenc.__file__).read_bytes()
     shutil.copytree(root / "src" / "pdum" / "nvenc", package, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     (package / module.name).write_bytes(module.read_bytes())
+    folders = [str(tmp_path / "site"), str(HERE), str(Path(np.__file__).parents[1])]
+    log = tmp_path / "log"
+    isolated = {**os.environ, "PYTHONPATH": ":".join(folders), "VIDEO_FOLDER": str(tmp_path)}
+    isolated |= {"NVTX_INJECTION64_PATH": str(recorder), "NVTX_LOG": str(log)}
     code = (
-        "import pdum.nvenc as n; from pdum.nvenc import _nvenc; print(n.__file__, n.nvtx_enabled, _nvenc.has_profiler)"
+        "import pdum.nvenc as n; from pdum.nvenc import _nvenc as m; print(n.__file__, n.nvtx_enabled, m.has_profiler)"
     )
-    isolated = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "NVTX_INJECTION64_PATH": str(recorder)}
     told = subprocess.run([sys.executable, "-S", "-c", code], env=isolated, capture_output=True, text=True, check=True)
     assert told.stdout.split() == [str(package / "__init__.py"), "False", "False"]
+    subprocess.run([sys.executable, "-S", str(SCENARIO), "write_video"], env=isolated, check=True, timeout=60)
+    assert (tmp_path / "a.mp4").stat().st_size > 0
+    assert not log.exists(), "nothing was loaded for the ranges"

@@ -55,8 +55,21 @@ def recorded(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_picture_is_made_from_what_is_kept(pictures: ModuleType) -> None:
-    assert pictures.draw(*pictures.kept()) == pictures.PICTURE.read_text()
+@pytest.mark.parametrize("name", ["profile", "profile-gpu"])
+def test_pictures_are_made_from_what_is_kept(root: Path, pictures: ModuleType, name: str) -> None:
+    assert pictures.draw(*pictures.kept(name)) == (root / "docs" / "images" / f"{name}.svg").read_text()
+
+
+def test_work_of_the_gpu_comes_last(pictures: ModuleType, recorded: Path) -> None:
+    with closing(sqlite3.connect(recorded)) as database, database:
+        database.execute("CREATE TABLE CUPTI_ACTIVITY_KIND_KERNEL (shortName, start, end)")
+        database.execute("INSERT INTO StringIds VALUES (9, 'render')")
+        database.execute("INSERT INTO CUPTI_ACTIVITY_KIND_KERNEL VALUES (9, 1050000000, 1060000000)")
+    *_, last = pictures.lanes_of(recorded, 0.0, 1.0)
+    assert (last.name, [(one.name, one.begin, one.end) for one in last.ranges]) == (
+        "GPU: kernels",
+        [("render", 50, 60)],
+    )
 
 
 def test_ranges_of_a_recording(pictures: ModuleType, recorded: Path) -> None:
