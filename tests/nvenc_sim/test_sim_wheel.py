@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from release.check import problems_of_name
 from release.proof import read_proof
 from release.version import version
