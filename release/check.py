@@ -11,8 +11,8 @@ from release.proof import NOT_RUN, ROOT, SUFFIX, commit_of, digest, read_proof
 from release.version import newest_section, version
 
 WHEEL = re.compile(
-    r"(?P<name>pdum_nvenc(_sim)?)-(?P<version>[^-]+)-(?P<python>[^-]+)-[^-]+-manylinux_2_(?P<glibc>\d+)_(?P<machine>\w+?)"
-    r"(\.manylinux\w+)*\.whl"
+    r"(?P<name>pdum_nvenc(_sim)?)-(?P<version>[^-]+)-(?P<python>[^-]+)-(?P<abi>[^-]+)-(manylinux2014_\w+\.)?"
+    r"manylinux_2_(?P<glibc>\d+)_(?P<machine>x86_64|aarch64)(\.manylinux\w+)*\.whl"
 )
 SDIST = re.compile(r"pdum_nvenc-(?P<version>.+)\.tar\.gz")
 NEWEST_GLIBC = 28  # Debian 10, RHEL 8, Ubuntu 20.04 and later
@@ -75,8 +75,8 @@ def problems_of_name(path: Path, wanted: str) -> Iterator[str]:
 def missing_files(names: set[str]) -> Iterator[str]:
     """What a complete release has besides these files, on x86-64."""
     wheels = [found for name in names if (found := WHEEL.fullmatch(name))]
-    have = {(found["name"], found["python"]) for found in wheels if found["machine"] == "x86_64"}
-    wanted = [("pdum_nvenc", python) for python in PYTHONS] + [("pdum_nvenc_sim", "py3")]
+    have = {(found["name"], found["abi"]) for found in wheels if found["machine"] == "x86_64"}
+    wanted = [("pdum_nvenc", python) for python in PYTHONS] + [("pdum_nvenc_sim", "none")]
     yield from (f"no wheel of {name} for {python} on x86_64" for name, python in wanted if (name, python) not in have)
     if not any(SDIST.fullmatch(name) for name in names):
         yield "no sdist of pdum_nvenc"

@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 
+from release.proof import write_proof
 from wheels import build, headers, trial
 from wheels.commands import ROOT, run, tell
 from wheels.target import ARCHITECTURES, VERSIONS, Target
@@ -43,6 +44,7 @@ def make(target: Target, out: Path, run_it: bool) -> str:
     tell("   " + run(sys.executable, ROOT / "tests" / "check_wheel.py", wheel).strip())
     ran = trial.run_on(target, wheel) if run_it else "not run: --no-run"
     tell(f"   {ran}")
+    write_proof(wheel, {"contents": "good", f"CPython {target}": ran}, build.compiled_in())
     return f"{wheel.name:<75} {wheel.stat().st_size / 1000:4.0f} kB   {ran}"
 
 
@@ -53,6 +55,7 @@ def main() -> int:
     if arguments.all or arguments.sdist:
         tell("== sdist")
         made = build.sdist(out)
+        write_proof(made, {"contents": build.check_sdist(made)})
         rows.append(f"{made.name:<75} {made.stat().st_size / 1000:4.0f} kB")
     print("\n".join(rows))
     return 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tarfile
 from functools import cache as once
+from importlib.metadata import version
 from pathlib import Path
 
 from wheels import compiler, headers
@@ -54,6 +56,27 @@ def wheel(target: Target, out: Path) -> Path:
     (result,) = repaired.glob("*.whl")
     tell("   " + next(line for line in told.splitlines() if "platform tag" in line or "manylinux" in line).strip())
     return Path(shutil.copy(result, out))
+
+
+def compiled_in() -> dict[str, str]:
+    """What goes into the wheels from elsewhere, with its version."""
+    return {name: version(name) for name in ("pybind11", "nvidia-nvtx-cu12", "ziglang")}
+
+
+def check_sdist(made: Path) -> str:
+    """A wheel can be built only if these are in it."""
+    with tarfile.open(made) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {
+        "PKG-INFO",
+        "pyproject.toml",
+        "CMakeLists.txt",
+        "src/pdum/nvenc/_version.py",
+        "third_party/nvenc_abi/13.1.json",
+    }
+    if missing := sorted(wanted - names):
+        raise SystemExit(f"{made.name} has no {missing[0]}")
+    return "good"
 
 
 def sdist(out: Path) -> Path:

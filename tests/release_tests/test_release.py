@@ -24,7 +24,7 @@ from loud import need_data
 ROOT = Path(__file__).resolve().parents[2]
 WHEELS = [f"pdum_nvenc-1.2.0-{python}-{python}-manylinux_2_28_x86_64.whl" for python in ("cp310", "cp311", "cp312")]
 WHEELS += [
-    f"pdum_nvenc-1.2.0-{python}-{python}-manylinux_2_17_x86_64.manylinux2014_x86_64.whl" for python in ("cp313",)
+    f"pdum_nvenc-1.2.0-{python}-{python}-manylinux2014_x86_64.manylinux_2_17_x86_64.whl" for python in ("cp313",)
 ]
 WHEELS += [
     "pdum_nvenc-1.2.0-cp314-cp314-manylinux_2_17_x86_64.whl",
@@ -146,7 +146,7 @@ def change_in_changelog(old: str, new: str) -> Callable[[Path], None]:
         (pass_nothing, "passed nothing"),
         (run_nothing, "was not tried: CPython 3.12.1: not run: no such Python"),
         (lambda root: (root / "dist" / WHEEL).unlink(), "no wheel of pdum_nvenc for cp310 on x86_64"),
-        (lambda root: (root / "dist" / WHEELS[-1]).unlink(), "no wheel of pdum_nvenc_sim for py3"),
+        (lambda root: (root / "dist" / WHEELS[-1]).unlink(), "no wheel of pdum_nvenc_sim for none"),
         (lambda root: (root / "dist" / "pdum_nvenc-1.2.0.tar.gz").unlink(), "no sdist"),
         (lambda root: add(root, "pdum_nvenc-1.1.0-cp311-cp311-manylinux_2_28_x86_64.whl"), "has version 1.1.0"),
         (lambda root: add(root, "pdum_nvenc-1.2.0-cp311-cp311-manylinux_2_36_x86_64.whl"), "needs glibc 2.36"),
@@ -172,7 +172,7 @@ def test_the_tag_is_the_version(root: Path) -> None:
 
 
 def test_free_threaded_wheels_replace_none(root: Path) -> None:
-    names = {name for name in WHEELS if "cp314-cp314-" not in name}
+    names = {name.replace("-cp314-cp314-", "-cp314-cp314t-") for name in WHEELS}
     assert "no wheel of pdum_nvenc for cp314 on x86_64" in list(missing_files(names))
 
 
