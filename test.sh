@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 DEBIAN_FRONTEND=noninterac
 
 NEEDED_PACKAGES=(g++ python3-dev python3-venv)
 TEST_PACKAGES=(
-    libx264-dev libx265-dev libaom-dev ffmpeg
+    libx264-dev libx265-dev libaom-dev libavcodec-dev ffmpeg
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     chromium # tests/browser: pages and files in a real browser
 )
@@ -128,7 +128,7 @@ build_driver() {
     cmake --build "$NVSIM_DIR" -j "$JOBS" >"$NVSIM_DIR/build.log" 2>&1 || { tail -n 40 "$NVSIM_DIR/build.log"; return 1; }
 }
 
-PYTHON_FOLDERS=(src tests benchmarks examples third_party wheels)
+PYTHON_FOLDERS=(src packages release tests benchmarks examples third_party wheels)
 cpp_files() { find src/cpp tests benchmarks -name '*.[ch]pp' -o -name '*.inl'; }
 
 check_format() {
@@ -183,8 +183,7 @@ if (($# == 0)); then
     check ruff check --quiet "${PYTHON_FOLDERS[@]}"
     check ruff format --check --quiet "${PYTHON_FOLDERS[@]}"
     step 'mypy'
-    check mypy --no-error-summary src/pdum
-    check mypy --no-error-summary wheels
+    check mypy --no-error-summary src/pdum packages/nvenc-sim/src/nvsim release wheels
     check mypy --no-error-summary --python-version 3.13 tests # arrays are buffers to mypy only there
     step 'clang-format'
     check check_format

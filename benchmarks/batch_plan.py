@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from measuring import machine, quartiles
+from measuring import Figure, machine, quartiles, save
 
 from pdum.nvenc import events
 from pdum.nvenc._batch.batch import BatchPlan, ledger, plan, plan_sources, scan_for
@@ -106,6 +106,10 @@ def open_journals(batch: BatchPlan) -> None:
         pass
 
 
+def plan_knowing(root: Path, journals: KnownJournals) -> None:
+    plan_sources(scan_for(SETTINGS, journals).run([root]), SETTINGS, journals)
+
+
 def plan_one_more(root: Path, journals: KnownJournals) -> None:
     path = root / "0000" / "new.mkv"
     journals.refresh()
@@ -123,7 +127,7 @@ def measure(count: int, rounds: int) -> dict[str, list[float]]:
         make_journals(plan([root], SETTINGS))
         (root / "0000" / "new.mkv").write_bytes(b"x")
         batch, known = plan([root], SETTINGS), KnownJournals()
-        plan([root], SETTINGS, known)
+        plan_knowing(root, known)
         time.sleep(SURE_AFTER / 1e9 + 1)
         for _ in range(rounds):
             folder, state = WatchedFolder(root, scan_for(SETTINGS, known)), RunState()
@@ -140,6 +144,14 @@ def measure(count: int, rounds: int) -> dict[str, list[float]]:
             for step, call in steps.items():
                 samples[step].append(timed(call))
     return {step: [one / count for one in found] if step in OF_ONE_FILE else found for step, found in samples.items()}
+
+
+def figures(found: dict[int, dict[str, list[float]]]) -> list[Figure]:
+    return [
+        Figure(f"{count:,} files", step, "µs a file" if step in OF_ONE_FILE else "µs", [one * 1e6 for one in samples])
+        for count, steps in found.items()
+        for step, samples in steps.items()
+    ]
 
 
 def main() -> None:
@@ -167,8 +179,7 @@ def main() -> None:
     growth = {step: quartiles(many[step])[1] / quartiles(few[step])[1] for step in OF_ONE_FILE}
     print(f"\none file of {counts[-1]:,} costs, in what one of {counts[0]:,} does: ", end="")
     print(", ".join(f"{step} × {ratio:.2f}" for step, ratio in growth.items()))
-    if given.json:
-        given.json.write_text(json.dumps({"machine": header, "samples": found, "growth": growth}, indent=1))
+    save(given.json, "batch_plan", figures(found))
     if max(growth.values()) > MOST_GROWTH:
         sys.exit("A file among many costs more than among few.")
 

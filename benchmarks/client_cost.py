@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import native_parts
-from measuring import library_folder, machine, quartiles
+from measuring import Figure, library_folder, machine, quartiles, save
 from zero_copy_clients import ZERO_COPY_CLIENTS
 
 from clients import CLIENTS, REAL_GPU_ONLY, REFERENCE, YARDSTICKS
@@ -159,19 +159,13 @@ def print_table(results: dict[str, dict[str, Measured]]) -> None:
             )
 
 
-def as_json(results: dict[str, dict[str, Measured]], options: argparse.Namespace) -> str:
-    return json.dumps(
-        {
-            "machine": machine("av", "PyNvVideoCodec", "numpy"),
-            "driver": options.driver,
-            "frames": options.frames,
-            "results": {
-                setting: {name: vars(measured) for name, measured in clients.items()}
-                for setting, clients in results.items()
-            },
-        },
-        indent=1,
-    )
+def figures(results: dict[str, dict[str, Measured]]) -> list[Figure]:
+    return [
+        Figure(name, setting, "µs a frame", measured.micros)
+        for setting, clients in results.items()
+        for name, measured in clients.items()
+        if measured.micros
+    ]
 
 
 def parse() -> argparse.Namespace:
@@ -204,8 +198,8 @@ def main() -> None:
     simulated = "the driver is simulated" if options.driver == "full" else "the encoder library is simulated"
     print(f"1080p NV12, {options.frames} frames x {options.rounds} rounds, medians of the rounds; {simulated}")
     print_table(results)
-    if options.json:
-        options.json.write_text(as_json(results, options))
+    part = "client_cost" if options.driver == "full" else "gpu_client_cost"
+    save(options.json, part, figures(results), "numpy", "av", "PyNvVideoCodec")
 
 
 if __name__ == "__main__":

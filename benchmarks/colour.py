@@ -12,7 +12,6 @@ Needs a CUDA GPU and CuPy; with PyTorch, its row is there too.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 
 import cupy
 import numpy as np
-from measuring import machine, quartiles
+from measuring import Figure, machine, quartiles, save
 
 from pdum.nvenc import _nvenc
 
@@ -279,13 +278,38 @@ def cases(width: int, height: int) -> list[Case]:
     return found
 
 
+def name_of(case: Case) -> str:
+    siting = "" if case.form.startswith("yuv") else f", {case.siting}"
+    return f"{case.type} {case.order} to {case.form}{siting}"
+
+
+def figures(results: list[dict[str, Any]]) -> list[Figure]:
+    """The share is that of the faster copy, sample by sample, since all take turns."""
+    found = []
+    for result in results:
+        row, times = name_of(Case(**result["case"])), result["us"]
+        copy = min(("copy by a kernel", "cuMemcpy"), key=lambda name: quartiles(times[name])[1])
+        share = [100 * other / own for own, other in zip(times["ours"], times[copy], strict=True)]
+        found += [
+            Figure(row, "ours", "GB/s", [result["bytes"] / us / 1e3 for us in times["ours"]], "more"),
+            Figure(row, "of a copy", "%", share, "more"),
+            Figure(row, "an image", "µs", times["ours"]),
+        ]
+        found += [
+            Figure(row, other, "GB/s", [result["bytes"] / us / 1e3 for us in times[other]], "")
+            for other in ("CuPy ElementwiseKernel", "PyTorch")
+            if other in times
+        ]
+    return found
+
+
 def report(result: dict[str, Any]) -> float:
     """Prints the case and returns our share of the copy's bandwidth."""
     case, size = Case(**result["case"]), result["bytes"]
     rates = {name: tuple(size / us / 1e3 for us in reversed(quartiles(times))) for name, times in result["us"].items()}
     copy = max(("copy by a kernel", "cuMemcpy"), key=lambda name: rates[name][1])
     low, middle, high = rates["ours"]
-    name = f"{case.type} {case.order} to {case.form}" + (f", {case.siting}" if not case.form.startswith("yuv") else "")
+    name = name_of(case)
     share = middle / rates[copy][1]
     print(f"{name:<28}{middle:6.0f} GB/s ({low:.0f} to {high:.0f})  copy {rates[copy][1]:5.0f} ({copy})  {share:5.1%}")
     for other in rates.keys() - {"ours", "copy by a kernel", "cuMemcpy"}:
@@ -323,10 +347,8 @@ def main() -> None:
         cupy.get_default_memory_pool().free_all_blocks()
     worst = min(results, key=lambda result: float(result["share"]))
     print(f"least share of the copy's bandwidth: {worst['share']:.1%}, {Case(**worst['case'])}")
-    if options.json:
-        options.json.write_text(
-            json.dumps({"device": device, "driver": driver, "large_copy": large, "results": results})
-        )
+    head = [Figure("a copy of 1 GiB", "ours", "GB/s", large, ""), Figure("a kernel's first use", "once", "ms", first)]
+    save(options.json, "gpu_colour", [*head, *figures(results)], "cupy-cuda13x", "torch")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from typing import Any
 
 from client_cost import configuration
 from device import Device
-from measuring import library_folder, machine
+from measuring import Figure, library_folder, machine, save
 from memory import KIB, live_objects, resident
 
 from clients import ArrayInterface
@@ -211,9 +211,15 @@ def main() -> None:
     if done.returncode != 0:
         raise SystemExit(f"the process ended with {done.returncode}")
     found: dict[str, Any] = json.loads(done.stdout)
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), **found}))
+    save(options.json, "create_destroy", figures(options.sessions, found))
     report(options.sessions, found)
+
+
+def figures(count: int, found: dict[str, Any]) -> list[Figure]:
+    first, last = found["samples"][0], found["samples"][-1]
+    row = f"{count:,} sessions of ten kinds"
+    growth = [Figure(row, f"growth: {name}", "", [float(last[name] - first[name])]) for name in LIMITS]
+    return [Figure(row, "sessions a second", "", [count / found["seconds"]], "more"), *growth]
 
 
 def report(count: int, found: dict[str, Any]) -> None:

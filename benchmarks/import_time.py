@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
 import resource
 import shutil
@@ -23,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from measuring import machine, quartiles
+from measuring import Figure, machine, quartiles, save
 
 BARE = "import site, sys; sys.path.insert(0, {folder!r})"
 WITH_IMPORT = BARE + "; import pdum.nvenc"
@@ -102,6 +101,14 @@ def measure(rounds: int) -> dict[str, Any]:
     return {"milliseconds": samples, "modules_ms": modules}
 
 
+def figures(milliseconds: dict[str, dict[str, list[float]]]) -> list[Figure]:
+    return [
+        Figure(what, kind, "ms", samples, "less" if what == "import alone" else "")
+        for kind, rows in milliseconds.items()
+        for what, samples in rows.items()
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=40, help="pairs of starts (%(default)s)")
@@ -118,8 +125,7 @@ def main() -> None:
     for name, own in result["modules_ms"]:
         if own >= 0.02:
             print(f"{own:12.2f}   {name}")
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), **result}))
+    save(options.json, "import_time", figures(result["milliseconds"]))
     added = statistics.median(result["milliseconds"]["processor"]["import alone"])
     print(f"\nthe import adds {added:.1f} ms of the processor; {options.limit:g} are allowed")
     if added > options.limit:

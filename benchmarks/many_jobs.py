@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import sys
 import threading
 import time
@@ -20,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from measuring import machine, quartiles
+from measuring import Figure, machine, quartiles, save
 
 from pdum.nvenc import BaseTask, EncoderPool, Plan, Result
 
@@ -104,6 +103,14 @@ def cell(samples: list[float], unit: float) -> str:
     return f"{middle:.1f} ({low:.1f} to {high:.1f})" if unit > 1 else f"{middle:,.0f} bytes"
 
 
+def figures(samples: dict[int, dict[str, list[float]]]) -> list[Figure]:
+    return [
+        Figure(f"{count:,} jobs", name, "bytes" if unit == 1 else "µs", [one * unit for one in steps[name]])
+        for count, steps in samples.items()
+        for name, unit in UNITS.items()
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=100_000)
@@ -128,8 +135,7 @@ def main() -> None:
     growth = {name: quartiles(many[name])[1] / quartiles(few[name])[1] for name in UNITS}
     print(f"\none job of {counts[-1]:,} costs, in what one of {counts[0]:,} does: ", end="")
     print(", ".join(f"{name} × {ratio:.2f}" for name, ratio in growth.items()))
-    if given.json:
-        given.json.write_text(json.dumps({"machine": header, "samples": samples, "growth": growth}, indent=1))
+    save(given.json, "many_jobs", figures(samples))
     if max(growth.values()) > MOST_GROWTH:
         sys.exit("A job among many costs more than among few.")
 

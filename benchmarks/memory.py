@@ -21,7 +21,7 @@ from typing import Any
 
 from client_cost import configuration
 from device import Device
-from measuring import library_folder, machine
+from measuring import Figure, library_folder, machine, save
 
 from clients import (
     HEIGHT,
@@ -115,6 +115,17 @@ def run_case(case: str, count: int) -> dict[str, Any]:
     return answer
 
 
+def figures(results: dict[str, dict[str, Any]], options: argparse.Namespace) -> list[Figure]:
+    found = []
+    for case, (_, unit) in CASES.items():
+        count = options.frames if unit == "frames" else options.sessions
+        sizes = results[case]["resident"]
+        row = f"{case}, {count:,} {unit}"
+        found.append(Figure(row, "growth after the first tenth", "KiB", [(sizes[-1] - sizes[0]) / KIB]))
+        found.append(Figure(row, "time of one", "µs", [results[case]["seconds"] / count * 1e6]))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=1_000_000, help="%(default)s")
@@ -138,8 +149,7 @@ def main() -> None:
             growing.append(case)
         print(f"{case}: {count:,} {unit} in {found['seconds']:.1f} s")
         print(f"  {' '.join(map(str, kib))}   growth {growth:+d} KiB; left in the driver: {found['live'] or 'nothing'}")
-    if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "results": results}))
+    save(options.json, "memory", figures(results, options))
     if growing:
         raise SystemExit(f"memory grew, or something was left: {', '.join(growing)}")
 

@@ -45,6 +45,24 @@ def turns(directory: Path = BUILD) -> Path:
     return target
 
 
+def nvtx_cost(rounds: int, *, with_nvtx: bool, directory: Path = BUILD) -> str:
+    """What the program prints that begins and ends ranges."""
+    directory.mkdir(parents=True, exist_ok=True)
+    source, target = HERE / "native" / "nvtx_cost.cpp", directory / ("nvtx_cost" if with_nvtx else "no_nvtx_cost")
+    if any(outdated(target, part) for part in (source, SOURCES / "core" / "nvtx.hpp")):
+        options = ["-DPDUM_USE_NVTX", f"-isystem{nvtx_headers()}"] if with_nvtx else []
+        run(*COMPILE_PROGRAM, *options, f"-I{SOURCES}", source, "-o", target, "-ldl")
+    return subprocess.run([target, str(rounds)], check=True, capture_output=True, text=True, timeout=600).stdout
+
+
+def nvtx_headers() -> Path:
+    """Of the package nvidia-nvtx-cu12, or of a CUDA toolkit."""
+    found = importlib.util.find_spec("nvidia.nvtx")
+    if found is None or not found.submodule_search_locations:
+        return Path(os.environ.get("CUDA_HOME", "/usr/local/cuda")) / "include"
+    return Path(found.submodule_search_locations[0]) / "include"
+
+
 def outdated(target: Path, source: Path) -> bool:
     return not target.exists() or target.stat().st_mtime < source.stat().st_mtime
 

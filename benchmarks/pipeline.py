@@ -31,7 +31,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from measuring import library_folder, machine, quartiles
+from measuring import Figure, library_folder, machine, quartiles, save
 
 FPS_1080P = 647.0  # of an RTX 4090's engine, as the simulated driver knows it
 SIZES = {"1080p": (1920, 1080), "720p": (1280, 720)}
@@ -245,6 +245,20 @@ def print_table(size: str, samples: dict[str, list[float]], loads: list[str]) ->
         print(f"| {render:.2f} | {fps:.0f} | {' | '.join(cells)} |", flush=True)
 
 
+def figures(results: dict[str, dict[str, list[float]]], loads: str) -> list[Figure]:
+    """In a row's name, the load is exact; the time that rendering took is a column."""
+    found = []
+    for size, samples in results.items():
+        for load in map(float, loads.split(",")):
+            row, gain = f"{size}, render {load:g} × engine", gains(samples, str(load), engine_seconds(size))
+            render = [one * 1000 for one in samples[f"{load}/render"]]
+            fps = [1 / one for one in samples[f"{load}/0"]]
+            found += [Figure(row, "render", "ms", render, ""), Figure(row, "encode", "fps", fps, "more")]
+            found.append(Figure(row, "possible", "×", gain["possible"], ""))
+            found += [Figure(row, f"{depth} in flight", "×", gain[str(depth)], "more") for depth in DEPTHS]
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--driver", choices=("full", "encode"), default="full", help="what is simulated: all, or NVENC")
@@ -269,8 +283,8 @@ def main() -> None:
     for size in options.sizes.split(","):
         results[size] = measure(options, size)
         print_table(size, results[size], [str(float(load)) for load in options.loads.split(",")])
-    if options.json:
-        options.json.write_text(json.dumps({"driver": options.driver, "seconds a frame": results}, indent=1) + "\n")
+    part = "pipeline" if options.driver == "full" else "gpu_pipeline"
+    save(options.json, part, figures(results, options.loads), "numpy")
 
 
 if __name__ == "__main__":

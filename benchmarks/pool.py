@@ -26,9 +26,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from measuring import library_folder, machine, quartiles
+from measuring import Figure, library_folder, machine, quartiles, save
 
 from pdum.nvenc import BaseTask
 
@@ -176,7 +177,7 @@ def work(case: str, frames: int, engines: int) -> dict[str, float]:
 # --- the process that starts them ---
 
 
-def measure(case: str, engines: int, fps: float, frames: int, repeats: int) -> tuple[list[float], float]:
+def measure(case: str, engines: int, fps: float, frames: int, repeats: int) -> tuple[list[float], list[float]]:
     """Seconds of each repeat, and cores in use."""
     gpu = {"like": "L4", "name": "engines", "engines": engines, "fps_1080p": fps}
     config = json.dumps({"gpus": [gpu], "backend": "null", "copy": False, "strict": False})
@@ -191,54 +192,66 @@ def measure(case: str, engines: int, fps: float, frames: int, repeats: int) -> t
         answer = json.loads(done.stdout)
         seconds.append(answer["seconds"])
         cores.append(answer["cpu"] / answer["seconds"])
-    return seconds, statistics.median(cores)
+    return seconds, cores
 
 
-def row(name: str, seconds: Sequence[float], ideal: float, cores: float) -> None:
+def row(name: str, seconds: Sequence[float], ideal: float, cores: Sequence[float]) -> list[Figure]:
     low, middle, high = quartiles(seconds)
     print(
         f"{name:<40} {middle:8.3f} s ({low:.3f} to {high:.3f}) ideal {ideal:8.3f} s  over it {middle / ideal - 1:+7.2%}"
-        f"   {cores:.2f} cores",
+        f"   {statistics.median(cores):.2f} cores",
         flush=True,
     )
+    return [
+        Figure(name, "time", "s", list(seconds)),
+        Figure(name, "ideal", "s", [ideal], ""),
+        Figure(name, "over it", "%", [100 * (one / ideal - 1) for one in seconds]),
+        Figure(name, "processor", "cores", list(cores)),
+    ]
 
 
-def scaling(options: argparse.Namespace) -> None:
+def scaling(options: argparse.Namespace) -> list[Figure]:
     print(f"one video over N engines of {L4_FPS:.0f} fps; ideal: N times the rate of one engine")
+    found = []
     for engines in range(1, 9):
         frames = round(L4_FPS * options.seconds * engines)
         seconds, cores = measure("video", engines, L4_FPS, frames, options.repeats)
-        row(f"{engines} engines, {frames} frames", seconds, frames / (L4_FPS * engines), cores)
+        name = f"{engines} engine{'s' if engines > 1 else ''} of {L4_FPS:.0f} fps, {frames} frames"
+        found += row(name, seconds, frames / (L4_FPS * engines), cores)
+    return found
 
 
-def fast(options: argparse.Namespace) -> None:
+def fast(options: argparse.Namespace) -> list[Figure]:
     frames = round(FAST_FPS * 8 * options.seconds)
     seconds, cores = measure("video", 8, FAST_FPS, frames, options.repeats)
-    row(f"8 engines of {FAST_FPS:.0f} fps, {frames} frames", seconds, frames / (FAST_FPS * 8), cores)
+    found = row(f"8 engines of {FAST_FPS:.0f} fps, {frames} frames", seconds, frames / (FAST_FPS * 8), cores)
     print(f"    {frames / statistics.median(seconds):.0f} frames a second from one process")
+    return found
 
 
-def images(options: argparse.Namespace) -> None:
+def images(options: argparse.Namespace) -> list[Figure]:
     frames, fps = IMAGES * FRAMES_AN_IMAGE, L4_FPS * options.speed
     print(
         f"{IMAGES} images of a second, {frames} frames, engines of {fps:.0f} fps; ideal: a third of one engine's time"
     )
     alone, cores = measure("video", 1, fps, frames, options.repeats)
-    row("1 engine", alone, frames / fps, cores)
+    found = row(f"{IMAGES} images, 1 engine", alone, frames / fps, cores)
     three, cores = measure("video", 3, fps, frames, options.repeats)
-    row("3 engines", three, statistics.median(alone) / 3, cores)
+    return found + row(f"{IMAGES} images, 3 engines", three, statistics.median(alone) / 3, cores)
 
 
-def batch(options: argparse.Namespace) -> None:
+def batch(options: argparse.Namespace) -> list[Figure]:
     lengths, fps, engines = batch_lengths(), L4_FPS * options.speed, 3
     ideal = sum(lengths) / engines / fps
     print(
         f"{FILES} files of log-normal lengths, {min(lengths)} to {max(lengths)} frames, "
         f"{engines} engines of {fps:.0f} fps; ideal: all work / engines"
     )
+    found = []
     for name, case in (("the pool", "pool"), ("a semaphore, as they come", "semaphore")):
         seconds, cores = measure(case, engines, fps, 0, options.repeats)
-        row(name, seconds, ideal, cores)
+        found += row(f"{FILES} files, 3 engines, {name}", seconds, ideal, cores)
+    return found
 
 
 CASES = {"scaling": scaling, "fast": fast, "images": images, "batch": batch}
@@ -250,6 +263,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="of each measurement (%(default)s)")
     parser.add_argument("--seconds", type=float, default=5.0, help="an ideal run of scaling and fast (%(default)s)")
     parser.add_argument("--speed", type=float, default=4.0, help="of the engines in images and batch (%(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
     parser.add_argument("--worker", choices=("video", "pool", "semaphore"), help=argparse.SUPPRESS)
     parser.add_argument("--frames", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--engines", type=int, default=0, help=argparse.SUPPRESS)
@@ -259,8 +273,8 @@ def main() -> None:
         return
     print(machine("numpy"))
     print(f"1080p, medians of {options.repeats}, quartiles in brackets; the driver is simulated")
-    for name in options.only.split(","):
-        CASES[name](options)
+    figures = [figure for name in options.only.split(",") for figure in CASES[name](options)]
+    save(options.json, "pool", figures, "numpy")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ not know the options is left out. Ratios are to `ours again`. `taskset -c 0-3 py
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import shutil
@@ -168,7 +167,7 @@ def main() -> None:
     given = parser.parse_args()
     os.environ["SVT_LOG"] = "1"  # else it writes its settings to the terminal
     print(versions())
-    figures: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    figures: list[measuring.Figure] = []
     with tempfile.TemporaryDirectory() as name:
         source, before = Path(name, "source.mp4"), Path(name, "before.mp4")
         make_source(before, given.size, 1)
@@ -177,11 +176,11 @@ def main() -> None:
             for codec in given.codecs.split(","):
                 runs = compare(codec, given.size, source, before, given.rounds)
                 report(f"{codec}, {seconds:g} s", runs, seconds)
-                figures[f"{codec}, {seconds:g} s"] = {
-                    who: [vars(one) for one in all_of] for who, all_of in runs.items()
-                }
-    if given.json:
-        given.json.write_text(json.dumps(figures))
+                row = f"{codec}, {seconds:g} s of {given.size}"
+                figures += [
+                    measuring.Figure(row, who, "s", [one.wall for one in all_of]) for who, all_of in runs.items()
+                ]
+    measuring.save(given.json, "software", figures, "av")
 
 
 def report(what: str, runs: dict[str, list[Run]], seconds: float) -> None:

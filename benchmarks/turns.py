@@ -9,11 +9,9 @@ millisecond, as a thread does that wants to know how many frames are in flight. 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import measuring
 import native_parts
@@ -41,6 +39,20 @@ def row(name: str, rounds: list[dict[str, float]]) -> str:
     return f"| {name} | {' | '.join(cells)} |"
 
 
+def figures(samples: dict[str, list[dict[str, float]]]) -> list[measuring.Figure]:
+    columns = {"median": "half wait less", "99th": "99 of 100 wait less", "longest": "longest wait"}
+    found = [
+        measuring.Figure(LOCKS[name], column, "ms", [one[key] for one in rounds])
+        for name, rounds in samples.items()
+        for key, column in columns.items()
+    ]
+    alone = [
+        measuring.Figure(LOCKS[name], "nobody else", "ns", [one["alone"] for one in rounds])
+        for name, rounds in samples.items()
+    ]
+    return found + alone
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=3)
@@ -61,9 +73,7 @@ def main() -> None:
     print("|---|---|---|---|---|")
     for name, title in LOCKS.items():
         print(row(title, samples[name]))
-    if arguments.json:
-        whole: dict[str, Any] = {"machine": header, "samples": samples}
-        arguments.json.write_text(json.dumps(whole, indent=1))
+    measuring.save(arguments.json, "turns", figures(samples))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from measuring import library_folder, machine, quartiles
+from measuring import Figure, library_folder, machine, quartiles, save
 
 DELAY = 16
 Case = Callable[[Any, int, Path], None]
@@ -111,6 +111,10 @@ PARTS: dict[str, dict[str, Case]] = {
 }
 
 
+PACKAGES = {"hardware": ("numpy",), "processor": ("av", "opencv-python-headless", "imageio-ffmpeg")}
+"""Whose versions matter."""
+
+
 @contextmanager
 def counted(times: list[float], frames: int) -> Iterator[None]:
     begin = time.perf_counter()
@@ -161,8 +165,9 @@ def main() -> int:
     for name, found in times.items():
         low, middle, high = quartiles(found)
         print(f"| {name} | {middle:.1f} ({low:.1f} to {high:.1f}) | {middle / yardstick:.2f} |")
-    if options.json:
-        options.json.write_text(json.dumps(times))
+    figures = [Figure(name, "a frame", "µs", found) for name, found in times.items()]
+    part = "writer" if options.part == "hardware" else "writer_peers"
+    save(options.json, part, figures, *PACKAGES[options.part])
     return 0
 
 

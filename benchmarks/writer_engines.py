@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from measuring import library_folder, machine, quartiles
+from measuring import Figure, library_folder, machine, quartiles, save
 
 WIDTH, HEIGHT = 1920, 1080
 TIMEOUT = 600  # seconds a process
@@ -110,7 +110,7 @@ def compare(
         f"{times:.2f} x one: {ratio:.3f} ({low:.3f} to {high:.3f}), {cores:.2f} cores",
         flush=True,
     )
-    return {"name": name, "ratio": ratio, "low": low, "high": high, "samples": samples}
+    return {"name": name, "times": times, "samples": samples}
 
 
 def card(name: str, gop: int, options: Any, label: str = "") -> dict[str, Any]:
@@ -134,6 +134,18 @@ def run(options: Any) -> list[dict[str, Any]]:
     return [row for name in options.only.split(",") for row in cases[name]()]
 
 
+def figures(row: dict[str, Any]) -> list[Figure]:
+    one, every = ([sample["fps"] for sample in row["samples"][key]] for key in ("one", "all"))
+    middle = statistics.median(one) * row["times"]
+    cores = [sample["cpu"] / sample["seconds"] for sample in row["samples"]["all"]]
+    return [
+        Figure(row["name"], "one engine", "fps", one, "more"),
+        Figure(row["name"], "all engines", "fps", every, "more"),
+        Figure(row["name"], "of N times one", "%", [100 * fps / middle for fps in every], "more"),
+        Figure(row["name"], "processor", "cores", cores),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="L4,4090,5090,mixed,gop", help="of the cases above (%(default)s)")
@@ -151,8 +163,7 @@ def main() -> None:
     print(machine("numpy"))
     print(f"1080p, gop={options.gop}, medians of {options.repeats}, quartiles in brackets; the driver is simulated")
     rows = run(options)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    save(options.json, "writer_engines", [figure for row in rows for figure in figures(row)], "numpy")
 
 
 if __name__ == "__main__":

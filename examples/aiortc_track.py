@@ -4,7 +4,7 @@
     python examples/aiortc_track.py                  # two peers on this machine, 100 frames
 
 ``LiveTrack`` is all that a server of your own needs: add it to a connection, and let it ``obey`` the sender. A viewer
-who asks for a key frame (PLI, FIR) gets one, and the bit rate follows the viewer's estimate (REMB). The profile is the
+who asks for a key frame (PLI, FIR) gets one, and the bitrate follows the viewer's estimate (REMB). The profile is the
 one that every browser takes.
 """
 

@@ -107,3 +107,14 @@ def sessions_are_closed(outcome: Outcome) -> None:
     opened = [call for call in outcome.named("nvEncOpenEncodeSessionEx") if call.status == 0]
     closed = [call for call in outcome.named("nvEncDestroyEncoder") if call.status == 0]
     assert len(opened) == len(closed) >= 1
+
+
+def decoders_are_closed(outcome: Outcome) -> None:
+    """Each decoder and parser was destroyed, and each mapped frame unmapped."""
+
+    def successes(name: str) -> int:
+        return sum(call.status == 0 for call in outcome.named(name))
+
+    assert successes("cuvidCreateDecoder") == successes("cuvidDestroyDecoder") >= 1
+    assert successes("cuvidCreateVideoParser") == successes("cuvidDestroyVideoParser")
+    assert successes("cuvidMapVideoFrame64") == successes("cuvidUnmapVideoFrame64") >= 1

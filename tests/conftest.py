@@ -24,6 +24,7 @@ SIMULATED_LIBRARIES = (
 # Folders whose tests are about the simulator, its other clients or a real GPU, and pick interface versions themselves;
 # and those whose code stands so far above the interface that its version makes no difference.
 ABOUT_OTHERS = {"driver", "driver_tests", "simulator", "clients", "gpu", "batch", "cli", "tui", "selftest", "browser"}
+ABOUT_OTHERS |= {"nvenc_sim", "release_tests"}
 # The encoder's own tests, which tests/sanitize.sh runs besides those that are marked for it.
 SANITIZED = {"test_encoder.py", "test_faults.py", "test_packets.py", "test_pipeline.py"}
 HOW_TO_BUILD = "cmake -S tests/driver -B build/driver && cmake --build build/driver (./test.sh does it)"

@@ -38,7 +38,7 @@ def require_valid(lines: Iterable[str]) -> list[dict[str, Any]]:
     schema = _strict()
     told = [json.loads(line) for line in lines]
     for event in told:
-        # The kind is looked up first, because "none of 23 kinds fits" tells nobody what is wrong.
+        # The kind is looked up first, because "none of 23 kinds fits" does not say what is wrong.
         assert event["event"] in schema["$defs"], f"an unknown event: {event}"
         of_kind = {"$ref": f"#/$defs/{event['event']}", "$defs": schema["$defs"]}
         jsonschema.validate(event, of_kind, format_checker=jsonschema.FormatChecker())

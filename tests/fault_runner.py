@@ -59,7 +59,7 @@ UNTOLD = {*KEPT_BY_FAULT} - {"nvEncDestroyEncoder"} | {
 }
 # Without these, which end the stream and wait for a picture, a session cannot be emptied before it is destroyed.
 WAITS = {"nvEncEncodePicture", "nvEncLockBitstream"}
-# A single failure of these leaves something behind for good.
+# A single failure of these leaves something behind forever.
 RELEASING = ("UnlockBitstream", "UnmapInputResource", "UnregisterResource", "DestroyBitstreamBuffer")
 RELEASES = {f"nvEnc{name}" for name in RELEASING}
 LOCK_BUSY, NEED_MORE_INPUT, ENCODER_BUSY = 13, 17, 18

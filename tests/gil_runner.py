@@ -2,7 +2,7 @@
 
 The driver writes its trace into a pipe that is full, so the first driver call inside the call under test cannot return
 before another Python thread has read from the pipe. Python switches threads only where one gives way (the switch
-interval is hours), so a call that keeps the GIL waits for ever.
+interval is hours), so a call that keeps the GIL waits forever.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def used_at_exit() -> None:
 
 
 class ClosesLate:
-    """Closes when the interpreter clears its module, with threads asleep for good."""
+    """Closes when the interpreter clears its module, with threads that sleep forever."""
 
     def __init__(self, one: NvencEncoder) -> None:
         self.one = one
@@ -317,7 +317,7 @@ def forked_calls_nothing() -> None:
 
 
 def forked_in_use() -> None:
-    """Another thread is inside the encoder at the fork, so the child sees its lock taken for ever."""
+    """Another thread is inside the encoder at the fork, so the child sees its lock taken forever."""
     simulator.configure(gpus=SLOW)
     shared = encoder(extra_output_delay=2, bitrate=10**6)
     over = threading.Event()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import shutil
+from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
@@ -40,3 +42,12 @@ def need_pyav(version: int, what: str) -> ModuleType:
     if int(module.__version__.partition(".")[0]) < version:
         missing(f"PyAV {version} for {what}", "which needs a newer Python")
     return module
+
+
+def need_data(module: str, folder: str, distribution: str) -> Path:
+    """A folder of data that a package brings along. The package itself is not imported, nor is what it needs."""
+    top, *inner = module.split(".")
+    specification = importlib.util.find_spec(top)
+    if specification is None or not specification.submodule_search_locations:
+        missing(f"data of {distribution}", f"pip install --no-deps {distribution}")
+    return Path(specification.submodule_search_locations[0]).joinpath(*inner, folder)

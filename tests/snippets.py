@@ -17,7 +17,7 @@ class Snippet:
     """A block of a page.
 
     One marked ``gpu`` needs a CUDA GPU and CuPy, and runs in tests/gpu. One marked ``peer`` shows another package, and
-    runs in tests/clients.
+    runs in tests/clients. One with a title is a file of a tutorial, which tests/test_tutorials.py writes and runs.
     """
 
     page: Path
@@ -27,14 +27,14 @@ class Snippet:
     is_of_peer: bool
 
     def run(self, namespace: dict[str, Any]) -> None:
-        """With the page's own lines in tracebacks."""
+        """Runs the code. Tracebacks show the lines of the page."""
         code = "\n" * (self.line - 1) + self.code
         exec(compile(code, str(self.page), "exec"), namespace)
 
 
 def snippets(page: Path) -> list[Snippet]:
     text = page.read_text()
-    return [_snippet(page, text, found) for found in FENCE.finditer(text)]
+    return [_snippet(page, text, found) for found in FENCE.finditer(text) if "title=" not in found["words"]]
 
 
 def _snippet(page: Path, text: str, found: re.Match[str]) -> Snippet:

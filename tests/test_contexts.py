@@ -211,7 +211,7 @@ def test_a_streams_handle_that_is_used_again_in_another_context(abi: str, simula
             if theirs.stream() == first:
                 break
             theirs.call("cuStreamDestroy_v2", theirs._streams.pop())
-        assert theirs._streams, "the simulated libcuda keeps handles back for a while, but not for ever"
+        assert theirs._streams, "the simulated libcuda keeps handles back for a while, but not forever"
         for number in range(1, 4):
             ours.upload(frame.pointer, nv12(WIDTH, HEIGHT, number))
             assert pixels(encoder.submit(frame, number)) == expected(number + 1)[number:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,11 @@ PUBLIC = [
     "Colour",
     "ContentLight",
     "CudaFailed",
+    "DecodedFrame",
+    "DecodedVideo",
+    "Decoder",
+    "DecoderClosed",
+    "DecoderFailed",
     "Device",
     "DeviceLost",
     "Diagnosis",
@@ -78,6 +84,7 @@ PUBLIC = [
     "abi",
     "available",
     "capabilities",
+    "decode",
     "devices",
     "doctor",
     "encode_frames",
@@ -102,8 +109,7 @@ def test_public_names_are_documented() -> None:
 
 
 def test_version_is_the_distributions() -> None:
-    pyproject = (Path(__file__).resolve().parents[1] / "pyproject.toml").read_text()
-    assert f'version = "{pdum.nvenc.__version__}"' in pyproject
+    assert version("pdum-nvenc") == pdum.nvenc.__version__
 
 
 def public(names: set[str]) -> set[str]:
@@ -128,7 +134,15 @@ def test_stub_names_what_the_native_module_has() -> None:
 def test_stub_agrees_with_the_native_module(tmp_path: Path) -> None:
     """mypy's own comparison, which also sees the signatures that the module reports."""
     known = tmp_path / "known"
-    metaclassed = ("Encoder", "PrimaryContext", "Surface", "_RgbConverter")  # pybind11 has its own metaclass
+    metaclassed = (
+        "DecodedFrame",
+        "Decoder",
+        "Encoder",
+        "PrimaryContext",
+        "Surface",
+        "_RgbConverter",
+        "_SurfaceMemory",
+    )  # pybind11 has its own metaclass
     known.write_text("".join(f"pdum.nvenc._nvenc.{name}\n" for name in metaclassed))
     if sys.version_info < (3, 12):
         with known.open("a") as file:

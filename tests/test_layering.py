@@ -1,6 +1,6 @@
 """The layers of the code, checked by reading it: no compiler, no GPU, no installed package.
 
-python → session → abi → colour → cuda → core; in Python, downwards to _nvenc.
+python → decoder → session → abi → colour → cuda → core; in Python, downwards to _nvenc.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PYTHON = ROOT / "src" / "pdum"
 
 # Folders are the layers, from the bottom up. A unit may know the layers below its own, and the units before it in the
 # order that ORDER gives, so that no layer holds a circle.
-LAYERS = ("core", "cuda", "colour", "abi", "session", "python")
+LAYERS = ("core", "cuda", "colour", "abi", "session", "decoder", "python")
 ORDER = {
     "core": ("error", "nvtx", "process", "turnstile", "failures"),
     "cuda": ("cuda_types", "driver", "memory_kind", "cuda", "gpus"),
@@ -46,6 +46,7 @@ ORDER = {
         "session_lifecycle",
         "session_references",
     ),
+    "decoder": ("decode_support", "chip", "frame_lease", "video"),
     "python": (
         "dlpack",
         "array_layout",
@@ -58,6 +59,9 @@ ORDER = {
         "stream_from_python",
         "cuda_array_interface",
         "dlpack_frame",
+        "exported_array",
+        "decoded_frame",
+        "decoder_binding",
         "yuv_frame",
         "rgb_frame",
         "pyav_frame",
@@ -69,6 +73,7 @@ ORDER = {
         "packet_binding",
         "colour_binding",
         "gpus_binding",
+        "profiling_binding",
         "context_binding",
         "surface_binding",
         "encoder",
@@ -78,7 +83,9 @@ ORDER = {
 }
 PYTHON_LAYERS = (
     "_nvenc",
+    "_profiling",
     "_version",
+    "_distributions",
     "_errors",
     "events",
     "_text",
@@ -184,6 +191,8 @@ PYTHON_LAYERS = (
     "_media.background",
     "_media.sample",
     "_media.decoder",
+    "_media.stream_headers",
+    "_media.gpu_decoder",
     "_media.source",
     "_media.decode",
     "_media.hardware_decode",
@@ -328,9 +337,10 @@ PACKAGES = (
     "integrations",
 )
 HEADERS_OF_THE_TABLES = {
-    "nvenc_12_1.hpp": "session_12_1.cpp",
-    "nvenc_13_0.hpp": "session_13_0.cpp",
-    "nvenc_13_1.hpp": "session_13_1.cpp",
+    "nvenc_12_1.hpp": ["session_12_1.cpp"],
+    "nvenc_13_0.hpp": ["session_13_0.cpp"],
+    "nvenc_13_1.hpp": ["session_13_1.cpp"],
+    "nvcuvid_13_0.hpp": ["decode_api.cpp", "picture_surfaces.cpp"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
@@ -410,9 +420,16 @@ def test_only_abi_knows_names_of_nvenc() -> None:
     assert knowing == {"abi"}
 
 
-def test_each_table_is_included_once() -> None:
+def test_only_abi_knows_names_of_nvcuvid() -> None:
+    """The names of its functions are known to the one who looks them up, too."""
+    knowing = {unit_of(path) for path in cpp_files() if re.search(r"\bCUVID|\bcuvid|\bcudaVideo", code_of(path))}
+    assert knowing == {"abi", "cuda/driver"}
+
+
+def test_each_table_is_included_by_its_own_units() -> None:
+    """No header includes one, so NVIDIA's types stay in the units that are made for them."""
     users = {(name, path.name) for path in cpp_files() for _, name in includes(path) if name in HEADERS_OF_THE_TABLES}
-    assert users == set(HEADERS_OF_THE_TABLES.items())
+    assert users == {(name, unit) for name, units in HEADERS_OF_THE_TABLES.items() for unit in units}
 
 
 def test_only_driver_opens_libraries() -> None:

@@ -1,4 +1,4 @@
-"""Maps that nobody in his senses would pass: a clear error or a packet, never a crash.
+"""Absurd maps: they give a clear error or a packet, never a crash.
 
 It is meant to run under AddressSanitizer too, and holds to the same limits as `test_fuzz.py`.
 """

@@ -1,4 +1,4 @@
-"""An encoder on whatever there is, and what its user is told about it; frames that come to the host for it."""
+"""An encoder on the hardware or the processor, the notices about it, and frames that are copied to the host for it."""
 
 from __future__ import annotations
 

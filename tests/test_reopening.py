@@ -1,4 +1,4 @@
-"""A change of the rate control that no running session can make: another session takes over, and nobody notices.
+"""A change of the rate control that no running session can make: another session takes over unnoticed.
 
 Every frame still comes out once, in order, with its own seq and pts; an IDR is all that there is to see.
 """

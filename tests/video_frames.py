@@ -35,7 +35,7 @@ class Found:
     codec: str
     size: tuple[int, int]
     times: list[Fraction]
-    """Of the pictures, in seconds."""
+    """The times of the pictures, in seconds."""
     colours: list[tuple[int, int, int]]
     """The mean of each picture."""
     sound: list[Any]

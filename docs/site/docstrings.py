@@ -11,4 +11,5 @@ from griffe import Extension, Object
 class LiteralBlocks(Extension):
     def on_object(self, *, obj: Object, **_: Any) -> None:
         if obj.docstring is not None:
-            obj.docstring.value = re.sub(r"(?m)^::\n\n", "", re.sub(r"(?m)::$(?=\n\n)", ":", obj.docstring.value))
+            without_lone_colons = re.sub(r"(?m)^::\n\n", "", obj.docstring.value)
+            obj.docstring.value = re.sub(r"(?m)::$(?=\n\n)", ":", without_lone_colons)

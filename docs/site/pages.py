@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import posixpath
 import re
 import sys
@@ -16,10 +15,10 @@ from mkdocs.structure.files import File
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs" / "site"))
 
+from errors_page import errors_page, is_error  # noqa: E402
 from settings_table import settings_page  # noqa: E402
 
 import pdum.nvenc  # noqa: E402
-from pdum.nvenc import NvencError  # noqa: E402
 from pdum.nvenc._cli import exits  # noqa: E402
 from pdum.nvenc._cli.argument_errors import commands_of  # noqa: E402
 from pdum.nvenc._cli.parser import make_parser  # noqa: E402
@@ -35,6 +34,8 @@ ELSEWHERE = {
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 LINK = re.compile(r"(?<=\]\()(?P<path>[^)#:\s]+)(?P<anchor>#[^)]*)?(?=\))")
 
+FENCE = re.compile(r'^(?P<fence>\s*```\w+)(?P<title> title="[^"]*")?(?P<words> .+)$', re.MULTILINE)
+"""The beginning of a block of code with words for the tests, such as ``python gpu``. The site's Markdown knows none."""
 DEAD_LINK = re.compile(r"\[([^\]]*)\]\(\)")
 
 
@@ -46,7 +47,7 @@ def on_files(files: Any, config: Any) -> Any:
     files.append(File.generated(config, "examples.md", content=_examples()))
     files.append(File.generated(config, "reference/python.md", content=_python()))
     files.append(File.generated(config, "reference/settings.md", content=settings_page()))
-    files.append(File.generated(config, "reference/errors.md", content=_errors()))
+    files.append(File.generated(config, "reference/errors.md", content=errors_page()))
     files.append(File.generated(config, "reference/commands.md", content=_commands()))
     return files
 
@@ -61,7 +62,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(here), found["path"]))
         return _on_the_site(target, page.file.src_uri) + (found["anchor"] or "")
 
-    return DEAD_LINK.sub(r"\1", LINK.sub(replaced, markdown))
+    return FENCE.sub(r"\g<fence>\g<title>", DEAD_LINK.sub(r"\1", LINK.sub(replaced, markdown)))
 
 
 def _place_in_the_repository(page: str) -> str | None:
@@ -91,7 +92,7 @@ def _example(path: Path) -> str:
 
 
 def _examples() -> str:
-    rows = [f"- [{one.name}](examples/{one.name}): {_first_sentence(one)}" for one in EXAMPLES]
+    rows = [f"- [{one.name}](examples/{one.stem}.md): {_first_sentence(one)}" for one in EXAMPLES]
     return "# Examples\n\nComplete programs, each run by the tests.\n\n" + "\n".join(rows) + "\n"
 
 
@@ -102,29 +103,11 @@ def _first_sentence(example: Path) -> str:
 
 def _python() -> str:
     """Each public name, classes first. Errors have a page of their own."""
-    names = [name for name in pdum.nvenc.__all__ if not _is_error(name)]
+    names = [name for name in pdum.nvenc.__all__ if not is_error(name)]
     first = ["VideoWriter", "encode_frames", "NvencEncoder", "EncoderConfig", "EncoderPool", "LiveEncoder"]
     ordered = [*first, *(name for name in sorted(names, key=str.lower) if name not in first)]
     parts = "\n\n".join(f"::: pdum.nvenc.{name}" for name in ordered if not name.startswith("abi"))
-    return f"# Python\n\nAll that `pdum.nvenc` exports. Errors are on [their own page](errors.md).\n\n{parts}\n"
-
-
-def _is_error(name: str) -> bool:
-    one = getattr(pdum.nvenc, name)
-    return inspect.isclass(one) and issubclass(one, NvencError)
-
-
-def _errors() -> str:
-    rows = "\n".join(f"| `{name}` | {_in_a_cell(_text_of(name))} |" for name in pdum.nvenc.__all__ if _is_error(name))
-    return (
-        "# Errors\n\nAll of them are `NvencError`, and each message ends with what to do: `error.advice` is that part "
-        "alone. `error.status_name` and `error.call` say what the driver answered, and to what.\n\n"
-        f"| error | what it means |\n|---|---|\n{rows}\n"
-    )
-
-
-def _text_of(name: str) -> str:
-    return inspect.getdoc(getattr(pdum.nvenc, name)) or ""
+    return f"# Python\n\nEverything that `pdum.nvenc` exports. Errors are on [their own page](errors.md).\n\n{parts}\n"
 
 
 def _in_a_cell(text: str) -> str:

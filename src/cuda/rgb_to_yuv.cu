@@ -2,9 +2,9 @@
 // is used here: no half arithmetic, no asynchronous copies.
 //
 // The wide kernels take images whose pixels lie without gaps, channels interleaved or in planes, on aligned rows: a
-// thread takes a strip of 8 pixels (4 of floats), of two rows for 4:2:0, by loads and stores of up to 16 bytes. The
-// others take any strides, one block of 2x2 pixels (or one pixel) a thread, and do the columns at the right edge that
-// fill no strip.
+// thread takes a strip of 8 pixels (4 of floats, 2 of RGBA floats for 4:2:0), of two rows for 4:2:0, by loads and
+// stores of up to 16 bytes. The others take any strides, one block of 2x2 pixels (or one pixel) a thread, and do the
+// columns at the right edge that fill no strip.
 #include <cuda_fp16.h>
 
 #include "../cpp/colour/colour_kernels.hpp"
@@ -34,6 +34,10 @@ struct Byte {
     static constexpr int size = 1;
     static constexpr int strip = 8;
     static __device__ float value(unsigned bits) { return static_cast<float>(bits & 0xFF); }
+    // The same without a conversion, because a GPU does few of them at a time: 2^23 + byte is exactly a float.
+    static __device__ float value_of_byte(unsigned word, int byte) {
+        return __uint_as_float(__byte_perm(word, 0x4B000000, 0x7440 + byte)) - 8388608.0f;
+    }
     static __device__ unsigned load(const unsigned char* at) { return __ldg(at); }
 };
 
@@ -124,6 +128,7 @@ struct Strip {
     __device__ float channel(int index, int which) const {
         const int element = order == Order::planes ? which * count + index : index * channels + which;
         const int byte = element * Type::size;
+        if constexpr (Type::size == 1 && order != Order::planes) return Type::value_of_byte(words[byte / 4], byte % 4);
         return Type::value(words[byte / 4] >> (byte % 4 * 8));
     }
 
@@ -178,7 +183,7 @@ __device__ unsigned chroma_of(const Argument& a, Pixel pixel, const ChannelWeigh
 
 // Four codes into one word of bytes or two of 16 bits each, the ten bits on top.
 template <Target target>
-__device__ void pack(unsigned* words, const unsigned (&codes)[4]) {
+__device__ void pack(unsigned* words, const unsigned* codes) {
     if constexpr (has_ten_bits<target>) {
         words[0] = __byte_perm(codes[0], codes[1], 0x5410) << 6;
         words[1] = __byte_perm(codes[2], codes[3], 0x5410) << 6;
@@ -188,46 +193,52 @@ __device__ void pack(unsigned* words, const unsigned (&codes)[4]) {
     }
 }
 
+// Writes the codes of a strip, 2 or a multiple of 4, into a row whose code of column 0 lies at `row`.
+template <Target target, int count>
+__device__ void write_codes(unsigned char* row, int column, const unsigned (&codes)[count]) {
+    constexpr int words_of_four = has_ten_bits<target> ? 2 : 1;
+    unsigned char* to = row + static_cast<long long>(column) * words_of_four;
+    if constexpr (count % 4 == 0) {
+        unsigned words[count / 4 * words_of_four];
+#pragma unroll
+        for (int i = 0; i < count / 4; ++i) pack<target>(words + i * words_of_four, codes + 4 * i);
+        store<count / 4 * words_of_four>(to, words);
+    } else if constexpr (has_ten_bits<target>) {
+        *reinterpret_cast<unsigned*>(to) = __byte_perm(codes[0], codes[1], 0x5410) << 6;
+    } else {
+        *reinterpret_cast<unsigned short*>(to) = static_cast<unsigned short>(__byte_perm(codes[0], codes[1], 0x0040));
+    }
+}
+
 // --- The wide kernels ---
 
 // `before` is the sum of the column on the left; at the edge of the image the first column stands for it.
 template <typename Type, Target target, Order order, bool left, int count>
 __device__ void finish_subsampled(const Argument& a, int column, int row, const Strip<Type, order, count> (&strips)[2],
                                   Pixel before) {
-    constexpr int group = has_ten_bits<target> ? 2 : 1;  // words of four codes
-    unsigned luma[2][count / 4 * group];
-    unsigned chroma[count / 4 * group];
+    unsigned upper[count], lower[count], chroma[count];
 #pragma unroll
-    for (int i = 0; i < count; i += 4) {
-        unsigned upper[4], lower[4], both[4];
+    for (int i = 0; i < count; i += 2) {
+        Pixel sums[2];
 #pragma unroll
-        for (int j = 0; j < 4; j += 2) {
-            Pixel sums[2];
-#pragma unroll
-            for (int k = 0; k < 2; ++k) {
-                const Pixel top = strips[0][i + j + k];
-                const Pixel bottom = strips[1][i + j + k];
-                upper[j + k] = luma_of(a, top);
-                lower[j + k] = luma_of(a, bottom);
-                sums[k] = top + bottom;
-            }
-            Pixel block = sums[0] + sums[1];
-            if constexpr (left) {
-                block = block + (before + sums[0]);
-                before = sums[1];
-            }
-            both[j] = chroma_of(a, block, a.u);
-            both[j + 1] = chroma_of(a, block, a.v);
+        for (int k = 0; k < 2; ++k) {
+            const Pixel top = strips[0][i + k];
+            const Pixel bottom = strips[1][i + k];
+            upper[i + k] = luma_of(a, top);
+            lower[i + k] = luma_of(a, bottom);
+            sums[k] = top + bottom;
         }
-        pack<target>(luma[0] + i / 4 * group, upper);
-        pack<target>(luma[1] + i / 4 * group, lower);
-        pack<target>(chroma + i / 4 * group, both);
+        Pixel block = sums[0] + sums[1];
+        if constexpr (left) {
+            block = block + (before + sums[0]);
+            before = sums[1];
+        }
+        chroma[i] = chroma_of(a, block, a.u);
+        chroma[i + 1] = chroma_of(a, block, a.v);
     }
-    constexpr int words = count / 4 * group;
-    const long long offset = static_cast<long long>(column) * group;
-    store<words>(a.luma + row * a.luma_pitch + offset, luma[0]);
-    store<words>(a.luma + (row + 1) * a.luma_pitch + offset, luma[1]);
-    store<words>(a.first_chroma + (row >> 1) * a.chroma_pitch + offset, chroma);
+    write_codes<target>(a.luma + row * a.luma_pitch, column, upper);
+    write_codes<target>(a.luma + (row + 1) * a.luma_pitch, column, lower);
+    write_codes<target>(a.first_chroma + (row >> 1) * a.chroma_pitch, column, chroma);
 }
 
 template <typename Type, Target target, Order order, bool left, int count>
@@ -242,34 +253,26 @@ __device__ void convert_subsampled(const Argument& a, int column, int row) {
 
 template <typename Type, Target target, Order order, int count>
 __device__ void convert_full(const Argument& a, int column, int row) {
-    constexpr int group = has_ten_bits<target> ? 2 : 1;
-    constexpr int words = count / 4 * group;
     Strip<Type, order, count> strip;
     strip.load_from(a, column, row);
-    unsigned y[words], u[words], v[words];
+    unsigned y[count], u[count], v[count];
 #pragma unroll
-    for (int i = 0; i < count; i += 4) {
-        unsigned ys[4], us[4], vs[4];
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-            const Pixel pixel = strip[i + j];
-            ys[j] = luma_of(a, pixel);
-            us[j] = chroma_of(a, pixel, a.u);
-            vs[j] = chroma_of(a, pixel, a.v);
-        }
-        pack<target>(y + i / 4 * group, ys);
-        pack<target>(u + i / 4 * group, us);
-        pack<target>(v + i / 4 * group, vs);
+    for (int i = 0; i < count; ++i) {
+        const Pixel pixel = strip[i];
+        y[i] = luma_of(a, pixel);
+        u[i] = chroma_of(a, pixel, a.u);
+        v[i] = chroma_of(a, pixel, a.v);
     }
-    const long long offset = static_cast<long long>(column) * group;
-    store<words>(a.luma + row * a.luma_pitch + offset, y);
-    store<words>(a.first_chroma + row * a.chroma_pitch + offset, u);
-    store<words>(a.second_chroma + row * a.chroma_pitch + offset, v);
+    write_codes<target>(a.luma + row * a.luma_pitch, column, y);
+    write_codes<target>(a.first_chroma + row * a.chroma_pitch, column, u);
+    write_codes<target>(a.second_chroma + row * a.chroma_pitch, column, v);
 }
 
 template <typename Type, Target target, Order order, bool left>
 __device__ void convert_wide(const Argument& a) {
-    constexpr int count = Type::strip;
+    // A pixel of four floats has 16 bytes: the loads of longer strips would lie too far apart in a warp.
+    constexpr bool is_short = is_subsampled<target> && order == Order::rgbx && Type::size == 4;
+    constexpr int count = is_short ? 2 : Type::strip;
     const int column = a.first_column + (blockIdx.x * blockDim.x + threadIdx.x) * count;
     if (column >= a.end_column) return;
     if constexpr (is_subsampled<target>) {

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False  # importing `typing` for it would take a while
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 INTERRUPTED = 130
+NOT_OURS = (
+    "Expected the package pdum.nvenc of pdum-nvenc, but Python finds another one ({error}). habemus-papadum-nvenc has"
+    " the same folder: uninstall both, then install the one that you want again."
+)
 
 
 def main() -> int:
@@ -19,14 +27,27 @@ def main() -> int:
         is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # it may be ignored, and stays so
         if is_default:
             signal.signal(signal.SIGINT, _end)
-        from pdum.nvenc._cli import main as run
-
+        run = _tool()
         if is_default:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         return run()
     except KeyboardInterrupt:
         _say()
         return INTERRUPTED
+
+
+def _tool() -> Callable[[], int]:
+    """The tool itself. Another distribution may have put its own files into the folder, or be found before it."""
+    try:
+        from pdum.nvenc._cli import main as run
+        from pdum.nvenc._distributions import wrong_package
+    except ModuleNotFoundError as error:
+        if error.name not in ("pdum.nvenc", "pdum.nvenc._cli", "pdum.nvenc._distributions"):
+            raise
+        raise SystemExit(f"pdum-nvenc: {NOT_OURS.format(error=error)}") from None
+    if told := wrong_package():
+        raise SystemExit(f"pdum-nvenc: {told}")
+    return run
 
 
 def _end(*_signal: object) -> None:

@@ -103,7 +103,7 @@ def test_what_this_version_does_not_know_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_job_under_way_keeps_what_is_known_of_it(tmp_path: Path) -> None:
-    """By what lay there before, and by what the result will be, the next run knows its own files."""
+    """The next run recognises its own files by the old result and by the announced one."""
     write_long(tmp_path, line("0.mkv", result=BEGUN, before=[5, 6], made=[7, 8], found_quality=30))
     reopened(tmp_path)
     assert Journal.read(tmp_path).entries["0.mkv"] == Entry(

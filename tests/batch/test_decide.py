@@ -63,7 +63,7 @@ def ended(source: Path, settings: BatchSettings = SETTINGS, content: bytes = b"r
 
 
 def write_result(book: Ledger, decision: Decision, content: bytes = b"result") -> None:
-    """As a commit does: under another name first, which the journal learns of, and keeping times in place."""
+    """Writes a result like a commit: first under another name, which the journal records. In place, times stay."""
     destination = decision.placement.destination
     part = destination.with_name("part")
     part.write_bytes(content)

@@ -113,7 +113,7 @@ def test_a_wrong_number_invalidates_only_its_line(tmp_path: Path, name: str, num
 
 
 def test_a_quality_that_an_earlier_version_found_is_not_one_of_the_scale(tmp_path: Path) -> None:
-    """It was the codec's own number, so that the search begins anew."""
+    """It was the codec's own number, so the search begins again."""
     write(tmp_path, entry(quality=24))
     path = tmp_path / NAME
     assert Journal.read(tmp_path).entries["a.mkv"].quality == 24

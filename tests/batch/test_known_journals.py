@@ -117,7 +117,7 @@ def test_what_is_known_is_what_the_file_says(
         if action == "look":
             known.refresh()
             require_same(known.of(folder), Journal.read(folder))
-        elif action != "rewrite":  # in the same file, at the same length: nobody does that to a journal
+        elif action != "rewrite":  # in the same file, at the same length: no run does that to a journal
             act(folder, known.of(folder), action, name, number)
 
 

@@ -229,6 +229,7 @@ def test_settings_that_files_refuse_are_fields_of_an_encoder() -> None:
         ("engines", "2", 2),
         ("engines", "auto", "auto"),
         ("codec", "H265", "hevc"),
+        ("codec", "av1_nvenc", "av1"),
         ("target", "xpsnr=42.0", "xpsnr=42"),
     ],
 )

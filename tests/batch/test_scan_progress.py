@@ -1,4 +1,4 @@
-"""A scan that takes long is told of once a second; one that does not is not told of at all."""
+"""A long scan is reported once a second. A short one is not reported."""
 
 from __future__ import annotations
 

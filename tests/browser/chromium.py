@@ -219,7 +219,7 @@ def thrown(details: Answer) -> str:
 
 
 def complaint(message: Answer) -> str | None:
-    """The text of an event that tells of an error in a page."""
+    """The text of an event about an error in a page."""
     match message.get("method"):
         case "Runtime.exceptionThrown":
             return thrown(message["params"]["exceptionDetails"])

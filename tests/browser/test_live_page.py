@@ -17,7 +17,7 @@ from simulator import Simulator
 SIZE = (328, 184)
 """The largest picture. Neither number is a multiple of 16, so the encoder has to crop."""
 WINDOW, WIDER = (900, 420), (900, 320)
-"""Of the page. The picture gets the shape that the page has room for."""
+"""Sizes of the page. The picture gets the shape that the page has room for."""
 BACKENDS = ["nvenc", "software"]
 
 

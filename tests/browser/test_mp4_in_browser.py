@@ -86,7 +86,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
-    """Of a server of that folder's files."""
+    """The address of a server for the files of that folder."""
     with served(lambda: folder_site(folder)) as site:
         yield site.url
 

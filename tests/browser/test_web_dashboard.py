@@ -28,7 +28,7 @@ ACCENT = (0x5E, 0xEA, 0xD4)
 
 
 class Held(Recorded):
-    """A run that waits in its middle. It tells of each request."""
+    """A run that waits in its middle. It reports each request."""
 
     def __init__(self) -> None:
         super().__init__(STREAM)

@@ -1,4 +1,4 @@
-"""Where the progress of a long scan is shown: a terminal, lines, JSON, a log, and nowhere if nobody wants it."""
+"""Where the progress of a long scan is shown: in a terminal, in lines, JSON or a log, or nowhere."""
 
 from __future__ import annotations
 

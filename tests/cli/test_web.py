@@ -1,4 +1,4 @@
-"""``--web``: a dashboard in the browser beside all other output."""
+"""``--web``: a dashboard in the browser, in addition to all other output."""
 
 from __future__ import annotations
 

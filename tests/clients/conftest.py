@@ -17,7 +17,7 @@ def bench(tmp_path: Path, nvsim_dir: Path) -> Bench:
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory, nvsim_dir: Path) -> dict[str, str]:
-    """A registry of our own: one made without a driver would say for ever that there are no such elements."""
+    """A registry of our own: one made without a driver would say forever that there are no such elements."""
     inspect = need_program("gst-inspect-1.0", "gstreamer1.0-tools")
     env = {"GST_REGISTRY": str(tmp_path_factory.mktemp("gst") / "registry.bin"), "GST_REGISTRY_FORK": "no"}
     for element, package in (("nvh264enc", "bad"), ("rawvideoparse", "bad"), ("h264parse", "bad")):

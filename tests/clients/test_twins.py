@@ -111,7 +111,7 @@ def rows_of(reasons: dict[str, str]) -> list[str]:
 
 
 def test_the_docs_show_the_tables(root: Path) -> None:
-    text = (root / "docs" / "real-hardware.md").read_text()
+    text = (root / "docs" / "driver-settings.md").read_text()
     tables = (twins.FFMPEG_DIFFERS, twins.PYNVVIDEOCODEC_DIFFERS, twins.GSTREAMER_DIFFERS)
     wanted = [row for table in tables for row in rows_of(table)]
     missing = [row for row in wanted if row not in text]

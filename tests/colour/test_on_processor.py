@@ -54,8 +54,10 @@ def test_wide_kernels_take_all_but_the_last_columns(emulator: Emulator, kind: st
     ran = emulator.convert(a, make_image(a, 1), make_output(a))
     order = "rgbx" if layout == "hwc" else "planes"
     target = f"{form}_left" if a.subsampled else form
-    assert ran == [f"{kind}_{order}_to_{target}", "any_to_subsampled" if a.subsampled else "any_to_full"]
-    assert emulator.convert(a, make_image(a, 1), make_output(dataclasses.replace(a, offset_output=1)))[0] == ran[1]
+    others = "any_to_subsampled" if a.subsampled else "any_to_full"
+    strips_of_two = kind == "f32" and layout == "hwc" and a.subsampled
+    assert ran == [f"{kind}_{order}_to_{target}"] + [others] * (not strips_of_two)
+    assert emulator.convert(a, make_image(a, 1), make_output(dataclasses.replace(a, offset_output=1))) == [others]
 
 
 @pytest.mark.parametrize(

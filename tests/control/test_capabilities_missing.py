@@ -127,7 +127,7 @@ def test_a_live_change_that_the_gpu_lacks(
 def test_a_mode_that_cannot_change_live_takes_a_new_session(
     abi: str, driver: Driver, made_with: dict[str, Any], change: dict[str, Any], capability: str, live: bool
 ) -> None:
-    """Each change asks for the capability that it needs. Of nothing else is the new session told otherwise."""
+    """Each change asks for the capability that it needs. All other settings reach the new session unchanged."""
     gpu = {**GPU, "caps": {name: int(live == (name == capability)) for name in LIVE_MODES}}
     calls = driver.calls(lambda encoder: encoder.reconfigure(**change), gpu=gpu, **made_with)
     names = [call.name for call in calls]

@@ -27,7 +27,7 @@ def submit(encoder: NvencEncoder, *seqs: int) -> None:
 
 
 def told(calls: list[Call]) -> list[str]:
-    """Pictures as P or IDR, and the pts of those that the driver was told to refer to no more."""
+    """Pictures as P or IDR, and the pts of those that the driver may no longer refer to."""
     names = {0: "P", FORCE_IDR | WITH_HEADERS: "IDR"}
     found = []
     for call in calls:
@@ -84,7 +84,7 @@ def test_a_second_loss_has_to_find_another_intact_picture(abi: str, driver: Driv
         ({"reference_frames": None}, 3),  # how many the driver keeps is not known
         ({"reference_frames": 2}, 2),  # 2 and 3 are all that it keeps
         ({}, 0),  # nothing before the IDR is left
-        ({}, 77),  # which nobody knows
+        ({}, 77),  # an unknown seq
         ({"tuning": "hq", "bframes": 2}, 2),  # later ones may be held back already
         ({"tuning": "hq", "lookahead": 2}, 2),
     ],

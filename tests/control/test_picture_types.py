@@ -40,7 +40,7 @@ def types_of(driver: Driver, *types: str | None, **settings: Any) -> list[Flat]:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_types_of_the_callers(abi: str, driver: Driver, codec: str) -> None:
-    """The first is an IDR whatever it is asked to be; P is what nobody says anything about."""
+    """The first one is always an IDR. A picture without a type is P."""
     told = types_of(driver, "P", None, "I", "P", "IDR", None, codec=codec, gop=0)
     assert [NAMES[one.get("pictureType")] for one in told] == ["IDR", "P", "I", "P", "IDR", "P"]
     assert [one.get("encodePicFlags", 0) for one in told] == [0, 0, 0, 0, WITH_HEADERS, 0], "no flag forces a type"

@@ -180,7 +180,7 @@ HDR = {"mastering_display": DISPLAY, "content_light": LIGHT}
 
 
 def display_told(abi: str, codec: str) -> Flat:
-    """What the driver is told of the display with an IDR."""
+    """What the driver gets about the display with an IDR."""
     if codec == "h264" or abi == "12.1":
         return {"message": (2, OBU_2) if codec == "av1" else (137, SEI_137)}
     points, luminances = (AV1_POINTS, AV1_LUMINANCES) if codec == "av1" else (POINTS, LUMINANCES)
@@ -190,7 +190,7 @@ def display_told(abi: str, codec: str) -> Flat:
 
 
 def light_told(abi: str, codec: str) -> Flat:
-    """Likewise of the content's light."""
+    """What the driver gets about the content's light with an IDR."""
     if codec == "h264" or abi == "12.1":
         return {"message": (1 if codec == "av1" else 144, LIGHTS)}
     return {"pMaxCll.maxContentLightLevel": 1000, "pMaxCll.maxPicAverageLightLevel": 400}

@@ -197,7 +197,7 @@ def test_the_largest_numbers_are_clipped(driver: Driver) -> None:
 
 
 def test_maps_follow_a_new_size(simulator: Simulator) -> None:
-    """Regions fit by themselves, zeros too, and a map of the old size is told so."""
+    """Regions and zeros fit the new size. A map of the old size is an error that says so."""
     options: dict[str, Any] = {"qp_map": "delta", "max_width": WIDTH, "max_height": HEIGHT}
     region = PictureOptions(regions=[Region(0, 0, 1, 1, qp=-9)])
     with simulator.machine(gpus=GPU), NvencEncoder(WIDTH, HEIGHT, **options) as encoder:

@@ -84,13 +84,16 @@ def configured() -> None:
     assert error({"gpu": []}) == 'unknown key "config.gpu"; nearest: "gpus"'
     assert error({"gpus": [{"name": "L4", "engine": 3}]}) == 'unknown key "config.gpus[0].engine"; nearest: "engines"'
     assert error({"gpus": ["RTX 409"]}) == 'no GPU "RTX 409" in the catalogue; nearest: "RTX 4090"'
+    assert error({"gpus": ["4090"]}) == 'no GPU "4090" in the catalogue; nearest: "RTX 4090"'
+    assert error({"gpus": ["rtx3090"]}) == 'no GPU "rtx3090" in the catalogue; nearest: "RTX 3090"'
     assert error({"gpus": [{"name": "L4", "caps": {"WIDTH": 1}}]}).startswith("unknown capability")
     assert error({"gpus": ["L4"] * 17}) == '"config.gpus" has more than 16 GPUs'
     assert error({"copy": 1}) == '"config.copy" has to be true or false'
-    assert error({"backend": "x"}) == '"config.backend" has to be "echo", "null" or "codec"'
+    assert error({"backend": "x"}) == '"config.backend" has to be "echo", "null", "codec" or "auto"'
     assert error({"max_api": "13"}) == '"config.max_api" has to look like "13.0"'
     assert error({"faults": {"call": "malloc"}}) == '"config.faults": no library has a call "malloc"'
     assert error({"trace": "/no/such/folder/trace"}).startswith("trace ")
+    assert error({"report": "/no/such/folder/report"}).startswith("report ")
     assert cuda.request([1]) == {"error": '"request" has to be an object'}
     assert cuda.request({"what": 1}) == {"error": 'unknown request "what"'}
     assert "error" in json.loads(cuda.library.nvsim_control(b'{"configure": {'))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from driver_tests.encode_client import FAST, HEIGHT, WIDTH, Rig, picture, rig
 
-from simulator import Simulator, checksum, parse
+from simulator import Simulator, SimulatorError, checksum, parse
 from simulator.abi import VERSIONS, abi
 from simulator.raw import NEED_MORE_INPUT, SUCCESS, Api, Cuda, Refused
 from simulator.trace import read_calls
@@ -480,6 +481,26 @@ def test_a_lost_device_fails_every_later_call_and_wakes_who_waits(simulator: Sim
             with pytest.raises(Refused) as refused:
                 call()
             assert refused.value.status == client.abi.NV_ENC_ERR_DEVICE_NOT_EXIST
+        client.open = False
+
+
+def test_a_device_is_lost_on_demand(simulator: Simulator) -> None:
+    """No waiting for frames: the next call fails, and a thread that waits for a picture is woken."""
+    with rig(simulator, gpus=[{**FAST, "engines": 1, "fps_1080p": 0.001}]) as client:
+        client.start(surfaces=1)
+        client.encode(0)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(client.session.lock, client.outputs[0])
+            simulator.libraries["encode"].control(lose_device=0)
+            with pytest.raises(Refused):
+                waiting.result(60)
+        with pytest.raises(Refused) as refused:
+            client.session.headers()
+        assert refused.value.status == client.abi.NV_ENC_ERR_DEVICE_NOT_EXIST
+        with pytest.raises(SimulatorError, match="there is no GPU 1: this machine has 1"):
+            simulator.libraries["encode"].control(lose_device=1)
+        with pytest.raises(Refused):
+            client.session.destroy()
         client.open = False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import threading
 from pathlib import Path
@@ -142,3 +143,70 @@ def test_one_thread_submits_and_another_takes(nvsim_dir: Path) -> None:
         taker.join(60)
         client.close()
     assert taken == [0, 3, 1, 2, 6, 4, 5, 9, 7, 8, 11, 10]
+
+
+def break_a_rule_and_leave_a_session() -> None:
+    cuda = Cuda()
+    client = Rig(Machine(Simulator()), cuda).start(surfaces=1)
+    with pytest.raises(Refused):
+        client.session.unlock(client.outputs[0])
+    if os.fork() == 0:
+        os._exit(0)
+
+
+def test_the_report_tells_what_was_broken_and_what_was_left(nvsim_dir: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.jsonl"
+    child.check(nvsim_dir, break_a_rule_and_leave_a_session, {**CONFIG, "report": str(report), "count": True})
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert {line["lib"] for line in lines if "loaded" in line} == {"cuda", "encode", "nvml"}
+    (broken,) = [line for line in lines if "violation" in line]
+    assert (broken["lib"], broken["call"]) == ("encode", "nvEncUnlockBitstream")
+    ends = {line["lib"]: line["ended"] for line in lines if "ended" in line}
+    assert len(ends) == 3, "one for each library, and none of the forked child"
+    assert ends["encode"]["live"]["sessions"] == 1
+    assert ends["encode"]["calls"]["nvEncInitializeEncoder"] == 1
+    assert ends["encode"]["violations"][0]["message"] == broken["violation"]
+
+
+def encode_with_the_backend_auto() -> None:
+    simulator = Simulator()
+    obstacles = simulator.libraries["encode"].control(codecs=True)
+    assert list(obstacles) == ["h264", "hevc", "av1"]
+    with Cuda() as cuda:
+        for codec in ("H264", "HEVC", "AV1"):
+            client = Rig(Machine(simulator), cuda).start(surfaces=1, codec=codec)
+            client.encode(0)
+            data = client.session.take(client.outputs[0])
+            assert (b'"crc":' in data) == bool(obstacles[codec.lower()]), f"{codec}: {obstacles}"
+            client.close()
+    print(json.dumps(obstacles))
+
+
+def test_the_backend_auto_takes_real_codecs_only_if_their_libraries_are_there(nvsim_dir: Path, tmp_path: Path) -> None:
+    """A broken library in the search path stands for one that is not installed."""
+    config = {**CONFIG, "backend": "auto"}
+    whole = json.loads(child.check(nvsim_dir, encode_with_the_backend_auto, config))
+    for name in whole:
+        if whole[name]:
+            assert "built without" in whole[name] or "cannot open" in whole[name]
+    directory = tmp_path / "driver"
+    (directory / "full").mkdir(parents=True)
+    for library in (nvsim_dir / "full").iterdir():
+        (directory / "full" / library.name).symlink_to(library)
+    versions = {"x264": range(140, 180), "x265": range(150, 240), "aom": range(3, 4)}
+    for name in [f"lib{codec}.so.{version}" for codec in versions for version in versions[codec]]:
+        (directory / "full" / name).write_bytes(b"no library")
+    broken = json.loads(child.check(directory, encode_with_the_backend_auto, config))
+    assert all(broken.values())
+
+
+def ask_for_the_catalogue() -> None:
+    for library in Simulator().libraries.values():
+        catalogue = library.control(catalogue=True)
+        assert catalogue["L4"]["engines"] == 2
+        assert catalogue["RTX 3060"]["codecs"] == ["h264", "hevc"]
+        assert catalogue["H100"]["codecs"] == []
+
+
+def test_the_catalogue_can_be_asked_for(nvsim_dir: Path) -> None:
+    child.check(nvsim_dir, ask_for_the_catalogue)

@@ -185,7 +185,7 @@ BROKEN: list[tuple[Callable[[Rig], None], str, str]] = [
     (invented_handles, "nvEncLockBitstream", "never was"),
     (kinds_mixed_up, "nvEncLockBitstream", "a bitstream buffer"),
     (null_struct, "nvEncEncodePicture", "is null"),
-    (wait_for_what_never_comes, "nvEncLockBitstream", "would wait for ever"),
+    (wait_for_what_never_comes, "nvEncLockBitstream", "would wait forever"),
     (resize_in_passing, "nvEncReconfigureEncoder", "needs resetEncoder and forceIDR"),
 ]
 

@@ -74,7 +74,7 @@ def test_the_shape_of_pixels_and_the_colour_follow_the_graph(folder: Path) -> No
         ("scale=foo=3", "FFmpeg says: scale: No such option: foo"),
         ("crop=5000:5000", "FFmpeg says: crop: Invalid too big or non positive size for width '5000'"),
         ("hqdn3d", "has no filter 'hqdn3d'. Use denoise='medium'"),
-        ("atempo=2", "vf takes filters of pictures, and 'atempo=2' has one of sound"),
+        ("atempo=2", "vf takes only video filters, but 'atempo=2' has an audio filter"),
         ("loop=-1:1:0", "gives frames without end"),
         ("split", "one input and one output, got 'split' with 1 inputs and 2 outputs"),
         ("hstack", "with 2 inputs and 1 outputs"),

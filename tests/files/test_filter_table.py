@@ -50,13 +50,13 @@ PAIRS = [
 @dataclass(frozen=True)
 class Facts:
     shape: float
-    """Of the picture as it is shown, width to height."""
+    """The shape of the picture as it is shown: width to height."""
     rotation: int
     colour: tuple[str | None, ...]
     hdr: frozenset[tuple[str, tuple[float, ...]]]
-    """Of the container and of the stream, which must agree."""
+    """The HDR metadata of the container and of the stream, which must agree."""
     times: list[float]
-    """From the first frame."""
+    """Seconds from the first frame."""
 
 
 def facts(path: Path) -> Facts:

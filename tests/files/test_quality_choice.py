@@ -33,7 +33,7 @@ def chosen(choice: QualityChoice, try_value: Callable[[int], Tried]) -> int:
 sizes = st.lists(st.floats(0.0, 0.5), min_size=WORST, max_size=WORST).map(
     lambda falls: [max(1, round(exp(log(1e9) - fall))) for fall in accumulate(falls)]
 )
-"""Of each value from 1 on: they fall, with any steps."""
+"""The sizes for the values from 1 on: they fall, in any steps."""
 
 
 @given(curve=sizes, most=st.integers(1000, 10**10), start=st.integers(1, WORST))

@@ -1,4 +1,4 @@
-"""Files whose quality value is searched for, on the real software codecs: what the result reaches, and what is left."""
+"""Files with a search for the quality value, on the real software codecs: what the result reaches, and what is left."""
 
 from __future__ import annotations
 

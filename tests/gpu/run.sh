@@ -61,10 +61,7 @@ if (($(nvidia-smi --list-gpus | wc -l) < 2)); then
 fi
 part tests "$python" -m pytest "${tests[@]}" -q --tb=short -p no:cacheprovider --junitxml="$report" "$@"
 if (($# == 0)); then
-    part zero_copy "$python" benchmarks/zero_copy.py --driver encode --frames 2000 --rounds 5
-    part client_cost "$python" benchmarks/client_cost.py --driver encode --frames 2000 --rounds 5
-    part colour "$python" benchmarks/colour.py
-    part pipeline "$python" benchmarks/pipeline.py --driver encode --json "$results/pipeline.json"
+    part benchmarks "$python" -m benchmarks --gpu --json "$results/figures.json"
 fi
 
 printf '\n== summary: %s, %s\n' "$machine" "$(date -u +%Y-%m-%d)"

@@ -1,4 +1,4 @@
-"""The recorder of environments, with the real Gymnasium: by itself, and beside the wrapper that it replaces."""
+"""The recorder of environments, with the real Gymnasium: alone, and compared with the wrapper that it replaces."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def simulate(
 
 
 class Stream:
-    """An encoder that keeps to a rate, a link, and a viewer who answers each packet and tells of missing ones."""
+    """An encoder that keeps to a rate, a link, and a viewer who answers each packet and reports missing ones."""
 
     def __init__(
         self, link: Link, controller: BitrateController, fps: int, seed: int, demand: Callable[[float], float]

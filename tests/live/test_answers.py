@@ -63,7 +63,7 @@ def test_a_card_repairs_a_loss_without_a_key_frame(simulator: Simulator, late: i
 
 
 def test_a_loss_from_long_ago_takes_a_key_frame(simulator: Simulator) -> None:
-    """The card keeps five pictures. What is told again, or was lost before the key frame, takes no other one."""
+    """The card keeps five pictures. A repeated report, or one from before the key frame, causes no other key frame."""
     with simulator.machine(gpus=["RTX 4090"], backend="codec"), LiveEncoder(**CARD) as live:
         packets = stream(live, [grey(50)] * 8)
         live.lost(1)
@@ -173,7 +173,7 @@ def test_a_new_size_heals_what_was_lost_before(place: dict[str, Any]) -> None:
 
 
 def test_key_frames_that_come_anyway_count(place: dict[str, Any]) -> None:
-    """Those of a gop heal what was lost before them, and are what a viewer waits for who has just joined."""
+    """The key frames of a gop repair earlier losses, and serve viewers who have just joined."""
     with LiveEncoder(gop=4, **place) as live:
         packets = stream(live, [grey(50)] * 5)
         live.lost(3)

@@ -1,4 +1,4 @@
-"""The bit rate follows the link: no long queue, no swinging to and fro, and back up when the link comes back."""
+"""The bitrate follows the link: no long queue, no swinging to and fro, and back up when the link comes back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoders that nobody closes, and processes that fork."""
+"""Encoders that are not closed, and processes that fork."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_of_frames_that_wait_the_latest_wins(place: dict[str, Any]) -> None:
 
 
 def test_packets_wait_to_be_taken_and_none_is_dropped(place: dict[str, Any]) -> None:
-    """While nobody takes them, frames wait instead, and the last one is encoded at the end."""
+    """If packets are not taken, frames wait instead, and the last one is encoded at the end."""
     with LiveEncoder(**place) as live:
         for number in range(50):
             live.offer(grey(50 + number), number)

@@ -28,7 +28,7 @@ def rgb(level: int, width: int = WIDTH, height: int = HEIGHT) -> Any:
 
 
 class Viewer:
-    """Decodes packets, and starts its decoder anew whenever a packet names the codec."""
+    """Decodes packets, and starts a new decoder whenever a packet names the codec."""
 
     def __init__(self) -> None:
         self._decoder: Any = None

@@ -1,4 +1,4 @@
-"""Codec strings, and what parameter sets say, beside FFmpeg's reading of the same streams."""
+"""Codec strings and parameter sets, compared with FFmpeg's reading of the same streams."""
 
 from __future__ import annotations
 

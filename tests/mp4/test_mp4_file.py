@@ -1,4 +1,4 @@
-"""MP4 files of ours beside FFmpeg's, of the same packets."""
+"""Our MP4 files compared with FFmpeg's, from the same packets."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_an_empty_file_is_a_file(tmp_path: Path, fragmented: bool) -> None:
 
 
 def test_how_long_the_last_picture_lasts(tmp_path: Path, fragmented: bool) -> None:
-    """As long as it was said to, or as long as the one before it."""
+    """It lasts as long as its duration says, or as long as the previous one."""
     stream = encoded("h264", 12, gop=1)
     for times, last, seconds in (([0], 5, 0.2), ([0], 0, 0.04), ([0, 3], 0, 0.24), ([0, 3], 25, 1.12)):
         path = tmp_path / "film.mp4"

@@ -1,4 +1,4 @@
-"""Sound beside video, read by FFmpeg."""
+"""Sound with video, read by FFmpeg."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_pcm_with_a_gap_has_silence_in_it(tmp_path: Path) -> None:
         ({"rate": 0}, "Expected a whole number from 1 to 65535, got rate=0."),
         ({"rate": 96_000}, "Expected a whole number from 1 to 65535, got rate=96000."),
         ({"channels": 0}, "Expected a whole number from 1 to 255, got channels=0."),
-        ({"language": "German"}, "Expected three lowercase letters as 'eng', got language='German'."),
+        ({"language": "German"}, "Expected three lowercase letters such as 'eng', got language='German'."),
         ({"codec": "aac"}, "Expected AAC's AudioSpecificConfig, got description=b''. It is the encoder's extradata."),
         ({"codec": "opus"}, "Expected an OpusHead, got description=b''. It is the encoder's extradata."),
     ],

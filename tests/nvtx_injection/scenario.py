@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from frames import gpu, nv12
-from pdum.nvenc import InvalidFrame, NvencEncoder, NvencError
+from pdum.nvenc import EncoderPool, Filters, InvalidFrame, NvencEncoder, NvencError, VideoWriter
 
+from clips import make_clip
 from simulator import Simulator
 
 WIDTH, HEIGHT = 320, 192
@@ -68,6 +71,20 @@ def threads() -> None:
         thread.join()
 
 
+def write_video(**options: Any) -> None:
+    with VideoWriter(Path(os.environ["VIDEO_FOLDER"]) / "a.mp4", fps=30, format="nv12", engines=1, **options) as video:
+        for _ in range(5):
+            video.write(FRAME)
+
+
+def encode_a_file() -> None:
+    folder = Path(os.environ["VIDEO_FOLDER"])
+    simulator.configure(gpus=["RTX 4090"], backend="codec")
+    make_clip(folder / "in.mkv", 20)
+    with EncoderPool(engines=1) as pool:
+        pool.encode_file(folder / "in.mkv", folder / "out.mkv", codec="h264", filters=Filters(denoise="light"))
+
+
 SCENARIOS = {
     "encode": encode,
     "submit": submit,
@@ -76,6 +93,9 @@ SCENARIOS = {
     "failing_submit": failing("nvEncEncodePicture"),
     "failing_collect": failing("nvEncLockBitstream"),
     "threads": threads,
+    "write_video": write_video,
+    "write_through_a_queue": lambda: write_video(drop="oldest", queue_frames=5),
+    "encode_a_file": encode_a_file,
 }
 
 if __name__ == "__main__":

@@ -321,7 +321,7 @@ def test_a_task_whose_work_cannot_be_estimated(simulator: Simulator, wrong: Any)
 
 
 def test_the_runs_own_thread_fails(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any error, even one of our own: no call waits for ever."""
+    """Any error, even one of our own: no call waits forever."""
     monkeypatch.setattr("pdum.nvenc._pool.progress.ProgressTeller.tell", lambda _: 1 / 0)
     with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
         (result,) = pool.start([Pictures(3000)]).wait(20).results

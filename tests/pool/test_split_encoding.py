@@ -1,4 +1,4 @@
-"""One picture over several engines (split-frame encoding), beside a pool that has work for each engine."""
+"""One picture over several engines (split-frame encoding), in a pool that has work for each engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report is a recording: what a card told can be read back by what the simulated driver is built from."""
+"""A report is a recording: the generator of the simulated driver can read a card's answers from it."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_pause_and_resume() -> None:
 
 
 class AskedByNumber(dict[int, Job]):
-    """Jobs that nobody may go through."""
+    """Jobs that must not be iterated over."""
 
     def __iter__(self) -> Any:
         raise AssertionError("a picture goes through all jobs")

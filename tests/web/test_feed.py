@@ -1,4 +1,4 @@
-"""A run's feed and its other end in one process: events arrive, requests are passed on, and nobody is waited for."""
+"""A run's feed and its other end in one process: events arrive, requests are passed on, the run waits for no viewer."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_viewers_do_not_end_the_run(feed: Feed, method: str) -> None:
     assert run.asked == []
     viewer_of_ours = RemoteRun(str(feed.path))
     for end in (viewer_of_ours.drain, viewer_of_ours.cancel):
-        with pytest.raises(NvencError, match="ended where it was begun"):
+        with pytest.raises(NvencError, match="Only the terminal that started the run can end it"):
             end()
     viewer_of_ours.tell_drawn()
 

@@ -1,4 +1,4 @@
-"""Each test hears what is told once in a process, has its own machine, and leaves no thread behind."""
+"""Each test gets the notices that come once in a process, has its own machine, and leaves no thread behind."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def test_what_cannot_be(simulator: Simulator, tmp_path: Path, given: dict[str, A
 
 @pytest.mark.parametrize("fps", [24, 30, 60, 240])
 def test_the_usual_groups_keep_all_engines_busy(simulator: Simulator, fps: int) -> None:
-    """Nothing is told of a size and a number of engines that there are."""
+    """No warning comes at the usual frame rates."""
     gpu = {"like": "L4", "name": "eight", "engines": 8}
     with simulator.machine(gpus=[gpu]), warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -78,7 +78,7 @@ def test_the_callers_memory_may_be_overwritten(simulator: Simulator) -> None:
 
 def test_frames_on_a_gpu_without_an_engine_are_refused(simulator: Simulator) -> None:
     machine = [{"name": "L4"}, {"name": "H100"}, {"name": "RTX 4070"}]
-    words = r"GPU 1, none of whose engines takes part.*Copy it to the host, or to GPU 0"
+    words = r"GPU 1, but no engine of that GPU takes part.*Copy it to the host, or to GPU 0"
     with simulator.machine(gpus=machine), gpu(1) as second, closing(opened(config_of())) as encoder:
         frame = FrameOnGpu(second, 0)
         with pytest.raises(InvalidFrame, match=words):
@@ -208,7 +208,7 @@ def test_all_engines_fail_before_they_have_frames(simulator: Simulator) -> None:
 
 
 def test_packets_that_never_come(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It neither waits for them for ever nor goes on without them."""
+    """It neither waits for them forever nor goes on without them."""
     flush = NvencEncoder.flush_pipeline
     monkeypatch.setattr(NvencEncoder, "flush_pipeline", lambda encoder: flush(encoder)[1:])
     with simulator.machine(gpus=THREE), closing(opened(config_of())) as encoder:

@@ -331,7 +331,7 @@ print(os.listdir({str(tmp_path)!r}))
     assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
 
 
-# Writers that nobody closes
+# Writers that are not closed
 
 
 def test_a_forgotten_writer_warns_and_leaves_nothing(tmp_path: Path) -> None:

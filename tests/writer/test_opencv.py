@@ -1,4 +1,4 @@
-"""``VideoWriter.opencv`` beside OpenCV's own writer: the same calls, the same pictures."""
+"""``VideoWriter.opencv`` compared with OpenCV's own writer: the same calls, the same pictures."""
 
 from __future__ import annotations
 

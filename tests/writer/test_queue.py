@@ -1,4 +1,4 @@
-"""What waits in a writer is bounded; what is dropped is counted and told; the film keeps its speed."""
+"""A writer's queues are bounded. Dropped frames are counted and reported, and the video keeps its speed."""
 
 from __future__ import annotations
 

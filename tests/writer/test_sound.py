@@ -1,4 +1,4 @@
-"""Sound beside the pictures: in sync, interleaved, of every shape, encoded or passed on."""
+"""Sound with the pictures: in sync, interleaved, of every shape, encoded or passed on."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_by_dlpack(simulator: Simulator, kind: str) -> None:
 
 
 def test_where_cuda_has_no_legacy_ipc(simulator: Simulator) -> None:
-    """Nothing is told apart by it there. Plain memory is still read in place, and what CUDA names is still copied."""
+    """Without it, plain memory is still read in place, and the kinds that CUDA names are still copied."""
     config = {**FAST, "gpus": {**FAST["gpus"], "legacy_ipc": False}}
     for kind in ALL_KINDS:
         with simulator.machine(**config) as machine, frame_of(kind, 1) as frame, NvencEncoder(WIDTH, HEIGHT) as encoder:

@@ -1,11 +1,12 @@
-"""Turns one table of NVIDIA's NVENC binary interface into a C++17 header.
+"""Turns one table of a binary interface of NVIDIA's (NVENC's, or the decoder's) into a C++17 header.
 
     python generate.py 13.0.json --namespace pdum::nvenc::abi_13_0 --output nvenc_13_0.hpp
 
 The header declares every enum, struct, union, GUID, version word and function type of the table inside the given
 namespace, and asserts each size, alignment and offset at compile time, so that a compiler which lays a struct out
 differently refuses it. Bit-fields have no offset that a compiler can name: ``--self-test FILE`` writes a program that
-finds the bits of each one at run time and compares them with the table.
+finds the bits of each one at run time and compares them with the table. ``--cuda-types HEADER`` takes the names that
+belong to CUDA from a header, which has to declare them in the namespace or around it.
 
 Only the standard library is used: the generator runs wherever a build does.
 """
@@ -28,7 +29,7 @@ PROLOGUE = """\
 
 #include <cstddef>
 #include <cstdint>
-
+{include}
 namespace {namespace} {{
 """
 
@@ -59,10 +60,14 @@ def field_declaration(field: Field) -> str:
     return declaration + ";"
 
 
-def enum_lines(enums: dict[str, dict[str, int]]) -> Iterator[str]:
+def enum_lines(enums: dict[str, dict[str, int]], underlying: dict[str, str]) -> Iterator[str]:
     for name, members in enums.items():
-        yield f"enum {name} : uint32_t {{"
-        yield from (f"    {member} = {value & 0xFFFFFFFF:#x}," for member, value in members.items())
+        signed = underlying.get(name) == "int"
+        yield f"enum {name} : {'int32_t' if signed else 'uint32_t'} {{"
+        yield from (
+            f"    {member} = {value}," if signed else f"    {member} = {value & 0xFFFFFFFF:#x},"
+            for member, value in members.items()
+        )
         yield "};"
         yield f"static_assert(sizeof({name}) == 4);\n"
 
@@ -96,10 +101,21 @@ def function_type_lines(functions: list[dict[str, Any]]) -> Iterator[str]:
     yield ""
 
 
-def header(table: Table, namespace: str, source: str) -> str:
+def without_cuda_types(table: Table) -> Table:
+    def is_kept(name: str) -> bool:
+        return name not in table.get("cuda_types", ())
+
+    kept = {kind: {name: it for name, it in table[kind].items() if is_kept(name)} for kind in ("enums", "typedefs")}
+    return table | kept
+
+
+def header(table: Table, namespace: str, source: str, cuda_header: str | None = None) -> str:
     structs = table["structs"]
-    lines = [PROLOGUE.format(source=source, namespace=namespace)]
-    lines += enum_lines(table["enums"])
+    include = ""
+    if cuda_header:
+        table, include = without_cuda_types(table), f'\n#include "{cuda_header}"\n'
+    lines = [PROLOGUE.format(source=source, namespace=namespace, include=include)]
+    lines += enum_lines(table["enums"], table.get("enum_underlying", {}))
     lines += (f"struct {name};" for name, struct in structs.items() if struct["kind"] == "struct")
     aliases = table["typedefs"] | table["type_aliases"]
     lines += (f"using {alias} = {target};" for alias, target in aliases.items() if target not in structs)
@@ -173,10 +189,11 @@ def main() -> None:
     parser.add_argument("--namespace", required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--self-test", type=Path)
+    parser.add_argument("--cuda-types", metavar="HEADER")
     arguments = parser.parse_args()
     table = json.loads(arguments.table.read_text())
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(header(table, arguments.namespace, arguments.table.name))
+    arguments.output.write_text(header(table, arguments.namespace, arguments.table.name, arguments.cuda_types))
     if arguments.self_test:
         arguments.self_test.write_text(self_test(table, arguments.namespace, arguments.output.name))
 

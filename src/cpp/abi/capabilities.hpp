@@ -1,4 +1,4 @@
-// What a GPU's encoder can do, under names that a person can read.
+// What a GPU's encoder can do, under readable names.
 #pragma once
 
 #include <array>

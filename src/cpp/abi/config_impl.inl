@@ -244,7 +244,7 @@ void set_common(CodecConfig& config, const Settings& settings) {
     }
 }
 
-// Of H.264 and HEVC only.
+// Only H.264 and HEVC have these.
 template <typename CodecConfig>
 void set_annex_b(CodecConfig& config, const Settings& settings) {
     config.repeatSPSPPS = 1;
@@ -298,7 +298,7 @@ inline void set_codec(NV_ENC_CONFIG_AV1& config, const Settings& settings) {
     config.colorRange = settings.colour->full_range;
 }
 
-// Lays the settings over the configuration that the driver gave for the preset.
+// Applies the settings to the configuration that the driver gave for the preset.
 inline void apply_settings(NV_ENC_CONFIG& config, const Settings& settings) {
     config.version = NV_ENC_CONFIG_VER;
     config.profileGUID = profile_guid(settings);

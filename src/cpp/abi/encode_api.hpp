@@ -20,7 +20,7 @@ namespace pdum::nvenc {
 
 enum class PictureType { p, b, i, idr, skipped, intra_refresh, non_reference_p, switch_frame, unknown };
 
-// Opaque handles of the driver's.
+// Opaque handles of the driver.
 using RegisteredHandle = void*;
 using MappedHandle = void*;
 using OutputHandle = void*;
@@ -37,16 +37,16 @@ struct TimeCode {
 struct PictureExtras {
     bool force_idr = false;
     bool force_intra = false;
-    bool force_p = false;  // no IDR, even if one is due; with manual types alone
+    bool force_p = false;  // no IDR, even if one is due; only with manual types
     std::vector<Message> messages;
 
-    // Whether anything of it reaches the driver's struct of the codec.
+    // Whether the driver's struct of the codec needs any of it.
     bool has_codec_fields() const { return !messages.empty() || time_code || mark_long_term || use_long_term != 0; }
 
     std::optional<uint32_t> mark_long_term;  // keeps the picture in this slot
     uint32_t use_long_term = 0;              // a bit for each slot that the picture may refer to, and to nothing else
-    std::optional<TimeCode> time_code;       // of H.264 alone; the other codecs carry it as a message
-    std::optional<PictureMap> map;           // of another size than the picture's, it is refused
+    std::optional<TimeCode> time_code;       // only for H.264; the other codecs carry it as a message
+    std::optional<PictureMap> map;           // refused if its size is not the picture's
 };
 
 struct PictureRequest {
@@ -59,9 +59,9 @@ struct PictureRequest {
     bool force_idr = false;
     bool force_intra = false;
     uint64_t since_idr = 0;                 // pictures since the last IDR; 0: it is one
-    bool is_idr = false;                    // whether it will be one, asked for or not
+    bool is_idr = false;                    // whether it will be an IDR, requested or not
     const PictureExtras* extras = nullptr;  // may be null
-    const BlockValues* map = nullptr;       // may be null; stays where it is until the access unit is locked
+    const BlockValues* map = nullptr;       // may be null; stays in place until the access unit is locked
 };
 
 struct LockedAccessUnit {
@@ -86,13 +86,13 @@ class EncodeApi {
     virtual bool knows(Capability capability) const = 0;
     virtual int capability(Codec codec, Capability capability) = 0;
 
-    // The settings with the numbers that they leave to the preset.
+    // The settings, with the preset's numbers for those that they leave open.
     virtual Settings with_presets_numbers(Settings settings) = 0;
     virtual void initialize(const Settings& settings) = 0;
     // `from_scratch`: for another picture size; the next picture is an IDR.
     virtual void reconfigure(const Settings& settings, bool from_scratch) = 0;
     virtual std::vector<uint8_t> sequence_header() = 0;
-    // Both handles have to stay where they are as long as the session lives.
+    // Both handles must stay in place as long as the session lives.
     virtual void order_by_streams(const CUstream* input, const CUstream* output) = 0;
 
     virtual OutputHandle create_output() = 0;

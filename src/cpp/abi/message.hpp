@@ -1,4 +1,4 @@
-// Messages that travel with one picture, and those that this module makes of its settings.
+// Messages of single pictures, and those that this module makes from the settings.
 #pragma once
 
 #include <cstdint>

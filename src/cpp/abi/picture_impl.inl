@@ -1,4 +1,4 @@
-// What a picture brings with it, in the driver's struct. Included inside the namespace of each version.
+// Writes the options of a picture into the driver's struct. Included inside the namespace of each version.
 
 inline void put_messages(NV_ENC_CODEC_PIC_PARAMS& picture, Codec codec, std::vector<NV_ENC_SEI_PAYLOAD>& messages) {
     if (messages.empty()) return;
@@ -48,7 +48,7 @@ inline void put_type(NV_ENC_PIC_PARAMS& picture, Codec codec, const PictureReque
     }
 }
 
-// Of H.264. The other codecs carry theirs as a message.
+// For H.264. The other codecs carry theirs as a message.
 inline void put_time_code(NV_ENC_TIME_CODE& code, const TimeCode& time) {
     code = {};
     code.displayPicStruct = NV_ENC_PIC_STRUCT_DISPLAY_FRAME;

@@ -35,7 +35,7 @@ inline size_t chroma_pitch_divisor(const FormatTraits& format) { return format.f
 // Whether rows with padding still make one array, which they do not if chroma has a pitch of its own.
 inline bool has_padded_array(const FormatTraits& format) { return chroma_pitch_divisor(format) == 1; }
 
-// Bytes of a row that count, without its padding.
+// Bytes of a row without its padding.
 inline size_t row_bytes_of(const FormatTraits& format, uint32_t width) { return size_t{width} * format.pixel_bytes; }
 
 // Whether an array of a frame has a third axis for the components of a pixel.

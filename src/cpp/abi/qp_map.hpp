@@ -14,7 +14,7 @@ namespace pdum::nvenc {
 
 using BlockValues = std::vector<int8_t>;
 
-// How a picture is divided into the blocks that have a value of their own.
+// How a picture is divided into the blocks that have one value each.
 struct BlockGrid {
     uint32_t width = 0;  // of the picture
     uint32_t height = 0;
@@ -52,7 +52,7 @@ struct MapArray {
     std::variant<BlockValues, DeviceMap> values;
 };
 
-// What a caller says about a picture's blocks.
+// A caller's values for a picture's blocks.
 using PictureMap = std::variant<std::vector<MapRegion>, MapArray>;
 
 // A region covers every block that it touches. Where regions overlap, the later one wins; other blocks have 0.

@@ -1,4 +1,4 @@
-// The encode interface 12.1: what it says otherwise or lacks, and the common text compiled for it.
+// The encode interface 12.1: what differs or is missing, and the common code compiled for it.
 #include "nvenc_12_1.hpp"
 
 #include "abi/common_includes.hpp"

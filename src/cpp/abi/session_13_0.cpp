@@ -1,4 +1,4 @@
-// The encode interface 13.0: what only it has, and the common text compiled for it.
+// The encode interface 13.0: what only it has, and the common code compiled for it.
 #include "nvenc_13_0.hpp"
 
 #include "abi/common_includes.hpp"

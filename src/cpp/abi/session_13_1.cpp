@@ -1,4 +1,4 @@
-// The encode interface 13.1: what it has beyond 13.0, and the common text compiled for it.
+// The encode interface 13.1: what it has beyond 13.0, and the common code compiled for it.
 #include "nvenc_13_1.hpp"
 
 #include "abi/common_includes.hpp"

@@ -110,7 +110,7 @@ class Session final : public EncodeApi {
     void reconfigure(const Settings& settings, bool from_scratch) override {
         const NV_ENC_CONFIG old_config = config_;
         const NV_ENC_INITIALIZE_PARAMS old_parameters = parameters_;
-        config_ = preset_;  // whatever the settings no longer name is as in the preset
+        config_ = preset_;  // fields that the settings no longer name are as in the preset
         apply_settings(config_, settings);
         apply_settings(parameters_, settings);
         auto request = std::make_unique<NV_ENC_RECONFIGURE_PARAMS>();
@@ -349,7 +349,7 @@ class Session final : public EncodeApi {
 };
 
 // A client that gets a status from the open call may still have been given a session, which would then count against
-// the limit for ever: it is destroyed here.
+// the limit forever: it is destroyed here.
 inline std::unique_ptr<EncodeApi> open_session(CUcontext context) {
     NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS request{};
     request.version = NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER;

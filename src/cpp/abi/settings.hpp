@@ -1,4 +1,4 @@
-// What an encoder is asked to be, independent of the version of NVIDIA's interface. Whatever is left empty stays as the
+// The settings of an encoder, independent of the version of NVIDIA's interface. Whatever is left empty stays as the
 // driver's preset has it.
 #pragma once
 
@@ -74,8 +74,8 @@ struct Slices {
 };
 
 struct IntraRefresh {
-    uint32_t period = 0;  // frames from one refresh to the next
-    uint32_t count = 0;   // frames that one takes
+    uint32_t period = 0;  // frames from the start of one wave to the next
+    uint32_t count = 0;   // frames of one wave
 };
 
 struct RateSettings {
@@ -136,7 +136,7 @@ struct Settings {
     std::optional<IntraRefresh> intra_refresh;
     std::optional<SplitEncode> split_encode;
     bool time_code = false;             // pictures may carry one
-    bool manual_types = false;          // the caller says what type each picture has, instead of the driver
+    bool manual_types = false;          // the caller chooses the type of each picture, instead of the driver
     uint32_t long_term_references = 0;  // slots for pictures that are kept until they are replaced
     std::optional<MapMode> map_mode;    // none: pictures carry no map
     uint32_t reference_frames = 0;      // how many of the last pictures are kept; 0: the driver's choice

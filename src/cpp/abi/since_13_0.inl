@@ -27,7 +27,7 @@ void set_hdr_output(CodecConfig& config, const Settings& settings) {
 }
 
 // HDR's static metadata as the driver reads it. Pictures point to it, and the driver may look at it as long as they are
-// in flight, so it has to live as long as the session does.
+// in flight, so it must live as long as the session.
 class HdrFields {
    public:
     static bool has(Codec codec) { return codec != Codec::h264; }

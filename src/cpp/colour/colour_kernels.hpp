@@ -24,7 +24,7 @@ struct ColourKernelArgument {
     long long luma_pitch;
     long long chroma_pitch;
     int first_column;      // where the kernel begins
-    int end_column;        // and ends, before this one
+    int end_column;        // and where it ends: before this one
     int source_type;       // RgbType; only the kernels for any strides read this
     int ten_bits;          // likewise
     int left_siting;       // likewise

@@ -109,6 +109,12 @@ Order order_of(const RgbImage& image) {
 // The kernel's widest access: a strip of a plane, or a part of three or four channels that is a power of two.
 uint64_t source_alignment(RgbType type, Order order) { return type == RgbType::f32 || order == Order::rgbx ? 16 : 8; }
 
+// Pixels of a row that one thread of a wide kernel takes.
+uint32_t strip_of(RgbType type, Order order, bool subsampled) {
+    if (type == RgbType::f32 && order == Order::rgbx && subsampled) return 2;
+    return type == RgbType::u8 ? 8 : 4;
+}
+
 bool fits_wide_kernels(const RgbImage& image, const YuvPlanes& planes, Order order) {
     constexpr uint64_t widest_store = 16;
     const uint64_t alignment = source_alignment(image.type, order);
@@ -245,7 +251,7 @@ ConversionPlan plan_conversion(const RgbImage& image, const YuvPlanes& planes, c
 
     const uint32_t rows = subsampled ? image.height / 2 : image.height;
     const Order order = order_of(ordered);
-    const uint32_t strip = image.type == RgbType::u8 ? 8 : 4;
+    const uint32_t strip = strip_of(image.type, order, subsampled);
     const uint32_t wide_end = fits_wide_kernels(ordered, planes, order) ? image.width / strip * strip : 0;
     ConversionPlan plan;
     if (wide_end > 0) {

@@ -20,6 +20,8 @@ enum class ErrorKind {
     out_of_memory,
     cuda_failed,
     encoder_failed,
+    decoder_closed,
+    decoder_failed,
 };
 
 struct ErrorDetails {

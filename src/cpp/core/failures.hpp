@@ -20,7 +20,7 @@ class Failures {
             device_is_lost_ |= error.details().kind == ErrorKind::device_lost;
             if (!first_) first_ = error;
         } catch (...) {
-            // Out of host memory: there is none for a message either.
+            // Out of host memory, so there is none for a message either.
         }
         return false;
     }

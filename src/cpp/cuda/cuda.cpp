@@ -101,6 +101,18 @@ std::shared_ptr<const Context> Context::borrowed(CUcontext handle) {
     return std::make_shared<const Context>(Key{}, handle, device, false);
 }
 
+std::shared_ptr<const Context> Context::chosen(int gpu, CUcontext handle) {
+    if (handle == nullptr) return primary(gpu);
+    std::shared_ptr<const Context> context = borrowed(handle);
+    if (gpu != 0 && gpu != context->gpu()) {
+        fail(ErrorKind::invalid_config,
+             "gpu_id=" + std::to_string(gpu) + ", but the context given is one of GPU " +
+                 std::to_string(context->gpu()) + ".",
+             "Leave gpu_id out: the context tells the GPU.");
+    }
+    return context;
+}
+
 Context::Context(Key, CUcontext handle, int gpu, bool retained)
     : functions_(cuda_functions()), handle_(handle), gpu_(gpu), retained_(retained), made_in_(process_generation()) {}
 

@@ -21,6 +21,9 @@ class Context {
    public:
     static std::shared_ptr<const Context> primary(int gpu);
     static std::shared_ptr<const Context> borrowed(CUcontext handle);
+    // The caller's, or the primary context of that GPU if the handle is null. Throws invalid_config if both are given
+    // and differ in their GPU.
+    static std::shared_ptr<const Context> chosen(int gpu, CUcontext handle);
     Context(Key, CUcontext handle, int gpu, bool retained);
     ~Context();
     Context(const Context&) = delete;

@@ -88,6 +88,22 @@ EncodeExports load_encode() {
     return exports;
 }
 
+DecodeExports load_decode() {
+    const Library library("libnvcuvid.so.1", "video decoding");
+    DecodeExports exports{};
+    library.find(exports.cuvidGetDecoderCaps, "cuvidGetDecoderCaps");
+    library.find(exports.cuvidCreateDecoder, "cuvidCreateDecoder");
+    library.find(exports.cuvidDestroyDecoder, "cuvidDestroyDecoder");
+    library.find(exports.cuvidDecodePicture, "cuvidDecodePicture");
+    library.find(exports.cuvidGetDecodeStatus, "cuvidGetDecodeStatus");
+    library.find(exports.cuvidMapVideoFrame64, "cuvidMapVideoFrame64");
+    library.find(exports.cuvidUnmapVideoFrame64, "cuvidUnmapVideoFrame64");
+    library.find(exports.cuvidCreateVideoParser, "cuvidCreateVideoParser");
+    library.find(exports.cuvidParseVideoData, "cuvidParseVideoData");
+    library.find(exports.cuvidDestroyVideoParser, "cuvidDestroyVideoParser");
+    return exports;
+}
+
 }  // namespace
 
 const CudaFunctions& cuda_functions() {
@@ -97,6 +113,11 @@ const CudaFunctions& cuda_functions() {
 
 const EncodeExports& encode_exports() {
     static const EncodeExports exports = load_encode();
+    return exports;
+}
+
+const DecodeExports& decode_exports() {
+    static const DecodeExports exports = load_decode();
     return exports;
 }
 

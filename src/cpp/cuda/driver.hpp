@@ -1,4 +1,4 @@
-// NVIDIA's driver, opened at first use: libcuda and libnvidia-encode by name, never linked.
+// NVIDIA's driver, opened at first use: libcuda, libnvidia-encode and libnvcuvid by name, never linked.
 #pragma once
 
 #include <cstddef>
@@ -55,9 +55,25 @@ struct EncodeExports {
     int (*create_instance)(void* function_list);
 };
 
-// Both open their library once per process. They throw driver_not_found or driver_too_old, at each call.
+// The part of libnvcuvid that this module calls. Its structs are known to abi/ alone, so they are void here.
+struct DecodeExports {
+    CUresult (*cuvidGetDecoderCaps)(void* capabilities);
+    CUresult (*cuvidCreateDecoder)(void** decoder, void* parameters);
+    CUresult (*cuvidDestroyDecoder)(void* decoder);
+    CUresult (*cuvidDecodePicture)(void* decoder, void* picture);
+    CUresult (*cuvidGetDecodeStatus)(void* decoder, int picture_index, void* status);
+    CUresult (*cuvidMapVideoFrame64)(void* decoder, int picture_index, unsigned long long* address, unsigned* pitch,
+                                     void* parameters);
+    CUresult (*cuvidUnmapVideoFrame64)(void* decoder, unsigned long long address);
+    CUresult (*cuvidCreateVideoParser)(void** parser, void* parameters);
+    CUresult (*cuvidParseVideoData)(void* parser, void* packet);
+    CUresult (*cuvidDestroyVideoParser)(void* parser);
+};
+
+// Each opens its library once per process. They throw driver_not_found or driver_too_old, at each call.
 const CudaFunctions& cuda_functions();
 const EncodeExports& encode_exports();
+const DecodeExports& decode_exports();
 
 // The newest version of NVENC's interface that the driver speaks.
 struct EncodeVersion {

@@ -5,7 +5,7 @@
 
 namespace pdum::nvenc {
 
-// NVENC takes plain memory alone: what cuMemAlloc gives.
+// NVENC takes only plain memory: what cuMemAlloc gives.
 enum class MemoryKind {
     plain,
     pool,     // of a stream-ordered pool: cuMemAllocAsync
@@ -21,7 +21,7 @@ class MemoryKinds {
     MemoryKinds(const CudaFunctions& functions, CUdeviceptr plain)
         : functions_(functions), has_legacy_ipc_(is_legacy_ipc_capable(plain)) {}
 
-    // Asks one thing if the kind is clear from it.
+    // Makes only one query if that shows the kind.
     bool is_plain(CUdeviceptr address) const;
     MemoryKind of(CUdeviceptr address) const;
 

@@ -13,7 +13,7 @@ template <size_t size>
 class Parameters {
    public:
     // The caller has to give the first `required` arguments, and may give the first `positional` ones without names.
-    // Construct it with the GIL held, and keep it for good.
+    // Construct it with the GIL held, and never destroy it.
     Parameters(const char* method, const std::array<const char*, size>& names, size_t required, size_t positional)
         : method_(method), required_(required), positional_(positional) {
         for (size_t i = 0; i < size; ++i) names_[i] = PyUnicode_InternFromString(names[i]);

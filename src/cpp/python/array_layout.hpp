@@ -20,7 +20,7 @@ struct Extents {
 struct ArrayLayout {
     Extents shape;
     Extents strides;   // bytes; none: packed rows
-    std::string type;  // as NumPy's typestr says it, "|u1"
+    std::string type;  // NumPy's typestr, such as "|u1"
     const void* data = nullptr;
 };
 

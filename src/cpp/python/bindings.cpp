@@ -7,12 +7,13 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "core/nvtx.hpp"
 #include "python/colour_binding.hpp"
 #include "python/context_binding.hpp"
+#include "python/decoder_binding.hpp"
 #include "python/encoder_binding.hpp"
 #include "python/gpus_binding.hpp"
 #include "python/packet_binding.hpp"
+#include "python/profiling_binding.hpp"
 #include "python/surface_binding.hpp"
 #include "session/probe.hpp"
 
@@ -35,6 +36,8 @@ const char* name_of(ErrorKind kind) {
         case ErrorKind::out_of_memory: return "out_of_memory";
         case ErrorKind::cuda_failed: return "cuda_failed";
         case ErrorKind::encoder_failed: return "encoder_failed";
+        case ErrorKind::decoder_closed: return "decoder_closed";
+        case ErrorKind::decoder_failed: return "decoder_failed";
     }
     return "encoder_failed";
 }
@@ -115,11 +118,12 @@ PYBIND11_MODULE_EXEC(_nvenc_of_main, module) {
     add_colour_conversion(module);
     add_gpu_listing(module);
     add_primary_context(module);
-    module.attr("nvtx_enabled") = nvtx_enabled;
+    add_profiling(module);
     module.def("probe", probe_in_python, py::arg("gpu_id"), py::arg("abi"));
     module.def("capabilities", capabilities_in_python, py::arg("gpu_id"), py::arg("abi"));
     module.def("chosen_abi", chosen_abi, py::arg("forced"));
 
+    add_decoder_type(module);
     add_encoder_type(module);
 }
 

@@ -1,5 +1,6 @@
 #include "python/borrowed_frame.hpp"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -7,6 +8,7 @@
 
 #include "python/array_layout.hpp"
 #include "python/cuda_array_interface.hpp"
+#include "python/decoded_frame.hpp"
 #include "python/dlpack_frame.hpp"
 #include "python/frame_answers.hpp"
 #include "python/pyav_frame.hpp"
@@ -47,10 +49,27 @@ bool offers_host_memory(PyObject* frame) {
     return !has_cuda_array_interface(Py_TYPE(frame));
 }
 
+constexpr const char* lease_name = "pdum.nvenc.frame_lease";
+
+void delete_lease(PyObject* capsule) {
+    using Lease = std::shared_ptr<FrameLease>;
+    const std::unique_ptr<Lease> lease(static_cast<Lease*>(PyCapsule_GetPointer(capsule, lease_name)));
+    const WithoutGil unlocked;
+    lease->reset();
+}
+
+PyRef capsule_of(std::unique_ptr<std::shared_ptr<FrameLease>> lease) {
+    PyRef capsule(PyCapsule_New(lease.get(), lease_name, delete_lease));
+    if (capsule == nullptr) throw py::error_already_set();
+    static_cast<void>(lease.release());  // the capsule owns it now
+    return capsule;
+}
+
 }  // namespace
 
 BorrowedFrame::BorrowedFrame(PyObject* frame, PyObject* stream, const FrameSpec& spec, CUstream our_stream) {
     const bool stream_is_given = stream != Py_None;
+    if (read_decoded(frame, spec)) return;  // its stream is known, whatever the caller says
     if (offers_host_memory(frame)) {
         read_buffer(frame, spec);
     } else if (!read_cuda_array(frame, spec, stream_is_given) && !read_dlpack(frame, spec, our_stream) &&
@@ -67,6 +86,25 @@ BorrowedFrame::BorrowedFrame(PyObject* frame, PyObject* stream, const FrameSpec&
 void BorrowedFrame::set_producer(CUstream stream) {
     view_.order = ProducerOrder::on_stream;
     view_.stream = stream;
+}
+
+// The lease is kept beside the frame, which its owner may give back at any time.
+bool BorrowedFrame::read_decoded(PyObject* frame, const FrameSpec& spec) {
+    const DecodedFrame* decoded = as_decoded_frame(frame);
+    if (decoded == nullptr) return false;
+    auto lease = std::make_unique<std::shared_ptr<FrameLease>>(decoded->share());
+    const DeviceArray array = decoded->array(**lease);
+    ArrayLayout layout;
+    layout.data = reinterpret_cast<const void*>(array.address);
+    layout.type = "u" + std::to_string(array.format->sample_bytes);
+    layout.shape.count = layout.strides.count = 2;
+    layout.shape.values = {array.shape[0].cast<int64_t>(), array.shape[1].cast<int64_t>()};
+    layout.strides.values = {static_cast<int64_t>(array.pitch), array.format->pixel_bytes};
+    accept(layout, spec, view_);
+    view_.memory = FrameMemory::device;
+    set_producer((*lease)->chip()->stream()->handle());
+    memory_ = capsule_of(std::move(lease));
+    return true;
 }
 
 void BorrowedFrame::read_buffer(PyObject* frame, const FrameSpec& spec) {

@@ -34,6 +34,7 @@ class BorrowedFrame {
         Py_buffer view{};  // nothing to release while its object is null
     };
 
+    bool read_decoded(PyObject* frame, const FrameSpec& spec);
     void read_buffer(PyObject* frame, const FrameSpec& spec);
     bool read_cuda_array(PyObject* frame, const FrameSpec& spec, bool stream_is_given);
     bool read_dlpack(PyObject* frame, const FrameSpec& spec, CUstream our_stream);

@@ -32,7 +32,7 @@ class BorrowedMap {
     const std::shared_ptr<Session>& session_;
     std::optional<PictureMap> map_;
     PyRef memory_;
-    std::optional<HeldStream> stream_;  // which a producer was told to make the values ready on
+    std::optional<HeldStream> stream_;  // the stream on which a producer was asked to make the values ready
 };
 
 }  // namespace pdum::nvenc

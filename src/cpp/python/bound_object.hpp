@@ -1,4 +1,4 @@
-// The C++ object behind one of Python's.
+// The C++ object behind a Python object.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -9,7 +9,7 @@ namespace py = pybind11;
 namespace pdum::nvenc {
 namespace {
 
-// Strides may have any value. One that is too large has to stay wrong after the multiplication.
+// Strides may have any value. One that is too large must not become valid by the multiplication.
 int64_t bytes_of(int64_t elements, int64_t element_bytes) {
     int64_t bytes = 0;
     return __builtin_mul_overflow(elements, element_bytes, &bytes) ? -1 : bytes;

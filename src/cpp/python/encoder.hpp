@@ -90,7 +90,7 @@ class Encoder {
     void submit_to(PythonSink& sink, const Call& call);
     void submit_frame(PythonSink& sink, const Call& call, const PictureExtras& extras);
 
-    // For calls that succeeded and calls that failed: in both cases the session has reported the state of the frame.
+    // For successful and failed calls: in both cases the session has reported the state of the frame.
     void after_submit(PythonSink& sink, const Submission& submission, BorrowedFrame& borrowed, const Call& call);
     void submit_surface(PythonSink& sink, Surface& surface, const Call& call, const PictureExtras& extras);
     void flush_to(PythonSink& sink);

@@ -1,4 +1,4 @@
-// Python objects may answer anything or raise anything: both become errors about the frame.
+// Python objects may return or raise anything. Both become errors about the frame.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -1,4 +1,4 @@
-// What a frame has to be.
+// What an encoder expects of a frame.
 #pragma once
 
 #include <cstdint>

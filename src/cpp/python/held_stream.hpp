@@ -1,4 +1,4 @@
-// The encoder's input stream in the hands of a frame's producer.
+// The encoder's input stream, held for the producer of a frame.
 #pragma once
 
 #include <memory>

@@ -22,7 +22,7 @@ using PyRef = std::unique_ptr<PyObject, DropReference>;
 //
 // A daemon thread never gets the GIL again once the interpreter has ended: CPython before 3.14 unwinds its stack
 // (pthread_exit). Destructors that need the GIL, or that must not throw, would then end the process. So the unwinding
-// stops at this scope, where the thread sleeps for good; on the way it has given back the locks of C++.
+// stops at this scope, where the thread sleeps forever; on the way it has given back the locks of C++.
 class WithoutGil {
    public:
     WithoutGil() : state_(PyEval_SaveThread()) {}

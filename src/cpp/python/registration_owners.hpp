@@ -1,4 +1,4 @@
-// The arrays whose memory an encoder has registered: a registration leaves when the array does.
+// The arrays whose memory an encoder has registered. A registration is dropped when its array is gone.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -28,7 +28,7 @@ class RegistrationOwners : public std::enable_shared_from_this<RegistrationOwner
    private:
     struct Registration {
         CUdeviceptr address = 0;
-        PyObject* owner = nullptr;  // alive: when it goes, this registration goes
+        PyObject* owner = nullptr;  // keeps it alive; when it goes, this registration goes
         PyRef reference;            // weak; shared by all registrations of the owner
     };
 

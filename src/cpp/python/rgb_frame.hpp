@@ -9,7 +9,7 @@
 
 namespace pdum::nvenc {
 
-// What an RGB frame has to be, in words.
+// What an encoder expects of an RGB frame, in words.
 std::string wanted_rgb(const FrameSpec& spec);
 
 // Whether a flat array of that many bytes is a whole packed frame of bytes; if so, it gets the frame's shape and type.

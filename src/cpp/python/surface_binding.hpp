@@ -32,7 +32,7 @@ class Surface {
     // For the garbage collector.
     int traverse(visitproc visit, void* arg) const;
     void clear() { stream_ = pybind11::object(); }
-    // The stream may be gone already, so nobody can know when it has done its work: the surface is never lent again.
+    // The stream may be gone already, so it is unknown when its work ends. The surface is never lent again.
     void abandon();
 
     pybind11::tuple shape() const;

@@ -9,7 +9,7 @@
 
 namespace pdum::nvenc {
 
-// What a frame has to be, in words.
+// What an encoder expects of a frame, in words.
 std::string wanted_yuv(const FrameSpec& spec);
 
 // Whether a flat array of that many bytes is a whole packed frame; if so, it gets the frame's shape and type.

@@ -14,7 +14,7 @@ namespace pdum::nvenc {
 struct AccessUnit {
     int64_t seq = 0;
     int64_t pts = 0;  // the frame's place in the order of submission, from 0
-    int64_t dts = 0;  // never above pts, one more for each access unit
+    int64_t dts = 0;  // grows by one with each access unit; never above pts
     PictureType type = PictureType::unknown;
     uint32_t average_qp = 0;
     const void* data = nullptr;  // valid while Sink::take runs
@@ -50,17 +50,17 @@ class Delivery {
     // Frames, in the order of submission. The last one can be withdrawn if the driver did not take it.
     void add(const Submitted& frame) { submitted_.push_back(frame); }
     void withdraw() { submitted_.pop_back(); }
-    // The access unit of the frame that the driver gave one for. Throws if there is no such frame.
+    // Finds the frame of an access unit that the driver gave. Throws if there is none.
     Finished finish(const LockedAccessUnit& unit);
 
-    // Keeps a copy of an access unit until somebody takes it.
+    // Keeps a copy of an access unit until a sink takes it.
     void keep(const AccessUnit& unit);
     // Hands over what was kept.
     void hand_over_kept(Sink& sink);
 
     // How many frames the driver has.
     size_t with_driver() const noexcept { return submitted_.size(); }
-    // How many frames' access units nobody has taken yet.
+    // How many frames have an access unit that was not taken yet.
     size_t in_flight() const noexcept { return submitted_.size() + kept_.size(); }
     bool is_in_flight(int64_t pts) const;
     void clear() noexcept;

@@ -1,4 +1,4 @@
-// A session of the driver's, from its opening to its end. An encoder has one at a time, and may have several in its
+// A session of the driver, from its opening to its end. An encoder has one at a time, and may have several in its
 // life: what no running session can change takes a new one.
 #pragma once
 

@@ -15,7 +15,7 @@ enum class ChangeKind {
     reopening,  // it takes a new session of the driver's, since the GPU cannot change the rate control in a running one
 };
 
-// Likewise for a change of a running encoder.
+// The same for a change of a running encoder.
 ChangeKind require_change(EncodeApi& api, const Context& context, const Settings& from, const Settings& to);
 
 }  // namespace pdum::nvenc

@@ -88,7 +88,7 @@ uint64_t Inputs::allocation_of(CUdeviceptr address) const {
     return result == cuda_success ? number : 0;
 }
 
-// Without a number nothing is known: other memory may have the address by now.
+// Without a number this is unknown: other memory may have the address by now.
 bool Inputs::is_the_same(const Slot& slot) const {
     return slot.allocation != 0 && slot.allocation == allocation_of(slot.address);
 }

@@ -39,13 +39,13 @@ class Inputs {
     // Whether NVENC can read memory of that kind, as far as CUDA tells. Memory that is registered need not be asked
     // about.
     bool is_readable(const FrameView& frame) const { return !kinds_ || kinds_->is_plain(address_of(frame)); }
-    // Why it cannot.
+    // Why NVENC cannot read it.
     const char* obstacle_of_memory(const FrameView& frame) const;
     // The frame's own memory, if it is registered and still the same allocation.
     std::optional<size_t> find(const FrameView& frame);
     // Registers the frame's memory.
     size_t add(const FrameView& frame);
-    // Remembers that the driver does not take the frame's memory, which is an obstacle from now on.
+    // Remembers that the driver refuses the frame's memory, which cannot be read in place from now on.
     void refuse(const FrameView& frame, Failures& failures) noexcept;
     // The addresses whose registrations have left since the last call.
     std::vector<CUdeviceptr> take_unregistered() { return std::exchange(unregistered_, {}); }
@@ -56,13 +56,13 @@ class Inputs {
     const DeviceRows& rows(size_t input) const { return slots_[input].surface->rows(); }
     uint32_t pitch(size_t input) const { return slots_[input].pitch; }
 
-    // Mapped once, however many pictures in flight read it.
+    // Maps it once, for any number of pictures in flight.
     MappedHandle map(size_t input);
     // Maps it for the next `map`, so that a refusal is known before.
     void map_ahead(size_t input);
     void unmap(size_t input, Failures& failures) noexcept;
 
-    // For another picture size: what is idle goes now, the rest when it is idle.
+    // For another picture size: idle surfaces go now, the others when they become idle.
     void resize(const Settings& settings, Failures& failures) noexcept;
     void drop_stale(Failures& failures) noexcept;
 
@@ -90,7 +90,7 @@ class Inputs {
         bool is_empty() const noexcept { return surface == nullptr && registered == nullptr; }
     };
 
-    // Memory of the caller's that the driver did not take.
+    // Memory of the caller that the driver refused.
     struct Refused {
         CUdeviceptr address = 0;
         size_t pitch = 0;
@@ -116,7 +116,7 @@ class Inputs {
     uint64_t registered_frames_ = 0;
     bool any_stale_ = false;
     std::vector<Slot> slots_;
-    size_t next_checked_ = 0;  // where the search for memory that is gone goes on
+    size_t next_checked_ = 0;  // where the next search for lost memory continues
     std::vector<CUdeviceptr> unregistered_;
     std::vector<Refused> refused_;      // the newest last
     std::optional<MemoryKinds> kinds_;  // from the first surface on

@@ -59,7 +59,7 @@ SharedMap PictureMaps::neutral(const BlockGrid& grid) {
     return neutral_;
 }
 
-// The driver takes maps from host memory alone.
+// The driver takes maps only from host memory.
 BlockValues PictureMaps::read(const MapArray& array, const BlockGrid& grid) {
     if (const auto* on_host = std::get_if<BlockValues>(&array.values)) return *on_host;
     const DeviceMap& map = std::get<DeviceMap>(array.values);

@@ -1,4 +1,4 @@
-// From what a caller says about a picture's blocks to the map that the driver reads.
+// Makes the map that the driver reads from the caller's values for a picture's blocks.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// Which of the pictures encoded so far later ones may refer to.
+// The encoded pictures to which later ones may refer.
 #pragma once
 
 #include <array>
@@ -20,13 +20,13 @@ class ReferenceHistory {
     // What a lost picture means for the next one.
     struct Loss {
         bool is_harmless = false;     // the next one does not depend on it
-        bool leaves_intact = false;   // an earlier one is kept to which the next one can refer
+        bool leaves_intact = false;   // the next one can refer to an earlier one that is kept
         std::vector<int64_t> spoilt;  // pts of the pictures to which it may not refer: the lost one, and later ones
     };
 
     // `kept`: how many of the last pictures the encoder keeps.
     Loss loss_of(int64_t seq, uint32_t kept) const;
-    // The next picture refers to none of these.
+    // Marks these: the next picture refers to none of them.
     void spoil(const std::vector<int64_t>& pts);
 
    private:

@@ -14,18 +14,6 @@
 namespace pdum::nvenc {
 namespace {
 
-std::shared_ptr<const Context> context_for(const SessionOptions& options) {
-    if (options.context == nullptr) return Context::primary(options.gpu);
-    std::shared_ptr<const Context> context = Context::borrowed(options.context);
-    if (options.gpu != 0 && options.gpu != context->gpu()) {
-        fail(ErrorKind::invalid_config,
-             "gpu_id=" + std::to_string(options.gpu) + ", but the context given is one of GPU " +
-                 std::to_string(context->gpu()) + ".",
-             "Leave gpu_id out: the context tells the GPU.");
-    }
-    return context;
-}
-
 [[noreturn]] void closed() { fail(ErrorKind::encoder_closed, "This encoder is closed.", "Make a new one."); }
 
 }  // namespace
@@ -52,7 +40,7 @@ class Session::Turn {
 };
 
 Session::Session(const SessionOptions& options)
-    : context_(context_for(options)),
+    : context_(Context::chosen(options.gpu, options.context)),
       gpu_(context_->gpu()),
       abi_(choose_abi(options.forced_abi)),
       settings_(options.settings),
@@ -79,7 +67,7 @@ Session::Session(const SessionOptions& options)
 }
 
 // Call it before taking the lock: a thread of the parent may have held the lock at the fork, and the child would wait
-// for ever.
+// forever.
 void Session::require_own_process() const {
     if (made_in_ != process_generation()) {
         fail(ErrorKind::encoder_closed, "This encoder was made before a fork and cannot be used in the child.",

@@ -44,7 +44,7 @@ struct SessionOptions {
     std::optional<std::string> forced_abi;
 };
 
-// One step of a live change. It must not call back into the session.
+// One step of a live change. It must not call the session.
 using Change = std::function<void(Settings&)>;
 
 // What became of a frame that was submitted. It holds for a call that fails, too.
@@ -92,14 +92,14 @@ class Session {
     std::vector<uint8_t> sequence_header();
     // Waits for the engine and releases everything, then throws the first failure. Further calls do nothing.
     void close();
-    // Likewise, but ignores failures.
+    // The same, but ignores failures.
     void close_quietly() noexcept;
 
     const char* abi() const noexcept { return abi_.name; }
     int gpu() const noexcept { return gpu_; }
     size_t in_flight() const;
     // Whether the access unit of the frame with that pts is still to come. Never so once the session is closed; always
-    // so in a forked child, where nobody can know.
+    // so in a forked child, where this is unknown.
     bool is_in_flight(int64_t pts) const;
     // The stream on which a producer makes its frame ready. Whoever holds it may use it, even while another thread
     // closes the session. Throws encoder_closed if the session is closed or being closed; waits for no turn.
@@ -110,7 +110,7 @@ class Session {
    private:
     class Turn;
 
-    // Opens a session of the driver's. Throws, and leaves none open.
+    // Opens a session of the driver. If it throws, none is open.
     void open(const Settings& settings);
     // Opens one again if the encoder has lost its own in `reopen`.
     void require_driver();
@@ -121,9 +121,9 @@ class Session {
     void close_driver(bool engine_is_done) noexcept;
     void require_own_process() const;
     bool is_foreign(CUcontext context) const noexcept { return context != context_->handle(); }
-    // Whether the frame is read where it lies. Throws if it has to be and cannot.
+    // Whether the frame is read in place. Throws if it must be and cannot.
     bool reads_in_place(const FrameView& frame, bool awaits_release) const;
-    // Likewise, by the kind of its memory.
+    // The same, judged by the kind of its memory.
     bool is_readable_memory(const FrameView& frame) const;
     void require_copy(const char* obstacle) const;
     // Registers and maps the frame where it lies. None if the driver refuses that: the frame has to be copied then.
@@ -146,14 +146,14 @@ class Session {
     size_t may_stay_in_flight() const;
     // Hands over what the driver gives out, until no more frames than that are with it.
     void take_out(size_t may_stay_in_flight, Sink& sink);
-    // Likewise, after what was kept.
+    // The same, after the kept access units.
     void collect(size_t may_stay_in_flight, Sink& sink);
     void give_back(size_t input) noexcept;
     void end_stream();
     void release_everything() noexcept;
     void abandon() noexcept;
 
-    // Where the stream of pictures has got to.
+    // The position in the stream of pictures.
     struct Position {
         int64_t next_pts = 0;
         bool must_be_idr = false;  // the stream was ended or changed its size

@@ -10,7 +10,7 @@
 namespace pdum::nvenc {
 namespace {
 
-// The error of a session that could not be opened anew.
+// The error of a session that could not be opened again.
 Error not_reopened(ErrorDetails refusal, bool goes_on) {
     if (!refusal.advice.empty()) refusal.advice += " ";
     refusal.advice += goes_on ? "The encoder goes on with its settings from before, and its next frame is an IDR."
@@ -18,7 +18,7 @@ Error not_reopened(ErrorDetails refusal, bool goes_on) {
     return Error(std::move(refusal));
 }
 
-// Keeps access units that nobody is there to take.
+// Keeps access units until a sink can take them.
 class Keeper final : public Sink {
    public:
     explicit Keeper(Delivery& delivery) : delivery_(delivery) {}
@@ -86,7 +86,7 @@ void Session::close_quietly() noexcept {
     try {
         close();
     } catch (...) {
-        // Nobody is left to hear of it, and everything has been released.
+        // No caller is left to report it to, and everything has been released.
     }
 }
 

@@ -19,8 +19,8 @@ SurfaceLease::SurfaceLease(std::shared_ptr<const Context> context, std::shared_p
     surface_->lent_.store(true, std::memory_order_release);
 }
 
-// If the stream is lost or the driver refuses the event, nobody knows when the writer is done: the surface then counts
-// as lent for good.
+// If the stream is lost or the driver refuses the event, it is unknown when the writer is done: the surface then counts
+// as lent forever.
 SurfaceLease::~SurfaceLease() {
     if (surface_ == nullptr || !context_->is_usable()) return;
     Failures unreported;

@@ -19,7 +19,7 @@ class OwnSurface {
 
     const DeviceRows& rows() const noexcept { return rows_; }
     bool is_lent() const noexcept { return lent_.load(std::memory_order_acquire); }
-    // Whether it was given back, and all writes from before that are done.
+    // Whether it was given back, and all earlier writes are done.
     bool is_available() noexcept;
 
    private:

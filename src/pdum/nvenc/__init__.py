@@ -1,16 +1,27 @@
 """Video encoding on NVIDIA's hardware encoders.
 
-``NvencEncoder`` is one session on one of them. Importing this package opens no driver: the first encoder does.
+``NvencEncoder`` is one session on one of them. Importing this package does not open the driver; the first encoder does.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+try:
+    from . import _nvenc as _nvenc
+except ImportError as error:
+    from ._distributions import explanation
+
+    if told := explanation(error):
+        raise ImportError(told, name=error.name) from error
+    raise
+
 from ._encoders.nvenc import NvencEncoder, forced_abi
 from ._errors import (
     Cancelled,
     CudaFailed,
+    DecoderClosed,
+    DecoderFailed,
     DeviceLost,
     DriverNotFound,
     DriverTooOld,
@@ -35,7 +46,7 @@ from ._errors import (
     VerificationFailed,
 )
 from ._machine.availability import available, unavailable_reason
-from ._nvenc import Packet, chosen_abi, nvtx_enabled
+from ._nvenc import DecodedFrame, Packet, chosen_abi, nvtx_enabled
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -56,6 +67,7 @@ if TYPE_CHECKING:
     from ._machine.doctor import Diagnosis, doctor
     from ._machine.finding import Finding
     from ._machine.nvml import EncodeSession
+    from ._media.gpu_decoder import DecodedVideo, Decoder, decode
     from ._pool.pool import EncoderPool
     from ._pool.run import Run
     from ._tasks import BaseTask, PieceSink, Plan, Result, RunReport, Task, VideoEncoder
@@ -70,6 +82,11 @@ __all__ = [
     "Colour",
     "ContentLight",
     "CudaFailed",
+    "DecodedFrame",
+    "DecodedVideo",
+    "Decoder",
+    "DecoderClosed",
+    "DecoderFailed",
     "Device",
     "DeviceLost",
     "Diagnosis",
@@ -127,6 +144,7 @@ __all__ = [
     "abi",
     "available",
     "capabilities",
+    "decode",
     "devices",
     "doctor",
     "encode_frames",
@@ -139,6 +157,8 @@ _LAZY = {
     "Capabilities": "._machine.capabilities",
     "Colour": "._config.colour",
     "ContentLight": "._config.hdr",
+    "DecodedVideo": "._media.gpu_decoder",
+    "Decoder": "._media.gpu_decoder",
     "Device": "._machine.devices",
     "Diagnosis": "._machine.doctor",
     "EncodeSession": "._machine.nvml",
@@ -170,6 +190,7 @@ _LAZY = {
     "VideoEncoder": "._tasks",
     "VideoWriter": "._writer.writer",
     "capabilities": "._machine.capabilities",
+    "decode": "._media.gpu_decoder",
     "devices": "._machine.devices",
     "doctor": "._machine.doctor",
     "encode_frames": "._writer.one_liner",

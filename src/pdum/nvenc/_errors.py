@@ -17,6 +17,8 @@
     ├── OutOfMemory             (also MemoryError)  GPU memory ran out
     ├── CudaFailed              a call of CUDA failed
     ├── EncoderFailed           a call of the encoder failed
+    ├── DecoderClosed           a decoder or its frame was used after close(), or in a forked child
+    ├── DecoderFailed           a call of the decoder failed
     ├── NoEngineLeft            all engines of a pool are lost
     ├── SourceEnded             a video had fewer frames than it announced
     ├── SourceUnreadable        a source is missing, is no video, or is damaged beyond use
@@ -36,14 +38,14 @@ from collections.abc import Sequence
 
 
 class NvencError(RuntimeError):
-    """Something that the encoder, the driver or the caller got wrong, with what can be done about it.
+    """An error of the encoder, the driver or the caller, with what to do about it.
 
     Attributes:
-        status: what the driver's function returned; 0 where none was called.
-        status_name: its name, as ``"NV_ENC_ERR_OUT_OF_MEMORY"``.
-        call: the driver's function, as ``"nvEncOpenEncodeSessionEx"``.
-        driver_text: the driver's own words, where it has any.
-        advice: what the caller can do; also the end of the message.
+        status: what the driver's function returned; 0 if none was called.
+        status_name: the name of the status, such as ``"NV_ENC_ERR_OUT_OF_MEMORY"``.
+        call: the driver's function, such as ``"nvEncOpenEncodeSessionEx"``.
+        driver_text: the driver's own words, if it has any.
+        advice: what the caller can do. It is also the end of the message.
     """
 
     def __init__(
@@ -90,15 +92,15 @@ class OutOfSessions(NvencError):
 
 
 class UnsupportedFeature(NvencError):
-    """This GPU, or this driver's interface, cannot do what was asked; the message names the capability or version."""
+    """This GPU or this driver cannot do what was asked. The message names the capability or the version."""
 
 
 class InvalidConfig(NvencError, ValueError):
-    """A setting that cannot be right; the message names it."""
+    """A setting is wrong. The message names it."""
 
 
 class InvalidFrame(NvencError, ValueError):
-    """A frame that is not what the encoder was made for; the encoder stays usable."""
+    """A frame does not fit the encoder. The encoder stays usable."""
 
 
 class EncoderClosed(NvencError):
@@ -110,7 +112,7 @@ class FolderBusy(NvencError):
 
 
 class TargetOutOfReach(NvencError):
-    """No quality value of the encoder gives the quality that was asked for."""
+    """No quality value of the encoder reaches the target, or keeps the result within ``max_size``."""
 
 
 class DeviceLost(NvencError):
@@ -126,19 +128,27 @@ class CudaFailed(NvencError):
 
 
 class EncoderFailed(NvencError):
-    """A call of the encoder failed for a reason that the driver alone knows."""
+    """A call of the encoder failed, and only the driver knows why."""
+
+
+class DecoderClosed(NvencError):
+    """A decoder was used after close() or in a child that was forked later, or one of its frames after its end."""
+
+
+class DecoderFailed(NvencError):
+    """A call of the GPU's decoder failed: the video is damaged, or only the driver knows why."""
 
 
 class NoEngineLeft(NvencError):
-    """All engines of a pool failed or hang; the message says why of each."""
+    """All engines of a pool failed or hang. The message gives the reason for each."""
 
 
 class SourceEnded(NvencError):
-    """A video had fewer frames than it announced. The part is not kept as if it were the whole."""
+    """A video had fewer frames than it announced. The incomplete result is not kept."""
 
 
 class SourceUnreadable(NvencError):
-    """A source that cannot be encoded: it is missing, is no video, or is damaged beyond use."""
+    """A source cannot be encoded: it is missing, is not a video, or is too damaged."""
 
 
 class VerificationFailed(NvencError):
@@ -146,7 +156,7 @@ class VerificationFailed(NvencError):
 
 
 class PieceDamaged(NvencError):
-    """What an earlier step wrote has changed: the disk or another program damaged it."""
+    """Encoded data on the disk has changed: the disk or another program damaged it."""
 
 
 class FolderMissing(NvencError, FileNotFoundError):
@@ -204,5 +214,7 @@ BY_KIND: dict[str, type[NvencError]] = {
     "out_of_memory": OutOfMemory,
     "cuda_failed": CudaFailed,
     "encoder_failed": EncoderFailed,
+    "decoder_closed": DecoderClosed,
+    "decoder_failed": DecoderFailed,
 }
 """The native module's names for what went wrong."""

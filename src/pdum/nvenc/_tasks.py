@@ -20,7 +20,7 @@ class VideoEncoder(Protocol):
 
     @property
     def unmapped(self) -> tuple[str, ...]:
-        """Settings that the codec has nothing like; they were left out."""
+        """Settings that the codec has no equivalent for. They were left out."""
         ...
 
     def submit(self, frame: Any, seq: int, force_idr: bool = False) -> list[Packet]: ...
@@ -51,7 +51,7 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to be done for a task, known once its source has been looked through.
+    """What is to be done for a task. It is known when the source has been examined.
 
     ``ranges`` are still to be encoded, in order and disjoint; an earlier run has done the others.
     ``whole_ranges``: the pool may not divide them, because the caller asked for so many.
@@ -65,7 +65,7 @@ class Plan:
     fps: float = 0.0
     duration: float = 0.0
     shortest_range: int = 1
-    """In frames. To divide a range into shorter ones costs more than it saves, even if an engine has nothing to do."""
+    """In frames. Dividing into shorter ranges costs more than it saves, even if an engine has nothing to do."""
     good_range: int = 0
     """In frames. The ranges that engines begin with are no shorter; 0: as ``shortest_range``."""
     phase: Phase | None = None
@@ -84,7 +84,7 @@ class Trial:
     cq: float
     """The encoder's own number for this quality."""
     size: int
-    """Of the result: predicted, or what it was."""
+    """The size of the result: predicted or real."""
     metric: str = ""
     score: float | None = None
     seconds: float | None = None
@@ -99,7 +99,7 @@ class NextPlan:
 
     plan: Plan
     trials: tuple[Trial, ...]
-    """What is told before: the values that were tried."""
+    """The values that were tried, which are reported before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +158,7 @@ class Task(Protocol):
 
     @property
     def source(self) -> str:
-        """What people call it; messages begin with it."""
+        """The name for messages, which begin with it."""
         ...
 
     @property
@@ -168,7 +168,7 @@ class Task(Protocol):
 
     @property
     def estimated_work(self) -> float:
-        """Known without opening anything. The longest task goes first. Any unit, the same for all tasks."""
+        """A number that is known without opening anything. The task with the largest goes first. Any unit will do."""
         ...
 
     @property
@@ -182,7 +182,7 @@ class Task(Protocol):
         ...
 
     def prepare(self, lanes: int) -> Plan:
-        """Looks through the source. ``lanes``: how many engines there are."""
+        """Examines the source. ``lanes``: the number of engines."""
         ...
 
     def config(self, engine: EngineInfo) -> EncoderConfig:
@@ -202,7 +202,7 @@ class Task(Protocol):
         ...
 
     def finish(self) -> Result | NextPlan:
-        """All ranges are encoded: joins them, verifies the result and gives it its name. Or says what is encoded next,
+        """Joins the encoded ranges, verifies the result and gives it its name. Or says what is encoded next,
         as often as it likes."""
         ...
 
@@ -216,7 +216,7 @@ class Task(Protocol):
 
 
 class BaseTask:
-    """Defaults for a ``Task``. What is left to write: ``source``, ``prepare``, ``config``, ``frames``, ``sink`` and
+    """Defaults for a ``Task``. You write the rest: ``source``, ``prepare``, ``config``, ``frames``, ``sink`` and
     ``finish``."""
 
     if TYPE_CHECKING:  # a property or an attribute may take the place of each
@@ -242,10 +242,10 @@ class BaseTask:
         raise NotImplementedError("A task with needs_encoder has to have frames_with().")
 
     def abandon(self, keep: bool) -> None:
-        """Nothing is left of the task that could be cleared up."""
+        """Does nothing: this task leaves nothing to clear up."""
 
     def interrupt(self) -> None:
-        """The task ends when it ends."""
+        """Does nothing: the task goes on until it ends by itself."""
 
 
 class PieceSink(Protocol):
@@ -254,9 +254,9 @@ class PieceSink(Protocol):
     def write(self, packets: Sequence[Packet]) -> None: ...
 
     def complete(self, last: int, header: bytes) -> int:
-        """The range ended before ``last``. Returns its size in bytes."""
+        """Keeps the packets of the range, which ended before ``last``. Returns their size in bytes."""
         ...
 
     def discard(self) -> None:
-        """The range is done again elsewhere, or not at all."""
+        """Drops the packets: the range is encoded again elsewhere, or not at all."""
         ...

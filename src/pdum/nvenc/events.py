@@ -63,7 +63,7 @@ class EngineInfo:
 
     @property
     def label(self) -> str:
-        """For people: ``"GPU 0 · NVENC 1"``, ``"CPU 0"``."""
+        """The name to show: ``"GPU 0 · NVENC 1"``, ``"CPU 0"``."""
         return f"CPU {self.number}" if self.gpu_id is None else f"GPU {self.gpu_id} · NVENC {self.number}"
 
 
@@ -146,7 +146,7 @@ class JobPrepared(Event):
     fps: float = 0.0
     """Frames a second of the video."""
     duration: float = 0.0
-    """Of the video, in seconds."""
+    """The duration of the video, in seconds."""
     goal: str = ""
     """What samples are encoded for before all frames are, such as ``"xpsnr 40 dB"``; empty if no quality value is
     searched for."""
@@ -158,11 +158,11 @@ class QualityTried(Event):
 
     job: int
     quality: float
-    """Of the scale for all codecs; ``cq`` itself if the user has set the encoder's own number."""
+    """The value on the scale for all codecs; ``cq`` itself if the user has set the encoder's own number."""
     cq: float
     """The encoder's own number for this quality."""
     size: int
-    """Of the result: predicted from the samples, or what it was."""
+    """The size of the result: predicted from the samples, or real."""
     metric: str = ""
     score: float | None = None
     """None if the search is for a size alone."""
@@ -205,7 +205,7 @@ class Progress(Event):
     job_total: int
     """How many frames the job has."""
     speed: float
-    """Of the job: seconds of video that are encoded in a second."""
+    """The speed of the job: seconds of video that are encoded in a second."""
     eta: float | None
     """Seconds until the job is done; null while nobody knows."""
 
@@ -236,7 +236,7 @@ class PieceFinished(Event):
     first: int
     last: int
     size: int
-    """Of the packets, in bytes."""
+    """Size of the packets, in bytes."""
     seconds: float
     """How long the engine took."""
 
@@ -285,7 +285,7 @@ class JobFinished(Event):
     frames: int
     source_bytes: int
     size: int
-    """Of the result, in bytes."""
+    """Size of the result, in bytes."""
     seconds: float
     """How long the job took."""
     warnings: tuple[str, ...] = ()
@@ -334,9 +334,9 @@ class RunFinished(Event):
     seconds: float
     """How long the run took."""
     source_bytes: int = 0
-    """Of all sources whose results are kept."""
+    """Size of all sources whose results are kept."""
     size: int = 0
-    """Of all results that are kept."""
+    """Size of all results that are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)

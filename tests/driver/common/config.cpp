@@ -73,6 +73,19 @@ void read_codecs(std::map<std::string, bool>& codecs, const Json& value, const s
     }
 }
 
+void read_decoders(std::set<std::string>& codecs, const Json& value, const std::string& key) {
+    static const std::vector<std::string> known = {"mpeg1", "mpeg2", "mpeg4", "vc1", "h264",
+                                                   "jpeg",  "hevc",  "vp8",   "vp9", "av1"};
+    codecs.clear();
+    for (const Json& element : value.as_array(key)) {
+        const std::string& name = element.as_string(key);
+        if (std::find(known.begin(), known.end(), name) == known.end())
+            throw std::runtime_error("unknown codec \"" + name + "\" in \"" + key + "\"; nearest: \"" +
+                                     nearest(name, known) + "\"");
+        codecs.insert(name);
+    }
+}
+
 void read_differences(std::set<std::string>& differs, const Json& value, const std::string& key) {
     const std::vector<std::string> known(std::begin(kPointsOfDifference), std::end(kPointsOfDifference));
     differs.clear();
@@ -115,6 +128,11 @@ Gpu read_gpu(const Json& value, const std::string& where) {
         {"engines", into(gpu.engines, 0, 64)},
         {"fps_1080p", [&](const Json& v, const std::string& key) { read_rate(gpu.fps_1080p, v, key); }},
         {"session_limit", into(gpu.session_limit)},
+        {"decoders", into(gpu.decoders, 0, 64)},
+        {"decode_fps_1080p", [&](const Json& v, const std::string& key) { read_rate(gpu.decode_fps_1080p, v, key); }},
+        {"decode_codecs", [&](const Json& v, const std::string& key) { read_decoders(gpu.decode_codecs, v, key); }},
+        {"decode_max_width", into(gpu.decode_max_width, 0, 32768)},
+        {"decode_max_height", into(gpu.decode_max_height, 0, 32768)},
         {"memory_bytes", into(gpu.memory_bytes, 1, std::numeric_limits<int64_t>::max())},
         {"geforce", into(gpu.geforce)},
         {"compute", [&](const Json& v, const std::string& key) { read_compute(gpu, v, key); }},
@@ -145,9 +163,18 @@ Stall read_stall(const Json& value, const std::string& where) {
     read_object(value, where,
                 {{"gpu", into(stall.gpu)},
                  {"engine", into(stall.engine)},
+                 {"decoder", into(stall.decoder)},
                  {"after_frames", into(stall.after_frames, 0, std::numeric_limits<int64_t>::max())},
                  {"device_lost", into(stall.device_lost)}});
     return stall;
+}
+
+Damage read_damage(const Json& value, const std::string& where) {
+    Damage damage;
+    read_object(value, where,
+                {{"picture", into(damage.picture, 1, std::numeric_limits<int64_t>::max())},
+                 {"status", into(damage.status, 8, 9)}});
+    return damage;
 }
 
 // One element or a list of them.
@@ -166,9 +193,10 @@ Reader list_into(std::vector<T>& target, T (*read)(const Json&, const std::strin
 
 void read_backend(Backend& backend, const Json& value, const std::string& key) {
     static const std::map<std::string, Backend> names = {
-        {"echo", Backend::echo}, {"null", Backend::null}, {"codec", Backend::codec}};
+        {"echo", Backend::echo}, {"null", Backend::null}, {"codec", Backend::codec}, {"auto", Backend::automatic}};
     const auto found = names.find(value.as_string(key));
-    if (found == names.end()) throw std::runtime_error("\"" + key + "\" has to be \"echo\", \"null\" or \"codec\"");
+    if (found == names.end())
+        throw std::runtime_error("\"" + key + "\" has to be \"echo\", \"null\", \"codec\" or \"auto\"");
     backend = found->second;
 }
 
@@ -205,7 +233,9 @@ Config parse_config(const Json& document) {
         {"async_streams", into(config.async_streams)},
         {"faults", list_into(config.faults, &read_fault)},
         {"stall", list_into(config.stalls, &read_stall)},
+        {"damage", list_into(config.damage, &read_damage)},
         {"trace", into(config.trace)},
+        {"report", into(config.report)},
         {"count", into(config.count)},
         {"null_bytes", into(config.null_bytes, 64, 1 << 26)},
         {"session_limit_status", into(config.session_limit_status, 1, 26)},

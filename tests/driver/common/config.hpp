@@ -11,7 +11,8 @@ namespace nvsim {
 
 class Json;
 
-enum class Backend { echo, null, codec };
+// `automatic`: a real codec if its library is installed, else echo.
+enum class Backend { echo, null, codec, automatic };
 
 constexpr int kMostGpus = 16;  // of one machine
 
@@ -27,15 +28,20 @@ struct Gpu {
     int compute_major = 8;
     int compute_minor = 9;
     uint64_t memory_bytes = 0;
-    bool geforce = false;                // GeForce cards share one session limit a system
-    int engines = 0;                     // hardware encoders; 0: a GPU without NVENC
-    double fps_1080p = 0;                // service rate of one engine at 1920x1080; 0: as fast as it can
-    int session_limit = 0;               // 0: none
-    std::map<std::string, bool> codecs;  // "h264", "hevc", "av1"
-    std::map<std::string, int> caps;     // member of NV_ENC_CAPS without its prefix -> value; overrides the catalogue.
-                                         // "hevc.WIDTH_MAX" holds for one codec, "WIDTH_MAX" for all
-    bool legacy_ipc = true;              // false: no memory is told to be fit for CUDA's legacy IPC, as under WSL
-    std::string uuid;                    // 32 hexadecimal digits; made from the index where the configuration has none
+    bool geforce = false;                 // GeForce cards share one session limit a system
+    int engines = 0;                      // hardware encoders; 0: a GPU without NVENC
+    double fps_1080p = 0;                 // service rate of one engine at 1920x1080; 0: as fast as it can
+    int session_limit = 0;                // 0: none
+    std::map<std::string, bool> codecs;   // "h264", "hevc", "av1"
+    std::map<std::string, int> caps;      // member of NV_ENC_CAPS without its prefix -> value; overrides the catalogue.
+                                          // "hevc.WIDTH_MAX" holds for one codec, "WIDTH_MAX" for all
+    int decoders = 0;                     // hardware decoders; 0: a GPU without NVDEC
+    double decode_fps_1080p = 0;          // what one decoder does at 1920x1080; 0: as fast as it can
+    std::set<std::string> decode_codecs;  // "h264", "mpeg2", …; empty: those of the GPU's generation
+    int decode_max_width = 0;             // 0: the generation's
+    int decode_max_height = 0;
+    bool legacy_ipc = true;  // false: no memory is told to be fit for CUDA's legacy IPC, as under WSL
+    std::string uuid;        // 32 hexadecimal digits; made from the index where the configuration has none
 };
 
 // The nth use (from 1) of `call` answers `status` instead of doing its work. nth 0: every use.
@@ -49,8 +55,16 @@ struct Fault {
 struct Stall {
     int gpu = 0;
     int engine = 0;
+    int decoder = -1;  // this decoder stops and no encoder; -1: the encoder stops
     uint64_t after_frames = 0;
     bool device_lost = false;
+};
+
+// The nth picture (from 1) that the machine's decoders decode is damaged: status 8 is an error, 9 one that was
+// concealed.
+struct Damage {
+    uint64_t picture = 1;
+    int status = 8;
 };
 
 struct Config {
@@ -65,7 +79,9 @@ struct Config {
     bool async_streams = false;  // true: each stream runs its work later, on a thread of its own, as a GPU does
     std::vector<Fault> faults;
     std::vector<Stall> stalls;
+    std::vector<Damage> damage;
     std::string trace;              // a file to which every call is appended as a JSON line; empty: none
+    std::string report;             // a file to which each library appends its violations and its end; empty: none
     bool count = false;             // count the uses of each call for the report
     uint32_t null_bytes = 1024;     // size of the null backend's access units
     int session_limit_status = 21;  // what opening one session too many answers: real drivers differ (10 or 21)

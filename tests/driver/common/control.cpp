@@ -1,14 +1,18 @@
 #include "common/control.hpp"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <stdexcept>
 
+#include "common/catalogue.hpp"
 #include "common/immortal.hpp"
 #include "common/instrument.hpp"
 #include "common/json.hpp"
+#include "common/trace.hpp"
 
 namespace nvsim {
 namespace {
@@ -52,6 +56,32 @@ Json report(const Library& library) {
                              {"calls", instrument::calls_report()}});
 }
 
+Json catalogue() {
+    Json::Object gpus;
+    for (const std::string& name : catalogue_names()) {
+        const Gpu gpu = catalogue_gpu(name);
+        Json::Array codecs;
+        for (const auto& [codec, offered] : gpu.codecs)
+            if (offered) codecs.emplace_back(codec);
+        gpus.emplace_back(name, Json(Json::Object{{"engines", gpu.engines},
+                                                  {"fps_1080p", gpu.fps_1080p},
+                                                  {"session_limit", gpu.session_limit},
+                                                  {"codecs", Json(std::move(codecs))}}));
+    }
+    return Json(std::move(gpus));
+}
+
+struct {
+    const Library* library = nullptr;
+    pid_t process = 0;
+} at_exit;
+
+// Tells the report what is alive at the end of the process. A forked child does not: another thread of its parent may
+// have held any lock.
+void report_the_end() {
+    if (at_exit.process == getpid() && trace::reporting()) trace::ended(report(*at_exit.library).dump());
+}
+
 Json answer(const Library& library, const char* request) {
     if (request == nullptr) throw std::runtime_error("no request");
     const Json document = Json::parse(request);
@@ -64,22 +94,30 @@ Json answer(const Library& library, const char* request) {
         instrument::quiet = value.as_bool(kind);
         return Json(Json::Object{{"ok", true}});
     }
-    if (kind != "reset") throw std::runtime_error("unknown request \"" + kind + "\"");
-    instrument::reset();
-    return Json(Json::Object{{"ok", true}});
+    if (kind == "catalogue") return catalogue();
+    if (kind == "reset") {
+        instrument::reset();
+        return Json(Json::Object{{"ok", true}});
+    }
+    if (library.own != nullptr)
+        if (std::optional<Json> own = library.own(kind, value)) return *std::move(own);
+    throw std::runtime_error("unknown request \"" + kind + "\"");
 }
 
 }  // namespace
 
 Library::Library(const char* library_name, std::string (*its_obstacle)(const Config&), void (*its_apply)(const Config&),
-                 LiveCounts (*its_live)())
-    : name(library_name), obstacle(its_obstacle), apply(its_apply), live(its_live) {
+                 LiveCounts (*its_live)(), std::optional<Json> (*its_own)(const std::string&, const Json&))
+    : name(library_name), obstacle(its_obstacle), apply(its_apply), live(its_live), own(its_own) {
     try {
         put_in_force(*this, config_from_environment());
     } catch (const std::exception& error) {
         std::fprintf(stderr, "simulated NVIDIA driver (%s): NVSIM_CONFIG: %s\n", name, error.what());
         std::_Exit(78);
     }
+    trace::loaded();
+    at_exit = {this, getpid()};
+    std::atexit(report_the_end);
 }
 
 std::shared_ptr<const Config> settings() {

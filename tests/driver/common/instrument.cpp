@@ -56,7 +56,7 @@ State& state() { return immortal<State>(); }
 }  // namespace
 
 void configure(const Config& config, const char* library) {
-    trace::open(config.trace, library);
+    trace::open(config.trace, config.report, library);
     const std::lock_guard<std::mutex> lock(state().mutex);
     state().faults = config.faults;
     state().uses.clear();
@@ -87,7 +87,7 @@ std::optional<int> enter(CallSite& site) {
 void violation(const std::string& object, const std::string& message) {
     if (!strict()) return;
     const char* call = current_call != nullptr ? current_call->name() : "";
-    if (tracing()) trace::violation(call, object, message);
+    trace::violation(call, object, message);
     const std::lock_guard<std::mutex> lock(state().mutex);
     if (state().violations.size() < kMostViolations) state().violations.push_back({call, object, message});
 }

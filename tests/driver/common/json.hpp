@@ -36,7 +36,7 @@ class Json {
     bool is_array() const { return std::holds_alternative<Array>(value_); }
     bool is_object() const { return std::holds_alternative<Object>(value_); }
 
-    // Each throws std::runtime_error, naming `what`, where the value is of another kind.
+    // Each throws std::runtime_error, naming `what`, if the value is of another kind.
     bool as_bool(const std::string& what) const;
     int64_t as_integer(const std::string& what) const;
     double as_number(const std::string& what) const;
@@ -44,7 +44,7 @@ class Json {
     const Array& as_array(const std::string& what) const;
     const Object& as_object(const std::string& what) const;
 
-    // A member of an object, or null where there is none (or this is no object).
+    // A member of an object, or null if there is none (or this is no object).
     const Json* find(const std::string& key) const;
 
    private:

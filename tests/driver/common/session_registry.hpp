@@ -41,15 +41,15 @@ class SessionRegistry {
         size_t slot_;
     };
 
-    // An empty path: this process alone. Throws std::runtime_error where the file cannot be used.
+    // An empty path: this process alone. Throws std::runtime_error if the file cannot be used.
     explicit SessionRegistry(const std::string& path);
     ~SessionRegistry();
 
-    // Null where `limit` (0: none) sessions are there already: on all GeForce cards together for a GeForce session,
-    // else on the session's own GPU. Also null where the table is full.
+    // Null if `limit` (0: none) sessions are there already: on all GeForce cards together for a GeForce session,
+    // else on the session's own GPU. Also null if the table is full.
     std::unique_ptr<Ticket> open(const EncoderSession& session, int limit);
 
-    // Those of living processes.
+    // The sessions of living processes.
     std::vector<EncoderSession> sessions() const;
 
    private:

@@ -20,7 +20,7 @@ CUresult create(CUcontext* context, unsigned flags, CUdevice device) {
     return status;
 }
 
-// The thread's current context where it lives; asking for it is no offence where there is none.
+// The thread's current context where it lives; asking for it is no offence if there is none.
 Context* current(CUresult& status) {
     Context* context = ThreadContexts::current();
     status = context == nullptr ? CUDA_ERROR_INVALID_CONTEXT

@@ -6,7 +6,7 @@
 
 namespace nvsim::cuda {
 
-// It takes room only where it is mapped.
+// It takes room only if it is mapped.
 struct PhysicalMemory {
     std::atomic<size_t> size{0};
     std::atomic<int> device{0};

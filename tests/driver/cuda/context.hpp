@@ -55,7 +55,7 @@ class ThreadContexts {
     static inline thread_local int depth_ __attribute__((tls_model("initial-exec"))) = 0;
 };
 
-// The current context for a call that works in one: null where there is none or it is dead, with `status` filled and a
+// The current context for a call that works in one: null if there is none or it is dead, with `status` filled and a
 // violation noted.
 Context* working_context(CUresult& status);
 

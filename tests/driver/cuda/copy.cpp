@@ -23,7 +23,7 @@ CUresult refuse(uint64_t address, const char* message) {
     return CUDA_ERROR_INVALID_VALUE;
 }
 
-// From the first byte to the one past the last; false where that is more than a size can hold.
+// From the first byte to the one past the last; false if that is more than a size can hold.
 bool span(const Layout& layout, const Extent& extent, size_t& bytes) {
     size_t slices = 0;
     size_t rows = 0;

@@ -40,7 +40,7 @@ using AllocationPool = HandlePool<Allocation, 1 << 20>;
 // First-fit over one space, neighbours merged.
 class Space {
    public:
-    // An offset, or kSpace where there is no room.
+    // An offset, or kSpace if there is no room.
     uint64_t take(uint64_t size, char* backing) {
         for (auto block = free_.begin(); block != free_.end(); ++block) {
             if (block->second < size) continue;

@@ -29,7 +29,7 @@ struct Allocation {
     std::atomic<bool> accessible{true};      // false: reserved addresses, without memory or without access to it
 };
 
-// Null where the GPU's memory is spent.
+// Null if the GPU's memory is spent.
 Allocation* allocate(Context& context, size_t size, MemoryKind kind, unsigned flags = 0);
 
 // For a client's call: in the current context, with the address stored.
@@ -39,14 +39,14 @@ CUresult allocate_in_current(size_t size, MemoryKind kind, unsigned flags, CUdev
 Allocation* reserve_addresses(int device, size_t size);
 
 // For a client's call that frees: the living allocation that begins at the address, pinned host memory or not. Null and
-// a violation where there is none.
+// a violation if there is none.
 Allocation* allocation_to_free(uint64_t address, bool host);
 
-// Ends the allocation; the bytes serve again. False where another thread was first.
+// Ends the allocation; the bytes serve again. False if another thread was first.
 bool free_allocation(Allocation& allocation);
 void end_allocations_of(const Context& context);
 
-// The allocation that holds the address, dead ones included; null where there never was one.
+// The allocation that holds the address, dead ones included; null if there never was one.
 Allocation* find_allocation(uint64_t address);
 
 // Whether the address is in the range of device pointers, allocated or not.

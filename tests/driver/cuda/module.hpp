@@ -17,7 +17,7 @@ struct Module {
     std::atomic<Context*> context{nullptr};
 };
 
-// Found by name in a module, and gone with it. Asked for twice, it is the same.
+// Found by name in a module, and ends with it. A second request returns the same one.
 struct Function {
     std::atomic<bool> alive{false};
     std::atomic<Module*> module{nullptr};

@@ -12,7 +12,7 @@
 namespace nvsim::cuda {
 namespace {
 
-// How long work that nobody waits for is put off: longer than a busy machine keeps a client from its next call, so that
+// How long work is delayed if no call waits for it: longer than a busy machine keeps a client from its next call. So
 // what reads too early does so every time.
 constexpr int64_t kLazinessNs = 50'000'000;
 

@@ -48,7 +48,7 @@ struct Stream {
     std::list<Work> queue;  // owns nothing while it is empty
     uint64_t submitted = 0;
     uint64_t completed = 0;
-    uint64_t needed = 0;  // somebody waits for the work up to here
+    uint64_t needed = 0;  // a call waits for the work up to here
     bool has_thread = false;
     bool ending = false;
 };
@@ -69,7 +69,7 @@ using EventPool = HandlePool<Event, 1 << 20>;
 StreamPool& streams();
 EventPool& events();
 
-// The stream that a call means: a living handle, or for 0, 1 and 2 the default stream of `context` (null where nothing
+// The stream that a call means: a living handle, or for 0, 1 and 2 the default stream of `context` (null if nothing
 // is asynchronous: then the default streams need no object). A bad handle is noted and gives false.
 bool resolve_stream(CUstream handle, Context& context, Stream*& stream);
 CUresult check_stream(CUstream handle);
@@ -107,7 +107,7 @@ void do_at_once(Stream* stream, Context& context, Run run) {
 void wait_for(Point point);
 bool is_done(Point point);  // who asks will ask again: the work begins
 Point last_point(Stream& stream);
-// Waits until all work of the context is done, or tells whether it is.
+// Waits until all work of the context is done, or says whether it is.
 void finish_work(Context& context);
 
 void end_streams_of(const Context& context);

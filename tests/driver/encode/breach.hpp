@@ -1,4 +1,4 @@
-// Uses that real cards let pass and documentation forbids.
+// Uses that real cards accept although the documentation forbids them.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace nvsim {
 
-// The recorded card's answer stands where strictness is off. With it the use is a violation, answered with the status
+// The recorded card's answer counts if strictness is off. Otherwise the use is a violation, answered with the status
 // that the documentation has for it.
 inline void forbid(Status recorded, Status documented, std::string message) {
     if (instrument::strict()) violate(documented, std::move(message));

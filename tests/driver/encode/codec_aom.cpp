@@ -9,7 +9,7 @@
 #include <stdexcept>
 
 #include "encode/codec_backends.hpp"
-#include "encode/codec_library.hpp"
+#include "common/codec_library.hpp"
 #include "encode/codec_obu.hpp"
 
 namespace nvsim {
@@ -258,6 +258,8 @@ class AomCoder final : public PictureCoder {
 
 }  // namespace
 
+void open_aom() { AomApi::get(); }
+
 std::unique_ptr<PictureCoder> make_aom_coder(const StreamSettings& settings) {
     return std::make_unique<AomCoder>(settings);
 }
@@ -272,8 +274,13 @@ std::unique_ptr<PictureCoder> make_aom_coder(const StreamSettings& settings) {
 
 namespace nvsim {
 
-std::unique_ptr<PictureCoder> make_aom_coder(const StreamSettings&) {
+void open_aom() {
     throw std::runtime_error("the simulator was built without aom/aomcx.h (Debian: libaom-dev): no real AV1");
+}
+
+std::unique_ptr<PictureCoder> make_aom_coder(const StreamSettings&) {
+    open_aom();
+    return nullptr;
 }
 
 }  // namespace nvsim

@@ -1,4 +1,4 @@
-// The codecs behind make_codec. Each throws std::runtime_error where its library is missing or refuses the settings.
+// The codecs behind make_codec. Each throws std::runtime_error if its library is missing or refuses the settings.
 #pragma once
 
 #include <algorithm>
@@ -11,6 +11,11 @@ namespace nvsim {
 std::unique_ptr<PictureCoder> make_x264_coder(const StreamSettings& settings);  // H.264
 std::unique_ptr<PictureCoder> make_x265_coder(const StreamSettings& settings);  // HEVC
 std::unique_ptr<PictureCoder> make_aom_coder(const StreamSettings& settings);   // AV1
+
+// Open the libraries and nothing more.
+void open_x264();
+void open_x265();
+void open_aom();
 
 inline int chroma_shift_x(const PictureFormat& format) { return format.chroma == 3 ? 0 : 1; }
 inline int chroma_shift_y(const PictureFormat& format) { return format.chroma == 1 ? 1 : 0; }

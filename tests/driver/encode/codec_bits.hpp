@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "encode/bits.hpp"
+#include "common/bits.hpp"
 
 namespace nvsim {
 

@@ -12,7 +12,7 @@ namespace nvsim {
 // (empty: none), the metadata, and the frames; sequence headers in `coded` are left out.
 Bytes write_temporal_unit(const Bytes& coded, const Bytes& sequence_header, const std::vector<SeiMessage>& metadata);
 
-// The first sequence header OBU of a temporal unit; empty where there is none.
+// The first sequence header OBU of a temporal unit; empty if there is none.
 Bytes find_sequence_header(const Bytes& coded);
 
 }  // namespace nvsim

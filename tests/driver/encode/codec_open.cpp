@@ -11,6 +11,19 @@ void check_picture(const Picture& picture, const PictureFormat& format) {
                                  std::to_string(needed) + " are wanted");
 }
 
+std::string codec_obstacle(Codec codec) {
+    try {
+        switch (codec) {
+            case Codec::h264: open_x264(); break;
+            case Codec::hevc: open_x265(); break;
+            case Codec::av1: open_aom(); break;
+        }
+        return "";
+    } catch (const std::exception& failure) {
+        return failure.what();
+    }
+}
+
 std::unique_ptr<PictureCoder> make_codec(const StreamSettings& settings, std::string& error) {
     try {
         switch (settings.codec) {

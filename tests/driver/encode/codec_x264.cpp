@@ -1,7 +1,7 @@
 // H.264 by libx264, in the caller's thread and without lookahead. Every picture but a B comes back from the call that
 // brought it, together with the B pictures before it, as from the hardware.
 //
-// With B pictures x264 itself lags by their number, for ever: each call takes one picture and gives one. So every
+// With B pictures x264 itself lags by their number, forever: each call takes one picture and gives one. So every
 // group of pictures is followed by as many fillers, P pictures that repeat the one before with all macroblocks skipped.
 // They push the group out, and when they come out themselves they are left out of the stream: what refers to a filler
 // finds the same pixels in the picture that it repeats, once the slices are renumbered as if it had never been.
@@ -16,7 +16,7 @@
 #include <stdexcept>
 
 #include "encode/codec_backends.hpp"
-#include "encode/codec_library.hpp"
+#include "common/codec_library.hpp"
 #include "encode/codec_nal.hpp"
 #include "encode/codec_rate.hpp"
 
@@ -335,6 +335,8 @@ class X264Coder final : public PictureCoder {
 
 }  // namespace
 
+void open_x264() { X264Api::get(); }
+
 std::unique_ptr<PictureCoder> make_x264_coder(const StreamSettings& settings) {
     return std::make_unique<X264Coder>(settings);
 }
@@ -349,8 +351,13 @@ std::unique_ptr<PictureCoder> make_x264_coder(const StreamSettings& settings) {
 
 namespace nvsim {
 
-std::unique_ptr<PictureCoder> make_x264_coder(const StreamSettings&) {
+void open_x264() {
     throw std::runtime_error("the simulator was built without x264.h (Debian: libx264-dev): no real H.264");
+}
+
+std::unique_ptr<PictureCoder> make_x264_coder(const StreamSettings&) {
+    open_x264();
+    return nullptr;
 }
 
 }  // namespace nvsim

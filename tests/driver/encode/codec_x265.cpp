@@ -11,7 +11,7 @@
 #include <stdexcept>
 
 #include "encode/codec_backends.hpp"
-#include "encode/codec_library.hpp"
+#include "common/codec_library.hpp"
 #include "encode/codec_nal.hpp"
 #include "encode/codec_rate.hpp"
 
@@ -269,6 +269,8 @@ class X265Coder final : public PictureCoder {
 
 }  // namespace
 
+void open_x265() { api_for(8); }
+
 std::unique_ptr<PictureCoder> make_x265_coder(const StreamSettings& settings) {
     return std::make_unique<X265Coder>(settings);
 }
@@ -283,8 +285,13 @@ std::unique_ptr<PictureCoder> make_x265_coder(const StreamSettings& settings) {
 
 namespace nvsim {
 
-std::unique_ptr<PictureCoder> make_x265_coder(const StreamSettings&) {
+void open_x265() {
     throw std::runtime_error("the simulator was built without x265.h (Debian: libx265-dev): no real HEVC");
+}
+
+std::unique_ptr<PictureCoder> make_x265_coder(const StreamSettings&) {
+    open_x265();
+    return nullptr;
 }
 
 }  // namespace nvsim

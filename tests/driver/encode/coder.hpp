@@ -125,12 +125,15 @@ class PictureCoder {
     // Pictures in display order; appends 0..n access units in coding order.
     virtual void encode(Picture picture, std::vector<AccessUnit>& out) = 0;
     virtual void flush(std::vector<AccessUnit>& out) = 0;
-    // Live changes of rates, fps and QP; false where the codec cannot, and the front makes a new one at the next IDR.
+    // Live changes of rates, fps and QP; false if the codec cannot, and the front makes a new one at the next IDR.
     virtual bool reconfigure(const StreamSettings& settings) = 0;
 };
 
-// Real H.264, HEVC and AV1 by libraries opened at run time. Null with `error` filled where the library is missing or
+// Real H.264, HEVC and AV1 by libraries opened at run time. Null with `error` filled if the library is missing or
 // refuses the settings.
 std::unique_ptr<PictureCoder> make_codec(const StreamSettings& settings, std::string& error);
+
+// Why a codec's library cannot be used at all; empty: it can.
+std::string codec_obstacle(Codec codec);
 
 }  // namespace nvsim

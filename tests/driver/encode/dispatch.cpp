@@ -1,6 +1,6 @@
 #include "encode/dispatch.hpp"
 
-#include "encode/text.hpp"
+#include "common/text.hpp"
 #include "recordings/statuses.hpp"
 
 namespace nvsim {

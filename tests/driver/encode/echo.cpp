@@ -1,4 +1,4 @@
-// The backend that tells what it was given: each access unit is a slice (or a frame OBU) whose contents are a JSON
+// The backend that reports what it got: each access unit is a slice (or a frame OBU) whose contents are a JSON
 // text.
 //
 //     {"crc": 1234567, "ts": 0, "dur": 0, "idx": 0, "serial": 0, "type": "IDR", "qp": 28, "flags": 2, "format": "NV12",

@@ -1,22 +1,41 @@
 // What the library exports: NVIDIA's two functions, and the control of the simulated driver.
 #include <cstdint>
 #include <cstring>
+#include <optional>
+#include <string>
 
 #include "common/control.hpp"
 #include "common/instrument.hpp"
+#include "common/text.hpp"
+#include "encode/coder.hpp"
 #include "encode/dispatch.hpp"
 #include "encode/front.hpp"
 #include "encode/machine.hpp"
-#include "encode/text.hpp"
 #include "recordings/statuses.hpp"
 
 namespace nvsim {
 
 namespace {
 
+Json codecs() {
+    Json::Object obstacles;
+    for (const Codec codec : {Codec::h264, Codec::hevc, Codec::av1})
+        obstacles.emplace_back(codec_names[static_cast<int>(codec)], Json(codec_obstacle(codec)));
+    return Json(std::move(obstacles));
+}
+
+// {"codecs": true}: what keeps each from being real. {"lose_device": 0}: that GPU is gone from now on.
+std::optional<Json> own_requests(const std::string& kind, const Json& value) {
+    if (kind == "codecs") return codecs();
+    if (kind != "lose_device") return std::nullopt;
+    Machine::instance().lose(value.as_integer(kind));
+    return Json(Json::Object{{"ok", true}});
+}
+
 Library library(
     "encode", [](const Config& next) { return Machine::instance().obstacle(next); },
-    [](const Config& config) { Machine::instance().apply(config); }, [] { return Machine::instance().live(); });
+    [](const Config& config) { Machine::instance().apply(config); }, [] { return Machine::instance().live(); },
+    own_requests);
 
 const Front* const fronts[] = {&abi_11_1::front, &abi_12_1::front, &abi_12_2::front, &abi_13_0::front,
                                &abi_13_1::front};

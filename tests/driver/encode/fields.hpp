@@ -48,7 +48,7 @@ class Fields {
     std::vector<size_t> rollback_;  // where each open object begins, for taking an empty one back
 };
 
-// True where an array holds anything but zeros. Clients send kilobytes of reserved zeros on every call, so this is hot:
+// True if an array holds anything but zeros. Clients send kilobytes of reserved zeros on every call, so this is hot:
 // each byte is compared with its neighbour, by the fastest loop that libc has.
 template <typename T, size_t N>
 bool any_set(const T (&array)[N]) {

@@ -14,7 +14,7 @@
 #include "encode/names.hpp"
 #include "encode/optional_field.hpp"
 #include "encode/parameter_sets.hpp"
-#include "encode/text.hpp"
+#include "common/text.hpp"
 #include "recordings/statuses.hpp"
 
 namespace nvsim::NVSIM_ABI {

@@ -4,13 +4,13 @@
 #include <exception>
 
 #include "common/instrument.hpp"
-#include "encode/text.hpp"
+#include "common/text.hpp"
 
 namespace nvsim {
 
 namespace {
 
-// What the engine's thread finds out is laid to the call that submitted the picture.
+// What the engine's thread finds out is reported for the call that submitted the picture.
 CallSite submitted("nvEncEncodePicture");
 
 }  // namespace

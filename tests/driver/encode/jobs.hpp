@@ -1,4 +1,4 @@
-// What a session has its engine do.
+// The work that a session gives to its engine.
 #pragma once
 
 #include <memory>

@@ -3,18 +3,17 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "common/catalogue.hpp"
-#include "encode/cuda_calls.hpp"
+#include "common/cuda_calls.hpp"
+#include "common/text.hpp"
 #include "encode/handles.hpp"
 #include "encode/session.hpp"
-#include "encode/text.hpp"
 
 namespace nvsim {
 
 namespace {
-
-constexpr const char* codec_names[] = {"h264", "hevc", "av1"};
 
 // Never destroyed: sessions may be alive, and their threads at work, when the process ends. A forked child starts with
 // one of its own, since it has none of its parent's threads; what the parent had stays where it is.
@@ -30,7 +29,7 @@ std::unique_ptr<Device> make_device(const Config& config, int index) {
         std::optional<uint64_t> stall_after;
         std::atomic<bool>* lost = nullptr;
         for (const Stall& stall : config.stalls) {
-            if (stall.gpu != index || stall.engine != engine) continue;
+            if (stall.decoder >= 0 || stall.gpu != index || stall.engine != engine) continue;
             stall_after = stall.after_frames;
             lost = stall.device_lost ? &device->lost : nullptr;
         }
@@ -191,6 +190,16 @@ Cell* Machine::find(const void* handle) {
 void Machine::close(Cell& cell) {
     cell.session.reset();
     ++cell.generation;
+}
+
+void Machine::lose(int64_t gpu) {
+    {
+        const std::lock_guard<std::mutex> guard(mutex_);
+        if (gpu < 0 || gpu >= static_cast<int64_t>(devices_.size()))
+            throw std::runtime_error(text("there is no GPU ", gpu, ": this machine has ", devices_.size()));
+        devices_[static_cast<size_t>(gpu)]->lost = true;
+    }
+    wake_all();
 }
 
 void Machine::wake_all() {

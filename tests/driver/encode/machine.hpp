@@ -12,9 +12,9 @@
 
 #include "common/config.hpp"
 #include "common/control.hpp"
+#include "common/engine.hpp"
 #include "common/session_registry.hpp"
 #include "encode/coder.hpp"
-#include "encode/engine.hpp"
 #include "encode/surface.hpp"
 
 namespace nvsim {
@@ -44,6 +44,8 @@ struct Cell {
     bool last_destroy_faulted = false;
 };
 
+constexpr const char* codec_names[] = {"h264", "hevc", "av1"};
+
 class Machine {
    public:
     static Machine& instance();
@@ -57,6 +59,7 @@ class Machine {
     void* open(void* context, const char* api);
     Cell* find(const void* handle);  // null for anything that never was a session handle
     void close(Cell& cell);          // with its mutex held
+    void lose(int64_t gpu);          // forever; throws std::runtime_error if there is no such GPU
     void wake_all();                 // every call that waits looks again whether its device is lost
 
    private:

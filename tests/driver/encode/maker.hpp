@@ -60,10 +60,10 @@ class Maker {
 
 std::unique_ptr<Maker> make_echo(const SessionSettings& settings);
 std::unique_ptr<Maker> make_null(const SessionSettings& settings, size_t bytes);
-// Throws Refusal where no codec library takes the settings.
+// Throws Refusal if no codec library takes the settings.
 std::unique_ptr<Maker> make_real(const SessionSettings& settings);
 
-// Average QP of a picture as a driver would report it, where no codec tells.
+// Average QP of a picture as a driver would report it, if no codec tells.
 int nominal_qp(const StreamSettings& stream, PictureType type);
 
 uint32_t crc32(const uint8_t* data, size_t size, uint32_t seed = 0);

@@ -1,4 +1,4 @@
-// The backend that codes nothing, for measuring what a client itself costs.
+// The backend that codes nothing, to measure the cost of a client.
 #include <algorithm>
 
 #include "encode/maker.hpp"

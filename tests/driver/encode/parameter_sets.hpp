@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "encode/bits.hpp"
+#include "common/bits.hpp"
 #include "encode/coder.hpp"
 
 namespace nvsim {

@@ -1,7 +1,7 @@
 // The parameter sets of each codec, as raw byte sequence payloads, for parameter_sets.cpp to put together.
 #pragma once
 
-#include "encode/bits.hpp"
+#include "common/bits.hpp"
 #include "encode/coder.hpp"
 
 namespace nvsim {

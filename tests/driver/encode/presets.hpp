@@ -36,7 +36,7 @@ struct PresetRequest {
     Tuning tuning = Tuning::undefined;
 };
 
-// An old preset as the new one that comes nearest.
+// The new preset that is nearest to an old one.
 PresetRequest translate(OldPreset preset, Codec codec);
 
 // One number for each request, for the recorded configurations.

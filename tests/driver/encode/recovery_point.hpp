@@ -1,7 +1,7 @@
 // The message that tells from which picture on a decoder can start.
 #pragma once
 
-#include "encode/bits.hpp"
+#include "common/bits.hpp"
 #include "encode/coder.hpp"
 
 namespace nvsim {

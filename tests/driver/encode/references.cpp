@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "common/text.hpp"
 #include "encode/breach.hpp"
-#include "encode/text.hpp"
 
 namespace nvsim {
 namespace {

@@ -1,4 +1,4 @@
-// What a client says about the references between pictures, held against the rules. The sources: the comments of
+// Checks what a client says about the references between pictures. The sources: the comments of
 // NVIDIA's header on enableLTR, ltrUsageMode, enablePTD, NV_ENC_PIC_FLAGS and nvEncInvalidateRefFrames.
 #pragma once
 
@@ -27,7 +27,7 @@ class ReferenceRules {
     // The picture is coded.
     void add(const PictureReferences& picture, bool is_idr, uint64_t timestamp, uint64_t serial);
     // The serial of the picture with that timestamp. If there is none since the last IDR, throws a violation, or
-    // answers nothing where the simulator is not strict.
+    // answers nothing if the simulator is not strict.
     std::optional<uint64_t> invalidated(uint64_t timestamp) const;
 
    private:

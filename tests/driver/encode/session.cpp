@@ -4,8 +4,8 @@
 #include <cstdio>
 
 #include "common/instrument.hpp"
+#include "common/text.hpp"
 #include "encode/breach.hpp"
-#include "encode/text.hpp"
 #include "recordings/statuses.hpp"
 
 namespace nvsim {
@@ -85,6 +85,9 @@ std::unique_ptr<Maker> Session::make_maker() const {
     switch (settings()->backend) {
         case Backend::null: return make_null(setup_.settings, null_bytes_);
         case Backend::codec: return make_real(setup_.settings);
+        case Backend::automatic:
+            if (codec_obstacle(codec()).empty()) return make_real(setup_.settings);
+            return make_echo(setup_.settings);
         default: return make_echo(setup_.settings);
     }
 }
@@ -155,7 +158,7 @@ LockedBitstream Session::lock(std::unique_lock<std::mutex>& mutex, void* handle,
         const bool alone = one_encoder_thread_ && std::this_thread::get_id() == encoder_thread_;
         if (out.order >= promised_ && alone && instrument::strict())
             violate(Status::invalid_call, text("lock of output ", hex(handle),
-                                               " would wait for ever: its access unit comes only after "
+                                               " would wait forever: its access unit comes only after "
                                                "further pictures or the end of the stream, which this thread sends"));
         ++lockers_;
         cell_.changed.wait(mutex, [&] { return out.state != Bitstream::pending || closing_ || device_.lost; });

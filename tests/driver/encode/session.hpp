@@ -1,6 +1,6 @@
 // One encode session: what a client's calls do, without any type of a particular API version.
 //
-// Every public method of Session is called with the mutex of the session's cell held, and throws Refusal where the
+// Every public method of Session is called with the mutex of the session's cell held, and throws Refusal if the
 // answer is an error. Work on pictures happens on the engine's thread, which takes that mutex to hand results over.
 #pragma once
 
@@ -13,8 +13,8 @@
 #include <thread>
 #include <vector>
 
-#include "encode/cuda_calls.hpp"
-#include "encode/engine.hpp"
+#include "common/cuda_calls.hpp"
+#include "common/engine.hpp"
 #include "encode/gop.hpp"
 #include "encode/handles.hpp"
 #include "encode/machine.hpp"

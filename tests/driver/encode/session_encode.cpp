@@ -1,10 +1,10 @@
 // A session's way from a submitted picture to its access unit.
 #include "common/instrument.hpp"
+#include "common/text.hpp"
 #include "encode/breach.hpp"
 #include "encode/jobs.hpp"
 #include "encode/recovery_point.hpp"
 #include "encode/session.hpp"
-#include "encode/text.hpp"
 #include "recordings/statuses.hpp"
 
 namespace nvsim {

@@ -3,9 +3,9 @@
 #include <cstring>
 
 #include "common/instrument.hpp"
+#include "common/text.hpp"
 #include "encode/breach.hpp"
 #include "encode/session.hpp"
-#include "encode/text.hpp"
 
 namespace nvsim {
 

@@ -1,14 +1,14 @@
 // The buffers and resources of a session.
+#include "common/text.hpp"
 #include "encode/breach.hpp"
 #include "encode/session.hpp"
-#include "encode/text.hpp"
 #include "recordings/statuses.hpp"
 
 namespace nvsim {
 
 namespace {
 
-// Says what a handle is that is not the one wanted.
+// Describes a handle that is not of the wanted kind.
 std::string what_is(const void* handle, uint32_t session, const char* wanted) {
     const Handle decoded = Handle::decode(handle);
     const bool known = decoded.kind >= Kind::bitstream && decoded.kind <= Kind::mapped;

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "encode/cuda_calls.hpp"
+#include "common/cuda_calls.hpp"
 #include "encode/surface.hpp"
 
 namespace nvsim {
@@ -21,10 +21,10 @@ struct Staging {
 // Every method but give() is called with the session's context current.
 class StagingPool {
    public:
-    // Memory is made ahead where the caller can tell what will be needed: making it in the middle of a stream's work
+    // Memory is made ahead if the caller can tell what will be needed: making it in the middle of a stream's work
     // may make the host wait for the device.
     void reserve(size_t count, size_t bytes);
-    Staging* take(size_t bytes);  // null where memory cannot be had
+    Staging* take(size_t bytes);  // null if memory cannot be had
     void give(Staging* staging) { free_.push_back(staging); }
     void release();
     size_t size() const { return all_.size(); }
@@ -48,7 +48,7 @@ struct SurfaceSource {
     size_t rows = 0;  // of the surface: chroma lies below so many rows
 };
 
-// Copies the visible part, packed, on `stream`; for host memory at once. False where the driver refuses.
+// Copies the visible part, packed, on `stream`; for host memory at once. False if the driver refuses.
 bool read_surface(const SurfaceSource& source, int width, int height, cu::Stream stream, uint8_t* packed);
 
 // Whether host memory still holds what was read.

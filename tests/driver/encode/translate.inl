@@ -39,7 +39,7 @@ Codec need_codec(const GUID& guid) {
     return *codec;
 }
 
-// In a query a codec that the GPU lacks and one that nobody knows are the same.
+// In a query, a codec that the GPU lacks and an unknown codec are the same.
 Codec need_codec(Session& session, const GUID& guid) {
     const std::optional<Codec> codec = codec_of(name_of(guid));
     if (!codec || !session.device().supports(*codec))
@@ -207,7 +207,7 @@ std::vector<const char*> needs_of(const NV_ENC_INITIALIZE_PARAMS& params, const 
     return needs;
 }
 
-// Modes that nobody simulates: better refused than taken for done.
+// Modes that are not simulated. They are refused, so that no client takes them for done.
 void refuse_unsimulated(const NV_ENC_INITIALIZE_PARAMS& params) {
     if (params.enableMEOnlyMode) refuse(Status::unsupported_param, "motion estimation alone is not simulated");
     if (params.enableSubFrameWrite) refuse(Status::unsupported_param, "enableSubFrameWrite is not simulated");

@@ -196,8 +196,8 @@ NVSIM_NVML(nvmlDeviceGetEncoderUtilization, (nvmlDevice_t device, unsigned* perc
 
 NVSIM_NVML(nvmlDeviceGetDecoderUtilization, (nvmlDevice_t device, unsigned* percent, unsigned* period_us),
            (device, percent, period_us)) {
-    return of_gpu(device, period_us != nullptr ? percent : nullptr, [&](const nvsim::Gpu&) {
-        *percent = 0;
+    return of_gpu(device, period_us != nullptr ? percent : nullptr, [&](const nvsim::Gpu& gpu) {
+        *percent = decoder_load(gpu, decoder_sessions(device->index));
         *period_us = kSamplingPeriodUs;
         return NVML_SUCCESS;
     });

@@ -46,21 +46,35 @@ std::string bus_id(int index) {
     return text;
 }
 
-std::vector<EncoderSession> encoder_sessions(int index) {
+namespace {
+
+std::vector<EncoderSession> sessions_of(int index, const char* suffix) {
     const std::string& path = settings()->state;
     if (path.empty()) return {};
-    std::vector<EncoderSession> found = SessionRegistry(path).sessions();
+    std::vector<EncoderSession> found = SessionRegistry(path + suffix).sessions();
     found.erase(std::remove_if(found.begin(), found.end(), [&](const EncoderSession& s) { return s.gpu != index; }),
                 found.end());
     return found;
 }
 
-unsigned encoder_load(const Gpu& gpu, const std::vector<EncoderSession>& sessions) {
-    const double capacity = gpu.engines * gpu.fps_1080p * kPixels1080p;
+unsigned load(double capacity, const std::vector<EncoderSession>& sessions) {
     if (capacity <= 0) return 0;
     double work = 0;
     for (const EncoderSession& session : sessions) work += double(session.fps) * session.width * session.height;
     return static_cast<unsigned>(std::lround(std::min(1.0, work / capacity) * 100));
+}
+
+}  // namespace
+
+std::vector<EncoderSession> encoder_sessions(int index) { return sessions_of(index, ""); }
+std::vector<EncoderSession> decoder_sessions(int index) { return sessions_of(index, ".decoders"); }
+
+unsigned encoder_load(const Gpu& gpu, const std::vector<EncoderSession>& sessions) {
+    return load(gpu.engines * gpu.fps_1080p * kPixels1080p, sessions);
+}
+
+unsigned decoder_load(const Gpu& gpu, const std::vector<EncoderSession>& sessions) {
+    return load(gpu.decoders * gpu.decode_fps_1080p * kPixels1080p, sessions);
 }
 
 }  // namespace nvsim::nvml

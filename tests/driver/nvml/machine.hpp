@@ -27,7 +27,10 @@ std::string bus_id(int index);        // "00000000:01:00.0"
 
 // Encoder sessions of all processes that share the configuration's state file, on one GPU.
 std::vector<EncoderSession> encoder_sessions(int index);
+// The same for decoders.
+std::vector<EncoderSession> decoder_sessions(int index);
 // Percent of what the GPU's engines can do, from the sessions' rates and sizes.
 unsigned encoder_load(const Gpu& gpu, const std::vector<EncoderSession>& sessions);
+unsigned decoder_load(const Gpu& gpu, const std::vector<EncoderSession>& sessions);
 
 }  // namespace nvsim::nvml

@@ -147,11 +147,11 @@ def write_capabilities(_: argparse.Namespace) -> Iterator[str]:
 
 def write_boards(_: argparse.Namespace) -> Iterator[str]:
     yield "namespace nvsim::recorded {"
-    yield "struct Board {\n    const char *name, *driver_name;\n    int major, minor, gib, engines, sessions;"
+    yield "struct Board {\n    const char *name, *driver_name;\n    int major, minor, gib, engines, decoders, sessions;"
     yield "    double fps_1080p;\n    bool geforce;\n};"
     yield "inline constexpr Board boards[] = {"
     for board in json.loads((HERE / "boards.json").read_text())["boards"]:
-        numbers = [*board["compute"], board["gib"], board["engines"], board["sessions"], board["fps_1080p"]]
+        numbers = [*board["compute"], *(board[key] for key in ("gib", "engines", "decoders", "sessions", "fps_1080p"))]
         values = ", ".join(str(number) for number in numbers)
         geforce = str(board["geforce"]).lower()
         yield f"    {{{cpp(board['name'])}, {cpp(board['driver_name'])}, {values}, {geforce}}},"

@@ -23,7 +23,7 @@ from .settings_digest import SettingsDigest, digest_of
 
 ENCODE, DONE_BEFORE, BIGGER_BEFORE, EXISTS = "encode", "done before", "bigger before", "exists"
 FILES_BESIDES = 512
-"""Files that a run may have open besides its journals."""
+"""How many files a run may have open besides its journals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPlan:
-    """All that is known before a file is opened."""
+    """Everything that is known before a file is opened."""
 
     settings: BatchSettings
     decisions: tuple[Decision, ...]

@@ -15,7 +15,7 @@ from .scan import Source, Trouble
 from .settings import CONTAINERS, BatchSettings
 
 LONGEST_NAME = 255
-"""Bytes, on all usual file systems of Linux."""
+"""In bytes. All usual file systems of Linux have this limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ class EarlierResults:
 def place_all(
     sources: Sequence[Source], settings: BatchSettings, folders: Folders, earlier: EarlierResults
 ) -> Placements:
-    """Names stay what they were in earlier runs, whatever files came since."""
+    """Results keep the names of earlier runs, even if new files have come."""
     if settings.in_place:
         return _in_place(sources)
     wanted = [

@@ -38,7 +38,7 @@ class _Position:
     file: tuple[int, int] = (0, 0)
     offset: int = 0
     last_line: bytes = b""
-    """It is looked at again, for a file that was cut and written to is another one."""
+    """The file is looked at again: one that was cut and written to is another file."""
 
 
 @dataclass(kw_only=True)
@@ -56,18 +56,18 @@ class Journal:
     torn: bool = False
     """Whether the last line has no end."""
     notices: dict[str, None] = field(default_factory=dict)
-    """What is strange about the journal, for people."""
+    """What is strange about the journal, as sentences to show."""
     _makers: dict[str, str] = field(default_factory=dict)
     """The source of each result."""
     _ways: dict[str, str] = field(default_factory=dict)
-    """From the folder to those of the sources."""
+    """The path from the folder to the folder of the sources."""
     _lines: int = 0
     _outdated: int = 0
-    """Lines that a later one replaces, or that nobody can read."""
+    """Lines that a later line replaces, or that cannot be read."""
     _may_be_compacted: bool = True
     _position: _Position = field(default_factory=_Position)
     _stamp: tuple[int, ...] | None = UNSEEN
-    """Of the file when it was last looked at."""
+    """The file's stamp when it was last looked at."""
     _file: JournalFile | None = None
     _writing: Lock = field(default_factory=Lock)
 
@@ -125,7 +125,7 @@ class Journal:
             with (self.folder / NAME).open("rb") as file:
                 self._catch_up(file)
         except OSError:
-            self._forget()  # whoever opens it to write is told why that cannot be
+            self._forget()  # opening it for writing says what is wrong
         self._stamp = stamp  # from before the file was read, so that a later change is noticed
 
     def _catch_up(self, file: BinaryIO) -> None:

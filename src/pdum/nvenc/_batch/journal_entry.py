@@ -23,7 +23,7 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """The last that is known of one source."""
+    """What was last recorded about one source."""
 
     source: str
     output: str
@@ -57,7 +57,7 @@ class Unknown:
 
 
 def digest(settings: Mapping[str, Any]) -> str:
-    """Stands for settings: equal for equal ones, whatever their order."""
+    """A digest of settings: equal settings have equal digests, in any order."""
     return sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""Tasks of a batch that write each step into the journal before anybody is told of it."""
+"""Tasks of a batch that write each step into the journal before they report it."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> 
         raise conflict("lossless", "target", "A lossless result already has the best quality. Leave one out.")
     for limit in ("max_size", "max_bitrate"):
         if settings.lossless and getattr(settings, limit):
-            raise conflict("lossless", limit, "A lossless result is as large as it is. Leave one out.")
+            raise conflict("lossless", limit, "The size of a lossless result cannot be limited. Leave one out.")
     if settings.max_bitrate and "max_bitrate" in settings.encoder:
         raise conflict("max_bitrate", "encoder.max_bitrate", "Both set the same. Leave one out.")
     if settings.container == "mov" and settings.codec == "av1":

@@ -46,7 +46,7 @@ class Found:
     sources: list[Source] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     ignored: int = 0
-    """Files in folders whose names are not those of videos, or that the patterns leave out."""
+    """Files in folders that do not have the suffix of a video, or that the patterns exclude."""
 
 
 @dataclass(frozen=True, kw_only=True)

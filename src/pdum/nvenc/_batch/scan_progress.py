@@ -1,4 +1,4 @@
-"""How far a scan is. Only a scan that takes a while is told of."""
+"""The progress of a scan. It is reported only if the scan takes a while."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..events import Scanning
 Item = TypeVar("Item")
 
 SECONDS_BETWEEN = 1.0
-"""Also from the beginning to the first event."""
+"""Seconds between two events, and from the beginning to the first one."""
 
 
 @dataclass(kw_only=True)
@@ -42,7 +42,7 @@ class ScanProgress:
 
 
 def ignore_progress(_found: int, _checked: int = 0) -> None:
-    """For scans that nobody watches."""
+    """Does nothing, for scans whose progress is not shown."""
 
 
 def counted(items: Iterable[Item], tell: Callable[[int], object]) -> Iterator[Item]:

@@ -51,7 +51,9 @@ def _names(*known: str) -> Check:
 
 
 def _codec(name: str, value: Any) -> str:
-    return one_of(name, value, {"auto": "auto", **CODECS})
+    """Also by the names of ffmpeg's encoders for NVENC, such as ``hevc_nvenc``."""
+    known = value.lower().removesuffix("_nvenc") if isinstance(value, str) else value
+    return one_of(name, known if known in ("h264", "hevc", "av1") else value, {"auto": "auto", **CODECS})
 
 
 def _preset(_name: str, value: Any) -> str:
@@ -74,7 +76,7 @@ def _number(least: float, most: float) -> Check:
 
 
 def _cq(name: str, value: Any) -> float:
-    """0: not given. As text, as people type it, 0 is refused, because some expect it to be lossless."""
+    """0: not given. The text "0" is refused, because some users expect it to mean lossless."""
     number: float = _number(0, max(LARGEST_CQ.values()))(name, value)
     if number == 0 and isinstance(value, str):
         raise InvalidConfig(f"Expected a number above 0, got {name}={value!r}. --lossless keeps every pixel as it is.")
@@ -145,7 +147,7 @@ def _gpus(name: str, value: Any) -> str | tuple[int, ...]:
 
 
 def _filter(name: str, value: Any) -> Any:
-    """In the form in which it is compared."""
+    """The value in the form in which two of them are compared."""
     from .._config.filters import Filters
 
     return getattr(Filters(**{name: value}), name)
@@ -217,9 +219,9 @@ class BatchSettings:
     quality: float = setting(
         quality_scale.DEFAULT,
         _number(quality_scale.BEST, quality_scale.WORST),
-        "1 (best) to 63, alike for all codecs",
+        "1 (best) to 63, the same look for all codecs",
     )
-    cq: float = setting(0, _cq, "the codec's own number instead of quality, as CRF: up to 51 (av1: 63)")
+    cq: float = setting(0, _cq, "the codec's own value (CRF) instead of quality: up to 51 (av1: 63)")
     lossless: bool = setting(False, _yes_or_no, "lossless; ignores quality and cq")
     target: str = setting("", _target, "the quality to reach: vmaf=N, xpsnr=N or ssim=N")
     max_size: int = setting(0, byte_count, "the largest size of each result, such as 500M")

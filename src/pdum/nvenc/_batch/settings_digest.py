@@ -51,7 +51,7 @@ NO_LIMITS: dict[str, Any] = {"max_size": 0, "max_bitrate": 0}
 BASELINE: dict[str, Any] = {**FIRST_BASELINE, **NO_FILTERS, **NO_LIMITS, "lookahead": 28, "cq": 0}
 """Every setting that makes a result what it is. Add new settings here, with their defaults; never change a value.
 
-The one exception: 28 frames ahead stand for the 32 of the first versions, which drivers do not take beside 3 B-frames.
+One exception: a lookahead of 28 stands for the 32 of the first versions, which drivers do not take beside 3 B-frames.
 """
 
 

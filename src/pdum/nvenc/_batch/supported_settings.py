@@ -20,7 +20,7 @@ class SupportedSettings:
     """The arguments of ``FileSettings``, with notices of the settings that were left out."""
 
     kind: str
-    """Of the engines: ``"nvenc"`` or ``"software"``."""
+    """The kind of the engines: ``"nvenc"`` or ``"software"``."""
     codec: str
     encoder: Mapping[str, Any]
     quality: float | None = None
@@ -50,14 +50,14 @@ class SupportedSettings:
 
     @property
     def table(self) -> dict[str, Any]:
-        """All of it by name, for a report."""
+        """All settings by name, for a report."""
         quality = {} if self.quality is None else {"quality": self.quality_text}
         lossless = {"lossless": True} if self.usual_cq is None else {}
         return {"codec": self.usual_codec, **quality, **lossless, **self.encoder}
 
     @property
     def sentence(self) -> str:
-        """What the files become, for people."""
+        """What the files become, in words for the output."""
         where = "in software" if self.kind == "software" else "on NVENC"
         deep = self._auto(depth=10)[0] if self.codec == "auto" else self.codec
         other = "" if deep == self.usual_codec else f" ({deep} for sources of 10 bits)"

@@ -1,4 +1,4 @@
-"""A task that does most of its work by another one."""
+"""A task that leaves most of its work to another task."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ SOFTWARE = "SOFTWARE: the processor encoded, not a hardware encoder"
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Of one codec and preset, all engines at work at the same time."""
+    """The measurement of one codec and preset, with all engines at work at the same time."""
 
     codec: str
     preset: str
@@ -44,9 +44,9 @@ class Measured:
     fps: float
     fps_of_an_engine: float
     speed_at_60: float
-    """How many streams of 60 frames a second that is."""
+    """How many streams of 60 frames a second the engines could encode."""
     megabits: float
-    """A second of 60 frames, of pictures that move and have noise: no promise for others."""
+    """Bits for one second of 60 frames, with moving pictures and noise. Other pictures need more or less."""
     error: str = ""
 
 
@@ -124,7 +124,7 @@ def _print(found: Sequence[Measured]) -> None:
 
 
 def _draw(found: Sequence[Measured], title: str, path: str) -> None:
-    """The title says what encoded, for a chart travels without its context."""
+    """The title says what encoded, because a chart is often shown without its context."""
     from .bench_chart import Speed, draw
 
     good = [one for one in found if not one.error]
@@ -211,7 +211,7 @@ class _Counted:
 
 
 class _BenchTask(BaseTask):
-    """The same few pictures over and over."""
+    """Repeats a few pictures."""
 
     def __init__(self, config: EncoderConfig, pictures: list[Any], frames: int) -> None:
         self._config, self._pictures, self._frames = config, pictures, frames

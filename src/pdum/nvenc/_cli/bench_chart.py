@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0f766e", "#0369a1", "#7e22ce", "#b45309", "#475569", "#be185d")
 INK, SOFT, LINE = "#1b2430", "#5d6b7d", "#e1e7ee"
 WIDTH = 0.8
-"""Of all bars of one preset."""
+"""The width of all bars of one preset together."""
 WIDEST = 0.4
 MOST_BARS_WITH_NUMBERS = 24
 

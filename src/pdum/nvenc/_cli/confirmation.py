@@ -9,7 +9,7 @@ from .._text import count, size
 
 
 def confirms_in_place(batch: BatchPlan) -> bool:
-    """Whether sources may be replaced. Asks if somebody is at a terminal; a script has said it with its arguments."""
+    """Whether sources may be replaced. Asks if there is a terminal. Otherwise the script's arguments decide."""
     decisions = batch.with_action(ENCODE)
     if not batch.settings.in_place or not decisions or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True

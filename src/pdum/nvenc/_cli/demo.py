@@ -30,7 +30,7 @@ PICTURES = (
     ("slides.ts", "smptebars"),
     ("plasma.mkv", "gradients=speed=0.05:n=6"),
 )
-"""Names and FFmpeg's sources of test pictures. The first is what the encoders at hand do best with."""
+"""Names and FFmpeg's sources of test pictures."""
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -58,13 +58,13 @@ def demo(arguments: argparse.Namespace) -> int:
 
 
 def next_command() -> str:
-    """A command that works as it is typed."""
+    """The command as the user would type it here."""
     program = os.environ.get("PDUM_NVENC_PROGRAM") or "pdum-nvenc"  # run.sh sets it
     return f"{program} encode {'~/Videos' if Path('~/Videos').expanduser().is_dir() else '--help'}"
 
 
 def make_clips(folder: Path, count: int) -> list[Path]:
-    """Those that are not there yet. Raises InvalidConfig for a folder that has something else in it."""
+    """The clips that are still missing. Raises InvalidConfig for a folder that has something else in it."""
     names = [_name(number) for number in range(count)]
     others = [path for path in folder.glob("*.*") if path.name not in {_name(number) for number in range(100)}]
     if others:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .._pool.run import Run
 
 FASTEST, SLOWEST = 0.5, 1.3
-"""Parts of the time that samples point to: each of them begins slowly, so the whole is rather faster."""
+"""Parts of the time that samples predict. Each sample begins slowly, so a whole file is usually faster."""
 
 
 @dataclass(kw_only=True)
@@ -53,7 +53,7 @@ class Preview:
 
     @property
     def seconds(self) -> float | None:
-        """Of one engine, for the whole file."""
+        """The seconds that one engine needs for the whole file."""
         return None if self.task is None or self.work is None else self.work * self.task.frames_of_video
 
 
@@ -92,7 +92,7 @@ class _Look:
     engines: Sequence[events.EngineInfo]
     estimates: bool
     made: dict[int, PreviewTask] = field(default_factory=dict)
-    """By the place of the decision."""
+    """The tasks, by the index of the decision."""
     results: Sequence[Any] = ()
     frames: dict[int, int] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
@@ -141,12 +141,12 @@ class _Look:
 
 
 def _reason(error: Exception, source: Path) -> str:
-    """Without the source's name at its beginning, which is shown beside it."""
+    """The message without the source's name at its beginning, because the name is shown beside it."""
     return error_text(error).removeprefix(str(source)).lstrip(": ")
 
 
 def _show_progress(run: Run, options: OutputOptions) -> None:
-    """A line on a terminal that is gone afterwards. A pipe gets nothing but the answer."""
+    """Shows a line on a terminal, and removes it afterwards. A pipe gets only the answer."""
     if options.json or options.quiet or not sys.stderr.isatty():
         return
     done = 0

@@ -13,10 +13,10 @@ from .event_lines import event_line
 from .standard_streams import complain
 
 SECONDS_BETWEEN_PROGRESS = 30.0
-"""A log has one event of progress in this time, as the output has without a terminal."""
+"""Seconds between two events of progress in a log, as in the output without a terminal."""
 
 BEGINNING = b'{"schema": '
-"""Of every log. A log is not appended to other files, which may be named by mistake."""
+"""The beginning of every log. Other files, which may be named by mistake, are not appended to."""
 
 
 class LogFile:
@@ -90,7 +90,7 @@ def _opened(path: str) -> int:
 
 
 def _ends_within_a_line(path: str) -> bool:
-    """Raises InvalidConfig for a file that is something else than a log."""
+    """Raises InvalidConfig for a file that is not a log."""
     if not os.path.isfile(path) or not os.path.getsize(path):
         return False
     with open(path, "rb") as file:

@@ -118,7 +118,7 @@ def rows_of(found: list[Device]) -> list[tuple[str, ...]]:
 
 
 def _engines(device: Device) -> str:
-    """Before interface 13.0 a driver does not say how many."""
+    """The number of engines. Drivers before interface 13.0 do not tell it."""
     return "none" if device.encoder_engines is None else str(device.encoder_engines or "1 or more")
 
 

@@ -39,7 +39,7 @@ class OutputOptions:
     json: bool = False
     tui: bool = False
     web: Address | None = None
-    """Where browsers may see a dashboard."""
+    """The address of a dashboard for browsers; None: there is none."""
     quiet: bool = False
     report: Path | None = None
     log: LogFile | None = None
@@ -64,7 +64,7 @@ class RunOutput:
 
     options: OutputOptions
     console: Console | None
-    """None with ``--json``, which needs no package that draws."""
+    """The console; None with ``--json``, which needs no package for drawing."""
     settings: dict[str, Any] = field(default_factory=dict)
     """What the batch used, for the report."""
     kept: list[events.Event] = field(default_factory=list)
@@ -113,11 +113,11 @@ class RunOutput:
         with web_dashboard(self.options.web) as self.web:
             self._show_address(f"Dashboard: {self.web.url}")
             if not self.options.web.is_of_this_machine_only:
-                self.say("Whoever has this address can see and steer the run; it is not encrypted.", level="warning")
+                self.say("Anyone with this address can see and control the run. It is not encrypted.", level="warning")
             yield
 
     def _show_address(self, message: str) -> None:
-        """Not in a log, which others may read: whoever knows the address can steer the run."""
+        """Shows the address, but not in a log that others may read: anyone with the address can control the run."""
         if self.console is None:
             self._print_json(events.Notice(at=0.0, message=message))
         elif self.options.quiet:

@@ -276,7 +276,7 @@ def _selftest(commands: Any) -> None:
         "examples:\n  pdum-nvenc selftest\n  pdum-nvenc selftest --gpu 1 -o report\n\n"
         "Close other programs that encode first. It takes under five minutes, opens all sessions that the driver\n"
         "allows for a moment, and writes selftest.json and selftest.md. Neither holds names of machines or users,\n"
-        "paths or serial numbers. docs/real-hardware.md says where to send them."
+        "paths or serial numbers. docs/selftest.md says where to send them."
     )
     summary = "asks this machine's encoder what only real hardware can tell, and writes a report"
     parser = _command(commands, "selftest", summary, epilog)

@@ -14,7 +14,7 @@ from . import exits
 
 def repair(arguments: argparse.Namespace) -> int:
     part = Path(arguments.part)
-    part.stat()  # a file that is missing is told before its name is looked at
+    part.stat()  # a missing file is reported before its name is checked
     destination = Path(arguments.destination) if arguments.destination else _own_name(part)
     try:
         report = repair_file(part, destination, overwrite=arguments.overwrite)
@@ -32,7 +32,7 @@ def repair(arguments: argparse.Namespace) -> int:
 
 
 def _own_name(part: Path) -> Path:
-    """The name that the file would have got: of ".film.mp4.part.mp4", film.mp4."""
+    """The name that the file would have got: film.mp4 for ".film.mp4.part.mp4"."""
     name = part.name
     for end in (".part.mp4", ".part.m4v", ".part"):
         if name.lower().endswith(end):
@@ -40,5 +40,5 @@ def _own_name(part: Path) -> Path:
             if Path(name).suffix.lower() in (".mp4", ".m4v"):
                 return part.with_name(name)
     raise InvalidConfig(
-        f"The name {part.name!r} does not tell the name of the new file. Give it: pdum-nvenc repair {part.name} NEW.mp4"
+        f"{part.name!r} does not contain the name of the new file. Add it: pdum-nvenc repair {part.name} NEW.mp4"
     )

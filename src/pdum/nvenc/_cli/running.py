@@ -138,7 +138,7 @@ class TaskMaker:
     settings: BatchSettings
     supported: SupportedSettings
     kind: str
-    """Of the engines: ``"nvenc"`` or ``"software"``."""
+    """The kind of the engines: ``"nvenc"`` or ``"software"``."""
 
     def __call__(self, decision: Decision, known: float | None = None) -> FileTask:
         """``known``: the quality value that an earlier run found for a target."""
@@ -181,6 +181,6 @@ def _tasks(ledger: Ledger, make: TaskMaker) -> list[Task]:
 
 
 def _journalled(decision: Decision, ledger: Ledger, make: TaskMaker) -> JournalledTask:
-    """With the quality value that an earlier run found, if it did."""
+    """The settings with the quality value that an earlier run found, if there is one."""
     known = ledger.found_quality(decision)
     return JournalledTask(make(decision, known), decision, ledger, known)

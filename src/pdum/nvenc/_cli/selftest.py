@@ -29,7 +29,7 @@ def selftest(arguments: argparse.Namespace) -> int:
 
 
 def _progress() -> Callable[[Line], object]:
-    """Shows each line as it comes if somebody is looking."""
+    """Shows each line as it comes, if there is a terminal."""
     if not sys.stderr.isatty():
         return lambda _: None
     return lambda line: print(f"{line.theme}: {line.name}: {line.verdict}", file=sys.stderr, flush=True)

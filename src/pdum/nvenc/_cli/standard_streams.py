@@ -29,7 +29,7 @@ def _open_as(number: int, mode: int) -> None:
 
 
 def complain(message: str) -> None:
-    """Says it on standard error, if that is not lost, too."""
+    """Prints the message on standard error, unless that is lost too."""
     try:
         print(f"pdum-nvenc: {message}", file=sys.stderr, flush=True)
     except (OSError, ValueError):

@@ -30,10 +30,10 @@ from .show_settings import resolved_settings
 from .standard_streams import complain
 
 LONGEST_SLEEP = 0.1
-"""Seconds: a signal is noticed within these."""
+"""Seconds within which a signal is noticed."""
 SECONDS_BETWEEN_FULL_LOOKS = 60.0
 SHARE_OF_FULL_LOOKS = 0.05
-"""Of the time, at the most."""
+"""The largest part of the time that full looks may take."""
 
 
 def watch(arguments: argparse.Namespace) -> int:
@@ -86,7 +86,7 @@ class Watcher:
         self.journals = KnownJournals()
         self.folder = WatchedFolder(folder, scan_for(settings, self.journals))
         self._needs_everything = settings.in_place or _may_lie_among_sources(folder, settings)
-        """Whether what becomes of one file depends on all others: their names, or other links to them."""
+        """Whether the decision about one file depends on all others: on their names, or on other links to them."""
         self._waiting: dict[Path, None] = {}
         """Files to be encoded that are not stable yet."""
         self._tried: dict[Path, Identity] = {}

@@ -1,4 +1,4 @@
-"""What colours a stream's numbers stand for: ISO/IEC 23091-2 (H.273), by names or numbers."""
+"""Which colours the numbers of a stream mean: ISO/IEC 23091-2 (H.273), by names or numbers."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ class Colour:
 
     @classmethod
     def named(cls, name: str, full_range: bool = False) -> Colour:
-        """By the name of a whole system, one of ``KNOWN``: ``"bt601"``, ``"bt709"``, ``"srgb"``, ``"hdr10"``, …"""
+        """The colours of a whole system, one of ``KNOWN``: ``"bt601"``, ``"bt709"``, ``"srgb"``, ``"hdr10"``, …"""
         if name not in KNOWN:
             raise InvalidConfig(f"Expected a Colour or one of {', '.join(KNOWN)}, got colour={name!r}.")
         primaries, transfer, matrix = KNOWN[name]
         return cls(primaries=primaries, transfer=transfer, matrix=matrix, full_range=full_range)
 
     def native(self) -> tuple[int, int, int, bool]:
-        """As the native module takes it."""
+        """The form that the native module takes."""
         return (*self._numbers(), self.full_range)
 
     def _numbers(self) -> tuple[int, int, int]:

@@ -43,67 +43,73 @@ AMOUNTS_OF_BITS = ("bitrate", "max_bitrate", "vbv_size", "vbv_initial_delay")
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """All settings of an encoder. The preset and tuning decide whatever is left at its default.
+    """All settings of an encoder. The preset and the tuning decide everything that you do not set.
 
     ``None`` always means "as the driver's preset has it". Sizes are pixels, rates bits a second, VBV sizes bits:
-    ``8_000_000``, ``8e6`` or ``"8M"``. The names of other tools for codecs and formats are understood too, such as
+    ``8_000_000``, ``8e6`` or ``"8M"``. Names that other tools use for codecs and formats work too, such as
     ``"libx264"`` and ``"rgb24"``.
 
     Args:
-        width, height: the picture; even, but for formats with full colour resolution.
-        codec: ``"h264"``, ``"hevc"`` (``"h265"``), ``"av1"``.
+        width, height: the size of the picture. Even, except in formats with full colour resolution.
+        codec: ``"h264"``, ``"hevc"`` (``"h265"``) or ``"av1"``.
         preset: ``"p1"`` (fastest) to ``"p7"`` (best).
         tuning: ``"ll"``, ``"ull"``, ``"hq"``, ``"uhq"``, ``"lossless"``, or their long names.
-        profile: ``"auto"`` fits the stream; H.264 ``"baseline"``, ``"main"``, ``"high"``, ``"high10"``, ``"high422"``,
-            ``"high444"``; HEVC ``"main"``, ``"main10"``, ``"rext"``; AV1 ``"main"``.
-        level: as ``"4.1"``; None: the least that fits.
+        profile: ``"auto"`` fits the stream. H.264 has ``"baseline"``, ``"main"``, ``"high"``, ``"high10"``,
+            ``"high422"``, ``"high444"``; HEVC has ``"main"``, ``"main10"``, ``"rext"``; AV1 has ``"main"``.
+        level: such as ``"4.1"``; None: the lowest that fits.
         tier: ``"main"`` or ``"high"`` (HEVC, AV1).
         format: how frames lie in memory: ``"nv12"``, ``"p010"``, ``"yuv420"``, ``"yuv444"``, ``"yuv444_10"``,
-            ``"nv16"``, ``"p210"``, ``"argb"``, ``"abgr"``, ``"ayuv"``, ``"argb10"``, ``"abgr10"``; or ``"rgb"``: arrays
-            (height, width, 3) or (3, height, width) of uint8, float16 or float32 from 0 to 1, which this package
-            converts on the GPU.
-        chroma: of the stream: ``"auto"`` as the format has it, ``"420"``, ``"422"``, ``"444"``.
-        bit_depth: of the stream: 8, 10, or 0 as the format has it.
-        colour: a ``Colour``, one of its names (``"bt709"``, ``"hdr10"``, …) or ``"auto"``: BT.709 from 720 lines on,
-            BT.601 below. ``"rgb"`` is converted by its matrix and range; the other RGB formats carry the matrix that
-            the engine converts them with.
+            ``"nv16"``, ``"p210"``, ``"argb"``, ``"abgr"``, ``"ayuv"``, ``"argb10"`` or ``"abgr10"``. With ``"rgb"``,
+            this package converts arrays (height, width, 3) or (3, height, width) of uint8, or of floats from 0 to 1.
+        chroma: the stream's: ``"420"``, ``"422"``, ``"444"``; ``"auto"``: that of the format.
+        bit_depth: the stream's: 8 or 10; 0: that of the format.
+        colour: a ``Colour``, the name of one (``"bt709"``, ``"hdr10"``, …), or ``"auto"``: BT.709 from 720 lines on,
+            BT.601 below. ``"rgb"`` is converted with its matrix and range. The hardware converts the other RGB
+            formats with a matrix of its own, and the stream signals that one.
         fps: frames a second, a number or a fraction.
-        gop: frames from one IDR to the next, more than ``bframes``; 0: only the first frame is one; None: as the
-            preset has it, as for all fields. That is 250 for ``hq`` and ``lossless``, and 0 for ``ll`` and ``ull``.
-        rate_control: ``"constqp"``, ``"vbr"``, ``"cbr"``; None: what ``qp``, ``cq`` or ``bitrate`` mean.
-        bitrate, max_bitrate: bits a second; 0: the preset's own, none.
+        gop: the number of frames from one IDR to the next, more than ``bframes``; 0: only the first frame is an IDR;
+            None: the preset's: 250 for ``hq`` and ``lossless``, 0 for ``ll`` and ``ull``.
+        rate_control: ``"constqp"``, ``"vbr"`` or ``"cbr"``; None: what ``qp``, ``cq`` or ``bitrate`` need.
+        bitrate: bits a second; 0: the preset's.
+        max_bitrate: the highest bits a second; 0: no limit.
         vbv_size, vbv_initial_delay: bits.
-        qp: of ``constqp``; min_qp, max_qp, initial_qp: bounds and start of the other modes. One, or I, P and B.
-        cq: constant quality, 1 (best) to 51 (AV1: 63), in steps of 1/256.
-        multipass: ``"off"``, ``"quarter"``, ``"full"``.
-        lookahead: frames, with ``bframes`` at most 31; None: as many as the preset has; lookahead_level: 0 to 3 or
-            ``"auto"`` (interface 13.0).
-        spatial_aq: False, True, or a strength from 1 to 15; temporal_aq: False or True.
-        low_delay_key_frame_scale: how much larger than others a key frame may be in low-delay rate control.
-        strict_gop: keeps each GOP to its share of bits; nonref_p: P-frames that nothing refers to.
-        weighted_prediction: for fades.
-        bframes: between two anchors; None: as many as the preset has; b_ref_mode: ``"off"``, ``"each"``, ``"middle"``,
-            ``"hierarchical"`` (interface 13.1).
+        qp: the quantiser of ``"constqp"``: one number, or three for I, P and B.
+        min_qp, max_qp, initial_qp: limits and start of the other modes, in the same forms.
+        cq: constant quality, from just above 0 (best) to 51 (AV1: 63), in steps of 1/256.
+        multipass: ``"off"``, ``"quarter"`` or ``"full"``.
+        lookahead: how many frames to look ahead, at most 31 together with ``bframes``; None: the preset's number.
+        lookahead_level: 0 to 3, or ``"auto"`` (interface 13.0).
+        spatial_aq: adaptive quantisation within a picture: False, True, or a strength from 1 to 15.
+        temporal_aq: adaptive quantisation over time: False or True.
+        low_delay_key_frame_scale: how much larger than other pictures a key frame may be, in ``"cbr"``.
+        strict_gop: each GOP keeps to its share of the bits.
+        nonref_p: P-frames that no picture refers to.
+        weighted_prediction: better fades.
+        bframes: the number of B-frames between two anchors; None: the preset's.
+        b_ref_mode: which B-frames others may refer to: ``"off"``, ``"each"``, ``"middle"``, ``"hierarchical"``
+            (interface 13.1).
         adaptive_i, adaptive_b: whether lookahead may place I- and B-frames.
-        temporal_filter: False or True (interface 13.0); unidirectional_b: B-frames that look back alone (13.0).
-        slices: how many, or ``("macroblocks" | "bytes" | "rows" | "count", n)``.
-        intra_refresh_period, intra_refresh_count: a wave of intra blocks instead of key frames: every so many frames,
-            over so many frames, with ``gop=0``. 0: none.
-        split_encode: one picture over several engines: ``"auto"``, ``"off"``, 2, 3, 4 (HEVC, AV1).
+        temporal_filter: reduces noise over time (interface 13.0).
+        unidirectional_b: B-frames refer only to earlier pictures (interface 13.0).
+        slices: a number of slices, or ``("macroblocks" | "bytes" | "rows" | "count", n)``.
+        intra_refresh_period, intra_refresh_count: instead of key frames, a wave of intra blocks: how often it starts,
+            and how many frames it takes. Needs ``gop=0``. 0: none.
+        split_encode: how many engines share each picture: ``"auto"``, ``"off"``, 2, 3, 4 (HEVC, AV1).
         mastering_display, content_light: HDR10's static metadata, on every IDR.
-        time_code: pictures may carry time codes.
-        qp_map: pictures may say which of their parts get more bits (``PictureOptions``): ``"delta"`` by offsets to the
+        time_code: pictures may have time codes.
+        qp_map: pictures may give regions more or fewer bits (``PictureOptions``): ``"delta"`` by offsets to the
             quantiser of each block, ``"emphasis"`` by levels (H.264, without AQ).
-        picture_types: ``"auto"``: the driver decides them; ``"manual"``: ``PictureOptions(type=…)`` does (no B-frames).
-        reference_frames: how many of the last pictures are kept, each of which refers to one of them; the others are
-            there for ``lost``. None: the driver's choice.
-        long_term_references: how many pictures may be kept for later ones to refer to (``PictureOptions``).
-        max_width, max_height: what ``reconfigure`` may reach; 0: the size that it starts with.
-        gpu_id, cuda_context, extra_output_delay: as for ``NvencEncoder``.
-        copy: of frames on the GPU. ``"auto"``: read in place where the call returns only after the engine has read
-            them, and with ``on_released``; else copied, so that a frame may always be overwritten after the call.
-            ``"never"``: always in place; a frame is to be left alone until its packet is out (``Packet.released``).
-            ``"always"``.
+        picture_types: ``"auto"``: the driver chooses them; ``"manual"``: ``PictureOptions(type=…)`` does, and there
+            are no B-frames.
+        reference_frames: how many of the last pictures are kept. Each picture refers to one of them; the others are for
+            ``lost``. None: the driver's choice.
+        long_term_references: how many pictures can be kept for later ones (``PictureOptions``).
+        max_width, max_height: the largest size for ``reconfigure``; 0: the first size.
+        gpu_id, cuda_context, extra_output_delay: as in ``NvencEncoder``.
+        copy: of frames on the GPU. ``"auto"``: read in place if the call returns only after the engine has read the
+            frame, or with ``on_released``; copied otherwise, so you may always change the frame after the call.
+            ``"never"``: always read in place; do not change the frame until its packet is out (``Packet.released``).
+            ``"always"``: always copied.
     """
 
     width: int
@@ -360,7 +366,7 @@ def _shallow(config: EncoderConfig) -> dict[str, Any]:
 
 
 def _offer_right_names() -> None:
-    """Unknown names are a TypeError by Python itself, which does not say what the right one is."""
+    """Makes the TypeError for an unknown name also offer the right one, which Python's own does not."""
     made = EncoderConfig.__init__
 
     @wraps(made)

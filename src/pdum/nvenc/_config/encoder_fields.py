@@ -1,6 +1,6 @@
 """The fields of ``EncoderConfig`` as keyword arguments, so that editors complete them and type checkers know them.
 
-What each field means is said in ``EncoderConfig``.
+``EncoderConfig`` says what each field means.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RateFields(TypedDict, total=False):
-    """Rate control, but for the bitrate itself. All of these can change while the encoder runs."""
+    """Rate control, except the bitrate itself. All of these can change while the encoder runs."""
 
     rate_control: choices.RateControl | None
     max_bitrate: Bits
@@ -43,7 +43,7 @@ class LiveFields(RateFields, total=False):
 
 
 class StreamFields(RateFields, total=False):
-    """Everything that is neither an argument of ``NvencEncoder`` nor decided by a video file."""
+    """Everything that ``NvencEncoder`` has no argument for and a video file does not decide."""
 
     level: str | None
     tier: choices.Tier | None

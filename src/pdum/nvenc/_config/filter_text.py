@@ -38,9 +38,9 @@ PICTURE_BY_PICTURE = frozenset(
         *("setsar", "shear", "sobel", "swapuv", "tonemap", "transpose", "unsharp", "vflip", "vibrance", "zscale"),
     )
 )
-"""Filters that give one picture for one, and make it of that one alone."""
+"""Filters that make each picture from one picture alone."""
 OF_TIME = re.compile(r"(?<![\w.])(?:(?:n|t|pts|pos|pkt_pos|time|random|ld|st)(?![\w.=])|enable)", re.IGNORECASE)
-"""What an expression has that differs from picture to picture."""
+"""The names in an expression whose values differ from picture to picture."""
 SPACE = " \t\r\n"
 
 
@@ -58,12 +58,12 @@ Chain = list[Node]
 
 
 def parsed(text: str) -> list[Chain]:
-    """The chains of a graph. Raises InvalidConfig for a text that is none."""
+    """The chains of a graph. Raises InvalidConfig if the text is not a graph."""
     return _Reader(text).chains()
 
 
 def is_picture_by_picture(chains: list[Chain]) -> bool:
-    """Whether the graph certainly makes each picture of one picture alone, whatever its number is."""
+    """Whether the graph certainly makes each picture from one picture alone, whatever its number is."""
     nodes = chains[0]
     return len(chains) == 1 and all(
         node.name in PICTURE_BY_PICTURE and not node.inputs and not node.outputs and not OF_TIME.search(node.arguments)
@@ -117,7 +117,7 @@ class _Reader:
         return tuple(found)
 
     def _arguments(self) -> str:
-        """With one level of quotes and backslashes taken off; the filter itself takes off the other."""
+        """The text without one level of quotes and backslashes. The filter itself removes the other level."""
         made = ""
         while self._at < len(self._text) and self._text[self._at] not in ",;[]":
             char = self._text[self._at]

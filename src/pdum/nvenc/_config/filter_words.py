@@ -1,4 +1,4 @@
-"""The words that filters take, for the command line too, which has no use for the rest of them."""
+"""The words that filters take. The command line loads only these."""
 
 AUTO = "auto"
 DEINTERLACE = (AUTO, "always")

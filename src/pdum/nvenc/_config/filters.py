@@ -17,7 +17,7 @@ KNOWN_HEIGHTS = {"hd": 720, "fhd": 1080, "qhd": 1440, "4k": 2160, "uhd": 2160, "
 NOTHING = ("", "off", "none", "no")
 LARGEST = 32_768
 AS_THE_OTHER_SIDE = ("", "-1", "-2", "0")
-"""What people write for a side that follows from the other one."""
+"""Ways to write a side that follows from the other one."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,17 @@ class Share:
 class Filters:
     """What is done to the pictures of a file, in this order: trim, deinterlace, crop, rotate, denoise, scale, fps, vf.
 
-    Positions and sizes are those of the picture as players show it, which a phone's video may store on its side.
+    Positions and sizes mean the picture as players show it. A phone's video may store it on its side.
 
     Args:
-        scale: ``"1080p"`` makes larger pictures fit into 1920x1080; ``"1280x720"`` is an exact size, ``"1280x"`` and
+        scale: ``"1080p"`` makes larger pictures fit into 1920x1080; ``"1280x720"`` is an exact size; ``"1280x"`` and
             ``"x720"`` leave the other side to the shape of the picture; ``"50%"``.
         fps: frames a second, such as ``30`` or ``"30000/1001"``. Frames are repeated or left out.
-        crop: ``"W:H:X:Y"`` is what is left of the picture: a size, and where its upper left corner lies. ``"W:H"``
-            keeps the middle. ``"auto"`` looks for black bars, and crops them off.
+        crop: ``"W:H:X:Y"`` keeps a part of the picture: its size, and the place of its upper left corner. ``"W:H"``
+            keeps the middle. ``"auto"`` finds black bars and crops them off.
         deinterlace: ``"auto"`` takes the pictures that are marked as interlaced, if there are any; ``"always"`` takes
             all.
-        denoise: ``"light"``, ``"medium"`` (also by ``True``) or ``"strong"``.
+        denoise: ``"light"``, ``"medium"`` (or ``True``) or ``"strong"``.
         trim: ``"0:10-1:20"`` keeps what is shown from 10 to 80 seconds after the first frame; either end may be
             left out.
         rotate: 90, 180 or 270 degrees clockwise; ``"right"`` and ``"left"`` are 90 and 270.
@@ -111,7 +111,7 @@ class Filters:
 
     @property
     def given(self) -> dict[str, Any]:
-        """The filters that are used, by name, in the form in which they are compared."""
+        """The filters that are used, by name, in the form in which two of them are compared."""
         return {name: getattr(self, name) for name in FILTERS if getattr(self, name)}
 
 
@@ -134,7 +134,7 @@ def _text(name: str, value: Any, wanted: str = "text") -> str:
 def _vf(value: Any) -> str:
     text = _text("vf", ",".join(map(str, value)) if isinstance(value, (tuple, list)) else value)
     if text:
-        parsed(text)  # raises for what is no graph
+        parsed(text)  # raises if it is not a graph
     return text
 
 
@@ -183,7 +183,7 @@ def _scale(value: Any) -> str:
 
 
 def _size_of(text: str) -> Box | Size | Share | None:
-    """None if the text says none."""
+    """The size that the text means; None if it is not a size."""
     if match := re.fullmatch(r"(\d{2,5})p|(\d{3,5})|([a-z4-8]+)", text):
         height = KNOWN_HEIGHTS.get(match[3], LARGEST) if match[3] else int(match[1] or match[2])
         return Box(round(height * 16 / 9 / 2) * 2, height) if height <= LARGEST // 2 else None
@@ -230,7 +230,7 @@ def _trim(value: Any) -> str:
 
 
 def _seconds(text: str) -> Fraction | None:
-    """Of ``S``, ``M:S`` or ``H:M:S``, each with decimals; None for no text. Raises ValueError for anything else."""
+    """Seconds from ``S``, ``M:S`` or ``H:M:S``, with decimals; None for no text. Raises ValueError otherwise."""
     if not text:
         return None
     if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d{1,9})?", text):

@@ -36,7 +36,7 @@ class MasteringDisplay:
             )
 
     def native(self, codec: str) -> NativeDisplay:
-        """As the native module takes it, in the units of the codec's own message."""
+        """The form that the native module takes, in the units of the codec's own message."""
         is_av1 = codec == "av1"
         units = 1 << 16 if is_av1 else 50_000
         red, green, blue, white = (_point(one, units) for one in (self.red, self.green, self.blue, self.white))
@@ -57,12 +57,12 @@ class ContentLight:
             whole(f"content_light {name}", getattr(self, name), most=0xFFFF)
 
     def native(self) -> tuple[int, int]:
-        """As the native module takes it."""
+        """The form that the native module takes."""
         return self.max_cll, self.max_fall
 
 
 def native(codec: str, display: object, light: object) -> dict[str, Any]:
-    """Both as the native module takes them. Raises InvalidConfig for what is neither."""
+    """Both in the form that the native module takes. Raises InvalidConfig for any other object."""
     for name, given, kind in (
         ("mastering_display", display, MasteringDisplay),
         ("content_light", light, ContentLight),

@@ -47,7 +47,7 @@ def live_changes(config: EncoderConfig, changes: Mapping[str, Any]) -> tuple[Enc
 
 
 def require_settable(name: str, is_subclass: bool) -> None:
-    """Raises AttributeError for an attribute that an encoder would not heed. A subclass may have further ones."""
+    """Raises AttributeError for an attribute that has no effect on an encoder. A subclass may have its own."""
     fields = EncoderConfig.names()
     if name in LIVE:
         raise AttributeError(f"{name} cannot be set. Use encoder.reconfigure({name}=…).")

@@ -42,7 +42,7 @@ class Sei:
 
     @classmethod
     def user_data(cls, uuid: UUID | str, data: bytes) -> Sei:
-        """Unregistered user data: any bytes, under a UUID that says whose they are."""
+        """Unregistered user data: any bytes, under a UUID that says who defined them."""
         from uuid import UUID
 
         try:
@@ -129,14 +129,14 @@ class PictureOptions:
         sei: messages of H.264 and HEVC.
         metadata: metadata OBUs of AV1.
         time_code: of an encoder made with ``time_code=True``.
-        type: ``"IDR"`` and ``"I"``, as the two flags make them; also ``"P"`` with ``picture_types="manual"``, which
+        type: ``"IDR"`` and ``"I"`` do the same as the two flags. With ``picture_types="manual"``, ``"P"``
             postpones an IDR that is due. The first picture of a stream is always an IDR.
-        mark_long_term: keeps the picture as the long-term reference of that number, instead of the one before. An IDR
+        mark_long_term: keeps the picture as the long-term reference of that number, instead of the old one. An IDR
             drops all of them.
         use_long_term: the numbers of the long-term references that the picture may refer to. It refers to no others.
         regions, qp_map, emphasis_map: which parts get more bits, for an encoder that was made with ``qp_map``. A map is
-            an array of whole numbers of one byte, on the host or on the GPU, with one for each block of 16x16 pixels
-            (H.264), 32x32 (HEVC) or 64x64 (AV1). It is read in the call and may be changed once that returns.
+            an array of one-byte integers on the host or on the GPU, one for each block of 16x16 pixels
+            (H.264), 32x32 (HEVC) or 64x64 (AV1). You may change it when the call has returned.
     """
 
     force_idr: bool = False
@@ -204,7 +204,7 @@ class PictureOptions:
 
 
 def _packed(fields: Sequence[tuple[int, int]]) -> bytes:
-    """Numbers in so many bits each, with zeros up to the last byte's end."""
+    """The numbers, each in so many bits, with zeros up to the end of the last byte."""
     value = total = 0
     for number, width in fields:
         value, total = value << width | number, total + width

@@ -1,4 +1,4 @@
-"""Picture types by hand."""
+"""Picture types that the caller chooses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def canonical(given: object, force_idr: bool, force_intra: bool) -> str | None:
 
 
 def require_possible(kind: str | None, manual: bool) -> None:
-    """Raises for a type that the encoder does not make on demand."""
+    """Raises if the encoder cannot make this type on demand."""
     if kind == "B":
         raise UnsupportedFeature(
             "type='B' cannot be chosen by hand, because B-frames change the order of coding. Make the encoder with "

@@ -40,7 +40,7 @@ x264 and x265 were measured against SVT-AV1. SVT-AV1 and NVENC's H.264 and HEVC 
 """
 
 PLACES = {("nvenc", "av1"): 2, ("software", "av1"): 0}
-"""Decimal places of ``cq``, 1 for all that are not here. SVT-AV1 takes whole numbers only."""
+"""Decimal places of ``cq``; 1 for all other codecs. SVT-AV1 takes only whole numbers."""
 
 
 def require_quality(quality: float) -> None:

@@ -1,4 +1,4 @@
-"""Which pictures others refer to, as far as a caller can say."""
+"""Which pictures others refer to, as far as a caller can decide it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_LONG_TERM = 16
 
 
 def native(reference_frames: int | None, long_term_references: int) -> dict[str, Any]:
-    """As the native module takes them."""
+    """Both numbers in the form that the native module takes."""
     frames = None if reference_frames is None else whole("reference_frames", reference_frames, 1, MOST_FRAMES)
     return {
         "reference_frames": frames,

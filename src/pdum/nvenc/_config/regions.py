@@ -28,9 +28,9 @@ class Region:
     Args:
         x, y: of the upper left corner.
         width, height: in pixels.
-        qp: is added to the quantiser of each block, for an encoder with ``qp_map="delta"``: less than 0 for a better
+        qp: is added to the quantiser of each block, in an encoder with ``qp_map="delta"``: below 0 for a better
             picture. From -51 to 51; with AV1, whose quantisers go to 255, from -128 to 127.
-        emphasis: a level from 0 (none) to 5, for an encoder with ``qp_map="emphasis"``.
+        emphasis: a level from 0 (none) to 5, in an encoder with ``qp_map="emphasis"``.
     """
 
     x: int
@@ -86,7 +86,7 @@ def map_of(options: PictureOptions, codec: str, mode: str | None) -> tuple[str, 
 
 
 def _is_given(value: Any) -> bool:
-    """Arrays have no truth."""
+    """Whether the option is set. Arrays have no single truth value."""
     return value is not None and not (isinstance(value, (list, tuple)) and not value)
 
 

@@ -1,4 +1,4 @@
-"""Names and numbers as people write them, turned into what the native encoder takes, or a clear error."""
+"""Turns names and numbers as users write them into what the native encoder takes, or raises a clear error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CODECS_ELSEWHERE = {
     **dict.fromkeys(("h.265", "x265", "libx265", "hevc_nvenc", "nvh265enc", "hvc1", "hev1"), "hevc"),
     **dict.fromkeys(("av1_nvenc", "nvav1enc", "libsvtav1", "svt-av1", "libaom-av1", "av01"), "av1"),
 }
-"""What other tools and files call them."""
+"""The names of codecs in other tools and in files."""
 
 NAMES_ELSEWHERE = {
     **dict.fromkeys(("crf", "quality", "quantizer"), "cq"),
@@ -89,7 +89,7 @@ def tuning_name(tuning: str) -> str:
 
 
 def profile_name(codec: str, profile: str) -> str:
-    """As the native module names it: with the codec before it, since two codecs have a "main"."""
+    """The native module's name: it begins with the codec, because two codecs have a profile "main"."""
     known = {name: name if name == "auto" else f"{codec} {name}" for name in PROFILES[codec]}
     return one_of(f"profile for {codec}", profile, known)
 
@@ -133,12 +133,12 @@ def bits(name: str, value: object, least: int = 0) -> int:
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     if isinstance(number, (str, float)):
-        raise InvalidConfig(f'Expected a number of bits, as 8_000_000, "8M" or "800k", got {name}={value!r}.')
+        raise InvalidConfig(f'Expected a number of bits, such as 8_000_000, "8M" or "800k", got {name}={value!r}.')
     return whole(name, number, least)
 
 
 def _bits_of_text(text: str) -> float | str:
-    """The number, or the text again if it is none."""
+    """The number, or the text itself if it is not a number."""
     stripped = text.strip().lower()
     unit = stripped[-1:] if stripped[-1:] in RATE_UNITS else ""
     try:
@@ -170,7 +170,7 @@ def frame_rate(fps: FrameRate) -> tuple[int, int]:
 
 
 def _nearest_broadcast_rate(rate: Fraction) -> Fraction:
-    """NTSC's rates are whole rates times 1000/1001, and people write them with two or three digits."""
+    """NTSC's rates are whole rates times 1000/1001. Users write them with two or three digits."""
     from fractions import Fraction
 
     slowed = Fraction(round(rate * 1001 / 1000) * 1000, 1001)

@@ -1,4 +1,4 @@
-"""What a result has to reach: a score that it must not fall below, and a size that it must not exceed."""
+"""What a result must reach: a lowest score, and a largest size."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Target:
 
     @property
     def text(self) -> str:
-        """As settings hold it."""
+        """The text form, as settings have it."""
         return f"{self.metric}={self.wanted:g}"
 
     @property

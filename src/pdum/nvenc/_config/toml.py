@@ -1,4 +1,4 @@
-"""TOML for configurations: read by the standard library, written here, since that is a few lines for flat tables."""
+"""TOML for configurations. The standard library reads it; the few lines that write flat tables are here."""
 
 from __future__ import annotations
 

@@ -55,11 +55,11 @@ OTHER_ORDERS = {
     "yuv420p10le": 'Use "p010": the bits are the high ones of 16, and U and V alternate.',
     "nv21": 'Swap U and V for "nv12".',
 }
-"""Formats that people have and the encoder does not, with what to do."""
+"""Formats that users have and the encoder does not take, each with what to do."""
 
 
 def format_name(value: object) -> str:
-    """The name of a frame format here, for any of its names."""
+    """Our name of a frame format, for any of its names."""
     lower = value.lower() if isinstance(value, str) else ""
     if lower in OTHER_ORDERS:
         raise InvalidConfig(f"Unknown format {value!r}. {OTHER_ORDERS[lower]}")
@@ -123,7 +123,7 @@ def gop(value: int | None) -> int | None:
 
 
 def flag(name: str, value: bool | None) -> bool | None:
-    """True, False, or None if the preset decides. Values that only count as true or false are refused."""
+    """True, False, or None if the preset decides. Other values that Python treats as true or false are refused."""
     if value is None or isinstance(value, bool):
         return value
     raise InvalidConfig(f"Expected True or False, got {name}={value!r}.")

@@ -1,6 +1,6 @@
-"""Encoding with asyncio: each encoder has a thread, started at first use, that waits for the engine.
+"""Encoding with asyncio: each encoder has a thread that waits for the engine. It starts at the first use.
 
-Packets are handed over in two steps: the thread puts them on a shelf, and whoever's call is done takes from it all that
+Packets are handed over in two steps: the thread puts them on a shelf, and each call that ends takes all that
 is there up to its own. So an await that was cancelled loses nothing, and what it would have got comes with the next.
 """
 

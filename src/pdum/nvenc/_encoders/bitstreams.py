@@ -12,7 +12,7 @@ PARAMETER_SETS = {"h264": (7, 8), "hevc": (32, 33, 34)}
 """Kinds of NAL units: SPS and PPS, in HEVC after the VPS."""
 PICTURES = {"h264": range(1, 6), "hevc": range(32)}
 SEQUENCE_OBU = 1
-INTRA_SLICES = (2, 4, 7, 9)  # I and SI, of this slice and of all slices
+INTRA_SLICES = (2, 4, 7, 9)  # I and SI, for this slice and for all slices
 NAL_SLICE, NAL_IDR = 1, 5
 
 

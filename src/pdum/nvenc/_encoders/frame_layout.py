@@ -10,6 +10,7 @@ from typing import Any
 
 from .._config.values import FORMATS, format_name
 from .._errors import InvalidFrame
+from .._nvenc import DecodedFrame
 from .pixel_formats import FRAME_FORMATS, SEMI_PLANAR
 
 CUDA_DEVICES = (2, 13)
@@ -58,6 +59,8 @@ def frame_layout(frame: Any, format: str | None = None) -> FrameLayout:  # noqa:
         format = format_name(format)  # noqa: A001
     if is_pyav_frame(frame):
         return _of_pyav_frame(frame, format)
+    if isinstance(frame, DecodedFrame):
+        return _of_decoded_frame(frame, format)
     if is_pil_image(frame):
         width, height = frame.size
         return FrameLayout(width=width, height=height, format=format or "rgb")
@@ -84,12 +87,12 @@ def is_pyav_frame(frame: Any) -> bool:
 
 
 def is_flat(frame: Any) -> bool:
-    """Whether it is bytes in a row, which say nothing of a picture's size."""
+    """Whether it is flat bytes, which do not tell the size of a picture."""
     return isinstance(frame, (bytes, bytearray)) or len(getattr(frame, "shape", ()) or ()) == 1
 
 
 def is_pil_image(frame: Any) -> bool:
-    """Does not load PIL: nobody has an image of it before it is loaded."""
+    """Does not load PIL: a PIL image can exist only if PIL is loaded."""
     pil = sys.modules.get("PIL.Image")
     return pil is not None and isinstance(frame, pil.Image)
 
@@ -101,6 +104,15 @@ def _of_pyav_frame(frame: Any, form: str | None) -> FrameLayout:
         names = {FRAME_FORMATS[one]: one for one in (*SEMI_PLANAR, "yuv420", "yuv444", "rgb")}
         form = names.get(name, "yuv420")
     return FrameLayout(width=frame.width, height=frame.height, format=form, location="gpu" if is_on_gpu else "host")
+
+
+def _of_decoded_frame(frame: DecodedFrame, form: str | None) -> FrameLayout:
+    """Its width and height with the column and row that make them even."""
+    if form not in (None, frame.format):
+        raise InvalidFrame(f"Expected format {form!r}, got a decoded frame of format {frame.format!r}.")
+    (rows, width), (of_rows, height) = frame.shape, ROWS[FORMATS[frame.format][0]]
+    gpu_id = frame.__dlpack_device__()[1]
+    return FrameLayout(width=width, height=rows * height // of_rows, format=frame.format, location="gpu", gpu_id=gpu_id)
 
 
 def _shape_and_type(frame: Any) -> tuple[tuple[int, ...], str]:
@@ -121,7 +133,7 @@ def _shape_and_type(frame: Any) -> tuple[tuple[int, ...], str]:
 
 @lru_cache(maxsize=64)
 def name_of_type(kind: Any) -> str:
-    """``"uint8"`` of a type of any library. Remembered, since NumPy takes long to tell it."""
+    """The name of a type of any library, such as ``"uint8"``. It is cached, because NumPy is slow to tell it."""
     return str(kind).rpartition(".")[2]
 
 

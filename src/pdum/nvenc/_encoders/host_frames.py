@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from .._errors import InvalidFrame
+from .._nvenc import DecodedFrame
 from .frame_layout import CUDA_DEVICES, dlpack_device, is_pil_image, is_pyav_frame, name_of_type
 
 
@@ -20,6 +21,8 @@ def on_host(frame: Any) -> Any:
     """
     if is_pyav_frame(frame):
         return _downloaded(frame)
+    if isinstance(frame, DecodedFrame):
+        return _as_array(frame)
     if is_pil_image(frame):
         return _as_array(frame if frame.mode in ("RGB", "RGBA") else frame.convert("RGB"))
     if hasattr(frame, "detach") and hasattr(frame, "cpu"):  # PyTorch

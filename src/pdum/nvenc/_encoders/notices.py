@@ -11,12 +11,12 @@ SOFTWARE_ENCODES = "Encoding in software, which is much slower:"
 
 
 def software_notice(error: NvencError | None) -> str:
-    """That software takes the place of the hardware. ``error``: why; None: the settings allow no NVIDIA encoder."""
+    """Says that software replaces the hardware. ``error``: why; None: the settings allow no NVIDIA encoder."""
     return f"{SOFTWARE_ENCODES} {_reason(error)}. Run pdum-nvenc doctor for details."
 
 
 def ignored_notice(settings: Sequence[str]) -> str:
-    """That the software codec has nothing like these settings."""
+    """Says that the software codec has no equivalent for these settings."""
     return f"Ignored by software encoding: {', '.join(settings)}."
 
 

@@ -43,7 +43,7 @@ class NvencEncoder(_nvenc.Encoder):
 
     A frame is an array of shape ``(height * 3 // 2, width)`` and type uint8 (NV12: the rows of Y, then half as many of
     interleaved U and V) with ``__cuda_array_interface__``, ``__dlpack__`` or Python's buffer protocol. Rows may be
-    padded; ``format`` names other kinds, ``"rgb"`` among them. A frame on the GPU is read in the order of its
+    padded. ``format`` names other kinds, such as ``"rgb"``. A frame on the GPU is read in the order of its
     producer's stream, and may be overwritten on that stream as soon as the call returns; the host waits for neither.
 
     Threads may share an encoder, whose calls run one at a time. Many encoders in many threads run in parallel.
@@ -75,7 +75,7 @@ class NvencEncoder(_nvenc.Encoder):
     """
 
     unmapped: tuple[str, ...] = ()
-    """Settings that were left out. A ``SoftwareEncoder`` has some; the hardware takes all of them or raises."""
+    """Settings that were left out. Only a ``SoftwareEncoder`` has some; the hardware takes all or raises."""
 
     _config: EncoderConfig | None = None  # until __init__ has run
     _worker: Worker | None = None  # until the first awaited call
@@ -168,7 +168,7 @@ class NvencEncoder(_nvenc.Encoder):
             self._config = after
 
     async def lost_async(self, seq: SupportsIndex) -> bool:
-        """``lost`` for asyncio. It waits for the encoder's turn in another thread."""
+        """``lost`` for asyncio. It waits in another thread until the encoder is free."""
         if not self._is_usable:
             return self.lost(seq)  # raises the right error
         from asyncio import to_thread
@@ -210,17 +210,17 @@ class NvencEncoder(_nvenc.Encoder):
         )
 
     async def flush_async(self) -> bytes:
-        """``flush`` for asyncio, with what cancelled calls have left."""
+        """``flush`` for asyncio. Includes the packets that cancelled calls left."""
         from .aio import join
 
         return join(await self.flush_pipeline_async())
 
     async def flush_pipeline_async(self) -> list[Packet]:
-        """``flush_pipeline`` for asyncio, with what cancelled calls have left."""
+        """``flush_pipeline`` for asyncio. Includes the packets that cancelled calls left."""
         return await self._in_thread(self.flush_pipeline)
 
     async def packets_async(self, frames: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Packet]:
-        """The packets of all frames, with a flush at the end. A packet's ``seq`` is the number of its frame, from 0."""
+        """Encodes all frames, flushes, and yields their packets. ``packet.seq`` is the frame's number, from 0."""
         from .aio import each_of
 
         seq = 0
@@ -244,7 +244,7 @@ class NvencEncoder(_nvenc.Encoder):
 
     @property
     def _is_usable(self) -> bool:
-        """Whether it was made in this process. In a forked child, locks may be held for ever."""
+        """Whether it was made in this process. In a forked child, locks may be held forever."""
         return self._config is not None and self._made_in == os.getpid()
 
     def close(self) -> None:

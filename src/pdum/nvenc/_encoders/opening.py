@@ -55,7 +55,7 @@ def open_encoder(
 
 
 def _news(notices: list[str]) -> list[str]:
-    """Those that this process has not been told yet."""
+    """The notices that this process has not given yet."""
     with _saying:
         news = [notice for notice in notices if notice not in _said]
         _said.update(news)

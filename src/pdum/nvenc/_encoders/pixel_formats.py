@@ -10,7 +10,7 @@ ENCODED_FORMATS = {
     ("444", 8): "yuv444",
     ("444", 10): "yuv444_10",
 }
-"""Ours for a file's frames, by chroma and depth."""
+"""Our formats for the frames of a file, by chroma and depth."""
 
 STREAM_FORMATS = {
     ("420", 8): "yuv420p",
@@ -20,7 +20,7 @@ STREAM_FORMATS = {
     ("444", 8): "yuv444p",
     ("444", 10): "yuv444p10le",
 }
-"""What the codecs encode, by chroma and depth; SVT-AV1 has the first two alone."""
+"""What the codecs encode, by chroma and depth. SVT-AV1 has only the first two."""
 
 FRAME_FORMATS = {
     "nv12": "nv12",

@@ -42,7 +42,7 @@ class SoftwareEncoder:
 
     The streams are of the same kind: Annex B or OBUs, closed groups of pictures, parameter sets on each key frame.
     Bitrates, quality and speed are those of the software codec. ``unmapped`` names the given settings that the codec
-    has nothing like.
+    has no equivalent for.
 
     Frames are arrays in the layout of ``config.format``, or ``av.VideoFrame`` of any format on the host. An array on a
     GPU is copied to the host.
@@ -155,7 +155,7 @@ class SoftwareEncoder:
         return b"".join(packet.data for packet in self.submit(frame, self._count, force_idr, picture=picture))
 
     def set_bitrate(self, bitrate: int) -> bool:
-        """Changes the bit rate from the next frame on. Only x264 can, up to its largest rate.
+        """Changes the bitrate from the next frame on. Only x264 can do that, up to its largest rate.
 
         Returns whether it did. The buffer that bounds single pictures stays as it is.
         """
@@ -183,7 +183,7 @@ class SoftwareEncoder:
         return list(self.flush_lazily())
 
     def flush_lazily(self) -> Iterator[Packet]:
-        """``flush_pipeline`` that yields each packet once it is finished: a software codec holds dozens of frames.
+        """``flush_pipeline`` that yields each packet as soon as it is ready: a software codec holds dozens of frames.
 
         Frames that are submitted meanwhile begin a new stream. If the iteration is left early, the rest is lost.
         """

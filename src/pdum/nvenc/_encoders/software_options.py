@@ -73,7 +73,7 @@ UNBOUNDED_GOP = 1 << 20
 PRESETS_GOP = 250
 """Of NVENC's presets for files. Those for low latency have no key frame after the first."""
 AVX512_MACROBLOCKS = 8
-"""So many are handled at once."""
+"""How many pictures are handled at once."""
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Software:
 
 
 def software_options(config: EncoderConfig, threads: int) -> Software:
-    """The options for the software codec. ``unmapped`` names the settings that it has nothing like."""
+    """The options for the software codec. ``unmapped`` names the settings that it has no equivalent for."""
     settings = config.settings()
     codec = settings["codec"]
     pix_fmt = STREAM_FORMATS[settings["chroma"], settings["bit_depth"]]

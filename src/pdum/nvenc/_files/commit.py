@@ -32,7 +32,7 @@ class FileIdentity:
 
     @classmethod
     def of(cls, path: Path) -> FileIdentity | None:
-        """None if there is no such file."""
+        """The identity of the file; None if there is no such file."""
         try:
             stat = path.stat()
         except FileNotFoundError:
@@ -48,7 +48,7 @@ class CommitRequest:
         part: the verified result under its temporary name.
         destination: the name that the result gets.
         source, source_seen: the source, and its identity when the job began.
-        destination_seen: the identity of what lay under the result's name when the job began.
+        destination_seen: the identity of the file with the result's name when the job began.
         overwrite: set for a job in place: how the result is written into a source that has several names.
         announce: is told the size and the modification time of the result before its name changes.
     """
@@ -63,7 +63,7 @@ class CommitRequest:
 
 
 class Commit:
-    """The state of one job's last step, which ``cancel`` may be called for from any thread."""
+    """The state of one job's last step. Any thread may call ``cancel``."""
 
     def __init__(self) -> None:
         self._lock = Lock()

@@ -1,4 +1,4 @@
-"""What an encoder is to be for a source: its own look, the settings laid over it, and what the engine can do."""
+"""Chooses the encoder's configuration for a source, from the source, the settings and what the engine can do."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """By the source, its container and the settings."""
+    """What the source, its container and the settings ask for."""
 
     chroma: str
     depth: int
@@ -84,7 +84,7 @@ def _even(size: int, chroma: str, codec: str) -> int:
 
 
 def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list[str]]:
-    """Codec, chroma, depth, and what is lost by them."""
+    """The codec, chroma and depth, and what the result loses with them."""
     candidates = _candidates(wanted, engine.kind)
     able = [(codec, *_kept(codec, wanted, engine)) for codec in candidates if _encodes(codec, wanted, engine)]
     if not able:
@@ -123,7 +123,7 @@ def _encodes(codec: str, wanted: _Wanted, engine: EngineInfo) -> bool:
 
 
 def _kept(codec: str, wanted: _Wanted, engine: EngineInfo) -> tuple[str, int]:
-    """The nearest to the source's chroma and depth that there is."""
+    """The available chroma and depth that are nearest to the source's."""
     if engine.kind != "nvenc":
         return ("420" if codec == "av1" else wanted.chroma), wanted.depth
     can = _capabilities(engine)[codec]
@@ -142,7 +142,7 @@ def _dotted(chroma: str) -> str:
 
 
 def _losses(index: Index, engine: EngineInfo, chroma: str, values: Mapping[str, Any]) -> list[str]:
-    """What the source has and the result will not."""
+    """Warnings about what the source has and the result will not have."""
     look, found = index.look, []
     if not look.exact:
         found.append(f"The source's format {look.pix_fmt} is converted, which is not exact.")

@@ -36,7 +36,7 @@ NOT_OF_A_FILE = {
     "picture_types": PER_PICTURE,
     "long_term_references": PER_PICTURE,
 }
-"""Fields of ``EncoderConfig`` that would do nothing for a file, and what to do instead."""
+"""Fields of ``EncoderConfig`` that have no effect on a file, and what to use instead."""
 
 
 def _require_encoder_fields(given: Mapping[str, Any]) -> None:
@@ -53,7 +53,7 @@ def _require_encoder_fields(given: Mapping[str, Any]) -> None:
 
 
 def _require_one_kind_of_rate(given: Mapping[str, Any]) -> None:
-    """Of settings that exclude each other, an encoder would ignore one."""
+    """Raises if two settings exclude each other: an encoder would ignore one of them."""
     mode = str(given.get("rate_control") or "").lower()
     bitrate, cq, qp = given.get("bitrate"), given.get("cq"), given.get("qp")
     if str(given.get("tuning")).lower() == "lossless":
@@ -91,12 +91,12 @@ class FileSettings:
         quality: from 1 (best) to 63, the same look with every codec and engine; None: 28, unless ``encoder`` has a
             ``cq``, a ``qp`` or a ``bitrate``. ``cq`` is the encoder's own number.
         audio: ``"copy"``, ``"none"``, or bits a second: encoded again, as AAC or Opus, whichever suits the container.
-        encoder: fields of ``EncoderConfig``, laid over what the source says. ``gop`` is the frames of five seconds if
+        encoder: fields of ``EncoderConfig``, which override the source's. ``gop`` is the frames of five seconds if
             it is None or not given.
         filters: what is done to the pictures before they are encoded.
         target: ``"vmaf=95"``, ``"xpsnr=40"`` or ``"ssim=0.98"``: the highest quality value whose result reaches it is
             found by samples.
-        max_size: the greatest size of the result in bytes, with sound and all else, or a text such as ``"500M"``; 0: no
+        max_size: the largest size of the whole result in bytes, or a text such as ``"500M"``; 0: no
             limit. If the result would be larger, a higher quality value is found.
         max_bitrate: the field of ``EncoderConfig``.
     """
@@ -154,7 +154,7 @@ class FileSettings:
 
 
 def _say_where_encoder_fields_go() -> None:
-    """Of an unknown argument, Python itself says only that it is unknown."""
+    """Makes the TypeError for a field of the encoder say where the field belongs."""
     made = FileSettings.__init__
 
     @wraps(made)
@@ -181,7 +181,7 @@ class FileJob:
         segments: the number of ranges of frames that the video is cut into; ``"auto"``: as many as the engines need.
         smaller_than: a result that is not smaller than this times the source is dropped.
         in_place: the verified result takes the place of the source, with its times, owner and permissions. The
-            destination is the source then. If the source has further names (hard links), they all show the result.
+            destination is the source then. If the source has other names (hard links), they all show the result.
         keep_work: complete pieces survive a cancel, a full disk and lost engines, so that a later run continues there.
         verify: ``"structure"`` looks at the file's streams and packets, ``"samples"`` also decodes where its parts are
             joined, ``"full"`` decodes all of it.

@@ -1,4 +1,4 @@
-"""Writing a result into a source that has several names (hard links), which a rename would tear apart.
+"""Writes a result into a source that has several names (hard links). A rename would separate them.
 
 Overwriting can stop half-way: the process is killed, or the disk is full. Then only the part file has the
 whole result. A note in the work folder says so, and the next run for the same file finishes what was begun.
@@ -18,7 +18,7 @@ from .._tasks import Result
 
 COPIED_AT_ONCE = 1 << 20
 HEAD = 4096
-"""Bytes at the beginning of a file that tell which one it is."""
+"""How many bytes at the beginning of a file identify it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class Overwrite:
 
     @property
     def has_begun(self) -> bool:
-        """Whether the file begins as the part file does and goes on as the source did."""
+        """Whether the file begins like the part file and continues like the source."""
         try:
             stat, now, new = self.target.stat(), _head(self.target), _head(self.part)
         except OSError:

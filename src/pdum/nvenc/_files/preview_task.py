@@ -1,4 +1,4 @@
-"""Looks at a file as the task that encodes it does, and refuses what that refuses. It writes nothing."""
+"""Examines a file like the task that encodes it, and refuses the same files. It writes nothing."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from ..events import EngineInfo
 
 LEAST_SPREAD, SPREAD_OF_A_WHOLE = 0.05, 0.02
-"""Parts of a size by which an estimate may be wrong, at the least: from samples, and from all of a video."""
+"""The least relative error of an estimated size: from samples, and from all of a video."""
 OPENING = Lock()
-"""Held while an encoder is opened: each takes memory, and all that there can be are not needed at a time."""
+"""Held while an encoder is opened, so that only one at a time takes memory."""
 SHORTEST_MEASUREMENT = 0.05
-"""Seconds of an engine. Shorter samples do not tell how fast it is."""
+"""Seconds of encoding. Shorter samples do not show how fast an engine is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What samples say about a result: it has ``size`` bytes, more or less by ``spread``."""
+    """What samples predict about a result: it has ``size`` bytes, plus or minus ``spread``."""
 
     quality: float | None
     size: int
@@ -55,7 +55,7 @@ class PreviewTask(SearchingTask):
         self._spread = 0.0
         self.codec = self.crop = ""
         self.cq: float | None = None
-        """None if a search finds it, or if something else decides how many bits there are."""
+        """The ``cq``; None if a search finds it, or if another setting decides the number of bits."""
         self.warnings: tuple[str, ...] = ()
         self.estimate: Estimate | None = None
         self.frames_of_video = 0
@@ -123,19 +123,19 @@ class PreviewTask(SearchingTask):
         return Result(destination="", frames=self.frames_of_video, size=size, source_bytes=self.source_bytes)
 
     def abandon(self, keep: bool) -> None:  # noqa: ARG002
-        """What an earlier run has left of its work stays as it is."""
+        """Leaves the work of an earlier run as it is."""
         self._samples_now = None
         self._close_files()
 
 
 def _require_encoder(config: EncoderConfig, engine: EngineInfo) -> None:
-    """Opens an encoder, which alone knows all that it does not take. With no session free, the run would wait."""
+    """Opens an encoder, because only it knows everything that it refuses. If no session is free, the run would wait."""
     with OPENING, suppress(OutOfSessions):
         open_encoder(for_engine(config, engine), engine, 1).close()
 
 
 def _spread(samples: Samples, frames: int) -> float:
-    """By which part of itself the size of the video may be wrong: by how much the samples differ."""
+    """The relative error of the video's predicted size: by how much the samples differ."""
     if samples.frames == frames:
         return SPREAD_OF_A_WHOLE
     sizes = [part.size / part.frames for part in samples.parts]

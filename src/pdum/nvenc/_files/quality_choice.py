@@ -11,16 +11,16 @@ from .._text import size
 from .search import Search
 
 ROOM = 0.98
-"""Of the greatest size: what a prediction may be, for predictions are not exact."""
+"""The part of the largest size that a prediction may reach, because predictions are not exact."""
 NEAR_ENOUGH = 0.05
-"""A search for a size ends with one that is smaller by no more than this part."""
+"""A search for a size ends at a size that is below the limit by no more than this part."""
 VALUES_FOR_HALF = 6.0
-"""By how much a value has to rise for half the size, where nothing better is known."""
+"""By how much a value must rise for half the size, if nothing better is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """What came of a value. ``size`` is of the whole result."""
+    """The outcome of one value. ``size`` is that of the whole result."""
 
     size: int
     score: float | None = None
@@ -28,7 +28,7 @@ class Tried:
 
 @dataclass(kw_only=True)
 class QualityChoice:
-    """``next_value`` says what to try next, ``add`` takes what came of it, ``chosen`` is the answer.
+    """``next_value`` says what to try next, ``add`` takes the outcome, and ``chosen`` is the answer.
 
     ``start`` is the quality that was asked for. Without a target it stays if the result is small enough.
     """
@@ -44,7 +44,7 @@ class QualityChoice:
 
     @property
     def next_value(self) -> int | None:
-        """None if the search is over."""
+        """The value to try next; None if the search is over."""
         by_score = self._by_score()
         if by_score is not None:
             if by_score.next_value is not None:

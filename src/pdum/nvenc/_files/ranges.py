@@ -11,18 +11,18 @@ from .._media.spool import Piece
 from .._tasks import Plan
 
 CORES_KEPT_BUSY = {"h264": 8, "hevc": 1, "av1": 1}
-"""By the threads of one encoder in software: on no more of them a second range costs a key frame and brings nothing."""
+"""How many cores one software encoder keeps busy. Up to so many, a second range costs a key frame and gains nothing."""
 GOOD_SECONDS = 2.0
-"""Of software's ranges: lookahead and a key frame cost much compared with a second of video."""
+"""Seconds of a range in software. For one second of video, lookahead and a key frame would cost too much."""
 MANY_CORES = {"h264": 8, "hevc": 4, "av1": 8}
-"""For one encoder. If each has so many, ranges shorter than good ones will do: most of the cores are idle then, and
-x264, which keeps its eight busy, has no others."""
+"""Cores for each encoder. With so many, ranges may be shorter than good ones, because most cores are idle then.
+x264 keeps its eight cores busy, so it has no idle ones."""
 SNAP = 8
-"""A cut moves to a key frame of the source that is nearer than this part of a range."""
+"""A cut moves to a key frame of the source if one is nearer than this part of a range."""
 
 
 def good_range(index: Index, codec: str, shortest: int) -> int:
-    """For software: so long that it has as many ranges as its codec finds cores for."""
+    """The length of a range in software: the file gets as many ranges as its codec finds cores for."""
     cores = len(os.sched_getaffinity(0))
     good = max(1, round(index.rate * GOOD_SECONDS))
     parts = min(cores // CORES_KEPT_BUSY[codec], index.frames // good)
@@ -31,7 +31,7 @@ def good_range(index: Index, codec: str, shortest: int) -> int:
 
 
 def shortest_range(index: Index, is_slow: bool) -> int:
-    """A range begins with decoding from a key frame of the source. That is about one group of pictures for nothing,
+    """A range begins with decoding from a key frame of the source. About one group of pictures is decoded in vain,
     which is little compared with the time that a slow codec takes for a second."""
     if index.straight:
         return index.frames

@@ -39,7 +39,7 @@ class Recipes:
             return self._made[key]
 
     def any(self) -> Recipe:
-        """That of some engine, or of an earlier run if all ranges were encoded then."""
+        """The configuration of some engine, or of an earlier run if that encoded all ranges."""
         for recipe in self._made.values():
             return recipe
         from .._config.config import EncoderConfig
@@ -57,12 +57,12 @@ class Recipes:
         return [text for recipe in self._made.values() for text in recipe.warnings]
 
     def save(self) -> None:
-        """Beside the pieces, for a run that finds all of them complete and asks no engine."""
+        """Saves the configuration beside the pieces, for a run that finds all of them complete and asks no engine."""
         if self._made and self.are_saved and self._folder.is_dir():
             write_atomically(self._folder / RECIPE, json.dumps(self.any().config.to_dict()).encode())
 
     def _require_fitting(self, recipe: Recipe) -> None:
-        """Parts of two codecs or sizes make no video."""
+        """Raises if the parts differ in codec or size, because they cannot be joined."""
         for other in self._made.values():
             mine, theirs = ([one.config.settings()[name] for name in SAME_FOR_ALL] for one in (recipe, other))
             if mine != theirs:

@@ -1,4 +1,4 @@
-"""Short parts of a video that are encoded to find out what a quality value gives."""
+"""Short parts of a video. They are encoded to find out the size and the score of a quality value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEAST_FRAMES = 24
 
 
 def sample_ranges(frames: int, fps: float) -> list[tuple[int, int]]:
-    """Short parts, spread over the video. A video that is not much longer than its parts is taken as a whole."""
+    """Short parts, spread over the video. If the video is not much longer than its parts, it is one part."""
     length = max(LEAST_FRAMES, round(fps * SECONDS))
     if frames <= 2 * SAMPLES * length:
         return [(0, frames)]
@@ -80,7 +80,7 @@ class Samples:
 
     @property
     def seconds(self) -> float:
-        """From the beginning of the first part to the end of the last one."""
+        """Seconds from the beginning of the first part to the end of the last one."""
         return max(self._ended - self._began, 0.0)
 
 

@@ -123,7 +123,7 @@ class _FrameScores:
         return [_score(self._metric, frame.metadata) for frame in self._pair.rest()]
 
     def close(self) -> None:
-        """It has nothing that would have to be given back."""
+        """Does nothing: there is nothing to release."""
 
 
 class _VmafScores:

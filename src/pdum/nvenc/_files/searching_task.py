@@ -24,19 +24,19 @@ from .scores import compare, require_scores
 from .task import FileTask, ResultTooLarge
 
 USUAL_ROUNDS = 3
-"""Values that a search tries. Progress is counted by it: each further one is a smaller part of what is left."""
+"""How many values a search usually tries, for the progress: each one after that is a smaller part of the rest."""
 SHARE_OF_A_ROUND = 0.55
 MOST_ATTEMPTS = 3
-"""How often all of a file is encoded, if the result comes out larger than it may be."""
+"""How often a whole file is encoded if the result is larger than allowed."""
 SHARE_OF_AN_ATTEMPT = 0.9
 SHORTEST_MEASUREMENT = 0.2
-"""Seconds. What took less says nothing about how long the rest will take."""
+"""Seconds. Shorter work does not predict how long the rest will take."""
 BITRATE_ROOM = 0.95
-"""Of the bitrate that the greatest size allows: what encoders may exceed a limit by."""
+"""The part of the bitrate for the largest size that is used, because encoders may exceed a limit."""
 BUFFER_SECONDS = 1.0
-"""What the buffer of a limited bitrate holds, where nothing else is set."""
+"""Seconds that the buffer of a limited bitrate holds, if nothing else is set."""
 SHARE_OF_THE_BUFFER = 0.05
-"""Of a short video: how much of it the buffer of the bitrate's limit holds, which is a second of a longer one."""
+"""The share of a short video that the buffer holds. For a long video, it holds one second."""
 
 
 class SearchingTask(FileTask):
@@ -76,7 +76,7 @@ class SearchingTask(FileTask):
         return int(asked) if asked.is_integer() else asked
 
     def _exact(self, value: int) -> float:
-        """What was asked for stays as it was, even between two whole values."""
+        """Keeps the requested value, even if it lies between two whole ones."""
         return self._asked_value if value == round(self._asked_value) else value
 
     def _settings_with(self, value: int, **encoder: Any) -> FileSettings:
@@ -113,7 +113,7 @@ class SearchingTask(FileTask):
         return self._plan_for_samples() if self._known is None else self._begin_with(self._known)
 
     def look_for_search(self, lanes: int) -> None:
-        """Looks the source through, and refuses what no search could find."""
+        """Examines the source, and refuses targets that no search could reach."""
         self._forget()
         self._start_over()
         settings = self._asked.settings
@@ -302,7 +302,7 @@ class SearchingTask(FileTask):
         return NextPlan(plan=plan, trials=trials)
 
     def _limits(self) -> dict[str, int]:
-        """The net for the last attempt: with this bitrate all along and a full buffer, the result is small enough."""
+        """The limit for the last attempt. Even with this bitrate throughout and a full buffer, the result fits."""
         duration = max(self.index.duration, 0.1)
         buffer = min(1.0, duration * SHARE_OF_THE_BUFFER)
         bits = (ROOM * self._asked.settings.most_bytes - self._beside) * 8

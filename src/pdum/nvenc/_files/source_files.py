@@ -1,4 +1,4 @@
-"""What a job has open of its source, and closes however it ends."""
+"""The open files of a job's source. The job closes them however it ends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SourceFiles:
     def frames_from(
         self, index: Index, first: int, decoding: Decoding, on_repeated: Callable[[int], object]
     ) -> Generator[Any, None, None]:
-        """The frames from this one on. ``on_repeated`` is told of each that stands for one that cannot be decoded."""
+        """The frames from this one on. ``on_repeated`` is called for each frame that replaces an undecodable one."""
         start = self._take_start() if first == 0 else None
         if start is not None and not start.may_go_on_as(decoding):
             start.close()

@@ -1,4 +1,4 @@
-"""The half of a file's task that reads the source: it looks the file through, and makes the frames for engines."""
+"""The half of a file's task that reads the source: it examines the file, and makes the frames for engines."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from .._config.config import EncoderConfig
 
 MOST_KEPT_PIXELS = 1920 * 1088
-"""In larger sources, the decoders of all jobs that wait for an engine would take gigabytes."""
+"""Pixels of a frame. For larger sources, the decoders of all waiting jobs would take gigabytes."""
 
 
 class SourceTask(BaseTask):
-    """Looks through the source of a job and decodes it. It writes nothing.
+    """Examines the source of a job and decodes it. It writes nothing.
 
     Args:
         job: what to do.
@@ -92,13 +92,12 @@ class SourceTask(BaseTask):
         suffix = self.job.destination.suffix.lower()
         if suffix not in CONTAINERS:
             raise InvalidConfig(
-                f"{self.job.destination.name!r} does not say which container to write. Use a name that ends with "
-                f"{', '.join(CONTAINERS)}."
+                f"Expected a name that ends with {', '.join(CONTAINERS)}, got {self.job.destination.name!r}."
             )
         return CONTAINERS[suffix]
 
     def look(self, lanes: int) -> None:
-        """Looks the source through, and refuses what could not be written in the end. It writes nothing."""
+        """Examines the source, and refuses what could not be written in the end. It writes nothing."""
         self._forget_source()
         self._require_paths()
         if self.job.in_place:
@@ -143,12 +142,12 @@ class SourceTask(BaseTask):
         return self._converted(first, Decoding(self._decoder_threads(), on_gpu=on_gpu, on_stumble=on_stumble), convert)
 
     def originals(self, first: int) -> Generator[Any, None, None]:
-        """What an engine is given from this frame on, as pictures on the host: a result is compared with them."""
+        """The frames that an engine gets from this one on, as pictures on the host, to compare a result with them."""
         return self._converted(first, Decoding(self._decoder_threads()), converter_for_software(self.any_config))
 
     @property
     def any_config(self) -> EncoderConfig:
-        """That of some engine that works on the file."""
+        """The configuration of some engine that works on the file."""
         return self._recipes.any().config
 
     def _converted(self, first: int, decoding: Decoding, convert: Callable[[Any], Any]) -> Generator[Any, None, None]:
@@ -195,7 +194,7 @@ class SourceTask(BaseTask):
         return max(1, len(os.sched_getaffinity(0)) // self._lanes)
 
     def interrupt(self) -> None:
-        """Ends what runs soon, unless the commit has begun: then the job finishes."""
+        """Soon ends what is running, unless the commit has begun: then the job finishes."""
         self._commit.cancel()
 
     @property
@@ -209,7 +208,7 @@ class SourceTask(BaseTask):
 
     @property
     def index(self) -> Index:
-        """Of the video behind the filters."""
+        """The index of the video behind the filters."""
         return self._looked_through_video().index
 
     @property
@@ -229,7 +228,7 @@ class SourceTask(BaseTask):
         source, destination = self.job.source, self.job.destination
         if self._refusal is not None:
             raise self._refusal
-        container = self.container  # raises if the name tells nothing
+        container = self.container  # raises if the name has no known suffix
         if self.job.settings.codec != "auto":
             require_video_codec(destination.name, container, codec_name(self.job.settings.codec))
         if not source.exists():

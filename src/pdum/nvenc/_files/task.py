@@ -1,4 +1,4 @@
-"""Video files as tasks of a pool. A file is looked through, decoded in ranges, joined, verified and committed."""
+"""Video files as tasks of a pool. A file is examined, decoded in ranges, joined, verified and committed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FileTask(SourceTask):
         self.on_commit: Callable[[tuple[int, int]], None] | None = None
         """Called just before the result gets its name, with the size and the modification time that it will have."""
         self.on_found: Callable[[int], object] | None = None
-        """Called with a quality value that was found for the whole file."""
+        """Called with the quality value that was found for the whole file."""
         self._lock = Lock()
         self._part = self._work.part
         self._samples: list[SampledSink] = []
@@ -64,7 +64,7 @@ class FileTask(SourceTask):
         return self.begin()
 
     def begin(self) -> Plan:
-        """Takes up what an earlier run has left of the work. What remains is planned."""
+        """Continues the work of an earlier run, and plans the rest."""
         if self._unfinished is not None:
             self._work.lock()
             return Plan(frames=self._unfinished.result.frames, ranges=[])
@@ -73,13 +73,13 @@ class FileTask(SourceTask):
         return self.plan_of(missing_ranges(self._pieces, self.index.frames))
 
     def change_settings(self, settings: FileSettings) -> None:
-        """Other settings for what is encoded from now on. What was encoded before is of no use then."""
+        """Changes the settings for all frames. What was encoded before is no longer used."""
         self.job = replace(self.job, settings=settings)
         self._recipes.clear()
         self._pieces = []
 
     def _close_files(self) -> None:
-        """Closes what is open of the source, and ends the threads that look at the result."""
+        """Closes the files of the source, and ends the threads that check the result."""
         self._files.close()
         for sample in self._samples:
             sample.stop()
@@ -115,7 +115,7 @@ class FileTask(SourceTask):
                 self._verify(joined)
                 lost = lost_metadata(source, self._part, passthrough, OF_THE_FILE)
             result = self._committed(self._all_warnings([*passthrough.all_warnings(), *joined.warnings, *lost]))
-            self._video, self._pieces = None, []  # megabytes for a long film, and the caller may keep the task for days
+            self._video, self._pieces = None, []  # megabytes, and the caller may keep the task for days
             return result
         except BaseException:
             if not self._commit.needs_part:
@@ -217,7 +217,7 @@ class FileTask(SourceTask):
         if self._repeated:
             found.append(
                 f"{len(self._repeated)} frames of the source cannot be decoded, from number {min(self._repeated)} on; "
-                "the ones before them are repeated."
+                "each repeats the previous one."
             )
         return tuple(dict.fromkeys([*found, *more]))
 

@@ -1,4 +1,4 @@
-"""How many bits a second a link takes, from what its viewer answers. Pure: whoever uses it gives the times.
+"""How many bits a second a link takes, from what its viewer answers. Pure: the caller passes the times.
 
 The queue in front of a slow link is what has to stay short. Its delay is what a round trip takes beyond the shortest
 one known. Where it grows, the rate falls below what really arrives, until the queue is gone. Where there is none, the
@@ -23,20 +23,20 @@ BASE_WINDOW = 20.0
 RECENT = 0.15
 """Seconds over which the shortest delay counts: a key frame alone delays itself, and means no queue."""
 LONGEST_MEMORY = 10.0
-"""Seconds after which nobody answers for a packet any more."""
+"""Seconds after which no answer to a packet is expected."""
 DELIVERY_WINDOW = 0.25
 """Seconds over which arrivals are counted, unless fewer than FEWEST_ARRIVALS came then."""
 FEWEST_ARRIVALS = 3
 SENT_WINDOW, LOSS_WINDOW = 1.0, 4.0
-"""Seconds over which packets are counted that were given out, and that were lost."""
+"""Seconds over which the packets given out and the lost ones are counted."""
 FEWEST_PACKETS = 30
-"""Among fewer, one lost packet would be a large share."""
+"""The fewest packets for a share of losses: among fewer, a single one would be a large share."""
 FEW_LOST, MANY_LOST = 0.04, 0.1
 """Shares of packets. Up to the first, losses are the link's nature; from the second on, it has too much to do."""
 BELOW_CEILING = 0.9
 """The share of the ceiling at which the rate stays."""
 FALL_WITHOUT_ANSWER = 0.5
-"""The rate falls to this share where nothing arrives at all."""
+"""The rate falls to this share if nothing arrives at all."""
 LEAST_FALL = 0.5
 """In one step, the rate falls at most to this share of what arrives."""
 DRAIN_TIME = 0.5
@@ -52,7 +52,7 @@ FIRST_WAIT, LONGEST_WAIT = 2.0, 6.0
 LONGEST_STEP = 0.25
 """Seconds without an answer count at most as this much when the rate rises."""
 BESIDE_BANDWIDTH = 0.95
-"""The share of a bandwidth that the viewer reports which the video may use."""
+"""The share of the viewer's reported bandwidth that the video may use."""
 LONGEST_BASE = 0.5
 """Seconds of a round trip that count for this. The first one may be that of a large key frame on a slow link."""
 SPARE_TIME = 0.06
@@ -99,7 +99,7 @@ class BitrateController:
         return self._base.value
 
     def set_bounds(self, lowest: int, highest: int) -> None:
-        """For pictures of another size. A rate at the upper bound stays there."""
+        """Changes the bounds, for pictures of another size. A rate at the upper bound stays there."""
         was_highest = self._rate >= self._highest
         self._lowest, self._highest = lowest, highest
         self._rate = float(highest) if was_highest else min(max(self._rate, lowest), highest)
@@ -146,7 +146,7 @@ class BitrateController:
         return None if base is None or not self._has_answers else ceil((min(base, LONGEST_BASE) + SPARE_TIME) * fps) + 1
 
     def forget(self) -> None:
-        """Nobody will answer for what was sent: the viewer is another one, or starts anew."""
+        """Forgets all packets on their way: another viewer, or one that starts again, does not answer for them."""
         self._unheard.clear()
 
     def queue_delay(self, now: float) -> float | None:
@@ -252,7 +252,7 @@ class BitrateController:
 
 
 class _Lately:
-    """Numbers of the last so many seconds, and their sum."""
+    """The numbers of the last few seconds, and their sum."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -288,7 +288,7 @@ class _Lately:
 
 
 class _ShortestLately:
-    """The least value of a window of time, in halves of it."""
+    """The least value in a window of time. It keeps one value for each half of the window."""
 
     def __init__(self) -> None:
         self._before: float | None = None

@@ -1,4 +1,4 @@
-"""The encoder of the moment: opened for a frame, changed while it runs if it can be, and replaced if not."""
+"""The current encoder: opened for a frame, changed while it runs if it can be, and replaced if not."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from .._nvenc import Packet
 
 LEAST_CHANGE = 0.02
-"""A rate that differs by less is the same."""
+"""A smaller relative difference of the rate is not a change."""
 FALLEN, RISEN = 0.7, 1.5
-"""An encoder that cannot change its rate is replaced beyond these shares of it: that costs a key frame."""
+"""An encoder that cannot change its rate is replaced only beyond these shares, because that costs a key frame."""
 SECONDS_BETWEEN = 3.0
-"""Nor is it replaced for its rate sooner than after so many seconds."""
+"""Seconds between two replacements for the rate."""
 
 
 class CurrentEncoder:
@@ -42,7 +42,7 @@ class CurrentEncoder:
         self._is_flushed = False
         self.notices: tuple[str, ...] = ()
         self.opened = 0
-        """How many encoders there were."""
+        """How many encoders were opened."""
 
     @property
     def is_hardware(self) -> bool:
@@ -92,7 +92,7 @@ class CurrentEncoder:
         return isinstance(self._encoder, NvencEncoder) and self._encoder.lost(seq)
 
     def flush(self) -> list[Packet]:
-        """What is still in the encoder. A software codec that held something back begins a new stream then."""
+        """Returns what is still in the encoder. A software codec that held something back then begins a new stream."""
         if self._encoder is None or self._encoder.in_flight == 0:
             return []
         self._is_flushed = not self.is_hardware

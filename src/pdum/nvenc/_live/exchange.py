@@ -46,7 +46,7 @@ class Exchange:
         self._errors: dict[str, BaseException] = {}  # by who has not been told yet
         self._awaiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self.replaced = 0
-        """Frames in whose place came a later one before their turn."""
+        """Frames that a later one replaced before their turn."""
 
     def offer(self, frame: OfferedFrame) -> None:
         with self._changed:
@@ -104,7 +104,7 @@ class Exchange:
             self._wake()
 
     def take(self) -> LivePacket | None:
-        """The next packet, once there is one. None: there will be none any more."""
+        """The next packet, when there is one; None: there will be no more."""
         with self._changed:
             self._changed.wait_for(self._has_answer)
             return self._pop()
@@ -147,7 +147,7 @@ class Exchange:
         for loop, woken in self._awaiting:
             try:
                 loop.call_soon_threadsafe(_finish, woken)
-            except RuntimeError:  # the event loop is closed, so nobody waits in it
+            except RuntimeError:  # the event loop is closed, so no call waits in it
                 continue
 
 

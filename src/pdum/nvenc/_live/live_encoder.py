@@ -44,7 +44,7 @@ class LiveEncoder:
 
     Frames may change their size at any time. The stream has a key frame at its beginning, after each change of
     size, and whenever somebody needs one: ``request_keyframe()`` for a viewer who joins, ``lost(seq)`` for one who
-    missed a packet, if the card cannot repair that with less. ``feedback`` controls the bit rate.
+    missed a packet, if the card cannot repair that with less. ``feedback`` controls the bitrate.
 
     There are two ways to give it frames. ``submit`` encodes in the calling thread and returns the packets
     (``submit_async`` for asyncio). ``offer`` gives the frame to a thread and returns at once; iterate over the
@@ -230,13 +230,13 @@ class LiveEncoder:
         self._exchange.answered()
 
     def feedback(self, *, rtt: float | None = None, acked: int | None = None, bandwidth: float | None = None) -> None:
-        """Reports what a viewer answers. The bit rate follows from the next frame on.
+        """Reports what a viewer answers. The bitrate follows from the next frame on.
 
         Args:
             acked: the packet of this seq has arrived, and those before it have, or never will. Called for each packet,
-                it is all that the bit rate needs.
+                it is all that the bitrate needs.
             rtt: seconds of a round trip, if something else has measured it.
-            bandwidth: bits a second that the link takes, as the viewer estimates (WebRTC's REMB).
+            bandwidth: the viewer's estimate of its link in bits a second (WebRTC's REMB).
         """
         self._require_open()
         self._pacing.heard(monotonic(), rtt, acked, bandwidth)
@@ -287,18 +287,18 @@ class LiveEncoder:
         self.close()
 
     def __del__(self) -> None:
-        """Lets the thread of an encoder that nobody closed end. In a forked child, its locks may be held for ever."""
+        """Ends the thread of an encoder that was not closed. In a forked child, its locks may be held forever."""
         if getattr(self, "_made_in", None) == os.getpid() and hasattr(self, "_exchange"):
             self._exchange.end()
 
     @property
     def codec_string(self) -> str | None:
-        """The stream's codec as browsers name it, for a viewer who joins. None before the first key frame."""
+        """The codec's name for browsers, for a viewer who joins. None before the first key frame."""
         return self._stream.codec_string
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Messages that the user has been warned with, such as that the processor encodes."""
+        """The warnings that the user has got, such as that the processor encodes."""
         return self._stream.notices
 
     @property

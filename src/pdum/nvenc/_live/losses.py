@@ -1,4 +1,4 @@
-"""Which lost packets still hurt, and when a key frame is due. Pure: whoever uses it gives the times."""
+"""Which lost packets still matter, and when a key frame is due. Pure: the caller passes the times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class KeyFrames:
     """Requests that needed no key frame of their own."""
 
     def request(self, is_urgent: bool = False) -> None:
-        """``is_urgent``: the request is about a packet that the last key frame does not mend, and does not wait."""
+        """``is_urgent``: the last key frame does not repair the lost packet, so the request does not wait."""
         self.joined += self._is_wanted
         self._is_wanted = True
         self._is_urgent |= is_urgent
@@ -36,22 +36,22 @@ class KeyFrames:
         self._last_seq, self._last_time = seq, now
 
     def came_out(self, seq: int, now: float) -> None:
-        """A key frame came out of the encoder, perhaps one that nobody asked for."""
+        """A key frame came out of the encoder, maybe without a request."""
         if self._last_seq is None or seq > self._last_seq:
             self._last_seq, self._last_time = seq, now
             self._is_wanted = self._is_urgent
 
     def is_healed(self, seq: int) -> bool:
-        """Whether a key frame after that packet has been made, so that its loss does not matter any more."""
+        """Whether a later key frame has been made, so that the loss of the packet no longer matters."""
         return self._last_seq is not None and seq < self._last_seq
 
 
 @dataclass
 class InFlight:
-    """The packets that were sent and of which nothing has been heard."""
+    """The packets that were sent and have no answer yet."""
 
     patience: float
-    """A packet of which nothing is heard for so many seconds does not count any more: its answer was lost."""
+    """A packet without an answer for so many seconds no longer counts: its answer was lost."""
     _sent: dict[int, float] = field(default_factory=dict)
 
     def sent(self, seq: int, now: float) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def kept(given: OfferedFrame, *, is_on_processor: bool) -> OfferedFrame:
-    """The same frame in memory that its maker does not write to.
+    """The same frame in memory that its owner does not write to.
 
     Frames of PyAV are not copied, since FFmpeg writes none twice, nor are those for which a stream is named: their own
     library would copy them on another one.
@@ -33,7 +33,7 @@ def kept(given: OfferedFrame, *, is_on_processor: bool) -> OfferedFrame:
 
 
 def _copied_by_its_library(frame: Any) -> Any:
-    """Objects that only lend their memory stay as they are: nobody here can copy them."""
+    """Objects that only lend their memory stay as they are, because nothing here can copy them."""
     copy = getattr(frame, "clone", None) or getattr(frame, "copy", None)
     return frame if copy is None else copy()
 

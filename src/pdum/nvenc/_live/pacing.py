@@ -1,4 +1,4 @@
-"""What the viewers say, and what follows for the next frame: whether it may be sent, at which rate, as a key frame."""
+"""Decides from the viewers' answers about the next frame: whether to send it, at which rate, and as a key frame."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from .settings import LiveSettings
 
 MOST_LOSSES = 100
-"""More of them between two frames are repaired by a key frame, without asking what each would take."""
+"""If more packets are lost between two frames, a key frame repairs them, without looking at each."""
 PATIENCE = 2.0
-"""Seconds after which a packet of which nothing was heard does not count as on its way any more."""
+"""Seconds after which a packet without an answer no longer counts as on its way."""
 
 
 class Pacing:
-    """Any thread may tell it what it has heard, at any time. No call waits for the encoder."""
+    """Any thread may report answers at any time. No call waits for the encoder."""
 
     def __init__(self, settings: LiveSettings, max_in_flight: int | None, spacing: float) -> None:
         self._lock = Lock()
@@ -63,7 +63,7 @@ class Pacing:
                 self._key_frames.request(is_urgent=True)
 
     def request_key_frame(self, *, is_urgent: bool = False) -> None:
-        """``is_urgent``: for a lost packet; otherwise a viewer starts anew, and answers for nothing from before."""
+        """``is_urgent``: for a lost packet. Otherwise a viewer starts again and does not answer for earlier ones."""
         with self._lock:
             self._key_frames.request(is_urgent)
             if not is_urgent:

@@ -1,4 +1,4 @@
-"""One stream of packets without gaps, whatever encoders it takes."""
+"""One stream of packets without gaps, over as many encoders as it needs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PacketStream:
         self._next_seq = 0
         self._last_key_frame = 0
         self._told: tuple[str, int, int] | None = None
-        self._told_at: int | None = None  # the seq of the packet that has told it
+        self._told_at: int | None = None  # the seq of the packet that had it
         self._size = (0, 0)
         self._warned = 0
         self._counts: dict[str, int] = dict.fromkeys(("key_frames", "held_back", "resized", "repaired", "bytes"), 0)
@@ -114,7 +114,7 @@ class PacketStream:
     def _repair(self) -> None:
         for seq in self._pacing.take_losses():
             if seq >= self._next_seq:
-                continue  # nobody can have lost what was not sent
+                continue  # a packet that was not sent cannot be lost
             if self._current.repairs(seq, is_key_frame=seq == self._last_key_frame):
                 self._counts["repaired"] += 1
             else:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from .._config.settings import FrameRate
 
 BITS_PER_PIXEL = 0.08
-"""For a bit rate that the caller leaves open."""
+"""Bits for each pixel, if the caller sets no bitrate."""
 LEAST_DEFAULT_BITRATE = 500_000
 LEAST_SHARE = 20
-"""The least bit rate is this part of the highest one."""
+"""The lowest bitrate is this part of the highest one."""
 BUFFER_SECONDS = 0.1
-"""How much of the stream the rate control may put off: a key frame then fits in, and no long queue builds up."""
+"""Seconds of the stream that the buffer holds. A key frame then fits in, and no long queue builds up."""
 KEPT_REFERENCES = 5
-"""With so many pictures, a loss that is told of within four frames is repaired without a key frame."""
+"""With so many pictures, a loss that is reported within four frames is repaired without a key frame."""
 NOT_FIELDS = ("width", "height", "max_width", "max_height", "extra_output_delay")
 """Fields of ``EncoderConfig`` that follow from the frames and from other arguments."""
 
@@ -91,7 +91,7 @@ class LiveSettings:
 
     @property
     def is_steered(self) -> bool:
-        """Whether there is a bit rate that can change: constant quantisers and constant quality have none."""
+        """Whether the bitrate can change. Constant quantisers and constant quality have none."""
         return self.fields.get("qp") is None and self.fields.get("cq") is None and not self._is_lossless
 
     @property
@@ -134,7 +134,7 @@ class LiveSettings:
         )
 
     def rates(self, bitrate: int, *, sizes_buffer: bool = True) -> dict[str, Any]:
-        """The bit rate, with a buffer that fits it unless the caller chose one or the card cannot."""
+        """The bitrate, with a buffer that fits it unless the caller chose one or the card cannot change it."""
         if not self.is_steered:
             return {}
         if "vbv_size" in self.fields:

@@ -15,10 +15,10 @@ class LiveStatistics:
             many packets were on their way.
         key_frames: among the encoded ones.
         resized: how often the size changed.
-        opened: how many encoders were opened; a change that a running one does not take needs another one.
+        opened: how many encoders were opened. A change that a running encoder cannot make needs another one.
         repaired: reported losses that needed no key frame.
         bytes: of all packets.
-        in_flight: packets of which the viewer has not been heard.
+        in_flight: packets without an answer from the viewer.
         bitrate: bits a second that the encoder aims at now; 0: it has no rate to aim at, or no frame yet.
         rtt: seconds, as last heard or measured; None: unknown.
         queue_delay: seconds that packets seem to wait on their way; None: unknown.

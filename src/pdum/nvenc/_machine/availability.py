@@ -29,7 +29,7 @@ def unavailable_reason(gpu_id: int = 0) -> str | None:
 
 
 def unavailable_error(gpu_id: int = 0) -> NvencError | None:
-    """What making an encoder on this GPU would raise, unless it only has to wait; None: nothing."""
+    """The error that making an encoder on this GPU would raise; None if there is none, or if it only has to wait."""
     key = (index(gpu_id), forced_abi())
     try:
         if key not in _reasons:

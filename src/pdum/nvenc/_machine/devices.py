@@ -19,7 +19,7 @@ KERNEL_MODULE = Path("/sys/module/nvidia/version")
 class Device:
     """One GPU. ``gpu_id`` is what ``NvencEncoder`` takes; sizes are bytes.
 
-    ``reason`` says why it cannot encode. If it is None, the GPU can, and ``encoder_engines`` and ``codecs`` are known.
+    ``reason`` says why it cannot encode. If it is None, it can, and ``encoder_engines`` and ``codecs`` are known.
     ``memory_free``, ``sessions`` and ``encoder_utilisation`` (percent) come from NVML, and are None without it.
     """
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import _nvenc
+from .._distributions import advice, other_distribution
 from .._encoders.nvenc import ABI_VARIABLE, forced_abi
 from .._errors import DriverNotFound, DriverTooOld, NoEncoder, NvencError, OutOfSessions
 from .._version import __version__
@@ -52,7 +53,7 @@ class Diagnosis:
 
     @property
     def verdict(self) -> str:
-        """In a sentence."""
+        """The result in a sentence."""
         if self.used == "nvenc":
             return "This machine can encode in hardware."
         if self.used == "software":
@@ -97,6 +98,10 @@ def _of_package() -> Iterator[Finding]:
     if sys.platform != "linux" or platform.machine() not in ("x86_64", "AMD64"):
         text = f"This is {sys.platform} on {platform.machine()}; the package is made for Linux on x86-64."
         yield Finding(level="problem", topic="platform", text=text)
+    other = other_distribution()
+    if other is not None:
+        text = f"{' '.join(other)} is installed too, and has the same folder pdum/nvenc."
+        yield Finding(level="note", topic="other distribution", text=text, advice=advice(other[0]))
     forced = forced_abi()
     if forced is not None:
         text = f"{ABI_VARIABLE}={forced} is set: only that version of the encode interface is used."

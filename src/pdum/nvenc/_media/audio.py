@@ -1,4 +1,4 @@
-"""Audio that is encoded anew: how an encoder has to be opened for it, found out before anything is encoded."""
+"""Audio that is encoded again: finds out how to open its encoder, before anything is encoded."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ OPUS_CHANNEL_RATE = 256_000
 AAC_FRAME_BITS, AAC_FRAME = 6144, 1024
 """The most bits for each channel of a frame, and the samples in it."""
 LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""For each number of channels, one that every encoder takes."""
+"""For each number of channels, a layout that every encoder takes."""
 UNKNOWN_CHANNEL = "NONE"
 GAP = Fraction(1, 20)
-"""Of seconds. Times that differ less from the samples before them are only rounded."""
+"""Seconds. Times that differ less than this from the samples before them are only rounded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +34,11 @@ class AudioSettings:
     layout: str
     bit_rate: int
     changes: tuple[str, ...] = ()
-    """What differs from the source or from what was asked for, as ends of sentences."""
+    """What differs from the source or from the settings, as ends of sentences."""
 
 
 def audio_settings(stream: Any, codec: str, bit_rate: int | None) -> AudioSettings:
-    """The nearest to the source and to the wanted bit rate that the encoder takes.
+    """The settings nearest to the source and to the wanted bitrate that the encoder takes.
 
     Raises:
         UnsupportedFeature: it takes nothing.
@@ -64,7 +64,7 @@ def audio_settings(stream: Any, codec: str, bit_rate: int | None) -> AudioSettin
 
 
 def open_audio_encoder(context: Any, settings: AudioSettings) -> Any:
-    """Sets an encoder's context up, which opens at its first frame."""
+    """Sets up an encoder's context, which opens at its first frame."""
     context.sample_rate, context.layout = settings.sample_rate, settings.layout
     context.bit_rate = settings.bit_rate
     context.format = context.codec.audio_formats[0]
@@ -72,7 +72,7 @@ def open_audio_encoder(context: Any, settings: AudioSettings) -> Any:
 
 
 def _sample_rate(codec: str, rate: int) -> int:
-    """The source's, or the next that is higher, or the highest."""
+    """The source's sample rate, or the next higher one, or the highest."""
     if codec == "libopus":
         return OPUS_RATE
     known: list[int] | None = import_av().Codec(codec, "w").audio_rates
@@ -86,7 +86,7 @@ def _most_bits(codec: str, rate: int, channels: int) -> int:
 
 
 def _layouts(layout: Any) -> Iterator[tuple[str, int]]:
-    """Names and numbers of channels, the nearest first."""
+    """Layouts with their numbers of channels, the nearest first."""
     count = layout.nb_channels
     if _is_named(layout):
         yield layout.name, count
@@ -120,7 +120,7 @@ class AudioEncoder:
         self._resampler: Any = None
         self._form: tuple[str, str, int] | None = None
         self._end: Fraction | None = None
-        """Of the sound so far, in seconds."""
+        """The end of the sound so far, in seconds."""
 
     def encode(self, frame: Any) -> list[Any]:
         """Packets; None for the frame gets the last ones."""
@@ -136,7 +136,7 @@ class AudioEncoder:
         return made
 
     def _give_time(self, frame: Any) -> None:
-        """In samples. Many containers have rougher units, which encoders would pass on, up to times that go back."""
+        """The time in samples. Many containers have coarser units, with which times could even go back."""
         begin, rate = self._end or Fraction(0), frame.sample_rate
         if frame.pts is not None and frame.time_base is not None:
             told = frame.pts * Fraction(frame.time_base)
@@ -149,7 +149,7 @@ class AudioEncoder:
         return import_av().AudioResampler(context.format, settings.layout, settings.sample_rate)
 
     def _rest(self) -> list[Any]:
-        """Of what was resampled so far."""
+        """The end of what was resampled so far."""
         if self._resampler is None:
             return []
         return [packet for one in self._resampler.resample(None) for packet in self._stream.encode(one)]

@@ -36,7 +36,7 @@ EXPLAINED = {
     "Invalid data found when processing input": "the data is damaged or incomplete",
     "End of file": "the data ends too early",
 }
-"""What messages of FFmpeg mean. All others are quoted."""
+"""The meaning of some of FFmpeg's messages. All others are quoted."""
 
 
 def words_of(error: Exception) -> str:
@@ -63,7 +63,7 @@ def naming_file(path: Path) -> Iterator[None]:
 
 
 def fraction(rational: Any) -> Fraction | None:
-    """None if it is not set: PyAV has None for that before 19, and a zero of its own type from 19 on."""
+    """The value, or None if it is not set. Before 19, PyAV has None for that; from 19 on, a zero of its own type."""
     return Fraction(rational.numerator, rational.denominator) if rational else None
 
 

@@ -1,4 +1,4 @@
-"""What is known of each container: the names of its files, and what it can hold."""
+"""Each container: the suffixes of its files, and what it can hold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTAINERS = {
     ".ts": "mpegts",
     ".m2ts": "mpegts",
 }
-"""FFmpeg's name for the container, by the end of a file's name."""
+"""FFmpeg's name of the container, by the suffix of a file."""
 VIDEO_CODECS = {
     "mp4": ("h264", "hevc", "av1"),
     "mov": ("h264", "hevc"),
@@ -27,7 +27,7 @@ VIDEO_CODECS = {
 """Those of our codecs that a container can hold."""
 AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "libopus", "webm": "libopus", "mpegts": "aac"}
 SUBTITLE_CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip"}
-"""For subtitles of text."""
+"""The codec for text subtitles."""
 IN_MPEGTS = (
     *("aac", "mp2", "mp2float", "mp3", "mp3float", "ac3", "eac3", "dca", "truehd", "opus", "libopus"),
     *("dvbsub", "dvb_subtitle", "dvb_teletext", "pgssub", "hdmv_pgs_subtitle"),
@@ -42,7 +42,7 @@ OF_MPEGTS = Fraction(1, 90_000)
 
 
 def require_video_codec(name: str, container: str, codec: str) -> None:
-    """``name`` is that of the file. Raises InvalidConfig if its container cannot hold the codec."""
+    """Raises InvalidConfig if the container cannot hold the codec. ``name`` is the file, for the message."""
     holds = VIDEO_CODECS[container]
     if codec not in holds:
         raise InvalidConfig(

@@ -31,7 +31,7 @@ UPRIGHT = {
     (0, ONE, ONE, 0): "transpose=cclock_flip",
     (0, -ONE, -ONE, 0): "transpose=clock_flip",
 }
-"""What a display matrix asks of players, by the part of it that turns and mirrors."""
+"""What a display matrix tells players to do, by the part of it that turns and mirrors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Chain:
     shape: Shape
     texts: list[str] = field(default_factory=list)
     looks_back: int = 0
-    """Frames before a frame that take part in it."""
+    """How many earlier frames a frame depends on."""
     swaps_fields: bool = False
     """Whether the lines of colour, of which there are half as many, change to the other field."""
 
@@ -72,7 +72,7 @@ class Chain:
         self.looks_back += DEINTERLACER_LOOKS_BACK
 
     def make_upright(self) -> None:
-        """Does what players would do, unless the matrix does more than to turn and to mirror."""
+        """Does what players would do, unless the matrix does more than turn and mirror."""
         text = _upright(self.shape.matrix)
         if text:
             self._turn(text)
@@ -132,7 +132,7 @@ def chain_of(filters: Filters, look: Look) -> Chain:
 
 
 def _upright(matrix: tuple[int, ...] | None) -> str:
-    """The filters that do what a display matrix asks of players; none if it asks for nothing, or for more."""
+    """The filters that do what a display matrix tells players; none if it does nothing, or more than that."""
     return "" if matrix is None else UPRIGHT.get((matrix[0], matrix[1], matrix[3], matrix[4]), "")
 
 
@@ -154,7 +154,7 @@ def area_as_shown(look: Look, width: int, height: int, x: int, y: int) -> str:
 
 
 def gives_one_for_one(vf: str) -> bool:
-    """Whether it certainly makes each frame of one frame alone."""
+    """Whether the text certainly makes each frame from one frame alone."""
     return is_picture_by_picture(parsed(vf))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from .._config.filter_text import Node, parsed
 from .._config.settings import nearest
 from .._errors import InvalidConfig
+from .._profiling import profiled
 from .av import import_av, words_of
 from .frame_conversion import in_format, in_size
 
@@ -39,12 +40,12 @@ INSTEAD = {
 
 @dataclass(frozen=True, kw_only=True)
 class FrameTiming:
-    """What a filter may want to know besides the frames."""
+    """What a filter may need to know besides the frames."""
 
     time_base: Fraction
     rate: Fraction
     aspect: Fraction | None = None
-    """Of a pixel; None: it is square."""
+    """The shape of a pixel; None: it is square."""
 
 
 class FilterGraph:
@@ -78,6 +79,7 @@ class FilterGraph:
         self._push(None)
         return self._ready()
 
+    @profiled("pdum.filter")
     def _push(self, frame: Any) -> None:
         av = import_av()
         try:
@@ -213,7 +215,7 @@ def _link(output: Pad, to: Pad) -> None:
 
 
 def _explained(text: str, coming: str, scale: str) -> Any:
-    """The graph. If it cannot be built, another process tries it too, to hear what FFmpeg has against it."""
+    """The graph. If it cannot be built, another process tries it too, to get FFmpeg's reason."""
     av = import_av()
     try:
         return _built(text, coming, scale)
@@ -244,7 +246,7 @@ def _heard_elsewhere(text: str, coming: str, scale: str) -> str:
 
 
 def say_complaints(text: str, coming: str, scale: str) -> None:
-    """Prints what FFmpeg has against a graph."""
+    """Prints FFmpeg's messages about a graph."""
     av = import_av()
     av.logging.set_level(av.logging.ERROR)
     with av.logging.Capture() as messages, suppress(av.error.FFmpegError, ValueError, OSError):
@@ -254,8 +256,8 @@ def say_complaints(text: str, coming: str, scale: str) -> None:
 
 
 def _failed(text: str, why: str, heard: str = "") -> InvalidConfig:
-    """``heard``: FFmpeg's own words, which say more than the error."""
+    """The error. ``heard``: FFmpeg's own words, which say more than its error code."""
     if "Media type mismatch" in heard:
-        return InvalidConfig(f"vf takes filters of pictures, and {text!r} has one of sound. Leave that out.")
+        return InvalidConfig(f"vf takes only video filters, but {text!r} has an audio filter. Leave it out.")
     said = f". FFmpeg says: {heard.rstrip('.')}." if heard else f": {why}."
     return InvalidConfig(f"The filters {text!r} do not work with this video{said}")

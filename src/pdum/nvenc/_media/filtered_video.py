@@ -1,4 +1,4 @@
-"""A source's video behind filters: which frames there are then, at which times, and how they are made."""
+"""A source's video behind filters: its frames, their times, and how they are made."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .source import Index
 from .spread_frames import Decode
 
 MOST_FRAMES, MOST_FOR_ONE = 10_000, 240
-"""Filters that give more frames than these, and than so many for each of the source, give them without end."""
+"""If filters give more frames than both of these (in all, and for each source frame), they never end."""
 MIXES_FIELDS = re.compile(r"scale|transpose|vflip")
 
 
@@ -46,9 +46,9 @@ class FilteredVideo:
         part = range(selection.numbers[0], selection.numbers[-1] + 1)
         found = settled(filters, source, part, decode)
         self.filters = filters = found.filters
-        """Without "auto"."""
+        """The filters, without "auto"."""
         self.notes = found.notes
-        """What was found out about the source for that."""
+        """What was found out about the source for them."""
         self._chain = chain_of(filters, source.look)
         self._graph_for_all = filters.vf if filters.vf and not gives_one_for_one(filters.vf) else ""
         """Filters that need all frames in their order."""
@@ -148,7 +148,7 @@ class FilteredVideo:
             for made in graph.rest():
                 yield waiting.popleft(), made
         if waiting:
-            raise NvencError(f"The filters {self._chain.text!r} kept {len(waiting)} frames for themselves.")
+            raise NvencError(f"The filters {self._chain.text!r} did not return {len(waiting)} frames.")
 
     def _graph(self, like: Any) -> FilterGraph:
         look = self.source.look
@@ -180,7 +180,7 @@ class FilteredVideo:
         return self._look_behind(look, made)
 
     def _look_behind(self, look: Look, frame: Any) -> Look:
-        """With what the frame itself tells."""
+        """The look behind the filters, with what the frame itself tells."""
         chroma, depth, exact = stored_as(frame.format)
         colour = look.colour
         if self.filters.vf:
@@ -198,6 +198,6 @@ class FilteredVideo:
 
 
 def _rate(found: Fraction, before: Fraction) -> Fraction:
-    """As it was, or half or double of it, if times are only rounded."""
+    """The rate before the filters, or half or double of it, if the times are only rounded."""
     near = [rate for rate in (before, before / 2, before * 2) if abs(found - rate) < rate / 100]
     return near[0] if near else max(Fraction(1, 100), min(Fraction(1000), found.limit_denominator(1001)))

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._encoders.pixel_formats import FRAME_FORMATS, FULL_RANGE_NAMES, SEMI_PLANAR, SEMI_PLANAR_NAMES, STREAM_FORMATS
+from .._nvenc import DecodedFrame
+from .._profiling import profiled
 from .av import import_av
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ def converter_for_hardware(config: EncoderConfig) -> Callable[[Any], Any]:
     target, size = FRAME_FORMATS[config.format], (config.width, config.height)
 
     def convert(frame: Any) -> Any:
+        if isinstance(frame, DecodedFrame):
+            if frame.format == config.format and (frame.width, frame.height) == size:
+                return frame
+            frame = as_video_frame(frame)
         if frame.format.name == "cuda":
             if frame.sw_format.name == target and (frame.width, frame.height) == size:
                 return frame
@@ -35,16 +41,37 @@ def converter_for_hardware(config: EncoderConfig) -> Callable[[Any], Any]:
     return convert
 
 
+@profiled("pdum.download")
 def downloaded(frame: Any) -> Any:
     return frame.reformat(format=frame.sw_format.name)
 
 
+def as_video_frame(frame: DecodedFrame) -> Any:
+    """A copy of a frame of the GPU's decoder on the host."""
+    import numpy as np
+
+    array, name = np.asarray(frame), FRAME_FORMATS[frame.format]
+    if frame.format == "yuv444_10":
+        array = array >> 6  # FFmpeg has the low bits
+    made = import_av().VideoFrame(frame.width, frame.height, name)
+    begin = 0
+    for plane in made.planes:
+        held = np.frombuffer(plane, array.dtype).reshape(-1, plane.line_size // array.itemsize)
+        columns = min(held.shape[1], array.shape[1])
+        held[: plane.height, :columns] = array[begin : begin + plane.height, :columns]
+        begin += plane.height + (plane.height & 1)  # the decoder's surfaces have even heights
+    made.pts, made.color_range = frame.pts, 2 if frame.full_range else 1
+    return made
+
+
 def in_format(frame: Any, target: str) -> Any:
     """The frame in another pixel format, in the same range (full or limited)."""
-    name = frame.format.name
-    if name == target:
-        return frame
-    full = name in FULL_RANGE_NAMES or int(frame.color_range) == 2
+    return frame if frame.format.name == target else _reformatted(frame, target)
+
+
+@profiled("pdum.convert")
+def _reformatted(frame: Any, target: str) -> Any:
+    full = frame.format.name in FULL_RANGE_NAMES or int(frame.color_range) == 2
     if frame.format.is_rgb:
         return frame.reformat(format=target, dst_colorspace="ITU709" if frame.height >= 720 else "ITU601")
     return frame.reformat(format=target, src_color_range=2 if full else 1, dst_color_range=2 if full else 1)
@@ -59,8 +86,9 @@ def in_size(frame: Any, width: int, height: int) -> Any:
     return _extended(frame, width, height)
 
 
+@profiled("pdum.convert")
 def _scaled(frame: Any, width: int, height: int) -> Any:
-    """For sources that change their size half-way, which an encoded stream cannot."""
+    """Scales frames of sources that change their size half-way, because an encoded stream cannot."""
     return frame.reformat(width=width, height=height)
 
 
@@ -87,11 +115,12 @@ def _sample_bytes(frame: Any) -> int:
 
 
 def _columns(frame: Any, plane: Any) -> int:
-    """Samples in a row of the plane."""
+    """How many samples a row of the plane has."""
     interleaved = frame.format.name in SEMI_PLANAR_NAMES
     return 2 * ((frame.width + 1) // 2) if interleaved and plane.width != frame.width else int(plane.width)
 
 
+@profiled("pdum.convert")
 def as_array(frame: Any, form: str) -> Any:
     """A contiguous array with the layout of one of the encoder's formats."""
     import numpy as np

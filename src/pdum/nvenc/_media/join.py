@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from .._profiling import profiled
 from .av import import_av, naming_file, open_container, time_base
 from .containers import IN_MILLISECONDS, container_time_base, container_times, nearest
 from .matroska import TrackLook, template, write_aspect
@@ -42,6 +43,7 @@ class Joined:
         return container_times(self.container, self.index.time_base, self.index.pts)
 
 
+@profiled("pdum.join")
 def join(joined: Joined, source: Any) -> None:
     """Writes the part file. ``source`` is the open container for which the passthrough was planned."""
     joined.part.unlink(missing_ok=True)
@@ -100,7 +102,7 @@ def _add_video(joined: Joined, output: Any, source: Any, first_packet: bytes) ->
         context.codec_tag = "hvc1" if len(headers) == 1 else "hev1"
     if len(headers) > 1:
         joined.warnings.append(
-            "Parts of the video come from different encoders and differ in their headers. Nearly all players cope."
+            "Parts of the video come from different encoders and differ in their headers. Most players can play it."
         )
     stream.time_base = joined.time_base
     old = source.streams[joined.index.stream]

@@ -31,7 +31,7 @@ class Look:
     exact: bool
     """Whether chroma and depth keep everything that the source has."""
     colour: Colour | None = None
-    """None if the source does not say."""
+    """The colour; None if the source does not say."""
     sample_aspect_ratio: Fraction | None = None
     matrix: tuple[int, ...] | None = None
     """How players turn the picture, as MP4 writes it; None if they do not."""
@@ -88,7 +88,7 @@ def stored_as(form: Any) -> tuple[str, int, bool]:
 
 
 def colour_of(frame: Any, context: Any) -> Colour | None:
-    """As the frame says it, or else the context."""
+    """The value that the frame has, or else the context."""
     numbers = [
         int(of_frame) if int(of_frame) not in (0, UNSPECIFIED) else int(of_stream)
         for of_frame, of_stream in (

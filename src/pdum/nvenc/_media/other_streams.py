@@ -45,5 +45,5 @@ def _bytes_copied(found: Passthrough, source: Any, interrupted: Callable[[], Non
             if packet.size and (found.span is None or found.span.kept(packet)):
                 total += packet.size + _bytes_of_a_packet(found.container)
     except import_av().error.FFmpegError:
-        pass  # a source that ends early, which is told when the result is written
+        pass  # a source that ends early is reported when the result is written
     return total

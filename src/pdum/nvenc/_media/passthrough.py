@@ -63,7 +63,7 @@ class Passthrough:
     """What is kept of the source; None: all."""
 
     def chapters(self, source: Any) -> list[Any]:
-        """Those of the source, at their times in the result."""
+        """The chapters of the source, at their times in the result."""
         found: list[Any] = source.chapters()
         return found if self.span is None else self.span.chapters(found)
 
@@ -77,7 +77,7 @@ class Passthrough:
                     one.damaged += 1
 
     def all_warnings(self) -> list[str]:
-        """The warnings of the plan, and what was damaged."""
+        """The warnings of the plan, and those about damage."""
         lost = [
             f"{one.name} has {count(one.damaged, 'damaged packet')}, which the result does not have."
             for one in self.carried

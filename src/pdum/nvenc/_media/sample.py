@@ -1,4 +1,4 @@
-"""Decodes the first packets of a range while the rest is encoded, so that nothing has to wait for it at the end."""
+"""Decodes the first packets of a range while the rest is encoded, so nothing waits for it at the end."""
 
 from __future__ import annotations
 

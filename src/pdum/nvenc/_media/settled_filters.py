@@ -1,4 +1,4 @@
-"""What ``crop="auto"`` and ``deinterlace="auto"`` mean for one source, by frames that are spread over it."""
+"""Decides what ``crop="auto"`` and ``deinterlace="auto"`` mean for one source, from frames spread over it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ TELEVISION = Fraction(30000, 1001)
 """The rate of video that film is stretched to by telecine."""
 PLACES_OF_TELECINE = 8
 MOSTLY = 0.75
-"""Of the places where something moves."""
+"""The part of the moving places that must show telecine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """Filters that no longer depend on the source. ``notes``: what was found, for people."""
+    """Filters that no longer depend on the source. ``notes``: what was found, as sentences to show."""
 
     filters: Filters
     notes: tuple[str, ...] = ()

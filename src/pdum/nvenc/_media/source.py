@@ -13,6 +13,7 @@ from typing import Any
 
 from .._encoders.bitstreams import is_clean, is_shown
 from .._errors import SourceUnreadable
+from .._profiling import profiled
 from .av import fraction, import_av, time_base
 from .background import BackgroundCall
 from .decoder import FEW_THREADS, Decoding, Start, every_frame, open_source, video_stream
@@ -100,6 +101,7 @@ def look_through(path: Path, threads: int, interrupted: Callable[[], None]) -> t
         raise
 
 
+@profiled("pdum.index")
 def _index(
     path: Path,
     packets: _Packets,

@@ -21,7 +21,7 @@ class Span:
     begin: Fraction | None
     end: Fraction | None
     offset: Fraction
-    """What is taken off all times."""
+    """What is subtracted from all times."""
 
     def kept(self, packet: Any) -> bool:
         """Moves the packet to its new time. Returns False for one that is not in the span.
@@ -80,7 +80,7 @@ class Span:
         packet.dts = None if packet.dts is None else packet.dts - ticks
 
     def chapters(self, chapters: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those that the span has a part of, at their new times."""
+        """The chapters that are partly in the span, at their new times."""
         made = []
         for chapter in chapters:
             unit = Fraction(chapter["time_base"].numerator, chapter["time_base"].denominator)

@@ -1,4 +1,4 @@
-"""Encoded ranges on the disk until all are there. Each says whether it is whole, so that a later run can go on.
+"""Keeps encoded ranges on the disk until all are there. Each says whether it is whole, so that a later run can go on.
 
 A piece is a file: a line of JSON that says what it is, then packets, then a line of JSON again, whose length and
 checksum stand at the very end. A piece that is incomplete lacks that end.
@@ -52,7 +52,7 @@ class Piece:
     header: bytes
     """The stream's parameter sets."""
     size: int
-    """Of the packets together."""
+    """Bytes of all packets together."""
 
 
 class PieceWriter:
@@ -96,7 +96,7 @@ class PieceWriter:
     def discard(self) -> None:
         if self._file is not None:
             file, self._file = self._file, None
-            with suppress(OSError):  # what a full disk did not take is not needed any more
+            with suppress(OSError):  # what a full disk refused is no longer needed
                 file.close()
         self._path.unlink(missing_ok=True)
 
@@ -303,7 +303,7 @@ def load_json(path: Path) -> dict[str, Any] | None:
 
 
 def parse_json(text: bytes) -> dict[str, Any] | None:
-    """The object; None for anything else. Never raises, however strange the text is."""
+    """The object; None for anything else. Never raises, whatever the text is."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

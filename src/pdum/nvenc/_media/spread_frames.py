@@ -11,7 +11,7 @@ from .source import Index
 
 PLACES = 32
 ENOUGH_KEY_FRAMES = 3 / 8
-"""Of the places. With fewer, the source is decoded from one end of the part to the other."""
+"""Key frames that are needed for each place. With fewer, the part is decoded from one end to the other."""
 Decode = Callable[[int], Generator[Any, None, None]]
 """Gives the frames of the source from this number on."""
 

@@ -22,7 +22,7 @@ MOVES = 0.5
 
 
 def is_telecined(frames: Sequence[Any]) -> bool | None:
-    """Of consecutive frames. None if nothing moves in them."""
+    """Whether consecutive frames are telecine; None if nothing moves in them."""
     import numpy as np
 
     pictures = [luma(frame)[0] for frame in frames]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .._errors import SourceUnreadable, VerificationFailed
+from .._profiling import profiled
 from .av import readable, time_base
 from .decode import frames_from
 from .decoder import Decoding, every_frame, open_source, video_stream
@@ -21,6 +22,7 @@ MOST_THREADS_OF_A_SAMPLE = 4
 """In AV1, the second frame may need six others that are not shown."""
 
 
+@profiled("pdum.verify")
 def verify(
     part: Path,
     expected: Sequence[int],

@@ -1,4 +1,4 @@
-"""AV1's sequence header (AV1 specification, section 5.5) and what MP4 makes of it (AV1 in ISOBMFF)."""
+"""AV1's sequence header (AV1 specification, section 5.5), and its form in MP4 (AV1 in ISOBMFF)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _described(
 
 
 def _read_level(reader: BitReader) -> Level:
-    """Of the first operating point. Reads up to the size of the pictures."""
+    """The level and tier of the first operating point. Reads up to the size of the pictures."""
     has_model, delay_bits = False, 0
     if reader.flag():
         reader.skip(64)
@@ -139,7 +139,7 @@ def _read_subsampling(reader: BitReader, profile: int, depth: int) -> tuple[int,
 
 
 def _codec_string(profile: int, level: Level, config: ColourConfig) -> str:
-    """The long form only if it says more: some players know only the short one."""
+    """The codec string. It has the long form only if that says more, because some players know only the short form."""
     text = f"av01.{profile}.{level.number:02}{'H' if level.tier else 'M'}.{config.bit_depth:02}"
     primaries, transfer, matrix, full = config.colour
     is_usual = (primaries, transfer, matrix) in (UNSPECIFIED_COLOUR, USUAL_COLOUR) and not full

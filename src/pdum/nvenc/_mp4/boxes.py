@@ -8,7 +8,7 @@ from array import array
 
 LARGEST_32 = 0xFFFFFFFF
 IDENTITY = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-"""The matrix of a picture that is neither turned nor moved."""
+"""The matrix of a picture that is neither rotated nor moved."""
 
 
 def box(kind: str, *parts: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The names of streams for browsers and manifests, as ``avc1.64002a``."""
+"""The names of streams for browsers and manifests, such as ``avc1.64002a``."""
 
 from __future__ import annotations
 

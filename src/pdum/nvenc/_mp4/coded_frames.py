@@ -10,7 +10,7 @@ LENGTH = 4
 
 
 class Converter:
-    """For the packets of one video track."""
+    """Converts the packets of one video track."""
 
     def __init__(self, codec: str, header: bytes) -> None:
         self._codec = codec
@@ -37,7 +37,7 @@ class Converter:
 
 
 def is_whole_sample(codec: str, sample: bytes) -> bool:
-    """Whether the units of a sample fill it exactly. What a crash left of a file may hold zeros, or another's bytes."""
+    """Whether the units of a sample fill it exactly. After a crash, it may hold zeros or another file's bytes."""
     if codec == "av1":
         try:
             kinds = [kind for kind, _, _ in obus(sample)]

@@ -37,7 +37,7 @@ class Fragment(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Of the media data."""
+        """Bytes of the media data."""
         return sum(part.size for part in self.parts)
 
     def pieces(self) -> list[bytes]:
@@ -120,7 +120,7 @@ def _flags(run: Run) -> tuple[int, int | None, array[int] | None]:
 
 
 def _interleaved(columns: Sequence[array[int]]) -> bytes:
-    """Row after row."""
+    """The numbers, row after row."""
     if not columns:
         return b""
     rows = array("I", bytes(4 * len(columns) * len(columns[0])))

@@ -16,7 +16,7 @@ DEFAULTS = (0x08, 0x10, 0x20)
 """Flags for the duration, the size and the flags of samples."""
 NO_KEY_FRAME = 0x10000
 MOST_SAMPLES = 1 << 24
-"""In one run. A damaged file may name billions, and each takes memory."""
+"""The most samples in one run. A damaged file may name billions, and each takes memory."""
 
 
 class FoundRun(NamedTuple):
@@ -26,7 +26,7 @@ class FoundRun(NamedTuple):
     """Its place in the list of tracks."""
     run: Run
     place: int
-    """Of the first byte in the file."""
+    """The place of the first byte in the file."""
 
 
 def read_fragment(moof: bytes, place: int, movie: FoundMovie) -> list[FoundRun]:

@@ -11,7 +11,7 @@ from .tracks import AudioTrack, VideoTrack
 
 
 class Fragments:
-    """An init segment, then media segments of whatever was added since the last one.
+    """An init segment, then media segments. Each has what was added since the last one.
 
     ::
 
@@ -31,7 +31,7 @@ class Fragments:
         self._number = 0
         kind = "video" if any(isinstance(track, VideoTrack) for track in tracks) else "audio"
         self.mime_type = f'{kind}/mp4; codecs="{", ".join(track.codec_string for track in tracks)}"'
-        """For ``MediaSource.isTypeSupported`` and ``addSourceBuffer``."""
+        """The MIME type for ``MediaSource.isTypeSupported`` and ``addSourceBuffer``."""
 
     def init_segment(self) -> bytes:
         """What a player needs before any media segment. HDR metadata is in it if a track says so, or if the first

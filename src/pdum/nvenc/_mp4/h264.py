@@ -1,4 +1,4 @@
-"""H.264's parameter sets (ITU-T H.264, section 7.3.2) and what MP4 makes of them (ISO/IEC 14496-15)."""
+"""H.264's parameter sets (ITU-T H.264, section 7.3.2), and their form in MP4 (ISO/IEC 14496-15)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .vui import Vui, read_vui
 SPS, PPS, SPS_EXTENSION = 7, 8, 13
 PARAMETER_SETS = (SPS, PPS, SPS_EXTENSION)
 WITH_CHROMA = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
-"""The profiles whose sequence parameter sets tell the format of the samples."""
+"""The profiles whose sequence parameter sets contain the format of the samples."""
 WITHOUT_CHROMA_RECORD = (66, 77, 88)
 LENGTH_OF_LENGTHS = 4
 

@@ -16,7 +16,7 @@ DISPLAY, LIGHT = struct.Struct(">8H2I"), struct.Struct(">2H")
 
 
 class HdrBoxes(NamedTuple):
-    """The contents of mdcv and clli. Empty if there is nothing to say."""
+    """The contents of mdcv and clli; empty if there are none."""
 
     display: bytes = b""
     light: bytes = b""

@@ -1,4 +1,4 @@
-"""HEVC's parameter sets (ITU-T H.265, section 7.3.2) and what MP4 makes of them (ISO/IEC 14496-15)."""
+"""HEVC's parameter sets (ITU-T H.265, section 7.3.2), and their form in MP4 (ISO/IEC 14496-15)."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _skip_scaling_lists(reader: BitReader) -> None:
 
 
 def _skip_reference_sets(reader: BitReader) -> None:
-    """The short-term reference picture sets. Each may be told by how it differs from the one before it."""
+    """The short-term reference picture sets. Each may be coded as its difference from the previous one."""
     pictures = 0
     for number in range(reader.exp_golomb()):
         if number and reader.flag():

@@ -26,7 +26,7 @@ class Edit(NamedTuple):
 
 
 class Timeline(NamedTuple):
-    """How long a track is, and what of it is shown when."""
+    """The duration of a track, and when its parts are shown."""
 
     media: int = 0
     """In the track's time scale."""
@@ -75,7 +75,7 @@ def _movie_header(scale: int, duration: int, tracks: int) -> bytes:
 
 
 def _times(duration: int, between: bytes) -> tuple[int, bytes]:
-    """The version of a box, its times of creation and change, which nobody knows, and its duration."""
+    """The version of a box, its unknown times of creation and change, and its duration."""
     if duration > LARGEST_32:
         return 1, bytes(16) + between + struct.pack(">Q", duration)
     return 0, bytes(8) + between + struct.pack(">I", duration)

@@ -69,7 +69,7 @@ class MovieIndex:
 
 
 def timeline_of(header: TrackHeader, table: SampleTable, scale: int) -> Timeline:
-    """What of the media is shown when. What would be shown before 0 is not."""
+    """When the parts of the media are shown. Nothing is shown before 0."""
     media = table.end_decode - table.first_decode
     start, end = max(table.shown_from - header.skipped, 0), table.shown_until - header.skipped
     if end <= start:

@@ -26,11 +26,11 @@ LARGEST_INDEX = 1 << 30
 class Box(NamedTuple):
     kind: str
     place: int
-    """Of its first byte."""
+    """The place of its first byte."""
     head: int
     """Bytes before its contents."""
     size: int
-    """With its head. The file may end earlier."""
+    """The size with its head. The file may end earlier."""
 
     @property
     def end(self) -> int:
@@ -38,7 +38,7 @@ class Box(NamedTuple):
 
 
 class Defaults(NamedTuple):
-    """Of the samples of a track, if a fragment does not say otherwise."""
+    """The values for the samples of a track, if a fragment has no others."""
 
     duration: int
     size: int
@@ -48,7 +48,7 @@ class Defaults(NamedTuple):
 class FoundMovie(NamedTuple):
     headers: list[TrackHeader]
     defaults: dict[int, Defaults]
-    """By the number of the track."""
+    """The defaults, by the number of the track."""
 
 
 def boxes_of(file: BinaryIO, size: int) -> Iterator[Box]:
@@ -131,7 +131,7 @@ def _read_track(trak: bytes) -> TrackHeader:
 
 
 def _skipped(edits: bytes) -> int:
-    """What an edit list takes away from the beginning. Only that is understood of edit lists."""
+    """What an edit list removes from the beginning. Other edits are not read."""
     if len(edits) < 20:
         return 0
     time = struct.unpack(">q", edits[16:24])[0] if edits[0] else struct.unpack(">i", edits[12:16])[0]

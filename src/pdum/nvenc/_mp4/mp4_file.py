@@ -178,7 +178,7 @@ class _Spooled(_Output):
     """For files that cannot be changed once they are written: the media data waits in a file without a name."""
 
     def __init__(self, file: BinaryIO, is_ours: bool) -> None:
-        import tempfile  # with all that it loads, at the first use
+        import tempfile  # imported at the first use, because it loads much
 
         self._file, self._is_ours = file, is_ours
         self._spool = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115  # closed by release()
@@ -238,7 +238,7 @@ class _Fragmented(_Output):
 
 def _output(file: str | os.PathLike[str] | BinaryIO, fragmented: bool) -> _Output:
     if isinstance(file, io.TextIOBase):
-        raise InvalidConfig("Expected a path or a file for bytes, got one for text. Open it with mode 'wb'.")
+        raise InvalidConfig("Expected a path or a binary file, got a text file. Open it with mode 'wb'.")
     if not isinstance(file, (str, os.PathLike)):
         return _Fragmented(file, is_ours=False) if fragmented else _Spooled(file, is_ours=False)
     path = Path(file).resolve()  # the file that a link names is replaced in the end, not the link

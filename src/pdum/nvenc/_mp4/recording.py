@@ -18,7 +18,7 @@ from .track_header import TrackHeader
 ROOM = 4 << 20
 """Bytes that are left free for the index at the beginning. They are a hole: they take no space on the disk."""
 LEAST_WITH_ROOM = 64
-"""How many times as large as the room the media data has to be for the room to stay."""
+"""The room stays only if the media data is so many times as large."""
 LEAST_REST = 16 + 16
 """Bytes between the index and the media data for the heads of two boxes."""
 COPIED = 1 << 20
@@ -31,7 +31,7 @@ def write_all(file: BinaryIO, data: bytes) -> None:
     while view:
         taken = file.write(view)
         if taken is None and isinstance(file, io.RawIOBase):
-            raise BlockingIOError(errno.EAGAIN, "Expected a file that waits until it takes data, got one that does not")
+            raise BlockingIOError(errno.EAGAIN, "Expected a blocking file, got a non-blocking one")
         view = view[len(view) if taken is None else taken :]
 
 
@@ -67,7 +67,7 @@ class Recording:
             self._file.seek(place)
 
     def complete(self) -> None:
-        """Puts the index in front: where room was left, or by writing the file anew beside itself.
+        """Puts the index in front: into the room that was left, or by writing the file again beside itself.
 
         If the disk is too full for either, the index comes behind the media data.
         """

@@ -37,11 +37,11 @@ class RepairReport:
     sound_seconds: float
     """0 if there is no sound."""
     unused_bytes: int
-    """Bytes at the end of the damaged file that belong to nothing complete."""
+    """Bytes at the end of the damaged file that are not complete."""
 
     @property
     def text(self) -> str:
-        """In a sentence or two."""
+        """The result in a sentence or two."""
         sound = f" and {self.sound_seconds:.1f} s of sound" if self.sound_seconds else ""
         made = f"{self.destination}: {self.frames} frames, {self.seconds:.1f} s{sound}."
         if self.lost_frames:
@@ -202,7 +202,7 @@ def _cut(run: Run, samples: int) -> Run:
 
 
 def _write(index: MovieIndex, source: BinaryIO, target: Path, overwrite: bool) -> None:
-    """Under a name of its own until it is complete."""
+    """Writes the file under another name until it is complete."""
     beside = target.with_name(f".pdum-{os.urandom(6).hex()}.part")
     try:
         with beside.open("xb", buffering=0) as file:

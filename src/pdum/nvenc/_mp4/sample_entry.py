@@ -89,11 +89,11 @@ def _descriptor(tag: int, body: bytes) -> bytes:
 
 
 def _opus_description(head: bytes) -> bytes:
-    """An OpusHead with its numbers the other way round."""
+    """An OpusHead with the bytes of its numbers reversed."""
     channels, skipped, rate, gain, family = struct.unpack("<xBHIhB", head[8:19])
     return struct.pack(">BBHIhB", 0, channels, skipped, rate or OPUS_RATE, gain, family) + head[19:]
 
 
 def skipped_by_opus(head: bytes) -> int:
-    """Samples at the beginning that a decoder throws away."""
+    """Samples at the beginning that a decoder discards."""
     return int.from_bytes(head[10:12], "little")

@@ -20,7 +20,7 @@ class Run(NamedTuple):
     """One for each sample; a single one if all have it."""
     durations: array[int]
     offsets: array[int]
-    """From decode to presentation. Empty if all are 0."""
+    """The offsets from decode to presentation time; empty if all are 0."""
     keys: array[int] | None
     """Places of the key frames in this run. None if all samples are."""
     samples: int
@@ -50,7 +50,7 @@ class EqualRuns:
 
 
 class SampleTable:
-    """Everything that the box stbl says besides stsd. Times are in the track's time scale."""
+    """Everything in the box stbl except stsd. Times are in the track's time scale."""
 
     def __init__(self, fixed_size: int = 0) -> None:
         self.fixed_size = fixed_size

@@ -1,4 +1,4 @@
-"""What a stream's parameter sets say about its pictures, the same for each codec."""
+"""What a stream's parameter sets say about its pictures, in one form for all codecs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SAMPLE_ASPECT_RATIOS = (
     *((0, 1), (1, 1), (12, 11), (10, 11), (16, 11), (40, 33), (24, 11), (20, 11), (32, 11)),
     *((80, 33), (18, 11), (15, 11), (64, 33), (160, 99), (4, 3), (3, 2), (2, 1)),
 )
-"""The ratios that H.264 and HEVC have a number for."""
+"""The ratios for which H.264 and HEVC have a number."""
 WRITTEN_OUT = 255
 UNSPECIFIED = 2
 
@@ -32,7 +32,7 @@ class StreamDescription:
 
 
 def aspect_ratio(number: int, width: int = 0, height: int = 0) -> Fraction | None:
-    """By the number in a parameter set. ``width`` and ``height`` are for the ratios that are written out."""
+    """The ratio for a number in a parameter set. ``width`` and ``height`` are for ratios that are written out."""
     if number < len(SAMPLE_ASPECT_RATIOS):
         width, height = SAMPLE_ASPECT_RATIOS[number]
     return Fraction(width, height) if width and height else None

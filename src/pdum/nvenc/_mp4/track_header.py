@@ -16,7 +16,7 @@ class TrackHeader(NamedTuple):
     """In pixels with equal sides, times 2**16."""
     language: str = "und"
     skipped: int = 0
-    """By how much decode times are later than the times that are shown, in the track's time scale."""
+    """How much later decode times are than presentation times, in the track's time scale."""
     roll: int = 0
     """Samples that a decoder takes in before its output is right."""
     fixed_size: int = 0

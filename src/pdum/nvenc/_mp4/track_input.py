@@ -47,9 +47,9 @@ class TrackInput:
         self.timescale = min(time_base.denominator * factor, max(FINE_SCALE, coarsest))
         self._unit = time_base * self.timescale
         self._skipped = 0
-        """Added to all times, and taken away again by players: no time of a file is below 0."""
+        """Added to all times, and subtracted again by players, because no time of a file is below 0."""
         self._ahead = 0
-        """Added to decode times alone."""
+        """Added only to decode times."""
         self._last_decode: int | None = None
         self._step = max(1, round(self._unit))
         self._waiting: Sample | None = None
@@ -58,7 +58,7 @@ class TrackInput:
         self.ready_bytes = 0
 
     def header(self) -> TrackHeader:
-        """From now on it is known to readers, so it must not change."""
+        """Readers know it from now on, so it must not change."""
         self._is_announced = True
         return self._header()
 
@@ -77,7 +77,7 @@ class TrackInput:
         self._waiting, self._last_decode = sample, sample.decode
 
     def settle(self) -> None:
-        """The last packet is ready too. It lasts as long as it was said to, or as long as the one before it."""
+        """Makes the last packet ready too. It lasts as long as its duration says, or as long as the one before it."""
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
             self._settle(waiting, waiting.duration or self._step)
@@ -101,7 +101,7 @@ class TrackInput:
 
     @property
     def ready_time(self) -> float:
-        """Seconds of what is ready."""
+        """How many seconds are ready."""
         return ((self._last_decode or 0) - self.ready[0].decode) / self.timescale if self.ready else 0.0
 
     def _in_scale(self, time: int) -> int:
@@ -167,7 +167,7 @@ class VideoInput(TrackInput):
 
 
 class AudioInput(TrackInput):
-    """Decode times are presentation times, later by what is not to be heard."""
+    """Decode times are presentation times plus the time of the samples that are not to be heard."""
 
     def __init__(self, track: AudioTrack, number: int) -> None:
         super().__init__(number, track.time_base, track.rate)
@@ -242,10 +242,10 @@ def _as_bytes(data: object) -> bytes:
 
 
 def inputs_of(tracks: Sequence[VideoTrack | AudioTrack]) -> list[TrackInput]:
-    """One for each track, numbered from 1. Raises InvalidConfig for what is no track."""
+    """One input for each track, numbered from 1. Raises InvalidConfig if an object is not a track."""
     made: list[TrackInput] = []
     if isinstance(tracks, (VideoTrack, AudioTrack)):
-        raise InvalidConfig("Expected a list of tracks, got one that is in no list.")
+        raise InvalidConfig("Expected a list of tracks, got a single track.")
     for number, track in enumerate(tracks, 1):
         if isinstance(track, VideoTrack):
             made.append(VideoInput(track, number))

@@ -1,4 +1,4 @@
-"""What is said about a track before its first packet."""
+"""The description of a track, which is known before its first packet."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class VideoTrack:
 
     @property
     def codec_string(self) -> str:
-        """The stream's name for browsers and manifests, as ``avc1.64002a``."""
+        """The stream's name for browsers and manifests, such as ``avc1.64002a``."""
         return codec_string(self.codec, self.header)
 
     def __post_init__(self) -> None:
@@ -82,7 +82,7 @@ class AudioTrack:
         whole("priming", self.priming)
         letters = self.language.encode("ascii", "replace")
         if len(letters) != 3 or not letters.isalpha() or not letters.islower():
-            raise InvalidConfig(f"Expected three lowercase letters as 'eng', got language={self.language!r}.")
+            raise InvalidConfig(f"Expected three lowercase letters such as 'eng', got language={self.language!r}.")
         _require_description(self)
 
     @property
@@ -91,7 +91,7 @@ class AudioTrack:
 
     @property
     def codec_string(self) -> str:
-        """The stream's name for browsers and manifests, as ``mp4a.40.2``."""
+        """The stream's name for browsers and manifests, such as ``mp4a.40.2``."""
         return f"mp4a.40.{_object_type(self.description)}" if self.codec == "aac" else AUDIO_STRINGS[self.codec]
 
 

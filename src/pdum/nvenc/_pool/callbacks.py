@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Callbacks:
-    """One that raises is not called any more. One that takes its time holds up the others and nothing else."""
+    """A function that raises is not called again. A slow one delays only the others."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -44,7 +44,7 @@ class Callbacks:
                 self._delivered.wait(left)
 
     def close(self, timeout: float | None) -> None:
-        """Ends the thread, and waits for it, but not longer than that for a callback that does not return."""
+        """Ends the thread and waits for it, but no longer than this for a callback that does not return."""
         self._is_closed = True
         self._bell.ring()
         if self.thread.ident is not None:

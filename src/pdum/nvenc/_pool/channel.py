@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Closed(Exception):
-    """The channel is closed: it is empty for good, or no thread takes from it any more."""
+    """The channel is closed: it stays empty, or no thread takes from it any more."""
 
 
 class Channel(Generic[Item]):

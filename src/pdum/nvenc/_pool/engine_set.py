@@ -1,4 +1,4 @@
-"""The engines of a run: which of them may work now, how fast each is, and which share of the processor each has."""
+"""The engines of a run: which may work now, how fast each is, and which share of the processor each has."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ class EngineSet:
         self._limit = len(self._all)
         self._changed = changed
         self.left = set(self._all)
-        """Those that are not lost."""
+        """The engines that are not lost."""
         self.lost: dict[int, str] = {}
-        """And why."""
+        """The lost engines, and why they are lost."""
         self.opening: set[int] = set()
-        """Those that make an encoder for work that waits."""
+        """The engines that are opening an encoder for waiting work."""
         self.rates: dict[int, float] = {}
-        """Megapixels a second that each engine was seen to do."""
+        """The measured megapixels a second of each engine."""
         self.cores = cores
         """The cores that software encoders share; 0: each engine is separate hardware."""
         self.lent: dict[int, int] = {}
-        """Cores, by the engine whose encoder was made for them."""
+        """The cores of each engine's encoder."""
         self._choose()
 
     def _choose(self) -> None:
         self.able = frozenset([engine for engine in self._all if engine not in self.lost][: self._limit])
-        """Those that take work now: as many as the caller allows, of those that are left."""
+        """The engines that take work now: as many of the remaining ones as the caller allows."""
 
     def limit(self, engines: int) -> None:
         self._limit = engines
@@ -54,11 +54,11 @@ class EngineSet:
 
     @property
     def are_all_cores_lent(self) -> bool:
-        """A further encoder would only take time from those that work."""
+        """Whether all cores are in use. Another encoder would only take time from the others."""
         return self.cores > 0 and sum(self.lent.values()) >= self.cores
 
     def lend_cores(self, engine: int, at_once: int) -> int:
-        """The share for an encoder that is made now, of which so many will work at the same time."""
+        """Gives cores to an encoder that is made now, if so many work at the same time. Returns how many."""
         self.lent[engine] = -(-self.cores // at_once)
         return self.lent[engine]
 

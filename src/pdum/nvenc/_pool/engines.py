@@ -27,13 +27,13 @@ MOST_SOFTWARE_LANES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Engines:
-    """What a pool works with."""
+    """The engines of a pool."""
 
     lanes: tuple[EngineInfo, ...]
     cores: int = 0
     """Cores that the software encoders share."""
     notices: tuple[str, ...] = ()
-    """What the user should know."""
+    """Notices for the user."""
 
 
 def find_engines(

@@ -1,4 +1,4 @@
-"""Events on their way from the engines to whoever listens: threads, event loops, callbacks."""
+"""Events on their way from the engines to all listeners: threads, event loops, callbacks."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class EventLog:
         return event
 
     def is_news(self, message: str) -> bool:
-        """Whether this is the first time that anybody asks about this message."""
+        """Whether this is the first call with this message."""
         with self._lock:
             is_new = message not in self._said
             self._said.add(message)

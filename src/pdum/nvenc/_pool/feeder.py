@@ -8,6 +8,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from .._errors import SourceEnded
+from .._profiling import profiled
 from .channel import Channel, Closed
 from .job import as_error
 
@@ -32,12 +33,12 @@ class Production:
         self.channel: Channel[list[Any]] = Channel(batches)
         """Closed after the last frames, or if there will be no more of them."""
         self.is_all_claimed = False
-        """The feeder has time for another piece."""
+        """Whether the feeder is free for another piece."""
         self.ended = Event()
-        """The feeder has closed the source."""
+        """Set when the feeder has closed the source."""
 
     def stop(self) -> None:
-        """Nobody wants more of these frames."""
+        """Says that no more of these frames are wanted."""
         self.channel.close(forget=True)
 
 
@@ -52,14 +53,14 @@ class Feeder:
         self._at_work: list[Production] = []
 
     def begin(self, piece: Piece) -> Production:
-        """The piece's frames, which are made from now on. Raises Closed."""
+        """Begins to make the frames of the piece, and returns them. Raises Closed."""
         production = Production(piece, BATCHES_AHEAD[self._engine.kind])
         self._at_work.append(production)
         self._orders.put(production)
         return production
 
     def stop(self) -> None:
-        """No more frames are wanted, of any piece: the thread ends."""
+        """Ends the thread: no more frames are wanted."""
         self._orders.close(forget=True)
         for production in list(self._at_work):
             production.stop()
@@ -97,13 +98,18 @@ class Feeder:
                     return
                 if source is None:
                     source = piece.job.task.frames(piece.first, engine)
-                frames = list(islice(source, end - begin))
+                frames = _made(source, end - begin)
                 if len(frames) < end - begin:
                     raise ended_early(piece, begin + len(frames))
                 production.is_all_claimed = piece.range.rest == 0
                 production.channel.put(frames)
         finally:
             close_source(source)
+
+
+@profiled("pdum.pool.frames")
+def _made(source: Iterator[Any], count: int) -> list[Any]:
+    return list(islice(source, count))
 
 
 def batch(scheduler: Scheduler, engine: EngineInfo, piece: Piece) -> int:
@@ -121,7 +127,7 @@ def ended_early(piece: Piece, frame: int) -> SourceEnded:
 
 
 def close_source(source: Any) -> None:
-    """Closes a generator, or anything else with ``close``. A failure does not matter: its frames were taken."""
+    """Closes a generator, or anything with ``close``. A failure does not matter, because its frames were taken."""
     close = getattr(source, "close", None)
     if close is not None:
         try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Render = Callable[..., Any]
 SHORTEST_RANGE = 4
-"""Frames. Each range begins with a key frame, which is many times as large as another."""
+"""Frames of a range, at the least. Each range begins with a key frame, which is many times larger than others."""
 
 
 class PacketStore:
@@ -34,7 +34,7 @@ class PacketStore:
         self.first = first
         self.last = first
         self.index: list[tuple[int, int, bool]] = []
-        """Frame, size, key frame, in coding order."""
+        """Number, size and whether it is a key frame, in coding order."""
         self._file: IO[bytes] = BytesIO() if task.folder is None else _temporary_file(task.folder)
 
     def write(self, packets: Sequence[Packet]) -> None:
@@ -220,6 +220,6 @@ def _parameters(render: Render) -> Sequence[str]:
 
 
 def _temporary_file(folder: Path) -> IO[bytes]:
-    import tempfile  # with all that it loads, at the first use
+    import tempfile  # imported at the first use, because it loads much
 
     return tempfile.TemporaryFile(dir=folder)

@@ -1,4 +1,4 @@
-"""What is done off the engines: looking sources through, joining and verifying results, clearing up."""
+"""The work beside the engines: examining sources, joining and verifying results, clearing up."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import events
 from .._errors import InvalidConfig, NvencError
+from .._profiling import profiled
 from .._text import error_text
 from .job import as_error
 from .job_states import is_worth_keeping
@@ -32,7 +33,7 @@ def make_helpers(scheduler: Scheduler, lanes: int) -> list[threading.Thread]:
 def _help(scheduler: Scheduler, lanes: int, clears_up: bool) -> None:
     try:
         _do_chores(scheduler, lanes, clears_up)
-    except BaseException as error:  # our own mistake: no thread must wait for this helper for ever
+    except BaseException as error:  # our own mistake: no thread must wait for this helper forever
         told = NvencError(f"A helper of the run failed: {error!r}")
         told.__cause__ = error
         scheduler.fail_all(told)
@@ -48,6 +49,7 @@ def _do_chores(scheduler: Scheduler, lanes: int, clears_up: bool) -> None:
             _abandon(scheduler, chore)
 
 
+@profiled("pdum.pool.prepare")
 def _prepare(scheduler: Scheduler, chore: Chore, lanes: int) -> None:
     job = chore.job
     with job.lock:  # held until the task is cleared up, if it is: a further attempt then finds nothing of this one
@@ -63,6 +65,7 @@ def _prepare(scheduler: Scheduler, chore: Chore, lanes: int) -> None:
             _clear_up(scheduler, chore)
 
 
+@profiled("pdum.pool.finish")
 def _finish(scheduler: Scheduler, chore: Chore) -> None:
     job = chore.job
     with job.lock:

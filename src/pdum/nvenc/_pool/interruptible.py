@@ -5,7 +5,7 @@ Python raises KeyboardInterrupt in the main thread alone. Two things follow, and
 - The signal may arrive just before the main thread blocks, or in another thread. Then it wakes nobody, and Python
   notices it only when the wait ends. So a wait looks up several times a second.
 - The exception may be raised between any two steps of Python code, inside ``threading.Condition`` and ``Thread.start``
-  too, which then keep a lock for ever or start a thread twice. So a caller's thread uses plain locks, whose ``with``
+  too, which then keep a lock forever or start a thread twice. So a caller's thread uses plain locks, whose ``with``
   cannot be interrupted half-way, and the run starts its own threads from a thread of its own.
 """
 
@@ -38,7 +38,7 @@ class Bell:
 
 
 class Latch:
-    """Is opened once, and then lets everybody through."""
+    """Opens once, and then lets all threads through."""
 
     def __init__(self) -> None:
         self.is_open = False

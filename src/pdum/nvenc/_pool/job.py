@@ -35,7 +35,7 @@ MAY_FOLLOW = {
     ENDING: {OVER},
     OVER: {QUEUED},
 }
-"""All there is. ``OVER`` to ``QUEUED`` is another attempt; ``FINISHING`` to ``WORKING`` is a task's next plan."""
+"""All allowed changes. ``OVER`` to ``QUEUED`` is another attempt; ``FINISHING`` to ``WORKING`` is the next plan."""
 
 NEEDED = (
     "source", "destination", "source_bytes", "estimated_work", "needs_encoder", "is_committing",
@@ -81,7 +81,7 @@ class Job:
         self.work = _finite(task.estimated_work, self.source)
 
     def forget(self) -> None:
-        """Makes the job what it was before anything was done for it."""
+        """Resets the job to the state before any work."""
         self.state = QUEUED
         self.plan: Plan | None = None
         self.open_pieces = 0
@@ -137,13 +137,13 @@ class Job:
 
     @property
     def weight(self) -> float:
-        """What one frame of the plan counts for in ``total``."""
+        """How much one frame of the plan counts in ``total``."""
         phase = None if self.plan is None else self.plan.phase
         return 1.0 if phase is None else phase.work * (phase.ends_at - phase.begins_at) / max(self.frames_of_plan, 1)
 
     @property
     def work_done(self) -> float:
-        """Of ``total``, without the pieces that engines work on."""
+        """The finished part of ``total``, without the pieces that engines work on."""
         phase = None if self.plan is None else self.plan.phase
         return self.frames_before * self.weight + (0.0 if phase is None else phase.work * phase.begins_at)
 

@@ -1,4 +1,4 @@
-"""The jobs of a run from the queue to their end, whatever that is: what helpers ask for, and what ends a job early."""
+"""The states of a run's jobs from the queue to the end: the chores of helpers, and what ends a job early."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MOST_SEARCHED = 8
 """Jobs beyond one for each engine that search for a quality value at a time. Each keeps its source's index in memory,
 which is megabytes for a long film."""
 MOST_FINISHING = 2
-"""At a time, so that there is always a helper to look at the next source."""
+"""Jobs that helpers finish at a time, so that one helper is always free for the next source."""
 
 CURABLE = (
     *(OSError, MemoryError, DeviceLost, NoEngineLeft, NoEncoder),
@@ -59,7 +59,7 @@ class Chore(NamedTuple):
     job: Job
     attempt: int
     keep: bool = False
-    """What is done may be used by a later run."""
+    """Whether a later run may use what is done."""
 
 
 class JobStates:
@@ -77,7 +77,7 @@ class JobStates:
         self.jobs = [Job(number, task) for number, task in enumerate(tasks)]
         self.emit = emit
         self.engines: set[int] = set()
-        """Those that are not lost."""
+        """The engines that are not lost."""
         self.waiting: list[Piece] = []
         self.working: list[Piece] = []
         self.totals = Totals()
@@ -251,7 +251,7 @@ class JobStates:
         self._end(job, error, "failed")
 
     def call_off(self, jobs: Iterable[Job], reason: str, ended_as: str = "cancelled") -> list[Job]:
-        """Ends those that are not over. Returns the ones that somebody works on, whose tasks are to be interrupted."""
+        """Ends the jobs that are not over. Returns those at work, whose tasks must be interrupted."""
         with self.lock:
             ended = [job for job in jobs if job.is_open]
             for job in ended:
@@ -259,7 +259,7 @@ class JobStates:
             return [job for job in ended if job.state is ENDING]
 
     def queued(self) -> list[Job]:
-        """Jobs of which nothing is encoded that could become a result."""
+        """Jobs that have encoded nothing yet for a result."""
         with self.lock:
             begun = {piece.job.number for piece in self.working}
             working, finishing = self._in_state[WORKING].values(), self._in_state[FINISHING].values()

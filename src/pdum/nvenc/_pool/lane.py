@@ -1,4 +1,4 @@
-"""One engine at work: a thread that owns the encoder and takes its own work, piece by piece."""
+"""One engine at work: a thread that owns the encoder and takes one piece of work after the other."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from .._errors import (
     OutOfMemory,
     SourceEnded,
 )
+from .._profiling import profiled
 from .._text import error_text
 from .channel import Closed
 from .feeder import Feeder, Production, batch, close_source, ended_early
@@ -54,7 +55,7 @@ class Lane:
     def __init__(self, host: LaneHost, engine: EngineInfo) -> None:
         self.engine = engine
         self.frames = 0
-        """Given to the engine, of all pieces."""
+        """Frames given to the engine, over all pieces."""
         self.piece: Piece | None = None
         self.is_lost = False
         self._host = host
@@ -78,14 +79,14 @@ class Lane:
         return self._session.encoder is not None
 
     def join(self, deadline: float) -> None:
-        """Waits for its threads, but not for one whose engine hangs: that ends when the engine answers, if ever."""
+        """Waits for its threads, except one whose engine hangs: it ends when the engine answers, if it ever does."""
         for thread in self.threads:
             hangs = thread is self._thread and self.is_lost and self._session.is_in_call
             if thread.ident is not None:
                 thread.join(0.0 if hangs else max(deadline - monotonic(), 0.0))
 
     def stop(self) -> None:
-        """Begins no more. The lane stops its work as soon as the encoder's call returns."""
+        """Begins no more work, and stops as soon as the encoder's call returns."""
         self._stopped.set()
         self._feeder.stop()
 
@@ -102,7 +103,7 @@ class Lane:
         try:
             while not self._stopped.is_set() and (piece := self._take()) is not None:
                 self._encode(piece)
-        except BaseException as error:  # our own mistake: no thread must wait for this engine for ever
+        except BaseException as error:  # our own mistake: no thread must wait for this engine forever
             told = NvencError(f"The work for {self.engine.label} could not be done: {error!r}")
             told.__cause__ = error
             self._scheduler.fail_all(told)
@@ -169,6 +170,7 @@ class Lane:
         self._scheduler.started(piece)
         return True
 
+    @profiled("pdum.pool.piece")
     def _encode_begun(self, piece: Piece, production: Production | None) -> None:
         try:
             if piece.job.is_direct:
@@ -223,6 +225,7 @@ class Lane:
         finally:
             close_source(source)
 
+    @profiled("pdum.pool.batch")
     def _submit(self, piece: Piece, frames: Iterable[Any], count: int) -> None:
         """The innermost loop: with 8 engines of 1,250 frames a second it has 100 microseconds for each."""
         session, packets = self._session, []
@@ -269,6 +272,7 @@ class Lane:
         self._failures = 0
         self._scheduler.done(piece, size)
 
+    @profiled("pdum.pool.flush")
     def _flush(self, piece: Piece, encoder: VideoEncoder) -> None:
         coming = self._session.call(encoder.flush_lazily)
         while not piece.is_dropped and (packet := self._session.call(lambda: next(coming, None))) is not None:
@@ -295,7 +299,7 @@ class Lane:
                 self.give_up(error_text(error))
 
     def _drop(self, piece: Piece) -> None:
-        """Nobody wants the piece any more. Empties the engine's queue and keeps the encoder."""
+        """The piece is no longer wanted. Empties the engine's queue and keeps the encoder."""
         self.piece = None
         discard(piece)
         self._scheduler.drop(piece)

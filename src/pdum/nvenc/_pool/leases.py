@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Leases:
-    """Those of one run. ``locks`` are the pool's, one for each engine."""
+    """The engines of one run. ``locks`` are the pool's, one for each engine."""
 
     def __init__(self, locks: dict[int, Lock]) -> None:
         self._locks = locks

@@ -1,4 +1,4 @@
-"""The pieces that jobs fall into, as the scheduler keeps them. Its lock guards all of it."""
+"""The pieces of jobs, as the scheduler keeps them. Its lock guards all of them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Piece:
         self.lock = Lock()
         """Guards the sink: an abandoned engine may come back while another thread takes its piece away."""
         self.frames = 0
-        """Given to the engine."""
+        """Frames given to the engine."""
         self.packets = 0
         self.began = 0.0
         self.is_dropped = False
-        """Nobody wants it any more. Its engine stops working on it."""
+        """The piece is no longer wanted. Its engine stops working on it."""
         self.failed_on: set[int] = set()
         self.failures = 0
 

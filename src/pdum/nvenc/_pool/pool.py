@@ -32,14 +32,14 @@ IDLE_RELEASE = 2.0
 
 
 class EncoderPool:
-    """All hardware encoders of the machine, for one video in segments or for many at once.
+    """All hardware encoders of the machine, for one video in segments or for many videos at once.
 
     ::
 
         with EncoderPool() as pool:
             pool.render_video(render, 10_000, width=1920, height=1080, fps=30, destination="film.mp4")
 
-    Each encoder gets one session while there is work for it. Work goes to whichever engine is free, and the last of it
+    Each encoder gets one session while there is work for it. Free engines take the next work, and the last part of it
     is divided, so that all engines end together.
 
     Args:
@@ -176,7 +176,7 @@ class EncoderPool:
                 .obu, .ivf); None: the stream's bytes are returned.
             segments: ``"auto"``, or a number of ranges that no engine divides further.
             on_event: called with each event.
-            encoder: fields of ``EncoderConfig``, laid over the pool's ``config``.
+            encoder: fields of ``EncoderConfig``, which override the pool's ``config``.
 
         Raises:
             Exception: what ``render`` raised.
@@ -205,7 +205,7 @@ class EncoderPool:
         surfaces: bool = False,
         **encoder: Unpack[EncoderFields],
     ) -> GeneratedTask:
-        """A task for ``start`` that does the same as ``render_video``."""
+        """Returns a task for ``start`` that does the same as ``render_video``."""
         from .generated import GeneratedTask
 
         given: dict[str, Any] = {**encoder}

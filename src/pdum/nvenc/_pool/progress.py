@@ -1,4 +1,4 @@
-"""Tells a few times a second how far a run is, and how fast each engine is: the scheduler divides work by that."""
+"""Reports a few times a second how far a run is. It also measures each engine, for the scheduler's divisions."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from threading import Lock
 
 
 class FrameRange:
-    """Frames from ``first`` to before ``last``, claimed one run after the other from the front.
+    """Frames from ``first`` to before ``last``, which are claimed in runs from the front.
 
     Whoever works on it claims; whoever has nothing to do takes a part of the unclaimed rest from the back. Each frame
     is claimed exactly once, whatever the order of calls from whatever threads.

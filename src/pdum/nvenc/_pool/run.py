@@ -59,7 +59,7 @@ class Host:
         self.lanes = [Lane(self, engine) for engine in engines]
 
     def warn_once(self, message: str) -> None:
-        """A warning that several engines have the same reason for."""
+        """Gives a warning only once, even if several engines have the same reason."""
         if self._is_news(message):
             self.emit(events.Notice, message=message, level="warning")
 
@@ -67,7 +67,7 @@ class Host:
         return sum(lane.has_session and not lane.is_lost for lane in self.lanes)
 
     def lanes_on_gpu_of(self, engine: EngineInfo) -> int:
-        """Those at rest are counted too: the parts of a video should be alike, whoever works at the time."""
+        """The number of lanes on the GPU. Idle ones count too, so that all parts of a video are alike."""
         return sum(one.gpu_id == engine.gpu_id for one in self._engines)
 
     def able(self) -> tuple[EngineInfo, ...]:
@@ -75,7 +75,7 @@ class Host:
         return tuple(engine for engine in self._engines if engine.index in able)
 
     def lose(self, engine: EngineInfo, reason: str) -> list[Piece]:
-        """Tells which engines work from now on, if another one takes the place of the lost one."""
+        """Reports which engines work from now on, if another engine replaces the lost one."""
         before = self.able()
         pieces = self.scheduler.lose(engine.index, reason)
         if set(self.able()) - set(before):

@@ -21,7 +21,7 @@ def ranked(jobs: Sequence[Job]) -> list[Job]:
 
 
 def may_take(piece: Piece, engine: int, engines: Collection[int]) -> bool:
-    """Whether the engine may do this piece. If it failed at it before, only when there is no other engine to try."""
+    """Whether the engine may do this piece. If it has failed at it, it may only if there is no other engine."""
     if engine in piece.job.refused_by:
         return False
     return engine not in piece.failed_on or all(

@@ -1,4 +1,4 @@
-"""Hands the pieces of jobs to engines, and takes back what becomes of them."""
+"""Hands the pieces of jobs to engines, and takes back the outcome."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class Scheduler(JobStates):
             self.engine_set.take_cores_back(engine)
 
     def _engines_at_once(self) -> int:
-        """How many engines there is work for at the same time, as far as is known now; at least one."""
+        """How many engines have work at the same time, as far as is known now; at least one."""
         able = max(1, len(self.engine_set.able))
         if self._is_more_to_come():
             return able
@@ -236,7 +236,7 @@ class Scheduler(JobStates):
         return bool(self.engine_set.able) and self.engine_set.able <= job.refused_by.keys()
 
     def _release(self, piece: Piece) -> bool:
-        """Takes the piece from its engine. Returns whether it was the engine's and is still wanted."""
+        """Takes the piece from its engine. Returns whether the engine had it and it is still wanted."""
         if piece not in self.working:
             return False
         self.working.remove(piece)
@@ -360,7 +360,7 @@ def _what_is_wrong(job: Job, plan: Plan) -> NvencError | None:
 
 
 def _no_whole_number(plan: Plan) -> str | None:
-    """Says which number of a plan is no whole number; it would stop an engine half-way."""
+    """Says which number of a plan is not a whole number; it would stop an engine half-way."""
     told: list[tuple[str, Any]] = [(name, getattr(plan, name)) for name in ("frames", "shortest_range", "good_range")]
     told += [("ranges", number) for pair in plan.ranges for number in pair]
     for name, value in told:

@@ -1,4 +1,4 @@
-"""Opens encoders for a pool's engines, and says who has the sessions if there are none left."""
+"""Opens encoders for a pool's engines. If no session is left, says which processes have them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .._config.settings import codec_name
 from .._encoders.nvenc import NvencEncoder
 from .._errors import OutOfSessions
+from .._profiling import profiled
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
@@ -39,6 +40,7 @@ def for_engine(config: EncoderConfig, engine: EngineInfo, lanes: int = 1) -> Enc
     return config.replaced(**changes)
 
 
+@profiled("pdum.pool.open")
 def open_encoder(config: EncoderConfig, engine: EngineInfo, threads: int) -> VideoEncoder:
     """Opens an encoder with a configuration that ``for_engine`` made."""
     if engine.gpu_id is not None:

@@ -1,4 +1,4 @@
-"""What a run's jobs come to together, without adding all of them up each time that somebody asks."""
+"""The sums over a run's jobs, which are kept up to date instead of being computed for each question."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def share_of(job: Job) -> Share:
 
 
 class Totals:
-    """The sums over all jobs. Whoever changes a job calls ``update``."""
+    """The sums over all jobs. Call ``update`` after a change of a job."""
 
     def __init__(self) -> None:
         self._shares: dict[int, Share] = {}

@@ -77,7 +77,7 @@ class Dashboard(App[int]):
         self.state = RunState()
         self.source = Source(make_run, controls)
         self.settings = {} if settings is None else settings
-        """What the run uses, to be shown."""
+        """The settings of the run, to show."""
         self.usage = UsagePoller()
         self.signals = Signals(self.take_signal)
         self.speeds: dict[int, list[float]] = {}

@@ -57,7 +57,7 @@ def help_box(palette: Palette, leaving: tuple[str, str] = LEAVING) -> Box:
 
 
 def line_box(line: LogLine, palette: Palette) -> Box:
-    """A line of the log that may have been too long for its place."""
+    """A full line of the log, which may be too long for its place."""
     return Box(f"Log at {duration(line.at)}", _table([("", Text(line.text, palette.of_level(line.level)))], palette))
 
 

@@ -74,7 +74,7 @@ class Lines(ScrollView, Generic[Item], can_focus=True):
         self._empty = empty
         self._items: Rows[Item] = FixedRows[Item]()
         self._length = 0
-        """Of the list at the last picture."""
+        """How many rows the list had at the last picture."""
         self._row = 0
         self._chosen: Item | None = None
         self._follow = follow

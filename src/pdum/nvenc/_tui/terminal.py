@@ -14,7 +14,7 @@ class Terminal(LinuxDriver):
     """Textual's driver, for a terminal that may go away.
 
     Textual writes in a thread. If writing fails there, the thread ends, its queue fills and the whole application waits
-    for ever. Here the writing goes on into nothing, and ``lost`` is the reason.
+    forever. Here later output is dropped, and ``lost`` is the reason.
     """
 
     def __init__(self, *arguments: Any, **more: Any) -> None:

@@ -16,9 +16,10 @@ from .run_state import RunState
 MARKS = {"finished": "✓", "skipped": "↷", "failed": "✗", "cancelled": "■"}
 SPACE = 2
 SHORT_NAME, SHORTEST_NAME = 20, 12
-"""Cells that tell a file from others in most cases, and in many."""
+"""Cells that are enough to tell a file from others in most cases, and in many cases."""
 LEAST_NAME, LEAST_BAR = 28, 6
-"""Cells of a file's name and of its bar in the line of an engine. Narrower names cost figures, narrower bars vanish."""
+"""Cells of a file's name and of its bar in the line of an engine. If there is less room, numbers are left out
+before the name gets narrower, and the bar is left out."""
 ASCII = str.maketrans(
     {
         "→": "->",
@@ -118,7 +119,7 @@ def with_differences(text: str, differences: tuple[int, int] | None, cells: int)
 
 
 def _around(text: str, part: range, cells: int) -> str:
-    """This part of the text, and as much as there is room for of what is at the ends."""
+    """This part of the text, and as much of both ends as there is room for."""
     before, kept, after = text[: part.start], text[part.start : part.stop], text[part.stop :]
     room = cells - cell_len(kept)
     head_cells = max(room // 2, room - cell_len(after))

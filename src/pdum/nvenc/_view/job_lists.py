@@ -69,11 +69,11 @@ class JobQueue:
         self._numbers: list[int] = []
         self._places: dict[int, int] = {}
         self._working: list[int] = []
-        """Places, sorted. They are few."""
+        """The places of the jobs at work, sorted. There are only a few."""
         self._waiting = Marks()
 
     def update(self, job: Job) -> None:
-        """To be called when a job is new, and when its state has changed."""
+        """Call this when a job is new, and when its state has changed."""
         if job.number not in self._places:
             self._places[job.number] = self._waiting.append()
             self._numbers.append(job.number)
@@ -88,7 +88,7 @@ class JobQueue:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """How many jobs wait."""
         return self._waiting.count
 
     def __len__(self) -> int:
@@ -131,7 +131,7 @@ class EndedJobs:
             self._marks.set(place, False)
 
     def in_order(self) -> list[int]:
-        """Their numbers, the first to end first."""
+        """The numbers of the jobs, in the order in which they ended."""
         return list(self._places)
 
     def __len__(self) -> int:

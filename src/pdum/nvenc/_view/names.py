@@ -16,7 +16,7 @@ class Names:
 
     def __init__(self) -> None:
         self._folders: dict[str, str] = {}
-        """Of each name, the folder that had it first."""
+        """For each name, the folder that had it first."""
         self._shared: set[str] = set()
         """Names that files of several folders have."""
         self._shown: set[str] = set()

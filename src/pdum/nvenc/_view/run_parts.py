@@ -25,7 +25,7 @@ class Job:
     source_bytes: int = 0
     state: str = "queued"
     frames: int = 0
-    """To be encoded, with the samples of a search."""
+    """Frames to encode, including the samples of a search."""
     frames_done: int = 0
     video_frames: int = 0
     width: int = 0
@@ -185,7 +185,7 @@ class Sums:
             self.size += count * (job.size or 0)
 
     def remove(self, job: Job) -> None:
-        """Subtracts the job again. To be called before the job changes."""
+        """Subtracts the job again. Call this before the job changes."""
         self.add(job, -1)
 
     @property

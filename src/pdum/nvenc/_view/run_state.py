@@ -316,7 +316,7 @@ class RunState:
         self.folder_sums.add(job)
 
     def _remove_from_sums(self, job: Job) -> None:
-        """To be called before the job is changed."""
+        """Call this before the job is changed."""
         self._sums.remove(job)
         self.folder_sums.remove(job)
 
@@ -336,7 +336,7 @@ class RunState:
         return job
 
     def _leave(self, number: int) -> None:
-        """No engine works on that job any more."""
+        """No engine works on this job any more."""
         for engine in self.engines.values():
             if engine.job == number:
                 self._close(engine)
@@ -353,7 +353,7 @@ class RunState:
 
 
 def trial_text(event: events.QualityTried, source_bytes: int = 0) -> str:
-    """What came of a quality value, as a sentence without its end."""
+    """The outcome of a quality value, as a sentence without its full stop."""
     what = f"{size(event.size)} ({change(event.size / source_bytes)})" if source_bytes else size(event.size)
     value = f"quality {event.quality:g}" + (f" = cq {event.cq:g}" if event.quality != event.cq else "")
     if event.is_whole:

@@ -1,4 +1,4 @@
-"""Who may see the dashboard: a secret in the address, which becomes a cookie."""
+"""The secret that gives access to the dashboard. It is in the address, and becomes a cookie."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Token:
         self._cookie = f"pdum-nvenc-{port}"
 
     def protect(self, app: web.Application) -> None:
-        """Lets nothing of the application be seen without the token, its websocket included."""
+        """Protects all of the application with the token, including its websocket."""
 
         @web.middleware
         async def require(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -63,6 +63,6 @@ class Token:
 
 
 def _is_own_page(request: web.Request) -> bool:
-    """Browsers send cookies with websockets that pages of other sites open, and tell whose page it is."""
+    """Browsers also send cookies with websockets that pages of other sites open, but name the site."""
     origin = request.headers.get("Origin")
     return origin is None or urlsplit(origin).netloc == request.host

@@ -16,7 +16,7 @@ class Address:
     host: str = LOOPBACK
     port: int = PORT
     is_chosen: bool = False
-    """Whether the user has chosen it. Otherwise another port does as well."""
+    """Whether the user has chosen it. If not, any other port will do."""
 
     @classmethod
     def of(cls, text: str) -> Address:

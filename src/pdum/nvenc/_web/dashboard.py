@@ -25,7 +25,7 @@ class WebDashboard:
             self._feed.close()
             raise
         self.url = f"{url_of(address, listening.getsockname()[1])}?{NAME}={self._server.token.value}"
-        """With the token: whoever has it may see the run and steer it."""
+        """The URL with the token. Anyone who has it can see the run and control it."""
 
     def show(self, run: EventRun, settings: Mapping[str, object]) -> None:
         self._feed.show(run, settings)

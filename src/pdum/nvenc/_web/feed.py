@@ -23,7 +23,7 @@ from .._text import one_line
 from .._tui.controls import EventRun
 
 REQUESTS = frozenset({"pause", "resume", "skip", "retry", "set_engines"})
-"""What viewers may ask of a run. They do not end it."""
+"""The calls of a run that viewers may make. None of them ends the run."""
 LONGEST_FOLDER = 70
 """Characters. The path of a socket has 107 at the most."""
 PATIENCE = 3.0
@@ -45,17 +45,17 @@ class Feed:
         self._has_begun = Event()
         self._changed = Condition()
         self._viewers: set[_Viewer] = set()
-        """Those that have not drawn the end yet."""
+        """The viewers that have not drawn the end yet."""
         self._sockets: set[socket.socket] = set()
         Thread(target=self._accept, name="pdum-nvenc-web-feed", daemon=True).start()
 
     def show(self, run: EventRun, settings: Mapping[str, object]) -> None:
-        """Viewers that have come already, and all that will come, are shown this run."""
+        """Shows this run to all viewers, those that wait and those that come later."""
         self._run, self._settings = run, settings
         self._has_begun.set()
 
     def close(self) -> None:
-        """Lets go of the viewers once they have drawn the end of the run."""
+        """Releases the viewers when they have drawn the end of the run."""
         if self._run is not None:
             deadline = time.monotonic() + PATIENCE
             with self._changed:
@@ -101,7 +101,7 @@ class Feed:
 
 
 class _Viewer:
-    """One connection. A viewer that is slow, or gone, holds up nobody: the run does not wait for its listeners."""
+    """One connection. A slow or lost viewer delays nothing, because the run does not wait for its listeners."""
 
     def __init__(self, feed: Feed, connection: socket.socket) -> None:
         self._feed = feed

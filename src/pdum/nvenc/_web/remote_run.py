@@ -52,7 +52,7 @@ class RemoteRun:
         self._ask("set_engines", engines)
 
     def drain(self) -> None:
-        raise NvencError("The run is ended where it was begun.")
+        raise NvencError("Only the terminal that started the run can end it.")
 
     cancel = drain
 

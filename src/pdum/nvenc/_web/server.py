@@ -30,9 +30,9 @@ class ViewerService(AppService):
     """Starts and ends one viewer. ``command`` is the path of the feed."""
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> Process:
-        """In a session of its own, so that Ctrl-C in the terminal is for the run alone.
+        """Starts the viewer in its own session, so that Ctrl-C in the terminal reaches only the run.
 
-        And in the feed's folder, since Python looks for modules in the current one, which may be anybody's.
+        It starts in the feed's folder, because Python looks for modules in the current one, where others may write.
         """
         environment = self._build_environment(width=width, height=height)
         if "PYTHONPATH" in environment:
@@ -121,7 +121,7 @@ class WebServer(Server):
             await asyncio.sleep(0.02)
 
     async def on_startup(self, app: web.Application) -> None:
-        """Without the banner of textual-serve."""
+        """Starts the server without the banner of textual-serve."""
 
     async def handle_index(self, request: web.Request) -> Any:
         size = to_int(request.query.get("fontsize", ""), 16)

@@ -25,10 +25,10 @@ class Viewer(Dashboard):
         self._has_told = False
 
     def listen_to_signals(self) -> None:
-        """Those of the terminal where the run was begun are not for viewers."""
+        """Installs no handlers: signals of the terminal where the run began are not for viewers."""
 
     def check_action(self, action: str, _: tuple[object, ...]) -> bool | None:
-        """The key for leaving closes boxes alone, and is not in the footer."""
+        """The key for leaving only closes boxes, and is not in the footer."""
         return action != "leave" or len(self.screen_stack) > 1
 
     def tick(self) -> None:

@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from .engine_lane import Group
 
 MOST_BYTES = 256 << 20
-"""Of packets that wait for their turn."""
+"""Bytes of packets that wait for their turn."""
 ENGINES_OWN = (DeviceLost, EncoderFailed, CudaFailed, OutOfMemory)
-"""Failures of which the frame is innocent."""
+"""Failures that are not caused by the frame."""
 
 
 def lanes_of(engines: Sequence[EngineInfo], config: EncoderConfig) -> list[EngineLane]:
@@ -118,7 +118,7 @@ class AllEngines:
         stream: Any = None,
         picture: PictureOptions | None = None,
     ) -> list[Packet]:
-        """Gives a frame to an engine, and returns the packets whose turn it is by now.
+        """Gives a frame to an engine, and returns the packets whose turn it is now.
 
         It waits if no engine has room. A frame that is refused changes nothing: the next one takes its place.
         """
@@ -233,7 +233,7 @@ class AllEngines:
         able = [lane for lane in self._lanes if gpu in (None, lane.engine.gpu_id)]
         if not able:
             raise InvalidFrame(
-                f"The frame lies on GPU {gpu}, none of whose engines takes part. Copy it to the host, or to GPU "
+                f"The frame is on GPU {gpu}, but no engine of that GPU takes part. Copy it to the host, or to GPU "
                 f"{self._lanes[0].engine.gpu_id}."
             )
         return able
@@ -245,7 +245,7 @@ class AllEngines:
         return gpu_of(frame, self._config.gpu_id)
 
     def _choose_lane(self, frame: Any) -> EngineLane:
-        """The next in turn of those that can read the frame, or the first that will have nothing to do. It is open."""
+        """The next lane that can read the frame, or the one that will be free first. Its encoder is open."""
         while True:
             now = perf_counter()
             lane = min(
@@ -303,7 +303,7 @@ class AllEngines:
             self._fail(lane, error)
 
     def _fail(self, lane: EngineLane, error: NvencError) -> NoReturn:
-        """The engine's frames are gone, and with them a part of the video."""
+        """Raises: the engine's frames are lost, and with them a part of the video."""
         told = type(error)(
             f"{lane.label} failed, and frames that it had are lost: {error} What was encoded before them is complete. "
             "Use engines=1 if it fails again."

@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 class QueueClosed(Exception):
-    """The queue takes nothing more, or is empty for good."""
+    """The queue takes nothing more, or stays empty."""
 
 
 class BoundedQueue(Generic[Item]):

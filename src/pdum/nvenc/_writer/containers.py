@@ -30,7 +30,7 @@ class Container(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Lets go of the file, which stays as it is or is removed."""
+        """Releases the file, which stays as it is or is removed."""
         ...
 
 
@@ -41,13 +41,13 @@ class ElementaryStream:
         self._file, self._header = file, video.header
 
     def write(self, packet: Coded) -> None:
-        if self._header and self._header not in packet.data:  # some encoders do not write it into the stream
+        if self._header and self._header not in packet.data:  # some encoders do not write the header into the stream
             self._file.write(self._header)
         self._header = b""
         self._file.write(packet.data)
 
     def close(self) -> None:
-        """There is nothing to complete."""
+        """Does nothing: there is nothing to complete."""
 
     abandon = close
 
@@ -71,7 +71,7 @@ class Ivf:
             self._file.write(IVF_HEADER.pack(*self._head, self._frames))
 
     def abandon(self) -> None:
-        """There is nothing to let go of."""
+        """Does nothing: there is nothing to release."""
 
 
 class Mp4:

@@ -64,7 +64,7 @@ class EncodingThread:
         try:
             while (waiting := self._next()) is not None:
                 self._encode(waiting)
-                del waiting  # its memory is free while this waits for the next
+                del waiting  # frees its memory while this waits for the next frame
         except BaseException as error:
             self.error = error
             self._queue.close(forget=True)

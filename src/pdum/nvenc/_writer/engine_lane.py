@@ -1,4 +1,4 @@
-"""One of several engines that share a video: its encoder, its groups of pictures, and when it will have done them."""
+"""One of several engines that share a video: its encoder, its groups of pictures, and when it will finish them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MEASUREMENTS = 9
 """An engine's time for a frame is the median of so many, because a busy processor adds to some of them."""
 
 WAITED = 10
-"""As long as an engine's speed is unknown, a call that took so many times as long as the shortest one has waited."""
+"""If an engine's speed is unknown, a call that took so many times as long as the shortest one must have waited."""
 
 SPREAD = 8
-"""A frame takes no less than this part of the median, so that a shorter call found a frame that had been finished."""
+"""A frame takes at least this part of the median, so a shorter call found a finished frame."""
 
 
 def lane_config(config: EncoderConfig, engine: EngineInfo, lanes: int, lanes_of_gpu: int) -> EncoderConfig:
@@ -61,7 +61,7 @@ class Group:
         self.arrived = 0
         """Packets that its encoder has given."""
         self.given = 0
-        """Packets that were handed on."""
+        """Packets that were passed on."""
         self.waiting: deque[Packet] = deque()
 
     @property
@@ -84,11 +84,11 @@ class EngineLane:
         """Groups of which packets are still to come, in order."""
         self.in_flight = 0
         self.last_used = -1
-        """The number of the latest group that it got."""
+        """The number of the last group that it got."""
         self.failure: Exception | None = None
         self._idle_at = 0.0
         self._measured: deque[float] = deque(maxlen=MEASUREMENTS)
-        self._seconds = 0.0  # that the engine takes for a frame; 0: not known
+        self._seconds = 0.0  # seconds of the engine for a frame; 0: not known
         self._last_end = 0.0
         self._shortest_call = inf
         self._has_waited = False
@@ -124,7 +124,7 @@ class EngineLane:
             encoder.close()
 
     def idle_at(self, now: float) -> float:
-        """When the engine will have done all that it has, by the clock of ``perf_counter``."""
+        """When the engine will finish all its frames, by the clock of ``perf_counter``."""
         return max(self._idle_at, now)
 
     def _learn(self, begin: float, end: float, is_full: bool) -> None:

@@ -7,24 +7,30 @@ from typing import TYPE_CHECKING, Any
 from .._encoders.frame_layout import is_pyav_frame
 from .._encoders.host_frames import copied_to_host
 from .._errors import InvalidFrame
+from .._nvenc import DecodedFrame
+from .._profiling import profiled
 
 if TYPE_CHECKING:
     from .._encoders.frame_layout import FrameLayout
 
 LARGEST_FLOAT = 16.0
-"""Light that is so much brighter than white is a mistake. Up to there it is clamped."""
+"""Brighter values than this are a mistake. Values above 1 and up to this are clamped."""
 
 
+@profiled("pdum.writer.copy")
 def kept(frame: Any, *, on_gpu: bool) -> tuple[Any, int]:
-    """A frame that nobody else writes to, and its size in bytes.
+    """A frame that no other code writes to, and its size in bytes.
 
     Args:
-        frame: the caller's. A frame of PyAV is not copied: FFmpeg's frames are not written to twice.
+        frame: the caller's. A frame of a decoder is not copied: nobody writes to it.
         on_gpu: leave it on the GPU, in a copy that its own library makes, in the order of the current stream. Otherwise
             it is copied to the host.
     """
     if is_pyav_frame(frame):
         return frame, sum(plane.buffer_size for plane in frame.planes)
+    if on_gpu and isinstance(frame, DecodedFrame):
+        rows, pitch = frame.shape[0], frame.__cuda_array_interface__["strides"][0]
+        return frame, rows * pitch
     if on_gpu:
         copied = _copied_by_its_library(frame)
         return copied, int(copied.nbytes)
@@ -33,7 +39,7 @@ def kept(frame: Any, *, on_gpu: bool) -> tuple[Any, int]:
 
 
 def require_unit_range(frame: Any, layout: FrameLayout) -> None:
-    """Raises InvalidFrame for floats from 0 to 255, which would be white. A dark picture passes for one from 0 to 1."""
+    """Raises InvalidFrame for floats from 0 to 255, which would be white. Very dark pictures cannot be recognised."""
     kind = getattr(getattr(frame, "dtype", None), "kind", "")
     if layout.format != "rgb" or layout.location != "host" or kind != "f" or not frame.size:
         return

@@ -28,7 +28,7 @@ class FrameEncoder(Protocol):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user should know."""
+        """Notices for the user."""
         ...
 
     def submit(

@@ -20,8 +20,8 @@ def encode_frames(
     """Writes pictures into a video file, and returns its path.
 
     Args:
-        frames: arrays, PIL images, frames of PyAV, or names of picture files; one array of all of them does as well.
-        path: the name of the file; its end says the container.
+        frames: arrays, PIL images, PyAV frames or names of picture files, or one array of all frames.
+        path: the name of the file. Its suffix chooses the container.
         fps: frames a second; None: 30.
         more: any argument of ``VideoWriter``.
 

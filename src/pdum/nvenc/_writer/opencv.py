@@ -12,7 +12,7 @@ CODECS = {
     "hevc": ("hevc", "h265", "hvc1", "hev1", "x265"),
     "av1": ("av01", "av1"),
 }
-"""Ours by the four letters that programs ask for. Older codecs than these become H.264."""
+"""Our codecs by the four letters that programs ask for. Older codecs become H.264."""
 PROP_QUALITY, PROP_FRAME_BYTES = 1, 2
 """``cv2.VIDEOWRITER_PROP_QUALITY`` and ``…_FRAMEBYTES``."""
 DEPTH_BITS, CHANNEL_SHIFT = 7, 3
@@ -79,14 +79,14 @@ class OpenCvWriter:
     close = release
 
     def get(self, propId: int) -> float:  # noqa: N803
-        """The size of the last frame in bytes (mean) is known; 0 for all else, as OpenCV says it."""
+        """The mean size of a frame in bytes is known. All other properties are 0, as in OpenCV."""
         if self._video is None or propId != PROP_FRAME_BYTES:
             return 0.0
         now = self._video.statistics
         return float(now.bytes / max(now.encoded, 1))
 
     def set(self, propId: int, value: float) -> bool:  # noqa: ARG002, N803
-        """Nothing can change while a file is written: always False."""
+        """Always False: nothing can change while a file is written."""
         return False
 
     def getBackendName(self) -> str:  # noqa: N802

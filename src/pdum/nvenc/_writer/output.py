@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig
 from .._media.mux import require_container
+from .._profiling import profiled
 from .containers import Container, ElementaryStream, Ivf, Mp4, PyavContainer
 from .interleaving import Interleaver
 from .targets import MemoryTarget, PathTarget
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .targets import AnyTarget
 
 KNOWN = {"mp4": ".mp4", "mov": ".mov", "mkv": ".mkv", "webm": ".webm", "ts": ".ts", "ivf": ".ivf", "stream": ".bin"}
-"""Values of ``container``, with the end of the name of such a file."""
+"""Values of ``container``, each with the suffix of such a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,7 @@ class Output:
         self._interleaver: Interleaver | None = None
         self._early: list[Coded] = []
 
+    @profiled("pdum.writer.packet")
     def write(self, packet: Coded) -> None:
         self.bytes_written += len(packet.data)
         with self.target.naming_errors():
@@ -76,8 +78,9 @@ class Output:
             else:
                 self._open(packet)
 
+    @profiled("pdum.writer.complete")
     def complete(self) -> None:
-        """Everything was written: completes the file and gives it its name."""
+        """Completes the file after the last packet, and gives it its name."""
         with self.target.naming_errors():
             if self._interleaver is not None:
                 self._interleaver.finish()
@@ -86,12 +89,12 @@ class Output:
         self.target.commit()
 
     def discard(self, *, is_stuck: bool = False) -> None:
-        """Takes the file away. ``is_stuck``: a write to it never returned, so that it cannot even be closed."""
+        """Removes the file. ``is_stuck``: a write to it never returned, so it cannot even be closed."""
         container, self._container = self._container, None
         try:
             if container is not None and not is_stuck:
                 container.abandon()
-        except Exception:  # the error that led here is the one to be told
+        except Exception:  # the error that led here is the one to report
             pass
         finally:
             self.target.discard(is_stuck=is_stuck)

@@ -20,7 +20,7 @@ class PacketOrder:
 
     def __init__(self) -> None:
         self.frames = 0
-        """Frames of all groups."""
+        """The frames of all groups together."""
         self.bytes_waiting = 0
         """Size of the packets that wait for their group's turn."""
         self._groups: deque[Group] = deque()

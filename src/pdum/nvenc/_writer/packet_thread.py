@@ -1,4 +1,4 @@
-"""The thread that writes packets. A slow disk holds up nobody until its queue is full, and then everybody."""
+"""The thread that writes packets. A slow disk delays ``write`` only when this thread's queue is full."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .bounded_queue import BoundedQueue, QueueClosed
 
 MOST_PACKETS, MOST_BYTES = 4096, 64 << 20
 ENOUGH, LINGER = 32, 0.01
-"""So many packets are worth waking the thread. Fewer wait this many seconds at most."""
+"""So many packets wake the thread. Fewer wait this many seconds at most."""
 PATIENCE = 5.0
 """Seconds that ``abort`` waits for a write to return: a disk of a network may never answer."""
 POLL = 0.2

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig, InvalidFrame, UnsupportedFeature
 from .._media.mux import VideoFormat
+from .._profiling import profiled
 from .encoding_thread import EncodingThread, Waiting
 from .frame_copies import kept
 from .output import Output
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 REFUSALS = (InvalidFrame, InvalidConfig, UnsupportedFeature, TypeError)
-"""What an encoder says of a frame that it does not take. It goes on; after other errors, frames may be missing."""
+"""Errors for a frame that an encoder refuses. The encoder goes on; after other errors, frames may be missing."""
 
 
 class Pipeline:
@@ -77,7 +78,7 @@ class Pipeline:
             self._frames = EncodingThread(self._encode, self._settings.queue_frames, self._settings.queue_bytes)
 
     def start_writing(self) -> None:
-        """No further track comes: the file can be opened."""
+        """Says that no more tracks come, so the file can be opened."""
         self._packets.start()
 
     def put(self, frame: Any, ticks: int, stream: Any, picture: Any) -> None:
@@ -132,6 +133,7 @@ class Pipeline:
                 self._failure = error
                 raise
 
+    @profiled("pdum.writer.encode")
     def _submitted(self, waiting: Waiting) -> list[Packet]:
         assert self._encoder is not None
         number = self._count
@@ -170,13 +172,13 @@ def _within(seconds: float, call: Callable[[], Any]) -> None:
 
 
 def _quietly(call: Callable[[], Any]) -> None:
-    """For clearing up after an error, which is the one to be told."""
+    """Ignores errors while clearing up after an error, because that one is reported."""
     with suppress(Exception):
         call()
 
 
 def forgotten(pipeline: Pipeline, name: str, made_in: int) -> None:
-    """Nobody closed the writer, and nobody can any more."""
+    """Discards the video of a writer that was dropped without ``close``."""
     if os.getpid() != made_in:
         return
     try:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from .._encoders.frame_layout import FrameLayout
 
 FOR_FILES = {"preset": "p4", "tuning": "hq"}
-"""A file need not be ready at once, so that its quality comes first."""
+"""A file need not be ready at once, so quality comes first."""
 KEY_FRAME_SECONDS = 2
-"""From one key frame to the next, so that players find any place soon."""
+"""Seconds from one key frame to the next, so that players find any place quickly."""
 SHARED_GOP = 60
 """The longest group of pictures, in frames, with which any number of engines is busy all the time."""
 DEFAULT_QUALITY = 60
@@ -76,7 +76,7 @@ class WriterSettings:
 
     @property
     def keeps_what_is_there(self) -> bool:
-        """Whether an exception of the caller's completes the file, in place of throwing it away."""
+        """Whether the file is completed instead of discarded after an exception of the caller."""
         return self.on_error == "keep" or self.fragmented
 
     def codec_for(self, target: Path | None) -> str:
@@ -146,11 +146,11 @@ class WriterSettings:
         return layout.gpu_id or 0
 
     def _has_free_rate(self) -> bool:
-        """Whether no field but ``quality`` says how many bits there are."""
+        """Whether only ``quality`` decides the number of bits."""
         return not self.bitrate and not rates_in(self.fields)
 
     def _cq(self, codec: str, kind: str) -> float:
-        """From 0 (worst) to 100 (best) is from 63 to 1 on the scale of files."""
+        """Converts 0 (worst) to 100 (best) into 63 to 1, the scale of files."""
         quality = DEFAULT_QUALITY if self.quality is None else self.quality
         return cq_for(WORST - quality / 100 * (WORST - BEST), codec, kind)
 

@@ -27,7 +27,7 @@ class Target(Protocol):
     """What messages call it."""
 
     def reserve(self) -> None:
-        """Before the first frame is encoded: raises what would be in the way of the file."""
+        """Called before the first frame is encoded. Raises if the file could not be written."""
         ...
 
     def open(self) -> Any:
@@ -39,11 +39,11 @@ class Target(Protocol):
         ...
 
     def commit(self) -> None:
-        """Everything is written, and good."""
+        """Called when everything is written and the file is good."""
         ...
 
     def discard(self, *, is_stuck: bool = False) -> None:
-        """Nothing of it is to stay, as far as that is possible. ``is_stuck``: a write to it never returned."""
+        """Removes what was written, as far as possible. ``is_stuck``: a write to it never returned."""
         ...
 
 
@@ -130,14 +130,14 @@ class ObjectTarget:
                 f"Expected a path, a binary file that can be written to, or None, got a {type(file).__name__}."
             )
         if isinstance(file, io.TextIOBase):
-            raise InvalidConfig("Expected a binary file, got one of text. Open it with mode='wb'.")
+            raise InvalidConfig("Expected a binary file, got a text file. Open it with mode='wb'.")
         if callable(ask := getattr(file, "writable", None)) and not file.closed and not ask():
             raise InvalidConfig("Expected a file that can be written to, got one for reading. Open it with mode='wb'.")
         self._file = file
         self.name = str(getattr(file, "name", None) or f"the {type(file).__name__}")
 
     def reserve(self) -> None:
-        """It is the caller's, and open."""
+        """Leaves the object open, because it is the caller's."""
 
     def open(self) -> Any:
         return self._file
@@ -160,7 +160,7 @@ class ObjectTarget:
                 flush()
 
     def discard(self, *, is_stuck: bool = False) -> None:
-        """What is written to somebody else's file cannot be taken back."""
+        """Does nothing: bytes in the caller's object cannot be removed."""
 
 
 class MemoryTarget:
@@ -175,7 +175,7 @@ class MemoryTarget:
         self._error: BaseException | None = None
 
     def reserve(self) -> None:
-        """There is always room."""
+        """Does nothing: there is always room."""
 
     def open(self) -> Any:
         return self

@@ -23,7 +23,7 @@ def fine_time_base(rate: Fraction) -> Fraction:
 
 
 class FrameTimes:
-    """Gives each frame its time. Without a time of its own, a frame follows the one before at the film's rate.
+    """Gives each frame its time. Without a time of its own, a frame follows the previous one at the video's rate.
 
     The first frame is shown at 0, whatever time it is given: all times are relative to its.
     """
@@ -63,16 +63,16 @@ class FrameTimes:
 
     @property
     def now(self) -> tuple[int, Any, Any]:
-        """Where it stands, for ``go_back``."""
+        """The current state, for ``go_back``."""
         return self._last, self._origin, self._last_given
 
     def go_back(self, state: tuple[int, Any, Any]) -> None:
-        """The frames since then were not taken."""
+        """Goes back to a state: the frames since then were refused."""
         self._last, self._origin, self._last_given = state
 
     @property
     def seconds(self) -> float:
-        """How long the film is with all frames so far."""
+        """The duration of all frames so far."""
         return float((self._last + self.step) * self.base)
 
     def _seconds(self, pts: Any, time: Any) -> tuple[str, Any, Fraction]:

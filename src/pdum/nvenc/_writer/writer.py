@@ -13,6 +13,7 @@ from .._config.settings import codec_name
 from .._encoders.aio import stream_here
 from .._encoders.frame_layout import FrameLayout, frame_layout, frames_of, is_flat
 from .._errors import EncoderClosed, InvalidConfig, InvalidFrame
+from .._profiling import profiled
 from .bounded_queue import QueueClosed
 from .frame_copies import require_unit_range
 from .opening import open_frame_encoder, require_engines
@@ -65,8 +66,8 @@ class VideoWriter:
         engines: 1, or ``"all"``: every hardware encoder of the machine works on this video, each on whole groups of
             ``gop`` pictures. A number: at most so many encoders.
         gpu_id: None: the GPU of the first frame.
-        drop: None: ``write`` waits while the encoder cannot keep up. ``"oldest"``: it never waits, and drops the frames
-            that have waited longest. The film keeps its speed, because each frame keeps its time.
+        drop: None: ``write`` waits if the encoder cannot keep up. ``"oldest"``: it never waits, and drops the frames
+            that have waited longest. The video keeps its speed, because each frame keeps its time.
         queue_frames, queue_bytes: how many frames and bytes may wait for the encoder.
         container: for targets without a name: ``"mp4"``, ``"mov"``, ``"mkv"``, ``"webm"``, ``"ts"``, or ``"stream"``.
         fragmented: makes an MP4 file that can be played while it grows, and after the process was killed. It has its
@@ -128,6 +129,7 @@ class VideoWriter:
         self._made_in = os.getpid()
         self._lock = threading.Lock()
 
+    @profiled("pdum.writer.write")
     def write(
         self,
         frame: Any,
@@ -137,7 +139,7 @@ class VideoWriter:
         stream: Any = None,
         picture: PictureOptions | None = None,
     ) -> None:
-        """Takes the next frame, or a batch. Afterwards the caller may change its memory.
+        """Takes the next frame, or a batch. You may change its memory when this returns.
 
         Args:
             frame: an array, a PIL image, an ``av.VideoFrame``; or a batch (number, …).
@@ -172,8 +174,8 @@ class VideoWriter:
     def add_audio(self, samples: Any, rate: int) -> None:
         """Adds sound to the end of the track, which begins with the first frame.
 
-        Call it before the second ``write``, because the file is opened with all of its tracks. Later calls may come
-        beside the frames that the sound belongs to; all sound may also come before the first frame.
+        Call it before the second ``write``, because the file is opened with all of its tracks. Make later calls along
+        with the frames that the sound belongs to, or add all sound before the first frame.
 
         Args:
             samples: (number,), (number, channels) or (channels, number), of int16 or of floats from -1 to 1.
@@ -200,7 +202,7 @@ class VideoWriter:
         channels: int | None = None,
         description: bytes = b"",
     ) -> None:
-        """Passes encoded sound on as it is, as ``add_audio`` does with samples.
+        """Passes on encoded sound, as ``add_audio`` does with samples.
 
         Args:
             packets: packets of a PyAV container; or tuples (data, pts, duration) in samples, with the
@@ -218,6 +220,7 @@ class VideoWriter:
                 self._pipeline.output.sound = form
             self._guarded(lambda: self._pipeline.put_sound(coded))
 
+    @profiled("pdum.writer.close")
     def close(self) -> None:
         """Waits until the file is complete, and gives it its name. Does nothing the second time.
 
@@ -304,7 +307,7 @@ class VideoWriter:
         elif self._settings.keeps_what_is_there and self._layout is not None and not self._is_closed:
             try:
                 self.close()
-            except Exception as met:  # the block's own error is the one to be told
+            except Exception as met:  # the error of the block is the one to report
                 warnings.warn(f"{self._target.name} could not be completed: {met}", RuntimeWarning, stacklevel=2)
         else:
             self.abort()
@@ -356,7 +359,7 @@ class VideoWriter:
         self._pipeline.finish()
 
     def _guarded(self, call: Callable[[], object]) -> None:
-        """Calls it. If that is an end of the video, the rest is cleared up, and the error says why later on, too."""
+        """Calls it. If the video ends with an error, cleans up, and later calls raise with the same reason."""
         try:
             call()
         except QueueClosed:

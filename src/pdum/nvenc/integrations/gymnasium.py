@@ -44,7 +44,7 @@ class RecordVideo(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):  # 
         self.video_length, self.name_prefix = video_length, name_prefix
         kept = {name: value for name, value in settings.items() if name not in ("disable_logger", "gc_trigger")}
         self.settings = {"fps": fps or env.metadata.get("render_fps") or 30, **kept}
-        VideoWriter(None, **self.settings).abort()  # says now what is wrong with them, not when a video begins
+        VideoWriter(None, **self.settings).abort()  # reports wrong settings now, not when a video begins
         self.video_folder = Path(video_folder).absolute()
         self.video_folder.mkdir(parents=True, exist_ok=True)
         self.episode_id = self.step_id = -1

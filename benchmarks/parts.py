@@ -1,0 +1,235 @@
+"""What `python -m benchmarks` measures: the parts, how each is run, and what its page says about it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .measuring import DRIVER
+
+ROOT = Path(__file__).resolve().parents[1]
+Kind = Literal["bars", "dots"]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture of one column: bars from zero, or dots on a logarithmic scale."""
+
+    column: str
+    """Empty: all of them, for each row."""
+    title: str
+    kind: Kind = "bars"
+    rows: str = ""
+    """Only rows whose names contain this."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One script with its arguments. ``methods.md`` has its title and says what it measures."""
+
+    name: str
+    script: str
+    full: str = ""
+    """The arguments of a whole run."""
+    quick: str = ""
+    needs: tuple[str, ...] = ()
+    """Names in ``NEEDS``."""
+    chart: Chart | None = None
+
+    @property
+    def on_gpu(self) -> bool:
+        return "a CUDA GPU" in self.needs
+
+
+def has_driver(kind: str) -> bool:
+    return (DRIVER / kind / "libnvidia-encode.so.1").exists()
+
+
+def has_module(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+NEEDS: dict[str, Callable[[], bool]] = {
+    "the simulated driver": lambda: has_driver("full"),
+    "the simulated encoder library": lambda: has_driver("encode"),
+    "a CUDA GPU": lambda: shutil.which("nvidia-smi") is not None,
+    "CuPy": lambda: has_module("cupy"),
+    "PyAV": lambda: has_module("av"),
+    "PyNvVideoCodec": lambda: has_module("PyNvVideoCodec"),
+    "ffmpeg": lambda: shutil.which(os.environ.get("FFMPEG") or "ffmpeg") is not None,
+    "a C++ compiler": lambda: shutil.which(os.environ.get("CXX", "g++")) is not None,
+    "wheels in wheelhouse/": lambda: any((ROOT / "wheelhouse").glob("*.whl")),
+}
+
+PARTS = (
+    Part(
+        "client_cost",
+        "client_cost.py",
+        full="--frames 1000 --rounds 5",
+        quick="--frames 300 --rounds 2",
+        needs=("the simulated driver", "a C++ compiler", "PyAV"),
+        chart=Chart("no copies", "Microseconds a frame, without copies (logarithmic scale)", "dots"),
+    ),
+    Part(
+        "gpu_client_cost",
+        "client_cost.py",
+        full="--driver encode --frames 2000 --rounds 5",
+        quick="--driver encode --frames 300 --rounds 2",
+        needs=("a CUDA GPU", "the simulated encoder library", "a C++ compiler"),
+        chart=Chart("real libcuda", "Microseconds a frame, with a real libcuda (logarithmic scale)", "dots"),
+    ),
+    Part(
+        "zero_copy",
+        "zero_copy.py",
+        full="--frames 1000 --rounds 5",
+        quick="--frames 500 --rounds 2",
+        needs=("the simulated driver", "a C++ compiler", "PyAV", "PyNvVideoCodec"),
+    ),
+    Part(
+        "gpu_zero_copy",
+        "zero_copy.py",
+        full="--driver encode --frames 2000 --rounds 5",
+        quick="--driver encode --frames 500 --rounds 2",
+        needs=("a CUDA GPU", "the simulated encoder library", "a C++ compiler"),
+    ),
+    Part(
+        "pipeline",
+        "pipeline.py",
+        full="--frames 100 --rounds 5",
+        quick="--sizes 720p --frames 30 --rounds 2",
+        needs=("the simulated driver",),
+        chart=Chart("3 in flight", "Gain of submit over encode, 3 frames in flight"),
+    ),
+    Part(
+        "gpu_pipeline",
+        "pipeline.py",
+        full="--driver encode --frames 100 --rounds 5",
+        quick="--driver encode --sizes 720p --frames 30 --rounds 2",
+        needs=("a CUDA GPU", "the simulated encoder library", "CuPy"),
+    ),
+    Part(
+        "pool",
+        "pool.py",
+        full="--repeats 3 --seconds 3",
+        quick="--repeats 1 --seconds 1 --only scaling,batch --speed 16",
+        needs=("the simulated driver",),
+        chart=Chart("over it", "Time over what the engines alone would take, %"),
+    ),
+    Part(
+        "batch",
+        "batch.py",
+        full="--rounds 3",
+        quick="--clips 8 --rounds 1",
+        needs=("the simulated driver", "PyAV", "ffmpeg"),
+    ),
+    Part(
+        "writer",
+        "writer.py",
+        quick="--frames 500 --rounds 2",
+        needs=("the simulated driver",),
+    ),
+    Part(
+        "writer_peers",
+        "writer.py",
+        full="--part processor --size 640x360 --frames 200 --rounds 5",
+        quick="--part processor --size 320x180 --frames 50 --rounds 2",
+        needs=("PyAV",),
+    ),
+    Part(
+        "writer_engines",
+        "writer_engines.py",
+        full="--repeats 3 --seconds 3",
+        quick="--only L4 --repeats 1 --seconds 1",
+        needs=("the simulated driver",),
+        chart=Chart("of N times one", "Throughput of all engines, in % of N times one engine"),
+    ),
+    Part(
+        "decode",
+        "decode.py",
+        full="--on processor --size 1280x720 --frames 300 --lanes 1,2 --rounds 5",
+        quick="--on processor --size 320x180 --frames 60 --lanes 1,2 --rounds 2",
+        needs=("PyAV",),
+    ),
+    Part(
+        "gpu_decode",
+        "decode.py",
+        full="--frames 400 --rounds 2 --lanes 1,3",
+        quick="--frames 120 --rounds 1 --lanes 1",
+        needs=("a CUDA GPU", "PyAV", "PyNvVideoCodec"),
+    ),
+    Part(
+        "software",
+        "software.py",
+        full="--size 640x360 --seconds 1,5 --rounds 5",
+        quick="--size 320x180 --seconds 1 --rounds 1 --codecs h264",
+        needs=("PyAV", "ffmpeg"),
+        chart=Chart("", "Seconds for a file"),
+    ),
+    Part(
+        "gpu_colour",
+        "colour.py",
+        quick="--rounds 3",
+        needs=("a CUDA GPU", "CuPy"),
+        chart=Chart("of a copy", "Bandwidth in % of a plain copy's, float32", rows="f32"),
+    ),
+    Part(
+        "sessions",
+        "sessions.py",
+        quick="--sessions 50 --rounds 2",
+        needs=("the simulated driver", "PyAV", "PyNvVideoCodec"),
+    ),
+    Part(
+        "nvtx",
+        "nvtx_cost.py",
+        quick="--rounds 3",
+        needs=("a C++ compiler",),
+    ),
+    Part(
+        "import_time",
+        "import_time.py",
+        quick="--rounds 5",
+    ),
+    Part(
+        "wheel_sizes",
+        "wheel_sizes.py",
+        needs=("wheels in wheelhouse/",),
+    ),
+    Part(
+        "many_jobs",
+        "many_jobs.py",
+        quick="--quick --rounds 1",
+    ),
+    Part(
+        "batch_plan",
+        "batch_plan.py",
+        full="--rounds 3",
+        quick="--quick --rounds 1",
+    ),
+    Part(
+        "turns",
+        "turns.py",
+        quick="--questions 30 --rounds 2",
+        needs=("a C++ compiler",),
+    ),
+    Part(
+        "memory",
+        "memory.py",
+        quick="--frames 50000 --sessions 1000",
+        needs=("the simulated driver", "a C++ compiler"),
+    ),
+    Part(
+        "create_destroy",
+        "create_destroy.py",
+        quick="--sessions 5000",
+        needs=("the simulated driver", "a C++ compiler"),
+    ),
+)
+
+
+def missing(part: Part) -> list[str]:
+    return [need for need in part.needs if not NEEDS[need]()]

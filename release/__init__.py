@@ -1,0 +1,1 @@
+"""What a release needs besides its wheels: proofs, checks, notes and lists of parts. `./release.sh --help`."""

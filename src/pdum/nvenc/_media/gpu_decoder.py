@@ -1,0 +1,248 @@
+"""The GPU's decoder: coded packets in, frames on the GPU out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import _nvenc
+from .._errors import InvalidConfig, UnsupportedFeature
+from .av import fraction, import_av, time_base
+from .decoder import open_source, video_stream
+from .stream_headers import CODECS, filter_for, filtered, gpu_codec, stream_header
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from .._nvenc import DecodedFrame
+
+LENT_SURFACES = 6
+"""Frames that may be out at once without a copy."""
+
+
+class Decoder:
+    """A GPU's hardware decoder: packets in, frames on the GPU out, in the order in which they are shown.
+
+    ::
+
+        with pdum.nvenc.Decoder("h264") as decoder:
+            for packet in packets:          # bytes, in Annex B's form or of AV1, VP9, …
+                for frame in decoder.decode(packet):
+                    cupy.asarray(frame)     # or torch.from_dlpack(frame), or encoder.submit(frame, seq)
+            frames = decoder.flush()
+
+    A frame is a surface of the decoder itself and not a copy. The decoder writes another frame there when this one is
+    dropped (or its ``with`` ends) and the work on it is done, in the order of the CUDA streams and without waiting.
+    More than ``surfaces`` frames may be kept: further ones are copied.
+
+    Args:
+        codec: ``"h264"``, ``"hevc"``, ``"av1"``, ``"vp9"``, ``"vp8"``, ``"mpeg1"``, ``"mpeg2"``, ``"mpeg4"``, ``"vc1"``
+            or ``"mjpeg"``.
+        header: headers that are not in the packets, in the form in which a stream holds them.
+        gpu_id: the GPU, as CUDA counts.
+        cuda_context: a context of the caller's as its handle; 0 is the GPU's primary one, as CuPy and PyTorch use it.
+        stream: the CUDA stream on which frames are read, for readers that do not tell it; None is the legacy default
+            stream. It has to outlive the frames.
+        surfaces: how many frames may be out at once without a copy.
+
+    Raises:
+        DriverNotFound: there is no NVIDIA driver, or none of its parts that decode.
+    """
+
+    def __init__(
+        self,
+        codec: str,
+        *,
+        header: bytes = b"",
+        gpu_id: int = 0,
+        cuda_context: int = 0,
+        stream: Any = None,
+        surfaces: int = LENT_SURFACES,
+    ) -> None:
+        if codec not in CODECS.values():
+            raise InvalidConfig(f"Expected codec to be one of {', '.join(CODECS.values())}, got {codec!r}.")
+        if not 1 <= surfaces <= 32:
+            raise InvalidConfig(f"Expected surfaces to be from 1 to 32, got {surfaces}.")
+        self._native = _nvenc.Decoder(
+            codec=codec,
+            header=bytes(header),
+            gpu_id=gpu_id,
+            cuda_context=cuda_context,
+            stream=stream,
+            lent_surfaces=surfaces,
+        )
+
+    @property
+    def codec(self) -> str:
+        return self._native.codec
+
+    @property
+    def gpu_id(self) -> int:
+        return self._native.gpu_id
+
+    def decode(self, data: Any, pts: int | None = None) -> list[DecodedFrame]:
+        """Gives the decoder a packet, and returns the frames that are ready. It works on others meanwhile.
+
+        ``data`` is bytes, or whatever offers the buffer protocol. ``pts`` comes back on the packet's frame.
+
+        Raises:
+            UnsupportedFeature: this GPU does not decode such a video.
+            DecoderFailed: the video is damaged beyond what the decoder can pass over. It can go on at a key frame.
+        """
+        return self._native.decode(data, pts)
+
+    def flush(self, most: int | None = None) -> list[DecodedFrame]:
+        """The frames that are left, or at most so many of them. Decoding can begin anew, with a key frame.
+
+        They may be more than ``surfaces``. ``flush(1)`` until nothing comes gives all of them without a copy, if each
+        is dropped before the next.
+        """
+        return self._native.flush(most)
+
+    def close(self) -> None:
+        """Gives everything back but the frames that are out. May be called twice."""
+        self._native.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class StreamDecoder:
+    """A decoder for a stream of an open container. Its packets are PyAV's."""
+
+    def __init__(self, video: Any, /, **options: Any) -> None:
+        codec = gpu_codec(video)
+        if codec is None:
+            name = video.codec_context.codec.canonical_name
+            raise UnsupportedFeature(f"No GPU decodes {name}. Decode it on the processor, with PyAV.")
+        self._filter = filter_for(video)
+        self.skipped: list[int | None] = []
+        """The times of packets that are damaged so much that they are no packets of this codec."""
+        header = stream_header(codec, bytes(video.codec_context.extradata or b""))
+        self.decoder = Decoder(codec, header=header, **options)
+
+    def frames(self, packet: Any) -> Iterator[DecodedFrame]:
+        """An empty packet ends the stream, and gives what is left."""
+        is_end, pts = not packet.size, packet.pts  # a filter empties the packets that it takes
+        for one in self._filtered(packet, pts):
+            if one.size:
+                yield from self.decoder.decode(one, one.pts)
+        if is_end:
+            yield from self.rest()
+
+    def _filtered(self, packet: Any, pts: int | None) -> list[Any]:
+        try:
+            return filtered(packet, self._filter)
+        except import_av().error.InvalidDataError:
+            self.skipped.append(pts)
+            return []
+
+    def rest(self) -> Iterator[DecodedFrame]:
+        while left := self.decoder.flush(1):
+            yield from left
+
+    def close(self) -> None:
+        self.decoder.close()
+
+
+class DecodedVideo:
+    """The frames of a file, decoded on a GPU while they are asked for: see ``decode``."""
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        self._container = open_source(path)
+        try:
+            self._stream = video_stream(self._container, path)
+            self._decoder = StreamDecoder(self._stream, **options)
+        except BaseException:
+            self._container.close()
+            raise
+        self._frames = _all_frames(self._container, self._stream, self._decoder)
+
+    @property
+    def time_base(self) -> Fraction:
+        """The unit of ``frame.pts``, in seconds."""
+        return time_base(self._stream)
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames a second, as the container gives it."""
+        return fraction(self._stream.average_rate)
+
+    @property
+    def width(self) -> int:
+        return int(self._stream.codec_context.width)
+
+    @property
+    def height(self) -> int:
+        return int(self._stream.codec_context.height)
+
+    @property
+    def codec(self) -> str:
+        return self._decoder.decoder.codec
+
+    @property
+    def skipped(self) -> list[int | None]:
+        """The times of packets, so far, that gave no frame because they are damaged beyond decoding."""
+        return list(self._decoder.skipped)
+
+    def __iter__(self) -> Iterator[DecodedFrame]:
+        return self._frames
+
+    def __next__(self) -> DecodedFrame:
+        return next(self._frames)
+
+    def close(self) -> None:
+        """Ends the decoding. Frames that are out stay valid."""
+        self._decoder.close()
+        self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _all_frames(container: Any, stream: Any, decoder: StreamDecoder) -> Iterator[DecodedFrame]:
+    """Closes both at the end. It does not refer to the video, which ends as soon as nobody refers to it."""
+    av = import_av()
+    try:
+        for packet in container.demux(stream):
+            yield from decoder.frames(packet)
+    except av.error.FFmpegError:  # the file ends early
+        yield from decoder.rest()
+    finally:
+        decoder.close()
+        container.close()
+
+
+def decode(
+    path: str | Path,
+    *,
+    gpu_id: int = 0,
+    cuda_context: int = 0,
+    stream: Any = None,
+    surfaces: int = LENT_SURFACES,
+) -> DecodedVideo:
+    """Decodes the video of a file on a GPU: ``for frame in pdum.nvenc.decode("in.mp4"): …``.
+
+    Frames stay on the GPU: CuPy and PyTorch take them as arrays, and encoders of this package as frames, without a
+    copy. ``frame.pts`` is in units of ``decode(…).time_base``. The arguments are those of ``Decoder``.
+
+    Raises:
+        SourceUnreadable: the file is missing or is no video.
+        UnsupportedFeature: this GPU does not decode such a video, or PyAV is missing.
+        DriverNotFound: there is no NVIDIA driver, or none of its parts that decode.
+    """
+    return DecodedVideo(Path(path), gpu_id=gpu_id, cuda_context=cuda_context, stream=stream, surfaces=surfaces)

@@ -1,0 +1,85 @@
+"""What a GPU's decoder needs of a container's stream: packets as a stream has them, and the headers kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .av import import_av
+
+FILTERS = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb", "mpeg4": "mpeg4_unpack_bframes"}
+"""FFmpeg's bitstream filters, which undo what containers do to packets."""
+CODECS = {
+    "mpeg1video": "mpeg1",
+    "mpeg2video": "mpeg2",
+    "mpeg4": "mpeg4",
+    "vc1": "vc1",
+    "h264": "h264",
+    "mjpeg": "mjpeg",
+    "hevc": "hevc",
+    "vp8": "vp8",
+    "vp9": "vp9",
+    "av1": "av1",
+}
+"""Our names for the codecs that GPUs decode, by FFmpeg's."""
+START = b"\0\0\0\1"
+AV1_CONFIGURATION = 4
+"""Bytes before the sequence header in AV1's record."""
+
+
+def gpu_codec(stream: Any) -> str | None:
+    """None for a codec that no GPU decodes."""
+    return CODECS.get(stream.codec_context.codec.canonical_name)
+
+
+def filtered(packet: Any, bitstream_filter: Any) -> list[Any]:
+    """The packet as the codec's own stream has it; an empty one ends the stream."""
+    if bitstream_filter is None:
+        return [packet] if packet.size else []
+    if packet.size:
+        return list(bitstream_filter.filter(packet))
+    left = list(bitstream_filter.filter(None))
+    bitstream_filter.flush()  # it takes packets again
+    return left
+
+
+def filter_for(stream: Any) -> Any:
+    """A bitstream filter of FFmpeg's, or None if the packets need none."""
+    import_av()
+    from av.bitstream import BitStreamFilterContext
+
+    name = FILTERS.get(stream.codec_context.codec.canonical_name)
+    return BitStreamFilterContext(name, stream) if name else None
+
+
+def stream_header(codec: str, extradata: bytes) -> bytes:
+    """The headers that a container keeps apart, in the form in which a stream holds them."""
+    if codec == "h264" and extradata[:1] == b"\1":
+        return b"".join(START + unit for unit in _units_of_avcc(extradata))
+    if codec == "hevc" and extradata[:1] == b"\1":
+        return b"".join(START + unit for unit in _units_of_hvcc(extradata))
+    if codec == "av1" and extradata[:1] == b"\x81":
+        return extradata[AV1_CONFIGURATION:]
+    return b"" if codec in ("vp8", "vp9", "mjpeg") else extradata
+
+
+def _units_of_avcc(record: bytes) -> Iterator[bytes]:
+    """The parameter sets of an AVCDecoderConfigurationRecord (ISO/IEC 14496-15): a count, then sizes and units."""
+    at = 5
+    for mask in (0x1F, 0xFF):  # the sequence's, then the pictures'
+        count, at = (record[at] & mask if at < len(record) else 0), at + 1
+        for _ in range(count):
+            size = int.from_bytes(record[at : at + 2], "big")
+            yield record[at + 2 : at + 2 + size]
+            at += 2 + size
+
+
+def _units_of_hvcc(record: bytes) -> Iterator[bytes]:
+    """Those of an HEVCDecoderConfigurationRecord: arrays of units, one for each kind."""
+    arrays, at = (record[22] if len(record) > 22 else 0), 23
+    for _ in range(arrays):
+        count, at = int.from_bytes(record[at + 1 : at + 3], "big"), at + 3
+        for _ in range(count):
+            size = int.from_bytes(record[at : at + 2], "big")
+            yield record[at + 2 : at + 2 + size]
+            at += 2 + size
