@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wheels.assemble import assemble
-from wheels.headers import without_gil
+from wheels.headers import python_of, without_gil
 from wheels.target import ARCHITECTURES, VERSIONS, Target
 
 from check_wheel import problems_of_record
@@ -25,10 +25,16 @@ def test_names_of_a_target() -> None:
     assert Target("3.10", "x86_64").tag == "cp310-cp310-linux_x86_64"
 
 
-@pytest.mark.parametrize("version", ["3", "4.1", "py3.12", "3.12.1", ""])
+@pytest.mark.parametrize("version", ["3", "3.9", "4.1", "py3.12", "3.12.1", ""])
 def test_a_version_that_is_none(version: str) -> None:
-    with pytest.raises(SystemExit, match=re.escape("Expected a version of CPython such as 3.12 or 3.13t")):
+    with pytest.raises(SystemExit, match=re.escape("Expected CPython 3.10 or newer, such as 3.12 or 3.13t")):
         Target(version, "x86_64")
+
+
+@pytest.mark.parametrize("name", ["2.7", "nothing", "true"])
+def test_an_interpreter_that_is_none(name: str) -> None:
+    with pytest.raises(SystemExit, match=f"or an interpreter of CPython, got '{name}'"):
+        python_of(name)
 
 
 def test_a_processor_without_wheels() -> None:

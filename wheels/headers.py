@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from wheels import debian
-from wheels.commands import cache, run, tell
+from wheels.commands import cache, tell
 from wheels.target import Target
 
 SUITES = {"3.11": "bookworm", "3.13": "trixie", "3.14": "sid"}
@@ -23,10 +23,8 @@ ABOUT = (
 def about(python: str | Path) -> tuple[Path, str] | None:
     """The folder of the headers and the version of this interpreter, if it runs and is CPython."""
     told = subprocess.run([str(python), "-I", "-c", ABOUT], capture_output=True, text=True, check=False)
-    if told.returncode or told.stdout.splitlines()[2] != "cpython":
-        return None
-    include, version, _ = told.stdout.splitlines()
-    return Path(include), version
+    lines = told.stdout.splitlines()
+    return (Path(lines[0]), lines[1]) if len(lines) == 3 and lines[2] == "cpython" else None
 
 
 def candidates(version: str) -> list[Path]:
@@ -96,7 +94,8 @@ def find(target: Target) -> Path:
 
 def python_of(executable: str) -> str:
     """The version of the interpreter that somebody names instead of a version."""
-    told = about(run("sh", "-c", f"command -v {executable!r}").strip())
+    found = shutil.which(executable)
+    told = about(found) if found else None
     if told is None:
-        raise SystemExit(f"Expected CPython, got {executable}, which does not say that it is.")
+        raise SystemExit(f"Expected a version such as 3.12 or 3.13t, or an interpreter of CPython, got {executable!r}.")
     return told[1]

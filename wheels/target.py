@@ -20,8 +20,8 @@ class Target:
     architecture: str
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"3\.\d+t?", self.version):
-            raise SystemExit(f"Expected a version of CPython such as 3.12 or 3.13t, got {self.version!r}.")
+        if not re.fullmatch(r"3\.[1-9]\d+t?", self.version):
+            raise SystemExit(f"Expected CPython 3.10 or newer, such as 3.12 or 3.13t, got {self.version!r}.")
         if self.architecture not in ARCHITECTURES:
             raise SystemExit(f"Expected {' or '.join(ARCHITECTURES)}, got --arch {self.architecture!r}.")
 

@@ -61,3 +61,12 @@ def run_on(target: Target, wheel: Path) -> str:
     program = Path(__file__).with_name("encode_some.py")
     told = run(*python.command, program, installed, target.version, environment=environment, folder=cache())
     return f"{told.strip()} ({python.about})"
+
+
+def build_from(sdist: Path) -> str:
+    """Whether pip makes a wheel of it with this machine's compiler, and with what the package says that it needs."""
+    folder = cache("build", "from-sdist")
+    shutil.rmtree(folder, ignore_errors=True)
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-cache-dir", "-w", folder, sdist, folder=cache())
+    (made,) = folder.glob("*.whl")
+    return f"pip built {made.name}"
