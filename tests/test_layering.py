@@ -24,7 +24,7 @@ LAYERS = ("core", "cuda", "colour", "abi", "session", "decoder", "python")
 ORDER = {
     "core": ("error", "nvtx", "process", "turnstile", "failures"),
     "cuda": ("cuda_types", "driver", "memory_kind", "cuda", "gpus"),
-    "colour": ("colour_kernels", "colour_plan", "colour"),
+    "colour": ("packed_text", "colour_kernels", "colour_plan", "colour"),
     "session": (
         "frame_view",
         "open_encoder",

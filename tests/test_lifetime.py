@@ -31,6 +31,7 @@ RACES = {
     "daemon_makes_encoders",
     "daemon_asks_for_gpus",
     "daemon_recycles",
+    "daemon_runs_python",
     "daemon_encodes_and_a_late_close",
     "forked_in_use",
 }

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.one_abi
 
 CAPABILITIES = Path(__file__).resolve().parents[1] / "src" / "cpp" / "abi" / "capabilities.def"
 CAPABILITY = re.compile(r'PDUM_CAPABILITY\((\w+), \d+, "(\w+)"\)')
+CODE = re.compile(r"<pre.*?</pre>", re.DOTALL)
 LOADED = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"(https?:)?//[^\"]*\"")
 
 
@@ -104,6 +105,13 @@ def test_commands_and_exit_codes(site: Path) -> None:
     text = page(site, "reference/commands")
     for words in ("--in-place", "<td>130</td>", "pdum-nvenc watch"):
         assert words in text
+
+
+def test_every_block_of_code_is_shown_as_one(site: Path) -> None:
+    """Also those with words for the tests behind the language, such as ``python gpu``."""
+    texts = {str(one.relative_to(site)): CODE.sub("", one.read_text()) for one in site.rglob("index.html")}
+    assert {name: text.count("```") for name, text in texts.items() if "```" in text} == {}
+    assert "cupy" in page(site, "colour")
 
 
 def test_examples_in_docstrings_begin_without_a_lone_colon(site: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import platform
 import re
 import shlex
 import subprocess
@@ -17,17 +17,16 @@ from check_wheel import problems
 from clips import content, make_clip, without_driver
 from loud import need_module
 
-pytestmark = [pytest.mark.wheel, pytest.mark.slow, pytest.mark.one_abi]
+pytestmark = [pytest.mark.wheel, pytest.mark.slow, pytest.mark.one_abi, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
 def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    need_module("auditwheel")
     house = tmp_path_factory.mktemp("wheelhouse")
-    environment = os.environ | {"WHEELHOUSE": str(house)}
-    command = [str(root / "build-wheel.sh"), sys.executable]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+    command = [str(root / "build-wheel.sh"), "--python", sys.executable, "--out", str(house)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=3000)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert f"Python {platform.python_version()} on {platform.machine()} encoded" in result.stdout
     (made,) = house.glob("*.whl")
     return made
 
@@ -76,7 +75,10 @@ def test_wheel_is_good(wheel: Path) -> None:
 
 def test_lost_file_is_found(wheel: Path, tmp_path: Path) -> None:
     copy = rewritten(wheel, tmp_path, lambda name, content: None if name.endswith("py.typed") else content)
-    assert list(problems(copy)) == ["pdum/nvenc/py.typed is missing"]
+    assert list(problems(copy)) == [
+        "pdum/nvenc/py.typed is missing",
+        "RECORD and the files differ: pdum/nvenc/py.typed",
+    ]
 
 
 def test_driver_dependency_is_found(wheel: Path, tmp_path: Path) -> None:
@@ -87,4 +89,43 @@ def test_driver_dependency_is_found(wheel: Path, tmp_path: Path) -> None:
 def test_simulator_in_the_wheel_is_found(wheel: Path, tmp_path: Path) -> None:
     extra = b"\n# NVSIM_CONFIG\n"
     copy = rewritten(wheel, tmp_path, lambda name, content: content + extra * (name == "pdum/nvenc/__init__.py"))
-    assert list(problems(copy)) == ["pdum/nvenc/__init__.py holds the word NVSIM_CONFIG"]
+    assert list(problems(copy)) == [
+        "pdum/nvenc/__init__.py holds the word NVSIM_CONFIG",
+        "RECORD has another hash or size of pdum/nvenc/__init__.py",
+    ]
+
+
+def renamed(wheel: Path, folder: Path, old: str, new: str) -> Path:
+    copy = folder / wheel.name.replace(old, new)
+    copy.write_bytes(wheel.read_bytes())
+    return copy
+
+
+def test_promises_of_the_name_are_checked(wheel: Path, tmp_path: Path) -> None:
+    new = renamed(wheel, tmp_path, "manylinux_2_17", "manylinux_2_36")
+    assert list(problems(new)) == ["is for glibc 2.36 and newer: 2.28 is wanted, or older"]
+    (module,) = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
+    other = {"x86_64": "aarch64", "aarch64": "x86_64"}[platform.machine()]
+    foreign = renamed(wheel, tmp_path, platform.machine(), other)
+    found = list(problems(foreign))
+    assert len(found) == 2
+    assert found[0].startswith(f"{module} is not the name of a module for cp3")
+    assert found[1].endswith(f"not for {other}")
+    assert list(problems(renamed(wheel, tmp_path, "-manylinux_2_17", "-linux_2_17")))[-1].endswith(
+        "has no manylinux tag"
+    )
+
+
+@pytest.mark.timeout(900)
+def test_a_clean_environment_builds_the_sdist(root: Path, tmp_path: Path) -> None:
+    """With the machine's compiler and what the package says that it needs, nothing else."""
+    environment = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    python = environment / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "build"], check=True)
+    subprocess.run([python, "-m", "build", "-q", "--sdist", "--outdir", tmp_path / "dist", root], check=True)
+    (sdist,) = (tmp_path / "dist").glob("*.tar.gz")
+    subprocess.run([python, "-m", "pip", "install", "-q", "--no-cache-dir", sdist], check=True, timeout=900)
+    code = "import pdum.nvenc; print(pdum.nvenc.__file__, pdum.nvenc.nvtx_enabled)"
+    told = subprocess.run([python, "-I", "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+    assert told.startswith(str(environment))

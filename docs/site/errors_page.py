@@ -45,6 +45,17 @@ HELP = {
         "Read `error.call` and `error.status_name`. Run the program under `compute-sanitizer`, or with "
         "`CUDA_LAUNCH_BLOCKING=1`, to find the kernel that failed first.",
     ),
+    "DecoderClosed": Help(
+        "The decoder was used after `close()`, a frame after its end, or either of them in a child process that was "
+        "forked later.",
+        "Use a decoder inside its `with` block, copy frames that you need for longer, and make decoders in the process "
+        "that uses them.",
+    ),
+    "DecoderFailed": Help(
+        "The GPU's decoder refused a call. Usually the video is damaged; otherwise only the driver knows why.",
+        "Try the processor, which decodes what it can of damaged files: `PDUM_NVENC_DECODE=cpu`. If an undamaged video "
+        "fails on the GPU alone, please report it with the message.",
+    ),
     "DeviceLost": Help(
         "The GPU was reset, fell off the bus, or its driver was updated while the program ran.",
         "Close the encoder and make a new one. If that fails too, restart the process and look for `Xid` in the "

@@ -34,6 +34,8 @@ ELSEWHERE = {
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 LINK = re.compile(r"(?<=\]\()(?P<path>[^)#:\s]+)(?P<anchor>#[^)]*)?(?=\))")
 
+FENCE = re.compile(r'^(?P<fence>\s*```\w+)(?P<title> title="[^"]*")?(?P<words> .+)$', re.MULTILINE)
+"""The beginning of a block of code with words for the tests, such as ``python gpu``. The site's Markdown knows none."""
 DEAD_LINK = re.compile(r"\[([^\]]*)\]\(\)")
 
 
@@ -60,7 +62,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(here), found["path"]))
         return _on_the_site(target, page.file.src_uri) + (found["anchor"] or "")
 
-    return DEAD_LINK.sub(r"\1", LINK.sub(replaced, markdown))
+    return FENCE.sub(r"\g<fence>\g<title>", DEAD_LINK.sub(r"\1", LINK.sub(replaced, markdown)))
 
 
 def _place_in_the_repository(page: str) -> str | None:

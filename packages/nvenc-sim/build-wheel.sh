@@ -4,7 +4,8 @@
 #   packages/nvenc-sim/build-wheel.sh [FOLDER]     into wheelhouse/ if no folder is given
 #
 # The compiler is zig's, from PyPI, which links against the glibc of 2018 on any system. The headers of x264, x265,
-# libaom and libavcodec are taken from this system.
+# libaom and libavcodec are taken from this system. With CXX=g++ that compiler is used: it takes less time, and the wheel is
+# for systems as new as this one.
 set -euo pipefail
 OUTPUT=$(realpath -m "${1:-wheelhouse}")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -44,6 +45,17 @@ header NVSIM_INCLUDE_x265_h x265.h x265_config.h
 header NVSIM_INCLUDE_aom_aomcx_h aom
 header NVSIM_INCLUDE_libavcodec libavcodec libavutil
 
+if [[ ${CXX:-} ]]; then
+    COMPILER=(--config-settings=build-dir="$WORK/build")
+    BUILT_WITH=()
+else
+    COMPILER=(
+        --config-settings=build-dir="$CACHE/build"
+        --config-settings=cmake.define.CMAKE_CXX_COMPILER="$CACHE/c++"
+        --config-settings=cmake.define.CMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY
+    )
+    BUILT_WITH=(--built-with "${ZIG/==/=}")
+fi
 cat >"$CACHE/c++" <<END
 #!/bin/sh
 ZIG_GLOBAL_CACHE_DIR="${CACHE%/sim}/zig" exec "$TOOLS/bin/python" -m ziglang c++ -target $(uname -m)-linux-gnu.$GLIBC "\$@"
@@ -51,11 +63,7 @@ END
 chmod +x "$CACHE/c++"
 
 echo '== wheel'
-python -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir "$WORK/raw" packages/nvenc-sim \
-    --config-settings=build-dir="$CACHE/build" \
-    --config-settings=cmake.define.CMAKE_CXX_COMPILER="$CACHE/c++" \
-    --config-settings=cmake.define.CMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY \
-    "${DEFINES[@]}"
+python -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir "$WORK/raw" packages/nvenc-sim "${COMPILER[@]}" "${DEFINES[@]}"
 
 echo '== tag'
 python -m auditwheel -v repair --wheel-dir "$WORK/repaired" "$WORK"/raw/*.whl >"$WORK/log" 2>&1 || { cat "$WORK/log"; exit 1; }
@@ -72,5 +80,5 @@ RAN=$(cd "$WORK" && env -u NVSIM_DIR -u PYTHONPATH "$WORK/venv/bin/python" "$OLD
 mkdir -p "$OUTPUT"
 cp "$WHEEL" "$OUTPUT/"
 WHEEL=$OUTPUT/$(basename "$WHEEL")
-./release.sh proof "$WHEEL" --passed "contents=$CONTENTS" --passed "$("$WORK/venv/bin/python" -V)=$RAN" --built-with "${ZIG/==/=}"
+./release.sh proof "$WHEEL" --passed "contents=$CONTENTS" --passed "$("$WORK/venv/bin/python" -V)=$RAN" "${BUILT_WITH[@]}"
 ls -l "$WHEEL"

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -68,17 +69,70 @@ def test_the_script_makes_it(tmp_path: Path) -> None:
     assert made.read_text() == PTX.read_text(), "run src/cuda/make_ptx.sh and commit what it makes"
 
 
-def test_every_kernel_has_its_own_text(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def embed() -> ModuleType:
     spec = importlib.util.spec_from_file_location("embed", CUDA / "embed.py")
     assert spec is not None
     assert spec.loader is not None
-    embed = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(embed)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_kernel_has_its_own_text(embed: ModuleType, tmp_path: Path) -> None:
     kernels = embed.split(PTX.read_text())
     assert sorted(kernels) == sorted(Emulator(tmp_path).kernel_names(KERNELS))
     for name, text in kernels.items():
         assert text.startswith(".version 5.0\n.target sm_50\n.address_size 64\n")
         assert re.findall(r"\.entry (\w+)", text) == [name]
+
+
+PRINTER = r"""
+#include <cstdio>
+#include <cstdlib>
+#include <iterator>
+#include <iostream>
+#include "colour/packed_text.hpp"
+// Prints the kernels that are named, or unpacks what comes in, of which so many bytes are wanted.
+int main(int count, char** given) {
+    using namespace pdum::nvenc;
+    const std::string input(std::istreambuf_iterator<char>(std::cin), {});
+    if (input.empty()) for (int i = 1; i < count; ++i) std::cout << kernel_ptx(given[i]) << '\0';
+    else std::cout << unpack(reinterpret_cast<const unsigned char*>(input.data()), std::atoi(given[1]));
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def printer(embed: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("printer")
+    (folder / "kernels.cpp").write_text(embed.as_source("rgb_to_yuv.ptx", PTX.read_text()))
+    (folder / "printer.cpp").write_text(PRINTER)
+    sources = [folder / "kernels.cpp", folder / "printer.cpp", ROOT / "src" / "cpp" / "colour" / "packed_text.cpp"]
+    compiler = ["c++", "-std=c++17", f"-I{ROOT / 'src' / 'cpp'}", *map(str, sources), "-o", str(folder / "printer")]
+    subprocess.run(compiler, check=True, timeout=240)
+    return folder / "printer"
+
+
+def test_the_module_unpacks_the_committed_kernels(embed: ModuleType, printer: Path) -> None:
+    """Without their indentation. An unknown name has no text."""
+    texts = {name: embed.without_indentation(text) for name, text in embed.split(PTX.read_text()).items()}
+    told = subprocess.run(
+        [printer, *texts, "nothing"], stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60
+    ).stdout
+    assert told.decode().split("\0")[:-1] == [*texts.values(), ""]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"a", b"a" * 12, b"a" * 1000, b"0123456789abcdef" * 40 + b"x", bytes(range(256)) * 2, b"0123456789ab-" * 2],
+)
+def test_packing_loses_nothing(embed: ModuleType, printer: Path, data: bytes) -> None:
+    packed = embed.pack(data)
+    assert len(packed) <= len(data) + 2
+    for size in {0, len(data) // 2, len(data)}:
+        told = subprocess.run([printer, str(size)], input=packed, capture_output=True, check=True, timeout=60).stdout
+        assert told == data[:size]
 
 
 def test_an_argument_of_another_layout_does_not_compile(tmp_path: Path) -> None:

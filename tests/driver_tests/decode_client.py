@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from simulator import Machine, Simulator
-from simulator.cuvid import Decoder, Library, Parser, struct
+from simulator.cuvid import H264, Decoder, Library, Parser, struct
 from simulator.raw import Cuda
 
 WIDTH, HEIGHT, COUNT = 320, 178, 12
@@ -29,15 +29,17 @@ def moving(number: int, width: int, height: int) -> Image:
 
 
 @functools.cache
-def stream(width: int = WIDTH, height: int = HEIGHT, count: int = COUNT, b_frames: int = 2) -> tuple[bytes, ...]:
-    """The access units of an H.264 stream in the order of decoding, with parameter sets in it."""
-    coder = av.CodecContext.create("libx264", "w")
+def stream(
+    width: int = WIDTH, height: int = HEIGHT, count: int = COUNT, b_frames: int = 2, codec: str = "h264"
+) -> tuple[bytes, ...]:
+    """The access units of a stream in the order of decoding, with parameter sets in it. HEVC has open GOPs."""
+    coder = av.CodecContext.create("libx264" if codec == "h264" else "libx265", "w")
     coder.width, coder.height, coder.pix_fmt = width, height, "yuv420p"
     coder.time_base, coder.framerate = Fraction(1, 25), Fraction(25)
-    coder.options = {
-        "preset": "veryfast",
-        "x264-params": f"bframes={b_frames}:b-adapt=0:scenecut=0:keyint=6:log-level=0",
-    }
+    shape = f"bframes={b_frames}:b-adapt=0:scenecut=0:keyint=6:log-level=0"
+    if codec == "hevc":
+        shape += ":open-gop=1:pools=none:repeat-headers=1"
+    coder.options = {"preset": "ultrafast", f"x26{4 if codec == 'h264' else 5}-params": shape}
     units: list[bytes] = []
     for number in range(count):
         frame = av.VideoFrame.from_ndarray(moving(number, width, height), format="yuv420p")
@@ -47,9 +49,9 @@ def stream(width: int = WIDTH, height: int = HEIGHT, count: int = COUNT, b_frame
 
 
 @functools.cache
-def by_processor(units: tuple[bytes, ...]) -> tuple[bytes, ...]:
+def by_processor(units: tuple[bytes, ...], codec: str = "h264") -> tuple[bytes, ...]:
     """The pictures of a stream in the order of display, as NV12."""
-    decoder = av.CodecContext.create("h264", "r")
+    decoder: Any = av.CodecContext.create(codec, "r")
     frames = [frame for unit in units for frame in decoder.decode(av.Packet(unit))] + decoder.decode(None)
     return tuple(interleaved(frame.to_ndarray(), frame.height) for frame in frames)
 
@@ -63,12 +65,14 @@ def interleaved(planar: Image, height: int) -> bytes:
 class Player:
     """A client with NVIDIA's parser that decodes, maps and reads everything."""
 
-    def __init__(self, lib: Library, delay: int = 0, more_surfaces: int = 4, **decoder: Any) -> None:
+    def __init__(
+        self, lib: Library, delay: int = 0, more_surfaces: int = 4, codec: int = H264, **decoder: Any
+    ) -> None:  # fmt: skip
         self.lib, self.more, self.settings = lib, more_surfaces, decoder
         self.decoders: list[Decoder] = []
         self.pictures: list[bytes] = []
         self.statuses: list[int] = []
-        self.parser = Parser(lib, delay=delay)
+        self.parser = Parser(lib, codec, delay)
         self.parser.sequence = self.sequence  # type: ignore[method-assign]
         self.parser.decode = self.decode  # type: ignore[method-assign]
         self.parser.display = self.display  # type: ignore[method-assign]
@@ -86,7 +90,8 @@ class Player:
         shown = struct(
             "CUVIDDECODECREATEINFO_display_area", left=area.left, top=area.top, right=area.right, bottom=area.bottom
         )  # fmt: skip
-        fields = {"ulNumDecodeSurfaces": surfaces, "ulTargetWidth": self.width, "ulTargetHeight": self.height}
+        fields = {"CodecType": form.codec, "ulNumDecodeSurfaces": surfaces}
+        fields |= {"ulTargetWidth": self.width, "ulTargetHeight": self.height}
         whole = fields | {"display_area": shown} | self.settings
         self.decoders.append(Decoder(self.lib, form.coded_width, form.coded_height, **whole))
         return int(surfaces)

@@ -84,6 +84,8 @@ def configured() -> None:
     assert error({"gpu": []}) == 'unknown key "config.gpu"; nearest: "gpus"'
     assert error({"gpus": [{"name": "L4", "engine": 3}]}) == 'unknown key "config.gpus[0].engine"; nearest: "engines"'
     assert error({"gpus": ["RTX 409"]}) == 'no GPU "RTX 409" in the catalogue; nearest: "RTX 4090"'
+    assert error({"gpus": ["4090"]}) == 'no GPU "4090" in the catalogue; nearest: "RTX 4090"'
+    assert error({"gpus": ["rtx3090"]}) == 'no GPU "rtx3090" in the catalogue; nearest: "RTX 3090"'
     assert error({"gpus": [{"name": "L4", "caps": {"WIDTH": 1}}]}).startswith("unknown capability")
     assert error({"gpus": ["L4"] * 17}) == '"config.gpus" has more than 16 GPUs'
     assert error({"copy": 1}) == '"config.copy" has to be true or false'

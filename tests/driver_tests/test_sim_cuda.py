@@ -39,6 +39,7 @@ def readelf(library: Path, *options: str) -> str:
     [
         ("full/libcuda.so.1", "cu[A-Z].*"),
         ("full/libnvidia-ml.so.1", "nvml[A-Z].*"),
+        ("full/libnvcuvid.so.1", "cuvid[A-Z].*"),
         ("full/libnvidia-encode.so.1", "NvEncodeAPI(CreateInstance|GetMaxSupportedVersion)"),
         ("encode/libnvidia-encode.so.1", "NvEncodeAPI(CreateInstance|GetMaxSupportedVersion)"),
     ],

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import field_coded
 from driver_tests.decode_client import COUNT, HEIGHT, WIDTH, Player, bench, by_processor, stream
 
 from simulator import Simulator
-from simulator.cuvid import END_OF_PICTURE, H264, HEVC, Decoder, Error, Parser, struct
+from simulator.cuvid import END_OF_PICTURE, H264, HEVC, LAYOUTS, Callback, Decoder, Error, Parser, struct
 
 INVALID_VALUE, UNKNOWN, NOT_SUPPORTED = 1, 999, 801
 SUCCEEDED, BROKEN, MENDED = 2, 8, 9
@@ -86,7 +89,82 @@ def test_a_stream_in_any_pieces_is_the_same_stream(nvsim_dir: Path, pieces: list
     assert tuple(player.pictures) == by_processor(units)
 
 
+def test_fields_make_a_picture(simulator: Simulator) -> None:
+    """Two fields go into one surface, and one call shows them."""
+    planes = [[plane_of(number, *size) for size in ((64, 128), (32, 64), (32, 64))] for number in range(6)]
+    units = tuple(field_coded.access_units(planes, 25, 3))
+    with bench(simulator) as (_, lib):
+        player = Player(lib)
+        for unit in units:
+            player.parser.parse(unit)
+        player.parser.end()
+        player.close()
+    first, second = player.parser.decoded[::2], player.parser.decoded[1::2]
+    assert first == second
+    assert len(player.parser.shown) == 6
+    whole = [b"".join((luma.tobytes(), np.dstack(chroma).tobytes())) for luma, *chroma in planes]
+    assert player.pictures == whole
+
+
+def plane_of(seed: int, height: int, width: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).integers(1, 255, (height, width), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_a_stream_that_begins_at_an_open_gop(simulator: Simulator, start: int) -> None:
+    """What refers to pictures before the beginning is left out, as the processor's decoder leaves it out."""
+    units = stream(192, 160, 20, codec="hevc")
+    keys = [number for number, unit in enumerate(units) if b"\0\0\1\x40" in unit]  # with a video parameter set
+    units = units[keys[start] :]
+    with bench(simulator) as (_, lib):
+        player = Player(lib, codec=HEVC)
+        for unit in units:
+            player.parser.parse(unit)
+        player.parser.end()
+        player.close()
+    assert tuple(player.pictures) == by_processor(units, "hevc")
+    assert (len(player.pictures) < len(units)) == (start > 0)
+
+
+def test_decoders_side_by_side(simulator: Simulator) -> None:
+    units = stream(count=24)
+    with bench(simulator) as (_, lib):
+        context = ctypes.c_void_p()
+        cuda = ctypes.CDLL("libcuda.so.1")
+        cuda.cuCtxGetCurrent(ctypes.byref(context))
+
+        def play() -> tuple[bytes, ...]:
+            cuda.cuCtxSetCurrent(context)
+            player = decode_all(lib, units)
+            player.close()
+            return tuple(player.pictures)
+
+        with ThreadPoolExecutor(6) as threads:
+            played = [future.result() for future in [threads.submit(play) for _ in range(6)]]
+    assert set(played) == {by_processor(units)}
+
+
 # The parser.
+
+
+def test_messages_are_told_with_their_picture(simulator: Simulator) -> None:
+    told: list[tuple[int, int, bytes]] = []
+
+    def message(_: Any, pointer: int) -> int:
+        info = LAYOUTS.class_of("CUVIDSEIMESSAGEINFO").from_address(pointer)
+        first = LAYOUTS.class_of("CUSEIMESSAGE").from_address(info.pSEIMessage)
+        told.append((info.picIdx, first.sei_message_type, ctypes.string_at(info.pSEIData, first.sei_message_size)))
+        return 1
+
+    with bench(simulator) as (_, lib):
+        callback = Callback(message)
+        parser = Parser(lib, pfnGetSEIMsg=ctypes.cast(callback, ctypes.c_void_p), surfaces=20)
+        parser.parse(stream()[0], END_OF_PICTURE)
+        parser.close()
+    ((index, kind, payload),) = told
+    assert index == parser.decoded[0]
+    assert kind == 5  # user data of x264
+    assert b"x264" in payload
 
 
 def test_what_it_tells_of_a_sequence(simulator: Simulator) -> None:

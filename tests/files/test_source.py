@@ -310,7 +310,7 @@ def test_every_rate_reaches_the_encoder(folder: Path, given: dict[str, Any], exp
 
 
 def test_a_name_without_a_known_container(folder: Path) -> None:
-    with pytest.raises(InvalidConfig, match=r"does not say which container to write. Use a name that ends with \.mp4"):
+    with pytest.raises(InvalidConfig, match=r"Expected a name that ends with \.mp4"):
         FileTask(job(sample("one-frame"), folder / "result.xyz")).prepare(1)
 
 

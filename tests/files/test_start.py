@@ -14,7 +14,7 @@ import pytest
 from files.runner import SOFTWARE, encode_ranges, job
 from media_samples import sample
 from pdum.nvenc import Cancelled, FileTask, NvencError, SourceUnreadable
-from pdum.nvenc._media.decoder import Decoding, Start
+from pdum.nvenc._media.decoder import ByFFmpeg, Decoding, Start
 from pdum.nvenc._media.source import Index, look_through
 
 pytestmark = pytest.mark.one_abi
@@ -26,14 +26,14 @@ SOURCE = "open-gop"
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
     """The times of the packets that a decoder gets, in order."""
     found: list[int | None] = []
-    decode = Decoding.frames
+    decode = ByFFmpeg.frames
 
-    def noted(self: Decoding, packet: Any) -> Any:
+    def noted(self: ByFFmpeg, packet: Any) -> Any:
         if packet.size:
             found.append(packet.pts)
         return decode(self, packet)
 
-    monkeypatch.setattr(Decoding, "frames", noted)
+    monkeypatch.setattr(ByFFmpeg, "frames", noted)
     return found
 
 
@@ -149,7 +149,7 @@ def test_it_is_closed_if_it_is_of_no_use(folder: Path, monkeypatch: pytest.Monke
 
 
 def test_a_source_that_cannot_be_decoded_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Decoding, "frames", lambda self, packet: [])
+    monkeypatch.setattr(ByFFmpeg, "frames", lambda self, packet: [])
     before = open_files(sample(SOURCE))
     with pytest.raises(SourceUnreadable, match="No frame of this video can be decoded"):
         look_through(sample(SOURCE), 2, lambda: None)

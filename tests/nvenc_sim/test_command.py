@@ -102,6 +102,7 @@ def test_a_program_that_never_opens_the_driver_is_told(environment: dict[str, st
         (["run", "--config", '{"gpsu": []}', "--", "true"], 125, 'nearest: "gpus"'),
         (["run", "--fail", "nvEncLockBitstream:x", "--", "true"], 125, "expected CALL"),
         (["run", "--fail", "malloc", "--", "true"], 125, 'no library has a call "malloc"'),
+        (["run", "--fail", "nvEncLockBitstrem", "--", "true"], 125, "such as nvEncLockBitstream, got"),
         (["run", "--backend", "x264", "--", "true"], 125, "invalid choice"),
         (["run", "--trace", "/no/such/folder/trace", "--", "true"], 125, "No such file"),
         (["run", "--report", "/no/such/folder/report", "--", "true"], 125, "No such file"),

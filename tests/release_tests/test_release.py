@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft7Validator
 from referencing import Registry, Resource
+
 from release import parts
 from release.check import missing_files, problems, problems_of_sources
 from release.proof import proof_file, write_proof

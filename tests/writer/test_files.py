@@ -249,7 +249,8 @@ def test_a_file_that_a_killed_writer_left_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "more", "words"),
     [
-        ("a.txt", {}, "does not say what kind of file"),
+        ("a.avi", {}, ".ivf, got 'a.avi'."),
+        ("film", {}, "Expected a name that ends with .mp4, .m4v"),
         ("a.webm", {"codec": "h264"}, "holds only av1"),
         ("a.mkv", {"fragmented": True}, "only .mp4 and .m4v have fragments"),
         ("a.mp4", {"container": "mkv"}, "container='mkv' does not work with a path"),

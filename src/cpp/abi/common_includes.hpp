@@ -12,5 +12,6 @@
 #include <vector>
 
 #include "abi/encode_api.hpp"
+#include "abi/zeroed.hpp"
 #include "core/error.hpp"
 #include "core/process.hpp"

@@ -201,8 +201,8 @@ struct VideoParser::Callbacks {
     static int shown(void* parser, cuvid::CUVIDPARSERDISPINFO* info) {
         if (info == nullptr) return 1;
         return self(parser).guarded([&](ParserEvents& events) {
-            events.on_shown({info->picture_index, info->timestamp, info->progressive_frame != 0,
-                             info->top_field_first != 0, info->repeat_first_field});
+            events.on_shown({info->picture_index, info->progressive_frame != 0, info->top_field_first != 0,
+                             info->repeat_first_field});
             return 1;
         });
     }
@@ -224,7 +224,8 @@ VideoParser::VideoParser(DecodeCodec codec, const std::vector<uint8_t>& header, 
     : exports_(decode_exports()), codec_(codec), events_(events) {
     cuvid::CUVIDEOFORMATEX known{};
     auto& raw = known.anonymous.raw_seqhdr_data;
-    if (!header.empty() && header.size() <= sizeof raw) {
+    // VC-1's simple profile has its header here alone. The others have it in their packets.
+    if (codec == DecodeCodec::vc1 && !header.empty() && header.size() <= sizeof raw) {
         known.format.seqhdr_data_length = static_cast<unsigned>(header.size());
         std::memcpy(raw, header.data(), header.size());
     }
@@ -249,12 +250,11 @@ void VideoParser::send(void* packet) {
     check(result, "cuvidParseVideoData", "parse the video");
 }
 
-void VideoParser::parse(const uint8_t* data, size_t size, std::optional<int64_t> timestamp) {
+void VideoParser::parse(const uint8_t* data, size_t size) {
     cuvid::CUVIDSOURCEDATAPACKET packet{};
     packet.payload = data;
     packet.payload_size = size;
-    if (timestamp) packet.flags = cuvid::CUVID_PKT_TIMESTAMP;
-    packet.timestamp = timestamp.value_or(0);
+    packet.flags = cuvid::CUVID_PKT_ENDOFPICTURE;
     send(&packet);
 }
 

@@ -40,7 +40,8 @@ class VideoParser {
     VideoParser& operator=(const VideoParser&) = delete;
 
     // Throws what an event threw, else what the parser answers.
-    void parse(const uint8_t* data, size_t size, std::optional<int64_t> timestamp);
+    // A packet holds one picture, with both of its fields, so that its callbacks come within this call.
+    void parse(const uint8_t* data, size_t size);
     // Everything that the parser holds back is shown within this call.
     void end_of_stream();
 

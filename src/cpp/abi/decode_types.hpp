@@ -83,7 +83,6 @@ struct CodedPicture {
 // A picture that is due to be shown.
 struct ShownPicture {
     int surface = 0;
-    int64_t timestamp = 0;
     bool is_progressive = false;
     bool top_field_first = false;
     int repeat_first_field = 0;

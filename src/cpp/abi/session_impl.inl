@@ -204,7 +204,7 @@ class Session final : public EncodeApi {
     }
 
     void end_of_stream() override {
-        NV_ENC_PIC_PARAMS end{};
+        auto end = zeroed<NV_ENC_PIC_PARAMS>();
         end.version = NV_ENC_PIC_PARAMS_VER;
         end.encodePicFlags = NV_ENC_PIC_FLAG_EOS;
         check(while_busy([&] { return f_.nvEncEncodePicture(handle_, &end); }), "nvEncEncodePicture", "end the stream");
@@ -334,12 +334,12 @@ class Session final : public EncodeApi {
     Codec codec_ = Codec::h264;
     bool manual_types_ = false;
     uint32_t next_frame_index_ = 0;  // pictures that the driver has taken
-    NV_ENC_CONFIG preset_{};
-    NV_ENC_CONFIG config_{};
+    NV_ENC_CONFIG preset_ = zeroed<NV_ENC_CONFIG>();
+    NV_ENC_CONFIG config_ = zeroed<NV_ENC_CONFIG>();
     NV_ENC_INITIALIZE_PARAMS parameters_{};
     // Kept from frame to frame: zeroing kilobytes would be the largest cost of a frame here.
-    NV_ENC_PIC_PARAMS picture_{};
-    NV_ENC_CODEC_PIC_PARAMS without_extras_{};
+    NV_ENC_PIC_PARAMS picture_ = zeroed<NV_ENC_PIC_PARAMS>();
+    NV_ENC_CODEC_PIC_PARAMS without_extras_ = zeroed<NV_ENC_CODEC_PIC_PARAMS>();
     // HDR's static metadata, which IDRs carry: in the driver's fields, or as messages if it has none.
     bool has_hdr_ = false;
     HdrFields hdr_fields_;

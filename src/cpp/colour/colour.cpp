@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "colour/packed_text.hpp"
 #include "core/error.hpp"
 
 namespace pdum::nvenc {
@@ -32,13 +33,13 @@ CUfunction RgbConverter::load(unsigned kernel) const {
     const std::lock_guard turn(loading_);
     if (const CUfunction ready = functions_[kernel].load(std::memory_order_acquire)) return ready;
     const std::string name = kernel_name(kernel);
-    const char* ptx = kernel_ptx(name.c_str());
-    if (ptx == nullptr) fail(ErrorKind::cuda_failed, "This build of pdum.nvenc has no kernel " + name + ".");
+    const std::string ptx = kernel_ptx(name);
+    if (ptx.empty()) fail(ErrorKind::cuda_failed, "This build of pdum.nvenc has no kernel " + name + ".");
     const CudaFunctions& functions = context_->functions();
     OwnedHandle<CUmodule>& module = modules_[kernel];
     if (!module) {
         CUmodule loaded = nullptr;
-        check_cuda(functions.cuModuleLoadData(&loaded, ptx), "cuModuleLoadData");
+        check_cuda(functions.cuModuleLoadData(&loaded, ptx.c_str()), "cuModuleLoadData");
         module = {context_, loaded, &CudaFunctions::cuModuleUnload};
     }
     CUfunction found = nullptr;

@@ -34,13 +34,4 @@ struct ColourKernelArgument {
     ChannelWeights v;
 };
 
-// A kernel's text in PTX, as a separate module, so that the driver compiles only what is used.
-struct KernelText {
-    const char* name;
-    const char* ptx;
-};
-
-// Null if there is no kernel of that name.
-const char* kernel_ptx(const char* name) noexcept;
-
 }  // namespace pdum::nvenc

@@ -20,8 +20,6 @@ constexpr uint32_t pictures_ahead = 4;
 constexpr uint32_t usual_surfaces = 20;
 // The driver makes no decoder with more.
 constexpr uint32_t most_surfaces = 32;
-// A packet whose number is so much older than the newest one will not be shown any more.
-constexpr int64_t longest_delay = 1024;
 
 uint32_t room_beside(uint32_t surfaces) { return most_surfaces - std::min(surfaces, most_surfaces); }
 
@@ -46,6 +44,11 @@ bool is_same_look(const VideoFormat& a, const VideoFormat& b) {
                           one.aspect_y, one.progressive);
     };
     return look(a) == look(b);
+}
+
+// These codecs show a picture in the packet that says so, and it may have been decoded in an earlier one.
+bool shows_in_order_of_packets(DecodeCodec codec) {
+    return codec == DecodeCodec::vp8 || codec == DecodeCodec::vp9 || codec == DecodeCodec::av1;
 }
 
 }  // namespace
@@ -109,22 +112,15 @@ std::vector<DecodedPicture> Video::decode(const uint8_t* data, size_t size, std:
     const NvtxRange range("pdum.decode");
     const Turn turn(*this);
     is_ending_ = false;
-    const int64_t number = next_number_++;
-    times_.emplace(number, pts);
-    times_.erase(number - longest_delay);
+    packet_pts_ = pts;
     if (std::exchange(needs_header_, false) && !options_.header.empty()) {
-        parse_with_header(data, size, number);
+        std::vector<uint8_t> with_header = options_.header;  // in one packet, since each packet ends a picture
+        with_header.insert(with_header.end(), data, data + size);
+        parser_->parse(with_header.data(), with_header.size());
     } else {
-        parser_->parse(data, size, number);
+        parser_->parse(data, size);
     }
     return take_ready();
-}
-
-// In one piece: the parser gives each picture one packet's number, and a packet of the header alone would use one up.
-void Video::parse_with_header(const uint8_t* data, size_t size, int64_t number) {
-    std::vector<uint8_t> both = options_.header;
-    both.insert(both.end(), data, data + size);
-    parser_->parse(both.data(), both.size(), number);
 }
 
 std::vector<DecodedPicture> Video::flush(size_t most) {
@@ -133,7 +129,6 @@ std::vector<DecodedPicture> Video::flush(size_t most) {
     if (!std::exchange(is_ending_, true)) parser_->end_of_stream();
     while (!waiting_.empty() && ready_.size() < most) bring_out();
     is_ending_ = !waiting_.empty();
-    if (!is_ending_) times_.clear();
     return take_ready();
 }
 
@@ -162,6 +157,7 @@ uint32_t Video::on_sequence(const VideoFormat& format) {
     const DecoderSetup setup = setup_for(format);
     chip_ = std::make_shared<Chip>(context_, stream_, setup);
     surfaces_.assign(references_of(format), -1);
+    times_.assign(references_of(format), std::nullopt);
     most_lent_ = setup.output_surfaces - 1;
     most_waiting_ = setup.decode_surfaces - references_of(format) - most_lent_;
     const FormatTraits& layout = traits_of(setup.output);
@@ -172,7 +168,7 @@ uint32_t Video::on_sequence(const VideoFormat& format) {
 }
 
 bool Video::is_bound_or_waiting(int surface) const {
-    const auto is_it = [&](const ShownPicture& picture) { return picture.surface == surface; };
+    const auto is_it = [&](const Waiting& one) { return one.picture.surface == surface; };
     return std::find(surfaces_.begin(), surfaces_.end(), surface) != surfaces_.end() ||
            std::any_of(waiting_.begin(), waiting_.end(), is_it);
 }
@@ -201,7 +197,10 @@ void Video::bind(int parsers_surface) {
 
 void Video::on_picture(const CodedPicture& picture) {
     if (chip_ == nullptr) fail(ErrorKind::decoder_failed, "The video has a picture before its first header.");
-    if (!picture.is_second_field) bind(picture.surface);
+    if (!picture.is_second_field) {
+        bind(picture.surface);
+        times_.at(static_cast<size_t>(picture.surface)) = packet_pts_;
+    }
     if (picture.second_surface >= 0) bind(picture.second_surface);
     chip_->decode(picture, surfaces_);
 }
@@ -209,19 +208,20 @@ void Video::on_picture(const CodedPicture& picture) {
 void Video::on_shown(const ShownPicture& picture) {
     const int surface = chip_ != nullptr ? surfaces_.at(static_cast<size_t>(picture.surface)) : -1;
     if (surface < 0) return;  // it was never decoded
-    waiting_.push_back(picture);
-    waiting_.back().surface = surface;
+    const bool is_of_packet = shows_in_order_of_packets(options_.codec);
+    waiting_.push_back({picture, is_of_packet ? packet_pts_ : times_.at(static_cast<size_t>(picture.surface))});
+    waiting_.back().picture.surface = surface;
     while (waiting_.size() > most_waiting_ && !is_ending_) bring_out();
 }
 
 void Video::bring_out() {
-    const ShownPicture shown = waiting_.front();
+    const auto [shown, pts] = waiting_.front();
     waiting_.pop_front();
     DecodedPicture picture;
     picture.lease = lease_of(shown, picture.status);
     picture.format = format_;
     picture.layout = chip_->setup().output;
-    picture.pts = pts_of(shown.timestamp);
+    picture.pts = pts;
     picture.is_progressive = shown.is_progressive;
     picture.top_field_first = shown.top_field_first;
     ready_.push_back(std::move(picture));
@@ -247,15 +247,6 @@ std::shared_ptr<FrameLease> Video::copy_of(const MappedFrame& frame) {
     copy.Height = spares_->rows();
     check_cuda(context_->functions().cuMemcpy2DAsync(&copy, stream_->handle()), "cuMemcpy2DAsync");
     return std::make_shared<FrameLease>(chip_, spares_, std::move(rows));
-}
-
-// None for a number that the parser has made up.
-std::optional<int64_t> Video::pts_of(int64_t number) {
-    const auto found = times_.find(number);
-    if (found == times_.end()) return std::nullopt;
-    const std::optional<int64_t> pts = found->second;
-    times_.erase(found);
-    return pts;
 }
 
 }  // namespace pdum::nvenc

@@ -7,7 +7,6 @@
 #include <deque>
 #include <memory>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "abi/decode_api.hpp"
@@ -59,11 +58,15 @@ class Video : private ParserEvents {
    private:
     class Turn;
 
+    struct Waiting {
+        ShownPicture picture;
+        std::optional<int64_t> pts;
+    };
+
     uint32_t on_sequence(const VideoFormat& format) override;
     void on_picture(const CodedPicture& picture) override;
     void on_shown(const ShownPicture& picture) override;
 
-    void parse_with_header(const uint8_t* data, size_t size, int64_t number);
     DecoderSetup setup_for(const VideoFormat& format) const;
     // Chooses a surface of the chip for one of the parser's, which a picture is about to be decoded into.
     void bind(int parsers_surface);
@@ -73,7 +76,6 @@ class Video : private ParserEvents {
     void bring_out();
     std::shared_ptr<FrameLease> lease_of(const ShownPicture& picture, DecodeStatus& status);
     std::shared_ptr<FrameLease> copy_of(const MappedFrame& frame);
-    std::optional<int64_t> pts_of(int64_t number);
     std::vector<DecodedPicture> take_ready();
     void require_own_process() const;
 
@@ -92,14 +94,15 @@ class Video : private ParserEvents {
     // and counts a picture as done when it is due to be shown. The chip has more, since frames that wait or are out
     // keep theirs.
     std::vector<int> surfaces_;
-    std::deque<ShownPicture> waiting_;  // the chip is given time to decode them; with the chip's surfaces
+    std::deque<Waiting> waiting_;  // the chip is given time to decode them; with the chip's surfaces
     uint32_t most_waiting_ = 0;
     uint32_t most_lent_ = 0;
     int last_bound_ = -1;
     std::vector<DecodedPicture> ready_;
-    // Packets are numbered for the parser, since their own times may be missing or the same.
-    std::unordered_map<int64_t, std::optional<int64_t>> times_;
-    int64_t next_number_ = 0;
+    // Times do not go through the parser: it gives increasing ones to pictures in the order in which they are shown,
+    // whichever packets they came with.
+    std::optional<int64_t> packet_pts_;
+    std::vector<std::optional<int64_t>> times_;  // for each of the parser's surfaces
     bool needs_header_ = true;
     bool is_ending_ = false;  // the parser has shown everything, and some of it waits
 };

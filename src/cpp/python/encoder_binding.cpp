@@ -1,9 +1,9 @@
 #include "python/encoder_binding.hpp"
 #include "python/bound_object.hpp"
 
-#include <cxxabi.h>
 #include <pybind11/stl.h>
 
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -105,9 +105,8 @@ template <typename Body>
 PyObject* answer(Body body) {
     try {
         return body().release().ptr();
-    } catch (const abi::__forced_unwind&) {
-        throw;  // the thread is being ended
     } catch (...) {
+        if (std::current_exception() == nullptr) sleep_for_good();  // the interpreter has ended, and so does this thread
         py::detail::try_translate_exceptions();
         return nullptr;
     }

@@ -1,7 +1,5 @@
 #include "python/frames_in_flight.hpp"
 
-#include <cxxabi.h>
-
 namespace pdum::nvenc {
 
 void FrameInFlight::tell() const {
@@ -9,7 +7,7 @@ void FrameInFlight::tell() const {
     try {
         const PyRef result(PyObject_CallOneArg(on_released.get(), frame.get()));
         if (result == nullptr) PyErr_WriteUnraisable(on_released.get());
-    } catch (const abi::__forced_unwind&) {
+    } catch (...) {        // not an error: CPython's functions throw none
         sleep_for_good();  // the callback was running when the interpreter ended
     }
 }

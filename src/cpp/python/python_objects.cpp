@@ -1,6 +1,5 @@
 #include "python/python_objects.hpp"
 
-#include <cxxabi.h>
 #include <unistd.h>
 
 namespace pdum::nvenc {
@@ -13,7 +12,7 @@ void WithoutGil::take_back_or_sleep(PyThreadState* state) noexcept {
     if (state == nullptr) sleep_for_good();
     try {
         PyEval_RestoreThread(state);
-    } catch (const abi::__forced_unwind&) {
+    } catch (...) {        // not an error: the interpreter has ended and is unwinding this thread to end it
         sleep_for_good();  // inside the handler, since leaving it would end the process
     }
 }

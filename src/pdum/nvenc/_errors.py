@@ -132,11 +132,11 @@ class EncoderFailed(NvencError):
 
 
 class DecoderClosed(NvencError):
-    """The decoder was used after close(), or in a child forked after it was made; or a frame after its end."""
+    """A decoder was used after close() or in a child that was forked later, or one of its frames after its end."""
 
 
 class DecoderFailed(NvencError):
-    """A call of the GPU's decoder failed: the video is damaged, or the driver alone knows the reason."""
+    """A call of the GPU's decoder failed: the video is damaged, or only the driver knows why."""
 
 
 class NoEngineLeft(NvencError):

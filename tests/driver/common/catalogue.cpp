@@ -1,6 +1,7 @@
 #include "common/catalogue.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <iterator>
 #include <numeric>
 #include <set>
@@ -46,6 +47,11 @@ size_t edits(const std::string& a, const std::string& b) {
         }
     }
     return row.back();
+}
+
+std::string lower(std::string text) {
+    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+    return text;
 }
 
 }  // namespace
@@ -117,7 +123,8 @@ std::string nearest(const std::string& text, const std::vector<std::string>& can
     std::string best;
     size_t fewest = static_cast<size_t>(-1);
     for (const std::string& candidate : candidates) {
-        const size_t distance = edits(text, candidate);
+        const bool is_part = lower(candidate).find(lower(text)) != std::string::npos;
+        const size_t distance = is_part ? 0 : edits(lower(text), lower(candidate));
         if (distance < fewest) {
             fewest = distance;
             best = candidate;

@@ -28,7 +28,8 @@ bool known_capability(const std::string& name);
 // By its number in NV_ENC_CAPS; null for a number that the recorded cards refuse.
 const char* capability_name(uint32_t number);
 
-// The candidate with the fewest edits between it and `text`; empty if there is none.
+// Of the candidates the first that contains `text`, else the one with the fewest edits between them, whatever the case;
+// empty if there is none.
 std::string nearest(const std::string& text, const std::vector<std::string>& candidates);
 
 }  // namespace nvsim

@@ -98,7 +98,4 @@ class Decoder : public std::enable_shared_from_this<Decoder> {
     const std::shared_ptr<Pending> pending_ = std::make_shared<Pending>();
 };
 
-// Throws Refusal unless the GPU can do what is wanted.
-void check_create_info(const Device& device, const CUVIDDECODECREATEINFO& info);
-
 }  // namespace nvsim::decode

@@ -4,6 +4,7 @@
 #include "common/control.hpp"
 #include "decode/caps.hpp"
 #include "decode/context_lock.hpp"
+#include "decode/create_info.hpp"
 #include "decode/decoder.hpp"
 #include "decode/entry.hpp"
 #include "decode/machine.hpp"

@@ -158,7 +158,7 @@ class HevcReader final : public StreamReader {
         const Pps pps = parameters_.pps.at(slice.pps);
         const Sps sps = parameters_.sps.at(pps.sps);
         const bool starts = is_irap(slice.type) && (begin_sequence_ || is_idr(slice.type) || slice.type <= kBlaLast);
-        if (starts) skip_leading_ = !is_idr(slice.type);
+        if (is_irap(slice.type)) skip_leading_ = starts && !is_idr(slice.type);
         const bool skipped = (is_rasl(slice.type) && skip_leading_) || (begin_sequence_ && !starts);
         const int order = skipped ? 0 : order_of(slice, sps, starts);
         if (!skipped) emit(slice, sps, pps, order, starts);

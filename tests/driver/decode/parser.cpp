@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "common/text.hpp"
+#include "decode/create_info.hpp"
 #include "decode/entry.hpp"
 
 namespace nvsim::decode {
@@ -13,11 +14,6 @@ namespace {
 // Callbacks answer 0 for an error.
 void require(int answer) {
     if (answer == 0) throw Refusal{Status::unknown};
-}
-
-template <size_t N, typename T>
-bool all_zero(const T (&words)[N]) {
-    return std::all_of(std::begin(words), std::end(words), [](T word) { return word == T{}; });
 }
 
 const CUVIDPARSERPARAMS& checked(const CUVIDPARSERPARAMS& params) {

@@ -3,8 +3,8 @@
 
 #include <deque>
 #include <memory>
-#include <string>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "decode/api.hpp"

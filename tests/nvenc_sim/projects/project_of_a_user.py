@@ -133,6 +133,14 @@ def test_that_does_without() -> None:
     pass
 
 
+def test_faults_name_calls_and_statuses_that_there_are(nvenc_sim: NvencSim) -> None:
+    with pytest.raises(ValueError, match="such as nvEncLockBitstream, got 'nvEncLockBitstrem'"):
+        nvenc_sim.fail("nvEncLockBitstrem")
+    with pytest.raises(ValueError, match=r"a status of NVENC.*got 'GENERICC'"):
+        nvenc_sim.fail("nvEncLockBitstream", "GENERICC")
+    nvenc_sim.fail("cuMemAlloc_v2", 2)
+
+
 # These have to fail.
 
 

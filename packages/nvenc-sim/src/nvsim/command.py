@@ -155,6 +155,18 @@ def simulator() -> Simulator:
     return Simulator()
 
 
+def accepted(config: dict[str, Any]) -> Simulator:
+    """The driver in this process, after it has accepted the configuration."""
+    driver = simulator()
+    driver.configure(**config)
+    for fault in as_list(config.get("faults", [])):
+        try:
+            driver.check_call(fault["call"])
+        except ValueError as error:
+            raise UsageError(f"--fail: {error}") from None
+    return driver
+
+
 def run_command(given: argparse.Namespace) -> int:
     command = given.command[1:] if given.command[:1] == ["--"] else given.command
     if not command:
@@ -165,8 +177,7 @@ def run_command(given: argparse.Namespace) -> int:
             given.report.touch()  # before hours of work
         except OSError as error:
             raise UsageError(f"--report {given.report}: {error.strerror}") from None
-    driver = simulator()
-    driver.configure(**config)
+    driver = accepted(config)
     driver.configure()
     missing = driver.missing_codecs() if config["backend"] == "auto" else {}
     return run(command, config, given.report, quiet=given.quiet, lenient=given.allow_violations, missing=missing)
@@ -174,7 +185,7 @@ def run_command(given: argparse.Namespace) -> int:
 
 def print_environment(given: argparse.Namespace) -> int:
     config = configuration(given)
-    simulator().configure(**config)
+    accepted(config)
     for name, value in variables(config).items():
         print(f"export {name}={shlex.quote(value)}" if given.shell else f"{name}={value}")
     return 0

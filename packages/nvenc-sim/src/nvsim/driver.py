@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .call_names import check_call
 from .location import driver_folder
 
 # In the order in which they are loaded: the encoder opens libcuda by its name.
@@ -47,9 +48,10 @@ class Library:
 
     def control(self, **request: Any) -> dict[str, Any]:
         """Asks nvsim_control; raises SimulatorError if the answer is an error."""
+        __tracebackhide__ = True  # pytest shows the caller
         answer: dict[str, Any] = json.loads(self.handle.nvsim_control(json.dumps(request).encode()))
         if "error" in answer:
-            raise SimulatorError(f"{self.name}: {answer['error']}")
+            raise SimulatorError(answer["error"])
         return answer
 
 
@@ -68,6 +70,7 @@ class Simulator:
 
     def configure(self, **config: Any) -> None:
         """Replaces the whole configuration of every library."""
+        __tracebackhide__ = True
         gc.collect()  # garbage must not keep a session open
         for library in self.libraries.values():
             library.control(configure=config)
@@ -105,7 +108,13 @@ class Simulator:
 
     def lose_device(self, gpu: int = 0) -> None:
         """From now on this GPU is gone: every later call on it fails."""
+        __tracebackhide__ = True
         self.libraries["encode"].control(lose_device=gpu)
+
+    def check_call(self, name: str) -> None:
+        """Raises ValueError if no library has a call of this name."""
+        __tracebackhide__ = True
+        check_call(name, {key: library.handle for key, library in self.libraries.items()})
 
     def all_live(self) -> dict[str, dict[str, int]]:
         """`live` of every library."""

@@ -44,11 +44,14 @@ class NvencSim:
 
         Refused while sessions are open.
         """
+        __tracebackhide__ = True
         files = {"trace": str(self.trace_file), "report": str(self.report_file)}
         self._put({"gpus": list(gpus) or [DEFAULT_GPU], **files, **settings})
 
     def fail(self, call: str, status: int | str = "NV_ENC_ERR_GENERIC", *, nth: int = 1) -> None:
         """The nth use of this call from now on answers `status` instead of doing its work. `nth=0`: every use."""
+        __tracebackhide__ = True
+        self.simulator.check_call(call)
         fault = {"call": call, "nth": nth, "status": number_of(status)}
         self._put({**self._config, "faults": [*self._config.get("faults", []), fault]})
 
@@ -65,6 +68,7 @@ class NvencSim:
 
         The latter is refused while sessions are open. A new `machine` brings the GPU back.
         """
+        __tracebackhide__ = True
         if after_frames is None:
             self.simulator.lose_device(gpu)
             return
@@ -72,6 +76,7 @@ class NvencSim:
         self._put({**self._config, "stall": [{**loss, "engine": engine} for engine in range(MOST_ENGINES)]})
 
     def _put(self, config: dict[str, Any]) -> None:
+        __tracebackhide__ = True
         self.simulator.configure(**config)
         self._config = config
 

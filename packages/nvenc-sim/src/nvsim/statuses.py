@@ -35,6 +35,7 @@ NAMES = (
 
 def number_of(status: int | str) -> int:
     """The number of a status. A name may come without its prefix: GENERIC, OUT_OF_MEMORY."""
+    __tracebackhide__ = True
     if isinstance(status, int):
         return status
     if status.isdecimal():

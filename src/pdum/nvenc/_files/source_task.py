@@ -92,8 +92,7 @@ class SourceTask(BaseTask):
         suffix = self.job.destination.suffix.lower()
         if suffix not in CONTAINERS:
             raise InvalidConfig(
-                f"{self.job.destination.name!r} does not say which container to write. Use a name that ends with "
-                f"{', '.join(CONTAINERS)}."
+                f"Expected a name that ends with {', '.join(CONTAINERS)}, got {self.job.destination.name!r}."
             )
         return CONTAINERS[suffix]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -132,12 +133,12 @@ def _from_key(path: Path, index: Index, key: Key, decoding: Decoding) -> Iterato
     av = import_av()
     with decoding.opened(path) as container:
         stream = container.streams[index.stream]
-        decoding.prepare(stream)
-        try:
-            for packet in _packets_from(container, stream, key):
-                yield from decoding.frames(packet)
-        except av.error.FFmpegError:
-            yield from decoding.rest(stream)
+        with closing(decoding.decoder_for(stream)) as decoder:
+            try:
+                for packet in _packets_from(container, stream, key):
+                    yield from decoder.frames(packet)
+            except av.error.FFmpegError:
+                yield from decoder.rest()
 
 
 def _packets_from(container: Any, stream: Any, key: Key) -> Iterator[Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from .._errors import SourceUnreadable
+from .._errors import NvencError, SourceUnreadable
 from .._profiling import profiled
 from .av import import_av, open_container, words_of
 
@@ -79,9 +79,12 @@ class Stumbled(Exception):
 class OnGpu:
     """A GPU's decoder. Its frames stay on the GPU."""
 
-    acceleration: Any
     context: AbstractContextManager[Any]
     """Must be current whenever the decoder is opened or used."""
+    acceleration: Any = None
+    """FFmpeg's, if FFmpeg drives the decoder."""
+    own: Callable[[Any], Any] | None = None
+    """Makes a ``StreamDecoder`` for a stream, if this package drives the decoder."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,13 @@ class Decoding:
     @contextmanager
     def opened(self, path: Path) -> Iterator[Any]:
         """The container, open while the block runs."""
-        with self._here():
-            container = open_source(path, **({} if self.on_gpu is None else {"hwaccel": self.on_gpu.acceleration}))
+        with self.here():
+            acceleration = None if self.on_gpu is None else self.on_gpu.acceleration
+            container = open_source(path, **({} if acceleration is None else {"hwaccel": acceleration}))
         with container:
             yield container
 
-    def _here(self) -> AbstractContextManager[Any]:
+    def here(self) -> AbstractContextManager[Any]:
         return nullcontext() if self.on_gpu is None else self.on_gpu.context
 
     @property
@@ -115,53 +119,117 @@ class Decoding:
     def carefully(self) -> Decoding:
         return replace(self, threads=1, on_gpu=None)
 
-    def prepare(self, stream: Any) -> None:
+    def decoder_for(self, stream: Any) -> PacketDecoder:
+        """Decodes the stream's packets. Close it before the container."""
+        if self.on_gpu is not None and self.on_gpu.own is not None:
+            return ByChip(self, self.on_gpu.own(stream))
         context = stream.codec_context
         context.thread_type = "AUTO"
         context.thread_count = self.threads if self.on_gpu is None else MOST_THREADS_OF_A_GPU
         if self.strict:
             context.options = {"err_detect": "explode"}
+        return ByFFmpeg(self, stream)
 
-    @profiled("pdum.decode")
-    def frames(self, packet: Any) -> list[Any]:
+    def may_stumble(self, error: Exception) -> None:
+        if not self.strict and not self.is_careful:
+            raise Stumbled(str(error)) from error
+
+
+class PacketDecoder(Protocol):
+    """Decodes the packets of one stream."""
+
+    def frames(self, packet: Any) -> Iterable[Any]:
         """Decodes a packet. An empty packet returns the frames that the decoder still holds.
 
         Raises:
             SourceUnreadable: decoding is strict and something is damaged, or the decoder failed without damage.
             Stumbled: decoding is not strict, and more may be lost than what is damaged.
         """
-        av = import_av()
+
+    def rest(self) -> Iterable[Any]:
+        """The frames that the decoder still holds after the file ended early. Raises Stumbled."""
+
+    def close(self) -> None: ...
+
+
+class ByFFmpeg:
+    """FFmpeg decodes, on the processor or on a GPU."""
+
+    def __init__(self, decoding: Decoding, stream: Any) -> None:
+        self._decoding, self._stream = decoding, stream
+
+    @profiled("pdum.decode")
+    def frames(self, packet: Any) -> list[Any]:
+        av, strict = import_av(), self._decoding.strict
         try:
-            with self._here():
+            with self._decoding.here():
                 frames: list[Any] = packet.decode()
         except EOFError:
             return []
         except av.error.FFmpegError as error:
-            self._may_stumble(error)
-            if not self.strict and (isinstance(error, av.error.InvalidDataError) or not packet.size):
+            self._decoding.may_stumble(error)
+            if not strict and (isinstance(error, av.error.InvalidDataError) or not packet.size):
                 return []
             raise SourceUnreadable(f"The packet shown at {packet.pts} cannot be decoded: {words_of(error)}.") from error
-        if self.strict and any(frame.is_corrupt for frame in frames):
+        if strict and any(frame.is_corrupt for frame in frames):
             raise SourceUnreadable(f"The packet shown at {packet.pts} is damaged.")
         return frames
 
     @profiled("pdum.decode")
-    def rest(self, stream: Any) -> list[Any]:
-        """The frames that the decoder still holds after the file ended early. Raises Stumbled."""
+    def rest(self) -> list[Any]:
         av = import_av()
         try:
-            with self._here():
-                frames: list[Any] = stream.decode(None)
+            with self._decoding.here():
+                frames: list[Any] = self._stream.decode(None)
                 return frames
         except EOFError:
             return []
         except av.error.FFmpegError as error:
-            self._may_stumble(error)
+            self._decoding.may_stumble(error)
             return []
 
-    def _may_stumble(self, error: Exception) -> None:
-        if not self.strict and not self.is_careful:
-            raise Stumbled(str(error)) from error
+    def close(self) -> None:
+        """The container closes the decoder."""
+
+
+class ByChip:
+    """This package drives the GPU's decoder. The processor continues at the first damage: it loses less."""
+
+    def __init__(self, decoding: Decoding, decoder: Any) -> None:
+        self._decoding, self._decoder = decoding, decoder
+        self._begin: int | None = None
+
+    def frames(self, packet: Any) -> Iterator[Any]:
+        pts = packet.pts
+        if self._begin is None:
+            self._begin = pts
+        yield from self._intact(self._decoder.frames(packet), f"The packet shown at {pts}")
+
+    def rest(self) -> Iterator[Any]:
+        yield from self._intact(self._decoder.rest(), "The end of the file")
+
+    def _intact(self, frames: Iterator[Any], what: str) -> Iterator[Any]:
+        try:
+            for frame in frames:
+                if frame.damaged and self._leads(frame):
+                    continue
+                if frame.damaged:
+                    raise SourceUnreadable(f"The frame shown at {frame.pts} is damaged.")
+                yield frame
+        except NvencError as error:
+            self._decoding.may_stumble(error)
+            raise SourceUnreadable(f"{what} cannot be decoded: {error}") from error
+        if self._decoder.skipped:
+            damage = SourceUnreadable(f"The packet shown at {self._decoder.skipped[0]} is damaged.")
+            self._decoding.may_stumble(damage)
+            raise damage
+
+    def _leads(self, frame: Any) -> bool:
+        """Whether it is shown before the key frame at which decoding began, and needs frames from before that."""
+        return frame.pts is not None and self._begin is not None and bool(frame.pts < self._begin)
+
+    def close(self) -> None:
+        self._decoder.close()
 
 
 def every_frame(
@@ -188,8 +256,9 @@ class Start:
         with ExitStack() as opened:
             container = opened.enter_context(decoding.opened(path))
             self.stream = video_stream(container, path)
-            decoding.prepare(self.stream)
-            self._coming = _by_packet(container, self.stream, decoding, interrupted)
+            decoder = decoding.decoder_for(self.stream)
+            opened.callback(decoder.close)
+            self._coming = _by_packet(container, self.stream, decoder, interrupted)
             self._opened = opened.pop_all()
 
     @classmethod
@@ -237,13 +306,13 @@ class Start:
 
 
 def _by_packet(
-    container: Any, stream: Any, decoding: Decoding, interrupted: Callable[[], None]
+    container: Any, stream: Any, decoder: PacketDecoder, interrupted: Callable[[], None]
 ) -> Generator[list[Any], None, None]:
     av = import_av()
     try:
         for number, packet in enumerate(container.demux(stream)):
             if not number % 16:
                 interrupted()
-            yield decoding.frames(packet)
+            yield list(decoder.frames(packet))
     except av.error.FFmpegError:
-        yield decoding.rest(stream)
+        yield list(decoder.rest())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._encoders.pixel_formats import FRAME_FORMATS, FULL_RANGE_NAMES, SEMI_PLANAR, SEMI_PLANAR_NAMES, STREAM_FORMATS
+from .._nvenc import DecodedFrame
 from .._profiling import profiled
 from .av import import_av
 
@@ -26,6 +27,10 @@ def converter_for_hardware(config: EncoderConfig) -> Callable[[Any], Any]:
     target, size = FRAME_FORMATS[config.format], (config.width, config.height)
 
     def convert(frame: Any) -> Any:
+        if isinstance(frame, DecodedFrame):
+            if frame.format == config.format and (frame.width, frame.height) == size:
+                return frame
+            frame = as_video_frame(frame)
         if frame.format.name == "cuda":
             if frame.sw_format.name == target and (frame.width, frame.height) == size:
                 return frame
@@ -39,6 +44,24 @@ def converter_for_hardware(config: EncoderConfig) -> Callable[[Any], Any]:
 @profiled("pdum.download")
 def downloaded(frame: Any) -> Any:
     return frame.reformat(format=frame.sw_format.name)
+
+
+def as_video_frame(frame: DecodedFrame) -> Any:
+    """A copy of a frame of the GPU's decoder on the host."""
+    import numpy as np
+
+    array, name = np.asarray(frame), FRAME_FORMATS[frame.format]
+    if frame.format == "yuv444_10":
+        array = array >> 6  # FFmpeg has the low bits
+    made = import_av().VideoFrame(frame.width, frame.height, name)
+    begin = 0
+    for plane in made.planes:
+        held = np.frombuffer(plane, array.dtype).reshape(-1, plane.line_size // array.itemsize)
+        columns = min(held.shape[1], array.shape[1])
+        held[: plane.height, :columns] = array[begin : begin + plane.height, :columns]
+        begin += plane.height + (plane.height & 1)  # the decoder's surfaces have even heights
+    made.pts, made.color_range = frame.pts, 2 if frame.full_range else 1
+    return made
 
 
 def in_format(frame: Any, target: str) -> Any:

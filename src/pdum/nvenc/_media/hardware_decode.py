@@ -1,22 +1,34 @@
-"""Decodes on the GPU, if it has a decoder that takes the source."""
+"""Decodes on the GPU, if it has a decoder that takes the source.
+
+This package drives the decoder itself. FFmpeg drives it for what that leaves out.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import closing, nullcontext
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .._errors import NvencError
-from .._nvenc import PrimaryContext
+from .._errors import NvencError, UnsupportedFeature
+from .._nvenc import DecodedFrame, PrimaryContext
 from .av import import_av
 from .decoder import Decoding, OnGpu, Stumbled, video_stream
+from .gpu_decoder import StreamDecoder
 
 if TYPE_CHECKING:
     from ..events import EngineInfo
 
 LIBRARY = "libnvcuvid.so.1"
 SWITCH = "PDUM_NVENC_DECODE"
+"""A variable: ``cpu`` decodes on the processor, and ``ffmpeg`` lets FFmpeg drive the GPU's decoder."""
+OWN_FORMATS = (
+    *("yuv420p", "yuvj420p", "yuv420p10le", "yuv444p", "yuvj444p", "yuv444p10le"),
+    *("yuv422p", "yuvj422p", "yuv422p10le"),
+)
+"""Formats, by FFmpeg's names, whose decoded frames are frames of an encoder, bit for bit."""
 TRIED_PACKETS = 32
 CURRENT_CONTEXT: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
 """Otherwise FFmpeg changes the flags of the primary context, or makes a separate context, which needs copies."""
@@ -24,13 +36,29 @@ CURRENT_CONTEXT: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
 
 def decoder_on(engine: EngineInfo, source: Path) -> OnGpu | None:
     """A decoder for the source on the engine's GPU; None if the processor has to decode it."""
-    if os.environ.get(SWITCH, "") == "cpu" or not _has_library() or not hasattr(import_av().VideoFrame, "sw_format"):
+    switch = os.environ.get(SWITCH, "")
+    if switch == "cpu" or not _has_library():
+        return None
+    gpu, file = engine.gpu_id or 0, (str(source), source.stat().st_mtime_ns)
+    if switch != "ffmpeg" and _takes(_our_own, gpu, *file):
+        return _our_own(gpu)
+    if not hasattr(import_av().VideoFrame, "sw_format"):
         return None  # before 18, PyAV does not say what format a frame on the GPU has
-    gpu = engine.gpu_id or 0
-    return _on(gpu) if _takes(gpu, str(source), source.stat().st_mtime_ns) else None
+    return _ffmpegs(gpu) if _takes(_ffmpegs, gpu, *file) else None
 
 
-def _on(gpu: int) -> OnGpu:
+def _our_own(gpu: int) -> OnGpu:
+    return OnGpu(own=lambda stream: _decoder_of(stream, gpu), context=nullcontext())
+
+
+def _decoder_of(stream: Any, gpu: int) -> StreamDecoder:
+    name = stream.codec_context.pix_fmt
+    if name not in OWN_FORMATS:
+        raise UnsupportedFeature(f"Frames of format {name} are left to FFmpeg.")
+    return StreamDecoder(stream, gpu_id=gpu)
+
+
+def _ffmpegs(gpu: int) -> OnGpu:
     from av.codec.hwaccel import HWAccel
 
     acceleration = HWAccel(
@@ -60,20 +88,21 @@ def _has_library() -> bool:
     return True
 
 
-@lru_cache(maxsize=64)
-def _takes(gpu: int, source: str, changed: int) -> bool:  # noqa: ARG001
+@lru_cache(maxsize=128)
+def _takes(driven: Callable[[int], OnGpu], gpu: int, source: str, changed: int) -> bool:  # noqa: ARG001
     """Whether the decoder returns a frame of this source. Formats and sizes differ between GPUs."""
     av = import_av()
     path = Path(source)
     try:
-        decoding = Decoding(on_gpu=_on(gpu))
+        decoding = Decoding(on_gpu=driven(gpu))
         with decoding.opened(path) as container:
             stream = video_stream(container, path)
-            for number, packet in enumerate(container.demux(stream)):
-                for frame in decoding.frames(packet):
-                    return bool(frame.format.name == "cuda")
-                if number >= TRIED_PACKETS:
-                    break
+            with closing(decoding.decoder_for(stream)) as decoder:
+                for number, packet in enumerate(container.demux(stream)):
+                    for frame in decoder.frames(packet):
+                        return isinstance(frame, DecodedFrame) or bool(frame.format.name == "cuda")
+                    if number >= TRIED_PACKETS:
+                        break
     except (av.error.FFmpegError, NvencError, Stumbled, NotImplementedError, RuntimeError, OSError, ValueError):
         return False
     return False

@@ -89,9 +89,7 @@ def require_container(destination: Path, codec: str, fps: Fraction | None = None
         holds = VIDEO_CODECS[container]
     else:
         known = ", ".join([*CONTAINERS, *STREAMS])
-        raise InvalidConfig(
-            f"{destination.name!r} does not say what kind of file to write. Use a name that ends with {known}."
-        )
+        raise InvalidConfig(f"Expected a name that ends with {known}, got {destination.name!r}.")
     if codec not in holds:
         raise InvalidConfig(
             f"{destination.name!r} does not work with {codec}: {suffix} holds only {' or '.join(holds)}. "
