@@ -19,7 +19,7 @@ class NoResult(SystemExit):
 
 def read(path: Path) -> Result:
     try:
-        found = json.loads(path.read_text())
+        found: Result = json.loads(path.read_text())
     except OSError as error:
         raise NoResult(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
