@@ -81,7 +81,7 @@ def chosen(given: argparse.Namespace) -> list[Part]:
     names = [name.strip() for name in given.only.split(",")]
     unknown = [name for name in names if name not in by_name]
     if unknown:
-        raise SystemExit(f"Expected parts of {', '.join(by_name)}, got {', '.join(unknown)}.")
+        raise SystemExit(f"Expected parts of {', '.join(by_name)}, got {', '.join(map(repr, unknown))}.")
     return [by_name[name] for name in names]
 
 
@@ -102,7 +102,10 @@ def measure(parts: Sequence[Part], given: argparse.Namespace) -> int:
     if target.resolve().parent == page.RESULTS:
         page.write()
     if left_out:
-        print(f"\nleft out: {'; '.join(left_out)}")
+        print(f"\nleft out: {'; '.join(left_out)}. benchmarks/README.md says how to get it.")
+    if len(left_out) == len(parts):
+        print("Nothing was measured.")
+        return 1
     print(f"\nresults: {target}")
     if failed:
         print(f"FAILED: {', '.join(failed)}; see {LOGS}")
@@ -132,4 +135,7 @@ def printing(command: Sequence[str], log: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

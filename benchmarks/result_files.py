@@ -19,14 +19,22 @@ class NoResult(SystemExit):
 
 def read(path: Path) -> Result:
     try:
-        found = json.loads(path.read_text())
+        found: Result = json.loads(path.read_text())
     except OSError as error:
         raise NoResult(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise NoResult(f"Expected a result file of `python -m benchmarks`, got {path}, which is no JSON.") from error
-    if not isinstance(found, dict) or found.get("form") != FORM or "parts" not in found:
+    if not is_result(found):
         raise NoResult(f"Expected a result file of form {FORM}, got {path}. Measure again with `python -m benchmarks`.")
     return found
+
+
+def is_result(found: Any) -> bool:
+    try:
+        describe(found["machine"])
+        return found["form"] == FORM and all(figures_of(part) for part in found["parts"].values())
+    except (KeyError, TypeError, AttributeError):
+        return False
 
 
 def merge(path: Path, new: Result) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -96,6 +97,17 @@ def test_an_unknown_part_is_named(root: Path) -> None:
     assert done.returncode == 1
     assert "import_tme" in done.stderr
     assert "import_time" in done.stderr
+
+
+def test_nothing_to_measure_is_said(root: Path, tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    without_driver = {**os.environ, "NVSIM_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "benchmarks", "--only", "pool", "--json", str(found)]
+    done = subprocess.run(command, cwd=root, env=without_driver, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "left out: pool (needs the simulated driver)" in done.stdout
+    assert "Nothing was measured" in done.stdout
+    assert not found.exists()
 
 
 # --- numbers and charts ---
@@ -198,7 +210,16 @@ def test_the_command_says_what_got_worse(root: Path, tmp_path: Path) -> None:
     assert "better: client_cost: ours, a frame" in better.stdout
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"form": 99, "parts": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"form": 1, "parts": {"a": 3}}',
+        '{"form": 1, "machine": {}, "parts": {}}',
+        '{"form": 99, "parts": {}}',
+    ],
+)
 def test_what_is_no_result_file_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(text)

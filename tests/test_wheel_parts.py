@@ -25,6 +25,14 @@ def test_names_of_a_target() -> None:
     assert Target("3.10", "x86_64").tag == "cp310-cp310-linux_x86_64"
 
 
+def test_a_target_with_and_without_ranges() -> None:
+    """Both have folders of their own, so that no build takes the other's files."""
+    targets = [Target("3.12", "x86_64", nvtx) for nvtx in (True, False)]
+    assert [target.nvtx_option for target in targets] == ["-DUSE_NVTX=ON", "-DUSE_NVTX=OFF"]
+    assert len({target.folder for target in targets}) == 2
+    assert len({target.tag for target in targets}) == 1
+
+
 @pytest.mark.parametrize("version", ["3", "3.9", "4.1", "py3.12", "3.12.1", ""])
 def test_a_version_that_is_none(version: str) -> None:
     with pytest.raises(SystemExit, match=re.escape("Expected CPython 3.10 or newer, such as 3.12 or 3.13t")):

@@ -24,6 +24,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--arch", action="append", default=[], choices=ARCHITECTURES, help="this machine's; repeatable")
     made.add_argument("--sdist", action="store_true", help="the source distribution too")
     made.add_argument("--out", type=Path, default=ROOT / "wheelhouse", metavar="FOLDER", help="where they go")
+    made.add_argument(
+        "--nvtx", action=argparse.BooleanOptionalAction, default=True, help="ranges for profilers (default: with them)"
+    )
     made.add_argument("--no-run", action="store_true", help="do not try the wheels on the simulated driver")
     made.add_argument("interpreter", nargs="?", help="the same as --python")
     return made
@@ -35,7 +38,7 @@ def targets(arguments: argparse.Namespace) -> list[Target]:
     if not versions:
         versions = list(VERSIONS) if arguments.all else [headers.python_of("python3")]
     architectures = arguments.arch or (list(ARCHITECTURES) if arguments.all else [platform.machine()])
-    return [Target(version, architecture) for architecture in architectures for version in versions]
+    return [Target(version, architecture, arguments.nvtx) for architecture in architectures for version in versions]
 
 
 def make(target: Target, out: Path, run_it: bool) -> str:

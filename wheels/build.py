@@ -28,13 +28,13 @@ def common_files() -> Path:
 
 def native_files(target: Target) -> Path:
     """A folder with what CMake installs: the module and the tables of the interfaces."""
-    build = cache("build", f"{target.version}-{target.architecture}")
+    build = cache("build", target.folder)
     include = headers.find(target)
     pybind11 = run(sys.executable, "-m", "pybind11", "--cmakedir").strip()
     options = [
         *compiler.cmake_options(target), "-GNinja", f"-Dpybind11_DIR={pybind11}",
         f"-DPython_EXECUTABLE={sys.executable}", f"-DPython_INCLUDE_DIR={include}",
-        f"-DPYTHON_MODULE_EXTENSION={target.suffix}",
+        f"-DPYTHON_MODULE_EXTENSION={target.suffix}", target.nvtx_option,
     ]  # fmt: skip
     run("cmake", "-S", ROOT, "-B", build, *options)
     run("cmake", "--build", build, "-j", compiler.jobs())
@@ -46,11 +46,11 @@ def native_files(target: Target) -> Path:
 
 def wheel(target: Target, out: Path) -> Path:
     """Builds the wheel and lets auditwheel name the oldest systems that can have it."""
-    raw = cache("build", f"{target.version}-{target.architecture}", "raw")
+    raw = cache("build", target.folder, "raw")
     made = assemble(common_files(), native_files(target), target, raw)
     out.mkdir(parents=True, exist_ok=True)
     told = run(sys.executable, "-m", "auditwheel", "show", made)
-    repaired = cache("build", f"{target.version}-{target.architecture}", "repaired")
+    repaired = cache("build", target.folder, "repaired")
     shutil.rmtree(repaired, ignore_errors=True)
     run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", repaired, made)
     (result,) = repaired.glob("*.whl")

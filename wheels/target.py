@@ -18,6 +18,8 @@ class Target:
 
     version: str
     architecture: str
+    nvtx: bool = True
+    """Whether it has ranges for profilers."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"3\.[1-9]\d+t?", self.version):
@@ -41,6 +43,15 @@ class Target:
     @property
     def triplet(self) -> str:
         return f"{self.architecture}-linux-gnu"
+
+    @property
+    def folder(self) -> str:
+        """Where it is built, below the cache."""
+        return f"{self.version}-{self.architecture}" + ("" if self.nvtx else "-no-nvtx")
+
+    @property
+    def nvtx_option(self) -> str:
+        return f"-DUSE_NVTX={'ON' if self.nvtx else 'OFF'}"
 
     @property
     def abi(self) -> str:
