@@ -29,6 +29,7 @@ def driver(architecture: str) -> Path:
         *compiler.cmake_options(Target("3.13", architecture)),
         "-GNinja",
         f"-DPython3_EXECUTABLE={sys.executable}",
+        "-DNVSIM_SCRIPT_OPTION=-Wl,-T,",
     ]
     absent = [f"-DNVSIM_INCLUDE_{header}=" for header in ("x264_h", "x265_h", "aom_aomcx_h")]
     run("cmake", "-S", ROOT / "tests" / "driver", "-B", build, *options, *absent)

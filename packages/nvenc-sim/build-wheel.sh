@@ -53,6 +53,7 @@ else
         --config-settings=build-dir="$CACHE/build"
         --config-settings=cmake.define.CMAKE_CXX_COMPILER="$CACHE/c++"
         --config-settings=cmake.define.CMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY
+        --config-settings=cmake.define.NVSIM_SCRIPT_OPTION=-Wl,-T,
     )
     BUILT_WITH=(--built-with "${ZIG/==/=}")
 fi
