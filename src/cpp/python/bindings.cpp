@@ -105,7 +105,8 @@ PYBIND11_MODULE_EXEC(_nvenc_of_main, module) {
     using namespace pdum::nvenc;
     module.doc() = "The native part of pdum.nvenc: use pdum.nvenc.NvencEncoder.";
     py::register_local_exception_translator([](std::exception_ptr pointer) {
-        // With libc++, pybind11 also brings what is no C++ exception: the interpreter has ended, and so does this thread.
+        // With libc++, pybind11 also brings what is no C++ exception: the interpreter has ended, and so does this
+        // thread.
         if (pointer == nullptr) sleep_for_good();
         try {
             std::rethrow_exception(pointer);

@@ -106,7 +106,8 @@ PyObject* answer(Body body) {
     try {
         return body().release().ptr();
     } catch (...) {
-        if (std::current_exception() == nullptr) sleep_for_good();  // the interpreter has ended, and so does this thread
+        if (std::current_exception() == nullptr)
+            sleep_for_good();  // the interpreter has ended, and so does this thread
         py::detail::try_translate_exceptions();
         return nullptr;
     }
