@@ -11,7 +11,7 @@ import pytest
 
 from decoder.videos import Kind, assert_same, by_processor, make, on_host
 from gpu.library import EncodeLibrary
-from pdum.nvenc import NvencEncoder, NvencError
+from pdum.nvenc import NvencEncoder, NvencError, UnsupportedFeature
 from pdum.nvenc._media.gpu_decoder import Decoder, decode
 
 from loud import missing
@@ -57,7 +57,11 @@ def decoder(cupy: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_every_picture_is_the_processors(folder: Path, kind: Kind) -> None:
     path = make(folder, kind)
-    found, wanted = on_host(decode(path)), by_processor(path)
+    try:
+        found = on_host(decode(path))
+    except UnsupportedFeature as error:  # an H200's driver says that it has no AV1
+        missing(f"a GPU that decodes {kind.name}: {error}")
+    wanted = by_processor(path)
     assert len(found) == kind.count
     if kind.name.partition("-")[0] in BIT_EXACT:
         assert_same(found, wanted)
