@@ -11,10 +11,11 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gpu.library import EncodeLibrary
-from pdum.nvenc import NvencError
+from pdum.nvenc import NvencError, encode_frames
 from snippets import PAGES, snippets
 
 from loud import missing
@@ -55,6 +56,7 @@ def test_snippets_of(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "cv2", opencv_with_cuda(cupy))
+    encode_frames([np.full((96, 64), 128, np.uint8)] * 3, "in.mp4", format="nv12", backend="software")
     namespace: dict[str, Any] = {"__name__": "snippet"}
     try:
         for snippet in snippets(page):
