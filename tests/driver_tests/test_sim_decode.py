@@ -46,8 +46,7 @@ def test_pictures_in_order_with_their_times(simulator: Simulator, delay: int, b_
     assert tuple(player.pictures) == by_processor(units)
     assert set(player.statuses) == {SUCCEEDED}
     times = [timestamp for _, timestamp in player.parser.shown]
-    assert sorted(times) == [1000 * number for number in range(COUNT)]
-    assert (times == sorted(times)) == (b_frames == 0)
+    assert times == [1000 * number for number in range(COUNT)], "an H200 gives increasing times, around B-frames too"
     assert player.parser.ended == 1
 
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "common/text.hpp"
 #include "decode/create_info.hpp"
@@ -202,10 +203,20 @@ void Parser::operating_point(const std::vector<unsigned>& points) {
     if (params_.pfnGetOperatingPoint(params_.pUserData, &info) < 0) throw Refusal{Status::unknown};
 }
 
+// An H200's driver (580.159.04) gave increasing timestamps to pictures in the order in which they were shown, whatever
+// packets they had come with. A client that numbers its packets saw it: times of presentation increase anyway.
+void Parser::give_smallest_timestamp(Waiting& shown) {
+    for (Waiting& other : reordering_) {
+        if (shown.timestamp && other.timestamp && *other.timestamp < *shown.timestamp)
+            std::swap(shown.timestamp, other.timestamp);
+    }
+}
+
 void Parser::bump(size_t most) {
     while (reordering_.size() > most) {
         const auto first = std::min_element(reordering_.begin(), reordering_.end(),
                                             [](const Waiting& a, const Waiting& b) { return a.order < b.order; });
+        give_smallest_timestamp(*first);
         queue_.push_back(*first);
         reordering_.erase(first);
     }

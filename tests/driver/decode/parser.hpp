@@ -38,6 +38,7 @@ class Parser final : private ReaderSink {
     bool make_room();
     void line_up(const Waiting& waiting);
     void end_first_field();
+    void give_smallest_timestamp(Waiting& shown);
     void bump(size_t most);
     void show_queued(size_t most);
     void show_all();
