@@ -3,7 +3,7 @@
     python benchmarks/decode.py [--size 1920x1080] [--frames 900] [--streams 1,2,3,4,6,8] [--lanes 1,2,4] [--rounds 3]
 
 Streams: so many threads of one process decode the whole file at once, with a decoder each. Lanes are what a pool has:
-each decodes a range of the file, on the GPU's decoder by way of FFmpeg, or on the processor. Frames stay where they
+each decodes a range of the file, on the GPU, by our decoder or FFmpeg's, or on the processor. Frames stay where they
 were decoded and are let go at once. `cores` is the processor time for each second. --bitrate makes larger files.
 `--on processor` needs no GPU; a loop of PyAV's with as many threads as it likes takes PyNvVideoCodec's place.
 """
@@ -47,6 +47,7 @@ def make_source(path: Path, size: str, frames: int, codec: str, bitrate: str) ->
 
 def ours(path: Path, lanes: int, on_gpu: bool) -> float:
     """Seconds for the whole file, cut into one range for each lane."""
+    from pdum.nvenc import DecodedFrame
     from pdum.nvenc._files.ranges import cuts
     from pdum.nvenc._media.decode import frames_from
     from pdum.nvenc._media.decoder import Decoding
@@ -62,7 +63,7 @@ def ours(path: Path, lanes: int, on_gpu: bool) -> float:
         frames = frames_from(path, index, bounds[lane], Decoding(on_gpu=decoder_on(engine, path) if on_gpu else None))
         wanted = bounds[lane + 1] - bounds[lane]
         for number, frame in enumerate(frames, 1):
-            if on_gpu and frame.format.name != "cuda":
+            if on_gpu and not (isinstance(frame, DecodedFrame) or frame.format.name == "cuda"):
                 raise SystemExit("The GPU's decoder is not used: is libnvcuvid.so.1 there?")
             if number == wanted:
                 break
@@ -73,6 +74,16 @@ def ours(path: Path, lanes: int, on_gpu: bool) -> float:
         done = sum(threads.map(decode, range(len(bounds) - 1)))
     assert done == index.frames
     return time.perf_counter() - start
+
+
+def by_ffmpeg(path: Path, lanes: int) -> float:
+    from pdum.nvenc._media.hardware_decode import SWITCH
+
+    os.environ[SWITCH] = "ffmpeg"
+    try:
+        return ours(path, lanes, on_gpu=True)
+    finally:
+        del os.environ[SWITCH]
 
 
 def in_threads(decode: Callable[[Path], int], path: Path, streams: int) -> float:
@@ -113,7 +124,8 @@ def contenders(path: Path, streams: list[int], lanes: list[int]) -> list[Contend
         found.append(Contender(f"ours, {count} streams", partial(in_threads, by_our_decoder, path, count), count))
         theirs = partial(in_threads, by_pynvvideocodec, path, count)
         found.append(Contender(f"PyNvVideoCodec, {count} threads", theirs, count))
-    found += [Contender(f"ours by FFmpeg, {count} lanes", partial(ours, path, count, True)) for count in lanes]
+    found += [Contender(f"ours, {count} lanes", partial(ours, path, count, True)) for count in lanes]
+    found += [Contender(f"ours by FFmpeg, {count} lanes", partial(by_ffmpeg, path, count)) for count in lanes]
     return [*found, Contender("ours on the processor, 1 lane", partial(ours, path, 1, False))]
 
 
