@@ -171,7 +171,7 @@ constexpr const char* type =
     "Its memory belongs to the decoder, which writes another frame there when this one and all DLPack tensors of it\n"
     "are gone, after the work that their streams have queued by then. In a ``with``, it is given back at the end.";
 constexpr const char* shape = "As a frame for an encoder of its format. Odd widths and heights are rounded up.";
-constexpr const char* format = "The layout: ``\"nv12\"``, ``\"p010\"``, ``\"yuv444\"`` and so on, as an encoder's.";
+constexpr const char* format = R"(The layout: ``"nv12"``, ``"p010"``, ``"yuv444"`` and so on, as an encoder's.)";
 constexpr const char* pts = "That of the packet that held it; None if that had none.";
 constexpr const char* damaged =
     "True if the GPU's decoder found an error in it. Decoders tell it of H.264, HEVC and JPEG, and never of others.";

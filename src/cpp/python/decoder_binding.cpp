@@ -182,7 +182,7 @@ py::dict limits_in_python(const std::string& codec, const std::string& chroma, i
 
 void add_decoder_type(py::module_& module) {
     add_decoded_frame_type(module);
-    py::class_<SurfaceMemory>(module, "_SurfaceMemory");
+    [[maybe_unused]] const py::class_<SurfaceMemory> memory(module, "_SurfaceMemory");
     py::class_<Decoder>(module, "Decoder", "Takes arguments that are checked already: use pdum.nvenc.Decoder.")
         .def(py::init(&make_decoder), py::kw_only(), py::arg("codec"), py::arg("header"), py::arg("gpu_id"),
              py::arg("cuda_context"), py::arg("stream"), py::arg("lent_surfaces"))
