@@ -11,14 +11,14 @@ from pathlib import Path
 
 from wheels import compiler, headers
 from wheels.assemble import assemble
-from wheels.commands import ROOT, cache, run, tell
+from wheels.commands import ROOT, build_folder, run, tell
 from wheels.target import Target
 
 
 @once
 def common_files() -> Path:
     """The wheel without the native module."""
-    folder = cache("build", "common")
+    folder = build_folder("common")
     shutil.rmtree(folder, ignore_errors=True)
     options = ["--config-settings=wheel.cmake=false", f"--config-settings=build-dir={folder / 'work'}"]
     run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ".", *options)
@@ -28,7 +28,7 @@ def common_files() -> Path:
 
 def native_files(target: Target) -> Path:
     """A folder with what CMake installs: the module and the tables of the interfaces."""
-    build = cache("build", target.folder)
+    build = build_folder(target.folder)
     include = headers.find(target)
     pybind11 = run(sys.executable, "-m", "pybind11", "--cmakedir").strip()
     options = [
@@ -46,11 +46,11 @@ def native_files(target: Target) -> Path:
 
 def wheel(target: Target, out: Path) -> Path:
     """Builds the wheel and lets auditwheel name the oldest systems that can have it."""
-    raw = cache("build", target.folder, "raw")
+    raw = build_folder(target.folder, "raw")
     made = assemble(common_files(), native_files(target), target, raw)
     out.mkdir(parents=True, exist_ok=True)
     told = run(sys.executable, "-m", "auditwheel", "show", made)
-    repaired = cache("build", target.folder, "repaired")
+    repaired = build_folder(target.folder, "repaired")
     shutil.rmtree(repaired, ignore_errors=True)
     run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", repaired, made)
     (result,) = repaired.glob("*.whl")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -15,6 +16,11 @@ def cache(*parts: str) -> Path:
     """A place in the cache, outside the repository."""
     home = os.environ.get("PDUM_WHEEL_CACHE") or Path.home() / ".cache" / "pdum-nvenc-wheels"
     return Path(home).resolve().joinpath(*parts)
+
+
+def build_folder(*parts: str) -> Path:
+    """A place for what is built from these sources. Other checkouts have others: CMake's folders belong to one each."""
+    return cache("build", hashlib.sha256(str(ROOT).encode()).hexdigest()[:12], *parts)
 
 
 def run(*command: str | Path, environment: Mapping[str, str] | None = None, folder: Path = ROOT) -> str:

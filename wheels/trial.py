@@ -11,7 +11,7 @@ from functools import cache as once
 from pathlib import Path
 
 from wheels import compiler, interpreter
-from wheels.commands import ROOT, cache, run
+from wheels.commands import ROOT, build_folder, cache, run
 from wheels.target import Target
 
 MACHINE = {"gpus": ["RTX 4090"], "backend": "echo"}
@@ -24,7 +24,7 @@ def driver(architecture: str) -> Path:
     of_tests = Path(os.environ.get("NVSIM_DIR", ROOT / "build" / "driver")) / "full"
     if architecture == platform.machine() and (of_tests / "libnvidia-encode.so.1").exists():
         return of_tests
-    build = cache("build", f"driver-{architecture}")
+    build = build_folder(f"driver-{architecture}")
     options = [
         *compiler.cmake_options(Target("3.13", architecture)),
         "-GNinja",
@@ -39,7 +39,7 @@ def driver(architecture: str) -> Path:
 
 def install(wheel: Path, target: Target) -> Path:
     """pip chooses as it would on a machine of the target, and refuses a wheel whose tags do not fit."""
-    folder = cache("build", f"{target.version}-{target.architecture}", "installed")
+    folder = build_folder(f"{target.version}-{target.architecture}", "installed")
     shutil.rmtree(folder, ignore_errors=True)
     platforms = [f"--platform={name}_{target.architecture}" for name in PLATFORMS]
     run(
@@ -66,7 +66,7 @@ def run_on(target: Target, wheel: Path) -> str:
 
 def build_from(sdist: Path) -> str:
     """Whether pip makes a wheel of it with this machine's compiler, and with what the package says that it needs."""
-    folder = cache("build", "from-sdist")
+    folder = build_folder("from-sdist")
     shutil.rmtree(folder, ignore_errors=True)
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-cache-dir", "-w", folder, sdist, folder=cache())
     (made,) = folder.glob("*.whl")
