@@ -6,6 +6,8 @@ import gc
 import os
 import random
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +132,14 @@ def simulator(nvsim_dir: Path) -> Simulator:
     """The simulated driver, loaded into this process: `with simulator.machine(…)` configures and checks it."""
     assert nvsim_dir.is_dir()
     return Simulator()
+
+
+@pytest.fixture(autouse=True)
+def _no_context_is_left() -> Iterator[None]:
+    """The context that FFmpeg's decoders get is kept for good, and would keep its GPU in the simulated machine."""
+    yield
+    if "pdum.nvenc._media.hardware_decode" in sys.modules:
+        sys.modules["pdum.nvenc._media.hardware_decode"]._context_for_good.cache_clear()
 
 
 @pytest.fixture(params=["12.1", "13.1"])
