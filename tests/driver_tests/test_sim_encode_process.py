@@ -158,7 +158,7 @@ def test_the_report_tells_what_was_broken_and_what_was_left(nvsim_dir: Path, tmp
     report = tmp_path / "report.jsonl"
     child.check(nvsim_dir, break_a_rule_and_leave_a_session, {**CONFIG, "report": str(report), "count": True})
     lines = [json.loads(line) for line in report.read_text().splitlines()]
-    assert {line["lib"] for line in lines if "loaded" in line} == {"cuda", "encode", "nvml"}
+    assert {line["lib"] for line in lines if "loaded" in line} == {"cuda", "decode", "encode", "nvml"}
     (broken,) = [line for line in lines if "violation" in line]
     assert (broken["lib"], broken["call"]) == ("encode", "nvEncUnlockBitstream")
     ends = {line["lib"]: line["ended"] for line in lines if "ended" in line}
