@@ -162,7 +162,7 @@ def test_the_report_tells_what_was_broken_and_what_was_left(nvsim_dir: Path, tmp
     (broken,) = [line for line in lines if "violation" in line]
     assert (broken["lib"], broken["call"]) == ("encode", "nvEncUnlockBitstream")
     ends = {line["lib"]: line["ended"] for line in lines if "ended" in line}
-    assert len(ends) == 3, "one for each library, and none of the forked child"
+    assert len(ends) == 4, "one for each library, and none of the forked child"
     assert ends["encode"]["live"]["sessions"] == 1
     assert ends["encode"]["calls"]["nvEncInitializeEncoder"] == 1
     assert ends["encode"]["violations"][0]["message"] == broken["violation"]
