@@ -6,7 +6,6 @@ import argparse
 import platform
 import re
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 from release.proof import write_proof
@@ -54,14 +53,15 @@ def make(target: Target, out: Path, run_it: bool) -> str:
 def make_sdist(out: Path, run_it: bool) -> str:
     tell("== sdist")
     made = build.sdist(out)
+    checked = build.check_sdist(made)
     ran = trial.build_from(made) if run_it else "not run: --no-run"
     tell(f"   {ran}")
-    return proven(made, {"pip": ran})
+    return proven(made, {"contents": checked, "pip": ran})
 
 
 def proven(file: Path, passed: dict[str, str]) -> str:
     """Writes down what the file has passed, for release.sh."""
-    write_proof(file, passed, {name: version(name) for name in ("ziglang", "pybind11", "nvidia-nvtx-cu12")})
+    write_proof(file, passed, build.compiled_in())
     return f"{file.name:<75} {file.stat().st_size / 1000:4.0f} kB   {list(passed.values())[-1]}"
 
 
