@@ -23,7 +23,8 @@ __attribute__((destructor)) void report() {
     const char* path = std::getenv("CUDA_CALLS");
     std::FILE* file = path != nullptr ? std::fopen(path, "w") : nullptr;
     if (file == nullptr) return;
-    std::fprintf(file, "{\"copies\": %llu, \"waits_for_the_default_stream\": %llu, \"waits_for_a_stream\": %llu, "
+    std::fprintf(file,
+                 "{\"copies\": %llu, \"waits_for_the_default_stream\": %llu, \"waits_for_a_stream\": %llu, "
                  "\"waits_for_the_context\": %llu, \"allocations\": %llu}\n",
                  copies.load(), waits_for_default.load(), waits_for_stream.load(), waits_for_all.load(),
                  allocations.load());

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "encode/codec_backends.hpp"
 #include "common/codec_library.hpp"
+#include "encode/codec_backends.hpp"
 #include "encode/codec_obu.hpp"
 
 namespace nvsim {

@@ -15,8 +15,8 @@
 #include <map>
 #include <stdexcept>
 
-#include "encode/codec_backends.hpp"
 #include "common/codec_library.hpp"
+#include "encode/codec_backends.hpp"
 #include "encode/codec_nal.hpp"
 #include "encode/codec_rate.hpp"
 

@@ -10,8 +10,8 @@
 #include <mutex>
 #include <stdexcept>
 
-#include "encode/codec_backends.hpp"
 #include "common/codec_library.hpp"
+#include "encode/codec_backends.hpp"
 #include "encode/codec_nal.hpp"
 #include "encode/codec_rate.hpp"
 
