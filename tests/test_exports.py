@@ -19,6 +19,7 @@ PUBLIC = [
     "BaseTask",
     "Cancelled",
     "Capabilities",
+    "ClusterFailed",
     "Colour",
     "ContentLight",
     "CudaFailed",
