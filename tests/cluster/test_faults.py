@@ -209,7 +209,7 @@ def test_a_machine_of_another_version_is_refused_and_told(client: Any) -> None:
     def be(version: str) -> None:
         from pdum.nvenc._cluster import office, place
 
-        place.__version__ = office.__version__ = version
+        place.__version__ = office.__version__ = version  # type: ignore[attr-defined]
 
     told: list[events.Event] = []
     one, other = sorted(client.scheduler_info(n_workers=-1)["workers"])
@@ -235,16 +235,15 @@ def test_a_full_disk_on_one_machine_moves_its_work(client: Any, tmp_path: Path) 
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
-    source, told = make_clip(tmp_path / "a.mkv", 40), []
+    source = make_clip(tmp_path / "a.mkv", 40)
+    told: list[events.Event] = []
+    settings: dict[str, Any] = {**LOSSLESS, "codec": "h264", "segments": 4, "verify": "structure"}
     full = next(iter(client.scheduler_info(n_workers=-1)["workers"]))
     client.run(limit, 300, workers=[full])
     try:
         with EncoderPool(cluster=client) as pool:
             until(lambda: len(pool.engines) == 2)
-            pool.encode_file(
-                source, tmp_path / "b.mkv", codec="h264", segments=4, verify="structure", on_event=told.append,
-                **LOSSLESS,
-            )  # fmt: skip
+            pool.encode_file(source, tmp_path / "b.mkv", on_event=told.append, **settings)
     finally:
         client.run(limit, -1)
     assert [one.reason for one in told if isinstance(one, events.PieceRetried)]
