@@ -56,6 +56,7 @@ OF_POOLS = {
     "NoEngineLeft",
     "SourceEnded",
     "SourceUnreadable",
+    "StorageFailed",
     "VerificationFailed",
     "PieceDamaged",
     "SeveralErrors",

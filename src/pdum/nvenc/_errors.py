@@ -22,6 +22,7 @@
     ├── NoEngineLeft            all engines of a pool are lost
     ├── SourceEnded             a video had fewer frames than it announced
     ├── SourceUnreadable        a source is missing, is no video, or is damaged beyond use
+    ├── StorageFailed           a storage could not be reached, read or written
     ├── VerificationFailed      a result is wrong
     ├── PieceDamaged            what was encoded earlier has changed on the disk
     ├── SeveralErrors           (also ExceptionGroup)  more than one job of a run failed
@@ -149,6 +150,10 @@ class SourceEnded(NvencError):
 
 class SourceUnreadable(NvencError):
     """A source cannot be encoded: it is missing, is not a video, or is too damaged."""
+
+
+class StorageFailed(NvencError):
+    """A storage could not be reached, read or written: the connection broke, or access was refused."""
 
 
 class VerificationFailed(NvencError):

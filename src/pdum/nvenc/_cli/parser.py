@@ -14,7 +14,7 @@ from .._config.targets import Target
 from .._errors import InvalidConfig
 from .._version import __version__
 from .argument_errors import TARGETS, with_aliases
-from .argument_types import gpu_number, seconds, strength
+from .argument_types import address, gpu_number, seconds, strength
 from .help import HELP_ALL, HelpfulParser
 from .help_texts import ENCODE_EXAMPLES, MAIN_EXAMPLES, MORE_EXAMPLES, exit_codes, files
 from .web_arguments import add_web_arguments
@@ -25,8 +25,8 @@ Group = Any  # argparse's own class of groups has no public name
 ADVANCED = (
     *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
     *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
-    *("max_bitrate", "log", "web_address", "lossless", "cq", "fps", "crop", "deinterlace", "denoise"),
-    *("trim", "rotate", "vf"),
+    *("max_bitrate", "log", "metrics", "web_address", "lossless", "cq", "fps", "crop", "deinterlace", "denoise"),
+    *("trim", "rotate", "vf", "spool", "spool_limit"),
 )
 """Settings that only the long help names."""
 
@@ -179,6 +179,8 @@ def _placing(group: Group) -> None:
     _option(group, "smaller_than", "--smaller-than", metavar="RATIO")
     _switch(group, "overwrite")
     _option(group, "verify", "--verify", metavar="{structure,samples,full}")
+    group.add_argument("--spool", metavar="FOLDER", help="where copies of sources at addresses go (extra: storage)")
+    group.add_argument("--spool-limit", metavar="SIZE", default=0, help="how much of the disk they may take: 200G")
 
 
 def _finer(group: Group) -> None:
@@ -216,6 +218,7 @@ def _showing(parser: Parser) -> None:
 
 def _log(group: Group) -> None:
     group.add_argument("--log", metavar="FILE", help="append events to a file, as lines of JSON")
+    group.add_argument("--metrics", type=address, metavar="[HOST:]PORT", help="serve figures to Prometheus")
 
 
 # ---- the commands --------------------------------------------------------------------------------------------------
