@@ -29,6 +29,8 @@ COMMANDS = {
     "repair": "repair",
     "profiles": "show_settings",
     "config": "show_settings",
+    "cluster": "cluster",
+    "worker": "cluster",
     "completion": "completion",
     "schema": "schema",
 }
@@ -43,6 +45,8 @@ EXTRAS = {
     "aiohttp": "web",
     "matplotlib": "bench",
     "tomli": "cli",
+    "distributed": "cluster",
+    "cryptography": "cluster",
 }
 
 

@@ -14,7 +14,6 @@ from .._batch.journalled_task import BrokenTask
 from .._batch.scan import is_video_name
 from .._batch.settings import CONTAINERS, BatchSettings
 from .._batch.stored_batch import StoredBatch, StoredDecision, plan_stored
-from .._batch.supported_settings import gpus_of, supported_settings
 from .._errors import InvalidConfig, NvencError
 from .._storage.address import Address, is_address
 from .._storage.place import look_for
@@ -24,7 +23,7 @@ from .._text import count, size, visible
 from . import exits
 from .interruption import interruptible
 from .output import OutputOptions, RunOutput
-from .running import TaskMaker, pool_of, run_tasks, shown_settings
+from .running import TaskMaker, run_tasks, settled_pool
 from .show_settings import resolved_settings
 from .standard_streams import complain
 from .table import print_table
@@ -106,13 +105,7 @@ def _run(batch: StoredBatch, options: OutputOptions) -> int:
         interruption = stack.enter_context(interruptible(complain))
         if batch.with_action(ENCODE) or batch.troubles:
             with output.in_browsers():
-                supported = supported_settings(batch.settings, gpus_of(batch.settings))
-                output.settings = shown_settings(batch.settings, supported)
-                for message in (*supported.notices, supported.sentence):
-                    output.say(message)
-                with pool_of(batch.settings) as pool:
-                    kind = "nvenc" if pool.uses_hardware else "software"
-                    make = TaskMaker(settings=batch.settings, supported=supported, kind=kind)
+                with settled_pool(batch.settings, output, lambda supported: [supported.sentence]) as (pool, make):
                     run_tasks(pool, _tasks(batch, make), output, interruption)
                 output.summary()
     return interruption.code or (exits.FAILED if output.failed else exits.UNSHOWN if output.is_lost else exits.DONE)
