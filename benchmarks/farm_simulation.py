@@ -9,7 +9,8 @@ a number of servers with a queue, and the events between them are simulated one 
 
 The durations of the files have a lognormal distribution, as libraries of videos have. Each number is an option, so that
 yours can take its place. ``job-cost`` is the pool's own (``benchmarks/many_jobs.py``) and that of the cluster's
-scheduler for one task; ``look`` and ``join`` are seconds for a second of video, and depend on the storage.
+scheduler for one task. ``look-cost`` and ``join-cost`` are processor time for a second of video, which ``--measure``
+measures here; ``look`` and ``join`` are what the storage takes for it, and assumed.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from math import inf
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import thread_time
 from typing import Any
 
 REPORTS = 4.0
 """Reports of progress a second, of each engine that works."""
-MOST_FINISHING_SHARE = 2 / 3
-"""Of the helpers: the others examine sources."""
+FEWEST_HELPERS, MOST_HELPERS, ENGINES_FOR_EACH_HELPER = 3, 16, 4
+"""As a pool has them with a cluster."""
 NEARLY_IDEAL = 1.05
 """How much longer than the ideal a run may take, before the farm counts as too large."""
 
@@ -47,14 +51,19 @@ class Model:
     speed: float = 8.0
     """Seconds of video that an engine encodes in a second."""
     job_cost: float = 0.0015
-    """Processor time of the calling program for one job."""
+    """Processor time of the calling program for one job, whatever its length."""
+    look_cost: float = 0.0002
+    """Processor time to examine a source, for each second of video."""
+    join_cost: float = 0.0004
+    """Processor time to join and verify a result, for each second of video."""
     event_cost: float = 0.00005
     """Processor time of the calling program for one report of progress."""
-    helpers: int = 3
+    helpers: int = 0
+    """Threads that examine sources and join results; 0: as many as a pool has."""
     look: float = 0.001
-    """To examine the source, for each second of video."""
+    """To wait for the storage when a source is examined, for each second of video."""
     join: float = 0.0025
-    """To join and verify the result, for each second of video. The storage's bandwidth decides it."""
+    """To wait for the storage when a result is joined and verified, for each second of video."""
     fixed: float = 0.05
     """To open and to close the files of a job."""
     memory: float = 6000.0
@@ -62,6 +71,23 @@ class Model:
     source_rate: float = 8e6
     """Bits for a second of a source."""
     result_rate: float = 4e6
+
+    @property
+    def all_helpers(self) -> int:
+        return self.helpers or max(FEWEST_HELPERS, min(self.all_engines // ENGINES_FOR_EACH_HELPER, MOST_HELPERS))
+
+    @property
+    def looking(self) -> float:
+        """Seconds of a helper for each second of video."""
+        return self.look + self.look_cost
+
+    @property
+    def joining(self) -> float:
+        return self.join + self.join_cost
+
+    def interpreting(self, video: float) -> float:
+        """Processor time for a job."""
+        return self.job_cost + video * (self.look_cost + self.join_cost)
 
     @property
     def all_engines(self) -> int:
@@ -118,6 +144,47 @@ class Station:
         self._start()
 
 
+class Helpers:
+    """Threads that examine sources and join results. All but one of them may join, which comes first."""
+
+    def __init__(self, clock: Clock, helpers: int) -> None:
+        self._clock, self._free = clock, helpers
+        self._may_join = max(1, helpers - 1)
+        self._looks: deque[tuple[float, Callable[[], object]]] = deque()
+        self._joins: deque[float] = deque()
+        self.busy = 0.0
+
+    def look(self, seconds: float, then: Callable[[], object]) -> None:
+        self._looks.append((seconds, then))
+        self._start()
+
+    def join(self, seconds: float) -> None:
+        self._joins.append(seconds)
+        self._start()
+
+    def _start(self) -> None:
+        while self._free and (self._looks or (self._joins and self._may_join)):
+            self._free -= 1
+            if self._joins and self._may_join:
+                self._may_join -= 1
+                self._work(self._joins.popleft(), self._joined)
+            else:
+                seconds, then = self._looks.popleft()
+                self._work(seconds, then)
+
+    def _work(self, seconds: float, then: Callable[[], object]) -> None:
+        self.busy += seconds
+        self._clock.after(seconds, partial(self._end, then))
+
+    def _joined(self) -> None:
+        self._may_join += 1
+
+    def _end(self, then: Callable[[], object]) -> None:
+        self._free += 1
+        then()
+        self._start()
+
+
 class Clock:
     """Events in the order of their times."""
 
@@ -142,10 +209,8 @@ class Farm:
     def __init__(self, model: Model, durations: Sequence[float]) -> None:
         self.model = model
         self.clock = Clock()
-        finishers = max(1, int(model.helpers * MOST_FINISHING_SHARE))
         self.interpreter = Station(self.clock, 1)
-        self.finishers = Station(self.clock, finishers)
-        self.lookers = Station(self.clock, max(1, model.helpers - finishers))
+        self.helpers = Helpers(self.clock, model.all_helpers)
         self._queued = deque(sorted(durations, reverse=True))
         self._prepared: deque[float] = deque()
         self._preparing = 0
@@ -156,12 +221,11 @@ class Farm:
         self._prepare()
         self.clock.run()
         model, seconds = self.model, self.clock.now
-        helpers = max(1, model.helpers)
         return Outcome(
             seconds=seconds,
             ideal=self.encoding / model.all_engines,
             engines_busy=self.encoding / model.all_engines / seconds,
-            helpers_busy=(self.finishers.busy + self.lookers.busy) / helpers / seconds,
+            helpers_busy=self.helpers.busy / model.all_helpers / seconds,
             interpreter_busy=min(self.interpreter.busy / seconds + 1 - model.interpreter_share, 1.0),
         )
 
@@ -170,11 +234,11 @@ class Farm:
         while self._queued and len(self._prepared) + self._preparing <= self.model.all_engines:
             video = self._queued.popleft()
             self._preparing += 1
-            seconds = self.model.fixed + video * self.model.look
-            self.lookers.serve(seconds, partial(self._give, video))
+            seconds = self.model.fixed + video * self.model.looking
+            self.helpers.look(seconds, partial(self._give, video))
 
     def _give(self, video: float) -> None:
-        cost = self.model.job_cost / self.model.interpreter_share
+        cost = self.model.interpreting(video) / self.model.interpreter_share
         self.interpreter.serve(cost, partial(self._take_up, video))
 
     def _take_up(self, video: float) -> None:
@@ -193,7 +257,7 @@ class Farm:
 
     def _encoded(self, video: float) -> None:
         self._idle += 1
-        self.finishers.serve(self.model.fixed + video * self.model.join, lambda: None)
+        self.helpers.join(self.model.fixed + video * self.model.joining)
         self._encode()
 
 
@@ -211,12 +275,10 @@ def simulate(model: Model) -> Outcome:
 def limits(model: Model) -> dict[str, float]:
     """By formula: the number of engines at which each part of the calling program is always busy."""
     encoding = model.duration / model.speed
-    finishers = max(1, int(model.helpers * MOST_FINISHING_SHARE))
-    lookers = max(1, model.helpers - finishers)
+    helping = 2 * model.fixed + model.duration * (model.looking + model.joining)
     costs = {
-        "joining results": (model.fixed + model.duration * model.join) / finishers / encoding,
-        "examining sources": (model.fixed + model.duration * model.look) / lookers / encoding,
-        "the interpreter": model.job_cost / encoding + REPORTS * model.event_cost,
+        "each helper": helping / encoding,
+        "the interpreter": model.interpreting(model.duration) / encoding + REPORTS * model.event_cost,
     }
     return {name: 1 / cost if cost else inf for name, cost in costs.items()}
 
@@ -227,7 +289,7 @@ def row(model: Model) -> str:
     cells = [
         f"{model.nodes:,}",
         f"{model.files:,}",
-        f"{model.helpers}",
+        f"{model.all_helpers}",
         f"{found.seconds / 3600:.2f}",
         f"{found.ratio:.2f}",
         f"{found.engines_busy:.0%}",
@@ -247,11 +309,10 @@ TITLES = (
 
 
 def enough_helpers(model: Model) -> int:
-    """So many that they are busy for four fifths of the time."""
+    """So many that they are busy for two thirds of the time."""
     jobs = model.all_engines * model.speed / model.duration
-    joining = jobs * (model.fixed + model.duration * model.join) / MOST_FINISHING_SHARE
-    looking = jobs * (model.fixed + model.duration * model.look) / (1 - MOST_FINISHING_SHARE)
-    return max(model.helpers, round(max(joining, looking) / 0.8) + 1)
+    busy = jobs * (2 * model.fixed + model.duration * (model.looking + model.joining))
+    return max(model.all_helpers, round(busy * 1.5) + 2)
 
 
 def print_tables(model: Model, nodes: Sequence[int], files_per_node: int) -> None:
@@ -263,8 +324,50 @@ def print_tables(model: Model, nodes: Sequence[int], files_per_node: int) -> Non
     for number in nodes:
         one = replace(model, nodes=number, files=number * files_per_node)
         print(row(one), flush=True)
-        if enough_helpers(one) > one.helpers:
+        if enough_helpers(one) > one.all_helpers:
             print(row(replace(one, helpers=enough_helpers(one))), flush=True)
+
+
+def measured_costs(frames: int, fps: float = 30.0) -> tuple[float, float]:
+    """``look_cost`` and ``join_cost`` of this machine, with a small video without hardware."""
+    from pdum.nvenc import FileJob, FileSettings, FileTask, SoftwareEncoder
+    from pdum.nvenc.events import EngineInfo
+
+    engine = EngineInfo(index=0, kind="software")
+    with TemporaryDirectory() as folder:
+        source = make_video(Path(folder) / "source.mkv", frames)
+        settings = FileSettings(codec="h264", encoder={"preset": "p1"})
+        task = FileTask(
+            FileJob(source=source, destination=source.with_name("result.mp4"), settings=settings), "software"
+        )
+        begin = thread_time()
+        task.prepare(1)
+        looked = thread_time() - begin
+        with SoftwareEncoder(task.config(engine)) as encoder:
+            sink, pictures = task.sink(0), task.frames(0, engine)
+            for number in range(frames):
+                sink.write(encoder.submit(next(pictures), number, number == 0))
+            sink.write(encoder.flush_pipeline())
+            sink.complete(frames, encoder.sequence_header())
+        begin = thread_time()
+        task.finish()
+        return looked / frames * fps, (thread_time() - begin) / frames * fps
+
+
+def make_video(path: Path, frames: int) -> Path:
+    import av
+    import numpy as np
+
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=30, options={"preset": "ultrafast", "bf": "0"})
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.full((96, 64), 80, np.uint8), "yuv420p")
+        for number in range(frames):
+            picture.pts = number
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
 
 
 def main() -> None:
@@ -272,11 +375,16 @@ def main() -> None:
     parser.add_argument("--nodes", default="1,10,30,100,300,1000", metavar="N,N")
     parser.add_argument("--files-per-node", type=int, default=1000)
     parser.add_argument("--quick", action="store_true", help="a twentieth of the files")
+    parser.add_argument("--measure", action="store_true", help="measure look-cost and join-cost, and do nothing else")
     for field in fields(Model):
         if field.name not in ("nodes", "files"):
             kind: Any = int if field.name in ("engines", "helpers") else float
             parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
     given = parser.parse_args()
+    if given.measure:
+        looking, joining = measured_costs(900 if given.quick else 9000)
+        print(f"--look-cost {looking:.6f} --join-cost {joining:.6f}")
+        return
     values = {field.name: getattr(given, field.name) for field in fields(Model) if hasattr(given, field.name)}
     values.pop("nodes")
     model = Model(**values)

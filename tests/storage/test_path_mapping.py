@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from pdum.nvenc import InvalidConfig
-from pdum.nvenc._storage.path_mapping import PathMapping, require_one_meaning, to_caller, to_worker
+from pdum.nvenc._storage.path_mapping import (
+    PathMapping,
+    as_variable,
+    mappings_of_this_process,
+    require_one_meaning,
+    to_caller,
+    to_worker,
+)
 
 pytestmark = pytest.mark.one_abi
 
@@ -46,3 +53,12 @@ def test_two_meanings_are_refused() -> None:
     with pytest.raises(InvalidConfig, match="worker"):
         require_one_meaning([PathMapping.of("/a=/c"), PathMapping.of("/b=/c")])
     require_one_meaning([PathMapping.of("/a=/b"), PathMapping.of("/a=/b")])
+
+
+def test_a_worker_gets_them_by_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    mappings = [PathMapping.of("/mnt/a=/srv/b"), PathMapping.of("/mnt/ü=/x y")]
+    for name, value in as_variable(mappings).items():
+        monkeypatch.setenv(name, value)
+    assert mappings_of_this_process() == mappings
+    monkeypatch.delenv("PDUM_NVENC_MAP_PATHS")
+    assert mappings_of_this_process() == []

@@ -141,11 +141,10 @@ def test_an_upload_in_parts_that_is_cancelled(server: Server, tmp_path: Path, mo
 
 
 def test_a_video(server: Server, tmp_path: Path) -> None:
-    clip = make_clip(server.files / "in" / "film.mkv", 12, sound=True)
-    job = StoredJob(
-        source=f"{server.root}/in/film.mkv", destination=f"{server.root}/out/new/film.mp4", settings=SETTINGS,
-        storage=storage_of(server, tmp_path),
-    )  # fmt: skip
+    clip, storage = make_clip(tmp_path / "film.mkv", 12, sound=True), storage_of(server, tmp_path)
+    publish(clip.read_bytes(), Address(f"{server.root}/in/film.mkv"), storage, tmp_path)
+    source, result = f"{server.root}/in/film.mkv", f"{server.root}/out/new/film.mp4"
+    job = StoredJob(source=source, destination=result, settings=SETTINGS, storage=storage)
     with EncoderPool(backend="software", engines=1) as pool:
         (result,) = pool.encode_files([job]).raise_for_errors()
     made = tmp_path / "made.mp4"

@@ -6,6 +6,7 @@ import argparse
 
 from .._batch.settings import checked
 from .._errors import InvalidConfig
+from .._storage.path_mapping import PathMapping
 from .._web.address import Address
 
 
@@ -36,5 +37,12 @@ def gpu_number(text: str) -> int:
 def address(text: str) -> Address:
     try:
         return Address.of(text)
+    except InvalidConfig as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def path_mapping(text: str) -> PathMapping:
+    try:
+        return PathMapping.of(text)
     except InvalidConfig as error:
         raise argparse.ArgumentTypeError(str(error)) from None

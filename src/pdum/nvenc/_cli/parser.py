@@ -14,7 +14,7 @@ from .._config.targets import Target
 from .._errors import InvalidConfig
 from .._version import __version__
 from .argument_errors import TARGETS, with_aliases
-from .argument_types import address, gpu_number, seconds, strength
+from .argument_types import address, gpu_number, path_mapping, seconds, strength
 from .help import HELP_ALL, HelpfulParser
 from .help_texts import (
     CLUSTER_EXAMPLES,
@@ -387,6 +387,15 @@ def _worker(commands: Any) -> None:
     parser = _command(commands, "worker", "lets a cluster use this machine's engines, until Ctrl-C", WORKER_EXAMPLES)
     parser.add_argument("address", metavar="ADDRESS", help="the scheduler: tcp://head:8786, or head")
     parser.add_argument("--tls", metavar="FILE", help="the file that the scheduler was given with --tls")
+    parser.add_argument(
+        "--map-path",
+        dest="map_paths",
+        action="append",
+        type=path_mapping,
+        default=[],
+        metavar="THERE=HERE",
+        help="a folder has another path here than where the jobs are given: /mnt/videos=/srv/videos",
+    )
     _worker_options(parser)
 
 

@@ -30,6 +30,9 @@ PACKAGES = {
 IN_THE_EXTRA = ("s3fs", "paramiko", "aiohttp")
 OF_ONE_USER = ("sftp", "ssh")
 """Protocols whose connection one thread uses at a time."""
+OF_THE_S3_CLIENT = {"response_checksum_validation": "when_required"}
+"""Some servers tell the checksum of the whole object with each range of it, which the client would take for damage.
+What arrives is checked here."""
 
 
 def require_packages(protocol: str) -> None:
@@ -54,10 +57,12 @@ def require_packages(protocol: str) -> None:
 def file_system(address: Address, settings: StorageSettings) -> Iterator[tuple[Any, str]]:
     """fsspec's file system and its path of the address. Raises whatever fsspec raises."""
     require_packages(address.protocol)
-    options = dict(settings.options.get(address.protocol, {}))
+    options = {**import_module("fsspec.config").conf.get(address.protocol, {})}
+    options |= settings.options.get(address.protocol, {})
     if address.protocol in OF_ONE_USER:
         options = {"host_key_policy": _known_hosts_policy(), "skip_instance_cache": True, **options}
-        options |= import_module("fsspec.config").conf.get(address.protocol, {})
+    if address.protocol in ("s3", "s3a"):
+        options["config_kwargs"] = {**OF_THE_S3_CLIENT, **options.get("config_kwargs", {})}
     found, path = import_module("fsspec.core").url_to_fs(address.text, **options)
     try:
         yield found, path

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from .._errors import InvalidConfig
+
+VARIABLE = "PDUM_NVENC_MAP_PATHS"
+"""Of a worker's environment: its mappings, in JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,3 +67,14 @@ def require_one_meaning(mappings: Iterable[PathMapping]) -> None:
             other = seen.setdefault(getattr(one, side), one)
             if other != one:
                 raise InvalidConfig(f"{other} and {one} conflict: the {side}'s path is the same. Leave one out.")
+
+
+def as_variable(mappings: Sequence[PathMapping]) -> dict[str, str]:
+    """For the environment of a worker's processes."""
+    require_one_meaning(mappings)
+    return {VARIABLE: json.dumps([str(one) for one in mappings])}
+
+
+def mappings_of_this_process() -> list[PathMapping]:
+    """Those that the worker was started with; none in any other process."""
+    return [PathMapping.of(one) for one in json.loads(os.environ.get(VARIABLE, "[]"))]
