@@ -11,7 +11,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .. import events
-from .._batch.batch import ENCODE, BatchPlan, Decision, why_closed
+from .._batch.batch import BatchPlan
+from .._batch.decisions import ENCODE, Decision
+from .._batch.ledger import why_closed
 from .._batch.supported_settings import SupportedSettings, gpus_of, gpus_of_cluster, supported_settings
 from .._text import change, count, duration, error_text, size
 from . import exits

@@ -9,8 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import events
-from .._batch.batch import ENCODE, BatchPlan, Decision, Ledger, describe
+from .._batch.batch import BatchPlan, describe
+from .._batch.decisions import ENCODE, Decision
 from .._batch.journalled_task import BrokenTask, JournalledTask
+from .._batch.ledger import Ledger
 from .._batch.settings import BatchSettings
 from .._batch.supported_settings import SupportedSettings, gpus_of, gpus_of_cluster, supported_settings
 from .._text import size
