@@ -14,8 +14,8 @@ from .job import as_error
 
 if TYPE_CHECKING:
     from ..events import EngineInfo
+    from .lane_scheduler import LaneScheduler
     from .pieces import Piece
-    from .scheduler import Scheduler
 
 MOST_CLAIMED = 16
 """Frames at a time. Another engine cannot take frames that are claimed."""
@@ -45,7 +45,7 @@ class Production:
 class Feeder:
     """Makes the frames of the pieces that the engine's thread gives it, one piece after the other."""
 
-    def __init__(self, scheduler: Scheduler, engine: EngineInfo) -> None:
+    def __init__(self, scheduler: LaneScheduler, engine: EngineInfo) -> None:
         self.thread = Thread(target=self._feed, name=f"pdum.nvenc {engine.label} feeder", daemon=True)
         self._scheduler = scheduler
         self._engine = engine
@@ -112,7 +112,7 @@ def _made(source: Iterator[Any], count: int) -> list[Any]:
     return list(islice(source, count))
 
 
-def batch(scheduler: Scheduler, engine: EngineInfo, piece: Piece) -> int:
+def batch(scheduler: LaneScheduler, engine: EngineInfo, piece: Piece) -> int:
     """How many frames to claim: a moment's work, and fewer at a range's end, so that others can help with the rest."""
     rate = scheduler.rates.get(engine.index)
     most = 4 if rate is None else int(rate * 1e6 / piece.job.pixels * SECONDS_CLAIMED)

@@ -56,6 +56,7 @@ class Lane:
         self.engine = engine
         self.frames = 0
         """Frames given to the engine, over all pieces."""
+        self.measured_fps = None
         self.piece: Piece | None = None
         self.is_lost = False
         self._host = host

@@ -12,7 +12,7 @@ from .._tasks import Result, RunReport
 if TYPE_CHECKING:
     from ..events import Event
     from .job import Job
-    from .lane import Lane
+    from .lane_view import LaneView
     from .pieces import Piece
     from .scheduler import Scheduler
 
@@ -25,13 +25,13 @@ SMOOTHING = 0.5
 class ProgressTeller:
     """Reads the engines' counters. Encoding spends no time on it."""
 
-    def __init__(self, scheduler: Scheduler, lanes: Sequence[Lane], emit: Callable[..., Event]) -> None:
+    def __init__(self, scheduler: Scheduler, lanes: Sequence[LaneView], emit: Callable[..., Event]) -> None:
         self._scheduler = scheduler
         self._lanes = lanes
         self._emit = emit
         self._last = monotonic()
-        self._seen = dict.fromkeys(range(len(lanes)), 0)
-        self._fps = dict.fromkeys(range(len(lanes)), 0.0)
+        self._seen: dict[LaneView, int] = {}
+        self._fps: dict[LaneView, float] = {}
 
     def tell(self) -> None:
         now = monotonic()
@@ -42,10 +42,10 @@ class ProgressTeller:
         with self._scheduler.lock:
             pieces = list(self._scheduler.working)
         total = 0.0
-        for number, lane in enumerate(self._lanes):
-            fps = (lane.frames - self._seen[number]) / seconds
-            self._seen[number] = lane.frames
-            self._fps[number] = fps
+        for lane in list(self._lanes):
+            counted = (lane.frames - self._seen.get(lane, 0)) / seconds
+            fps = counted if lane.measured_fps is None else lane.measured_fps
+            self._seen[lane], self._fps[lane] = lane.frames, fps
             total += fps
             piece = lane.piece
             if piece is not None and not lane.is_lost:
@@ -58,11 +58,11 @@ class ProgressTeller:
         if rate > 0:
             self._scheduler.rates[engine] = before + (rate - before) * SMOOTHING
 
-    def _tell_lane(self, lane: Lane, piece: Piece, fps: float, pieces: Sequence[Piece]) -> None:
+    def _tell_lane(self, lane: LaneView, piece: Piece, fps: float, pieces: Sequence[Piece]) -> None:
         job = piece.job
         done = _done(job, pieces)
         engines = {other.engine for other in pieces if other.job is job}
-        job_fps = sum(self._fps[number] for number, one in enumerate(self._lanes) if one.engine.index in engines)
+        job_fps = sum(fps for lane, fps in self._fps.items() if lane.engine.index in engines)
         self._emit(
             events.Progress, job=job.number, engine=lane.engine.index, piece=piece.number, first=piece.first,
             last=piece.last, frames=piece.frames, fps=fps, job_frames=done, job_total=job.total,

@@ -235,6 +235,11 @@ class RunState:
         engine.state, engine.reason = "waiting", one_line(event.reason)
         self._say("warning", f"{engine.info.label} waits: {engine.reason}")
 
+    def _engine_joined(self, event: events.EngineJoined) -> None:
+        engine = self.engines.setdefault(event.engine.index, Engine(event.engine))
+        engine.info, engine.state, engine.reason = event.engine, "idle", ""
+        self._say("info", f"{event.engine.label} has joined")
+
     def _engine_lost(self, event: events.EngineLost) -> None:
         engine = self._engine(event.engine)
         self._close(engine)
@@ -377,6 +382,7 @@ _HANDLERS: dict[type[events.Event], Callable[[RunState, Any], None]] = {
     events.PieceFinished: RunState._piece_finished,
     events.PieceRetried: RunState._piece_retried,
     events.EngineWaiting: RunState._engine_waiting,
+    events.EngineJoined: RunState._engine_joined,
     events.EngineLost: RunState._engine_lost,
     events.JobFinishing: RunState._job_finishing,
     events.JobFinished: RunState._job_finished,
