@@ -120,6 +120,11 @@ class Supply:
         self._tell(source, 0.0)
         return Feed(self, source, channel)
 
+    def top_up(self, source: SharedFrames) -> None:
+        """Asks for the decoders again that were not to be had before."""
+        if source.decoders < self._wanted:
+            source.use_decoders(self._wanted)
+
     def learn(self, look: Look, source: SharedFrames) -> None:
         self._wanted = self._chooser.choose(look)
         if self._wanted != look.decoders:
@@ -160,6 +165,7 @@ class Feed:
 
     def made(self, frames: int, left: int) -> None:
         """So many more frames were made, and so many are left."""
+        self._supply.top_up(self._source)
         if self._since is None:
             self._left_out += frames
             if self._left_out >= FIRST_FRAMES:
