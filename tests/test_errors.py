@@ -57,6 +57,7 @@ OF_POOLS = {
     "NoEngineLeft",
     "SourceEnded",
     "SourceUnreadable",
+    "StorageFailed",
     "VerificationFailed",
     "PieceDamaged",
     "SeveralErrors",

@@ -141,6 +141,12 @@ HELP = {
         "The file does not exist, may not be read, is no video, or is damaged beyond use.",
         "Play the file, and check its path and permissions. The batch tool reports it and goes on with the others.",
     ),
+    "StorageFailed": Help(
+        "The storage of a source or a result (`s3://`, `sftp://`, `https://`, …) did not answer, broke the connection "
+        "too often, or refused the credentials.",
+        "Check the address and the credentials with the storage's own tool. The same command continues where it "
+        "stopped. See [Files at storages](../storage.md).",
+    ),
     "TargetOutOfReach": Help(
         "`--target` asks for a quality that even the best value does not give, or `--max-size` for less than the "
         "lowest quality or the sound takes.",
