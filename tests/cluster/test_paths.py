@@ -25,7 +25,7 @@ def test_mapped_paths(nvsim_dir: Path, clip: Path, tmp_path: Path) -> None:
     (storage / "clip.mkv").write_bytes(clip.read_bytes())
     mount.symlink_to(storage)
     (worker,) = node("other", 1)
-    mapped = {**worker, **as_variable([PathMapping(caller=mount, worker=storage)])}
+    mapped = {**worker, **as_variable([PathMapping.of(f"{mount}={storage}")])}
     with cluster_of(mapped) as cluster, cluster.get_client() as client, EncoderPool(cluster=client) as pool:
         pool.encode_file(mount / "clip.mkv", mount / "result.mkv", **SETTINGS)
     assert_same_pictures(clip, storage / "result.mkv")
@@ -35,7 +35,7 @@ def test_wrongly_mapped_paths_are_told(nvsim_dir: Path, clip: Path, tmp_path: Pa
     """Which shows that the mapping is used."""
     assert nvsim_dir.is_dir()
     (worker,) = node("other", 1)
-    mapped = {**worker, **as_variable([PathMapping(caller=clip.parent, worker=tmp_path / "nowhere")])}
+    mapped = {**worker, **as_variable([PathMapping.of(f"{clip.parent}={tmp_path / 'nowhere'}")])}
     with (
         cluster_of(mapped) as cluster,
         cluster.get_client() as client,

@@ -18,7 +18,7 @@ from .._storage.place import look_at, look_for
 from .._storage.publishing import require_publishable
 from .._storage.settings import StorageSettings
 from .._text import error_text
-from .batch import ENCODE, EXISTS
+from .decisions import ENCODE, EXISTS
 from .destinations import is_beside, short_name, with_container
 from .scan import Scan, is_video_name
 from .settings import BatchSettings

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from .._batch.batch import ENCODE, EXISTS
+from .._batch.decisions import ENCODE, EXISTS
 from .._batch.journalled_task import BrokenTask
 from .._batch.scan import is_video_name
 from .._batch.settings import CONTAINERS, BatchSettings
