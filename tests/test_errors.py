@@ -53,6 +53,7 @@ MEANING = {
 OF_POOLS = {
     "FolderBusy",
     "TargetOutOfReach",
+    "ClusterFailed",
     "NoEngineLeft",
     "SourceEnded",
     "SourceUnreadable",

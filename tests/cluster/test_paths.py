@@ -35,7 +35,7 @@ def test_wrongly_mapped_paths_are_told(nvsim_dir: Path, clip: Path, tmp_path: Pa
     """Which shows that the mapping is used."""
     assert nvsim_dir.is_dir()
     (worker,) = node("other", 1)
-    mapped = {**worker, **as_variable([PathMapping.of(f"{clip.parent}={tmp_path / 'nowhere'}")])}
+    mapped = {**worker, **as_variable([PathMapping.of(f"{clip.parent}={tmp_path}/nowhere")])}
     with (
         cluster_of(mapped) as cluster,
         cluster.get_client() as client,

@@ -146,11 +146,11 @@ def test_a_video(server: Server, tmp_path: Path) -> None:
     source, result = f"{server.root}/in/film.mkv", f"{server.root}/out/new/film.mp4"
     job = StoredJob(source=source, destination=result, settings=SETTINGS, storage=storage)
     with EncoderPool(backend="software", engines=1) as pool:
-        (made_of,) = pool.encode_files([job]).raise_for_errors()
+        (encoded,) = pool.encode_files([job]).raise_for_errors()
     made = tmp_path / "made.mp4"
     made.write_bytes((server.files / "out" / "new" / "film.mp4").read_bytes())
     assert content(made) == content(clip)
-    assert SECRET not in made_of.destination
+    assert SECRET not in encoded.destination
     assert hidden(server) == []
     assert not (tmp_path / "spool").exists()
 

@@ -19,6 +19,7 @@ except ImportError as error:
 from ._encoders.nvenc import NvencEncoder, forced_abi
 from ._errors import (
     Cancelled,
+    ClusterFailed,
     CudaFailed,
     DecoderClosed,
     DecoderFailed,
@@ -83,6 +84,7 @@ __all__ = [
     "BaseTask",
     "Cancelled",
     "Capabilities",
+    "ClusterFailed",
     "Colour",
     "ContentLight",
     "CudaFailed",

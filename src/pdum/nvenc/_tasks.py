@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ._errors import SeveralErrors
 from ._old_names import warn_of_old_name
@@ -208,6 +208,43 @@ class PortableTask(Protocol):
         ...
 
 
+@runtime_checkable
+class SharedFrames(Protocol):
+    """What ``frames`` of a task may return if several decoders can work for one engine. The pool changes their number
+    while it takes the frames: it adds one if the engine waits, and takes one away that is not needed.
+
+    One thread calls the methods and takes the frames.
+    """
+
+    @property
+    def decoders(self) -> int:
+        """How many decode now."""
+        ...
+
+    @property
+    def decoders_on_processor(self) -> int:
+        """How many of them help on the processor, because the GPU has no other free."""
+        ...
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long those who decode ahead have waited for room, all of them together."""
+        ...
+
+    @property
+    def frames_a_round(self) -> int:
+        """How many frames the decoders make until it is the first one's turn again."""
+        ...
+
+    def use_decoders(self, wanted: int) -> None:
+        """Lets so many decode, or as many as there can be."""
+        ...
+
+    def end_at(self, last: int) -> None:
+        """Frames from this one on are not wanted, as far as is known."""
+        ...
+
+
 class Task(Protocol):
     """A video to be encoded. Derive yours from ``BaseTask``, which has everything that a task may leave out.
 
@@ -250,7 +287,10 @@ class Task(Protocol):
         ...
 
     def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
-        """The frames from ``first`` on, as the encoder takes them. The pool closes it when it has enough."""
+        """The frames from ``first`` on, as the encoder takes them. The pool closes it when it has enough.
+
+        If it also has the members of ``SharedFrames``, the pool decides how many decoders make them.
+        """
         ...
 
     def frames_with(self, first: int, engine: EngineInfo, encoder: Any) -> Iterator[Any]:

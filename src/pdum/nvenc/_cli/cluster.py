@@ -45,7 +45,7 @@ def _settings(arguments: argparse.Namespace) -> SchedulerSettings:
 
     tls = None if arguments.tls is None else tls_of(arguments.tls, make=True)
     try:
-        full = scheduler_address(arguments.listen, has_tls=tls is not None)
+        full = scheduler_address(arguments.listen, has_tls=tls is not None, may_be_any_port=True)
     except InvalidConfig:
         raise InvalidConfig(
             f"Expected an address of this machine, such as 10.0.0.1 or 0.0.0.0:{PORT}, "

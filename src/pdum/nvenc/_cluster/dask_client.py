@@ -185,7 +185,7 @@ def _packed(order: Order) -> bytes:
         packed: bytes = cloudpickle.dumps(order)
     except Exception as error:
         raise InvalidConfig(
-            f"{order.source} cannot be sent to other machines: {error} Use a function that holds only plain values, "
+            f"{order.source} cannot be sent to other machines: {error}. Use a function that holds only plain values, "
             "and that opens files, GPUs and locks when it is called."
         ) from error
     return packed

@@ -284,8 +284,14 @@ class Dispatcher:
             self._scheduler.failed(piece, order, by_engine=isinstance(order, UnsupportedFeature))
             return
         self._scheduler.started(piece)
-        lane.known.add(order.key)
-        lane.runs(self._cluster.start(self._workers[lane.engine.index], order, lane.listener(number)))
+        try:
+            running = self._cluster.start(self._workers[lane.engine.index], order, lane.listener(number))
+        except Exception as error:
+            self._let_go(lane)
+            self._scheduler.failed(piece, error, by_engine=not isinstance(error, InvalidConfig))
+        else:
+            lane.known.add(order.key)
+            lane.runs(running)
 
     def _wait_for_engines(self) -> None:
         if self._workers or self._scheduler.is_over:

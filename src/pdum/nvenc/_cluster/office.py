@@ -87,9 +87,9 @@ class Office:
             self.desk.cancel(order.number)
         watch = Watch(order, self.desk, self._lane)
         try:
-            tell(self.desk.report())
+            tell(self.desk.report(self._lane))
             while (outcome := self.desk.wait(REPORT_SECONDS)) is None:
-                report = self.desk.report()
+                report = self.desk.report(self._lane)
                 tell(report)
                 if not is_wanted():
                     self.desk.cancel(order.number)
