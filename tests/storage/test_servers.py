@@ -223,6 +223,16 @@ def test_from_a_web_server(web: Server, tmp_path: Path) -> None:
     assert fetched(Address(f"{web.root}/a%20film.mkv"), storage, tmp_path / "down") == data
 
 
+def test_what_web_servers_answer(web: Server, tmp_path: Path) -> None:
+    storage = storage_of(web, tmp_path)
+    with pytest.raises(SourceUnreadable, match="does not exist"):
+        look_at(Address(f"{web.root}/none.mkv"), storage)
+    with pytest.raises(StorageFailed, match="Access was refused"):
+        look_at(Address(f"http://127.0.0.1:{web.port}/none.mkv"), storage)
+    with pytest.raises(StorageFailed, match="could not be read"):
+        look_at(Address(f"http://127.0.0.1:{servers.free_port()}/none.mkv"), storage)
+
+
 # --- a broken connection ---
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from .._errors import InvalidConfig, NvencError, SourceUnreadable
+from .._errors import InvalidConfig, NvencError, SourceUnreadable, UnsupportedFeature
 from .._storage.address import Address, is_address, local_path
 from .._storage.listing import list_files
 from .._storage.place import look_at, look_for
@@ -77,7 +77,7 @@ def plan_stored(
 def _sources(given: str, batch: StoredBatch) -> Iterator[StoredSource]:
     try:
         yield from _stored(Address(given), batch) if is_address(given) else _local(local_path(given), batch)
-    except InvalidConfig:
+    except (InvalidConfig, UnsupportedFeature):  # which is so for all files
         raise
     except NvencError as error:
         batch.troubles.append((Address(given).shown if is_address(given) else given, error_text(error)))
