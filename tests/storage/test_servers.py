@@ -23,7 +23,7 @@ from pdum.nvenc._storage.checksums import checksum_of
 from pdum.nvenc._storage.fetching import Fetch
 from pdum.nvenc._storage.listing import list_files
 from pdum.nvenc._storage.place import Place, look_at, look_for
-from pdum.nvenc._storage.publishing import Publish
+from pdum.nvenc._storage.publishing import Publish, look_for_result
 from storage import servers
 from storage.server_packages import installed
 from storage.servers import KEY, SECRET, Server
@@ -175,6 +175,15 @@ def test_files_that_are_not_there(server: Server, tmp_path: Path) -> None:
     with pytest.raises(SourceUnreadable, match="does not exist") as told:
         look_at(Address(f"{server.root}/none.mkv"), storage_of(server, tmp_path))
     assert SECRET not in str(told.value)
+
+
+def test_a_bucket_that_is_not_there(server: Server, tmp_path: Path) -> None:
+    """Which is noticed before anything is encoded. Folders are made."""
+    if not server.root.startswith("s3"):
+        return
+    with pytest.raises(StorageFailed, match="there is no such bucket or folder"):
+        look_for_result(Address("s3://other-bucket/film.mp4"), storage_of(server, tmp_path))
+    assert look_for_result(Address(f"{server.root}/new-folder/film.mp4"), storage_of(server, tmp_path)) is None
 
 
 def test_wrong_credentials(server: Server, tmp_path: Path) -> None:

@@ -117,7 +117,10 @@ def _status(error: Exception) -> int:
 
 
 def _told(error: Exception, address: Address, settings: StorageSettings, doing: str) -> NvencError:
-    if isinstance(error, FileNotFoundError) or _status(error) in NOT_FOUND:
+    is_missing = isinstance(error, FileNotFoundError) or _status(error) in NOT_FOUND
+    if is_missing and doing == "written":
+        return StorageFailed(f"{address.shown} could not be written: there is no such bucket or folder. Make it first.")
+    if is_missing:
         return SourceUnreadable(f"{address.shown}: The file does not exist.")
     reason = without_secrets(error, address, settings).rstrip(".")
     if isinstance(error, PermissionError) or _status(error) in REFUSED:
