@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import json
 import os
 import subprocess
@@ -26,10 +28,18 @@ FPS = 25
 
 def make_clip(path: Path, frames: int = 20, seed: int = 0, sound: bool = False, crf: int = 4) -> Path:
     """Moving waves with noise, in H.264 of many bits."""
-    av = need_module("av")
-    path.parent.mkdir(parents=True, exist_ok=True)
     form = {".mkv": "matroska", ".mov": "mov", ".avi": "avi", ".ts": "mpegts"}.get(path.suffix.lower(), "mp4")
-    with av.open(f"file:{path}", "w", format=form) as container:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_clip(form, frames, seed, sound, crf))
+    return path
+
+
+@functools.cache
+def _clip(form: str, frames: int, seed: int, sound: bool, crf: int) -> bytes:
+    """Encoded once: most tests want the same few clips."""
+    av = need_module("av")
+    file = io.BytesIO()
+    with av.open(file, "w", format=form) as container:
         options = {"preset": "ultrafast", "crf": str(crf), "bf": "0", "g": "10"}
         video = container.add_stream("libx264", rate=FPS, options=options)
         video.width, video.height = SIZE
@@ -41,7 +51,7 @@ def make_clip(path: Path, frames: int = 20, seed: int = 0, sound: bool = False, 
         if audio is not None:
             container.mux(audio.encode(_silence(av, frames)))
             container.mux(audio.encode(None))
-    return path
+    return file.getvalue()
 
 
 def flat_clip(path: Path, width: int, height: int, pix_fmt: str = "yuv420p") -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ ABOUT_OTHERS = {"driver", "driver_tests", "simulator", "clients", "gpu", "batch"
 ABOUT_OTHERS |= {"nvenc_sim", "release_tests"}
 # The encoder's own tests, which tests/sanitize.sh runs besides those that are marked for it.
 SANITIZED = {"test_encoder.py", "test_faults.py", "test_packets.py", "test_pipeline.py"}
+OF_ONE_ABI = re.compile(r"^pytestmark = .*\bone_abi\b", re.MULTILINE)
 HOW_TO_BUILD = "cmake -S tests/driver -B build/driver && cmake --build build/driver (./test.sh does it)"
 
 # The simulator's wrapper and the tests' subprocesses find it only by the variable.
@@ -73,8 +75,31 @@ def pytest_configure(config: pytest.Config) -> None:
             signal.signal(number, handler)
 
 
-def pytest_collection_finish() -> None:
-    """Modules and tests stay until the end. The collector, which each machine of the simulator runs, skips them."""
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The run for another interface version does not load the many modules of which it would use nothing."""
+    if "not one_abi" not in str(config.getoption("markexpr")) or is_asked_for(collection_path, config):
+        return None
+    if folder_of(collection_path) in ABOUT_OTHERS:
+        return True
+    is_module = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    return True if is_module and OF_ONE_ABI.search(collection_path.read_text()) else None
+
+
+def is_asked_for(path: Path, config: pytest.Config) -> bool:
+    """Whether the command line names it, or something in it."""
+    named = (config.invocation_params.dir / argument.partition("::")[0] for argument in config.args)
+    return any(one.resolve().is_relative_to(path) for one in named)
+
+
+def folder_of(path: Path) -> str:
+    """The first folder below tests, or the name of a module that lies in tests itself; empty for anything else."""
+    tests = ROOT / "tests"
+    return "" if path == tests or not path.is_relative_to(tests) else path.relative_to(tests).parts[0]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _what_is_old_is_left_alone() -> None:
+    """The collector, which each machine of the simulator runs, looks only at the objects of the module's own tests."""
     gc.collect()
     gc.freeze()
 
@@ -98,7 +123,7 @@ def pytest_report_header() -> list[str]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        folder = folder_of(item.path)
         if folder == "gpu":
             item.add_marker(pytest.mark.gpu)
         if folder in ABOUT_OTHERS:

@@ -336,7 +336,8 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
 
 def any_event(kind: Callable[..., events.Event]) -> st.SearchStrategy[events.Event]:
     names = [name for name in kind.__dataclass_fields__ if name != "at"]  # type: ignore[attr-defined]
-    return st.builds(kind, at=st.just(0.0), **{name: FIELDS.get(name, FRAMES) for name in names})
+    fields = {**FIELDS, "engine": st.sampled_from(engines())} if kind is events.EngineJoined else FIELDS
+    return st.builds(kind, at=st.just(0.0), **{name: fields.get(name, FRAMES) for name in names})
 
 
 @st.composite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frames import created_context, nv12
-from pdum.nvenc import CudaFailed, InvalidConfig, NvencEncoder, NvencError, UnsupportedFeature
+from pdum.nvenc import CudaFailed, EncoderConfig, InvalidConfig, NvencEncoder, NvencError, UnsupportedFeature
 from pdum.nvenc._config.settings import frame_rate
 
 from simulator import Simulator, parse
@@ -618,3 +619,27 @@ def test_b_reference_modes_are_bits_of_their_capability(
             else:
                 with pytest.raises(UnsupportedFeature, match="SUPPORT_BFRAME_REF_MODE"):
                     NvencEncoder(256, 144, tuning="hq", bframes=3, b_ref_mode=mode)
+
+
+def test_an_encoder_is_opened_with_settings_that_were_computed_once(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[EncoderConfig] = []
+    real = EncoderConfig._settings
+
+    def counted(config: EncoderConfig) -> dict[str, Any]:
+        computed.append(config)
+        return real(config)
+
+    monkeypatch.setattr(EncoderConfig, "_settings", counted)
+    with simulator.machine(gpus=["RTX 4090"]), NvencEncoder(640, 480, bitrate=1_000_000) as encoder:
+        assert len(computed) == 1
+        encoder.reconfigure(bitrate=2_000_000)
+        assert len(computed) == 2, "a change makes another configuration"
+
+
+def test_what_is_done_to_the_settings_does_not_change_the_configuration() -> None:
+    config = EncoderConfig(width=640, height=480)
+    config.settings().clear()
+    assert config.settings()["width"] == 640
+    assert pickle.loads(pickle.dumps(config)).settings() == config.replaced().settings() == config.settings()

@@ -20,6 +20,7 @@ from simulator.trace import read_calls
 
 pytestmark = pytest.mark.one_abi
 
+VERSIONS = ("12.1", "13.0", "13.1")
 WIDTH, HEIGHT = 192, 128
 FAST = {"name": "RTX 4090", "fps_1080p": 0}
 SLOW = {"name": "RTX 4090", "fps_1080p": 20_000, "engines": 1}
@@ -123,9 +124,10 @@ def units_of(packets: Sequence[Packet]) -> list[EchoUnit]:
     return [unit[0] for unit in units]
 
 
-@given(plan=plans())
+@given(plan=plans(), version=st.sampled_from(VERSIONS))
 @relaxed
-def test_whatever_the_plan_is(abi: str, simulator: Simulator, plan: Plan) -> None:
+def test_whatever_the_plan_is(simulator: Simulator, monkeypatch: pytest.MonkeyPatch, plan: Plan, version: str) -> None:
+    monkeypatch.setenv("PDUM_NVENC_ABI", version)
     with simulator.machine(gpus=FAST):
         outcome = carry_out(plan)
     every_frame_comes_out_once_as_itself(plan, outcome.packets)
@@ -191,9 +193,12 @@ def as_many_are_in_flight_as_requested(plan: Plan, counts: list[int]) -> None:
             since_flush = 0
 
 
-@given(plan=plans())
+@given(plan=plans(), version=st.sampled_from(VERSIONS))
 @hypothesis_settings(relaxed, max_examples=40)
-def test_the_same_on_an_engine_that_takes_its_time(abi: str, simulator: Simulator, plan: Plan) -> None:
+def test_the_same_on_an_engine_that_takes_its_time(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, plan: Plan, version: str
+) -> None:
+    monkeypatch.setenv("PDUM_NVENC_ABI", version)
     packets = []
     for gpu in (FAST, SLOW):
         with simulator.machine(gpus={**gpu, "engines": 1}):
@@ -205,7 +210,7 @@ def test_the_same_on_an_engine_that_takes_its_time(abi: str, simulator: Simulato
 @hypothesis_settings(relaxed, max_examples=60)
 def test_all_versions_give_the_same_packets(simulator: Simulator, monkeypatch: pytest.MonkeyPatch, plan: Plan) -> None:
     told = []
-    for version in ("12.1", "13.0", "13.1"):
+    for version in VERSIONS:
         monkeypatch.setenv("PDUM_NVENC_ABI", version)
         with simulator.machine(gpus=FAST):
             packets = carry_out(plan).packets

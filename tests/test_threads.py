@@ -78,15 +78,6 @@ def together(*works: Callable[[], Any], awaited: threading.Event | None = None) 
     return results
 
 
-@pytest.fixture(autouse=True, scope="module")
-def what_is_old_is_left_alone() -> Any:
-    """The collector looks only at these tests' objects, not at all objects of a long run of tests."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture(autouse=True)
 def eager_switches() -> Any:
     """Threads change as often as they can."""

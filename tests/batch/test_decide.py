@@ -11,20 +11,11 @@ from pathlib import Path
 import pytest
 
 from pdum.nvenc import FolderBusy, Result
-from pdum.nvenc._batch.batch import (
-    BIGGER_BEFORE,
-    DONE_BEFORE,
-    ENCODE,
-    EXISTS,
-    BatchPlan,
-    Decision,
-    Ledger,
-    describe,
-    ledger,
-    plan,
-)
+from pdum.nvenc._batch.batch import BatchPlan, describe, plan
+from pdum.nvenc._batch.decisions import BIGGER_BEFORE, DONE_BEFORE, ENCODE, EXISTS, Decision
 from pdum.nvenc._batch.journal import Journal
 from pdum.nvenc._batch.journal_entry import DONE, NAME
+from pdum.nvenc._batch.ledger import Ledger, ledger
 from pdum.nvenc._batch.settings import BatchSettings
 from pdum.nvenc._batch.settings_digest import digest_of
 from pdum.nvenc._files.overwrite import Overwrite

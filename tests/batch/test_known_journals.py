@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from pdum.nvenc._batch import compaction, journal_entry
 from pdum.nvenc._batch import journal as journal_module
-from pdum.nvenc._batch.batch import ENCODE, Ledger
+from pdum.nvenc._batch.decisions import ENCODE
 from pdum.nvenc._batch.journal import Journal
 from pdum.nvenc._batch.journal_entry import DONE, NAME, Entry
 from pdum.nvenc._batch.known_journals import KnownJournals
+from pdum.nvenc._batch.ledger import Ledger
 from pdum.nvenc._batch.settings import BatchSettings
 from pdum.nvenc._batch.stable_files import StabilityCheck
 from pdum.nvenc._cli import watch

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from pdum.nvenc._batch import settings_digest
-from pdum.nvenc._batch.batch import DONE_BEFORE, ENCODE, ledger, plan
+from pdum.nvenc._batch.batch import plan
+from pdum.nvenc._batch.decisions import DONE_BEFORE, ENCODE
 from pdum.nvenc._batch.journal import Journal
 from pdum.nvenc._batch.journal_entry import DONE, Entry, identity_of
+from pdum.nvenc._batch.ledger import ledger
 from pdum.nvenc._batch.settings import BatchSettings, default_of, names
 from pdum.nvenc._batch.settings_digest import BASELINE, NOT_OF_THE_RESULT, digest_of
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pdum.nvenc._batch import batch as batch_module
+from pdum.nvenc._batch.decisions import Decision, decide
 from pdum.nvenc._batch.scan import Scan
 from pdum.nvenc._batch.settings import BatchSettings
 from pdum.nvenc._batch.stable_files import StabilityCheck
@@ -113,9 +113,8 @@ def test_looks_find_what_a_scan_finds(
 def decided(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The sources with a decision, in order."""
     found: list[Path] = []
-    decide: Callable[..., batch_module.Decision] = batch_module.decide
 
-    def counting(placed: Any, *more: object) -> batch_module.Decision:
+    def counting(placed: Any, *more: Any) -> Decision:
         found.append(placed.source.path)
         return decide(placed, *more)
 

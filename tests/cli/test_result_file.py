@@ -38,9 +38,10 @@ def test_one_input_becomes_the_file_that_is_named(
     assert len(events_of("job_queued", tool.encode(*SOFTWARE, "in.mkv", "other.mkv")[1])) == 1
 
 
-def test_the_folder_of_a_named_result_is_still_one_of_videos(tool: Tool, clip: Path, tmp_path: Path) -> None:
-    tool.encode(*SOFTWARE, "in.mkv", "out.mp4")
-    code, out = tool("encode", "--dry-run", "-r", "--engine", "software", tmp_path.parent)
+def test_the_folder_of_a_named_result_is_still_one_of_videos(tool: Tool, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "videos" / "in.mkv", 6)
+    tool.encode(*SOFTWARE, clip, clip.with_name("out.mp4"))
+    code, out = tool("encode", "--dry-run", "-r", "--engine", "software", tmp_path)
     assert code == 0
     assert str(clip) in out
 

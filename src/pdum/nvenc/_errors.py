@@ -20,6 +20,7 @@
     ├── DecoderClosed           a decoder or its frame was used after close(), or in a forked child
     ├── DecoderFailed           a call of the decoder failed
     ├── NoEngineLeft            all engines of a pool are lost
+    ├── ClusterFailed           a cluster cannot be reached or used, or one of its workers ended while it encoded
     ├── SourceEnded             a video had fewer frames than it announced
     ├── SourceUnreadable        a source is missing, is no video, or is damaged beyond use
     ├── VerificationFailed      a result is wrong
@@ -141,6 +142,10 @@ class DecoderFailed(NvencError):
 
 class NoEngineLeft(NvencError):
     """All engines of a pool failed or hang. The message gives the reason for each."""
+
+
+class ClusterFailed(NvencError):
+    """A cluster cannot be reached or used, or one of its workers ended while it encoded."""
 
 
 class SourceEnded(NvencError):

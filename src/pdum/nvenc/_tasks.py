@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -185,6 +185,55 @@ class SharedFrames(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Portable:
+    """What another process needs to encode ranges of a task. It can be pickled.
+
+    ``make`` returns a task there, of which only the methods of ``PortableTask`` are used. Its ``encoder_config`` is set
+    before. ``key`` names what ``make`` returns: a process keeps that for further ranges.
+    """
+
+    key: str
+    make: Callable[[], PortableTask]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedRange:
+    """A complete range that another process has encoded.
+
+    ``kept`` is what its sink returned as ``kept()``. Without such a sink, ``packets`` are all of its packets.
+    """
+
+    first: int
+    last: int
+    header: bytes
+    size: int
+    packets: tuple[Packet, ...] = ()
+    kept: Any = None
+
+
+class PortableTask(Protocol):
+    """The part of a task that other processes work with."""
+
+    encoder_config: EncoderConfig
+
+    @property
+    def needs_encoder(self) -> bool: ...
+    def config(self, engine: EngineInfo) -> EncoderConfig:
+        """``encoder_config``, for frames as they come on this machine."""
+        ...
+
+    def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]: ...
+    def frames_with(self, first: int, engine: EngineInfo, encoder: Any) -> Iterator[Any]: ...
+    def sink(self, first: int) -> PieceSink | None:
+        """None: the packets go back to the process that has the task itself."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the source. No range of it is encoded any more."""
+        ...
+
+
 class Task(Protocol):
     """A video to be encoded. Derive yours from ``BaseTask``, which has everything that a task may leave out.
 
@@ -280,6 +329,15 @@ class BaseTask:
 
     def frames_with(self, first: int, engine: EngineInfo, encoder: Any) -> Iterator[Any]:
         raise NotImplementedError("A task with needs_encoder has to have frames_with().")
+
+    def portable(self) -> Portable | None:
+        """What other machines need to encode ranges of this task, for a pool with a ``cluster``. None: only this
+        process can encode it."""
+        return None
+
+    def adopt(self, encoded: EncodedRange) -> None:
+        """Keeps a range that another machine's sink has kept; see ``EncodedRange.kept``."""
+        raise NotImplementedError("A task whose ranges are kept by another machine has to have adopt().")
 
     def abandon(self, keep: bool) -> None:
         """Does nothing: this task leaves nothing to clear up."""

@@ -23,6 +23,7 @@ __all__ = [
     "CommandStarted",
     "DecodersChanged",
     "EngineInfo",
+    "EngineJoined",
     "EngineLost",
     "EngineWaiting",
     "EnginesChanged",
@@ -61,11 +62,14 @@ class EngineInfo:
     gpu_name: str | None = None
     number: int = 0
     """The number of the lane on its GPU, from 0. The driver decides which encoder works for which lane."""
+    node: str = ""
+    """The machine of a cluster that the engine is in; empty for this machine."""
 
     @property
     def label(self) -> str:
-        """The name to show: ``"GPU 0 · NVENC 1"``, ``"CPU 0"``."""
-        return f"CPU {self.number}" if self.gpu_id is None else f"GPU {self.gpu_id} · NVENC {self.number}"
+        """The name to show: ``"GPU 0 · NVENC 1"``, ``"CPU 0"``, ``"node1 · GPU 0 · NVENC 1"``."""
+        own = f"CPU {self.number}" if self.gpu_id is None else f"GPU {self.gpu_id} · NVENC {self.number}"
+        return f"{self.node} · {own}" if self.node else own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,6 +285,13 @@ class EngineWaiting(Event):
 
     engine: int
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineJoined(Event):
+    """An engine of a cluster takes work from now on. It is new, or it was lost before and is back."""
+
+    engine: EngineInfo
 
 
 @dataclass(frozen=True, kw_only=True)

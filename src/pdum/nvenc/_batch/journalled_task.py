@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from .._files.task import FileTask
     from .._tasks import PieceSink
     from ..events import EngineInfo
-    from .batch import Decision, Ledger
+    from .decisions import Decision
     from .journal_entry import Identity
+    from .ledger import Ledger
     from .scan import Trouble
 
 

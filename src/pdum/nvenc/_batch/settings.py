@@ -166,6 +166,21 @@ def _target(name: str, value: Any) -> str:
     return "" if value == "" else Target.of(value, name).text
 
 
+def _cluster(name: str, value: Any) -> str:
+    """``""``: this machine."""
+    from .._cluster.address import scheduler_address
+
+    if not isinstance(value, str):
+        raise _wrong_value(name, value, "the address of a scheduler, such as tcp://head:8786")
+    if value:
+        scheduler_address(value, has_tls=True)
+    return value
+
+
+def _path_or_nothing(name: str, value: Any) -> str:
+    return "" if value == "" else _folder(name, value)
+
+
 def _bitrate(name: str, value: Any) -> int:
     """0: no limit."""
     return 0 if value in ("", 0) and not isinstance(value, bool) else bits(name, value, least=1000)
@@ -243,6 +258,8 @@ class BatchSettings:
     engine: EngineKind = setting("auto", _names("auto", "nvenc", "software"), "auto, nvenc or software")
     gpu: str | tuple[int, ...] = setting("all", _gpus, "all, or GPU numbers")
     engines: int | Auto = setting("auto", _whole_number(1, 256, "auto"), "number of engines to use at once")
+    cluster: str = setting("", _cluster, "the scheduler of a cluster whose engines do the work: tcp://head:8786")
+    tls: str = setting("", _path_or_nothing, "with cluster: the file that its scheduler was given with --tls")
     segments: int | Auto = setting("auto", _whole_number(1, 4096, "auto"), "number of parts to split each file into")
     destination: str = setting("compressed", _folder, "a folder beside each source, or a path for all results")
     in_place: bool = setting(False, _yes_or_no, "replace each source with its result")

@@ -17,7 +17,18 @@ from .settings import BatchSettings
 
 NOT_OF_THE_RESULT = frozenset(
     (
-        *("engine", "gpu", "engines", "segments", "destination", "in_place", "keep_bigger", "smaller_than"),
+        *(
+            "engine",
+            "gpu",
+            "engines",
+            "cluster",
+            "tls",
+            "segments",
+            "destination",
+            "in_place",
+            "keep_bigger",
+            "smaller_than",
+        ),
         *("overwrite", "recursive", "include", "exclude", "verify", "container"),
     )
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._config.quality_scale import cq_for
 from .._config.settings import auto_codecs
@@ -13,6 +13,9 @@ from .._errors import UnsupportedFeature
 from .._files.scores import require_scores
 from .._machine.capabilities import Capabilities
 from .settings import BatchSettings, default_of
+
+if TYPE_CHECKING:
+    from ..events import EngineInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +89,17 @@ def gpus_of(settings: BatchSettings) -> list[Gpu]:
         Gpu(gpu_id=one.gpu_id, name=one.name, codecs=capabilities(one.gpu_id))
         for one in devices()
         if one.can_encode and (isinstance(wanted, str) or one.gpu_id in wanted)
+    ]
+
+
+def gpus_of_cluster(engines: Sequence[EngineInfo]) -> list[Gpu]:
+    """The GPUs of a cluster's engines; none if they are software."""
+    from .._machine.node_capabilities import capabilities_of
+
+    found = {(one.node, one.gpu_id): one for one in engines if one.gpu_id is not None}
+    return [
+        Gpu(gpu_id=one.gpu_id or 0, name=f"{one.gpu_name} in {one.node}", codecs=capabilities_of(one))
+        for one in found.values()
     ]
 
 

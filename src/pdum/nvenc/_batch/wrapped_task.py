@@ -9,14 +9,15 @@ from .._tasks import BaseTask
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
-    from .._tasks import PieceSink, Plan, Task
+    from .._files.task import FileTask
+    from .._tasks import EncodedRange, PieceSink, Plan, Portable
     from ..events import EngineInfo
 
 
 class WrappedTask(BaseTask):
     """Hands everything on to a file's task, except how it ends: each subclass says that for itself."""
 
-    def __init__(self, file: Task) -> None:
+    def __init__(self, file: FileTask) -> None:
         self._file = file
 
     @property
@@ -50,3 +51,9 @@ class WrappedTask(BaseTask):
 
     def sink(self, first: int) -> PieceSink:
         return self._file.sink(first)
+
+    def portable(self) -> Portable | None:
+        return self._file.portable()
+
+    def adopt(self, encoded: EncodedRange) -> None:
+        self._file.adopt(encoded)

@@ -26,6 +26,8 @@ COMMANDS = {
     "repair": "repair",
     "profiles": "show_settings",
     "config": "show_settings",
+    "cluster": "cluster",
+    "worker": "cluster",
     "completion": "completion",
     "schema": "schema",
 }
@@ -40,6 +42,8 @@ EXTRAS = {
     "aiohttp": "web",
     "matplotlib": "bench",
     "tomli": "cli",
+    "distributed": "cluster",
+    "cryptography": "cluster",
 }
 
 

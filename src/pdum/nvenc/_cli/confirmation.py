@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from .._batch.batch import ENCODE, BatchPlan
+from .._batch.batch import BatchPlan
+from .._batch.decisions import ENCODE
 from .._text import count, size
 
 

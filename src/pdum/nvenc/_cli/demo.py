@@ -10,9 +10,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .._batch.batch import ledger, plan
+from .._batch.batch import plan
 from .._batch.journal import is_there
 from .._batch.layers import layer, merge
+from .._batch.ledger import ledger
 from .._errors import InvalidConfig
 from .._text import count
 from . import exits

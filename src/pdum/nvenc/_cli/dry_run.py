@@ -11,8 +11,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .. import events
-from .._batch.batch import ENCODE, BatchPlan, Decision, why_closed
-from .._batch.supported_settings import SupportedSettings, gpus_of, supported_settings
+from .._batch.batch import BatchPlan
+from .._batch.decisions import ENCODE, Decision
+from .._batch.ledger import why_closed
+from .._batch.supported_settings import SupportedSettings, gpus_of, gpus_of_cluster, supported_settings
 from .._text import change, count, duration, error_text, size
 from . import exits
 from .interruption import interruptible
@@ -60,8 +62,10 @@ class Preview:
 def dry_run(batch: BatchPlan, options: OutputOptions, *, estimates: bool) -> int:
     """Opens each file as the run would, and shows what that would do or refuse. Nothing is written."""
     settings = batch.settings
-    supported = supported_settings(settings, gpus_of(settings))
     with interruptible(complain) as interruption, pool_of(settings) as pool:
+        supported = supported_settings(
+            settings, gpus_of_cluster(pool.engines) if settings.cluster else gpus_of(settings)
+        )
         kind = "nvenc" if pool.uses_hardware else "software"
         maker = TaskMaker(settings=settings, supported=supported, kind=kind)
         look = _Look(maker, pool.engines, estimates)

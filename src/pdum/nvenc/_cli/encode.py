@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from .._batch.batch import BatchPlan, ledger, plan, plan_one
+from .._batch.batch import BatchPlan, plan, plan_one
+from .._batch.ledger import ledger
 from .._errors import InvalidConfig
 from . import exits
 from .confirmation import confirms_in_place

@@ -25,6 +25,21 @@ more examples:
   pdum-nvenc encode --json Videos | jq -c 'select(.event == "job_failed")'
   find . -name '*.avi' -size +1G -print0 | xargs -0 pdum-nvenc encode --
 """
+CLUSTER_EXAMPLES = """\
+examples:
+  pdum-nvenc cluster --local                            a whole cluster on this machine, to try it out
+  pdum-nvenc cluster --listen 10.0.0.1 --tls farm.pem   other machines join with: worker 10.0.0.1 --tls farm.pem
+
+Whoever can connect can run programs on all machines of the cluster. Without --listen, only this machine can.
+"""
+WORKER_EXAMPLES = """\
+examples:
+  pdum-nvenc worker head --tls farm.pem            all hardware encoders of this machine
+  pdum-nvenc worker head --engine software -j 2    two workers that share the processor
+  pdum-nvenc encode --cluster head --tls farm.pem /mnt/Videos
+
+All machines see the videos by the same paths.
+"""
 MAIN_EXAMPLES = """\
 examples:
   pdum-nvenc doctor                   what works on this machine, and what to do about the rest

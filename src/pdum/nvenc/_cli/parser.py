@@ -16,7 +16,15 @@ from .._version import __version__
 from .argument_errors import TARGETS, with_aliases
 from .argument_types import gpu_number, seconds, strength
 from .help import HELP_ALL, HelpfulParser
-from .help_texts import ENCODE_EXAMPLES, MAIN_EXAMPLES, MORE_EXAMPLES, exit_codes, files
+from .help_texts import (
+    CLUSTER_EXAMPLES,
+    ENCODE_EXAMPLES,
+    MAIN_EXAMPLES,
+    MORE_EXAMPLES,
+    WORKER_EXAMPLES,
+    exit_codes,
+    files,
+)
 from .web_arguments import add_web_arguments
 
 Parser = HelpfulParser
@@ -26,7 +34,7 @@ ADVANCED = (
     *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
     *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
     *("max_bitrate", "log", "web_address", "lossless", "cq", "fps", "crop", "deinterlace", "denoise"),
-    *("trim", "rotate", "vf"),
+    *("trim", "rotate", "vf", "tls"),
 )
 """Settings that only the long help names."""
 
@@ -42,7 +50,7 @@ def make_parser() -> Parser:
     parser.add_argument("-V", "--version", "-v", action="version", version=f"pdum-nvenc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     encoding, machine = (_encode, _watch, _demo, _repair), (_doctor, _gpus, _selftest, _bench)
-    for add in (*encoding, *machine, _profiles, _config, _completion, _schema):
+    for add in (*encoding, *machine, _cluster, _worker, _profiles, _config, _completion, _schema):
         add(commands)
     return parser
 
@@ -151,6 +159,8 @@ def add_settings(parser: Parser) -> Group:
     _option(machine, "gpu", "--gpu", metavar="N[,N]")
     _option(machine, "engines", "-j", "--engines", metavar="N")
     _option(machine, "segments", "--segments", metavar="N|auto")
+    _option(machine, "cluster", "--cluster", metavar="ADDRESS")
+    _option(machine, "tls", "--tls", metavar="FILE")
     _finer(parser.add_argument_group("details of the encoder"))
     parser.hide_in_short_help(ADVANCED)
     return placing
@@ -350,6 +360,36 @@ def _machine_options(parser: Parser) -> None:
     _option(parser, "engine", "--engine", metavar="ENGINE")
     _option(parser, "gpu", "--gpu", metavar="N[,N]")
     _option(parser, "engines", "-j", "--engines", metavar="N")
+
+
+def _cluster(commands: Any) -> None:
+    parser = _command(commands, "cluster", "starts the scheduler of a cluster, until Ctrl-C", CLUSTER_EXAMPLES)
+    parser.add_argument(
+        "--listen",
+        default="127.0.0.1",
+        metavar="HOST[:PORT]",
+        help="an address of this machine to connect to, or 0.0.0.0 for all of them (default: 127.0.0.1:8786)",
+    )
+    parser.add_argument(
+        "--tls", metavar="FILE", help="encrypt, and let in only who has this file; made if it is missing"
+    )
+    parser.add_argument("--local", action="store_true", help="with this machine's engines as workers, to try it out")
+    parser.add_argument(
+        "--dashboard", metavar="HOST:PORT", help="Dask's pages and figures for Prometheus, such as 127.0.0.1:8787"
+    )
+    _worker_options(parser)
+
+
+def _worker(commands: Any) -> None:
+    parser = _command(commands, "worker", "lets a cluster use this machine's engines, until Ctrl-C", WORKER_EXAMPLES)
+    parser.add_argument("address", metavar="ADDRESS", help="the scheduler: tcp://head:8786, or head")
+    parser.add_argument("--tls", metavar="FILE", help="the file that the scheduler was given with --tls")
+    _worker_options(parser)
+
+
+def _worker_options(parser: Parser) -> None:
+    parser.add_argument("--name", default="", metavar="NAME", help="the name of this machine (default: its host name)")
+    _machine_options(parser)
 
 
 def _profiles(commands: Any) -> None:

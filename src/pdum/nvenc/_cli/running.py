@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import events
-from .._batch.batch import ENCODE, BatchPlan, Decision, Ledger, describe
+from .._batch.batch import BatchPlan, describe
+from .._batch.decisions import ENCODE, Decision
 from .._batch.journalled_task import BrokenTask, JournalledTask
+from .._batch.ledger import Ledger
 from .._batch.settings import BatchSettings
-from .._batch.supported_settings import SupportedSettings, gpus_of, supported_settings
+from .._batch.supported_settings import SupportedSettings, gpus_of, gpus_of_cluster, supported_settings
 from .._text import size
 from . import exits
 from .interruption import Interruption, interruptible
@@ -31,7 +33,10 @@ def pool_of(settings: BatchSettings) -> Iterator[EncoderPool]:
     from .._pool.pool import EncoderPool
 
     gpus: Any = settings.gpu if isinstance(settings.gpu, str) else list(settings.gpu)
-    with EncoderPool(gpus=gpus, engines=settings.engines, backend=settings.engine) as pool:
+    with EncoderPool(
+        gpus=gpus, engines=settings.engines, backend=settings.engine,
+        cluster=settings.cluster or None, tls=settings.tls or None,
+    ) as pool:  # fmt: skip
         yield pool
 
 
@@ -55,11 +60,15 @@ def run_batch(ledger: Ledger, options: OutputOptions, interruption: Interruption
 
 def _encode(ledger: Ledger, output: RunOutput, interruption: Interruption) -> None:
     settings = ledger.batch.settings
-    supported = supported_settings(settings, gpus_of(settings))
-    output.settings = _shown_settings(settings, supported)
-    for message in (*supported.notices, *sentences(ledger.batch, supported)):
-        output.say(message)
-    with pool_of(settings) as pool:
+    with ExitStack() as stack:
+        # Only its workers know what a cluster can do, and this machine's pool begins only when all is settled.
+        cluster = stack.enter_context(pool_of(settings)) if settings.cluster else None
+        gpus = gpus_of(settings) if cluster is None else gpus_of_cluster(cluster.engines)
+        supported = supported_settings(settings, gpus)
+        output.settings = _shown_settings(settings, supported)
+        for message in (*supported.notices, *sentences(ledger.batch, supported)):
+            output.say(message)
+        pool = cluster or stack.enter_context(pool_of(settings))
         make = TaskMaker(settings=settings, supported=supported, kind="nvenc" if pool.uses_hardware else "software")
         _run(pool, _tasks(ledger, make), output, interruption)
     output.summary()

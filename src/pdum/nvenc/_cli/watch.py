@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .._batch.batch import ENCODE, BatchPlan, ledger, one_folder, plan_sources, scan_for
+from .._batch.batch import BatchPlan, one_folder, plan_sources, scan_for
+from .._batch.decisions import ENCODE
 from .._batch.destinations import is_beside
 from .._batch.journal_entry import Identity
 from .._batch.known_journals import KnownJournals
+from .._batch.ledger import ledger
 from .._batch.scan import Found, Source
 from .._batch.scan_progress import ignore_progress
 from .._batch.settings import BatchSettings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from functools import wraps
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from .._errors import InvalidConfig
@@ -176,7 +176,7 @@ class EncoderConfig:
             elif name in AMOUNTS_OF_BITS and value is not None:
                 object.__setattr__(self, name, bits(name, value))
         object.__setattr__(self, "format", values.format_name(self.format))
-        self.settings()
+        object.__setattr__(self, "_native", self._settings())  # once: a configuration never changes
         self.session()
         object.__setattr__(self, "fps", canonical_rate(self.fps))
         require_compatible(self)
@@ -184,7 +184,7 @@ class EncoderConfig:
     @classmethod
     def names(cls) -> list[str]:
         """The names of all fields."""
-        return [field.name for field in fields(cls)]
+        return list(_names())
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
@@ -223,7 +223,11 @@ class EncoderConfig:
         return cls.from_dict(load(text))
 
     def settings(self) -> dict[str, Any]:
-        """The settings in the native module's form. Raises InvalidConfig, which names the field that is wrong."""
+        """The settings in the native module's form."""
+        return dict(self.__dict__["_native"])
+
+    def _settings(self) -> dict[str, Any]:
+        """Raises InvalidConfig, which names the field that is wrong."""
         codec = codec_name(self.codec)
         chroma, depth = self._stream_format()
         return {
@@ -361,8 +365,13 @@ def require_fields(names: Mapping[str, Any]) -> None:
             raise InvalidConfig(f"Unknown encoder setting {name!r}.{nearest(str(name), known)}")
 
 
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(field.name for field in fields(EncoderConfig))
+
+
 def _shallow(config: EncoderConfig) -> dict[str, Any]:
-    return {field.name: getattr(config, field.name) for field in fields(config)}
+    return {name: getattr(config, name) for name in _names()}
 
 
 def _offer_right_names() -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from threading import Lock
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
-from .._errors import EncoderClosed, EncoderFailed, InvalidConfig, InvalidFrame, NvencError, UnsupportedFeature
+from .._errors import EncoderClosed, EncoderFailed, InvalidConfig, InvalidFrame, UnsupportedFeature
 from .._nvenc import Packet
 from .arguments import config_of
 from .bitstreams import parameter_sets, sequence_obu
 from .frame_layout import is_pyav_frame
 from .host_frames import channels_last_bytes, on_host
-from .software_frames import array_layout, video_frame
-from .software_options import Software, software_options
+from .software_codec import GLOBAL_HEADER, open_context, typed
+from .software_frames import array_layout, matrix_of_a_conversion, video_frame
+from .software_options import software_options
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,11 +30,7 @@ if TYPE_CHECKING:
     from .._config.picture import PictureOptions
     from .._config.settings import Bits, FrameRate
 
-PICTURE_TYPES = {1: "I", 2: "P", 3: "B"}
 FORCED, FREE = 1, 0  # of a frame's pict_type
-SWSCALE_MATRICES = {1: 1, 4: 4, 7: 7, 9: 9}
-"""FFmpeg's numbers for the matrix of a conversion, by those of H.273. BT.601 is 5."""
-GLOBAL_HEADER = 1 << 22
 
 
 class SoftwareEncoder:
@@ -198,7 +194,7 @@ class SoftwareEncoder:
 
     def _rest(self, context: Any, waiting: dict[int, int], start: int) -> Iterator[Packet]:
         coded = context.encode_lazy(None)
-        while (packet := _typed(lambda: next(coded, None))) is not None:
+        while (packet := typed(lambda: next(coded, None))) is not None:
             yield self._made(packet, waiting, start)
         if waiting:
             raise EncoderFailed(f"{self._options.codec} gave nothing for the frames {sorted(waiting.values())[:8]}.")
@@ -225,7 +221,7 @@ class SoftwareEncoder:
 
         context = self._opened()
         frame = av.VideoFrame(self.width, self.height, self.pix_fmt)
-        packets = _typed(lambda: [*context.encode(frame), *context.encode(None)])
+        packets = typed(lambda: [*context.encode(frame), *context.encode(None)])
         return sequence_obu(bytes(packets[0]))
 
     def close(self) -> None:
@@ -249,8 +245,8 @@ class SoftwareEncoder:
             raise EncoderClosed("The encoder was made before this process was forked. Make one here.")
 
     def _opened(self, flags: int = 0) -> Any:
-        return _typed(
-            lambda: _open_context(self._options, self.width, self.height, flags),
+        return typed(
+            lambda: open_context(self._options, self.width, self.height, flags),
             f"{self._options.codec} refuses these settings for pictures of {self.width}x{self.height}",
             InvalidConfig,
         )
@@ -262,7 +258,7 @@ class SoftwareEncoder:
         picture.time_base = self._context.time_base
         picture.pict_type = FORCED if force_idr else FREE
         try:
-            found: list[Any] = _typed(lambda: self._context.encode(picture))
+            found: list[Any] = typed(lambda: self._context.encode(picture))
             return found
         finally:
             picture.pts, picture.pict_type = before[0], before[2]
@@ -290,10 +286,10 @@ class SoftwareEncoder:
         if frame.format.name == self.pix_fmt:
             return frame
         if not frame.format.is_rgb:
-            return _typed(lambda: frame.reformat(format=self.pix_fmt))
+            return typed(lambda: frame.reformat(format=self.pix_fmt))
         _, _, matrix, full = self._options.colour
-        numbers = {"dst_colorspace": _matrix_of_a_conversion(matrix), "dst_color_range": 2 if full else 1}
-        return _typed(lambda: frame.reformat(format=self.pix_fmt, **numbers))
+        numbers = {"dst_colorspace": matrix_of_a_conversion(matrix), "dst_color_range": 2 if full else 1}
+        return typed(lambda: frame.reformat(format=self.pix_fmt, **numbers))
 
     def _from_array(self, array: Any) -> Any:
         import numpy as np
@@ -311,69 +307,6 @@ class SoftwareEncoder:
                 f"{self.width}x{self.height}, got shape {array.shape} and type {array.dtype}."
             )
         return self._in_stream_format(video_frame(np.ascontiguousarray(array), self.format, self.width, self.height))
-
-
-def _matrix_of_a_conversion(matrix: int) -> int:
-    """PyAV takes any number and silently uses BT.601 for unknown ones, so they are refused here."""
-    import av
-    from av.video.reformatter import Colorspace
-
-    wanted = SWSCALE_MATRICES.get(matrix, 5)
-    if wanted not in {known.value for known in Colorspace}:
-        raise UnsupportedFeature(
-            f"RGB with the matrix {matrix} needs PyAV 18, which needs Python 3.11; this is PyAV {av.__version__}. "
-            "colour='bt709' works with any."
-        )
-    return wanted
-
-
-def _open_context(options: Software, width: int, height: int, flags: int) -> Any:
-    import av
-
-    if options.codec == "libsvtav1":
-        os.environ.setdefault("SVT_LOG", "1")  # otherwise it writes its settings to the terminal
-    context: Any = av.CodecContext.create(options.codec, "w")
-    context.width, context.height, context.pix_fmt = width, height, options.pix_fmt
-    context.framerate, context.time_base = options.rate, 1 / options.rate
-    context.gop_size = options.gop
-    if options.bframes is not None:
-        context.max_b_frames = options.bframes
-    if options.bitrate:
-        context.bit_rate = options.bitrate
-    context.color_primaries, context.color_trc, context.colorspace = options.colour[:3]
-    context.color_range = 2 if options.colour[3] else 1
-    context.flags |= flags
-    context.thread_type = "SLICE" if options.low_latency else "FRAME"  # PyAV's default is slices
-    context.options = options.all_options()
-    with _same_scheduling():
-        context.open()
-    return context
-
-
-@contextmanager
-def _same_scheduling() -> Iterator[None]:
-    """As root, SVT-AV1 gives the thread that opens it the highest real-time priority. All that this thread starts later
-    would have it, too: other threads and processes would hardly run."""
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        yield
-    finally:
-        if os.sched_getscheduler(0) != policy:
-            os.sched_setscheduler(0, policy, parameters)
-
-
-def _typed(call: Any, what: str = "The software codec failed", kind: type[NvencError] = EncoderFailed) -> Any:
-    """The result of the call. PyAV's errors become errors of ours."""
-    try:
-        return call()
-    except NvencError:
-        raise
-    except ImportError as error:
-        raise UnsupportedFeature("The software engine needs PyAV: pip install pdum-nvenc[files].") from error
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise kind(f"{what}: {error}") from error
 
 
 def _asks_for_key_frame(picture: PictureOptions | None) -> bool:

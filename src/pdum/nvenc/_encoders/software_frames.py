@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from .._config.values import FORMATS
+from .._errors import UnsupportedFeature
 from .pixel_formats import FRAME_FORMATS, SEMI_PLANAR
+
+SWSCALE_MATRICES = {1: 1, 4: 4, 7: 7, 9: 9}
+"""FFmpeg's numbers for the matrix of a conversion, by those of H.273. BT.601 is 5."""
 
 
 def array_layout(form: str, width: int, height: int) -> tuple[tuple[int, ...], str]:
@@ -49,3 +53,17 @@ def _fill(plane: Any, data: memoryview, row: int) -> None:
 
     target = np.frombuffer(plane, dtype=np.uint8)[: plane.line_size * plane.height].reshape(plane.height, -1)
     target[:, :row] = np.frombuffer(data, dtype=np.uint8).reshape(plane.height, row)
+
+
+def matrix_of_a_conversion(matrix: int) -> int:
+    """PyAV takes any number and silently uses BT.601 for unknown ones, so they are refused here."""
+    import av
+    from av.video.reformatter import Colorspace
+
+    wanted = SWSCALE_MATRICES.get(matrix, 5)
+    if wanted not in {known.value for known in Colorspace}:
+        raise UnsupportedFeature(
+            f"RGB with the matrix {matrix} needs PyAV 18, which needs Python 3.11; this is PyAV {av.__version__}. "
+            "colour='bt709' works with any."
+        )
+    return wanted

@@ -132,9 +132,9 @@ def _kept(codec: str, wanted: _Wanted, engine: EngineInfo) -> tuple[str, int]:
 
 
 def _capabilities(engine: EngineInfo) -> Mapping[str, Capabilities]:
-    from .._machine.capabilities import capabilities  # which software needs not
+    from .._machine.node_capabilities import capabilities_of  # which software needs not
 
-    return capabilities(engine.gpu_id or 0)
+    return capabilities_of(engine)
 
 
 def _dotted(chroma: str) -> str:

@@ -50,7 +50,7 @@ class PreviewTask(SearchingTask):
 
     def __init__(self, job: FileJob, engines: Sequence[EngineInfo], *, estimates: bool) -> None:
         super().__init__(job, engines[0].kind)
-        self._engines = list({(engine.kind, engine.gpu_id): engine for engine in engines}.values())
+        self._engines = list({(engine.node, engine.kind, engine.gpu_id): engine for engine in engines}.values())
         self._estimates = estimates
         self._spread = 0.0
         self.codec = self.crop = ""
@@ -82,7 +82,9 @@ class PreviewTask(SearchingTask):
         if self.is_unfinished:
             return Plan(frames=1, ranges=[])
         for engine in self._engines:
-            _require_encoder(self.config(engine), engine)
+            config = self.config(engine)
+            if not engine.node:
+                _require_encoder(config, engine)
         self.codec = self.any_config.settings()["codec"]
         self.cq = None if self._asked.settings.needs_search else self.any_config.cq
         self.crop = self._looked_through_video().filters.crop

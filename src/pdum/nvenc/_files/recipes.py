@@ -22,14 +22,14 @@ class Recipes:
         self.are_saved = False
         self._folder, self._make = folder, make
         self._lock = Lock()
-        self._made: dict[tuple[str, int | None], Recipe] = {}
+        self._made: dict[tuple[str, str, int | None], Recipe] = {}
 
     def clear(self) -> None:
         self._made = {}
         self.are_saved = False
 
     def of(self, engine: EngineInfo) -> Recipe:
-        key = engine.kind, engine.gpu_id
+        key = engine.node, engine.kind, engine.gpu_id
         with self._lock:
             if key not in self._made:
                 recipe = self._make(engine)

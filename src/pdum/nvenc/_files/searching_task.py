@@ -171,6 +171,10 @@ class SearchingTask(FileTask):
     def _share_of_search(self) -> float:
         return self._frames_of_search / self._work_of_all
 
+    @property
+    def _keeps_pieces(self) -> bool:
+        return self._samples_now is None
+
     def sink(self, first: int) -> PieceSink:
         return super().sink(first) if self._samples_now is None else self._samples_now.sink(first)
 

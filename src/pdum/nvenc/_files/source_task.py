@@ -170,7 +170,9 @@ class SourceTask(BaseTask):
                 yield convert(frame)
 
     def _decoder_on(self, engine: EngineInfo) -> OnGpu | None:
-        """The decoder of the engine's GPU; None if the processor decodes."""
+        """The decoder of the engine's GPU; None if the processor decodes, or if another machine decides that."""
+        if engine.node:
+            return None
         found = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
         if found is not None and self._looked_through_video().runs_on_host:
             self._warnings.append("The processor decodes the source instead of the GPU, because filters run there.")

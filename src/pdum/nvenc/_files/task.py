@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock
 from typing import Any
 
-from .._errors import InvalidConfig
+from .._errors import InvalidConfig, PieceDamaged
 from .._media.disk_errors import naming_the_disk
 from .._media.join import Joined, join
 from .._media.matroska import TrackLook, roll_of
@@ -17,10 +18,11 @@ from .._media.passthrough import OF_THE_FILE, Passthrough, plan
 from .._media.sample import SampledSink, has_decoder
 from .._media.spool import Piece, missing_ranges
 from .._media.verify import lost_metadata, verify
-from .._tasks import NextPlan, PieceSink, Plan, Result
+from .._tasks import EncodedRange, NextPlan, PieceSink, Plan, Portable, Result
 from .commit import CommitRequest, require_same_source
 from .job import FileJob, FileSettings
 from .overwrite import Overwrite
+from .portable_file import PortableFile
 from .ranges import require_whole
 from .source_task import SourceTask
 
@@ -53,6 +55,8 @@ class FileTask(SourceTask):
         """Goes back to the state before ``prepare``, for a task that is done again."""
         self._work.release()
         self._pieces: list[Piece] = []
+        self._sampled_elsewhere: set[int] = set()
+        self._portable_key = os.urandom(9).hex()
         self._close_files()
         self._forget_source()
 
@@ -94,6 +98,37 @@ class FileTask(SourceTask):
         self._samples.append(sample)
         return sample
 
+    @property
+    def _keeps_pieces(self) -> bool:
+        """Whether engines write pieces to the work folder, and not samples to memory."""
+        return True
+
+    def portable(self) -> Portable:
+        """Other machines read the source and write to the work folder by the same paths."""
+        self._files.open_again()
+        job = replace(
+            self.job, source=self.job.source.absolute(), destination=self.job.destination.absolute()
+        )  # a worker is in another folder
+        work = PortableFile(
+            job=job, kind=self._kind, video=self._looked_through_video(), seen=self._seen(),
+            folder=self._work.path.absolute(), keeps_pieces=self._keeps_pieces,
+        )  # fmt: skip
+        return Portable(key=f"{self._portable_key} {self._keeps_pieces}", make=work.task)
+
+    def adopt(self, encoded: EncodedRange) -> None:
+        kept = encoded.kept
+        piece = Piece(
+            path=self._work.path / kept.name, first=encoded.first, last=encoded.last, header=encoded.header,
+            size=encoded.size,
+        )  # fmt: skip
+        if piece.path.stat().st_size != kept.file_size:
+            raise PieceDamaged(f"{piece.path} is not as the other machine wrote it. Encode the file again.")
+        if kept.is_sampled:
+            self._sampled_elsewhere.add(encoded.first)
+        self._repeated.update(kept.repeated)
+        self._warnings += kept.warnings
+        self._add_piece(piece)
+
     def finish(self) -> Result | NextPlan:
         return self.finished()
 
@@ -133,7 +168,7 @@ class FileTask(SourceTask):
         sampled = [sample for sample in self._samples if sample.is_whole]
         for sample in sampled:
             sample.require()
-        decoded = {sample.first for sample in sampled}
+        decoded = {sample.first for sample in sampled} | self._sampled_elsewhere
         verify(self._part, joined.times(), joined, self.job.verify, self._require_not_cancelled, decoded)
 
     def abandon(self, keep: bool) -> None:

@@ -10,7 +10,7 @@ class EngineSet:
 
     def __init__(self, engines: Iterable[int], cores: int, changed: Callable[[], None]) -> None:
         self._all = tuple(engines)
-        self._limit = len(self._all)
+        self._limit: int | None = None
         self._changed = changed
         self.left = set(self._all)
         """The engines that are not lost."""
@@ -32,6 +32,15 @@ class EngineSet:
 
     def limit(self, engines: int) -> None:
         self._limit = engines
+        self._choose()
+        self._changed()
+
+    def join(self, engine: int) -> None:
+        """Adds an engine, or takes a lost one back."""
+        if engine not in self._all:
+            self._all = (*self._all, engine)
+        self.left.add(engine)
+        self.lost.pop(engine, None)
         self._choose()
         self._changed()
 

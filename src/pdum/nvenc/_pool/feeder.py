@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .._errors import SourceEnded
 from .._profiling import profiled
 from .channel import Channel, Closed
 from .job import as_error
-from .supply import Feed, Supply
+from .supply import Feed, Supply, Waits
 
 if TYPE_CHECKING:
     from ..events import EngineInfo
+    from .lane_scheduler import LaneScheduler
     from .pieces import Piece
-    from .scheduler import Scheduler
 
 MOST_CLAIMED = 16
 """Frames at a time. Another engine cannot take frames that are claimed."""
@@ -27,15 +27,6 @@ BATCHES_AHEAD = {"nvenc": 2, "software": 4}
 """Most batches for a software codec have one frame, and the codec takes several of them at once."""
 PIECES_AHEAD = 2
 """The engine's piece and the one after it, each with a thread."""
-
-
-class Waits(NamedTuple):
-    """Who has waited for whom, in seconds."""
-
-    engine: float
-    """How long the engine has waited for frames."""
-    frames: float
-    """How long frames have waited for the engine."""
 
 
 class Production:
@@ -60,10 +51,10 @@ class Production:
 class Feeder:
     """Makes the frames of the pieces that the engine's thread gives it."""
 
-    def __init__(self, scheduler: Scheduler, engine: EngineInfo) -> None:
+    def __init__(self, scheduler: LaneScheduler, engine: EngineInfo, emit: Callable[..., object]) -> None:
         name = f"pdum.nvenc {engine.label} feeder"
         self.threads = [Thread(target=self._feed, name=name, daemon=True) for _ in range(PIECES_AHEAD)]
-        self._supply = Supply(engine, scheduler.emit)
+        self._supply = Supply(engine, emit)
         self._scheduler = scheduler
         self._engine = engine
         self._orders: Channel[Production] = Channel(PIECES_AHEAD)
@@ -163,14 +154,14 @@ def _made(source: Iterator[Any], count: int) -> list[Any]:
     return list(islice(source, count))
 
 
-def batch(scheduler: Scheduler, engine: EngineInfo, piece: Piece) -> int:
+def batch(scheduler: LaneScheduler, engine: EngineInfo, piece: Piece) -> int:
     """How many frames to claim: a moment's work, and fewer at a range's end, so that others can help with the rest."""
     rate = scheduler.rates.get(engine.index)
     most = 4 if rate is None else int(rate * 1e6 / piece.job.pixels * SECONDS_CLAIMED)
     return max(1, min(most, MOST_CLAIMED, piece.range.rest // 8))
 
 
-def is_near_end(scheduler: Scheduler, engine: EngineInfo, piece: Piece) -> bool:
+def is_near_end(scheduler: LaneScheduler, engine: EngineInfo, piece: Piece) -> bool:
     """Whether it is time to begin with the frames of the engine's next piece."""
     rate = scheduler.rates.get(engine.index)
     return rate is not None and piece.range.rest * piece.job.pixels < rate * 1e6 * SECONDS_AHEAD

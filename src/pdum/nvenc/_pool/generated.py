@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from io import BytesIO
 from operator import index
 from pathlib import Path
@@ -14,7 +16,7 @@ from .._config.config import EncoderConfig
 from .._config.settings import codec_name, frame_rate, whole
 from .._errors import Cancelled, FolderMissing, InvalidConfig, NvencError
 from .._media.mux import OutputFile, VideoFormat, decode_times, require_container
-from .._tasks import BaseTask, Plan, Result
+from .._tasks import BaseTask, Plan, Portable, Result
 from .ranges import divided
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ class GeneratedTask(BaseTask):
         self._stores: dict[int, PacketStore] = {}
         self._header = b""
         self._is_cancelled = False
+        self._key = os.urandom(9).hex()
         self.encoded = b""
         """The stream, if no file is named."""
         if self._path is not None:
@@ -152,6 +155,11 @@ class GeneratedTask(BaseTask):
     def sink(self, first: int) -> PacketStore:
         return PacketStore(self, first)
 
+    def portable(self) -> Portable:
+        """Other machines call ``render`` too, which has to be a function that can be sent to them."""
+        elsewhere = partial(VideoElsewhere, self._render, self.n_frames, self.encoder_config, surfaces=self._surfaces)
+        return Portable(key=self._key, make=elsewhere)
+
     def take(self, store: PacketStore, header: bytes) -> None:
         self._stores[store.first] = store
         self._header = header
@@ -201,6 +209,15 @@ class GeneratedTask(BaseTask):
         for store in self._stores.values():
             store.discard()
         self._stores = {}
+
+
+class VideoElsewhere(GeneratedTask):
+    """A ``PortableTask``: the same frames on another machine. Their packets go back to the pool."""
+
+    def sink(self, first: int) -> None:  # type: ignore[override]  # noqa: ARG002
+        return None
+
+    def close(self) -> None: ...
 
 
 def _segments(segments: str | int) -> str | int:

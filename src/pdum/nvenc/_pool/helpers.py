@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 HELPERS = 3
 
 
-def make_helpers(scheduler: Scheduler, lanes: int) -> list[threading.Thread]:
+def make_helpers(scheduler: Scheduler, lanes: int, helpers: int = HELPERS) -> list[threading.Thread]:
     """Threads that end with the run. They are few: what they do is mostly waiting for a disk.
 
     One more only clears up after tasks, so that sources that do not answer cannot hold up the end of others.
     """
     return [
         threading.Thread(target=_help, args=(scheduler, lanes, clears_up), name=f"pdum.nvenc {name}", daemon=True)
-        for name, clears_up in [*((f"helper {number}", False) for number in range(HELPERS)), ("cleaner", True)]
+        for name, clears_up in [*((f"helper {number}", False) for number in range(helpers)), ("cleaner", True)]
     ]
 
 

@@ -78,6 +78,7 @@ class JobStates:
         self.emit = emit
         self.engines: set[int] = set()
         """The engines that are not lost."""
+        self.most_finishing = MOST_FINISHING
         self.waiting: list[Piece] = []
         self.working: list[Piece] = []
         self.totals = Totals()
@@ -131,7 +132,7 @@ class JobStates:
                 return chore
             if clears_up or self.is_over:
                 return None
-            if self._finishing and self._finishing_now < MOST_FINISHING:
+            if self._finishing and self._finishing_now < self.most_finishing:
                 self._finishing_now += 1
                 return self._helped("finish", self._finishing.popleft())
             job = self._next_queued() if self._wants_more() else None

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .._tasks import VideoEncoder
     from ..events import EngineInfo
     from .job import Job
+    from .lane_scheduler import LaneScheduler
     from .pieces import Piece
-    from .scheduler import Scheduler
 
 LOST_FOR_GOOD = (DeviceLost, NoEncoder, DriverNotFound, DriverTooOld)
 SHORTEST_WAIT, LONGEST_WAIT = 0.05, 1.0
@@ -29,9 +29,11 @@ SHORTEST_WAIT, LONGEST_WAIT = 0.05, 1.0
 class LaneHost(Protocol):
     """What a lane needs of its run."""
 
-    scheduler: Scheduler
     session_timeout: float
     idle_release: float
+
+    @property
+    def scheduler(self) -> LaneScheduler: ...
 
     def warn_once(self, message: str) -> None: ...
     def emit(self, kind: type[events.Event], **values: Any) -> object: ...

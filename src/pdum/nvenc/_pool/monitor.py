@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from .._errors import NvencError
 from .interruptible import Once
-from .lane import Lane, discard
+from .lane import discard
 
 if TYPE_CHECKING:
+    from .lane_view import LaneView
     from .scheduler import Scheduler
 
 TICK = 0.1
@@ -30,7 +31,7 @@ class Monitor:
     def __init__(
         self,
         scheduler: Scheduler,
-        lanes: Sequence[Lane],
+        lanes: Sequence[LaneView],
         helpers: Sequence[threading.Thread],
         callbacks: threading.Thread,
         *,
@@ -44,7 +45,7 @@ class Monitor:
         self._watchdog, self._tell_progress, self._cancel, self._end = watchdog, tell_progress, cancel, end
         self._reason_to_cancel: str | None = None
         self._has_given_up = False
-        self._seen = {lane: (lane.calls, time.monotonic()) for lane in lanes}
+        self._seen: dict[LaneView, tuple[int, float]] = {}
         self.thread = threading.Thread(target=self._work, name="pdum.nvenc run", daemon=True)
         self.begin = Once(self.thread.start).begin
 
@@ -76,17 +77,17 @@ class Monitor:
             if self._reason_to_cancel is not None:
                 self._cancel(self._reason_to_cancel)
                 self._reason_to_cancel = None
-            for lane in self._lanes:
+            for lane in list(self._lanes):  # others may join meanwhile
                 self._look_at(lane)
             self._give_up_late_jobs()
             self._tell_progress()
             if not self._scheduler.is_over:
                 self._scheduler.attention.wait(TICK)
 
-    def _look_at(self, lane: Lane) -> None:
+    def _look_at(self, lane: LaneView) -> None:
         """Gives a lane up if its call of the encoder has not returned for too long."""
         now = time.monotonic()
-        calls, since = self._seen[lane]
+        calls, since = self._seen.setdefault(lane, (lane.calls, now))
         if lane.calls != calls or calls % 2 == 0 or lane.is_lost or lane.engine.gpu_id is None:
             self._seen[lane] = lane.calls, now
         elif now - since > self._watchdog:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 from .._config.config import EncoderConfig
+from .._config.settings import one_of, whole
+from .._encoders.opening import BACKENDS
 from .._errors import EncoderClosed, InvalidConfig, NoEngineLeft
 from .._old_names import warn_of_old_name
 from .engines import find_engines
@@ -17,8 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from distributed import Client
     from typing_extensions import Self, Unpack
 
+    from .._cluster.fleet import Fleet
+    from .._cluster.seam import Cluster
     from .._config import choices
     from .._config.encoder_fields import EncodeFileFields, EncoderFields
     from .._files.job import FileJob
@@ -50,10 +56,14 @@ class EncoderPool:
         backend: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware if there is any.
         session_timeout: how long to wait, in seconds, while other processes have all sessions.
         watchdog: after how many seconds an encoder whose call does not return counts as lost.
+        cluster: the engines of other machines instead of this one's: the address of a scheduler
+            (``"tcp://head:8786"``), or a ``distributed.Client``. Needs ``pip install 'pdum-nvenc[cluster]'``.
+        tls: the file or folder of certificates that the scheduler uses, for an address.
 
     Raises:
         NoEncoder: there is no hardware, and it was asked for.
         OutOfSessions: other processes had all sessions for longer than ``session_timeout``.
+        ClusterFailed: the scheduler does not answer.
     """
 
     def __init__(
@@ -66,6 +76,8 @@ class EncoderPool:
         session_timeout: float = 60.0,
         watchdog: float = 30.0,
         idle_release: float = IDLE_RELEASE,
+        cluster: str | Client | Cluster | None = None,
+        tls: str | Path | None = None,
         engine: str | None = None,
     ) -> None:
         if engine is not None:
@@ -75,25 +87,59 @@ class EncoderPool:
         for name, value in seconds.items():
             if not value > 0:
                 raise InvalidConfig(f"Expected a number of seconds above 0, got {name}={value}.")
-        found = find_engines(gpus, engines, backend, session_timeout)
-        self.config = config
-        self.engines: tuple[EngineInfo, ...] = found.lanes
-        self._settings = RunSettings(
-            cores=found.cores,
-            session_timeout=session_timeout,
-            watchdog=watchdog,
-            idle_release=idle_release,
-            leases={one.index: threading.Lock() for one in found.lanes},
-            notices=found.notices,
+        settings = RunSettings(
+            cores=0, session_timeout=session_timeout, watchdog=watchdog, idle_release=idle_release, leases={}
         )
+        self.config = config
+        self._fleet: Fleet | None = None
+        if cluster is not None:
+            self._settings = replace(settings, **self._join(cluster, tls, gpus, engines, backend, session_timeout))
+        else:
+            if tls is not None:
+                raise InvalidConfig("tls=… is for a cluster: name one with cluster=….")
+            found = find_engines(gpus, engines, backend, session_timeout)
+            self._engines = found.lanes
+            leases = {one.index: threading.Lock() for one in found.lanes}
+            self._settings = replace(settings, cores=found.cores, leases=leases, notices=found.notices)
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._runs: list[Run] = []
         self._is_closed = False
 
+    def _join(
+        self,
+        cluster: str | Client | Cluster,
+        tls: str | Path | None,
+        gpus: str | int | Iterable[int],
+        engines: str | int | Sequence[int],
+        backend: str,
+        session_timeout: float,
+    ) -> dict[str, Any]:
+        """The settings of runs that are other than those of this machine's engines."""
+        from .._cluster.opening import open_fleet
+
+        one_of("backend", backend, {name: name for name in BACKENDS})
+        if gpus != "all":
+            raise InvalidConfig("gpus=… chooses GPUs of this machine. A cluster's workers choose them: worker --gpu.")
+        if engines != "auto" and not isinstance(engines, int):
+            raise InvalidConfig(f'Expected "auto" or a number of engines of the cluster, got engines={engines!r}.')
+        most = None if engines == "auto" else whole("engines", engines, least=1)
+        self._fleet = fleet = open_fleet(cluster, tls, backend, session_timeout)
+        return {"leases": fleet.locks, "notices": tuple(fleet.notices), "remote": fleet, "most_engines": most}
+
+    @property
+    def engines(self) -> tuple[EngineInfo, ...]:
+        """The engines; those of a cluster as they are now."""
+        return self._engines if self._fleet is None else self._fleet.engines
+
+    @property
+    def kind(self) -> str:
+        """``"nvenc"`` or ``"software"``."""
+        return self._engines[0].kind if self._fleet is None else self._fleet.kind
+
     @property
     def uses_hardware(self) -> bool:
-        return self.engines[0].gpu_id is not None
+        return self.kind == "nvenc"
 
     def start(self, tasks: Iterable[Task], on_event: Callable[[Event], object] | None = None) -> Run:
         """Begins to work on the tasks and returns at once."""
@@ -263,7 +309,7 @@ class EncoderPool:
         from .._files.task import FileTask
 
         jobs = list(jobs)
-        kind = self.engines[0].kind
+        kind = self.kind
         return [
             (SearchingTask if job.settings.needs_search else FileTask)(job, kind, refusal)
             for job, refusal in zip(jobs, refusals(jobs), strict=True)
@@ -281,12 +327,14 @@ class EncoderPool:
             run.begin()
         for run in runs:
             run.wait()
+        if self._fleet is not None:
+            self._fleet.close()
 
     def _usable(self) -> tuple[EngineInfo, ...]:
         """The engines that do not hang."""
         hanging = {engine: why for run in self._runs for engine, why in run.hanging_engines().items()}
         usable = tuple(engine for engine in self.engines if engine.index not in hanging)
-        if not usable:
+        if not usable and self._fleet is None:
             raise NoEngineLeft(f"All engines of this pool hang. {' '.join(hanging.values())} Restart the process.")
         return usable
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from .. import events
 from .._tasks import Result, RunReport
-from .feeder import Waits
+from .supply import Waits
 
 if TYPE_CHECKING:
     from ..events import Event
     from .job import Job
-    from .lane import Lane
+    from .lane_view import LaneView
     from .pieces import Piece
     from .scheduler import Scheduler
 
@@ -26,14 +26,14 @@ SMOOTHING = 0.5
 class ProgressTeller:
     """Reads the engines' counters. Encoding spends no time on it."""
 
-    def __init__(self, scheduler: Scheduler, lanes: Sequence[Lane], emit: Callable[..., Event]) -> None:
+    def __init__(self, scheduler: Scheduler, lanes: Sequence[LaneView], emit: Callable[..., Event]) -> None:
         self._scheduler = scheduler
         self._lanes = lanes
         self._emit = emit
         self._last = monotonic()
-        self._seen = dict.fromkeys(range(len(lanes)), 0)
-        self._fps = dict.fromkeys(range(len(lanes)), 0.0)
-        self._waited = [lane.waited for lane in lanes]
+        self._seen: dict[LaneView, int] = {}
+        self._fps: dict[LaneView, float] = {}
+        self._waited: dict[LaneView, Waits] = {}
 
     def tell(self) -> None:
         now = monotonic()
@@ -44,12 +44,12 @@ class ProgressTeller:
         with self._scheduler.lock:
             pieces = list(self._scheduler.working)
         total = 0.0
-        for number, lane in enumerate(self._lanes):
-            fps = (lane.frames - self._seen[number]) / seconds
-            self._seen[number] = lane.frames
-            self._fps[number] = fps
+        for lane in list(self._lanes):
+            counted = (lane.frames - self._seen.get(lane, 0)) / seconds
+            fps = counted if lane.measured_fps is None else lane.measured_fps
+            self._seen[lane], self._fps[lane] = lane.frames, fps
             total += fps
-            waited = self._shares_waited(number, lane, seconds)
+            waited = self._shares_waited(lane, seconds)
             piece = lane.piece
             if piece is not None and not lane.is_lost:
                 self._learn(lane.engine.index, fps * piece.job.pixels / 1e6)
@@ -61,18 +61,18 @@ class ProgressTeller:
         if rate > 0:
             self._scheduler.rates[engine] = before + (rate - before) * SMOOTHING
 
-    def _shares_waited(self, number: int, lane: Lane, seconds: float) -> Waits:
+    def _shares_waited(self, lane: LaneView, seconds: float) -> Waits:
         """For which share of the time the engine has waited for frames, and frames for the engine."""
-        before, now = self._waited[number], lane.waited
-        self._waited[number] = now
+        now = lane.waited
+        before, self._waited[lane] = self._waited.get(lane, Waits(0.0, 0.0)), now
         engine, frames = ((new - old) / seconds for new, old in zip(now, before, strict=True))
         return Waits(min(max(engine, 0.0), 1.0), min(max(frames, 0.0), 1.0))
 
-    def _tell_lane(self, lane: Lane, piece: Piece, fps: float, pieces: Sequence[Piece], waited: Waits) -> None:
+    def _tell_lane(self, lane: LaneView, piece: Piece, fps: float, pieces: Sequence[Piece], waited: Waits) -> None:
         job = piece.job
         done = _done(job, pieces)
         engines = {other.engine for other in pieces if other.job is job}
-        job_fps = sum(self._fps[number] for number, one in enumerate(self._lanes) if one.engine.index in engines)
+        job_fps = sum(fps for lane, fps in self._fps.items() if lane.engine.index in engines)
         self._emit(
             events.Progress, job=job.number, engine=lane.engine.index, piece=piece.number, first=piece.first,
             last=piece.last, frames=piece.frames, fps=fps, job_frames=done, job_total=job.total,

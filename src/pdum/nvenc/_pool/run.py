@@ -14,7 +14,7 @@ from .._errors import EncoderClosed, InvalidConfig, NvencError, TimedOut
 from .._tasks import RunReport
 from .callbacks import Callbacks
 from .event_log import EventLog, events_async
-from .helpers import make_helpers, number_of
+from .helpers import HELPERS, make_helpers, number_of
 from .interruptible import Latch
 from .lane import Lane
 from .leases import Leases
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .._tasks import Task
     from ..events import EngineInfo, Event
     from .job import Job
+    from .lane_view import LaneView, RemoteEngines
     from .pieces import Piece
 
 CALLBACK_SECONDS = 0.2
@@ -42,6 +43,14 @@ class RunSettings:
     idle_release: float
     leases: dict[int, threading.Lock]
     notices: tuple[str, ...] = ()
+    remote: RemoteEngines | None = None
+    """The engines of a cluster, instead of this machine's."""
+    most_engines: int | None = None
+    """How many engines work at once; None: all."""
+
+
+ENGINES_FOR_EACH_HELPER, MOST_HELPERS = 4, 16
+"""A cluster's files are examined and joined here, in up to so many threads."""
 
 
 class Host:
@@ -50,13 +59,28 @@ class Host:
     def __init__(self, tasks: Sequence[Task], engines: Sequence[EngineInfo], settings: RunSettings, log: EventLog):
         self.session_timeout = settings.session_timeout
         self.idle_release = settings.idle_release
+        self.watchdog = settings.watchdog
         self.emit = log.emit
         self._is_news = log.is_news
-        self.scheduler = Scheduler(tasks, [engine.index for engine in engines], log.emit, cores=settings.cores)
+        self.scheduler = Scheduler(
+            tasks, [engine.index for engine in engines], log.emit,
+            cores=settings.cores, may_grow=settings.remote is not None,
+        )  # fmt: skip
+        self.scheduler.most_finishing = _helpers(len(engines), settings) - 1
+        if settings.most_engines is not None:
+            self.scheduler.set_limit(settings.most_engines)
         self.leases = Leases(settings.leases)
         self.lease, self.give_back_lease = self.leases.take, self.leases.give_back
-        self._engines = engines
-        self.lanes = [Lane(self, engine) for engine in engines]
+        self.engines = list(engines)
+        """All engines that the run has had, also lost ones."""
+        self.threads: list[threading.Thread] = []
+        """Threads that work for all lanes."""
+        self.lanes: Sequence[LaneView]
+        if settings.remote is None:
+            self.lanes = [Lane(self, engine) for engine in engines]
+        else:
+            remote = settings.remote.lanes_for(self)
+            self.lanes, self.threads = remote.lanes, [remote.thread]
 
     def warn_once(self, message: str) -> None:
         """Gives a warning only once, even if several engines have the same reason."""
@@ -68,11 +92,18 @@ class Host:
 
     def lanes_on_gpu_of(self, engine: EngineInfo) -> int:
         """The number of lanes on the GPU. Idle ones count too, so that all parts of a video are alike."""
-        return sum(one.gpu_id == engine.gpu_id for one in self._engines)
+        return sum(one.gpu_id == engine.gpu_id for one in self.engines)
 
     def able(self) -> tuple[EngineInfo, ...]:
         able = self.scheduler.engine_set.able
-        return tuple(engine for engine in self._engines if engine.index in able)
+        return tuple(engine for engine in self.engines if engine.index in able)
+
+    def join(self, engine: EngineInfo) -> None:
+        """An engine of a cluster is new, or back."""
+        if engine not in self.engines:
+            self.engines.append(engine)
+        self.scheduler.join(engine.index)
+        self.emit(events.EngineJoined, engine=engine)
 
     def lose(self, engine: EngineInfo, reason: str) -> list[Piece]:
         """Reports which engines work from now on, if another engine replaces the lost one."""
@@ -101,14 +132,13 @@ class Run:
         settings: RunSettings,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        self.engines = tuple(engines)
         self._process = os.getpid()
         self._log = EventLog()
         self._callbacks = Callbacks(self._log)
         self._done = Latch()
         self._is_cancelled = False
         self._report: RunReport | None = None
-        self._log.emit(events.RunStarted, engines=self.engines, jobs=len(tasks), started=time.time())
+        self._log.emit(events.RunStarted, engines=tuple(engines), jobs=len(tasks), started=time.time())
         for notice in settings.notices:
             self._log.emit(events.Notice, message=notice, level="warning")
         if on_event is not None:
@@ -120,13 +150,18 @@ class Run:
         self._monitor = Monitor(
             self.scheduler,
             self._lanes,
-            make_helpers(self.scheduler, len(engines)),
+            [*make_helpers(self.scheduler, len(engines), _helpers(len(engines), settings)), *self._host.threads],
             self._callbacks.thread,
             watchdog=settings.watchdog,
             tell_progress=self._teller.tell,
             cancel=self.cancel,
             end=self._end,
         )
+
+    @property
+    def engines(self) -> tuple[EngineInfo, ...]:
+        """All engines that the run has had, also lost ones."""
+        return tuple(self._host.engines)
 
     def begin(self) -> None:
         """Starts the run. If Ctrl+C interrupts this, it can be called again: nothing is started twice."""
@@ -267,3 +302,7 @@ class Run:
             seconds=time.monotonic() - self._log.began,
             lost_engines=dict(self.scheduler.lost),
         )
+
+
+def _helpers(engines: int, settings: RunSettings) -> int:
+    return HELPERS if settings.remote is None else max(HELPERS, min(engines // ENGINES_FOR_EACH_HELPER, MOST_HELPERS))

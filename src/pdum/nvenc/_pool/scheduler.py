@@ -37,8 +37,11 @@ class Scheduler(JobStates):
         emit: Callable[..., Event],
         *,
         cores: int = 0,
+        may_grow: bool = False,
     ) -> None:
+        """``may_grow``: engines may still join, so that jobs wait for them if there is none."""
         super().__init__(tasks, emit)
+        self._may_grow = may_grow
         self.engine_set = EngineSet(engines, cores, self.changed.notify_all)
         self.engines = self.engine_set.left
         self.rates = self.engine_set.rates
@@ -254,6 +257,11 @@ class Scheduler(JobStates):
         self.changed.notify_all()
         return not piece.is_dropped
 
+    def join(self, engine: int) -> None:
+        """An engine is new, or back."""
+        with self.lock:
+            self.engine_set.join(engine)
+
     def lose(self, engine: int, reason: str) -> list[Piece]:
         """Gives the engine up. Other engines do its pieces again; what it had of them is returned, to be discarded."""
         with self.lock:
@@ -268,7 +276,7 @@ class Scheduler(JobStates):
                     piece.failed_on.add(engine)
                     self._tell(events.PieceRetried, piece, reason=reason)
                     self.waiting.append(piece.again())
-            if not self.engines:
+            if not self.engines and not self._may_grow:
                 self._fail_all(self._no_engine_left())
             for job in list(self._in_state[WORKING].values()):
                 if self._no_engine_can(job):
@@ -305,7 +313,7 @@ class Scheduler(JobStates):
             return True
 
     def _begin(self, job: Job, plan: Plan) -> None:
-        if not self.engines:
+        if not self.engines and not self._may_grow:
             self._fail(job, self._no_engine_left())
         else:
             self.waiting += [self._made(job, first, last) for first, last in plan.ranges]

@@ -90,7 +90,8 @@ class Dashboard(App[int]):
         self._sampled = 0.0
         self._answers = 0
         self._drawn: object = None
-        self._panels: dict[int | None, GpuPanel] = {}
+        self._panels: dict[tuple[str, int | None], GpuPanel] = {}
+        """A panel for each GPU, and for each processor that encodes, by machine and number."""
 
     def show(self) -> int:
         """Shows the run until the user leaves. Raises what the run raised, and TerminalLost."""
@@ -172,7 +173,10 @@ class Dashboard(App[int]):
         self.state.apply(event)
         if isinstance(event, events.RunStarted | events.EnginesChanged):
             self.wanted_engines = len(event.engines)
-            self.usage.watch({one.gpu_id for one in event.engines if one.gpu_id is not None})
+            here = [one for one in event.engines if not one.node]
+            self.usage.watch({one.gpu_id for one in here if one.gpu_id is not None})
+        elif isinstance(event, events.EngineJoined | events.EngineLost):
+            self.wanted_engines = sum(one.state not in ("lost", "off") for one in self.state.engines.values())
         if event.at >= self._sampled + 1.0:
             self._sampled = event.at
             for index, engine in self.state.engines.items():
@@ -211,21 +215,22 @@ class Dashboard(App[int]):
         return self.state.status
 
     def _draw_gpus(self, height: int) -> None:
-        engines: dict[int | None, list[Engine]] = {}
+        engines: dict[tuple[str, int | None], list[Engine]] = {}
         for engine in self.state.engines.values():
-            engines.setdefault(engine.info.gpu_id, []).append(engine)
+            engines.setdefault((engine.info.node, engine.info.gpu_id), []).append(engine)
         area = self.screen_stack[0].query_one("#gpus")
         tight = sum(len(group) + 2 for group in engines.values()) > height // 2
         self.screen_stack[0].set_class(tight, "tight")
         cells = max(20, area.scrollable_content_region.width - (2 if tight else 4))
-        for gpu, group in engines.items():
-            if gpu not in self._panels:
-                self._panels[gpu] = GpuPanel(gpu, group[0].info.gpu_name)
-                area.mount(self._panels[gpu])
+        for place, group in engines.items():
+            node, gpu = place
+            if place not in self._panels:
+                self._panels[place] = GpuPanel(gpu, group[0].info.gpu_name, node)
+                area.mount(self._panels[place])
             about = Text()
-            if gpu is not None:
+            if gpu is not None and not node:
                 about = usage_text(self.usage.usage.get(gpu), self.usage.history.get(gpu, ()), self.palette)
-            self._panels[gpu].draw(self.state, group, self.speeds, about, self.palette, cells, tight=tight)
+            self._panels[place].draw(self.state, group, self.speeds, about, self.palette, cells, tight=tight)
 
     def _draw_lists(self) -> None:
         state = self.state

@@ -74,12 +74,13 @@ def _joined(left: list[tuple[str, str]], right: list[tuple[str, str]], cells: in
 class GpuPanel(Static):
     """One GPU, or the processor, with a line for each of its engines."""
 
-    def __init__(self, gpu_id: int | None, gpu_name: str | None) -> None:
+    def __init__(self, gpu_id: int | None, gpu_name: str | None, node: str = "") -> None:
+        """``node``: its machine in a cluster."""
         super().__init__(classes="gpu")
         self.gpu_id = gpu_id
-        self._heading = (
-            f"GPU {gpu_id} · {one_line(gpu_name or 'NVIDIA')}" if gpu_id is not None else "CPU · no hardware encoder"
-        )
+        where = f"{one_line(node)} · " if node else ""
+        what = f"GPU {gpu_id} · {one_line(gpu_name or 'NVIDIA')}" if gpu_id is not None else "CPU · no hardware encoder"
+        self._heading = where + what
         self._lines = 0
 
     def draw(

@@ -26,6 +26,8 @@ def _fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
 def _field(name: str, value: Any) -> Any:
     if name == "engines" and isinstance(value, list):
         return tuple(events.EngineInfo(**_fields(events.EngineInfo, one)) for one in value)
+    if name == "engine" and isinstance(value, dict):
+        return events.EngineInfo(**_fields(events.EngineInfo, value))
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePath
 
-from ..events import EngineInfo, QualityTried
+from .._text import count
+from ..events import DecodersChanged, EngineInfo, QualityTried
 
 ENDED = frozenset({"finished", "skipped", "failed", "cancelled"})
 WAITING = frozenset({"queued", "prepared"})
@@ -167,6 +168,9 @@ class Engine:
         said = [f"{self.decoders} {word}{on_cpu}" if self.decoders > 1 else "", waits if self.waited >= WAITS else ""]
         return ", ".join(filter(None, said))
 
+    def has(self, decoders: int, on_processor: int, waited: float) -> None:
+        self.decoders, self.decoders_on_processor, self.waited = decoders, on_processor, waited
+
     def busy(self, now: float) -> float:
         """How many seconds it has worked."""
         return sum((now if span.end is None else span.end) - span.begin for span in self.spans)
@@ -179,6 +183,12 @@ class Engine:
             for before, after in pairs
             if before.end is not None and after.begin - before.end > threshold
         ]
+
+
+def decoders_text(event: DecodersChanged) -> str:
+    on_cpu = f", {event.on_processor} of them on the processor" if event.on_processor else ""
+    why = f" (it waited for frames {event.waited:.0%} of the time)" if event.waited else ""
+    return f"{count(event.decoders, 'decoder')}{on_cpu}{why}"
 
 
 @dataclass

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .._config.settings import codec_name
 from .._encoders.aio import stream_here
-from .._encoders.frame_layout import FrameLayout, frame_layout, frames_of, is_flat
-from .._errors import EncoderClosed, InvalidConfig, InvalidFrame
+from .._encoders.frame_layout import FrameLayout, frames_of
+from .._errors import EncoderClosed, InvalidConfig
 from .._profiling import profiled
 from .bounded_queue import QueueClosed
 from .frame_copies import require_unit_range
+from .layout_checks import checked_layout
 from .opening import open_frame_encoder, require_engines
 from .output import kind_of
 from .pipeline import Pipeline, forgotten
@@ -156,7 +157,7 @@ class VideoWriter:
         self._require_open()
         with self._lock:
             self._require_open()
-            layout = self._layout_of(frame)
+            layout = checked_layout(frame, self._settings.frame_format(), self._settings.size, self._layout)
             if layout.batch is not None and (pts is not None or time is not None):
                 raise InvalidConfig(
                     "A batch has no time of its own. Write its frames one by one to give each its time."
@@ -322,23 +323,6 @@ class VideoWriter:
             raise
         self._written += 1
 
-    def _layout_of(self, frame: Any) -> FrameLayout:
-        size, form = self._settings.size, self._settings.frame_format()
-        if size is not None and is_flat(frame):
-            return FrameLayout(width=size[0], height=size[1], format=form or "rgb")
-        layout = frame_layout(frame, form)
-        wanted = self._layout
-        if wanted is not None and not layout.is_like(wanted):
-            raise InvalidFrame(
-                f"Expected a frame of {_described(wanted)}, as the first one, got {_described(layout)}. A video has "
-                "one size and format: scale or convert the frame, or begin another file."
-            )
-        if size is not None and (layout.width, layout.height) != tuple(size):
-            raise InvalidFrame(
-                f"Expected a frame of {size[0]}x{size[1]}, as size says, got {_described(layout)}. Scale the frame."
-            )
-        return layout
-
     def _open(self, layout: FrameLayout) -> None:
         config, software = (self._settings.encoder_config(layout, self._codec, kind) for kind in ("nvenc", "software"))
         self._target.reserve()
@@ -408,7 +392,3 @@ class VideoWriter:
         return EncoderClosed(
             f"The VideoWriter for {self._target.name} ended with an error: {self._why_closed} Make a new one."
         )
-
-
-def _described(layout: FrameLayout) -> str:
-    return f"{layout.width}x{layout.height} ({layout.format})"

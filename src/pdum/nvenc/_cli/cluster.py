@@ -1,0 +1,78 @@
+"""``pdum-nvenc cluster`` and ``worker``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from .._cluster.address import PORT, is_loopback, scheduler_address
+from .._cluster.places import places_here
+from .._cluster.tls import tls_of
+from .._errors import InvalidConfig
+from . import exits
+from .interruption import CODES
+
+if TYPE_CHECKING:
+    from .._cluster.dask_nodes import SchedulerSettings
+    from .._cluster.place import Place
+
+SESSION_SECONDS = 20.0
+"""How long a worker waits for a session, to ask its GPU what it can do."""
+
+
+def cluster(arguments: argparse.Namespace) -> int:
+    from .._cluster.dask_nodes import run_scheduler
+
+    settings = _settings(arguments)
+    places = _places(arguments) if arguments.local else []
+    _say(_greeting(settings))
+    return _code(run_scheduler(settings, places, _say))
+
+
+def worker(arguments: argparse.Namespace) -> int:
+    from .._cluster.dask_nodes import run_workers
+
+    tls = None if arguments.tls is None else tls_of(arguments.tls)
+    address = scheduler_address(arguments.address, has_tls=tls is not None)
+    return _code(run_workers(address, tls, _places(arguments), _say))
+
+
+def _settings(arguments: argparse.Namespace) -> SchedulerSettings:
+    from .._cluster.dask_nodes import SchedulerSettings
+
+    tls = None if arguments.tls is None else tls_of(arguments.tls, make=True)
+    try:
+        full = scheduler_address(arguments.listen, has_tls=tls is not None)
+    except InvalidConfig:
+        raise InvalidConfig(
+            f"Expected an address of this machine, such as 10.0.0.1 or 0.0.0.0:{PORT}, "
+            f"got --listen {arguments.listen!r}."
+        ) from None
+    host, _, port = full.partition("://")[2].rpartition(":")
+    return SchedulerSettings(host=host.strip("[]"), port=int(port), tls=tls, dashboard=arguments.dashboard)
+
+
+def _greeting(settings: SchedulerSettings) -> str:
+    if is_loopback(settings.host):
+        return "Only this machine can connect. --listen ADDRESS --tls FILE lets other machines join."
+    if settings.tls is None:
+        return (
+            "Warning: whoever reaches this port can run programs on all machines of the cluster. "
+            "--tls FILE lets in only who has that file."
+        )
+    return f"Only who has {settings.tls.certificate} can connect. Copy it to the other machines over a safe way."
+
+
+def _places(arguments: argparse.Namespace) -> list[Place]:
+    gpu: Any = getattr(arguments, "gpu", "all")
+    gpus = gpu if isinstance(gpu, str) else list(gpu)
+    engines, backend = getattr(arguments, "engines", "auto"), getattr(arguments, "engine", "auto")
+    return places_here(gpus, engines, backend, SESSION_SECONDS, arguments.name)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _code(signal: int) -> int:
+    return {int(one): code for one, code in CODES.items()}.get(signal, exits.DONE)

@@ -1,0 +1,1 @@
+"""Engines on other machines, as lanes of the same pool. Only ``dask_*`` knows what connects the machines."""

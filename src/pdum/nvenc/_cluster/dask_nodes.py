@@ -1,0 +1,169 @@
+"""Schedulers and workers of Dask, as ``pdum-nvenc cluster`` and ``pdum-nvenc worker`` start them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from .._errors import ClusterFailed
+from .._text import count, error_text
+from .._version import __version__
+from .address import host_of, is_loopback
+from .dask_settings import import_distributed, security_of, settings_of_a_scheduler
+from .office import versions_differ
+from .place import Place
+from .places import environment_of
+
+if TYPE_CHECKING:
+    from .tls import Tls
+
+VERSION_KEY = "pdum-nvenc"
+RESOURCE = {"NVENC": 1}
+SECONDS_BETWEEN_ATTEMPTS = 3.0
+SECONDS_TO_LEAVE = 10.0
+LOOPBACK_HOST = "127.0.0.1"
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchedulerSettings:
+    host: str = LOOPBACK_HOST
+    port: int = 8786
+    tls: Tls | None = None
+    dashboard: str | None = None
+    """The address of Dask's own pages and of its figures for Prometheus; None: none."""
+
+
+def run_scheduler(settings: SchedulerSettings, places: Sequence[Place], say: Say) -> int:
+    """Runs until a signal ends it, with workers for these places. Returns the number of the signal."""
+    import_distributed()
+    with settings_of_a_scheduler():
+        return asyncio.run(_until_signalled(lambda ended: _scheduler(settings, places, say, ended)))
+
+
+def run_workers(address: str, tls: Tls | None, places: Sequence[Place], say: Say) -> int:
+    """Likewise for the workers of this machine. They come back if the scheduler was started again."""
+    import_distributed()
+    with settings_of_a_scheduler():
+        return asyncio.run(_until_signalled(lambda ended: _stay_in(address, tls, places, say, ended)))
+
+
+async def _until_signalled(serve: Callable[[asyncio.Event], Any]) -> int:
+    ended, received = asyncio.Event(), [0]
+
+    def take(number: int) -> None:
+        received[0] = received[0] or number
+        ended.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, take, number)
+    await serve(ended)
+    return received[0]
+
+
+# ---- the scheduler -------------------------------------------------------------------------------------------------
+
+
+async def _scheduler(settings: SchedulerSettings, places: Sequence[Place], say: Say, ended: asyncio.Event) -> None:
+    distributed = import_distributed()
+    scheduler = distributed.Scheduler(
+        host=settings.host, port=settings.port, protocol="tls" if settings.tls else "tcp",
+        security=security_of(settings.tls), dashboard=settings.dashboard is not None,
+        dashboard_address=settings.dashboard or f"{LOOPBACK_HOST}:0",
+    )  # fmt: skip
+    try:
+        await scheduler
+    except (OSError, ValueError) as error:
+        raise ClusterFailed(
+            f"The scheduler cannot listen on {settings.host}:{settings.port}: {error_text(error)}. "
+            "Name another address with --listen."
+        ) from None
+    try:
+        scheduler.set_metadata(keys=[VERSION_KEY], value=__version__)
+        say(f"The scheduler is {scheduler.address}.")
+        async with AsyncExitStack() as stack:
+            folder = stack.enter_context(TemporaryDirectory(prefix="pdum-nvenc-"))
+            await _start_workers(stack, scheduler.address, settings.tls, places, Path(folder))
+            for place in places:
+                say(f"  {place.label}")
+            await ended.wait()
+    finally:
+        await scheduler.close()
+
+
+# ---- workers -------------------------------------------------------------------------------------------------------
+
+
+async def _stay_in(address: str, tls: Tls | None, places: Sequence[Place], say: Say, ended: asyncio.Event) -> None:
+    told = ""
+    while not ended.is_set():
+        try:
+            await _require_same_version(address, tls)
+            await _serve(address, tls, places, say, ended)
+            told = ""
+        except (OSError, asyncio.TimeoutError) as error:
+            text = f"The scheduler {address} does not answer: {error_text(error)} Trying again until it does."
+            if text != told:
+                say(text)
+            told = text
+        await _sleep(ended, SECONDS_BETWEEN_ATTEMPTS)
+
+
+async def _serve(address: str, tls: Tls | None, places: Sequence[Place], say: Say, ended: asyncio.Event) -> None:
+    """Until the scheduler is gone, or a signal comes."""
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="pdum-nvenc-"))
+        nannies = await _start_workers(stack, address, tls, places, Path(folder))
+        say(f"{count(len(places), 'engine')} of this machine joined {address}:")
+        for place in places:
+            say(f"  {place.label}")
+        finished = [asyncio.ensure_future(nanny.finished()) for nanny in nannies]
+        signalled = asyncio.ensure_future(ended.wait())
+        await asyncio.wait([signalled, *finished], return_when=asyncio.FIRST_COMPLETED)
+        signalled.cancel()
+        if not ended.is_set():
+            say(f"The scheduler {address} has ended. Waiting until it is back.")
+
+
+async def _start_workers(
+    stack: AsyncExitStack, address: str, tls: Tls | None, places: Sequence[Place], folder: Path
+) -> list[Any]:
+    nannies = [_nanny(address, tls, place, folder) for place in places]
+    for nanny in nannies:
+        stack.push_async_callback(nanny.close, timeout=SECONDS_TO_LEAVE)
+    await asyncio.gather(*nannies)
+    return nannies
+
+
+def _nanny(address: str, tls: Tls | None, place: Place, folder: Path) -> Any:
+    """Starts the worker again if it ends. Memory has no limit: a killed worker would only begin its piece again."""
+    loopback = LOOPBACK_HOST if is_loopback(host_of(address)) else None
+    return import_distributed().Nanny(
+        address, nthreads=1, resources=dict(RESOURCE), memory_limit=0, host=loopback, env=environment_of(place),
+        security=security_of(tls), local_directory=str(folder), protocol="tls" if tls else "tcp", dashboard=False,
+    )  # fmt: skip
+
+
+async def _require_same_version(address: str, tls: Tls | None) -> None:
+    """Refuses a scheduler that another version of this package has started. Others tell no version."""
+    distributed = import_distributed()
+    security = security_of(tls) or distributed.Security()
+    async with distributed.core.rpc(address, connection_args=security.get_connection_args("worker")) as scheduler:
+        theirs = await scheduler.get_metadata(keys=[VERSION_KEY], default=None)
+    if theirs not in (None, __version__):
+        raise ClusterFailed(versions_differ(f"The scheduler {address}", theirs, __version__))
+
+
+async def _sleep(ended: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(ended.wait(), seconds)
+    except asyncio.TimeoutError:
+        return

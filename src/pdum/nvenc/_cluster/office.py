@@ -1,0 +1,158 @@
+"""The engine of a worker process: carries out orders, one at a time, with a lane as in a pool of one machine."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from .._errors import ClusterFailed
+from .._pool.job import as_error
+from .._pool.lane import Lane
+from .._version import __version__
+from .desk import Desk, is_of_the_machine
+from .orders import Grant, Order, Outcome, Report
+from .place import Place, own_engine, place_of_this_process
+from .worker_task import WorkerTask
+
+if TYPE_CHECKING:
+    from .._tasks import PortableTask
+
+REPORT_SECONDS = 0.25
+LONGEST_SILENCE = 20.0
+"""Seconds. A pool that answers nothing for so long is gone."""
+WATCHDOG = 30.0
+"""Seconds. An encoder whose call does not return for so long is lost."""
+SESSION_TIMEOUT = 60.0
+LET_GO_SECONDS = 5.0
+"""How long an order that is not wanted any more may go on, such as in a decoder that does not return."""
+MOST_KEPT = 4
+"""Tasks that stay open for further orders. Each keeps its source's index, which is megabytes for a long film."""
+
+
+class Office:
+    """``do`` is called by one thread."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._engine = own_engine(place)
+        self._one_at_a_time = threading.Lock()
+        self._tasks: OrderedDict[str, PortableTask] = OrderedDict()
+        self.desk = Desk(place.threads, place.workers_on_gpu, SESSION_TIMEOUT)
+        self._lane = Lane(self.desk, self._engine)
+        for thread in self._lane.threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Gives the encoder's session back."""
+        self.desk.close()
+        self._lane.stop()
+        self._lane.join(monotonic() + LET_GO_SECONDS)
+        for task in self._tasks.values():
+            task.close()
+
+    def do(self, order: Order, tell: Callable[[Report], object], is_wanted: Callable[[], bool]) -> Outcome:
+        """Carries out the order. ``is_wanted`` is asked now and then."""
+        with self._one_at_a_time:
+            try:
+                if order.version != __version__:
+                    raise ClusterFailed(versions_differ(self._place.label, __version__, order.version))
+                task = self._task_of(order)
+            except BaseException as error:
+                told = as_error(error, order.source)
+                return Outcome(error=told, by_engine=is_of_the_machine(told) or isinstance(told, ClusterFailed))
+            if task is None:
+                return Outcome(forgot=True)
+            if self._lane.is_lost:
+                return Outcome(error=ClusterFailed(f"{self._place.label} hangs."), by_engine=True, is_lost=True)
+            return self._carried_out(order, task, tell, is_wanted)
+
+    def _task_of(self, order: Order) -> PortableTask | None:
+        if order.key not in self._tasks:
+            if order.portable is None:
+                return None
+            self._tasks[order.key] = order.portable.make()
+            while len(self._tasks) > MOST_KEPT:
+                self._tasks.popitem(last=False)[1].close()
+        self._tasks.move_to_end(order.key)
+        return self._tasks[order.key]
+
+    def _carried_out(
+        self, order: Order, task: PortableTask, tell: Callable[[Report], object], is_wanted: Callable[[], bool]
+    ) -> Outcome:
+        self.desk.begin(order, WorkerTask(order, task))
+        if order.number in _cancelled:
+            self.desk.cancel(order.number)
+        watch = Watch(order, self.desk, self._lane)
+        try:
+            tell(self.desk.report())
+            while (outcome := self.desk.wait(REPORT_SECONDS)) is None:
+                report = self.desk.report()
+                tell(report)
+                if not is_wanted():
+                    self.desk.cancel(order.number)
+                watch.look(report)
+            return outcome
+        finally:
+            _cancelled.discard(order.number)
+            self.desk.end_work()
+
+
+class Watch:
+    """Ends an order whose encoder hangs, whose pool is gone, or that does not end although it is cancelled."""
+
+    def __init__(self, order: Order, desk: Desk, lane: Lane) -> None:
+        self._order, self._desk, self._lane = order, desk, lane
+        self._calls = (lane.calls, monotonic())
+        self._hungry_since: float | None = None
+        self._dropped_since: float | None = None
+
+    def look(self, report: Report) -> None:
+        now, lane = monotonic(), self._lane
+        if lane.calls != self._calls[0] or lane.calls % 2 == 0:
+            self._calls = lane.calls, now
+        elif now - self._calls[1] > WATCHDOG:
+            lane.give_up(f"{lane.engine.label} has not answered for {WATCHDOG:.0f} s.")
+        self._hungry_since = (self._hungry_since or now) if report.wants_more else None
+        heard = max(self._hungry_since or now, self._desk.last_heard)
+        if now - heard > LONGEST_SILENCE and report.wants_more:
+            self._desk.cancel(self._order.number)
+        is_dropped = lane.piece is not None and lane.piece.is_dropped
+        self._dropped_since = (self._dropped_since or now) if is_dropped else None
+        if self._dropped_since is not None and now - self._dropped_since > LET_GO_SECONDS:
+            lane.give_up("A cancelled task has not returned.")
+
+
+def versions_differ(worker: str, theirs: str, ours: str) -> str:
+    return (
+        f"{worker} has pdum-nvenc {theirs}, and the pool has {ours}, so they do not work together. "
+        "Install the same version on all machines."
+    )
+
+
+_office: list[Office] = []
+_cancelled: set[str] = set()
+"""Orders that may not even have begun."""
+_opening = threading.Lock()
+
+
+def office() -> Office:
+    """The office of this process, which is made at the first order."""
+    with _opening:
+        if not _office:
+            _office.append(Office(place_of_this_process()))
+        return _office[0]
+
+
+def grant(number: str, answer: Grant) -> None:
+    """May be called for orders that have ended, or not begun."""
+    for one in _office:
+        one.desk.grant(number, answer)
+
+
+def cancel(number: str) -> None:
+    _cancelled.add(number)
+    for one in _office:
+        one.desk.cancel(number)

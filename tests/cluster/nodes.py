@@ -1,0 +1,63 @@
+"""Real schedulers and workers of Dask on loopback, each worker with a simulated driver of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pdum.nvenc._cluster.dask_settings import settings_of_a_scheduler
+from pdum.nvenc._cluster.place import Place
+
+from loud import need_module
+from simulator import environment
+
+HOST = "127.0.0.1"
+FAST: dict[str, Any] = {"name": "L4", "fps_1080p": 0}
+
+
+def node(name: str, engines: int, gpu: Mapping[str, Any] = FAST, **machine: Any) -> list[dict[str, str]]:
+    """The variables of each worker of a machine with one GPU."""
+    config = {"gpus": [{**gpu, "engines": engines}], "backend": "codec", **machine}
+    return [
+        {
+            **Place(
+                node=name, kind="nvenc", gpu_id=0, gpu_name=str(gpu["name"]), number=number, workers_on_gpu=engines
+            ).as_variable(),
+            "NVSIM_CONFIG": json.dumps(config),
+        }
+        for number in range(engines)
+    ]
+
+
+def software_node(name: str, workers: int) -> list[dict[str, str]]:
+    return [Place(node=name, kind="software", number=number).as_variable() for number in range(workers)]
+
+
+@contextmanager
+def cluster_of(*workers: Mapping[str, str], security: Any = None) -> Iterator[Any]:
+    """A ``SpecCluster`` with a worker for each of these variables, and a nanny for each worker."""
+    distributed = need_module("distributed")
+    import dask
+
+    simulated = {name: environment()[name] for name in ("LD_LIBRARY_PATH",)}
+    own = {"distributed.nanny.pre-spawn-environ": {**simulated, "OMP_NUM_THREADS": 1}}
+    scheduler = {"cls": distributed.Scheduler, "options": {"host": HOST, "port": 0, "dashboard": False}}
+    with settings_of_a_scheduler(), dask.config.set(own):
+        specs = {f"worker-{number}": spec(variables) for number, variables in enumerate(workers)}
+        with distributed.SpecCluster(scheduler=scheduler, workers=specs, security=security) as cluster:
+            yield cluster
+
+
+def spec(variables: Mapping[str, str]) -> dict[str, Any]:
+    distributed = need_module("distributed")
+    options = {
+        "nthreads": 1, "resources": {"NVENC": 1}, "memory_limit": 0, "host": HOST, "dashboard": False,
+        "env": dict(variables),
+    }  # fmt: skip
+    return {"cls": distributed.Nanny, "options": options}
+
+
+def engines_that_worked(told: Sequence[Any]) -> set[int]:
+    return {one.engine for one in told if type(one).__name__ == "PieceFinished"}
