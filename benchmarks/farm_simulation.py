@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from math import inf
+from math import ceil, inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import thread_time
@@ -283,27 +283,28 @@ def limits(model: Model) -> dict[str, float]:
     return {name: 1 / cost if cost else inf for name, cost in costs.items()}
 
 
-def row(model: Model) -> str:
-    found = simulate(model)
-    bits = (model.source_rate + model.result_rate) * model.speed * model.all_engines
+def row(model: Model, programs: int = 1) -> str:
+    """``programs``: how many calling programs share the farm, each with its part of the nodes and the files."""
+    found = simulate(replace(model, nodes=-(-model.nodes // programs), files=-(-model.files // programs)))
+    bits = (model.source_rate + model.result_rate) * model.speed * model.all_engines * found.engines_busy
     cells = [
         f"{model.nodes:,}",
         f"{model.files:,}",
-        f"{model.all_helpers}",
+        f"{programs}",
         f"{found.seconds / 3600:.2f}",
         f"{found.ratio:.2f}",
         f"{found.engines_busy:.0%}",
         f"{found.helpers_busy:.0%}",
         f"{found.interpreter_busy:.0%}",
         f"{bits / 1e9:,.1f}",
-        f"{model.files * model.memory / 1e9:.2f}",
+        f"{model.files / programs * model.memory / 1e9:.2f}",
         found.first_to_break,
     ]
     return f"| {' | '.join(cells)} |"
 
 
 TITLES = (
-    *("nodes", "files", "helpers", "hours", "of the ideal", "engines busy", "helpers busy", "interpreter busy"),
+    *("nodes", "files", "programs", "hours", "of the ideal", "engines busy", "helpers busy", "interpreter busy"),
     *("storage, Gbit/s", "memory, GB", "breaks first"),
 )
 
@@ -315,6 +316,12 @@ def enough_helpers(model: Model) -> int:
     return max(model.all_helpers, round(busy * 1.5) + 2)
 
 
+def enough_programs(model: Model) -> int:
+    """So many that each has at most three quarters of the engines that it can serve."""
+    most = min(limits(model)["the interpreter"], limits(model)["each helper"] * MOST_HELPERS)
+    return max(1, ceil(model.all_engines / (0.75 * most)))
+
+
 def print_tables(model: Model, nodes: Sequence[int], files_per_node: int) -> None:
     print("By formula, with", ", ".join(f"{field.name} {getattr(model, field.name):g}" for field in fields(Model)
                                          if field.name not in ("nodes", "files")))  # fmt: skip
@@ -324,8 +331,8 @@ def print_tables(model: Model, nodes: Sequence[int], files_per_node: int) -> Non
     for number in nodes:
         one = replace(model, nodes=number, files=number * files_per_node)
         print(row(one), flush=True)
-        if enough_helpers(one) > one.all_helpers:
-            print(row(replace(one, helpers=enough_helpers(one))), flush=True)
+        if enough_programs(one) > 1:
+            print(row(one, enough_programs(one)), flush=True)
 
 
 def measured_costs(frames: int, fps: float = 30.0) -> tuple[float, float]:

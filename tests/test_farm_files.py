@@ -165,4 +165,4 @@ def test_the_image_asks_for_the_video_part_of_the_driver() -> None:
     (found,) = re.findall(r"NVIDIA_DRIVER_CAPABILITIES=(\S+)", text)
     assert set(found.split(",")) == NEEDED
     assert json.loads(re.findall(r"^ENTRYPOINT (.*)$", text, re.MULTILINE)[0]) == ["pdum-nvenc"]
-    assert re.search(r"^USER farm$", text, re.MULTILINE)
+    assert re.search(r"^USER 10001$", text, re.MULTILINE)

@@ -22,6 +22,7 @@ from benchmarks.farm_simulation import (
     enough_helpers,
     limits,
     measured_costs,
+    row,
     simulate,
 )
 from pdum.nvenc._pool import helpers as of_pools
@@ -87,6 +88,11 @@ def test_helpers_are_as_many_as_a_pool_has(nodes: int, helpers: int) -> None:
     assert Model(nodes=nodes).all_helpers == helpers
     assert (FEWEST_HELPERS, MOST_HELPERS, ENGINES_FOR_EACH_HELPER) == (
         of_pools.HELPERS, run.MOST_HELPERS, run.ENGINES_FOR_EACH_HELPER)  # fmt: skip
+
+
+@pytest.mark.parametrize("nodes", [1, 10])
+def test_the_page_has_its_results(nodes: int, root: Path) -> None:
+    assert row(Model(nodes=nodes, files=1000 * nodes)) in (root / "docs" / "farm.md").read_text()
 
 
 def test_it_prints_its_tables(root: Path) -> None:

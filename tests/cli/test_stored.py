@@ -139,7 +139,9 @@ def test_some_fail(tool: Tool, memory: Any) -> None:
         (["memory://in/a.mkv", "-o", "https://host/x.mp4"], 4, "Results cannot be written to a web server"),
         (["memory://in/deep", "-o", "ftp://host/out"], 4, "seen before it is complete"),
         (["memory://empty", "-o", "memory://out"], 1, "memory://empty: The file does not exist."),
-        (["az://bucket/in", "-o", "memory://out"], 1, "pip install 'pdum-nvenc[storage]' adlfs"),
+        (["az://bucket/in", "-o", "memory://out"], 4, "pip install 'pdum-nvenc[storage]' adlfs"),
+        (["s3:/bucket/in.mkv"], 2, "Expected s3://bucket/in.mkv, with two slashes, got s3:/bucket/in.mkv."),
+        (["file://host/in.mkv"], 2, "Expected file:/// and a path of this machine"),
         (["memory://in", "-o", "memory://out", "--spool-limit", "lots"], 2, "spool_limit"),
         (["zip://a::memory://in/a.zip"], 2, "Chains of addresses are not supported"),
     ],
@@ -148,6 +150,14 @@ def test_what_is_refused(tool: Tool, memory: Any, arguments: list[str], code: in
     assert tool("encode", "--engine", "software", "--quiet", *arguments)[0] == code
     assert words in tool.err
     assert there(memory) == set()
+
+
+def test_local_files_by_their_addresses(tool: Tool, clips: Path, tmp_path: Path) -> None:
+    code, _ = tool.encode(*FLAGS, f"file://{clips}/a.mkv", "-o", f"file://{tmp_path}/a%20b.mp4")
+    assert code == 0, tool.err
+    assert content(tmp_path / "a b.mp4") == content(clips / "a.mkv")
+    assert tool.encode(*FLAGS, f"file://{clips}", "-o", f"file://{tmp_path}/folder/")[0] == 0
+    assert (tmp_path / "folder" / "b.mkv").exists()
 
 
 def test_watch_takes_no_address(tool: Tool, memory: Any) -> None:

@@ -23,7 +23,7 @@ from pdum.nvenc._storage.checksums import checksum_of
 from pdum.nvenc._storage.fetching import Fetch
 from pdum.nvenc._storage.listing import list_files
 from pdum.nvenc._storage.place import Place, look_at, look_for
-from pdum.nvenc._storage.publishing import Publish
+from pdum.nvenc._storage.publishing import Publish, look_for_result
 from storage import servers
 from storage.server_packages import installed
 from storage.servers import KEY, SECRET, Server
@@ -177,6 +177,15 @@ def test_files_that_are_not_there(server: Server, tmp_path: Path) -> None:
     assert SECRET not in str(told.value)
 
 
+def test_a_bucket_that_is_not_there(server: Server, tmp_path: Path) -> None:
+    """Which is noticed before anything is encoded. Folders are made."""
+    if not server.root.startswith("s3"):
+        return
+    with pytest.raises(StorageFailed, match="there is no such bucket or folder"):
+        look_for_result(Address("s3://other-bucket/film.mp4"), storage_of(server, tmp_path))
+    assert look_for_result(Address(f"{server.root}/new-folder/film.mp4"), storage_of(server, tmp_path)) is None
+
+
 def test_wrong_credentials(server: Server, tmp_path: Path) -> None:
     wrong = "wrong-secret-of-mine"
     options = {name: {**one, "secret": wrong} for name, one in server.options.items() if name == "s3"}
@@ -221,6 +230,16 @@ def test_from_a_web_server(web: Server, tmp_path: Path) -> None:
     (web.files / "a film.mkv").write_bytes(data)
     storage = storage_of(web, tmp_path)
     assert fetched(Address(f"{web.root}/a%20film.mkv"), storage, tmp_path / "down") == data
+
+
+def test_what_web_servers_answer(web: Server, tmp_path: Path) -> None:
+    storage = storage_of(web, tmp_path)
+    with pytest.raises(SourceUnreadable, match="does not exist"):
+        look_at(Address(f"{web.root}/none.mkv"), storage)
+    with pytest.raises(StorageFailed, match="Access was refused"):
+        look_at(Address(f"http://127.0.0.1:{web.port}/none.mkv"), storage)
+    with pytest.raises(StorageFailed, match="could not be read"):
+        look_at(Address(f"http://127.0.0.1:{servers.free_port()}/none.mkv"), storage)
 
 
 # --- a broken connection ---

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from .._errors import InvalidConfig, NvencError, SourceUnreadable
+from .._errors import InvalidConfig, NvencError, SourceUnreadable, UnsupportedFeature
 from .._storage.address import Address, is_address, local_path
 from .._storage.listing import list_files
-from .._storage.place import look_at, look_for
-from .._storage.publishing import require_publishable
+from .._storage.place import look_at
+from .._storage.publishing import look_for_result, require_publishable
 from .._storage.settings import StorageSettings
 from .._text import error_text
 from .decisions import ENCODE, EXISTS
@@ -77,7 +77,7 @@ def plan_stored(
 def _sources(given: str, batch: StoredBatch) -> Iterator[StoredSource]:
     try:
         yield from _stored(Address(given), batch) if is_address(given) else _local(local_path(given), batch)
-    except InvalidConfig:
+    except (InvalidConfig, UnsupportedFeature):  # which is so for all files
         raise
     except NvencError as error:
         batch.troubles.append((Address(given).shown if is_address(given) else given, error_text(error)))
@@ -185,8 +185,7 @@ def _names_in(folder: Path | Address, storage: StorageSettings) -> set[str]:
 def _is_there(destination: Path | Address, storage: StorageSettings) -> bool:
     if isinstance(destination, Path):
         return destination.exists()
-    require_publishable(destination)
-    return look_for(destination, storage) is not None
+    return look_for_result(destination, storage) is not None
 
 
 def _decision(source: StoredSource, destination: Path | Address, batch: StoredBatch, is_there: bool) -> StoredDecision:

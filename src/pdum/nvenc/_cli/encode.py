@@ -19,13 +19,14 @@ from .running import run_batch
 from .scanning import shown_scan
 from .show_settings import resolved_settings
 from .standard_streams import complain
-from .stored import encode_stored, uses_storage
+from .stored import encode_stored, take_local_addresses, uses_storage
 from .web_arguments import web_address
 
 
 def encode(arguments: argparse.Namespace) -> int:
     require_dry_run(arguments)
     options = output_options(arguments)
+    take_local_addresses(arguments)
     if uses_storage(arguments):
         return encode_stored(arguments, options)
     named = take_named_result(arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from .._batch.scan import is_video_name
 from .._batch.settings import CONTAINERS, BatchSettings
 from .._batch.stored_batch import StoredBatch, StoredDecision, plan_stored
 from .._errors import InvalidConfig, NvencError
-from .._storage.address import Address, is_address
+from .._storage.address import Address, is_address, local_path
 from .._storage.place import look_for
 from .._storage.settings import StorageSettings
 from .._tasks import Task
@@ -27,6 +28,22 @@ from .running import TaskMaker, run_tasks, settled_pool
 from .show_settings import resolved_settings
 from .standard_streams import complain
 from .table import print_table
+
+ONE_SLASH = re.compile(r"(s3|s3a|sftp|ssh|https?|gs|gcs|az|abfs|file):/[^/]")
+
+
+def take_local_addresses(arguments: argparse.Namespace) -> None:
+    """Makes paths of file:///folder/film.mp4. Raises InvalidConfig for an address with one slash."""
+    for one in (*arguments.paths, getattr(arguments, "destination", "")):
+        if ONE_SLASH.match(one) and not os.path.lexists(one):
+            raise InvalidConfig(f"Expected {one.replace(':/', '://', 1)}, with two slashes, got {one}.")
+    arguments.paths = [_local_or_address(one) for one in arguments.paths]
+    if hasattr(arguments, "destination"):
+        arguments.destination = _local_or_address(arguments.destination)
+
+
+def _local_or_address(given: str) -> str:
+    return str(local_path(given)) + os.sep * given.endswith(os.sep) if given.startswith("file://") else given
 
 
 def uses_storage(arguments: argparse.Namespace) -> bool:

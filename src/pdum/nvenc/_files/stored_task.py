@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from .._errors import InvalidConfig, NvencError
 from .._storage.fetching import Fetch
-from .._storage.place import StoredFile, look_for
-from .._storage.publishing import Publish, require_publishable
+from .._storage.place import StoredFile
+from .._storage.publishing import Publish, look_for_result
 from .._storage.spool_folder import JobSpool, remove_forgotten
 from .._tasks import NextPlan, NotYet, Plan, Result
 from .commit import Commit
@@ -73,8 +73,7 @@ class StoredTask(WrappedTask):
             raise self._refusal
         with self._names():
             if self._to is not None:
-                require_publishable(self._to)
-                self._seen = look_for(self._to, self.job.storage)
+                self._seen = look_for_result(self._to, self.job.storage)
             remove_forgotten(self.job.storage)
             self._spool.open()
             self._fetch()

@@ -28,6 +28,8 @@ PACKAGES = {
 }
 """The package that fsspec needs for each protocol."""
 IN_THE_EXTRA = ("s3fs", "paramiko", "aiohttp")
+NOT_FOUND, REFUSED = (404, 410), (401, 403)
+"""Statuses of web servers."""
 OF_ONE_USER = ("sftp", "ssh")
 """Protocols whose connection one thread uses at a time."""
 OF_THE_S3_CLIENT = {"response_checksum_validation": "when_required"}
@@ -98,16 +100,34 @@ def telling(address: Address, settings: StorageSettings, doing: str = "reached")
         yield
     except (NvencError, LocalDisk):
         raise
-    except FileNotFoundError:
-        raise SourceUnreadable(f"{address.shown}: The file does not exist.") from None
-    except PermissionError as error:
-        raise StorageFailed(
-            f"{address.shown}: Access was refused: {without_secrets(error, address, settings)}. Check the credentials "
-            "and what they allow."
-        ) from None
     except Exception as error:
-        reason = without_secrets(error, address, settings)
-        raise StorageFailed(f"{address.shown} could not be {doing}: {reason.rstrip('.')}.") from None
+        raise _told(_cause(error, address), address, settings, doing) from None
+
+
+def _cause(error: Exception, address: Address) -> Exception:
+    """fsspec says of every failed request to a web server that the file was not found."""
+    cause = error.__cause__
+    is_of_web = address.protocol in WEB and isinstance(error, FileNotFoundError) and isinstance(cause, Exception)
+    return cause if is_of_web and isinstance(cause, Exception) and _status(cause) not in NOT_FOUND else error
+
+
+def _status(error: Exception) -> int:
+    """The status of a web server's answer; 0 if it gave none."""
+    return int(getattr(error, "status", 0) or 0)
+
+
+def _told(error: Exception, address: Address, settings: StorageSettings, doing: str) -> NvencError:
+    is_missing = isinstance(error, FileNotFoundError) or _status(error) in NOT_FOUND
+    if is_missing and doing == "written":
+        return StorageFailed(f"{address.shown} could not be written: there is no such bucket or folder. Make it first.")
+    if is_missing:
+        return SourceUnreadable(f"{address.shown}: The file does not exist.")
+    reason = without_secrets(error, address, settings).rstrip(".")
+    if isinstance(error, PermissionError) or _status(error) in REFUSED:
+        return StorageFailed(
+            f"{address.shown}: Access was refused: {reason}. Check the credentials and what they allow."
+        )
+    return StorageFailed(f"{address.shown} could not be {doing}: {reason}.")
 
 
 def without_secrets(error: BaseException, address: Address, settings: StorageSettings) -> str:

@@ -52,6 +52,12 @@ class Place:
         except FileNotFoundError:
             return None
 
+    def require_bucket(self) -> None:
+        """Raises FileNotFoundError if S3 has no such bucket. Not everyone who may write to it may ask."""
+        if self.address.protocol in ("s3", "s3a"):
+            with suppress(PermissionError):
+                self.system.call_s3("head_bucket", Bucket=self.system.split_path(self.path)[0])
+
     def chunks(self, start: int, size: int | None) -> Iterator[bytes]:
         """The bytes from ``start`` on. Raises ValueError if the storage can only read from the beginning."""
         with closing(self.system.open(self.path, "rb", block_size=CHUNK, cache_type="none")) as file:

@@ -45,6 +45,14 @@ def require_publishable(address: Address) -> None:
         raise InvalidConfig(f"{address.shown} is a folder. Name a file instead.")
 
 
+def look_for_result(address: Address, settings: StorageSettings) -> StoredFile | None:
+    """What has the name now. Raises if a result cannot go there, as far as can be said before."""
+    require_publishable(address)
+    with telling(address, settings, "written"), connected(address, settings) as place:
+        place.require_bucket()
+        return place.file_or_none()
+
+
 class Publish:
     """One transfer of the local file ``result``.
 
