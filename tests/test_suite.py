@@ -19,6 +19,12 @@ def test_ctrl_c_works_in_what_tests_start() -> None:
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "True\n"
 
 
+def test_the_modules_that_begin_first_are_there(root: Path, request: pytest.FixtureRequest) -> None:
+    conftest = request.config.pluginmanager.get_plugin(str(root / "tests" / "conftest.py"))
+    assert conftest is not None
+    assert [name for name in conftest.LONGEST if not (root / "tests" / name).exists()] == []
+
+
 CHILDREN = """
 import json, os, sys, time
 import forked_children

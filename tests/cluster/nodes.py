@@ -16,6 +16,8 @@ from simulator import environment
 HOST = "127.0.0.1"
 NO_PAGES = {"dashboard": False, "dashboard_address": f"{HOST}:0"}
 FAST: dict[str, Any] = {"name": "L4", "fps_1080p": 0}
+LONG_SINCE_LOST = "1 hour"
+"""A ``SpecCluster`` closes the nanny of a worker that is absent now and was absent so long ago, though it was back."""
 
 
 def node(name: str, engines: int, gpu: Mapping[str, Any] = FAST, **machine: Any) -> list[dict[str, str]]:
@@ -43,7 +45,10 @@ def cluster_of(*workers: Mapping[str, str], security: Any = None) -> Iterator[An
     import dask
 
     simulated = {name: environment()[name] for name in ("LD_LIBRARY_PATH",)}
-    own = {"distributed.nanny.pre-spawn-environ": {**simulated, "OMP_NUM_THREADS": 1}}
+    own = {
+        "distributed.nanny.pre-spawn-environ": {**simulated, "OMP_NUM_THREADS": 1},
+        "distributed.deploy.lost-worker-timeout": LONG_SINCE_LOST,
+    }
     with settings_of_a_scheduler(), dask.config.set(own):
         specs = {f"worker-{number}": spec(variables) for number, variables in enumerate(workers)}
         with distributed.SpecCluster(scheduler=scheduler_spec(security), workers=specs, security=security) as cluster:

@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 
 from cluster.nodes import cluster_of, engines_that_worked, node, spec
 from files.runner import LOSSLESS
-from pdum.nvenc import Cancelled, ClusterFailed, EncoderPool, NoEncoder, NoEngineLeft, events
+from pdum.nvenc import Cancelled, ClusterFailed, EncoderPool, NoEncoder, events
 from pdum.nvenc._version import __version__
 
 from clips import make_clip
@@ -248,18 +247,3 @@ def test_a_full_disk_on_one_machine_moves_its_work(client: Any, tmp_path: Path) 
         client.run(limit, -1)
     assert [one.reason for one in told if isinstance(one, events.PieceRetried)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mkv", "b.mkv"]
-
-
-def test_a_run_without_engines_waits_and_then_says_so(nvsim_dir: Path) -> None:
-    assert nvsim_dir.is_dir()
-    with (
-        cluster_of(*node("only", 1, backend="echo")) as cluster,
-        cluster.get_client() as client,
-        EncoderPool(cluster=client) as pool,
-    ):
-        pool._settings = replace(pool._settings, session_timeout=1.0)
-        run = pool.start([pool.generated(grey(0.1), FRAMES, **VIDEO)])
-        cluster.scale(0)
-        (outcome,) = run.wait().results
-    assert isinstance(outcome, NoEngineLeft)
-    assert "Start workers (pdum-nvenc worker ADDRESS)" in str(outcome)

@@ -11,6 +11,7 @@ from .. import events
 from .._errors import InvalidConfig, NvencError, SourceUnreadable
 from .._pool.job import Job
 from .._pool.lane import Lane
+from .._pool.lane_session import LOST_FOR_GOOD
 from .._pool.pieces import Piece
 from ..events import EngineInfo
 from .granted_range import GrantedRange
@@ -191,7 +192,9 @@ class Desk:
         self._end(self._current(piece), Outcome())
 
     def failed(self, piece: Piece, error: Exception, *, by_engine: bool) -> None:
-        self._end(self._current(piece), Outcome(error=error, by_engine=by_engine or is_of_the_machine(error)))
+        is_lost = isinstance(error, LOST_FOR_GOOD)
+        outcome = Outcome(error=error, by_engine=by_engine or is_of_the_machine(error), is_lost=is_lost)
+        self._end(self._current(piece), outcome)
 
     def refused(self, job: Job, engine: int, error: Exception) -> None:  # noqa: ARG002
         self._end(self._work, Outcome(error=error, by_engine=True, is_refusal=True))

@@ -144,6 +144,7 @@ class Dispatcher:
             return
         piece = lane.piece
         if piece is not None:
+            lane.cancel()  # the worker may be alive, and only cut off
             self._let_go(lane)
             self._losses[index] = self._losses.get(index, 0) + 1
             error = ClusterFailed(f"{lane.engine.label} ended while it encoded {piece.job.source}: {reason}")
