@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from .._pool.feeder import Waits
 from .orders import Grant, Order, Outcome, Report
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class RemoteLane:
         """When the worker has last reported, or got its order."""
         self.has_begun = False
         self.waits_for = ""
+        self.decoders = (0, 0)
+        self.waited = Waits(0.0, 0.0)
         self._scheduler, self._wake = scheduler, wake
         self._number = ""
         self._running: RunningOrder | None = None
@@ -106,6 +109,7 @@ class RemoteLane:
         self.waits_for = report.waits_for
         piece.frames, piece.packets = report.frames, report.packets
         self.frames, self.measured_fps = self._frames_before + report.frames, report.fps
+        self.decoders, self.waited = report.decoders, Waits(*report.waited)
         if report.wants_more:
             self._answer(piece, report)
         if is_first or news:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from ..events import EngineInfo, Event
+    from .feeder import Waits
     from .pieces import Piece
     from .scheduler import Scheduler
 
@@ -25,6 +26,16 @@ class LaneView(Protocol):
     @property
     def measured_fps(self) -> float | None:
         """Frames a second now, if the lane measures that itself; None: ``frames`` tells it."""
+        ...
+
+    @property
+    def decoders(self) -> tuple[int, int]:
+        """How many decoders it has, and how many of them are the processor's. 0 if it needs none."""
+        ...
+
+    @property
+    def waited(self) -> Waits:
+        """For how long it has waited for frames, and frames for it."""
         ...
 
     @property

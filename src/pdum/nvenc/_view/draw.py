@@ -171,11 +171,20 @@ def engine_line(state: RunState, engine: Engine, label: str, cells: int, palette
     bar_cells = bar_cells if bar_cells >= LEAST_BAR else 0
     name_cells = room - bar_cells - (SPACE if bar_cells else 0)
     mark = " · sample" if job.searches else ""
+    supply = _supply_text(engine, name_cells - cell_len(mark) - min(SHORT_NAME, cell_len(state.label(job))))
+    if supply:
+        mark += f" · {supply}"
     name = file_name(state, job, max(1, name_cells - cell_len(mark)))
     line.append(" " * SPACE).append(name, palette.info).append(mark, palette.dim)
     if bar_cells:
         line.append(" " * SPACE).append_text(bar(engine.fraction, bar_cells, palette.accent, palette.dim))
     return line.append(" " * SPACE).append_text(columns(*figures)) if figures else line
+
+
+def _supply_text(engine: Engine, room: int) -> str:
+    """The engine's decoders and waits, in as many words as there is room for beside a file's name."""
+    texts = (engine.supply(), engine.supply(short=True))
+    return next((text for text in texts if cell_len(text) + len(" · ") <= room), "")
 
 
 def _figures(engine: Engine, job: Job, room: int, palette: Palette) -> list[tuple[str, int, str]]:

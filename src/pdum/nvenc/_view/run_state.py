@@ -206,6 +206,8 @@ class RunState:
             return  # late: the piece is over
         engine.first, engine.last, engine.frames, engine.fps = event.first, event.last, event.frames, event.fps
         engine.spans[-1].frames = event.frames
+        engine.decoders, engine.decoders_on_processor = event.decoders, event.decoders_on_processor
+        engine.waited = event.engine_waited
         job.rates[event.engine] = event.fps
         job.frames = max(job.frames, event.job_total)
         job.frames_done = min(job.frames, max(event.job_frames, 0))
@@ -238,7 +240,16 @@ class RunState:
     def _engine_joined(self, event: events.EngineJoined) -> None:
         engine = self.engines.setdefault(event.engine.index, Engine(event.engine))
         engine.info, engine.state, engine.reason = event.engine, "idle", ""
+        if self._wanted is not None:
+            self._wanted.add(event.engine.index)
         self._say("info", f"{event.engine.label} has joined")
+
+    def _decoders_changed(self, event: events.DecodersChanged) -> None:
+        engine = self._engine(event.engine)
+        engine.decoders, engine.decoders_on_processor = event.decoders, event.on_processor
+        on_cpu = f", {event.on_processor} of them on the processor" if event.on_processor else ""
+        why = f" (it waited for frames {event.waited:.0%} of the time)" if event.waited else ""
+        self._say("info", f"{engine.info.label}: {count(event.decoders, 'decoder')}{on_cpu}{why}")
 
     def _engine_lost(self, event: events.EngineLost) -> None:
         engine = self._engine(event.engine)
@@ -351,7 +362,7 @@ class RunState:
         if engine.job is not None:
             engine.spans[-1].end = self.now
             self._job(engine.job).rates.pop(engine.info.index, None)
-        engine.job, engine.fps = None, 0.0
+        engine.job, engine.fps, engine.waited = None, 0.0, 0.0
         if engine.state in {"working", "waiting"}:
             is_wanted = self._wanted is None or engine.info.index in self._wanted
             engine.state = "idle" if is_wanted else "off"
@@ -383,6 +394,7 @@ _HANDLERS: dict[type[events.Event], Callable[[RunState, Any], None]] = {
     events.PieceRetried: RunState._piece_retried,
     events.EngineWaiting: RunState._engine_waiting,
     events.EngineJoined: RunState._engine_joined,
+    events.DecodersChanged: RunState._decoders_changed,
     events.EngineLost: RunState._engine_lost,
     events.JobFinishing: RunState._job_finishing,
     events.JobFinished: RunState._job_finished,
