@@ -217,3 +217,34 @@ def test_an_engine_that_waits_gets_further_decoders(simulator: Simulator, clip: 
     assert 2 <= max(decoders_of(told)) <= 4
     assert [one.decoders > 1 for one in told if isinstance(one, events.DecodersChanged)][:1] == [True]
     assert len([one for one in told if isinstance(one, events.PieceFinished)]) == 1, "one engine encodes all of it"
+
+
+def test_a_cancelled_file_leaves_no_decoder(simulator: Simulator, clip: Path, tmp_path: Path) -> None:
+    """Its decoders are ahead of the engine, and wait."""
+    with simulator.machine(gpus=[gpu_of(1, 100.0, 4, 40.0)], backend="codec"), EncoderPool() as pool:
+        run = pool.start(pool.files([runner.job(clip, tmp_path / "result.mkv")]))
+        for event in run:
+            if isinstance(event, events.DecodersChanged):
+                run.cancel()
+        assert run.wait().errors
+    assert PLACES.used(0) == PLACES.used(PROCESSOR) == 0
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_more_decoders_encode_faster(
+    simulator: Simulator, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four decoders are as fast as the engine, and one is a quarter as fast."""
+    monkeypatch.setattr("pdum.nvenc._media.further_decoders.processor_limit", lambda: 0)
+    source = make_clip(tmp_path / "long.mkv", 600)
+    seconds = {}
+    for decoders in ("1", "4"):
+        monkeypatch.setenv(decoder_places.VARIABLE, decoders)
+        with simulator.machine(gpus=[gpu_of(1, 240.0, 4, 60.0)], backend="codec"):
+            told = encoded(source, tmp_path / f"{decoders}.mkv")
+        (piece,) = [one for one in told if isinstance(one, events.PieceFinished)]
+        seconds[decoders] = piece.seconds
+        assert max(decoders_of(told)) <= int(decoders)
+        assert_same_pictures(source, tmp_path / f"{decoders}.mkv")
+    assert seconds["1"] > 1.8 * seconds["4"]
