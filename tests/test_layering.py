@@ -170,6 +170,7 @@ PYTHON_LAYERS = (
     "_live.packet_stream",
     "_live.offered_frames",
     "_live.live_encoder",
+    "_storage.address",
     "_files.job",
     "_view.guarded_stream",
     "_view.run_parts",
@@ -179,6 +180,9 @@ PYTHON_LAYERS = (
     "_view.settings_line",
     "_view.event_reading",
     "_view.draw",
+    "_metrics.text",
+    "_metrics.run_metrics",
+    "_metrics.server",
     "_report.markup",
     "_report.style",
     "_report.charts",
@@ -220,6 +224,16 @@ PYTHON_LAYERS = (
     "_media.rehearsal",
     "_media.join",
     "_media.verify",
+    "_storage.settings",
+    "_storage.path_mapping",
+    "_storage.checksums",
+    "_storage.part_file",
+    "_storage.file_systems",
+    "_storage.place",
+    "_storage.listing",
+    "_storage.fetching",
+    "_storage.publishing",
+    "_storage.spool_folder",
     "_pool.interruptible",
     "_pool.ranges",
     "_pool.job",
@@ -284,6 +298,9 @@ PYTHON_LAYERS = (
     "_files.samples",
     "_files.searching_task",
     "_files.preview_task",
+    "_files.wrapped_task",
+    "_files.stored_job",
+    "_files.stored_task",
     "_cluster.orders",
     "_cluster.seam",
     "_cluster.granted_range",
@@ -303,7 +320,6 @@ PYTHON_LAYERS = (
     "_cluster.dask_nodes",
     "_cluster.opening",
     "_pool.pool",
-    "_batch.wrapped_task",
     "_batch.settings",
     "_batch.layers",
     "_batch.journal_entry",
@@ -318,6 +334,7 @@ PYTHON_LAYERS = (
     "_batch.settings_digest",
     "_batch.decisions",
     "_batch.batch",
+    "_batch.stored_batch",
     "_batch.ledger",
     "_batch.journalled_task",
     "_batch.stable_files",
@@ -361,10 +378,12 @@ PACKAGES = (
     "_machine",
     "_media",
     "_pool",
+    "_storage",
     "_writer",
     "_files",
     "_batch",
     "_view",
+    "_metrics",
     "_report",
     "_selftest",
     "integrations",
@@ -551,7 +570,7 @@ def test_python_imports_nothing_heavy_at_start() -> None:
     for path in (PYTHON / "nvenc").rglob("*.py"):
         top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
         names = {name.split(".")[0] for name in imports_of_nodes(top)}
-        assert not names & {"numpy", "av", "cupy", "torch"}, path.name
+        assert not names & {"numpy", "av", "cupy", "torch", "fsspec"}, path.name
 
 
 def imports_of_nodes(nodes: list[ast.Import | ast.ImportFrom]) -> set[str]:

@@ -102,6 +102,17 @@ class NextPlan:
     """The values that were tried, which are reported before."""
 
 
+class NotYet(Exception):
+    """A task's ``prepare`` raises it to be called again once another job has ended, such as for want of disk space.
+
+    ``error`` is what the job fails with if no other job is at work.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """The result of a task that succeeded. ``skipped`` says why there is nevertheless no file."""
@@ -268,7 +279,7 @@ class Task(Protocol):
         ...
 
     def prepare(self, lanes: int) -> Plan:
-        """Examines the source. ``lanes``: the number of engines."""
+        """Examines the source. ``lanes``: the number of engines. May raise ``NotYet``."""
         ...
 
     def config(self, engine: EngineInfo) -> EncoderConfig:

@@ -144,6 +144,7 @@ class Dispatcher:
             return
         piece = lane.piece
         if piece is not None:
+            lane.cancel()  # the worker may be alive, and only cut off
             self._let_go(lane)
             self._losses[index] = self._losses.get(index, 0) + 1
             error = ClusterFailed(f"{lane.engine.label} ended while it encoded {piece.job.source}: {reason}")
@@ -284,8 +285,14 @@ class Dispatcher:
             self._scheduler.failed(piece, order, by_engine=isinstance(order, UnsupportedFeature))
             return
         self._scheduler.started(piece)
-        lane.known.add(order.key)
-        lane.runs(self._cluster.start(self._workers[lane.engine.index], order, lane.listener(number)))
+        try:
+            running = self._cluster.start(self._workers[lane.engine.index], order, lane.listener(number))
+        except Exception as error:
+            self._let_go(lane)
+            self._scheduler.failed(piece, error, by_engine=not isinstance(error, InvalidConfig))
+        else:
+            lane.known.add(order.key)
+            lane.runs(running)
 
     def _wait_for_engines(self) -> None:
         if self._workers or self._scheduler.is_over:

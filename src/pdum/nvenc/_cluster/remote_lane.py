@@ -30,8 +30,6 @@ class RemoteLane:
     calls = 0
     """It has no calls for a watchdog: the worker has its own."""
     threads: Sequence[threading.Thread] = ()
-    decoders, waited = (0, 0), Waits(0.0, 0.0)
-    """The worker keeps them for itself."""
 
     def __init__(self, engine: EngineInfo, scheduler: Scheduler, wake: Callable[[], object]) -> None:
         self.engine = engine
@@ -45,6 +43,8 @@ class RemoteLane:
         """When the worker has last reported, or got its order."""
         self.has_begun = False
         self.waits_for = ""
+        self.decoders = (0, 0)
+        self.waited = Waits(0.0, 0.0)
         self._scheduler, self._wake = scheduler, wake
         self._number = ""
         self._running: RunningOrder | None = None
@@ -109,6 +109,7 @@ class RemoteLane:
         self.waits_for = report.waits_for
         piece.frames, piece.packets = report.frames, report.packets
         self.frames, self.measured_fps = self._frames_before + report.frames, report.fps
+        self.decoders, self.waited = report.decoders, Waits(*report.waited)
         if report.wants_more:
             self._answer(piece, report)
         if is_first or news:

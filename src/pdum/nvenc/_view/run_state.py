@@ -239,6 +239,8 @@ class RunState:
     def _engine_joined(self, event: events.EngineJoined) -> None:
         engine = self.engines.setdefault(event.engine.index, Engine(event.engine))
         engine.info, engine.state, engine.reason = event.engine, "idle", ""
+        if self._wanted is not None:
+            self._wanted.add(event.engine.index)
         self._say("info", f"{event.engine.label} has joined")
 
     def _engine_lost(self, event: events.EngineLost) -> None:
