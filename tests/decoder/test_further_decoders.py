@@ -156,6 +156,12 @@ def test_a_limit_is_a_number(monkeypatch: pytest.MonkeyPatch, given: str) -> Non
         chip_limit(0)
 
 
+def test_a_pool_says_at_once_that_a_limit_is_none(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(decoder_places.VARIABLE, "many")
+    with simulator.machine(gpus=["L4"]), pytest.raises(InvalidConfig, match="got PDUM_NVENC_DECODERS='many'"):
+        EncoderPool()
+
+
 def test_without_a_decoder_of_the_gpu_the_processor_decodes(
     machine: Machine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
