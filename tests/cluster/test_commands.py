@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pdum.nvenc import EncoderPool, events
 from pdum.nvenc._cli import main
 
 from clips import make_clip
@@ -124,3 +126,35 @@ def test_what_is_wrong_is_told_in_a_line(
     assert ended == code
     assert said in told
     assert "Traceback" not in told
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_started_again_is_found_by_all(tmp_path: Path) -> None:
+    """The worker and the pool wait for it, and the video is complete."""
+
+    def render(number: int, surface: Any) -> Any:
+        import time
+
+        import numpy as np
+
+        time.sleep(0.02)
+        return np.full((96, 192), number % 256, np.uint8)
+
+    told: list[events.Event] = []
+    with running("cluster", "--listen", "127.0.0.1:0", cwd=tmp_path) as first:
+        address = first.wait_for(r"The scheduler is (tcp://\S+)\.")[1]
+        listen = address.removeprefix("tcp://")
+        with running("worker", address, "--engine", "software", "-j", "1", cwd=tmp_path) as worker:
+            worker.wait_for("1 engine of this machine joined")
+            with EncoderPool(cluster=address, session_timeout=LONGEST) as pool:
+                task = pool.generated(render, 200, width=192, height=64)
+                run = pool.start([task], on_event=told.append)
+                while not any(isinstance(one, events.Progress) and one.frames for one in told):
+                    time.sleep(0.05)
+                first.end(signal.SIGKILL)
+                with running("cluster", "--listen", listen, cwd=tmp_path) as second:
+                    run.wait().raise_for_errors()
+                    worker.wait_for("Waiting until it is back(.|\n)*1 engine of this machine joined")
+                    assert second.process.poll() is None
+            assert worker.end() == 130
+    assert {events.EngineLost, events.EngineJoined} <= {type(one) for one in told}

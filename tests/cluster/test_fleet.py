@@ -44,7 +44,7 @@ def test_a_limit_holds_for_all_machines(client: Any) -> None:
 
 
 def test_a_cluster_without_the_wanted_engines_is_told(client: Any) -> None:
-    with pytest.raises(NoEncoder, match=r"has no engine for software, .* pdum-nvenc worker tcp://127\.0\.0\.1:"):
+    with pytest.raises(NoEncoder, match=r"has no engine for software\. .* pdum-nvenc worker tcp://127\.0\.0\.1:"):
         EncoderPool(cluster=client, backend="software", session_timeout=1)
 
 
@@ -57,6 +57,11 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ClusterFailed, match=r"pip install 'pdum-nvenc\[cluster\]'"):
         EncoderPool(cluster="127.0.0.1:9")
+
+
+def test_a_machine_that_is_not_there_is_told() -> None:
+    with pytest.raises(ClusterFailed, match=r"tcp://nowhere\.invalid:8786 does not answer: "):
+        EncoderPool(cluster="nowhere.invalid")
 
 
 @pytest.mark.parametrize(
