@@ -159,6 +159,43 @@ class RunReport:
         return [one for one in self.results if isinstance(one, Result)]
 
 
+@runtime_checkable
+class SharedFrames(Protocol):
+    """What ``frames`` of a task may return if several decoders can work for one engine. The pool changes their number
+    while it takes the frames: it adds one if the engine waits, and takes one away that is not needed.
+
+    One thread calls the methods and takes the frames.
+    """
+
+    @property
+    def decoders(self) -> int:
+        """How many decode now."""
+        ...
+
+    @property
+    def decoders_on_processor(self) -> int:
+        """How many of them help on the processor, because the GPU has no other free."""
+        ...
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long those who decode ahead have waited for room, all of them together."""
+        ...
+
+    @property
+    def frames_a_round(self) -> int:
+        """How many frames the decoders make until it is the first one's turn again."""
+        ...
+
+    def use_decoders(self, wanted: int) -> None:
+        """Lets so many decode, or as many as there can be."""
+        ...
+
+    def end_at(self, last: int) -> None:
+        """Frames from this one on are not wanted, as far as is known."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Portable:
     """What another process needs to encode ranges of a task. It can be pickled.
@@ -205,43 +242,6 @@ class PortableTask(Protocol):
 
     def close(self) -> None:
         """Lets go of the source. No range of it is encoded any more."""
-        ...
-
-
-@runtime_checkable
-class SharedFrames(Protocol):
-    """What ``frames`` of a task may return if several decoders can work for one engine. The pool changes their number
-    while it takes the frames: it adds one if the engine waits, and takes one away that is not needed.
-
-    One thread calls the methods and takes the frames.
-    """
-
-    @property
-    def decoders(self) -> int:
-        """How many decode now."""
-        ...
-
-    @property
-    def decoders_on_processor(self) -> int:
-        """How many of them help on the processor, because the GPU has no other free."""
-        ...
-
-    @property
-    def idle_seconds(self) -> float:
-        """How long those who decode ahead have waited for room, all of them together."""
-        ...
-
-    @property
-    def frames_a_round(self) -> int:
-        """How many frames the decoders make until it is the first one's turn again."""
-        ...
-
-    def use_decoders(self, wanted: int) -> None:
-        """Lets so many decode, or as many as there can be."""
-        ...
-
-    def end_at(self, last: int) -> None:
-        """Frames from this one on are not wanted, as far as is known."""
         ...
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from .._pool.feeder import Waits
+from .._pool.supply import Waits
 from .orders import Grant, Order, Outcome, Report
 
 if TYPE_CHECKING:

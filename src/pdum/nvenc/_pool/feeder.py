@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .._errors import SourceEnded
 from .._profiling import profiled
 from .channel import Channel, Closed
 from .job import as_error
-from .supply import Feed, Supply
+from .supply import Feed, Supply, Waits
 
 if TYPE_CHECKING:
     from ..events import EngineInfo
@@ -27,15 +27,6 @@ BATCHES_AHEAD = {"nvenc": 2, "software": 4}
 """Most batches for a software codec have one frame, and the codec takes several of them at once."""
 PIECES_AHEAD = 2
 """The engine's piece and the one after it, each with a thread."""
-
-
-class Waits(NamedTuple):
-    """Who has waited for whom, in seconds."""
-
-    engine: float
-    """How long the engine has waited for frames."""
-    frames: float
-    """How long frames have waited for the engine."""
 
 
 class Production:
@@ -60,10 +51,10 @@ class Production:
 class Feeder:
     """Makes the frames of the pieces that the engine's thread gives it."""
 
-    def __init__(self, scheduler: LaneScheduler, engine: EngineInfo) -> None:
+    def __init__(self, scheduler: LaneScheduler, engine: EngineInfo, emit: Callable[..., object]) -> None:
         name = f"pdum.nvenc {engine.label} feeder"
         self.threads = [Thread(target=self._feed, name=name, daemon=True) for _ in range(PIECES_AHEAD)]
-        self._supply = Supply(engine, scheduler.emit)
+        self._supply = Supply(engine, emit)
         self._scheduler = scheduler
         self._engine = engine
         self._orders: Channel[Production] = Channel(PIECES_AHEAD)

@@ -20,7 +20,7 @@ from .._errors import (
 from .._profiling import profiled
 from .._text import error_text
 from .channel import Closed
-from .feeder import Feeder, Production, Waits, batch, close_source, ended_early, is_near_end
+from .feeder import Feeder, Production, batch, close_source, ended_early, is_near_end
 from .job import as_error
 from .lane_session import LOST_FOR_GOOD, LaneHost, LaneSession
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..events import EngineInfo
     from .job import Job
     from .pieces import Piece
+    from .supply import Waits
 
 THE_ENGINES_OWN = (DeviceLost, EncoderFailed, CudaFailed, OutOfMemory)
 THE_TASKS_OWN = (InvalidConfig, InvalidFrame, SourceEnded)
@@ -61,7 +62,7 @@ class Lane:
         self.is_lost = False
         self._host = host
         self._scheduler = host.scheduler
-        self._feeder = Feeder(host.scheduler, engine)
+        self._feeder = Feeder(host.scheduler, engine, host.emit)
         self._stopped = threading.Event()
         self._session = LaneSession(host, engine, self._stopped.wait)
         self._next: Next | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ class LaneScheduler(Protocol):
     def rates(self) -> Mapping[int, float]: ...
     @property
     def is_paused(self) -> bool: ...
-    @property
-    def emit(self) -> Callable[..., object]: ...
 
     def wait_while_paused(self, piece: Piece) -> None: ...
     def is_done_for(self, engine: int) -> bool: ...

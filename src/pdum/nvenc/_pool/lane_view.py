@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from ..events import EngineInfo, Event
-    from .feeder import Waits
     from .pieces import Piece
     from .scheduler import Scheduler
+    from .supply import Waits
 
 
 class LaneView(Protocol):
@@ -29,18 +29,18 @@ class LaneView(Protocol):
         ...
 
     @property
+    def piece(self) -> Piece | None:
+        """The piece at work."""
+        ...
+
+    @property
     def decoders(self) -> tuple[int, int]:
-        """How many decoders it has, and how many of them are the processor's. 0 if it needs none."""
+        """How many decoders it has, and how many of them are the processor's. 0 if it needs none, or nobody knows."""
         ...
 
     @property
     def waited(self) -> Waits:
         """For how long it has waited for frames, and frames for it."""
-        ...
-
-    @property
-    def piece(self) -> Piece | None:
-        """The piece at work."""
         ...
 
     @property

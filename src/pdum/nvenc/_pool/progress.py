@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import events
 from .._tasks import Result, RunReport
-from .feeder import Waits
+from .supply import Waits
 
 if TYPE_CHECKING:
     from ..events import Event
@@ -64,8 +64,7 @@ class ProgressTeller:
     def _shares_waited(self, lane: LaneView, seconds: float) -> Waits:
         """For which share of the time the engine has waited for frames, and frames for the engine."""
         now = lane.waited
-        before = self._waited.get(lane, now)
-        self._waited[lane] = now
+        before, self._waited[lane] = self._waited.get(lane, Waits(0.0, 0.0)), now
         engine, frames = ((new - old) / seconds for new, old in zip(now, before, strict=True))
         return Waits(min(max(engine, 0.0), 1.0), min(max(frames, 0.0), 1.0))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import events
 from .._tasks import SharedFrames
@@ -31,6 +31,15 @@ SHORTEST_REPORT = 1.0
 """Seconds between two events about one engine."""
 LOOKS_UNTIL_RETRY = 50
 """After so many looks, one more decoder is tried again, although it did not help before."""
+
+
+class Waits(NamedTuple):
+    """Who has waited for whom, in seconds or as shares of a time."""
+
+    engine: float
+    """How long the engine has waited for frames."""
+    frames: float
+    """How long frames have waited for the engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +185,7 @@ class Feed:
         if seconds < SHORTEST_LOOK or self._frames < self._round:
             return
         is_near_end = left < self._round  # where decoders leave because nothing is left to begin
-        if self._decoders == self._source.decoders > 0 and not is_near_end:
+        if self._decoders == self._source.decoders and not is_near_end:
             self._supply.learn(
                 Look(
                     decoders=self._decoders, frames=self._frames, seconds=seconds,

@@ -159,13 +159,18 @@ class Engine:
         """How much of its current piece is done."""
         return min(1.0, self.frames / (self.last - self.first)) if self.last > self.first else 0.0
 
-    def supply(self, *, short: bool = False) -> str:
-        """Its decoders, if it has several, and how much it waits for frames, if that is worth a word."""
-        word = "dec" if short else "decoders"
+    def supply_texts(self) -> list[str]:
+        """Its decoders, if it has several, and how much it waits for frames, if that is worth a word. In fewer and
+        fewer words."""
+        several, waits = self.decoders > 1, self.waited >= WAITS
         on_cpu = f" ({self.decoders_on_processor} on CPU)" if self.decoders_on_processor else ""
-        waits = f"waits {self.waited:.0%}" if short else f"waits for frames {self.waited:.0%}"
-        said = [f"{self.decoders} {word}{on_cpu}" if self.decoders > 1 else "", waits if self.waited >= WAITS else ""]
-        return ", ".join(filter(None, said))
+        all_words = [f"{self.decoders} decoders{on_cpu}"] * several + [f"waits for frames {self.waited:.0%}"] * waits
+        short = [f"{self.decoders} dec"] * several + [f"waits {self.waited:.0%}"] * waits
+        texts = [", ".join(all_words), ", ".join(short), *short[-1:]]
+        return list(dict.fromkeys(filter(None, texts)))
+
+    def has(self, decoders: int, on_processor: int, waited: float) -> None:
+        self.decoders, self.decoders_on_processor, self.waited = decoders, on_processor, waited
 
     def busy(self, now: float) -> float:
         """How many seconds it has worked."""
