@@ -315,6 +315,7 @@ PYTHON_LAYERS = (
     "_cluster.address",
     "_cluster.tls",
     "_cluster.dask_worker",
+    "_cluster.dask_signals",
     "_cluster.dask_settings",
     "_cluster.dask_client",
     "_cluster.dask_nodes",

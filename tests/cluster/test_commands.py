@@ -35,6 +35,7 @@ class Command:
         code = "import sys; from pdum.nvenc._cli import main; sys.exit(main(sys.argv[1:]))"
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,
             env={**environment(gpus=[{"name": "L4", "engines": 2, "fps_1080p": 0}], backend="codec")},
         )  # fmt: skip
         self.output = ""
@@ -51,7 +52,8 @@ class Command:
         return found
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
-        self.process.send_signal(number)
+        """Also signals what the command has started, as a terminal does for Ctrl-C, and systemd for SIGTERM."""
+        os.killpg(self.process.pid, number)
         output, _ = self.process.communicate(timeout=LONGEST)
         self.output += output.decode()
         return self.process.returncode
@@ -64,7 +66,7 @@ def running(*arguments: str, cwd: Path) -> Iterator[Command]:
         yield command
     finally:
         if command.process.poll() is None:
-            command.process.kill()
+            os.killpg(command.process.pid, signal.SIGKILL)
         if command.process.stdout is not None and not command.process.stdout.closed:
             command.process.communicate()
 
@@ -104,6 +106,7 @@ def test_a_cluster_to_try_out(tmp_path: Path) -> None:
             elsewhere.wait_for(r"cannot listen on 192\.0\.2\.1:8786: .* Name another address with --listen\.")
             assert elsewhere.process.wait(LONGEST) == 4
         assert cluster.end() == 130
+    assert "Traceback" not in cluster.output
 
 
 @pytest.mark.parametrize(
