@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,12 @@ LONGEST = 120.0
 class Command:
     """A running command, whose output is read line by line."""
 
-    def __init__(self, *arguments: str, cwd: Path) -> None:
+    def __init__(self, *arguments: str, cwd: Path, within: Sequence[str] = ()) -> None:
+        """``within``: a command that runs the command."""
         code = "import sys; from pdum.nvenc._cli import main; sys.exit(main(sys.argv[1:]))"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True,
+            [*within, sys.executable, "-c", code, *arguments], cwd=cwd,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
             env={**environment(gpus=[{"name": "L4", "engines": 2, "fps_1080p": 0}], backend="codec")},
         )  # fmt: skip
         self.output = ""
@@ -60,8 +61,8 @@ class Command:
 
 
 @contextmanager
-def running(*arguments: str, cwd: Path) -> Iterator[Command]:
-    command = Command(*arguments, cwd=cwd)
+def running(*arguments: str, cwd: Path, within: Sequence[str] = ()) -> Iterator[Command]:
+    command = Command(*arguments, cwd=cwd, within=within)
     try:
         yield command
     finally:
