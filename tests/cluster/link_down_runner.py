@@ -66,7 +66,7 @@ def main(folder: Path) -> None:
 
 
 def pull_the_cable(address: str) -> None:
-    import cloudpickle
+    import cloudpickle  # type: ignore[import-untyped]
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     told: list[events.Event] = []
