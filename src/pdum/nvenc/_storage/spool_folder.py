@@ -41,11 +41,11 @@ class JobSpool:
 
     def source(self, name: str) -> Path:
         """The copy of a source of this name."""
-        return self.path / "source" / _short(name)
+        return self.path / "source" / short_name(name)
 
     def result(self, name: str) -> Path:
         """The result of this name, until it is published."""
-        return self.path / "result" / _short(name)
+        return self.path / "result" / short_name(name)
 
     def open(self) -> None:
         """Makes the folder and locks it. Raises FolderBusy if another job works on the same source and result."""
@@ -132,7 +132,8 @@ def _locked(folder: Path) -> BinaryIO | None:
     return None
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """A name of a copy that a file system takes, with the suffix of this one."""
     stem, suffix = os.path.splitext(name.replace("\0", "_") or "file")
     while len(os.fsencode(stem)) > LONGEST_NAME:
         stem = stem[:-1]
