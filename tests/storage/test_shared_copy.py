@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -11,6 +12,7 @@ from pdum.nvenc import Cancelled, SourceUnreadable, StorageSettings
 from pdum.nvenc._storage.address import Address
 from pdum.nvenc._storage.place import look_at
 from pdum.nvenc._storage.shared_copy import SharedCopy
+from pdum.nvenc._storage.spool_folder import remove_forgotten
 from storage.faulty import Faults
 
 pytestmark = pytest.mark.one_abi
@@ -93,3 +95,18 @@ def test_a_full_disk(faults: Faults, storage: StorageSettings) -> None:
     crowded = StorageSettings(spool=storage.spool, reserve=2**61)
     with pytest.raises(OSError, match=r"has no room for faulty://videos/film\.mp4"):
         copy(crowded).take()
+
+
+def test_what_a_killed_worker_left_is_removed(faults: Faults, storage: StorageSettings) -> None:
+    killed, working, next_one = copy(storage), copy(storage), SharedCopy(SOURCE, look_at(SOURCE, storage), 1, storage)
+    killed.take()
+    killed._unlock()
+    os.utime(killed.path.parent, (0, 0))
+    next_one.take()
+    assert not killed.path.exists()
+    working.take()
+    os.utime(working.path.parent, (0, 0))
+    remove_forgotten(storage)
+    assert working.path.exists(), "it is in use"
+    for one in (working, next_one):
+        one.release()

@@ -17,7 +17,7 @@ from .address import Address
 from .fetching import Fetch
 from .place import Interrupted, StoredFile
 from .settings import StorageSettings
-from .spool_folder import LOCK, remove_forgotten, short_name
+from .spool_folder import LOCK, SHARED, remove_forgotten, short_name
 
 PAUSE = 0.1
 """Seconds between two looks at a copy that another process makes."""
@@ -36,7 +36,7 @@ class SharedCopy:
     def __init__(self, address: Address, file: StoredFile, mtime_ns: int, settings: StorageSettings) -> None:
         self._address, self._file, self._mtime_ns, self._settings = address, file, mtime_ns, settings
         told = f"{address.text}\n{file.size}\n{file.mark}\n{mtime_ns}"
-        self._folder = settings.folder / f"shared-{hashlib.sha256(told.encode()).hexdigest()[:20]}"
+        self._folder = settings.folder / f"{SHARED}{hashlib.sha256(told.encode()).hexdigest()[:20]}"
         self.path = self._folder / short_name(address.name)
         self._lock: BinaryIO | None = None
 

@@ -24,6 +24,10 @@ LONGEST_NAME = 150
 """Bytes of a copy's name. Work folders and part files add to it."""
 KEPT_SECONDS = 7 * 86_400
 """How long the work of an ended job is kept for a later run."""
+KEPT_SECONDS_OF_WORKERS = 600
+"""How long a copy is kept that no worker has open."""
+SHARED = "shared-"
+"""The beginning of the names of folders with copies of workers."""
 
 _claims: dict[Path, tuple[Path, int]] = {}
 """The jobs of this process that hold a part of a disk: by their folder, the spool and the bytes."""
@@ -103,11 +107,13 @@ class JobSpool:
 
 
 def remove_forgotten(settings: StorageSettings) -> None:
-    """Removes the work that ended jobs have kept, once it is so old that nobody goes on with it."""
-    oldest = time.time() - KEPT_SECONDS
+    """Removes the work that ended jobs have kept, once it is so old that nobody goes on with it; and the copies of
+    workers that were killed."""
     with suppress(OSError):
         for folder in settings.folder.iterdir():
-            if folder.is_dir() and (folder / LOCK).exists() and folder.stat().st_mtime < oldest:
+            kept = KEPT_SECONDS_OF_WORKERS if folder.name.startswith(SHARED) else KEPT_SECONDS
+            is_old = folder.is_dir() and folder.stat().st_mtime < time.time() - kept
+            if is_old and (folder / LOCK).exists():
                 _remove_unless_busy(folder)
 
 
