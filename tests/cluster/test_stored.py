@@ -13,7 +13,7 @@ import pytest
 
 from cluster.nodes import cluster_of, engines_that_worked, node
 from files.runner import LOSSLESS, assert_same_pictures
-from pdum.nvenc import EncoderPool, FileSettings, StorageSettings, StoredJob
+from pdum.nvenc import EncoderPool, FileSettings, FileTask, StorageSettings, StoredJob
 
 from loud import need_module
 
@@ -84,3 +84,15 @@ def test_workers_keep_their_latest_source(client: Any, server: str, clip: Path, 
         assert len(list((tmp_path / "spool").glob("shared-*"))) <= len(pool.engines)
     for result in results:
         assert_same_pictures(clip, result)
+
+
+def test_a_local_source_with_its_result_at_a_storage(client: Any, clip: Path, tmp_path: Path) -> None:
+    """Workers read the source by its path. The packets come back: nobody else sees the caller's spool."""
+    memory = need_module("fsspec").filesystem("memory")
+    storage = StorageSettings(spool=tmp_path / "spool", reserve=0)
+    with EncoderPool(cluster=client) as pool, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FileTask, "adopt", None)
+        pool.encode_file(clip, "memory://out/result.mkv", segments=3, storage=storage, **SETTINGS)
+    (tmp_path / "result.mkv").write_bytes(memory.cat_file("/out/result.mkv"))
+    memory.store.clear()
+    assert_same_pictures(clip, tmp_path / "result.mkv")
