@@ -268,7 +268,9 @@ def test_an_engine_that_waits_is_seen(
         assert (f" · {words}" in line.plain) if words else not re.search("dec|waits", line.plain)
 
 
-def test_a_change_of_decoders_is_a_line_of_the_log() -> None:
+def test_a_change_of_decoders_is_seen_and_does_not_scroll_by() -> None:
     state = supplied(1, 0, 0.0)
+    lines = state.lines
     state.apply(events.DecodersChanged(at=2.0, engine=0, decoders=3, on_processor=1, waited=0.4))
-    assert state.log[-1].text.endswith("3 decoders, 1 of them on the processor (it waited for frames 40% of the time)")
+    assert " · 3 decoders (1 on CPU)" in progress(state, 200, 24)[0].plain
+    assert state.lines == lines

@@ -177,3 +177,13 @@ def test_two_runs_share_the_engines(cluster: Threads) -> None:
             run.wait().raise_for_errors()
     for task in tasks:
         require_all_frames(task.encoded)
+
+
+def test_many_engines_report_less_often(cluster: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if 3 were 600 engines."""
+    monkeypatch.setattr(dispatcher, "ENGINES_AT_FULL_PACE", 0.5)
+    for worker in ("one", "two", "three"):
+        cluster.join(worker)
+    with EncoderPool(cluster=cluster) as pool:
+        require_all_frames(pool.render_video(render, FRAMES, **VIDEO))
+    assert {order.pace for order in cluster.orders} == {6.0}

@@ -26,6 +26,7 @@ class Threads:
         """Whether workers begin what they are given, or work for somebody else."""
         self._tell: Callable[[News], object] = lambda _: None
         self._threads: list[threading.Thread] = []
+        self.orders: list[Order] = []
 
     def watch(self, tell: Callable[[News], object]) -> None:
         self._tell = tell
@@ -63,6 +64,7 @@ class Threads:
             if not self.is_mute:
                 listener.ended(outcome)
 
+        self.orders.append(order)
         if self.begins:
             thread = threading.Thread(target=work)
             self._threads.append(thread)

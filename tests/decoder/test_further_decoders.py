@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -19,6 +22,8 @@ from files.runner import LOSSLESS, assert_same_pictures
 from pdum.nvenc import DecodedFrame, EncoderPool, InvalidConfig, events
 from pdum.nvenc._files.engine_frames import EngineFrames
 from pdum.nvenc._media import decoder_places, hardware_decode
+from pdum.nvenc._media.decode import stretch_frames
+from pdum.nvenc._media.decoder import Decoding, Stumbled
 from pdum.nvenc._media.decoder_places import PLACES, PROCESSOR, chip_limit
 from pdum.nvenc._media.further_decoders import SURFACES, bounds_for
 from pdum.nvenc._media.source import index_source
@@ -30,11 +35,12 @@ from simulator import Machine, Simulator
 pytestmark = pytest.mark.one_abi
 
 CLOSED = Kind("further-closed", options={"g": "25"}, count=120)
-OPEN = Kind("further-open", options={"g": "25", "x264-params": "open-gop=1:scenecut=0"}, count=120)
-HEVC = Kind(
-    "further-hevc", "libx265", size=(192, 160), count=120,
-    options={"x265-params": "log-level=error:keyint=25:open-gop=1"},
+OPEN = Kind(
+    "further-open", count=120,
+    options={"g": "30", "x264-params": "open-gop=1:scenecut=0:b-pyramid=none:bframes=3:b-adapt=0"},
 )  # fmt: skip
+HEVC_PARAMETERS = "log-level=error:keyint=30:min-keyint=30:open-gop=1:bframes=3:b-adapt=0:scenecut=0"
+HEVC = Kind("further-hevc", "libx265", size=(192, 160), count=120, options={"g": "30", "x265-params": HEVC_PARAMETERS})
 TRANSPORT = Kind("further-ts", container="ts", options={"g": "25"}, count=120)
 
 
@@ -70,6 +76,15 @@ def frames_of(source: Path, folder: Path, decoders: int, first: int = 0) -> tupl
     return pictures, by_chip, frames
 
 
+@pytest.mark.parametrize("kind", [OPEN, HEVC], ids=lambda kind: kind.name)
+def test_frames_come_after_the_key_frame_that_they_are_shown_before(folder: Path, kind: Kind) -> None:
+    """So that what follows tells something."""
+    with av.open(str(make(folder, kind))) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    after_keys = [(one.pts, next_one.pts) for one, next_one in pairwise(packets) if one.is_keyframe]
+    assert sum(after < key for key, after in after_keys) == 3
+
+
 @pytest.mark.parametrize("kind", [CLOSED, OPEN, HEVC, TRANSPORT], ids=lambda kind: kind.name)
 @pytest.mark.parametrize("decoders", [1, 2, 4])
 def test_any_number_of_decoders_gives_the_same_pictures(
@@ -101,7 +116,19 @@ def test_hardly_more_is_decoded_than_is_wanted(machine: Machine, folder: Path, t
     alone = machine.calls("decode")["cuvidDecodePicture"]
     machine.reset()
     frames_of(source, tmp_path, 4)
-    assert machine.calls("decode")["cuvidDecodePicture"] <= alone + 40, "the first decoder is ahead when it is relieved"
+    assert machine.calls("decode")["cuvidDecodePicture"] <= alone + 15, "the first decoder is ahead when it is relieved"
+
+
+def test_a_missing_frame_is_no_frame_that_follows(folder: Path) -> None:
+    """The processor's path knows what to show instead."""
+    source = make(folder, CLOSED)
+    index = index_source(source)
+    first, second, *rest = index.pts
+    with_one_more = replace(index, pts=[first, (first + second) // 2, second, *rest])
+    frames = stretch_frames(source, with_one_more, Stretches(with_one_more)[0], Decoding(2))
+    assert next(frames).pts == first
+    with pytest.raises(Stumbled, match="Frame 1 is missing"):
+        next(frames)
 
 
 def test_the_processor_helps_if_the_chip_is_busy(simulator: Simulator, folder: Path, tmp_path: Path) -> None:
@@ -127,6 +154,12 @@ def test_a_limit_is_a_number(monkeypatch: pytest.MonkeyPatch, given: str) -> Non
     monkeypatch.setenv(decoder_places.VARIABLE, given)
     with pytest.raises(InvalidConfig, match=r"PDUM_NVENC_DECODERS=.*Without the variable"):
         chip_limit(0)
+
+
+def test_a_pool_says_at_once_that_a_limit_is_none(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(decoder_places.VARIABLE, "many")
+    with simulator.machine(gpus=["L4"]), pytest.raises(InvalidConfig, match="got PDUM_NVENC_DECODERS='many'"):
+        EncoderPool()
 
 
 def test_without_a_decoder_of_the_gpu_the_processor_decodes(

@@ -196,6 +196,8 @@ def test_a_cancelled_copy_goes_on_later(
     (outcome,) = run.wait().results
     assert isinstance(outcome, Cancelled)
     assert memory.find("/out") == []
+    assert [path.name for path in (tmp_path / "spool").rglob("film.mkv*")].count("film.mkv.part") == 1
+    assert list((tmp_path / "spool").rglob("film.mkv")) == [], "the copy has ended"
     faults.before = lambda _: None
     faults.calls.clear()
     pool.encode_files(jobs).raise_for_errors()

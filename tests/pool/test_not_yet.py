@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Event, Lock
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from pdum.nvenc import BaseTask, EncoderPool, Plan, Result
+from pdum.nvenc._pool.scheduler import Scheduler
 from pdum.nvenc._tasks import NotYet
 
 pytestmark = pytest.mark.one_abi
@@ -104,3 +106,22 @@ def test_the_end_of_a_failed_task_counts(pool: EncoderPool) -> None:
     outcomes = pool.run([Sized(disk, 10, ValueError("wrong") if number % 2 else None) for number in range(8)]).results
     assert [type(one).__name__ for one in outcomes] == ["Result", "ValueError"] * 4
     assert disk.used == 0
+
+
+def test_nothing_is_asked_again_before_another_has_ended() -> None:
+    scheduler = Scheduler([Sized(Disk(10), 1) for _ in range(3)], [0, 1, 2], Mock())
+    first, second = scheduler.next_chore_now(), scheduler.next_chore_now()
+    assert first is not None
+    assert second is not None
+    scheduler.prepared(first, Plan(frames=1, ranges=[(0, 1)]))
+    assert scheduler.queue_again(second, OSError("full"))
+    assert scheduler.next_chore_now() is None
+    scheduler.call_off([first.job], "enough")
+    abandon = scheduler.next_chore_now()
+    assert abandon is not None
+    assert abandon.what == "abandon"
+    assert scheduler.next_chore_now() is None
+    scheduler.abandoned(abandon)
+    again = scheduler.next_chore_now()
+    assert again is not None
+    assert (again.what, again.job) == ("prepare", second.job)

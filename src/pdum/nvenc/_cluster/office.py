@@ -89,7 +89,7 @@ class Office:
         watch = Watch(order, self.desk, self._lane)
         try:
             tell(self.desk.report(self._lane))
-            while (outcome := self.desk.wait(REPORT_SECONDS)) is None:
+            while (outcome := self.desk.wait(REPORT_SECONDS * order.pace)) is None:
                 report = self.desk.report(self._lane)
                 tell(report)
                 if not is_wanted():

@@ -40,6 +40,8 @@ class Order:
     last: int
     """The end of the range if no other engine takes a part of it."""
     grant: Grant
+    pace: float = 1.0
+    """With many engines, reports are rarer by this factor, so that the pool does not get more of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

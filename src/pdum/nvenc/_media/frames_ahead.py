@@ -118,9 +118,9 @@ class FramesAhead:
 
     @property
     def decoders(self) -> int:
-        """How many decode now."""
+        """How many decode now; 1 if enough is decoded and nobody has to."""
         with self._changed:
-            return len(self._staying()) + (self._alone is not None)
+            return max(1, len(self._staying()) + (self._alone is not None))
 
     @property
     def decoders_on_processor(self) -> int:

@@ -54,7 +54,8 @@ class EncoderPool:
     Args:
         gpus: ``"all"``, or the numbers of the GPUs to use.
         engines: ``"auto"``: as many as the GPUs say they have; a number for all, or a sequence of one for each GPU.
-            The environment's ``PDUM_NVENC_ENGINES``, ``"3"`` or ``"2,3"``, limits them further.
+            The environment's ``PDUM_NVENC_ENGINES``, ``"3"`` or ``"2,3"``, limits them further, and
+            ``PDUM_NVENC_DECODERS`` the decoders of the GPUs that files use.
         config: settings of the encoders that a call does not give.
         backend: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware if there is any.
         session_timeout: how long to wait, in seconds, while other processes have all sessions.

@@ -185,7 +185,7 @@ class Feed:
         if seconds < SHORTEST_LOOK or self._frames < self._round:
             return
         is_near_end = left < self._round  # where decoders leave because nothing is left to begin
-        if self._decoders == self._source.decoders > 0 and not is_near_end:
+        if self._decoders == self._source.decoders and not is_near_end:
             self._supply.learn(
                 Look(
                     decoders=self._decoders, frames=self._frames, seconds=seconds,

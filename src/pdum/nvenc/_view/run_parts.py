@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePath
 
-from .._text import count
-from ..events import DecodersChanged, EngineInfo, QualityTried
+from ..events import EngineInfo, QualityTried
 
 ENDED = frozenset({"finished", "skipped", "failed", "cancelled"})
 WAITING = frozenset({"queued", "prepared"})
@@ -185,12 +184,6 @@ class Engine:
             for before, after in pairs
             if before.end is not None and after.begin - before.end > threshold
         ]
-
-
-def decoders_text(event: DecodersChanged) -> str:
-    on_cpu = f", {event.on_processor} of them on the processor" if event.on_processor else ""
-    why = f" (it waited for frames {event.waited:.0%} of the time)" if event.waited else ""
-    return f"{count(event.decoders, 'decoder')}{on_cpu}{why}"
 
 
 @dataclass

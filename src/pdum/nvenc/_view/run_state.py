@@ -11,7 +11,7 @@ from .. import events
 from .._text import change, count, duration, one_line, size, visible
 from .job_lists import EndedJobs, FolderSums, JobQueue
 from .names import Names
-from .run_parts import AT_WORK, WAITING, Engine, Job, LogLine, Span, Sums, decoders_text
+from .run_parts import AT_WORK, WAITING, Engine, Job, LogLine, Span, Sums
 
 LOG_LINES = 2000
 
@@ -234,7 +234,6 @@ class RunState:
     def _decoders_changed(self, event: events.DecodersChanged) -> None:
         engine = self._engine(event.engine)
         engine.has(event.decoders, event.on_processor, engine.waited)
-        self._say("info", f"{engine.info.label}: {decoders_text(event)}")
 
     def _engine_joined(self, event: events.EngineJoined) -> None:
         engine = self.engines.setdefault(event.engine.index, Engine(event.engine))
