@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +20,7 @@ from damaged import damaged
 from decoder.conftest import L4
 from decoder.test_failures import without_sense
 from decoder.test_files import forget, task_of
-from decoder.videos import Kind, by_processor, make
+from decoder.videos import Kind, assert_same, by_processor, make, on_host
 from files import runner
 from files.runner import LOSSLESS, assert_same_pictures
 from pdum.nvenc import DecodedFrame, EncoderPool, InvalidConfig, events
@@ -25,7 +29,7 @@ from pdum.nvenc._media import decoder_places, hardware_decode
 from pdum.nvenc._media.decode import stretch_frames
 from pdum.nvenc._media.decoder import Decoding, Stumbled
 from pdum.nvenc._media.decoder_places import PLACES, PROCESSOR, chip_limit
-from pdum.nvenc._media.further_decoders import SURFACES, bounds_for
+from pdum.nvenc._media.further_decoders import KEPT_FOR_EACH, SURFACES, Helpers, bounds_for
 from pdum.nvenc._media.source import index_source
 from pdum.nvenc._media.stretches import Stretches
 
@@ -119,6 +123,23 @@ def test_hardly_more_is_decoded_than_is_wanted(machine: Machine, folder: Path, t
     assert machine.calls("decode")["cuvidDecodePicture"] <= alone + 15, "the first decoder is ahead when it is relieved"
 
 
+@pytest.mark.parametrize("kind", [CLOSED, OPEN, HEVC], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("order", [(0, 2, 1, 3), (3, 0, 2)])
+def test_one_decoder_takes_stretches_in_any_order(
+    machine: Machine, folder: Path, kind: Kind, order: tuple[int, ...]
+) -> None:
+    source = make(folder, kind)
+    index, wanted = index_source(source), by_processor(source)
+    stretches = Stretches(index)
+    helper = Helpers(source, index, hardware_decode.decoder_on(runner.HARDWARE, source), 0).hire()
+    assert helper is not None
+    with closing(helper):
+        for number in order:
+            stretch = stretches[number]
+            found = on_host(helper.frames(stretch))
+            assert_same(found, wanted[stretch.first : stretch.last])
+
+
 def test_a_missing_frame_is_no_frame_that_follows(folder: Path) -> None:
     """The processor's path knows what to show instead."""
     source = make(folder, CLOSED)
@@ -205,7 +226,7 @@ def test_what_is_decoded_ahead_has_a_bound(folder: Path) -> None:
     frame = 160 * 96 * 1.5
     for memory in (1 << 20, 1 << 24, 1 << 28, 1 << 34):
         bounds = bounds_for(index.look, stretches, memory)
-        held = (bounds.decoders - 1) * SURFACES + bounds.room
+        held = (bounds.decoders - 1) * SURFACES + KEPT_FOR_EACH * bounds.room
         assert held * frame <= memory / 16
         assert 1 <= bounds.decoders <= len(stretches)
     assert bounds_for(index.look, stretches, 1 << 20).decoders == 1
@@ -281,3 +302,26 @@ def test_more_decoders_encode_faster(
         assert max(decoders_of(told)) <= int(decoders)
         assert_same_pictures(source, tmp_path / f"{decoders}.mkv")
     assert seconds["1"] > 1.8 * seconds["4"]
+
+
+def resident() -> int:
+    """Bytes of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.slow
+def test_a_thousand_files_take_no_more_memory_than_half_of_them(simulator: Simulator, tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "source.mkv", 30)
+    sizes, threads = [], []
+    with simulator.machine(gpus=[gpu_of(2, 0.0, 4, 0.0)]) as machine, EncoderPool() as pool:
+        for round_ in range(10):
+            jobs = [runner.job(source, tmp_path / f"{round_}-{n}.mkv", verify="structure") for n in range(100)]
+            pool.encode_files(jobs).raise_for_errors()
+            gc.collect()
+            sizes.append(resident())
+            threads.append(threading.active_count())
+            assert machine.live("decode").get("decoders", 0) == 0
+    assert threads[-1] <= threads[1]
+    megabytes = [size >> 20 for size in sizes]
+    assert megabytes[-1] - megabytes[4] < 8, megabytes
