@@ -313,7 +313,7 @@ def resident() -> int:
 @pytest.mark.slow
 def test_a_thousand_files_take_no_more_memory_than_half_of_them(simulator: Simulator, tmp_path: Path) -> None:
     source = make_clip(tmp_path / "source.mkv", 30)
-    sizes, threads = [], []
+    sizes, threads, objects = [], [], []
     with simulator.machine(gpus=[gpu_of(2, 0.0, 4, 0.0)]) as machine, EncoderPool() as pool:
         for round_ in range(10):
             jobs = [runner.job(source, tmp_path / f"{round_}-{n}.mkv", verify="structure") for n in range(100)]
@@ -321,7 +321,9 @@ def test_a_thousand_files_take_no_more_memory_than_half_of_them(simulator: Simul
             gc.collect()
             sizes.append(resident())
             threads.append(threading.active_count())
+            objects.append(len(gc.get_objects()))
             assert machine.live("decode").get("decoders", 0) == 0
     assert threads[-1] <= threads[1]
     megabytes = [size >> 20 for size in sizes]
-    assert megabytes[-1] - megabytes[4] < 8, megabytes
+    assert megabytes[-1] - megabytes[4] < 16, megabytes  # one frame of each file would be 23
+    assert objects[-1] - objects[4] < 100, objects
