@@ -19,11 +19,11 @@ import pytest
 from damaged import damaged
 from decoder.conftest import L4
 from decoder.test_failures import without_sense
-from decoder.test_files import forget, task_of
+from decoder.test_files import forget
 from decoder.videos import Kind, assert_same, by_processor, make, on_host
 from files import runner
 from files.runner import LOSSLESS, assert_same_pictures
-from pdum.nvenc import DecodedFrame, EncoderPool, InvalidConfig, events
+from pdum.nvenc import DecodedFrame, EncoderPool, FileJob, FileSettings, FileTask, Filters, InvalidConfig, events
 from pdum.nvenc._files.engine_frames import EngineFrames
 from pdum.nvenc._media import decoder_places, hardware_decode
 from pdum.nvenc._media.decode import stretch_frames
@@ -64,9 +64,12 @@ def array_of(frame: Any) -> Any:
     return np.asarray(frame) if isinstance(frame, DecodedFrame) else frame.to_ndarray()
 
 
-def frames_of(source: Path, folder: Path, decoders: int, first: int = 0) -> tuple[list[Any], list[bool], EngineFrames]:
-    """The pictures, for each whether the GPU decoded it, and the source when half of it was taken."""
-    task = task_of(source, folder)
+def frames_of(
+    source: Path, folder: Path, decoders: int, first: int = 0, filters: Filters | None = None
+) -> tuple[list[Any], list[bool], EngineFrames]:
+    """The pictures, for each whether the GPU decoded it, and the source after its end."""
+    settings = FileSettings(codec="hevc", encoder={"preset": "p1", "bframes": 0}, filters=filters or Filters())
+    task = FileTask(FileJob(source=source, destination=folder / "result.mp4", settings=settings), "nvenc")
     task.prepare(1)
     frames = task.frames(first, runner.HARDWARE)
     assert isinstance(frames, EngineFrames)
@@ -104,6 +107,20 @@ def test_any_number_of_decoders_gives_the_same_pictures(
     assert machine.calls("decode")["cuvidCreateDecoder"] <= 2 + (decoders if decoders > 1 else 0), (
         "one tried, one alone, and each of the others only once"
     )
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [Filters(trim="1-4"), Filters(fps=50), Filters(scale="96x80"), Filters(trim="1-3", fps=12.5, scale="96x80")],
+    ids=["trim", "rate", "scale", "all"],
+)
+def test_filters_get_the_same_frames(machine: Machine, folder: Path, tmp_path: Path, filters: Filters) -> None:
+    source = make(folder, CLOSED)
+    alone, _, _ = frames_of(source, tmp_path, 1, filters=filters)
+    together, _, _ = frames_of(source, tmp_path, 4, filters=filters)
+    assert len(alone) == len(together) > 20
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_range_may_begin_anywhere(machine: Machine, folder: Path, tmp_path: Path) -> None:
