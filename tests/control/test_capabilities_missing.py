@@ -47,6 +47,8 @@ DEMANDS: list[tuple[dict[str, Any], str, str, int]] = [
     ({"rate_control": "vbr"}, "rate_control='vbr'", "SUPPORTED_RATECONTROL_MODES", 2),
     ({"cq": 20}, "rate_control='vbr'", "SUPPORTED_RATECONTROL_MODES", 2),
     ({"level": "4.2"}, "level", "LEVEL_MAX", LEVEL_42 - 1),
+    ({"entropy": "cabac"}, "entropy='cabac'", "SUPPORT_CABAC", 0),
+    ({**HQ, "transform_8x8": True}, "transform_8x8", "SUPPORT_ADAPTIVE_TRANSFORM", 0),
     ({"slices": ("bytes", 1200)}, "slices=('bytes', n)", "SUPPORT_DYNAMIC_SLICE_MODE", 0),
     ({**HEVC, "split_encode": 2}, "split_encode", "NUM_ENCODER_ENGINES", 1),
     ({**HEVC, "split_encode": 3}, "split_encode", "NUM_ENCODER_ENGINES", 2),

@@ -134,6 +134,8 @@ std::vector<Demand> demands_of(const Settings& s) {
         {s.reference_frames > 1, "reference_frames", Capability::multiple_reference_frames},
         {s.long_term_references > 0, "long_term_references", Capability::max_ltr_frames,
          static_cast<int>(s.long_term_references)},
+        {s.entropy == Entropy::cabac, "entropy='cabac'", Capability::cabac},
+        {s.transform_8x8.value_or(false), "transform_8x8", Capability::adaptive_transform},
         {bytes, "slices=('bytes', n)", Capability::dynamic_slice_mode},
         {engines > 1, "split_encode", Capability::encoder_engines, engines},
         {s.bit_depth == 10, "bit_depth=10", Capability::ten_bit},

@@ -11,6 +11,7 @@
 #include "common/codec_library.hpp"
 #include "encode/codec_backends.hpp"
 #include "encode/codec_obu.hpp"
+#include "encode/codec_rate.hpp"
 
 namespace nvsim {
 namespace {
@@ -150,6 +151,8 @@ class AomEncoder {
         control(AOME_SET_CPUUSED, kSpeed);
         control(AV1E_SET_AQ_MODE, 0u);
         if (settings.lossless) control(AV1E_SET_LOSSLESS, 1u);
+        std::array<int, 2> shown{settings.tools.shown_width, settings.tools.shown_height};
+        if (shown[0] > 0) control(AV1E_SET_RENDER_SIZE, shown.data());
         if (colour.signal_type_present) control(AV1E_SET_COLOR_RANGE, colour.full_range ? 1 : 0);
         if (!colour.description_present) return;
         control(AV1E_SET_COLOR_PRIMARIES, colour.primaries);
@@ -212,6 +215,7 @@ class AomCoder final : public PictureCoder {
         unit.serial = picture.serial;
         unit.type = key ? PictureType::idr : picture.type;
         unit.data = write_temporal_unit(coded, wants_header(picture, key) ? header_ : Bytes{}, picture.sei);
+        pad_temporal_unit(unit.data, least_bytes(settings_));
         encoder_.control(AOME_GET_LAST_QUANTIZER, &unit.average_qp);
         first_ = false;
         out.push_back(std::move(unit));

@@ -187,3 +187,16 @@ def split(value: str | int | None) -> str | None:
         if value is None
         else one_of("split_encode", str(value), {one: one for one in ("auto", "off", "2", "3", "4")})
     )
+
+
+def intra_refresh(period: int, count: int) -> tuple[int, int] | None:
+    whole("intra_refresh_period", period)
+    whole("intra_refresh_count", count)
+    if not period and not count:
+        return None
+    if not 0 < count < period:
+        raise InvalidConfig(
+            f"intra_refresh_count={count} does not work with intra_refresh_period={period}: a refresh "
+            "takes at least one frame and has to end before the next begins."
+        )
+    return period, count
