@@ -20,6 +20,7 @@ from pdum.nvenc import (
     MasteringDisplay,
     NvencEncoder,
     Packet,
+    References,
     SoftwareEncoder,
     UnsupportedFeature,
 )
@@ -394,7 +395,7 @@ def test_all_presets_are_taken(codec: str, tuning: str) -> None:
 
 NOT_VARIED = {
     *("width", "height", "codec", "chroma", "bit_depth"),  # what the stream is
-    *("intra_refresh_period", "intra_refresh_count"),  # which go together only
+    *("intra_refresh_period", "intra_refresh_count", "single_slice_refresh"),  # which go together only
     *("max_width", "max_height", "gpu_id", "cuda_context", "extra_output_delay", "copy"),  # of the GPU and its memory
 }
 
@@ -413,6 +414,7 @@ def test_every_field_is_mapped_or_named() -> None:
         "reference_frames": 6, "qp_map": "delta", "picture_types": "manual", "max_bitrate": 2 * 10**6,
         "vbv_size": 4 * 10**5, "aud": True, "filler_data": True, "sample_aspect": (64, 45), "entropy": "cavlc",
         "transform_8x8": False, "deblocking": False, "constrained_intra": True, "chroma_qp_offset": 3,
+        "references": References(l0=2), "tiles": (2, 1),
     }  # fmt: skip
     assert values.keys() | NOT_VARIED == set(EncoderConfig.names())
     with_others: dict[str, dict[str, Any]] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pdum.nvenc import Colour, ContentLight, EncoderConfig, MasteringDisplay
+from pdum.nvenc import Colour, ContentLight, EncoderConfig, MasteringDisplay, References
 from pdum.nvenc._config.colour import MATRICES, PRIMARIES, TRANSFERS
 from pdum.nvenc._config.values import LARGEST_QP, LEVELS, PROFILE_LIMITS
 
@@ -181,6 +181,12 @@ def tools(draw: st.DrawFn, fields: Fields) -> Fields:
     more |= some(draw, filler_data=FLAG) if constant else {}
     if codec != "av1":
         more |= some(draw, aud=FLAG, constrained_intra=FLAG, deblocking=st.sampled_from([True, False, "within_slices"]))
+        more |= some(draw, single_slice_refresh=FLAG) if fields.get("intra_refresh_period") else {}
+    else:
+        more |= some(draw, tiles=st.tuples(st.sampled_from([1, 2, 4]), st.sampled_from([1, 2])))
+    if not fields.get("reference_frames") and not fields.get("long_term_references"):
+        later = st.integers(1, 3) if fields.get("bframes") else st.none()
+        more |= some(draw, references=st.builds(References, l0=st.integers(1, 4), l1=later, dpb=st.integers(4, 8)))
     if codec == "h264":
         more |= some(draw, entropy=st.sampled_from(["cabac", "cavlc"]))
         more |= some(draw, transform_8x8=FLAG if fields.get("profile") != "main" else st.just(False))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from control.rows import AV1, HEVC, HQ, Row
+from pdum.nvenc import References
 
 CBR = {"rate_control": "cbr", "bitrate": 1_000_000}
+B_FRAMES = {**HQ, "bframes": 2}
+REFRESH = {"gop": 0, "intra_refresh_period": 30, "intra_refresh_count": 5}
 ENTROPY = "NV_ENC_H264_ENTROPY_CODING_MODE_"
 TRANSFORM = "NV_ENC_H264_ADAPTIVE_TRANSFORM_"
 
@@ -53,4 +56,30 @@ CODING = [
         },
         over=AV1,
     ),
+    *(
+        Row(
+            {"references": References(l0=4, dpb=6)},
+            {field: 6, "codec.numRefL0": "NV_ENC_NUM_REF_FRAMES_4"},
+            over=codec,
+        )
+        for codec, field in (({}, "codec.maxNumRefFrames"), (HEVC, "codec.maxNumRefFramesInDPB"))
+    ),
+    *(
+        Row({"references": References(l1=2)}, {"codec.numRefL1": "NV_ENC_NUM_REF_FRAMES_2"}, over={**B_FRAMES, **codec})
+        for codec in ({}, HEVC)
+    ),
+    Row(
+        {"references": References(l0=3, l1=2, dpb=5)},
+        {
+            "codec.maxNumRefFramesInDPB": 5,
+            "codec.numFwdRefs": "NV_ENC_NUM_REF_FRAMES_3",
+            "codec.numBwdRefs": "NV_ENC_NUM_REF_FRAMES_2",
+        },
+        over={**B_FRAMES, **AV1},
+    ),
+    *(
+        Row({"single_slice_refresh": True}, {"codec.singleSliceIntraRefresh": 1}, over={**REFRESH, **codec})
+        for codec in ({}, HEVC)
+    ),
+    Row({"tiles": (4, 2)}, {"codec.numTileColumns": 4, "codec.numTileRows": 2}, over=AV1),
 ]

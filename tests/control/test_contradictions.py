@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from control.rows import AV1, HEVC, HQ, short
-from pdum.nvenc import Colour, EncoderConfig, InvalidConfig
+from pdum.nvenc import Colour, EncoderConfig, InvalidConfig, References
 
 pytestmark = pytest.mark.one_abi
 
@@ -72,6 +72,14 @@ CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, str]]] = [
         {"gop": None, "intra_refresh_period": 30, "intra_refresh_count": 3},
         ("intra_refresh_period=30", "gop=None"),
     ),
+    ({"references": References(l0=2), "reference_frames": 4}, ("References(l0=2", "reference_frames=4")),
+    ({"references": References(l1=2)}, ("l1=2", "bframes=0")),
+    ({"references": References(l0=4, dpb=2)}, ("l0=4", "dpb")),
+    ({"references": References(dpb=2), "long_term_references": 2}, ("dpb=2", "long_term_references=2")),
+    ({"references": References(l0=5), **AV1}, ("from 1 to 4", "references.l0=5")),
+    ({"single_slice_refresh": True}, ("single_slice_refresh=True", "intra_refresh_period=0")),
+    ({"tiles": (2, 2)}, ("tiles=(2, 2)", "codec='h264'")),
+    ({"tiles": (3, 2), **AV1}, ("1, 2, 4", "tiles=(3, 2)")),
     ({"aud": True, **AV1}, ("aud=True", "codec='av1'")),
     ({"entropy": "cavlc", **HEVC}, ("entropy='cavlc'", "codec='hevc'")),
     ({"transform_8x8": True, **AV1}, ("transform_8x8=True", "codec='av1'")),

@@ -102,3 +102,11 @@ def test_the_render_size_of_av1(simulator: Simulator, tmp_path: Path) -> None:
     assert set(syntax.all("render_and_frame_size_different")) == {1}
     assert set(syntax.all("render_width_minus_1")) == {256 * 3 // 2 - 1}
     assert set(syntax.all("render_height_minus_1")) == {144 - 1}
+
+
+def test_tiles_of_av1(simulator: Simulator, tmp_path: Path) -> None:
+    packets = encode(simulator, count=2, codec="av1", tiles=(2, 2))
+    syntax = syntax_of(packets, "av1", tmp_path)
+    assert set(syntax.all("tile_cols_log2")) == {1}
+    assert set(syntax.all("tile_rows_log2")) == {1}
+    assert len(decode(stream_of(packets), "av1")) == 2

@@ -34,16 +34,28 @@ inline void set_chroma_qp_offset(NV_ENC_RC_PARAMS& out, const Settings& settings
     out.vDcQPIndexOffset = out.crQPIndexOffset;
 }
 
+inline NV_ENC_NUM_REF_FRAMES reference_count(uint32_t count) { return static_cast<NV_ENC_NUM_REF_FRAMES>(count); }
+
+// Both lists in the fields of H.264 and HEVC.
+template <typename CodecConfig>
+void set_lists(CodecConfig& config, const References& references) {
+    if (references.l0 > 0) config.numRefL0 = reference_count(references.l0);
+    if (references.l1 > 0) config.numRefL1 = reference_count(references.l1);
+}
+
 // What H.264 and HEVC have under the same names.
 template <typename CodecConfig>
 void set_annex_b_tools(CodecConfig& config, const Settings& settings) {
     if (settings.aud) config.outputAUD = *settings.aud;
     if (settings.filler_data) config.enableFillerDataInsertion = *settings.filler_data;
     if (settings.constrained_intra) config.useConstrainedIntraPred = *settings.constrained_intra;
+    if (settings.single_slice_refresh) config.singleSliceIntraRefresh = *settings.single_slice_refresh;
+    set_lists(config, settings.references);
 }
 
 inline void set_tools(NV_ENC_CONFIG_H264& config, const Settings& settings) {
     set_annex_b_tools(config, settings);
+    if (settings.references.dpb > 0) config.maxNumRefFrames = settings.references.dpb;
     if (settings.deblocking) config.disableDeblockingFilterIDC = deblocking_filter_idc(*settings.deblocking);
     if (settings.entropy)
         config.entropyCodingMode = *settings.entropy == Entropy::cabac ? NV_ENC_H264_ENTROPY_CODING_MODE_CABAC
@@ -55,6 +67,7 @@ inline void set_tools(NV_ENC_CONFIG_H264& config, const Settings& settings) {
 
 inline void set_tools(NV_ENC_CONFIG_HEVC& config, const Settings& settings) {
     set_annex_b_tools(config, settings);
+    if (settings.references.dpb > 0) config.maxNumRefFramesInDPB = settings.references.dpb;
     if (!settings.deblocking) return;
     config.disableDeblockAcrossSliceBoundary = *settings.deblocking == Deblocking::within_slices;
     set_deblocking_off(config, *settings.deblocking == Deblocking::off);
@@ -62,4 +75,10 @@ inline void set_tools(NV_ENC_CONFIG_HEVC& config, const Settings& settings) {
 
 inline void set_tools(NV_ENC_CONFIG_AV1& config, const Settings& settings) {
     if (settings.filler_data) config.enableBitstreamPadding = *settings.filler_data;
+    const References& references = settings.references;
+    if (references.dpb > 0) config.maxNumRefFramesInDPB = references.dpb;
+    if (references.l0 > 0) config.numFwdRefs = reference_count(references.l0);
+    if (references.l1 > 0) config.numBwdRefs = reference_count(references.l1);
+    if (settings.tiles.columns > 0) config.numTileColumns = settings.tiles.columns;
+    if (settings.tiles.rows > 0) config.numTileRows = settings.tiles.rows;
 }

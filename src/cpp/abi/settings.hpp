@@ -81,6 +81,19 @@ struct IntraRefresh {
     uint32_t count = 0;   // frames of one wave
 };
 
+// How many earlier and later pictures each one may refer to, and how many are kept. 0: the driver's choice.
+struct References {
+    uint32_t l0 = 0;
+    uint32_t l1 = 0;
+    uint32_t dpb = 0;
+};
+
+// 0: the driver's choice.
+struct Tiles {
+    uint32_t columns = 0;
+    uint32_t rows = 0;
+};
+
 struct RateSettings {
     std::optional<RateControl> mode;
     uint32_t bitrate = 0;                 // bits a second; 0: the preset's own rate control
@@ -146,6 +159,9 @@ struct Settings {
     std::optional<bool> transform_8x8;
     std::optional<Deblocking> deblocking;
     std::optional<bool> constrained_intra;
+    References references;
+    Tiles tiles;  // AV1
+    std::optional<bool> single_slice_refresh;
     bool time_code = false;             // pictures may carry one
     bool manual_types = false;          // the caller chooses the type of each picture, instead of the driver
     uint32_t long_term_references = 0;  // slots for pictures that are kept until they are replaced

@@ -132,6 +132,8 @@ std::vector<Demand> demands_of(const Settings& s) {
         {s.intra_refresh.has_value(), "intra_refresh_period", Capability::intra_refresh},
         {s.map_mode == MapMode::emphasis, "qp_map='emphasis'", Capability::emphasis_map},
         {s.reference_frames > 1, "reference_frames", Capability::multiple_reference_frames},
+        {std::max(s.references.l0, s.references.l1) > 1, "references", Capability::multiple_reference_frames},
+        {s.single_slice_refresh.value_or(false), "single_slice_refresh", Capability::single_slice_intra_refresh},
         {s.long_term_references > 0, "long_term_references", Capability::max_ltr_frames,
          static_cast<int>(s.long_term_references)},
         {s.entropy == Entropy::cabac, "entropy='cabac'", Capability::cabac},

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from ._config.filters import Filters
     from ._config.hdr import ContentLight, MasteringDisplay
     from ._config.picture import Metadata, PictureOptions, Sei, TimeCode
+    from ._config.references import References
     from ._config.regions import Region
     from ._encoders.software import SoftwareEncoder
     from ._files.job import FileJob, FileSettings
@@ -124,6 +125,7 @@ __all__ = [
     "PieceDamaged",
     "PieceSink",
     "Plan",
+    "References",
     "Region",
     "Result",
     "Run",
@@ -179,6 +181,7 @@ _LAZY = {
     "PictureOptions": "._config.picture",
     "PieceSink": "._tasks",
     "Plan": "._tasks",
+    "References": "._config.references",
     "Region": "._config.regions",
     "Result": "._tasks",
     "Run": "._pool.run",

@@ -78,6 +78,12 @@ void set_format(aom_codec_enc_cfg_t& config, const StreamSettings& settings) {
     config.kf_mode = AOM_KF_DISABLED;
 }
 
+unsigned log2_of(int count) {
+    unsigned log2 = 0;
+    while (count >> (log2 + 1) != 0) ++log2;
+    return log2;
+}
+
 void set_rates(aom_codec_enc_cfg_t& config, const StreamSettings& settings) {
     const Rates rates = rates_of(settings);
     config.rc_min_quantizer = 0;
@@ -152,6 +158,9 @@ class AomEncoder {
         control(AV1E_SET_AQ_MODE, 0u);
         if (settings.lossless) control(AV1E_SET_LOSSLESS, 1u);
         std::array<int, 2> shown{settings.tools.shown_width, settings.tools.shown_height};
+        for (const auto& [id, count] : {std::pair{AV1E_SET_TILE_COLUMNS, settings.tools.tile_columns},
+                                        std::pair{AV1E_SET_TILE_ROWS, settings.tools.tile_rows}})
+            if (count > 1) control(id, log2_of(count));
         if (shown[0] > 0) control(AV1E_SET_RENDER_SIZE, shown.data());
         if (colour.signal_type_present) control(AV1E_SET_COLOR_RANGE, colour.full_range ? 1 : 0);
         if (!colour.description_present) return;

@@ -41,15 +41,29 @@ void read_chroma_offsets(const NV_ENC_RC_PARAMS& rates, StreamSettings& stream) 
     stream.tools.cr_offset = rates.crQPIndexOffset;
 }
 
+template <typename Config, typename NeedIf>
+void need_lists(const Config& config, uint32_t earlier, uint32_t later, NeedIf need_if) {
+    need_if(earlier > 1 || later > 1, "SUPPORT_MULTIPLE_REF_FRAMES");
+    need_if(NVSIM_GET(config, singleSliceIntraRefresh, 0) != 0, "SINGLE_SLICE_INTRA_REFRESH");
+}
+
 // The capabilities without which the card does not have a tool. Presets ask only for what their card has.
 template <typename NeedIf>
 void need_tools(const NV_ENC_CONFIG_H264& config, NeedIf need_if) {
     need_if(config.entropyCodingMode == NV_ENC_H264_ENTROPY_CODING_MODE_CABAC, "SUPPORT_CABAC");
     need_if(config.adaptiveTransformMode == NV_ENC_H264_ADAPTIVE_TRANSFORM_ENABLE, "SUPPORT_ADAPTIVE_TRANSFORM");
+    need_lists(config, config.numRefL0, config.numRefL1, need_if);
 }
 
-template <typename CodecConfig, typename NeedIf>
-void need_tools(const CodecConfig&, NeedIf) {}
+template <typename NeedIf>
+void need_tools(const NV_ENC_CONFIG_HEVC& config, NeedIf need_if) {
+    need_lists(config, config.numRefL0, config.numRefL1, need_if);
+}
+
+template <typename Av1Config, typename NeedIf>
+void need_tools(const Av1Config& config, NeedIf need_if) {
+    need_lists(config, config.numFwdRefs, config.numBwdRefs, need_if);
+}
 
 template <typename Lacks>
 void fit_tools(NV_ENC_CONFIG_H264& config, Lacks lacks) {
@@ -74,9 +88,35 @@ void check_offsets(const NV_ENC_RC_PARAMS& rates, int least, int most) {
                    text("an offset of ", offset, " to the quantiser of chroma; the codec has ", least, " to ", most));
 }
 
+// nvEncodeAPI.h on numRefL0, numRefL1, numFwdRefs and numBwdRefs; `kept` is 0 if the driver chooses it.
+void check_lists(uint32_t earlier, uint32_t most_earlier, uint32_t later, uint32_t most_later, uint32_t kept) {
+    if (earlier > most_earlier || later > most_later)
+        forbid(Status::success, Status::invalid_param,
+               text("lists of ", earlier, " and ", later, " references; they have ", most_earlier, " and ", most_later,
+                    " at most"));
+    if (kept > 0 && std::max(earlier, later) > kept)
+        forbid(Status::success, Status::invalid_param,
+               text("a list of ", std::max(earlier, later), " references; ", kept, " pictures are kept"));
+}
+
+template <typename Config>
+void check_single_slice(const Config& config) {
+    if (config.singleSliceIntraRefresh && !config.enableIntraRefresh)
+        forbid(Status::success, Status::invalid_param, "singleSliceIntraRefresh without enableIntraRefresh");
+}
+
+// Other numbers are rounded down to the next power of two without a word.
+inline void check_tiles(uint32_t columns, uint32_t rows) {
+    for (const uint32_t count : {columns, rows})
+        if (count > 64 || (count & (count - 1)) != 0)
+            forbid(Status::success, Status::invalid_param, text(count, " tiles: 1, 2, 4, 8, 16, 32 or 64 can be"));
+}
+
 void check_tools(const NV_ENC_CONFIG_H264& h264, const NV_ENC_CONFIG& config) {
     check_filler(h264.enableFillerDataInsertion, config);
     check_offsets(config.rcParams, -12, 12);
+    check_lists(h264.numRefL0, 7, h264.numRefL1, 7, h264.maxNumRefFrames);
+    check_single_slice(h264);
     if (h264.disableDeblockingFilterIDC > 2)
         forbid(Status::success, Status::invalid_param, "disableDeblockingFilterIDC is 0, 1 or 2");
     if (h264.entropyCodingMode > NV_ENC_H264_ENTROPY_CODING_MODE_CAVLC)
@@ -88,6 +128,8 @@ void check_tools(const NV_ENC_CONFIG_H264& h264, const NV_ENC_CONFIG& config) {
 void check_tools(const NV_ENC_CONFIG_HEVC& hevc, const NV_ENC_CONFIG& config) {
     check_filler(hevc.enableFillerDataInsertion, config);
     check_offsets(config.rcParams, -12, 12);
+    check_lists(hevc.numRefL0, 7, hevc.numRefL1, 7, hevc.maxNumRefFramesInDPB);
+    check_single_slice(hevc);
     if (NVSIM_GET(hevc, disableDeblockingFilterIDC, 0u) > 2)
         forbid(Status::success, Status::invalid_param, "disableDeblockingFilterIDC is 0, 1 or 2");
 }
@@ -97,6 +139,8 @@ void check_tools(const Av1Config& av1, const NV_ENC_CONFIG& config) {
     const NV_ENC_RC_PARAMS& rates = config.rcParams;
     check_filler(av1.enableBitstreamPadding, config);
     check_offsets(rates, -64, 63);
+    check_lists(av1.numFwdRefs, 4, av1.numBwdRefs, 3, av1.maxNumRefFramesInDPB);
+    if (!av1.enableCustomTileConfig) check_tiles(av1.numTileColumns, av1.numTileRows);
     if (rates.cbQPIndexOffset != rates.crQPIndexOffset)
         forbid(Status::success, Status::invalid_param, "in AV1, deltaQ_v_ac is always that of deltaQ_u_ac");
 }

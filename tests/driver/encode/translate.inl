@@ -123,6 +123,8 @@ void read_codec(const Av1Config& config, StreamSettings& stream) {
     stream.repeat_headers = config.repeatSeqHdr;
     stream.omit_headers = config.disableSeqHdr;
     stream.tools.filler = config.enableBitstreamPadding;
+    stream.tools.tile_columns = static_cast<int>(config.numTileColumns);
+    stream.tools.tile_rows = static_cast<int>(config.numTileRows);
     stream.b_reference_mode = static_cast<int>(config.useBFramesAsRef);
     stream.colour.primaries = static_cast<int>(config.colorPrimaries);
     stream.colour.transfer = static_cast<int>(config.transferCharacteristics);

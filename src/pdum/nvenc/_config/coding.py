@@ -18,9 +18,12 @@ Aspect: TypeAlias = "str | Fraction | tuple[int, int]"
 ChromaOffset: TypeAlias = "int | tuple[int, int]"
 """One number for both planes, or those of Cb and Cr."""
 
+Tiles: TypeAlias = "tuple[int, int]"
+"""Columns and rows."""
+
 LARGEST_ASPECT = 0xFFFF
 OFFSETS = {"h264": (-12, 12), "hevc": (-12, 12), "av1": (-64, 63)}
-MOST_TILES = 64
+TILE_COUNTS = (1, 2, 4, 8, 16, 32, 64)
 
 
 def native(config: EncoderConfig, codec: str) -> dict[str, Any]:
@@ -33,6 +36,8 @@ def native(config: EncoderConfig, codec: str) -> dict[str, Any]:
         "transform_8x8": flag("transform_8x8", config.transform_8x8),
         "deblocking": None if config.deblocking is None else _deblocking(config.deblocking),
         "constrained_intra": flag("constrained_intra", config.constrained_intra),
+        "tiles": _tiles(config.tiles),
+        "single_slice_refresh": flag("single_slice_refresh", config.single_slice_refresh),
         "chroma_qp_offset": _chroma_offsets(config.chroma_qp_offset, codec),
     }
 
@@ -70,6 +75,19 @@ def _deblocking(value: bool | str) -> str:
     return value.lower()
 
 
+def _tiles(value: Tiles | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    pair = tuple(value) if isinstance(value, (tuple, list)) else ()
+    if len(pair) != 2 or any(whole("tiles", one) not in TILE_COUNTS for one in pair):
+        raise InvalidConfig(
+            f"Expected the columns and rows of tiles, such as (2, 2), each {', '.join(map(str, TILE_COUNTS[:-1]))} or "
+            f"{TILE_COUNTS[-1]}, got tiles={value!r}."
+        )
+    columns, rows = pair
+    return columns, rows
+
+
 def _chroma_offsets(value: ChromaOffset | None, codec: str) -> tuple[int, int] | None:
     if value is None:
         return None
@@ -99,6 +117,11 @@ def contradictions(config: EncoderConfig, meant_mode: str) -> Iterator[str]:
             f"chroma_qp_offset={config.chroma_qp_offset!r} does not work with tuning='lossless', which quantises "
             "nothing. Leave it out."
         )
+    if config.single_slice_refresh and not config.intra_refresh_period:
+        yield (
+            "single_slice_refresh=True does not work with intra_refresh_period=0: there is no refresh. Give "
+            "intra_refresh_period and intra_refresh_count."
+        )
     yield from _of_two_offsets(config, codec, profile)
 
 
@@ -108,9 +131,11 @@ ONLY_IN = {
     "transform_8x8": ("h264",),
     "deblocking": ("h264", "hevc"),
     "constrained_intra": ("h264", "hevc"),
+    "single_slice_refresh": ("h264", "hevc"),
+    "tiles": ("av1",),
 }
 """The codecs that have a setting, if not all have it."""
-NAMES = {"h264": "H.264", "hevc": "HEVC"}
+NAMES = {"h264": "H.264", "hevc": "HEVC", "av1": "AV1"}
 
 
 def _only_in(config: EncoderConfig, codec: str) -> Iterator[str]:

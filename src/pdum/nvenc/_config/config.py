@@ -7,11 +7,13 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from .._errors import InvalidConfig
-from . import choices, coding, hdr, picture_type, references, values
-from .colour import ENGINES_OWN_MATRIX, Colour, convertible
+from . import choices, coding, hdr, picture_type, values
+from .colour import Colour
 from .hdr import ContentLight, MasteringDisplay
 from .plain import PRESETS_OWN, canonical_rate, unplain
 from .plain import plain as plain_value
+from .references import References, list_sizes
+from .references import native as references_native
 from .regions import MAP_MODES
 from .rules import require_compatible
 from .settings import (
@@ -101,6 +103,9 @@ class EncoderConfig:
         sample_aspect: the width of a sample by its height, such as ``(64, 45)`` or ``"64:45"``.
         entropy: ``"cabac"`` or ``"cavlc"`` (H.264).
         transform_8x8: whether blocks of 8x8 may be transformed at once (H.264).
+        single_slice_refresh: pictures of a refresh stay in one slice (H.264, HEVC).
+        references: ``References(l0=…, l1=…, dpb=…)``: the lengths of both lists, and the pictures that are kept.
+        tiles: the columns and rows into which pictures are divided, such as ``(2, 2)`` (AV1).
         deblocking: True, False (HEVC: interface 13.0), or ``"within_slices"`` (H.264, HEVC).
         constrained_intra: intra blocks use only intra blocks (H.264, HEVC).
         chroma_qp_offset: what is added to the quantiser of colour, -12 to 12 (AV1: -64 to 63), or two for Cb and Cr.
@@ -173,6 +178,9 @@ class EncoderConfig:
     deblocking: bool | str | None = None
     constrained_intra: bool | None = None
     chroma_qp_offset: coding.ChromaOffset | None = None
+    single_slice_refresh: bool | None = None
+    references: References | None = None
+    tiles: coding.Tiles | None = None
     time_code: bool = False
     qp_map: choices.QpMap | None = None
     picture_types: choices.PictureTypes = "auto"
@@ -270,7 +278,7 @@ class EncoderConfig:
             "weighted_prediction": values.flag("weighted_prediction", self.weighted_prediction),
             "temporal_filter": values.temporal_filter(self.temporal_filter),
             "unidirectional_b": values.flag("unidirectional_b", self.unidirectional_b),
-            "colour": self._colour().native(),
+            "colour": values.signalled_colour(self.colour, self.format, self.height).native(),
             **hdr.native(codec, self.mastering_display, self.content_light),
             "slices": values.slices(self.slices),
             "intra_refresh": values.intra_refresh(self.intra_refresh_period, self.intra_refresh_count),
@@ -279,7 +287,8 @@ class EncoderConfig:
             "qp_map": values.choice("qp_map", self.qp_map, MAP_MODES),
             "manual_types": picture_type.is_manual(self.picture_types),
             **coding.native(self, codec),
-            **references.native(self.reference_frames, self.long_term_references),
+            "references": list_sizes(self.references, codec),
+            **references_native(self.reference_frames, self.long_term_references),
             **self._rate(codec),
         }
 
@@ -340,29 +349,6 @@ class EncoderConfig:
         full_resolution = can_be_full and self._stream_format()[0] == "444"
         value: int = getattr(self, name)
         return whole(name, value, least=1) if full_resolution else even_size(name, value)
-
-    def _colour(self) -> Colour:
-        given = self.colour if isinstance(self.colour, Colour) else None
-        if given is None:
-            name = one_of("colour", self.colour, _colour_names(self.height))
-            given = Colour.named(name)
-        if self.format == "rgb":
-            return convertible(given)
-        if self.format not in values.RGB_FORMATS:
-            return given
-        engines = replace(given, matrix=ENGINES_OWN_MATRIX, full_range=False)
-        if self.colour != "auto" and given.native() != engines.native():
-            raise InvalidConfig(
-                f"colour={self.colour!r} does not work with format={self.format!r}, which the engine itself converts "
-                f"with BT.601 in limited range. Leave colour out, or give Colour(matrix={ENGINES_OWN_MATRIX!r})."
-            )
-        return engines
-
-
-def _colour_names(height: int) -> dict[str, str]:
-    from .colour import KNOWN
-
-    return {"auto": "bt709" if height >= 720 else "bt601", **{name: name for name in KNOWN}}
 
 
 def require_fields(names: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .colour import Colour
     from .filters import Filters
     from .hdr import ContentLight, MasteringDisplay
+    from .references import References
     from .settings import Bits, FrameRate
 
 
@@ -76,6 +77,9 @@ class StreamFields(RateFields, total=False):
     deblocking: bool | str | None
     constrained_intra: bool | None
     chroma_qp_offset: coding.ChromaOffset | None
+    single_slice_refresh: bool | None
+    references: References | None
+    tiles: coding.Tiles | None
     reference_frames: int | None
     copy: choices.CopyMode
 

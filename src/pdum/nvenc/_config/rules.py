@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._errors import InvalidConfig
-from . import coding
+from . import coding, references
 from .settings import MOST_FRAMES_AHEAD, codec_name, tuning_name
 from .values import FORMATS, PROFILE_LIMITS, RGB_FORMATS
 
@@ -167,6 +167,10 @@ def _of_references(config: EncoderConfig) -> Iterator[str]:
         )
 
 
+def _of_lists(config: EncoderConfig) -> Iterator[str]:
+    yield from references.contradictions(config)
+
+
 def _of_bframes(config: EncoderConfig) -> Iterator[str]:
     count = config.bframes
     if count == 0 and config.b_ref_mode not in (None, "off"):
@@ -281,6 +285,7 @@ RULES = (
     _of_lookahead,
     _of_structure,
     _of_references,
+    _of_lists,
     _of_bframes,
     _of_codec,
     _of_coding,

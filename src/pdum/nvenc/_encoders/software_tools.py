@@ -29,6 +29,13 @@ def tool_options(codec: str, settings: Mapping[str, Any]) -> tuple[dict[str, str
             options[TABLES[codec][name]] = "1" if settings[name] else "0"
         else:
             unmapped.append(name)
+    if settings["references"] is not None:
+        _references(codec, settings["references"], options, unmapped)
+    if settings["tiles"] is not None:
+        names = ("tile-columns", "tile-rows")
+        options |= {name: str(count.bit_length() - 1) for name, count in zip(names, settings["tiles"], strict=True)}
+    if settings["single_slice_refresh"] is not None:
+        unmapped.append("single_slice_refresh")
     if settings["entropy"] is not None:
         options["cabac"] = "1" if settings["entropy"] == "cabac" else "0"
     if settings["deblocking"] == "within_slices":
@@ -40,6 +47,15 @@ def tool_options(codec: str, settings: Mapping[str, Any]) -> tuple[dict[str, str
     if settings["chroma_qp_offset"] is not None:
         _chroma(codec, settings["chroma_qp_offset"], options, unmapped)
     return options, unmapped
+
+
+def _references(codec: str, counts: tuple[int, int, int], options: dict[str, str], unmapped: list[str]) -> None:
+    """x264 and x265 have one number for the list and for the pictures that are kept."""
+    if codec == "libsvtav1":
+        unmapped.append("references")
+        return
+    options["ref"] = str(counts[0] or counts[2] or counts[1])
+    unmapped += ["references.l1"] * bool(counts[1])
 
 
 def _chroma(codec: str, offsets: tuple[int, int], options: dict[str, str], unmapped: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from .._config.references import References
 from .._mp4 import h264
 from .controls import H264, HQ, Control, Seen, Take, larger, probe_of, same
 
@@ -25,6 +26,14 @@ TOOL_CONTROLS: tuple[Control, ...] = (
     same("deblocking", False, codecs=H264),
     Control(name="deblocking within slices", given={"deblocking": "within_slices", "slices": 4}, codecs=H264),
     same("constrained_intra", True, codecs=H264),
+    same("references", References(l0=4, dpb=4), codecs=("h264", "hevc")),
+    Control(
+        name="single_slice_refresh",
+        given={"single_slice_refresh": True},
+        base={"gop": 0, "intra_refresh_period": 8, "intra_refresh_count": 4},
+        codecs=H264,
+    ),
+    same("tiles", (2, 1), codecs=("av1",)),
     same("chroma_qp_offset", 12, {**HQ, "qp": 30}, codecs=("h264", "hevc")),
 )
 
