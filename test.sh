@@ -156,7 +156,7 @@ run_clang_tidy() {
 run_pytest() { # the second run, for the other interface, may well find no test to run
     local status=0
     # A crashed process ends the run: pytest-xdist may wait for ever after it has replaced one.
-    python -m pytest -n "$JOBS" --dist loadfile --max-worker-restart 0 "$@" || status=$?
+    python -m pytest -n "$JOBS" --dist loadfile --no-loadscope-reorder --max-worker-restart 0 "$@" || status=$?
     ((status == 0 || status == 5))
 }
 

@@ -1,10 +1,14 @@
 """Frames a second that are decoded: by our decoder, by our pipeline, and by PyNvVideoCodec or a plain loop of PyAV's.
 
-    python benchmarks/decode.py [--size 1920x1080] [--frames 900] [--streams 1,2,3,4,6,8] [--lanes 1,2,4] [--rounds 3]
+    python benchmarks/decode.py [--size 1920x1080] [--frames 900] [--streams 1,2,3,4,6,8] [--processes 8]
+                                [--lanes 1,2,4] [--bitrates ,100M] [--rounds 3]
 
-Streams: so many threads of one process decode the whole file at once, with a decoder each. Lanes are what a pool has:
-each decodes a range of the file, on the GPU, by our decoder or FFmpeg's, or on the processor. Frames stay where they
-were decoded and are let go at once. `cores` is the processor time for each second. --bitrate makes larger files.
+Streams: so many threads of one process decode the whole file at once, with a decoder each. Processes do the same in a
+process each, which is the limit of the chip; they begin together when all are ready. Lanes are what a pool has: each
+decodes a range of the file, on the GPU, by our decoder or FFmpeg's, or on the processor. Frames stay where they were
+decoded and are let go at once. `cores` is the processor time for each second, and `chip` how busy NVML says that the
+GPU's decoders were. Each of --bitrates makes a file; an empty one is a constant quality. The contenders' order changes
+from round to round, and one more round comes first, whose figures are dropped.
 `--on processor` needs no GPU; a loop of PyAV's with as many threads as it likes takes PyNvVideoCodec's place.
 """
 
@@ -12,10 +16,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -108,6 +116,79 @@ def by_pynvvideocodec(path: Path) -> int:
     return sum(len(decoder.Decode(packet)) for packet in demuxer)
 
 
+def in_processes(decoder: str, path: Path, processes: int) -> float:
+    """Seconds from the moment when all processes are ready."""
+    command = [sys.executable, __file__, "--inside-one", decoder, str(path)]
+    all_of_them = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(processes)
+    ]
+    for process in all_of_them:
+        if process.stdout is None or process.stdout.readline() != "ready\n":
+            raise SystemExit("A process could not decode.")
+    start = time.perf_counter()
+    for process in all_of_them:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    counts = [process.communicate()[0] for process in all_of_them]
+    seconds = time.perf_counter() - start
+    assert len(set(counts)) == 1, counts
+    return seconds
+
+
+def inside_one(decoder: str, path: Path) -> None:
+    """What each process does: the file once, so that everything is loaded, and then once more."""
+    decode = {"ours": by_our_decoder, "PyNvVideoCodec": by_pynvvideocodec}[decoder]
+    decode(path)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(decode(path), flush=True)
+
+
+class ChipUse:
+    """What NVML says of the GPU's decoders while its block runs, in percent; None if it says nothing."""
+
+    def __init__(self) -> None:
+        self._seen: list[int] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> ChipUse:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        try:
+            import pynvml
+
+            pynvml.nvmlInit()
+        except Exception:
+            return
+        with suppress(pynvml.NVMLError):
+            device = pynvml.nvmlDeviceGetHandleByIndex(0)
+            while not self._over.wait(0.1):
+                self._seen.append(int(pynvml.nvmlDeviceGetDecoderUtilization(device)[0]))
+        pynvml.nvmlShutdown()
+
+    @property
+    def mean(self) -> float | None:
+        return sum(self._seen) / len(self._seen) if self._seen else None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run of a contender."""
+
+    seconds: float
+    """For one file's frames."""
+    cores: float
+    chip: float | None
+
+
 @dataclass(frozen=True)
 class Contender:
     """Something that decodes the file, once or several times at once."""
@@ -118,37 +199,46 @@ class Contender:
     times: int = 1
 
 
-def contenders(path: Path, streams: list[int], lanes: list[int]) -> list[Contender]:
+def contenders(path: Path, streams: list[int], processes: list[int], lanes: list[int]) -> list[Contender]:
     found = []
     for count in streams:
         found.append(Contender(f"ours, {count} streams", partial(in_threads, by_our_decoder, path, count), count))
         theirs = partial(in_threads, by_pynvvideocodec, path, count)
         found.append(Contender(f"PyNvVideoCodec, {count} threads", theirs, count))
+    for count in processes:
+        found.append(
+            Contender(f"PyNvVideoCodec, {count} processes", partial(in_processes, "PyNvVideoCodec", path, count), count)
+        )
+        found.append(Contender(f"ours, {count} processes", partial(in_processes, "ours", path, count), count))
     found += [Contender(f"ours, {count} lanes", partial(ours, path, count, True)) for count in lanes]
     found += [Contender(f"ours by FFmpeg, {count} lanes", partial(by_ffmpeg, path, count)) for count in lanes]
     return [*found, Contender("ours on the processor, 1 lane", partial(ours, path, 1, False))]
 
 
-def measured(contender: Contender) -> tuple[float, float]:
-    """Seconds for one file's frames, and cores used."""
+def measured(contender: Contender) -> Sample:
     before = os.times()
-    seconds = contender.run()
+    with ChipUse() as chip:
+        seconds = contender.run()
     after = os.times()
-    return seconds / contender.times, (after.user + after.system - before.user - before.system) / seconds
+    used = sum(after[:4]) - sum(before[:4])  # with the processes that it started
+    return Sample(seconds / contender.times, used / seconds, chip.mean)
 
 
 def compare(path: Path, frames: int, rounds: int, all_of_them: list[Contender], row: str) -> list[measuring.Figure]:
-    samples: dict[str, list[tuple[float, float]]] = {one.name: [] for one in all_of_them}
-    for _ in range(rounds):
-        for one in all_of_them:
-            samples[one.name].append(measured(one))
-    print(f"\n| {path.name}, {path.stat().st_size >> 20} MiB | frames/s (quartiles) | cores |\n|---|---|---|")
+    samples: dict[str, list[Sample]] = {one.name: [] for one in all_of_them}
+    for number in range(rounds + 1):
+        for one in all_of_them if number % 2 else reversed(all_of_them):
+            sample = measured(one)
+            samples[one.name] += [sample] if number else []
+    print(f"\n| {row}, {path.stat().st_size >> 20} MiB | frames/s (quartiles) | cores | chip |\n|---|---|---|---|")
     for name, found in samples.items():
-        low, middle, high = (frames / seconds for seconds in measuring.quartiles([seconds for seconds, _ in found]))
-        cores = measuring.quartiles([cores for _, cores in found])[1]
-        print(f"| {name} | {middle:.0f} ({high:.0f} to {low:.0f}) | {cores:.1f} |", flush=True)
+        low, middle, high = (frames / seconds for seconds in measuring.quartiles([one.seconds for one in found]))
+        cores = measuring.quartiles([one.cores for one in found])[1]
+        busy = [one.chip for one in found if one.chip is not None]
+        chip = f"{measuring.quartiles(busy)[1]:.0f} %" if busy else "–"
+        print(f"| {name} | {middle:.0f} ({high:.0f} to {low:.0f}) | {cores:.1f} | {chip} |", flush=True)
     return [
-        measuring.Figure(name, row, "fps", [frames / seconds for seconds, _ in found], "more")
+        measuring.Figure(name, row, "fps", [frames / one.seconds for one in found], "more")
         for name, found in samples.items()
     ]
 
@@ -169,28 +259,42 @@ def on_the_processor(path: Path, lanes: list[int]) -> list[Contender]:
     return [Contender("PyAV, plain loop", partial(plain_loop, path)), *ours_by_lanes]
 
 
+def numbers(text: str) -> list[int]:
+    return [int(one) for one in text.split(",") if one]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="1920x1080")
     parser.add_argument("--frames", type=int, default=900)
-    parser.add_argument("--bitrate", default="", help="as 100M; without it, a constant quality")
-    parser.add_argument("--streams", default="1,2,3,4,6,8")
-    parser.add_argument("--lanes", default="1,2,4")
+    parser.add_argument("--bitrates", default="", help="as ,100M for a constant quality and 100 Mbit/s")
+    parser.add_argument("--streams", type=numbers, default=[1, 2, 3, 4, 6, 8])
+    parser.add_argument("--processes", type=numbers, default=[8])
+    parser.add_argument("--lanes", type=numbers, default=[1, 2, 4])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--on", choices=("gpu", "processor"), default="gpu")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
+    parser.add_argument("--inside-one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.inside_one:
+        inside_one(given.inside_one[0], Path(given.inside_one[1]))
+        return
+    on_gpu = given.on == "gpu"
     print(measuring.machine("av", "PyNvVideoCodec"))
-    streams, lanes = ([int(one) for one in text.split(",") if one] for text in (given.streams, given.lanes))
     figures: list[measuring.Figure] = []
     with tempfile.TemporaryDirectory() as name:
         for codec in NAMES:
-            path = Path(name) / f"{codec}.mp4"
-            make_source(path, given.size, given.frames, codec, given.bitrate)
-            row = f"{NAMES[codec]}, {given.size}" + (f", {given.bitrate}bit/s" if given.bitrate else "")
-            todo = contenders(path, streams, lanes) if given.on == "gpu" else on_the_processor(path, lanes)
-            figures += compare(path, given.frames, given.rounds, todo, row)
-    measuring.save(given.json, "gpu_decode" if given.on == "gpu" else "decode", figures, "av", "PyNvVideoCodec")
+            for bitrate in given.bitrates.split(","):
+                path = Path(name) / f"{codec}{bitrate}.mp4"
+                make_source(path, given.size, given.frames, codec, bitrate)
+                row = f"{NAMES[codec]}, {given.size}" + (f", {bitrate}bit/s" if bitrate else "")
+                todo = (
+                    contenders(path, given.streams, given.processes, given.lanes)
+                    if on_gpu
+                    else on_the_processor(path, given.lanes)
+                )
+                figures += compare(path, given.frames, given.rounds, todo, row)
+    measuring.save(given.json, "gpu_decode" if on_gpu else "decode", figures, "av", "PyNvVideoCodec")
 
 
 if __name__ == "__main__":

@@ -66,6 +66,9 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "wheels in wheelhouse/": lambda: any((ROOT / "wheelhouse").glob("*.whl")),
 }
 
+SLOW_DECODERS = "--size 320x180 --fps 600 --decode-fps 200 --codecs libx264"
+"""Of simulated GPUs, for small pictures."""
+
 PARTS = (
     Part(
         "client_cost",
@@ -158,9 +161,25 @@ PARTS = (
     Part(
         "gpu_decode",
         "decode.py",
-        full="--frames 400 --rounds 2 --lanes 1,3",
-        quick="--frames 120 --rounds 1 --lanes 1",
+        full="--frames 400 --rounds 3 --lanes 1,3 --bitrates ,100M",
+        quick="--frames 120 --rounds 1 --lanes 1 --streams 1,2 --processes 2",
         needs=("a CUDA GPU", "PyAV", "PyNvVideoCodec"),
+    ),
+    Part(
+        "transcode",
+        "transcode.py",
+        full=f"{SLOW_DECODERS} --frames 900 --engines 1,2 --threads 4 --rounds 3",
+        quick=f"{SLOW_DECODERS} --frames 300 --files 1 --engines 1 --rounds 1",
+        needs=("the simulated driver", "PyAV"),
+        chart=Chart("of the engines", "Throughput in % of what the engines alone would do"),
+    ),
+    Part(
+        "gpu_transcode",
+        "transcode.py",
+        full="--driver encode --frames 600 --rounds 3",
+        quick="--driver encode --frames 300 --files 1 --engines 1 --rounds 1",
+        needs=("a CUDA GPU", "the simulated encoder library", "PyAV"),
+        chart=Chart("of the engines", "Throughput in % of what the engines alone would do"),
     ),
     Part(
         "software",

@@ -30,6 +30,11 @@ ABOUT_OTHERS = {"driver", "driver_tests", "simulator", "clients", "gpu", "batch"
 ABOUT_OTHERS |= {"nvenc_sim", "release_tests"}
 # The encoder's own tests, which tests/sanitize.sh runs besides those that are marked for it.
 SANITIZED = {"test_encoder.py", "test_faults.py", "test_packets.py", "test_pipeline.py"}
+# They take longest, and begin first, so that no process is left alone with one of them at the end.
+LONGEST = (
+    *("test_faults.py", "cli/test_interrupted.py", "files/test_exact.py", "selftest/test_answers.py"),
+    *("test_lifetime.py", "test_stubs.py", "cli/test_full_disk.py", "selftest/test_report.py"),
+)
 OF_ONE_ABI = re.compile(r"^pytestmark = .*\bone_abi\b", re.MULTILINE)
 HOW_TO_BUILD = "cmake -S tests/driver -B build/driver && cmake --build build/driver (./test.sh does it)"
 
@@ -130,6 +135,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.one_abi)
         if folder in SANITIZED:
             item.add_marker(pytest.mark.sanitize)
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import json
 import os
-import select
-import signal
 import sys
-import time
-import traceback
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from forked_children import outcomes_of
 from frames import CudaFrame, Gpu, Nv12, nv12
 from pdum.nvenc import NvencEncoder, NvencError, PictureOptions
 
@@ -30,7 +29,6 @@ from simulator import Simulator, checksum, parse
 
 WIDTH, HEIGHT = 320, 192
 MAP = np.arange(60, dtype=np.int8).reshape(6, 10) - 30  # of HEVC's blocks
-SECONDS_A_CASE = 120.0  # a driver that is always busy is asked for a quarter of a second by each of a hundred calls
 FLUSHES = 3  # a flush that fails may be asked again; one fault cannot make more than that fail
 
 # A fault keeps these from giving back an object, which then has to stay: the kind of object in the report, by call.
@@ -363,60 +361,17 @@ def rules_broken(faults: list[dict[str, Any]], violations: list[dict[str, str]])
             yield f"broke a rule in {violation['call']} ({violation['object']}): {violation['message']}"
 
 
-def outcome_in_child(bench: Bench, case: Case, write_end: int) -> None:
-    outcome = bench.run(case)
-    text = json.dumps(outcome).encode()
-    while text:
-        text = text[os.write(write_end, text) :]
-
-
-def read_until(read_end: int, deadline: float) -> bytes | None:
-    """All data until the other end is closed; None if the deadline passes before."""
-    text = b""
-    while True:
-        ready, _, _ = select.select([read_end], [], [], max(deadline - time.monotonic(), 0))
-        if not ready:
-            return None
-        part = os.read(read_end, 1 << 16)
-        if not part:
-            return text
-        text += part
-
-
-def run_forked(bench: Bench, case: Case) -> Outcome:
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            outcome_in_child(bench, case, write_end)
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
-    os.close(write_end)
-    text = read_until(read_end, time.monotonic() + SECONDS_A_CASE)
-    os.close(read_end)
-    if text is None:
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    if text is None:
-        return {"problems": [f"did not end within {SECONDS_A_CASE} s"], "errors": [], "calls": {}}
-    if status != 0:
-        return {"problems": [f"ended with status {os.waitstatus_to_exitcode(status)}"], "errors": [], "calls": {}}
-    outcome: Outcome = json.loads(text)
-    return outcome
-
-
 def main() -> None:
+    """What every child needs is made and loaded once."""
     bench = Bench()
     for number in (*range(4), *range(20, 23), 50, 150, *range(200, 203)):
-        picture_of(number)  # made once, for every child to inherit
-    for line in sys.stdin:
-        case = json.loads(line)
-        print(json.dumps({"case": case, **run_forked(bench, case)}), flush=True)
+        picture_of(number)
+    for name in ("fractions", "pdum.nvenc._config.live_changes"):
+        import_module(name)
+    gc.collect()
+    gc.freeze()
+    for case, outcome in outcomes_of(map(json.loads, sys.stdin), bench.run):
+        print(json.dumps({"case": case, **outcome}), flush=True)
 
 
 if __name__ == "__main__":

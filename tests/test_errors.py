@@ -53,9 +53,11 @@ MEANING = {
 OF_POOLS = {
     "FolderBusy",
     "TargetOutOfReach",
+    "ClusterFailed",
     "NoEngineLeft",
     "SourceEnded",
     "SourceUnreadable",
+    "StorageFailed",
     "VerificationFailed",
     "PieceDamaged",
     "SeveralErrors",

@@ -35,7 +35,7 @@ RACES = {
     "daemon_encodes_and_a_late_close",
     "forked_in_use",
 }
-REPEATS = 4
+REPEATS, MANY_REPEATS = 2, 12
 # A sanitizer's own memory grows, too, and does not count.
 MEMORY = {"many_encoders", "many_refused_encoders", "many_frames"}
 WIDTH, HEIGHT = 192, 128
@@ -51,6 +51,13 @@ def run(scenario: str) -> None:
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS.keys() - MEMORY))
 def test_a_clean_end(scenario: str) -> None:
     for _ in range(REPEATS if scenario in RACES else 1):
+        run(scenario)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", sorted(RACES))
+def test_a_clean_end_again_and_again(scenario: str) -> None:
+    for _ in range(MANY_REPEATS):
         run(scenario)
 
 

@@ -230,3 +230,47 @@ def test_long_reasons_are_indented_below_their_files() -> None:
     (first, second) = re.search(r"(✗ x+…x+\.mkv  Not a[^\n]*)\n([^\n]*)", scrolled).groups()  # type: ignore[union-attr]
     assert second.startswith("    ")
     assert max(len(first), len(second)) <= 80
+
+
+def supplied(decoders: int, on_processor: int, waited: float) -> RunState:
+    """An engine at work that has so many decoders."""
+    return RunState(
+        [
+            events.RunStarted(at=0.0, engines=engines(1, 1), jobs=1, started=0.0),
+            events.JobQueued(at=0.0, job=0, source="/v/a long name of a film in the mountains.mkv", destination="/o"),
+            events.PieceStarted(at=0.0, job=0, engine=0, piece=0, first=0, last=100),
+            events.Progress(
+                at=1.0, job=0, engine=0, piece=0, first=0, last=100, frames=50, fps=50.0, job_frames=50,
+                job_total=100, speed=2.0, eta=1.0, decoders=decoders, decoders_on_processor=on_processor,
+                engine_waited=waited,
+            ),
+        ]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("decoders", "on_processor", "waited", "at_80", "at_200"),
+    [
+        (1, 0, 0.32, "waits 32%", "waits for frames 32%"),
+        (3, 0, 0.0, "3 dec", "3 decoders"),
+        (3, 1, 0.5, "waits 50%", "3 decoders (1 on CPU), waits for frames 50%"),
+        (1, 0, 0.05, None, None),
+        (0, 0, 0.0, None, None),
+    ],
+)
+def test_an_engine_that_waits_is_seen(
+    decoders: int, on_processor: int, waited: float, at_80: str | None, at_200: str | None
+) -> None:
+    state = supplied(decoders, on_processor, waited)
+    for width, words in ((80, at_80), (200, at_200)):
+        line = progress(state, width, 24)[0]
+        assert line.cell_len <= width
+        assert (f" · {words}" in line.plain) if words else not re.search("dec|waits", line.plain)
+
+
+def test_a_change_of_decoders_is_seen_and_does_not_scroll_by() -> None:
+    state = supplied(1, 0, 0.0)
+    lines = state.lines
+    state.apply(events.DecodersChanged(at=2.0, engine=0, decoders=3, on_processor=1, waited=0.4))
+    assert " · 3 decoders (1 on CPU)" in progress(state, 200, 24)[0].plain
+    assert state.lines == lines

@@ -36,19 +36,19 @@ def run_python(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-# A stub cannot express some facts about a native class: its metaclass, the buffer protocol before Python 3.12, and
-# that classes which only the module makes take any arguments, in order to refuse them.
-NOT_SAID = (
-    "is inconsistent, metaclass differs",
-    "__buffer__ is not present at runtime",
-    '__init__ is inconsistent, stub does not have *args parameter "args"',
-)
+# Pybind11 has its own metaclass, which a stub cannot express.
+METACLASSED = ("DecodedFrame", "Decoder", "Encoder", "PrimaryContext", "Surface", "_RgbConverter", "_SurfaceMemory")
+# Classes that only the module makes take any arguments, in order to refuse them.
+REFUSING = '__init__ is inconsistent, stub does not have *args parameter "args"'
 
 
 def test_stub_agrees_with_the_built_module(root: Path) -> None:
+    """mypy's own comparison, which also sees the signatures that the module reports."""
     result = run_python("-m", "mypy.stubtest", "pdum.nvenc._nvenc", "--concise", root=root)
-    complaints = [line for line in result.stdout.splitlines() if not line.endswith(NOT_SAID)]
-    assert complaints == []
+    expected = {f"pdum.nvenc._nvenc.{name} is inconsistent, metaclass differs" for name in METACLASSED}
+    if sys.version_info < (3, 12):
+        expected.add("pdum.nvenc._nvenc.Packet.__buffer__ is not present at runtime")  # the slot has no name yet
+    assert {line for line in result.stdout.splitlines() if not line.endswith(REFUSING)} == expected
     assert result.stderr == ""
 
 
@@ -156,18 +156,26 @@ EncoderPool().encode_file("a.mkv", "b.mkv", width=640)
 """
 
 
-def test_types_reach_users(tmp_path: Path, root: Path) -> None:
-    """Right use passes mypy --strict, and each line of wrong use is found."""
-    (tmp_path / "right.py").write_text(TYPED_USE)
-    (tmp_path / "wrong.py").write_text(WRONG_USE)
-    right = run_python("-m", "mypy", "--strict", "--config-file=", str(tmp_path / "right.py"), root=tmp_path)
-    assert right.returncode == 0, right.stdout
-    wrong = run_python("-m", "mypy", "--strict", "--config-file=", str(tmp_path / "wrong.py"), root=tmp_path)
-    assert wrong.stdout.count(": error:") == 3, wrong.stdout
+PROGRAMS = {"right.py": TYPED_USE, "wrong.py": WRONG_USE, "unknown.py": UNKNOWN_SETTINGS}
 
 
-def test_a_type_checker_finds_each_unknown_setting(tmp_path: Path, root: Path) -> None:
-    (tmp_path / "unknown.py").write_text(UNKNOWN_SETTINGS)
-    found = run_python("-m", "mypy", "--strict", "--config-file=", str(tmp_path / "unknown.py"), root=tmp_path)
-    lines = {int(line.split(":")[1]) for line in found.stdout.splitlines() if ": error:" in line}
-    assert lines == set(range(4, 12)), found.stdout
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[int]]:
+    """The lines with errors of ``mypy --strict``, by program."""
+    folder = tmp_path_factory.mktemp("typed")
+    for name, text in PROGRAMS.items():
+        (folder / name).write_text(text)
+    done = run_python("-m", "mypy", "--strict", "--config-file=", *PROGRAMS, root=folder)
+    lines = [line.split(":") for line in done.stdout.splitlines() if ": error:" in line]
+    assert {name for name, *_ in lines} <= PROGRAMS.keys(), done.stdout + done.stderr
+    return {name: [int(line[1]) for line in lines if line[0] == name] for name in PROGRAMS}
+
+
+def test_types_reach_users(found: dict[str, list[int]]) -> None:
+    """Right use passes, and each line of wrong use is found."""
+    assert found["right.py"] == []
+    assert found["wrong.py"] == [4, 5, 6]
+
+
+def test_a_type_checker_finds_each_unknown_setting(found: dict[str, list[int]]) -> None:
+    assert set(found["unknown.py"]) == set(range(4, 12))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,3 +17,47 @@ def test_ctrl_c_works_in_what_tests_start() -> None:
     assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
     program = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "True\n"
+
+
+def test_the_modules_that_begin_first_are_there(root: Path, request: pytest.FixtureRequest) -> None:
+    conftest = request.config.pluginmanager.get_plugin(str(root / "tests" / "conftest.py"))
+    assert conftest is not None
+    assert [name for name in conftest.LONGEST if not (root / "tests" / name).exists()] == []
+
+
+CHILDREN = """
+import json, os, sys, time
+import forked_children
+
+def run(case):
+    if case["does"] == "abort":
+        os.abort()
+    if case["does"] == "hang":
+        time.sleep(600)
+    if case["does"] == "raise":
+        raise ValueError("of the child")
+    return {"problems": [], "told": "x" * 1_000_000}
+
+def cases():
+    forked_children.SECONDS_A_CASE = 0.5
+    yield {"does": "hang"}
+    forked_children.SECONDS_A_CASE = 100.0
+    for what in ("end", "abort", "raise", "end", "end"):
+        yield {"does": what}
+
+for case, outcome in forked_children.outcomes_of(cases(), run):
+    print(case["does"], outcome["problems"], len(outcome.get("told", "")))
+"""
+
+
+def test_a_child_that_crashes_or_hangs_is_told(root: Path) -> None:
+    """Of those that the sweeps of failing calls fork. The others run meanwhile, and come to their end."""
+    done = subprocess.run([sys.executable, "-c", CHILDREN], cwd=root / "tests", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "ValueError: of the child" in done.stderr
+    assert sorted(done.stdout.splitlines()) == [
+        "abort ['ended with status -6'] 0",
+        *["end [] 1000000"] * 3,
+        "hang ['did not end within 0.5 s'] 0",
+        "raise ['ended with status 1'] 0",
+    ]

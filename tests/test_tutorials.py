@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import av
@@ -147,3 +149,38 @@ def test_hdr(root: Path, folder: Path, env: Mapping[str, str]) -> None:
 def decoded(path: Path) -> Iterator[av.VideoFrame]:
     with av.open(str(path)) as container:
         yield from container.decode(video=0)
+
+
+@pytest.mark.slow
+def test_a_cluster(root: Path, folder: Path, env: Mapping[str, str], tmp_path: Path) -> None:
+    """The head and two workers run as the page says, the second worker on a machine with one engine."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    page = tmp_path / "page.md"
+    page.write_text((root / "docs" / "first-cluster.md").read_text().replace("8786", str(port)))
+    other = {**env, "NVSIM_CONFIG": env["NVSIM_CONFIG"].replace("RTX 4090", "RTX 3060")}
+    with ExitStack() as stack:
+        for block in follow(page, folder, env):
+            if "by-hand" in block.words:
+                command = block.text.replace("cluster --tls", f"cluster --listen 127.0.0.1:{port} --tls")
+                command = command.replace("worker 127.0.0.1 ", f"worker 127.0.0.1:{port} ")
+                for given in (env, other) if "worker" in command else (env,):
+                    stack.enter_context(running(command, folder, given))
+    sizes = {path.parent.name: path.stat().st_size for path in folder.rglob("match.mp4")}
+    assert set(sizes) == {"Videos", "compressed", "Small"}
+    assert sizes["Small"] < sizes["compressed"] < sizes["Videos"]
+    assert len(look(folder / "Small" / "match.mp4").times) == 240
+
+
+@contextmanager
+def running(command: str, folder: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """A command of the page, which runs until the block ends. It has begun when it has said something."""
+    arguments = [sys.executable, "-m", "pdum.nvenc", *shlex.split(command)[1:]]
+    with subprocess.Popen(arguments, cwd=folder, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline()
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)

@@ -39,6 +39,12 @@ HELP = {
         "`run.cancel()`, Ctrl-C, or the end of a pool stopped the job.",
         "Nothing, if you meant it. `run.retry(job)` starts the job again; the next `pdum-nvenc` run continues it.",
     ),
+    "ClusterFailed": Help(
+        "The scheduler of a cluster does not answer or has another certificate, its machines have other versions of "
+        "this package, or a worker ended several times while it encoded the same range.",
+        "Check that `pdum-nvenc cluster` runs at that address, that all sides have the same `--tls` file, and that all "
+        "machines have the same version. If one file ends every worker, encode it alone on one machine to see why.",
+    ),
     "CudaFailed": Help(
         "A call of CUDA failed that is not about memory or a lost GPU: a frame that was freed too early, a context "
         "that was destroyed, or an earlier kernel of your program that crashed (CUDA reports that at a later call).",
@@ -134,6 +140,12 @@ HELP = {
     "SourceUnreadable": Help(
         "The file does not exist, may not be read, is no video, or is damaged beyond use.",
         "Play the file, and check its path and permissions. The batch tool reports it and goes on with the others.",
+    ),
+    "StorageFailed": Help(
+        "The storage of a source or a result (`s3://`, `sftp://`, `https://`, …) did not answer, broke the connection "
+        "too often, or refused the credentials.",
+        "Check the address and the credentials with the storage's own tool. The same command continues where it "
+        "stopped. See [Files at storages](../storage.md).",
     ),
     "TargetOutOfReach": Help(
         "`--target` asks for a quality that even the best value does not give, or `--max-size` for less than the "

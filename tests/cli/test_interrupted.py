@@ -24,7 +24,7 @@ ENGINES = {"name": "RTX 4090", "fps_1080p": 2}
 """Slow enough that a clip takes each engine some tenths of a second."""
 CONFIG: dict[str, Any] = {"gpus": [ENGINES], "backend": "codec"}
 FLAGS = ("-c", "h264", "--lossless", "--keep-bigger")
-CLIPS, LONG = 5, 200
+CLIPS, SHORT, LONG = 5, 16, 110
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     """What each result must contain. The last clip is long enough for several segments."""
     folder = tmp_path_factory.mktemp("clips")
     for number in range(CLIPS):
-        make_clip(folder / f"{number}.mkv", 25, seed=number, sound=number % 2 == 0)
+        make_clip(folder / f"{number}.mkv", SHORT, seed=number, sound=number % 2 == 0)
     make_clip(folder / "long.mkv", LONG, seed=9)
     found = {path.name: {**content(path), "path": path} for path in folder.iterdir()}
     return dict(sorted(found.items()))
@@ -171,7 +171,7 @@ def test_killed_at_twenty_instants(tmp_path: Path, seed: int) -> None:
     """Twenty in one batch that is long enough for them: most while it works, some while it starts."""
     chance, ends, videos = random.Random(seed), Ends(), tmp_path / "videos"
     made = [make_clip(videos / f"{number:02}.mkv", 60, seed=number, sound=number % 2 == 0) for number in range(28)]
-    made += [make_clip(videos / f"long {number}.mkv", LONG, seed=number) for number in range(2)]
+    made += [make_clip(videos / f"long {number}.mkv", 200, seed=number) for number in range(2)]
     clips = {path.name: content(path) for path in made}
     for _ in range(20):
         with run(videos) as process:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pdum.nvenc._batch.settings import BatchSettings
 from pdum.nvenc._batch.supported_settings import supported_settings
-from pdum.nvenc._cli.running import _shown_settings
+from pdum.nvenc._cli.running import shown_settings
 from pdum.nvenc._view.settings_line import settings_line
 
 
 def shown(**given: object) -> dict[str, object]:
     settings = BatchSettings(engine="software", **given)  # type: ignore[arg-type]
-    return _shown_settings(settings, supported_settings(settings, []))
+    return shown_settings(settings, supported_settings(settings, []))
 
 
 def test_a_target_takes_the_place_of_the_quality() -> None:

@@ -14,7 +14,10 @@ from loud import need_module
 from simulator import environment
 
 HOST = "127.0.0.1"
+NO_PAGES = {"dashboard": False, "dashboard_address": f"{HOST}:0"}
 FAST: dict[str, Any] = {"name": "L4", "fps_1080p": 0}
+LONG_SINCE_LOST = "1 hour"
+"""A ``SpecCluster`` closes the nanny of a worker that is absent now and was absent so long ago, though it was back."""
 
 
 def node(name: str, engines: int, gpu: Mapping[str, Any] = FAST, **machine: Any) -> list[dict[str, str]]:
@@ -42,18 +45,26 @@ def cluster_of(*workers: Mapping[str, str], security: Any = None) -> Iterator[An
     import dask
 
     simulated = {name: environment()[name] for name in ("LD_LIBRARY_PATH",)}
-    own = {"distributed.nanny.pre-spawn-environ": {**simulated, "OMP_NUM_THREADS": 1}}
-    scheduler = {"cls": distributed.Scheduler, "options": {"host": HOST, "port": 0, "dashboard": False}}
+    own = {
+        "distributed.nanny.pre-spawn-environ": {**simulated, "OMP_NUM_THREADS": 1},
+        "distributed.deploy.lost-worker-timeout": LONG_SINCE_LOST,
+    }
     with settings_of_a_scheduler(), dask.config.set(own):
         specs = {f"worker-{number}": spec(variables) for number, variables in enumerate(workers)}
-        with distributed.SpecCluster(scheduler=scheduler, workers=specs, security=security) as cluster:
+        with distributed.SpecCluster(scheduler=scheduler_spec(security), workers=specs, security=security) as cluster:
             yield cluster
+
+
+def scheduler_spec(security: Any = None) -> dict[str, Any]:
+    distributed = need_module("distributed")
+    options = {"host": HOST, "port": 0, "protocol": "tls" if security else "tcp", "security": security, **NO_PAGES}
+    return {"cls": distributed.Scheduler, "options": options}
 
 
 def spec(variables: Mapping[str, str]) -> dict[str, Any]:
     distributed = need_module("distributed")
     options = {
-        "nthreads": 1, "resources": {"NVENC": 1}, "memory_limit": 0, "host": HOST, "dashboard": False,
+        "nthreads": 1, "resources": {"NVENC": 1}, "memory_limit": 0, "host": HOST, **NO_PAGES,
         "env": dict(variables),
     }  # fmt: skip
     return {"cls": distributed.Nanny, "options": options}

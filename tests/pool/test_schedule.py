@@ -377,3 +377,25 @@ def test_a_piece_that_fails_everywhere_fails_its_job() -> None:
             scheduler.put_back(other)
     assert str(scheduler.jobs[0].outcome) == f"attempt {PIECE_FAILURES - 1}"
     assert scheduler.jobs[1].outcome is None
+
+
+def test_the_next_file_may_be_taken_before_the_present_one_ends() -> None:
+    simulation = Simulation([Frames(100), Frames(50)], [100.0, 100.0])
+    simulation.help()
+    scheduler = simulation.scheduler
+    present = scheduler.take_now(0)
+    following = scheduler.take_waiting(0)
+    assert present is not None
+    assert following is not None
+    assert (present.job.number, following.job.number) == (0, 1)
+    stolen = scheduler.take_now(1)
+    assert stolen is not None, "what waits for its engine can be divided"
+    assert scheduler.take_waiting(0) is None, "nothing is taken from another engine for that"
+
+
+def test_a_file_that_cannot_be_divided_waits_for_a_free_engine() -> None:
+    simulation = Simulation([Frames(100), Frames(50, whole=1)], [100.0, 100.0])
+    simulation.help()
+    assert simulation.scheduler.take_now(0) is not None
+    assert simulation.scheduler.take_waiting(0) is None
+    assert simulation.scheduler.take_now(1) is not None

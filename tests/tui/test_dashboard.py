@@ -500,3 +500,29 @@ def test_snapshots_can_fail(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -
         assert text_of(dashboard.app.export_screenshot())
 
     play(Recorded([]), act, (80, 24))
+
+
+def test_each_machine_of_a_cluster_has_its_panels() -> None:
+    """Two machines with a GPU 0 each, one without a GPU, and one that joins late."""
+
+    def engine(index: int, node: str, gpu_id: int | None = 0) -> events.EngineInfo:
+        kind = "software" if gpu_id is None else "nvenc"
+        return events.EngineInfo(index=index, kind=kind, gpu_id=gpu_id, gpu_name="NVIDIA L4", node=node)
+
+    there = (engine(0, "alpha"), engine(1, "beta"), engine(2, "gamma", None))
+    run = Recorded([events.RunStarted(at=0.0, engines=there, jobs=0, started=0.0)])
+
+    async def act(dashboard: Playing) -> None:
+        shown = "\n".join(dashboard.lines())
+        for heading in ("alpha · GPU 0 · NVIDIA L4", "beta · GPU 0 · NVIDIA L4", "gamma · CPU · no hardware encoder"):
+            assert shown.count(heading) == 1
+        await dashboard.add(events.EngineLost(at=1.0, engine=1, reason="Its process has ended."))
+        assert dashboard.app.wanted_engines == 2
+        await dashboard.add(events.EngineJoined(at=2.0, engine=engine(3, "delta")))
+        await dashboard.add(events.EngineJoined(at=2.0, engine=there[1]))
+        shown = "\n".join(dashboard.lines())
+        assert "delta · GPU 0 · NVIDIA L4" in shown
+        assert "beta · GPU 0 · NVENC 0 has joined" in shown
+        assert dashboard.app.wanted_engines == 4
+
+    play(run, act)

@@ -14,15 +14,20 @@ std::unique_ptr<DeviceRows> SpareRows::take(const std::shared_ptr<const Context>
         if (!spare_.empty()) {
             std::unique_ptr<DeviceRows> rows = std::move(spare_.back());
             spare_.pop_back();
+            ++out_;
             return rows;
         }
     }
-    return std::make_unique<DeviceRows>(context, row_bytes_, rows_);
+    auto rows = std::make_unique<DeviceRows>(context, row_bytes_, rows_);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++out_;
+    return rows;
 }
 
 void SpareRows::give_back(std::unique_ptr<DeviceRows> rows) noexcept {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (spare_.size() < most_kept) spare_.push_back(std::move(rows));
+    --out_;
+    if (spare_.size() < std::max(always_kept, out_)) spare_.push_back(std::move(rows));
 }
 
 FrameLease::FrameLease(std::shared_ptr<Chip> chip, const MappedFrame& frame)

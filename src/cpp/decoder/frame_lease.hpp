@@ -13,7 +13,8 @@
 namespace pdum::nvenc {
 
 // Memory for copies of frames that outlive their surfaces. It is used again as soon as a frame gives it back, because
-// all writers and readers are ordered by the chip's stream.
+// all writers and readers are ordered by the chip's stream. As much is kept as is out, so that a decoder that is far
+// ahead of its reader neither allocates nor frees memory for each frame: both may wait for the whole GPU.
 class SpareRows {
    public:
     SpareRows(size_t row_bytes, size_t rows) : row_bytes_(row_bytes), rows_(rows) {}
@@ -24,12 +25,13 @@ class SpareRows {
     void give_back(std::unique_ptr<DeviceRows> rows) noexcept;
 
    private:
-    static constexpr size_t most_kept = 8;
+    static constexpr size_t always_kept = 8;
 
     const size_t row_bytes_;
     const size_t rows_;
     std::mutex mutex_;
     std::vector<std::unique_ptr<DeviceRows>> spare_;
+    size_t out_ = 0;
 };
 
 // A frame of the chip, or a copy of one. The destructor gives the memory back in stream order: the next frame is

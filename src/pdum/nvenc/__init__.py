@@ -19,6 +19,7 @@ except ImportError as error:
 from ._encoders.nvenc import NvencEncoder, forced_abi
 from ._errors import (
     Cancelled,
+    ClusterFailed,
     CudaFailed,
     DecoderClosed,
     DecoderFailed,
@@ -40,6 +41,7 @@ from ._errors import (
     SeveralErrors,
     SourceEnded,
     SourceUnreadable,
+    StorageFailed,
     TargetOutOfReach,
     TimedOut,
     UnsupportedFeature,
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from ._config.regions import Region
     from ._encoders.software import SoftwareEncoder
     from ._files.job import FileJob, FileSettings
+    from ._files.stored_job import StoredJob
     from ._files.task import FileTask
     from ._live.live_encoder import LiveEncoder
     from ._live.packet import LivePacket
@@ -69,8 +72,10 @@ if TYPE_CHECKING:
     from ._machine.finding import Finding
     from ._machine.nvml import EncodeSession
     from ._media.gpu_decoder import DecodedVideo, Decoder, decode
+    from ._metrics.server import MetricsServer
     from ._pool.pool import EncoderPool
     from ._pool.run import Run
+    from ._storage.settings import StorageSettings
     from ._tasks import BaseTask, PieceSink, Plan, Result, RunReport, Task, VideoEncoder
     from ._writer.one_liner import encode_frames
     from ._writer.writer import VideoWriter
@@ -80,6 +85,7 @@ __all__ = [
     "BaseTask",
     "Cancelled",
     "Capabilities",
+    "ClusterFailed",
     "Colour",
     "ContentLight",
     "CudaFailed",
@@ -114,6 +120,7 @@ __all__ = [
     "LiveStatistics",
     "MasteringDisplay",
     "Metadata",
+    "MetricsServer",
     "NoEncoder",
     "NoEngineLeft",
     "NvencEncoder",
@@ -135,6 +142,9 @@ __all__ = [
     "SoftwareEncoder",
     "SourceEnded",
     "SourceUnreadable",
+    "StorageFailed",
+    "StorageSettings",
+    "StoredJob",
     "TargetOutOfReach",
     "Task",
     "TimeCode",
@@ -178,6 +188,7 @@ _LAZY = {
     "LiveStatistics": "._live.statistics",
     "MasteringDisplay": "._config.hdr",
     "Metadata": "._config.picture",
+    "MetricsServer": "._metrics.server",
     "PictureOptions": "._config.picture",
     "PieceSink": "._tasks",
     "Plan": "._tasks",
@@ -188,6 +199,8 @@ _LAZY = {
     "RunReport": "._tasks",
     "Sei": "._config.picture",
     "SoftwareEncoder": "._encoders.software",
+    "StorageSettings": "._storage.settings",
+    "StoredJob": "._files.stored_job",
     "Task": "._tasks",
     "TimeCode": "._config.picture",
     "VideoEncoder": "._tasks",

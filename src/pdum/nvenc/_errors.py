@@ -23,6 +23,7 @@
     ├── ClusterFailed           a cluster cannot be reached or used, or one of its workers ended while it encoded
     ├── SourceEnded             a video had fewer frames than it announced
     ├── SourceUnreadable        a source is missing, is no video, or is damaged beyond use
+    ├── StorageFailed           a storage could not be reached, read or written
     ├── VerificationFailed      a result is wrong
     ├── PieceDamaged            what was encoded earlier has changed on the disk
     ├── SeveralErrors           (also ExceptionGroup)  more than one job of a run failed
@@ -154,6 +155,10 @@ class SourceEnded(NvencError):
 
 class SourceUnreadable(NvencError):
     """A source cannot be encoded: it is missing, is not a video, or is too damaged."""
+
+
+class StorageFailed(NvencError):
+    """A storage could not be reached, read or written: the connection broke, or access was refused."""
 
 
 class VerificationFailed(NvencError):

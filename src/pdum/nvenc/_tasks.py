@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ._errors import SeveralErrors
 from ._old_names import warn_of_old_name
@@ -102,6 +102,17 @@ class NextPlan:
     """The values that were tried, which are reported before."""
 
 
+class NotYet(Exception):
+    """A task's ``prepare`` raises it to be called again once another job has ended, such as for want of disk space.
+
+    ``error`` is what the job fails with if no other job is at work.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """The result of a task that succeeded. ``skipped`` says why there is nevertheless no file."""
@@ -146,6 +157,43 @@ class RunReport:
         for error in self.errors:
             raise error
         return [one for one in self.results if isinstance(one, Result)]
+
+
+@runtime_checkable
+class SharedFrames(Protocol):
+    """What ``frames`` of a task may return if several decoders can work for one engine. The pool changes their number
+    while it takes the frames: it adds one if the engine waits, and takes one away that is not needed.
+
+    One thread calls the methods and takes the frames.
+    """
+
+    @property
+    def decoders(self) -> int:
+        """How many decode now."""
+        ...
+
+    @property
+    def decoders_on_processor(self) -> int:
+        """How many of them help on the processor, because the GPU has no other free."""
+        ...
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long those who decode ahead have waited for room, all of them together."""
+        ...
+
+    @property
+    def frames_a_round(self) -> int:
+        """How many frames the decoders make until it is the first one's turn again."""
+        ...
+
+    def use_decoders(self, wanted: int) -> None:
+        """Lets so many decode, or as many as there can be."""
+        ...
+
+    def end_at(self, last: int) -> None:
+        """Frames from this one on are not wanted, as far as is known."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +279,7 @@ class Task(Protocol):
         ...
 
     def prepare(self, lanes: int) -> Plan:
-        """Examines the source. ``lanes``: the number of engines."""
+        """Examines the source. ``lanes``: the number of engines. May raise ``NotYet``."""
         ...
 
     def config(self, engine: EngineInfo) -> EncoderConfig:
@@ -239,7 +287,10 @@ class Task(Protocol):
         ...
 
     def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
-        """The frames from ``first`` on, as the encoder takes them. The pool closes it when it has enough."""
+        """The frames from ``first`` on, as the encoder takes them. The pool closes it when it has enough.
+
+        If it also has the members of ``SharedFrames``, the pool decides how many decoders make them.
+        """
         ...
 
     def frames_with(self, first: int, engine: EngineInfo, encoder: Any) -> Iterator[Any]:

@@ -21,6 +21,7 @@ __all__ = [
     "SCHEMA",
     "CommandEnded",
     "CommandStarted",
+    "DecodersChanged",
     "EngineInfo",
     "EngineJoined",
     "EngineLost",
@@ -212,6 +213,27 @@ class Progress(Event):
     """The speed of the job: seconds of video that are encoded in a second."""
     eta: float | None
     """Seconds until the job is done; null while nobody knows."""
+    decoders: int = 0
+    """How many decoders work for the engine; 0 if its frames need none, or if nobody chooses how many."""
+    decoders_on_processor: int = 0
+    """How many of them are the processor's, beside the GPU's."""
+    engine_waited: float = 0.0
+    """For which share of the time since the last event the engine waited for frames, from 0 to 1."""
+    frames_waited: float = 0.0
+    """For which share of it frames that were ready waited for the engine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodersChanged(Event):
+    """An engine got a further decoder because it waits for frames, or lost one that it does not need."""
+
+    engine: int
+    decoders: int
+    """How many decoders work for the engine now; 0 if its frames need none."""
+    on_processor: int
+    """How many of them are the processor's, because the GPU has no other that is free."""
+    waited: float
+    """For which share of the time before the engine waited for frames, from 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,9 +102,7 @@ def place_all(
     """Results keep the names of earlier runs, even if new files have come."""
     if settings.in_place:
         return _in_place(sources)
-    wanted = [
-        str(folders.of(one) / _below(one, settings) / _with_container(one.path.name, settings)) for one in sources
-    ]
+    wanted = [str(folders.of(one) / _below(one, settings) / with_container(one.path.name, settings)) for one in sources]
     chosen = _names_of_earlier_runs(sources, folders)
     taken = {*chosen.values(), *(str(source.path) for source in sources)}
 
@@ -131,7 +129,7 @@ def place_all(
 
 def _wanted(source: Source, folder: Path, settings: BatchSettings) -> str:
     """The name that the result gets if it is free."""
-    return str(folder / _below(source, settings) / _with_container(source.path.name, settings))
+    return str(folder / _below(source, settings) / with_container(source.path.name, settings))
 
 
 def _names_of_earlier_runs(sources: Iterable[Source], folders: Folders) -> dict[str, str]:
@@ -176,14 +174,14 @@ def _below(source: Source, settings: BatchSettings) -> Path:
     return Path() if is_beside(settings.destination) else source.path.parent.relative_to(source.root)
 
 
-def _with_container(name: str, settings: BatchSettings) -> str:
+def with_container(name: str, settings: BatchSettings) -> str:
     """The container stays if it can hold the result. QuickTime has no AV1, which "auto" may choose elsewhere."""
     stem, suffix = os.path.splitext(name)
     container = settings.container
     if container == "auto":
         kept = CONTAINERS if settings.codec in ("h264", "hevc") else CONTAINERS[:2]
-        return name if suffix.lower().removeprefix(".") in kept else _short(stem, ".mkv")
-    return name if suffix.lower() == f".{container}" else _short(stem, f".{container}")
+        return name if suffix.lower().removeprefix(".") in kept else short_name(stem, ".mkv")
+    return name if suffix.lower() == f".{container}" else short_name(stem, f".{container}")
 
 
 def _candidates(source: Source, wanted: str) -> Iterator[str]:
@@ -191,17 +189,17 @@ def _candidates(source: Source, wanted: str) -> Iterator[str]:
     stem, suffix = os.path.splitext(name)
     yield wanted
     if source.path.suffix.lower() != suffix.lower():
-        yield os.path.join(folder, _short(source.path.name, suffix))
+        yield os.path.join(folder, short_name(source.path.name, suffix))
     parent = source.path.parent.name
     if parent:
-        yield os.path.join(folder, _short(f"{stem} ({parent})", suffix))
+        yield os.path.join(folder, short_name(f"{stem} ({parent})", suffix))
     # A digest of the whole path, so that the name depends on no other file.
     mark = sha256(os.fsencode(source.path)).hexdigest()
     for length in range(6, len(mark)):
-        yield os.path.join(folder, _short(f"{stem} ({mark[:length]})", suffix))
+        yield os.path.join(folder, short_name(f"{stem} ({mark[:length]})", suffix))
 
 
-def _short(stem: str, suffix: str) -> str:
+def short_name(stem: str, suffix: str) -> str:
     """Shortens a name that is too long for file systems, between characters. A mark keeps such names different."""
     raw = os.fsencode(stem + suffix)
     if len(raw) <= LONGEST_NAME:

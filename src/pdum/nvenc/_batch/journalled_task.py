@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._errors import NvencError
+from .._files.wrapped_task import WrappedTask
 from .._tasks import BaseTask, NextPlan, Plan, Result
-from .wrapped_task import WrappedTask
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
@@ -61,7 +61,7 @@ class JournalledTask(WrappedTask):
 class BrokenTask(BaseTask):
     """A source that cannot be encoded. The run reports it like any other failure."""
 
-    def __init__(self, source: Path, error: Exception) -> None:
+    def __init__(self, source: Path | str, error: Exception) -> None:
         self._source, self._error = source, error
 
     @classmethod

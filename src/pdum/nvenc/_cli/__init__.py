@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from . import exits
 from .standard_streams import complain, open_missing_streams
 
 if TYPE_CHECKING:
+    import argparse
+
     from .log_file import LogFile
 
 COMMANDS = {
@@ -70,7 +73,8 @@ def _run(argv: Sequence[str] | None) -> int:
 
             log = arguments.log = LogFile(arguments.log, sys.argv[1:] if argv is None else argv)
         module = import_module(f".{COMMANDS[arguments.command]}", __name__)
-        code: int = getattr(module, arguments.command)(arguments)
+        with _served_metrics(arguments):
+            code: int = getattr(module, arguments.command)(arguments)
         return code
 
     code, why = _outcome(command)
@@ -79,6 +83,18 @@ def _run(argv: Sequence[str] | None) -> int:
     if log is not None:
         log.close(code, why)
     return code
+
+
+@contextmanager
+def _served_metrics(arguments: argparse.Namespace) -> Iterator[None]:
+    """Serves figures in the block if the user wants that; the commands find the server in the arguments."""
+    if getattr(arguments, "metrics", None) is None:
+        yield
+        return
+    from .metrics import serve_metrics
+
+    with serve_metrics(arguments.metrics) as arguments.metrics:
+        yield
 
 
 def _outcome(command: Callable[[], int]) -> tuple[int, str]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 
 from .._batch.settings import checked
+from .._errors import InvalidConfig
+from .._storage.path_mapping import PathMapping
+from .._web.address import Address
 
 
 def strength(text: str) -> bool | int:
@@ -29,3 +32,17 @@ def gpu_number(text: str) -> int:
     if not text.isdecimal() or int(text) > 255:
         raise argparse.ArgumentTypeError(f"expected the number of a GPU, from 0, got {text!r}")
     return int(text)
+
+
+def address(text: str) -> Address:
+    try:
+        return Address.of(text)
+    except InvalidConfig as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def path_mapping(text: str) -> PathMapping:
+    try:
+        return PathMapping.of(text)
+    except InvalidConfig as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

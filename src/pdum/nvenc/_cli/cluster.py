@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING, Any
 
 from .._cluster.address import PORT, is_loopback, scheduler_address
 from .._cluster.places import places_here
 from .._cluster.tls import tls_of
 from .._errors import InvalidConfig
+from .._storage.path_mapping import as_variable
 from . import exits
 from .interruption import CODES
 
@@ -34,6 +36,7 @@ def worker(arguments: argparse.Namespace) -> int:
 
     tls = None if arguments.tls is None else tls_of(arguments.tls)
     address = scheduler_address(arguments.address, has_tls=tls is not None)
+    os.environ |= as_variable(arguments.map_paths)  # which its processes inherit
     return _code(run_workers(address, tls, _places(arguments), _say))
 
 
@@ -42,7 +45,7 @@ def _settings(arguments: argparse.Namespace) -> SchedulerSettings:
 
     tls = None if arguments.tls is None else tls_of(arguments.tls, make=True)
     try:
-        full = scheduler_address(arguments.listen, has_tls=tls is not None)
+        full = scheduler_address(arguments.listen, has_tls=tls is not None, may_be_any_port=True)
     except InvalidConfig:
         raise InvalidConfig(
             f"Expected an address of this machine, such as 10.0.0.1 or 0.0.0.0:{PORT}, "

@@ -9,6 +9,7 @@ from pathlib import Path
 from .._batch.batch import BatchPlan, plan, plan_one
 from .._batch.ledger import ledger
 from .._errors import InvalidConfig
+from .._storage.address import is_address
 from . import exits
 from .confirmation import confirms_in_place
 from .dry_run import dry_run
@@ -18,14 +19,20 @@ from .running import run_batch
 from .scanning import shown_scan
 from .show_settings import resolved_settings
 from .standard_streams import complain
+from .stored import encode_stored, take_local_addresses, uses_storage
 from .web_arguments import web_address
 
 
 def encode(arguments: argparse.Namespace) -> int:
     require_dry_run(arguments)
     options = output_options(arguments)
+    take_local_addresses(arguments)
+    if uses_storage(arguments):
+        return encode_stored(arguments, options)
     named = take_named_result(arguments)
     settings = resolved_settings(arguments).settings
+    if is_address(settings.destination):  # of the configuration file
+        return encode_stored(arguments, options)
     if named is None:
         # The lines of JSON of a dry run are no events.
         shown = None if arguments.dry_run and options.json else RunOutput.of(options)
@@ -73,6 +80,7 @@ def output_options(arguments: argparse.Namespace) -> OutputOptions:
         quiet=getattr(arguments, "quiet", False),
         report=None if report is None else Path(report),
         log=getattr(arguments, "log", None),
+        metrics=getattr(arguments, "metrics", None),
     )
 
 

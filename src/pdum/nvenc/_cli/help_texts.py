@@ -22,6 +22,8 @@ more examples:
   pdum-nvenc encode --max-size 500M Videos     no result is larger than 500 MB
   pdum-nvenc encode --dry-run --estimate Videos
                                                sizes and time, from samples
+  pdum-nvenc encode -r s3://bucket/in -o s3://bucket/out
+                                               files at storages (extra: storage)
   pdum-nvenc encode --json Videos | jq -c 'select(.event == "job_failed")'
   find . -name '*.avi' -size +1G -print0 | xargs -0 pdum-nvenc encode --
 """

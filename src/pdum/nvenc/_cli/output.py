@@ -19,6 +19,7 @@ from .standard_streams import complain
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from .._metrics.server import MetricsServer
     from .._web.address import Address
     from .._web.dashboard import WebDashboard
     from .log_file import LogFile
@@ -43,6 +44,7 @@ class OutputOptions:
     quiet: bool = False
     report: Path | None = None
     log: LogFile | None = None
+    metrics: MetricsServer | None = None
     stream: GuardedStream = field(default_factory=_standard_output)
     """Standard output. If it is lost, the run goes on without it."""
 
@@ -89,6 +91,8 @@ class RunOutput:
     def keep(self, event: events.Event) -> None:
         """Takes every event of a run, even if something else shows it."""
         self._log(event)
+        if self.options.metrics is not None:
+            self.options.metrics.take(event)
         if not isinstance(event, (events.Progress, events.RunProgress)):
             self.kept.append(event)
 

@@ -14,7 +14,7 @@ from .._config.targets import Target
 from .._errors import InvalidConfig
 from .._version import __version__
 from .argument_errors import TARGETS, with_aliases
-from .argument_types import gpu_number, seconds, strength
+from .argument_types import address, gpu_number, path_mapping, seconds, strength
 from .help import HELP_ALL, HelpfulParser
 from .help_texts import (
     CLUSTER_EXAMPLES,
@@ -33,8 +33,8 @@ Group = Any  # argparse's own class of groups has no public name
 ADVANCED = (
     *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
     *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
-    *("max_bitrate", "log", "web_address", "lossless", "cq", "fps", "crop", "deinterlace", "denoise"),
-    *("trim", "rotate", "vf", "tls"),
+    *("max_bitrate", "log", "metrics", "web_address", "lossless", "cq", "fps", "crop", "deinterlace", "denoise"),
+    *("trim", "rotate", "vf", "tls", "spool", "spool_limit"),
 )
 """Settings that only the long help names."""
 
@@ -189,6 +189,8 @@ def _placing(group: Group) -> None:
     _option(group, "smaller_than", "--smaller-than", metavar="RATIO")
     _switch(group, "overwrite")
     _option(group, "verify", "--verify", metavar="{structure,samples,full}")
+    group.add_argument("--spool", metavar="FOLDER", help="where copies of sources at addresses go (extra: storage)")
+    group.add_argument("--spool-limit", metavar="SIZE", default=0, help="how much of the disk they may take: 200G")
 
 
 def _finer(group: Group) -> None:
@@ -226,6 +228,7 @@ def _showing(parser: Parser) -> None:
 
 def _log(group: Group) -> None:
     group.add_argument("--log", metavar="FILE", help="append events to a file, as lines of JSON")
+    group.add_argument("--metrics", type=address, metavar="[HOST:]PORT", help="serve figures to Prometheus")
 
 
 # ---- the commands --------------------------------------------------------------------------------------------------
@@ -384,6 +387,15 @@ def _worker(commands: Any) -> None:
     parser = _command(commands, "worker", "lets a cluster use this machine's engines, until Ctrl-C", WORKER_EXAMPLES)
     parser.add_argument("address", metavar="ADDRESS", help="the scheduler: tcp://head:8786, or head")
     parser.add_argument("--tls", metavar="FILE", help="the file that the scheduler was given with --tls")
+    parser.add_argument(
+        "--map-path",
+        dest="map_paths",
+        action="append",
+        type=path_mapping,
+        default=[],
+        metavar="THERE=HERE",
+        help="a folder has another path here than where the jobs are given: /mnt/videos=/srv/videos",
+    )
     _worker_options(parser)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import events
@@ -60,18 +61,27 @@ def run_batch(ledger: Ledger, options: OutputOptions, interruption: Interruption
 
 def _encode(ledger: Ledger, output: RunOutput, interruption: Interruption) -> None:
     settings = ledger.batch.settings
+    with settled_pool(settings, output, partial(sentences, ledger.batch)) as (pool, make):
+        run_tasks(pool, _tasks(ledger, make), output, interruption)
+    output.summary()
+
+
+@contextmanager
+def settled_pool(
+    settings: BatchSettings, output: RunOutput, sentences_of: Callable[[SupportedSettings], Sequence[str]]
+) -> Iterator[tuple[EncoderPool, TaskMaker]]:
+    """The pool, and what makes its tasks. Says first which settings its engines do not support, and these sentences."""
     with ExitStack() as stack:
         # Only its workers know what a cluster can do, and this machine's pool begins only when all is settled.
         cluster = stack.enter_context(pool_of(settings)) if settings.cluster else None
         gpus = gpus_of(settings) if cluster is None else gpus_of_cluster(cluster.engines)
         supported = supported_settings(settings, gpus)
-        output.settings = _shown_settings(settings, supported)
-        for message in (*supported.notices, *sentences(ledger.batch, supported)):
+        output.settings = shown_settings(settings, supported)
+        for message in (*supported.notices, *sentences_of(supported)):
             output.say(message)
         pool = cluster or stack.enter_context(pool_of(settings))
-        make = TaskMaker(settings=settings, supported=supported, kind="nvenc" if pool.uses_hardware else "software")
-        _run(pool, _tasks(ledger, make), output, interruption)
-    output.summary()
+        kind = "nvenc" if pool.uses_hardware else "software"
+        yield pool, TaskMaker(settings=settings, supported=supported, kind=kind)
 
 
 def sentences(batch: BatchPlan, supported: SupportedSettings) -> list[str]:
@@ -81,7 +91,7 @@ def sentences(batch: BatchPlan, supported: SupportedSettings) -> list[str]:
     return [supported.sentence] if fits and batch.with_action(ENCODE) and not settings.target else []
 
 
-def _shown_settings(settings: BatchSettings, supported: SupportedSettings) -> dict[str, Any]:
+def shown_settings(settings: BatchSettings, supported: SupportedSettings) -> dict[str, Any]:
     """For the dashboard and the report. A target decides the quality of each file, so no other one is named."""
     found_later = {"quality", "cq"} if settings.target else set()
     shown = {name: value for name, value in supported.table.items() if name not in found_later}
@@ -93,7 +103,7 @@ def _shown_settings(settings: BatchSettings, supported: SupportedSettings) -> di
     return {**shown, **{name: goal for name, goal in goals.items() if goal}, "audio": settings.audio}
 
 
-def _run(pool: EncoderPool, tasks: Sequence[Task], output: RunOutput, interruption: Interruption) -> None:
+def run_tasks(pool: EncoderPool, tasks: Sequence[Task], output: RunOutput, interruption: Interruption) -> None:
     def start() -> Run:
         return pool.start(tasks, on_event=take)
 
@@ -160,13 +170,22 @@ class TaskMaker:
         return FileTask(job, self.kind)
 
     def job(self, decision: Decision) -> FileJob:
-        from .._files.job import FileJob, FileSettings
+        from .._files.job import FileJob
 
-        settings, supported = self.settings, self.supported
         return FileJob(
             source=decision.source,
             destination=decision.placement.destination,
-            settings=FileSettings(
+            in_place=self.settings.in_place,
+            **self.of_any_job(),
+        )
+
+    def of_any_job(self) -> dict[str, Any]:
+        """The fields of a job that do not depend on the file."""
+        from .._files.job import FileSettings
+
+        settings, supported = self.settings, self.supported
+        return {
+            "settings": FileSettings(
                 codec=supported.codec,
                 quality=supported.quality,
                 audio=settings.audio,
@@ -176,12 +195,11 @@ class TaskMaker:
                 max_size=settings.max_size,
                 max_bitrate=settings.max_bitrate,
             ),
-            segments=settings.segments,
-            smaller_than=None if settings.keep_bigger else settings.smaller_than,
-            in_place=settings.in_place,
-            keep_work=True,
-            verify=settings.verify,
-        )
+            "segments": settings.segments,
+            "smaller_than": None if settings.keep_bigger else settings.smaller_than,
+            "keep_work": True,
+            "verify": settings.verify,
+        }
 
 
 def _tasks(ledger: Ledger, make: TaskMaker) -> list[Task]:

@@ -20,6 +20,7 @@ from .._batch.layers import (
 from .._batch.settings import names
 from .._config import toml
 from .._errors import InvalidConfig
+from .._storage.address import is_address, local_path
 from . import exits
 from .result_file import names_a_file
 from .table import print_table
@@ -31,7 +32,9 @@ def resolved_settings(arguments: argparse.Namespace) -> Resolved:
     if "destination" in given:
         # A path on the command line is relative to here; a bare name in a file means a folder next to each source.
         folder = given["destination"]
-        given["destination"] = os.path.abspath(os.path.expanduser(folder)) + os.sep * folder.endswith(os.sep)
+        if not is_address(folder):
+            folder = os.fspath(local_path(folder)) + os.sep * folder.endswith(os.sep)
+            given["destination"] = os.path.abspath(os.path.expanduser(folder)) + os.sep * folder.endswith(os.sep)
         given.setdefault("in_place", False)
     if getattr(arguments, "encoder_fields", None):
         given["encoder"] = dict(map(_field, arguments.encoder_fields))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .._errors import InvalidConfig
 from .._web.address import LOOPBACK, PORT, Address
+from .argument_types import address
 
 
 def add_web_arguments(group: Any) -> None:
     group.add_argument("--web", action="store_true", help="show a dashboard in the browser (extra: web)")
     group.add_argument(
         "--web-address",
-        type=_address,
+        type=address,
         metavar="[HOST:]PORT",
         help=f"where to serve it (default: {LOOPBACK}:{PORT}, or another port if that one is in use)",
     )
@@ -23,10 +23,3 @@ def web_address(arguments: argparse.Namespace) -> Address | None:
     """Where a dashboard is wanted, if one is."""
     given: Address | None = getattr(arguments, "web_address", None)
     return given or (Address() if getattr(arguments, "web", False) else None)
-
-
-def _address(text: str) -> Address:
-    try:
-        return Address.of(text)
-    except InvalidConfig as error:
-        raise argparse.ArgumentTypeError(str(error)) from None

@@ -11,10 +11,13 @@ FORM = re.compile(r"(?:(?P<scheme>tcp|tls)://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:/\
 LOOPBACK = ("localhost", "127.", "[::1]")
 
 
-def scheduler_address(text: str, *, has_tls: bool) -> str:
-    """``head``, ``head:8786`` or ``tcp://head:8786`` in full. With TLS, the scheme is ``tls``."""
+def scheduler_address(text: str, *, has_tls: bool, may_be_any_port: bool = False) -> str:
+    """``head``, ``head:8786`` or ``tcp://head:8786`` in full. With TLS, the scheme is ``tls``.
+
+    ``may_be_any_port``: port 0 means a free one.
+    """
     found = FORM.fullmatch(text.strip())
-    if found is None or not 0 < int(found["port"] or PORT) < 65536:
+    if found is None or not (0 if may_be_any_port else 1) <= int(found["port"] or PORT) < 65536:
         raise InvalidConfig(f"Expected the address of a scheduler, such as tcp://head:{PORT}, got {text!r}.")
     if found["scheme"] == "tls" and not has_tls:
         raise InvalidConfig(f"{text} is encrypted: name the file that its scheduler uses with --tls (tls=…).")

@@ -16,7 +16,7 @@ from . import dask_worker
 from .dask_settings import LOOK_SECONDS, import_distributed, security_of, settings_of_a_client
 from .office import versions_differ
 from .orders import Grant, Order, Outcome, Report
-from .seam import Joined, Left, News, OrderListener, Refused, RunningOrder, WorkerFacts
+from .seam import Found, Joined, Left, News, OrderListener, Refused, RunningOrder, WorkerFacts
 
 if TYPE_CHECKING:
     from .tls import Tls
@@ -83,8 +83,11 @@ class DaskCluster:
         there = set(await self._client.scheduler.ncores())
         for worker in self._known - there:
             self._leave(worker, "Its process has ended, or does not answer.")
-        for worker in there - self._known:
-            self._known.add(worker)
+        new = there - self._known
+        self._known |= new
+        for worker in new:
+            self._tell(Found(worker=worker))
+        for worker in new:
             asked = asyncio.ensure_future(self._ask(worker))
             self._asked.add(asked)
             asked.add_done_callback(self._asked.discard)
@@ -185,7 +188,7 @@ def _packed(order: Order) -> bytes:
         packed: bytes = cloudpickle.dumps(order)
     except Exception as error:
         raise InvalidConfig(
-            f"{order.source} cannot be sent to other machines: {error} Use a function that holds only plain values, "
+            f"{order.source} cannot be sent to other machines: {error}. Use a function that holds only plain values, "
             "and that opens files, GPUs and locks when it is called."
         ) from error
     return packed

@@ -15,7 +15,7 @@ from .._errors import ClusterFailed
 from .._text import count, error_text
 from .._version import __version__
 from .address import host_of, is_loopback
-from .dask_settings import import_distributed, security_of, settings_of_a_scheduler
+from .dask_settings import import_distributed, quiet, security_of, settings_of_a_scheduler
 from .office import versions_differ
 from .place import Place
 from .places import environment_of
@@ -43,6 +43,7 @@ class SchedulerSettings:
 
 def run_scheduler(settings: SchedulerSettings, places: Sequence[Place], say: Say) -> int:
     """Runs until a signal ends it, with workers for these places. Returns the number of the signal."""
+    quiet()
     import_distributed()
     with settings_of_a_scheduler():
         return asyncio.run(_until_signalled(lambda ended: _scheduler(settings, places, say, ended)))
@@ -50,6 +51,7 @@ def run_scheduler(settings: SchedulerSettings, places: Sequence[Place], say: Say
 
 def run_workers(address: str, tls: Tls | None, places: Sequence[Place], say: Say) -> int:
     """Likewise for the workers of this machine. They come back if the scheduler was started again."""
+    quiet()
     import_distributed()
     with settings_of_a_scheduler():
         return asyncio.run(_until_signalled(lambda ended: _stay_in(address, tls, places, say, ended)))
@@ -81,9 +83,11 @@ async def _scheduler(settings: SchedulerSettings, places: Sequence[Place], say: 
     )  # fmt: skip
     try:
         await scheduler
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
+        cause = error.__cause__ or error
+        why = error_text(cause if isinstance(cause, Exception) else error)
         raise ClusterFailed(
-            f"The scheduler cannot listen on {settings.host}:{settings.port}: {error_text(error)}. "
+            f"The scheduler cannot listen on {settings.host}:{settings.port}: {why.rstrip('.')}. "
             "Name another address with --listen."
         ) from None
     try:
@@ -104,13 +108,14 @@ async def _scheduler(settings: SchedulerSettings, places: Sequence[Place], say: 
 
 async def _stay_in(address: str, tls: Tls | None, places: Sequence[Place], say: Say, ended: asyncio.Event) -> None:
     told = ""
+    hint = "Trying again. Does it have the same --tls file?" if tls else "Trying again. Does it need --tls?"
     while not ended.is_set():
         try:
-            await _require_same_version(address, tls)
+            await require_same_version(address, tls)
             await _serve(address, tls, places, say, ended)
             told = ""
         except (OSError, asyncio.TimeoutError) as error:
-            text = f"The scheduler {address} does not answer: {error_text(error)} Trying again until it does."
+            text = f"The scheduler {address} does not let this machine in: {error_text(error)}. {hint}"
             if text != told:
                 say(text)
             told = text
@@ -148,16 +153,24 @@ def _nanny(address: str, tls: Tls | None, place: Place, folder: Path) -> Any:
     loopback = LOOPBACK_HOST if is_loopback(host_of(address)) else None
     return import_distributed().Nanny(
         address, nthreads=1, resources=dict(RESOURCE), memory_limit=0, host=loopback, env=environment_of(place),
-        security=security_of(tls), local_directory=str(folder), protocol="tls" if tls else "tcp", dashboard=False,
+        security=security_of(tls), local_directory=str(folder), protocol="tls" if tls else "tcp",
+        dashboard=False, dashboard_address=f"{LOOPBACK_HOST}:0",
     )  # fmt: skip
 
 
-async def _require_same_version(address: str, tls: Tls | None) -> None:
+async def require_same_version(address: str, tls: Tls | None) -> None:
     """Refuses a scheduler that another version of this package has started. Others tell no version."""
     distributed = import_distributed()
     security = security_of(tls) or distributed.Security()
-    async with distributed.core.rpc(address, connection_args=security.get_connection_args("worker")) as scheduler:
-        theirs = await scheduler.get_metadata(keys=[VERSION_KEY], default=None)
+    connection = security.get_connection_args("worker")
+    try:
+        async with distributed.core.rpc(address, connection_args=connection) as scheduler:
+            theirs = await scheduler.get_metadata(keys=[VERSION_KEY], default=None)
+    except distributed.comm.core.FatalCommClosedError:
+        raise ClusterFailed(
+            f"The scheduler {address} does not accept the certificate of --tls, or shows another one. Copy the file "
+            "that the scheduler was given with --tls."
+        ) from None
     if theirs not in (None, __version__):
         raise ClusterFailed(versions_differ(f"The scheduler {address}", theirs, __version__))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,12 @@ def import_distributed() -> Any:
             "Work on several machines needs the Python package distributed: pip install 'pdum-nvenc[cluster]'."
         ) from None
     return distributed
+
+
+def quiet() -> None:
+    """Dask tells each start of a process and each call, unless DASK_LOGGING__DISTRIBUTED says otherwise. To be called
+    before it is imported; the processes of workers inherit it."""
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")
 
 
 def settings_of_a_client() -> AbstractContextManager[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,9 @@ from .._errors import ClusterFailed, NvencError
 from . import office
 from .orders import Grant, Order, Outcome, Report
 from .place import describe
+
+SECONDS_TO_ANSWER = 1.0
+"""A process whose engine is lost ends after this time, and its nanny starts another one."""
 
 
 async def describe_worker() -> dict[str, Any]:
@@ -43,7 +47,10 @@ def encode(packed: bytes, topic: str) -> bytes:
     def tell(report: Report) -> None:
         worker.log_event(topic, [order.number, vars(report)])
 
-    return packed_outcome(office.office().do(order, tell, _is_wanted(worker)))
+    outcome = office.office().do(order, tell, _is_wanted(worker))
+    if outcome.is_lost and worker.nanny is not None:
+        worker.loop.add_callback(worker.loop.call_later, SECONDS_TO_ANSWER, os._exit, 1)
+    return packed_outcome(outcome)
 
 
 def _is_wanted(worker: Any) -> Callable[[], bool]:

@@ -10,6 +10,8 @@ from typing import Any
 from .. import events
 from .._errors import InvalidConfig, NvencError, SourceUnreadable
 from .._pool.job import Job
+from .._pool.lane import Lane
+from .._pool.lane_session import LOST_FOR_GOOD
 from .._pool.pieces import Piece
 from ..events import EngineInfo
 from .granted_range import GrantedRange
@@ -75,7 +77,7 @@ class Desk:
             self._news = False
             return self._work.outcome
 
-    def report(self) -> Report:
+    def report(self, lane: Lane) -> Report:
         work = self._work
         assert work is not None
         now, frames = monotonic(), work.piece.frames
@@ -85,7 +87,7 @@ class Desk:
             self.rates = {0: self._fps * work.job.pixels / 1e6} if self._fps else {}
         return Report(
             frames=frames, packets=work.piece.packets, fps=self._fps, until=work.range.last,
-            wants_more=work.range.is_hungry, waits_for=work.waits_for,
+            wants_more=work.range.is_hungry, waits_for=work.waits_for, decoders=lane.decoders, waited=lane.waited,
         )  # fmt: skip
 
     def end_work(self) -> None:
@@ -166,6 +168,9 @@ class Desk:
     def take_now(self, engine: int) -> Piece | None:  # noqa: ARG002
         return None
 
+    def take_waiting(self, engine: int) -> Piece | None:  # noqa: ARG002
+        return None
+
     def put_back(self, piece: Piece) -> None:
         work = self._current(piece)
         with self._changed:
@@ -187,7 +192,9 @@ class Desk:
         self._end(self._current(piece), Outcome())
 
     def failed(self, piece: Piece, error: Exception, *, by_engine: bool) -> None:
-        self._end(self._current(piece), Outcome(error=error, by_engine=by_engine or is_of_the_machine(error)))
+        is_lost = isinstance(error, LOST_FOR_GOOD)
+        outcome = Outcome(error=error, by_engine=by_engine or is_of_the_machine(error), is_lost=is_lost)
+        self._end(self._current(piece), outcome)
 
     def refused(self, job: Job, engine: int, error: Exception) -> None:  # noqa: ARG002
         self._end(self._work, Outcome(error=error, by_engine=True, is_refusal=True))

@@ -30,6 +30,8 @@ BUSY_SECONDS = 10.0
 """An engine that has not begun after this time works for another run, so its piece goes to another engine."""
 LOSSES = 5
 """An engine that is lost so often without finishing a piece is not used again in this run."""
+ENGINES_AT_FULL_PACE, SLOWEST_PACE = 100, 20.0
+"""With more engines, each reports less often and is granted more frames at a time."""
 IDLE_ASKED = 16
 """If so many idle engines in a row find no work, the others are not asked."""
 
@@ -144,6 +146,7 @@ class Dispatcher:
             return
         piece = lane.piece
         if piece is not None:
+            lane.cancel()  # the worker may be alive, and only cut off
             self._let_go(lane)
             self._losses[index] = self._losses.get(index, 0) + 1
             error = ClusterFailed(f"{lane.engine.label} ended while it encoded {piece.job.source}: {reason}")
@@ -277,15 +280,22 @@ class Dispatcher:
 
     def _begin(self, lane: RemoteLane, piece: Piece) -> None:
         number = os.urandom(9).hex()
-        grant = lane.take(piece, number)
-        order = order_of(piece, number, __version__, grant, lane.known, lane.engine)
+        pace = min(max(1.0, len(self._workers) / ENGINES_AT_FULL_PACE), SLOWEST_PACE)
+        grant = lane.take(piece, number, pace)
+        order = order_of(piece, number, __version__, grant, lane.known, lane.engine, pace)
         if isinstance(order, Exception):
             self._let_go(lane)
             self._scheduler.failed(piece, order, by_engine=isinstance(order, UnsupportedFeature))
             return
         self._scheduler.started(piece)
-        lane.known.add(order.key)
-        lane.runs(self._cluster.start(self._workers[lane.engine.index], order, lane.listener(number)))
+        try:
+            running = self._cluster.start(self._workers[lane.engine.index], order, lane.listener(number))
+        except Exception as error:
+            self._let_go(lane)
+            self._scheduler.failed(piece, error, by_engine=not isinstance(error, InvalidConfig))
+        else:
+            lane.known.add(order.key)
+            lane.runs(running)
 
     def _wait_for_engines(self) -> None:
         if self._workers or self._scheduler.is_over:

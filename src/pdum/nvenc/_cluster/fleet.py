@@ -13,13 +13,13 @@ from .._errors import NoEncoder
 from .._machine.node_capabilities import learn
 from ..events import EngineInfo
 from .dispatcher import Dispatcher
-from .seam import Cluster, Joined, Left, News, Refused, WorkerFacts
+from .seam import Cluster, Found, Joined, Left, News, Refused, WorkerFacts
 
 if TYPE_CHECKING:
     from .._pool.lane_view import RunHost
 
-GATHERING_SECONDS = 0.5
-"""How long a pool waits for further engines after the first, so that its first run knows most of them."""
+GATHERING_SECONDS = 10.0
+"""How long a pool that has an engine waits for other workers that are there but have not said what they are."""
 
 Identity = tuple[str, "int | None", "int | str"]
 
@@ -46,6 +46,8 @@ class Fleet:
         self._kind = {"auto": ""}.get(backend, backend)
         self._members: dict[Identity, Member] = {}
         self._all: list[WorkerFacts] = []
+        self._silent: set[str] = set()
+        """Workers that have not said yet what they are."""
         self._changed = threading.Condition()
         self._runs: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
         cluster.watch(self._take)
@@ -86,7 +88,7 @@ class Fleet:
             while not self._fitting(self._kind) and (left := deadline - monotonic()) > 0:
                 self._changed.wait(left)
             until = min(deadline, monotonic() + GATHERING_SECONDS)
-            while (left := until - monotonic()) > 0:
+            while self._silent and (left := until - monotonic()) > 0:
                 self._changed.wait(left)
             kinds = {one.kind for one in self._all}
             self._kind = self._kind or ("nvenc" if "nvenc" in kinds else "software")
@@ -109,6 +111,10 @@ class Fleet:
 
     def _take(self, news: News) -> None:
         with self._changed:
+            if isinstance(news, Found):
+                self._silent.add(news.worker)
+                return
+            self._silent.discard(news.facts.worker if isinstance(news, Joined) else news.worker)
             if isinstance(news, Joined):
                 self._joined(news.facts)
             elif isinstance(news, Left):

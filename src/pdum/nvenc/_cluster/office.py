@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -66,7 +66,8 @@ class Office:
             if task is None:
                 return Outcome(forgot=True)
             if self._lane.is_lost:
-                return Outcome(error=ClusterFailed(f"{self._place.label} hangs."), by_engine=True, is_lost=True)
+                lost = ClusterFailed(f"{self._place.label} has failed. Its process has to be started again.")
+                return Outcome(error=lost, by_engine=True, is_lost=True)
             return self._carried_out(order, task, tell, is_wanted)
 
     def _task_of(self, order: Order) -> PortableTask | None:
@@ -87,16 +88,15 @@ class Office:
             self.desk.cancel(order.number)
         watch = Watch(order, self.desk, self._lane)
         try:
-            tell(self.desk.report())
-            while (outcome := self.desk.wait(REPORT_SECONDS)) is None:
-                report = self.desk.report()
+            tell(self.desk.report(self._lane))
+            while (outcome := self.desk.wait(REPORT_SECONDS * order.pace)) is None:
+                report = self.desk.report(self._lane)
                 tell(report)
                 if not is_wanted():
                     self.desk.cancel(order.number)
                 watch.look(report)
             return outcome
         finally:
-            _cancelled.discard(order.number)
             self.desk.end_work()
 
 
@@ -133,8 +133,8 @@ def versions_differ(worker: str, theirs: str, ours: str) -> str:
 
 
 _office: list[Office] = []
-_cancelled: set[str] = set()
-"""Orders that may not even have begun."""
+_cancelled: deque[str] = deque(maxlen=256)
+"""The last orders that were cancelled, which may not even have begun."""
 _opening = threading.Lock()
 
 
@@ -153,6 +153,6 @@ def grant(number: str, answer: Grant) -> None:
 
 
 def cancel(number: str) -> None:
-    _cancelled.add(number)
+    _cancelled.append(number)
     for one in _office:
         one.desk.cancel(number)

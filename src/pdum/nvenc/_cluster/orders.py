@@ -40,6 +40,8 @@ class Order:
     last: int
     """The end of the range if no other engine takes a part of it."""
     grant: Grant
+    pace: float = 1.0
+    """With many engines, reports are rarer by this factor, so that the pool does not get more of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,10 @@ class Report:
     wants_more: bool = False
     waits_for: str = ""
     """Why it does not encode yet."""
+    decoders: tuple[int, int] = (0, 0)
+    """How many decoders the engine has, and how many of them are the processor's."""
+    waited: tuple[float, float] = (0.0, 0.0)
+    """For how many seconds the engine has waited for frames, and frames for it, since the worker began."""
 
 
 @dataclass(frozen=True, kw_only=True)

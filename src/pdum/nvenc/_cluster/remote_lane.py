@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from .._pool.supply import Waits
 from .orders import Grant, Order, Outcome, Report
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class RemoteLane:
         """When the worker has last reported, or got its order."""
         self.has_begun = False
         self.waits_for = ""
+        self.decoders = (0, 0)
+        self.waited = Waits(0.0, 0.0)
         self._scheduler, self._wake = scheduler, wake
         self._number = ""
         self._running: RunningOrder | None = None
@@ -50,6 +53,7 @@ class RemoteLane:
         self._is_cancelled = False
         self._frames_before = 0
         self._granting = threading.Lock()
+        self._pace = 1.0
 
     @property
     def has_session(self) -> bool:
@@ -61,8 +65,9 @@ class RemoteLane:
 
     # --- the dispatcher's thread ---
 
-    def take(self, piece: Piece, number: str) -> Grant:
-        """Begins a piece. Returns the first grant, for the order."""
+    def take(self, piece: Piece, number: str, pace: float = 1.0) -> Grant:
+        """Begins a piece. Returns the first grant, for the order. With a higher pace, grants are longer."""
+        self._pace = pace
         self.piece, self._number, self._outcome, self._is_cancelled = piece, number, None, False
         self.heard, self.has_begun, self.waits_for = monotonic(), False, ""
         self._frames_before = self.frames
@@ -106,6 +111,7 @@ class RemoteLane:
         self.waits_for = report.waits_for
         piece.frames, piece.packets = report.frames, report.packets
         self.frames, self.measured_fps = self._frames_before + report.frames, report.fps
+        self.decoders, self.waited = report.decoders, Waits(*report.waited)
         if report.wants_more:
             self._answer(piece, report)
         if is_first or news:
@@ -137,7 +143,7 @@ class RemoteLane:
         a_second = None if rate is None else rate * 1e6 / job.pixels
         if a_second is None:
             return min(FIRST_GRANT, max(1, rest // 4))
-        most, least = round(a_second * SECONDS_GRANTED), round(a_second * SHORTEST_GRANT)
+        most, least = round(a_second * SECONDS_GRANTED * self._pace), round(a_second * SHORTEST_GRANT)
         return max(1, least, min(most, rest // 4))
 
 
@@ -155,7 +161,7 @@ class Listener:
 
 
 def order_of(
-    piece: Piece, number: str, version: str, grant: Grant, known: set[str], engine: EngineInfo
+    piece: Piece, number: str, version: str, grant: Grant, known: set[str], engine: EngineInfo, pace: float
 ) -> Order | Exception:
     """The order, or why the piece cannot be one."""
     from .._errors import InvalidConfig
@@ -176,5 +182,5 @@ def order_of(
     return Order(
         number=number, version=version, source=job.source, key=portable.key,
         portable=None if portable.key in known else portable,
-        config=config, frames=job.plan_frames, first=piece.first, last=piece.last, grant=grant,
+        config=config, frames=job.plan_frames, first=piece.first, last=piece.last, grant=grant, pace=pace,
     )  # fmt: skip

@@ -35,6 +35,13 @@ class WorkerFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Found:
+    """A worker is there, and will say what it is."""
+
+    worker: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Joined:
     """A worker is ready."""
 
@@ -57,7 +64,7 @@ class Refused:
     reason: str
 
 
-News = Joined | Left | Refused
+News = Found | Joined | Left | Refused
 
 
 class OrderListener(Protocol):

@@ -14,6 +14,7 @@ from .._config.quality_scale import rates_in, require_quality
 from .._config.settings import Bits, bits, codec_name, nearest
 from .._config.targets import Target, byte_count
 from .._errors import InvalidConfig
+from .._storage.address import Address, is_address, local_path
 
 OF_A_JOB = ("segments", "smaller_than", "in_place", "keep_work", "verify")
 OF_THE_SETTINGS = ("filters", "target", "max_size")
@@ -198,8 +199,9 @@ class FileJob:
     verify: str = "samples"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "source", Path(self.source))
-        object.__setattr__(self, "destination", Path(self.destination))
+        for name in ("source", "destination"):
+            _require_local(name, getattr(self, name))
+            object.__setattr__(self, name, local_path(getattr(self, name)))
         if self.segments != "auto" and not (isinstance(self.segments, int) and self.segments >= 1):
             raise InvalidConfig(f"Expected 'auto' or a number from 1, got segments={self.segments!r}.")
         if self.verify not in VERIFY:
@@ -211,6 +213,14 @@ class FileJob:
             )
         if self.smaller_than is not None and not self.smaller_than > 0:
             raise InvalidConfig(f"Expected a ratio above 0, got smaller_than={self.smaller_than!r}.")
+
+
+def _require_local(name: str, given: str | Path) -> None:
+    if is_address(given):
+        raise InvalidConfig(
+            f"Expected a local path, got {name}={Address(str(given)).shown!r}. Use StoredJob, which takes addresses, "
+            "or EncoderPool.encode_file()."
+        )
 
 
 def job_of(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from .._errors import NvencError, SourceUnreadable
 from .._media.filtered_video import FilteredVideo
 from .._media.sample import SampledSink, has_decoder
 from .._media.spool import Piece, PieceWriter
+from .._storage.path_mapping import PathMapping, mappings_of_this_process, to_worker
 from .._tasks import Plan, Result
 from .commit import FileIdentity
 from .job import FileJob
@@ -36,7 +37,16 @@ class PortableFile:
     keeps_pieces: bool
 
     def task(self) -> FileElsewhere:
-        return FileElsewhere(self)
+        return FileElsewhere(self._with_paths_of(mappings_of_this_process()))
+
+    def _with_paths_of(self, mappings: Sequence[PathMapping]) -> PortableFile:
+        """With the paths that the files have on this machine."""
+
+        def here(path: Path) -> Path:
+            return Path(to_worker(PurePosixPath(path), mappings))
+
+        job = replace(self.job, source=here(self.job.source), destination=here(self.job.destination))
+        return replace(self, job=job, folder=here(self.folder))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from .._tasks import BaseTask, Plan
 from ..events import EngineInfo
 from .commit import Commit, FileIdentity
 from .encoder_config import Recipe, choose_recipe
+from .engine_frames import Decoders, EngineFrames
 from .job import FileJob, target_of
 from .overwrite import Overwrite, unfinished
 from .ranges import plan_of
@@ -137,9 +138,16 @@ class SourceTask(BaseTask):
 
     def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
         config, on_gpu = self.config(engine), self._decoder_on(engine)
-        convert = converter_for_hardware(config) if engine.kind == "nvenc" else converter_for_software(config)
         on_stumble = ignore if on_gpu is None else self._gpu_stumbled
-        return self._converted(first, Decoding(self._decoder_threads(), on_gpu=on_gpu, on_stumble=on_stumble), convert)
+        decoding = Decoding(self._decoder_threads(), on_gpu=on_gpu, on_stumble=on_stumble)
+        if engine.kind != "nvenc":
+            return self._converted(first, decoding, converter_for_software(config))
+        return self._for_hardware(first, engine.gpu_id or 0, decoding, converter_for_hardware(config))
+
+    def _for_hardware(self, first: int, gpu: int, decoding: Decoding, convert: Callable[[Any], Any]) -> EngineFrames:
+        video = self._looked_through_video()
+        decoders = Decoders(self.job.source, video, self._files, decoding, gpu, self._repeated.add)
+        return EngineFrames(video, first, decoders.frames_from, convert, self._require_not_cancelled)
 
     def originals(self, first: int) -> Generator[Any, None, None]:
         """The frames that an engine gets from this one on, as pictures on the host, to compare a result with them."""

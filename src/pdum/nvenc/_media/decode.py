@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import SourceUnreadable
-from .av import import_av, time_base
+from .av import import_av, time_base, words_of
 from .decoder import Decoding, Start, Stumbled, every_frame, ignore
 from .source import Index, Key
+from .stretches import Stretch
 
 SEEK_BACK = (0, 1, 10)  # seconds before the key frame, tried in turn if the demuxer overshoots
 SEEKS_BY_PTS = ("matroska", "webm", "flv", "avi")
@@ -26,11 +27,13 @@ def frames_from(
     decoding: Decoding | None = None,
     on_repeat: Callable[[int], object] = ignore,
     start: Start | None = None,
+    before: Any = None,
 ) -> Generator[Any, None, None]:
     """Yields one frame for each frame of the index from ``first`` on, in order, even if the source is damaged.
 
     A frame that cannot be decoded repeats its neighbour, so that all others keep their times, and ``on_repeat``
-    is called with its number. If decoding begins at the first key frame, it continues with ``start``.
+    is called with its number. If decoding begins at the first key frame, it continues with ``start``. ``before``: the
+    frame before ``first``, if it is known.
     """
     decoding = decoding or Decoding()
     if index.careful:
@@ -41,7 +44,26 @@ def frames_from(
         decoding = replace(decoding, threads=start.decoding.threads)
         yield from _by_time(path, index, first, decoding, on_repeat, start)
     else:
-        yield from _by_time(path, index, first, decoding, on_repeat, None)
+        yield from _by_time(path, index, first, decoding, on_repeat, None, before)
+
+
+def stretch_frames(path: Path, index: Index, stretch: Stretch, decoding: Decoding) -> Generator[Any, None, None]:
+    """The frames of a stretch. Nothing behind it is decoded.
+
+    Raises:
+        Stumbled: one of them cannot be decoded. ``frames_from`` knows what to do then.
+    """
+    wanted, place = index.pts, stretch.first
+    for frame in _from_key_to_key(path, index, stretch, decoding):
+        if frame.pts is None or frame.pts < wanted[place]:
+            continue
+        if frame.pts > wanted[place]:
+            break
+        yield frame
+        place += 1
+        if place == stretch.last:
+            return
+    raise Stumbled(f"Frame {place} is missing.")
 
 
 def _by_order(
@@ -73,8 +95,9 @@ def _by_time(
     decoding: Decoding,
     on_repeat: Callable[[int], object],
     start: Start | None,
+    before: Any = None,
 ) -> Iterator[Any]:
-    wanted, place, before = index.pts, first, None
+    wanted, place = index.pts, first
     for frame in _frames_before_and_from(path, index, first, decoding, start):
         if frame.pts is None:
             continue
@@ -139,6 +162,35 @@ def _from_key(path: Path, index: Index, key: Key, decoding: Decoding) -> Iterato
                     yield from decoder.frames(packet)
             except av.error.FFmpegError:
                 yield from decoder.rest()
+
+
+def _from_key_to_key(path: Path, index: Index, stretch: Stretch, decoding: Decoding) -> Iterator[Any]:
+    av = import_av()
+    with decoding.opened(path) as container:
+        stream = container.streams[index.stream]
+        with closing(decoding.decoder_for(stream)) as decoder:
+            packets = _packets_from(container, stream, stretch.begin)
+            try:
+                for packet in packets if stretch.end is None else _before(packets, stretch.end):
+                    yield from decoder.frames(packet)
+            except av.error.FFmpegError as error:
+                raise Stumbled(f"The file cannot be read: {words_of(error)}.") from error
+            yield from decoder.rest()
+
+
+def _before(packets: Iterator[Any], key: Key) -> Iterator[Any]:
+    """The packets of all frames that are shown before the key frame. Some of them may come after it and need it."""
+    held: list[Any] = []
+    is_reached = False
+    for packet in packets:
+        if not is_reached and packet.is_keyframe and packet.pts == key.pts and packet.size:
+            is_reached, held = True, [packet]
+        elif not is_reached or (packet.size and packet.pts is not None and packet.pts < key.pts):
+            yield from held
+            held = []
+            yield packet
+        else:
+            return
 
 
 def _packets_from(container: Any, stream: Any, key: Key) -> Iterator[Any]:

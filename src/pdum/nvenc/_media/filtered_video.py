@@ -69,6 +69,12 @@ class FilteredVideo:
         """The frame of the source at which decoding begins."""
         return self._numbers[0]
 
+    def needed_for(self, last: int) -> int:
+        """How many of the source's frames it takes to make the frames before ``last``."""
+        if self._graph_for_all or not last:
+            return self.source.frames
+        return self._numbers[min(last, len(self._numbers)) - 1] + 1
+
     def frames(self, first: int, decode: Decode) -> Generator[Any, None, None]:
         """The frames of the result from this number on."""
         if not self._graph_for_all:

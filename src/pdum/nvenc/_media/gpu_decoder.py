@@ -152,6 +152,13 @@ class StreamDecoder:
         header = stream_header(codec, bytes(video.codec_context.extradata or b""))
         self.decoder = Decoder(codec, header=header, **options)
 
+    def begin_again(self, video: Any) -> None:
+        """Drops what it still has, and goes on with the same stream of a container that was opened again."""
+        for _ in self.rest():
+            pass
+        self._filter = filter_for(video)
+        self.skipped = []
+
     def frames(self, packet: Any) -> Iterator[DecodedFrame]:
         """An empty packet ends the stream, and gives what is left."""
         is_end, pts = not packet.size, packet.pts  # a filter empties the packets that it takes

@@ -13,6 +13,7 @@ from .._encoders.notices import software_notice
 from .._encoders.opening import BACKENDS
 from .._errors import InvalidConfig, NoEncoder
 from .._machine.availability import unavailable_error, unavailable_reason
+from .._media.decoder_places import chip_limit
 from ..events import EngineInfo
 from .sessions import out_of_sessions
 
@@ -52,6 +53,7 @@ def find_engines(
     limits = [_limit("engines", engines), _limit(ENGINES_VARIABLE, os.environ.get(ENGINES_VARIABLE) or "auto")]
     if backend == "software":
         return _software(limits)
+    chip_limit(0)  # raises now if nobody can read it, and not in each job
     wanted = _wanted(gpus)
     found = _found(wanted, time.monotonic() + session_timeout)
     lanes = _hardware(found, limits)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .. import events
 from .._errors import InvalidConfig, NvencError
 from .._profiling import profiled
+from .._tasks import NotYet
 from .._text import error_text
 from .job import as_error
 from .job_states import is_worth_keeping
@@ -57,6 +58,8 @@ def _prepare(scheduler: Scheduler, chore: Chore, lanes: int) -> None:
             return
         try:
             plan = job.task.prepare(lanes)
+        except NotYet as waits:
+            is_wanted = scheduler.queue_again(chore, waits.error)
         except BaseException as error:
             is_wanted = scheduler.prepare_failed(chore, as_error(error, job.source))
         else:

@@ -29,13 +29,14 @@ FINISHING, ENDING, OVER = JobState.FINISHING, JobState.ENDING, JobState.OVER
 
 MAY_FOLLOW = {
     QUEUED: {PREPARING, ENDING},
-    PREPARING: {WORKING, ENDING},
+    PREPARING: {WORKING, QUEUED, ENDING},
     WORKING: {FINISHING, ENDING},
     FINISHING: {OVER, WORKING, ENDING},
     ENDING: {OVER},
     OVER: {QUEUED},
 }
-"""All allowed changes. ``OVER`` to ``QUEUED`` is another attempt; ``FINISHING`` to ``WORKING`` is the next plan."""
+"""All allowed changes. ``OVER`` to ``QUEUED`` is another attempt, ``PREPARING`` to ``QUEUED`` a task that waits for the
+end of another one, and ``FINISHING`` to ``WORKING`` the next plan."""
 
 NEEDED = (
     "source", "destination", "source_bytes", "estimated_work", "needs_encoder", "is_committing",
@@ -99,6 +100,8 @@ class Job:
         """A helper is in one of its task's methods."""
         self.is_to_be_abandoned = False
         self.ending_since = 0.0
+        self.ended_before = 0
+        """How many jobs had ended when it was last prepared."""
         self.outcome: Result | Exception | None = None
         self.ended_as = ""
 

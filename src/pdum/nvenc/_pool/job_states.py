@@ -19,6 +19,7 @@ from .._errors import (
     NoEngineLeft,
     OutOfMemory,
     OutOfSessions,
+    StorageFailed,
 )
 from .._tasks import NextPlan
 from .._text import error_text
@@ -40,7 +41,7 @@ MOST_FINISHING = 2
 
 CURABLE = (
     *(OSError, MemoryError, DeviceLost, NoEngineLeft, NoEncoder),
-    *(OutOfSessions, OutOfMemory, CudaFailed, EncoderFailed),
+    *(OutOfSessions, OutOfMemory, CudaFailed, EncoderFailed, StorageFailed),
 )
 """Errors of the machine rather than of the job: a later run can use what is complete."""
 
@@ -87,6 +88,8 @@ class JobStates:
         self._abandoning: deque[Chore] = deque()
         self._finishing: deque[Job] = deque()
         self._finishing_now = 0
+        self._waits_at: int | None = None
+        """How many jobs had ended when a task said that it waits for the end of another one."""
         ranked(self.jobs)
         self._queue = [(job.rank, job.number) for job in self.jobs]
         heapify(self._queue)
@@ -139,6 +142,7 @@ class JobStates:
             if job is None:
                 return None
             self._move(job, PREPARING)
+            job.ended_before = len(self._in_state[OVER])
             return self._helped("prepare", job)
 
     def _helped(self, what: str, job: Job) -> Chore:
@@ -165,7 +169,31 @@ class JobStates:
         open_jobs = (*self._in_state[WORKING].values(), *self._in_state[FINISHING].values())
         if sum(job.searches for job in open_jobs) >= len(self.engines) + MOST_SEARCHED:
             return False
+        if self._waits_at == len(self._in_state[OVER]) and self._has_work_besides(None):
+            return False
         return len(ahead) + len(self._in_state[PREPARING]) <= len(self.engines)
+
+    def _has_work_besides(self, job: Job | None) -> bool:
+        """Whether another job has begun and has not ended."""
+        begun = [one for state in (PREPARING, WORKING, FINISHING, ENDING) for one in self._in_state[state].values()]
+        return any(one is not job for one in begun)
+
+    def queue_again(self, chore: Chore, error: Exception) -> bool:
+        """Queues a job again whose task waits for the end of another one. It fails with the error if there is none.
+
+        Returns False if the job was abandoned meanwhile.
+        """
+        with self.lock:
+            job = chore.job
+            has_ended = len(self._in_state[OVER]) != job.ended_before
+            is_late = not self._is_of_now(chore) or job.state is not PREPARING
+            if is_late or not (has_ended or self._has_work_besides(job)):
+                return self._chore_failed(chore, error)
+            job.is_helped = False
+            self._waits_at = None if has_ended else job.ended_before
+            self._move(job, QUEUED)
+            heappush(self._queue, (job.rank, job.number))
+            return True
 
     def _is_more_to_come(self) -> bool:
         """Whether jobs are still to be prepared: until then nothing is divided to give idle engines work."""

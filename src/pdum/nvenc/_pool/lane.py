@@ -20,7 +20,7 @@ from .._errors import (
 from .._profiling import profiled
 from .._text import error_text
 from .channel import Closed
-from .feeder import Feeder, Production, batch, close_source, ended_early
+from .feeder import Feeder, Production, batch, close_source, ended_early, is_near_end
 from .job import as_error
 from .lane_session import LOST_FOR_GOOD, LaneHost, LaneSession
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..events import EngineInfo
     from .job import Job
     from .pieces import Piece
+    from .supply import Waits
 
 THE_ENGINES_OWN = (DeviceLost, EncoderFailed, CudaFailed, OutOfMemory)
 THE_TASKS_OWN = (InvalidConfig, InvalidFrame, SourceEnded)
@@ -61,14 +62,14 @@ class Lane:
         self.is_lost = False
         self._host = host
         self._scheduler = host.scheduler
-        self._feeder = Feeder(host.scheduler, engine)
+        self._feeder = Feeder(host.scheduler, engine, host.emit)
         self._stopped = threading.Event()
         self._session = LaneSession(host, engine, self._stopped.wait)
         self._next: Next | None = None
         self._failures = 0
         self._force_idr = True
         self._thread = threading.Thread(target=self._work, name=f"pdum.nvenc {engine.label}", daemon=True)
-        self.threads = [self._thread, self._feeder.thread]
+        self.threads = [self._thread, *self._feeder.threads]
 
     @property
     def calls(self) -> int:
@@ -78,6 +79,16 @@ class Lane:
     @property
     def has_session(self) -> bool:
         return self._session.encoder is not None
+
+    @property
+    def decoders(self) -> tuple[int, int]:
+        """How many decoders it has, and how many of them are the processor's. 0 if it needs none."""
+        return self._feeder.decoders
+
+    @property
+    def waited(self) -> Waits:
+        """For how long it has waited for frames, and frames for it."""
+        return self._feeder.waited
 
     def join(self, deadline: float) -> None:
         """Waits for its threads, except one whose engine hangs: it ends when the engine answers, if it ever does."""
@@ -188,11 +199,12 @@ class Lane:
             self._drop(piece)
 
     def _encode_fed(self, piece: Piece, production: Production) -> None:
+        production.is_engines_present = True
         try:
             while not piece.is_dropped and not self._stopped.is_set():
                 frames = production.channel.get(LOOK_UP)
-                if production.is_all_claimed and self._next is None:
-                    self._look_ahead()
+                if self._next is None:
+                    self._look_ahead(piece, production)
                 if frames is not None:
                     self._submit(piece, frames, len(frames))
         except Closed:
@@ -200,11 +212,15 @@ class Lane:
         finally:
             self._stop(production)
 
-    def _look_ahead(self) -> None:
-        """Takes the next piece, so that the feeder makes its frames while this piece's last ones are encoded."""
-        piece = self._scheduler.take_now(self.engine.index)
-        if piece is not None:
-            self._next = Next(piece, None if piece.job.is_direct else self._feeder.begin(piece))
+    def _look_ahead(self, piece: Piece, production: Production) -> None:
+        """Takes the next piece, so that its first frames are made while this piece's last ones are encoded."""
+        found = None
+        if production.is_all_claimed:
+            found = self._scheduler.take_now(self.engine.index)
+        elif is_near_end(self._scheduler, self.engine, piece):
+            found = self._scheduler.take_waiting(self.engine.index)
+        if found is not None:
+            self._next = Next(found, None if found.job.is_direct else self._feeder.begin(found))
 
     def _stop(self, production: Production) -> None:
         """Waits until the source is closed, so that the task does not learn of its end while it makes frames."""

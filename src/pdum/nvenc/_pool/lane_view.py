@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ..events import EngineInfo, Event
     from .pieces import Piece
     from .scheduler import Scheduler
+    from .supply import Waits
 
 
 class LaneView(Protocol):
@@ -30,6 +31,16 @@ class LaneView(Protocol):
     @property
     def piece(self) -> Piece | None:
         """The piece at work."""
+        ...
+
+    @property
+    def decoders(self) -> tuple[int, int]:
+        """How many decoders it has, and how many of them are the processor's. 0 if it needs none, or nobody knows."""
+        ...
+
+    @property
+    def waited(self) -> Waits:
+        """For how long it has waited for frames, and frames for it."""
         ...
 
     @property

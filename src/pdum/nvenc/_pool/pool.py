@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from .._config import choices
     from .._config.encoder_fields import EncodeFileFields, EncoderFields
     from .._files.job import FileJob
+    from .._files.stored_job import StoredJob
+    from .._files.stored_task import StoredTask
     from .._files.task import FileTask
+    from .._storage.settings import StorageSettings
     from .._tasks import Result, RunReport, Task
     from ..events import EngineInfo, Event
     from .generated import GeneratedTask, Render
@@ -51,7 +54,8 @@ class EncoderPool:
     Args:
         gpus: ``"all"``, or the numbers of the GPUs to use.
         engines: ``"auto"``: as many as the GPUs say they have; a number for all, or a sequence of one for each GPU.
-            The environment's ``PDUM_NVENC_ENGINES``, ``"3"`` or ``"2,3"``, limits them further.
+            The environment's ``PDUM_NVENC_ENGINES``, ``"3"`` or ``"2,3"``, limits them further, and
+            ``PDUM_NVENC_DECODERS`` the decoders of the GPUs that files use.
         config: settings of the encoders that a call does not give.
         backend: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware if there is any.
         session_timeout: how long to wait, in seconds, while other processes have all sessions.
@@ -270,15 +274,18 @@ class EncoderPool:
         codec: choices.CodecOrAuto = "auto",
         quality: float | None = None,
         audio: choices.Audio = "copy",
+        storage: StorageSettings | None = None,
         on_event: Callable[[Event], object] | None = None,
         **more: Unpack[EncodeFileFields],
     ) -> Result:
         """Encodes the video of one file on all engines; everything else of the file is copied.
 
         Args:
-            source, destination: the files; the suffix of the destination decides the container.
+            source, destination: the files, each a path or an address such as ``s3://bucket/film.mp4`` (extra:
+                storage); the suffix of the destination decides the container.
             segments: ``"auto"``, or a number of ranges that no engine divides further.
             codec, quality, audio: as in ``FileSettings``.
+            storage: how files at addresses are copied and published.
             on_event: called with each event.
             more: ``filters``, ``target`` and ``max_size`` as in ``FileSettings``, further fields of ``FileJob``
                 (``verify``, ``smaller_than``, ``in_place``, ``keep_work``) and of ``EncoderConfig`` (``preset``,
@@ -286,33 +293,36 @@ class EncoderPool:
 
         Raises:
             SourceUnreadable: the file has no video that can be decoded.
+            StorageFailed: a file at an address could not be read or written.
             VerificationFailed: the result was wrong, and was discarded.
             TargetOutOfReach: no quality value reaches ``target``, or none gives a result within ``max_size``.
         """
-        from .._files.job import job_of
+        from .._files.stored_job import stored_or_local
 
-        job = job_of(source, destination, segments=segments, codec=codec, quality=quality, audio=audio, **more)
+        given: dict[str, Any] = {"segments": segments, "codec": codec, "quality": quality, "audio": audio, **more}
+        job = stored_or_local(source, destination, storage=storage, **given)
         (result,) = self.run(self.files([job]), on_event).raise_for_errors()
         return result
 
-    def encode_files(self, jobs: Iterable[FileJob], on_event: Callable[[Event], object] | None = None) -> RunReport:
+    def encode_files(
+        self, jobs: Iterable[FileJob | StoredJob], on_event: Callable[[Event], object] | None = None
+    ) -> RunReport:
         """Encodes many files. The longest goes first, and the last ones are divided between the engines.
 
         If a file fails, the report says why, and the others go on.
         """
         return self.run(self.files(jobs), on_event)
 
-    def files(self, jobs: Iterable[FileJob]) -> list[FileTask]:
+    def files(self, jobs: Iterable[FileJob | StoredJob]) -> list[FileTask | StoredTask]:
         """Tasks for ``start`` that do the same as ``encode_files``."""
-        from .._files.job import refusals
-        from .._files.searching_task import SearchingTask
-        from .._files.task import FileTask
+        from .._files.stored_job import StoredJob, all_refusals
+        from .._files.stored_task import StoredTask, file_task
 
         jobs = list(jobs)
         kind = self.kind
         return [
-            (SearchingTask if job.settings.needs_search else FileTask)(job, kind, refusal)
-            for job, refusal in zip(jobs, refusals(jobs), strict=True)
+            StoredTask(job, kind, refusal) if isinstance(job, StoredJob) else file_task(job, kind, refusal)
+            for job, refusal in zip(jobs, all_refusals(jobs), strict=True)
         ]
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import events
 from .._tasks import Result, RunReport
+from .supply import Waits
 
 if TYPE_CHECKING:
     from ..events import Event
@@ -32,6 +33,7 @@ class ProgressTeller:
         self._last = monotonic()
         self._seen: dict[LaneView, int] = {}
         self._fps: dict[LaneView, float] = {}
+        self._waited: dict[LaneView, Waits] = {}
 
     def tell(self) -> None:
         now = monotonic()
@@ -47,10 +49,11 @@ class ProgressTeller:
             fps = counted if lane.measured_fps is None else lane.measured_fps
             self._seen[lane], self._fps[lane] = lane.frames, fps
             total += fps
+            waited = self._shares_waited(lane, seconds)
             piece = lane.piece
             if piece is not None and not lane.is_lost:
                 self._learn(lane.engine.index, fps * piece.job.pixels / 1e6)
-                self._tell_lane(lane, piece, fps, pieces)
+                self._tell_lane(lane, piece, fps, pieces, waited)
         self._tell_run(total)
 
     def _learn(self, engine: int, rate: float) -> None:
@@ -58,7 +61,14 @@ class ProgressTeller:
         if rate > 0:
             self._scheduler.rates[engine] = before + (rate - before) * SMOOTHING
 
-    def _tell_lane(self, lane: LaneView, piece: Piece, fps: float, pieces: Sequence[Piece]) -> None:
+    def _shares_waited(self, lane: LaneView, seconds: float) -> Waits:
+        """For which share of the time the engine has waited for frames, and frames for the engine."""
+        now = lane.waited
+        before, self._waited[lane] = self._waited.get(lane, Waits(0.0, 0.0)), now
+        engine, frames = ((new - old) / seconds for new, old in zip(now, before, strict=True))
+        return Waits(min(max(engine, 0.0), 1.0), min(max(frames, 0.0), 1.0))
+
+    def _tell_lane(self, lane: LaneView, piece: Piece, fps: float, pieces: Sequence[Piece], waited: Waits) -> None:
         job = piece.job
         done = _done(job, pieces)
         engines = {other.engine for other in pieces if other.job is job}
@@ -68,6 +78,8 @@ class ProgressTeller:
             last=piece.last, frames=piece.frames, fps=fps, job_frames=done, job_total=job.total,
             speed=job_fps / job.plan.fps if job.plan is not None and job.plan.fps else 0.0,
             eta=(job.total - done) / job_fps if job_fps > 0 else None,
+            decoders=lane.decoders[0], decoders_on_processor=lane.decoders[1],
+            engine_waited=waited.engine, frames_waited=waited.frames,
         )  # fmt: skip
 
     def _tell_run(self, fps: float) -> None:

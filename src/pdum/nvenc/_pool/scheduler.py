@@ -99,6 +99,13 @@ class Scheduler(JobStates):
         with self.lock:
             return None if self.is_done_for(engine) else self._try_to_take(engine)
 
+    def take_waiting(self, engine: int) -> Piece | None:
+        """A piece that the engine will begin soon. Until then, and later, others may take a part of it."""
+        with self.lock:
+            piece = next_waiting(self.waiting, engine, self.engine_set.able)
+            may_wait = piece is not None and piece.job.may_be_divided and not self.is_done_for(engine)
+            return self._try_to_take(engine) if may_wait else None
+
     def _try_to_take(self, engine: int) -> Piece | None:
         piece = self._next(engine) if self._may_work(engine) else None
         if piece is not None:

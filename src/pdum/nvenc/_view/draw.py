@@ -169,13 +169,25 @@ def engine_line(state: RunState, engine: Engine, label: str, cells: int, palette
     room -= sum(width + SPACE for _, width, _ in figures)
     bar_cells = min(40, room // 2 - 1, room - SPACE - LEAST_NAME)
     bar_cells = bar_cells if bar_cells >= LEAST_BAR else 0
-    name_cells = room - bar_cells - (SPACE if bar_cells else 0)
     mark = " · sample" if job.searches else ""
+    least = cell_len(mark) + min(SHORT_NAME, cell_len(state.label(job)))
+    for cells_left in (bar_cells, min(bar_cells, LEAST_BAR), 0):  # the bar gives way to what is said
+        supply = _supply_mark(engine, room - least - cells_left - (SPACE if cells_left else 0))
+        if supply:
+            mark, bar_cells = mark + supply, cells_left
+            break
+    name_cells = room - bar_cells - (SPACE if bar_cells else 0)
     name = file_name(state, job, max(1, name_cells - cell_len(mark)))
     line.append(" " * SPACE).append(name, palette.info).append(mark, palette.dim)
     if bar_cells:
         line.append(" " * SPACE).append_text(bar(engine.fraction, bar_cells, palette.accent, palette.dim))
     return line.append(" " * SPACE).append_text(columns(*figures)) if figures else line
+
+
+def _supply_mark(engine: Engine, room: int) -> str:
+    """The engine's decoders and waits, in as many words as there is room for; empty if there is nothing to tell."""
+    marks = [f" · {text}" for text in engine.supply_texts()]
+    return next((mark for mark in marks if cell_len(mark) <= room), "")
 
 
 def _figures(engine: Engine, job: Job, room: int, palette: Palette) -> list[tuple[str, int, str]]:

@@ -129,6 +129,10 @@ class Span:
     retried: bool = False
 
 
+WAITS = 0.1
+"""The share of the time from which on waiting is shown."""
+
+
 @dataclass
 class Engine:
     """``state``: idle, working, waiting (another process has its session), lost, or off (switched off)."""
@@ -143,12 +147,30 @@ class Engine:
     fps: float = 0.0
     reason: str = ""
     frames_total: int = 0
+    decoders: int = 0
+    """How many decoders work for it; 0 if its frames need none."""
+    decoders_on_processor: int = 0
+    waited: float = 0.0
+    """For which share of the time it waited for frames."""
     spans: list[Span] = field(default_factory=list)
 
     @property
     def fraction(self) -> float:
         """How much of its current piece is done."""
         return min(1.0, self.frames / (self.last - self.first)) if self.last > self.first else 0.0
+
+    def supply_texts(self) -> list[str]:
+        """Its decoders, if it has several, and how much it waits for frames, if that is worth a word. In fewer and
+        fewer words."""
+        several, waits = self.decoders > 1, self.waited >= WAITS
+        on_cpu = f" ({self.decoders_on_processor} on CPU)" if self.decoders_on_processor else ""
+        all_words = [f"{self.decoders} decoders{on_cpu}"] * several + [f"waits for frames {self.waited:.0%}"] * waits
+        short = [f"{self.decoders} dec"] * several + [f"waits {self.waited:.0%}"] * waits
+        texts = [", ".join(all_words), ", ".join(short), *short[-1:]]
+        return list(dict.fromkeys(filter(None, texts)))
+
+    def has(self, decoders: int, on_processor: int, waited: float) -> None:
+        self.decoders, self.decoders_on_processor, self.waited = decoders, on_processor, waited
 
     def busy(self, now: float) -> float:
         """How many seconds it has worked."""

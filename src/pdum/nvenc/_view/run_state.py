@@ -191,13 +191,8 @@ class RunState:
         job.began = event.at if job.began is None else job.began
         job.rates[event.engine] = 0.0
         engine.state, engine.job, engine.reason = "working", event.job, ""
-        engine.piece, engine.first, engine.last, engine.frames, engine.fps = (
-            event.piece,
-            event.first,
-            event.last,
-            0,
-            0.0,
-        )
+        engine.piece, engine.first, engine.last = event.piece, event.first, event.last
+        engine.frames, engine.fps = 0, 0.0
         engine.spans.append(Span(event.job, event.at))
 
     def _piece_progress(self, event: events.Progress) -> None:
@@ -206,6 +201,7 @@ class RunState:
             return  # late: the piece is over
         engine.first, engine.last, engine.frames, engine.fps = event.first, event.last, event.frames, event.fps
         engine.spans[-1].frames = event.frames
+        engine.has(event.decoders, event.decoders_on_processor, event.engine_waited)
         job.rates[event.engine] = event.fps
         job.frames = max(job.frames, event.job_total)
         job.frames_done = min(job.frames, max(event.job_frames, 0))
@@ -235,9 +231,15 @@ class RunState:
         engine.state, engine.reason = "waiting", one_line(event.reason)
         self._say("warning", f"{engine.info.label} waits: {engine.reason}")
 
+    def _decoders_changed(self, event: events.DecodersChanged) -> None:
+        engine = self._engine(event.engine)
+        engine.has(event.decoders, event.on_processor, engine.waited)
+
     def _engine_joined(self, event: events.EngineJoined) -> None:
         engine = self.engines.setdefault(event.engine.index, Engine(event.engine))
         engine.info, engine.state, engine.reason = event.engine, "idle", ""
+        if self._wanted is not None:
+            self._wanted.add(event.engine.index)
         self._say("info", f"{event.engine.label} has joined")
 
     def _engine_lost(self, event: events.EngineLost) -> None:
@@ -351,7 +353,7 @@ class RunState:
         if engine.job is not None:
             engine.spans[-1].end = self.now
             self._job(engine.job).rates.pop(engine.info.index, None)
-        engine.job, engine.fps = None, 0.0
+        engine.job, engine.fps, engine.waited = None, 0.0, 0.0
         if engine.state in {"working", "waiting"}:
             is_wanted = self._wanted is None or engine.info.index in self._wanted
             engine.state = "idle" if is_wanted else "off"
@@ -382,6 +384,7 @@ _HANDLERS: dict[type[events.Event], Callable[[RunState, Any], None]] = {
     events.PieceFinished: RunState._piece_finished,
     events.PieceRetried: RunState._piece_retried,
     events.EngineWaiting: RunState._engine_waiting,
+    events.DecodersChanged: RunState._decoders_changed,
     events.EngineJoined: RunState._engine_joined,
     events.EngineLost: RunState._engine_lost,
     events.JobFinishing: RunState._job_finishing,

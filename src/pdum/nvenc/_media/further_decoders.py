@@ -1,0 +1,148 @@
+"""The decoders that help with a file while an engine encodes it: the GPU's, and the processor's beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import _nvenc
+from .._errors import NvencError
+from .decode import stretch_frames
+from .decoder import Decoding, OnGpu
+from .decoder_places import PLACES, PROCESSOR, chip_limit, processor_limit, processor_threads
+from .frames_ahead import Bounds
+from .stream_headers import CODECS
+from .stretches import Stretch, Stretches
+
+if TYPE_CHECKING:
+    from .gpu_decoder import StreamDecoder
+    from .look import Look
+    from .source import Index
+
+SHARE_OF_MEMORY = 16
+"""An engine's further decoders and their frames take at most this part of the GPU's memory."""
+SURFACES = 39
+"""The most that one decoder has: 32 to decode into, and 7 that frames are read from."""
+LONGEST_HELD = 2
+"""Stretches that a decoder may be ahead."""
+FULL_CHROMA = {"420": 1.5, "422": 2.0, "444": 3.0}
+"""Samples for each pixel."""
+
+
+def bounds_for(look: Look, stretches: Stretches, memory: int) -> Bounds:
+    """What fits in this part of a GPU's memory. It counts all surfaces of a decoder, and the frames that are ahead."""
+    frame = look.pixels * FULL_CHROMA[look.chroma] * (2 if look.depth > 8 else 1)
+    frames = int(memory / SHARE_OF_MEMORY / max(frame, 1))
+    each = SURFACES + LONGEST_HELD * stretches.mean
+    further = min(int(frames / each), len(stretches) - 1)
+    if further < 1 and frames >= 2 * SURFACES and len(stretches) > 1:
+        further = 1  # it is ahead by less than a stretch
+    return Bounds(decoders=1 + max(further, 0), room=max(0, frames - further * SURFACES))
+
+
+class Helpers:
+    """Who can help to decode a file for an engine of this GPU.
+
+    Args:
+        on_gpu: the GPU's decoder for this file; None if the GPU has none for it.
+        gpu: the GPU.
+    """
+
+    def __init__(self, path: Path, index: Index, on_gpu: OnGpu | None, gpu: int) -> None:
+        self._path, self._index, self._gpu = path, index, gpu
+        self._on_gpu = on_gpu if on_gpu is not None and on_gpu.own is not None else None
+        self._chips = 0 if self._on_gpu is None else chips_for(path, index, gpu)
+
+    def hire(self) -> Helper | None:
+        """A decoder of the GPU if one is free, else one of the processor if there are cores for it."""
+        if self._on_gpu is not None and PLACES.take(self._gpu, self._chips):
+            return Helper(self._path, self._index, Decoding(on_gpu=kept(self._on_gpu)), self._gpu)
+        if PLACES.take(PROCESSOR, processor_limit()):
+            return Helper(self._path, self._index, Decoding(processor_threads()), PROCESSOR)
+        return None
+
+
+def chips_for(path: Path, index: Index, gpu: int) -> int:
+    """How many decoders of the GPU may work on such videos at once."""
+    allowed = chip_limit(gpu)
+    there = _chips_of(path, index, gpu)
+    return there if allowed is None else min(allowed, there)
+
+
+def _chips_of(path: Path, index: Index, gpu: int) -> int:
+    """What the driver says. One that cannot say how many decoders there are has at least one."""
+    from .decoder import open_source
+
+    look = index.look
+    with open_source(path) as container:
+        codec = CODECS.get(container.streams[index.stream].codec_context.codec.canonical_name)
+    if codec is None:
+        return 0
+    try:
+        chroma = ":".join(look.chroma)
+        limits = _nvenc.decode_limits(codec=codec, chroma=chroma, bit_depth=look.depth, gpu_id=gpu)
+    except NvencError:
+        return 1
+    return max(1, int(limits["engines"]))
+
+
+class Helper:
+    """A decoder that is open for one file. It decodes stretches of it."""
+
+    def __init__(self, path: Path, index: Index, decoding: Decoding, place: int) -> None:
+        self._path, self._index, self._decoding, self._place = path, index, decoding, place
+        self.is_on_processor = place == PROCESSOR
+        self._is_closed = False
+
+    def frames(self, stretch: Stretch) -> Generator[Any, None, None]:
+        return stretch_frames(self._path, self._index, stretch, self._decoding)
+
+    def close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            PLACES.give_back(self._place)
+            on_gpu = self._decoding.on_gpu
+            if on_gpu is not None and isinstance(on_gpu.own, KeptDecoder):
+                on_gpu.own.close()
+
+
+def kept(on_gpu: OnGpu) -> OnGpu:
+    """The same decoder, which is opened only once."""
+    return replace(on_gpu, own=KeptDecoder(on_gpu))
+
+
+class KeptDecoder:
+    """Opens the GPU's decoder for the first stretch, and lends it to each."""
+
+    def __init__(self, on_gpu: OnGpu) -> None:
+        self._on_gpu = on_gpu
+        self._decoder: StreamDecoder | None = None
+
+    def __call__(self, stream: Any) -> Lent:
+        if self._decoder is None:
+            assert self._on_gpu.own is not None
+            self._decoder = self._on_gpu.own(stream)
+        else:
+            self._decoder.begin_again(stream)
+        return Lent(self._decoder)
+
+    def close(self) -> None:
+        if self._decoder is not None:
+            self._decoder.close()
+
+
+class Lent:
+    """The decoder without its ``close``."""
+
+    def __init__(self, decoder: StreamDecoder) -> None:
+        self.frames, self.rest = decoder.frames, decoder.rest
+        self._decoder = decoder
+
+    @property
+    def skipped(self) -> list[int | None]:
+        return self._decoder.skipped
+
+    def close(self) -> None:
+        """The next stretch needs it."""

@@ -1,0 +1,1 @@
+"""Figures of runs for Prometheus, made of their events."""

@@ -1,0 +1,1 @@
+"""Files at places that fsspec reaches: object stores, servers, other machines."""

@@ -1,0 +1,126 @@
+"""``pdum-nvenc cluster``, ``worker`` and ``encode --cluster`` as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pdum.nvenc._cli import main
+
+from clips import make_clip
+from simulator import environment
+
+pytestmark = pytest.mark.one_abi
+
+LONGEST = 120.0
+"""Seconds that a busy machine may need to start a process."""
+
+
+class Command:
+    """A running command, whose output is read line by line."""
+
+    def __init__(self, *arguments: str, cwd: Path) -> None:
+        code = "import sys; from pdum.nvenc._cli import main; sys.exit(main(sys.argv[1:]))"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={**environment(gpus=[{"name": "L4", "engines": 2, "fps_1080p": 0}], backend="codec")},
+        )  # fmt: skip
+        self.output = ""
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + LONGEST
+        while (found := re.search(pattern, self.output)) is None:
+            ready, _, _ = select.select([self.process.stdout], [], [], max(deadline - time.monotonic(), 0))
+            assert ready, f"no {pattern!r} came: {self.output}"
+            data = os.read(self.process.stdout.fileno(), 65536)
+            assert data, f"it ended without {pattern!r}: {self.output}"
+            self.output += data.decode()
+        return found
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        output, _ = self.process.communicate(timeout=LONGEST)
+        self.output += output.decode()
+        return self.process.returncode
+
+
+@contextmanager
+def running(*arguments: str, cwd: Path) -> Iterator[Command]:
+    command = Command(*arguments, cwd=cwd)
+    try:
+        yield command
+    finally:
+        if command.process.poll() is None:
+            command.process.kill()
+        if command.process.stdout is not None and not command.process.stdout.closed:
+            command.process.communicate()
+
+
+def test_from_nothing_to_a_file_over_an_encrypted_cluster(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The scheduler makes the secret, the worker brings a GPU with two engines, and a third process has the files."""
+    make_clip(tmp_path / "videos" / "a.mkv", 40)
+    secret = str(tmp_path / "farm.pem")
+    with running("cluster", "--listen", "127.0.0.1:0", "--tls", secret, cwd=tmp_path) as scheduler:
+        address = scheduler.wait_for(r"The scheduler is (tls://\S+)\.")[1]
+        assert (
+            "Only this machine can connect. --listen ADDRESS --tls FILE lets other machines join." in scheduler.output
+        )
+        with running("worker", address, "--tls", secret, "--name", "box", cwd=tmp_path) as worker:
+            worker.wait_for(
+                "2 engines of this machine joined tls://.*\n  box · GPU 0 · NVENC 0\n  box · GPU 0 · NVENC 1"
+            )
+            shared = ["--cluster", address, "--tls", secret, "-p", "p1"]
+            assert main(["encode", *shared, str(tmp_path / "videos")]) == 0
+            told = capfd.readouterr().out
+            assert "Codec: av1 on NVENC" in told
+            assert (tmp_path / "videos" / "compressed" / "a.mkv").exists()
+            assert main(["encode", *shared, "--dry-run", str(tmp_path / "videos")]) == 0
+            assert main(["encode", *shared, str(tmp_path / "videos")]) == 0
+            assert "1 file already done" in capfd.readouterr().out
+            assert worker.end() == 130
+        assert scheduler.end(signal.SIGTERM) == 143
+    assert "Traceback" not in worker.output + scheduler.output
+
+
+def test_a_cluster_to_try_out(tmp_path: Path) -> None:
+    local = ("cluster", "--local", "--engine", "software", "-j", "1", "--listen", "127.0.0.1:0")
+    with running(*local, "--name", "here", cwd=tmp_path) as cluster:
+        cluster.wait_for(r"The scheduler is tcp://127\.0\.0\.1:\d+\.\n  here · CPU 0")
+        with running("cluster", "--listen", "192.0.2.1", cwd=tmp_path) as elsewhere:
+            elsewhere.wait_for("Warning: whoever reaches this port can run programs on all machines of the cluster")
+            elsewhere.wait_for(r"cannot listen on 192\.0\.2\.1:8786: .* Name another address with --listen\.")
+            assert elsewhere.process.wait(LONGEST) == 4
+        assert cluster.end() == 130
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("worker", "http://head"), 2, "Expected the address of a scheduler"),
+        (("worker", "head", "--tls", "nowhere.pem"), 2, "nowhere.pem: No such file"),
+        (("cluster", "--listen", "two words"), 2, "Expected an address of this machine"),
+        (("encode", "--cluster", "a b", "x"), 2, "Expected the address of a scheduler"),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_line(
+    arguments: tuple[str, ...], code: int, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        ended = main(arguments)
+    except SystemExit as error:
+        ended = int(error.code or 0)
+    told = capfd.readouterr().err
+    assert ended == code
+    assert said in told
+    assert "Traceback" not in told

@@ -1,0 +1,74 @@
+"""Which engines a pool finds in a cluster."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.nodes import cluster_of, node, software_node
+from pdum.nvenc import ClusterFailed, EncoderPool, InvalidConfig, NoEncoder
+
+pytestmark = pytest.mark.one_abi
+
+
+def labels(pool: EncoderPool) -> list[str]:
+    return sorted(engine.label for engine in pool.engines)
+
+
+def test_hardware_and_software_are_not_mixed(nvsim_dir: Path) -> None:
+    """Also workers that somebody else has started: each is for the first GPU that it sees."""
+    assert nvsim_dir.is_dir()
+    (own,) = node("gpus", 1)
+    stranger = {"NVSIM_CONFIG": own["NVSIM_CONFIG"]}
+    with cluster_of(own, stranger, stranger, *software_node("cpus", 1)) as cluster, cluster.get_client() as client:
+        client.wait_for_workers(4, timeout=60)
+        with EncoderPool(cluster=client) as pool:
+            assert pool.uses_hardware
+            here = sorted(one for one in labels(pool) if not one.startswith("gpus"))
+            assert [one.partition(" · ")[2] for one in here] == ["GPU 0 · NVENC 0", "GPU 0 · NVENC 1"]
+            assert "gpus · GPU 0 · NVENC 0" in labels(pool)
+        with EncoderPool(cluster=client, backend="software") as pool:
+            assert not pool.uses_hardware
+            assert labels(pool) == ["cpus · CPU 0"]
+
+
+def test_a_limit_holds_for_all_machines(client: Any) -> None:
+    with EncoderPool(cluster=client, engines=2) as pool:
+        run = pool.start([])
+        run.wait()
+        assert len(pool.engines) == 3
+        assert len(run._host.able()) == 2
+
+
+def test_a_cluster_without_the_wanted_engines_is_told(client: Any) -> None:
+    with pytest.raises(NoEncoder, match=r"has no engine for software, .* pdum-nvenc worker tcp://127\.0\.0\.1:"):
+        EncoderPool(cluster=client, backend="software", session_timeout=1)
+
+
+def test_a_scheduler_that_is_not_there_is_told() -> None:
+    with pytest.raises(ClusterFailed, match=r"tcp://127\.0\.0\.1:9 does not answer: .* `pdum-nvenc cluster` runs"):
+        EncoderPool(cluster="127.0.0.1:9", session_timeout=1)
+
+
+def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ClusterFailed, match=r"pip install 'pdum-nvenc\[cluster\]'"):
+        EncoderPool(cluster="127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"cluster": 5}, "Expected the address of a scheduler or a distributed.Client, got cluster=5"),
+        ({"cluster": "a b"}, "Expected the address of a scheduler, such as"),
+        ({"cluster": "head", "gpus": [0]}, "worker --gpu"),
+        ({"cluster": "head", "engines": [1, 2]}, "a number of engines of the cluster"),
+        ({"cluster": "head", "backend": "cuda"}, "backend"),
+    ],
+)
+def test_wrong_arguments_are_told(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidConfig, match=said):
+        EncoderPool(**arguments)

@@ -1,0 +1,175 @@
+"""The worker's side without a cluster: an office that carries out orders in this process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from frames import nv12
+from pdum.nvenc import ClusterFailed, DeviceLost, EncoderConfig, InvalidConfig
+from pdum.nvenc._cluster import office as offices
+from pdum.nvenc._cluster.office import Office
+from pdum.nvenc._cluster.orders import Grant, Order, Outcome, Report
+from pdum.nvenc._cluster.place import Place
+from pdum.nvenc._pool.generated import VideoElsewhere
+from pdum.nvenc._tasks import Portable
+from pdum.nvenc._version import __version__
+
+from simulator import Simulator, parse
+
+pytestmark = pytest.mark.one_abi
+
+WIDTH, HEIGHT, FRAMES = 192, 64, 30
+CONFIG = EncoderConfig(width=WIDTH, height=HEIGHT, gop=10)
+PLACE = Place(node="here", kind="nvenc", gpu_id=0, number=0)
+
+
+def render(number: int, surface: Any) -> Any:
+    return nv12(WIDTH, HEIGHT, number)
+
+
+def order(number: str = "1", key: str = "video", **more: Any) -> Order:
+    portable = Portable(key=key, make=partial(VideoElsewhere, render, FRAMES, CONFIG))
+    whole = {
+        "version": __version__, "source": "video", "portable": portable, "config": CONFIG, "frames": FRAMES,
+        "first": 0, "last": FRAMES, "grant": Grant(until=FRAMES, is_final=True),
+    }  # fmt: skip
+    return Order(number=number, key=key, **{**whole, **more})
+
+
+@pytest.fixture
+def gpu() -> dict[str, Any]:
+    return {"name": "L4", "engines": 1}
+
+
+@pytest.fixture
+def office(simulator: Simulator, gpu: dict[str, Any]) -> Iterator[Office]:
+    stalls = gpu.pop("stall", [])
+    with simulator.machine(gpus=[gpu], check=not stalls, **({"stall": stalls} if stalls else {})):
+        made = Office(PLACE)
+        offices._office.append(made)
+        yield made
+        offices._office.remove(made)
+        made.close()
+
+
+def do(office: Office, given: Order, tell: Callable[[Report], object] = lambda _: None, wanted: bool = True) -> Outcome:
+    return office.do(given, tell, lambda: wanted)
+
+
+def frames_of(outcome: Outcome) -> list[int]:
+    assert outcome.encoded is not None
+    units = [unit for packet in outcome.encoded.packets for unit in parse(packet.data)]
+    assert units[0].is_idr
+    return sorted(packet.seq for packet in outcome.encoded.packets)
+
+
+def test_an_order_becomes_packets(office: Office) -> None:
+    outcome = do(office, order(first=10, last=20, grant=Grant(until=20, is_final=True)))
+    assert frames_of(outcome) == list(range(10, 20))
+    assert outcome.encoded is not None
+    assert (outcome.encoded.first, outcome.encoded.last, bool(outcome.encoded.header)) == (10, 20, True)
+
+
+def test_it_encodes_only_what_is_granted(office: Office) -> None:
+    """The pool grants four frames at a time, and ends the range early because another engine has taken the rest."""
+
+    def tell(report: Report) -> None:
+        if report.wants_more:
+            until = min(report.until + 4, 18)
+            offices.grant("1", Grant(until=until, is_final=until == 18))
+
+    assert frames_of(do(office, order(grant=Grant(until=4, is_final=False)), tell)) == list(range(18))
+
+
+def test_the_last_report_tells_how_far_it_is(office: Office) -> None:
+    told: list[Report] = []
+    do(office, order(), told.append)
+    assert told
+    assert all(0 <= report.packets <= report.frames <= FRAMES for report in told)
+
+
+def test_it_keeps_what_it_has_been_sent(office: Office) -> None:
+    first = order(portable=None)
+    assert do(office, first).forgot
+    do(office, order())
+    assert frames_of(do(office, replace(first, number="2"))) == list(range(FRAMES))
+    for number in range(offices.MOST_KEPT):
+        do(office, order(key=f"other {number}"))
+    assert do(office, first).forgot
+
+
+def test_another_version_is_refused(office: Office) -> None:
+    outcome = do(office, order(version="0.0.1"))
+    assert isinstance(outcome.error, ClusterFailed)
+    assert f"here · GPU 0 · NVENC 0 has pdum-nvenc {__version__}, and the pool has 0.0.1" in str(outcome.error)
+    assert outcome.by_engine
+
+
+def test_a_setting_that_no_engine_takes_is_a_refusal(office: Office) -> None:
+    outcome = do(office, order(config=CONFIG.replaced(width=16, height=16)))
+    assert isinstance(outcome.error, InvalidConfig)
+    assert outcome.is_refusal
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile", "unwanted"])
+def test_a_cancelled_order_ends_without_a_result(office: Office, when: str) -> None:
+    """Nothing more is granted, so it would otherwise wait."""
+    if when == "before":
+        offices.cancel("9")
+    cancels = (lambda _: offices.cancel("9")) if when == "meanwhile" else (lambda _: None)
+    given = order("9", grant=Grant(until=4, is_final=False))
+    assert do(office, given, cancels, wanted=when != "unwanted") == Outcome()
+    assert frames_of(do(office, order("10"))) == list(range(FRAMES)), "the engine is free again"
+
+
+def test_it_stops_when_its_pool_answers_nothing_more(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offices, "LONGEST_SILENCE", 0.3)
+    assert do(office, order(grant=Grant(until=4, is_final=False))) == Outcome()
+
+
+def test_a_pool_that_is_paused_is_waited_for(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It repeats its last grant as a sign of life."""
+    monkeypatch.setattr(offices, "LONGEST_SILENCE", 0.6)
+    repeated: list[int] = []
+
+    def tell(report: Report) -> None:
+        if report.wants_more:
+            repeated.append(report.until)
+            is_over = len(repeated) > 5
+            offices.grant("1", Grant(until=FRAMES if is_over else report.until, is_final=is_over))
+
+    assert frames_of(do(office, order(grant=Grant(until=4, is_final=False)), tell)) == list(range(FRAMES))
+    assert len(repeated) > 5
+
+
+@pytest.mark.parametrize("gpu", [{"name": "L4", "engines": 1, "stall": [
+    {"gpu": 0, "engine": 0, "after_frames": 8, "device_lost": True}]}])  # fmt: skip
+def test_a_lost_gpu_is_told_and_not_used_again(office: Office) -> None:
+    outcome = do(office, order())
+    assert isinstance(outcome.error, DeviceLost)
+    assert (outcome.by_engine, outcome.is_lost) == (True, True)
+    again = do(office, order("2"))
+    assert again.is_lost
+    assert "has to be started again" in str(again.error)
+
+
+def test_orders_wait_for_each_other(office: Office) -> None:
+    begun, outcomes = threading.Event(), list[Outcome]()
+    first = order("1", grant=Grant(until=4, is_final=False))
+    waiting = threading.Thread(target=lambda: outcomes.append(do(office, first, lambda _: begun.set())))
+    waiting.start()
+    assert begun.wait(30)
+    second = threading.Thread(target=lambda: outcomes.append(do(office, order("2"))))
+    second.start()
+    assert outcomes == []
+    offices.cancel("1")
+    for thread in (waiting, second):
+        thread.join(30)
+    assert outcomes[0] == Outcome()
+    assert frames_of(outcomes[1]) == list(range(FRAMES))

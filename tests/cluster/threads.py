@@ -1,0 +1,96 @@
+"""A cluster without machines and without Dask: each worker is a thread of this process, with an office of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from pdum.nvenc._cluster import office as offices
+from pdum.nvenc._cluster.office import Office
+from pdum.nvenc._cluster.orders import Grant, Order, Report
+from pdum.nvenc._cluster.place import Place
+from pdum.nvenc._cluster.seam import Found, Joined, Left, News, OrderListener, Refused, WorkerFacts
+from pdum.nvenc._machine.capabilities import capabilities
+
+
+class Threads:
+    """A ``Cluster``."""
+
+    address = "threads"
+
+    def __init__(self) -> None:
+        self.offices: dict[str, Office] = {}
+        self.is_mute = False
+        """Reports and outcomes are lost on the way."""
+        self.begins = True
+        """Whether workers begin what they are given, or work for somebody else."""
+        self._tell: Callable[[News], object] = lambda _: None
+        self._threads: list[threading.Thread] = []
+        self.orders: list[Order] = []
+
+    def watch(self, tell: Callable[[News], object]) -> None:
+        self._tell = tell
+        for worker in self.offices:
+            self._announce(worker)
+
+    def join(self, worker: str, node: str = "node") -> None:
+        place = Place(node=node, kind="nvenc", gpu_id=0, gpu_name="L4", number=len(self.offices))
+        self.offices[worker] = Office(place)
+        offices._office.append(self.offices[worker])
+        self._announce(worker)
+
+    def _announce(self, worker: str) -> None:
+        place = self.offices[worker]._place
+        facts = WorkerFacts(
+            worker=worker, node=place.node, kind="nvenc", gpu_id=0, gpu_name="L4", number=place.number,
+            codecs=capabilities(0),
+        )  # fmt: skip
+        self._tell(Found(worker=worker))
+        self._tell(Joined(facts=facts))
+
+    def leave(self, worker: str) -> None:
+        self._tell(Left(worker=worker, reason="It was asked to leave."))
+
+    def refuse(self, reason: str) -> None:
+        self._tell(Refused(worker="stranger", reason=reason))
+
+    def start(self, worker: str, order: Order, listener: OrderListener) -> Running:
+        def work() -> None:
+            def tell(report: Report) -> None:
+                if not self.is_mute:
+                    listener.report(report)
+
+            outcome = self.offices[worker].do(order, tell, lambda: True)
+            if not self.is_mute:
+                listener.ended(outcome)
+
+        self.orders.append(order)
+        if self.begins:
+            thread = threading.Thread(target=work)
+            self._threads.append(thread)
+            thread.start()
+        return Running(order.number)
+
+    def close(self) -> None:
+        self._tell = lambda _: None
+        for thread in self._threads:
+            thread.join()
+        while self.offices:
+            _, one = self.offices.popitem()
+            offices._office.remove(one)
+            one.close()
+
+
+class Running:
+    """A ``RunningOrder``."""
+
+    def __init__(self, number: str) -> None:
+        self._number = number
+
+    def grant(self, grant: Grant) -> None:
+        offices.grant(self._number, grant)
+
+    def cancel(self) -> None:
+        offices.cancel(self._number)
+
+    def forget(self) -> None: ...

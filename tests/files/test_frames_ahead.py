@@ -1,0 +1,210 @@
+"""Several decoders for one engine: whoever decodes, each frame comes once and in order. Numbers stand for frames."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, cast
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pdum.nvenc._media.decoder import Stumbled
+from pdum.nvenc._media.frames_ahead import RESERVED, Bounds, FramesAhead, Team
+from pdum.nvenc._media.source import Index, Key
+from pdum.nvenc._media.stretches import Stretch, Stretches
+
+pytestmark = pytest.mark.one_abi
+
+
+def index_of(frames: int, gop: int, **more: Any) -> Index:
+    keys = [Key(frame=first, pts=first, dts=first, is_first=first == 0) for first in range(0, frames, gop)]
+    facts: dict[str, Any] = {"straight": False, "rate": Fraction(25), "last_duration": 1, **more}
+    return Index(stream=0, time_base=Fraction(1, 25), pts=range(frames), keys=keys, look=cast(Any, None), **facts)
+
+
+@dataclass
+class Numbers:
+    """A source whose frames are their own numbers, and who has it open."""
+
+    frames: int
+    gop: int
+    shortest: int = 1
+    helpers: int = 3
+    room: int = 40
+    broken: dict[int, BaseException] = field(default_factory=dict)
+    """The frames that only the plain decoder can make, and why."""
+    plain_calls: list[tuple[int, Stumbled | None, Any]] = field(default_factory=list)
+    open: int = 0
+    closed: int = 0
+    made: int = 0
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def plain(self, first: int, stumbled: Stumbled | None, before: Any) -> Generator[int, None, None]:
+        self.plain_calls.append((first, stumbled, before))
+        yield from range(first, self.frames)
+
+    def hire(self) -> Helper | None:
+        with self._lock:
+            if self.open - self.closed >= self.helpers:
+                return None
+            self.open += 1
+        return Helper(self)
+
+    def ahead(self, first: int = 0, decoders: int = 8) -> FramesAhead:
+        stretches = Stretches(index_of(self.frames, self.gop), self.shortest)
+        team = Team(stretches=stretches, bounds=Bounds(decoders=decoders, room=self.room), hire=self.hire)
+        return FramesAhead(first, self.plain, lambda: team)
+
+
+class Helper:
+    is_on_processor = False
+
+    def __init__(self, numbers: Numbers) -> None:
+        self._numbers = numbers
+
+    def frames(self, stretch: Stretch) -> Generator[int, None, None]:
+        for number in range(stretch.first, stretch.last):
+            if number in self._numbers.broken:
+                raise self._numbers.broken[number]
+            with self._numbers._lock:
+                self._numbers.made += 1
+            yield number
+
+    def close(self) -> None:
+        with self._numbers._lock:
+            self._numbers.closed += 1
+
+
+def taken(ahead: FramesAhead, steps: Callable[[int], object] = lambda _: None) -> list[int]:
+    found = []
+    for number in ahead:
+        found.append(number)
+        steps(number)
+    ahead.close()
+    return found
+
+
+@given(
+    frames=st.integers(1, 120), gop=st.integers(1, 50), shortest=st.integers(1, 30), first=st.integers(0, 60),
+    helpers=st.integers(0, 4), room=st.integers(RESERVED + 1, 60),
+    steps=st.dictionaries(st.integers(0, 120), st.integers(1, 5), max_size=6),
+)  # fmt: skip
+@example(frames=100, gop=10, shortest=1, first=0, helpers=3, room=9, steps={0: 4})
+@example(frames=100, gop=10, shortest=1, first=5, helpers=3, room=60, steps={7: 4, 30: 1, 31: 3, 60: 2})
+def test_each_frame_comes_once_and_in_order(
+    frames: int, gop: int, shortest: int, first: int, helpers: int, room: int, steps: dict[int, int]
+) -> None:
+    first = min(first, frames - 1)
+    numbers = Numbers(frames, gop, shortest, helpers, room)
+    ahead = numbers.ahead(first)
+    if first in steps:
+        ahead.use_decoders(steps[first])
+    found = taken(ahead, lambda number: ahead.use_decoders(steps[number]) if number in steps else None)
+    assert found == list(range(first, frames))
+    assert numbers.open == numbers.closed
+    assert not any(thread.is_alive() for thread in ahead._threads)
+
+
+@pytest.mark.parametrize("decoders", [2, 3, 4])
+def test_others_take_stretches_from_the_next_key_frame_on(decoders: int) -> None:
+    numbers = Numbers(200, 10, helpers=8)
+    ahead = numbers.ahead()
+    ahead.use_decoders(decoders)
+    assert ahead.decoders == decoders
+    assert taken(ahead) == list(range(200))
+    assert numbers.open == decoders, "the first decoder's place goes to another"
+    assert numbers.made == 190
+    assert [first for first, _, _ in numbers.plain_calls] == [0]
+
+
+def test_no_more_is_held_than_there_is_room_for() -> None:
+    numbers = Numbers(400, 20, helpers=3, room=30)
+    ahead = numbers.ahead()
+    ahead.use_decoders(4)
+    most = 0
+
+    def look(number: int) -> None:
+        nonlocal most
+        with ahead._changed:
+            most = max(most, ahead._held, sum(len(part.frames) for part in ahead._parts))
+            assert ahead._held == sum(len(part.frames) for part in ahead._parts)
+
+    assert taken(ahead, look) == list(range(400))
+    assert RESERVED < most <= 30
+
+
+def test_a_decoder_that_is_not_needed_leaves_after_its_stretch() -> None:
+    numbers = Numbers(300, 10)
+    ahead = numbers.ahead()
+    ahead.use_decoders(4)
+    found = [next(ahead) for _ in range(50)]
+    ahead.use_decoders(1)
+    found += taken(ahead)
+    assert found == list(range(300))
+    assert [stumbled for _, stumbled, _ in numbers.plain_calls] == [None, None], "one goes on where the others left"
+    assert numbers.plain_calls[1][0] % 10 == 0
+
+
+def test_nothing_is_begun_beyond_the_end() -> None:
+    numbers = Numbers(1000, 10, room=500)
+    ahead = numbers.ahead()
+    ahead.end_at(100)
+    ahead.use_decoders(3)
+    assert [next(ahead) for _ in range(100)] == list(range(100))
+    assert numbers.made == 90
+    ahead.close()
+    assert numbers.open == numbers.closed
+
+
+@pytest.mark.parametrize("error", [Stumbled("damaged"), OSError("gone"), MemoryError()], ids=type)
+def test_one_decoder_goes_on_where_another_gave_up(error: BaseException) -> None:
+    numbers = Numbers(200, 10, broken={57: error})
+    ahead = numbers.ahead()
+    ahead.use_decoders(3)
+    assert taken(ahead, lambda _: ahead.use_decoders(3)) == list(range(200))
+    stumbled = error if isinstance(error, Stumbled) else None
+    assert numbers.plain_calls[1:] == [(57, stumbled, 56)]
+    assert numbers.open == numbers.closed == 3
+
+
+def test_a_video_without_key_frames_has_one_decoder() -> None:
+    numbers = Numbers(100, 1000)
+    ahead = numbers.ahead()
+    ahead.use_decoders(4)
+    assert ahead.decoders == 1
+    assert taken(ahead) == list(range(100))
+    assert numbers.open == 0
+
+
+@pytest.mark.parametrize("what", ["straight", "careful"])
+def test_damaged_and_timeless_videos_have_no_stretches(what: str) -> None:
+    assert len(Stretches(index_of(100, 10, **{what: True}))) == 0
+
+
+def test_closing_ends_those_who_wait_for_room() -> None:
+    numbers = Numbers(1000, 100, room=20)
+    ahead = numbers.ahead()
+    ahead.use_decoders(4)
+    next(ahead)
+    ahead.close()
+    assert numbers.open == numbers.closed == 3
+    assert not any(thread.is_alive() for thread in ahead._threads)
+
+
+@given(frames=st.integers(1, 300), gop=st.integers(1, 80), shortest=st.integers(1, 50))
+def test_stretches_cover_the_video(frames: int, gop: int, shortest: int) -> None:
+    stretches = Stretches(index_of(frames, gop), shortest)
+    found = [stretches[number] for number in range(len(stretches))]
+    assert [stretch.first for stretch in found] == [0, *(stretch.last for stretch in found[:-1])]
+    assert found[-1].last == frames
+    assert all(stretch.last - stretch.first >= min(shortest, frames) for stretch in found[:-1])
+    for frame in range(frames):
+        number = stretches.after(frame)
+        assert number is None or found[number].first > frame
+        assert number is None or found[number - 1].first <= frame
