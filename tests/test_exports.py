@@ -64,6 +64,7 @@ PUBLIC = [
     "PieceDamaged",
     "PieceSink",
     "Plan",
+    "References",
     "Region",
     "Result",
     "Run",

@@ -20,9 +20,11 @@ from pdum.nvenc import (
     MasteringDisplay,
     NvencEncoder,
     Packet,
+    References,
     SoftwareEncoder,
     UnsupportedFeature,
 )
+from pdum.nvenc._config.coding import ONLY_IN
 from pdum.nvenc._encoders import software_options as software_options_module
 from pdum.nvenc._encoders.software_frames import array_layout
 from pdum.nvenc._encoders.software_options import LEAST_SIZE, software_options
@@ -393,7 +395,7 @@ def test_all_presets_are_taken(codec: str, tuning: str) -> None:
 
 NOT_VARIED = {
     *("width", "height", "codec", "chroma", "bit_depth"),  # what the stream is
-    *("intra_refresh_period", "intra_refresh_count"),  # which go together only
+    *("intra_refresh_period", "intra_refresh_count", "single_slice_refresh"),  # which go together only
     *("max_width", "max_height", "gpu_id", "cuda_context", "extra_output_delay", "copy"),  # of the GPU and its memory
 }
 
@@ -410,7 +412,9 @@ def test_every_field_is_mapped_or_named() -> None:
         "split_encode": "off", "time_code": True, "vbv_initial_delay": 10**5, "content_light": ContentLight(9, 8),
         "mastering_display": MasteringDisplay(), "long_term_references": 2,
         "reference_frames": 6, "qp_map": "delta", "picture_types": "manual", "max_bitrate": 2 * 10**6,
-        "vbv_size": 4 * 10**5,
+        "vbv_size": 4 * 10**5, "aud": True, "filler_data": True, "sample_aspect": (64, 45), "entropy": "cavlc",
+        "transform_8x8": False, "deblocking": False, "constrained_intra": True, "chroma_qp_offset": 3,
+        "references": References(l0=2), "tiles": (2, 1),
     }  # fmt: skip
     assert values.keys() | NOT_VARIED == set(EncoderConfig.names())
     with_others: dict[str, dict[str, Any]] = {
@@ -419,12 +423,15 @@ def test_every_field_is_mapped_or_named() -> None:
         "low_delay_key_frame_scale": {"bitrate": 10**6, "rate_control": "cbr"},
         "vbv_initial_delay": {"vbv_size": 10**6}, "max_bitrate": {"bitrate": 10**6, "rate_control": "vbr"},
         "vbv_size": {"bitrate": 10**6, "rate_control": "cbr"},
+        "filler_data": {"bitrate": 10**6, "rate_control": "cbr"},
     }  # fmt: skip
     for codec in CODECS:
         base: dict[str, Any] = {"tuning": "hq", "codec": codec}
         for name, value in values.items():
             if (codec, name) in {("h264", "tier"), ("h264", "split_encode"), ("av1", "slices"), ("hevc", "profile")}:
                 continue  # which the configuration itself refuses, or which is the default
+            if codec not in ONLY_IN.get(name, CODECS):
+                continue  # which the configuration itself refuses
             if (codec, name) == ("av1", "profile") or name == "rate_control":
                 continue  # the only value, which is also the default
             others = {**base, **with_others.get(name, {})}

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pdum.nvenc import Colour, ContentLight, EncoderConfig, MasteringDisplay
+from pdum.nvenc import Colour, ContentLight, EncoderConfig, MasteringDisplay, References
 from pdum.nvenc._config.colour import MATRICES, PRIMARIES, TRANSFERS
 from pdum.nvenc._config.values import LARGEST_QP, LEVELS, PROFILE_LIMITS
 
@@ -175,6 +175,29 @@ def maps(draw: st.DrawFn, fields: Fields) -> Fields:
 
 
 @st.composite
+def tools(draw: st.DrawFn, fields: Fields) -> Fields:
+    codec, constant = fields["codec"], fields.get("rate_control") == "cbr"
+    more = some(draw, sample_aspect=st.tuples(st.integers(1, 999), st.integers(1, 999)))
+    more |= some(draw, filler_data=FLAG) if constant else {}
+    if codec != "av1":
+        more |= some(draw, aud=FLAG, constrained_intra=FLAG, deblocking=st.sampled_from([True, False, "within_slices"]))
+        more |= some(draw, single_slice_refresh=FLAG) if fields.get("intra_refresh_period") else {}
+    else:
+        more |= some(draw, tiles=st.tuples(st.sampled_from([1, 2, 4]), st.sampled_from([1, 2])))
+    if not fields.get("reference_frames") and not fields.get("long_term_references"):
+        later = st.integers(1, 3) if fields.get("bframes") else st.none()
+        more |= some(draw, references=st.builds(References, l0=st.integers(1, 4), l1=later, dpb=st.integers(4, 8)))
+    if codec == "h264":
+        more |= some(draw, entropy=st.sampled_from(["cabac", "cavlc"]))
+        more |= some(draw, transform_8x8=FLAG if fields.get("profile") != "main" else st.just(False))
+    if fields["tuning"] != "lossless":
+        offset = st.integers(-12, 12) if codec != "av1" else st.integers(-64, 63)
+        pairs = codec != "av1" and fields.get("profile") != "main"
+        more |= some(draw, chroma_qp_offset=st.one_of(offset, st.tuples(offset, offset)) if pairs else offset)
+    return more
+
+
+@st.composite
 def fields_of_configs(draw: st.DrawFn) -> Fields:
     """Keywords of EncoderConfig that an encoder of the newest generation accepts under 13.0."""
     tuning = draw(st.sampled_from(["ll", "ull", "hq", "hq", "uhq", "lossless"]))
@@ -184,6 +207,7 @@ def fields_of_configs(draw: st.DrawFn) -> Fields:
     codec = stream["codec"]
     fields: Fields = {**stream, **draw(rates(codec, tuning)), **draw(structures(codec, tuning))}
     fields |= draw(maps(fields))
+    fields |= draw(tools(fields))
     if fields.get("weighted_prediction") and isinstance(fields.get("split_encode"), int):
         del fields["split_encode"]  # HEVC has one or the other
     return fields
@@ -205,4 +229,5 @@ def takes_13_0(config: EncoderConfig) -> bool:
         or bool(config.temporal_filter)
         or bool(config.unidirectional_b)
         or config.split_encode == 4
+        or (config.codec == "hevc" and config.deblocking is False)
     )

@@ -8,7 +8,7 @@ import pytest
 
 from control.driver_calls import GPU, Driver, changed, flat
 from control.rows import AV1, HEVC, HQ, short
-from pdum.nvenc import NvencEncoder, UnsupportedFeature
+from pdum.nvenc import NvencEncoder, References, UnsupportedFeature
 
 pytestmark = pytest.mark.one_abi
 
@@ -47,6 +47,15 @@ DEMANDS: list[tuple[dict[str, Any], str, str, int]] = [
     ({"rate_control": "vbr"}, "rate_control='vbr'", "SUPPORTED_RATECONTROL_MODES", 2),
     ({"cq": 20}, "rate_control='vbr'", "SUPPORTED_RATECONTROL_MODES", 2),
     ({"level": "4.2"}, "level", "LEVEL_MAX", LEVEL_42 - 1),
+    ({"references": References(l0=2)}, "references", "SUPPORT_MULTIPLE_REF_FRAMES", 0),
+    (
+        {"gop": 0, "intra_refresh_period": 30, "intra_refresh_count": 5, "single_slice_refresh": True},
+        "single_slice_refresh",
+        "SINGLE_SLICE_INTRA_REFRESH",
+        0,
+    ),
+    ({"entropy": "cabac"}, "entropy='cabac'", "SUPPORT_CABAC", 0),
+    ({**HQ, "transform_8x8": True}, "transform_8x8", "SUPPORT_ADAPTIVE_TRANSFORM", 0),
     ({"slices": ("bytes", 1200)}, "slices=('bytes', n)", "SUPPORT_DYNAMIC_SLICE_MODE", 0),
     ({**HEVC, "split_encode": 2}, "split_encode", "NUM_ENCODER_ENGINES", 1),
     ({**HEVC, "split_encode": 3}, "split_encode", "NUM_ENCODER_ENGINES", 2),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from control.rows import AV1, HEVC, HQ, short
-from pdum.nvenc import Colour, EncoderConfig, InvalidConfig
+from pdum.nvenc import Colour, EncoderConfig, InvalidConfig, References
 
 pytestmark = pytest.mark.one_abi
 
@@ -72,6 +72,26 @@ CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, str]]] = [
         {"gop": None, "intra_refresh_period": 30, "intra_refresh_count": 3},
         ("intra_refresh_period=30", "gop=None"),
     ),
+    ({"references": References(l0=2), "reference_frames": 4}, ("References(l0=2", "reference_frames=4")),
+    ({"references": References(l1=2)}, ("l1=2", "bframes=0")),
+    ({"references": References(l0=4, dpb=2)}, ("l0=4", "dpb")),
+    ({"references": References(dpb=2), "long_term_references": 2}, ("dpb=2", "long_term_references=2")),
+    ({"references": References(l0=5), **AV1}, ("from 1 to 4", "references.l0=5")),
+    ({"single_slice_refresh": True}, ("single_slice_refresh=True", "intra_refresh_period=0")),
+    ({"tiles": (2, 2)}, ("tiles=(2, 2)", "codec='h264'")),
+    ({"tiles": (3, 2), **AV1}, ("1, 2, 4", "tiles=(3, 2)")),
+    ({"aud": True, **AV1}, ("aud=True", "codec='av1'")),
+    ({"entropy": "cavlc", **HEVC}, ("entropy='cavlc'", "codec='hevc'")),
+    ({"transform_8x8": True, **AV1}, ("transform_8x8=True", "codec='av1'")),
+    ({"deblocking": False, **AV1}, ("deblocking=False", "codec='av1'")),
+    ({"constrained_intra": True, **AV1}, ("constrained_intra=True", "codec='av1'")),
+    ({**HQ, "filler_data": True}, ("filler_data=True", "tuning='hq'")),
+    ({"rate_control": "vbr", "filler_data": True}, ("filler_data=True", "rate_control='vbr'")),
+    ({"profile": "baseline", "entropy": "cabac"}, ("entropy='cabac'", "profile='baseline'")),
+    ({"profile": "main", "transform_8x8": True}, ("transform_8x8=True", "profile='main'")),
+    ({**LOSSLESS, "chroma_qp_offset": 3}, ("chroma_qp_offset=3", "tuning='lossless'")),
+    ({"profile": "main", "chroma_qp_offset": (1, 2)}, ("chroma_qp_offset=(1, 2)", "profile='main'")),
+    ({**AV1, "chroma_qp_offset": (1, 2)}, ("chroma_qp_offset=(1, 2)", "codec='av1'")),
     ({**HQ, "gop": 3, "bframes": 3}, ("gop=3", "bframes=3")),
     ({**HQ, "gop": 1, "bframes": 4}, ("gop=1", "bframes=4")),
     ({**HQ, "lookahead": 28, "bframes": 4}, ("lookahead=28", "bframes=4")),

@@ -8,6 +8,7 @@ import pytest
 
 from control.driver_calls import GPU, Driver, changed
 from control.rows import Row
+from control.rows_coding import CODING
 from control.rows_rate import LOOKAHEAD, RATE
 from control.rows_stream import COLOURS, FORMATS, HDR, PROFILES, SIZES
 from control.rows_structure import BFRAMES, PARTS, TUNINGS
@@ -15,7 +16,7 @@ from pdum.nvenc import EncoderConfig, UnsupportedFeature
 
 pytestmark = pytest.mark.one_abi
 
-TABLE = [*RATE, *LOOKAHEAD, *PROFILES, *FORMATS, *COLOURS, *HDR, *SIZES, *BFRAMES, *PARTS, *TUNINGS]
+TABLE = [*RATE, *LOOKAHEAD, *PROFILES, *FORMATS, *COLOURS, *HDR, *SIZES, *BFRAMES, *PARTS, *TUNINGS, *CODING]
 
 # Fields that are not in NV_ENC_INITIALIZE_PARAMS, and the tests that cover them.
 ELSEWHERE = {

@@ -9,6 +9,7 @@ import pytest
 from pdum.nvenc import EncoderConfig
 from pdum.nvenc._selftest.controls import CONTROLS
 from pdum.nvenc._selftest.questions import ALL, BY_NAME
+from pdum.nvenc._selftest.tool_controls import TOOL_CONTROLS
 from selftest.conftest import Report, Run
 
 # Kinds of memory that NVENC is assumed to refuse. A simulated driver that has only memory of one kind lets them pass,
@@ -164,7 +165,7 @@ NO_CONTROL = {"gpu_id", "cuda_context"}
 
 
 def test_each_field_of_the_configuration_has_a_line() -> None:
-    tried = {name for control in CONTROLS for name in (*control.given, *control.base)}
+    tried = {name for control in (*CONTROLS, *TOOL_CONTROLS) for name in (*control.given, *control.base)}
     assert tried | {"codec"} | NO_CONTROL >= set(EncoderConfig.names())
     assert not tried & NO_CONTROL
 

@@ -192,6 +192,7 @@ inline void set_rate_control(NV_ENC_RC_PARAMS& out, const Settings& settings) {
     if (rate.nonref_p) out.enableNonRefP = *rate.nonref_p;
     if (rate.adaptive_i) out.disableIadapt = !*rate.adaptive_i;
     if (rate.adaptive_b) out.disableBadapt = !*rate.adaptive_b;
+    set_chroma_qp_offset(out, settings);
     if (settings.map_mode) out.qpMapMode = qp_map_mode(*settings.map_mode);
 }
 
@@ -264,6 +265,7 @@ inline void set_codec(NV_ENC_CONFIG_H264& config, const Settings& settings) {
         config.numRefL0 = NV_ENC_NUM_REF_FRAMES_1;
     }
     set_vui(config.h264VUIParameters, settings);
+    set_tools(config, settings);
     if (settings.time_code) config.outputPictureTimingSEI = config.enableTimeCode = 1;
     if (settings.tuning == Tuning::lossless) config.qpPrimeYZeroTransformBypassFlag = 1;
 }
@@ -276,6 +278,7 @@ inline void set_codec(NV_ENC_CONFIG_HEVC& config, const Settings& settings) {
         config.numRefL0 = NV_ENC_NUM_REF_FRAMES_1;
     }
     set_vui(config.hevcVUIParameters, settings);
+    set_tools(config, settings);
     set_hdr_output(config, settings);
     if (settings.tier) config.tier = *settings.tier;
 }
@@ -283,6 +286,7 @@ inline void set_codec(NV_ENC_CONFIG_HEVC& config, const Settings& settings) {
 inline void set_codec(NV_ENC_CONFIG_AV1& config, const Settings& settings) {
     set_common(config, settings);
     config.repeatSeqHdr = 1;
+    set_tools(config, settings);
     if (settings.reference_frames > 0) {
         config.maxNumRefFramesInDPB = settings.reference_frames;
         config.numFwdRefs = NV_ENC_NUM_REF_FRAMES_1;
@@ -330,6 +334,7 @@ inline void apply_settings(NV_ENC_INITIALIZE_PARAMS& parameters, const Settings&
     parameters.tuningInfo = tuning_info(settings.tuning);
     parameters.encodeWidth = parameters.darWidth = settings.width;
     parameters.encodeHeight = parameters.darHeight = settings.height;
+    set_sample_aspect(parameters, settings);
     parameters.maxEncodeWidth = std::max(settings.width, settings.max_width);
     parameters.maxEncodeHeight = std::max(settings.height, settings.max_height);
     parameters.frameRateNum = settings.fps_numerator;

@@ -55,6 +55,10 @@ class HdrFields {
     void point_from(NV_ENC_CODEC_PIC_PARAMS&, Codec) {}
 };
 
+inline void set_deblocking_off(NV_ENC_CONFIG_HEVC&, bool off) {
+    if (off) not_in_12_1("deblocking=False in HEVC");
+}
+
 inline void set_lookahead_level(NV_ENC_RC_PARAMS&, uint32_t) { not_in_12_1("lookahead_level"); }
 
 inline void set_unidirectional_b(NV_ENC_INITIALIZE_PARAMS&, bool on) {
@@ -74,6 +78,7 @@ inline PictureType later_picture_type(NV_ENC_PIC_TYPE) { return PictureType::unk
 inline void set_long_term(NV_ENC_CONFIG_AV1&, uint32_t) { not_in_12_1("long_term_references in AV1"); }
 inline void put_long_term(NV_ENC_PIC_PARAMS_AV1&, const PictureExtras&, bool) {}
 
+#include "abi/coding_tools.inl"
 #include "abi/config_impl.inl"
 #include "abi/picture_impl.inl"
 #include "abi/session_impl.inl"

@@ -16,6 +16,7 @@ inline void set_drop_frame_counting(NV_ENC_CLOCK_TIMESTAMP_SET& clock) { clock.c
 #include "abi/long_term.inl"
 #include "abi/since_13_0.inl"
 
+#include "abi/coding_tools.inl"
 #include "abi/config_impl.inl"
 #include "abi/picture_impl.inl"
 #include "abi/session_impl.inl"

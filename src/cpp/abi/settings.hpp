@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "abi/pixel_format.hpp"
 
@@ -30,6 +31,8 @@ enum class BReference { off, each, middle, hierarchical };
 enum class SliceMode { macroblocks = 0, bytes = 1, rows = 2, count = 3 };
 // How the encoder reads the values of a picture's map: as offsets to the quantiser, or as levels of emphasis.
 enum class MapMode { delta, emphasis };
+enum class Entropy { cabac, cavlc };
+enum class Deblocking { on, off, within_slices };
 enum class SplitEncode { automatic, off, two, three, four };
 
 struct Qp {
@@ -76,6 +79,19 @@ struct Slices {
 struct IntraRefresh {
     uint32_t period = 0;  // frames from the start of one wave to the next
     uint32_t count = 0;   // frames of one wave
+};
+
+// How many earlier and later pictures each one may refer to, and how many are kept. 0: the driver's choice.
+struct References {
+    uint32_t l0 = 0;
+    uint32_t l1 = 0;
+    uint32_t dpb = 0;
+};
+
+// 0: the driver's choice.
+struct Tiles {
+    uint32_t columns = 0;
+    uint32_t rows = 0;
 };
 
 struct RateSettings {
@@ -135,6 +151,17 @@ struct Settings {
     std::optional<Slices> slices;
     std::optional<IntraRefresh> intra_refresh;
     std::optional<SplitEncode> split_encode;
+    std::optional<bool> aud;                                      // access unit delimiters
+    std::optional<bool> filler_data;                              // fills constant bitrates up
+    std::optional<std::pair<uint32_t, uint32_t>> sample_aspect;   // width and height of a sample
+    std::optional<std::pair<int32_t, int32_t>> chroma_qp_offset;  // of Cb and Cr
+    std::optional<Entropy> entropy;
+    std::optional<bool> transform_8x8;
+    std::optional<Deblocking> deblocking;
+    std::optional<bool> constrained_intra;
+    References references;
+    Tiles tiles;  // AV1
+    std::optional<bool> single_slice_refresh;
     bool time_code = false;             // pictures may carry one
     bool manual_types = false;          // the caller chooses the type of each picture, instead of the driver
     uint32_t long_term_references = 0;  // slots for pictures that are kept until they are replaced

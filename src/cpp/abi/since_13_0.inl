@@ -60,6 +60,8 @@ class HdrFields {
     std::optional<CONTENT_LIGHT_LEVEL> light_;
 };
 
+inline void set_deblocking_off(NV_ENC_CONFIG_HEVC& config, bool off) { config.disableDeblockingFilterIDC = off; }
+
 inline void set_lookahead_level(NV_ENC_RC_PARAMS& rate, uint32_t level) {
     rate.lookaheadLevel = static_cast<NV_ENC_LOOKAHEAD_LEVEL>(level);
 }

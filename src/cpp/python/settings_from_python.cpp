@@ -116,6 +116,18 @@ Change read_slices(const py::handle& object) {
     return assignment(&Settings::slices, Slices{named(modes, mode), value});
 }
 
+Change read_reference_counts(const py::handle& object) {
+    if (object.is_none()) return assignment(&Settings::references, References());
+    const auto [l0, l1, dpb] = object.cast<std::tuple<uint32_t, uint32_t, uint32_t>>();
+    return assignment(&Settings::references, References{l0, l1, dpb});
+}
+
+Change read_tiles(const py::handle& object) {
+    if (object.is_none()) return assignment(&Settings::tiles, Tiles());
+    const auto [columns, rows] = object.cast<Pair>();
+    return assignment(&Settings::tiles, Tiles{columns, rows});
+}
+
 Change read_intra_refresh(const py::handle& object) {
     if (object.is_none()) return assignment(&Settings::intra_refresh, std::optional<IntraRefresh>());
     const auto [period, count] = object.cast<Pair>();
@@ -181,6 +193,19 @@ Names<Reader> stream_readers() {
                                                                        {"3", SplitEncode::three},
                                                                        {"4", SplitEncode::four}})},
         {"qp_map", choice<MapMode>(&Settings::map_mode, {{"delta", MapMode::delta}, {"emphasis", MapMode::emphasis}})},
+        {"aud", plain<bool>(&Settings::aud)},
+        {"filler_data", plain<bool>(&Settings::filler_data)},
+        {"sample_aspect", plain<Pair>(&Settings::sample_aspect)},
+        {"chroma_qp_offset", plain<std::pair<int32_t, int32_t>>(&Settings::chroma_qp_offset)},
+        {"entropy", choice<Entropy>(&Settings::entropy, {{"cabac", Entropy::cabac}, {"cavlc", Entropy::cavlc}})},
+        {"transform_8x8", plain<bool>(&Settings::transform_8x8)},
+        {"deblocking", choice<Deblocking>(&Settings::deblocking, {{"on", Deblocking::on},
+                                                                  {"off", Deblocking::off},
+                                                                  {"within_slices", Deblocking::within_slices}})},
+        {"constrained_intra", plain<bool>(&Settings::constrained_intra)},
+        {"references", read_reference_counts},
+        {"tiles", read_tiles},
+        {"single_slice_refresh", plain<bool>(&Settings::single_slice_refresh)},
         {"time_code", plain<bool>(&Settings::time_code)},
         {"manual_types", plain<bool>(&Settings::manual_types)},
         {"reference_frames", plain<uint32_t>(&Settings::reference_frames)},

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from ._config.filters import Filters
     from ._config.hdr import ContentLight, MasteringDisplay
     from ._config.picture import Metadata, PictureOptions, Sei, TimeCode
+    from ._config.references import References
     from ._config.regions import Region
     from ._encoders.software import SoftwareEncoder
     from ._files.job import FileJob, FileSettings
@@ -131,6 +132,7 @@ __all__ = [
     "PieceDamaged",
     "PieceSink",
     "Plan",
+    "References",
     "Region",
     "Result",
     "Run",
@@ -190,6 +192,7 @@ _LAZY = {
     "PictureOptions": "._config.picture",
     "PieceSink": "._tasks",
     "Plan": "._tasks",
+    "References": "._config.references",
     "Region": "._config.regions",
     "Result": "._tasks",
     "Run": "._pool.run",

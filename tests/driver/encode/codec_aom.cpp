@@ -11,6 +11,7 @@
 #include "common/codec_library.hpp"
 #include "encode/codec_backends.hpp"
 #include "encode/codec_obu.hpp"
+#include "encode/codec_rate.hpp"
 
 namespace nvsim {
 namespace {
@@ -75,6 +76,12 @@ void set_format(aom_codec_enc_cfg_t& config, const StreamSettings& settings) {
     config.g_threads = 1;
     config.g_lag_in_frames = 0;
     config.kf_mode = AOM_KF_DISABLED;
+}
+
+unsigned log2_of(int count) {
+    unsigned log2 = 0;
+    while (count >> (log2 + 1) != 0) ++log2;
+    return log2;
 }
 
 void set_rates(aom_codec_enc_cfg_t& config, const StreamSettings& settings) {
@@ -150,6 +157,11 @@ class AomEncoder {
         control(AOME_SET_CPUUSED, kSpeed);
         control(AV1E_SET_AQ_MODE, 0u);
         if (settings.lossless) control(AV1E_SET_LOSSLESS, 1u);
+        std::array<int, 2> shown{settings.tools.shown_width, settings.tools.shown_height};
+        for (const auto& [id, count] : {std::pair{AV1E_SET_TILE_COLUMNS, settings.tools.tile_columns},
+                                        std::pair{AV1E_SET_TILE_ROWS, settings.tools.tile_rows}})
+            if (count > 1) control(id, log2_of(count));
+        if (shown[0] > 0) control(AV1E_SET_RENDER_SIZE, shown.data());
         if (colour.signal_type_present) control(AV1E_SET_COLOR_RANGE, colour.full_range ? 1 : 0);
         if (!colour.description_present) return;
         control(AV1E_SET_COLOR_PRIMARIES, colour.primaries);
@@ -212,6 +224,7 @@ class AomCoder final : public PictureCoder {
         unit.serial = picture.serial;
         unit.type = key ? PictureType::idr : picture.type;
         unit.data = write_temporal_unit(coded, wants_header(picture, key) ? header_ : Bytes{}, picture.sei);
+        pad_temporal_unit(unit.data, least_bytes(settings_));
         encoder_.control(AOME_GET_LAST_QUANTIZER, &unit.average_qp);
         first_ = false;
         out.push_back(std::move(unit));

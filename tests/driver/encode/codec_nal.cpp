@@ -1,10 +1,12 @@
 #include "encode/codec_nal.hpp"
 
+#include "encode/codec_rate.hpp"
+
 namespace nvsim {
 namespace {
 
-constexpr int kH264Sei = 6, kH264Sps = 7, kH264Pps = 8, kH264Aud = 9;
-constexpr int kHevcVps = 32, kHevcSps = 33, kHevcPps = 34, kHevcAud = 35, kHevcPrefixSei = 39;
+constexpr int kH264Sei = 6, kH264Sps = 7, kH264Pps = 8, kH264Aud = 9, kH264Filler = 12;
+constexpr int kHevcVps = 32, kHevcSps = 33, kHevcPps = 34, kHevcAud = 35, kHevcFiller = 38, kHevcPrefixSei = 39;
 
 Bytes nal_header(Codec codec, int type) {
     if (codec == Codec::h264) return {static_cast<uint8_t>(type)};
@@ -83,7 +85,11 @@ bool is_slice(Codec codec, const Bytes& nal) {
 }
 
 AccessUnitWriter::AccessUnitWriter(const StreamSettings& settings, const NalUnits& parameter_sets)
-    : codec_(settings.codec), aud_(settings.aud), repeat_(settings.repeat_headers), omit_(settings.omit_headers) {
+    : codec_(settings.codec),
+      aud_(settings.aud),
+      repeat_(settings.repeat_headers),
+      omit_(settings.omit_headers),
+      least_bytes_(least_bytes(settings)) {
     for (const Bytes& nal : parameter_sets) {
         if (!is_parameter_set(codec_, nal)) continue;
         const int type = nal_type(codec_, nal);
@@ -109,6 +115,15 @@ bool AccessUnitWriter::wants_headers(PictureType type, bool output_headers) cons
     if (output_headers) return true;
     if (omit_) return false;
     return first_ || (repeat_ && type == PictureType::idr);
+}
+
+// Where the hardware puts filler data is its own secret: each picture is assumed to get its share.
+void AccessUnitWriter::fill(Bytes& unit) const {
+    constexpr size_t kAround = 8;  // start code, header and trailing bits
+    if (unit.size() + kAround >= least_bytes_) return;
+    Bytes rbsp(least_bytes_ - unit.size() - kAround, 0xff);
+    rbsp.push_back(0x80);
+    append_annex_b(unit, make_nal(codec_, codec_ == Codec::h264 ? kH264Filler : kHevcFiller, rbsp));
 }
 
 Bytes AccessUnitWriter::write(const NalUnits& pictures, PictureType type, bool output_headers,

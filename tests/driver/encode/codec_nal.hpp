@@ -29,6 +29,8 @@ class AccessUnitWriter {
     Bytes headers() const;
     // `pictures`: NAL units as the codec made them, of which only the slices are taken.
     Bytes write(const NalUnits& pictures, PictureType type, bool output_headers, const std::vector<SeiMessage>& sei);
+    // Filler data behind the pictures, if the settings ask for it.
+    void fill(Bytes& unit) const;
 
    private:
     bool wants_headers(PictureType type, bool output_headers) const;
@@ -38,6 +40,7 @@ class AccessUnitWriter {
     bool repeat_;
     bool omit_;
     bool first_ = true;
+    size_t least_bytes_ = 0;  // of an access unit; less is filled up
     NalUnits parameter_sets_;
 };
 

@@ -5,7 +5,7 @@
 namespace nvsim {
 namespace {
 
-constexpr int kSequenceHeader = 1, kTemporalDelimiter = 2, kMetadata = 5;
+constexpr int kSequenceHeader = 1, kTemporalDelimiter = 2, kMetadata = 5, kPadding = 15;
 
 uint8_t header_byte(int type) { return static_cast<uint8_t>(type << 3 | 2); }  // with a size field
 
@@ -62,6 +62,16 @@ Bytes write_temporal_unit(const Bytes& coded, const Bytes& sequence_header, cons
                        coded.begin() + static_cast<std::ptrdiff_t>(at));
     }
     return out;
+}
+
+void pad_temporal_unit(Bytes& unit, size_t least) {
+    constexpr size_t kAround = 6;  // header, size and trailing bits
+    if (unit.size() + kAround >= least) return;
+    const Bytes body(least - unit.size() - kAround, 0xff);
+    unit.push_back(header_byte(kPadding));
+    append_leb128(unit, body.size() + 1);
+    unit.insert(unit.end(), body.begin(), body.end());
+    unit.push_back(0x80);  // trailing bits
 }
 
 Bytes find_sequence_header(const Bytes& coded) {

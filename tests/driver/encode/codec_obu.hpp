@@ -12,6 +12,9 @@ namespace nvsim {
 // (empty: none), the metadata, and the frames; sequence headers in `coded` are left out.
 Bytes write_temporal_unit(const Bytes& coded, const Bytes& sequence_header, const std::vector<SeiMessage>& metadata);
 
+// Fills a temporal unit up to so many bytes with an OBU of padding.
+void pad_temporal_unit(Bytes& unit, size_t least);
+
 // The first sequence header OBU of a temporal unit; empty if there is none.
 Bytes find_sequence_header(const Bytes& coded);
 

@@ -51,6 +51,12 @@ void RateKeeper::coded(PictureType type, int quantiser, size_t bytes) {
     debt_ = std::clamp(debt_, -limit, limit);
 }
 
+size_t least_bytes(const StreamSettings& settings) {
+    if (!settings.tools.filler || settings.rate_control != RateControl::cbr) return 0;
+    const uint64_t bits = uint64_t{settings.average_bitrate} * settings.fps_denominator;
+    return static_cast<size_t>(bits / std::max<uint64_t>(1, uint64_t{settings.fps_numerator} * 8));
+}
+
 int quality_quantiser(const StreamSettings& settings, PictureType type) {
     const int step = type == PictureType::b ? 2 : type == PictureType::p ? 0 : -2;
     return std::clamp(static_cast<int>(settings.constant_quality) + step, 1, 51);

@@ -31,6 +31,9 @@ class RateKeeper {
 };
 
 // For a constant quality: better for what others refer to.
+// Of a picture's share of a constant bitrate, if it is filled up to that; 0 otherwise.
+size_t least_bytes(const StreamSettings& settings);
+
 int quality_quantiser(const StreamSettings& settings, PictureType type);
 
 }  // namespace nvsim

@@ -70,6 +70,16 @@ void write_signal_type(BitWriter& out, const ColourDescription& colour) {
     out.bits(static_cast<uint32_t>(colour.matrix), 8);
 }
 
+bool has_aspect(const CodingTools& tools) { return tools.aspect_width != tools.aspect_height; }
+
+void write_aspect(BitWriter& out, const CodingTools& tools) {
+    out.bit(has_aspect(tools));
+    if (!has_aspect(tools)) return;
+    out.bits(255, 8);  // aspect_ratio_idc: told in two numbers
+    out.bits(tools.aspect_width, 16);
+    out.bits(tools.aspect_height, 16);
+}
+
 void write_timing(BitWriter& out, const StreamSettings& settings) {
     out.bit(settings.timing_info);
     if (!settings.timing_info) return;
@@ -92,10 +102,10 @@ void write_h264_restriction(BitWriter& out, const StreamSettings& settings, uint
 
 void write_h264_vui(BitWriter& out, const StreamSettings& settings, uint32_t reference_frames) {
     const bool present = settings.colour.signal_type_present || settings.timing_info ||
-                         settings.bitstream_restriction || settings.time_codes;
+                         settings.bitstream_restriction || settings.time_codes || has_aspect(settings.tools);
     out.bit(present);
     if (!present) return;
-    out.bit(0);  // aspect_ratio_info_present_flag
+    write_aspect(out, settings.tools);
     out.bit(0);  // overscan_info_present_flag
     write_signal_type(out, settings.colour);
     out.bit(0);  // chroma_loc_info_present_flag

@@ -110,8 +110,14 @@ bool is_baseline(const StreamSettings& settings) { return settings.profile == "b
 
 // The tools are what x264 chooses the profile in the SPS by.
 void set_tools(x264_param_t& param, const StreamSettings& settings) {
-    param.b_cabac = is_baseline(settings) ? 0 : 1;
-    param.analyse.b_transform_8x8 = is_baseline(settings) || settings.profile == "main" ? 0 : 1;
+    const CodingTools& tools = settings.tools;
+    param.b_cabac = is_baseline(settings) || tools.cavlc ? 0 : 1;
+    const bool has_8x8 = !is_baseline(settings) && settings.profile != "main" && tools.transform_8x8;
+    param.analyse.b_transform_8x8 = has_8x8 ? 1 : 0;
+    // x264 filters over the borders of slices, or not at all, and it has one offset for both planes.
+    param.b_deblocking_filter = tools.deblocking == 1 ? 0 : 1;
+    param.b_constrained_intra = tools.constrained_intra ? 1 : 0;
+    param.analyse.i_chroma_qp_offset = tools.cb_offset;
     param.analyse.b_weighted_bipred = 0;
     param.analyse.intra = X264_ANALYSE_I4x4 | (param.analyse.b_transform_8x8 ? X264_ANALYSE_I8x8 : 0u);
 }
@@ -315,6 +321,7 @@ class X264Coder final : public PictureCoder {
         unit.average_qp = std::max(0, coded.i_qpplus1 - 1 - quantiser_offset(settings_.format));
         unit.data = writer_->write(nals, unit.type, waiting.picture.output_headers, waiting.picture.sei);
         rate_.coded(unit.type, unit.average_qp, unit.data.size());
+        writer_->fill(unit.data);
         return unit;
     }
 

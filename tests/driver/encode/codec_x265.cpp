@@ -74,6 +74,18 @@ void set_structure(x265_param& param, const StreamSettings& settings) {
     param.maxSlices = static_cast<unsigned>(std::max(1, settings.slices));
 }
 
+void set_tools(x265_param& param, const CodingTools& tools) {
+    param.bEnableLoopFilter = tools.deblocking == 1 ? 0 : 1;
+    param.bEnableConstrainedIntra = tools.constrained_intra ? 1 : 0;
+    param.cbQpOffset = tools.cb_offset;
+    param.crQpOffset = tools.cr_offset;
+    if (tools.aspect_width == tools.aspect_height) return;
+    constexpr int kExtended = 255;  // told in two numbers
+    param.vui.aspectRatioIdc = kExtended;
+    param.vui.sarWidth = static_cast<int>(tools.aspect_width);
+    param.vui.sarHeight = static_cast<int>(tools.aspect_height);
+}
+
 void set_output(x265_param& param) {
     param.logLevel = X265_LOG_NONE;
     param.bRepeatHeaders = 0;
@@ -134,6 +146,7 @@ class X265Coder final : public PictureCoder {
         set_format(*param_, settings_);
         set_colour(*param_, settings_.colour);
         set_structure(*param_, settings_);
+        set_tools(*param_, settings_.tools);
         set_output(*param_);
         set_rates(*param_, settings_);
         if (api_.param_apply_profile(param_.get(), profile_name(settings_).c_str()) < 0)
@@ -253,6 +266,7 @@ class X265Coder final : public PictureCoder {
         unit.data = writer_->write(gather(nals, count), unit.type, found->second.output_headers, found->second.sei);
         waiting_.erase(found);
         rate_.coded(unit.type, unit.average_qp, unit.data.size());
+        writer_->fill(unit.data);
         out.push_back(std::move(unit));
         return true;
     }

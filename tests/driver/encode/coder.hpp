@@ -34,6 +34,19 @@ struct ColourDescription {
     int matrix = 2;
 };
 
+// What the codec may do, and what a client asks for beside the pictures.
+struct CodingTools {
+    uint32_t aspect_width = 1, aspect_height = 1;  // of a sample; 1 to 1: the stream does not tell
+    int shown_width = 0, shown_height = 0;         // AV1's render size; 0: the picture's own
+    bool filler = false;                           // pads pictures to their share of a constant bitrate
+    bool cavlc = false;                            // H.264
+    bool transform_8x8 = true;                     // H.264
+    int deblocking = 0;                            // disable_deblocking_filter_idc
+    bool constrained_intra = false;
+    int cb_offset = 0, cr_offset = 0;     // to the quantiser
+    int tile_columns = 0, tile_rows = 0;  // AV1; 0: the codec's choice
+};
+
 // Everything of a client's configuration that a software codec can honour.
 struct StreamSettings {
     Codec codec = Codec::h264;
@@ -76,6 +89,7 @@ struct StreamSettings {
     bool content_light = false;      // likewise
     bool block_maps = false;         // likewise maps of QP offsets
     ColourDescription colour;
+    CodingTools tools;
 };
 
 // What a client says about the blocks of one picture.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <numeric>
 
 #include "common/catalogue.hpp"
 #include "common/instrument.hpp"
@@ -22,6 +23,7 @@ namespace {
 
 // Each uses what those before it define: the order is no matter of taste.
 // clang-format off
+#include "encode/tools.inl"
 #include "encode/translate.inl"
 #include "encode/messages.inl"
 #include "encode/front_call.inl"

@@ -4,6 +4,15 @@
 
 namespace nvsim {
 
+void write_aspect(BitWriter& out, const CodingTools& tools) {
+    const bool told = tools.aspect_width != tools.aspect_height;
+    out.bit(told);
+    if (!told) return;
+    out.bits(255, 8);  // in two numbers
+    out.bits(tools.aspect_width, 16);
+    out.bits(tools.aspect_height, 16);
+}
+
 void write_signal_type(BitWriter& out, const ColourDescription& colour) {
     out.bit(colour.signal_type_present);
     if (!colour.signal_type_present) return;
@@ -32,7 +41,7 @@ Bytes parameter_sets(const StreamSettings& stream) {
         case Codec::hevc:
             append_nal(out, hevc_header(32), hevc_vps(stream));
             append_nal(out, hevc_header(33), hevc_sps(stream));
-            append_nal(out, hevc_header(34), hevc_pps());
+            append_nal(out, hevc_header(34), hevc_pps(stream));
             break;
         case Codec::av1: append_obu(out, 1, av1_sequence(stream)); break;
     }

@@ -14,7 +14,7 @@ int h264_profile(const StreamSettings& stream) {
 }
 
 void write_h264_vui(BitWriter& out, const StreamSettings& stream) {
-    out.bit(0);  // aspect ratio
+    write_aspect(out, stream.tools);
     out.bit(0);  // overscan
     write_signal_type(out, stream.colour);
     out.bit(0);  // chroma location
@@ -84,7 +84,7 @@ Bytes h264_pps(const StreamSettings& stream) {
     const int profile = h264_profile(stream);
     out.ue(0);
     out.ue(0);
-    out.bit(profile != 66);  // CABAC
+    out.bit(profile != 66 && !stream.tools.cavlc);  // CABAC
     out.bit(0);
     out.ue(0);
     out.ue(0);
@@ -93,14 +93,14 @@ Bytes h264_pps(const StreamSettings& stream) {
     out.bits(0, 2);
     out.se(0);
     out.se(0);
-    out.se(0);
+    out.se(stream.tools.cb_offset);
     out.bit(1);
-    out.bit(0);
+    out.bit(stream.tools.constrained_intra);
     out.bit(0);
     if (profile >= 100) {
-        out.bit(1);  // 8x8 transform
+        out.bit(stream.tools.transform_8x8);
         out.bit(0);
-        out.se(0);
+        out.se(stream.tools.cr_offset);
     }
     return out.finish();
 }

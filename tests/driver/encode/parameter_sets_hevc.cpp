@@ -21,7 +21,7 @@ void write_hevc_profile(BitWriter& out, const StreamSettings& stream) {
 }
 
 void write_hevc_vui(BitWriter& out, const StreamSettings& stream) {
-    out.bit(0);  // aspect ratio
+    write_aspect(out, stream.tools);
     out.bit(0);  // overscan
     write_signal_type(out, stream.colour);
     out.bit(0);      // chroma location
@@ -105,7 +105,7 @@ Bytes hevc_sps(const StreamSettings& stream) {
     return out.finish();
 }
 
-Bytes hevc_pps() {
+Bytes hevc_pps(const StreamSettings& stream) {
     BitWriter out;
     out.ue(0);
     out.ue(0);
@@ -115,9 +115,10 @@ Bytes hevc_pps() {
     out.ue(0);
     out.ue(0);
     out.se(0);
-    out.bits(0, 3);
-    out.se(0);
-    out.se(0);
+    out.bit(stream.tools.constrained_intra);
+    out.bits(0, 2);
+    out.se(stream.tools.cb_offset);
+    out.se(stream.tools.cr_offset);
     out.bits(0, 6);
     out.bit(0);  // loop filter over slices
     out.bit(0);  // deblocking control

@@ -10,10 +10,11 @@ Bytes h264_sps(const StreamSettings& stream);
 Bytes h264_pps(const StreamSettings& stream);
 Bytes hevc_vps(const StreamSettings& stream);
 Bytes hevc_sps(const StreamSettings& stream);
-Bytes hevc_pps();
+Bytes hevc_pps(const StreamSettings& stream);
 Bytes av1_sequence(const StreamSettings& stream);
 
 // Shared by the video usability information of H.264 and HEVC.
+void write_aspect(BitWriter& out, const CodingTools& tools);
 void write_signal_type(BitWriter& out, const ColourDescription& colour);
 
 // How many units of a size cover a length.

@@ -92,6 +92,7 @@ void read_codec(const NV_ENC_CONFIG_H264& config, StreamSettings& stream) {
     stream.time_codes = NVSIM_GET(config, enableTimeCode, 0) != 0;
     read_slices(config.sliceMode, config.sliceModeData, stream);
     stream.b_reference_mode = static_cast<int>(config.useBFramesAsRef);
+    read_tools(config, stream.tools);
     stream.lossless = config.qpPrimeYZeroTransformBypassFlag;
     if (NVSIM_GET(config, outputBitDepth, 0) == 10) stream.format.bit_depth = 10;
 }
@@ -106,6 +107,7 @@ void read_codec(const NV_ENC_CONFIG_HEVC& config, StreamSettings& stream) {
     stream.bitstream_restriction = config.hevcVUIParameters.bitstreamRestrictionFlag != 0;
     stream.colour = colour_of(config.hevcVUIParameters);
     stream.time_codes = NVSIM_GET(config, outputTimeCodeSEI, 0) != 0;
+    read_tools(config, stream.tools);
     if (config.sliceMode == 3 && config.sliceModeData > 1) stream.slices = static_cast<int>(config.sliceModeData);
     stream.b_reference_mode = static_cast<int>(config.useBFramesAsRef);
     if (NVSIM_GET(config, outputBitDepth, 0) == 10 || NVSIM_GET(config, pixelBitDepthMinus8, 0) == 2)
@@ -120,6 +122,9 @@ void read_codec(const Av1Config& config, StreamSettings& stream) {
     stream.tier = static_cast<int>(config.tier);
     stream.repeat_headers = config.repeatSeqHdr;
     stream.omit_headers = config.disableSeqHdr;
+    stream.tools.filler = config.enableBitstreamPadding;
+    stream.tools.tile_columns = static_cast<int>(config.numTileColumns);
+    stream.tools.tile_rows = static_cast<int>(config.numTileRows);
     stream.b_reference_mode = static_cast<int>(config.useBFramesAsRef);
     stream.colour.primaries = static_cast<int>(config.colorPrimaries);
     stream.colour.transfer = static_cast<int>(config.transferCharacteristics);
@@ -201,6 +206,7 @@ std::vector<const char*> needs_of(const NV_ENC_INITIALIZE_PARAMS& params, const 
     need_if(params.enableWeightedPrediction, "SUPPORT_WEIGHTED_PREDICTION");
     need_if(config.rcParams.vbvBufferSize != 0, "SUPPORT_CUSTOM_VBV_BUF_SIZE");
     with_codec_config(config.encodeCodecConfig, stream.codec, [&](const auto& codec_config) {
+        need_tools(codec_config, need_if);
         need_if(codec_config.enableIntraRefresh, "SUPPORT_INTRA_REFRESH");
         need_if(NVSIM_GET(codec_config, enableLTR, 0) != 0, "NUM_MAX_LTR_FRAMES");
     });
@@ -305,6 +311,8 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     check_structure(config, preset);
     check_maps(config.rcParams, stream.codec);
     check_references(params, config, preset.codec);
+    with_codec_config(config.encodeCodecConfig, preset.codec,
+                      [&](const auto& codec_config) { check_tools(codec_config, config); });
     if (params.frameRateDen == 0 || params.frameRateNum == 0)
         forbid(recorded::initialize_no_frame_rate, Status::invalid_param, "the frame rate is zero");
     if (config.frameIntervalP < 0) refuse(Status::invalid_param, "frameIntervalP is negative");
@@ -337,6 +345,8 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     stream.gop_length = config.gopLength;
     if (stream.idr_period == 0) stream.idr_period = config.gopLength;
     stream.b_frames = std::max(config.frameIntervalP - 1, 0);
+    read_shape(params, stream);
+    read_chroma_offsets(config.rcParams, stream);
     setup.gop = {stream.gop_length, stream.idr_period,     config.frameIntervalP,
                  stream.lookahead,  params.enablePTD != 0, stream.b_reference_mode == 2};
     setup.needs = needs_of(params, config, stream);
@@ -368,6 +378,7 @@ void fit(NV_ENC_CONFIG& config, Codec codec, const Device& device) {
     if (lacks("SUPPORT_LOOKAHEAD")) config.rcParams.enableLookahead = 0;
     if (lacks("SUPPORT_LOOKAHEAD")) config.rcParams.lookaheadDepth = 0;
     with_codec_config(config.encodeCodecConfig, codec, [&](auto& codec_config) {
+        fit_tools(codec_config, lacks);
         if (lacks("SUPPORT_BFRAME_REF_MODE")) codec_config.useBFramesAsRef = NV_ENC_BFRAME_REF_MODE_DISABLED;
         if (lacks("SUPPORT_TEMPORAL_FILTER")) NVSIM_SET(codec_config, tfLevel, 0);
     });

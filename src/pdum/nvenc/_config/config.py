@@ -7,11 +7,13 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from .._errors import InvalidConfig
-from . import choices, hdr, picture_type, references, values
-from .colour import ENGINES_OWN_MATRIX, Colour, convertible
+from . import choices, coding, hdr, picture_type, values
+from .colour import Colour
 from .hdr import ContentLight, MasteringDisplay
 from .plain import PRESETS_OWN, canonical_rate, unplain
 from .plain import plain as plain_value
+from .references import References, list_sizes
+from .references import native as references_native
 from .regions import MAP_MODES
 from .rules import require_compatible
 from .settings import (
@@ -96,6 +98,17 @@ class EncoderConfig:
             and how many frames it takes. Needs ``gop=0``. 0: none.
         split_encode: how many engines share each picture: ``"auto"``, ``"off"``, 2, 3, 4 (HEVC, AV1).
         mastering_display, content_light: HDR10's static metadata, on every IDR.
+        aud: access unit delimiters (H.264, HEVC).
+        filler_data: fills up ``"cbr"`` streams to their bitrate.
+        sample_aspect: the width of a sample by its height, such as ``(64, 45)`` or ``"64:45"``.
+        entropy: ``"cabac"`` or ``"cavlc"`` (H.264).
+        transform_8x8: whether blocks of 8x8 may be transformed at once (H.264).
+        single_slice_refresh: pictures of a refresh stay in one slice (H.264, HEVC).
+        references: ``References(l0=…, l1=…, dpb=…)``: the lengths of both lists, and the pictures that are kept.
+        tiles: the columns and rows into which pictures are divided, such as ``(2, 2)`` (AV1).
+        deblocking: True, False (HEVC: interface 13.0), or ``"within_slices"`` (H.264, HEVC).
+        constrained_intra: intra blocks use only intra blocks (H.264, HEVC).
+        chroma_qp_offset: what is added to the quantiser of colour, -12 to 12 (AV1: -64 to 63), or two for Cb and Cr.
         time_code: pictures may have time codes.
         qp_map: pictures may give regions more or fewer bits (``PictureOptions``): ``"delta"`` by offsets to the
             quantiser of each block, ``"emphasis"`` by levels (H.264, without AQ).
@@ -157,6 +170,17 @@ class EncoderConfig:
     split_encode: str | int | None = None
     mastering_display: MasteringDisplay | None = None
     content_light: ContentLight | None = None
+    aud: bool | None = None
+    filler_data: bool | None = None
+    sample_aspect: coding.Aspect | None = None
+    entropy: choices.Entropy | None = None
+    transform_8x8: bool | None = None
+    deblocking: bool | str | None = None
+    constrained_intra: bool | None = None
+    chroma_qp_offset: coding.ChromaOffset | None = None
+    single_slice_refresh: bool | None = None
+    references: References | None = None
+    tiles: coding.Tiles | None = None
     time_code: bool = False
     qp_map: choices.QpMap | None = None
     picture_types: choices.PictureTypes = "auto"
@@ -176,6 +200,8 @@ class EncoderConfig:
             elif name in AMOUNTS_OF_BITS and value is not None:
                 object.__setattr__(self, name, bits(name, value))
         object.__setattr__(self, "format", values.format_name(self.format))
+        if self.sample_aspect is not None:
+            object.__setattr__(self, "sample_aspect", coding.aspect(self.sample_aspect))
         object.__setattr__(self, "_native", self._settings())  # once: a configuration never changes
         self.session()
         object.__setattr__(self, "fps", canonical_rate(self.fps))
@@ -252,15 +278,17 @@ class EncoderConfig:
             "weighted_prediction": values.flag("weighted_prediction", self.weighted_prediction),
             "temporal_filter": values.temporal_filter(self.temporal_filter),
             "unidirectional_b": values.flag("unidirectional_b", self.unidirectional_b),
-            "colour": self._colour().native(),
+            "colour": values.signalled_colour(self.colour, self.format, self.height).native(),
             **hdr.native(codec, self.mastering_display, self.content_light),
             "slices": values.slices(self.slices),
-            "intra_refresh": self._intra_refresh(),
+            "intra_refresh": values.intra_refresh(self.intra_refresh_period, self.intra_refresh_count),
             "split_encode": values.split(self.split_encode),
             "time_code": values.switch("time_code", self.time_code),
             "qp_map": values.choice("qp_map", self.qp_map, MAP_MODES),
             "manual_types": picture_type.is_manual(self.picture_types),
-            **references.native(self.reference_frames, self.long_term_references),
+            **coding.native(self, codec),
+            "references": list_sizes(self.references, codec),
+            **references_native(self.reference_frames, self.long_term_references),
             **self._rate(codec),
         }
 
@@ -321,41 +349,6 @@ class EncoderConfig:
         full_resolution = can_be_full and self._stream_format()[0] == "444"
         value: int = getattr(self, name)
         return whole(name, value, least=1) if full_resolution else even_size(name, value)
-
-    def _colour(self) -> Colour:
-        given = self.colour if isinstance(self.colour, Colour) else None
-        if given is None:
-            name = one_of("colour", self.colour, _colour_names(self.height))
-            given = Colour.named(name)
-        if self.format == "rgb":
-            return convertible(given)
-        if self.format not in values.RGB_FORMATS:
-            return given
-        engines = replace(given, matrix=ENGINES_OWN_MATRIX, full_range=False)
-        if self.colour != "auto" and given.native() != engines.native():
-            raise InvalidConfig(
-                f"colour={self.colour!r} does not work with format={self.format!r}, which the engine itself converts "
-                f"with BT.601 in limited range. Leave colour out, or give Colour(matrix={ENGINES_OWN_MATRIX!r})."
-            )
-        return engines
-
-    def _intra_refresh(self) -> tuple[int, int] | None:
-        period = whole("intra_refresh_period", self.intra_refresh_period)
-        count = whole("intra_refresh_count", self.intra_refresh_count)
-        if not period and not count:
-            return None
-        if not 0 < count < period:
-            raise InvalidConfig(
-                f"intra_refresh_count={count} does not work with intra_refresh_period={period}: a refresh "
-                "takes at least one frame and has to end before the next begins."
-            )
-        return period, count
-
-
-def _colour_names(height: int) -> dict[str, str]:
-    from .colour import KNOWN
-
-    return {"auto": "bt709" if height >= 720 else "bt601", **{name: name for name in KNOWN}}
 
 
 def require_fields(names: Mapping[str, Any]) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, TypedDict
 from . import choices
 
 if TYPE_CHECKING:
-    from . import values
+    from . import coding, values
     from .colour import Colour
     from .filters import Filters
     from .hdr import ContentLight, MasteringDisplay
+    from .references import References
     from .settings import Bits, FrameRate
 
 
@@ -69,6 +70,16 @@ class StreamFields(RateFields, total=False):
     split_encode: str | int | None
     mastering_display: MasteringDisplay | None
     content_light: ContentLight | None
+    aud: bool | None
+    filler_data: bool | None
+    entropy: choices.Entropy | None
+    transform_8x8: bool | None
+    deblocking: bool | str | None
+    constrained_intra: bool | None
+    chroma_qp_offset: coding.ChromaOffset | None
+    single_slice_refresh: bool | None
+    references: References | None
+    tiles: coding.Tiles | None
     reference_frames: int | None
     copy: choices.CopyMode
 
@@ -82,7 +93,13 @@ class PictureFields(TypedDict, total=False):
     long_term_references: int
 
 
-class FurtherFields(StreamFields, PictureFields, total=False):
+class ShapeFields(TypedDict, total=False):
+    """The shape of the picture, which a video file has already."""
+
+    sample_aspect: coding.Aspect | None
+
+
+class FurtherFields(StreamFields, ShapeFields, PictureFields, total=False):
     """The fields that ``NvencEncoder`` takes after its arguments."""
 
     format: choices.FrameFormat
@@ -107,7 +124,7 @@ class EncoderFields(FurtherFields, total=False):
     extra_output_delay: int
 
 
-class WriterFields(StreamFields, PictureFields, total=False):
+class WriterFields(StreamFields, ShapeFields, PictureFields, total=False):
     """The fields that ``VideoWriter`` takes after its arguments."""
 
     preset: choices.Preset
@@ -131,7 +148,7 @@ class FileEncoderFields(StreamFields, total=False):
     extra_output_delay: int
 
 
-class LiveEncoderFields(StreamFields, PictureFields, total=False):
+class LiveEncoderFields(StreamFields, ShapeFields, PictureFields, total=False):
     """The fields that ``LiveEncoder`` takes after its arguments."""
 
     preset: choices.Preset

@@ -8,10 +8,19 @@ from typing import Any
 from .._errors import InvalidConfig
 from .colour import Colour
 from .hdr import ContentLight, MasteringDisplay
+from .references import References
 from .settings import FrameRate, frame_rate, nearest
 
 PRESETS_OWN = ("gop", "bframes", "lookahead")
 """Fields whose default is not None, so that None has to be written: as ``"preset"``, since TOML has no None."""
+
+TABLES: dict[str, Any] = {
+    "colour": Colour,
+    "mastering_display": MasteringDisplay,
+    "content_light": ContentLight,
+    "references": References,
+}
+"""Fields that are tables in TOML."""
 
 
 def canonical_rate(fps: FrameRate) -> FrameRate:
@@ -27,8 +36,8 @@ def canonical_rate(fps: FrameRate) -> FrameRate:
 def plain(value: Any) -> Any:
     from fractions import Fraction
 
-    if isinstance(value, (Colour, MasteringDisplay, ContentLight)):
-        return {name: plain(one) for name, one in asdict(value).items()}
+    if isinstance(value, (Colour, MasteringDisplay, ContentLight, References)):
+        return {name: plain(one) for name, one in asdict(value).items() if one is not None}
     if isinstance(value, Fraction):
         return str(value)
     if isinstance(value, tuple):
@@ -40,9 +49,8 @@ def plain(value: Any) -> Any:
 def unplain(name: str, value: Any) -> Any:
     if name in PRESETS_OWN and isinstance(value, str) and value == "preset":
         return None
-    tables = {"colour": Colour, "mastering_display": MasteringDisplay, "content_light": ContentLight}
-    if isinstance(value, dict) and name in tables:
-        kind: Any = tables[name]
+    if isinstance(value, dict) and name in TABLES:
+        kind: Any = TABLES[name]
         known = [field.name for field in fields(kind)]
         for key in value:
             if key not in known:

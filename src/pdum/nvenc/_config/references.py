@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .._errors import InvalidConfig
@@ -11,6 +12,66 @@ from .settings import whole
 MOST_FRAMES = 16
 MOST_LONG_TERM = 16
 """As many as H.264 and HEVC can hold. Cards have fewer."""
+
+MOST_OF = {"h264": (7, 7, 16), "hevc": (7, 7, 16), "av1": (4, 3, 8)}
+"""The longest lists, and the most pictures that are kept."""
+
+EncoderConfig = Any  # a module above this one, which calls it
+
+
+@dataclass(frozen=True, kw_only=True)
+class References:
+    """How many pictures each one may refer to, and how many are kept. None: the driver's choice.
+
+    Args:
+        l0: earlier pictures, 1 to 7 (AV1: 4).
+        l1: later pictures, for B-frames, 1 to 7 (AV1: 3).
+        dpb: pictures that are kept, 1 to 16 (AV1: 8).
+    """
+
+    l0: int | None = None
+    l1: int | None = None
+    dpb: int | None = None
+
+    def __post_init__(self) -> None:
+        self.native("h264")
+
+    def native(self, codec: str) -> tuple[int, int, int]:
+        """The three numbers, with 0 for None."""
+        l0, l1, dpb = (
+            0 if value is None else whole(f"references.{name}", value, 1, most)
+            for (name, value), most in zip(vars(self).items(), MOST_OF[codec], strict=True)
+        )
+        return l0, l1, dpb
+
+
+def list_sizes(value: References | None, codec: str) -> tuple[int, int, int] | None:
+    """Of a configuration's ``references``."""
+    if value is None:
+        return None
+    if not isinstance(value, References):
+        raise InvalidConfig(f"Expected References(l0=…, l1=…, dpb=…), got references={value!r}.")
+    return value.native(codec)
+
+
+def contradictions(config: EncoderConfig) -> Iterator[str]:
+    given: References | None = config.references
+    if given is None:
+        return
+    if config.reference_frames is not None:
+        yield (
+            f"references={given} does not work with reference_frames={config.reference_frames}, which means "
+            f"References(l0=1, dpb={config.reference_frames}). Give references alone."
+        )
+    if given.l1 is not None and config.bframes == 0:
+        yield f"references={given} does not work with bframes=0: only B-frames refer to later pictures. Give bframes."
+    if given.dpb is not None and max(given.l0 or 0, given.l1 or 0) > given.dpb:
+        yield f"references={given} keeps fewer pictures than one may refer to. Give a larger dpb."
+    if given.dpb is not None and config.long_term_references >= given.dpb:
+        yield (
+            f"references={given} does not work with long_term_references={config.long_term_references}, which are "
+            f"among the pictures that are kept. Give dpb={config.long_term_references + 1} or more."
+        )
 
 
 def native(reference_frames: int | None, long_term_references: int) -> dict[str, Any]:

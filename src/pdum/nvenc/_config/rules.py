@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._errors import InvalidConfig
+from . import coding, references
 from .settings import MOST_FRAMES_AHEAD, codec_name, tuning_name
 from .values import FORMATS, PROFILE_LIMITS, RGB_FORMATS
 
@@ -166,6 +167,10 @@ def _of_references(config: EncoderConfig) -> Iterator[str]:
         )
 
 
+def _of_lists(config: EncoderConfig) -> Iterator[str]:
+    yield from references.contradictions(config)
+
+
 def _of_bframes(config: EncoderConfig) -> Iterator[str]:
     count = config.bframes
     if count == 0 and config.b_ref_mode not in (None, "off"):
@@ -222,6 +227,10 @@ def _of_codec(config: EncoderConfig) -> Iterator[str]:
         )
 
 
+def _of_coding(config: EncoderConfig) -> Iterator[str]:
+    yield from coding.contradictions(config, meant_mode(config))
+
+
 def _of_maps(config: EncoderConfig) -> Iterator[str]:
     """Facts of NVIDIA's interface (NV_ENC_RC_PARAMS.qpMapMode): emphasis is for H.264 and does not go with AQ."""
     mode = None if config.qp_map is None else str(config.qp_map).lower()
@@ -276,8 +285,10 @@ RULES = (
     _of_lookahead,
     _of_structure,
     _of_references,
+    _of_lists,
     _of_bframes,
     _of_codec,
+    _of_coding,
     _of_maps,
     _of_format,
     _of_samples,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeAlias
 
 from .._errors import InvalidConfig
+from .colour import ENGINES_OWN_MATRIX, KNOWN, Colour, convertible
 from .settings import one_of, whole
 
 Qp: TypeAlias = "int | tuple[int, int, int]"
@@ -187,3 +189,35 @@ def split(value: str | int | None) -> str | None:
         if value is None
         else one_of("split_encode", str(value), {one: one for one in ("auto", "off", "2", "3", "4")})
     )
+
+
+def intra_refresh(period: int, count: int) -> tuple[int, int] | None:
+    whole("intra_refresh_period", period)
+    whole("intra_refresh_count", count)
+    if not period and not count:
+        return None
+    if not 0 < count < period:
+        raise InvalidConfig(
+            f"intra_refresh_count={count} does not work with intra_refresh_period={period}: a refresh "
+            "takes at least one frame and has to end before the next begins."
+        )
+    return period, count
+
+
+def signalled_colour(value: str | Colour, form: str, height: int) -> Colour:
+    """What the stream says of its colours."""
+    given = value if isinstance(value, Colour) else None
+    if given is None:
+        automatic = "bt709" if height >= 720 else "bt601"
+        given = Colour.named(one_of("colour", value, {"auto": automatic, **{name: name for name in KNOWN}}))
+    if form == "rgb":
+        return convertible(given)
+    if form not in RGB_FORMATS:
+        return given
+    engines = replace(given, matrix=ENGINES_OWN_MATRIX, full_range=False)
+    if value != "auto" and given.native() != engines.native():
+        raise InvalidConfig(
+            f"colour={value!r} does not work with format={form!r}, which the engine itself converts "
+            f"with BT.601 in limited range. Leave colour out, or give Colour(matrix={ENGINES_OWN_MATRIX!r})."
+        )
+    return engines

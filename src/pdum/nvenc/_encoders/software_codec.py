@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any
 
 from .._errors import EncoderFailed, NvencError, UnsupportedFeature
@@ -24,6 +25,8 @@ def open_context(options: Software, width: int, height: int, flags: int) -> Any:
     context.gop_size = options.gop
     if options.bframes is not None:
         context.max_b_frames = options.bframes
+    if options.sample_aspect is not None:
+        context.sample_aspect_ratio = Fraction(*options.sample_aspect)
     if options.bitrate:
         context.bit_rate = options.bitrate
     context.color_primaries, context.color_trc, context.colorspace = options.colour[:3]

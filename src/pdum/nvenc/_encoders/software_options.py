@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .._config.settings import preset_number, tuning_name
 from .._errors import InvalidConfig, UnsupportedFeature
 from .pixel_formats import STREAM_FORMATS
+from .software_tools import tool_options
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
@@ -93,6 +94,7 @@ class Software:
     max_bitrate: int = 0
     vbv: int = 0
     bframes: int | None = None
+    sample_aspect: tuple[int, int] | None = None
     low_latency: bool = False
     """Threads share each picture, so that none waits for later ones. Otherwise each thread has its own pictures."""
     unmapped: list[str] = field(default_factory=list)
@@ -136,6 +138,10 @@ def software_options(config: EncoderConfig, threads: int) -> Software:
         _x26(made, config, settings)
         (_x264 if codec == "h264" else _x265)(made, config, threads)
     _rates(made, config, settings)
+    options, unmapped = tool_options(made.codec, settings)
+    made.params |= options
+    made.unmapped += unmapped
+    made.sample_aspect = settings["sample_aspect"]
     return made
 
 

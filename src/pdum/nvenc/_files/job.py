@@ -29,6 +29,7 @@ NOT_OF_A_FILE = {
     "max_height": "files keep their size",
     "fps": "the source decides it; Filters(fps=…) changes it",
     "format": "the source decides it; bit_depth and chroma are the result's",
+    "sample_aspect": "the source decides it",
     "codec": "it is an argument of its own, codec=…",
     "gpu_id": "the pool decides it; use EncoderPool(gpus=…)",
     "cuda_context": "the pool decides it",

@@ -134,7 +134,8 @@ class CurrentEncoder:
         if self._abilities is not None:
             width, height = self._settings.largest_size or (0, 0)
             more |= {"max_width": max(width, layout.width), "max_height": max(height, layout.height)}
-            if "reference_frames" not in self._settings.fields and self._can_invalidate:
+            given = self._settings.fields
+            if "reference_frames" not in given and "references" not in given and self._can_invalidate:
                 more["reference_frames"] = KEPT_REFERENCES
         return self._settings.config(layout.width, layout.height, **more)
 

@@ -245,7 +245,7 @@ HEVC = ("hevc",)
 H264 = ("h264",)
 
 
-def _same(name: str, value: Any, base: dict[str, Any] | None = None, **more: Any) -> Control:
+def same(name: str, value: Any, base: dict[str, Any] | None = None, **more: Any) -> Control:
     return Control(name=name, given={name: value}, base=base or {}, **more)
 
 
@@ -266,56 +266,56 @@ CONTROLS: tuple[Control, ...] = (
             ("lossless", ("h264", "hevc"), exact),
         )
     ),
-    _same("profile", "main", {"profile": "high"}, codecs=H264, seen=h264_byte(1, 77)),
-    _same("level", "5.1", codecs=H264, seen=h264_byte(3, 51)),
-    _same("tier", "high", {"level": "5.1"}, codecs=HEVC, seen=high_tier),
-    _same("format", "p010", codecs=("hevc", "av1"), seen=pixel_format("10")),
+    same("profile", "main", {"profile": "high"}, codecs=H264, seen=h264_byte(1, 77)),
+    same("level", "5.1", codecs=H264, seen=h264_byte(3, 51)),
+    same("tier", "high", {"level": "5.1"}, codecs=HEVC, seen=high_tier),
+    same("format", "p010", codecs=("hevc", "av1"), seen=pixel_format("10")),
     Control(name="format yuv444", given={"format": "yuv444"}, codecs=("h264", "hevc"), seen=pixel_format("444")),
     Control(name="format argb", given={"format": "argb"}, codecs=("h264", "hevc"), seen=grey_as(126)),
     Control(
         name="chroma", given={"format": "argb", "chroma": "444"}, codecs=("h264", "hevc"), seen=pixel_format("444")
     ),
-    _same("bit_depth", 10, codecs=HEVC, seen=pixel_format("10")),
-    _same("colour", "bt709", codecs=("h264", "hevc"), seen=colours(1)),
-    _same("fps", 5, RATE, seen=larger),
-    _same("gop", 4, HQ, seen=type_count("IDR", FRAMES // 4)),
-    _same("rate_control", "cbr", RATE),
-    _same("bitrate", 3_000_000, RATE, seen=larger),
-    _same("max_bitrate", 500_000, RATE),
-    _same("vbv_size", 100_000, RATE),
+    same("bit_depth", 10, codecs=HEVC, seen=pixel_format("10")),
+    same("colour", "bt709", codecs=("h264", "hevc"), seen=colours(1)),
+    same("fps", 5, RATE, seen=larger),
+    same("gop", 4, HQ, seen=type_count("IDR", FRAMES // 4)),
+    same("rate_control", "cbr", RATE),
+    same("bitrate", 3_000_000, RATE, seen=larger),
+    same("max_bitrate", 500_000, RATE),
+    same("vbv_size", 100_000, RATE),
     Control(name="vbv_initial_delay", given={"vbv_size": 100_000, "vbv_initial_delay": 50_000}, base=RATE),
-    _same("qp", 45, HQ, seen=worse),
-    _same("min_qp", 45, RATE, seen=worse),
-    _same("max_qp", 12, RATE, seen=better),
-    _same("initial_qp", 40, RATE),
-    _same("cq", 45, HQ, seen=worse),
-    _same("multipass", "full", RATE),
-    _same("lookahead", 8, HQ, seen=waits(8)),
-    _same("lookahead_level", 1, AHEAD, codecs=("hevc", "av1", "h264")),
-    _same("spatial_aq", 8, RATE),
-    _same("temporal_aq", True, AHEAD),
-    _same("low_delay_key_frame_scale", 1, {"bitrate": 400_000}),
-    _same("strict_gop", True, RATE),
-    _same("nonref_p", True, HQ),
-    _same("weighted_prediction", True, HQ),
-    _same("bframes", 2, HQ, seen=has_type("B")),
-    _same("b_ref_mode", "middle", B_FRAMES),
-    _same("adaptive_i", True, AHEAD),
-    _same("adaptive_b", True, {**AHEAD, **B_FRAMES}),
+    same("qp", 45, HQ, seen=worse),
+    same("min_qp", 45, RATE, seen=worse),
+    same("max_qp", 12, RATE, seen=better),
+    same("initial_qp", 40, RATE),
+    same("cq", 45, HQ, seen=worse),
+    same("multipass", "full", RATE),
+    same("lookahead", 8, HQ, seen=waits(8)),
+    same("lookahead_level", 1, AHEAD, codecs=("hevc", "av1", "h264")),
+    same("spatial_aq", 8, RATE),
+    same("temporal_aq", True, AHEAD),
+    same("low_delay_key_frame_scale", 1, {"bitrate": 400_000}),
+    same("strict_gop", True, RATE),
+    same("nonref_p", True, HQ),
+    same("weighted_prediction", True, HQ),
+    same("bframes", 2, HQ, seen=has_type("B")),
+    same("b_ref_mode", "middle", B_FRAMES),
+    same("adaptive_i", True, AHEAD),
+    same("adaptive_b", True, {**AHEAD, **B_FRAMES}),
     Control(
         name="temporal_filter", given={"temporal_filter": True}, base={**HQ, "bframes": 4}, codecs=("hevc", "h264")
     ),
-    _same("unidirectional_b", True, B_FRAMES, codecs=("hevc", "h264")),
-    _same("slices", 4, codecs=H264, seen=slices(4)),
+    same("unidirectional_b", True, B_FRAMES, codecs=("hevc", "h264")),
+    same("slices", 4, codecs=H264, seen=slices(4)),
     Control(
         name="intra refresh",
         given={"intra_refresh_period": 8, "intra_refresh_count": 4},
         base={"gop": 0},
         seen=type_count("IDR", 1),
     ),
-    _same("split_encode", "off", codecs=("hevc", "av1")),
-    _same("mastering_display", MasteringDisplay(), codecs=HEVC, seen=hevc_message(HEVC_SEI["mastering display"])),
-    _same("content_light", ContentLight(1000, 400), codecs=HEVC, seen=hevc_message(HEVC_SEI["content light"])),
+    same("split_encode", "off", codecs=("hevc", "av1")),
+    same("mastering_display", MasteringDisplay(), codecs=HEVC, seen=hevc_message(HEVC_SEI["mastering display"])),
+    same("content_light", ContentLight(1000, 400), codecs=HEVC, seen=hevc_message(HEVC_SEI["content light"])),
     Control(
         name="time_code",
         given={"time_code": True},
@@ -331,12 +331,12 @@ CONTROLS: tuple[Control, ...] = (
         seen=worse,
         picture=PictureOptions(regions=[Region(0, 0, *SIZE, qp=25)]),
     ),
-    _same("reference_frames", 4, codecs=("h264", "hevc")),
-    _same("long_term_references", 2, codecs=("h264", "hevc"), picture=PictureOptions(mark_long_term=1)),
-    _same("picture_types", "manual", codecs=("h264", "hevc"), seen=every_picture),
+    same("reference_frames", 4, codecs=("h264", "hevc")),
+    same("long_term_references", 2, codecs=("h264", "hevc"), picture=PictureOptions(mark_long_term=1)),
+    same("picture_types", "manual", codecs=("h264", "hevc"), seen=every_picture),
     Control(name="max_width and max_height", given={"max_width": 640, "max_height": 384}),
-    _same("extra_output_delay", 4, seen=waits(4)),
-    _same("copy", "always"),
+    same("extra_output_delay", 4, seen=waits(4)),
+    same("copy", "always"),
 )
 
 
@@ -366,18 +366,19 @@ def _assumed(control: Control) -> str:
     return ACCEPTED if control.seen is None else SEEN
 
 
+def probe_of(control: Control) -> Probe:
+    return Probe(
+        theme="controls",
+        name=control.name,
+        question="Is it taken" + (", and does the decoded stream show it?" if control.seen else "?"),
+        assumed=_assumed(control),
+        source="docs of EncoderConfig",
+        ask=asked(control),
+    )
+
+
 PROBES = (
-    *(
-        Probe(
-            theme="controls",
-            name=control.name,
-            question="Is it taken" + (", and does the decoded stream show it?" if control.seen else "?"),
-            assumed=_assumed(control),
-            source="docs of EncoderConfig",
-            ask=asked(control),
-        )
-        for control in CONTROLS
-    ),
+    *map(probe_of, CONTROLS),
     *(
         Probe(
             theme="controls",

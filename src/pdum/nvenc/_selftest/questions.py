@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .._config.settings import nearest
 from .._errors import InvalidConfig
-from . import controls, dumps, engines, live, memory, ordering, outputs, structure
+from . import controls, dumps, engines, live, memory, ordering, outputs, structure, tool_controls
 from .probe import Probe
 
 ALL: tuple[Probe, ...] = (
@@ -17,6 +17,7 @@ ALL: tuple[Probe, ...] = (
     *structure.PROBES,
     *live.PROBES,
     *controls.PROBES,
+    *tool_controls.PROBES,
     *engines.PROBES,
 )
 

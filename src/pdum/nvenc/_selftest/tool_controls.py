@@ -1,0 +1,40 @@
+"""The fields of EncoderConfig for the tools of a codec, asked as those of ``controls.py`` are."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from .._config.references import References
+from .._mp4 import h264
+from .controls import H264, HQ, Control, Seen, Take, larger, probe_of, same
+
+
+def has_unit(kind: int) -> Seen:
+    return lambda a, b: bool(a.nal_unit(kind)) and not b.nal_unit(kind)
+
+
+def sample_aspect(a: Take, _: Take) -> bool:
+    return h264.describe(a.units[0]).sample_aspect_ratio == Fraction(64, 45)
+
+
+TOOL_CONTROLS: tuple[Control, ...] = (
+    same("aud", True, codecs=H264, seen=has_unit(9)),
+    Control(name="filler_data", given={"filler_data": True}, base={"bitrate": 20_000_000, "min_qp": 40}, seen=larger),
+    same("sample_aspect", (64, 45), codecs=H264, seen=sample_aspect),
+    same("entropy", "cavlc", codecs=H264),
+    same("transform_8x8", False, codecs=H264),
+    same("deblocking", False, codecs=H264),
+    Control(name="deblocking within slices", given={"deblocking": "within_slices", "slices": 4}, codecs=H264),
+    same("constrained_intra", True, codecs=H264),
+    same("references", References(l0=4, dpb=4), codecs=("h264", "hevc")),
+    Control(
+        name="single_slice_refresh",
+        given={"single_slice_refresh": True},
+        base={"gop": 0, "intra_refresh_period": 8, "intra_refresh_count": 4},
+        codecs=H264,
+    ),
+    same("tiles", (2, 1), codecs=("av1",)),
+    same("chroma_qp_offset", 12, {**HQ, "qp": 30}, codecs=("h264", "hevc")),
+)
+
+PROBES = tuple(map(probe_of, TOOL_CONTROLS))

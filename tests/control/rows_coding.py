@@ -1,0 +1,85 @@
+"""The tools of the codecs: each setting, and the fields of the driver's structs that it changes."""
+
+from __future__ import annotations
+
+from control.rows import AV1, HEVC, HQ, Row
+from pdum.nvenc import References
+
+CBR = {"rate_control": "cbr", "bitrate": 1_000_000}
+B_FRAMES = {**HQ, "bframes": 2}
+REFRESH = {"gop": 0, "intra_refresh_period": 30, "intra_refresh_count": 5}
+ENTROPY = "NV_ENC_H264_ENTROPY_CODING_MODE_"
+TRANSFORM = "NV_ENC_H264_ADAPTIVE_TRANSFORM_"
+
+CODING = [
+    *(Row({"aud": True}, {"codec.outputAUD": 1}, over=codec) for codec in ({}, HEVC)),
+    *(
+        Row({"filler_data": True}, {"codec.enableFillerDataInsertion": 1}, over={**CBR, **codec})
+        for codec in ({}, HEVC)
+    ),
+    Row({"filler_data": True}, {"codec.enableBitstreamPadding": 1}, over={**CBR, **AV1}),
+    # 256x144 samples of 64:45 make 640:253 squares.
+    *(
+        Row({"sample_aspect": "64:45"}, {"darWidth": 1024, "darHeight": 405}, over=codec)
+        for codec in ({"width": 256, "height": 144}, {**HEVC, "width": 256, "height": 144})
+    ),
+    Row({"sample_aspect": (3, 2)}, {"darWidth": 384}, over={**AV1, "width": 256, "height": 144}),
+    Row({"entropy": "cavlc"}, {"codec.entropyCodingMode": f"{ENTROPY}CAVLC"}),
+    Row({"entropy": "cabac"}, {"codec.entropyCodingMode": f"{ENTROPY}CABAC"}, over={"tuning": "lossless"}),
+    Row({"transform_8x8": False}, {"codec.adaptiveTransformMode": f"{TRANSFORM}DISABLE"}),
+    Row({"transform_8x8": True}, {"codec.adaptiveTransformMode": f"{TRANSFORM}ENABLE"}, over=HQ),
+    Row({"deblocking": True}, {}),
+    Row({"deblocking": False}, {"codec.disableDeblockingFilterIDC": 1}),
+    Row({"deblocking": "within_slices"}, {"codec.disableDeblockingFilterIDC": 2}),
+    Row({"deblocking": True}, {}, over=HEVC),
+    Row(
+        {"deblocking": False},
+        {"codec.disableDeblockingFilterIDC": 1},
+        over=HEVC,
+        since="13.0",
+        names="deblocking=False in HEVC",
+    ),
+    Row({"deblocking": "within_slices"}, {"codec.disableDeblockAcrossSliceBoundary": 1}, over=HEVC),
+    *(Row({"constrained_intra": True}, {"codec.useConstrainedIntraPred": 1}, over=codec) for codec in ({}, HEVC)),
+    *(
+        Row({"chroma_qp_offset": given}, {"rc.cbQPIndexOffset": cb, "rc.crQPIndexOffset": cr}, over=codec)
+        for codec in ({}, HEVC)
+        for given, cb, cr in ((-3, -3, -3), ((12, -12), 12, -12))
+    ),
+    Row(
+        {"chroma_qp_offset": -60},
+        {
+            "rc.cbQPIndexOffset": -60,
+            "rc.crQPIndexOffset": -60,
+            "rc.uDcQPIndexOffset": -60,
+            "rc.vDcQPIndexOffset": -60,
+        },
+        over=AV1,
+    ),
+    *(
+        Row(
+            {"references": References(l0=4, dpb=6)},
+            {field: 6, "codec.numRefL0": "NV_ENC_NUM_REF_FRAMES_4"},
+            over=codec,
+        )
+        for codec, field in (({}, "codec.maxNumRefFrames"), (HEVC, "codec.maxNumRefFramesInDPB"))
+    ),
+    *(
+        Row({"references": References(l1=2)}, {"codec.numRefL1": "NV_ENC_NUM_REF_FRAMES_2"}, over={**B_FRAMES, **codec})
+        for codec in ({}, HEVC)
+    ),
+    Row(
+        {"references": References(l0=3, l1=2, dpb=5)},
+        {
+            "codec.maxNumRefFramesInDPB": 5,
+            "codec.numFwdRefs": "NV_ENC_NUM_REF_FRAMES_3",
+            "codec.numBwdRefs": "NV_ENC_NUM_REF_FRAMES_2",
+        },
+        over={**B_FRAMES, **AV1},
+    ),
+    *(
+        Row({"single_slice_refresh": True}, {"codec.singleSliceIntraRefresh": 1}, over={**REFRESH, **codec})
+        for codec in ({}, HEVC)
+    ),
+    Row({"tiles": (4, 2)}, {"codec.numTileColumns": 4, "codec.numTileRows": 2}, over=AV1),
+]
