@@ -11,7 +11,8 @@ from wheels.commands import cache
 from wheels.headers import SUITES, local_python
 from wheels.target import Target
 
-EMULATOR = "qemu-user"
+OF_NUMPY = "libstdc++6"
+"""The package of what numpy needs."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def find(target: Target) -> Interpreter | None:
         return None
     suite = SUITES[target.minor]
     name = f"python{target.minor}"
-    root = debian.system(suite, target.debian_architecture, name)
+    root = debian.system(suite, target.debian_architecture, name, OF_NUMPY)
     starter = native_starter if target.is_native else emulated_starter
     program = starter(root, root / "usr" / "bin" / name, target)
     how = f"Debian {suite}'s" + ("" if target.is_native else ", emulated")
