@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -51,8 +52,18 @@ def cluster_of(*workers: Mapping[str, str], security: Any = None) -> Iterator[An
     }
     with settings_of_a_scheduler(), dask.config.set(own):
         specs = {f"worker-{number}": spec(variables) for number, variables in enumerate(workers)}
+        before = dict(os.environ)
         with distributed.SpecCluster(scheduler=scheduler_spec(security), workers=specs, security=security) as cluster:
+            _restore(before)
             yield cluster
+        _restore(before)
+
+
+def _restore(variables: Mapping[str, str]) -> None:
+    """A nanny leaves its worker's variables in this process, where later tests would take them for the user's."""
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
 
 
 def scheduler_spec(security: Any = None) -> dict[str, Any]:
