@@ -23,9 +23,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from math import ceil, inf
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from time import thread_time
 from typing import Any
 
 REPORTS = 4.0
@@ -335,48 +332,6 @@ def print_tables(model: Model, nodes: Sequence[int], files_per_node: int) -> Non
             print(row(one, enough_programs(one)), flush=True)
 
 
-def measured_costs(frames: int, fps: float = 30.0) -> tuple[float, float]:
-    """``look_cost`` and ``join_cost`` of this machine, with a small video without hardware."""
-    from pdum.nvenc import FileJob, FileSettings, FileTask, SoftwareEncoder
-    from pdum.nvenc.events import EngineInfo
-
-    engine = EngineInfo(index=0, kind="software")
-    with TemporaryDirectory() as folder:
-        source = make_video(Path(folder) / "source.mkv", frames)
-        settings = FileSettings(codec="h264", encoder={"preset": "p1"})
-        task = FileTask(
-            FileJob(source=source, destination=source.with_name("result.mp4"), settings=settings), "software"
-        )
-        begin = thread_time()
-        task.prepare(1)
-        looked = thread_time() - begin
-        with SoftwareEncoder(task.config(engine)) as encoder:
-            sink, pictures = task.sink(0), task.frames(0, engine)
-            for number in range(frames):
-                sink.write(encoder.submit(next(pictures), number, number == 0))
-            sink.write(encoder.flush_pipeline())
-            sink.complete(frames, encoder.sequence_header())
-        begin = thread_time()
-        task.finish()
-        return looked / frames * fps, (thread_time() - begin) / frames * fps
-
-
-def make_video(path: Path, frames: int) -> Path:
-    import av
-    import numpy as np
-
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("libx264", rate=30, options={"preset": "ultrafast", "bf": "0"})
-        stream.width = stream.height = 64
-        stream.pix_fmt = "yuv420p"
-        picture = av.VideoFrame.from_ndarray(np.full((96, 64), 80, np.uint8), "yuv420p")
-        for number in range(frames):
-            picture.pts = number
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
-    return path
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", default="1,10,30,100,300,1000", metavar="N,N")
@@ -389,6 +344,8 @@ def main() -> None:
             parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
     given = parser.parse_args()
     if given.measure:
+        from farm_costs import measured_costs  # type: ignore[import-not-found]  # beside this script
+
         looking, joining = measured_costs(900 if given.quick else 9000)
         print(f"--look-cost {looking:.6f} --join-cost {joining:.6f}")
         return

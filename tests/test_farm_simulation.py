@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from benchmarks.farm_costs import measured_costs
 from benchmarks.farm_simulation import (
     ENGINES_FOR_EACH_HELPER,
     FEWEST_HELPERS,
@@ -21,7 +22,6 @@ from benchmarks.farm_simulation import (
     durations_of,
     enough_helpers,
     limits,
-    measured_costs,
     row,
     simulate,
 )

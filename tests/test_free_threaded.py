@@ -1,7 +1,7 @@
 """Python without the GIL: the module does not turn it on, and the thread tests pass there, too.
 
-Runs where PDUM_FREE_THREADED_PYTHON names such an interpreter (3.13 or newer) that has numpy; pytest and the rest it
-takes from the environment that runs this test.
+Runs where PDUM_FREE_THREADED_PYTHON names such an interpreter (3.13 or newer) that has numpy. pytest comes from the
+environment that runs this test, and hypothesis, which is partly native, from PyPI.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ def environment(python: str, root: Path, tmp_path_factory: pytest.TempPathFactor
     subprocess.run([cmake, "--build", str(folder / "build"), "-j2"], check=True)
     for module in (folder / "build").glob("_nvenc*.so"):
         shutil.copy(module, package)
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--root-user-action=ignore"]
+    subprocess.run([*pip, "--target", str(folder / "site"), "hypothesis"], check=True)
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     own = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     path = [str(folder / "site"), own, str(Path(pytest.__file__).parents[1])]

@@ -236,6 +236,7 @@ PYTHON_LAYERS = (
     "_storage.fetching",
     "_storage.publishing",
     "_storage.spool_folder",
+    "_storage.shared_copy",
     "_pool.interruptible",
     "_pool.ranges",
     "_pool.job",
@@ -301,6 +302,7 @@ PYTHON_LAYERS = (
     "_files.searching_task",
     "_files.preview_task",
     "_files.wrapped_task",
+    "_files.portable_stored",
     "_files.stored_job",
     "_files.stored_task",
     "_cluster.orders",
@@ -317,6 +319,7 @@ PYTHON_LAYERS = (
     "_cluster.address",
     "_cluster.tls",
     "_cluster.dask_worker",
+    "_cluster.dask_signals",
     "_cluster.dask_settings",
     "_cluster.dask_client",
     "_cluster.dask_nodes",
@@ -513,6 +516,18 @@ def test_product_does_not_know_the_simulator() -> None:
         if path.suffix == ".so":
             continue
         assert not re.search(r"nvsim|simulat|\bmock\b|\bfake\b|LD_LIBRARY_PATH", path.read_text(), re.IGNORECASE), path
+
+
+def test_only_one_adapter_knows_what_connects_machines() -> None:
+    """Another one could take its place: the seam and all that is above it name no package."""
+    connecting = {"dask", "distributed", "tornado", "cloudpickle"}
+    knowing = {
+        path.relative_to(PYTHON / "nvenc").as_posix()
+        for path in (PYTHON / "nvenc").rglob("*.py")
+        if {name.partition(".")[0] for name in imports_of(path)} & connecting
+    }
+    adapter = {f"_cluster/dask_{part}.py" for part in ("client", "settings", "worker")}
+    assert knowing == {*adapter, "_pool/pool.py"}, "the pool names the type of a connection alone"
 
 
 def test_pdum_is_a_namespace_package() -> None:

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pdum.nvenc import EncoderPool, events
 from pdum.nvenc._cli import main
 
 from clips import make_clip
@@ -29,10 +31,12 @@ LONGEST = 120.0
 class Command:
     """A running command, whose output is read line by line."""
 
-    def __init__(self, *arguments: str, cwd: Path) -> None:
+    def __init__(self, *arguments: str, cwd: Path, within: Sequence[str] = ()) -> None:
+        """``within``: a command that runs the command."""
         code = "import sys; from pdum.nvenc._cli import main; sys.exit(main(sys.argv[1:]))"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [*within, sys.executable, "-c", code, *arguments], cwd=cwd,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
             env={**environment(gpus=[{"name": "L4", "engines": 2, "fps_1080p": 0}], backend="codec")},
         )  # fmt: skip
         self.output = ""
@@ -49,20 +53,21 @@ class Command:
         return found
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
-        self.process.send_signal(number)
+        """Also signals what the command has started, as a terminal does for Ctrl-C, and systemd for SIGTERM."""
+        os.killpg(self.process.pid, number)
         output, _ = self.process.communicate(timeout=LONGEST)
         self.output += output.decode()
         return self.process.returncode
 
 
 @contextmanager
-def running(*arguments: str, cwd: Path) -> Iterator[Command]:
-    command = Command(*arguments, cwd=cwd)
+def running(*arguments: str, cwd: Path, within: Sequence[str] = ()) -> Iterator[Command]:
+    command = Command(*arguments, cwd=cwd, within=within)
     try:
         yield command
     finally:
         if command.process.poll() is None:
-            command.process.kill()
+            os.killpg(command.process.pid, signal.SIGKILL)
         if command.process.stdout is not None and not command.process.stdout.closed:
             command.process.communicate()
 
@@ -102,6 +107,7 @@ def test_a_cluster_to_try_out(tmp_path: Path) -> None:
             elsewhere.wait_for(r"cannot listen on 192\.0\.2\.1:8786: .* Name another address with --listen\.")
             assert elsewhere.process.wait(LONGEST) == 4
         assert cluster.end() == 130
+    assert "Traceback" not in cluster.output
 
 
 @pytest.mark.parametrize(
@@ -124,3 +130,35 @@ def test_what_is_wrong_is_told_in_a_line(
     assert ended == code
     assert said in told
     assert "Traceback" not in told
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_started_again_is_found_by_all(tmp_path: Path) -> None:
+    """The worker and the pool wait for it, and the video is complete."""
+
+    def render(number: int, surface: Any) -> Any:
+        import time
+
+        import numpy as np
+
+        time.sleep(0.02)
+        return np.full((96, 192), number % 256, np.uint8)
+
+    told: list[events.Event] = []
+    with running("cluster", "--listen", "127.0.0.1:0", cwd=tmp_path) as first:
+        address = first.wait_for(r"The scheduler is (tcp://\S+)\.")[1]
+        listen = address.removeprefix("tcp://")
+        with running("worker", address, "--engine", "software", "-j", "1", cwd=tmp_path) as worker:
+            worker.wait_for("1 engine of this machine joined")
+            with EncoderPool(cluster=address, session_timeout=LONGEST) as pool:
+                task = pool.generated(render, 200, width=192, height=64)
+                run = pool.start([task], on_event=told.append)
+                while not any(isinstance(one, events.Progress) and one.frames for one in told):
+                    time.sleep(0.05)
+                first.end(signal.SIGKILL)
+                with running("cluster", "--listen", listen, cwd=tmp_path) as second:
+                    run.wait().raise_for_errors()
+                    worker.wait_for("Waiting until it is back(.|\n)*1 engine of this machine joined")
+                    assert second.process.poll() is None
+            assert worker.end() == 130
+    assert {events.EngineLost, events.EngineJoined} <= {type(one) for one in told}

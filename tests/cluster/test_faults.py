@@ -167,6 +167,7 @@ def test_cancelling_takes_less_than_a_second(pool: EncoderPool) -> None:
     require_all_frames(pool.render_video(grey(), FRAMES, **VIDEO))  # the engines are free again
 
 
+@pytest.mark.slow
 def test_a_frozen_machine_does_not_hold_up_the_others(client: Any) -> None:
     told: list[events.Event] = []
     with EncoderPool(cluster=client, watchdog=3) as pool:
@@ -184,6 +185,7 @@ def test_a_frozen_machine_does_not_hold_up_the_others(client: Any) -> None:
     assert "has not reported for" in lost.reason
 
 
+@pytest.mark.slow
 def test_a_machine_that_joins_late_takes_work(cluster: Any, pool: EncoderPool) -> None:
     told: list[events.Event] = []
     (late,) = node("late", 1, backend="echo")

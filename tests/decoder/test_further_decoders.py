@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,17 +19,17 @@ import pytest
 from damaged import damaged
 from decoder.conftest import L4
 from decoder.test_failures import without_sense
-from decoder.test_files import forget, task_of
-from decoder.videos import Kind, by_processor, make
+from decoder.test_files import forget
+from decoder.videos import Kind, assert_same, by_processor, make, on_host
 from files import runner
 from files.runner import LOSSLESS, assert_same_pictures
-from pdum.nvenc import DecodedFrame, EncoderPool, InvalidConfig, events
+from pdum.nvenc import DecodedFrame, EncoderPool, FileJob, FileSettings, FileTask, Filters, InvalidConfig, events
 from pdum.nvenc._files.engine_frames import EngineFrames
 from pdum.nvenc._media import decoder_places, hardware_decode
 from pdum.nvenc._media.decode import stretch_frames
 from pdum.nvenc._media.decoder import Decoding, Stumbled
 from pdum.nvenc._media.decoder_places import PLACES, PROCESSOR, chip_limit
-from pdum.nvenc._media.further_decoders import SURFACES, bounds_for
+from pdum.nvenc._media.further_decoders import KEPT_FOR_EACH, SURFACES, Helpers, bounds_for
 from pdum.nvenc._media.source import index_source
 from pdum.nvenc._media.stretches import Stretches
 
@@ -60,9 +64,12 @@ def array_of(frame: Any) -> Any:
     return np.asarray(frame) if isinstance(frame, DecodedFrame) else frame.to_ndarray()
 
 
-def frames_of(source: Path, folder: Path, decoders: int, first: int = 0) -> tuple[list[Any], list[bool], EngineFrames]:
-    """The pictures, for each whether the GPU decoded it, and the source when half of it was taken."""
-    task = task_of(source, folder)
+def frames_of(
+    source: Path, folder: Path, decoders: int, first: int = 0, filters: Filters | None = None
+) -> tuple[list[Any], list[bool], EngineFrames]:
+    """The pictures, for each whether the GPU decoded it, and the source after its end."""
+    settings = FileSettings(codec="hevc", encoder={"preset": "p1", "bframes": 0}, filters=filters or Filters())
+    task = FileTask(FileJob(source=source, destination=folder / "result.mp4", settings=settings), "nvenc")
     task.prepare(1)
     frames = task.frames(first, runner.HARDWARE)
     assert isinstance(frames, EngineFrames)
@@ -81,7 +88,7 @@ def test_frames_come_after_the_key_frame_that_they_are_shown_before(folder: Path
     """So that what follows tells something."""
     with av.open(str(make(folder, kind))) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
-    after_keys = [(one.pts, next_one.pts) for one, next_one in pairwise(packets) if one.is_keyframe]
+    after_keys = [(one.pts or 0, next_one.pts or 0) for one, next_one in pairwise(packets) if one.is_keyframe]
     assert sum(after < key for key, after in after_keys) == 3
 
 
@@ -102,6 +109,20 @@ def test_any_number_of_decoders_gives_the_same_pictures(
     )
 
 
+@pytest.mark.parametrize(
+    "filters",
+    [Filters(trim="1-4"), Filters(fps=50), Filters(scale="96x80"), Filters(trim="1-3", fps=12.5, scale="96x80")],
+    ids=["trim", "rate", "scale", "all"],
+)
+def test_filters_get_the_same_frames(machine: Machine, folder: Path, tmp_path: Path, filters: Filters) -> None:
+    source = make(folder, CLOSED)
+    alone, _, _ = frames_of(source, tmp_path, 1, filters=filters)
+    together, _, _ = frames_of(source, tmp_path, 4, filters=filters)
+    assert len(alone) == len(together) > 20
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_range_may_begin_anywhere(machine: Machine, folder: Path, tmp_path: Path) -> None:
     source = make(folder, OPEN)
     found, _, _ = frames_of(source, tmp_path, 3, first=37)
@@ -117,6 +138,23 @@ def test_hardly_more_is_decoded_than_is_wanted(machine: Machine, folder: Path, t
     machine.reset()
     frames_of(source, tmp_path, 4)
     assert machine.calls("decode")["cuvidDecodePicture"] <= alone + 15, "the first decoder is ahead when it is relieved"
+
+
+@pytest.mark.parametrize("kind", [CLOSED, OPEN, HEVC], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("order", [(0, 2, 1, 3), (3, 0, 2)])
+def test_one_decoder_takes_stretches_in_any_order(
+    machine: Machine, folder: Path, kind: Kind, order: tuple[int, ...]
+) -> None:
+    source = make(folder, kind)
+    index, wanted = index_source(source), by_processor(source)
+    stretches = Stretches(index)
+    helper = Helpers(source, index, hardware_decode.decoder_on(runner.HARDWARE, source), 0).hire()
+    assert helper is not None
+    with closing(helper):
+        for number in order:
+            stretch = stretches[number]
+            found = on_host(helper.frames(stretch))
+            assert_same(found, wanted[stretch.first : stretch.last])
 
 
 def test_a_missing_frame_is_no_frame_that_follows(folder: Path) -> None:
@@ -205,7 +243,7 @@ def test_what_is_decoded_ahead_has_a_bound(folder: Path) -> None:
     frame = 160 * 96 * 1.5
     for memory in (1 << 20, 1 << 24, 1 << 28, 1 << 34):
         bounds = bounds_for(index.look, stretches, memory)
-        held = (bounds.decoders - 1) * SURFACES + bounds.room
+        held = (bounds.decoders - 1) * SURFACES + KEPT_FOR_EACH * bounds.room
         assert held * frame <= memory / 16
         assert 1 <= bounds.decoders <= len(stretches)
     assert bounds_for(index.look, stretches, 1 << 20).decoders == 1
@@ -281,3 +319,28 @@ def test_more_decoders_encode_faster(
         assert max(decoders_of(told)) <= int(decoders)
         assert_same_pictures(source, tmp_path / f"{decoders}.mkv")
     assert seconds["1"] > 1.8 * seconds["4"]
+
+
+def resident() -> int:
+    """Bytes of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.slow
+def test_a_thousand_files_take_no_more_memory_than_half_of_them(simulator: Simulator, tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "source.mkv", 30)
+    sizes, threads, objects = [], [], []
+    with simulator.machine(gpus=[gpu_of(2, 0.0, 4, 0.0)]) as machine, EncoderPool() as pool:
+        for round_ in range(10):
+            jobs = [runner.job(source, tmp_path / f"{round_}-{n}.mkv", verify="structure") for n in range(100)]
+            pool.encode_files(jobs).raise_for_errors()
+            gc.collect()
+            sizes.append(resident())
+            threads.append(threading.active_count())
+            objects.append(len(gc.get_objects()))
+            assert machine.live("decode").get("decoders", 0) == 0
+    assert threads[-1] <= threads[1]
+    megabytes = [size >> 20 for size in sizes]
+    assert megabytes[-1] - megabytes[4] < 16, megabytes  # one frame of each file would be 23
+    assert objects[-1] - objects[4] < 100, objects

@@ -183,3 +183,29 @@ def test_a_pool_of_files(
     left = encode_library.control(report=True)
     assert left["violations"] == []
     assert not any(left["live"].values()), left["live"]
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("decoders", [2, 4, 8])
+def test_several_decoders_give_the_pictures_of_one(
+    engine: EncodeLibrary, decoder: None, runner: Any, tmp_path: Path, codec: str, decoders: int
+) -> None:
+    """They take stretches in turn. Each goes on at other places of the file, in open groups of pictures too."""
+    videos = import_module("decoder.videos")
+    hevc = "log-level=error:keyint=30:min-keyint=30:open-gop=1:bframes=3:b-adapt=0:scenecut=0"
+    options = {"g": "30", "x265-params": hevc} if codec == "libx265" else {"g": "30"}
+    source = videos.make(tmp_path, videos.Kind("long", codec, size=(320, 192), count=300, options=options))
+    settings = FileSettings(codec="hevc", encoder={"preset": "p1", "bframes": 0})
+    task = FileTask(FileJob(source=source, destination=tmp_path / "result.mp4", settings=settings), "nvenc")
+    task.prepare(1)
+    frames: Any = task.frames(0, runner.HARDWARE)
+    frames.use_decoders(decoders)
+    by_chip = 0
+    for frame, (pts, picture) in zip(frames, videos.by_processor(source), strict=True):
+        by_chip += isinstance(frame, DecodedFrame)
+        if isinstance(frame, DecodedFrame):
+            assert frame.pts == pts
+            np.testing.assert_array_equal(np.asarray(frame), picture)
+    frames.close()
+    task.abandon(keep=False)
+    assert by_chip >= 300 - 2 * 30, "the processor may help with a stretch or two"

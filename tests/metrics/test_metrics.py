@@ -156,6 +156,12 @@ def test_a_port_in_use() -> None:
             MetricsServer(port=port)
 
 
+@pytest.mark.parametrize("port", [-1, 65536, "9464"])
+def test_wrong_ports(port: Any) -> None:
+    with pytest.raises(InvalidConfig, match="Expected a number from 0 to 65535, got port="):
+        MetricsServer(port=port)
+
+
 def test_nothing_stays_behind() -> None:
     before = threading.active_count()
     server = MetricsServer(port=0)

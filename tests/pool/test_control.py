@@ -186,7 +186,7 @@ def test_one_job_is_skipped(simulator: Simulator) -> None:
 
 
 def test_a_job_is_tried_again(simulator: Simulator) -> None:
-    bad, long = Pictures(100, fail_at=60), Pictures(3000, 1000)
+    bad, long = Pictures(100, fail_at=60), Pictures(1500, 1000)
     with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
         run = pool.start([bad, long])
         with pytest.raises(InvalidConfig, match="Job 1 cannot be retried"):

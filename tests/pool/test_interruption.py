@@ -260,7 +260,7 @@ def test_cancelled_while_all_helpers_are_stuck(simulator: Simulator) -> None:
 @pytest.mark.parametrize("fails", [False, True])
 def test_skipped_and_tried_again_before_prepare_returns(simulator: Simulator, fails: bool) -> None:
     """A late result of the first attempt is not mistaken for the second's."""
-    task, other = Stuck(100, fails=fails), Pictures(3000, 1000)
+    task, other = Stuck(100, fails=fails), Pictures(1500, 1000)
     with simulator.machine(gpus=[SLOW]), EncoderPool() as pool:
         run = pool.start([task, other])
         assert task.inside.wait(20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from storage.server_packages import openssh_server
 
 KEY, SECRET = "key-of-the-test", "secret-of-the-test"
 
@@ -73,6 +76,44 @@ def sftp(program: Path, folder: Path) -> Iterator[Server]:
     with rclone(program, "sftp", folder, port, "--user", KEY, "--pass", SECRET, "--cache-dir", str(folder.parent)):
         root = f"sftp://{KEY}:{SECRET}@127.0.0.1:{port}"
         yield Server(root=root, files=folder, port=port, options={"sftp": {"host_key_policy": "auto_add"}})
+
+
+@contextmanager
+def openssh(_program: Path, folder: Path) -> Iterator[Server]:
+    """OpenSSH's own server, with users of its own in a separate mount namespace."""
+    files, work, port = folder, folder.parent, free_port()
+    files.mkdir(parents=True)
+    for name in ("host", "key", "other"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(work / name)], check=True)
+    (work / "keys").write_text((work / "key.pub").read_text())
+    places = {"HostKey": work / "host", "AuthorizedKeysFile": work / "keys"}
+    lines = [f"Port {port}", "ListenAddress 127.0.0.1", *(f"{name} {path}" for name, path in places.items())]
+    lines += ["StrictModes no", "UsePAM no", "PidFile none", "Subsystem sftp internal-sftp"]
+    (work / "config").write_text("\n".join([*lines, ""]))
+    (work / "passwd").write_text("root:x:0:0::/root:/bin/sh\nsshd:x:998:998::/run/sshd:/usr/sbin/nologin\n")
+    (work / "shadow").write_text("root:*:19000:0:99999:7:::\nsshd:*:19000:0:99999:7:::\n")
+    sshd, libraries = openssh_server()
+    script = " && ".join(
+        [
+            f"mount --bind {work}/passwd /etc/passwd",
+            f"mount --bind {work}/shadow /etc/shadow",
+            "mount -t tmpfs none /run",
+            "mkdir -p /run/sshd",
+            f"exec {sshd} -D -e -f {work}/config",
+        ]
+    )
+    with (work / "sshd.log").open("w") as log:
+        command = ["unshare", "--mount", "sh", "-c", script]
+        env = {**os.environ, "LD_LIBRARY_PATH": str(libraries)}
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=env)
+        try:
+            await_port(port, process)
+            options = {"username": "root", "key_filename": str(work / "key"), "host_key_policy": "auto_add",
+                       "look_for_keys": False, "allow_agent": False}  # fmt: skip
+            yield Server(root=f"sftp://127.0.0.1:{port}{files}", files=files, port=port, options={"sftp": options})
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 @contextmanager

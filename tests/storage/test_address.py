@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -68,6 +70,21 @@ def test_a_file_job_says_who_takes_addresses() -> None:
     with pytest.raises(InvalidConfig, match="StoredJob") as told:
         FileJob(source="s3://u:secret@bucket/a.mp4", destination="b.mp4")  # type: ignore[arg-type]
     assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"destination": "s3://bucket/a.mkv"}, "s3://bucket/a.mkv is the source itself"),
+        ({"storage": {"secret": "hunter22"}}, "Expected StorageSettings"),
+        ({"verify": "much"}, "verify"),
+        ({"segments": 0}, "segments"),
+    ],
+)
+def test_wrong_jobs(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidConfig, match=re.escape(words)) as told:
+        StoredJob(**{"source": "s3://bucket/a.mkv", "destination": "b.mp4", **given})
+    assert "hunter22" not in str(told.value)
 
 
 def test_a_stored_job_can_be_sent_to_another_process() -> None:

@@ -122,3 +122,11 @@ def test_a_cancelled_upload(when: str, faults: Faults, memory: Any, storage: Sto
 def test_places_that_cannot_take_results(given_text: str, error: type[NvencError], words: str) -> None:
     with pytest.raises(error, match=words):
         require_publishable(Address(given_text))
+
+
+def test_what_a_killed_upload_left_is_written_over(
+    faults: Faults, memory: Any, storage: StorageSettings, result: Path
+) -> None:
+    memory.pipe_file(f"/results/deep/{part_name('film.mp4')}", b"the beginning of a longer result" * 1000)
+    publish(result, storage)
+    assert {path: memory.cat_file(path) for path in memory.find("/")} == {PATH: CONTENT}

@@ -1,6 +1,6 @@
 """Real servers and real clients: S3, SFTP and HTTP, with a broken connection between them where one is needed.
 
-The servers are rclone's. They listen on this machine's own address.
+The servers are rclone's, and OpenSSH's. They listen on this machine's own address.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def program() -> Iterator[Path]:
     sys.path.remove(str(folder))
 
 
-@pytest.fixture(scope="module", params=["s3", "sftp"])
+@pytest.fixture(scope="module", params=["s3", "sftp", "openssh"])
 def server(request: pytest.FixtureRequest, program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A place for sources and results."""
     with getattr(servers, request.param)(program, tmp_path_factory.mktemp(request.param) / "served") as found:
@@ -188,7 +188,10 @@ def test_a_bucket_that_is_not_there(server: Server, tmp_path: Path) -> None:
 
 def test_wrong_credentials(server: Server, tmp_path: Path) -> None:
     wrong = "wrong-secret-of-mine"
-    options = {name: {**one, "secret": wrong} for name, one in server.options.items() if name == "s3"}
+    other = {"s3": ("secret", wrong), "sftp": ("key_filename", str(server.files.parent / "other"))}
+    options = {
+        name: {**one, other[name][0]: other[name][1]} for name, one in server.options.items() if other[name][0] in one
+    }
     address = Address(f"{server.root.replace(SECRET, wrong)}/a.mkv")
     storage = StorageSettings(spool=tmp_path, options=options or server.options)
     with pytest.raises(StorageFailed) as told:
@@ -209,7 +212,7 @@ def test_the_key_of_an_sftp_server_has_to_be_known(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From ~/.ssh/known_hosts, as for ssh itself."""
-    if not server.root.startswith("sftp"):
+    if KEY not in server.root:
         return
     paramiko = pytest.importorskip("paramiko")
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -184,8 +184,12 @@ class HevcReader final : public StreamReader {
         sink_.sequence(sequence_of(sps, head));
         if (starts) sink_.drain();
         Unit unit;
-        unit.data = head;
-        for (const unsigned at : slice_at_) unit.slices.push_back(at + static_cast<unsigned>(head.size()));
+        // A CRA picture does not say that nothing before it is there. libavcodec would miss what only its leading
+        // pictures refer to, and call the picture damaged: the end of a sequence says it.
+        if (starts && !is_idr(slice.type)) append_unit(unit.data, {kEndOfSequence << 1, 1});
+        unit.data.insert(unit.data.end(), head.begin(), head.end());
+        const auto before = static_cast<unsigned>(unit.data.size());
+        for (const unsigned at : slice_at_) unit.slices.push_back(at + before);
         unit.data.insert(unit.data.end(), coded_.begin(), coded_.end());
         unit.timestamp = unit_time_;
         unit.messages.swap(messages_);

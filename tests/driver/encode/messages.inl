@@ -106,7 +106,8 @@ SeiMessage content_light(const Light& light, Codec codec) {
 }
 
 // Not documented: what a card does with metadata that the configuration does not announce. Taken for a mistake here.
-void require_announced(bool is_announced, const char* pointer, const char* flag) {
+// Interfaces before 13.0 have no such metadata, and do not call it.
+[[maybe_unused]] void require_announced(bool is_announced, const char* pointer, const char* flag) {
     if (!is_announced)
         forbid(Status::success, Status::invalid_param, text(pointer, " is given, but ", flag, " was not set"));
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,10 +22,15 @@ from .seam import Found, Joined, Left, News, OrderListener, Refused, RunningOrde
 if TYPE_CHECKING:
     from .tls import Tls
 
+MOST_SECONDS_TO_CONNECT = 10.0
+SECONDS_TO_CLOSE = 5.0
+
 
 def connected(address: str, tls: Tls | None, timeout: float) -> DaskCluster:
     """Raises ClusterFailed if the scheduler does not answer in time, or refuses."""
     distributed = import_distributed()
+    timeout = min(timeout, MOST_SECONDS_TO_CONNECT)
+    _require_listening(address, timeout)
     with settings_of_a_client():
         try:
             client = distributed.Client(
@@ -39,6 +45,18 @@ def connected(address: str, tls: Tls | None, timeout: float) -> DaskCluster:
     return DaskCluster(client, owns=True)
 
 
+def _require_listening(address: str, timeout: float) -> None:
+    """Dask tries again and again, also if there is no such machine, or if nothing listens there."""
+    host, _, port = address.partition("://")[2].rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout).close()
+    except OSError as error:
+        raise ClusterFailed(
+            f"The cluster {address} does not answer: {error.strerror or error}. Check that `pdum-nvenc cluster` runs "
+            "there, that it listens for other machines (--listen), and that no firewall is between."
+        ) from None
+
+
 class DaskCluster:
     """A ``Cluster`` over a connection to a scheduler. ``owns``: closing the cluster closes the connection."""
 
@@ -51,12 +69,16 @@ class DaskCluster:
         self._orders: dict[str, DaskOrder] = {}
         self._lock = threading.Lock()
         self._is_closed = threading.Event()
-        client.subscribe_topic(self._topic, self._take_report)
+        self.subscribe()
 
     @property
     def address(self) -> str:
         scheduler = self._client.scheduler
         return str(scheduler.address) if scheduler is not None else "(closed)"
+
+    def subscribe(self) -> None:
+        """A scheduler that was started again does not know who listened to the one before."""
+        self._client.subscribe_topic(self._topic, self._take_report)
 
     def watch(self, tell: Callable[[News], object]) -> None:
         self._tell = tell
@@ -67,7 +89,8 @@ class DaskCluster:
         with suppress(ValueError, OSError):  # the connection may have ended
             self._client.unsubscribe_topic(self._topic)
         if self._owns:
-            self._client.close()
+            with suppress(TimeoutError):  # the scheduler has ended
+                self._client.close(timeout=SECONDS_TO_CLOSE)
 
     # --- workers ---
 
@@ -85,6 +108,8 @@ class DaskCluster:
             self._leave(worker, "Its process has ended, or does not answer.")
         new = there - self._known
         self._known |= new
+        if new:
+            self.subscribe()
         for worker in new:
             self._tell(Found(worker=worker))
         for worker in new:
@@ -162,6 +187,7 @@ class DaskOrder:
         self._cluster.send(self._worker, dask_worker.cancel, self._number)
 
     def forget(self) -> None:
+        self._cluster.subscribe()
         self._cluster.over(self._number)
         self._future.cancel()
 

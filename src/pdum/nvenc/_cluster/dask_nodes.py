@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .._errors import ClusterFailed
 from .._text import count, error_text
 from .._version import __version__
+from . import dask_signals
 from .address import host_of, is_loopback
 from .dask_settings import import_distributed, quiet, security_of, settings_of_a_scheduler
 from .office import versions_differ
@@ -154,7 +155,7 @@ def _nanny(address: str, tls: Tls | None, place: Place, folder: Path) -> Any:
     return import_distributed().Nanny(
         address, nthreads=1, resources=dict(RESOURCE), memory_limit=0, host=loopback, env=environment_of(place),
         security=security_of(tls), local_directory=str(folder), protocol="tls" if tls else "tcp",
-        dashboard=False, dashboard_address=f"{LOOPBACK_HOST}:0",
+        dashboard=False, dashboard_address=f"{LOOPBACK_HOST}:0", preload=[dask_signals.__name__],
     )  # fmt: skip
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 GATHERING_SECONDS = 10.0
 """How long a pool that has an engine waits for other workers that are there but have not said what they are."""
 
+OTHERS_SECONDS = 2.0
+"""How long a pool waits for an engine of the wanted kind, if there are workers and none of them has one."""
+
 Identity = tuple[str, "int | None", "int | str"]
 
 
@@ -86,6 +89,9 @@ class Fleet:
         deadline = monotonic() + timeout
         with self._changed:
             while not self._fitting(self._kind) and (left := deadline - monotonic()) > 0:
+                if (self._all or self.notices) and not self._silent:
+                    deadline = min(deadline, monotonic() + OTHERS_SECONDS)
+                    left = deadline - monotonic()
                 self._changed.wait(left)
             until = min(deadline, monotonic() + GATHERING_SECONDS)
             while self._silent and (left := until - monotonic()) > 0:
@@ -99,10 +105,11 @@ class Fleet:
             raise NoEncoder(self._why_none(timeout))
 
     def _why_none(self, timeout: float) -> str:
+        after = "" if self._all else f", after {timeout:.0f} s"
         others = f" {' '.join(self.notices)}" if self.notices else ""
         kind = f" for {self._kind}" if self._all else ""
         return (
-            f"The cluster {self.cluster.address} has no engine{kind}, after {timeout:.0f} s.{others} "
+            f"The cluster {self.cluster.address} has no engine{kind}{after}.{others} "
             f"Start workers on its machines: pdum-nvenc worker {self.cluster.address}"
         )
 

@@ -63,6 +63,11 @@ PROFILES = {
     "hevc": ("auto", "main", "main10", "rext"),
     "av1": ("auto", "main"),
 }
+NATIVE_PROFILES = {
+    codec: {name: name if name == "auto" else f"{codec} {name}" for name in names} for codec, names in PROFILES.items()
+}
+"""The native module's names begin with the codec, because two codecs have a profile "main"."""
+PRESETS = {f"p{number}": number for number in range(1, 8)}
 
 LARGEST_UNSIGNED = 0xFFFFFFFF
 LARGEST_EXTRA_DELAY = 64
@@ -92,13 +97,11 @@ def tuning_name(tuning: str) -> str:
 
 
 def profile_name(codec: str, profile: str) -> str:
-    """The native module's name: it begins with the codec, because two codecs have a profile "main"."""
-    known = {name: name if name == "auto" else f"{codec} {name}" for name in PROFILES[codec]}
-    return one_of(f"profile for {codec}", profile, known)
+    return one_of(f"profile for {codec}", profile, NATIVE_PROFILES[codec])
 
 
 def preset_number(preset: str) -> int:
-    return one_of("preset", preset, {f"p{number}": number for number in range(1, 8)})
+    return one_of("preset", preset, PRESETS)
 
 
 def even_size(name: str, value: int) -> int:

@@ -44,6 +44,12 @@ class StoredJob:
                 Address(given)
             else:
                 object.__setattr__(self, name, local_path(given))
+        if str(self.source) == str(self.destination):
+            shown = self.source_address or self.source
+            raise InvalidConfig(f"{shown} is the source itself. Name another file.")
+        if not isinstance(self.storage, StorageSettings):
+            given = type(self.storage).__name__  # its values may be secrets
+            raise InvalidConfig(f"Expected StorageSettings, such as StorageSettings(spool='/scratch'), got a {given}.")
         self.local(Path("source"), Path("result"))  # checks the other values
 
     @property

@@ -13,8 +13,9 @@ from .._storage.fetching import Fetch
 from .._storage.place import StoredFile
 from .._storage.publishing import Publish, look_for_result
 from .._storage.spool_folder import JobSpool, remove_forgotten
-from .._tasks import NextPlan, NotYet, Plan, Result
+from .._tasks import NextPlan, NotYet, Plan, Portable, Result
 from .commit import Commit
+from .portable_stored import PortableStored
 from .searching_task import SearchingTask
 from .task import FileTask
 from .wrapped_task import WrappedTask
@@ -42,10 +43,12 @@ class StoredTask(WrappedTask):
         self._spool = JobSpool(job.storage, str(job.source), str(job.destination))
         self._commit = Commit()
         self._seen: StoredFile | None = None
+        self._source_seen: StoredFile | None = None
         source = Path(job.source) if self._from is None else self._spool.source(self._from.name)
         result = Path(job.destination) if self._to is None else self._spool.result(self._to.name)
         self._local = job.local(source, result)
-        super().__init__(file_task(self._local, kind))
+        self._inner = file_task(self._local, kind)
+        super().__init__(self._inner)
 
     @property
     def source(self) -> str:
@@ -86,6 +89,7 @@ class StoredTask(WrappedTask):
         if self._from is not None:
             fetch = Fetch(self._from, self._local.source, self.job.storage, self._commit.require_not_cancelled)
             file = fetch.look()
+            self._source_seen = file
             size, copies = file.size or 0, 1 if self._to is None else 2
         try:
             self._spool.claim(size * copies)
@@ -94,6 +98,16 @@ class StoredTask(WrappedTask):
             raise
         if fetch is not None and file is not None:
             fetch.run(file)
+
+    def portable(self) -> Portable:
+        """Other machines copy the source for themselves, and send the packets back. A local source they read by its
+        path."""
+        found = self._inner.portable()
+        file = replace(self._inner.portable_file(), keeps_pieces=False)
+        if self._from is None or self._source_seen is None:
+            return replace(found, make=file.task)
+        work = PortableStored(file=file, address=self._from, seen=self._source_seen, storage=self.job.storage)
+        return replace(found, make=work.task)
 
     def finish(self) -> Result | NextPlan:
         with self._names():

@@ -105,15 +105,17 @@ class FileTask(SourceTask):
 
     def portable(self) -> Portable:
         """Other machines read the source and write to the work folder by the same paths."""
+        return Portable(key=f"{self._portable_key} {self._keeps_pieces}", make=self.portable_file().task)
+
+    def portable_file(self) -> PortableFile:
         self._files.open_again()
         job = replace(
             self.job, source=self.job.source.absolute(), destination=self.job.destination.absolute()
         )  # a worker is in another folder
-        work = PortableFile(
+        return PortableFile(
             job=job, kind=self._kind, video=self._looked_through_video(), seen=self._seen(),
             folder=self._work.path.absolute(), keeps_pieces=self._keeps_pieces,
         )  # fmt: skip
-        return Portable(key=f"{self._portable_key} {self._keeps_pieces}", make=work.task)
 
     def adopt(self, encoded: EncodedRange) -> None:
         kept = encoded.kept

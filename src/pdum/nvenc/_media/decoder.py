@@ -181,7 +181,9 @@ class ByFFmpeg:
         try:
             with self._decoding.here():
                 frames: list[Any] = self._stream.decode(None)
-                return frames
+            for frame in frames:
+                frame.time_base = self._stream.time_base  # PyAV takes it from a packet
+            return frames
         except EOFError:
             return []
         except av.error.FFmpegError as error:

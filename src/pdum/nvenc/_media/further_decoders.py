@@ -25,21 +25,22 @@ SHARE_OF_MEMORY = 16
 """An engine's further decoders and their frames take at most this part of the GPU's memory."""
 SURFACES = 39
 """The most that one decoder has: 32 to decode into, and 7 that frames are read from."""
-LONGEST_HELD = 2
-"""Stretches that a decoder may be ahead."""
+KEPT_FOR_EACH = 2
+"""Frames for which a decoder has memory, for each that is ahead."""
 FULL_CHROMA = {"420": 1.5, "422": 2.0, "444": 3.0}
 """Samples for each pixel."""
 
 
 def bounds_for(look: Look, stretches: Stretches, memory: int) -> Bounds:
-    """What fits in this part of a GPU's memory. It counts all surfaces of a decoder, and the frames that are ahead."""
+    """What fits in this part of a GPU's memory. It counts all surfaces of a decoder, and the frames that are ahead
+    twice: a decoder keeps as much memory for its next frames as it has frames out."""
     frame = look.pixels * FULL_CHROMA[look.chroma] * (2 if look.depth > 8 else 1)
     frames = int(memory / SHARE_OF_MEMORY / max(frame, 1))
-    each = SURFACES + LONGEST_HELD * stretches.mean
+    each = SURFACES + KEPT_FOR_EACH * stretches.mean
     further = min(int(frames / each), len(stretches) - 1)
     if further < 1 and frames >= 2 * SURFACES and len(stretches) > 1:
         further = 1  # it is ahead by less than a stretch
-    return Bounds(decoders=1 + max(further, 0), room=max(0, frames - further * SURFACES))
+    return Bounds(decoders=1 + max(further, 0), room=max(0, frames - further * SURFACES) // KEPT_FOR_EACH)
 
 
 class Helpers:

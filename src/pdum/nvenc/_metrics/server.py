@@ -34,6 +34,8 @@ class MetricsServer:
     """
 
     def __init__(self, host: str = HOST, port: int = PORT) -> None:
+        if not (isinstance(port, int) and 0 <= port < 65536):
+            raise InvalidConfig(f"Expected a number from 0 to 65535, got port={port!r}.")
         self.metrics = RunMetrics()
         self.take = self.metrics.take
         try:

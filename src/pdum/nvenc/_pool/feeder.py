@@ -137,7 +137,7 @@ class Feeder:
                     source = piece.job.task.frames(piece.first, engine)
                     feed = self._supply.begin(source, production.channel)
                 if feed is not None:
-                    feed.end_at(piece.last)
+                    feed.end_at(end + piece.range.rest)  # a worker of a cluster is granted more
                 frames = _made(source, end - begin)
                 if len(frames) < end - begin:
                     raise ended_early(piece, begin + len(frames))

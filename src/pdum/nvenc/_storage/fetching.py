@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -58,10 +59,19 @@ class Fetch:
         copy: its name on the local disk.
         settings: of all transfers.
         interrupted: is called several times a second, and raises to end the transfer.
+        mtime_ns: the time that the copy gets; None: that of its end.
     """
 
-    def __init__(self, address: Address, copy: Path, settings: StorageSettings, interrupted: Interrupted) -> None:
+    def __init__(
+        self,
+        address: Address,
+        copy: Path,
+        settings: StorageSettings,
+        interrupted: Interrupted,
+        mtime_ns: int | None = None,
+    ) -> None:
         self._address, self._copy, self._settings, self._interrupted = address, copy, settings, interrupted
+        self._mtime_ns = mtime_ns
         self._part = copy.with_name(copy.name + PART)
         self._record = copy.with_name(copy.name + RECORD)
         self._has_moved = False
@@ -148,6 +158,8 @@ class Fetch:
             return _difference(file, part)
 
     def _complete(self, file: StoredFile) -> None:
+        if self._mtime_ns is not None:
+            os.utime(self._part, ns=(self._mtime_ns, self._mtime_ns))
         self._part.replace(self._copy)
         _Record(size=file.size, mark=file.mark, copy=_identity(self._copy)).write(self._record)
 

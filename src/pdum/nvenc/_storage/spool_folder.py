@@ -24,6 +24,10 @@ LONGEST_NAME = 150
 """Bytes of a copy's name. Work folders and part files add to it."""
 KEPT_SECONDS = 7 * 86_400
 """How long the work of an ended job is kept for a later run."""
+KEPT_SECONDS_OF_WORKERS = 600
+"""How long a copy is kept that no worker has open."""
+SHARED = "shared-"
+"""The beginning of the names of folders with copies of workers."""
 
 _claims: dict[Path, tuple[Path, int]] = {}
 """The jobs of this process that hold a part of a disk: by their folder, the spool and the bytes."""
@@ -41,11 +45,11 @@ class JobSpool:
 
     def source(self, name: str) -> Path:
         """The copy of a source of this name."""
-        return self.path / "source" / _short(name)
+        return self.path / "source" / short_name(name)
 
     def result(self, name: str) -> Path:
         """The result of this name, until it is published."""
-        return self.path / "result" / _short(name)
+        return self.path / "result" / short_name(name)
 
     def open(self) -> None:
         """Makes the folder and locks it. Raises FolderBusy if another job works on the same source and result."""
@@ -103,11 +107,13 @@ class JobSpool:
 
 
 def remove_forgotten(settings: StorageSettings) -> None:
-    """Removes the work that ended jobs have kept, once it is so old that nobody goes on with it."""
-    oldest = time.time() - KEPT_SECONDS
+    """Removes the work that ended jobs have kept, once it is so old that nobody goes on with it; and the copies of
+    workers that were killed."""
     with suppress(OSError):
         for folder in settings.folder.iterdir():
-            if folder.is_dir() and (folder / LOCK).exists() and folder.stat().st_mtime < oldest:
+            kept = KEPT_SECONDS_OF_WORKERS if folder.name.startswith(SHARED) else KEPT_SECONDS
+            is_old = folder.is_dir() and folder.stat().st_mtime < time.time() - kept
+            if is_old and (folder / LOCK).exists():
                 _remove_unless_busy(folder)
 
 
@@ -132,7 +138,8 @@ def _locked(folder: Path) -> BinaryIO | None:
     return None
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """A name of a copy that a file system takes, with the suffix of this one."""
     stem, suffix = os.path.splitext(name.replace("\0", "_") or "file")
     while len(os.fsencode(stem)) > LONGEST_NAME:
         stem = stem[:-1]

@@ -1,0 +1,84 @@
+"""A file's task as another process has it: packed, unpacked, and without the index being made again."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from files.runner import SOFTWARE, assert_same_pictures, job
+from pdum.nvenc import FileTask, PieceDamaged, Result, SourceUnreadable
+from pdum.nvenc._encoders.software import SoftwareEncoder
+from pdum.nvenc._files.portable_file import FileElsewhere
+from pdum.nvenc._tasks import EncodedRange
+
+from clips import make_clip
+
+pytestmark = pytest.mark.one_abi
+
+FRAMES = 30
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("source") / "source.mkv", FRAMES)
+
+
+def elsewhere(task: FileTask) -> FileElsewhere:
+    """The task as another process unpacks it."""
+    made = pickle.loads(pickle.dumps(task.portable())).make()
+    assert isinstance(made, FileElsewhere)
+    made.encoder_config = task.config(SOFTWARE)
+    return made
+
+
+def encoded(there: Any, first: int, last: int) -> EncodedRange:
+    sink, frames = there.sink(first), there.frames(first, SOFTWARE)
+    with SoftwareEncoder(there.config(SOFTWARE)) as encoder:
+        for seq in range(first, last):
+            sink.write(encoder.submit(next(frames), seq, seq == first))
+        frames.close()
+        sink.write(encoder.flush_pipeline())
+        header = encoder.sequence_header()
+        size = sink.complete(last, header)
+    there.close()
+    return EncodedRange(first=first, last=last, header=header, size=size, kept=sink.kept())
+
+
+def test_ranges_of_other_processes_become_the_file(source: Path, folder: Path) -> None:
+    task = FileTask(job(source, folder / "result.mkv"), "software")
+    assert task.prepare(2).frames == FRAMES
+    for first, last in ((0, 12), (12, FRAMES)):
+        there = elsewhere(task)
+        task.adopt(pickle.loads(pickle.dumps(encoded(there, first, last))))
+    result = task.finish()
+    assert isinstance(result, Result)
+    assert_same_pictures(source, folder / "result.mkv")
+
+
+def test_another_file_under_the_same_path_is_refused(tmp_path: Path) -> None:
+    task = FileTask(job(source := make_clip(tmp_path / "a.mkv", 12), tmp_path / "b.mkv"), "software")
+    task.prepare(1)
+    packed = pickle.dumps(task.portable())
+    os.utime(source, (1, 1))
+    with pytest.raises(SourceUnreadable, match="is not the same file on this machine"):
+        pickle.loads(packed).make()
+    source.unlink()
+    with pytest.raises(SourceUnreadable, match="does not exist on this machine"):
+        pickle.loads(packed).make()
+    task.abandon(keep=False)
+
+
+def test_a_piece_that_has_changed_on_its_way_is_refused(source: Path, folder: Path) -> None:
+    """The storage may show this machine less than the other one has written."""
+    task = FileTask(job(source, folder / "result.mkv"), "software")
+    task.prepare(1)
+    made = encoded(elsewhere(task), 0, FRAMES)
+    path = folder / ".result.mkv.pdum-work" / made.kept.name
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(PieceDamaged, match="is not as the other machine wrote it"):
+        task.adopt(made)
+    task.abandon(keep=False)
