@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control.configs import configs, fields_of_configs
-from pdum.nvenc import EncoderConfig, InvalidConfig
+from pdum.nvenc import ContentLight, EncoderConfig, InvalidConfig, References
 from pdum.nvenc._config.live_changes import LIVE
 
 pytestmark = pytest.mark.one_abi
@@ -50,6 +50,18 @@ def test_a_file_of_toml(tmp_path: Path) -> None:
     assert config == EncoderConfig(
         width=640, height=480, fps=(30000, 1001), slices=("rows", 4), content_light=config.content_light
     )
+
+
+def test_tables_are_taken_as_they_are_in_files() -> None:
+    light: Any = {"max_cll": 9, "max_fall": 8}
+    lists: Any = {"l0": 2, "dpb": 4}
+    made = EncoderConfig(width=64, height=64, content_light=light, references=lists)
+    assert made == EncoderConfig(
+        width=64, height=64, content_light=ContentLight(9, 8), references=References(l0=2, dpb=4)
+    )
+    unknown: Any = {"l9": 2}
+    with pytest.raises(InvalidConfig, match="'l9' in references"):
+        EncoderConfig(width=64, height=64, references=unknown)
 
 
 def test_equal_rates_are_equal_configurations() -> None:

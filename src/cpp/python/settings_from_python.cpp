@@ -193,6 +193,15 @@ Names<Reader> stream_readers() {
                                                                        {"3", SplitEncode::three},
                                                                        {"4", SplitEncode::four}})},
         {"qp_map", choice<MapMode>(&Settings::map_mode, {{"delta", MapMode::delta}, {"emphasis", MapMode::emphasis}})},
+        {"time_code", plain<bool>(&Settings::time_code)},
+        {"manual_types", plain<bool>(&Settings::manual_types)},
+        {"reference_frames", plain<uint32_t>(&Settings::reference_frames)},
+        {"long_term_references", plain<uint32_t>(&Settings::long_term_references)},
+    };
+}
+
+Names<Reader> tool_readers() {
+    return {
         {"aud", plain<bool>(&Settings::aud)},
         {"filler_data", plain<bool>(&Settings::filler_data)},
         {"sample_aspect", plain<Pair>(&Settings::sample_aspect)},
@@ -206,10 +215,6 @@ Names<Reader> stream_readers() {
         {"references", read_reference_counts},
         {"tiles", read_tiles},
         {"single_slice_refresh", plain<bool>(&Settings::single_slice_refresh)},
-        {"time_code", plain<bool>(&Settings::time_code)},
-        {"manual_types", plain<bool>(&Settings::manual_types)},
-        {"reference_frames", plain<uint32_t>(&Settings::reference_frames)},
-        {"long_term_references", plain<uint32_t>(&Settings::long_term_references)},
     };
 }
 
@@ -246,6 +251,7 @@ Names<Reader> rate_readers() {
 const Names<Reader>& readers() {
     static const Names<Reader> all = [] {
         Names<Reader> merged = stream_readers();
+        merged.merge(tool_readers());
         merged.merge(rate_readers());
         return merged;
     }();

@@ -197,6 +197,8 @@ class EncoderConfig:
         for name, value in _shallow(self).items():
             if isinstance(value, list) and name != "fps":
                 object.__setattr__(self, name, tuple(value))
+            elif isinstance(value, dict):  # a table of TOML, such as --set and configuration files give
+                object.__setattr__(self, name, unplain(name, value))
             elif name in AMOUNTS_OF_BITS and value is not None:
                 object.__setattr__(self, name, bits(name, value))
         object.__setattr__(self, "format", values.format_name(self.format))

@@ -40,6 +40,9 @@ NAMES_ELSEWHERE = {
     **dict.fromkeys(("gpu", "device", "device_id"), "gpu_id"),
     **dict.fromkeys(("rc_lookahead", "lookahead_depth"), "lookahead"),
     **dict.fromkeys(("color", "colorspace", "color_space"), "colour"),
+    **dict.fromkeys(("sar", "aspect", "sample_aspect_ratio"), "sample_aspect"),
+    **dict.fromkeys(("coder", "entropy_coding"), "entropy"),
+    **dict.fromkeys(("access_unit_delimiter", "access_unit_delimiters"), "aud"),
 }
 """Settings by the names that other tools have for them."""
 

@@ -33,7 +33,7 @@ TOOL_CONTROLS: tuple[Control, ...] = (
         base={"gop": 0, "intra_refresh_period": 8, "intra_refresh_count": 4},
         codecs=H264,
     ),
-    same("tiles", (2, 1), codecs=("av1",)),
+    Control(name="tiles of AV1", given={"tiles": (2, 1)}, codecs=("av1",)),
     same("chroma_qp_offset", 12, {**HQ, "qp": 30}, codecs=("h264", "hevc")),
 )
 
