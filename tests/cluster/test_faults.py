@@ -208,9 +208,9 @@ def test_a_machine_that_joins_late_takes_work(cluster: Any, pool: EncoderPool) -
 
 def test_a_machine_of_another_version_is_refused_and_told(client: Any) -> None:
     def be(version: str) -> None:
-        from pdum.nvenc._cluster import office, place
+        from pdum.nvenc._cluster import order_runner, place
 
-        place.__version__ = office.__version__ = version  # type: ignore[attr-defined]
+        place.__version__ = order_runner.__version__ = version  # type: ignore[attr-defined]
 
     told: list[events.Event] = []
     one, other = sorted(client.scheduler_info(n_workers=-1)["workers"])

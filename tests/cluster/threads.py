@@ -1,12 +1,12 @@
-"""A cluster without machines and without Dask: each worker is a thread of this process, with an office of its own."""
+"""A cluster without machines and without Dask: each worker is a thread of this process, with a runner of its own."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 
-from pdum.nvenc._cluster import office as offices
-from pdum.nvenc._cluster.office import Office
+from pdum.nvenc._cluster import order_runner
+from pdum.nvenc._cluster.order_runner import OrderRunner
 from pdum.nvenc._cluster.orders import Grant, Order, Report
 from pdum.nvenc._cluster.place import Place
 from pdum.nvenc._cluster.seam import Found, Joined, Left, News, OrderListener, Refused, WorkerFacts
@@ -19,7 +19,7 @@ class Threads:
     address = "threads"
 
     def __init__(self) -> None:
-        self.offices: dict[str, Office] = {}
+        self.runners: dict[str, OrderRunner] = {}
         self.is_mute = False
         """Reports and outcomes are lost on the way."""
         self.begins = True
@@ -30,17 +30,17 @@ class Threads:
 
     def watch(self, tell: Callable[[News], object]) -> None:
         self._tell = tell
-        for worker in self.offices:
+        for worker in self.runners:
             self._announce(worker)
 
     def join(self, worker: str, node: str = "node") -> None:
-        place = Place(node=node, kind="nvenc", gpu_id=0, gpu_name="L4", number=len(self.offices))
-        self.offices[worker] = Office(place)
-        offices._office.append(self.offices[worker])
+        place = Place(node=node, kind="nvenc", gpu_id=0, gpu_name="L4", number=len(self.runners))
+        self.runners[worker] = OrderRunner(place)
+        order_runner._runner.append(self.runners[worker])
         self._announce(worker)
 
     def _announce(self, worker: str) -> None:
-        place = self.offices[worker]._place
+        place = self.runners[worker]._place
         facts = WorkerFacts(
             worker=worker, node=place.node, kind="nvenc", gpu_id=0, gpu_name="L4", number=place.number,
             codecs=capabilities(0),
@@ -60,7 +60,7 @@ class Threads:
                 if not self.is_mute:
                     listener.report(report)
 
-            outcome = self.offices[worker].do(order, tell, lambda: True)
+            outcome = self.runners[worker].do(order, tell, lambda: True)
             if not self.is_mute:
                 listener.ended(outcome)
 
@@ -75,9 +75,9 @@ class Threads:
         self._tell = lambda _: None
         for thread in self._threads:
             thread.join()
-        while self.offices:
-            _, one = self.offices.popitem()
-            offices._office.remove(one)
+        while self.runners:
+            _, one = self.runners.popitem()
+            order_runner._runner.remove(one)
             one.close()
 
 
@@ -88,9 +88,9 @@ class Running:
         self._number = number
 
     def grant(self, grant: Grant) -> None:
-        offices.grant(self._number, grant)
+        order_runner.grant(self._number, grant)
 
     def cancel(self) -> None:
-        offices.cancel(self._number)
+        order_runner.cancel(self._number)
 
     def forget(self) -> None: ...

@@ -15,7 +15,7 @@ from .._errors import ClusterFailed, InvalidConfig
 from .._version import __version__
 from . import dask_worker
 from .dask_settings import LOOK_SECONDS, import_distributed, security_of, settings_of_a_client
-from .office import versions_differ
+from .order_runner import versions_differ
 from .orders import Grant, Order, Outcome, Report
 from .seam import Found, Joined, Left, News, OrderListener, Refused, RunningOrder, WorkerFacts
 

@@ -17,7 +17,7 @@ from .._version import __version__
 from . import dask_signals
 from .address import host_of, is_loopback
 from .dask_settings import import_distributed, quiet, security_of, settings_of_a_scheduler
-from .office import versions_differ
+from .order_runner import versions_differ
 from .place import Place
 from .places import environment_of
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._errors import ClusterFailed, NvencError
-from . import office
+from . import order_runner
 from .orders import Grant, Order, Outcome, Report
 from .place import describe
 
@@ -23,11 +23,11 @@ async def describe_worker() -> dict[str, Any]:
 
 
 def grant(number: str, until: int, is_final: bool) -> None:
-    office.grant(number, Grant(until=until, is_final=is_final))
+    order_runner.grant(number, Grant(until=until, is_final=is_final))
 
 
 def cancel(number: str) -> None:
-    office.cancel(number)
+    order_runner.cancel(number)
 
 
 def encode(packed: bytes, topic: str) -> bytes:
@@ -47,7 +47,7 @@ def encode(packed: bytes, topic: str) -> bytes:
     def tell(report: Report) -> None:
         worker.log_event(topic, [order.number, vars(report)])
 
-    outcome = office.office().do(order, tell, _is_wanted(worker))
+    outcome = order_runner.of_this_process().do(order, tell, _is_wanted(worker))
     if outcome.is_lost and worker.nanny is not None:
         worker.loop.add_callback(worker.loop.call_later, SECONDS_TO_ANSWER, os._exit, 1)
     return packed_outcome(outcome)

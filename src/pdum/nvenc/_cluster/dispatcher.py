@@ -37,7 +37,7 @@ IDLE_ASKED = 16
 
 
 class Dispatcher:
-    """``joined`` and ``left`` are called by the pool's fleet, in any thread."""
+    """``joined`` and ``left`` are called by ``ClusterEngines``, in any thread."""
 
     def __init__(self, host: RunHost, cluster: Cluster) -> None:
         self._host, self._cluster, self._scheduler = host, cluster, host.scheduler

@@ -7,14 +7,14 @@ from typing import Any
 
 from .._errors import InvalidConfig
 from .address import scheduler_address
-from .fleet import Fleet
+from .cluster_engines import ClusterEngines
 from .seam import Cluster
 from .tls import tls_of
 
 
-def open_fleet(cluster: Any, tls: str | Path | None, backend: str, timeout: float) -> Fleet:
+def open_cluster(cluster: Any, tls: str | Path | None, backend: str, timeout: float) -> ClusterEngines:
     """The engines of the cluster. Waits until there are some, or until the time is over."""
-    return Fleet(_opened(cluster, tls, timeout), backend, timeout)
+    return ClusterEngines(_opened(cluster, tls, timeout), backend, timeout)
 
 
 def _opened(cluster: Any, tls: str | Path | None, timeout: float) -> Cluster:

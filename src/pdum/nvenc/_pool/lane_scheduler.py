@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class LaneScheduler(Protocol):
-    """``Scheduler`` for the lanes of this machine's pool, and the desk of a worker for its only lane.
+    """``Scheduler`` for the lanes of this machine's pool, and the scheduler of a worker for its only lane.
 
     ``Scheduler`` says what each of these means.
     """

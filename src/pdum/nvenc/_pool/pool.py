@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from distributed import Client
     from typing_extensions import Self, Unpack
 
-    from .._cluster.fleet import Fleet
+    from .._cluster.cluster_engines import ClusterEngines
     from .._cluster.seam import Cluster
     from .._config import choices
     from .._config.encoder_fields import EncodeFileFields, EncoderFields
@@ -95,7 +95,7 @@ class EncoderPool:
             cores=0, session_timeout=session_timeout, watchdog=watchdog, idle_release=idle_release, leases={}
         )
         self.config = config
-        self._fleet: Fleet | None = None
+        self._cluster_engines: ClusterEngines | None = None
         if cluster is not None:
             self._settings = replace(settings, **self._join(cluster, tls, gpus, engines, backend, session_timeout))
         else:
@@ -120,7 +120,7 @@ class EncoderPool:
         session_timeout: float,
     ) -> dict[str, Any]:
         """The settings of runs that are other than those of this machine's engines."""
-        from .._cluster.opening import open_fleet
+        from .._cluster.opening import open_cluster
 
         one_of("backend", backend, {name: name for name in BACKENDS})
         if gpus != "all":
@@ -128,18 +128,18 @@ class EncoderPool:
         if engines != "auto" and not isinstance(engines, int):
             raise InvalidConfig(f'Expected "auto" or a number of engines of the cluster, got engines={engines!r}.')
         most = None if engines == "auto" else whole("engines", engines, least=1)
-        self._fleet = fleet = open_fleet(cluster, tls, backend, session_timeout)
-        return {"leases": fleet.locks, "notices": tuple(fleet.notices), "remote": fleet, "most_engines": most}
+        self._cluster_engines = found = open_cluster(cluster, tls, backend, session_timeout)
+        return {"leases": found.locks, "notices": tuple(found.notices), "remote": found, "most_engines": most}
 
     @property
     def engines(self) -> tuple[EngineInfo, ...]:
         """The engines; those of a cluster as they are now."""
-        return self._engines if self._fleet is None else self._fleet.engines
+        return self._engines if self._cluster_engines is None else self._cluster_engines.engines
 
     @property
     def kind(self) -> str:
         """``"nvenc"`` or ``"software"``."""
-        return self._engines[0].kind if self._fleet is None else self._fleet.kind
+        return self._engines[0].kind if self._cluster_engines is None else self._cluster_engines.kind
 
     @property
     def uses_hardware(self) -> bool:
@@ -337,14 +337,14 @@ class EncoderPool:
             run.begin()
         for run in runs:
             run.wait()
-        if self._fleet is not None:
-            self._fleet.close()
+        if self._cluster_engines is not None:
+            self._cluster_engines.close()
 
     def _usable(self) -> tuple[EngineInfo, ...]:
         """The engines that do not hang."""
         hanging = {engine: why for run in self._runs for engine, why in run.hanging_engines().items()}
         usable = tuple(engine for engine in self.engines if engine.index not in hanging)
-        if not usable and self._fleet is None:
+        if not usable and self._cluster_engines is None:
             raise NoEngineLeft(f"All engines of this pool hang. {' '.join(hanging.values())} Restart the process.")
         return usable
 

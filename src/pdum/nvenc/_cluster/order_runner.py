@@ -12,9 +12,9 @@ from .._errors import ClusterFailed
 from .._pool.job import as_error
 from .._pool.lane import Lane
 from .._version import __version__
-from .desk import Desk, is_of_the_machine
 from .orders import Grant, Order, Outcome, Report
 from .place import Place, own_engine, place_of_this_process
+from .worker_scheduler import WorkerScheduler, is_of_the_machine
 from .worker_task import WorkerTask
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ MOST_KEPT = 4
 """Tasks that stay open for further orders. Each keeps its source's index, which is megabytes for a long film."""
 
 
-class Office:
+class OrderRunner:
     """``do`` is called by one thread."""
 
     def __init__(self, place: Place) -> None:
@@ -40,14 +40,14 @@ class Office:
         self._engine = own_engine(place)
         self._one_at_a_time = threading.Lock()
         self._tasks: OrderedDict[str, PortableTask] = OrderedDict()
-        self.desk = Desk(place.threads, place.workers_on_gpu, SESSION_TIMEOUT)
-        self._lane = Lane(self.desk, self._engine)
+        self.scheduler = WorkerScheduler(place.threads, place.workers_on_gpu, SESSION_TIMEOUT)
+        self._lane = Lane(self.scheduler, self._engine)
         for thread in self._lane.threads:
             thread.start()
 
     def close(self) -> None:
         """Gives the encoder's session back."""
-        self.desk.close()
+        self.scheduler.close()
         self._lane.stop()
         self._lane.join(monotonic() + LET_GO_SECONDS)
         for task in self._tasks.values():
@@ -83,28 +83,28 @@ class Office:
     def _carried_out(
         self, order: Order, task: PortableTask, tell: Callable[[Report], object], is_wanted: Callable[[], bool]
     ) -> Outcome:
-        self.desk.begin(order, WorkerTask(order, task))
+        self.scheduler.begin(order, WorkerTask(order, task))
         if order.number in _cancelled:
-            self.desk.cancel(order.number)
-        watch = Watch(order, self.desk, self._lane)
+            self.scheduler.cancel(order.number)
+        watch = Watch(order, self.scheduler, self._lane)
         try:
-            tell(self.desk.report(self._lane))
-            while (outcome := self.desk.wait(REPORT_SECONDS * order.pace)) is None:
-                report = self.desk.report(self._lane)
+            tell(self.scheduler.report(self._lane))
+            while (outcome := self.scheduler.wait(REPORT_SECONDS * order.pace)) is None:
+                report = self.scheduler.report(self._lane)
                 tell(report)
                 if not is_wanted():
-                    self.desk.cancel(order.number)
+                    self.scheduler.cancel(order.number)
                 watch.look(report)
             return outcome
         finally:
-            self.desk.end_work()
+            self.scheduler.end_work()
 
 
 class Watch:
     """Ends an order whose encoder hangs, whose pool is gone, or that does not end although it is cancelled."""
 
-    def __init__(self, order: Order, desk: Desk, lane: Lane) -> None:
-        self._order, self._desk, self._lane = order, desk, lane
+    def __init__(self, order: Order, scheduler: WorkerScheduler, lane: Lane) -> None:
+        self._order, self._scheduler, self._lane = order, scheduler, lane
         self._calls = (lane.calls, monotonic())
         self._hungry_since: float | None = None
         self._dropped_since: float | None = None
@@ -116,9 +116,9 @@ class Watch:
         elif now - self._calls[1] > WATCHDOG:
             lane.give_up(f"{lane.engine.label} has not answered for {WATCHDOG:.0f} s.")
         self._hungry_since = (self._hungry_since or now) if report.wants_more else None
-        heard = max(self._hungry_since or now, self._desk.last_heard)
+        heard = max(self._hungry_since or now, self._scheduler.last_heard)
         if now - heard > LONGEST_SILENCE and report.wants_more:
-            self._desk.cancel(self._order.number)
+            self._scheduler.cancel(self._order.number)
         is_dropped = lane.piece is not None and lane.piece.is_dropped
         self._dropped_since = (self._dropped_since or now) if is_dropped else None
         if self._dropped_since is not None and now - self._dropped_since > LET_GO_SECONDS:
@@ -132,27 +132,27 @@ def versions_differ(worker: str, theirs: str, ours: str) -> str:
     )
 
 
-_office: list[Office] = []
+_runner: list[OrderRunner] = []
 _cancelled: deque[str] = deque(maxlen=256)
 """The last orders that were cancelled, which may not even have begun."""
 _opening = threading.Lock()
 
 
-def office() -> Office:
-    """The office of this process, which is made at the first order."""
+def of_this_process() -> OrderRunner:
+    """The runner of this process, which is made at the first order."""
     with _opening:
-        if not _office:
-            _office.append(Office(place_of_this_process()))
-        return _office[0]
+        if not _runner:
+            _runner.append(OrderRunner(place_of_this_process()))
+        return _runner[0]
 
 
 def grant(number: str, answer: Grant) -> None:
     """May be called for orders that have ended, or not begun."""
-    for one in _office:
-        one.desk.grant(number, answer)
+    for one in _runner:
+        one.scheduler.grant(number, answer)
 
 
 def cancel(number: str) -> None:
     _cancelled.append(number)
-    for one in _office:
-        one.desk.cancel(number)
+    for one in _runner:
+        one.scheduler.cancel(number)

@@ -34,7 +34,7 @@ class Work:
         self.waits_for = ""
 
 
-class Desk:
+class WorkerScheduler:
     """A ``LaneScheduler`` and ``LaneHost`` for one lane. The worker's own thread gives it orders and waits."""
 
     idle_release = 2.0
@@ -56,7 +56,7 @@ class Desk:
         """When the pool has last answered."""
 
     @property
-    def scheduler(self) -> Desk:
+    def scheduler(self) -> WorkerScheduler:
         return self
 
     # --- the worker's thread ---

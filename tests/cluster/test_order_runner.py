@@ -1,4 +1,4 @@
-"""The worker's side without a cluster: an office that carries out orders in this process."""
+"""The worker's side without a cluster: a runner that carries out orders in this process."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 from frames import nv12
 from pdum.nvenc import ClusterFailed, DeviceLost, EncoderConfig, InvalidConfig
-from pdum.nvenc._cluster import office as offices
-from pdum.nvenc._cluster.office import Office
+from pdum.nvenc._cluster import order_runner
+from pdum.nvenc._cluster.order_runner import OrderRunner
 from pdum.nvenc._cluster.orders import Grant, Order, Outcome, Report
 from pdum.nvenc._cluster.place import Place
 from pdum.nvenc._pool.generated import VideoElsewhere
@@ -48,18 +48,20 @@ def gpu() -> dict[str, Any]:
 
 
 @pytest.fixture
-def office(simulator: Simulator, gpu: dict[str, Any]) -> Iterator[Office]:
+def runner(simulator: Simulator, gpu: dict[str, Any]) -> Iterator[OrderRunner]:
     stalls = gpu.pop("stall", [])
     with simulator.machine(gpus=[gpu], check=not stalls, **({"stall": stalls} if stalls else {})):
-        made = Office(PLACE)
-        offices._office.append(made)
+        made = OrderRunner(PLACE)
+        order_runner._runner.append(made)
         yield made
-        offices._office.remove(made)
+        order_runner._runner.remove(made)
         made.close()
 
 
-def do(office: Office, given: Order, tell: Callable[[Report], object] = lambda _: None, wanted: bool = True) -> Outcome:
-    return office.do(given, tell, lambda: wanted)
+def do(
+    runner: OrderRunner, given: Order, tell: Callable[[Report], object] = lambda _: None, wanted: bool = True
+) -> Outcome:
+    return runner.do(given, tell, lambda: wanted)
 
 
 def frames_of(outcome: Outcome) -> list[int]:
@@ -69,106 +71,106 @@ def frames_of(outcome: Outcome) -> list[int]:
     return sorted(packet.seq for packet in outcome.encoded.packets)
 
 
-def test_an_order_becomes_packets(office: Office) -> None:
-    outcome = do(office, order(first=10, last=20, grant=Grant(until=20, is_final=True)))
+def test_an_order_becomes_packets(runner: OrderRunner) -> None:
+    outcome = do(runner, order(first=10, last=20, grant=Grant(until=20, is_final=True)))
     assert frames_of(outcome) == list(range(10, 20))
     assert outcome.encoded is not None
     assert (outcome.encoded.first, outcome.encoded.last, bool(outcome.encoded.header)) == (10, 20, True)
 
 
-def test_it_encodes_only_what_is_granted(office: Office) -> None:
+def test_it_encodes_only_what_is_granted(runner: OrderRunner) -> None:
     """The pool grants four frames at a time, and ends the range early because another engine has taken the rest."""
 
     def tell(report: Report) -> None:
         if report.wants_more:
             until = min(report.until + 4, 18)
-            offices.grant("1", Grant(until=until, is_final=until == 18))
+            order_runner.grant("1", Grant(until=until, is_final=until == 18))
 
-    assert frames_of(do(office, order(grant=Grant(until=4, is_final=False)), tell)) == list(range(18))
+    assert frames_of(do(runner, order(grant=Grant(until=4, is_final=False)), tell)) == list(range(18))
 
 
-def test_the_last_report_tells_how_far_it_is(office: Office) -> None:
+def test_the_last_report_tells_how_far_it_is(runner: OrderRunner) -> None:
     told: list[Report] = []
-    do(office, order(), told.append)
+    do(runner, order(), told.append)
     assert told
     assert all(0 <= report.packets <= report.frames <= FRAMES for report in told)
 
 
-def test_it_keeps_what_it_has_been_sent(office: Office) -> None:
+def test_it_keeps_what_it_has_been_sent(runner: OrderRunner) -> None:
     first = order(portable=None)
-    assert do(office, first).forgot
-    do(office, order())
-    assert frames_of(do(office, replace(first, number="2"))) == list(range(FRAMES))
-    for number in range(offices.MOST_KEPT):
-        do(office, order(key=f"other {number}"))
-    assert do(office, first).forgot
+    assert do(runner, first).forgot
+    do(runner, order())
+    assert frames_of(do(runner, replace(first, number="2"))) == list(range(FRAMES))
+    for number in range(order_runner.MOST_KEPT):
+        do(runner, order(key=f"other {number}"))
+    assert do(runner, first).forgot
 
 
-def test_another_version_is_refused(office: Office) -> None:
-    outcome = do(office, order(version="0.0.1"))
+def test_another_version_is_refused(runner: OrderRunner) -> None:
+    outcome = do(runner, order(version="0.0.1"))
     assert isinstance(outcome.error, ClusterFailed)
     assert f"here · GPU 0 · NVENC 0 has pdum-nvenc {__version__}, and the pool has 0.0.1" in str(outcome.error)
     assert outcome.by_engine
 
 
-def test_a_setting_that_no_engine_takes_is_a_refusal(office: Office) -> None:
-    outcome = do(office, order(config=CONFIG.replaced(width=16, height=16)))
+def test_a_setting_that_no_engine_takes_is_a_refusal(runner: OrderRunner) -> None:
+    outcome = do(runner, order(config=CONFIG.replaced(width=16, height=16)))
     assert isinstance(outcome.error, InvalidConfig)
     assert outcome.is_refusal
 
 
 @pytest.mark.parametrize("when", ["before", "meanwhile", "unwanted"])
-def test_a_cancelled_order_ends_without_a_result(office: Office, when: str) -> None:
+def test_a_cancelled_order_ends_without_a_result(runner: OrderRunner, when: str) -> None:
     """Nothing more is granted, so it would otherwise wait."""
     if when == "before":
-        offices.cancel("9")
-    cancels = (lambda _: offices.cancel("9")) if when == "meanwhile" else (lambda _: None)
+        order_runner.cancel("9")
+    cancels = (lambda _: order_runner.cancel("9")) if when == "meanwhile" else (lambda _: None)
     given = order("9", grant=Grant(until=4, is_final=False))
-    assert do(office, given, cancels, wanted=when != "unwanted") == Outcome()
-    assert frames_of(do(office, order("10"))) == list(range(FRAMES)), "the engine is free again"
+    assert do(runner, given, cancels, wanted=when != "unwanted") == Outcome()
+    assert frames_of(do(runner, order("10"))) == list(range(FRAMES)), "the engine is free again"
 
 
-def test_it_stops_when_its_pool_answers_nothing_more(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(offices, "LONGEST_SILENCE", 0.3)
-    assert do(office, order(grant=Grant(until=4, is_final=False))) == Outcome()
+def test_it_stops_when_its_pool_answers_nothing_more(runner: OrderRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order_runner, "LONGEST_SILENCE", 0.3)
+    assert do(runner, order(grant=Grant(until=4, is_final=False))) == Outcome()
 
 
-def test_a_pool_that_is_paused_is_waited_for(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_that_is_paused_is_waited_for(runner: OrderRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """It repeats its last grant as a sign of life."""
-    monkeypatch.setattr(offices, "LONGEST_SILENCE", 0.6)
+    monkeypatch.setattr(order_runner, "LONGEST_SILENCE", 0.6)
     repeated: list[int] = []
 
     def tell(report: Report) -> None:
         if report.wants_more:
             repeated.append(report.until)
             is_over = len(repeated) > 5
-            offices.grant("1", Grant(until=FRAMES if is_over else report.until, is_final=is_over))
+            order_runner.grant("1", Grant(until=FRAMES if is_over else report.until, is_final=is_over))
 
-    assert frames_of(do(office, order(grant=Grant(until=4, is_final=False)), tell)) == list(range(FRAMES))
+    assert frames_of(do(runner, order(grant=Grant(until=4, is_final=False)), tell)) == list(range(FRAMES))
     assert len(repeated) > 5
 
 
 @pytest.mark.parametrize("gpu", [{"name": "L4", "engines": 1, "stall": [
     {"gpu": 0, "engine": 0, "after_frames": 8, "device_lost": True}]}])  # fmt: skip
-def test_a_lost_gpu_is_told_and_not_used_again(office: Office) -> None:
-    outcome = do(office, order())
+def test_a_lost_gpu_is_told_and_not_used_again(runner: OrderRunner) -> None:
+    outcome = do(runner, order())
     assert isinstance(outcome.error, DeviceLost)
     assert (outcome.by_engine, outcome.is_lost) == (True, True)
-    again = do(office, order("2"))
+    again = do(runner, order("2"))
     assert again.is_lost
     assert "has to be started again" in str(again.error)
 
 
-def test_orders_wait_for_each_other(office: Office) -> None:
+def test_orders_wait_for_each_other(runner: OrderRunner) -> None:
     begun, outcomes = threading.Event(), list[Outcome]()
     first = order("1", grant=Grant(until=4, is_final=False))
-    waiting = threading.Thread(target=lambda: outcomes.append(do(office, first, lambda _: begun.set())))
+    waiting = threading.Thread(target=lambda: outcomes.append(do(runner, first, lambda _: begun.set())))
     waiting.start()
     assert begun.wait(30)
-    second = threading.Thread(target=lambda: outcomes.append(do(office, order("2"))))
+    second = threading.Thread(target=lambda: outcomes.append(do(runner, order("2"))))
     second.start()
     assert outcomes == []
-    offices.cancel("1")
+    order_runner.cancel("1")
     for thread in (waiting, second):
         thread.join(30)
     assert outcomes[0] == Outcome()

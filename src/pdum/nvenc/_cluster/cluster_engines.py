@@ -35,7 +35,7 @@ class Member:
         self.worker: str | None = worker
 
 
-class Fleet:
+class ClusterEngines:
     """``RemoteEngines`` for a pool. Closing it closes the connection to the cluster.
 
     Args:
