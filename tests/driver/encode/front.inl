@@ -9,13 +9,13 @@
 
 #include "common/catalogue.hpp"
 #include "common/instrument.hpp"
+#include "common/text.hpp"
 #include "encode/breach.hpp"
 #include "encode/dispatch.hpp"
 #include "encode/front.hpp"
 #include "encode/names.hpp"
 #include "encode/optional_field.hpp"
 #include "encode/parameter_sets.hpp"
-#include "common/text.hpp"
 #include "recordings/statuses.hpp"
 
 namespace nvsim::NVSIM_ABI {
