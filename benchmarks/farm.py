@@ -4,7 +4,8 @@
 
 Real schedulers and workers of Dask on loopback, each worker with a simulated encoder of an exact rate, which sleeps
 meanwhile: so a few cores are enough for many engines. The ideal is all frames divided by the rate of all engines. The
-processor time is that of the pool and of Dask's scheduler together, which share a process here.
+processor time is that of the pool and of Dask's scheduler together, which share a process here. Cancelling is the time
+from the call of ``cancel`` until all engines are free, while all of them encode.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +22,7 @@ from typing import Any
 
 from measuring import DRIVER, Figure, machine, quartiles, save
 
-from pdum.nvenc import EncoderPool
+from pdum.nvenc import EncoderPool, events
 from pdum.nvenc._cluster.dask_settings import import_distributed, quiet, settings_of_a_scheduler
 from pdum.nvenc._cluster.place import Place
 
@@ -30,6 +32,8 @@ HOST = "127.0.0.1"
 SHAPE, SHORTEST = 1.2, 20
 """Of the distribution of the jobs' lengths, in frames: most are short, and a few are as long as all others together."""
 LONGEST = 4000
+ENDLESS = 10_000_000
+"""Frames of a video that is cancelled."""
 
 
 def lengths(jobs: int) -> list[int]:
@@ -82,8 +86,23 @@ def cluster_of(nodes: int, rate: float) -> Iterator[Any]:
         yield cluster
 
 
-def measured(nodes: int, jobs: list[int], rate: float) -> tuple[float, float]:
-    """Seconds until all jobs are done, and seconds of processor time of this process."""
+def seconds_to_cancel(pool: EncoderPool, **video: Any) -> float:
+    at_work = threading.Event()
+
+    def look(event: events.Event) -> None:
+        if isinstance(event, events.Progress) and event.frames:
+            at_work.set()
+
+    run = pool.start([pool.generated(render_grey(), ENDLESS, **video)], on_event=look)
+    at_work.wait()
+    began = time.monotonic()
+    run.cancel()
+    run.wait()
+    return time.monotonic() - began
+
+
+def measured(nodes: int, jobs: list[int], rate: float) -> tuple[float, float, float]:
+    """Seconds until all jobs are done, seconds of processor time of this process, and seconds to cancel."""
     video: dict[str, Any] = {"width": WIDTH, "height": HEIGHT, "gop": 250}
     with cluster_of(nodes, rate) as cluster, cluster.get_client() as client:
         client.wait_for_workers(nodes * ENGINES)
@@ -95,7 +114,8 @@ def measured(nodes: int, jobs: list[int], rate: float) -> tuple[float, float]:
             tasks = [pool.generated(render_grey(), frames, **video) for frames in jobs]
             began, cpu = time.monotonic(), time.process_time()
             pool.run(tasks).raise_for_errors()
-            return time.monotonic() - began, time.process_time() - cpu
+            seconds, spent = time.monotonic() - began, time.process_time() - cpu
+            return seconds, spent, seconds_to_cancel(pool, **video)
 
 
 def main() -> None:
@@ -111,21 +131,29 @@ def main() -> None:
     jobs = lengths(given.jobs // 10 if given.quick else given.jobs)
     print(f"{machine()}\n{len(jobs)} jobs of {min(jobs)} to {max(jobs)} frames, {sum(jobs)} together\n")
     print(
-        "| machines | engines | seconds | ideal | seconds over ideal | processor time a job, ms |\n" + "|---" * 6 + "|"
+        "| machines | engines | seconds | ideal | seconds over ideal | processor time a job, ms | cancelling, s |\n"
+        + "|---" * 7
+        + "|"
     )
     figures = []
     for nodes in map(int, given.nodes.split(",")):
         rounds = [measured(nodes, jobs, given.rate) for _ in range(given.rounds)]
         ideal = sum(jobs) / (nodes * ENGINES * given.rate)
-        over = [seconds / ideal for seconds, _ in rounds]
-        cost = [cpu / len(jobs) * 1000 for _, cpu in rounds]
-        seconds, each = quartiles([one for one, _ in rounds])[1], quartiles(cost)[1]
+        over = [seconds / ideal for seconds, _, _ in rounds]
+        cost = [cpu / len(jobs) * 1000 for _, cpu, _ in rounds]
+        cancelling = [seconds for _, _, seconds in rounds]
+        seconds, each = quartiles([one for one, _, _ in rounds])[1], quartiles(cost)[1]
         row = f"{nodes} × {ENGINES} engines"
         print(
-            f"| {nodes} | {nodes * ENGINES} | {seconds:.1f} | {ideal:.1f} | {quartiles(over)[1]:.3f} | {each:.1f} |",
+            f"| {nodes} | {nodes * ENGINES} | {seconds:.1f} | {ideal:.1f} | {quartiles(over)[1]:.3f} | {each:.1f} "
+            f"| {quartiles(cancelling)[1]:.2f} |",
             flush=True,
         )
-        figures += [Figure(row, "of the ideal time", "×", over), Figure(row, "a job", "ms", cost)]
+        figures += [
+            Figure(row, "of the ideal time", "×", over),
+            Figure(row, "a job", "ms", cost),
+            Figure(row, "cancelling", "s", cancelling),
+        ]
     save(given.json, "farm", figures, "distributed")
 
 

@@ -157,7 +157,7 @@ def test_a_poisonous_job_fails_and_the_others_do_not(pool: EncoderPool) -> None:
     until(lambda: len(pool.engines) == 2)
 
 
-def test_cancelling_takes_less_than_a_second(pool: EncoderPool) -> None:
+def test_a_cancelled_run_frees_the_engines(pool: EncoderPool) -> None:
     told: list[events.Event] = []
     run = pool.start([pool.generated(grey(0.05), 10 * FRAMES, **VIDEO)], on_event=told.append)
     until(lambda: started(told) >= 2)
