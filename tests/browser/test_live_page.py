@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from browser.chromium import Chromium, Page
-from browser.live_site import Site, live_site, picture, pictures, watch
+from browser.live_site import Site, live_site, picture, pictures, told, watch
 from pdum.nvenc import NvencError
 
 from simulator import Simulator
@@ -91,8 +91,9 @@ def test_a_page_comes_back_to_a_new_server(machine: None, chromium: Chromium) ->
     with live_site(SIZE, backend="software") as site, opened(chromium, site) as page:
         site.stop()
         page.evaluate("element('status', one => one.dataset.state === 'failed')")
+        page.evaluate("window.first = pictures(packet => true), 0")  # before any picture comes
         site.start()
-        first = picture(page)
+        (first,) = (told(found) for found in page.evaluate("first"))
         assert first.keyframe
         assert first.is_right
         assert picture(page).is_right
