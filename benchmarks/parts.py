@@ -61,6 +61,7 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "CuPy": lambda: has_module("cupy"),
     "PyAV": lambda: has_module("av"),
     "PyNvVideoCodec": lambda: has_module("PyNvVideoCodec"),
+    "Dask": lambda: has_module("distributed"),
     "ffmpeg": lambda: shutil.which(os.environ.get("FFMPEG") or "ffmpeg") is not None,
     "a C++ compiler": lambda: shutil.which(os.environ.get("CXX", "g++")) is not None,
     "wheels in wheelhouse/": lambda: any((ROOT / "wheelhouse").glob("*.whl")),
@@ -222,6 +223,13 @@ PARTS = (
         "many_jobs",
         "many_jobs.py",
         quick="--quick --rounds 1",
+    ),
+    Part(
+        "farm",
+        "farm.py",
+        full="--rate 60",
+        quick="--quick --nodes 1,2",
+        needs=("the simulated driver", "Dask"),
     ),
     Part(
         "batch_plan",
