@@ -34,7 +34,7 @@ def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rewritten(wheel: Path, folder: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
     """A copy of the wheel with files changed by `change`; None leaves a file out."""
     copy = folder / wheel.name
-    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(copy, "w") as new:
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
             content = change(name, old.read(name))
             if content is not None:
@@ -95,25 +95,24 @@ def test_simulator_in_the_wheel_is_found(wheel: Path, tmp_path: Path) -> None:
     ]
 
 
-def renamed(wheel: Path, folder: Path, old: str, new: str) -> Path:
-    copy = folder / wheel.name.replace(old, new)
+def for_platform(wheel: Path, folder: Path, platform_tag: str) -> Path:
+    """The same wheel with another tag of its platform."""
+    copy = folder / f"{wheel.name.rpartition('-')[0]}-{platform_tag}.whl"
     copy.write_bytes(wheel.read_bytes())
     return copy
 
 
 def test_promises_of_the_name_are_checked(wheel: Path, tmp_path: Path) -> None:
-    new = renamed(wheel, tmp_path, "manylinux_2_17", "manylinux_2_36")
+    own = platform.machine()
+    new = for_platform(wheel, tmp_path, f"manylinux_2_36_{own}")
     assert list(problems(new)) == ["is for glibc 2.36 and newer: 2.28 is wanted, or older"]
     (module,) = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
-    other = {"x86_64": "aarch64", "aarch64": "x86_64"}[platform.machine()]
-    foreign = renamed(wheel, tmp_path, platform.machine(), other)
-    found = list(problems(foreign))
+    other = {"x86_64": "aarch64", "aarch64": "x86_64"}[own]
+    found = list(problems(for_platform(wheel, tmp_path, f"manylinux_2_17_{other}")))
     assert len(found) == 2
     assert found[0].startswith(f"{module} is not the name of a module for cp3")
     assert found[1].endswith(f"not for {other}")
-    assert list(problems(renamed(wheel, tmp_path, "-manylinux_2_17", "-linux_2_17")))[-1].endswith(
-        "has no manylinux tag"
-    )
+    assert list(problems(for_platform(wheel, tmp_path, f"linux_{own}")))[-1].endswith("has no manylinux tag")
 
 
 @pytest.mark.timeout(900)
