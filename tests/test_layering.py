@@ -89,6 +89,7 @@ PYTHON_LAYERS = (
     "_errors",
     "events",
     "_text",
+    "_hosts",
     "_config.settings",
     "_config.targets",
     "_config.choices",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pdum.nvenc import InvalidConfig
-from pdum.nvenc._cluster.address import host_of, is_loopback, scheduler_address
+from pdum.nvenc._cluster.address import host_of, scheduler_address
+from pdum.nvenc._hosts import is_loopback
 
 pytestmark = pytest.mark.one_abi
 
@@ -42,3 +43,6 @@ def test_an_encrypted_scheduler_needs_a_file() -> None:
 def test_only_this_machine_is_loopback() -> None:
     hosts = {host: is_loopback(host_of(f"tcp://{host}:1")) for host in ("localhost", "127.0.0.1", "[::1]", "10.0.0.1")}
     assert hosts == {"localhost": True, "127.0.0.1": True, "[::1]": True, "10.0.0.1": False}
+    assert is_loopback("::1")
+    assert not is_loopback("localhost.example")
+    assert not is_loopback("127.example")

@@ -6,10 +6,11 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from .._cluster.address import PORT, is_loopback, scheduler_address
+from .._cluster.address import PORT, scheduler_address
 from .._cluster.places import places_here
 from .._cluster.tls import tls_of
 from .._errors import InvalidConfig
+from .._hosts import is_loopback
 from .._storage.path_mapping import as_variable
 from . import exits
 from .interruption import CODES

@@ -8,7 +8,6 @@ from .._errors import InvalidConfig
 
 PORT = 8786
 FORM = re.compile(r"(?:(?P<scheme>tcp|tls)://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^:/\s\[\]]+)(?::(?P<port>\d{1,5}))?/?")
-LOOPBACK = ("localhost", "127.", "[::1]")
 
 
 def scheduler_address(text: str, *, has_tls: bool, may_be_any_port: bool = False) -> str:
@@ -26,7 +25,3 @@ def scheduler_address(text: str, *, has_tls: bool, may_be_any_port: bool = False
 
 def host_of(address: str) -> str:
     return address.partition("://")[2].rpartition(":")[0]
-
-
-def is_loopback(host: str) -> bool:
-    return host.startswith(LOOPBACK)

@@ -12,10 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ClusterFailed
+from .._hosts import is_loopback
 from .._text import count, error_text
 from .._version import __version__
 from . import dask_signals
-from .address import host_of, is_loopback
+from .address import host_of
 from .dask_settings import import_distributed, quiet, security_of, settings_of_a_scheduler
 from .order_runner import versions_differ
 from .place import Place

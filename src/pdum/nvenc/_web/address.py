@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._errors import InvalidConfig
+from .._hosts import is_loopback
 
 LOOPBACK, PORT = "127.0.0.1", 8080
 
@@ -28,9 +29,4 @@ class Address:
 
     @property
     def is_of_this_machine_only(self) -> bool:
-        from ipaddress import ip_address
-
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
