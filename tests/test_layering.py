@@ -90,6 +90,7 @@ PYTHON_LAYERS = (
     "events",
     "_text",
     "_hosts",
+    "_whole_file",
     "_config.settings",
     "_config.targets",
     "_config.choices",

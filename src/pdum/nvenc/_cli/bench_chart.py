@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig
 from .._text import visible
 from .._view.settings_line import CODECS
+from .._whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,13 +54,8 @@ def draw(results: Sequence[Speed], path: str | os.PathLike[str], title: str = "F
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
-    part = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as part:
         figure.savefig(part, format="png")
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _part(axis: Axes, codec: str, results: Sequence[Speed], engines: Sequence[str]) -> None:

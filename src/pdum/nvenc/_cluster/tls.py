@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from .._errors import InvalidConfig
+from .._whole_file import whole_file
 
 YEARS = 10
 NAMES = ("ca.pem", "cert.pem", "key.pem")
@@ -80,7 +81,7 @@ def make_secret(path: Path) -> None:
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(secret + certificate.public_bytes(serialization.Encoding.PEM))
-    part.rename(path)
+    with whole_file(path) as part:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(secret + certificate.public_bytes(serialization.Encoding.PEM))

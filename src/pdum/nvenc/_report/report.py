@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from pathlib import Path
 
 from .. import events
 from .._text import change, count, duration, one_line, size, verdict
@@ -13,6 +12,7 @@ from .._version import __version__
 from .._view.run_parts import Job, Sums
 from .._view.run_state import RunState
 from .._view.settings_line import settings_line
+from .._whole_file import whole_file
 from .charts import gap_note, savings, speed, timeline
 from .markup import Markup, file_name, tag
 from .style import STYLE
@@ -27,14 +27,8 @@ def write_report(
 ) -> None:
     """Writes the report of a run's events, with the ``settings`` in their order. The file appears complete, or not."""
     page = report_page(RunState(stream), settings or {})
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole_file(path) as part:
         part.write_text(page, encoding="utf-8")
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def report_page(state: RunState, settings: Mapping[str, object]) -> str:
