@@ -61,6 +61,7 @@ PUBLIC = [
     "OutOfSessions",
     "Packet",
     "PictureOptions",
+    "PictureStatistics",
     "PieceDamaged",
     "PieceSink",
     "Plan",

@@ -70,6 +70,7 @@ ORDER = {
         "borrowed_map",
         "frames_in_flight",
         "registration_owners",
+        "statistics_binding",
         "packet_binding",
         "colour_binding",
         "gpus_binding",

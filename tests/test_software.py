@@ -393,7 +393,11 @@ def test_all_presets_are_taken(codec: str, tuning: str) -> None:
             assert len(encode(encoder, [picture("yuv420", number) for number in range(2)])) == 2
 
 
+REFUSED = {"statistics": "picture"}
+"""Settings for which there is nothing to give. They are refused."""
+
 NOT_VARIED = {
+    *REFUSED,
     *("width", "height", "codec", "chroma", "bit_depth"),  # what the stream is
     *("intra_refresh_period", "intra_refresh_count", "single_slice_refresh"),  # which go together only
     *("max_width", "max_height", "gpu_id", "cuda_context", "extra_output_delay", "copy"),  # of the GPU and its memory
@@ -438,6 +442,14 @@ def test_every_field_is_mapped_or_named() -> None:
             given = False if name == "adaptive_i" else value
             told = software_options(config(**{**others, name: given}), 0)
             assert told != software_options(config(**others), 0), f"{codec}: {name}"
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_only_hardware_tells_is_refused(name: str) -> None:
+    with pytest.raises(UnsupportedFeature) as caught:
+        SoftwareEncoder(config(**{name: REFUSED[name]}))
+    assert f"{name}={REFUSED[name]!r}" in str(caught.value)
+    assert "NvencEncoder" in str(caught.value)
 
 
 def test_the_same_calls_give_the_hardwares_order(simulator: Simulator) -> None:

@@ -208,6 +208,7 @@ def fields_of_configs(draw: st.DrawFn) -> Fields:
     fields: Fields = {**stream, **draw(rates(codec, tuning)), **draw(structures(codec, tuning))}
     fields |= draw(maps(fields))
     fields |= draw(tools(fields))
+    fields |= some(draw, statistics=st.sampled_from(["picture", "rows"]))
     if fields.get("weighted_prediction") and isinstance(fields.get("split_encode"), int):
         del fields["split_encode"]  # HEVC has one or the other
     return fields

@@ -95,6 +95,17 @@ PARTS = [
         since="13.0",
         names="long_term_references",
     ),
+    *(Row({"statistics": "picture"}, {}, over=codec) for codec in CODECS),
+    *(
+        Row(
+            {"statistics": given},
+            {"enableOutputStats": 1, "outputStatsLevel": f"NV_ENC_OUTPUT_STATS_{level}_LEVEL"},
+            over=codec,
+            gpu={"caps": {"OUTPUT_BLOCK_STATS": 1, "OUTPUT_ROW_STATS": 1}},
+        )
+        for codec in CODECS
+        for given, level in (("blocks", "BLOCK"), ("rows", "ROW"))
+    ),
     Row({"time_code": True}, {"codec.enableTimeCode": 1, "codec.outputPictureTimingSEI": 1}),
     # Their time codes are messages and metadata of the pictures that have one.
     *(Row({"time_code": True}, {}, over=codec) for codec in (HEVC, AV1)),

@@ -57,9 +57,14 @@ DEMANDS: list[tuple[dict[str, Any], str, str, int]] = [
     ({"entropy": "cabac"}, "entropy='cabac'", "SUPPORT_CABAC", 0),
     ({**HQ, "transform_8x8": True}, "transform_8x8", "SUPPORT_ADAPTIVE_TRANSFORM", 0),
     ({"slices": ("bytes", 1200)}, "slices=('bytes', n)", "SUPPORT_DYNAMIC_SLICE_MODE", 0),
+    ({"statistics": "rows"}, "statistics='rows'", "OUTPUT_ROW_STATS", 0),
+    ({"statistics": "blocks"}, "statistics='blocks'", "OUTPUT_BLOCK_STATS", 0),
     ({**HEVC, "split_encode": 2}, "split_encode", "NUM_ENCODER_ENGINES", 1),
     ({**HEVC, "split_encode": 3}, "split_encode", "NUM_ENCODER_ENGINES", 2),
 ]
+ADDED = {"OUTPUT_BLOCK_STATS": {"OUTPUT_BLOCK_STATS": 1}}
+"""What no recorded card has."""
+
 LATER = {"SUPPORT_LOOKAHEAD_LEVEL", "SUPPORT_TEMPORAL_FILTER", "SUPPORT_UNIDIRECTIONAL_B", "SUPPORT_YUV422_ENCODE"}
 
 
@@ -80,7 +85,7 @@ def test_a_missing_capability_is_named(
         return
     for word in (setting, f"capability {capability} is {too_little}", "RTX PRO 6000", settings.get("codec", "h264")):
         assert word in str(error), str(error)
-    driver.initialized(gpu=GPU, **settings)
+    driver.initialized(gpu={**GPU, "caps": ADDED.get(capability, {})}, **settings)
 
 
 LIVE_MODES = ("SUPPORT_DYN_RCMODE_CHANGE", "SUPPORT_DYN_FORCE_CONSTQP")

@@ -327,6 +327,14 @@ inline uint32_t split_encode_mode(SplitEncode split) {
     fail(ErrorKind::invalid_config, "An unknown split mode.");
 }
 
+// What a picture gives besides its access unit.
+inline void set_outputs(NV_ENC_INITIALIZE_PARAMS& parameters, const Settings& settings) {
+    if (settings.statistics < StatisticsLevel::rows) return;
+    parameters.enableOutputStats = 1;
+    parameters.outputStatsLevel =
+        settings.statistics == StatisticsLevel::rows ? NV_ENC_OUTPUT_STATS_ROW_LEVEL : NV_ENC_OUTPUT_STATS_BLOCK_LEVEL;
+}
+
 inline void apply_settings(NV_ENC_INITIALIZE_PARAMS& parameters, const Settings& settings) {
     parameters.version = NV_ENC_INITIALIZE_PARAMS_VER;
     parameters.encodeGUID = codec_guid(settings.codec);
@@ -342,5 +350,6 @@ inline void apply_settings(NV_ENC_INITIALIZE_PARAMS& parameters, const Settings&
     parameters.enablePTD = !settings.manual_types;  // whether the driver decides the picture types
     if (settings.weighted_prediction) parameters.enableWeightedPrediction = *settings.weighted_prediction;
     if (settings.unidirectional_b) set_unidirectional_b(parameters, *settings.unidirectional_b);
+    set_outputs(parameters, settings);
     if (settings.split_encode) parameters.splitEncodeMode = split_encode_mode(*settings.split_encode) & 15;
 }

@@ -13,6 +13,7 @@
 #include "abi/message.hpp"
 #include "abi/qp_map.hpp"
 #include "abi/settings.hpp"
+#include "abi/statistics.hpp"
 #include "cuda/cuda_types.hpp"
 #include "cuda/driver.hpp"
 
@@ -70,6 +71,7 @@ struct LockedAccessUnit {
     uint64_t timestamp = 0;
     PictureType type = PictureType::unknown;
     uint32_t average_qp = 0;
+    std::shared_ptr<const PictureStatistics> statistics;  // null unless the settings ask for them
 };
 
 enum class Accepted { ready, needs_more_input };

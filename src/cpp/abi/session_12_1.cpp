@@ -73,6 +73,8 @@ inline void leave_out(NV_ENC_TIME_CODE&) {}
 
 inline PictureType later_picture_type(NV_ENC_PIC_TYPE) { return PictureType::unknown; }
 
+inline uint32_t satd_of(const NV_ENC_OUTPUT_STATS_BLOCK&) { return 0; }
+
 #include "abi/long_term.inl"
 
 inline void set_long_term(NV_ENC_CONFIG_AV1&, uint32_t) { not_in_12_1("long_term_references in AV1"); }
@@ -81,6 +83,8 @@ inline void put_long_term(NV_ENC_PIC_PARAMS_AV1&, const PictureExtras&, bool) {}
 #include "abi/coding_tools.inl"
 #include "abi/config_impl.inl"
 #include "abi/picture_impl.inl"
+#include "abi/statistics.inl"
+
 #include "abi/session_impl.inl"
 
 }  // namespace pdum::nvenc::abi_12_1

@@ -120,7 +120,7 @@ class Session final : public EncodeApi {
         request->resetEncoder = from_scratch;
         request->forceIDR = from_scratch;
         const NVENCSTATUS status = f_.nvEncReconfigureEncoder(handle_, request.get());
-        if (status == NV_ENC_SUCCESS) return;
+        if (status == NV_ENC_SUCCESS) return statistics_.set(settings);
         config_ = old_config;
         parameters_ = old_parameters;
         check(status, "nvEncReconfigureEncoder", "change the running encoder's settings");
@@ -216,10 +216,11 @@ class Session final : public EncodeApi {
 
     LockedAccessUnit lock(OutputHandle output) override {
         lock_.outputBitstream = output;
+        statistics_.ask(lock_);
         check(while_busy([&] { return f_.nvEncLockBitstream(handle_, &lock_); }), "nvEncLockBitstream",
               "get an access unit");
-        return {lock_.bitstreamBufferPtr, lock_.bitstreamSizeInBytes, lock_.outputTimeStamp,
-                picture_type(lock_.pictureType), lock_.frameAvgQP};
+        return {lock_.bitstreamBufferPtr,        lock_.bitstreamSizeInBytes, lock_.outputTimeStamp,
+                picture_type(lock_.pictureType), lock_.frameAvgQP,           statistics_.read(lock_)};
     }
 
     void unlock(OutputHandle output) override {
@@ -324,6 +325,7 @@ class Session final : public EncodeApi {
         hdr_messages_ = HdrFields::has(codec_) ? std::vector<Message>() : hdr_messages(settings);
         hdr_fields_.set(settings);
         picture_.bufferFmt = buffer_format(settings.format);
+        statistics_.set(settings);
         if (settings.time_code && codec_ == Codec::h264) leave_out(without_extras_.h264PicParams.timeCode);
         picture_.codecPicParams = without_extras_;
     }
@@ -345,6 +347,7 @@ class Session final : public EncodeApi {
     HdrFields hdr_fields_;
     std::vector<Message> hdr_messages_;
     NV_ENC_LOCK_BITSTREAM lock_{};
+    StatisticsBuffer statistics_;
     NV_ENC_MAP_INPUT_RESOURCE map_{};
 };
 

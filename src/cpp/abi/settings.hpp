@@ -31,6 +31,8 @@ enum class BReference { off, each, middle, hierarchical };
 enum class SliceMode { macroblocks = 0, bytes = 1, rows = 2, count = 3 };
 // How the encoder reads the values of a picture's map: as offsets to the quantiser, or as levels of emphasis.
 enum class MapMode { delta, emphasis };
+// What is counted of each picture: nothing, the picture, its rows of blocks, or its blocks.
+enum class StatisticsLevel { off, picture, rows, blocks };
 enum class Entropy { cabac, cavlc };
 enum class Deblocking { on, off, within_slices };
 enum class SplitEncode { automatic, off, two, three, four };
@@ -166,7 +168,8 @@ struct Settings {
     bool manual_types = false;          // the caller chooses the type of each picture, instead of the driver
     uint32_t long_term_references = 0;  // slots for pictures that are kept until they are replaced
     std::optional<MapMode> map_mode;    // none: pictures carry no map
-    uint32_t reference_frames = 0;      // how many of the last pictures are kept; 0: the driver's choice
+    StatisticsLevel statistics = StatisticsLevel::off;
+    uint32_t reference_frames = 0;  // how many of the last pictures are kept; 0: the driver's choice
 
     bool low_latency() const { return tuning == Tuning::low_latency || tuning == Tuning::ultra_low_latency; }
     // Frames that the encoder may hold back before it gives the first one out.

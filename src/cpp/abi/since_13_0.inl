@@ -75,3 +75,5 @@ inline void leave_out(NV_ENC_TIME_CODE& code) { code.skipClockTimestampInsertion
 inline PictureType later_picture_type(NV_ENC_PIC_TYPE type) {
     return type == NV_ENC_PIC_TYPE_SWITCH ? PictureType::switch_frame : PictureType::unknown;
 }
+
+inline uint32_t satd_of(const NV_ENC_OUTPUT_STATS_BLOCK& unit) { return unit.satdCost; }

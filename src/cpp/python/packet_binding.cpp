@@ -20,6 +20,7 @@ struct PacketObject {
     PyObject* keyframe;
     PyObject* pic_type;
     PyObject* released;
+    PyObject* statistics;
     long long pts;
     long long dts;
     unsigned frame_avg_qp;
@@ -38,9 +39,16 @@ PyTypeObject* packet_type = nullptr;
 
 PacketObject* self_of(PyObject* object) { return reinterpret_cast<PacketObject*>(object); }
 
+// None if there are none.
+PyRef statistics_of(const AccessUnit& unit) {
+    if (unit.statistics == nullptr) return PyRef(Py_NewRef(Py_None));
+    return PyRef(py::cast(unit.statistics).release().ptr());
+}
+
 PyObject* new_packet(const AccessUnit& unit, const PyRef& bytes, const PyRef& released) {
     PyRef seq(PyLong_FromLongLong(unit.seq));
     if (seq == nullptr) return nullptr;
+    PyRef statistics = statistics_of(unit);
     auto* packet = PyObject_GC_New(PacketObject, packet_type);
     if (packet == nullptr) return nullptr;
     packet->seq = seq.release();
@@ -48,6 +56,7 @@ PyObject* new_packet(const AccessUnit& unit, const PyRef& bytes, const PyRef& re
     packet->keyframe = Py_NewRef(unit.type == PictureType::idr ? Py_True : Py_False);
     packet->pic_type = Py_NewRef(interned_type_names()[static_cast<size_t>(unit.type)]);
     packet->released = Py_NewRef(released != nullptr ? released.get() : Py_None);
+    packet->statistics = statistics.release();
     packet->pts = unit.pts;
     packet->dts = unit.dts;
     packet->frame_avg_qp = unit.average_qp;
@@ -56,16 +65,18 @@ PyObject* new_packet(const AccessUnit& unit, const PyRef& bytes, const PyRef& re
 }
 
 PyObject* construct(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-    static const char* names[] = {"seq", "data", "keyframe", "pts", "dts", "pic_type", "frame_avg_qp", nullptr};
+    static const char* names[] = {"seq",      "data",         "keyframe",   "pts",  "dts",
+                                  "pic_type", "frame_avg_qp", "statistics", nullptr};
     PyObject* seq = nullptr;
     PyObject* data = nullptr;
     PyObject* pic_type = nullptr;
+    PyObject* statistics = Py_None;
     int keyframe = 0;
     long long pts = 0;
     long long dts = 0;
     unsigned qp = 0;
-    if (PyArg_ParseTupleAndKeywords(arguments, keywords, "O!Sp|LLUI:Packet", const_cast<char**>(names), &PyLong_Type,
-                                    &seq, &data, &keyframe, &pts, &dts, &pic_type, &qp) == 0) {
+    if (PyArg_ParseTupleAndKeywords(arguments, keywords, "O!Sp|LLUIO:Packet", const_cast<char**>(names), &PyLong_Type,
+                                    &seq, &data, &keyframe, &pts, &dts, &pic_type, &qp, &statistics) == 0) {
         return nullptr;
     }
     auto* packet = PyObject_GC_New(PacketObject, type);
@@ -77,6 +88,7 @@ PyObject* construct(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
     packet->pts = pts;
     packet->dts = dts;
     packet->released = Py_NewRef(Py_None);
+    packet->statistics = Py_NewRef(statistics);
     packet->frame_avg_qp = qp;
     PyObject_GC_Track(packet);
     return reinterpret_cast<PyObject*>(packet);
@@ -87,6 +99,7 @@ void destroy(PyObject* object) {
     PyTypeObject* type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     Py_XDECREF(packet->released);
+    Py_XDECREF(packet->statistics);
     Py_XDECREF(packet->seq);
     Py_XDECREF(packet->data);
     Py_XDECREF(packet->keyframe);
@@ -95,15 +108,17 @@ void destroy(PyObject* object) {
     Py_DECREF(type);
 }
 
-// Of its members, only the released frame can be part of a cycle.
+// Of its members, only these can be part of a cycle.
 int traverse(PyObject* object, visitproc visit, void* arg) {
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self_of(object)->released);
+    Py_VISIT(self_of(object)->statistics);
     return 0;
 }
 
 int clear(PyObject* object) {
     Py_CLEAR(self_of(object)->released);
+    Py_CLEAR(self_of(object)->statistics);
     return 0;
 }
 
@@ -143,7 +158,9 @@ PyObject* everything(PyObject* object) {
 }
 
 PyObject* reduce(PyObject* object, PyObject*) {
-    PyObject* state = everything(object);
+    const PacketObject* packet = self_of(object);
+    PyObject* state = Py_BuildValue("(OOOLLOIO)", packet->seq, packet->data, packet->keyframe, packet->pts, packet->dts,
+                                    packet->pic_type, packet->frame_avg_qp, packet->statistics);
     return state != nullptr ? Py_BuildValue("(ON)", Py_TYPE(object), state) : nullptr;
 }
 
@@ -168,7 +185,7 @@ int get_buffer(PyObject* object, Py_buffer* view, int flags) {
 }
 
 constexpr const char* packet_doc =
-    "Packet(seq, data, keyframe, pts=0, dts=0, pic_type='unknown', frame_avg_qp=0)\n--\n\n"
+    "Packet(seq, data, keyframe, pts=0, dts=0, pic_type='unknown', frame_avg_qp=0, statistics=None)\n--\n\n"
     "One access unit. It unpacks as ``seq, data, keyframe`` and supports the buffer protocol.";
 
 PyMemberDef members[] = {
@@ -184,6 +201,8 @@ PyMemberDef members[] = {
     {"frame_avg_qp", T_UINT, offsetof(PacketObject, frame_avg_qp), READONLY, "The picture's mean quantiser."},
     {"released", T_OBJECT, offsetof(PacketObject, released), READONLY,
      "The frame that was read in place and may be written again now; None if it was copied."},
+    {"statistics", T_OBJECT, offsetof(PacketObject, statistics), READONLY,
+     "What the encoder counted (``PictureStatistics``); None unless the encoder's ``statistics`` asks for it."},
     {nullptr, 0, 0, 0, nullptr},
 };
 

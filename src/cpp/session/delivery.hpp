@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <vector>
 
 #include "abi/encode_api.hpp"
@@ -19,6 +20,7 @@ struct AccessUnit {
     uint32_t average_qp = 0;
     const void* data = nullptr;  // valid while Sink::take runs
     size_t size = 0;
+    std::shared_ptr<const PictureStatistics> statistics;  // null unless the settings ask for them
 };
 
 // Takes access units, one at a time and in coding order, while their memory is valid.

@@ -48,7 +48,7 @@ from ._errors import (
     VerificationFailed,
 )
 from ._machine.availability import available, unavailable_reason
-from ._nvenc import DecodedFrame, Packet, chosen_abi, nvtx_enabled
+from ._nvenc import DecodedFrame, Packet, PictureStatistics, chosen_abi, nvtx_enabled
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ __all__ = [
     "OutOfSessions",
     "Packet",
     "PictureOptions",
+    "PictureStatistics",
     "PieceDamaged",
     "PieceSink",
     "Plan",

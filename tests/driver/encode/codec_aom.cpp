@@ -30,6 +30,7 @@ struct AomApi {
     decltype(&aom_codec_err_to_string) error_text = nullptr;
     decltype(&aom_codec_error_detail) error_detail = nullptr;
     decltype(&aom_img_wrap) image_wrap = nullptr;
+    decltype(&aom_codec_get_preview_frame) get_preview = nullptr;
 
     AomApi() {
         const CodecLibrary library("libaom.so.3");
@@ -44,6 +45,7 @@ struct AomApi {
         library.load(error_text, "aom_codec_err_to_string");
         library.load(error_detail, "aom_codec_error_detail");
         library.load(image_wrap, "aom_img_wrap");
+        library.load(get_preview, "aom_codec_get_preview_frame");
     }
 
     static const AomApi& get() {
@@ -141,6 +143,13 @@ class AomEncoder {
         return coded;
     }
 
+    // What a decoder shows for the picture before.
+    std::vector<uint8_t> reconstruction(const PictureFormat& format) {
+        const aom_image_t* image = api_.get_preview(&codec_);
+        if (image == nullptr) throw std::runtime_error("libaom does not show what it coded");
+        return gather_planes(format, image->planes, image->stride, false);
+    }
+
    private:
     std::string describe(aom_codec_err_t status) {
         const char* detail = api_.error_detail(&codec_);
@@ -226,6 +235,7 @@ class AomCoder final : public PictureCoder {
         unit.data = write_temporal_unit(coded, wants_header(picture, key) ? header_ : Bytes{}, picture.sei);
         pad_temporal_unit(unit.data, least_bytes(settings_));
         encoder_.control(AOME_GET_LAST_QUANTIZER, &unit.average_qp);
+        if (settings_.reconstructions) unit.reconstruction = encoder_.reconstruction(settings_.format);
         first_ = false;
         out.push_back(std::move(unit));
     }

@@ -41,6 +41,11 @@ inline PlaneLayout plane_layout(const PictureFormat& format) {
     return layout;
 }
 
+// A codec's own picture as planar samples with nothing between them. `strides` are bytes; `interleaved`: the second
+// plane holds both kinds of chroma, sample by sample.
+std::vector<uint8_t> gather_planes(const PictureFormat& format, uint8_t* const* planes, const int* strides,
+                                   bool interleaved);
+
 // Throws where a picture does not hold the samples that its format needs.
 void check_picture(const Picture& picture, const PictureFormat& format);
 

@@ -1,3 +1,4 @@
+#include <cstring>
 #include <stdexcept>
 
 #include "encode/codec_backends.hpp"
@@ -9,6 +10,30 @@ void check_picture(const Picture& picture, const PictureFormat& format) {
     if (picture.pixels.size() != needed)
         throw std::runtime_error("a picture of " + std::to_string(picture.pixels.size()) + " bytes came, " +
                                  std::to_string(needed) + " are wanted");
+}
+
+std::vector<uint8_t> gather_planes(const PictureFormat& format, uint8_t* const* planes, const int* strides,
+                                   bool interleaved) {
+    const PlaneLayout layout = plane_layout(format);
+    const size_t sample = format.bit_depth > 8 ? 2 : 1;
+    std::vector<uint8_t> gathered(layout.size);
+    for (int plane = 0; plane < 3; ++plane) {
+        const bool is_mixed = plane > 0 && interleaved;
+        const int from = is_mixed ? 1 : plane;
+        const auto bytes = static_cast<size_t>(layout.stride[plane]);
+        const size_t rows = ((plane == 2 ? layout.size : layout.offset[plane + 1]) - layout.offset[plane]) / bytes;
+        for (size_t row = 0; row < rows; ++row) {
+            const uint8_t* source = planes[from] + row * static_cast<size_t>(strides[from]);
+            uint8_t* target = gathered.data() + layout.offset[plane] + row * bytes;
+            if (!is_mixed) {
+                std::memcpy(target, source, bytes);
+                continue;
+            }
+            for (size_t at = 0; at < bytes; at += sample)
+                std::memcpy(target + at, source + 2 * at + static_cast<size_t>(plane - 1) * sample, sample);
+        }
+    }
+    return gathered;
 }
 
 std::string codec_obstacle(Codec codec) {

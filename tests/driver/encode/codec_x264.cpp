@@ -103,6 +103,7 @@ void set_structure(x264_param_t& param, const StreamSettings& settings) {
     param.b_repeat_headers = 0;
     param.b_aud = 0;
     param.b_annexb = 1;
+    param.b_full_recon = settings.reconstructions ? 1 : 0;
     param.i_log_level = X264_LOG_NONE;
 }
 
@@ -308,6 +309,9 @@ class X264Coder final : public PictureCoder {
             ++left_out_;
         else
             out.push_back(finish(waiting, coded, split_annex_b(nals[0].p_payload, static_cast<size_t>(size))));
+        if (settings_.reconstructions && !waiting.filler)
+            out.back().reconstruction =
+                gather_planes(settings_.format, coded.img.plane, coded.img.i_stride, settings_.format.chroma < 3);
         return true;
     }
 

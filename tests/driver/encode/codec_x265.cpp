@@ -265,6 +265,11 @@ class X265Coder final : public PictureCoder {
         unit.average_qp = static_cast<int>(coded.frameData.qp + 0.5);
         unit.data = writer_->write(gather(nals, count), unit.type, found->second.output_headers, found->second.sei);
         waiting_.erase(found);
+        if (settings_.reconstructions) {
+            uint8_t* planes[3];
+            for (int i = 0; i < 3; ++i) planes[i] = static_cast<uint8_t*>(coded.planes[i]);
+            unit.reconstruction = gather_planes(settings_.format, planes, coded.stride, false);
+        }
         rate_.coded(unit.type, unit.average_qp, unit.data.size());
         writer_->fill(unit.data);
         out.push_back(std::move(unit));

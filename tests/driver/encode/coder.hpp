@@ -88,6 +88,7 @@ struct StreamSettings {
     bool mastering_display = false;  // pictures may bring it
     bool content_light = false;      // likewise
     bool block_maps = false;         // likewise maps of QP offsets
+    bool reconstructions = false;    // pictures may ask for what a decoder shows
     ColourDescription colour;
     CodingTools tools;
 };
@@ -129,6 +130,7 @@ struct AccessUnit {
     std::vector<uint8_t> data;
     PictureType type = PictureType::p;
     int average_qp = 0;
+    std::vector<uint8_t> reconstruction;  // planar, in StreamSettings::format; empty: not asked for
 };
 
 class PictureCoder {

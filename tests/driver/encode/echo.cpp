@@ -43,6 +43,8 @@ class EchoMaker : public Maker {
         const std::string text = describe(picture, unit.average_qp);
         append_picture(unit.data, stream.codec, picture.type, Bytes(text.begin(), text.end()));
         first_ = false;
+        if (picture.wants_reconstruction)
+            unit.reconstruction = to_planar(picture.format, picture.pixels, stream.format, stream.colour);
         out.push_back(std::move(unit));
     }
 

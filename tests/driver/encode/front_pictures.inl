@@ -9,6 +9,8 @@ PictureType picture_type(NV_ENC_PIC_TYPE type) {
     }
 }
 
+void* const null_pointer = nullptr;
+
 Submission submission_of(const NV_ENC_PIC_PARAMS& params) {
     Submission submission;
     submission.width = params.inputWidth;
@@ -26,6 +28,7 @@ Submission submission_of(const NV_ENC_PIC_PARAMS& params) {
     submission.type = picture_type(params.pictureType);
     submission.map = params.qpDeltaMap;
     submission.map_size = params.qpDeltaMapSize;
+    submission.reconstruction = NVSIM_GET(params, outputReconBuffer, null_pointer);
     return submission;
 }
 
@@ -72,6 +75,34 @@ NVENCSTATUS encode_picture(void* encoder, NV_ENC_PIC_PARAMS* params) {
         shown(params));
 }
 
+// NV_ENC_OUTPUT_STATS_BLOCK and NV_ENC_OUTPUT_STATS_ROW, which API 11 does not have.
+struct UnitStruct {
+    uint32_t version;
+    uint8_t qp;
+    uint8_t reserved[3];
+    uint32_t bits;
+    uint32_t satd;  // since API 13
+    uint32_t reserved1[12];
+};
+static_assert(sizeof(UnitStruct) == 64);
+constexpr uint32_t unit_version = NVENCAPI_VERSION | 1u << 16 | 7u << 28;
+
+// nvEncodeAPI.h: the client brings the memory, with a struct for each block or row.
+void hand_out_units(void* memory, uint32_t size, const std::vector<UnitStatistics>* units) {
+    if (units == nullptr && (memory != nullptr || size > 0))
+        return forbid(Status::success, Status::invalid_param, "outputStatsPtr is given without enableOutputStats");
+    if (units == nullptr || (memory == nullptr && size == 0)) return;
+    auto* written = &need(static_cast<UnitStruct*>(memory), "outputStatsPtr");
+    if (size < units->size() * sizeof *written)
+        violate(Status::not_enough_buffer, text("outputStatsPtrSize is ", size, "; ", units->size(), " structs take ",
+                                                units->size() * sizeof *written));
+    for (const UnitStatistics& unit : *units) {
+        check_version(written->version, unit_version, "NV_ENC_OUTPUT_STATS_BLOCK or _ROW");
+        *written = {unit_version, unit.qp, {}, unit.bits, NVENCAPI_MAJOR_VERSION >= 13 ? unit.satd : 0, {}};
+        ++written;
+    }
+}
+
 NVENCSTATUS lock_bitstream(void* encoder, NV_ENC_LOCK_BITSTREAM* params) {
     static CallSite site("nvEncLockBitstream");
     return call(
@@ -83,7 +114,10 @@ NVENCSTATUS lock_bitstream(void* encoder, NV_ENC_LOCK_BITSTREAM* params) {
             const LockedBitstream locked = session.lock(lock, params->outputBitstream, !params->doNotWait);
             params->frameIdx = locked.frame_index;
             params->hwEncodeStatus = 2;
-            params->numSlices = 1;
+            params->numSlices = locked.slices;
+            NVSIM_SET(*params, frameSatd, locked.satd);
+            hand_out_units(NVSIM_GET(*params, outputStatsPtr, null_pointer), NVSIM_GET(*params, outputStatsPtrSize, 0u),
+                           locked.units);
             params->bitstreamSizeInBytes = locked.size;
             params->outputTimeStamp = locked.timestamp;
             params->outputDuration = locked.duration;

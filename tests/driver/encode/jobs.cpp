@@ -56,6 +56,7 @@ void PictureJob::work() {
     instrument::current_call = &submitted;
     const cu::Quiet quiet;
     session_->wait_for_pixels(record_, *this);
+    if (record_.source.pixels != nullptr) record_.activity = activity_of(record_.source, record_.grid);
     with_coder([&](Maker& maker) { maker.encode(record_.source, units_); });
     session_->check_map(record_);
 }

@@ -39,6 +39,7 @@ struct SourcePicture {
     bool output_headers = false;
     const std::vector<SeiMessage>* sei = nullptr;
     const BlockMap* map = nullptr;
+    bool wants_reconstruction = false;
     const std::vector<uint64_t>* invalidated = nullptr;  // serials
 };
 

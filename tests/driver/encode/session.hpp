@@ -21,6 +21,7 @@
 #include "encode/maker.hpp"
 #include "encode/references.hpp"
 #include "encode/staging.hpp"
+#include "encode/statistics.hpp"
 #include "encode/status.hpp"
 
 namespace nvsim {
@@ -30,19 +31,24 @@ struct EncoderSetup {
     GopStructure gop;
     int max_width = 0, max_height = 0;
     bool async = false;
-    uint32_t rate_control_mode = 0;               // NV_ENC_PARAMS_RC_MODE as given
-    uint32_t map_mode = 0;                        // NV_ENC_QP_MAP_MODE
-    int map_block = 16;                           // pixels of the blocks that a map has values for
+    uint32_t rate_control_mode = 0;  // NV_ENC_PARAMS_RC_MODE as given
+    uint32_t map_mode = 0;           // NV_ENC_QP_MAP_MODE
+    int map_block = 16;              // pixels of the blocks that a map has values for
+    StatisticsLevel statistics = StatisticsLevel::none;
+    bool reconstructs = false;                    // pictures may ask for their reconstruction
     std::vector<const char*> needs;               // capabilities that must not be 0, without their prefix
     PixelFormat format = PixelFormat::undefined;  // the client's hint
 };
 
 struct Registration {
+    enum Usage : uint32_t { input = 0, reconstruction = 4 };  // NV_ENC_BUFFER_USAGE
     enum Type { directx, device_pointer, cuda_array, opengl } type = device_pointer;
     void* resource = nullptr;
     uint32_t width = 0, height = 0, pitch = 0;
     uint32_t format = 0;  // NV_ENC_BUFFER_FORMAT
     uint32_t usage = 0;   // NV_ENC_BUFFER_USAGE
+
+    cu::DevicePtr address() const { return reinterpret_cast<cu::DevicePtr>(resource); }
 };
 
 struct Submission {
@@ -59,9 +65,16 @@ struct Submission {
     const int8_t* map = nullptr;  // the client's
     uint32_t map_size = 0;
     PictureReferences references;
+    void* reconstruction = nullptr;  // outputReconBuffer
 };
 
-enum PictureFlags : uint32_t { force_intra = 1, force_idr = 2, output_headers = 4, end_of_stream = 8 };
+enum PictureFlags : uint32_t {
+    force_intra = 1,
+    force_idr = 2,
+    output_headers = 4,
+    end_of_stream = 8,
+    output_reconstruction = 32,
+};
 
 struct LockedBitstream {
     void* data = nullptr;
@@ -72,6 +85,9 @@ struct LockedBitstream {
     PictureType type = PictureType::p;
     uint32_t average_qp = 0;
     uint32_t intra_blocks = 0, inter_blocks = 0;
+    uint32_t slices = 1;
+    uint32_t satd = 0;
+    const std::vector<UnitStatistics>* units = nullptr;
 };
 
 struct LockedInput {
@@ -100,6 +116,7 @@ struct Mapped {
     Registered* registered = nullptr;
     void* handle = nullptr;
     int in_flight = 0;
+    std::vector<uint8_t> reconstruction;  // packed; written to the client's memory when it is unmapped
     void clear() { *this = Mapped(); }
 };
 
@@ -115,7 +132,10 @@ struct Record {
     Staging* pixels = nullptr;
     Staging* again = nullptr;  // read a second time when a held picture is started
     int* in_flight = nullptr;  // of its input
-    void* input = nullptr;     // its handle, for messages
+    Mapped* reconstruction = nullptr;
+    BlockGrid grid;  // of its statistics
+    std::vector<uint32_t> activity;
+    void* input = nullptr;  // its handle, for messages
     Clock::time_point submitted{};
     bool checked = false;   // the input was looked at again, or is not ours to look at any more
     bool checking = false;  // the engine's thread is looking right now
@@ -129,6 +149,7 @@ struct Bitstream {
     uint64_t order = 0;        // of its submission
     AccessUnit unit;
     LockedBitstream view;
+    std::vector<UnitStatistics> units;
     bool failed = false;  // nothing will come: the coder refused
     void clear() { *this = Bitstream(); }
 };
@@ -175,6 +196,7 @@ class Session : public std::enable_shared_from_this<Session> {
     const StreamSettings& stream() const { return setup_.settings.stream; }
     uint32_t number() const { return number_; }
     bool closing() const { return closing_; }
+    StatisticsLevel statistics() const { return setup_.statistics; }
     std::string name() const { return "session " + std::to_string(number_); }
     void count(SessionCounts& counts);
 
@@ -208,6 +230,10 @@ class Session : public std::enable_shared_from_this<Session> {
     Bitstream& find_output(const Submission& submission);
     void read_pixels(Record& record);
     void take_map(const Submission& submission, Record& record);
+    void take_reconstruction(const Submission& submission, Record& record);
+    void keep_reconstruction(Record& record, const std::vector<uint8_t>& planar);
+    void write_reconstruction(Mapped& mapped);
+    void check_reconstruction_buffer(const Registration& wanted, PixelFormat format) const;
     std::shared_ptr<const BlockMap> copy_of_map(const Submission& submission) const;
     void read_again(Record& record);
     void start(std::vector<PlannedPicture>& pictures);
@@ -218,6 +244,7 @@ class Session : public std::enable_shared_from_this<Session> {
     bool read_into(Staging& staging, const Record& record);
     void measure(const Record& record);
     void fill(Bitstream& out, const Record& record, AccessUnit unit);
+    void count(Bitstream& out, const Record& record);
     Record& new_record();
     Record& record_of(uint64_t serial);
 

@@ -1,4 +1,6 @@
 // A session's way from a submitted picture to its access unit.
+#include <numeric>
+
 #include "common/instrument.hpp"
 #include "common/text.hpp"
 #include "encode/breach.hpp"
@@ -26,6 +28,7 @@ Status Session::encode(const Submission& submission) {
     try {
         find_input(submission, record);
         take_map(submission, record);
+        take_reconstruction(submission, record);
         if (reads_pixels_) read_pixels(record);
     } catch (...) {
         free_records_.push_back(&record);
@@ -80,6 +83,8 @@ void Session::accept(const Submission& submission, Record& record, Bitstream& ou
     source.map = record.map.get();
     if (!inline_) record.submitted = Clock::now();
     if (record.in_flight != nullptr) ++*record.in_flight;
+    if (record.reconstruction != nullptr) ++record.reconstruction->in_flight;
+    record.grid = grid_of(source.width, source.height, setup_.map_block);
     window_.push_back(&record);
     out.state = Bitstream::pending;
     out.paired = &record;
@@ -118,6 +123,8 @@ void Session::find_input(const Submission& submission, Record& record) {
         record.in_flight = &buffer->in_flight;
     } else if (Mapped* mapped = mapped_.find(submission.input, number_)) {
         const Registration& wanted = mapped->registered->wanted;
+        if (wanted.usage != Registration::input)
+            violate(Status::invalid_param, text("resource ", hex(submission.input), " is encoded, and is an output"));
         const bool array = wanted.type == Registration::cuda_array;
         const size_t row = row_bytes(mapped->registered->format, wanted.width);
         surface = {array ? SurfaceSource::array : SurfaceSource::device,
@@ -209,7 +216,7 @@ void Session::start(std::vector<PlannedPicture>& pictures) {
     if (maker_->display_order() || codec() == Codec::av1) std::sort(pictures.begin(), pictures.end());
     for (const PlannedPicture& picture : pictures) {
         if (inline_)
-            deliver({picture.serial, {}, picture.type, 0});
+            deliver({picture.serial, {}, picture.type, 0, {}});
         else
             submit(picture);
     }
@@ -259,6 +266,9 @@ Record& Session::new_record() {
     free_records_.pop_back();
     record.pixels = record.again = nullptr;
     record.in_flight = nullptr;
+    record.reconstruction = nullptr;
+    record.source.wants_reconstruction = false;
+    record.activity.clear();
     record.map_memory = nullptr;
     record.map = nullptr;
     record.checked = record.coded = record.checking = false;
@@ -275,6 +285,7 @@ void Session::deliver(AccessUnit unit) {
     waiting_outputs_.pop_front();
     Record& record = record_of(unit.serial);
     record.coded = true;
+    keep_reconstruction(record, unit.reconstruction);
     if (!inline_) measure(record);
     release_input(record);
     if (out != nullptr) {
@@ -319,7 +330,18 @@ void Session::fill(Bitstream& out, const Record& record, AccessUnit unit) {
     out.view.average_qp = static_cast<uint32_t>(qp);
     out.view.intra_blocks = intra ? blocks : 0;
     out.view.inter_blocks = intra ? 0 : blocks;
+    out.view.slices = fixed ? 1 : count_slices(codec(), out.unit.data);
+    count(out, record);
     out.state = Bitstream::ready;
+}
+
+void Session::count(Bitstream& out, const Record& record) {
+    const std::vector<uint32_t>& activity = record.activity;
+    out.view.satd = std::accumulate(activity.begin(), activity.end(), 0u);
+    if (setup_.statistics == StatisticsLevel::none) return;
+    out.units = units_of(setup_.statistics, record.grid, activity, record.map.get(),
+                         static_cast<int>(out.view.average_qp), size_t{8} * out.view.size);
+    out.view.units = &out.units;
 }
 
 // Nothing will come any more for what is waiting.
@@ -334,6 +356,7 @@ void Session::fail_pending(const std::string& why) {
     waiting_outputs_.clear();
     for (Record* record : window_) {
         release_input(*record);
+        keep_reconstruction(*record, {});
         record->coded = true;
     }
     retire_records();

@@ -101,7 +101,10 @@ void* Session::register_resource(const Registration& wanted) {
     if (wanted.type != Registration::device_pointer && wanted.type != Registration::cuda_array)
         refuse(Status::unsupported_param, "only CUDA device pointers and arrays can be registered");
     if (wanted.resource == nullptr) forbid(recorded::register_null, Status::invalid_ptr, "resourceToRegister is null");
-    if (wanted.usage != 0) refuse(Status::unimplemented, "only input images can be registered");
+    if (wanted.usage == Registration::reconstruction)
+        check_reconstruction_buffer(wanted, format);
+    else if (wanted.usage != Registration::input)
+        refuse(Status::unimplemented, "only input images and reconstructions can be registered");
     const bool known = name_of(format) != nullptr;
     if (!known)
         forbid(recorded::register_no_format, Status::invalid_param, text("unknown buffer format ", wanted.format));
@@ -185,7 +188,10 @@ void* Session::map(void* handle, uint32_t& format) {
 void Session::unmap(void* handle) {
     Mapped* mapped = mapped_.find(handle, number_);
     if (mapped == nullptr) violate(recorded::unmap_again, what_is(handle, number_, "a mapped resource"));
-    if (mapped->in_flight > 0) abandon(&mapped->in_flight, text("resource ", hex(handle), " is unmapped"));
+    if (mapped->registered->wanted.usage == Registration::reconstruction)
+        write_reconstruction(*mapped);
+    else if (mapped->in_flight > 0)
+        abandon(&mapped->in_flight, text("resource ", hex(handle), " is unmapped"));
     --mapped->registered->maps;
     mapped_.remove(handle);
 }

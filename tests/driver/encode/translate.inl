@@ -186,6 +186,15 @@ const NV_ENC_CONFIG& configuration_of(Session& session, const NV_ENC_INITIALIZE_
     return of_preset;
 }
 
+StatisticsLevel statistics_of(const NV_ENC_INITIALIZE_PARAMS& params) {
+    const auto level = static_cast<uint32_t>(NVSIM_GET(params, outputStatsLevel, 0u));
+    const bool enabled = NVSIM_GET(params, enableOutputStats, 0) != 0;
+    if (level > 2) forbid(Status::success, Status::invalid_param, text("unknown outputStatsLevel ", level));
+    if (enabled != (level != 0))
+        forbid(Status::success, Status::invalid_param, "enableOutputStats and outputStatsLevel go together");
+    return enabled ? static_cast<StatisticsLevel>(level) : StatisticsLevel::none;
+}
+
 // The capabilities without which a configuration cannot be coded.
 std::vector<const char*> needs_of(const NV_ENC_INITIALIZE_PARAMS& params, const NV_ENC_CONFIG& config,
                                   const StreamSettings& stream) {
@@ -205,6 +214,10 @@ std::vector<const char*> needs_of(const NV_ENC_INITIALIZE_PARAMS& params, const 
     need_if(config.frameFieldMode > NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME, "SUPPORT_FIELD_ENCODING");
     need_if(params.enableWeightedPrediction, "SUPPORT_WEIGHTED_PREDICTION");
     need_if(config.rcParams.vbvBufferSize != 0, "SUPPORT_CUSTOM_VBV_BUF_SIZE");
+    need_if(NVSIM_GET(params, enableReconFrameOutput, 0) != 0, "OUTPUT_RECON_SURFACE");
+    const StatisticsLevel level = statistics_of(params);
+    need_if(level == StatisticsLevel::blocks, "OUTPUT_BLOCK_STATS");
+    need_if(level == StatisticsLevel::rows, "OUTPUT_ROW_STATS");
     with_codec_config(config.encodeCodecConfig, stream.codec, [&](const auto& codec_config) {
         need_tools(codec_config, need_if);
         need_if(codec_config.enableIntraRefresh, "SUPPORT_INTRA_REFRESH");
@@ -341,6 +354,8 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     });
     setup.map_mode = static_cast<uint32_t>(config.rcParams.qpMapMode);
     stream.block_maps = setup.map_mode != NV_ENC_QP_MAP_DISABLED;
+    setup.statistics = statistics_of(params);
+    stream.reconstructions = setup.reconstructs = NVSIM_GET(params, enableReconFrameOutput, 0) != 0;
     stream.lossless |= preset.tuning == Tuning::lossless;
     stream.gop_length = config.gopLength;
     if (stream.idr_period == 0) stream.idr_period = config.gopLength;

@@ -38,6 +38,7 @@ Multipass: TypeAlias = Literal["off", "quarter", "full"] | str
 BReferences: TypeAlias = Literal["off", "each", "middle", "hierarchical"] | str
 Entropy: TypeAlias = Literal["cabac", "cavlc"] | str
 QpMap: TypeAlias = Literal["delta", "emphasis"] | str
+Statistics: TypeAlias = Literal["picture", "rows", "blocks"] | str
 PictureTypes: TypeAlias = Literal["auto", "manual"] | str
 PictureType: TypeAlias = Literal["IDR", "I", "P"] | str
 CopyMode: TypeAlias = Literal["auto", "never", "always"] | str

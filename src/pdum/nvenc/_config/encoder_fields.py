@@ -93,13 +93,19 @@ class PictureFields(TypedDict, total=False):
     long_term_references: int
 
 
+class OutputFields(TypedDict, total=False):
+    """What packets bring besides their bytes. Files keep only the bytes."""
+
+    statistics: choices.Statistics | None
+
+
 class ShapeFields(TypedDict, total=False):
     """The shape of the picture, which a video file has already."""
 
     sample_aspect: coding.Aspect | None
 
 
-class FurtherFields(StreamFields, ShapeFields, PictureFields, total=False):
+class FurtherFields(StreamFields, ShapeFields, PictureFields, OutputFields, total=False):
     """The fields that ``NvencEncoder`` takes after its arguments."""
 
     format: choices.FrameFormat

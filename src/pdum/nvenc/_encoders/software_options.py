@@ -59,6 +59,9 @@ NEVER = (
 PER_PICTURE = ("time_code", "long_term_references")
 """Settings for what single pictures carry, which software does not take."""
 
+OUTPUTS = ("statistics",)
+"""Settings for what packets bring besides their bytes. Leaving one out would leave its user with None."""
+
 NOT_IN_SVT = (
     "reference_frames",
     "b_ref_mode",
@@ -127,6 +130,12 @@ def software_options(config: EncoderConfig, threads: int) -> Software:
             f"{CODECS[codec]} does not work with {config.width}x{config.height}: it takes no picture smaller than "
             f"{LEAST_SIZE[codec]}x{LEAST_SIZE[codec]}. Use codec='h264', which takes any size."
         )
+    for name in OUTPUTS:
+        if getattr(config, name):
+            raise UnsupportedFeature(
+                f"{name}={getattr(config, name)!r} does not work in software: only NVIDIA's encoders tell it. Leave it "
+                "out, or use NvencEncoder."
+            )
     made = Software(CODECS[codec], pix_fmt, Fraction(*settings["fps"]), _gop(config), settings["colour"])
     made.unmapped += [name for name in NEVER if getattr(config, name) is not None]
     made.unmapped += [name for name in PER_PICTURE if getattr(config, name)]

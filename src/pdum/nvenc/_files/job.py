@@ -22,6 +22,7 @@ VERIFY = ("structure", "samples", "full")
 
 
 PER_PICTURE = "it is about single pictures, which a file has no options for"
+OF_PACKETS = "a file keeps only the bytes of packets"
 NOT_OF_A_FILE = {
     "width": "the source decides it; Filters(scale=…) changes it",
     "height": "the source decides it; Filters(scale=…) changes it",
@@ -37,6 +38,7 @@ NOT_OF_A_FILE = {
     "qp_map": PER_PICTURE,
     "picture_types": PER_PICTURE,
     "long_term_references": PER_PICTURE,
+    "statistics": OF_PACKETS,
 }
 """Fields of ``EncoderConfig`` that have no effect on a file, and what to use instead."""
 

@@ -331,6 +331,7 @@ CONTROLS: tuple[Control, ...] = (
         seen=worse,
         picture=PictureOptions(regions=[Region(0, 0, *SIZE, qp=25)]),
     ),
+    same("statistics", "picture"),
     same("reference_frames", 4, codecs=("h264", "hevc")),
     same("long_term_references", 2, codecs=("h264", "hevc"), picture=PictureOptions(mark_long_term=1)),
     same("picture_types", "manual", codecs=("h264", "hevc"), seen=every_picture),
