@@ -113,7 +113,10 @@ class Life:
             self.take(packets)
 
     def take(self, packets: Any) -> None:
-        for seq, data, _ in packets:
+        for packet in packets:
+            seq, data, _ = packet
+            if packet.reconstruction is not None:
+                self.compare(seq, packet.reconstruction)
             units = parse(data)
             if seq in self.received:
                 self.problems.append(f"seq {seq} came out twice")
@@ -123,6 +126,13 @@ class Life:
             elif units[0].map != self.maps.get(seq, units[0].map):
                 self.problems.append(f"the packet of seq {seq} was coded by another map")
             self.received.append(seq)
+
+    def compare(self, seq: int, reconstruction: Any) -> None:
+        """The simulated encoder that only echoes loses nothing."""
+        with self.without_witness("cuCtxPushCurrent_v2"):  # a stream is freed without it
+            pixels = self.attempt(lambda: np.asarray(reconstruction))
+        if pixels is not None and not np.array_equal(pixels, self.pictures[seq]):
+            self.problems.append(f"the reconstruction of seq {seq} is another picture")
 
     def flush(self, encoder: NvencEncoder) -> None:
         for _ in range(FLUSHES):
@@ -231,6 +241,19 @@ def repaired(life: Life) -> None:
     life.attempt(encoder.close)
 
 
+def with_outputs(life: Life) -> None:
+    """Pictures give more than their access units: statistics, and themselves as a decoder shows them."""
+    encoder = made(life, codec="hevc", reconstruction=True, statistics="rows", extra_output_delay=1)
+    if encoder is None:
+        return
+    for number in range(4):
+        life.submit(encoder, picture_of(number), picture_of(number), 500 + number)
+    life.flush(encoder)
+    with life.without_witness("cuCtxPushCurrent_v2"):
+        life.attempt(encoder.close)
+    life.attempt(encoder.close)
+
+
 def dropped(life: Life) -> None:
     """Frames are in flight when the last reference goes."""
     encoder = made(life, codec="av1", tuning="hq", lookahead=2)
@@ -308,6 +331,7 @@ class Bench:
         immediate(life, frames)
         in_place(life, frames)
         repaired(life)
+        with_outputs(life)
         dropped(life)
         calls = self.calls()
         left = grown(before, self.live())

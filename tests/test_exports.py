@@ -65,6 +65,7 @@ PUBLIC = [
     "PieceDamaged",
     "PieceSink",
     "Plan",
+    "ReconstructedFrame",
     "References",
     "Region",
     "Result",

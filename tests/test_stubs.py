@@ -38,8 +38,8 @@ def run_python(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
 
 # Pybind11 has its own metaclass, which a stub cannot express.
 METACLASSED = (
-    *("DecodedFrame", "Decoder", "Encoder", "PictureStatistics", "PrimaryContext", "Surface"),
-    *("_RgbConverter", "_SurfaceMemory"),
+    *("DecodedFrame", "Decoder", "Encoder", "PictureStatistics", "PrimaryContext", "ReconstructedFrame"),
+    *("Surface", "_RgbConverter", "_SurfaceMemory"),
 )
 # Classes that only the module makes take any arguments, in order to refuse them.
 REFUSING = '__init__ is inconsistent, stub does not have *args parameter "args"'

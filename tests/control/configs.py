@@ -209,6 +209,8 @@ def fields_of_configs(draw: st.DrawFn) -> Fields:
     fields |= draw(maps(fields))
     fields |= draw(tools(fields))
     fields |= some(draw, statistics=st.sampled_from(["picture", "rows"]))
+    has_same_samples = not {"chroma", "bit_depth"} & fields.keys() and fields.get("format") in (None, "nv12", "p010")
+    fields |= some(draw, reconstruction=FLAG) if has_same_samples and fields.get("bframes") == 0 else {}
     if fields.get("weighted_prediction") and isinstance(fields.get("split_encode"), int):
         del fields["split_encode"]  # HEVC has one or the other
     return fields

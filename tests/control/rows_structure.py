@@ -95,6 +95,15 @@ PARTS = [
         since="13.0",
         names="long_term_references",
     ),
+    *(
+        Row(
+            {"reconstruction": True},
+            {"enableReconFrameOutput": 1},
+            over=codec,
+            gpu={"caps": {"OUTPUT_RECON_SURFACE": 1}},
+        )
+        for codec in CODECS
+    ),
     *(Row({"statistics": "picture"}, {}, over=codec) for codec in CODECS),
     *(
         Row(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from driver_tests.encode_client import FAST, HEIGHT, WIDTH, Rig, picture, rig
@@ -102,6 +103,84 @@ def wrong_version_words(client: Rig) -> None:
     lock_with(client, (ctypes.c_uint8 * (ROWS * UNIT))(), ROWS * UNIT)
 
 
+RECON = {"enableReconFrameOutput": 1}
+FLAG = 32
+"""NV_ENC_PIC_FLAG_OUTPUT_RECON_FRAME."""
+
+
+def add_target(client: Rig, **fields: Any) -> int:
+    """A mapped buffer for reconstructions."""
+    usage = {"bufferUsage": client.abi.NV_ENC_OUTPUT_RECON, **fields}
+    pointer = client.cuda.upload(np.zeros(WIDTH * HEIGHT * 3 // 2, np.uint8))
+    client.registered.append(client.session.register(pointer, **usage))
+    target = client.session.map(client.registered[-1])
+    client.targets = [(pointer, target)]  # type: ignore[attr-defined]
+    return target
+
+
+def unmap(client: Rig, target: int) -> None:
+    client.session.call("nvEncUnmapInputResource", ctypes.c_void_p(target))
+
+
+def pixels_at(client: Rig, pointer: int) -> Any:
+    found = np.empty(WIDTH * HEIGHT * 3 // 2, np.uint8)
+    address = ctypes.c_void_p(found.ctypes.data)
+    client.cuda.check(client.cuda.lib.cuMemcpyDtoH_v2(address, ctypes.c_uint64(pointer), ctypes.c_size_t(found.nbytes)))
+    return found
+
+
+@pytest.mark.parametrize("version", WITH_OUTPUTS)
+def test_a_reconstruction_is_there_once_its_buffer_is_unmapped(simulator: Simulator, version: str) -> None:
+    with able(simulator, version, check=True) as client:
+        target = add_target(begin(client, **RECON))
+        ((pointer, _),) = client.targets  # type: ignore[attr-defined]
+        client.encode(0, encodePicFlags=FLAG, outputReconBuffer=target)
+        client.take(0)
+        assert not pixels_at(client, pointer).any()
+        unmap(client, target)
+        assert np.array_equal(pixels_at(client, pointer), picture(3))
+
+
+def flag_alone(client: Rig) -> None:
+    begin(client, **RECON).encode(0, encodePicFlags=FLAG)
+
+
+def buffer_alone(client: Rig) -> None:
+    target = add_target(begin(client, **RECON))
+    client.encode(0, outputReconBuffer=target)
+
+
+def never_enabled(client: Rig) -> None:
+    begin(client).encode(0, encodePicFlags=FLAG, outputReconBuffer=client.inputs[0])
+
+
+def an_input_as_its_target(client: Rig) -> None:
+    begin(client, **RECON).encode(0, encodePicFlags=FLAG, outputReconBuffer=client.inputs[0])
+
+
+def a_target_as_input(client: Rig) -> None:
+    client.inputs[0] = add_target(begin(client, **RECON))
+    client.encode(0)
+
+
+def not_mapped(client: Rig) -> None:
+    target = add_target(begin(client, **RECON))
+    unmap(client, target)
+    client.encode(0, encodePicFlags=FLAG, outputReconBuffer=target)
+
+
+def given_twice(client: Rig) -> None:
+    target = add_target(begin(client, **RECON))
+    client.add_surface(picture(4))
+    client.encode(0, encodePicFlags=FLAG, outputReconBuffer=target)
+    client.encode(1, encodePicFlags=FLAG, outputReconBuffer=target)
+
+
+def too_small(client: Rig) -> None:
+    target = add_target(begin(client, **RECON), height=HEIGHT - 2)
+    client.encode(0, encodePicFlags=FLAG, outputReconBuffer=target)
+
+
 BROKEN: list[tuple[Callable[[Rig], None], str, str]] = [
     (too_little_memory, "nvEncLockBitstream", "structs take"),
     (no_memory, "nvEncLockBitstream", "outputStatsPtr is null"),
@@ -114,6 +193,14 @@ BROKEN: list[tuple[Callable[[Rig], None], str, str]] = [
         "nvEncInitializeEncoder",
         "unknown outputStatsLevel",
     ),
+    (flag_alone, "nvEncEncodePicture", "go together"),
+    (buffer_alone, "nvEncEncodePicture", "go together"),
+    (never_enabled, "nvEncEncodePicture", "no enableReconFrameOutput"),
+    (an_input_as_its_target, "nvEncEncodePicture", "not registered as NV_ENC_OUTPUT_RECON"),
+    (a_target_as_input, "nvEncEncodePicture", "is an output"),
+    (not_mapped, "nvEncEncodePicture", "is not mapped"),
+    (given_twice, "nvEncEncodePicture", "second picture"),
+    (too_small, "nvEncEncodePicture", "smaller than the picture"),
 ]
 
 
@@ -137,11 +224,33 @@ def test_a_broken_rule_is_reported_and_refused(
 
 @pytest.mark.parametrize(
     ("capability", "fields"),
-    [("OUTPUT_ROW_STATS", ROW_LEVEL), ("OUTPUT_BLOCK_STATS", {**ROW_LEVEL, "outputStatsLevel": 1})],
+    [
+        ("OUTPUT_RECON_SURFACE", RECON),
+        ("OUTPUT_ROW_STATS", ROW_LEVEL),
+        ("OUTPUT_BLOCK_STATS", {**ROW_LEVEL, "outputStatsLevel": 1}),
+    ],
 )
 def test_outputs_that_the_gpu_lacks(simulator: Simulator, capability: str, fields: dict[str, int]) -> None:
     lacking = {**ABLE, "caps": {**ABLE["caps"], capability: 0}}
     with rig(simulator, check=False, gpus=[lacking]) as client:
         with pytest.raises(Refused, match=capability):
             begin(client, **fields)
+        client.abandon()
+
+
+def test_a_target_stays_mapped_while_its_picture_is_in_flight(simulator: Simulator) -> None:
+    with rig(simulator, check=False, gpus=[{**ABLE, "engines": 1}], stall={"after_frames": 0}) as client:
+        target = add_target(begin(client, **RECON))
+        client.encode(0, encodePicFlags=FLAG, outputReconBuffer=target)
+        with pytest.raises(Refused, match="in flight"):
+            unmap(client, target)
+        client.abandon()
+
+
+@pytest.mark.parametrize("pixels", ["IYUV", "ARGB", "YUV444", "YUV420_10BIT"])
+def test_formats_that_cannot_be_written(simulator: Simulator, pixels: str) -> None:
+    with able(simulator) as client:
+        begin(client, **RECON)
+        with pytest.raises(Refused, match="cannot be written"):
+            add_target(client, pixels=pixels, pitch=4 * WIDTH)
         client.abandon()

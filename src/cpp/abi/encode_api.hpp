@@ -53,6 +53,8 @@ struct PictureExtras {
 struct PictureRequest {
     MappedHandle input = nullptr;
     OutputHandle output = nullptr;
+    MappedHandle reconstruction =
+        nullptr;             // where the engine writes the picture as a decoder will show it; may be null
     uint64_t timestamp = 0;  // comes back on the access unit of this picture
     uint32_t width = 0;
     uint32_t height = 0;
@@ -100,6 +102,9 @@ class EncodeApi {
     virtual OutputHandle create_output() = 0;
     virtual void destroy_output(OutputHandle output) = 0;
     virtual RegisteredHandle register_surface(CUdeviceptr pointer, uint32_t width, uint32_t height, uint32_t pitch) = 0;
+    // For the engine to write to, as `format`.
+    virtual RegisteredHandle register_reconstruction(CUdeviceptr pointer, PixelFormat format, uint32_t width,
+                                                     uint32_t height, uint32_t pitch) = 0;
     virtual void unregister_surface(RegisteredHandle surface) = 0;
     virtual MappedHandle map(RegisteredHandle surface) = 0;
     virtual void unmap(MappedHandle surface) = 0;

@@ -156,17 +156,12 @@ class Session final : public EncodeApi {
     }
 
     RegisteredHandle register_surface(CUdeviceptr pointer, uint32_t width, uint32_t height, uint32_t pitch) override {
-        NV_ENC_REGISTER_RESOURCE request{};
-        request.version = NV_ENC_REGISTER_RESOURCE_VER;
-        request.resourceType = NV_ENC_INPUT_RESOURCE_TYPE_CUDADEVICEPTR;
-        request.resourceToRegister = reinterpret_cast<void*>(pointer);
-        request.width = width;
-        request.height = height;
-        request.pitch = pitch;
-        request.bufferFormat = picture_.bufferFmt;
-        request.bufferUsage = NV_ENC_INPUT_IMAGE;
-        check(f_.nvEncRegisterResource(handle_, &request), "nvEncRegisterResource", "register an input surface");
-        return request.registeredResource;
+        return register_memory({pointer, width, height, pitch}, picture_.bufferFmt, NV_ENC_INPUT_IMAGE);
+    }
+
+    RegisteredHandle register_reconstruction(CUdeviceptr pointer, PixelFormat format, uint32_t width, uint32_t height,
+                                             uint32_t pitch) override {
+        return register_memory({pointer, width, height, pitch}, buffer_format(format), NV_ENC_OUTPUT_RECON);
     }
 
     void unregister_surface(RegisteredHandle surface) override {
@@ -196,6 +191,8 @@ class Session final : public EncodeApi {
         if (request.force_intra) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_FORCEINTRA;
         set_map(request.map);
         if (manual_types_) put_type(picture_, codec_, request);
+        picture_.outputReconBuffer = request.reconstruction;
+        if (request.reconstruction != nullptr) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_OUTPUT_RECON_FRAME;
         const CarriedExtras carried(*this, request);
         const NVENCSTATUS status = while_busy([&] { return f_.nvEncEncodePicture(handle_, &picture_); });
         if (status != NV_ENC_ERR_NEED_MORE_INPUT) check(status, "nvEncEncodePicture", "encode a picture");
@@ -236,6 +233,28 @@ class Session final : public EncodeApi {
     }
 
    private:
+    struct Memory {
+        CUdeviceptr pointer;
+        uint32_t width;
+        uint32_t height;
+        uint32_t pitch;
+    };
+
+    RegisteredHandle register_memory(const Memory& memory, NV_ENC_BUFFER_FORMAT format, NV_ENC_BUFFER_USAGE usage) {
+        NV_ENC_REGISTER_RESOURCE request{};
+        request.version = NV_ENC_REGISTER_RESOURCE_VER;
+        request.resourceType = NV_ENC_INPUT_RESOURCE_TYPE_CUDADEVICEPTR;
+        request.resourceToRegister = reinterpret_cast<void*>(memory.pointer);
+        request.width = memory.width;
+        request.height = memory.height;
+        request.pitch = memory.pitch;
+        request.bufferFormat = format;
+        request.bufferUsage = usage;
+        check(f_.nvEncRegisterResource(handle_, &request), "nvEncRegisterResource",
+              usage == NV_ENC_INPUT_IMAGE ? "register an input surface" : "register memory for a reconstruction");
+        return request.registeredResource;
+    }
+
     // Puts a picture's extras into the driver's struct for the time of one call, and takes them out again.
     class CarriedExtras {
        public:

@@ -14,6 +14,7 @@
 #include "python/gpus_binding.hpp"
 #include "python/packet_binding.hpp"
 #include "python/profiling_binding.hpp"
+#include "python/reconstructed_frame.hpp"
 #include "python/statistics_binding.hpp"
 #include "python/surface_binding.hpp"
 #include "session/probe.hpp"
@@ -117,6 +118,7 @@ PYBIND11_MODULE_EXEC(_nvenc_of_main, module) {
     });
     add_packet_type(module);
     add_statistics_type(module);
+    add_reconstructed_frame_type(module);
     add_surface_type(module);
     add_colour_conversion(module);
     add_gpu_listing(module);

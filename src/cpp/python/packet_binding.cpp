@@ -1,5 +1,7 @@
 #include "python/packet_binding.hpp"
 
+#include "python/reconstructed_frame.hpp"
+
 #include <structmember.h>
 
 #include <algorithm>
@@ -21,6 +23,7 @@ struct PacketObject {
     PyObject* pic_type;
     PyObject* released;
     PyObject* statistics;
+    PyObject* reconstruction;
     long long pts;
     long long dts;
     unsigned frame_avg_qp;
@@ -45,10 +48,16 @@ PyRef statistics_of(const AccessUnit& unit) {
     return PyRef(py::cast(unit.statistics).release().ptr());
 }
 
+PyRef reconstruction_of(const AccessUnit& unit) {
+    if (unit.reconstruction == nullptr) return PyRef(Py_NewRef(Py_None));
+    return PyRef(reconstructed_frame(unit.reconstruction).release().ptr());
+}
+
 PyObject* new_packet(const AccessUnit& unit, const PyRef& bytes, const PyRef& released) {
     PyRef seq(PyLong_FromLongLong(unit.seq));
     if (seq == nullptr) return nullptr;
     PyRef statistics = statistics_of(unit);
+    PyRef reconstruction = reconstruction_of(unit);
     auto* packet = PyObject_GC_New(PacketObject, packet_type);
     if (packet == nullptr) return nullptr;
     packet->seq = seq.release();
@@ -57,6 +66,7 @@ PyObject* new_packet(const AccessUnit& unit, const PyRef& bytes, const PyRef& re
     packet->pic_type = Py_NewRef(interned_type_names()[static_cast<size_t>(unit.type)]);
     packet->released = Py_NewRef(released != nullptr ? released.get() : Py_None);
     packet->statistics = statistics.release();
+    packet->reconstruction = reconstruction.release();
     packet->pts = unit.pts;
     packet->dts = unit.dts;
     packet->frame_avg_qp = unit.average_qp;
@@ -89,6 +99,7 @@ PyObject* construct(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
     packet->dts = dts;
     packet->released = Py_NewRef(Py_None);
     packet->statistics = Py_NewRef(statistics);
+    packet->reconstruction = Py_NewRef(Py_None);
     packet->frame_avg_qp = qp;
     PyObject_GC_Track(packet);
     return reinterpret_cast<PyObject*>(packet);
@@ -100,6 +111,7 @@ void destroy(PyObject* object) {
     PyObject_GC_UnTrack(object);
     Py_XDECREF(packet->released);
     Py_XDECREF(packet->statistics);
+    Py_XDECREF(packet->reconstruction);
     Py_XDECREF(packet->seq);
     Py_XDECREF(packet->data);
     Py_XDECREF(packet->keyframe);
@@ -113,12 +125,14 @@ int traverse(PyObject* object, visitproc visit, void* arg) {
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self_of(object)->released);
     Py_VISIT(self_of(object)->statistics);
+    Py_VISIT(self_of(object)->reconstruction);
     return 0;
 }
 
 int clear(PyObject* object) {
     Py_CLEAR(self_of(object)->released);
     Py_CLEAR(self_of(object)->statistics);
+    Py_CLEAR(self_of(object)->reconstruction);
     return 0;
 }
 
@@ -203,6 +217,9 @@ PyMemberDef members[] = {
      "The frame that was read in place and may be written again now; None if it was copied."},
     {"statistics", T_OBJECT, offsetof(PacketObject, statistics), READONLY,
      "What the encoder counted (``PictureStatistics``); None unless the encoder's ``statistics`` asks for it."},
+    {"reconstruction", T_OBJECT, offsetof(PacketObject, reconstruction), READONLY,
+     "The picture as a decoder will show it (``ReconstructedFrame``); None unless the encoder's ``reconstruction`` is "
+     "on."},
     {nullptr, 0, 0, 0, nullptr},
 };
 

@@ -22,7 +22,9 @@ Finished Delivery::finish(const LockedAccessUnit& unit) {
              "Please report it with the driver's version.");
     }
     const Finished finished{
-        {it->seq, pts, next_dts_++, unit.type, unit.average_qp, unit.data, unit.size, unit.statistics}, it->input};
+        {it->seq, pts, next_dts_++, unit.type, unit.average_qp, unit.data, unit.size, unit.statistics, nullptr},
+        it->input,
+        it->reconstruction};
     submitted_.erase(it);
     return finished;
 }

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "abi/encode_api.hpp"
 #include "session/picture_maps.hpp"
+#include "session/reconstructions.hpp"
 
 namespace pdum::nvenc {
 
@@ -21,6 +23,7 @@ struct AccessUnit {
     const void* data = nullptr;  // valid while Sink::take runs
     size_t size = 0;
     std::shared_ptr<const PictureStatistics> statistics;  // null unless the settings ask for them
+    std::shared_ptr<Reconstruction> reconstruction;       // likewise
 };
 
 // Takes access units, one at a time and in coding order, while their memory is valid.
@@ -35,13 +38,15 @@ struct Submitted {
     int64_t pts = 0;
     int64_t seq = 0;
     size_t input = 0;
-    SharedMap map = nullptr;  // the driver may read it until the access unit is out
+    std::optional<size_t> reconstruction;  // the number of its surface
+    SharedMap map = nullptr;               // the driver may read it until the access unit is out
 };
 
 // An access unit on its way out, and the input that it was made from.
 struct Finished {
     AccessUnit unit;
     size_t input = 0;
+    std::optional<size_t> reconstruction;  // the number of its surface
 };
 
 class Delivery {

@@ -44,7 +44,7 @@ bool DriverSession::drain(Failures& failures) noexcept {
 }
 
 void DriverSession::release(Inputs& inputs, bool engine_is_done, Failures& failures) noexcept {
-    outputs_->unlock_all(failures);
+    unlock_outputs(failures);
     inputs.release(engine_is_done, failures);
     outputs_->release(engine_is_done, failures);
     failures.run([this] { api_->destroy(); });

@@ -36,6 +36,8 @@ class DriverSession {
     void end_stream();
     // Waits for the engine and drops what it gives out. Whether the engine is known to be done with every picture.
     bool drain(Failures& failures) noexcept;
+    // Unlocks what is locked: the driver takes no surface back before.
+    void unlock_outputs(Failures& failures) noexcept { outputs_->unlock_all(failures); }
     // Gives everything back and ends the session. What the driver does not take back piece by piece, and what the
     // engine may still use, the driver takes back with the session.
     void release(Inputs& inputs, bool engine_is_done, Failures& failures) noexcept;

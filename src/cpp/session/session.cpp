@@ -56,6 +56,7 @@ Session::Session(const SessionOptions& options)
         output_stream_ = std::make_unique<Stream>(context_);
         inputs_ = std::make_unique<Inputs>(context_, settings_);
         maps_ = std::make_unique<PictureMaps>(context_);
+        if (settings_.reconstruction) reconstructions_ = std::make_unique<Reconstructions>(context_, order_->input());
         if (settings_.rgb_input) rgb_ = std::make_unique<RgbInput>(context_);
         open(settings_);
     } catch (...) {
@@ -225,14 +226,16 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
     if (!idr) require_long_term(extras);
     const SharedMap map = maps_->map_for(extras.map, settings_);
     request.map = map.get();
-    delivery_.add({position_.next_pts, seq, input, map});
+    Submitted picture{position_.next_pts, seq, input, std::nullopt, map};
+    if (reconstructions_ != nullptr) picture.reconstruction = reconstructions_->take(settings_);
+    delivery_.add(picture);
     Accepted accepted{};
     try {
         request.input = inputs_->map(input);
+        if (picture.reconstruction) request.reconstruction = reconstructions_->map(*picture.reconstruction);
         accepted = driver_->api().encode(request);
     } catch (...) {
-        delivery_.withdraw();
-        if (request.input != nullptr) inputs_->unmap(input, failures_);
+        withdraw(request, picture);
         throw;
     }
     driver_->outputs().push(accepted);
@@ -240,6 +243,12 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
     ++position_.next_pts;
     position_.must_be_idr = false;
     position_.since_idr = idr ? 1 : position_.since_idr + 1;
+}
+
+void Session::withdraw(const PictureRequest& request, const Submitted& picture) noexcept {
+    delivery_.withdraw();
+    if (request.reconstruction != nullptr) reconstructions_->withdraw(*picture.reconstruction, failures_);
+    if (request.input != nullptr) inputs_->unmap(picture.input, failures_);
 }
 
 void Session::collect(size_t may_stay_in_flight, Sink& sink) {
@@ -261,8 +270,10 @@ void Session::take_out(size_t may_stay_in_flight, Sink& sink) {
         } else if (!failures_.run(lock)) {
             return;
         }
-        const Finished finished = delivery_.finish(unit);
+        Finished finished = delivery_.finish(unit);
         try {
+            if (finished.reconstruction)
+                finished.unit.reconstruction = reconstructions_->finish(*finished.reconstruction, failures_);
             sink.take(finished.unit);
         } catch (...) {
             give_back(finished.input);

@@ -20,6 +20,7 @@
 #include "session/frame_view.hpp"
 #include "session/inputs.hpp"
 #include "session/picture_maps.hpp"
+#include "session/reconstructions.hpp"
 #include "session/reference_history.hpp"
 #include "session/rgb_input.hpp"
 #include "session/stream_order.hpp"
@@ -149,6 +150,8 @@ class Session {
     // The same, after the kept access units.
     void collect(size_t may_stay_in_flight, Sink& sink);
     void give_back(size_t input) noexcept;
+    // Gives back what a picture that the driver refused would have used.
+    void withdraw(const PictureRequest& request, const Submitted& picture) noexcept;
     void end_stream();
     void release_everything() noexcept;
     void abandon() noexcept;
@@ -176,7 +179,8 @@ class Session {
     std::unique_ptr<Inputs> inputs_;
     std::unique_ptr<DriverSession> driver_;  // null once closed, and after a `reopen` that failed
     std::unique_ptr<PictureMaps> maps_;
-    std::unique_ptr<RgbInput> rgb_;  // null unless frames are RGB
+    std::unique_ptr<Reconstructions> reconstructions_;  // null unless the settings ask for them
+    std::unique_ptr<RgbInput> rgb_;                     // null unless frames are RGB
 
     Delivery delivery_;
     Position position_;

@@ -40,9 +40,12 @@ void Session::open(const Settings& settings) {
         throw;
     }
     settings_ = driver_->settings();
+    if (reconstructions_ != nullptr) reconstructions_->register_with(driver_->api());
 }
 
 void Session::close_driver(bool engine_is_done) noexcept {
+    driver_->unlock_outputs(failures_);
+    if (reconstructions_ != nullptr) reconstructions_->release(engine_is_done, failures_);
     driver_->release(*inputs_, engine_is_done, failures_);
     driver_.reset();
 }
@@ -114,6 +117,7 @@ void Session::release_everything() noexcept {
 void Session::abandon() noexcept {
     delivery_.clear();
     inputs_.reset();
+    reconstructions_.reset();
     rgb_.reset();
     maps_.reset();
     driver_.reset();

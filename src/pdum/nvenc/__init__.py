@@ -48,7 +48,7 @@ from ._errors import (
     VerificationFailed,
 )
 from ._machine.availability import available, unavailable_reason
-from ._nvenc import DecodedFrame, Packet, PictureStatistics, chosen_abi, nvtx_enabled
+from ._nvenc import DecodedFrame, Packet, PictureStatistics, ReconstructedFrame, chosen_abi, nvtx_enabled
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ __all__ = [
     "PieceDamaged",
     "PieceSink",
     "Plan",
+    "ReconstructedFrame",
     "References",
     "Region",
     "Result",

@@ -116,8 +116,9 @@ void Session::keep_reconstruction(Record& record, const std::vector<uint8_t>& pl
         mapped->reconstruction = from_planar(mapped->registered->format, planar, setup_.settings.stream.format);
 }
 
+// Like an input, it may go at any time once the end of the stream was sent.
 void Session::write_reconstruction(Mapped& mapped) {
-    if (mapped.in_flight > 0 && !device_.lost)
+    if (mapped.in_flight > 0 && !ended_ && !device_.lost)
         violate(Status::invalid_call, "outputReconBuffer is unmapped while its picture is in flight");
     for (Record* record : window_)
         if (record->reconstruction == &mapped) record->reconstruction = nullptr;

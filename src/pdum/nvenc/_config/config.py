@@ -109,8 +109,9 @@ class EncoderConfig:
         deblocking: True, False (HEVC: interface 13.0), or ``"within_slices"`` (H.264, HEVC).
         constrained_intra: intra blocks use only intra blocks (H.264, HEVC).
         chroma_qp_offset: what is added to the quantiser of colour, -12 to 12 (AV1: -64 to 63), or two for Cb and Cr.
-        statistics: what the encoder counts of each picture, for ``Packet.statistics``: ``"picture"`` (quantiser, kinds of
-            blocks, motion), and also of its ``"rows"`` of blocks or its ``"blocks"``.
+        statistics: what the encoder counts, for ``Packet.statistics``: ``"picture"`` (quantiser, kinds of blocks, motion),
+            and also of each picture's ``"rows"`` of blocks or its ``"blocks"``.
+        reconstruction: packets have the picture as a decoder will show it (``Packet.reconstruction``), on the GPU.
         time_code: pictures may have time codes.
         qp_map: pictures may give regions more or fewer bits (``PictureOptions``): ``"delta"`` by offsets to the
             quantiser of each block, ``"emphasis"`` by levels (H.264, without AQ).
@@ -184,6 +185,7 @@ class EncoderConfig:
     references: References | None = None
     tiles: coding.Tiles | None = None
     statistics: choices.Statistics | None = None
+    reconstruction: bool = False
     time_code: bool = False
     qp_map: choices.QpMap | None = None
     picture_types: choices.PictureTypes = "auto"
@@ -289,6 +291,7 @@ class EncoderConfig:
             "intra_refresh": values.intra_refresh(self.intra_refresh_period, self.intra_refresh_count),
             "split_encode": values.split(self.split_encode),
             "statistics": values.choice("statistics", self.statistics, ("picture", "rows", "blocks")),
+            "reconstruction": values.switch("reconstruction", self.reconstruction),
             "time_code": values.switch("time_code", self.time_code),
             "qp_map": values.choice("qp_map", self.qp_map, MAP_MODES),
             "manual_types": picture_type.is_manual(self.picture_types),

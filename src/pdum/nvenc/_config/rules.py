@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._errors import InvalidConfig
-from . import coding, references
+from . import coding, outputs, references
 from .settings import MOST_FRAMES_AHEAD, codec_name, tuning_name
 from .values import FORMATS, PROFILE_LIMITS, RGB_FORMATS
 
@@ -167,6 +167,10 @@ def _of_references(config: EncoderConfig) -> Iterator[str]:
         )
 
 
+def _of_outputs(config: EncoderConfig) -> Iterator[str]:
+    yield from outputs.contradictions(config, may_have_b_frames(config))
+
+
 def _of_lists(config: EncoderConfig) -> Iterator[str]:
     yield from references.contradictions(config)
 
@@ -292,4 +296,5 @@ RULES = (
     _of_maps,
     _of_format,
     _of_samples,
+    _of_outputs,
 )

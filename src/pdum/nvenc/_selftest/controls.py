@@ -332,6 +332,7 @@ CONTROLS: tuple[Control, ...] = (
         picture=PictureOptions(regions=[Region(0, 0, *SIZE, qp=25)]),
     ),
     same("statistics", "picture"),
+    same("reconstruction", True),
     same("reference_frames", 4, codecs=("h264", "hevc")),
     same("long_term_references", 2, codecs=("h264", "hevc"), picture=PictureOptions(mark_long_term=1)),
     same("picture_types", "manual", codecs=("h264", "hevc"), seen=every_picture),
