@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from .._storage.address import Address
-from .._storage.place import StoredFile
+from .._storage.remote_file import StoredFile
 from .._storage.settings import StorageSettings
 from .._storage.shared_copy import SharedCopy
 from .portable_file import FileElsewhere, PortableFile
