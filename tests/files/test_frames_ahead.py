@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pdum.nvenc._media.decoder import Stumbled
-from pdum.nvenc._media.frames_ahead import RESERVED, Bounds, FramesAhead, Team
+from pdum.nvenc._media.frames_ahead import RESERVED, Bounds, FramesAhead, SharedDecoding
 from pdum.nvenc._media.source import Index, Key
 from pdum.nvenc._media.stretches import Stretch, Stretches
 
@@ -33,7 +33,7 @@ class Numbers:
     frames: int
     gop: int
     shortest: int = 1
-    helpers: int = 3
+    further: int = 3
     room: int = 40
     broken: dict[int, BaseException] = field(default_factory=dict)
     """The frames that only the plain decoder can make, and why."""
@@ -49,20 +49,22 @@ class Numbers:
         self.plain_calls.append((first, stumbled, before))
         yield from range(first, self.frames)
 
-    def hire(self) -> Helper | None:
+    def open_decoder(self) -> Decoder | None:
         with self._lock:
-            if self.open - self.closed >= self.helpers:
+            if self.open - self.closed >= self.further:
                 return None
             self.open += 1
-        return Helper(self)
+        return Decoder(self)
 
     def ahead(self, first: int = 0, decoders: int = 8) -> FramesAhead:
         stretches = Stretches(index_of(self.frames, self.gop), self.shortest)
-        team = Team(stretches=stretches, bounds=Bounds(decoders=decoders, room=self.room), hire=self.hire)
-        return FramesAhead(first, self.plain, lambda: team)
+        shared = SharedDecoding(
+            stretches=stretches, bounds=Bounds(decoders=decoders, room=self.room), open_decoder=self.open_decoder
+        )
+        return FramesAhead(first, self.plain, lambda: shared)
 
 
-class Helper:
+class Decoder:
     is_on_processor = False
 
     def __init__(self, numbers: Numbers) -> None:
@@ -92,16 +94,16 @@ def taken(ahead: FramesAhead, steps: Callable[[int], object] = lambda _: None) -
 
 @given(
     frames=st.integers(1, 120), gop=st.integers(1, 50), shortest=st.integers(1, 30), first=st.integers(0, 60),
-    helpers=st.integers(0, 4), room=st.integers(RESERVED + 1, 60),
+    further=st.integers(0, 4), room=st.integers(RESERVED + 1, 60),
     steps=st.dictionaries(st.integers(0, 120), st.integers(1, 5), max_size=6),
 )  # fmt: skip
-@example(frames=100, gop=10, shortest=1, first=0, helpers=3, room=9, steps={0: 4})
-@example(frames=100, gop=10, shortest=1, first=5, helpers=3, room=60, steps={7: 4, 30: 1, 31: 3, 60: 2})
+@example(frames=100, gop=10, shortest=1, first=0, further=3, room=9, steps={0: 4})
+@example(frames=100, gop=10, shortest=1, first=5, further=3, room=60, steps={7: 4, 30: 1, 31: 3, 60: 2})
 def test_each_frame_comes_once_and_in_order(
-    frames: int, gop: int, shortest: int, first: int, helpers: int, room: int, steps: dict[int, int]
+    frames: int, gop: int, shortest: int, first: int, further: int, room: int, steps: dict[int, int]
 ) -> None:
     first = min(first, frames - 1)
-    numbers = Numbers(frames, gop, shortest, helpers, room)
+    numbers = Numbers(frames, gop, shortest, further, room)
     ahead = numbers.ahead(first)
     if first in steps:
         ahead.use_decoders(steps[first])
@@ -113,7 +115,7 @@ def test_each_frame_comes_once_and_in_order(
 
 @pytest.mark.parametrize("decoders", [2, 3, 4])
 def test_others_take_stretches_from_the_next_key_frame_on(decoders: int) -> None:
-    numbers = Numbers(200, 10, helpers=8)
+    numbers = Numbers(200, 10, further=8)
     ahead = numbers.ahead()
     ahead.use_decoders(decoders)
     assert ahead.decoders == decoders
@@ -124,7 +126,7 @@ def test_others_take_stretches_from_the_next_key_frame_on(decoders: int) -> None
 
 
 def test_no_more_is_held_than_there_is_room_for() -> None:
-    numbers = Numbers(400, 20, helpers=3, room=30)
+    numbers = Numbers(400, 20, further=3, room=30)
     ahead = numbers.ahead()
     ahead.use_decoders(4)
     most = 0
