@@ -393,7 +393,7 @@ def test_all_presets_are_taken(codec: str, tuning: str) -> None:
             assert len(encode(encoder, [picture("yuv420", number) for number in range(2)])) == 2
 
 
-REFUSED = {"statistics": "picture", "reconstruction": True}
+REFUSED: dict[str, Any] = {"statistics": "picture", "reconstruction": True}
 """Settings for which there is nothing to give. They are refused."""
 
 NOT_VARIED = {

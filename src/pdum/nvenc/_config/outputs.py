@@ -19,8 +19,8 @@ def contradictions(config: EncoderConfig, may_have_b_frames: bool) -> Iterator[s
         return
     if may_have_b_frames:
         yield (
-            f"reconstruction=True does not work with bframes={config.bframes}: drivers do not tell which picture's memory "
-            "a B-frame is written to. Give bframes=0."
+            f"reconstruction=True does not work with bframes={config.bframes}: drivers do not tell in which picture's "
+            "memory a B-frame is. Give bframes=0."
         )
     if config.format in NOT_WRITTEN:
         yield (
