@@ -109,8 +109,8 @@ class EncoderConfig:
         deblocking: True, False (HEVC: interface 13.0), or ``"within_slices"`` (H.264, HEVC).
         constrained_intra: intra blocks use only intra blocks (H.264, HEVC).
         chroma_qp_offset: what is added to the quantiser of colour, -12 to 12 (AV1: -64 to 63), or two for Cb and Cr.
-        statistics: what the encoder counts, for ``Packet.statistics``: of the ``"picture"`` (quantiser, kinds of blocks,
-            motion), and also of its ``"rows"`` of blocks or its ``"blocks"``.
+        statistics: what the encoder counts, for ``Packet.statistics``: of the ``"picture"`` (quantiser, kinds of
+            blocks, motion), and also of its ``"rows"`` of blocks or its ``"blocks"``.
         reconstruction: packets have the picture as a decoder will show it (``Packet.reconstruction``), on the GPU.
         time_code: pictures may have time codes.
         qp_map: pictures may give regions more or fewer bits (``PictureOptions``): ``"delta"`` by offsets to the
