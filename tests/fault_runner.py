@@ -23,7 +23,7 @@ import numpy as np
 
 from forked_children import outcomes_of
 from frames import CudaFrame, Gpu, Nv12, nv12
-from pdum.nvenc import NvencEncoder, NvencError, PictureOptions
+from pdum.nvenc import MotionEstimator, NvencEncoder, NvencError, PictureOptions
 
 from simulator import Simulator, checksum, parse
 
@@ -58,7 +58,7 @@ UNTOLD = {*KEPT_BY_FAULT} - {"nvEncDestroyEncoder"} | {
 # Without these, which end the stream and wait for a picture, a session cannot be emptied before it is destroyed.
 WAITS = {"nvEncEncodePicture", "nvEncLockBitstream"}
 # A single failure of these leaves something behind forever.
-RELEASING = ("UnlockBitstream", "UnmapInputResource", "UnregisterResource", "DestroyBitstreamBuffer")
+RELEASING = ("UnlockBitstream", "UnmapInputResource", "UnregisterResource", "DestroyBitstreamBuffer", "DestroyMVBuffer")
 RELEASES = {f"nvEnc{name}" for name in RELEASING}
 LOCK_BUSY, NEED_MORE_INPUT, ENCODER_BUSY = 13, 17, 18
 # A driver that says so has never seen the frame that it claims to hold: no client can make good for that.
@@ -255,6 +255,23 @@ def with_outputs(life: Life) -> None:
     life.attempt(encoder.close)
 
 
+def moved(life: Life) -> None:
+    """A session that finds motion and encodes nothing."""
+    for _ in range(2):
+        estimator = life.attempt(lambda: MotionEstimator(WIDTH, HEIGHT))
+        if estimator is not None:
+            break
+    else:
+        return
+    for _ in range(2):
+        blocks = life.attempt(lambda: estimator.estimate(picture_of(1), picture_of(0)))
+        if blocks is not None and len(blocks) != WIDTH * HEIGHT // 256:
+            life.problems.append(f"there are vectors for {len(blocks)} blocks")
+    with life.without_witness("cuCtxPushCurrent_v2"):
+        life.attempt(estimator.close)
+    life.attempt(estimator.close)
+
+
 def dropped(life: Life) -> None:
     """Frames are in flight when the last reference goes."""
     encoder = made(life, codec="av1", tuning="hq", lookahead=2)
@@ -333,6 +350,7 @@ class Bench:
         in_place(life, frames)
         repaired(life)
         with_outputs(life)
+        moved(life)
         dropped(life)
         calls = self.calls()
         left = grown(before, self.live())

@@ -53,6 +53,7 @@ PUBLIC = [
     "MasteringDisplay",
     "Metadata",
     "MetricsServer",
+    "MotionEstimator",
     "NoEncoder",
     "NoEngineLeft",
     "NvencEncoder",

@@ -38,7 +38,7 @@ def run_python(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
 
 # Pybind11 has its own metaclass, which a stub cannot express.
 METACLASSED = (
-    *("DecodedFrame", "Decoder", "Encoder", "PictureStatistics", "PrimaryContext", "ReconstructedFrame"),
+    *("DecodedFrame", "Decoder", "Encoder", "Motion", "PictureStatistics", "PrimaryContext", "ReconstructedFrame"),
     *("Surface", "_RgbConverter", "_SurfaceMemory"),
 )
 # Classes that only the module makes take any arguments, in order to refuse them.

@@ -181,6 +181,72 @@ def too_small(client: Rig) -> None:
     client.encode(0, encodePicFlags=FLAG, outputReconBuffer=target)
 
 
+MOTION = {"enableMEOnlyMode": 1}
+
+
+def vectors(client: Rig) -> int:
+    params = client.abi.struct("NV_ENC_CREATE_MV_BUFFER")
+    client.session.call("nvEncCreateMVBuffer", ctypes.byref(params))
+    client.vectors = int(params.mvBuffer)  # type: ignore[attr-defined]
+    return int(params.mvBuffer)
+
+
+def look(client: Rig, output: int, **fields: Any) -> None:
+    given = {"inputWidth": WIDTH, "inputHeight": HEIGHT, "inputBuffer": client.inputs[0], "mvBuffer": output, **fields}
+    params = client.abi.struct("NV_ENC_MEONLY_PARAMS", referenceFrame=client.inputs[0], **given)
+    client.session.call("nvEncRunMotionEstimationOnly", ctypes.byref(params))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_motion_of_a_picture_that_stands_still(simulator: Simulator, version: str) -> None:
+    with able(simulator, version, check=True) as client:
+        begin(client, **MOTION)
+        output = vectors(client)
+        look(client, output)
+        locked = client.session.lock(output)
+        count = WIDTH * HEIGHT // 256
+        assert locked.bitstreamSizeInBytes == count * 24
+        data = (client.abi.class_of("NV_ENC_H264_MV_DATA") * count).from_address(locked.bitstreamBufferPtr)
+        assert {(one.mv[0].mvx, one.mv[0].mvy, one.mbType, one.mbCost) for one in data} == {(0, 0, 1, 0)}
+        client.session.unlock(output)
+        client.session.call("nvEncDestroyMVBuffer", ctypes.c_void_p(output))
+
+
+def encode_instead(client: Rig) -> None:
+    begin(client, **MOTION).encode(0)
+
+
+def twice_without_a_lock(client: Rig) -> None:
+    output = vectors(begin(client, **MOTION))
+    look(client, output)
+    look(client, output)
+
+
+def into_a_bitstream(client: Rig) -> None:
+    begin(client, **MOTION)
+    look(client, client.outputs[0])
+
+
+def of_another_size(client: Rig) -> None:
+    output = vectors(begin(client, **MOTION))
+    look(client, output, inputWidth=WIDTH - 16)
+
+
+def with_an_event(client: Rig) -> None:
+    output = vectors(begin(client, **MOTION))
+    look(client, output, completionEvent=1)
+
+
+def destroy_a_bitstream_as_vectors(client: Rig) -> None:
+    begin(client, **MOTION)
+    client.session.call("nvEncDestroyMVBuffer", ctypes.c_void_p(client.outputs[0]))
+
+
+def never_enabled_motion(client: Rig) -> None:
+    begin(client)
+    look(client, client.outputs[0])
+
+
 BROKEN: list[tuple[Callable[[Rig], None], str, str]] = [
     (too_little_memory, "nvEncLockBitstream", "structs take"),
     (no_memory, "nvEncLockBitstream", "outputStatsPtr is null"),
@@ -201,6 +267,13 @@ BROKEN: list[tuple[Callable[[Rig], None], str, str]] = [
     (not_mapped, "nvEncEncodePicture", "is not mapped"),
     (given_twice, "nvEncEncodePicture", "second picture"),
     (too_small, "nvEncEncodePicture", "smaller than the picture"),
+    (encode_instead, "nvEncEncodePicture", "with enableMEOnlyMode"),
+    (twice_without_a_lock, "nvEncRunMotionEstimationOnly", "used again"),
+    (into_a_bitstream, "nvEncRunMotionEstimationOnly", "not made by nvEncCreateMVBuffer"),
+    (of_another_size, "nvEncRunMotionEstimationOnly", "in a session of"),
+    (with_an_event, "nvEncRunMotionEstimationOnly", "completion event"),
+    (destroy_a_bitstream_as_vectors, "nvEncDestroyMVBuffer", "no buffer for vectors"),
+    (never_enabled_motion, "nvEncRunMotionEstimationOnly", "without enableMEOnlyMode"),
 ]
 
 

@@ -11,6 +11,7 @@
 
 #include "abi/capabilities.hpp"
 #include "abi/message.hpp"
+#include "abi/motion.hpp"
 #include "abi/qp_map.hpp"
 #include "abi/settings.hpp"
 #include "abi/statistics.hpp"
@@ -116,6 +117,14 @@ class EncodeApi {
     // Waits until the engine is done with the picture.
     virtual LockedAccessUnit lock(OutputHandle output) = 0;
     virtual void unlock(OutputHandle output) = 0;
+
+    // Instead of `initialize`: the session then finds motion and encodes nothing.
+    virtual void initialize_motion(const MotionSettings& settings) = 0;
+    virtual OutputHandle create_motion_output() = 0;
+    virtual void destroy_motion_output(OutputHandle output) = 0;
+    virtual void estimate_motion(MappedHandle input, MappedHandle reference, OutputHandle output) = 0;
+    // Waits until the engine is done, and locks the output. `unlock` gives it back.
+    virtual std::vector<MotionBlock> lock_motion(OutputHandle output) = 0;
 
     virtual void destroy() = 0;
 };

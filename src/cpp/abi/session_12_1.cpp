@@ -82,6 +82,7 @@ inline void put_long_term(NV_ENC_PIC_PARAMS_AV1&, const PictureExtras&, bool) {}
 
 #include "abi/coding_tools.inl"
 #include "abi/config_impl.inl"
+#include "abi/motion.inl"
 #include "abi/picture_impl.inl"
 #include "abi/statistics.inl"
 

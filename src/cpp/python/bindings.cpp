@@ -12,6 +12,7 @@
 #include "python/decoder_binding.hpp"
 #include "python/encoder_binding.hpp"
 #include "python/gpus_binding.hpp"
+#include "python/motion_binding.hpp"
 #include "python/packet_binding.hpp"
 #include "python/profiling_binding.hpp"
 #include "python/reconstructed_frame.hpp"
@@ -130,6 +131,7 @@ PYBIND11_MODULE_EXEC(_nvenc_of_main, module) {
 
     add_decoder_type(module);
     add_encoder_type(module);
+    add_motion_type(module);
 }
 
 // Python finds the module by this name.

@@ -193,6 +193,15 @@ void require_within_limits(EncodeApi& api, const Context& context, const Setting
     require_demands(api, context, settings.codec, demands_of(settings));
 }
 
+void require_motion_limits(EncodeApi& api, const Context& context, const Settings& settings) {
+    require_codec(api, context, settings.codec);
+    require_size(api, context, settings, settings.width, settings.height);
+    require_demands(api, context, settings.codec,
+                    {{true, "Motion estimation", Capability::motion_estimation_only},
+                     {traits_of(settings.format).bit_depth == 10, "a format of 10 bits", Capability::ten_bit},
+                     {traits_of(settings.format).chroma == Chroma::c444, "chroma='444'", Capability::yuv444}});
+}
+
 ChangeKind require_change(EncodeApi& api, const Context& context, const Settings& from, const Settings& to) {
     require_consistent_rates(to);
     const bool resized = from.width != to.width || from.height != to.height;

@@ -18,4 +18,7 @@ enum class ChangeKind {
 // The same for a change of a running encoder.
 ChangeKind require_change(EncodeApi& api, const Context& context, const Settings& from, const Settings& to);
 
+// Of a session that finds motion and encodes nothing.
+void require_motion_limits(EncodeApi& api, const Context& context, const Settings& settings);
+
 }  // namespace pdum::nvenc

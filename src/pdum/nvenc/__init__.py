@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from ._config.picture import Metadata, PictureOptions, Sei, TimeCode
     from ._config.references import References
     from ._config.regions import Region
+    from ._encoders.motion import MotionEstimator
     from ._encoders.software import SoftwareEncoder
     from ._files.job import FileJob, FileSettings
     from ._files.stored_job import StoredJob
@@ -121,6 +122,7 @@ __all__ = [
     "MasteringDisplay",
     "Metadata",
     "MetricsServer",
+    "MotionEstimator",
     "NoEncoder",
     "NoEngineLeft",
     "NvencEncoder",
@@ -191,6 +193,7 @@ _LAZY = {
     "MasteringDisplay": "._config.hdr",
     "Metadata": "._config.picture",
     "MetricsServer": "._metrics.server",
+    "MotionEstimator": "._encoders.motion",
     "PictureOptions": "._config.picture",
     "PieceSink": "._tasks",
     "Plan": "._tasks",

@@ -155,6 +155,26 @@ class Decoder:
     @property
     def gpu_id(self) -> int: ...
 
+class Motion:
+    def __init__(
+        self,
+        *,
+        codec: str,
+        preset: int,
+        format: str,
+        width: int,
+        height: int,
+        gpu_id: int,
+        cuda_context: int,
+        abi: str | None,
+    ) -> None: ...
+    def _estimate(self, frame: Any, reference: Any, stream: Any) -> Any: ...
+    def close(self) -> None: ...
+    @property
+    def abi(self) -> str: ...
+    @property
+    def gpu_id(self) -> int: ...
+
 class Encoder:
     def __init__(
         self,

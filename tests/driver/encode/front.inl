@@ -97,9 +97,9 @@ void fill(void* list) {
     NVSIM_UNIMPLEMENTED(functions, nvEncGetEncodeStats, recorded::encode_stats);
     NVSIM_UNIMPLEMENTED(functions, nvEncRegisterAsyncEvent, recorded::register_event);
     NVSIM_UNIMPLEMENTED(functions, nvEncUnregisterAsyncEvent, recorded::unregister_event);
-    NVSIM_UNIMPLEMENTED(functions, nvEncCreateMVBuffer, recorded::create_mv_buffer);
-    NVSIM_UNIMPLEMENTED(functions, nvEncDestroyMVBuffer, recorded::destroy_null_mv_buffer);
-    NVSIM_UNIMPLEMENTED(functions, nvEncRunMotionEstimationOnly, recorded::motion_only);
+    functions.nvEncCreateMVBuffer = create_mv_buffer;
+    functions.nvEncDestroyMVBuffer = destroy_mv_buffer;
+    functions.nvEncRunMotionEstimationOnly = run_motion_estimation_only;
     NVSIM_UNIMPLEMENTED(functions, nvEncRestoreEncoderState, recorded::restore_empty);
     NVSIM_UNIMPLEMENTED(functions, nvEncLookaheadPicture, recorded::lookahead_empty);
 }

@@ -51,6 +51,31 @@ NVENCSTATUS destroy_bitstream_buffer(void* encoder, NV_ENC_OUTPUT_PTR buffer) {
         shown("bitstreamBuffer", buffer));
 }
 
+NVENCSTATUS create_mv_buffer(void* encoder, NV_ENC_CREATE_MV_BUFFER* params) {
+    static CallSite site("nvEncCreateMVBuffer");
+    return call(
+        site, encoder, Purpose::work,
+        [&](Session& session, Lock&) {
+            check_version(need(params, "createMVBufferParams").version, NV_ENC_CREATE_MV_BUFFER_VER,
+                          "NV_ENC_CREATE_MV_BUFFER");
+            check_reserved(*params, session.codec());
+            params->mvBuffer = session.create_vectors();
+            return Status::success;
+        },
+        shown(params));
+}
+
+NVENCSTATUS destroy_mv_buffer(void* encoder, NV_ENC_OUTPUT_PTR buffer) {
+    static CallSite site("nvEncDestroyMVBuffer");
+    return call(
+        site, encoder, Purpose::release,
+        [&](Session& session, Lock&) {
+            session.destroy_vectors(buffer);
+            return Status::success;
+        },
+        shown("mvBuffer", buffer));
+}
+
 NVENCSTATUS lock_input_buffer(void* encoder, NV_ENC_LOCK_INPUT_BUFFER* params) {
     static CallSite site("nvEncLockInputBuffer");
     return call(

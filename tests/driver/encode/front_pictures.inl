@@ -135,6 +135,22 @@ NVENCSTATUS lock_bitstream(void* encoder, NV_ENC_LOCK_BITSTREAM* params) {
         shown(params));
 }
 
+NVENCSTATUS run_motion_estimation_only(void* encoder, NV_ENC_MEONLY_PARAMS* params) {
+    static CallSite site("nvEncRunMotionEstimationOnly");
+    return call(
+        site, encoder, Purpose::work,
+        [&](Session& session, Lock&) {
+            check_version(need(params, "meOnlyParams").version, NV_ENC_MEONLY_PARAMS_VER, "NV_ENC_MEONLY_PARAMS");
+            check_reserved(*params, session.codec());
+            if (params->completionEvent != nullptr)
+                violate(Status::invalid_event, "a completion event was given; the session is not asynchronous");
+            session.estimate(params->inputBuffer, params->referenceFrame, params->mvBuffer, params->inputWidth,
+                             params->inputHeight);
+            return Status::success;
+        },
+        shown(params));
+}
+
 NVENCSTATUS unlock_bitstream(void* encoder, NV_ENC_OUTPUT_PTR buffer) {
     static CallSite site("nvEncUnlockBitstream");
     return call(

@@ -82,6 +82,7 @@ void Session::initialize(const EncoderSetup& setup) {
 }
 
 std::unique_ptr<Maker> Session::make_maker() const {
+    if (setup_.motion_only) return make_null(setup_.settings, null_bytes_);
     switch (settings()->backend) {
         case Backend::null: return make_null(setup_.settings, null_bytes_);
         case Backend::codec: return make_real(setup_.settings);

@@ -19,6 +19,7 @@
 #include "encode/handles.hpp"
 #include "encode/machine.hpp"
 #include "encode/maker.hpp"
+#include "encode/motion.hpp"
 #include "encode/references.hpp"
 #include "encode/staging.hpp"
 #include "encode/statistics.hpp"
@@ -35,6 +36,7 @@ struct EncoderSetup {
     uint32_t map_mode = 0;           // NV_ENC_QP_MAP_MODE
     int map_block = 16;              // pixels of the blocks that a map has values for
     StatisticsLevel statistics = StatisticsLevel::none;
+    bool motion_only = false;
     bool reconstructs = false;                    // pictures may ask for their reconstruction
     std::vector<const char*> needs;               // capabilities that must not be 0, without their prefix
     PixelFormat format = PixelFormat::undefined;  // the client's hint
@@ -150,7 +152,8 @@ struct Bitstream {
     AccessUnit unit;
     LockedBitstream view;
     std::vector<UnitStatistics> units;
-    bool failed = false;  // nothing will come: the coder refused
+    bool is_vectors = false;  // made for motion alone
+    bool failed = false;      // nothing will come: the coder refused
     void clear() { *this = Bitstream(); }
 };
 
@@ -170,6 +173,9 @@ class Session : public std::enable_shared_from_this<Session> {
 
     void* create_bitstream();
     void destroy_bitstream(void* handle);
+    void* create_vectors();
+    void destroy_vectors(void* handle);
+    void estimate(void* input, void* reference, void* vectors, uint32_t width, uint32_t height);
     void* create_input(uint32_t width, uint32_t height, uint32_t format);
     void destroy_input(void* handle);
     LockedInput lock_input(void* handle, bool wait);
@@ -229,6 +235,7 @@ class Session : public std::enable_shared_from_this<Session> {
     void find_input(const Submission& submission, Record& record);
     Bitstream& find_output(const Submission& submission);
     void read_pixels(Record& record);
+    LumaPlane luma_of(void* input);
     void take_map(const Submission& submission, Record& record);
     void take_reconstruction(const Submission& submission, Record& record);
     void keep_reconstruction(Record& record, const std::vector<uint8_t>& planar);

@@ -19,6 +19,7 @@ Status Session::encode(const Submission& submission) {
         submit_end();
         return Status::success;
     }
+    if (setup_.motion_only) violate(Status::invalid_call, "a picture is encoded in a session with enableMEOnlyMode");
     if (ended_ && differs("end_is_final")) refuse(Status::invalid_call, "the stream has ended");
     if (submission.structure > 3) refuse(recorded::picture_unknown_struct, "Invalid value for NV_ENC_PIC_STRUCT.");
     check_type(submission);

@@ -228,7 +228,6 @@ std::vector<const char*> needs_of(const NV_ENC_INITIALIZE_PARAMS& params, const 
 
 // Modes that are not simulated. They are refused, so that no client takes them for done.
 void refuse_unsimulated(const NV_ENC_INITIALIZE_PARAMS& params) {
-    if (params.enableMEOnlyMode) refuse(Status::unsupported_param, "motion estimation alone is not simulated");
     if (params.enableSubFrameWrite) refuse(Status::unsupported_param, "enableSubFrameWrite is not simulated");
     if (NVSIM_GET(params, enableOutputInVidmem, 0) != 0)
         refuse(Status::unsupported_param, "enableOutputInVidmem is not simulated");
@@ -308,6 +307,17 @@ void check_references(const NV_ENC_INITIALIZE_PARAMS& params, const NV_ENC_CONFI
         forbid(Status::success, Status::invalid_param, "enableLookahead with enablePTD 0");
 }
 
+// A session for motion alone has no stream: of its configuration, only the structs for motion count.
+EncoderSetup motion_setup_of(const NV_ENC_INITIALIZE_PARAMS& params, Codec codec) {
+    if (codec == Codec::av1) refuse(Status::unsupported_param, "enableMEOnlyMode is for H.264 and HEVC");
+    EncoderSetup setup;
+    setup.motion_only = true;
+    setup.needs = {"SUPPORT_MEONLY_MODE"};
+    setup.settings.stream.codec = codec;
+    setup.settings.stream.format = {static_cast<int>(params.encodeWidth), static_cast<int>(params.encodeHeight), 1, 8};
+    return setup;
+}
+
 EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) {
     check_version(params.version, NV_ENC_INITIALIZE_PARAMS_VER, "NV_ENC_INITIALIZE_PARAMS");
     EncoderSetup setup;
@@ -318,6 +328,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     const PresetRequest preset =
         need_preset(params.presetGUID, stream.codec, tuning, recorded::initialize_unknown_preset);
     check_tuning(preset);
+    if (params.enableMEOnlyMode) return motion_setup_of(params, stream.codec);
     NV_ENC_CONFIG of_preset;
     const NV_ENC_CONFIG& config = configuration_of(session, params, preset, of_preset);
     refuse_unsimulated(params);

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .._config.settings import nearest
 from .._errors import InvalidConfig
-from . import controls, dumps, engines, live, memory, ordering, outputs, structure, tool_controls
+from . import beyond_packets, controls, dumps, engines, live, memory, ordering, outputs, structure, tool_controls
 from .probe import Probe
 
 ALL: tuple[Probe, ...] = (
@@ -18,6 +18,7 @@ ALL: tuple[Probe, ...] = (
     *live.PROBES,
     *controls.PROBES,
     *tool_controls.PROBES,
+    *beyond_packets.PROBES,
     *engines.PROBES,
 )
 
