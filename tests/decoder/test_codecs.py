@@ -12,7 +12,7 @@ from pdum.nvenc import decode
 
 from simulator import Machine
 
-pytestmark = pytest.mark.one_abi
+pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 BY_LIBVPX = {"preset": "", "deadline": "realtime", "cpu-used": "8", "bf": "0"}
 """An empty preset replaces that of x264."""

@@ -30,7 +30,7 @@ from pdum.nvenc._media.stream_headers import stream_header
 
 from simulator import Machine, Simulator, environment
 
-pytestmark = pytest.mark.one_abi
+pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 
 def test_damage_is_told(simulator: Simulator, h264: Path) -> None:

@@ -25,7 +25,7 @@ from pdum.nvenc._media.gpu_decoder import StreamDecoder
 
 from simulator import Machine, Simulator, checksum, parse
 
-pytestmark = pytest.mark.one_abi
+pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 KINDS = [
     Kind("h264"),
