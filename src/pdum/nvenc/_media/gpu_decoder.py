@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _nvenc
-from .._errors import DecoderClosed, InvalidConfig, UnsupportedFeature
+from .._errors import DecoderClosed, InvalidConfig, NvencError, UnsupportedFeature
 from .av import fraction, import_av, time_base
 from .decoder import open_source, video_stream
 from .stream_headers import CODECS, filter_for, filtered, gpu_codec, stream_header
@@ -263,7 +263,11 @@ def _all_frames(container: Any, stream: Any, decoder: StreamDecoder) -> Iterator
     av = import_av()
     try:
         for packet in container.demux(stream):
-            yield from decoder.frames(packet)
+            try:
+                yield from decoder.frames(packet)
+            except NvencError:
+                yield from decoder.rest()  # what was decoded before the failure
+                raise
     except av.error.FFmpegError:  # the file ends early
         yield from decoder.rest()
     finally:
