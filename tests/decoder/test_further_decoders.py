@@ -29,7 +29,7 @@ from pdum.nvenc._media import decoder_places, hardware_decode
 from pdum.nvenc._media.decode import stretch_frames
 from pdum.nvenc._media.decoder import Decoding, Stumbled
 from pdum.nvenc._media.decoder_places import PLACES, PROCESSOR, chip_limit
-from pdum.nvenc._media.further_decoders import KEPT_FOR_EACH, SURFACES, Helpers, bounds_for
+from pdum.nvenc._media.further_decoders import KEPT_FOR_EACH, SURFACES, FurtherDecoders, bounds_for
 from pdum.nvenc._media.source import index_source
 from pdum.nvenc._media.stretches import Stretches
 
@@ -148,12 +148,13 @@ def test_one_decoder_takes_stretches_in_any_order(
     source = make(folder, kind)
     index, wanted = index_source(source), by_processor(source)
     stretches = Stretches(index)
-    helper = Helpers(source, index, hardware_decode.decoder_on(runner.HARDWARE, source), 0).hire()
-    assert helper is not None
-    with closing(helper):
+    further = FurtherDecoders(source, index, hardware_decode.decoder_on(runner.HARDWARE, source), 0)
+    decoder = further.open_decoder()
+    assert decoder is not None
+    with closing(decoder):
         for number in order:
             stretch = stretches[number]
-            found = on_host(helper.frames(stretch))
+            found = on_host(decoder.frames(stretch))
             assert_same(found, wanted[stretch.first : stretch.last])
 
 
@@ -185,6 +186,16 @@ def test_the_processor_helps_if_the_chip_is_busy(simulator: Simulator, folder: P
 def test_the_user_limits_decoders(monkeypatch: pytest.MonkeyPatch, given: str, chips: dict[int, int | None]) -> None:
     monkeypatch.setenv(decoder_places.VARIABLE, given)
     assert {gpu: chip_limit(gpu) for gpu in chips} == chips
+
+
+@pytest.mark.parametrize(("limit", "shares"), [("", [4, 2, 1, 1]), ("2", [2, 1, 1, 1]), ("0", [1, 1, 1, 1])])
+def test_engines_share_the_chips_decoders(
+    simulator: Simulator, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, shares: list[int]
+) -> None:
+    monkeypatch.setenv(decoder_places.VARIABLE, limit)
+    with simulator.machine(gpus={**L4["gpus"], "decoders": 4}):
+        _, _, frames = frames_of(make(folder, CLOSED), tmp_path, 1)
+        assert [frames.fair_share(engines) for engines in (1, 2, 4, 9)] == shares
 
 
 @pytest.mark.parametrize("given", ["many", "-1", "1,", "1;2"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
@@ -51,10 +51,10 @@ class Production:
 class Feeder:
     """Makes the frames of the pieces that the engine's thread gives it."""
 
-    def __init__(self, scheduler: LaneScheduler, engine: EngineInfo, emit: Callable[..., object]) -> None:
+    def __init__(self, scheduler: LaneScheduler, engine: EngineInfo, supply: Supply) -> None:
         name = f"pdum.nvenc {engine.label} feeder"
         self.threads = [Thread(target=self._feed, name=name, daemon=True) for _ in range(PIECES_AHEAD)]
-        self._supply = Supply(engine, emit)
+        self._supply = supply
         self._scheduler = scheduler
         self._engine = engine
         self._orders: Channel[Production] = Channel(PIECES_AHEAD)
@@ -144,7 +144,7 @@ class Feeder:
                 production.is_all_claimed = piece.range.rest == 0
                 production.channel.put(frames)
                 if feed is not None and production.is_engines_present:
-                    feed.made(len(frames), piece.range.rest)
+                    feed.made(len(frames))
         finally:
             close_source(source)
 
