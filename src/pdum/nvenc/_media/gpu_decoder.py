@@ -12,7 +12,7 @@ from .. import _nvenc
 from .._errors import DecoderClosed, InvalidConfig, NvencError, UnsupportedFeature
 from .av import fraction, import_av, time_base
 from .decoder import open_source, video_stream
-from .stream_headers import CODECS, filter_for, filtered, gpu_codec, stream_header
+from .stream_headers import CODECS, as_in_stream, filter_for, filtered, gpu_codec, stream_header
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -169,7 +169,8 @@ class StreamDecoder:
             self._hidden.add(pts)
         for one in self._filtered(packet, pts):
             if one.size:
-                yield from self._shown(self.decoder.decode(one, one.pts))
+                data = as_in_stream(self.decoder.codec, one)
+                yield from self._shown(self.decoder.decode(data, one.pts))
         if is_end:
             yield from self.rest()
 
