@@ -315,6 +315,7 @@ PYTHON_LAYERS = (
     "_cluster.assigned_engine",
     "_cluster.machine_engines",
     "_cluster.order_runner",
+    "_cluster.given_order",
     "_cluster.remote_lane",
     "_cluster.dispatcher",
     "_cluster.cluster_engines",

@@ -55,7 +55,7 @@ class Scheduler(JobStates):
         with self.lock:
             self.engine_set.stops_opening(engine)
             while not self.is_done_for(engine):
-                job = self._job_to_help_with(engine) if self._may_work(engine) else None
+                job = self._job_to_help_with(engine) if self.may_work(engine) else None
                 if job is not None:
                     self.engine_set.opening.add(engine)
                     return job
@@ -94,10 +94,10 @@ class Scheduler(JobStates):
                 self.changed.wait(left)
             return None
 
-    def take_now(self, engine: int) -> Piece | None:
-        """Likewise, without waiting."""
+    def take_now(self, engine: int, *, has_failed: bool = True) -> Piece | None:
+        """Likewise, without waiting. ``has_failed``: it may be one that has failed before."""
         with self.lock:
-            return None if self.is_done_for(engine) else self._try_to_take(engine)
+            return None if self.is_done_for(engine) else self._try_to_take(engine, has_failed=has_failed)
 
     def take_waiting(self, engine: int) -> Piece | None:
         """A piece that the engine will begin soon. Until then, and later, others may take a part of it."""
@@ -106,8 +106,8 @@ class Scheduler(JobStates):
             may_wait = piece is not None and piece.job.may_be_divided and not self.is_done_for(engine)
             return self._try_to_take(engine) if may_wait else None
 
-    def _try_to_take(self, engine: int) -> Piece | None:
-        piece = self._next(engine) if self._may_work(engine) else None
+    def _try_to_take(self, engine: int, *, has_failed: bool = True) -> Piece | None:
+        piece = self._next(engine, has_failed) if self.may_work(engine) else None
         if piece is not None:
             piece.engine = engine
             piece.job.engines_at_work += 1
@@ -115,9 +115,10 @@ class Scheduler(JobStates):
             self.changed.notify_all()
         return piece
 
-    def _next(self, engine: int) -> Piece | None:
+    def _next(self, engine: int, has_failed: bool) -> Piece | None:
         able = self.engine_set.able
-        piece = next_waiting(self.waiting, engine, able)
+        fitting = [piece for piece in self.waiting if has_failed or not piece.failures]
+        piece = next_waiting(fitting, engine, able)
         if piece is None:
             return None if self._is_more_to_come() else self._stolen(engine)
         waiting = len(self.waiting)
@@ -159,7 +160,8 @@ class Scheduler(JobStates):
         job.open_pieces += 1
         return Piece(job, FrameRange(first, last))
 
-    def _may_work(self, engine: int) -> bool:
+    def may_work(self, engine: int) -> bool:
+        """Whether the engine may begin with a piece now."""
         return not self.is_paused and engine in self.engine_set.able
 
     def is_done_for(self, engine: int) -> bool:
