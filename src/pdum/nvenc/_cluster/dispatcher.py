@@ -57,6 +57,7 @@ class Dispatcher:
         self._news: deque[tuple[EngineInfo, str, str]] = deque()
         self._has_news = True
         self._without_engines_since: float | None = None
+        self._kind_missing_since: dict[str, float] = {}
         self.thread = threading.Thread(target=self._work, name="pdum.nvenc dispatcher", daemon=True)
 
     def begin_with(self, engine: EngineInfo, worker: str) -> None:
@@ -94,6 +95,7 @@ class Dispatcher:
                 for lane in list(self.lanes):
                     self._look_at(lane)
                 self._hand_out()
+                self._wait_for_kinds()
                 self._wait_for_engines()
                 with self._scheduler.lock:
                     if not self._has_news and not self._scheduler.is_over:
@@ -363,6 +365,18 @@ class Dispatcher:
         lane.known.add(packed.key)
         order.runs(running)
         return True
+
+    def _wait_for_kinds(self) -> None:
+        """If hardware and software work for the run, and all engines of one kind have left."""
+        now, missing = monotonic(), self._scheduler.kinds_without_engines()
+        self._kind_missing_since = {kind: self._kind_missing_since.get(kind, now) for kind in missing}
+        for kind, since in self._kind_missing_since.items():
+            if now - since > self._host.session_timeout:
+                error = NoEngineLeft(
+                    f"The cluster {self._cluster.address} had no {kind} engine for {self._host.session_timeout:.0f} s, "
+                    "and engines of that kind have begun with the file. Start workers, and run this again."
+                )
+                self._scheduler.fail_without_engines(kind, error)
 
     def _wait_for_engines(self) -> None:
         if self._workers or self._scheduler.is_over:
