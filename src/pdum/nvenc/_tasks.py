@@ -187,6 +187,11 @@ class SharedFrames(Protocol):
         """How many frames the decoders make until it is the first one's turn again."""
         ...
 
+    @property
+    def is_all_begun(self) -> bool:
+        """Whether nothing is left that another decoder could begin. Those who are done leave then."""
+        ...
+
     def fair_share(self, engines: int) -> int:
         """How many of the GPU's decoders there are for each of its engines, if these are so many. At least 1."""
         ...
