@@ -187,6 +187,11 @@ class SharedFrames(Protocol):
         """How many frames the decoders make until it is the first one's turn again."""
         ...
 
+    @property
+    def is_all_begun(self) -> bool:
+        """Whether nothing is left that another decoder could begin. Those who are done leave then."""
+        ...
+
     def fair_share(self, engines: int) -> int:
         """How many of the GPU's decoders there are for each of its engines, if these are so many. At least 1."""
         ...
@@ -368,6 +373,13 @@ class BaseTask:
     def adopt(self, encoded: EncodedRange) -> None:
         """Keeps a range that another machine's sink has kept; see ``EncodedRange.kept``."""
         raise NotImplementedError("A task whose ranges are kept by another machine has to have adopt().")
+
+    def engines_before(self) -> str:
+        """The kind of the engines of an earlier run, which have to go on with the task; empty: any engines may."""
+        return ""
+
+    def use_engines(self, kind: str) -> None:
+        """Called before ``prepare`` by a pool with hardware and software: this kind of engines encodes the task."""
 
     def take_remarks(self, remarks: Remarks) -> None:
         """Does nothing: the task has no warnings."""

@@ -13,7 +13,7 @@ from .. import _nvenc
 from .._media.decoder import Decoding, Stumbled
 from .._media.decoder_places import PLACES, chip_limit
 from .._media.frames_ahead import FramesAhead, SharedDecoding
-from .._media.further_decoders import FurtherDecoders, bounds_for
+from .._media.further_decoders import FurtherDecoder, FurtherDecoders, bounds_for
 from .._media.stretches import Stretches
 
 if TYPE_CHECKING:
@@ -72,6 +72,10 @@ class EngineFrames:
     @property
     def frames_a_round(self) -> int:
         return 1 if self._ahead is None else self._ahead.frames_a_round
+
+    @property
+    def is_all_begun(self) -> bool:
+        return self._ahead is not None and self._ahead.is_all_begun
 
     def use_decoders(self, wanted: int) -> None:
         self._steering.wanted = wanted
@@ -180,5 +184,13 @@ class Decoders:
         return SharedDecoding(
             stretches=stretches,
             bounds=bounds_for(self._index.look, stretches, memory),
-            open_decoder=lambda: None if self._has_stumbled else self._further.open_decoder(),
+            open_decoder=self._open_further,
         )
+
+    def _open_further(self) -> FurtherDecoder | None:
+        if self._has_stumbled:
+            return None
+        decoder = self._further.open_decoder()
+        if decoder is not None:
+            self._files.close_start()  # which is not needed if several decode from the beginning
+        return decoder

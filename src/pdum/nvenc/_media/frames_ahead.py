@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import ceil
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any, Protocol
@@ -78,9 +79,9 @@ class Worker:
 class FramesAhead:
     """The frames from ``first`` on. One thread iterates and calls the methods.
 
-    It begins with one decoder. ``use_decoders`` lets several take stretches in turn, from the next key frame on, and
-    may be called again and again. If one of them cannot decode a frame, one decoder goes on from there as it would
-    have without the others.
+    It begins with one decoder. ``use_decoders`` lets several take stretches in turn, and may be called again and again:
+    they begin with the first frame if none was taken yet, else with the next key frame. If one of them cannot decode a
+    frame, one decoder goes on from there as it would have without the others.
     """
 
     def __init__(
@@ -88,8 +89,8 @@ class FramesAhead:
     ) -> None:
         """``shared`` is called if more than one decoder is wanted."""
         self._plain, self._make_shared, self._name = plain, shared, name
-        self._at = first
-        """The next frame."""
+        self._first = self._at = first
+        """Where it begins, and the next frame."""
         self._last: Any = None
         self._alone: Generator[Any, None, None] | None = plain(first, None, None)
         self._alone_until: int | None = None
@@ -144,6 +145,12 @@ class FramesAhead:
         decoders = self.decoders
         return round(decoders * self._shared.stretches.mean) if decoders > 1 else 1
 
+    @property
+    def is_all_begun(self) -> bool:
+        """Whether no stretch is left to begin."""
+        with self._changed:
+            return (self._alone is None or self._alone_until is not None) and self._is_over()
+
     def use_decoders(self, wanted: int) -> None:
         """Lets so many decode, or as many as there can be."""
         self._wanted = max(1, min(wanted, self._shared.bounds.decoders)) if wanted > 1 else 1
@@ -152,6 +159,8 @@ class FramesAhead:
         if self._may_share and self._wanted > self.decoders:
             if self._alone is None or self._alone_until is not None:
                 self._add_decoders()
+            elif self._last is None:
+                self._share_from_first()
             else:
                 self._share_from_next_key()
 
@@ -172,6 +181,18 @@ class FramesAhead:
         for place, worker in enumerate(reversed(self._workers)):
             worker.leaves = place < surplus
         self._changed.notify_all()
+
+    def _share_from_first(self) -> None:
+        stretches = self._shared.stretches
+        number = stretches.of(self._first)
+        if number + 1 == len(stretches) or self._is_beyond_end(stretches[number + 1]):
+            return
+        alone = self._alone
+        with self._changed:
+            self._next, self._alone = number, None
+        self._add_decoders()
+        if not self._workers and not self._parts:
+            self._alone = alone
 
     def _share_from_next_key(self) -> None:
         stretches = self._shared.stretches
@@ -293,7 +314,8 @@ class FramesAhead:
                 self._workers.remove(worker)
                 self._changed.notify_all()
                 return None
-            part = Part(self._shared.stretches[self._next])
+            stretch = self._shared.stretches[self._next]
+            part = Part(replace(stretch, first=max(stretch.first, self._first)))
             self._next += 1
             self._parts.append(part)
             return part
@@ -335,6 +357,12 @@ class FramesAhead:
             return True
 
     def _has_room(self, part: Part) -> bool:
+        room = self._room()
         if self._parts and part is self._parts[0] and self._alone is None:
-            return self._held < self._shared.bounds.room or len(part.frames) < RESERVED
-        return self._held < self._shared.bounds.room - RESERVED
+            return self._held < room or len(part.frames) < RESERVED
+        return self._held < room - RESERVED
+
+    def _room(self) -> int:
+        """Each decoder can finish its stretch, and one of them another. More would only fill the memory."""
+        enough = (self._wanted + 1) * self._shared.stretches.mean + RESERVED
+        return min(self._shared.bounds.room, ceil(enough))
