@@ -17,8 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from frames import nv12
-from pdum.nvenc import NvencEncoder, _nvenc, available
+from pdum.nvenc import MotionEstimator, NvencEncoder, _nvenc, available
 
 from simulator import Simulator
 
@@ -74,6 +76,16 @@ def holding() -> NvencEncoder:
     return encoder
 
 
+def reconstructed() -> Any:
+    """A picture as a decoder will show it, which outlives its encoder."""
+    with ready(reconstruction=True) as encoder:
+        return encoder.submit(FRAME, 1)[0].reconstruction
+
+
+def motion() -> MotionEstimator:
+    return MotionEstimator(320, 192)
+
+
 def drop(encoder: NvencEncoder) -> None:
     encoders.remove(encoder)
 
@@ -91,6 +103,14 @@ CALLS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "close": (holding, lambda encoder: encoder.close()),
     "del": (holding, drop),
     "constructor": (lambda: None, lambda _: ready()),
+    "statistics and reconstruction": (
+        lambda: ready(statistics="picture", reconstruction=True),
+        lambda encoder: encoder.submit(FRAME, 1),
+    ),
+    "a copy of a reconstruction": (reconstructed, lambda frame: np.asarray(frame)),
+    "estimate": (motion, lambda estimator: estimator.estimate(FRAME, FRAME)),
+    "close of an estimator": (motion, lambda estimator: estimator.close()),
+    "constructor of an estimator": (lambda: None, lambda _: motion()),
     "available": (lambda: None, lambda _: available()),
     "chosen_abi": (lambda: None, lambda _: _nvenc.chosen_abi(None)),
     "a call that keeps the GIL": (lambda: None, lambda _: ctypes.PyDLL("libcuda.so.1").cuInit(0)),

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from frames import Gpu, nv12
-from pdum.nvenc import EncoderClosed, EncoderFailed, NvencEncoder, _nvenc
+from pdum.nvenc import EncoderClosed, EncoderFailed, MotionEstimator, NvencEncoder, _nvenc
 from pdum.nvenc._nvenc import _RgbConverter
 
 from simulator import Simulator, parse
@@ -448,6 +448,39 @@ def many_frames() -> None:
     gpu.close()
 
 
+# --- what encoders give besides packets, and sessions without a stream ---
+
+
+def reconstructions_at_the_end() -> None:
+    """The interpreter clears the module while it holds reconstructions, of a closed encoder and of an open one."""
+    for one in (encoder(reconstruction=True), encoder(reconstruction=True, extra_output_delay=1)):
+        kept.extend((one, one.submit(FRAME, 1), one.submit(FRAME, 2)))
+    kept[0].close()
+
+
+def estimator_at_the_end() -> None:
+    kept.append(MotionEstimator(WIDTH, HEIGHT))
+    kept[0].estimate(FRAME, FRAME)
+
+
+def forked_with_outputs() -> None:
+    """A child drops and uses what its parent has. The parent goes on."""
+    one, estimator = encoder(reconstruction=True), MotionEstimator(WIDTH, HEIGHT)
+    packets = one.submit(FRAME, 1)
+    process = os.fork()
+    if process == 0:
+        with pytest.raises(EncoderClosed, match="fork"):
+            estimator.estimate(FRAME, FRAME)
+        estimator.close()
+        packets.clear()
+        os._exit(0)
+    assert os.waitpid(process, 0)[1] == 0
+    assert np.array_equal(np.asarray(packets[0].reconstruction), FRAME)
+    assert len(estimator.estimate(FRAME, FRAME)) == WIDTH * HEIGHT // 256
+    estimator.close()
+    one.close()
+
+
 SCENARIOS: dict[str, Callable[[], None]] = {
     scenario.__name__: scenario
     for scenario in (
@@ -474,6 +507,9 @@ SCENARIOS: dict[str, Callable[[], None]] = {
         many_refused_surfaces,
         forked_with_a_surface,
         forked_calls_nothing,
+        reconstructions_at_the_end,
+        estimator_at_the_end,
+        forked_with_outputs,
     )
 }
 SCENARIOS["daemon_encodes_and_a_late_close"] = lambda: daemon_encodes(late_close=True)

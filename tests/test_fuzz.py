@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frames import CudaFrame, DlpackFrame, Gpu
-from pdum.nvenc import InvalidFrame, NvencEncoder, NvencError
+from pdum.nvenc import InvalidFrame, MotionEstimator, NvencEncoder, NvencError, PictureStatistics
 
 from simulator import Simulator
 
@@ -273,6 +274,42 @@ def test_dlpack_capsules(bench: Bench, dimensions: int, shape: bool, strides: bo
     if not shape or dimensions != 2 or name != b"dltensor":
         with pytest.raises(InvalidFrame):
             bench.encoder.encode(Offering(__dlpack__=lambda **_: offered, __dlpack_device__=lambda: (device, 0)))
+
+
+@BOUNDED
+@given(first=JUNK, second=JUNK, stream=st.one_of(NO_NUMBERS, st.sampled_from([0, 1, 2, -1, 2**64])))
+def test_what_an_estimator_is_given(bench: Bench, first: Any, second: Any, stream: Any) -> None:
+    right = np.zeros((ROWS, WIDTH), np.uint8)
+    with MotionEstimator(WIDTH, HEIGHT) as estimator:
+        for frame, reference in ((first, right), (right, second), (CudaFrame(bench.device, (ROWS, WIDTH)), right)):
+            with suppress(*ALLOWED):
+                estimator.estimate(frame, reference, stream=stream)
+        assert len(estimator.estimate(right, right)), "it stays usable"
+
+
+@BOUNDED
+@given(stream=JUNK, version=JUNK, device=JUNK, copy=st.booleans())
+def test_what_is_asked_of_a_reconstruction(bench: Bench, stream: Any, version: Any, device: Any, copy: bool) -> None:
+    asked = {"stream": stream, "max_version": version, "dl_device": device, "copy": copy}
+    with NvencEncoder(WIDTH, HEIGHT, reconstruction=True) as encoder:
+        frame: Any = encoder.submit(np.zeros((ROWS, WIDTH), np.uint8), 0)[0].reconstruction
+        for name, value in asked.items():
+            usable = name != "stream" or not isinstance(value, int) or value in (0, 1, 2, -1)
+            with suppress(*ALLOWED, BufferError, Own, IndexError, RuntimeError):
+                if usable:
+                    frame.__dlpack__(**{name: value})
+        assert not np.asarray(frame).any()
+        del frame  # an error of the caller's own object keeps this function's variables
+
+
+@BOUNDED
+@given(state=st.one_of(JUNK, st.lists(st.one_of(EXTENT, st.binary(max_size=36)), min_size=8, max_size=11).map(tuple)))
+def test_statistics_that_were_never_pickled(state: Any) -> None:
+    made = PictureStatistics.__new__(PictureStatistics)
+    with suppress(*ALLOWED, ValueError, RuntimeError):
+        made.__setstate__(state)  # type: ignore[attr-defined]
+        for units in (made.rows, made.blocks):
+            assert units is None or units.nbytes <= 36
 
 
 @BOUNDED

@@ -123,7 +123,7 @@ constexpr const char* type_doc =
     "are gone, after the work that their streams have queued by then. It outlives the encoder. In a ``with``, it is "
     "given\n"
     "back at the end.";
-constexpr const char* format_doc = "The layout: that of the frames; ``\"nv12\"`` for ``\"yuv420\"``.";
+constexpr const char* format_doc = R"(The layout: that of the frames; ``"nv12"`` for ``"yuv420"``.)";
 
 std::string text_of(const ReconstructedFrame& frame) {
     return "<ReconstructedFrame " + std::to_string(frame.width()) + "x" + std::to_string(frame.height()) + " " +

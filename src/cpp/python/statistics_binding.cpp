@@ -67,6 +67,8 @@ py::tuple state_of(const PictureStatistics& picture) {
 }
 
 std::shared_ptr<PictureStatistics> from_state(const py::tuple& state) {
+    constexpr size_t items = 10;
+    if (state.size() != items) throw py::value_error("The state is not that of a PictureStatistics.");
     auto made = std::make_shared<PictureStatistics>();
     made->average_qp = state[0].cast<uint32_t>();
     made->satd = state[1].cast<uint32_t>();
@@ -78,10 +80,12 @@ std::shared_ptr<PictureStatistics> from_state(const py::tuple& state) {
     made->rows = state[7].cast<size_t>();
     made->columns = state[8].cast<size_t>();
     const auto units = state[9].cast<std::string>();
-    if (units.size() != made->rows * std::max<size_t>(made->columns, 1) * sizeof(UnitStatistics)) {
+    const size_t count = units.size() / sizeof(UnitStatistics);
+    const size_t a_row = std::max<size_t>(made->columns, 1);
+    if (units.size() % sizeof(UnitStatistics) != 0 || count % a_row != 0 || count / a_row != made->rows) {
         throw py::value_error("The state is not that of a PictureStatistics.");
     }
-    made->units.resize(units.size() / sizeof(UnitStatistics));
+    made->units.resize(count);
     std::memcpy(made->units.data(), units.data(), units.size());
     return made;
 }
