@@ -23,7 +23,7 @@ import numpy as np
 
 from forked_children import outcomes_of
 from frames import CudaFrame, Gpu, Nv12, nv12
-from pdum.nvenc import MotionEstimator, NvencEncoder, NvencError, PictureOptions
+from pdum.nvenc import MotionEstimator, NvencEncoder, NvencError, Packet, PictureOptions
 
 from simulator import Simulator, checksum, parse
 
@@ -135,11 +135,12 @@ class Life:
         if pixels is not None and wanted is not None and not np.array_equal(pixels, wanted):
             self.problems.append(f"the reconstruction of seq {seq} is another picture")
 
-    def flush(self, encoder: NvencEncoder) -> None:
+    def flush(self, encoder: NvencEncoder, seq: int | None = None) -> None:
+        """`seq`: that of the only picture in flight, if it was submitted without one."""
         for _ in range(FLUSHES):
             packets = self.attempt(encoder.flush_pipeline)
             if packets is not None:
-                return self.take(packets)
+                return self.take(packets if seq is None else [Packet(seq, one.data, False) for one in packets])
         return None
 
     def lost(self) -> Iterator[str]:
@@ -255,6 +256,27 @@ def with_outputs(life: Life) -> None:
     life.attempt(encoder.close)
 
 
+def sliced(life: Life) -> None:
+    """Slices are read before their picture is done; if that fails, a flush gives the picture."""
+    encoder = made(life, slices=2, sub_frames=True)
+    if encoder is None:
+        return
+    for number in range(2):
+        seq = 600 + number
+        life.pictures[seq] = picture_of(number)
+        parts = life.attempt(functools.partial(encoder.encode_slices, picture_of(number)))
+        if parts is None:
+            continue
+        data = life.attempt(functools.partial(b"".join, parts))
+        if data is not None:
+            life.take([Packet(seq, data, False)])
+        else:
+            life.flush(encoder, seq)
+    with life.without_witness("cuCtxPushCurrent_v2"):
+        life.attempt(encoder.close)
+    life.attempt(encoder.close)
+
+
 def moved(life: Life) -> None:
     """A session that finds motion and encodes nothing."""
     for _ in range(2):
@@ -305,7 +327,7 @@ class Bench:
             control(quiet=False)
 
     def configure(self, faults: list[dict[str, Any]]) -> None:
-        self.simulator.configure(gpus=["RTX 4090"], backend="echo", count=True, faults=faults)
+        self.simulator.configure(gpus=["RTX 4090"], backend="echo", count=True, faults=faults, slices_per_lock=1)
 
     def live(self) -> dict[str, int]:
         return {**self.simulator.live("cuda"), **self.simulator.live("encode")}
@@ -350,6 +372,7 @@ class Bench:
         in_place(life, frames)
         repaired(life)
         with_outputs(life)
+        sliced(life)
         moved(life)
         dropped(life)
         calls = self.calls()

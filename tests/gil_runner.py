@@ -76,6 +76,11 @@ def holding() -> NvencEncoder:
     return encoder
 
 
+def begun() -> Any:
+    """Slices of a picture that is with the encoder; whoever has them keeps that."""
+    return ready(slices=2, sub_frames=True).encode_slices(FRAME)
+
+
 def reconstructed() -> Any:
     """A picture as a decoder will show it, which outlives its encoder."""
     with ready(reconstruction=True) as encoder:
@@ -96,6 +101,11 @@ encoders: list[NvencEncoder] = []
 CALLS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "encode": (ready, lambda encoder: encoder.encode(FRAME)),
     "submit": (ready, lambda encoder: encoder.submit(FRAME, 1)),
+    "encode_slices": (
+        lambda: ready(slices=2, sub_frames=True),
+        lambda encoder: list(encoder.encode_slices(FRAME)),
+    ),
+    "the next slice": (begun, list),
     "flush": (holding, lambda encoder: encoder.flush()),
     "flush_pipeline": (holding, lambda encoder: encoder.flush_pipeline()),
     "reconfigure": (lambda: ready(bitrate=10**6), lambda encoder: encoder.reconfigure(bitrate=2 * 10**6)),

@@ -157,6 +157,7 @@ def test_context_manager(abi: str, simulator: Simulator) -> None:
 USES: list[tuple[str, Callable[[NvencEncoder], object]]] = [
     ("encode", lambda e: e.encode(picture())),
     ("submit", lambda e: e.submit(picture(), 1)),
+    ("encode_slices", lambda e: e.encode_slices(picture())),
     ("flush", lambda e: e.flush()),
     ("flush_pipeline", lambda e: e.flush_pipeline()),
     ("flush_lazily", lambda e: e.flush_lazily()),

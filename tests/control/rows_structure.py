@@ -96,6 +96,10 @@ PARTS = [
         names="long_term_references",
     ),
     *(
+        Row({"sub_frames": True}, {"enableSubFrameWrite": 1, "reportSliceOffsets": 1}, over={"slices": 4, **codec})
+        for codec in ({}, HEVC)
+    ),
+    *(
         Row(
             {"reconstruction": True},
             {"enableReconFrameOutput": 1},

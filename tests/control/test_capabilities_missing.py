@@ -57,6 +57,7 @@ DEMANDS: list[tuple[dict[str, Any], str, str, int]] = [
     ({"entropy": "cabac"}, "entropy='cabac'", "SUPPORT_CABAC", 0),
     ({**HQ, "transform_8x8": True}, "transform_8x8", "SUPPORT_ADAPTIVE_TRANSFORM", 0),
     ({"slices": ("bytes", 1200)}, "slices=('bytes', n)", "SUPPORT_DYNAMIC_SLICE_MODE", 0),
+    ({"sub_frames": True, "slices": 4}, "sub_frames", "SUPPORT_SUBFRAME_READBACK", 0),
     ({"reconstruction": True}, "reconstruction", "OUTPUT_RECON_SURFACE", 0),
     ({"statistics": "rows"}, "statistics='rows'", "OUTPUT_ROW_STATS", 0),
     ({"statistics": "blocks"}, "statistics='blocks'", "OUTPUT_BLOCK_STATS", 0),

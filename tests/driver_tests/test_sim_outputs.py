@@ -247,6 +247,47 @@ def never_enabled_motion(client: Rig) -> None:
     look(client, client.outputs[0])
 
 
+DONE = 2
+"""hwEncodeStatus of a picture that is done."""
+SUB_FRAMES = {"enableSubFrameWrite": 1, "reportSliceOffsets": 1}
+
+
+def sliced(client: Rig, slices: int = 3) -> Rig:
+    params = client.session.params(WIDTH, HEIGHT)
+    params.config.encodeCodecConfig.h264Config.sliceMode = 3
+    params.config.encodeCodecConfig.h264Config.sliceModeData = slices
+    for name, value in SUB_FRAMES.items():
+        setattr(params, name, value)
+    client.session.initialize_with(params)
+    client.started = True
+    client.add_surface(picture(3))
+    return client
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_slices_are_seen_one_after_the_other(simulator: Simulator, version: str) -> None:
+    settings: dict[str, Any] = {"gpus": [ABLE], "backend": "codec", "slices_per_lock": 1}
+    with rig(simulator, version, **settings) as client:
+        sliced(client).encode(0)
+        client.session.lock(client.outputs[0])  # a client that waits gets all of it
+        client.session.unlock(client.outputs[0])
+        client.encode(0)
+        seen: list[tuple[int, int, int]] = []
+        while not seen or seen[-1][0] != DONE:
+            locked = client.session.lock(client.outputs[0], wait=False)
+            seen.append((locked.hwEncodeStatus, locked.numSlices, locked.bitstreamSizeInBytes))
+            client.session.unlock(client.outputs[0])
+    shown = [one for one in seen if one[1] > 0]
+    assert [one[1] for one in shown] == [1, 2, 3]
+    assert [one[2] for one in shown] == sorted({one[2] for one in shown})
+
+
+def lock_a_part_twice(client: Rig) -> None:
+    sliced(client).encode(0)
+    client.session.lock(client.outputs[0], wait=False)
+    client.session.lock(client.outputs[0], wait=False)
+
+
 BROKEN: list[tuple[Callable[[Rig], None], str, str]] = [
     (too_little_memory, "nvEncLockBitstream", "structs take"),
     (no_memory, "nvEncLockBitstream", "outputStatsPtr is null"),
@@ -267,6 +308,7 @@ BROKEN: list[tuple[Callable[[Rig], None], str, str]] = [
     (not_mapped, "nvEncEncodePicture", "is not mapped"),
     (given_twice, "nvEncEncodePicture", "second picture"),
     (too_small, "nvEncEncodePicture", "smaller than the picture"),
+    (lock_a_part_twice, "nvEncLockBitstream", "locked"),
     (encode_instead, "nvEncEncodePicture", "with enableMEOnlyMode"),
     (twice_without_a_lock, "nvEncRunMotionEstimationOnly", "used again"),
     (into_a_bitstream, "nvEncRunMotionEstimationOnly", "not made by nvEncCreateMVBuffer"),

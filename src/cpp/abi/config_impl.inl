@@ -329,6 +329,7 @@ inline uint32_t split_encode_mode(SplitEncode split) {
 
 // What a picture gives besides its access unit.
 inline void set_outputs(NV_ENC_INITIALIZE_PARAMS& parameters, const Settings& settings) {
+    parameters.enableSubFrameWrite = parameters.reportSliceOffsets = settings.sub_frames;
     parameters.enableReconFrameOutput = settings.reconstruction;
     if (settings.statistics < StatisticsLevel::rows) return;
     parameters.enableOutputStats = 1;

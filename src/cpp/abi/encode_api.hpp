@@ -77,6 +77,13 @@ struct LockedAccessUnit {
     std::shared_ptr<const PictureStatistics> statistics;  // null unless the settings ask for them
 };
 
+// What there is of an access unit before it is done.
+struct LockedPart {
+    bool is_locked = false;  // false: the driver has nothing yet, and there is nothing to unlock
+    bool is_whole = false;
+    LockedAccessUnit unit;  // its bytes so far; the rest is unknown unless it is whole
+};
+
 enum class Accepted { ready, needs_more_input };
 
 // Not thread-safe: its owner lets one thread in at a time. The session's CUDA context has to be current in every call.
@@ -116,6 +123,8 @@ class EncodeApi {
     virtual void invalidate(uint64_t timestamp) = 0;
     // Waits until the engine is done with the picture.
     virtual LockedAccessUnit lock(OutputHandle output) = 0;
+    // Waits for nothing. Only if the settings have sub_frames.
+    virtual LockedPart lock_part(OutputHandle output) = 0;
     virtual void unlock(OutputHandle output) = 0;
 
     // Instead of `initialize`: the session then finds motion and encodes nothing.

@@ -120,7 +120,10 @@ class Session final : public EncodeApi {
         request->resetEncoder = from_scratch;
         request->forceIDR = from_scratch;
         const NVENCSTATUS status = f_.nvEncReconfigureEncoder(handle_, request.get());
-        if (status == NV_ENC_SUCCESS) return statistics_.set(settings);
+        if (status == NV_ENC_SUCCESS) {
+            statistics_.set(settings);
+            return report_slices(settings);
+        }
         config_ = old_config;
         parameters_ = old_parameters;
         check(status, "nvEncReconfigureEncoder", "change the running encoder's settings");
@@ -218,6 +221,20 @@ class Session final : public EncodeApi {
               "get an access unit");
         return {lock_.bitstreamBufferPtr,        lock_.bitstreamSizeInBytes, lock_.outputTimeStamp,
                 picture_type(lock_.pictureType), lock_.frameAvgQP,           statistics_.read(lock_)};
+    }
+
+    LockedPart lock_part(OutputHandle output) override {
+        constexpr uint32_t done = 2;
+        lock_.outputBitstream = output;
+        lock_.doNotWait = 1;
+        const NVENCSTATUS status = f_.nvEncLockBitstream(handle_, &lock_);
+        lock_.doNotWait = 0;
+        if (status == NV_ENC_ERR_LOCK_BUSY || status == NV_ENC_ERR_ENCODER_BUSY) return {};
+        check(status, "nvEncLockBitstream", "get slices");
+        return {true,
+                lock_.hwEncodeStatus == done,
+                {lock_.bitstreamBufferPtr, lock_.bitstreamSizeInBytes, lock_.outputTimeStamp,
+                 picture_type(lock_.pictureType), lock_.frameAvgQP, nullptr}};
     }
 
     void unlock(OutputHandle output) override {
@@ -397,8 +414,16 @@ class Session final : public EncodeApi {
         hdr_fields_.set(settings);
         picture_.bufferFmt = buffer_format(settings.format);
         statistics_.set(settings);
+        report_slices(settings);
         if (settings.time_code && codec_ == Codec::h264) leave_out(without_extras_.h264PicParams.timeCode);
         picture_.codecPicParams = without_extras_;
+    }
+
+    // The driver writes an offset for each slice, of which there are no more than macroblocks.
+    void report_slices(const Settings& settings) {
+        if (!settings.sub_frames) return;
+        slice_offsets_.assign(block_grid(Codec::h264, settings.width, settings.height).count(), 0);
+        lock_.sliceOffsets = slice_offsets_.data();
     }
 
     const NV_ENCODE_API_FUNCTION_LIST& f_;
@@ -419,6 +444,7 @@ class Session final : public EncodeApi {
     std::vector<Message> hdr_messages_;
     NV_ENC_LOCK_BITSTREAM lock_{};
     StatisticsBuffer statistics_;
+    std::vector<uint32_t> slice_offsets_;
     NV_ENC_MAP_INPUT_RESOURCE map_{};
     MotionSettings motion_;
 };

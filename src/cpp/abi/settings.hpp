@@ -169,6 +169,7 @@ struct Settings {
     uint32_t long_term_references = 0;  // slots for pictures that are kept until they are replaced
     std::optional<MapMode> map_mode;    // none: pictures carry no map
     StatisticsLevel statistics = StatisticsLevel::off;
+    bool sub_frames = false;        // slices can be read before their picture is done
     bool reconstruction = false;    // the engine also gives each picture as a decoder will show it
     uint32_t reference_frames = 0;  // how many of the last pictures are kept; 0: the driver's choice
 

@@ -54,7 +54,8 @@ Encoder::Encoder(const SessionOptions& options)
       time_codes_(options.settings.time_code),
       map_mode_(options.settings.map_mode),
       long_terms_(options.settings.long_term_references),
-      manual_types_(options.settings.manual_types) {
+      manual_types_(options.settings.manual_types),
+      sub_frames_(options.settings.sub_frames) {
     set_size(options.settings.width, options.settings.height);
     const WithoutGil unlocked;
     session_ = std::make_shared<Session>(options);
@@ -81,6 +82,40 @@ py::object Encoder::submit(const py::object& frame, const py::object& seq, bool 
     PacketSink sink;
     submit_to(sink, {frame, seq_of(seq), force_idr, stream, picture, on_released});
     return sink.packets();
+}
+
+int64_t Encoder::begin_slices(const py::object& frame, bool force_idr, const py::object& stream,
+                              const py::object& picture) {
+    const NvtxRange range("pdum.encode");
+    session().require_not_closed();
+    if (!sub_frames_) {
+        fail(ErrorKind::invalid_config, "encode_slices() needs an encoder that was made with sub_frames=True.",
+             "Make one: NvencEncoder(…, sub_frames=True, slices=4).");
+    }
+    if (as_surface(frame) != nullptr) {
+        fail(ErrorKind::invalid_frame, "encode_slices() takes no surface of the encoder.", "Give an array.");
+    }
+    if (in_flight() > 0) {
+        fail(ErrorKind::encoder_failed, "The slices of another picture are being read.",
+             "Read all that encode_slices() gives, or call flush(), before the next frame.");
+    }
+    PacketSink sink;
+    return submit_to(sink, {frame, 0, force_idr, stream, picture, py::none(), true});
+}
+
+py::tuple Encoder::next_slices(int64_t pts, size_t taken, bool waits) {
+    Session& running = session();
+    std::vector<uint8_t> part;
+    PacketSink sink;
+    bool is_over = false;
+    try {
+        sink.run_without_gil([&] { is_over = running.next_part(pts, taken, waits, part, sink); });
+    } catch (...) {
+        release_finished_frames();
+        throw;
+    }
+    release_frames(sink);
+    return py::make_tuple(py::bytes(reinterpret_cast<const char*>(part.data()), part.size()), is_over);
 }
 
 std::unique_ptr<Surface> Encoder::surface(const py::object& stream) {
@@ -176,7 +211,8 @@ const std::shared_ptr<Session>& Encoder::shared_session() const {
     return session_;
 }
 
-void Encoder::submit_to(PythonSink& sink, const Call& call) {
+int64_t Encoder::submit_to(PythonSink& sink, const Call& call) {
+    int64_t pts = 0;
     PictureExtras extras = extras_from_python(call.picture, codec(), time_codes_);
     read_references(call.picture, long_terms_, manual_types_, extras);
     extras.force_idr |= call.force_idr;
@@ -185,12 +221,13 @@ void Encoder::submit_to(PythonSink& sink, const Call& call) {
     if (Surface* surface = as_surface(call.frame)) {
         submit_surface(sink, *surface, call, extras);
     } else {
-        submit_frame(sink, call, extras);
+        pts = submit_frame(sink, call, extras);
     }
     release_frames(sink);
+    return pts;
 }
 
-void Encoder::submit_frame(PythonSink& sink, const Call& call, const PictureExtras& extras) {
+int64_t Encoder::submit_frame(PythonSink& sink, const Call& call, const PictureExtras& extras) {
     Session& running = session();
     HeldStream input_stream(running.input_stream());
     BorrowedFrame borrowed = [&] {
@@ -199,6 +236,7 @@ void Encoder::submit_frame(PythonSink& sink, const Call& call, const PictureExtr
                              input_stream.handle());
     }();
     Submission submission;
+    submission.leaves = call.leaves;
     try {
         sink.run_without_gil([&] {
             input_stream.release();
@@ -210,6 +248,7 @@ void Encoder::submit_frame(PythonSink& sink, const Call& call, const PictureExtr
         throw;
     }
     after_submit(sink, submission, borrowed, call);
+    return submission.pts;
 }
 
 void Encoder::after_submit(PythonSink& sink, const Submission& submission, BorrowedFrame& borrowed, const Call& call) {

@@ -45,6 +45,11 @@ class Encoder {
     pybind11::object submit(const pybind11::object& frame, const pybind11::object& seq, bool force_idr,
                             const pybind11::object& stream, const pybind11::object& picture,
                             const pybind11::object& on_released);
+    // The picture's number for next_slices.
+    int64_t begin_slices(const pybind11::object& frame, bool force_idr, const pybind11::object& stream,
+                         const pybind11::object& picture);
+    // The bytes that came since then, and whether they are the last.
+    pybind11::tuple next_slices(int64_t pts, size_t taken, bool waits);
     std::unique_ptr<Surface> surface(const pybind11::object& stream);
     pybind11::object flush();
     pybind11::object flush_pipeline();
@@ -83,12 +88,14 @@ class Encoder {
         const pybind11::object& stream;
         const pybind11::object& picture;
         const pybind11::object& on_released;
+        bool leaves = false;  // its access unit is read by next_slices
     };
     const std::shared_ptr<Session>& shared_session() const;
     Session& session() const { return *shared_session(); }
 
-    void submit_to(PythonSink& sink, const Call& call);
-    void submit_frame(PythonSink& sink, const Call& call, const PictureExtras& extras);
+    // The picture's pts.
+    int64_t submit_to(PythonSink& sink, const Call& call);
+    int64_t submit_frame(PythonSink& sink, const Call& call, const PictureExtras& extras);
 
     // For successful and failed calls: in both cases the session has reported the state of the frame.
     void after_submit(PythonSink& sink, const Submission& submission, BorrowedFrame& borrowed, const Call& call);
@@ -121,6 +128,7 @@ class Encoder {
     std::optional<MapMode> map_mode_;
     uint32_t long_terms_;  // how many slots there are for long-term references
     bool manual_types_;    // whether the caller says what type each picture has
+    bool sub_frames_;      // whether slices can be read before their picture is done
     FramesInFlight frames_;
     std::shared_ptr<Session> session_;
     std::shared_ptr<RegistrationOwners> owners_;

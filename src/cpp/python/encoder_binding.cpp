@@ -186,6 +186,9 @@ void add_encoder_type(py::module_& module) {
         .def(py::init(&make_encoder), py::kw_only(), py::arg("settings"), py::arg("gpu_id"), py::arg("cuda_context"),
              py::arg("extra_output_delay"), py::arg("copy"), py::arg("abi"))
         .def("surface", &Encoder::surface, doc::surface, stream)
+        .def("_begin_slices", &Encoder::begin_slices, py::arg("frame"), py::arg("force_idr"), py::arg("stream"),
+             py::arg("picture"))
+        .def("_next_slices", &Encoder::next_slices, py::arg("pts"), py::arg("taken"), py::arg("waits"))
         .def("flush", &Encoder::flush, doc::flush)
         .def("flush_pipeline", &Encoder::flush_pipeline, doc::flush_pipeline)
         .def("_reconfigure", &Encoder::reconfigure, doc::reconfigure, py::arg("changes"))

@@ -193,6 +193,7 @@ Names<Reader> stream_readers() {
                                                                        {"3", SplitEncode::three},
                                                                        {"4", SplitEncode::four}})},
         {"qp_map", choice<MapMode>(&Settings::map_mode, {{"delta", MapMode::delta}, {"emphasis", MapMode::emphasis}})},
+        {"sub_frames", plain<bool>(&Settings::sub_frames)},
         {"reconstruction", plain<bool>(&Settings::reconstruction)},
         {"statistics", choice<StatisticsLevel>(&Settings::statistics, {{"picture", StatisticsLevel::picture},
                                                                        {"rows", StatisticsLevel::rows},

@@ -134,6 +134,7 @@ std::vector<Demand> demands_of(const Settings& s) {
         {s.reference_frames > 1, "reference_frames", Capability::multiple_reference_frames},
         {std::max(s.references.l0, s.references.l1) > 1, "references", Capability::multiple_reference_frames},
         {s.single_slice_refresh.value_or(false), "single_slice_refresh", Capability::single_slice_intra_refresh},
+        {s.sub_frames, "sub_frames", Capability::subframe_readback},
         {s.reconstruction, "reconstruction", Capability::reconstructed_output},
         {s.statistics == StatisticsLevel::rows, "statistics='rows'", Capability::row_statistics},
         {s.statistics == StatisticsLevel::blocks, "statistics='blocks'", Capability::block_statistics},

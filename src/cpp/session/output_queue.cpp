@@ -1,6 +1,9 @@
 #include "session/output_queue.hpp"
 
 #include <algorithm>
+#include <iterator>
+
+#include "core/error.hpp"
 
 namespace pdum::nvenc {
 
@@ -37,17 +40,36 @@ void OutputQueue::end_stream() {
 }
 
 LockedAccessUnit OutputQueue::lock_next(Failures& failures) {
-    unlock_all(failures);
+    make_ready_to_lock(failures);
     const OutputHandle output = pending_.front();
     const LockedAccessUnit unit = api_.lock(output);
-    locked_.push_back(output);
+    take_locked();
+    return unit;
+}
+
+void OutputQueue::make_ready_to_lock(Failures& failures) {
+    unlock_all(failures);
+    if (part_locked_ == nullptr) return;
+    failures.raise();
+    fail(ErrorKind::device_lost, "The driver has not given back a buffer, because the device was lost.",
+         "Close the encoder and make a new one.");
+}
+
+void OutputQueue::take_locked() {
+    locked_.push_back(pending_.front());
     pending_.pop_front();
     --promised_;
-    return unit;
+}
+
+void OutputQueue::unlock_part(Failures& failures) noexcept {
+    if (part_locked_ == nullptr || part_is_given_up_) return;
+    if (failures.run([this] { api_.unlock(part_locked_); })) part_locked_ = nullptr;
+    part_is_given_up_ = failures.device_is_lost();
 }
 
 // On a lost device a buffer is unlocked, or never will be: it is neither tried again nor used again.
 void OutputQueue::unlock_all(Failures& failures) noexcept {
+    unlock_part(failures);
     const auto is_over = [&](OutputHandle output) {
         const bool unlocked = failures.run([&] { api_.unlock(output); });
         if (unlocked) empty_.push_back(output);
@@ -59,6 +81,7 @@ void OutputQueue::unlock_all(Failures& failures) noexcept {
 bool OutputQueue::drain(Failures& failures) noexcept {
     const auto is_out = [&](OutputHandle output) {
         unlock_all(failures);
+        if (output == part_locked_) return false;
         const bool locked = failures.run([&] { api_.lock(output); });
         if (locked) locked_.push_back(output);
         return locked;
@@ -73,7 +96,7 @@ bool OutputQueue::drain(Failures& failures) noexcept {
 
 void OutputQueue::release(bool engine_is_done, Failures& failures) noexcept {
     if (engine_is_done) {
-        empty_.insert(empty_.end(), pending_.begin(), pending_.end());
+        std::remove_copy(pending_.begin(), pending_.end(), std::back_inserter(empty_), part_locked_);
         pending_.clear();
     }
     for (const OutputHandle output : empty_) failures.run([&] { api_.destroy_output(output); });

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <vector>
 
 #include "abi/encode_api.hpp"
@@ -38,6 +39,23 @@ class OutputQueue {
     // Waits for the oldest pending access unit and locks it, after what is still locked has been unlocked. If the
     // driver refuses, it stays the oldest.
     LockedAccessUnit lock_next(Failures& failures);
+    // What there is of the oldest pending access unit. `use` gets its bytes so far while they are locked. If it is
+    // whole, it is as after lock_next; else it stays the oldest.
+    template <typename Use>
+    std::optional<LockedAccessUnit> lock_part(Use use, Failures& failures) {
+        make_ready_to_lock(failures);
+        const OutputHandle output = pending_.front();
+        const LockedPart part = api_.lock_part(output);
+        if (!part.is_locked) return std::nullopt;
+        if (part.is_whole) {
+            take_locked();
+            return part.unit;
+        }
+        part_locked_ = output;
+        use(part.unit);
+        unlock_part(failures);
+        return std::nullopt;
+    }
     // Unlocks what is locked. A buffer that the driver does not unlock stays locked, and is tried again next time.
     void unlock_all(Failures& failures) noexcept;
 
@@ -48,12 +66,19 @@ class OutputQueue {
 
    private:
     size_t count_promised() const noexcept;
+    // Throws if the driver does not unlock what it has locked of the oldest pending buffer.
+    void make_ready_to_lock(Failures& failures);
+    // The driver has locked the oldest pending buffer for good.
+    void take_locked();
+    void unlock_part(Failures& failures) noexcept;
 
     EncodeApi& api_;
     const uint32_t b_frames_;
     std::vector<OutputHandle> empty_;
     std::deque<OutputHandle> pending_;  // given to the driver, in the order in which it fills them
     std::vector<OutputHandle> locked_;
+    OutputHandle part_locked_ = nullptr;  // the oldest pending buffer, before its access unit was whole
+    bool part_is_given_up_ = false;       // the device was lost while it was unlocked
     bool unended_ = false;
     size_t promised_ = 0;  // how many of pending_ the driver fills without further pictures
     uint32_t held_back_;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <mutex>
+#include <thread>
 #include <tuple>
 #include <utility>
 
@@ -89,7 +91,7 @@ void Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& e
     require_driver();
     require_size(frame, settings_);
     submission.pts = position_.next_pts;
-    submission.in_place = reads_in_place(frame, awaits_release);
+    submission.in_place = reads_in_place(frame, awaits_release, submission.leaves);
     std::optional<size_t> input;
     CUcontext owner = context_->handle();
     if (submission.in_place) input = inputs_->find(frame);  // it was checked when it was registered
@@ -113,7 +115,33 @@ void Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& e
         encode(*input, seq, extras);
     }
     submission.accepted = true;
-    collect(may_stay_in_flight(), sink);
+    collect(may_stay_in_flight() + (submission.leaves ? 1 : 0), sink);
+}
+
+bool Session::next_part(int64_t pts, size_t taken, bool waits, std::vector<uint8_t>& part, Sink& sink) {
+    constexpr int attempts = 100;  // in all a hundredth of a second, so that Ctrl-C is not kept waiting
+    constexpr std::chrono::microseconds pause{100};
+    const Turn turn(*this);
+    require_driver();
+    const auto copy = [&](const LockedAccessUnit& unit) {
+        const auto* data = static_cast<const uint8_t*>(unit.data);
+        if (unit.size > taken) part.assign(data + taken, data + unit.size);
+    };
+    for (int i = 0; i < attempts && part.empty(); ++i) {
+        if (!delivery_.is_in_flight(pts) || !driver_->outputs().has_promised()) {
+            fail(ErrorKind::encoder_failed, "Another call has taken the rest of the picture whose slices are read.",
+                 "Let no other call use the encoder before encode_slices() has given all of them.");
+        }
+        OutputQueue& outputs = driver_->outputs();
+        const auto whole = waits ? std::optional(outputs.lock_next(failures_)) : outputs.lock_part(copy, failures_);
+        if (whole) {
+            copy(*whole);
+            deliver(*whole, sink);
+            return true;
+        }
+        if (part.empty()) std::this_thread::sleep_for(pause);
+    }
+    return false;
 }
 
 SurfaceLease Session::lend_surface(CUstream stream) {
@@ -270,17 +298,21 @@ void Session::take_out(size_t may_stay_in_flight, Sink& sink) {
         } else if (!failures_.run(lock)) {
             return;
         }
-        Finished finished = delivery_.finish(unit);
-        try {
-            if (finished.reconstruction)
-                finished.unit.reconstruction = reconstructions_->finish(*finished.reconstruction, failures_);
-            sink.take(finished.unit);
-        } catch (...) {
-            give_back(finished.input);
-            throw;
-        }
-        give_back(finished.input);
+        deliver(unit, sink);
     }
+}
+
+void Session::deliver(const LockedAccessUnit& unit, Sink& sink) {
+    Finished finished = delivery_.finish(unit);
+    try {
+        if (finished.reconstruction)
+            finished.unit.reconstruction = reconstructions_->finish(*finished.reconstruction, failures_);
+        sink.take(finished.unit);
+    } catch (...) {
+        give_back(finished.input);
+        throw;
+    }
+    give_back(finished.input);
 }
 
 // A failure here costs no access unit: the next call raises it.

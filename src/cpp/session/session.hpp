@@ -51,6 +51,7 @@ using Change = std::function<void(Settings&)>;
 // What became of a frame that was submitted. It holds for a call that fails, too.
 struct Submission {
     int64_t pts = 0;
+    bool leaves = false;                    // given: the access unit is read by next_part()
     bool accepted = false;                  // the engine has the frame: its access unit comes out sooner or later
     bool in_place = false;                  // the engine reads the caller's memory until the access unit is out
     bool registered = false;                // the memory was registered for that just now
@@ -72,6 +73,10 @@ class Session {
     // `submission` says what became of the frame, whether the call returns or throws.
     void submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, bool awaits_release, Sink& sink,
                 Submission& submission);
+    // The bytes of an access unit that have come since `taken` of them, in `part`. Waits a moment for more, or for all
+    // of them if `waits`. Whether the access unit is whole: `sink` has it then. The picture was submitted with
+    // Submission::leaves.
+    bool next_part(int64_t pts, size_t taken, bool waits, std::vector<uint8_t>& part, Sink& sink);
     // A surface that is free now, for a caller who writes it on `stream`. Its memory outlives the session if the lease
     // does.
     SurfaceLease lend_surface(CUstream stream);
@@ -123,7 +128,7 @@ class Session {
     void require_own_process() const;
     bool is_foreign(CUcontext context) const noexcept { return context != context_->handle(); }
     // Whether the frame is read in place. Throws if it must be and cannot.
-    bool reads_in_place(const FrameView& frame, bool awaits_release) const;
+    bool reads_in_place(const FrameView& frame, bool awaits_release, bool leaves) const;
     // The same, judged by the kind of its memory.
     bool is_readable_memory(const FrameView& frame) const;
     void require_copy(const char* obstacle) const;
@@ -147,7 +152,9 @@ class Session {
     size_t may_stay_in_flight() const;
     // Hands over what the driver gives out, until no more frames than that are with it.
     void take_out(size_t may_stay_in_flight, Sink& sink);
-    // The same, after the kept access units.
+    // Hands over an access unit that is locked.
+    void deliver(const LockedAccessUnit& unit, Sink& sink);
+    // As take_out, after the kept access units.
     void collect(size_t may_stay_in_flight, Sink& sink);
     void give_back(size_t input) noexcept;
     // Gives back what a picture that the driver refused would have used.

@@ -37,8 +37,8 @@ bool may_be_about_memory(const ErrorDetails& refusal) {
 
 }  // namespace
 
-bool Session::reads_in_place(const FrameView& frame, bool awaits_release) const {
-    const bool left_alone = awaits_release || may_stay_in_flight() == 0;
+bool Session::reads_in_place(const FrameView& frame, bool awaits_release, bool leaves) const {
+    const bool left_alone = awaits_release || (may_stay_in_flight() == 0 && !leaves);
     if (copy_ == CopyMode::always || (copy_ == CopyMode::automatic && !left_alone)) return false;
     const char* obstacle = frame.image ? "it is RGB, which the engine does not read" : inputs_->obstacle(frame);
     if (obstacle != nullptr) require_copy(obstacle);

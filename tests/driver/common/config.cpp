@@ -238,6 +238,7 @@ Config parse_config(const Json& document) {
         {"report", into(config.report)},
         {"count", into(config.count)},
         {"null_bytes", into(config.null_bytes, 64, 1 << 26)},
+        {"slices_per_lock", into(config.slices_per_lock, 0, 1 << 10)},
         {"session_limit_status", into(config.session_limit_status, 1, 26)},
         {"differs", [&](const Json& v, const std::string& key) { read_differences(config.differs, v, key); }},
         {"state", into(config.state)},

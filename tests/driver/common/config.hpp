@@ -83,6 +83,7 @@ struct Config {
     std::string trace;              // a file to which every call is appended as a JSON line; empty: none
     std::string report;             // a file to which each library appends its violations and its end; empty: none
     bool count = false;             // count the uses of each call for the report
+    uint32_t slices_per_lock = 0;   // that a client without patience sees more of each time; 0: by the engine's rate
     uint32_t null_bytes = 1024;     // size of the null backend's access units
     int session_limit_status = 21;  // what opening one session too many answers: real drivers differ (10 or 21)
     std::set<std::string> differs;  // points in which this card is unlike what is assumed: kPointsOfDifference

@@ -64,6 +64,7 @@ void Engine::serve(std::unique_lock<std::mutex>& lock) {
         lock.unlock();
         job->work();
         lock.lock();
+        schedule(lock, *job);
         const bool done = wait_until_done(lock, *job);
         lock.unlock();
         if (done) job->finish();
@@ -75,11 +76,19 @@ void Engine::serve(std::unique_lock<std::mutex>& lock) {
 
 // Each picture's service begins when it is there and the engine is free, by the schedule and not by when the worker
 // woke, so that late wake-ups do not add up.
-bool Engine::wait_until_done(std::unique_lock<std::mutex>& lock, const Job& job) {
-    if (!job.picture || fps_1080p_ == 0) return cancelled_ != job.owner;
+void Engine::schedule(std::unique_lock<std::mutex>& lock, Job& job) {
+    if (!job.picture || fps_1080p_ == 0) return;
     const double seconds = job.pixels / (1920.0 * 1080.0) / fps_1080p_;
     const auto service = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-    free_at_ = std::max(free_at_, job.ready) + service;
+    const Clock::time_point begin = std::max(free_at_, job.ready);
+    free_at_ = begin + service;
+    lock.unlock();
+    job.scheduled(begin, begin + service);
+    lock.lock();
+}
+
+bool Engine::wait_until_done(std::unique_lock<std::mutex>& lock, const Job& job) {
+    if (!job.picture || fps_1080p_ == 0) return cancelled_ != job.owner;
     return !changed_.wait_until(lock, free_at_, [&] { return quit_ || cancelled_ == job.owner; });
 }
 

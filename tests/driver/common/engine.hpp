@@ -24,7 +24,9 @@ class Job {
     Job(const Job&) = delete;
     Job& operator=(const Job&) = delete;
 
-    virtual void work() = 0;    // codes the picture; may wait for its pixels
+    virtual void work() = 0;  // codes the picture; may wait for its pixels
+    // When the engine begins and ends to code what work() has made.
+    virtual void scheduled(Clock::time_point, Clock::time_point) {}
     virtual void finish() = 0;  // the engine is done at this moment: hands the results over
     virtual void lost() = 0;    // the device is gone: nothing will come any more
 
@@ -55,6 +57,7 @@ class Engine {
    private:
     void run();
     void serve(std::unique_lock<std::mutex>& lock);
+    void schedule(std::unique_lock<std::mutex>& lock, Job& job);
     bool wait_until_done(std::unique_lock<std::mutex>& lock, const Job& job);
     bool stop_here(std::unique_lock<std::mutex>& lock);
 

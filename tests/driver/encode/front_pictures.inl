@@ -113,7 +113,9 @@ NVENCSTATUS lock_bitstream(void* encoder, NV_ENC_LOCK_BITSTREAM* params) {
             check_reserved(*params, session.codec());
             const LockedBitstream locked = session.lock(lock, params->outputBitstream, !params->doNotWait);
             params->frameIdx = locked.frame_index;
-            params->hwEncodeStatus = 2;
+            params->hwEncodeStatus = locked.status;
+            if (params->sliceOffsets != nullptr)
+                std::copy(locked.slice_offsets.begin(), locked.slice_offsets.end(), params->sliceOffsets);
             params->numSlices = locked.slices;
             NVSIM_SET(*params, frameSatd, locked.satd);
             hand_out_units(NVSIM_GET(*params, outputStatsPtr, null_pointer), NVSIM_GET(*params, outputStatsPtrSize, 0u),

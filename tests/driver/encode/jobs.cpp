@@ -61,6 +61,11 @@ void PictureJob::work() {
     session_->check_map(record_);
 }
 
+void PictureJob::scheduled(Clock::time_point begin, Clock::time_point end) {
+    const std::lock_guard<std::mutex> guard(session_->cell_.mutex);
+    session_->begin_to_show(units_, begin, end);
+}
+
 void FlushJob::work() {
     instrument::current_call = &submitted;
     with_coder([&](Maker& maker) { maker.flush(units_); });

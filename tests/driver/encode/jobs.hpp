@@ -31,6 +31,7 @@ class PictureJob : public SessionJob {
    public:
     PictureJob(std::shared_ptr<Session> session, Record& record);
     void work() override;
+    void scheduled(Clock::time_point begin, Clock::time_point end) override;
 
    private:
     Record& record_;

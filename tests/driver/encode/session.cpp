@@ -154,6 +154,14 @@ LockedBitstream Session::lock(std::unique_lock<std::mutex>& mutex, void* handle,
     if (locked_ > 0 && out.state != Bitstream::locked && !release_faulted && !device_.lost)
         forbid(Status::success, Status::invalid_call,
                text("output ", hex(handle), " is locked while another one is locked"));
+    // If the client's calls decide what it sees, they do not depend on the engine's speed.
+    if (setup_.sub_frames && !wait && settings()->slices_per_lock > 0 && out.state == Bitstream::pending) {
+        ++lockers_;
+        cell_.changed.wait(mutex, [&] { return out.state != Bitstream::pending || closing_ || device_.lost; });
+        --lockers_;
+        if (closing_) cell_.changed.notify_all();
+    }
+    if (LockedBitstream part; shows_a_part(out, wait, part)) return part;
     if (out.state == Bitstream::pending) {
         if (!wait) refuse(Status::lock_busy, "the picture is not done yet");
         const bool alone = one_encoder_thread_ && std::this_thread::get_id() == encoder_thread_;
@@ -186,11 +194,16 @@ LockedBitstream Session::lock(std::unique_lock<std::mutex>& mutex, void* handle,
 
 void Session::unlock(void* handle) {
     Bitstream& out = bitstream(handle);
+    if (std::exchange(out.sub_frame.is_locked, false)) {
+        --locked_;
+        return;
+    }
     if (out.state != Bitstream::locked)
         return forbid(recorded::unlock_idle_bitstream, Status::invalid_call,
                       text("unlock of output ", hex(handle), ", which is not locked"));
     --locked_;
     out.state = Bitstream::idle;
+    out.sub_frame = {};
 }
 
 void Session::destroy(std::unique_lock<std::mutex>& mutex) {

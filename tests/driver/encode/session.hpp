@@ -37,6 +37,8 @@ struct EncoderSetup {
     int map_block = 16;              // pixels of the blocks that a map has values for
     StatisticsLevel statistics = StatisticsLevel::none;
     bool motion_only = false;
+    bool sub_frames = false;  // a client may read slices before their picture is done
+    bool reports_slices = false;
     bool reconstructs = false;                    // pictures may ask for their reconstruction
     std::vector<const char*> needs;               // capabilities that must not be 0, without their prefix
     PixelFormat format = PixelFormat::undefined;  // the client's hint
@@ -88,6 +90,8 @@ struct LockedBitstream {
     uint32_t average_qp = 0;
     uint32_t intra_blocks = 0, inter_blocks = 0;
     uint32_t slices = 1;
+    uint32_t status = 2;  // hwEncodeStatus: 2 if the picture is done, else 1
+    std::vector<uint32_t> slice_offsets;
     uint32_t satd = 0;
     const std::vector<UnitStatistics>* units = nullptr;
 };
@@ -144,6 +148,15 @@ struct Record {
     bool coded = false;
 };
 
+// What a client sees of a picture that is not done.
+struct SubFrame {
+    std::vector<uint8_t> data;  // of the whole picture
+    std::vector<size_t> ends;   // of its slices
+    Clock::time_point begin{}, end{};
+    uint32_t shown = 0;      // slices that were shown already, if the client's calls decide
+    bool is_locked = false;  // before the picture was done
+};
+
 struct Bitstream {
     enum State { idle, pending, ready, locked } state = idle;
     void* handle = nullptr;
@@ -152,6 +165,7 @@ struct Bitstream {
     AccessUnit unit;
     LockedBitstream view;
     std::vector<UnitStatistics> units;
+    SubFrame sub_frame;
     bool is_vectors = false;  // made for motion alone
     bool failed = false;      // nothing will come: the coder refused
     void clear() { *this = Bitstream(); }
@@ -252,6 +266,8 @@ class Session : public std::enable_shared_from_this<Session> {
     void measure(const Record& record);
     void fill(Bitstream& out, const Record& record, AccessUnit unit);
     void count(Bitstream& out, const Record& record);
+    bool shows_a_part(Bitstream& out, bool wait, LockedBitstream& part);
+    void begin_to_show(const std::vector<AccessUnit>& units, Clock::time_point begin, Clock::time_point end);
     Record& new_record();
     Record& record_of(uint64_t serial);
 

@@ -214,6 +214,7 @@ std::vector<const char*> needs_of(const NV_ENC_INITIALIZE_PARAMS& params, const 
     need_if(config.frameFieldMode > NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME, "SUPPORT_FIELD_ENCODING");
     need_if(params.enableWeightedPrediction, "SUPPORT_WEIGHTED_PREDICTION");
     need_if(config.rcParams.vbvBufferSize != 0, "SUPPORT_CUSTOM_VBV_BUF_SIZE");
+    need_if(params.enableSubFrameWrite, "SUPPORT_SUBFRAME_READBACK");
     need_if(NVSIM_GET(params, enableReconFrameOutput, 0) != 0, "OUTPUT_RECON_SURFACE");
     const StatisticsLevel level = statistics_of(params);
     need_if(level == StatisticsLevel::blocks, "OUTPUT_BLOCK_STATS");
@@ -228,7 +229,6 @@ std::vector<const char*> needs_of(const NV_ENC_INITIALIZE_PARAMS& params, const 
 
 // Modes that are not simulated. They are refused, so that no client takes them for done.
 void refuse_unsimulated(const NV_ENC_INITIALIZE_PARAMS& params) {
-    if (params.enableSubFrameWrite) refuse(Status::unsupported_param, "enableSubFrameWrite is not simulated");
     if (NVSIM_GET(params, enableOutputInVidmem, 0) != 0)
         refuse(Status::unsupported_param, "enableOutputInVidmem is not simulated");
 }
@@ -366,6 +366,8 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     setup.map_mode = static_cast<uint32_t>(config.rcParams.qpMapMode);
     stream.block_maps = setup.map_mode != NV_ENC_QP_MAP_DISABLED;
     setup.statistics = statistics_of(params);
+    setup.sub_frames = params.enableSubFrameWrite != 0;
+    setup.reports_slices = params.reportSliceOffsets != 0;
     stream.reconstructions = setup.reconstructs = NVSIM_GET(params, enableReconFrameOutput, 0) != 0;
     stream.lossless |= preset.tuning == Tuning::lossless;
     stream.gop_length = config.gopLength;

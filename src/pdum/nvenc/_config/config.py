@@ -111,6 +111,7 @@ class EncoderConfig:
         chroma_qp_offset: what is added to the quantiser of colour, -12 to 12 (AV1: -64 to 63), or two for Cb and Cr.
         statistics: what the encoder counts, for ``Packet.statistics``: of the ``"picture"`` (quantiser, kinds of
             blocks, motion), and also of its ``"rows"`` of blocks or its ``"blocks"``.
+        sub_frames: ``encode_slices`` gives each slice as soon as it is ready (H.264, HEVC; with ``slices``).
         reconstruction: packets have the picture as a decoder will show it (``Packet.reconstruction``), on the GPU.
         time_code: pictures may have time codes.
         qp_map: pictures may give regions more or fewer bits (``PictureOptions``): ``"delta"`` by offsets to the
@@ -185,6 +186,7 @@ class EncoderConfig:
     references: References | None = None
     tiles: coding.Tiles | None = None
     statistics: choices.Statistics | None = None
+    sub_frames: bool = False
     reconstruction: bool = False
     time_code: bool = False
     qp_map: choices.QpMap | None = None
@@ -291,6 +293,7 @@ class EncoderConfig:
             "intra_refresh": values.intra_refresh(self.intra_refresh_period, self.intra_refresh_count),
             "split_encode": values.split(self.split_encode),
             "statistics": values.choice("statistics", self.statistics, ("picture", "rows", "blocks")),
+            "sub_frames": values.switch("sub_frames", self.sub_frames),
             "reconstruction": values.switch("reconstruction", self.reconstruction),
             "time_code": values.switch("time_code", self.time_code),
             "qp_map": values.choice("qp_map", self.qp_map, MAP_MODES),

@@ -97,6 +97,7 @@ class OutputFields(TypedDict, total=False):
     """What packets bring besides their bytes. Files keep only the bytes."""
 
     statistics: choices.Statistics | None
+    sub_frames: bool
     reconstruction: bool
 
 

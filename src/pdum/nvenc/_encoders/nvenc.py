@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 ABI_VARIABLE = "PDUM_NVENC_ABI"
 
+MOST_IN_VAIN = 200
+"""How often slices are asked for without any coming, a hundredth of a second each time. Then the whole picture is
+waited for, as by other calls, so that a driver that is busy forever is told."""
+
 
 def forced_abi() -> str | None:
     """The interface version that the environment asks for, read at each use."""
@@ -174,6 +178,27 @@ class NvencEncoder(_nvenc.Encoder):
         from asyncio import to_thread
 
         return await to_thread(self.lost, seq)
+
+    def encode_slices(
+        self, frame: Any, force_idr: bool = False, *, stream: Any = None, picture: PictureOptions | None = None
+    ) -> Iterator[bytes]:
+        """``encode`` in parts, each as soon as it is ready: whole slices, the first one behind the parameter sets.
+
+        The encoder has to be made with ``sub_frames=True`` and ``slices``. The frame is taken at once, and may be
+        changed when this returns. While you wait for the next part, this thread asks the driver for it ten thousand
+        times a second. If you stop before the last part, call ``flush`` before the next frame; it returns the picture
+        as a whole.
+        """
+        return self._slices(self._begin_slices(frame, force_idr, stream, picture))
+
+    def _slices(self, pts: int) -> Iterator[bytes]:
+        taken, is_over, in_vain = 0, False, 0
+        while not is_over:
+            part, is_over = self._next_slices(pts, taken, in_vain >= MOST_IN_VAIN)
+            taken += len(part)
+            in_vain = 0 if part else in_vain + 1
+            if part:
+                yield part
 
     def flush_lazily(self) -> Iterator[Packet]:
         """``flush_pipeline`` as an iterator, as ``SoftwareEncoder`` has it."""

@@ -39,6 +39,7 @@ NOT_OF_A_FILE = {
     "picture_types": PER_PICTURE,
     "long_term_references": PER_PICTURE,
     "statistics": OF_PACKETS,
+    "sub_frames": OF_PACKETS,
     "reconstruction": OF_PACKETS,
 }
 """Fields of ``EncoderConfig`` that have no effect on a file, and what to use instead."""

@@ -333,6 +333,7 @@ CONTROLS: tuple[Control, ...] = (
     ),
     same("statistics", "picture"),
     same("reconstruction", True),
+    same("sub_frames", True, {"slices": 4}, codecs=H264),
     same("reference_frames", 4, codecs=("h264", "hevc")),
     same("long_term_references", 2, codecs=("h264", "hevc"), picture=PictureOptions(mark_long_term=1)),
     same("picture_types", "manual", codecs=("h264", "hevc"), seen=every_picture),
