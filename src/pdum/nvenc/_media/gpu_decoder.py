@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from operator import index
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from .. import _nvenc
 from .._errors import DecoderClosed, InvalidConfig, NvencError, UnsupportedFeature
 from .av import fraction, import_av, time_base
 from .decoder import open_source, video_stream
-from .stream_headers import CODECS, as_in_stream, filter_for, filtered, gpu_codec, stream_header
+from .stream_headers import CODECS, as_in_stream, filter_for, filtered, gpu_codec, has_lengths, stream_header
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -45,6 +46,21 @@ def _whole_number(name: str, value: Any, least: int, most: int) -> int:
     if not least <= number <= most:
         raise InvalidConfig(f"Expected {name} to be from {least} to {most}, got {number}.")
     return number
+
+
+def _header_bytes(header: Any) -> bytes:
+    if not isinstance(header, (bytes, bytearray, memoryview)):
+        raise InvalidConfig(f"Expected header to be bytes, got {header!r}.")
+    return bytes(header)
+
+
+def _require_start_codes(codec: str, data: Any) -> None:
+    """Packets of MP4 and Matroska would be passed over without a word."""
+    if codec in ("h264", "hevc") and has_lengths(bytes(memoryview(data))):
+        raise InvalidConfig(
+            f"Expected {codec} with start codes (Annex B), got a packet of the form that MP4 and Matroska have. "
+            f"Use FFmpeg's bitstream filter {codec}_mp4toannexb, or decode(path)."
+        )
 
 
 class Decoder:
@@ -88,12 +104,13 @@ class Decoder:
     ) -> None:
         self._native = _nvenc.Decoder(
             codec=_codec_name(codec),
-            header=bytes(header),
+            header=_header_bytes(header),
             gpu_id=_whole_number("gpu_id", gpu_id, -1, 0x7FFFFFFF),
             cuda_context=_whole_number("cuda_context", cuda_context, 0, (1 << 64) - 1),
             stream=stream,
             lent_surfaces=_whole_number("surfaces", surfaces, 1, MOST_SURFACES),
         )
+        self._is_first_packet = True
 
     def __repr__(self) -> str:
         return f"<Decoder {self.codec} on GPU {self.gpu_id}>"
@@ -115,6 +132,9 @@ class Decoder:
             UnsupportedFeature: this GPU does not decode such a video.
             DecoderFailed: the video is damaged beyond what the decoder can pass over. It can go on at a key frame.
         """
+        if self._is_first_packet:
+            _require_start_codes(self.codec, data)
+            self._is_first_packet = False
         return self._native.decode(data, None if pts is None else _whole_number("pts", pts, -1 << 63, (1 << 63) - 1))
 
     def flush(self, most: int | None = None) -> list[DecodedFrame]:
@@ -294,4 +314,6 @@ def decode(
         UnsupportedFeature: this GPU does not decode such a video, or PyAV is missing.
         DriverNotFound: there is no NVIDIA driver, or none of its parts that decode.
     """
+    if not isinstance(path, (str, PathLike)):
+        raise InvalidConfig(f"Expected the path of a video, got {type(path).__name__}. Decoder takes packets.")
     return DecodedVideo(Path(path), gpu_id=gpu_id, cuda_context=cuda_context, stream=stream, surfaces=surfaces)
