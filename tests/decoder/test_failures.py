@@ -55,6 +55,25 @@ def test_a_video_that_the_gpu_cannot_decode_is_refused(
     assert isinstance(raised.value, UnsupportedFeature)
 
 
+def test_a_video_without_a_good_frame_is_no_empty_video(machine: Machine, h264: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceUnreadable, match=rf"^{tmp_path}/damaged.mp4: This GPU cannot decode any frame"):
+        list(decode(damaged(h264, set(range(30)), tmp_path)))
+
+
+@pytest.mark.parametrize("chroma", ["422", "444"])
+def test_a_video_that_would_lose_chroma_is_refused(machine: Machine, folder: Path, chroma: str) -> None:
+    """The chip decodes JPEG of 4:4:4 to 4:2:0, and none of 4:2:2."""
+    kind = Kind(
+        f"mjpeg-{chroma}", "mjpeg", f"yuvj{chroma}p", container="avi", count=2, options={"preset": "", "bf": "0"}
+    )
+    words = {
+        "422": "does not decode mjpeg 4:2:2",
+        "444": "decodes mjpeg 4:4:4 with 8 bits, but not without losing bits",
+    }
+    with pytest.raises(UnsupportedFeature, match=words[chroma]):
+        list(decode(make(folder, kind)))
+
+
 def test_a_codec_that_no_gpu_decodes_is_refused(machine: Machine, folder: Path) -> None:
     path = make(folder, Kind("lossless", "ffv1", container="mkv", count=2, options={"preset": ""}))
     with pytest.raises(UnsupportedFeature, match="No GPU decodes ffv1"):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _nvenc
-from .._errors import DecoderClosed, InvalidConfig, NvencError, UnsupportedFeature
+from .._errors import DecoderClosed, InvalidConfig, NvencError, SourceUnreadable, UnsupportedFeature
 from .av import fraction, import_av, time_base
 from .decoder import open_source, video_stream
 from .stream_headers import CODECS, as_in_stream, filter_for, filtered, gpu_codec, has_lengths, stream_header
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from .._nvenc import DecodedFrame
 
+BY_PROCESSOR = "Decode it on the processor, with PyAV."
 LENT_SURFACES = 6
 """Frames that may be out at once without a copy."""
 
@@ -165,7 +166,7 @@ class StreamDecoder:
         codec = gpu_codec(video)
         if codec is None:
             name = video.codec_context.codec.canonical_name
-            raise UnsupportedFeature(f"No GPU decodes {name}. Decode it on the processor, with PyAV.")
+            raise UnsupportedFeature(f"No GPU decodes {name}. {BY_PROCESSOR}")
         self._filter = filter_for(video)
         self.skipped: list[int | None] = []
         """The times of packets that are damaged so much that they are no packets of this codec."""
@@ -224,7 +225,7 @@ class DecodedVideo:
             self._container.close()
             raise
         self._path, self._is_closed = path, False
-        self._frames = _all_frames(self._container, self._stream, self._decoder)
+        self._frames = _all_frames(path, self._container, self._stream, self._decoder)
 
     def __repr__(self) -> str:
         return f"<DecodedVideo {str(self._path)!r}, {self.codec} of {self.width}x{self.height}>"
@@ -279,8 +280,21 @@ class DecodedVideo:
         self.close()
 
 
-def _all_frames(container: Any, stream: Any, decoder: StreamDecoder) -> Iterator[DecodedFrame]:
+def _all_frames(path: Path, container: Any, stream: Any, decoder: StreamDecoder) -> Iterator[DecodedFrame]:
     """Closes both at the end. It does not refer to the video, which ends as soon as nobody refers to it."""
+    count = 0
+    try:
+        for frame in _frames_until_failure(container, stream, decoder):
+            yield frame
+            count += 1
+        if not count:
+            raise SourceUnreadable(f"{path}: This GPU cannot decode any frame of the video. {BY_PROCESSOR}")
+    finally:
+        decoder.close()
+        container.close()
+
+
+def _frames_until_failure(container: Any, stream: Any, decoder: StreamDecoder) -> Iterator[DecodedFrame]:
     av = import_av()
     try:
         for packet in container.demux(stream):
@@ -291,9 +305,6 @@ def _all_frames(container: Any, stream: Any, decoder: StreamDecoder) -> Iterator
                 raise
     except av.error.FFmpegError:  # the file ends early
         yield from decoder.rest()
-    finally:
-        decoder.close()
-        container.close()
 
 
 def decode(
