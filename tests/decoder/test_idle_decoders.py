@@ -91,6 +91,8 @@ def test_one_that_met_damage_is_not_used_again(machine: Machine, folder: Path, t
     broken, whole = damage(make(folder, ONE), {10}, tmp_path), make(folder, ONE)
     with IDLE_DECODERS.in_use():
         decoded(broken)
+        if damage is without_sense:
+            assert machine.live("decode").get("decoders", 0) == 0
         assert_same(decoded(whole), by_processor(whole))
 
 
