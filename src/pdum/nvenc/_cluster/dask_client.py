@@ -98,7 +98,7 @@ class DaskCluster:
         while not self._is_closed.is_set():
             try:
                 await self._look()
-            except (OSError, AttributeError, ValueError):
+            except Exception:  # whatever it is, nobody answers
                 self._all_left()
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -129,7 +129,7 @@ class DaskCluster:
         try:
             answers = await self._client.run(dask_worker.describe_worker, workers=[worker], on_error="return")
             news = _news(worker, answers.get(worker))
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:
             news = Refused(worker=worker, reason=f"The worker {worker} did not say what it is: {error}")
         if not self._is_closed.is_set():
             self._tell(news)
@@ -161,8 +161,8 @@ class DaskCluster:
         async def deliver() -> None:
             try:
                 answers = await self._client.run(function, *values, workers=[worker], on_error="ignore")
-            except (OSError, ValueError, KeyError, AttributeError):
-                return  # the worker has left
+            except Exception:  # the worker has left
+                return
             take(answers.get(worker))
 
         self._client.loop.add_callback(deliver)
