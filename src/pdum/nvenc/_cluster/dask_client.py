@@ -6,6 +6,7 @@ import asyncio
 import os
 import pickle
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -30,7 +31,7 @@ def connected(address: str, tls: Tls | None, timeout: float) -> DaskCluster:
     """Raises ClusterFailed if the scheduler does not answer in time, or refuses."""
     distributed = import_distributed()
     timeout = min(timeout, MOST_SECONDS_TO_CONNECT)
-    _require_listening(address, timeout)
+    _require_listening(address, tls, timeout)
     with settings_of_a_client():
         try:
             client = distributed.Client(
@@ -45,11 +46,17 @@ def connected(address: str, tls: Tls | None, timeout: float) -> DaskCluster:
     return DaskCluster(client, owns=True)
 
 
-def _require_listening(address: str, timeout: float) -> None:
-    """Dask tries again and again, also if there is no such machine, or if nothing listens there."""
+def _require_listening(address: str, tls: Tls | None, timeout: float) -> None:
+    """Dask tries again and again, also if there is no such machine, or if nothing listens there. A certificate that is
+    refused is told later; a scheduler warns of connections that show none."""
     host, _, port = address.partition("://")[2].rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout) as connection:
+            if tls is not None:
+                context = security_of(tls).get_connection_args("client")["ssl_context"]
+                context.wrap_socket(connection).close()
+    except ssl.SSLError:
+        return
     except OSError as error:
         raise ClusterFailed(
             f"The cluster {address} does not answer: {error.strerror or error}. Check that `pdum-nvenc cluster` runs "
