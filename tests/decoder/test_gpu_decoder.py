@@ -22,6 +22,7 @@ from pdum.nvenc import (
     decode,
 )
 from pdum.nvenc._media.gpu_decoder import StreamDecoder
+from test_contexts import OwnContext
 
 from simulator import Machine, Simulator, checksum, parse
 
@@ -115,6 +116,23 @@ def test_encoders_take_frames_as_they_are(simulator: Simulator, h264: Path, copy
         packets.clear()
         gc.collect()
     assert found == wanted
+
+
+@pytest.mark.parametrize("is_shared", [True, False], ids=["the encoder's", "another"])
+def test_a_decoder_in_the_callers_context(machine: Machine, h264: Path, is_shared: bool) -> None:
+    """Its stream belongs to that context, and so do all frames."""
+    wanted = {number: checksum(picture) for number, (_, picture) in enumerate(by_processor(h264))}
+    theirs = OwnContext()
+    with NvencEncoder(160, 96, cuda_context=theirs.handle if is_shared else 0, extra_output_delay=2) as encoder:
+        packets = []
+        for number, frame in enumerate(decode(h264, cuda_context=theirs.handle, surfaces=2)):
+            packets += encoder.submit(frame, number)
+            del frame
+        packets += encoder.flush_pipeline()
+    assert {packet.seq: parse(packet.data)[-1].checksum for packet in packets} == wanted
+    packets.clear()
+    gc.collect()
+    theirs.close()
 
 
 @pytest.mark.parametrize("more", [{}, {"drop": "oldest", "queue_frames": 40}], ids=["at once", "by a queue"])

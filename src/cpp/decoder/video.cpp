@@ -171,7 +171,7 @@ void Video::before_sequence(const VideoFormat& format) {
 uint32_t Video::on_sequence(const VideoFormat& format) {
     format_ = format;
     if (fits_chip(format)) return static_cast<uint32_t>(surfaces_.size());
-    lacks_references_ = chip_ != nullptr && scales_references(format.codec);
+    lacks_references_ = lacks_references_ || (chip_ != nullptr && scales_references(format.codec));
     chip_.reset();  // before the next one is made: its memory is free unless frames are out
     const DecoderSetup setup = setup_for(format);
     chip_ = std::make_shared<Chip>(context_, stream_, setup);
