@@ -47,6 +47,7 @@ PUBLIC = [
     "FolderMissing",
     "InvalidConfig",
     "InvalidFrame",
+    "Layers",
     "LiveEncoder",
     "LivePacket",
     "LiveStatistics",

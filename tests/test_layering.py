@@ -104,6 +104,8 @@ PYTHON_LAYERS = (
     "_config.quality_scale",
     "_config.values",
     "_config.coding",
+    "_config.layers",
+    "_config.rates",
     "_config.plain",
     "_config.rules",
     "_config.filter_text",

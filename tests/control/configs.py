@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pdum.nvenc import Colour, ContentLight, EncoderConfig, MasteringDisplay, References
+from pdum.nvenc import Colour, ContentLight, EncoderConfig, Layers, MasteringDisplay, References
 from pdum.nvenc._config.colour import MATRICES, PRIMARIES, TRANSFERS
 from pdum.nvenc._config.values import LARGEST_QP, LEVELS, PROFILE_LIMITS
 
@@ -187,6 +187,7 @@ def tools(draw: st.DrawFn, fields: Fields) -> Fields:
     if not fields.get("reference_frames") and not fields.get("long_term_references"):
         later = st.integers(1, 3) if fields.get("bframes") else st.none()
         more |= some(draw, references=st.builds(References, l0=st.integers(1, 4), l1=later, dpb=st.integers(4, 8)))
+    more |= draw(layers({**fields, **more}))
     if codec == "h264":
         more |= some(draw, entropy=st.sampled_from(["cabac", "cavlc"]))
         more |= some(draw, transform_8x8=FLAG if fields.get("profile") != "main" else st.just(False))
@@ -195,6 +196,18 @@ def tools(draw: st.DrawFn, fields: Fields) -> Fields:
         pairs = codec != "av1" and fields.get("profile") != "main"
         more |= some(draw, chroma_qp_offset=st.one_of(offset, st.tuples(offset, offset)) if pairs else offset)
     return more
+
+
+@st.composite
+def layers(draw: st.DrawFn, fields: Fields) -> Fields:
+    if fields.get("long_term_references") or fields.get("picture_types") == "manual":
+        return {}
+    count = st.integers(2, 3 if fields["codec"] == "av1" else 4)
+    if fields["codec"] != "h264":
+        return some(draw, layers=count) if not fields.get("bframes") else {}
+    hierarchical = st.builds(Layers, count, kind=st.just("hierarchical"))
+    named = st.builds(Layers, count, prefixes=FLAG, scalability_info=FLAG)
+    return some(draw, layers=hierarchical if fields.get("bframes") else st.one_of(count, named, hierarchical))
 
 
 @st.composite
@@ -230,4 +243,5 @@ def takes_13_0(config: EncoderConfig) -> bool:
         or bool(config.unidirectional_b)
         or config.split_encode == 4
         or (config.codec == "hevc" and config.deblocking is False)
+        or (config.codec != "h264" and config.layers is not None)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from control.rows import AV1, HEVC, HQ, Row
-from pdum.nvenc import References
+from pdum.nvenc import Layers, References
 
 CBR = {"rate_control": "cbr", "bitrate": 1_000_000}
 B_FRAMES = {**HQ, "bframes": 2}
@@ -80,6 +80,42 @@ CODING = [
     *(
         Row({"single_slice_refresh": True}, {"codec.singleSliceIntraRefresh": 1}, over={**REFRESH, **codec})
         for codec in ({}, HEVC)
+    ),
+    Row(
+        {"layers": Layers(3, scalability_info=True)},
+        {
+            "codec.enableTemporalSVC": 1,
+            "codec.numTemporalLayers": 3,
+            "codec.maxTemporalLayers": 3,
+            "codec.enableScalabilityInfoSEI": 1,
+        },
+    ),
+    Row(
+        {"layers": Layers(2, prefixes=False)},
+        {
+            "codec.enableTemporalSVC": 1,
+            "codec.numTemporalLayers": 2,
+            "codec.maxTemporalLayers": 2,
+            "codec.disableSVCPrefixNalu": 1,
+        },
+    ),
+    *(
+        Row(
+            {"layers": Layers(4, kind="hierarchical")},
+            {"codec.numTemporalLayers": 4, "codec.maxTemporalLayers": 4, field: 1},
+            over=over,
+        )
+        for over, field in (({}, "codec.hierarchicalPFrames"), (B_FRAMES, "codec.hierarchicalBFrames"))
+    ),
+    *(
+        Row(
+            {"layers": 3},
+            {"codec.enableTemporalSVC": 1, "codec.numTemporalLayers": 3, "codec.maxTemporalLayersMinus1": 2},
+            over=codec,
+            since="13.0",
+            names="layers in HEVC and AV1",
+        )
+        for codec in (HEVC, AV1)
     ),
     Row({"tiles": (4, 2)}, {"codec.numTileColumns": 4, "codec.numTileRows": 2}, over=AV1),
 ]

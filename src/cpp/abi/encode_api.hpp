@@ -70,6 +70,7 @@ struct LockedAccessUnit {
     uint64_t timestamp = 0;
     PictureType type = PictureType::unknown;
     uint32_t average_qp = 0;
+    uint32_t temporal_layer = 0;
 };
 
 enum class Accepted { ready, needs_more_input };

@@ -218,8 +218,8 @@ class Session final : public EncodeApi {
         lock_.outputBitstream = output;
         check(while_busy([&] { return f_.nvEncLockBitstream(handle_, &lock_); }), "nvEncLockBitstream",
               "get an access unit");
-        return {lock_.bitstreamBufferPtr, lock_.bitstreamSizeInBytes, lock_.outputTimeStamp,
-                picture_type(lock_.pictureType), lock_.frameAvgQP};
+        return {lock_.bitstreamBufferPtr,        lock_.bitstreamSizeInBytes, lock_.outputTimeStamp,
+                picture_type(lock_.pictureType), lock_.frameAvgQP,           lock_.temporalId};
     }
 
     void unlock(OutputHandle output) override {

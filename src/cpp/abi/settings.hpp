@@ -88,6 +88,14 @@ struct References {
     uint32_t dpb = 0;
 };
 
+// Temporal layers. With `svc`, the stream says which one each picture is in.
+struct Layers {
+    uint32_t count = 0;  // 0: none
+    bool svc = true;
+    bool prefixes = true;           // H.264: a unit before each slice, which names the layer
+    bool scalability_info = false;  // H.264: a message on every IDR, which describes all layers
+};
+
 // 0: the driver's choice.
 struct Tiles {
     uint32_t columns = 0;
@@ -160,6 +168,7 @@ struct Settings {
     std::optional<Deblocking> deblocking;
     std::optional<bool> constrained_intra;
     References references;
+    Layers layers;
     Tiles tiles;  // AV1
     std::optional<bool> single_slice_refresh;
     bool time_code = false;             // pictures may carry one

@@ -122,6 +122,12 @@ Change read_reference_counts(const py::handle& object) {
     return assignment(&Settings::references, References{l0, l1, dpb});
 }
 
+Change read_layers(const py::handle& object) {
+    if (object.is_none()) return assignment(&Settings::layers, Layers());
+    const auto [count, svc, prefixes, scalability_info] = object.cast<std::tuple<uint32_t, bool, bool, bool>>();
+    return assignment(&Settings::layers, Layers{count, svc, prefixes, scalability_info});
+}
+
 Change read_tiles(const py::handle& object) {
     if (object.is_none()) return assignment(&Settings::tiles, Tiles());
     const auto [columns, rows] = object.cast<Pair>();
@@ -213,6 +219,7 @@ Names<Reader> tool_readers() {
                                                                   {"within_slices", Deblocking::within_slices}})},
         {"constrained_intra", plain<bool>(&Settings::constrained_intra)},
         {"references", read_reference_counts},
+        {"layers", read_layers},
         {"tiles", read_tiles},
         {"single_slice_refresh", plain<bool>(&Settings::single_slice_refresh)},
     };

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from ._config.config import EncoderConfig
     from ._config.filters import Filters
     from ._config.hdr import ContentLight, MasteringDisplay
+    from ._config.layers import Layers
     from ._config.picture import Metadata, PictureOptions, Sei, TimeCode
     from ._config.references import References
     from ._config.regions import Region
@@ -115,6 +116,7 @@ __all__ = [
     "FolderMissing",
     "InvalidConfig",
     "InvalidFrame",
+    "Layers",
     "LiveEncoder",
     "LivePacket",
     "LiveStatistics",
@@ -183,6 +185,7 @@ _LAZY = {
     "FileTask": "._files.task",
     "Filters": "._config.filters",
     "Finding": "._machine.finding",
+    "Layers": "._config.layers",
     "LiveEncoder": "._live.live_encoder",
     "LivePacket": "._live.packet",
     "LiveStatistics": "._live.statistics",

@@ -110,6 +110,7 @@ class AomEncoder {
         if (status != AOM_CODEC_OK) throw std::runtime_error(describe(status));
         try {
             set_controls(settings);
+            if (settings.layers.count > 1) set_layers(settings, config);
         } catch (...) {
             api_.destroy(&codec_);
             throw;
@@ -125,6 +126,17 @@ class AomEncoder {
     }
 
     bool configure(const aom_codec_enc_cfg_t& config) { return api_.config_set(&codec_, &config) == AOM_CODEC_OK; }
+
+    // Pictures of each layer but the highest are kept in a place of their own.
+    void set_place(const TemporalLayers& layers, const LayerPlace& place) {
+        aom_svc_layer_id_t id{0, place.layer};
+        control(AV1E_SET_SVC_LAYER_ID, &id);
+        aom_svc_ref_frame_config_t references{};
+        references.reference[0] = 1;
+        for (int& slot : references.ref_idx) slot = place.referred_layer;
+        if (place.layer + 1 < layers.count) references.refresh[place.layer] = 1;
+        control(AV1E_SET_SVC_REF_FRAME_CONFIG, &references);
+    }
 
     // One temporal unit as libaom writes it.
     Bytes encode(const std::vector<uint8_t>& pixels, const PictureFormat& format, bool key) {
@@ -150,6 +162,19 @@ class AomEncoder {
 
     void check(aom_codec_err_t status) {
         if (status != AOM_CODEC_OK) throw std::runtime_error(describe(status));
+    }
+
+    void set_layers(const StreamSettings& settings, const aom_codec_enc_cfg_t& config) {
+        aom_svc_params_t params{};
+        params.number_spatial_layers = params.scaling_factor_num[0] = params.scaling_factor_den[0] = 1;
+        params.number_temporal_layers = settings.layers.count;
+        for (int layer = 0; layer < settings.layers.count; ++layer) {
+            params.min_quantizers[layer] = static_cast<int>(config.rc_min_quantizer);
+            params.max_quantizers[layer] = static_cast<int>(config.rc_max_quantizer);
+            params.layer_target_bitrate[layer] = static_cast<int>(config.rc_target_bitrate) * (layer + 1);
+            params.framerate_factor[layer] = 1 << (settings.layers.count - 1 - layer);
+        }
+        control(AV1E_SET_SVC_PARAMS, &params);
     }
 
     void set_controls(const StreamSettings& settings) {
@@ -219,6 +244,7 @@ class AomCoder final : public PictureCoder {
         check_picture(picture, settings_.format);
         const bool key = picture.type == PictureType::idr || picture.type == PictureType::i || first_;
         set_quantiser(picture.type);
+        if (settings_.layers.count > 1) encoder_.set_place(settings_.layers, picture.place);
         const Bytes coded = encoder_.encode(picture.pixels, settings_.format, key);
         AccessUnit unit;
         unit.serial = picture.serial;

@@ -28,18 +28,23 @@ class AccessUnitWriter {
 
     Bytes headers() const;
     // `pictures`: NAL units as the codec made them, of which only the slices are taken.
-    Bytes write(const NalUnits& pictures, PictureType type, bool output_headers, const std::vector<SeiMessage>& sei);
+    Bytes write(const NalUnits& pictures, PictureType type, bool output_headers, const std::vector<SeiMessage>& sei,
+                int layer);
     // Filler data behind the pictures, if the settings ask for it.
     void fill(Bytes& unit) const;
 
    private:
     bool wants_headers(PictureType type, bool output_headers) const;
+    int named_layers() const { return layers_.named ? layers_.count : 1; }
+    void append_slice(Bytes& out, Bytes slice, int layer) const;
 
     Codec codec_;
     bool aud_;
     bool repeat_;
     bool omit_;
     bool first_ = true;
+    TemporalLayers layers_;
+    std::vector<SeiMessage> about_layers_;
     size_t least_bytes_ = 0;  // of an access unit; less is filled up
     NalUnits parameter_sets_;
 };

@@ -11,7 +11,8 @@ bool has_chroma_fields(uint32_t profile) {
 }
 
 struct H264SpsShape {
-    size_t vui_flag_at = 0;  // bit index of vui_parameters_present_flag
+    size_t vui_flag_at = 0;   // bit index of vui_parameters_present_flag
+    size_t gaps_flag_at = 0;  // of gaps_in_frame_num_value_allowed_flag
     uint32_t reference_frames = 0;
     H264Numbering numbering;
 };
@@ -35,6 +36,7 @@ H264SpsShape parse_h264_sps(const Bytes& rbsp) {
     shape.numbering.frame_num_bits = static_cast<int>(bits.ue()) + 4;
     if (bits.ue() == 0) shape.numbering.poc_bits = static_cast<int>(bits.ue()) + 4;  // x264 never writes type 1
     shape.reference_frames = bits.ue();
+    shape.gaps_flag_at = bits.position();
     bits.flag();
     bits.ue();
     bits.ue();
@@ -158,8 +160,9 @@ void set_hevc_level(Bytes& rbsp, size_t profile_at, const StreamSettings& settin
 
 Bytes rewrite_h264_sps(const Bytes& sps, const StreamSettings& settings) {
     const Bytes header(sps.begin(), sps.begin() + 1);
-    const Bytes rbsp = remove_emulation_prevention(Bytes(sps.begin() + 1, sps.end()));
+    Bytes rbsp = remove_emulation_prevention(Bytes(sps.begin() + 1, sps.end()));
     const H264SpsShape shape = parse_h264_sps(rbsp);
+    if (settings.layers.count > 1) overwrite_bits(rbsp, shape.gaps_flag_at, 1, 1);  // layers may be left out
     BitWriter out;
     copy_bits(rbsp, shape.vui_flag_at, out);
     write_h264_vui(out, settings, shape.reference_frames);

@@ -95,7 +95,9 @@ void set_structure(x264_param_t& param, const StreamSettings& settings) {
     param.i_bframe_pyramid = X264_B_PYRAMID_NONE;  // B pictures as references would not survive the renumbering
     param.analyse.b_mb_info = settings.b_frames > 0 ? 1 : 0;
     param.i_frame_reference = 1;
-    if (settings.b_frames == 0) param.i_dpb_size = std::clamp(settings.reference_frames, 1, 16);
+    // x264 keeps the last pictures only, so it needs all from one of the lowest layer to the next.
+    const int least_kept = static_cast<int>(settings.layers.period());
+    if (settings.b_frames == 0) param.i_dpb_size = std::clamp(settings.reference_frames, std::min(least_kept, 16), 16);
     param.analyse.i_weighted_pred = X264_WEIGHTP_NONE;
     param.i_slice_count = settings.slices > 1 ? settings.slices : 0;
     param.i_slice_max_mbs = settings.slice_macroblocks;
@@ -204,6 +206,7 @@ class X264Coder final : public PictureCoder {
         display_index_ = picture.type == PictureType::idr ? 0 : display_index_ + 1;
         const bool ends_group = picture.type != PictureType::b;
         forget(picture.invalidated);
+        forget_upper_layers(picture);
         x264_picture_t input = describe(picture.pixels);
         remember(picture.serial, input.i_pts);
         input.i_type = to_x264(picture.type);
@@ -271,6 +274,13 @@ class X264Coder final : public PictureCoder {
         }
     }
 
+    // Those since the one that the picture refers to: no picture after it refers to them either.
+    void forget_upper_layers(const Picture& picture) {
+        const auto distance = static_cast<int64_t>(picture.place.distance);
+        if (settings_.layers.count > 1 && distance > 1 && picture.type != PictureType::idr)
+            api_.invalidate_reference(encoder_.get(), next_pts_ - distance + 1);
+    }
+
     void remember(uint64_t serial, int64_t pts) {
         constexpr size_t most = 64;
         if (pts_.size() == most) pts_.erase(pts_.begin());
@@ -319,7 +329,8 @@ class X264Coder final : public PictureCoder {
         unit.serial = waiting.picture.serial;
         unit.type = from_x264(coded.i_type);
         unit.average_qp = std::max(0, coded.i_qpplus1 - 1 - quantiser_offset(settings_.format));
-        unit.data = writer_->write(nals, unit.type, waiting.picture.output_headers, waiting.picture.sei);
+        unit.data = writer_->write(nals, unit.type, waiting.picture.output_headers, waiting.picture.sei,
+                                   waiting.picture.place.layer);
         rate_.coded(unit.type, unit.average_qp, unit.data.size());
         writer_->fill(unit.data);
         return unit;

@@ -12,6 +12,7 @@
 
 #include "common/codec_library.hpp"
 #include "encode/codec_backends.hpp"
+#include "encode/codec_layers.hpp"
 #include "encode/codec_nal.hpp"
 #include "encode/codec_rate.hpp"
 
@@ -226,6 +227,14 @@ class X265Coder final : public PictureCoder {
         return split_annex_b(stream.data(), stream.size());
     }
 
+    NalUnits slices_of(const x265_nal* nals, uint32_t count) const {
+        NalUnits units = gather(nals, count);
+        if (settings_.layers.count == 1) return units;
+        for (Bytes& nal : units)
+            if (is_slice(Codec::hevc, nal)) nal = with_hevc_references(nal, settings_);
+        return units;
+    }
+
     x265_picture describe(Picture& picture) {
         const PlaneLayout layout = plane_layout(settings_.format);
         x265_picture input;
@@ -236,11 +245,17 @@ class X265Coder final : public PictureCoder {
         }
         input.bitDepth = settings_.format.bit_depth;
         input.colorSpace = param_->internalCsp;
-        input.sliceType = to_x265(picture.type);
+        input.sliceType = to_x265(coded_type(picture));
         input.pts = next_pts_++;
         if (!settings_.lossless) input.forceqp = quantiser(picture.type) + 1;
         if (!picture.offsets.empty()) input.quantOffsets = picture.offsets.data();
         return input;
+    }
+
+    // x265 cannot be told what to refer to, so only pictures of the highest layer refer to any: to the one before them.
+    PictureType coded_type(const Picture& picture) const {
+        const bool is_lower = picture.place.layer + 1 < settings_.layers.count;
+        return is_lower && picture.type == PictureType::p ? PictureType::i : picture.type;
     }
 
     int quantiser(PictureType type) const {
@@ -261,9 +276,10 @@ class X265Coder final : public PictureCoder {
         if (found == waiting_.end()) throw std::runtime_error("x265 gave a picture that it was not given");
         AccessUnit unit;
         unit.serial = found->second.serial;
-        unit.type = from_x265(coded.sliceType);
+        unit.type = settings_.layers.count > 1 ? found->second.type : from_x265(coded.sliceType);
         unit.average_qp = static_cast<int>(coded.frameData.qp + 0.5);
-        unit.data = writer_->write(gather(nals, count), unit.type, found->second.output_headers, found->second.sei);
+        unit.data = writer_->write(slices_of(nals, count), unit.type, found->second.output_headers, found->second.sei,
+                                   found->second.place.layer);
         waiting_.erase(found);
         rate_.coded(unit.type, unit.average_qp, unit.data.size());
         writer_->fill(unit.data);

@@ -34,6 +34,25 @@ struct ColourDescription {
     int matrix = 2;
 };
 
+// Temporal layers: every second picture is in the highest one, every fourth in the one below, and so on.
+struct TemporalLayers {
+    int count = 1;
+    bool named = false;     // the stream says which one each picture is in
+    bool prefixes = false;  // H.264: a prefix NAL unit before each slice
+    bool message = false;   // H.264: the scalability information
+
+    uint64_t period() const { return uint64_t{1} << (count - 1); }
+};
+
+// A picture's place in them. It refers to the nearest picture of a lower layer, or in the lowest one to the one before.
+struct LayerPlace {
+    int layer = 0;
+    uint64_t distance = 1;   // pictures from the one that it refers to
+    int referred_layer = 0;  // of that one
+};
+
+LayerPlace place_in(const TemporalLayers& layers, uint64_t since_idr);
+
 // What the codec may do, and what a client asks for beside the pictures.
 struct CodingTools {
     uint32_t aspect_width = 1, aspect_height = 1;  // of a sample; 1 to 1: the stream does not tell
@@ -90,6 +109,7 @@ struct StreamSettings {
     bool block_maps = false;         // likewise maps of QP offsets
     ColourDescription colour;
     CodingTools tools;
+    TemporalLayers layers;
 };
 
 // What a client says about the blocks of one picture.
@@ -120,7 +140,8 @@ struct Picture {
     PictureType type = PictureType::p;  // decided by the front's GOP structure, forced pictures included
     bool output_headers = false;        // NV_ENC_PIC_FLAG_OUTPUT_SPSPPS
     std::vector<SeiMessage> sei;
-    std::vector<float> offsets;         // to the quantiser of each macroblock; empty: none
+    std::vector<float> offsets;  // to the quantiser of each macroblock; empty: none
+    LayerPlace place;
     std::vector<uint64_t> invalidated;  // serials of earlier pictures that no picture refers to from this one on
 };
 

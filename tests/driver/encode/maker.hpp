@@ -37,6 +37,7 @@ struct SourcePicture {
     PixelFormat format = PixelFormat::undefined;
     const uint8_t* pixels = nullptr;  // packed
     bool output_headers = false;
+    LayerPlace place;
     const std::vector<SeiMessage>* sei = nullptr;
     const BlockMap* map = nullptr;
     const std::vector<uint64_t>* invalidated = nullptr;  // serials

@@ -24,6 +24,7 @@ class RealMaker : public Maker {
         picture.serial = source.serial;
         picture.type = source.type;
         picture.output_headers = source.output_headers;
+        picture.place = source.place;
         if (source.sei != nullptr) picture.sei = *source.sei;
         if (source.invalidated != nullptr) picture.invalidated = *source.invalidated;
         if (source.map != nullptr) picture.offsets = offsets_of(*source.map);

@@ -71,6 +71,7 @@ struct LockedBitstream {
     uint32_t display_index = 0;
     PictureType type = PictureType::p;
     uint32_t average_qp = 0;
+    uint32_t temporal_layer = 0;
     uint32_t intra_blocks = 0, inter_blocks = 0;
 };
 
@@ -213,7 +214,7 @@ class Session : public std::enable_shared_from_this<Session> {
     void start(std::vector<PlannedPicture>& pictures);
     void submit(const PlannedPicture& picture);
     void submit_end();
-    void mark_recovery_point(Record& record);
+    void place_in_sequence(Record& record);
     void accept(const Submission& submission, Record& record, Bitstream& out);
     bool read_into(Staging& staging, const Record& record);
     void measure(const Record& record);

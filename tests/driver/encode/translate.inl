@@ -207,6 +207,7 @@ std::vector<const char*> needs_of(const NV_ENC_INITIALIZE_PARAMS& params, const 
     need_if(config.rcParams.vbvBufferSize != 0, "SUPPORT_CUSTOM_VBV_BUF_SIZE");
     with_codec_config(config.encodeCodecConfig, stream.codec, [&](const auto& codec_config) {
         need_tools(codec_config, need_if);
+        need_layers(codec_config, need_if);
         need_if(codec_config.enableIntraRefresh, "SUPPORT_INTRA_REFRESH");
         need_if(NVSIM_GET(codec_config, enableLTR, 0) != 0, "NUM_MAX_LTR_FRAMES");
     });
@@ -311,8 +312,10 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     check_structure(config, preset);
     check_maps(config.rcParams, stream.codec);
     check_references(params, config, preset.codec);
-    with_codec_config(config.encodeCodecConfig, preset.codec,
-                      [&](const auto& codec_config) { check_tools(codec_config, config); });
+    with_codec_config(config.encodeCodecConfig, preset.codec, [&](const auto& codec_config) {
+        check_tools(codec_config, config);
+        check_layers(codec_config, config);
+    });
     if (params.frameRateDen == 0 || params.frameRateNum == 0)
         forbid(recorded::initialize_no_frame_rate, Status::invalid_param, "the frame rate is zero");
     if (config.frameIntervalP < 0) refuse(Status::invalid_param, "frameIntervalP is negative");
@@ -327,6 +330,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     read_rates(config.rcParams, stream);
     with_codec_config(config.encodeCodecConfig, stream.codec, [&](const auto& codec_config) {
         read_codec(codec_config, stream);
+        read_layers(codec_config, stream);
         if (codec_config.chromaFormatIDC > 1) stream.format.chroma = static_cast<int>(codec_config.chromaFormatIDC);
         stream.idr_period = codec_config.idrPeriod;
         stream.reference_frames = static_cast<int>(std::min(NVSIM_GET(codec_config, maxNumRefFrames, 0u), 16u));

@@ -36,6 +36,7 @@ Chroma: TypeAlias = Literal["auto", "420", "422", "444"] | str
 RateControl: TypeAlias = Literal["constqp", "vbr", "cbr"] | str
 Multipass: TypeAlias = Literal["off", "quarter", "full"] | str
 BReferences: TypeAlias = Literal["off", "each", "middle", "hierarchical"] | str
+LayerKind: TypeAlias = Literal["svc", "hierarchical"] | str
 Entropy: TypeAlias = Literal["cabac", "cavlc"] | str
 QpMap: TypeAlias = Literal["delta", "emphasis"] | str
 PictureTypes: TypeAlias = Literal["auto", "manual"] | str

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .colour import Colour
     from .filters import Filters
     from .hdr import ContentLight, MasteringDisplay
+    from .layers import Layers
     from .references import References
     from .settings import Bits, FrameRate
 
@@ -78,6 +79,7 @@ class StreamFields(RateFields, total=False):
     constrained_intra: bool | None
     chroma_qp_offset: coding.ChromaOffset | None
     single_slice_refresh: bool | None
+    layers: Layers | int | None
     references: References | None
     tiles: coding.Tiles | None
     reference_frames: int | None

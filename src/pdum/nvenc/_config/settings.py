@@ -41,6 +41,7 @@ NAMES_ELSEWHERE = {
     **dict.fromkeys(("rc_lookahead", "lookahead_depth"), "lookahead"),
     **dict.fromkeys(("color", "colorspace", "color_space"), "colour"),
     **dict.fromkeys(("sar", "aspect", "sample_aspect_ratio"), "sample_aspect"),
+    **dict.fromkeys(("temporal_layers", "num_temporal_layers", "temporal_svc", "svc"), "layers"),
     **dict.fromkeys(("coder", "entropy_coding"), "entropy"),
     **dict.fromkeys(("access_unit_delimiter", "access_unit_delimiters"), "aud"),
 }
