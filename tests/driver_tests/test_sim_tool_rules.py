@@ -1,0 +1,107 @@
+"""What a client must not ask of the tools of a codec, shown by a client that asks for it."""
+
+from __future__ import annotations
+
+from functools import reduce
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from driver_tests.encode_client import rig
+
+from simulator import Simulator
+from simulator.raw import Refused
+
+CARD: dict[str, Any] = {"name": "RTX PRO 6000 Blackwell", "fps_1080p": 0}
+INFINITE = 0xFFFFFFFF
+LOW_LATENCY, HIGH_QUALITY = 2, 1
+
+
+class Broken(NamedTuple):
+    """`fields` are set in the preset's configuration. Those without a dot are of the codec's own struct."""
+
+    codec: str
+    fields: dict[str, int]
+    message: str
+    version: str = "13.0"
+
+    def __str__(self) -> str:
+        return f"{self.codec}-{','.join(self.fields)}"
+
+
+REFRESHED = {"config.gopLength": INFINITE, "enableIntraRefresh": 0, "singleSliceIntraRefresh": 1}
+LAYERED = {"enableTemporalSVC": 1, "numTemporalLayers": 3, "maxTemporalLayers": 3}
+LAYERED_HEVC = {"enableTemporalSVC": 1, "numTemporalLayers": 3, "maxTemporalLayersMinus1": 2}
+CBR, VBR = 2, 1
+
+BROKEN = [
+    Broken("H264", {"config.rcParams.rateControlMode": VBR, "enableFillerDataInsertion": 1}, "filler data"),
+    Broken("HEVC", {"config.rcParams.rateControlMode": VBR, "enableFillerDataInsertion": 1}, "filler data"),
+    Broken("AV1", {"config.rcParams.rateControlMode": VBR, "enableBitstreamPadding": 1}, "filler data"),
+    Broken("H264", {"config.rcParams.cbQPIndexOffset": -13}, "an offset of -13"),
+    Broken("HEVC", {"config.rcParams.crQPIndexOffset": 13}, "an offset of 13"),
+    Broken("AV1", {"config.rcParams.cbQPIndexOffset": 64, "config.rcParams.crQPIndexOffset": 64}, "an offset of 64"),
+    Broken("AV1", {"config.rcParams.cbQPIndexOffset": 3}, "deltaQ_v_ac"),
+    Broken("H264", {"numRefL0": 8}, "lists of 8 and"),
+    Broken("HEVC", {"numRefL1": 8}, "and 8 references"),
+    Broken("AV1", {"numFwdRefs": 5}, "lists of 5 and"),
+    Broken("AV1", {"numBwdRefs": 4}, "and 4 references"),
+    Broken("H264", {"numRefL0": 4, "maxNumRefFrames": 3}, "3 pictures are kept"),
+    Broken("HEVC", {"numRefL0": 4, "maxNumRefFramesInDPB": 3}, "3 pictures are kept"),
+    Broken("AV1", {"numFwdRefs": 4, "maxNumRefFramesInDPB": 3}, "3 pictures are kept"),
+    Broken("H264", REFRESHED, "without enableIntraRefresh"),
+    Broken("HEVC", REFRESHED, "without enableIntraRefresh"),
+    Broken("AV1", {"numTileColumns": 3}, "3 tiles"),
+    Broken("AV1", {"numTileRows": 128}, "128 tiles"),
+    Broken("H264", {"disableDeblockingFilterIDC": 3}, "0, 1 or 2"),
+    Broken("HEVC", {"disableDeblockingFilterIDC": 3}, "0, 1 or 2"),
+    Broken("H264", {"entropyCodingMode": 3}, "entropyCodingMode"),
+    Broken("H264", {"adaptiveTransformMode": 3}, "adaptiveTransformMode"),
+    Broken("H264", {**LAYERED, "numTemporalLayers": 0}, "numTemporalLayers 0"),
+    Broken("H264", {**LAYERED, "maxTemporalLayers": 2}, "a maximum of 2 layers"),
+    Broken("H264", {**LAYERED, "maxTemporalLayers": 4, "maxNumRefFrames": 3}, "they need 4"),
+    Broken("H264", {**LAYERED, "numTemporalLayers": 5, "maxTemporalLayers": 5}, "more than the 4"),
+    Broken("H264", {**LAYERED, "config.frameIntervalP": 2}, "with frameIntervalP 2"),
+    Broken("H264", {"disableSVCPrefixNalu": 1}, "with enableTemporalSVC only"),
+    Broken("H264", {"enableScalabilityInfoSEI": 1}, "with enableTemporalSVC only"),
+    Broken("H264", {**LAYERED, "enableTemporalSVC": 0, "hierarchicalBFrames": 1}, "without B pictures"),
+    Broken("HEVC", {**LAYERED_HEVC, "numTemporalLayers": 0}, "numTemporalLayers 0"),
+    Broken("HEVC", {**LAYERED_HEVC, "maxTemporalLayersMinus1": 1}, "a maximum of 2 layers"),
+    Broken("HEVC", {**LAYERED_HEVC, "maxTemporalLayersMinus1": 3, "maxNumRefFramesInDPB": 3}, "they need 4"),
+    Broken("AV1", {**LAYERED_HEVC, "numTemporalLayers": 4, "maxTemporalLayersMinus1": 3}, "more than the 3"),
+    Broken("AV1", {**LAYERED_HEVC, "config.frameIntervalP": 2}, "with frameIntervalP 2"),
+]
+
+
+@pytest.fixture(scope="module")
+def simulator(nvsim_dir: Path) -> Simulator:
+    return Simulator()
+
+
+def put(params: Any, codec: str, fields: dict[str, int]) -> None:
+    own = getattr(params.config.encodeCodecConfig, f"{codec.lower()}Config")
+    for path, value in fields.items():
+        *owners, name = path.split(".")
+        setattr(reduce(getattr, owners, params) if owners else own, name, value)
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=str)
+def test_what_no_client_may_ask_for(simulator: Simulator, broken: Broken) -> None:
+    with rig(simulator, broken.version, check=False, gpus=[CARD]) as client:
+        params = client.session.params(320, 240, codec=broken.codec)
+        put(params, broken.codec, broken.fields)
+        with pytest.raises(Refused, match=broken.message) as refused:
+            client.session.initialize_with(params)
+        assert refused.value.status != 0
+        (violation,) = client.machine.violations()
+        assert violation["call"] == "nvEncInitializeEncoder"
+        assert broken.message in violation["message"]
+        client.abandon()
+
+
+def test_a_preset_breaks_no_rule(simulator: Simulator) -> None:
+    for codec in ("H264", "HEVC", "AV1"):
+        for tuning in (LOW_LATENCY, HIGH_QUALITY):
+            with rig(simulator, gpus=[CARD]) as client:
+                client.session.initialize_with(client.session.params(320, 240, codec=codec, tuning=tuning))
