@@ -169,7 +169,7 @@ PARTS = (
     Part(
         "transcode",
         "transcode.py",
-        full=f"{SLOW_DECODERS} --frames 900 --engines 1,2 --threads 4 --rounds 3",
+        full=f"{SLOW_DECODERS} --frames 3600 --engines 1,2 --threads 4 --rounds 3",
         quick=f"{SLOW_DECODERS} --frames 300 --files 1 --engines 1 --rounds 1",
         needs=("the simulated driver", "PyAV"),
         chart=Chart("of the engines", "Throughput in % of what the engines alone would do"),
@@ -177,7 +177,7 @@ PARTS = (
     Part(
         "gpu_transcode",
         "transcode.py",
-        full="--driver encode --frames 600 --rounds 3",
+        full="--driver encode --frames 3600 --rounds 3",
         quick="--driver encode --frames 300 --files 1 --engines 1 --rounds 1",
         needs=("a CUDA GPU", "the simulated encoder library", "PyAV"),
         chart=Chart("of the engines", "Throughput in % of what the engines alone would do"),

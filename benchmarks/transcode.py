@@ -1,7 +1,9 @@
 """Whether decoders keep a pool's engines busy: files through `EncoderPool`, against what the engines alone would take.
 
-    python benchmarks/transcode.py [--driver encode] [--size 1920x1080] [--frames 900] [--files 1,6] [--engines 1,2,3]
+    python benchmarks/transcode.py [--driver encode] [--size 1920x1080] [--frames 3600] [--files 1,6] [--engines 1,2,3]
                                    [--fps 344] [--limits 0,1] [--rounds 3]
+
+All files of a case have `--frames` together: one has 3,600, or six have 600 each. A source repeats its first pictures.
 
 The engines are simulated, with a fixed rate and a fixed access unit. `--driver encode` has a real libcuda and the
 decoders of a real GPU. `--driver full` simulates the decoders too: `--decoders 4 --decode-fps 150` says how many and
@@ -11,7 +13,7 @@ process that only decode. With `--limits 1`, the pool may use one decoder of the
 PDUM_NVENC_DECODERS. 0 is no limit.
 
 Each measurement is a process of its own, from the call to its return: indexing, opening, joining and verifying are in
-it. They take turns, the order changes from round to round, and one more round comes first, whose figures are dropped.
+it. They take turns, and the order changes from round to round. One measurement comes first, whose figures are dropped.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from measuring import Figure, library_folder, machine, quartiles, save
 
 PIXELS_1080P = 1920 * 1080
 TIMEOUT = 900  # seconds a process
+MADE = 300
+"""Frames that are encoded for a source. It repeats them, so that long sources are made fast."""
 
 
 # --- inside the process of one measurement ---
@@ -76,6 +80,38 @@ def work(options: argparse.Namespace) -> dict[str, float]:
 
 
 # --- the process that starts them ---
+
+
+def make_sources(options: argparse.Namespace, folder: Path, codec: str) -> dict[int, Path]:
+    """One for each number of files."""
+    longest = options.frames // min(options.files)
+    made = folder / f"{codec}-short.mp4"
+    make_source(made, options.size, min(MADE, longest), codec, options.bitrate)
+    sources = {}
+    for files in {*options.files, 1}:
+        sources[files] = folder / f"{codec}-{files}.mp4"
+        repeat(made, sources[files], options.frames // files)
+    return sources
+
+
+def repeat(source: Path, target: Path, frames: int) -> None:
+    """The same video again and again, without encoding it anew."""
+    import av
+
+    with av.open(str(source)) as read:
+        stream = read.streams.video[0]
+        packets = [packet for packet in read.demux(stream) if packet.size]
+        step = sum(packet.duration for packet in packets)
+        with av.open(str(target), "w") as written:
+            copy = written.add_stream_from_template(stream)
+            for number in range(frames):
+                turn, place = divmod(number, len(packets))
+                packet = packets[place]
+                again = av.Packet(bytes(packet))
+                again.pts, again.dts = packet.pts + turn * step, packet.dts + turn * step
+                again.duration, again.time_base = packet.duration, packet.time_base
+                again.is_keyframe, again.stream = packet.is_keyframe, copy
+                written.mux(again)
 
 
 @dataclass(frozen=True)
@@ -127,17 +163,22 @@ def cases(options: argparse.Namespace) -> list[Case]:
     ]
 
 
-def compare(options: argparse.Namespace, source: Path, codec: str) -> list[Figure]:
+def compare(options: argparse.Namespace, sources: dict[int, Path], codec: str) -> list[Figure]:
     todo = cases(options)
     found: dict[Case, list[dict[str, float]]] = {case: [] for case in todo}
     alone: list[float] = []
     plain = Case(1, 1, 0, 0)
-    for number in range(options.rounds + 1):
-        for case in todo if number % 2 else reversed(todo):
-            answer = start(options, case, "transcode", "--source", source, "--count", case.files)
-            found[case] += [answer] if number else []
-        answer = start(options, plain, "decode", "--source", source, "--threads", options.threads)
-        alone += [options.frames / answer["seconds"]] if number else []
+
+    def measured(case: Case) -> dict[str, float]:
+        return start(options, case, "transcode", "--source", sources[case.files], "--count", case.files)
+
+    measured(todo[-1])
+    for number in range(options.rounds):
+        for case in reversed(todo) if number % 2 else todo:
+            found[case].append(measured(case))
+        shortest = sources[max(sources)]
+        answer = start(options, plain, "decode", "--source", shortest, "--threads", options.threads)
+        alone.append(options.frames // max(sources) / answer["seconds"])
     print(f"\n| {codec}, {options.size} | frames/s (quartiles) | of the engines | decoders | waited | cores |")
     print("|---|---|---|---|---|---|")
     print(f"| {options.threads} decoders alone | {spread(alone)} | – | {options.threads} | – | – |")
@@ -148,7 +189,8 @@ def compare(options: argparse.Namespace, source: Path, codec: str) -> list[Figur
 
 
 def row(options: argparse.Namespace, codec: str, case: Case, answers: list[dict[str, float]]) -> list[Figure]:
-    rates = [options.frames * case.files / one["seconds"] for one in answers]
+    frames = options.frames // case.files * case.files
+    rates = [frames / one["seconds"] for one in answers]
     ideal = case.engines * case.fps
     shares = [100 * rate / ideal for rate in rates] if ideal else []
     decoders, waited = [one["decoders"] for one in answers], [100 * one["waited"] for one in answers]
@@ -184,7 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--driver", choices=("full", "encode"), default="full")
     parser.add_argument("--size", default="1920x1080")
-    parser.add_argument("--frames", type=int, default=900, help="of each file")
+    parser.add_argument("--frames", type=int, default=3600, help="of all files together")
     parser.add_argument("--bitrate", default="", help="of the sources, as 100M; without it, a constant quality")
     parser.add_argument("--files", type=numbers, default=[1, 6])
     parser.add_argument("--engines", type=numbers, default=[1, 2, 3])
@@ -207,9 +249,7 @@ def main() -> None:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as name:
         for codec in options.codecs.split(","):
-            source = Path(name) / f"{codec}.mp4"
-            make_source(source, options.size, options.frames, codec, options.bitrate)
-            figures += compare(options, source, NAMES[codec])
+            figures += compare(options, make_sources(options, Path(name), codec), NAMES[codec])
     save(options.json, "gpu_transcode" if options.driver == "encode" else "transcode", figures, "av")
 
 

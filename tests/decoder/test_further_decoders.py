@@ -187,6 +187,16 @@ def test_the_user_limits_decoders(monkeypatch: pytest.MonkeyPatch, given: str, c
     assert {gpu: chip_limit(gpu) for gpu in chips} == chips
 
 
+@pytest.mark.parametrize(("limit", "shares"), [("", [4, 2, 1, 1]), ("2", [2, 1, 1, 1]), ("0", [1, 1, 1, 1])])
+def test_engines_share_the_chips_decoders(
+    simulator: Simulator, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, shares: list[int]
+) -> None:
+    monkeypatch.setenv(decoder_places.VARIABLE, limit)
+    with simulator.machine(gpus={**L4["gpus"], "decoders": 4}):
+        _, _, frames = frames_of(make(folder, CLOSED), tmp_path, 1)
+        assert [frames.fair_share(engines) for engines in (1, 2, 4, 9)] == shares
+
+
 @pytest.mark.parametrize("given", ["many", "-1", "1,", "1;2"])
 def test_a_limit_is_a_number(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv(decoder_places.VARIABLE, given)

@@ -76,10 +76,14 @@ class Scene:
     idle_seconds: float = 0.0
     frames_a_round: int = 1
     most: int = 8
+    chips: int = 1
     taker_waited: float = 0.0
     wanted: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     told: list[tuple[int, int]] = field(default_factory=list)
+
+    def fair_share(self, engines: int) -> int:
+        return max(1, self.chips // engines)
 
     def use_decoders(self, wanted: int) -> None:
         self.wanted.append(wanted)
@@ -105,9 +109,13 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     return made
 
 
+def supply_for(scene: Scene, engines: int = 1) -> Supply:
+    return Supply(EngineInfo(index=0, kind="nvenc", gpu_id=0), scene.emit, lambda: engines)
+
+
 def begun(scene: Scene) -> tuple[Supply, Feed]:
     """Behind the first frames, which tell nothing."""
-    one = Supply(EngineInfo(index=0, kind="nvenc", gpu_id=0), scene.emit)
+    one = supply_for(scene)
     feed = one.begin(scene, cast(Any, scene))
     assert feed is not None
     scene.passes(feed, FIRST_FRAMES, 10.0, 10.0)
@@ -115,7 +123,7 @@ def begun(scene: Scene) -> tuple[Supply, Feed]:
 
 
 def test_frames_that_nobody_decodes_have_no_decoders(scene: Scene) -> None:
-    one = Supply(EngineInfo(index=0, kind="nvenc"), scene.emit)
+    one = supply_for(scene)
     assert one.begin(iter([1, 2]), cast(Any, scene)) is None
     assert one.decoders == (0, 0)
 
@@ -167,9 +175,19 @@ def test_the_end_of_a_file_tells_nothing(scene: Scene) -> None:
     assert scene.wanted == [1]
 
 
+@pytest.mark.parametrize(("chips", "engines", "share"), [(7, 1, 7), (7, 3, 2), (4, 2, 2), (1, 2, 1), (0, 1, 1)])
+def test_the_first_file_begins_with_the_engines_share_of_the_chips(
+    scene: Scene, chips: int, engines: int, share: int
+) -> None:
+    scene.chips = chips
+    one = supply_for(scene, engines)
+    one.begin(scene, cast(Any, scene))
+    assert (scene.wanted, one.decoders) == ([share], (share, 0))
+
+
 def test_the_next_file_begins_with_what_was_learned(scene: Scene) -> None:
     one, feed = begun(scene)
     scene.passes(feed, 10, SHORTEST_LOOK, SHORTEST_LOOK / 2)
-    following = Scene()
+    following = Scene(chips=7)
     one.begin(following, cast(Any, following))
     assert following.wanted == [2]

@@ -187,6 +187,10 @@ class SharedFrames(Protocol):
         """How many frames the decoders make until it is the first one's turn again."""
         ...
 
+    def fair_share(self, engines: int) -> int:
+        """How many of the GPU's decoders there are for each of its engines, if these are so many. At least 1."""
+        ...
+
     def use_decoders(self, wanted: int) -> None:
         """Lets so many decode, or as many as there can be."""
         ...

@@ -225,7 +225,8 @@ class Progress(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class DecodersChanged(Event):
-    """An engine got a further decoder because it waits for frames, or lost one that it does not need."""
+    """An engine has another number of decoders. It begins with its share of the GPU's, gets further ones while it waits
+    for frames, and loses those that it does not need."""
 
     engine: int
     decoders: int

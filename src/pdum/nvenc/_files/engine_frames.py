@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,9 @@ class EngineFrames:
         decode: Callable[[int], FramesAhead],
         convert: Callable[[Any], Any],
         require_wanted: Callable[[], object],
+        fair_share: Callable[[int], int],
     ) -> None:
+        self.fair_share = fair_share
         self._steering = Steering(video)
         self._frames = _converted(video, first, partial(_decoded, decode, self._steering), convert, require_wanted)
 
@@ -165,12 +167,18 @@ class Decoders:
             if on_chip:
                 PLACES.give_back(self._gpu)
 
+    def fair_share(self, engines: int) -> int:
+        return max(1, self._helpers.chips // engines)
+
+    @cached_property
+    def _helpers(self) -> Helpers:
+        return Helpers(self._path, self._index, self._decoding.on_gpu, self._gpu)
+
     def _team(self) -> Team:
         stretches = Stretches(self._index)
         memory = int(_nvenc.gpus()[self._gpu]["memory_bytes"])
-        helpers = Helpers(self._path, self._index, self._decoding.on_gpu, self._gpu)
         return Team(
             stretches=stretches,
             bounds=bounds_for(self._index.look, stretches, memory),
-            hire=lambda: None if self._has_stumbled else helpers.hire(),
+            hire=lambda: None if self._has_stumbled else self._helpers.hire(),
         )

@@ -147,7 +147,8 @@ class SourceTask(BaseTask):
     def _for_hardware(self, first: int, gpu: int, decoding: Decoding, convert: Callable[[Any], Any]) -> EngineFrames:
         video = self._looked_through_video()
         decoders = Decoders(self.job.source, video, self._files, decoding, gpu, self._repeated.add)
-        return EngineFrames(video, first, decoders.frames_from, convert, self._require_not_cancelled)
+        wanted = self._require_not_cancelled
+        return EngineFrames(video, first, decoders.frames_from, convert, wanted, decoders.fair_share)
 
     def originals(self, first: int) -> Generator[Any, None, None]:
         """The frames that an engine gets from this one on, as pictures on the host, to compare a result with them."""

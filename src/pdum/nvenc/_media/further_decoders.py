@@ -54,11 +54,12 @@ class Helpers:
     def __init__(self, path: Path, index: Index, on_gpu: OnGpu | None, gpu: int) -> None:
         self._path, self._index, self._gpu = path, index, gpu
         self._on_gpu = on_gpu if on_gpu is not None and on_gpu.own is not None else None
-        self._chips = 0 if self._on_gpu is None else chips_for(path, index, gpu)
+        self.chips = 0 if self._on_gpu is None else chips_for(path, index, gpu)
+        """Decoders of the GPU that may work on this file at once. 0 if it has none for it."""
 
     def hire(self) -> Helper | None:
         """A decoder of the GPU if one is free, else one of the processor if there are cores for it."""
-        if self._on_gpu is not None and PLACES.take(self._gpu, self._chips):
+        if self._on_gpu is not None and PLACES.take(self._gpu, self.chips):
             return Helper(self._path, self._index, Decoding(on_gpu=kept(self._on_gpu)), self._gpu)
         if PLACES.take(PROCESSOR, processor_limit()):
             return Helper(self._path, self._index, Decoding(processor_threads()), PROCESSOR)

@@ -16,6 +16,7 @@ from .supply import Feed, Supply, Waits
 if TYPE_CHECKING:
     from ..events import EngineInfo
     from .lane_scheduler import LaneScheduler
+    from .lane_session import LaneHost
     from .pieces import Piece
 
 MOST_CLAIMED = 16
@@ -51,11 +52,11 @@ class Production:
 class Feeder:
     """Makes the frames of the pieces that the engine's thread gives it."""
 
-    def __init__(self, scheduler: LaneScheduler, engine: EngineInfo, emit: Callable[..., object]) -> None:
+    def __init__(self, host: LaneHost, engine: EngineInfo) -> None:
         name = f"pdum.nvenc {engine.label} feeder"
         self.threads = [Thread(target=self._feed, name=name, daemon=True) for _ in range(PIECES_AHEAD)]
-        self._supply = Supply(engine, emit)
-        self._scheduler = scheduler
+        self._supply = Supply(engine, host.emit, lambda: host.lanes_on_gpu_of(engine))
+        self._scheduler = host.scheduler
         self._engine = engine
         self._orders: Channel[Production] = Channel(PIECES_AHEAD)
         self._lock = Lock()

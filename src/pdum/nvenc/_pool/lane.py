@@ -62,7 +62,7 @@ class Lane:
         self.is_lost = False
         self._host = host
         self._scheduler = host.scheduler
-        self._feeder = Feeder(host.scheduler, engine, host.emit)
+        self._feeder = Feeder(host, engine)
         self._stopped = threading.Event()
         self._session = LaneSession(host, engine, self._stopped.wait)
         self._next: Next | None = None

@@ -109,14 +109,23 @@ class Chooser:
 
 
 class Supply:
-    """The decoders of one engine. What was learned with one piece serves for the next one."""
+    """The decoders of one engine. The first piece begins with a fair share of those that the GPU has. What was learned
+    with one piece serves for the next one.
 
-    def __init__(self, engine: EngineInfo, emit: Callable[..., object]) -> None:
+    Args:
+        engines_on_gpu: returns how many engines share the GPU's decoders.
+    """
+
+    def __init__(self, engine: EngineInfo, emit: Callable[..., object], engines_on_gpu: Callable[[], int]) -> None:
         self._engine, self._emit = engine, emit
+        self._engines_on_gpu = engines_on_gpu
         self._chooser = Chooser()
-        self._wanted = 1
+        self._wanted: int | None = None
+        """None before the first piece."""
         self.decoders = (0, 0)
         """How many decoders the engine has, and how many of them are the processor's. 0 if it needs none."""
+        self._starved = 0.0
+        """The share of its time for which the engine waited when it was last looked at."""
         self._told = (1, 0)
         self._told_at = 0.0
 
@@ -125,22 +134,25 @@ class Supply:
         if not isinstance(source, SharedFrames):
             self.decoders = (0, 0)
             return None
+        if self._wanted is None:
+            self._wanted = source.fair_share(max(1, self._engines_on_gpu()))
         source.use_decoders(self._wanted)
-        self._tell(source, 0.0)
+        self.tell(source)
         return Feed(self, source, channel)
 
     def top_up(self, source: SharedFrames) -> None:
         """Asks for the decoders again that were not to be had before."""
-        if source.decoders < self._wanted:
+        if self._wanted is not None and source.decoders < self._wanted:
             source.use_decoders(self._wanted)
 
     def learn(self, look: Look, source: SharedFrames) -> None:
         self._wanted = self._chooser.choose(look)
         if self._wanted != look.decoders:
             source.use_decoders(self._wanted)
-        self._tell(source, look.starving)
+        self._starved = look.starving
+        self.tell(source)
 
-    def _tell(self, source: SharedFrames, waited: float) -> None:
+    def tell(self, source: SharedFrames) -> None:
         """Reports a change, but not every one if they follow fast."""
         self.decoders = source.decoders, source.decoders_on_processor
         now = monotonic()
@@ -148,7 +160,7 @@ class Supply:
             self._told, self._told_at = self.decoders, now
             self._emit(
                 events.DecodersChanged, engine=self._engine.index, decoders=self.decoders[0],
-                on_processor=self.decoders[1], waited=waited,
+                on_processor=self.decoders[1], waited=self._starved,
             )  # fmt: skip
 
 
@@ -175,6 +187,7 @@ class Feed:
     def made(self, frames: int, left: int) -> None:
         """So many more frames were made, and so many are left."""
         self._supply.top_up(self._source)
+        self._supply.tell(self._source)
         if self._since is None:
             self._left_out += frames
             if self._left_out >= FIRST_FRAMES:
