@@ -41,6 +41,7 @@ PUBLIC = [
     "FileJob",
     "FileSettings",
     "FileTask",
+    "FilmGrain",
     "Filters",
     "Finding",
     "FolderBusy",

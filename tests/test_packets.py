@@ -61,7 +61,9 @@ def test_keyframe_is_always_a_bool() -> None:
     assert Packet(0, b"", []).keyframe is False  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["seq", "data", "keyframe", "pts", "dts", "pic_type", "frame_avg_qp", "temporal_layer", "new"])
+@pytest.mark.parametrize(
+    "name", ["seq", "data", "keyframe", "pts", "dts", "pic_type", "frame_avg_qp", "temporal_layer", "new"]
+)
 def test_nothing_can_be_changed(name: str) -> None:
     one = packet()
     with pytest.raises((AttributeError, TypeError)):

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pdum.nvenc import Colour, ContentLight, EncoderConfig, Layers, MasteringDisplay, References
+from pdum.nvenc import Colour, ContentLight, EncoderConfig, FilmGrain, Layers, MasteringDisplay, References
 from pdum.nvenc._config.colour import MATRICES, PRIMARIES, TRANSFERS
 from pdum.nvenc._config.values import LARGEST_QP, LEVELS, PROFILE_LIMITS
 
@@ -39,6 +39,23 @@ DISPLAYS = st.builds(
     max_luminance=st.floats(1, 10_000),
 )
 LIGHTS = st.builds(ContentLight, st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
+STRENGTHS = st.integers(0, 255)
+POINTS = st.dictionaries(STRENGTHS, STRENGTHS, max_size=10).map(lambda points: tuple(sorted(points.items())))
+GRAINS = st.one_of(
+    st.builds(FilmGrain.of_strength, STRENGTHS, STRENGTHS),
+    st.builds(
+        FilmGrain,
+        luma=POINTS,
+        chroma_from_luma=FLAG,
+        scaling_shift=st.integers(8, 11),
+        coefficient_shift=st.integers(6, 9),
+        pattern_shift=st.integers(0, 3),
+        cb_mix=st.tuples(STRENGTHS, STRENGTHS, st.integers(0, 511)),
+        overlap=FLAG,
+        restricted_range=FLAG,
+        apply=FLAG,
+    ),
+)
 COLOURS = st.one_of(
     st.sampled_from(["auto", "bt601", "bt709", "hdr10", "hlg", "srgb", "unspecified"]),
     st.builds(
@@ -183,7 +200,7 @@ def tools(draw: st.DrawFn, fields: Fields) -> Fields:
         more |= some(draw, aud=FLAG, constrained_intra=FLAG, deblocking=st.sampled_from([True, False, "within_slices"]))
         more |= some(draw, single_slice_refresh=FLAG) if fields.get("intra_refresh_period") else {}
     else:
-        more |= some(draw, tiles=st.tuples(st.sampled_from([1, 2, 4]), st.sampled_from([1, 2])))
+        more |= some(draw, film_grain=GRAINS, tiles=st.tuples(st.sampled_from([1, 2, 4]), st.sampled_from([1, 2])))
     if not fields.get("reference_frames") and not fields.get("long_term_references"):
         later = st.integers(1, 3) if fields.get("bframes") else st.none()
         more |= some(draw, references=st.builds(References, l0=st.integers(1, 4), l1=later, dpb=st.integers(4, 8)))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from control.rows import AV1, HEVC, HQ, short
-from pdum.nvenc import Colour, EncoderConfig, InvalidConfig, Layers, References
+from pdum.nvenc import Colour, EncoderConfig, FilmGrain, InvalidConfig, Layers, References
 
 pytestmark = pytest.mark.one_abi
 
@@ -90,6 +90,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"layers": Layers(2, "hierarchical", scalability_info=True)}, ("scalability_info=True", "kind='svc'")),
     ({"layers": 1}, ("from 2 to 8", "layers.count=1")),
     ({"layers": "2"}, ("Layers(count", "layers='2'")),
+    ({"film_grain": FilmGrain.of_strength(9), **HEVC}, ("film_grain=FilmGrain", "codec='hevc'")),
+    ({"film_grain": 9, **AV1}, ("FilmGrain", "film_grain=9")),
     ({"tiles": (2, 2)}, ("tiles=(2, 2)", "codec='h264'")),
     ({"tiles": (3, 2), **AV1}, ("1, 2, 4", "tiles=(3, 2)")),
     ({"aud": True, **AV1}, ("aud=True", "codec='av1'")),

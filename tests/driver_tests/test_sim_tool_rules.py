@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from driver_tests.encode_client import rig
+from driver_tests.encode_client import Rig, picture, rig
 
 from simulator import Simulator
 from simulator.raw import Refused
@@ -97,6 +98,85 @@ def test_what_no_client_may_ask_for(simulator: Simulator, broken: Broken) -> Non
         (violation,) = client.machine.violations()
         assert violation["call"] == "nvEncInitializeEncoder"
         assert broken.message in violation["message"]
+        client.abandon()
+
+
+GRAINS: list[tuple[dict[str, Any], str]] = [
+    ({"numYPoints": 15}, "15 points of luma"),
+    ({"numYPoints": 1, "numCbPoints": 11, "numCrPoints": 1}, "11 points of Cb"),
+    ({"numYPoints": 2, "pointYValue": (9, 9)}, "points of luma do not ascend"),
+    ({"numYPoints": 1, "numCbPoints": 1}, "one chroma plane and not of the other"),
+    ({"numCbPoints": 1, "numCrPoints": 1}, "without points of luma"),
+    ({"numYPoints": 1, "numCbPoints": 1, "numCrPoints": 1, "chromaScalingFromLuma": 1}, "chromaScalingFromLuma"),
+    ({"cbOffset": 512}, "9 bits"),
+    ({"reserved1": 1}, "reserved1 is not zero"),
+]
+
+
+def encode_with_grain(client: Rig, params: Any, grain: Any) -> None:
+    client.session.initialize_with(params)
+    client.add_surface(picture(0))
+    put_grain(client, grain)
+
+
+def put_grain(client: Rig, grain: Any) -> None:
+    of_codec = client.abi.struct("NV_ENC_CODEC_PIC_PARAMS")
+    of_codec.av1PicParams.filmGrainParamsUpdate = 1
+    of_codec.av1PicParams.filmGrainParams = ctypes.addressof(grain)
+    client.encode(0, codecPicParams=of_codec)
+
+
+@pytest.mark.parametrize("of_picture", [False, True])
+@pytest.mark.parametrize(("fields", "message"), GRAINS, ids=[message for _, message in GRAINS])
+def test_film_grain_that_cannot_be(
+    simulator: Simulator, fields: dict[str, Any], message: str, of_picture: bool
+) -> None:
+    with rig(simulator, check=False, gpus=[CARD]) as client:
+        good, bad = (client.abi.struct("NV_ENC_FILM_GRAIN_PARAMS_AV1") for _ in range(2))
+        for name, value in fields.items():
+            if isinstance(value, tuple):
+                for place, one in enumerate(value):
+                    getattr(bad, name)[place] = one
+            else:
+                setattr(bad, name, value)
+        params = client.session.params(320, 240, codec="AV1")
+        of_session = ctypes.addressof(good if of_picture else bad)
+        put(params, "AV1", {"enableFilmGrainParams": 1, "filmGrainParams": of_session})
+        with pytest.raises(Refused, match=message):
+            encode_with_grain(client, params, bad)
+        (violation,) = client.machine.violations()
+        assert violation["call"] == ("nvEncEncodePicture" if of_picture else "nvEncInitializeEncoder")
+        client.abandon()
+
+
+@pytest.mark.parametrize(
+    ("of_session", "message"),
+    [
+        ({"enableFilmGrainParams": 1}, "filmGrainParams is null"),
+        ({"filmGrainParams": 1}, "without enableFilmGrainParams"),
+    ],
+    ids=str,
+)
+def test_film_grain_needs_both_its_flag_and_its_numbers(
+    simulator: Simulator, of_session: dict[str, int], message: str
+) -> None:
+    with rig(simulator, check=False, gpus=[CARD]) as client:
+        numbers = client.abi.struct("NV_ENC_FILM_GRAIN_PARAMS_AV1")
+        params = client.session.params(320, 240, codec="AV1")
+        fields = {**of_session}
+        if "filmGrainParams" in fields:
+            fields["filmGrainParams"] = ctypes.addressof(numbers)
+        put(params, "AV1", fields)
+        with pytest.raises(Refused, match=message):
+            client.session.initialize_with(params)
+        client.abandon()
+
+
+def test_grain_of_a_picture_without_grain_of_the_session(simulator: Simulator) -> None:
+    with rig(simulator, check=False, gpus=[CARD]) as client:
+        client.start(codec="AV1")
+        with pytest.raises(Refused, match="without enableFilmGrainParams"):
+            put_grain(client, client.abi.struct("NV_ENC_FILM_GRAIN_PARAMS_AV1"))
         client.abandon()
 
 

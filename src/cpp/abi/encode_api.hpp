@@ -41,11 +41,14 @@ struct PictureExtras {
     std::vector<Message> messages;
 
     // Whether the driver's struct of the codec needs any of it.
-    bool has_codec_fields() const { return !messages.empty() || time_code || mark_long_term || use_long_term != 0; }
+    bool has_codec_fields() const {
+        return !messages.empty() || time_code || mark_long_term || use_long_term != 0 || film_grain;
+    }
 
     std::optional<uint32_t> mark_long_term;  // keeps the picture in this slot
     uint32_t use_long_term = 0;              // a bit for each slot that the picture may refer to, and to nothing else
     std::optional<TimeCode> time_code;       // only for H.264; the other codecs carry it as a message
+    std::optional<FilmGrain> film_grain;     // AV1: from this picture on
     std::optional<PictureMap> map;           // refused if its size is not the picture's
 };
 

@@ -85,6 +85,7 @@ inline void put_long_term(NV_ENC_PIC_PARAMS_AV1&, const PictureExtras&, bool) {}
 
 #include "abi/coding_tools.inl"
 #include "abi/config_impl.inl"
+#include "abi/film_grain.inl"
 #include "abi/picture_impl.inl"
 #include "abi/session_impl.inl"
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "abi/film_grain.hpp"
 #include "abi/pixel_format.hpp"
 
 namespace pdum::nvenc {
@@ -169,7 +170,8 @@ struct Settings {
     std::optional<bool> constrained_intra;
     References references;
     Layers layers;
-    Tiles tiles;  // AV1
+    Tiles tiles;                          // AV1
+    std::optional<FilmGrain> film_grain;  // AV1
     std::optional<bool> single_slice_refresh;
     bool time_code = false;             // pictures may carry one
     bool manual_types = false;          // the caller chooses the type of each picture, instead of the driver

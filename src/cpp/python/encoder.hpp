@@ -121,6 +121,7 @@ class Encoder {
     std::optional<MapMode> map_mode_;
     uint32_t long_terms_;  // how many slots there are for long-term references
     bool manual_types_;    // whether the caller says what type each picture has
+    bool has_grain_;       // whether the stream has film grain
     FramesInFlight frames_;
     std::shared_ptr<Session> session_;
     std::shared_ptr<RegistrationOwners> owners_;

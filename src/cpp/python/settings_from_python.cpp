@@ -221,6 +221,8 @@ Names<Reader> tool_readers() {
         {"references", read_reference_counts},
         {"layers", read_layers},
         {"tiles", read_tiles},
+        {"film_grain",
+         [](const py::handle& grain) { return assignment(&Settings::film_grain, film_grain_from_python(grain)); }},
         {"single_slice_refresh", plain<bool>(&Settings::single_slice_refresh)},
     };
 }
@@ -289,6 +291,26 @@ Settings settings_from_python(const py::dict& items) {
     Settings settings;
     for (const Change& change : changes_from_python(items)) change(settings);
     return settings;
+}
+
+std::optional<FilmGrain> film_grain_from_python(const py::handle& grain) {
+    if (grain.is_none()) return std::nullopt;
+    using Mix = std::tuple<uint8_t, uint8_t, uint16_t>;
+    using Flags = std::tuple<bool, bool, bool, bool>;
+    using Numbers = std::tuple<uint32_t, uint32_t, uint32_t, uint32_t>;
+    const auto [flags, numbers, points, coefficients, mixes] =
+        grain.cast<std::tuple<Flags, Numbers, std::array<FilmGrain::Points, 3>, std::array<std::vector<int32_t>, 3>,
+                              std::array<Mix, 2>>>();
+    FilmGrain read;
+    std::tie(read.apply, read.chroma_from_luma, read.overlap, read.restricted_range) = flags;
+    std::tie(read.scaling_shift, read.lag, read.coefficient_shift, read.pattern_shift) = numbers;
+    read.points = points;
+    read.coefficients = coefficients;
+    for (size_t plane = 0; plane < mixes.size(); ++plane) {
+        const auto& [own, luma, offset] = mixes[plane];
+        read.mixes[plane] = {own, luma, offset};
+    }
+    return read;
 }
 
 void read_references(const py::handle& picture, uint32_t slots, bool manual_types, PictureExtras& extras) {

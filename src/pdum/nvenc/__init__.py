@@ -54,6 +54,7 @@ from ._version import __version__ as __version__
 if TYPE_CHECKING:
     from ._config.colour import Colour
     from ._config.config import EncoderConfig
+    from ._config.film_grain import FilmGrain
     from ._config.filters import Filters
     from ._config.hdr import ContentLight, MasteringDisplay
     from ._config.layers import Layers
@@ -110,6 +111,7 @@ __all__ = [
     "FileJob",
     "FileSettings",
     "FileTask",
+    "FilmGrain",
     "Filters",
     "Finding",
     "FolderBusy",
@@ -183,6 +185,7 @@ _LAZY = {
     "FileJob": "._files.job",
     "FileSettings": "._files.job",
     "FileTask": "._files.task",
+    "FilmGrain": "._config.film_grain",
     "Filters": "._config.filters",
     "Finding": "._machine.finding",
     "Layers": "._config.layers",

@@ -10,6 +10,7 @@
 
 #include "common/codec_library.hpp"
 #include "encode/codec_backends.hpp"
+#include "encode/codec_grain.hpp"
 #include "encode/codec_obu.hpp"
 #include "encode/codec_rate.hpp"
 
@@ -111,6 +112,7 @@ class AomEncoder {
         try {
             set_controls(settings);
             if (settings.layers.count > 1) set_layers(settings, config);
+            if (settings.film_grain) set_grain(*settings.film_grain);
         } catch (...) {
             api_.destroy(&codec_);
             throw;
@@ -126,6 +128,11 @@ class AomEncoder {
     }
 
     bool configure(const aom_codec_enc_cfg_t& config) { return api_.config_set(&codec_, &config) == AOM_CODEC_OK; }
+
+    void set_grain(const FilmGrain& grain) {
+        grain_.write(grain);
+        control(AV1E_SET_FILM_GRAIN_TABLE, grain_.path());
+    }
 
     // Pictures of each layer but the highest are kept in a place of their own.
     void set_place(const TemporalLayers& layers, const LayerPlace& place) {
@@ -209,6 +216,7 @@ class AomEncoder {
     }
 
     const AomApi& api_;
+    GrainTable grain_;
     aom_codec_ctx_t codec_{};
     aom_codec_pts_t next_pts_ = 0;
 };
@@ -244,6 +252,7 @@ class AomCoder final : public PictureCoder {
         check_picture(picture, settings_.format);
         const bool key = picture.type == PictureType::idr || picture.type == PictureType::i || first_;
         set_quantiser(picture.type);
+        if (picture.film_grain) encoder_.set_grain(*picture.film_grain);
         if (settings_.layers.count > 1) encoder_.set_place(settings_.layers, picture.place);
         const Bytes coded = encoder_.encode(picture.pixels, settings_.format, key);
         AccessUnit unit;

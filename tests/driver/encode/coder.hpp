@@ -53,6 +53,18 @@ struct LayerPlace {
 
 LayerPlace place_in(const TemporalLayers& layers, uint64_t since_idr);
 
+// The grain that decoders add, in the numbers of AV1's frame header.
+struct FilmGrain {
+    struct Point {
+        int value = 0, scaling = 0;
+    };
+    bool apply = false, chroma_from_luma = false, overlap = false;
+    int scaling_shift = 8, lag = 0, coefficient_shift = 6, pattern_shift = 0;
+    std::array<std::vector<Point>, 3> points;      // of luma, Cb and Cr
+    std::array<std::vector<int>, 3> coefficients;  // likewise
+    std::array<std::array<int, 3>, 2> mixes{};     // of Cb and Cr: multiplier, luma's multiplier, offset
+};
+
 // What the codec may do, and what a client asks for beside the pictures.
 struct CodingTools {
     uint32_t aspect_width = 1, aspect_height = 1;  // of a sample; 1 to 1: the stream does not tell
@@ -110,6 +122,7 @@ struct StreamSettings {
     ColourDescription colour;
     CodingTools tools;
     TemporalLayers layers;
+    std::optional<FilmGrain> film_grain;  // AV1
 };
 
 // What a client says about the blocks of one picture.
@@ -142,7 +155,8 @@ struct Picture {
     std::vector<SeiMessage> sei;
     std::vector<float> offsets;  // to the quantiser of each macroblock; empty: none
     LayerPlace place;
-    std::vector<uint64_t> invalidated;  // serials of earlier pictures that no picture refers to from this one on
+    std::optional<FilmGrain> film_grain;  // from this picture on
+    std::vector<uint64_t> invalidated;    // serials of earlier pictures that no picture refers to from this one on
 };
 
 struct AccessUnit {

@@ -25,6 +25,7 @@ namespace {
 // clang-format off
 #include "encode/tools.inl"
 #include "encode/layers.inl"
+#include "encode/grain.inl"
 #include "encode/translate.inl"
 #include "encode/messages.inl"
 #include "encode/front_call.inl"

@@ -66,6 +66,8 @@ NVENCSTATUS encode_picture(void* encoder, NV_ENC_PIC_PARAMS* params) {
                 take_sei(session.next_sei(), params->codecPicParams, session.codec());
             }
             Submission submission = submission_of(*params);
+            if (!(params->encodePicFlags & end_of_stream))
+                submission.film_grain = grain_of(params->codecPicParams, session.stream());
             submission.references = references_of(params->codecPicParams, session.codec());
             return session.encode(submission);
         },

@@ -59,6 +59,7 @@ struct Submission {
     const int8_t* map = nullptr;  // the client's
     uint32_t map_size = 0;
     PictureReferences references;
+    std::optional<FilmGrain> film_grain;  // a change
 };
 
 enum PictureFlags : uint32_t { force_intra = 1, force_idr = 2, output_headers = 4, end_of_stream = 8 };
@@ -113,6 +114,7 @@ struct Record {
     std::shared_ptr<const BlockMap> map;
     const int8_t* map_memory = nullptr;  // the client's, which has to stay as it is until the picture is coded
     PictureReferences references;
+    std::optional<FilmGrain> film_grain;
     Staging* pixels = nullptr;
     Staging* again = nullptr;  // read a second time when a held picture is started
     int* in_flight = nullptr;  // of its input

@@ -72,6 +72,8 @@ void Session::accept(const Submission& submission, Record& record, Bitstream& ou
     source.flags = submission.flags;
     source.output_headers = (submission.flags & output_headers) != 0;
     record.references = submission.references;
+    record.film_grain = submission.film_grain;
+    source.film_grain = &record.film_grain;
     record.sei.swap(next_sei_);
     source.sei = &record.sei;
     record.invalidated = std::exchange(next_invalidated_, {});

@@ -315,6 +315,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     with_codec_config(config.encodeCodecConfig, preset.codec, [&](const auto& codec_config) {
         check_tools(codec_config, config);
         check_layers(codec_config, config);
+        check_grain(codec_config);
     });
     if (params.frameRateDen == 0 || params.frameRateNum == 0)
         forbid(recorded::initialize_no_frame_rate, Status::invalid_param, "the frame rate is zero");
@@ -331,6 +332,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     with_codec_config(config.encodeCodecConfig, stream.codec, [&](const auto& codec_config) {
         read_codec(codec_config, stream);
         read_layers(codec_config, stream);
+        read_grain(codec_config, stream);
         if (codec_config.chromaFormatIDC > 1) stream.format.chroma = static_cast<int>(codec_config.chromaFormatIDC);
         stream.idr_period = codec_config.idrPeriod;
         stream.reference_frames = static_cast<int>(std::min(NVSIM_GET(codec_config, maxNumRefFrames, 0u), 16u));

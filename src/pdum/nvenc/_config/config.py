@@ -7,8 +7,9 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from .._errors import InvalidConfig
-from . import choices, coding, hdr, layers, picture_type, rates, values
+from . import choices, coding, film_grain, hdr, layers, picture_type, rates, values
 from .colour import Colour
+from .film_grain import FilmGrain
 from .hdr import ContentLight, MasteringDisplay
 from .layers import Layers
 from .plain import PRESETS_OWN, canonical_rate, unplain
@@ -109,6 +110,7 @@ class EncoderConfig:
             (HEVC, AV1: interface 13.0).
         references: ``References(l0=…, l1=…, dpb=…)``: the lengths of both lists, and the pictures that are kept.
         tiles: the columns and rows into which pictures are divided, such as ``(2, 2)`` (AV1).
+        film_grain: ``FilmGrain(…)``: grain that decoders add to the pictures (AV1).
         deblocking: True, False (HEVC: interface 13.0), or ``"within_slices"`` (H.264, HEVC).
         constrained_intra: intra blocks use only intra blocks (H.264, HEVC).
         chroma_qp_offset: what is added to the quantiser of colour, -12 to 12 (AV1: -64 to 63), or two for Cb and Cr.
@@ -185,6 +187,7 @@ class EncoderConfig:
     layers: Layers | int | None = None
     references: References | None = None
     tiles: coding.Tiles | None = None
+    film_grain: FilmGrain | None = None
     time_code: bool = False
     qp_map: choices.QpMap | None = None
     picture_types: choices.PictureTypes = "auto"
@@ -295,6 +298,7 @@ class EncoderConfig:
             "manual_types": picture_type.is_manual(self.picture_types),
             **coding.native(self, codec),
             "layers": layers.native(self.layers),
+            "film_grain": film_grain.native(self.film_grain),
             "references": list_sizes(self.references, codec),
             **references_native(self.reference_frames, self.long_term_references),
             **rates.native(self, codec),

@@ -12,6 +12,7 @@ from . import choices
 if TYPE_CHECKING:
     from . import coding, values
     from .colour import Colour
+    from .film_grain import FilmGrain
     from .filters import Filters
     from .hdr import ContentLight, MasteringDisplay
     from .layers import Layers
@@ -82,6 +83,7 @@ class StreamFields(RateFields, total=False):
     layers: Layers | int | None
     references: References | None
     tiles: coding.Tiles | None
+    film_grain: FilmGrain | None
     reference_frames: int | None
     copy: choices.CopyMode
 

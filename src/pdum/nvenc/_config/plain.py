@@ -7,6 +7,7 @@ from typing import Any
 
 from .._errors import InvalidConfig
 from .colour import Colour
+from .film_grain import FilmGrain
 from .hdr import ContentLight, MasteringDisplay
 from .layers import Layers
 from .references import References
@@ -21,6 +22,7 @@ TABLES: dict[str, Any] = {
     "content_light": ContentLight,
     "references": References,
     "layers": Layers,
+    "film_grain": FilmGrain,
 }
 """Fields that are tables in TOML."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
