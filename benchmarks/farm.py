@@ -23,8 +23,8 @@ from typing import Any
 from measuring import DRIVER, Figure, machine, quartiles, save
 
 from pdum.nvenc import EncoderPool, events
+from pdum.nvenc._cluster.assigned_engine import AssignedEngine
 from pdum.nvenc._cluster.dask_settings import import_distributed, quiet, settings_of_a_scheduler
-from pdum.nvenc._cluster.place import Place
 
 WIDTH, HEIGHT = 192, 64
 ENGINES = 3
@@ -57,11 +57,13 @@ def worker(node: int, engine: int, rate: float) -> dict[str, Any]:
     """``rate``: frames a second of the engine."""
     pixels = WIDTH * HEIGHT / (1920 * 1080)
     gpu = {"like": "L4", "name": "L4", "engines": 1, "fps_1080p": rate * pixels}
-    place = Place(node=f"node{node}", kind="nvenc", gpu_id=0, gpu_name="L4", number=engine, workers_on_gpu=ENGINES)
+    assigned = AssignedEngine(
+        node=f"node{node}", kind="nvenc", gpu_id=0, gpu_name="L4", number=engine, workers_on_gpu=ENGINES
+    )
     config = {"gpus": [gpu], "backend": "null"}
     options = {
         "nthreads": 1, "memory_limit": 0, "host": HOST, "dashboard": False, "dashboard_address": f"{HOST}:0",
-        "env": {**place.as_variable(), "NVSIM_CONFIG": json.dumps(config)},
+        "env": {**assigned.as_variable(), "NVSIM_CONFIG": json.dumps(config)},
     }  # fmt: skip
     return {"cls": import_distributed().Nanny, "options": options}
 

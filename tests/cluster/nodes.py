@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pdum.nvenc._cluster.assigned_engine import AssignedEngine
 from pdum.nvenc._cluster.dask_settings import settings_of_a_scheduler
-from pdum.nvenc._cluster.place import Place
 
 from loud import need_module
 from simulator import environment
@@ -26,7 +26,7 @@ def node(name: str, engines: int, gpu: Mapping[str, Any] = FAST, **machine: Any)
     config = {"gpus": [{**gpu, "engines": engines}], "backend": "codec", **machine}
     return [
         {
-            **Place(
+            **AssignedEngine(
                 node=name, kind="nvenc", gpu_id=0, gpu_name=str(gpu["name"]), number=number, workers_on_gpu=engines
             ).as_variable(),
             "NVSIM_CONFIG": json.dumps(config),
@@ -36,7 +36,7 @@ def node(name: str, engines: int, gpu: Mapping[str, Any] = FAST, **machine: Any)
 
 
 def software_node(name: str, workers: int) -> list[dict[str, str]]:
-    return [Place(node=name, kind="software", number=number).as_variable() for number in range(workers)]
+    return [AssignedEngine(node=name, kind="software", number=number).as_variable() for number in range(workers)]
 
 
 @contextmanager

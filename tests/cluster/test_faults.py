@@ -87,9 +87,9 @@ def require_all_frames(stream: bytes) -> None:
 
 def processes(client: Any) -> dict[str, int]:
     """The process of each worker, by its machine."""
-    from pdum.nvenc._cluster.place import place_of_this_process
+    from pdum.nvenc._cluster.assigned_engine import engine_of_this_process
 
-    found = client.run(lambda: (place_of_this_process().node, os.getpid()))
+    found = client.run(lambda: (engine_of_this_process().node, os.getpid()))
     return dict(found.values())
 
 
@@ -208,9 +208,9 @@ def test_a_machine_that_joins_late_takes_work(cluster: Any, pool: EncoderPool) -
 
 def test_a_machine_of_another_version_is_refused_and_told(client: Any) -> None:
     def be(version: str) -> None:
-        from pdum.nvenc._cluster import order_runner, place
+        from pdum.nvenc._cluster import assigned_engine, order_runner
 
-        place.__version__ = order_runner.__version__ = version  # type: ignore[attr-defined]
+        assigned_engine.__version__ = order_runner.__version__ = version  # type: ignore[attr-defined]
 
     told: list[events.Event] = []
     one, other = sorted(client.scheduler_info(n_workers=-1)["workers"])

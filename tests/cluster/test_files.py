@@ -14,11 +14,14 @@ from typing import Any
 import pytest
 
 from cluster.nodes import FAST, cluster_of, node
+from damaged import damaged
 from files.runner import assert_same_pictures
-from pdum.nvenc import EncoderPool, events
+from media_samples import sample
+from pdum.nvenc import EncoderPool, StorageSettings, events
 from pdum.nvenc._cli import main
 
 from clips import make_clip
+from loud import need_module
 
 pytestmark = pytest.mark.one_abi
 
@@ -77,6 +80,24 @@ def test_a_quality_is_searched_for_on_all_machines(client: Any, clip: Path, tmp_
     assert tried[-1].is_chosen
     assert tried[-1].score is not None
     assert tried[-1].score >= 0.9
+
+
+@pytest.mark.parametrize("destination", ["result.mkv", "memory://out/result.mkv"])
+def test_frames_that_cannot_be_decoded_are_told(client: Any, tmp_path: Path, destination: str) -> None:
+    """Whether workers write their pieces to a folder that all machines see, or send packets back."""
+    source = damaged(sample("pyramid"), {20, 36}, tmp_path)
+    given: dict[str, Any] = {"codec": "h264", "segments": 2, "preset": "p1"}
+    if "://" in destination:
+        memory = need_module("fsspec").filesystem("memory")
+        given["storage"] = StorageSettings(spool=tmp_path / "spool", reserve=0)
+    else:
+        destination = str(tmp_path / destination)
+    with EncoderPool(cluster=client) as pool:
+        told = pool.encode_file(source, destination, **given).warnings
+    if "storage" in given:
+        memory.store.clear()
+    assert sum("frames of the source cannot be decoded" in one for one in told) == 1
+    assert sum("The GPU's decoder gave up" in one for one in told) == 1
 
 
 def test_many_files_each_go_to_one_engine(client: Any, clip: Path, tmp_path: Path) -> None:

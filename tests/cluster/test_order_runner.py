@@ -13,9 +13,9 @@ import pytest
 from frames import nv12
 from pdum.nvenc import ClusterFailed, DeviceLost, EncoderConfig, InvalidConfig
 from pdum.nvenc._cluster import order_runner
+from pdum.nvenc._cluster.assigned_engine import AssignedEngine
 from pdum.nvenc._cluster.order_runner import OrderRunner
 from pdum.nvenc._cluster.orders import Grant, Order, Outcome, Report
-from pdum.nvenc._cluster.place import Place
 from pdum.nvenc._pool.generated import VideoElsewhere
 from pdum.nvenc._tasks import Portable
 from pdum.nvenc._version import __version__
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.one_abi
 
 WIDTH, HEIGHT, FRAMES = 192, 64, 30
 CONFIG = EncoderConfig(width=WIDTH, height=HEIGHT, gop=10)
-PLACE = Place(node="here", kind="nvenc", gpu_id=0, number=0)
+ASSIGNED = AssignedEngine(node="here", kind="nvenc", gpu_id=0, number=0)
 
 
 def render(number: int, surface: Any) -> Any:
@@ -51,7 +51,7 @@ def gpu() -> dict[str, Any]:
 def runner(simulator: Simulator, gpu: dict[str, Any]) -> Iterator[OrderRunner]:
     stalls = gpu.pop("stall", [])
     with simulator.machine(gpus=[gpu], check=not stalls, **({"stall": stalls} if stalls else {})):
-        made = OrderRunner(PLACE)
+        made = OrderRunner(ASSIGNED)
         order_runner._runner.append(made)
         yield made
         order_runner._runner.remove(made)

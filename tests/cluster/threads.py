@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 
 from pdum.nvenc._cluster import order_runner
+from pdum.nvenc._cluster.assigned_engine import AssignedEngine
 from pdum.nvenc._cluster.order_runner import OrderRunner
 from pdum.nvenc._cluster.orders import Grant, Order, Report
-from pdum.nvenc._cluster.place import Place
 from pdum.nvenc._cluster.seam import Found, Joined, Left, News, OrderListener, Refused, WorkerFacts
 from pdum.nvenc._machine.capabilities import capabilities
 
@@ -34,15 +34,15 @@ class Threads:
             self._announce(worker)
 
     def join(self, worker: str, node: str = "node") -> None:
-        place = Place(node=node, kind="nvenc", gpu_id=0, gpu_name="L4", number=len(self.runners))
-        self.runners[worker] = OrderRunner(place)
+        assigned = AssignedEngine(node=node, kind="nvenc", gpu_id=0, gpu_name="L4", number=len(self.runners))
+        self.runners[worker] = OrderRunner(assigned)
         order_runner._runner.append(self.runners[worker])
         self._announce(worker)
 
     def _announce(self, worker: str) -> None:
-        place = self.runners[worker]._place
+        assigned = self.runners[worker]._assigned
         facts = WorkerFacts(
-            worker=worker, node=place.node, kind="nvenc", gpu_id=0, gpu_name="L4", number=place.number,
+            worker=worker, node=assigned.node, kind="nvenc", gpu_id=0, gpu_name="L4", number=assigned.number,
             codecs=capabilities(0),
         )  # fmt: skip
         self._tell(Found(worker=worker))

@@ -195,6 +195,14 @@ def test_a_call_that_fails_is_told_and_nothing_leaks(simulator: Simulator, h264:
         frames.clear()
 
 
+def test_each_use_of_each_call_fails_once(folder: Path) -> None:
+    clip = make(folder, Kind("h264-faults", count=24, options={"g": "8"}))
+    runner = Path(__file__).parents[1] / "decoder_fault_runner.py"
+    told = subprocess.run([sys.executable, "-X", "faulthandler", runner, clip], capture_output=True, text=True,
+                          timeout=250)  # fmt: skip
+    assert (told.returncode, told.stdout.strip()) == (0, ""), told.stderr
+
+
 def opened(path: Path) -> Any:
     import av
 

@@ -29,7 +29,7 @@ from pdum.nvenc._media import decoder_places, hardware_decode
 from pdum.nvenc._media.decode import stretch_frames
 from pdum.nvenc._media.decoder import Decoding, Stumbled
 from pdum.nvenc._media.decoder_places import PLACES, PROCESSOR, chip_limit
-from pdum.nvenc._media.further_decoders import KEPT_FOR_EACH, SURFACES, Helpers, bounds_for
+from pdum.nvenc._media.further_decoders import KEPT_FOR_EACH, SURFACES, FurtherDecoders, bounds_for
 from pdum.nvenc._media.source import index_source
 from pdum.nvenc._media.stretches import Stretches
 
@@ -148,12 +148,13 @@ def test_one_decoder_takes_stretches_in_any_order(
     source = make(folder, kind)
     index, wanted = index_source(source), by_processor(source)
     stretches = Stretches(index)
-    helper = Helpers(source, index, hardware_decode.decoder_on(runner.HARDWARE, source), 0).hire()
-    assert helper is not None
-    with closing(helper):
+    further = FurtherDecoders(source, index, hardware_decode.decoder_on(runner.HARDWARE, source), 0)
+    decoder = further.open_decoder()
+    assert decoder is not None
+    with closing(decoder):
         for number in order:
             stretch = stretches[number]
-            found = on_host(helper.frames(stretch))
+            found = on_host(decoder.frames(stretch))
             assert_same(found, wanted[stretch.first : stretch.last])
 
 

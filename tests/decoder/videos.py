@@ -59,10 +59,12 @@ def by_processor(path: Path) -> list[Picture]:
 
 
 def laid_out(frame: Any) -> Any:
-    """Two planes, or three for 4:4:4; more than 8 bits lie in the high bits of 16."""
+    """Two planes, or three for 4:4:4; grey gets chroma without colour. More than 8 bits lie in the high bits of 16."""
     depth, chroma = frame.format.components[0].bits, frame.format.name
     planes = [plane_of(plane, depth) for plane in frame.planes]
-    if "444" not in chroma:
+    if len(planes) == 1:  # grey
+        planes += [np.full_like(planes[0][::2], 1 << (depth - 1))]
+    elif "444" not in chroma:
         planes = [planes[0], np.stack(planes[1:], axis=-1).reshape(planes[1].shape[0], -1)]
     whole = np.concatenate(planes)
     return whole << (16 - depth) if depth > 8 else whole

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pdum.nvenc._media.decoder import Stumbled
-from pdum.nvenc._media.frames_ahead import RESERVED, Bounds, FramesAhead, Team
+from pdum.nvenc._media.frames_ahead import RESERVED, Bounds, FramesAhead, SharedDecoding
 from pdum.nvenc._media.source import Index, Key
 from pdum.nvenc._media.stretches import Stretch, Stretches
 
@@ -33,7 +33,7 @@ class Numbers:
     frames: int
     gop: int
     shortest: int = 1
-    helpers: int = 3
+    further: int = 3
     room: int = 40
     broken: dict[int, BaseException] = field(default_factory=dict)
     """The frames that only the plain decoder can make, and why."""
@@ -49,20 +49,22 @@ class Numbers:
         self.plain_calls.append((first, stumbled, before))
         yield from range(first, self.frames)
 
-    def hire(self) -> Helper | None:
+    def open_decoder(self) -> Decoder | None:
         with self._lock:
-            if self.open - self.closed >= self.helpers:
+            if self.open - self.closed >= self.further:
                 return None
             self.open += 1
-        return Helper(self)
+        return Decoder(self)
 
     def ahead(self, first: int = 0, decoders: int = 8) -> FramesAhead:
         stretches = Stretches(index_of(self.frames, self.gop), self.shortest)
-        team = Team(stretches=stretches, bounds=Bounds(decoders=decoders, room=self.room), hire=self.hire)
-        return FramesAhead(first, self.plain, lambda: team)
+        shared = SharedDecoding(
+            stretches=stretches, bounds=Bounds(decoders=decoders, room=self.room), open_decoder=self.open_decoder
+        )
+        return FramesAhead(first, self.plain, lambda: shared)
 
 
-class Helper:
+class Decoder:
     is_on_processor = False
 
     def __init__(self, numbers: Numbers) -> None:
@@ -92,16 +94,16 @@ def taken(ahead: FramesAhead, steps: Callable[[int], object] = lambda _: None) -
 
 @given(
     frames=st.integers(1, 120), gop=st.integers(1, 50), shortest=st.integers(1, 30), first=st.integers(0, 60),
-    helpers=st.integers(0, 4), room=st.integers(RESERVED + 1, 60),
+    further=st.integers(0, 4), room=st.integers(RESERVED + 1, 60),
     steps=st.dictionaries(st.integers(0, 120), st.integers(1, 5), max_size=6),
 )  # fmt: skip
-@example(frames=100, gop=10, shortest=1, first=0, helpers=3, room=9, steps={0: 4})
-@example(frames=100, gop=10, shortest=1, first=5, helpers=3, room=60, steps={7: 4, 30: 1, 31: 3, 60: 2})
+@example(frames=100, gop=10, shortest=1, first=0, further=3, room=9, steps={0: 4})
+@example(frames=100, gop=10, shortest=1, first=5, further=3, room=60, steps={7: 4, 30: 1, 31: 3, 60: 2})
 def test_each_frame_comes_once_and_in_order(
-    frames: int, gop: int, shortest: int, first: int, helpers: int, room: int, steps: dict[int, int]
+    frames: int, gop: int, shortest: int, first: int, further: int, room: int, steps: dict[int, int]
 ) -> None:
     first = min(first, frames - 1)
-    numbers = Numbers(frames, gop, shortest, helpers, room)
+    numbers = Numbers(frames, gop, shortest, further, room)
     ahead = numbers.ahead(first)
     if first in steps:
         ahead.use_decoders(steps[first])
@@ -113,18 +115,63 @@ def test_each_frame_comes_once_and_in_order(
 
 @pytest.mark.parametrize("decoders", [2, 3, 4])
 def test_others_take_stretches_from_the_next_key_frame_on(decoders: int) -> None:
-    numbers = Numbers(200, 10, helpers=8)
+    numbers = Numbers(200, 10, further=8)
     ahead = numbers.ahead()
+    assert next(ahead) == 0
     ahead.use_decoders(decoders)
     assert ahead.decoders == decoders
-    assert taken(ahead) == list(range(200))
+    assert taken(ahead) == list(range(1, 200))
     assert numbers.open == decoders, "the first decoder's place goes to another"
     assert numbers.made == 190
     assert [first for first, _, _ in numbers.plain_calls] == [0]
 
 
+@pytest.mark.parametrize("first", [0, 7, 10, 133])
+def test_several_begin_with_the_first_frame(first: int) -> None:
+    """Also if it is no key frame. The first stretch is then shorter."""
+    numbers = Numbers(200, 10, further=8)
+    ahead = numbers.ahead(first)
+    ahead.use_decoders(2)
+    assert taken(ahead) == list(range(first, 200))
+    assert (numbers.open, numbers.made) == (2, 200 - first)
+    assert numbers.plain_calls == []
+
+
+@pytest.mark.parametrize(("first", "end"), [(190, None), (193, None), (20, 30), (27, 30)])
+def test_the_last_stretch_has_one_decoder(first: int, end: int | None) -> None:
+    numbers = Numbers(200, 10)
+    ahead = numbers.ahead(first)
+    if end is not None:
+        ahead.end_at(end)
+    ahead.use_decoders(3)
+    assert ahead.decoders == 1
+    assert [next(ahead) for _ in range(3)] == list(range(first, first + 3))
+    assert numbers.open == 0
+    ahead.close()
+
+
+@pytest.mark.parametrize("decoders", [1, 3])
+def test_it_tells_when_nothing_is_left_to_begin(decoders: int) -> None:
+    """One decoder alone begins nothing ahead."""
+    numbers = Numbers(200, 10, room=40)
+    ahead = numbers.ahead()
+    ahead.use_decoders(decoders)
+    seen = [ahead.is_all_begun for _ in ahead]
+    ahead.close()
+    assert not any(seen[:120])
+    assert seen[190:] == [decoders > 1] * 10
+
+
+def test_one_decoder_begins_if_no_other_can_be_had() -> None:
+    numbers = Numbers(200, 10, further=0)
+    ahead = numbers.ahead()
+    ahead.use_decoders(3)
+    assert taken(ahead) == list(range(200))
+    assert numbers.plain_calls == [(0, None, None)]
+
+
 def test_no_more_is_held_than_there_is_room_for() -> None:
-    numbers = Numbers(400, 20, helpers=3, room=30)
+    numbers = Numbers(400, 20, further=3, room=30)
     ahead = numbers.ahead()
     ahead.use_decoders(4)
     most = 0
@@ -147,8 +194,8 @@ def test_a_decoder_that_is_not_needed_leaves_after_its_stretch() -> None:
     ahead.use_decoders(1)
     found += taken(ahead)
     assert found == list(range(300))
-    assert [stumbled for _, stumbled, _ in numbers.plain_calls] == [None, None], "one goes on where the others left"
-    assert numbers.plain_calls[1][0] % 10 == 0
+    ((first, stumbled, _),) = numbers.plain_calls
+    assert (first % 10, stumbled) == (0, None), "one goes on where the others left"
 
 
 def test_nothing_is_begun_beyond_the_end() -> None:
@@ -157,7 +204,7 @@ def test_nothing_is_begun_beyond_the_end() -> None:
     ahead.end_at(100)
     ahead.use_decoders(3)
     assert [next(ahead) for _ in range(100)] == list(range(100))
-    assert numbers.made == 90
+    assert numbers.made == 100
     ahead.close()
     assert numbers.open == numbers.closed
 
@@ -169,7 +216,7 @@ def test_one_decoder_goes_on_where_another_gave_up(error: BaseException) -> None
     ahead.use_decoders(3)
     assert taken(ahead, lambda _: ahead.use_decoders(3)) == list(range(200))
     stumbled = error if isinstance(error, Stumbled) else None
-    assert numbers.plain_calls[1:] == [(57, stumbled, 56)]
+    assert numbers.plain_calls == [(57, stumbled, 56)]
     assert numbers.open == numbers.closed == 3
 
 

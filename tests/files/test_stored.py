@@ -21,7 +21,7 @@ from pdum.nvenc import (
     StoredJob,
     UnsupportedFeature,
 )
-from pdum.nvenc._storage import fetching, place
+from pdum.nvenc._storage import fetching, remote_file
 from storage.faulty import Faults, faulty_file_system
 
 from clips import content, make_clip
@@ -178,7 +178,7 @@ def faults(memory: Any, monkeypatch: pytest.MonkeyPatch) -> Faults:
 def test_a_cancelled_copy_goes_on_later(
     faults: Faults, pool: EncoderPool, memory: Any, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(place, "CHUNK", 2000)
+    monkeypatch.setattr(remote_file, "CHUNK", 2000)
     storage = StorageSettings(spool=tmp_path / "spool", reserve=0)
     is_stuck, goes_on = threading.Event(), threading.Event()
 

@@ -75,6 +75,7 @@ class Scene:
     decoders_on_processor: int = 0
     idle_seconds: float = 0.0
     frames_a_round: int = 1
+    is_all_begun: bool = False
     most: int = 8
     chips: int = 1
     taker_waited: float = 0.0
@@ -96,10 +97,10 @@ class Scene:
         assert kind is events.DecodersChanged
         self.told.append((values["decoders"], values["on_processor"]))
 
-    def passes(self, feed: Feed, frames: int, seconds: float, waited: float, left: int = 1000) -> None:
+    def passes(self, feed: Feed, frames: int, seconds: float, waited: float) -> None:
         self.now += seconds
         self.taker_waited += waited
-        feed.made(frames, left)
+        feed.made(frames)
 
 
 @pytest.fixture
@@ -171,7 +172,8 @@ def test_decoders_that_were_not_to_be_had_are_asked_for_again(scene: Scene) -> N
 def test_the_end_of_a_file_tells_nothing(scene: Scene) -> None:
     """Decoders leave there, because nothing is left to begin."""
     _, feed = begun(scene)
-    scene.passes(feed, 10, SHORTEST_LOOK, SHORTEST_LOOK / 2, left=0)
+    scene.is_all_begun = True
+    scene.passes(feed, 10, SHORTEST_LOOK, SHORTEST_LOOK / 2)
     assert scene.wanted == [1]
 
 

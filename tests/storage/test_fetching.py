@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from pdum.nvenc import Cancelled, SourceUnreadable, StorageFailed, StorageSettings
-from pdum.nvenc._storage import checksums, place
+from pdum.nvenc._storage import checksums, remote_file
 from pdum.nvenc._storage.address import Address
 from pdum.nvenc._storage.checksums import Checksum
 from pdum.nvenc._storage.fetching import Fetch
@@ -26,7 +26,7 @@ SOME_TIMES = settings(max_examples=30, suppress_health_check=[HealthCheck.functi
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch, memory: Any) -> None:
-    for module in (checksums, place):
+    for module in (checksums, remote_file):
         monkeypatch.setattr(module, "CHUNK", 1000)
     memory.pipe_file("/videos/film.mp4", CONTENT)
 
@@ -130,7 +130,7 @@ def test_damage_on_the_way(
     """A server that tells a checksum. Damage is found, and the transfer begins again."""
     (tmp_path / "whole").write_bytes(CONTENT)
     told = checksums.checksum_of(tmp_path / "whole", "md5")
-    monkeypatch.setattr(place, "told_checksum", lambda _info, _protocol: told)
+    monkeypatch.setattr(remote_file, "told_checksum", lambda _info, _protocol: told)
 
     def change(data: bytes) -> bytes:
         read = faults.calls.count("read")

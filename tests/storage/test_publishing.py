@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from pdum.nvenc import Cancelled, InvalidConfig, NvencError, StorageFailed, StorageSettings, UnsupportedFeature
-from pdum.nvenc._storage import checksums, place, publishing
+from pdum.nvenc._storage import checksums, publishing, remote_file
 from pdum.nvenc._storage.address import Address
-from pdum.nvenc._storage.place import look_for
 from pdum.nvenc._storage.publishing import Publish, part_name, require_publishable
+from pdum.nvenc._storage.remote_file import look_for
 from storage.faulty import Faults
 
 pytestmark = pytest.mark.one_abi
@@ -26,7 +26,7 @@ SOME_TIMES = settings(max_examples=60, suppress_health_check=[HealthCheck.functi
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (checksums, place, publishing):
+    for module in (checksums, remote_file, publishing):
         monkeypatch.setattr(module, "CHUNK", 1000)
 
 

@@ -22,8 +22,8 @@ from pdum.nvenc._storage.address import Address
 from pdum.nvenc._storage.checksums import checksum_of
 from pdum.nvenc._storage.fetching import Fetch
 from pdum.nvenc._storage.listing import list_files
-from pdum.nvenc._storage.place import Place, look_at, look_for
 from pdum.nvenc._storage.publishing import Publish, look_for_result
+from pdum.nvenc._storage.remote_file import RemoteFile, look_at, look_for
 from storage import servers
 from storage.server_packages import installed
 from storage.servers import KEY, SECRET, Server
@@ -311,13 +311,13 @@ def test_a_connection_that_breaks(kind: str, program: Path, tmp_path: Path, monk
                 monkeypatch.setattr(s3fs.core.S3FileSystem, "retries", 1)
             storage = StorageSettings(spool=tmp_path / "spool", options=options)
             starts: list[int] = []
-            chunks = Place.chunks
+            chunks = RemoteFile.chunks
 
-            def watched(place: Any, start: int, size: int | None) -> Iterator[bytes]:
+            def watched(remote: Any, start: int, size: int | None) -> Iterator[bytes]:
                 starts.append(start)
-                return chunks(place, start, size)
+                return chunks(remote, start, size)
 
-            monkeypatch.setattr(Place, "chunks", watched)
+            monkeypatch.setattr(RemoteFile, "chunks", watched)
             assert fetched(address, storage, tmp_path / "down") == data
             assert relay.broken == 1
             assert starts[0] == 0

@@ -10,7 +10,7 @@ import pytest
 
 from pdum.nvenc import Cancelled, SourceUnreadable, StorageSettings
 from pdum.nvenc._storage.address import Address
-from pdum.nvenc._storage.place import look_at
+from pdum.nvenc._storage.remote_file import look_at
 from pdum.nvenc._storage.shared_copy import SharedCopy
 from pdum.nvenc._storage.spool_folder import remove_forgotten
 from storage.faulty import Faults

@@ -181,43 +181,44 @@ std::optional<PixelFormat> output_format(const DecodeLimits& limits, const Video
     return (limits.output_formats >> theirs(wanted) & 1) != 0 ? std::optional(wanted) : std::nullopt;
 }
 
-// The library calls these. Answers: 0 is a failure, 1 and more is success.
+// The library calls these. Answers: 0 is a failure, 1 and more is success. A picture that fails is a success to the
+// parser, which otherwise would stop in the middle of a packet and forget what the next pictures refer to.
 struct VideoParser::Callbacks {
     static int sequence(void* parser, cuvid::CUVIDEOFORMAT* format) {
-        return self(parser).guarded([&](ParserEvents& events) {
-            return static_cast<int>(std::max(events.on_sequence(format_from(*format)), 1U));
-        });
+        uint32_t surfaces = 0;
+        self(parser).guarded([&](ParserEvents& events) { events.before_sequence(format_from(*format)); });
+        self(parser).guarded([&](ParserEvents& events) { surfaces = events.on_sequence(format_from(*format)); });
+        return static_cast<int>(surfaces);
     }
 
     static int picture(void* parser, cuvid::CUVIDPICPARAMS* parameters) {
         const int second = second_surface(self(parser).codec_, parameters);
-        return self(parser).guarded([&](ParserEvents& events) {
+        self(parser).guarded([&](ParserEvents& events) {
             events.on_picture({parameters, parameters->CurrPicIdx, second, parameters->second_field != 0});
-            return 1;
         });
+        return 1;
     }
 
     // A null picture is the end of the stream, which the caller knows.
     static int shown(void* parser, cuvid::CUVIDPARSERDISPINFO* info) {
         if (info == nullptr) return 1;
-        return self(parser).guarded([&](ParserEvents& events) {
+        self(parser).guarded([&](ParserEvents& events) {
             events.on_shown({info->picture_index, info->progressive_frame != 0, info->top_field_first != 0,
                              info->repeat_first_field});
-            return 1;
         });
+        return 1;
     }
 
     static VideoParser& self(void* parser) { return *static_cast<VideoParser*>(parser); }
 };
 
 template <typename Body>
-int VideoParser::guarded(Body body) noexcept {
+void VideoParser::guarded(Body body) noexcept {
     try {
-        if (failure_ == nullptr) return body(events_);
+        body(events_);
     } catch (...) {
-        failure_ = std::current_exception();
+        if (failure_ == nullptr) failure_ = std::current_exception();
     }
-    return 0;
 }
 
 VideoParser::VideoParser(DecodeCodec codec, const std::vector<uint8_t>& header, ParserEvents& events)

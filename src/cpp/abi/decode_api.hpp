@@ -23,7 +23,10 @@ class ParserEvents {
    public:
     virtual ~ParserEvents() = default;
 
-    // Comes again in mid-stream, also with nothing changed. Returns the number of surfaces to go round in.
+    // All pictures of the sequence before have been shown.
+    virtual void before_sequence(const VideoFormat& format) = 0;
+    // Comes again in mid-stream, also with nothing changed. Returns the number of surfaces to go round in. If it
+    // throws, the parser has no use for the sequence.
     virtual uint32_t on_sequence(const VideoFormat& format) = 0;
     // In decoding order.
     virtual void on_picture(const CodedPicture& picture) = 0;
@@ -39,7 +42,7 @@ class VideoParser {
     VideoParser(const VideoParser&) = delete;
     VideoParser& operator=(const VideoParser&) = delete;
 
-    // Throws what an event threw, else what the parser answers.
+    // Throws what the first event threw that failed, else what the parser answers. All events come nevertheless.
     // A packet holds one picture, with both of its fields, so that its callbacks come within this call.
     void parse(const uint8_t* data, size_t size);
     // Everything that the parser holds back is shown within this call.
@@ -49,9 +52,9 @@ class VideoParser {
     struct Callbacks;
 
     void send(void* packet);
-    // Runs the body of a callback. An exception cannot pass through the library: it is kept for send().
+    // Runs the body of a callback. An exception cannot pass through the library: the first one is kept for send().
     template <typename Body>
-    int guarded(Body body) noexcept;
+    void guarded(Body body) noexcept;
 
     const DecodeExports& exports_;
     const DecodeCodec codec_;

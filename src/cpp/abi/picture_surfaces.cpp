@@ -51,8 +51,8 @@ class Renaming {
 
 int second_surface(DecodeCodec codec, const void* parameters) {
     const auto& picture = *static_cast<const cuvid::CUVIDPICPARAMS*>(parameters);
-    if (codec != DecodeCodec::av1) return -1;
-    const int other = picture.CodecSpecific.av1.decodePicIdx;
+    if (codec != DecodeCodec::av1 || picture.CodecSpecific.av1.apply_grain == 0) return -1;
+    const int other = picture.CodecSpecific.av1.decodePicIdx;  // without grain, for later pictures to refer to
     return other != picture.CurrPicIdx ? other : -1;
 }
 

@@ -1,5 +1,6 @@
 #include "decoder/chip.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/failures.hpp"
@@ -12,7 +13,10 @@ Chip::Chip(std::shared_ptr<const Context> context, std::shared_ptr<const Stream>
       setup_(setup),
       read_(setup.decode_surfaces),
       maps_(setup.decode_surfaces),
-      decoder_(std::make_unique<VideoDecoder>(setup)) {}
+      decoder_(std::make_unique<VideoDecoder>(setup)) {
+    refused_.reserve(setup.output_surfaces);
+    kept_.reserve(setup.output_surfaces);
+}
 
 // Kernels on the stream may still read its surfaces. A forked child leaves all of it to its parent.
 Chip::~Chip() {
@@ -22,10 +26,13 @@ Chip::~Chip() {
     }
     Failures unreported;
     unreported.run([this] { stream_->synchronize(); });
-    unreported.run([this] {
+    const bool is_current = unreported.run([this] {
         const ContextScope scope(*context_);
+        unmap(refused_);
+        unmap(kept_);
         decoder_.reset();
     });
+    if (!is_current) static_cast<void>(decoder_.release());  // its context is gone, and it with that
 }
 
 // Surfaces are numbered from 0. The driver never gives more than were asked for.
@@ -53,18 +60,44 @@ void Chip::decode(const CodedPicture& picture, const std::vector<int>& surfaces)
 MappedFrame Chip::map(const ShownPicture& picture) {
     Event& read = read_of(picture.surface);
     const std::lock_guard<std::mutex> lock(mapping_);
+    unmap(refused_);
     const MappedFrame frame = decoder_->map(picture, stream_->handle());
     ++maps_[static_cast<size_t>(frame.surface)];
     ++mapped_;
-    read.record(stream_->handle());
+    try {
+        read.record(stream_->handle());
+    } catch (...) {
+        refused_.push_back(frame);
+        throw;
+    }
     return frame;
 }
 
 void Chip::unmap(const MappedFrame& frame) {
     const std::lock_guard<std::mutex> lock(mapping_);
+    try {
+        unmap_now(frame);
+    } catch (...) {
+        refused_.push_back(frame);
+        throw;
+    }
+}
+
+void Chip::unmap_now(const MappedFrame& frame) {
     decoder_->unmap(frame.address);
     --maps_[static_cast<size_t>(frame.surface)];
     --mapped_;
+}
+
+void Chip::unmap(std::vector<MappedFrame>& frames) noexcept {
+    Failures unreported;
+    const auto is_taken = [&](const MappedFrame& frame) { return unreported.run([&] { unmap_now(frame); }); };
+    frames.erase(std::remove_if(frames.begin(), frames.end(), is_taken), frames.end());
+}
+
+void Chip::keep_to_the_end(const MappedFrame& frame) {
+    const std::lock_guard<std::mutex> lock(mapping_);
+    kept_.push_back(frame);
 }
 
 }  // namespace pdum::nvenc

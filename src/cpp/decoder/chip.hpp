@@ -34,13 +34,19 @@ class Chip {
     // One thread at a time. `surfaces`: the chip's for each of the parser's. Those that are written must be free; waits
     // until they are idle.
     void decode(const CodedPicture& picture, const std::vector<int>& surfaces);
-    // These two may be called by several threads.
+    // These three may be called by several threads.
     MappedFrame map(const ShownPicture& picture);
+    // If it fails, the frame is given back later.
     void unmap(const MappedFrame& frame);
+    // Nobody knows when the frame has been read, so it stays as it is until the decoder ends.
+    void keep_to_the_end(const MappedFrame& frame);
     DecodeStatus status_of(int surface) noexcept { return decoder_->status_of(surface); }
 
    private:
     Event& read_of(int surface);
+    void unmap_now(const MappedFrame& frame);
+    // Leaves those that the driver still refuses.
+    void unmap(std::vector<MappedFrame>& frames) noexcept;
     void wait_until_idle(int surface) const;
 
     const std::shared_ptr<const Context> context_;
@@ -49,7 +55,9 @@ class Chip {
     std::vector<std::unique_ptr<Event>> read_;  // by surface: when its last frame had been read
     std::vector<std::atomic<int>> maps_;        // by surface: a frame that is shown twice may be mapped twice
     std::atomic<size_t> mapped_{0};
-    std::mutex mapping_;  // the driver wants one at a time
+    std::mutex mapping_;                // the driver wants one at a time; also guards the two lists
+    std::vector<MappedFrame> refused_;  // the driver has not taken them back
+    std::vector<MappedFrame> kept_;
     std::unique_ptr<VideoDecoder> decoder_;
 };
 

@@ -44,10 +44,13 @@ FrameLease::FrameLease(std::shared_ptr<Chip> chip, std::shared_ptr<SpareRows> sp
 FrameLease::~FrameLease() {
     if (!chip_->context()->is_usable()) return;
     Failures unreported;
-    unreported.run([this] {
+    bool may_be_used_again = false;
+    unreported.run([&] {
         const ContextScope scope(*chip_->context());
-        if (follow_readers()) give_back();
+        may_be_used_again = follow_readers();
+        if (may_be_used_again) give_back();
     });
+    if (!may_be_used_again && frame_.address != 0) chip_->keep_to_the_end(frame_);
 }
 
 bool FrameLease::follow_readers() noexcept {

@@ -1,6 +1,7 @@
 #include "decoder/video.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <mutex>
 #include <tuple>
 #include <utility>
@@ -146,13 +147,27 @@ DecoderSetup Video::setup_for(const VideoFormat& format) const {
     return setup;
 }
 
-uint32_t Video::on_sequence(const VideoFormat& format) {
-    const bool fits = chip_ != nullptr && is_same_shape(format, chip_->setup().format);
-    if (!fits || !is_same_look(format, format_)) {
-        while (!waiting_.empty()) bring_out();
+bool Video::fits_chip(const VideoFormat& format) const {
+    return chip_ != nullptr && is_same_shape(format, chip_->setup().format);
+}
+
+// Frames that wait get the format of their own sequence. One that fails does not keep the others.
+void Video::before_sequence(const VideoFormat& format) {
+    if (fits_chip(format) && is_same_look(format, format_)) return;
+    std::exception_ptr failure;
+    while (!waiting_.empty()) {
+        try {
+            bring_out();
+        } catch (...) {
+            if (failure == nullptr) failure = std::current_exception();
+        }
     }
+    if (failure != nullptr) std::rethrow_exception(failure);
+}
+
+uint32_t Video::on_sequence(const VideoFormat& format) {
     format_ = format;
-    if (fits) return static_cast<uint32_t>(surfaces_.size());
+    if (fits_chip(format)) return static_cast<uint32_t>(surfaces_.size());
     chip_.reset();  // before the next one is made: its memory is free unless frames are out
     const DecoderSetup setup = setup_for(format);
     chip_ = std::make_shared<Chip>(context_, stream_, setup);
@@ -202,7 +217,12 @@ void Video::on_picture(const CodedPicture& picture) {
         times_.at(static_cast<size_t>(picture.surface)) = packet_pts_;
     }
     if (picture.second_surface >= 0) bind(picture.second_surface);
-    chip_->decode(picture, surfaces_);
+    try {
+        chip_->decode(picture, surfaces_);
+    } catch (...) {
+        surfaces_.at(static_cast<size_t>(picture.surface)) = -1;  // it holds no picture to be shown
+        throw;
+    }
 }
 
 void Video::on_shown(const ShownPicture& picture) {
@@ -236,17 +256,17 @@ std::shared_ptr<FrameLease> Video::lease_of(const ShownPicture& picture, DecodeS
 }
 
 std::shared_ptr<FrameLease> Video::copy_of(const MappedFrame& frame) {
-    std::unique_ptr<DeviceRows> rows = spares_->take(context_);
+    auto lease = std::make_shared<FrameLease>(chip_, spares_, spares_->take(context_));
     CUDA_MEMCPY2D copy{};
     copy.srcMemoryType = copy.dstMemoryType = memory_device;
     copy.srcDevice = frame.address;
     copy.srcPitch = frame.pitch;
-    copy.dstDevice = rows->pointer();
-    copy.dstPitch = rows->pitch();
+    copy.dstDevice = lease->address();
+    copy.dstPitch = lease->pitch();
     copy.WidthInBytes = spares_->row_bytes();
     copy.Height = spares_->rows();
     check_cuda(context_->functions().cuMemcpy2DAsync(&copy, stream_->handle()), "cuMemcpy2DAsync");
-    return std::make_shared<FrameLease>(chip_, spares_, std::move(rows));
+    return lease;
 }
 
 }  // namespace pdum::nvenc

@@ -63,10 +63,12 @@ class Video : private ParserEvents {
         std::optional<int64_t> pts;
     };
 
+    void before_sequence(const VideoFormat& format) override;
     uint32_t on_sequence(const VideoFormat& format) override;
     void on_picture(const CodedPicture& picture) override;
     void on_shown(const ShownPicture& picture) override;
 
+    bool fits_chip(const VideoFormat& format) const;
     DecoderSetup setup_for(const VideoFormat& format) const;
     // Chooses a surface of the chip for one of the parser's, which a picture is about to be decoded into.
     void bind(int parsers_surface);

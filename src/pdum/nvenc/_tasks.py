@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -187,6 +187,11 @@ class SharedFrames(Protocol):
         """How many frames the decoders make until it is the first one's turn again."""
         ...
 
+    @property
+    def is_all_begun(self) -> bool:
+        """Whether nothing is left that another decoder could begin. Those who are done leave then."""
+        ...
+
     def fair_share(self, engines: int) -> int:
         """How many of the GPU's decoders there are for each of its engines, if these are so many. At least 1."""
         ...
@@ -213,10 +218,20 @@ class Portable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Remarks:
+    """What was seen while a source was decoded."""
+
+    repeated: Collection[int] = ()
+    """Frames that replace undecodable ones."""
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class EncodedRange:
     """A complete range that another process has encoded.
 
     ``kept`` is what its sink returned as ``kept()``. Without such a sink, ``packets`` are all of its packets.
+    ``remarks`` is what the process has to say of the source.
     """
 
     first: int
@@ -225,6 +240,7 @@ class EncodedRange:
     size: int
     packets: tuple[Packet, ...] = ()
     kept: Any = None
+    remarks: Remarks = Remarks()
 
 
 class PortableTask(Protocol):
@@ -242,6 +258,10 @@ class PortableTask(Protocol):
     def frames_with(self, first: int, engine: EngineInfo, encoder: Any) -> Iterator[Any]: ...
     def sink(self, first: int) -> PieceSink | None:
         """None: the packets go back to the process that has the task itself."""
+        ...
+
+    def new_remarks(self) -> Remarks:
+        """What was not told before."""
         ...
 
     def close(self) -> None:
@@ -353,6 +373,9 @@ class BaseTask:
     def adopt(self, encoded: EncodedRange) -> None:
         """Keeps a range that another machine's sink has kept; see ``EncodedRange.kept``."""
         raise NotImplementedError("A task whose ranges are kept by another machine has to have adopt().")
+
+    def take_remarks(self, remarks: Remarks) -> None:
+        """Does nothing: the task has no warnings."""
 
     def abandon(self, keep: bool) -> None:
         """Does nothing: this task leaves nothing to clear up."""

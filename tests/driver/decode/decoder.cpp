@@ -154,6 +154,7 @@ void Decoder::check_index(int index) const {
 
 void Decoder::check_picture(const CUVIDPICPARAMS& picture) {
     check_index(picture.CurrPicIdx);
+    if (info_.CodecType == cudaVideoCodec_AV1) check_index(picture.CodecSpecific.av1.decodePicIdx);
     if (picture.pBitstreamData == nullptr || picture.nBitstreamDataLen == 0)
         violate(Status::invalid_value, name_, "the picture has no bitstream");
     if (!all_zero(picture.Reserved)) violate(Status::invalid_value, name_, "CUVIDPICPARAMS.Reserved is not zero");

@@ -1,7 +1,5 @@
 #include "decode/machine.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 
 #include "common/cuda_calls.hpp"
@@ -13,10 +11,6 @@
 namespace nvsim::decode {
 
 namespace {
-
-// Never destroyed. A forked child starts with one of its own, since it has none of its parent's threads.
-std::atomic<Machine*> current{nullptr};
-std::mutex making;
 
 std::unique_ptr<Device> make_device(const Config& config, int index) {
     auto device = std::make_unique<Device>();
@@ -60,19 +54,6 @@ Engine& Device::least_loaded() {
     });
     ++(*least)->sessions;
     return **least;
-}
-
-Machine& Machine::instance() {
-    if (Machine* machine = current.load(std::memory_order_acquire)) return *machine;
-    const std::lock_guard<std::mutex> guard(making);
-    if (current.load() == nullptr) {
-        static std::once_flag once;
-        std::call_once(once, [] { pthread_atfork(nullptr, nullptr, [] { current = nullptr; }); });
-        auto* machine = new Machine;
-        machine->apply(*settings());
-        current.store(machine, std::memory_order_release);
-    }
-    return *current.load();
 }
 
 Machine::Machine() : config_(settings()) {}

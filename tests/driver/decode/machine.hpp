@@ -10,6 +10,7 @@
 #include "common/config.hpp"
 #include "common/control.hpp"
 #include "common/engine.hpp"
+#include "common/machine_of_process.hpp"
 #include "common/session_registry.hpp"
 #include "decode/api.hpp"
 #include "decode/handles.hpp"
@@ -34,7 +35,7 @@ struct Device {
 
 class Machine {
    public:
-    static Machine& instance();
+    static Machine& instance() { return MachineOfProcess<Machine>::get(); }
 
     std::string obstacle(const Config& next);
     void apply(const Config& config);
@@ -51,6 +52,7 @@ class Machine {
     Handles<ContextLock> locks{"lock", 0x10C0000000};
 
    private:
+    friend class MachineOfProcess<Machine>;
     Machine();
 
     std::mutex mutex_;

@@ -138,6 +138,7 @@ int Parser::picture(Unit& unit) {
     const int index = last_;
     used_[static_cast<size_t>(index)] = ++uses_;
     unit.params.CurrPicIdx = index;
+    if (params_.CodecType == cudaVideoCodec_AV1) unit.params.CodecSpecific.av1.decodePicIdx = index;
     unit.params.second_field = unit.second_field;
     unit.params.nBitstreamDataLen = static_cast<unsigned>(unit.data.size());
     unit.params.pBitstreamData = unit.data.data();

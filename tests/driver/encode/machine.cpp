@@ -1,7 +1,5 @@
 #include "encode/machine.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <stdexcept>
 
@@ -14,11 +12,6 @@
 namespace nvsim {
 
 namespace {
-
-// Never destroyed: sessions may be alive, and their threads at work, when the process ends. A forked child starts with
-// one of its own, since it has none of its parent's threads; what the parent had stays where it is.
-std::atomic<Machine*> current{nullptr};
-std::mutex making;
 
 std::unique_ptr<Device> make_device(const Config& config, int index) {
     auto device = std::make_unique<Device>();
@@ -76,19 +69,6 @@ Engine* Device::least_loaded(int& chosen) {
         if (engines[i]->sessions < engines[chosen]->sessions) chosen = i;
     ++engines[chosen]->sessions;
     return engines[chosen].get();
-}
-
-Machine& Machine::instance() {
-    if (Machine* machine = current.load(std::memory_order_acquire)) return *machine;
-    const std::lock_guard<std::mutex> guard(making);
-    if (current.load() == nullptr) {
-        static std::once_flag once;
-        std::call_once(once, [] { pthread_atfork(nullptr, nullptr, [] { current = nullptr; }); });
-        auto* machine = new Machine;
-        machine->apply(*settings());
-        current.store(machine, std::memory_order_release);
-    }
-    return *current.load();
 }
 
 Machine::Machine() : config_(settings()), cells_(std::make_unique<std::atomic<Cell*>[]>(max_cells)) {}

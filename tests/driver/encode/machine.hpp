@@ -13,6 +13,7 @@
 #include "common/config.hpp"
 #include "common/control.hpp"
 #include "common/engine.hpp"
+#include "common/machine_of_process.hpp"
 #include "common/session_registry.hpp"
 #include "encode/coder.hpp"
 #include "encode/surface.hpp"
@@ -48,7 +49,7 @@ constexpr const char* codec_names[] = {"h264", "hevc", "av1"};
 
 class Machine {
    public:
-    static Machine& instance();
+    static Machine& instance() { return MachineOfProcess<Machine>::get(); }
 
     // While sessions are open only what is watched may change: faults, trace, counting, strictness.
     std::string obstacle(const Config& next);
@@ -63,6 +64,7 @@ class Machine {
     void wake_all();                 // every call that waits looks again whether its device is lost
 
    private:
+    friend class MachineOfProcess<Machine>;
     Machine();
     size_t open_sessions();
     Cell& free_cell(uint32_t& slot);

@@ -14,8 +14,8 @@ from pathlib import Path
 from .._errors import InvalidConfig, NvencError, SourceUnreadable, UnsupportedFeature
 from .._storage.address import Address, is_address, local_path
 from .._storage.listing import list_files
-from .._storage.place import look_at
 from .._storage.publishing import look_for_result, require_publishable
+from .._storage.remote_file import look_at
 from .._storage.settings import StorageSettings
 from .._text import error_text
 from .decisions import ENCODE, EXISTS

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from .._cluster.address import PORT, scheduler_address
-from .._cluster.places import places_here
+from .._cluster.machine_engines import engines_of_this_machine
 from .._cluster.tls import tls_of
 from .._errors import InvalidConfig
 from .._hosts import is_loopback
@@ -16,8 +16,8 @@ from . import exits
 from .interruption import CODES
 
 if TYPE_CHECKING:
+    from .._cluster.assigned_engine import AssignedEngine
     from .._cluster.dask_nodes import SchedulerSettings
-    from .._cluster.place import Place
 
 SESSION_SECONDS = 20.0
 """How long a worker waits for a session, to ask its GPU what it can do."""
@@ -27,9 +27,9 @@ def cluster(arguments: argparse.Namespace) -> int:
     from .._cluster.dask_nodes import run_scheduler
 
     settings = _settings(arguments)
-    places = _places(arguments) if arguments.local else []
+    engines = _engines(arguments) if arguments.local else []
     _say(_greeting(settings))
-    return _code(run_scheduler(settings, places, _say))
+    return _code(run_scheduler(settings, engines, _say))
 
 
 def worker(arguments: argparse.Namespace) -> int:
@@ -38,7 +38,7 @@ def worker(arguments: argparse.Namespace) -> int:
     tls = None if arguments.tls is None else tls_of(arguments.tls)
     address = scheduler_address(arguments.address, has_tls=tls is not None)
     os.environ |= as_variable(arguments.map_paths)  # which its processes inherit
-    return _code(run_workers(address, tls, _places(arguments), _say))
+    return _code(run_workers(address, tls, _engines(arguments), _say))
 
 
 def _settings(arguments: argparse.Namespace) -> SchedulerSettings:
@@ -67,11 +67,11 @@ def _greeting(settings: SchedulerSettings) -> str:
     return f"Only who has {settings.tls.certificate} can connect. Copy it to the other machines over a safe way."
 
 
-def _places(arguments: argparse.Namespace) -> list[Place]:
+def _engines(arguments: argparse.Namespace) -> list[AssignedEngine]:
     gpu: Any = getattr(arguments, "gpu", "all")
     gpus = gpu if isinstance(gpu, str) else list(gpu)
     engines, backend = getattr(arguments, "engines", "auto"), getattr(arguments, "engine", "auto")
-    return places_here(gpus, engines, backend, SESSION_SECONDS, arguments.name)
+    return engines_of_this_machine(gpus, engines, backend, SESSION_SECONDS, arguments.name)
 
 
 def _say(text: str) -> None:

@@ -17,7 +17,7 @@ from .._batch.settings import CONTAINERS, BatchSettings
 from .._batch.stored_batch import StoredBatch, StoredDecision, plan_stored
 from .._errors import InvalidConfig, NvencError
 from .._storage.address import Address, is_address, local_path
-from .._storage.place import look_for
+from .._storage.remote_file import look_for
 from .._storage.settings import StorageSettings
 from .._tasks import Task
 from .._text import count, size, visible

@@ -17,10 +17,10 @@ from .._text import count, error_text
 from .._version import __version__
 from . import dask_signals
 from .address import host_of
+from .assigned_engine import AssignedEngine
 from .dask_settings import import_distributed, quiet, security_of, settings_of_a_scheduler
+from .machine_engines import environment_of
 from .order_runner import versions_differ
-from .place import Place
-from .places import environment_of
 
 if TYPE_CHECKING:
     from .tls import Tls
@@ -43,20 +43,20 @@ class SchedulerSettings:
     """The address of Dask's own pages and of its figures for Prometheus; None: none."""
 
 
-def run_scheduler(settings: SchedulerSettings, places: Sequence[Place], say: Say) -> int:
-    """Runs until a signal ends it, with workers for these places. Returns the number of the signal."""
+def run_scheduler(settings: SchedulerSettings, engines: Sequence[AssignedEngine], say: Say) -> int:
+    """Runs until a signal ends it, with workers for these engines. Returns the number of the signal."""
     quiet()
     import_distributed()
     with settings_of_a_scheduler():
-        return asyncio.run(_until_signalled(lambda ended: _scheduler(settings, places, say, ended)))
+        return asyncio.run(_until_signalled(lambda ended: _scheduler(settings, engines, say, ended)))
 
 
-def run_workers(address: str, tls: Tls | None, places: Sequence[Place], say: Say) -> int:
+def run_workers(address: str, tls: Tls | None, engines: Sequence[AssignedEngine], say: Say) -> int:
     """Likewise for the workers of this machine. They come back if the scheduler was started again."""
     quiet()
     import_distributed()
     with settings_of_a_scheduler():
-        return asyncio.run(_until_signalled(lambda ended: _stay_in(address, tls, places, say, ended)))
+        return asyncio.run(_until_signalled(lambda ended: _stay_in(address, tls, engines, say, ended)))
 
 
 async def _until_signalled(serve: Callable[[asyncio.Event], Any]) -> int:
@@ -76,7 +76,9 @@ async def _until_signalled(serve: Callable[[asyncio.Event], Any]) -> int:
 # ---- the scheduler -------------------------------------------------------------------------------------------------
 
 
-async def _scheduler(settings: SchedulerSettings, places: Sequence[Place], say: Say, ended: asyncio.Event) -> None:
+async def _scheduler(
+    settings: SchedulerSettings, engines: Sequence[AssignedEngine], say: Say, ended: asyncio.Event
+) -> None:
     distributed = import_distributed()
     scheduler = distributed.Scheduler(
         host=settings.host, port=settings.port, protocol="tls" if settings.tls else "tcp",
@@ -97,9 +99,9 @@ async def _scheduler(settings: SchedulerSettings, places: Sequence[Place], say: 
         say(f"The scheduler is {scheduler.address}.")
         async with AsyncExitStack() as stack:
             folder = stack.enter_context(TemporaryDirectory(prefix="pdum-nvenc-"))
-            await _start_workers(stack, scheduler.address, settings.tls, places, Path(folder))
-            for place in places:
-                say(f"  {place.label}")
+            await _start_workers(stack, scheduler.address, settings.tls, engines, Path(folder))
+            for engine in engines:
+                say(f"  {engine.label}")
             await ended.wait()
     finally:
         await scheduler.close()
@@ -108,13 +110,15 @@ async def _scheduler(settings: SchedulerSettings, places: Sequence[Place], say: 
 # ---- workers -------------------------------------------------------------------------------------------------------
 
 
-async def _stay_in(address: str, tls: Tls | None, places: Sequence[Place], say: Say, ended: asyncio.Event) -> None:
+async def _stay_in(
+    address: str, tls: Tls | None, engines: Sequence[AssignedEngine], say: Say, ended: asyncio.Event
+) -> None:
     told = ""
     hint = "Trying again. Does it have the same --tls file?" if tls else "Trying again. Does it need --tls?"
     while not ended.is_set():
         try:
             await require_same_version(address, tls)
-            await _serve(address, tls, places, say, ended)
+            await _serve(address, tls, engines, say, ended)
             told = ""
         except (OSError, asyncio.TimeoutError) as error:
             text = f"The scheduler {address} does not let this machine in: {error_text(error)}. {hint}"
@@ -124,14 +128,16 @@ async def _stay_in(address: str, tls: Tls | None, places: Sequence[Place], say: 
         await _sleep(ended, SECONDS_BETWEEN_ATTEMPTS)
 
 
-async def _serve(address: str, tls: Tls | None, places: Sequence[Place], say: Say, ended: asyncio.Event) -> None:
+async def _serve(
+    address: str, tls: Tls | None, engines: Sequence[AssignedEngine], say: Say, ended: asyncio.Event
+) -> None:
     """Until the scheduler is gone, or a signal comes."""
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="pdum-nvenc-"))
-        nannies = await _start_workers(stack, address, tls, places, Path(folder))
-        say(f"{count(len(places), 'engine')} of this machine joined {address}:")
-        for place in places:
-            say(f"  {place.label}")
+        nannies = await _start_workers(stack, address, tls, engines, Path(folder))
+        say(f"{count(len(engines), 'engine')} of this machine joined {address}:")
+        for engine in engines:
+            say(f"  {engine.label}")
         finished = [asyncio.ensure_future(nanny.finished()) for nanny in nannies]
         signalled = asyncio.ensure_future(ended.wait())
         await asyncio.wait([signalled, *finished], return_when=asyncio.FIRST_COMPLETED)
@@ -141,20 +147,20 @@ async def _serve(address: str, tls: Tls | None, places: Sequence[Place], say: Sa
 
 
 async def _start_workers(
-    stack: AsyncExitStack, address: str, tls: Tls | None, places: Sequence[Place], folder: Path
+    stack: AsyncExitStack, address: str, tls: Tls | None, engines: Sequence[AssignedEngine], folder: Path
 ) -> list[Any]:
-    nannies = [_nanny(address, tls, place, folder) for place in places]
+    nannies = [_nanny(address, tls, engine, folder) for engine in engines]
     for nanny in nannies:
         stack.push_async_callback(nanny.close, timeout=SECONDS_TO_LEAVE)
     await asyncio.gather(*nannies)
     return nannies
 
 
-def _nanny(address: str, tls: Tls | None, place: Place, folder: Path) -> Any:
+def _nanny(address: str, tls: Tls | None, engine: AssignedEngine, folder: Path) -> Any:
     """Starts the worker again if it ends. Memory has no limit: a killed worker would only begin its piece again."""
     loopback = LOOPBACK_HOST if is_loopback(host_of(address)) else None
     return import_distributed().Nanny(
-        address, nthreads=1, resources=dict(RESOURCE), memory_limit=0, host=loopback, env=environment_of(place),
+        address, nthreads=1, resources=dict(RESOURCE), memory_limit=0, host=loopback, env=environment_of(engine),
         security=security_of(tls), local_directory=str(folder), protocol="tls" if tls else "tcp",
         dashboard=False, dashboard_address=f"{LOOPBACK_HOST}:0", preload=[dask_signals.__name__],
     )  # fmt: skip

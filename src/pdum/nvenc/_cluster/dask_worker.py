@@ -10,8 +10,8 @@ from typing import Any
 
 from .._errors import ClusterFailed, NvencError
 from . import order_runner
+from .assigned_engine import describe
 from .orders import Grant, Order, Outcome, Report
-from .place import describe
 
 SECONDS_TO_ANSWER = 1.0
 """A process whose engine is lost ends after this time, and its nanny starts another one."""

@@ -227,6 +227,8 @@ class Dispatcher:
                     f"Expected the frames from {piece.first} to {piece.last}, got {encoded.first} to {encoded.last}."
                 )
             self._take_in(piece, encoded)
+            with piece.job.lock:
+                piece.job.task.take_remarks(encoded.remarks)  # type: ignore[attr-defined]
         except BaseException as error:
             self._scheduler.failed(piece, as_error(error, piece.job.source), by_engine=False)
         else:

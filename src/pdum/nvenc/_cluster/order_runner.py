@@ -12,8 +12,8 @@ from .._errors import ClusterFailed
 from .._pool.job import as_error
 from .._pool.lane import Lane
 from .._version import __version__
+from .assigned_engine import AssignedEngine, engine_of_this_process, own_engine
 from .orders import Grant, Order, Outcome, Report
-from .place import Place, own_engine, place_of_this_process
 from .worker_scheduler import WorkerScheduler, is_of_the_machine
 from .worker_task import WorkerTask
 
@@ -35,12 +35,12 @@ MOST_KEPT = 4
 class OrderRunner:
     """``do`` is called by one thread."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._engine = own_engine(place)
+    def __init__(self, assigned: AssignedEngine) -> None:
+        self._assigned = assigned
+        self._engine = own_engine(assigned)
         self._one_at_a_time = threading.Lock()
         self._tasks: OrderedDict[str, PortableTask] = OrderedDict()
-        self.scheduler = WorkerScheduler(place.threads, place.workers_on_gpu, SESSION_TIMEOUT)
+        self.scheduler = WorkerScheduler(assigned.threads, assigned.workers_on_gpu, SESSION_TIMEOUT)
         self._lane = Lane(self.scheduler, self._engine)
         for thread in self._lane.threads:
             thread.start()
@@ -58,7 +58,7 @@ class OrderRunner:
         with self._one_at_a_time:
             try:
                 if order.version != __version__:
-                    raise ClusterFailed(versions_differ(self._place.label, __version__, order.version))
+                    raise ClusterFailed(versions_differ(self._assigned.label, __version__, order.version))
                 task = self._task_of(order)
             except BaseException as error:
                 told = as_error(error, order.source)
@@ -66,7 +66,7 @@ class OrderRunner:
             if task is None:
                 return Outcome(forgot=True)
             if self._lane.is_lost:
-                lost = ClusterFailed(f"{self._place.label} has failed. Its process has to be started again.")
+                lost = ClusterFailed(f"{self._assigned.label} has failed. Its process has to be started again.")
                 return Outcome(error=lost, by_engine=True, is_lost=True)
             return self._carried_out(order, task, tell, is_wanted)
 
@@ -142,7 +142,7 @@ def of_this_process() -> OrderRunner:
     """The runner of this process, which is made at the first order."""
     with _opening:
         if not _runner:
-            _runner.append(OrderRunner(place_of_this_process()))
+            _runner.append(OrderRunner(engine_of_this_process()))
         return _runner[0]
 
 

@@ -52,7 +52,7 @@ class WorkerTask(BaseTask):
         return self._task.frames_with(first, engine, encoder)
 
     def sink(self, first: int) -> PieceSink:
-        self.kept = RecordingSink(self._task.sink(first), first)
+        self.kept = RecordingSink(self._task, first)
         return self.kept
 
     def finish(self) -> Result:
@@ -62,8 +62,9 @@ class WorkerTask(BaseTask):
 class RecordingSink:
     """Passes packets to the task's own sink, or keeps them for the pool if there is none."""
 
-    def __init__(self, sink: PieceSink | None, first: int) -> None:
-        self._sink, self._first = sink, first
+    def __init__(self, task: PortableTask, first: int) -> None:
+        self._task, self._first = task, first
+        self._sink: PieceSink | None = task.sink(first)
         self._packets: list[Packet] = []
         self.encoded: EncodedRange | None = None
         """The range, once it is complete."""
@@ -81,8 +82,9 @@ class RecordingSink:
             size = self._sink.complete(last, header)
             kept = self._sink.kept()  # type: ignore[attr-defined]
         self.encoded = EncodedRange(
-            first=self._first, last=last, header=header, size=size, packets=tuple(self._packets), kept=kept
-        )
+            first=self._first, last=last, header=header, size=size, packets=tuple(self._packets), kept=kept,
+            remarks=self._task.new_remarks(),
+        )  # fmt: skip
         return size
 
     def discard(self) -> None:

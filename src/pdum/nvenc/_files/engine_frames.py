@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from .. import _nvenc
 from .._media.decoder import Decoding, Stumbled
 from .._media.decoder_places import PLACES, chip_limit
-from .._media.frames_ahead import FramesAhead, Team
-from .._media.further_decoders import Helpers, bounds_for
+from .._media.frames_ahead import FramesAhead, SharedDecoding
+from .._media.further_decoders import FurtherDecoder, FurtherDecoders, bounds_for
 from .._media.stretches import Stretches
 
 if TYPE_CHECKING:
@@ -72,6 +72,10 @@ class EngineFrames:
     @property
     def frames_a_round(self) -> int:
         return 1 if self._ahead is None else self._ahead.frames_a_round
+
+    @property
+    def is_all_begun(self) -> bool:
+        return self._ahead is not None and self._ahead.is_all_begun
 
     def use_decoders(self, wanted: int) -> None:
         self._steering.wanted = wanted
@@ -145,7 +149,7 @@ class Decoders:
         self._has_stumbled = False
 
     def frames_from(self, first: int) -> FramesAhead:
-        return FramesAhead(first, self._by_one, self._team, f"pdum.nvenc GPU {self._gpu} decoder")
+        return FramesAhead(first, self._by_one, self._shared, f"pdum.nvenc GPU {self._gpu} decoder")
 
     def _stumble(self, error: Exception) -> None:
         """The processor goes on alone, since what it does about damage depends on the frame before."""
@@ -168,17 +172,25 @@ class Decoders:
                 PLACES.give_back(self._gpu)
 
     def fair_share(self, engines: int) -> int:
-        return max(1, self._helpers.chips // engines)
+        return max(1, self._further.chips // engines)
 
     @cached_property
-    def _helpers(self) -> Helpers:
-        return Helpers(self._path, self._index, self._decoding.on_gpu, self._gpu)
+    def _further(self) -> FurtherDecoders:
+        return FurtherDecoders(self._path, self._index, self._decoding.on_gpu, self._gpu)
 
-    def _team(self) -> Team:
+    def _shared(self) -> SharedDecoding:
         stretches = Stretches(self._index)
         memory = int(_nvenc.gpus()[self._gpu]["memory_bytes"])
-        return Team(
+        return SharedDecoding(
             stretches=stretches,
             bounds=bounds_for(self._index.look, stretches, memory),
-            hire=lambda: None if self._has_stumbled else self._helpers.hire(),
+            open_decoder=self._open_further,
         )
+
+    def _open_further(self) -> FurtherDecoder | None:
+        if self._has_stumbled:
+            return None
+        decoder = self._further.open_decoder()
+        if decoder is not None:
+            self._files.close_start()  # which is not needed if several decode from the beginning
+        return decoder

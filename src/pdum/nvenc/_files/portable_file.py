@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._errors import NvencError, SourceUnreadable
 from .._media.filtered_video import FilteredVideo
 from .._media.sample import SampledSink, has_decoder
 from .._media.spool import Piece, PieceWriter
 from .._storage.path_mapping import PathMapping, mappings_of_this_process, to_worker
-from .._tasks import Plan, Result
+from .._tasks import Plan, Remarks, Result
 from .commit import FileIdentity
 from .job import FileJob
 from .source_task import SourceTask
@@ -58,8 +58,6 @@ class KeptPiece:
     file_size: int
     is_sampled: bool
     """Its first frames were decoded again."""
-    repeated: tuple[int, ...]
-    warnings: tuple[str, ...]
 
 
 class FileElsewhere(SourceTask):
@@ -84,11 +82,6 @@ class FileElsewhere(SourceTask):
             return self.encoder_config.replaced(format="nv12")
         return self.encoder_config
 
-    def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
-        self._repeated.clear()
-        self._warnings.clear()
-        return super().frames(first, engine)
-
     def sink(self, first: int) -> PieceSink | None:  # None: the packets go back
         if not self._keeps_pieces:
             return None
@@ -100,9 +93,12 @@ class FileElsewhere(SourceTask):
         codec = self.encoder_config.settings()["codec"]
         return self.job.verify == "samples" and has_decoder(codec)
 
-    def told(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
-        """Frames that replace undecodable ones, and warnings."""
-        return tuple(self._repeated), tuple(self._warnings)
+    def new_remarks(self) -> Remarks:
+        """Other threads may be adding to them."""
+        repeated, warnings = self._repeated.copy(), self._warnings.copy()
+        self._repeated -= repeated
+        del self._warnings[: len(warnings)]
+        return Remarks(repeated=repeated, warnings=warnings)
 
     def close(self) -> None:
         self._files.close()
@@ -112,7 +108,7 @@ class KeepingSink:
     """Writes a piece to the work folder, and decodes its first frames again if the job wants that."""
 
     def __init__(self, task: FileElsewhere, writer: PieceWriter, kept: list[Piece], first: int) -> None:
-        self._task, self._kept = task, kept
+        self._kept = kept
         codec = task.encoder_config.settings()["codec"]
         self._sample = SampledSink(writer, first, codec) if task.samples() else None
         self._sink: PieceSink = self._sample or writer
@@ -133,11 +129,7 @@ class KeepingSink:
 
     def kept(self) -> KeptPiece:
         path = self._kept[0].path
-        repeated, warnings = self._task.told()
-        return KeptPiece(
-            name=path.name, file_size=path.stat().st_size, is_sampled=self._sample is not None,
-            repeated=repeated, warnings=warnings,
-        )  # fmt: skip
+        return KeptPiece(name=path.name, file_size=path.stat().st_size, is_sampled=self._sample is not None)
 
     def discard(self) -> None:
         if self._sample is not None:

@@ -8,9 +8,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from .._storage.address import Address
-from .._storage.place import StoredFile
+from .._storage.remote_file import StoredFile
 from .._storage.settings import StorageSettings
 from .._storage.shared_copy import SharedCopy
+from .._tasks import Remarks
 from .portable_file import FileElsewhere, PortableFile
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ class StoredElsewhere:
     def sink(self, first: int) -> PieceSink | None:  # noqa: ARG002
         """None: the packets go back."""
         return None
+
+    def new_remarks(self) -> Remarks:
+        return Remarks() if self._task is None else self._task.new_remarks()
 
     def close(self) -> None:
         with self._lock:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from .._errors import InvalidConfig, NvencError
 from .._storage.fetching import Fetch
-from .._storage.place import StoredFile
 from .._storage.publishing import Publish, look_for_result
+from .._storage.remote_file import StoredFile
 from .._storage.spool_folder import JobSpool, remove_forgotten
 from .._tasks import NextPlan, NotYet, Plan, Portable, Result
 from .commit import Commit

@@ -18,7 +18,7 @@ from .._media.passthrough import OF_THE_FILE, Passthrough, plan
 from .._media.sample import SampledSink, has_decoder
 from .._media.spool import Piece, missing_ranges
 from .._media.verify import lost_metadata, verify
-from .._tasks import EncodedRange, NextPlan, PieceSink, Plan, Portable, Result
+from .._tasks import EncodedRange, NextPlan, PieceSink, Plan, Portable, Remarks, Result
 from .commit import CommitRequest, require_same_source
 from .job import FileJob, FileSettings
 from .overwrite import Overwrite
@@ -127,9 +127,11 @@ class FileTask(SourceTask):
             raise PieceDamaged(f"{piece.path} is not as the other machine wrote it. Encode the file again.")
         if kept.is_sampled:
             self._sampled_elsewhere.add(encoded.first)
-        self._repeated.update(kept.repeated)
-        self._warnings += kept.warnings
         self._add_piece(piece)
+
+    def take_remarks(self, remarks: Remarks) -> None:
+        self._repeated.update(remarks.repeated)
+        self._warnings += remarks.warnings
 
     def finish(self) -> Result | NextPlan:
         return self.finished()

@@ -10,7 +10,7 @@ from .._tasks import BaseTask
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
     from .._files.task import FileTask
-    from .._tasks import EncodedRange, PieceSink, Plan, Portable
+    from .._tasks import EncodedRange, PieceSink, Plan, Portable, Remarks
     from ..events import EngineInfo
 
 
@@ -57,3 +57,6 @@ class WrappedTask(BaseTask):
 
     def adopt(self, encoded: EncodedRange) -> None:
         self._file.adopt(encoded)
+
+    def take_remarks(self, remarks: Remarks) -> None:
+        self._file.take_remarks(remarks)

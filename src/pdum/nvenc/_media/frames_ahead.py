@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any, Protocol
@@ -47,12 +47,12 @@ class Bounds:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Team:
-    """Those who can decode one source together."""
+class SharedDecoding:
+    """How several decoders share one source."""
 
     stretches: Stretches
     bounds: Bounds
-    hire: Callable[[], StretchDecoder | None]
+    open_decoder: Callable[[], StretchDecoder | None]
     """One more decoder; None if there is none to be had."""
 
 
@@ -78,23 +78,25 @@ class Worker:
 class FramesAhead:
     """The frames from ``first`` on. One thread iterates and calls the methods.
 
-    It begins with one decoder. ``use_decoders`` lets several take stretches in turn, from the next key frame on, and
-    may be called again and again. If one of them cannot decode a frame, one decoder goes on from there as it would
-    have without the others.
+    It begins with one decoder. ``use_decoders`` lets several take stretches in turn, and may be called again and again:
+    they begin with the first frame if none was taken yet, else with the next key frame. If one of them cannot decode a
+    frame, one decoder goes on from there as it would have without the others.
     """
 
-    def __init__(self, first: int, plain: Plain, team: Callable[[], Team], name: str = "pdum.nvenc decoder") -> None:
-        """``team`` is called if more than one decoder is wanted."""
-        self._plain, self._make_team, self._name = plain, team, name
-        self._at = first
-        """The next frame."""
+    def __init__(
+        self, first: int, plain: Plain, shared: Callable[[], SharedDecoding], name: str = "pdum.nvenc decoder"
+    ) -> None:
+        """``shared`` is called if more than one decoder is wanted."""
+        self._plain, self._make_shared, self._name = plain, shared, name
+        self._first = self._at = first
+        """Where it begins, and the next frame."""
         self._last: Any = None
         self._alone: Generator[Any, None, None] | None = plain(first, None, None)
         self._alone_until: int | None = None
         """The frame at which others take over from the decoder that works alone."""
         self._wanted = 1
         self._may_share = True
-        self._made_team: Team | None = None
+        self._made_shared: SharedDecoding | None = None
         self._changed = Condition()
         """Guards what follows."""
         self._parts: deque[Part] = deque()
@@ -109,10 +111,10 @@ class FramesAhead:
         self._idle = 0.0
 
     @property
-    def _team(self) -> Team:
-        if self._made_team is None:
-            self._made_team = self._make_team()
-        return self._made_team
+    def _shared(self) -> SharedDecoding:
+        if self._made_shared is None:
+            self._made_shared = self._make_shared()
+        return self._made_shared
 
     # --- who decodes ---
 
@@ -140,16 +142,24 @@ class FramesAhead:
     def frames_a_round(self) -> int:
         """Frames after which each decoder has had a stretch, about."""
         decoders = self.decoders
-        return round(decoders * self._team.stretches.mean) if decoders > 1 else 1
+        return round(decoders * self._shared.stretches.mean) if decoders > 1 else 1
+
+    @property
+    def is_all_begun(self) -> bool:
+        """Whether no stretch is left to begin."""
+        with self._changed:
+            return (self._alone is None or self._alone_until is not None) and self._is_over()
 
     def use_decoders(self, wanted: int) -> None:
         """Lets so many decode, or as many as there can be."""
-        self._wanted = max(1, min(wanted, self._team.bounds.decoders)) if wanted > 1 else 1
+        self._wanted = max(1, min(wanted, self._shared.bounds.decoders)) if wanted > 1 else 1
         with self._changed:
             self._let_go(len(self._workers) - self._wanted_workers())
         if self._may_share and self._wanted > self.decoders:
             if self._alone is None or self._alone_until is not None:
-                self._hire_others()
+                self._add_decoders()
+            elif self._last is None:
+                self._share_from_first()
             else:
                 self._share_from_next_key()
 
@@ -171,26 +181,38 @@ class FramesAhead:
             worker.leaves = place < surplus
         self._changed.notify_all()
 
+    def _share_from_first(self) -> None:
+        stretches = self._shared.stretches
+        number = stretches.of(self._first)
+        if number + 1 == len(stretches) or self._is_beyond_end(stretches[number + 1]):
+            return
+        alone = self._alone
+        with self._changed:
+            self._next, self._alone = number, None
+        self._add_decoders()
+        if not self._workers and not self._parts:
+            self._alone = alone
+
     def _share_from_next_key(self) -> None:
-        stretches = self._team.stretches
+        stretches = self._shared.stretches
         number = stretches.after(self._at)
         if number is None or self._is_beyond_end(stretches[number]):
             return
         with self._changed:
             self._next = number
         self._alone_until = stretches[number].first
-        self._hire_others()
+        self._add_decoders()
         if not self._workers and not self._parts:
             self._alone_until = None
 
     def _is_beyond_end(self, stretch: Stretch) -> bool:
         return self._end is not None and stretch.first >= self._end
 
-    def _hire_others(self) -> None:
+    def _add_decoders(self) -> None:
         while True:
             with self._changed:
                 are_enough = len(self._staying()) >= self._wanted_workers() or self._is_over()
-            decoder = None if are_enough else self._team.hire()
+            decoder = None if are_enough else self._shared.open_decoder()
             if decoder is None:
                 return
             worker = Worker(decoder)
@@ -208,7 +230,7 @@ class FramesAhead:
     def __next__(self) -> Any:
         if self._alone is not None and self._at == self._alone_until:
             self._hand_over()
-        if self._alone is None and self._at < self._team.stretches.frames:
+        if self._alone is None and self._at < self._shared.stretches.frames:
             self._last = self._from_parts()
         elif self._alone is not None:
             self._last = next(self._alone)
@@ -225,7 +247,7 @@ class FramesAhead:
         if alone is not None:
             alone.close()
         if self._wanted > 1:
-            self._hire_others()
+            self._add_decoders()
 
     def _from_parts(self) -> Any:
         with self._changed:
@@ -291,14 +313,15 @@ class FramesAhead:
                 self._workers.remove(worker)
                 self._changed.notify_all()
                 return None
-            part = Part(self._team.stretches[self._next])
+            stretch = self._shared.stretches[self._next]
+            part = Part(replace(stretch, first=max(stretch.first, self._first)))
             self._next += 1
             self._parts.append(part)
             return part
 
     def _is_over(self) -> bool:
         """Whether nothing is left to begin."""
-        stretches = self._team.stretches
+        stretches = self._shared.stretches
         is_done = self._next >= len(stretches) or self._is_beyond_end(stretches[self._next])
         return self._is_closed or is_done or any(part.trouble is not None for part in self._parts)
 
@@ -334,5 +357,5 @@ class FramesAhead:
 
     def _has_room(self, part: Part) -> bool:
         if self._parts and part is self._parts[0] and self._alone is None:
-            return self._held < self._team.bounds.room or len(part.frames) < RESERVED
-        return self._held < self._team.bounds.room - RESERVED
+            return self._held < self._shared.bounds.room or len(part.frames) < RESERVED
+        return self._held < self._shared.bounds.room - RESERVED

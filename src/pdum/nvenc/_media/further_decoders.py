@@ -43,8 +43,8 @@ def bounds_for(look: Look, stretches: Stretches, memory: int) -> Bounds:
     return Bounds(decoders=1 + max(further, 0), room=max(0, frames - further * SURFACES) // KEPT_FOR_EACH)
 
 
-class Helpers:
-    """Who can help to decode a file for an engine of this GPU.
+class FurtherDecoders:
+    """Opens decoders that help with a file for an engine of this GPU.
 
     Args:
         on_gpu: the GPU's decoder for this file; None if the GPU has none for it.
@@ -57,12 +57,12 @@ class Helpers:
         self.chips = 0 if self._on_gpu is None else chips_for(path, index, gpu)
         """Decoders of the GPU that may work on this file at once. 0 if it has none for it."""
 
-    def hire(self) -> Helper | None:
+    def open_decoder(self) -> FurtherDecoder | None:
         """A decoder of the GPU if one is free, else one of the processor if there are cores for it."""
         if self._on_gpu is not None and PLACES.take(self._gpu, self.chips):
-            return Helper(self._path, self._index, Decoding(on_gpu=kept(self._on_gpu)), self._gpu)
+            return FurtherDecoder(self._path, self._index, Decoding(on_gpu=kept(self._on_gpu)), self._gpu)
         if PLACES.take(PROCESSOR, processor_limit()):
-            return Helper(self._path, self._index, Decoding(processor_threads()), PROCESSOR)
+            return FurtherDecoder(self._path, self._index, Decoding(processor_threads()), PROCESSOR)
         return None
 
 
@@ -90,7 +90,7 @@ def _chips_of(path: Path, index: Index, gpu: int) -> int:
     return max(1, int(limits["engines"]))
 
 
-class Helper:
+class FurtherDecoder:
     """A decoder that is open for one file. It decodes stretches of it."""
 
     def __init__(self, path: Path, index: Index, decoding: Decoding, place: int) -> None:

@@ -149,6 +149,8 @@ class StreamDecoder:
         self._filter = filter_for(video)
         self.skipped: list[int | None] = []
         """The times of packets that are damaged so much that they are no packets of this codec."""
+        self._hidden: set[int | None] = set()
+        """The times of packets that the container says are decoded only for the sake of others."""
         header = stream_header(codec, bytes(video.codec_context.extradata or b""))
         self.decoder = Decoder(codec, header=header, **options)
 
@@ -158,13 +160,16 @@ class StreamDecoder:
             pass
         self._filter = filter_for(video)
         self.skipped = []
+        self._hidden.clear()
 
     def frames(self, packet: Any) -> Iterator[DecodedFrame]:
         """An empty packet ends the stream, and gives what is left."""
         is_end, pts = not packet.size, packet.pts  # a filter empties the packets that it takes
+        if packet.is_discard:
+            self._hidden.add(pts)
         for one in self._filtered(packet, pts):
             if one.size:
-                yield from self.decoder.decode(one, one.pts)
+                yield from self._shown(self.decoder.decode(one, one.pts))
         if is_end:
             yield from self.rest()
 
@@ -175,9 +180,12 @@ class StreamDecoder:
             self.skipped.append(pts)
             return []
 
+    def _shown(self, frames: list[DecodedFrame]) -> list[DecodedFrame]:
+        return [frame for frame in frames if frame.pts not in self._hidden] if self._hidden else frames
+
     def rest(self) -> Iterator[DecodedFrame]:
         while left := self.decoder.flush(1):
-            yield from left
+            yield from self._shown(left)
 
     def close(self) -> None:
         self.decoder.close()

@@ -49,6 +49,10 @@ class Stretches:
         """The mean length of a stretch, in frames."""
         return self.frames / max(1, len(self._keys))
 
+    def of(self, frame: int) -> int:
+        """The number of the stretch that has the frame."""
+        return bisect_right(self._starts, frame) - 1
+
     def after(self, frame: int) -> int | None:
         """The number of the first stretch that begins after the frame; None if there is none."""
         number = bisect_right(self._starts, frame)

@@ -16,7 +16,6 @@ from .supply import Feed, Supply, Waits
 if TYPE_CHECKING:
     from ..events import EngineInfo
     from .lane_scheduler import LaneScheduler
-    from .lane_session import LaneHost
     from .pieces import Piece
 
 MOST_CLAIMED = 16
@@ -52,11 +51,11 @@ class Production:
 class Feeder:
     """Makes the frames of the pieces that the engine's thread gives it."""
 
-    def __init__(self, host: LaneHost, engine: EngineInfo) -> None:
+    def __init__(self, scheduler: LaneScheduler, engine: EngineInfo, supply: Supply) -> None:
         name = f"pdum.nvenc {engine.label} feeder"
         self.threads = [Thread(target=self._feed, name=name, daemon=True) for _ in range(PIECES_AHEAD)]
-        self._supply = Supply(engine, host.emit, lambda: host.lanes_on_gpu_of(engine))
-        self._scheduler = host.scheduler
+        self._supply = supply
+        self._scheduler = scheduler
         self._engine = engine
         self._orders: Channel[Production] = Channel(PIECES_AHEAD)
         self._lock = Lock()
@@ -145,7 +144,7 @@ class Feeder:
                 production.is_all_claimed = piece.range.rest == 0
                 production.channel.put(frames)
                 if feed is not None and production.is_engines_present:
-                    feed.made(len(frames), piece.range.rest)
+                    feed.made(len(frames))
         finally:
             close_source(source)
 

@@ -16,7 +16,7 @@ from .._config.config import EncoderConfig
 from .._config.settings import codec_name, frame_rate, whole
 from .._errors import Cancelled, FolderMissing, InvalidConfig, NvencError
 from .._media.mux import OutputFile, VideoFormat, decode_times, require_container
-from .._tasks import BaseTask, Plan, Portable, Result
+from .._tasks import BaseTask, Plan, Portable, Remarks, Result
 from .ranges import divided
 
 if TYPE_CHECKING:
@@ -216,6 +216,9 @@ class VideoElsewhere(GeneratedTask):
 
     def sink(self, first: int) -> None:  # type: ignore[override]  # noqa: ARG002
         return None
+
+    def new_remarks(self) -> Remarks:
+        return Remarks()
 
     def close(self) -> None: ...
 

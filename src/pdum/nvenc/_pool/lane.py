@@ -23,6 +23,7 @@ from .channel import Closed
 from .feeder import Feeder, Production, batch, close_source, ended_early, is_near_end
 from .job import as_error
 from .lane_session import LOST_FOR_GOOD, LaneHost, LaneSession
+from .supply import Supply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,7 +63,8 @@ class Lane:
         self.is_lost = False
         self._host = host
         self._scheduler = host.scheduler
-        self._feeder = Feeder(host, engine)
+        supply = Supply(engine, host.emit, lambda: host.lanes_on_gpu_of(engine))
+        self._feeder = Feeder(host.scheduler, engine, supply)
         self._stopped = threading.Event()
         self._session = LaneSession(host, engine, self._stopped.wait)
         self._next: Next | None = None

@@ -184,8 +184,8 @@ class Feed:
     def end_at(self, last: int) -> None:
         self._source.end_at(last)
 
-    def made(self, frames: int, left: int) -> None:
-        """So many more frames were made, and so many are left."""
+    def made(self, frames: int) -> None:
+        """So many more frames were made."""
         self._supply.top_up(self._source)
         self._supply.tell(self._source)
         if self._since is None:
@@ -197,8 +197,7 @@ class Feed:
         seconds = monotonic() - self._since
         if seconds < SHORTEST_LOOK or self._frames < self._round:
             return
-        is_near_end = left < self._round  # where decoders leave because nothing is left to begin
-        if self._decoders == self._source.decoders and not is_near_end:
+        if self._decoders == self._source.decoders and not self._source.is_all_begun:
             self._supply.learn(
                 Look(
                     decoders=self._decoders, frames=self._frames, seconds=seconds,

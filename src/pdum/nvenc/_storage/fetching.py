@@ -14,7 +14,7 @@ from .._errors import SourceUnreadable, StorageFailed
 from .address import Address
 from .file_systems import telling
 from .part_file import LocalDisk, PartFile
-from .place import Interrupted, Place, StoredFile, connected, look_at
+from .remote_file import Interrupted, RemoteFile, StoredFile, connected, look_at
 from .settings import StorageSettings
 
 PART, RECORD = ".part", ".json"
@@ -145,8 +145,8 @@ class Fetch:
         with PartFile(self._part, algorithm) as part:
             part.read_what_is_there()
             if file.size is None or part.size < file.size:
-                with connected(self._address, self._settings) as place:
-                    for data in _chunks(place, file, part):
+                with connected(self._address, self._settings) as remote:
+                    for data in _chunks(remote, file, part):
                         part.write(data)
                         self._has_moved = True
                         self._interrupted()
@@ -164,14 +164,14 @@ class Fetch:
         _Record(size=file.size, mark=file.mark, copy=_identity(self._copy)).write(self._record)
 
 
-def _chunks(place: Place, file: StoredFile, part: PartFile) -> Iterator[bytes]:
+def _chunks(remote: RemoteFile, file: StoredFile, part: PartFile) -> Iterator[bytes]:
     """The rest of the file; all of it if the storage can only read from the beginning."""
-    chunks = place.chunks(part.size, file.size)
+    chunks = remote.chunks(part.size, file.size)
     try:
         first = next(chunks, b"")
     except ValueError:
         part.clear()
-        chunks = place.chunks(0, file.size)
+        chunks = remote.chunks(0, file.size)
         first = next(chunks, b"")
     yield first
     yield from chunks

@@ -8,7 +8,7 @@ from typing import Any
 
 from .address import Address
 from .file_systems import telling
-from .place import Place, connected
+from .remote_file import RemoteFile, connected
 from .settings import StorageSettings
 
 
@@ -24,28 +24,28 @@ class Listed:
 def list_files(folder: Address, settings: StorageSettings, *, recursive: bool) -> list[Listed] | None:
     """All files, sorted by their paths; None if the address is that of a file. Raises SourceUnreadable if there is
     nothing at the address. Hidden files and folders are left out."""
-    with telling(folder, settings, "listed"), connected(folder, settings) as place:
-        if _is_file(place):
+    with telling(folder, settings, "listed"), connected(folder, settings) as remote:
+        if _is_file(remote):
             return None
-        return sorted(_below(place, recursive), key=lambda one: one.below)
+        return sorted(_below(remote, recursive), key=lambda one: one.below)
 
 
-def _is_file(place: Place) -> bool:
-    return not place.address.names_a_folder and place.info().get("type") == "file"
+def _is_file(remote: RemoteFile) -> bool:
+    return not remote.address.names_a_folder and remote.info().get("type") == "file"
 
 
-def _below(place: Place, recursive: bool) -> Iterator[Listed]:
-    place.system.invalidate_cache()
+def _below(remote: RemoteFile, recursive: bool) -> Iterator[Listed]:
+    remote.system.invalidate_cache()
     found: dict[str, Mapping[str, Any]] = (
-        place.system.find(place.path, detail=True)
+        remote.system.find(remote.path, detail=True)
         if recursive
-        else {one["name"]: one for one in place.system.ls(place.path, detail=True)}
+        else {one["name"]: one for one in remote.system.ls(remote.path, detail=True)}
     )
-    root = place.path.rstrip("/") + "/"
+    root = remote.path.rstrip("/") + "/"
     for path, info in found.items():
         below = path.removeprefix(root)
         if info.get("type") == "file" and below and path.startswith(root) and not _is_hidden(below):
-            yield Listed(address=place.address.child(below), below=below, size=info.get("size"))
+            yield Listed(address=remote.address.child(below), below=below, size=info.get("size"))
 
 
 def _is_hidden(below: str) -> bool:

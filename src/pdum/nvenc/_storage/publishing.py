@@ -19,7 +19,7 @@ from .._errors import InvalidConfig, NvencError, StorageFailed, UnsupportedFeatu
 from .address import WEB, Address
 from .checksums import CHUNK, checksum_of, new_hash
 from .file_systems import telling
-from .place import Interrupted, Place, StoredFile, connected
+from .remote_file import Interrupted, RemoteFile, StoredFile, connected
 from .settings import StorageSettings
 
 OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs")
@@ -48,9 +48,9 @@ def require_publishable(address: Address) -> None:
 def look_for_result(address: Address, settings: StorageSettings) -> StoredFile | None:
     """What has the name now. Raises if a result cannot go there, as far as can be said before."""
     require_publishable(address)
-    with telling(address, settings, "written"), connected(address, settings) as place:
-        place.require_bucket()
-        return place.file_or_none()
+    with telling(address, settings, "written"), connected(address, settings) as remote:
+        remote.require_bucket()
+        return remote.file_or_none()
 
 
 class Publish:
@@ -81,34 +81,34 @@ class Publish:
 
     def run(self) -> None:
         """Raises StorageFailed if the result could not be published."""
-        with telling(self._address, self._settings, "written"), connected(self._address, self._settings) as place:
+        with telling(self._address, self._settings, "written"), connected(self._address, self._settings) as remote:
             if self._address.protocol in OBJECT_STORES:
-                self._put(place)
+                self._put(remote)
             else:
-                self._write_and_rename(place)
+                self._write_and_rename(remote)
 
-    def _write_and_rename(self, place: Place) -> None:
-        make_folder(place)
-        part = place.sibling(part_name(self._address.name))
+    def _write_and_rename(self, remote: RemoteFile) -> None:
+        make_folder(remote)
+        part = remote.sibling(part_name(self._address.name))
         try:
             part.write(self._local_chunks())
             self._verify(part)
-            self._require_same(place)
+            self._require_same(remote)
             self._begin()
-            rename(part, place)
+            rename(part, remote)
         except BaseException:
             with suppress(Exception):  # the connection may be gone
                 part.remove()
             raise
 
-    def _put(self, place: Place) -> None:
-        self._require_same(place)
+    def _put(self, remote: RemoteFile) -> None:
+        self._require_same(remote)
         more = self._for_s3() if self._address.protocol in ("s3", "s3a") else {}
         callback = self._callback()
         if self._size < 2 * PART_OF_UPLOAD:
             self._begin()
-        place.system.put_file(str(self._result), place.path, callback=callback, **more)
-        self._verify(place)
+        remote.system.put_file(str(self._result), remote.path, callback=callback, **more)
+        self._verify(remote)
 
     def _for_s3(self) -> dict[str, Any]:
         """Makes the server refuse what does not arrive as it was sent."""
@@ -141,30 +141,30 @@ class Publish:
                 self._interrupted()
                 yield data
 
-    def _verify(self, place: Place) -> None:
+    def _verify(self, remote: RemoteFile) -> None:
         """Compares the server's checksum; reads the file back if the server has none."""
-        file = place.file()
+        file = remote.file()
         wrong = None
         if file.size != self._size:
             wrong = f"it has {file.size} bytes there instead of {self._size}."
-        elif not self._is_confirmed(place, file):
+        elif not self._is_confirmed(remote, file):
             wrong = "it has other bytes there than it was sent with."
         if wrong is not None:
             with suppress(Exception):
-                place.remove()
+                remote.remove()
             raise StorageFailed(f"{self._address.shown} could not be written: {wrong} It was removed.")
 
-    def _is_confirmed(self, place: Place, file: StoredFile) -> bool:
+    def _is_confirmed(self, remote: RemoteFile, file: StoredFile) -> bool:
         told = file.checksum
         if told is not None and checksum_of(self._result, told.algorithm, self._interrupted) == told:
             return True
         back = new_hash("sha256")
-        for data in place.chunks(0, file.size):
+        for data in remote.chunks(0, file.size):
             back.update(data)
         return bool(back.hexdigest() == checksum_of(self._result, "sha256").digest)
 
-    def _require_same(self, place: Place) -> None:
-        if place.file_or_none() != self._seen:
+    def _require_same(self, remote: RemoteFile) -> None:
+        if remote.file_or_none() != self._seen:
             raise NvencError(
                 f"Another program wrote, changed or removed {self._address.shown} meanwhile. Nothing was replaced. "
                 "Move that file away if you need it, and encode the source again."
@@ -177,28 +177,28 @@ def part_name(name: str) -> str:
     return f".{name[:200]}.{mark}.pdum-part"
 
 
-def make_folder(place: Place) -> None:
-    folder = place.path.rpartition("/")[0]
+def make_folder(remote: RemoteFile) -> None:
+    folder = remote.path.rpartition("/")[0]
     if folder:
-        place.system.makedirs(folder, exist_ok=True)
+        remote.system.makedirs(folder, exist_ok=True)
 
 
-def rename(part: Place, place: Place) -> None:
+def rename(part: RemoteFile, remote: RemoteFile) -> None:
     """Replaces what has the name, in one step."""
-    if place.address.protocol in ("sftp", "ssh"):
-        _rename_by_sftp(part, place)
+    if remote.address.protocol in ("sftp", "ssh"):
+        _rename_by_sftp(part, remote)
     else:
-        place.system.mv(part.path, place.path)
+        remote.system.mv(part.path, remote.path)
 
 
-def _rename_by_sftp(part: Place, place: Place) -> None:
+def _rename_by_sftp(part: RemoteFile, remote: RemoteFile) -> None:
     """Old servers cannot replace a file. They get a plain rename, which fails if there is one."""
-    sftp = place.system.ftp
+    sftp = remote.system.ftp
     try:
-        sftp.posix_rename(part.path, place.path)
+        sftp.posix_rename(part.path, remote.path)
     except OSError:
-        if place.file_or_none() is not None:
+        if remote.file_or_none() is not None:
             raise StorageFailed(
-                f"{place.address.shown} exists, and this server cannot replace a file in one step. Remove it first."
+                f"{remote.address.shown} exists, and this server cannot replace a file in one step. Remove it first."
             ) from None
-        sftp.rename(part.path, place.path)
+        sftp.rename(part.path, remote.path)

@@ -15,7 +15,7 @@ from .._errors import SourceUnreadable
 from .._media.disk_errors import naming_the_disk
 from .address import Address
 from .fetching import Fetch
-from .place import Interrupted, StoredFile
+from .remote_file import Interrupted, StoredFile
 from .settings import StorageSettings
 from .spool_folder import LOCK, SHARED, remove_forgotten, short_name
 

@@ -22,7 +22,7 @@ SECONDS_FOR_A_SESSION = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class AssignedEngine:
     """One engine of a machine, for one worker process."""
 
     node: str
@@ -32,7 +32,6 @@ class Place:
     gpu_name: str | None = None
     number: int | None = None
     workers_on_gpu: int = 1
-    workers_on_node: int = 1
     threads: int = 1
     """How many cores a software encoder is for."""
 
@@ -46,54 +45,54 @@ class Place:
 
 
 @cache
-def place_of_this_process() -> Place:
+def engine_of_this_process() -> AssignedEngine:
     given = os.environ.get(VARIABLE)
-    return Place(**json.loads(given)) if given else _found_place()
+    return AssignedEngine(**json.loads(given)) if given else _found_engine()
 
 
-def _found_place() -> Place:
+def _found_engine() -> AssignedEngine:
     """For a worker that somebody else has started: its first engine."""
     from .._pool.engines import find_engines
 
     found = find_engines("all", "auto", "auto", SECONDS_FOR_A_SESSION)
     first = found.lanes[0]
-    return Place(
+    return AssignedEngine(
         node=socket.gethostname(), kind=first.kind, gpu_id=first.gpu_id, gpu_name=first.gpu_name,
         threads=max(1, found.cores),
     )  # fmt: skip
 
 
-def own_engine(place: Place) -> EngineInfo:
+def own_engine(assigned: AssignedEngine) -> EngineInfo:
     """The engine as this process numbers it: the process may see only one GPU of its machine."""
-    number = place.number or 0
-    if place.kind != "nvenc":
-        return EngineInfo(index=0, kind=place.kind, number=number)
-    device = _device(place)
+    number = assigned.number or 0
+    if assigned.kind != "nvenc":
+        return EngineInfo(index=0, kind=assigned.kind, number=number)
+    device = _device(assigned)
     return EngineInfo(index=0, kind="nvenc", gpu_id=device.gpu_id, gpu_name=device.name, number=number)
 
 
-def _device(place: Place) -> Device:
+def _device(assigned: AssignedEngine) -> Device:
     from .._machine.devices import devices
 
     found = devices()
     for device in found:
-        if device.uuid == place.gpu_uuid or (not place.gpu_uuid and device.gpu_id == place.gpu_id):
+        if device.uuid == assigned.gpu_uuid or (not assigned.gpu_uuid and device.gpu_id == assigned.gpu_id):
             return device
     shown = ", ".join(f"{device.name} ({device.uuid})" for device in found) or "none"
     raise NoEncoder(
-        f"Expected {place.gpu_name} ({place.gpu_uuid}) for {place.label}, but this process sees other GPUs: {shown}. "
-        "Start the worker again."
+        f"Expected {assigned.gpu_name} ({assigned.gpu_uuid}) for {assigned.label}, but this process sees other GPUs: "
+        f"{shown}. Start the worker again."
     )
 
 
 def describe() -> dict[str, Any]:
     """What this process says of itself. Plain values, so that every version of this package can read them."""
-    place = place_of_this_process()
+    assigned = engine_of_this_process()
     codecs: Any = {}
-    if place.kind == "nvenc":
+    if assigned.kind == "nvenc":
         from .._machine.capabilities import capabilities
 
-        codecs = dict(capabilities(own_engine(place).gpu_id or 0))
-    facts = asdict(replace(place, threads=1))
+        codecs = dict(capabilities(own_engine(assigned).gpu_id or 0))
+    facts = asdict(replace(assigned, threads=1))
     own = ("node", "kind", "gpu_id", "gpu_name", "number")
     return {**{name: facts[name] for name in own}, "version": __version__, "codecs": pickle.dumps(codecs)}

@@ -8,15 +8,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from .place import Place
+from .assigned_engine import AssignedEngine
 
 if TYPE_CHECKING:
     from ..events import EngineInfo
 
 
-def places_here(
+def engines_of_this_machine(
     gpus: str | Iterable[int], engines: str | int | Sequence[int], backend: str, timeout: float, node: str = ""
-) -> list[Place]:
+) -> list[AssignedEngine]:
     """As a pool finds its engines. ``node``: the name of this machine for the cluster."""
     from .._pool.engines import find_engines
 
@@ -24,14 +24,16 @@ def places_here(
     on_gpu = Counter(lane.gpu_id for lane in found.lanes)
     threads = max(1, -(-found.cores // len(found.lanes)))
     uuids = _uuids() if any(lane.kind == "nvenc" for lane in found.lanes) else {}
-    return [_place(lane, node or socket.gethostname(), uuids, on_gpu, threads) for lane in found.lanes]
+    return [_assigned(lane, node or socket.gethostname(), uuids, on_gpu, threads) for lane in found.lanes]
 
 
-def _place(lane: EngineInfo, node: str, uuids: dict[int, str], on_gpu: Counter[int | None], threads: int) -> Place:
-    return Place(
+def _assigned(
+    lane: EngineInfo, node: str, uuids: dict[int, str], on_gpu: Counter[int | None], threads: int
+) -> AssignedEngine:
+    return AssignedEngine(
         node=node, kind=lane.kind, gpu_id=lane.gpu_id, gpu_name=lane.gpu_name, number=lane.number,
         gpu_uuid="" if lane.gpu_id is None else uuids[lane.gpu_id], workers_on_gpu=on_gpu[lane.gpu_id],
-        workers_on_node=on_gpu.total() if hasattr(on_gpu, "total") else sum(on_gpu.values()), threads=threads,
+        threads=threads,
     )  # fmt: skip
 
 
@@ -41,10 +43,10 @@ def _uuids() -> dict[int, str]:
     return {device.gpu_id: device.uuid for device in devices()}
 
 
-def environment_of(place: Place) -> dict[str, str]:
+def environment_of(assigned: AssignedEngine) -> dict[str, str]:
     """The variables of its process, which sees no other GPU than its own."""
-    pinned = {"CUDA_VISIBLE_DEVICES": place.gpu_uuid} if place.gpu_uuid else {}
+    pinned = {"CUDA_VISIBLE_DEVICES": assigned.gpu_uuid} if assigned.gpu_uuid else {}
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if place.kind != "nvenc" and before is not None:
+    if assigned.kind != "nvenc" and before is not None:
         pinned = {"CUDA_VISIBLE_DEVICES": before}
-    return {**place.as_variable(), **pinned}
+    return {**assigned.as_variable(), **pinned}

@@ -24,8 +24,9 @@ class StoredFile:
     checksum: Checksum | None = None
 
 
-class Place:
-    """A connection to the storage of one address. Errors are those of the storage: see ``telling``."""
+class RemoteFile:
+    """A file at a storage, which may not be there yet, or a folder to be listed. Errors are those of the storage: see
+    ``telling``."""
 
     def __init__(self, address: Address, system: Any, path: str) -> None:
         self.address, self.system, self.path = address, system, path
@@ -80,10 +81,10 @@ class Place:
             for data in chunks:
                 file.write(data)
 
-    def sibling(self, name: str) -> Place:
+    def sibling(self, name: str) -> RemoteFile:
         """Another file in the same folder."""
         folder, slash, _ = self.path.rpartition("/")
-        return Place(self.address.parent.child(name), self.system, f"{folder}{slash}{name}")
+        return RemoteFile(self.address.parent.child(name), self.system, f"{folder}{slash}{name}")
 
 
 def stored_file(info: Mapping[str, Any], protocol: str) -> StoredFile:
@@ -93,22 +94,22 @@ def stored_file(info: Mapping[str, Any], protocol: str) -> StoredFile:
 
 
 @contextmanager
-def connected(address: Address, settings: StorageSettings) -> Iterator[Place]:
-    """A connection, which raises what the storage raises."""
+def connected(address: Address, settings: StorageSettings) -> Iterator[RemoteFile]:
+    """The file, as long as the connection is open. It raises what the storage raises."""
     with file_system(address, settings) as (system, path):
-        yield Place(address, system, path)
+        yield RemoteFile(address, system, path)
 
 
 def look_at(address: Address, settings: StorageSettings) -> StoredFile:
     """What the storage tells of the file. Raises SourceUnreadable if there is none."""
-    with telling(address, settings, "read"), connected(address, settings) as place:
-        return place.file()
+    with telling(address, settings, "read"), connected(address, settings) as remote:
+        return remote.file()
 
 
 def look_for(address: Address, settings: StorageSettings) -> StoredFile | None:
     """Likewise; None if there is none."""
-    with telling(address, settings, "read"), connected(address, settings) as place:
-        return place.file_or_none()
+    with telling(address, settings, "read"), connected(address, settings) as remote:
+        return remote.file_or_none()
 
 
 Interrupted = Callable[[], object]

@@ -1,0 +1,58 @@
+"""Each codec that GPUs decode gives the processor's pictures and times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from decode_clips import Clip
+from decoder.videos import Kind, assert_same, by_processor, make, on_host
+from pdum.nvenc import decode
+
+from simulator import Machine
+
+pytestmark = pytest.mark.one_abi
+
+BY_LIBVPX = {"preset": "", "deadline": "realtime", "cpu-used": "8", "bf": "0"}
+"""An empty preset replaces that of x264."""
+HIDDEN = BY_LIBVPX | {"deadline": "good", "lag-in-frames": "12", "auto-alt-ref": "1"}
+"""Some pictures are decoded and never shown; later pictures refer to them."""
+SVT = {"preset": "12", "svtav1-params": "log-level=0:lp=1"}
+MPEG = {"preset": "", "bf": "2"}
+CODECS = [
+    Kind("vp8", "libvpx", container="webm", options=BY_LIBVPX),
+    Kind("vp8-hidden", "libvpx", container="webm", options=HIDDEN),
+    Kind("vp9", "libvpx-vp9", container="webm", size=(160, 144), options=BY_LIBVPX),
+    Kind("vp9-hidden", "libvpx-vp9", container="mp4", size=(162, 146), options=HIDDEN),
+    Kind("av1", "libsvtav1", size=(160, 144), options=SVT),
+    Kind("av1-ten-bit", "libsvtav1", "yuv420p10le", (160, 144), SVT, "mkv"),
+    Kind("av1-grain", "libsvtav1", size=(160, 144), options=SVT | {"svtav1-params": "lp=1:film-grain=20"}),
+    Kind("mpeg1", "mpeg1video", container="mpg", options=MPEG),
+    Kind("mpeg2", "mpeg2video", container="ts", options=MPEG),
+    Kind("mpeg2-in-mp4", "mpeg2video", container="mp4", options=MPEG),
+    Kind("mpeg4", "mpeg4", options=MPEG),
+    Kind("mpeg4-in-avi", "mpeg4", container="avi", options=MPEG),
+    Kind("hevc-444", "libx265", "yuv444p", (192, 160)),
+    Kind("hevc-444-ten-bit", "libx265", "yuv444p10le", (192, 160), count=6),
+    Kind("h264-grey", pixels="gray"),
+    Kind("hevc-grey", "libx265", "gray", (192, 160), count=12),
+    Kind("mjpeg", "mjpeg", "yuvj420p", container="avi", options={"preset": "", "bf": "0"}),
+]
+
+
+@pytest.mark.parametrize("kind", CODECS, ids=lambda kind: kind.name)
+def test_every_picture_is_the_processors(machine: Machine, folder: Path, kind: Kind) -> None:
+    path = make(folder, kind)
+    with decode(path) as video:
+        found = on_host(video)
+        assert video.codec == kind.name.partition("-")[0]
+    assert len(found) == kind.count
+    assert_same(found, by_processor(path))
+
+
+def test_ten_bits_of_vp9(machine: Machine, folder: Path) -> None:
+    """PyAV's own library does not encode them."""
+    encoder = ["libvpx-vp9", "-cpu-used", "8", "-deadline", "realtime"]
+    path = Clip("vp9-ten-bit", "vp9", encoder, "webm", "160x144", "yuv420p10le", count=6).make(folder)
+    assert_same(on_host(decode(path)), by_processor(path))
