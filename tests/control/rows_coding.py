@@ -7,6 +7,7 @@ from typing import Any
 from control.rows import AV1, HEVC, HQ, Row
 from pdum.nvenc import FilmGrain, Layers, References
 
+MONOCHROME = {"caps": {"SUPPORT_MONOCHROME": 1}}  # which no recorded card has
 CBR = {"rate_control": "cbr", "bitrate": 1_000_000}
 B_FRAMES = {**HQ, "bframes": 2}
 REFRESH = {"gop": 0, "intra_refresh_period": 30, "intra_refresh_count": 5}
@@ -176,5 +177,14 @@ CODING = [
         for codec in (HEVC, AV1)
     ),
     Row({"film_grain": GRAIN}, {"codec.enableFilmGrainParams": 1, **grain_fields("codec.filmGrainParams")}, over=AV1),
+    *(
+        Row({"monochrome": True}, {"config.monoChromeEncoding": 1, **profile}, over=codec, gpu=MONOCHROME)
+        for codec, profile in (
+            ({}, {"config.profileGUID": "NV_ENC_H264_PROFILE_HIGH_GUID"}),
+            (HEVC, {"config.profileGUID": "NV_ENC_HEVC_PROFILE_FREXT_GUID"}),
+            (AV1, {}),
+        )
+    ),
+    Row({"monochrome": False}, {}),
     Row({"tiles": (4, 2)}, {"codec.numTileColumns": 4, "codec.numTileRows": 2}, over=AV1),
 ]

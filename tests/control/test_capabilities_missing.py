@@ -87,6 +87,14 @@ def test_a_missing_capability_is_named(
     driver.initialized(gpu=GPU, **settings)
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+def test_no_recorded_card_leaves_colour_out(abi: str, driver: Driver, codec: str) -> None:
+    error = driver.refusal(gpu=GPU, codec=codec, monochrome=True)
+    assert isinstance(error, UnsupportedFeature)
+    assert "monochrome" in str(error)
+    assert "capability SUPPORT_MONOCHROME is 0" in str(error)
+
+
 LIVE_MODES = ("SUPPORT_DYN_RCMODE_CHANGE", "SUPPORT_DYN_FORCE_CONSTQP")
 
 

@@ -20,12 +20,13 @@ LOW_LATENCY, HIGH_QUALITY = 2, 1
 
 
 class Broken(NamedTuple):
-    """`fields` are set in the preset's configuration. Those without a dot are of the codec's own struct."""
+    """`fields` are set in the preset's configuration; those without a dot are of the codec's own struct. The card has
+    the capabilities `caps` beyond its own."""
 
     codec: str
     fields: dict[str, int]
     message: str
-    version: str = "13.0"
+    caps: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.codec}-{','.join(self.fields)}"
@@ -34,7 +35,8 @@ class Broken(NamedTuple):
 REFRESHED = {"config.gopLength": INFINITE, "enableIntraRefresh": 0, "singleSliceIntraRefresh": 1}
 LAYERED = {"enableTemporalSVC": 1, "numTemporalLayers": 3, "maxTemporalLayers": 3}
 LAYERED_HEVC = {"enableTemporalSVC": 1, "numTemporalLayers": 3, "maxTemporalLayersMinus1": 2}
-CBR, VBR = 2, 1
+MONOCHROME = ("SUPPORT_MONOCHROME",)
+VBR = 1
 
 BROKEN = [
     Broken("H264", {"config.rcParams.rateControlMode": VBR, "enableFillerDataInsertion": 1}, "filler data"),
@@ -72,6 +74,9 @@ BROKEN = [
     Broken("HEVC", {**LAYERED_HEVC, "maxTemporalLayersMinus1": 3, "maxNumRefFramesInDPB": 3}, "they need 4"),
     Broken("AV1", {**LAYERED_HEVC, "numTemporalLayers": 4, "maxTemporalLayersMinus1": 3}, "more than the 3"),
     Broken("AV1", {**LAYERED_HEVC, "config.frameIntervalP": 2}, "with frameIntervalP 2"),
+    Broken("H264", {"config.monoChromeEncoding": 2}, "0 or 1", MONOCHROME),
+    Broken("HEVC", {"config.monoChromeEncoding": 1, "chromaFormatIDC": 3}, "chromaFormatIDC 3", MONOCHROME),
+    Broken("H264", {"config.monoChromeEncoding": 1, "config.rcParams.cbQPIndexOffset": 1}, "of chroma", MONOCHROME),
 ]
 
 
@@ -89,7 +94,7 @@ def put(params: Any, codec: str, fields: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("broken", BROKEN, ids=str)
 def test_what_no_client_may_ask_for(simulator: Simulator, broken: Broken) -> None:
-    with rig(simulator, broken.version, check=False, gpus=[CARD]) as client:
+    with rig(simulator, check=False, gpus=[{**CARD, "caps": dict.fromkeys(broken.caps, 1)}]) as client:
         params = client.session.params(320, 240, codec=broken.codec)
         put(params, broken.codec, broken.fields)
         with pytest.raises(Refused, match=broken.message) as refused:

@@ -17,8 +17,8 @@ from selftest.conftest import Report, Run
 REFUSED_MEMORY = {"memory: pool", "memory: virtual", "memory: managed"}
 
 
-LATER_THAN_ADA = {"controls: layers of HEVC", "controls: layers of AV1"}
-"""What no recorded card before Blackwell can do."""
+LATER_THAN_ADA = {"controls: layers of HEVC", "controls: layers of AV1", "controls: monochrome"}
+"""What no recorded card before Blackwell can do, or none at all."""
 
 SPEED = "engines: speed of several"
 """The processor does the work of all simulated engines, and decides what comes out unless they are very slow."""

@@ -172,6 +172,7 @@ struct Settings {
     Layers layers;
     Tiles tiles;                          // AV1
     std::optional<FilmGrain> film_grain;  // AV1
+    std::optional<bool> monochrome;
     std::optional<bool> single_slice_refresh;
     bool time_code = false;             // pictures may carry one
     bool manual_types = false;          // the caller chooses the type of each picture, instead of the driver

@@ -221,6 +221,7 @@ Names<Reader> tool_readers() {
         {"references", read_reference_counts},
         {"layers", read_layers},
         {"tiles", read_tiles},
+        {"monochrome", plain<bool>(&Settings::monochrome)},
         {"film_grain",
          [](const py::handle& grain) { return assignment(&Settings::film_grain, film_grain_from_python(grain)); }},
         {"single_slice_refresh", plain<bool>(&Settings::single_slice_refresh)},

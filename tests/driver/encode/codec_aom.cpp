@@ -146,8 +146,9 @@ class AomEncoder {
     }
 
     // One temporal unit as libaom writes it.
-    Bytes encode(const std::vector<uint8_t>& pixels, const PictureFormat& format, bool key) {
+    Bytes encode(const std::vector<uint8_t>& pixels, const PictureFormat& format, bool key, bool monochrome) {
         aom_image_t image = wrap(pixels, format);
+        image.monochrome = monochrome ? 1 : 0;
         check(api_.encode(&codec_, &image, next_pts_++, 1, key ? AOM_EFLAG_FORCE_KF : 0));
         Bytes coded;
         aom_codec_iter_t position = nullptr;
@@ -227,6 +228,7 @@ aom_codec_enc_cfg_t make_config(const StreamSettings& settings) {
     if (api.config_default(api.interface(), &config, AOM_USAGE_REALTIME) != AOM_CODEC_OK)
         throw std::runtime_error("libaom has no real-time mode");
     set_format(config, settings);
+    config.monochrome = settings.tools.monochrome ? 1 : 0;
     set_rates(config, settings);
     return config;
 }
@@ -235,7 +237,7 @@ aom_codec_enc_cfg_t make_config(const StreamSettings& settings) {
 Bytes try_out_sequence_header(const StreamSettings& settings, const aom_codec_enc_cfg_t& config) {
     AomEncoder encoder(settings, config);
     const std::vector<uint8_t> black(plane_layout(settings.format).size, 0);
-    return find_sequence_header(encoder.encode(black, settings.format, true));
+    return find_sequence_header(encoder.encode(black, settings.format, true, settings.tools.monochrome));
 }
 
 class AomCoder final : public PictureCoder {
@@ -254,7 +256,7 @@ class AomCoder final : public PictureCoder {
         set_quantiser(picture.type);
         if (picture.film_grain) encoder_.set_grain(*picture.film_grain);
         if (settings_.layers.count > 1) encoder_.set_place(settings_.layers, picture.place);
-        const Bytes coded = encoder_.encode(picture.pixels, settings_.format, key);
+        const Bytes coded = encoder_.encode(picture.pixels, settings_.format, key, settings_.tools.monochrome);
         AccessUnit unit;
         unit.serial = picture.serial;
         unit.type = key ? PictureType::idr : picture.type;

@@ -55,8 +55,10 @@ struct X264Api {
     }
 };
 
-int colour_space(const PictureFormat& format) {
-    const int space = format.chroma == 3 ? X264_CSP_I444 : format.chroma == 2 ? X264_CSP_I422 : X264_CSP_I420;
+int colour_space(const StreamSettings& settings) {
+    const PictureFormat& format = settings.format;
+    const int with_chroma = format.chroma == 3 ? X264_CSP_I444 : format.chroma == 2 ? X264_CSP_I422 : X264_CSP_I420;
+    const int space = settings.tools.monochrome ? X264_CSP_I400 : with_chroma;
     return format.bit_depth > 8 ? space | X264_CSP_HIGH_DEPTH : space;
 }
 
@@ -72,7 +74,7 @@ size_t macroblocks(const PictureFormat& format) {
 void set_format(x264_param_t& param, const StreamSettings& settings) {
     param.i_width = settings.format.width;
     param.i_height = settings.format.height;
-    param.i_csp = colour_space(settings.format);
+    param.i_csp = colour_space(settings);
     param.i_bitdepth = settings.format.bit_depth;
     param.i_fps_num = settings.fps_numerator;
     param.i_fps_den = settings.fps_denominator;
@@ -255,8 +257,8 @@ class X264Coder final : public PictureCoder {
         const PlaneLayout layout = plane_layout(settings_.format);
         x264_picture_t input;
         api_.picture_init(&input);
-        input.img.i_csp = colour_space(settings_.format);
-        input.img.i_plane = 3;
+        input.img.i_csp = colour_space(settings_);
+        input.img.i_plane = settings_.tools.monochrome ? 1 : 3;
         for (int plane = 0; plane < 3; ++plane) {
             input.img.plane[plane] = const_cast<uint8_t*>(pixels.data()) + layout.offset[plane];  // only read
             input.img.i_stride[plane] = layout.stride[plane];

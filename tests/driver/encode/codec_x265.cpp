@@ -38,7 +38,10 @@ void set_format(x265_param& param, const StreamSettings& settings) {
     const PictureFormat& format = settings.format;
     param.sourceWidth = format.width;
     param.sourceHeight = format.height;
-    param.internalCsp = format.chroma == 3 ? X265_CSP_I444 : format.chroma == 2 ? X265_CSP_I422 : X265_CSP_I420;
+    param.internalCsp = settings.tools.monochrome ? X265_CSP_I400
+                        : format.chroma == 3      ? X265_CSP_I444
+                        : format.chroma == 2      ? X265_CSP_I422
+                                                  : X265_CSP_I420;
     param.internalBitDepth = param.sourceBitDepth = format.bit_depth;
     param.fpsNum = settings.fps_numerator;
     param.fpsDenom = settings.fps_denominator;
@@ -114,7 +117,7 @@ void set_rates(x265_param& param, const StreamSettings& settings) {
 
 std::string profile_name(const StreamSettings& settings) {
     const std::string depth = settings.format.bit_depth > 8 ? "10" : "";
-    if (settings.format.chroma == 3) return depth.empty() ? "main444-8" : "main444-10";
+    if (settings.format.chroma == 3 || settings.tools.monochrome) return depth.empty() ? "main444-8" : "main444-10";
     if (settings.format.chroma == 2) return "main422-10";
     return settings.profile == "main10" ? "main10" : "main" + depth;
 }

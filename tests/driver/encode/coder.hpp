@@ -74,6 +74,7 @@ struct CodingTools {
     bool transform_8x8 = true;                     // H.264
     int deblocking = 0;                            // disable_deblocking_filter_idc
     bool constrained_intra = false;
+    bool monochrome = false;              // the chroma of pictures is ignored
     int cb_offset = 0, cr_offset = 0;     // to the quantiser
     int tile_columns = 0, tile_rows = 0;  // AV1; 0: the codec's choice
 };

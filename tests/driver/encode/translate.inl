@@ -314,6 +314,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     check_references(params, config, preset.codec);
     with_codec_config(config.encodeCodecConfig, preset.codec, [&](const auto& codec_config) {
         check_tools(codec_config, config);
+        check_monochrome(config, codec_config.chromaFormatIDC);
         check_layers(codec_config, config);
         check_grain(codec_config);
     });
@@ -353,6 +354,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     stream.b_frames = std::max(config.frameIntervalP - 1, 0);
     read_shape(params, stream);
     read_chroma_offsets(config.rcParams, stream);
+    stream.tools.monochrome = config.monoChromeEncoding != 0;
     setup.gop = {stream.gop_length, stream.idr_period,     config.frameIntervalP,
                  stream.lookahead,  params.enablePTD != 0, stream.b_reference_mode == 2};
     setup.needs = needs_of(params, config, stream);

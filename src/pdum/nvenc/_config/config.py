@@ -111,6 +111,7 @@ class EncoderConfig:
         references: ``References(l0=…, l1=…, dpb=…)``: the lengths of both lists, and the pictures that are kept.
         tiles: the columns and rows into which pictures are divided, such as ``(2, 2)`` (AV1).
         film_grain: ``FilmGrain(…)``: grain that decoders add to the pictures (AV1).
+        monochrome: the stream has no colour; that of the frames is ignored.
         deblocking: True, False (HEVC: interface 13.0), or ``"within_slices"`` (H.264, HEVC).
         constrained_intra: intra blocks use only intra blocks (H.264, HEVC).
         chroma_qp_offset: what is added to the quantiser of colour, -12 to 12 (AV1: -64 to 63), or two for Cb and Cr.
@@ -188,6 +189,7 @@ class EncoderConfig:
     references: References | None = None
     tiles: coding.Tiles | None = None
     film_grain: FilmGrain | None = None
+    monochrome: bool | None = None
     time_code: bool = False
     qp_map: choices.QpMap | None = None
     picture_types: choices.PictureTypes = "auto"

@@ -84,6 +84,7 @@ class StreamFields(RateFields, total=False):
     references: References | None
     tiles: coding.Tiles | None
     film_grain: FilmGrain | None
+    monochrome: bool | None
     reference_frames: int | None
     copy: choices.CopyMode
 
