@@ -99,6 +99,7 @@ PYTHON_LAYERS = (
     "_config.values",
     "_config.hdr",
     "_config.film_grain",
+    "_config.interlacing",
     "_config.regions",
     "_config.references",
     "_config.picture_type",

@@ -207,6 +207,8 @@ def tools(draw: st.DrawFn, fields: Fields) -> Fields:
     more |= draw(layers({**fields, **more}))
     if codec == "h264":
         more |= some(draw, entropy=st.sampled_from(["cabac", "cavlc"]))
+        if fields["height"] % 4 == 0 and not fields.get("intra_refresh_period") and not fields.get("level"):
+            more |= some(draw, interlaced=st.sampled_from(["top", "bottom"]))
         more |= some(draw, transform_8x8=FLAG if fields.get("profile") != "main" else st.just(False))
     if fields["tuning"] != "lossless":
         offset = st.integers(-12, 12) if codec != "av1" else st.integers(-64, 63)

@@ -186,5 +186,9 @@ CODING = [
         )
     ),
     Row({"monochrome": False}, {}),
+    *(
+        Row({"interlaced": first}, {"config.frameFieldMode": "NV_ENC_PARAMS_FRAME_FIELD_MODE_FIELD"})
+        for first in ("top", "bottom")
+    ),
     Row({"tiles": (4, 2)}, {"codec.numTileColumns": 4, "codec.numTileRows": 2}, over=AV1),
 ]

@@ -58,6 +58,7 @@ DEMANDS: list[tuple[dict[str, Any], str, str, int]] = [
     ({"layers": 2}, "layers", "SUPPORT_TEMPORAL_SVC", 0),
     ({"layers": Layers(2, "hierarchical")}, "layers", "SUPPORT_HIERARCHICAL_PFRAMES", 0),
     ({**HQ, "bframes": 2, "layers": Layers(2, "hierarchical")}, "layers", "SUPPORT_HIERARCHICAL_BFRAMES", 0),
+    ({"interlaced": "top"}, "interlaced", "SUPPORT_FIELD_ENCODING", 0),
     ({"entropy": "cabac"}, "entropy='cabac'", "SUPPORT_CABAC", 0),
     ({**HQ, "transform_8x8": True}, "transform_8x8", "SUPPORT_ADAPTIVE_TRANSFORM", 0),
     ({"slices": ("bytes", 1200)}, "slices=('bytes', n)", "SUPPORT_DYNAMIC_SLICE_MODE", 0),

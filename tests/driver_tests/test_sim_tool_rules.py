@@ -74,6 +74,8 @@ BROKEN = [
     Broken("HEVC", {**LAYERED_HEVC, "maxTemporalLayersMinus1": 3, "maxNumRefFramesInDPB": 3}, "they need 4"),
     Broken("AV1", {**LAYERED_HEVC, "numTemporalLayers": 4, "maxTemporalLayersMinus1": 3}, "more than the 3"),
     Broken("AV1", {**LAYERED_HEVC, "config.frameIntervalP": 2}, "with frameIntervalP 2"),
+    Broken("H264", {"config.frameFieldMode": 2, "encodeHeight": 242}, "fields of 242 lines"),
+    Broken("H264", {"config.frameFieldMode": 2, "level": 51}, "fields at level 51"),
     Broken("H264", {"config.monoChromeEncoding": 2}, "0 or 1", MONOCHROME),
     Broken("HEVC", {"config.monoChromeEncoding": 1, "chromaFormatIDC": 3}, "chromaFormatIDC 3", MONOCHROME),
     Broken("H264", {"config.monoChromeEncoding": 1, "config.rcParams.cbQPIndexOffset": 1}, "of chroma", MONOCHROME),
@@ -89,7 +91,7 @@ def put(params: Any, codec: str, fields: dict[str, int]) -> None:
     own = getattr(params.config.encodeCodecConfig, f"{codec.lower()}Config")
     for path, value in fields.items():
         *owners, name = path.split(".")
-        setattr(reduce(getattr, owners, params) if owners else own, name, value)
+        setattr(reduce(getattr, owners, params) if owners else params if hasattr(params, name) else own, name, value)
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=str)
@@ -182,6 +184,15 @@ def test_grain_of_a_picture_without_grain_of_the_session(simulator: Simulator) -
         client.start(codec="AV1")
         with pytest.raises(Refused, match="without enableFilmGrainParams"):
             put_grain(client, client.abi.struct("NV_ENC_FILM_GRAIN_PARAMS_AV1"))
+        client.abandon()
+
+
+def test_fields_in_a_stream_of_frames(simulator: Simulator) -> None:
+    with rig(simulator, check=False, gpus=[CARD]) as client:
+        client.start()
+        with pytest.raises(Refused, match="frameFieldMode is not FIELD"):
+            client.encode(0, pictureStruct=client.abi.NV_ENC_PIC_STRUCT_FIELD_TOP_BOTTOM)
+        assert [violation["call"] for violation in client.machine.violations()] == ["nvEncEncodePicture"]
         client.abandon()
 
 

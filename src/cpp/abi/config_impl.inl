@@ -310,6 +310,7 @@ inline void apply_settings(NV_ENC_CONFIG& config, const Settings& settings) {
     config.profileGUID = profile_guid(settings);
     config.gopLength = gop_length(settings);
     config.frameIntervalP = static_cast<int32_t>(settings.b_frames) + 1;
+    if (settings.structure != Structure::frame) config.frameFieldMode = NV_ENC_PARAMS_FRAME_FIELD_MODE_FIELD;
     if (settings.monochrome) config.monoChromeEncoding = *settings.monochrome;
     set_rate_control(config.rcParams, settings);
     switch (settings.codec) {

@@ -38,7 +38,6 @@ class Session final : public EncodeApi {
    public:
     explicit Session(void* handle) : f_(functions()), handle_(handle), made_in_(process_generation()) {
         picture_.version = NV_ENC_PIC_PARAMS_VER;
-        picture_.pictureStruct = NV_ENC_PIC_STRUCT_FRAME;
         lock_.version = NV_ENC_LOCK_BITSTREAM_VER;
         map_.version = NV_ENC_MAP_INPUT_RESOURCE_VER;
     }
@@ -196,6 +195,7 @@ class Session final : public EncodeApi {
         picture_.encodePicFlags = request.force_idr ? NV_ENC_PIC_FLAG_FORCEIDR | NV_ENC_PIC_FLAG_OUTPUT_SPSPPS : 0u;
         if (request.force_intra) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_FORCEINTRA;
         set_map(request.map);
+        picture_.pictureStruct = picture_struct(request.structure);
         if (manual_types_) put_type(picture_, codec_, request);
         const CarriedExtras carried(*this, request);
         const NVENCSTATUS status = while_busy([&] { return f_.nvEncEncodePicture(handle_, &picture_); });

@@ -32,6 +32,8 @@ enum class BReference { off, each, middle, hierarchical };
 enum class SliceMode { macroblocks = 0, bytes = 1, rows = 2, count = 3 };
 // How the encoder reads the values of a picture's map: as offsets to the quantiser, or as levels of emphasis.
 enum class MapMode { delta, emphasis };
+// What a picture is made of: one frame, or two fields, of which this one is the first.
+enum class Structure { frame, top_first, bottom_first };
 enum class Entropy { cabac, cavlc };
 enum class Deblocking { on, off, within_slices };
 enum class SplitEncode { automatic, off, two, three, four };
@@ -173,6 +175,7 @@ struct Settings {
     Tiles tiles;                          // AV1
     std::optional<FilmGrain> film_grain;  // AV1
     std::optional<bool> monochrome;
+    Structure structure = Structure::frame;  // of pictures that say nothing else
     std::optional<bool> single_slice_refresh;
     bool time_code = false;             // pictures may carry one
     bool manual_types = false;          // the caller chooses the type of each picture, instead of the driver

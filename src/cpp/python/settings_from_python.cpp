@@ -206,6 +206,12 @@ Names<Reader> stream_readers() {
     };
 }
 
+const Names<Structure>& structures() {
+    static const Names<Structure> all{
+        {"frame", Structure::frame}, {"top", Structure::top_first}, {"bottom", Structure::bottom_first}};
+    return all;
+}
+
 Names<Reader> tool_readers() {
     return {
         {"aud", plain<bool>(&Settings::aud)},
@@ -221,6 +227,7 @@ Names<Reader> tool_readers() {
         {"references", read_reference_counts},
         {"layers", read_layers},
         {"tiles", read_tiles},
+        {"interlaced", choice<Structure>(&Settings::structure, structures())},
         {"monochrome", plain<bool>(&Settings::monochrome)},
         {"film_grain",
          [](const py::handle& grain) { return assignment(&Settings::film_grain, film_grain_from_python(grain)); }},
@@ -312,6 +319,11 @@ std::optional<FilmGrain> film_grain_from_python(const py::handle& grain) {
         read.mixes[plane] = {own, luma, offset};
     }
     return read;
+}
+
+std::optional<Structure> structure_from_python(const py::handle& name) {
+    if (name.is_none()) return std::nullopt;
+    return named(structures(), name);
 }
 
 void read_references(const py::handle& picture, uint32_t slots, bool manual_types, PictureExtras& extras) {

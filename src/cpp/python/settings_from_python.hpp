@@ -23,6 +23,9 @@ void read_references(const pybind11::handle& picture, uint32_t slots, bool manua
 // What FilmGrain.native() gives, or None.
 std::optional<FilmGrain> film_grain_from_python(const pybind11::handle& grain);
 
+// "frame", "top", "bottom" or None.
+std::optional<Structure> structure_from_python(const pybind11::handle& name);
+
 // A sequence of (type, payload).
 std::vector<Message> messages_from_python(const pybind11::handle& items);
 

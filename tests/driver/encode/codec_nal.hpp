@@ -58,7 +58,8 @@ Bytes rewrite_hevc_vps(const Bytes& vps, const StreamSettings& settings);
 // Where an H.264 slice header keeps its numbers.
 struct H264Numbering {
     int frame_num_bits = 4;
-    int poc_bits = 0;  // 0: picture order is not written (pic_order_cnt_type 2)
+    bool has_fields = false;  // whether a flag says that a slice is of a field
+    int poc_bits = 0;         // 0: picture order is not written (pic_order_cnt_type 2)
 };
 
 H264Numbering h264_numbering(const Bytes& sps);

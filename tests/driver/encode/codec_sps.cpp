@@ -40,7 +40,8 @@ H264SpsShape parse_h264_sps(const Bytes& rbsp) {
     bits.flag();
     bits.ue();
     bits.ue();
-    if (!bits.flag()) bits.flag();  // frame_mbs_only_flag, mb_adaptive_frame_field_flag
+    shape.numbering.has_fields = !bits.flag();    // frame_mbs_only_flag
+    if (shape.numbering.has_fields) bits.flag();  // mb_adaptive_frame_field_flag
     bits.flag();
     if (bits.flag())
         for (int side = 0; side < 4; ++side) bits.ue();
@@ -181,6 +182,7 @@ Bytes renumber_h264_slice(const Bytes& slice, const H264Numbering& numbering, ui
     const size_t number_at = bits.position();
     const uint32_t number = bits.bits(numbering.frame_num_bits);
     overwrite_bits(rbsp, number_at, numbering.frame_num_bits, number - left_out);
+    if (numbering.has_fields) bits.flag();                     // field_pic_flag: x264 codes frames
     if (nal_type(Codec::h264, slice) == kIdrSlice) bits.ue();  // idr_pic_id
     overwrite_bits(rbsp, bits.position(), numbering.poc_bits, poc);
     Bytes nal(slice.begin(), slice.begin() + 1);

@@ -11,6 +11,7 @@
 #include <x264.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <stdexcept>
@@ -120,6 +121,8 @@ void set_tools(x264_param_t& param, const StreamSettings& settings) {
     param.analyse.b_transform_8x8 = has_8x8 ? 1 : 0;
     // x264 filters over the borders of slices, or not at all, and it has one offset for both planes.
     param.b_deblocking_filter = tools.deblocking == 1 ? 0 : 1;
+    param.b_interlaced = tools.interlaced ? 1 : 0;  // frames in which each pair of macroblocks is of fields or not
+    param.b_tff = 1;
     param.b_constrained_intra = tools.constrained_intra ? 1 : 0;
     param.analyse.i_chroma_qp_offset = tools.cb_offset;
     param.analyse.b_weighted_bipred = 0;
@@ -194,6 +197,8 @@ class X264Coder final : public PictureCoder {
         set_structure(param, settings_);
         set_tools(param, settings_);
         set_rates(param, settings_);
+        by_first_field_ = {param, param};
+        by_first_field_[1].b_tff = 0;
         if (api_.apply_profile(&param, profile_name(settings_)) < 0)
             throw std::runtime_error(std::string("x264 refuses profile ") + profile_name(settings_));
         encoder_ = {api_.open(&param), api_.close};
@@ -209,6 +214,7 @@ class X264Coder final : public PictureCoder {
         const bool ends_group = picture.type != PictureType::b;
         forget(picture.invalidated);
         forget_upper_layers(picture);
+        if (picture.structure > 1) first_field_ = picture.structure == kBottomFirst ? 1 : 0;
         x264_picture_t input = describe(picture.pixels);
         remember(picture.serial, input.i_pts);
         input.i_type = to_x264(picture.type);
@@ -217,7 +223,9 @@ class X264Coder final : public PictureCoder {
         if (!picture.offsets.empty()) input.prop.quant_offsets = picture.offsets.data();  // read in the call
         const std::vector<float> offsets = std::move(picture.offsets);
         const std::vector<uint8_t> pixels = std::move(picture.pixels);  // they stay where they are in memory
-        waiting_.emplace(input.i_pts, Waiting{std::move(picture), 2 * display_index_, false});
+        // x264 counts from the field that comes first, and the header has the number of the top field.
+        const uint32_t poc = 2 * display_index_ + (settings_.tools.interlaced ? first_field_ : 0);
+        waiting_.emplace(input.i_pts, Waiting{std::move(picture), poc, false});
         run(&input, out);
         for (int i = 0; ends_group && i < settings_.b_frames; ++i) push_filler(pixels, out);
     }
@@ -237,6 +245,8 @@ class X264Coder final : public PictureCoder {
     }
 
    private:
+    static constexpr int kBottomFirst = 3;  // NV_ENC_PIC_STRUCT_FIELD_BOTTOM_TOP
+
     struct Waiting {
         Picture picture;  // without its pixels, of which x264 takes a copy
         uint32_t poc = 0;
@@ -264,6 +274,7 @@ class X264Coder final : public PictureCoder {
             input.img.i_stride[plane] = layout.stride[plane];
         }
         input.i_pts = next_pts_++;
+        if (settings_.tools.interlaced) input.param = &by_first_field_[first_field_];
         return input;
     }
 
@@ -347,7 +358,9 @@ class X264Coder final : public PictureCoder {
     H264Numbering numbering_;
     std::vector<uint8_t> unchanged_;  // for each macroblock that it is as in the picture before
     std::map<int64_t, Waiting> waiting_;
-    std::map<uint64_t, int64_t> pts_;  // of the last pictures, by their serials
+    std::map<uint64_t, int64_t> pts_;               // of the last pictures, by their serials
+    std::array<x264_param_t, 2> by_first_field_{};  // the same, with the top field first and with the bottom one
+    uint32_t first_field_ = 0;
     int64_t next_pts_ = 0;
     uint32_t display_index_ = 0;  // since the last IDR
     uint32_t left_out_ = 0;       // fillers since the last IDR

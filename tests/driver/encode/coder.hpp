@@ -74,6 +74,7 @@ struct CodingTools {
     bool transform_8x8 = true;                     // H.264
     int deblocking = 0;                            // disable_deblocking_filter_idc
     bool constrained_intra = false;
+    bool interlaced = false;              // H.264
     bool monochrome = false;              // the chroma of pictures is ignored
     int cb_offset = 0, cr_offset = 0;     // to the quantiser
     int tile_columns = 0, tile_rows = 0;  // AV1; 0: the codec's choice
@@ -156,6 +157,7 @@ struct Picture {
     std::vector<SeiMessage> sei;
     std::vector<float> offsets;  // to the quantiser of each macroblock; empty: none
     LayerPlace place;
+    int structure = 1;                    // NV_ENC_PIC_STRUCT
     std::optional<FilmGrain> film_grain;  // from this picture on
     std::vector<uint64_t> invalidated;    // serials of earlier pictures that no picture refers to from this one on
 };

@@ -91,7 +91,7 @@ NVENCSTATUS lock_bitstream(void* encoder, NV_ENC_LOCK_BITSTREAM* params) {
             params->outputDuration = locked.duration;
             params->bitstreamBufferPtr = locked.data;
             params->pictureType = static_cast<NV_ENC_PIC_TYPE>(locked.type);
-            params->pictureStruct = NV_ENC_PIC_STRUCT_FRAME;
+            params->pictureStruct = static_cast<NV_ENC_PIC_STRUCT>(locked.structure);
             params->frameAvgQP = locked.average_qp;
             NVSIM_SET(*params, temporalId, locked.temporal_layer);
             NVSIM_SET(*params, frameIdxDisplay, locked.display_index);

@@ -25,6 +25,7 @@ class RealMaker : public Maker {
         picture.type = source.type;
         picture.output_headers = source.output_headers;
         picture.place = source.place;
+        picture.structure = source.structure;
         if (source.film_grain != nullptr) picture.film_grain = *source.film_grain;
         if (source.sei != nullptr) picture.sei = *source.sei;
         if (source.invalidated != nullptr) picture.invalidated = *source.invalidated;

@@ -73,6 +73,7 @@ struct LockedBitstream {
     PictureType type = PictureType::p;
     uint32_t average_qp = 0;
     uint32_t temporal_layer = 0;
+    uint32_t structure = 1;
     uint32_t intra_blocks = 0, inter_blocks = 0;
 };
 

@@ -19,6 +19,8 @@ Status Session::encode(const Submission& submission) {
     }
     if (ended_ && differs("end_is_final")) refuse(Status::invalid_call, "the stream has ended");
     if (submission.structure > 3) refuse(recorded::picture_unknown_struct, "Invalid value for NV_ENC_PIC_STRUCT.");
+    if (submission.structure > 1 && !stream().tools.interlaced)
+        forbid(Status::success, Status::invalid_param, "a picture of two fields, but frameFieldMode is not FIELD");
     check_type(submission);
     reference_rules_.check(submission.references, stream());
     Bitstream& out = find_output(submission);
@@ -69,6 +71,7 @@ void Session::accept(const Submission& submission, Record& record, Bitstream& ou
     source.timestamp = submission.timestamp;
     source.duration = submission.duration;
     source.frame_index = submission.frame_index;
+    source.structure = static_cast<int>(submission.structure);
     source.flags = submission.flags;
     source.output_headers = (submission.flags & output_headers) != 0;
     record.references = submission.references;
@@ -320,6 +323,7 @@ void Session::fill(Bitstream& out, const Record& record, AccessUnit unit) {
     out.view.display_index = static_cast<uint32_t>(record.source.serial);
     out.view.type = type;
     out.view.average_qp = static_cast<uint32_t>(qp);
+    out.view.structure = static_cast<uint32_t>(record.source.structure);
     out.view.temporal_layer = static_cast<uint32_t>(record.source.place.layer);
     out.view.intra_blocks = intra ? blocks : 0;
     out.view.inter_blocks = intra ? 0 : blocks;

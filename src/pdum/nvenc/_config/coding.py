@@ -137,6 +137,7 @@ ONLY_IN = {
     "single_slice_refresh": ("h264", "hevc"),
     "tiles": ("av1",),
     "film_grain": ("av1",),
+    "interlaced": ("h264",),
 }
 """The codecs that have a setting, if not all have it."""
 NAMES = {"h264": "H.264", "hevc": "HEVC", "av1": "AV1"}

@@ -7,7 +7,7 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from .._errors import InvalidConfig
-from . import choices, coding, film_grain, hdr, layers, picture_type, rates, values
+from . import choices, coding, film_grain, hdr, interlacing, layers, picture_type, rates, values
 from .colour import Colour
 from .film_grain import FilmGrain
 from .hdr import ContentLight, MasteringDisplay
@@ -111,6 +111,7 @@ class EncoderConfig:
         references: ``References(l0=…, l1=…, dpb=…)``: the lengths of both lists, and the pictures that are kept.
         tiles: the columns and rows into which pictures are divided, such as ``(2, 2)`` (AV1).
         film_grain: ``FilmGrain(…)``: grain that decoders add to the pictures (AV1).
+        interlaced: ``"top"`` or ``"bottom"``: each picture is coded as two fields, of which this is the first (H.264).
         monochrome: the stream has no colour; that of the frames is ignored.
         deblocking: True, False (HEVC: interface 13.0), or ``"within_slices"`` (H.264, HEVC).
         constrained_intra: intra blocks use only intra blocks (H.264, HEVC).
@@ -190,6 +191,7 @@ class EncoderConfig:
     tiles: coding.Tiles | None = None
     film_grain: FilmGrain | None = None
     monochrome: bool | None = None
+    interlaced: choices.FirstField | None = None
     time_code: bool = False
     qp_map: choices.QpMap | None = None
     picture_types: choices.PictureTypes = "auto"
@@ -301,6 +303,7 @@ class EncoderConfig:
             **coding.native(self, codec),
             "layers": layers.native(self.layers),
             "film_grain": film_grain.native(self.film_grain),
+            "interlaced": interlacing.native(self.interlaced),
             "references": list_sizes(self.references, codec),
             **references_native(self.reference_frames, self.long_term_references),
             **rates.native(self, codec),

@@ -85,6 +85,7 @@ class StreamFields(RateFields, total=False):
     tiles: coding.Tiles | None
     film_grain: FilmGrain | None
     monochrome: bool | None
+    interlaced: choices.FirstField | None
     reference_frames: int | None
     copy: choices.CopyMode
 

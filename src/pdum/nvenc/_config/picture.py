@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig, UnsupportedFeature
-from . import choices, film_grain
+from . import choices, film_grain, interlacing
 from .film_grain import FilmGrain
 from .picture_type import canonical, require_possible
 from .references import native_slots, require_slots
@@ -135,6 +135,8 @@ class PictureOptions:
         mark_long_term: keeps the picture as the long-term reference of that number, instead of the old one. An IDR
             drops all of them.
         use_long_term: the numbers of the long-term references that the picture may refer to. It refers to no others.
+        structure: ``"frame"``: a whole picture in an interlaced stream; ``"top"``, ``"bottom"``: two fields, of which
+            this is the first, as ``interlaced`` says for all others.
         film_grain: the grain from this picture on, of an encoder that was made with ``film_grain`` (AV1).
         regions, qp_map, emphasis_map: which parts get more bits, for an encoder that was made with ``qp_map``. A map is
             an array of one-byte integers on the host or on the GPU, one for each block of 16x16 pixels
@@ -153,6 +155,7 @@ class PictureOptions:
     mark_long_term: int | None = None
     use_long_term: Sequence[int] = field(default=())
     film_grain: FilmGrain | None = None
+    structure: choices.PictureStructure | None = None
 
     def __post_init__(self) -> None:
         kinds: tuple[tuple[str, Any], ...] = (("force_idr", bool), ("force_intra", bool))
@@ -169,7 +172,11 @@ class PictureOptions:
         film_grain.native(self.film_grain)
         require_one_map(self)
         require_slots(self.mark_long_term, self.use_long_term)
+        object.__setattr__(self, "structure", interlacing.structure(self.structure))
         object.__setattr__(self, "type", canonical(self.type, self.force_idr, self.force_intra))
+
+    def _structure(self, is_interlaced: bool) -> str | None:
+        return interlacing.require_fields(self.structure, is_interlaced)
 
     def _film_grain(self, codec: str, has_grain: bool) -> tuple[Any, ...] | None:
         return film_grain.native_of_picture(self.film_grain, codec, has_grain)

@@ -49,6 +49,7 @@ TOOL_CONTROLS: tuple[Control, ...] = (
     Control(name="layers of AV1", given={"layers": 2}, codecs=("av1",)),
     Control(name="layers without names", given={"layers": Layers(2, "hierarchical")}, codecs=H264),
     Control(name="film grain of AV1", given={"film_grain": FilmGrain.of_strength(80)}, codecs=("av1",), seen=noisier),
+    same("interlaced", "top", codecs=H264),
     same("monochrome", True, codecs=H264),
     Control(name="tiles of AV1", given={"tiles": (2, 1)}, codecs=("av1",)),
     same("chroma_qp_offset", 12, {**HQ, "qp": 30}, codecs=("h264", "hevc")),
