@@ -322,6 +322,7 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "arguments": st.tuples() | st.tuples(TEXT),
     "version": TEXT,
     "goal": st.just("") | TEXT,
+    "engine_kind": st.sampled_from(["", "nvenc", "software"]),
     "metric": TEXT,
     "score": ETA,
     "seconds": st.floats(0, 1e6),

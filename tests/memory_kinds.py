@@ -171,6 +171,7 @@ def write(address: int, content: bytes) -> None:
     """With a context current."""
     if content:
         do("cuMemcpyHtoD_v2", ctypes.c_uint64(address), content, ctypes.c_size_t(len(content)))
+        do("cuStreamSynchronize", None)  # the call may return while the last bytes are on their way
 
 
 def read(address: int, size: int) -> bytes:

@@ -122,12 +122,15 @@ def test_a_setting_that_no_engine_takes_is_a_refusal(runner: OrderRunner) -> Non
 @pytest.mark.parametrize("when", ["before", "meanwhile", "unwanted"])
 def test_a_cancelled_order_ends_without_a_result(runner: OrderRunner, when: str) -> None:
     """Nothing more is granted, so it would otherwise wait."""
+    number = f"cancelled {when}"
     if when == "before":
-        order_runner.cancel("9")
-    cancels = (lambda _: order_runner.cancel("9")) if when == "meanwhile" else (lambda _: None)
-    given = order("9", grant=Grant(until=4, is_final=False))
+        assert order_runner.cancel(number), "it will never begin"
+    answers: list[bool] = []
+    cancels = (lambda _: answers.append(order_runner.cancel(number))) if when == "meanwhile" else (lambda _: None)
+    given = order(number, grant=Grant(until=4, is_final=False))
     assert do(runner, given, cancels, wanted=when != "unwanted") == Outcome()
-    assert frames_of(do(runner, order("10"))) == list(range(FRAMES)), "the engine is free again"
+    assert not any(answers)
+    assert frames_of(do(runner, order(f"after {number}"))) == list(range(FRAMES)), "the engine is free again"
 
 
 def test_it_stops_when_its_pool_answers_nothing_more(runner: OrderRunner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pdum.nvenc._cluster import order_runner
 from pdum.nvenc._cluster.assigned_engine import AssignedEngine
 from pdum.nvenc._cluster.order_runner import OrderRunner
-from pdum.nvenc._cluster.orders import Grant, Order, Report
+from pdum.nvenc._cluster.orders import Grant, Order, Outcome, Report
 from pdum.nvenc._cluster.seam import Found, Joined, Left, News, OrderListener, Refused, WorkerFacts
 from pdum.nvenc._machine.capabilities import capabilities
 
@@ -69,7 +69,7 @@ class Threads:
             thread = threading.Thread(target=work)
             self._threads.append(thread)
             thread.start()
-        return Running(order.number)
+        return Running(order.number, listener)
 
     def close(self) -> None:
         self._tell = lambda _: None
@@ -84,13 +84,14 @@ class Threads:
 class Running:
     """A ``RunningOrder``."""
 
-    def __init__(self, number: str) -> None:
-        self._number = number
+    def __init__(self, number: str, listener: OrderListener) -> None:
+        self._number, self._listener = number, listener
 
     def grant(self, grant: Grant) -> None:
         order_runner.grant(self._number, grant)
 
     def cancel(self) -> None:
-        order_runner.cancel(self._number)
+        if order_runner.cancel(self._number):
+            self._listener.ended(Outcome())
 
     def forget(self) -> None: ...

@@ -26,11 +26,11 @@ from pdum.nvenc import (
     decode,
 )
 from pdum.nvenc._media.gpu_decoder import StreamDecoder
-from pdum.nvenc._media.stream_headers import stream_header
+from pdum.nvenc._media.stream_headers import as_in_stream, stream_header
 
 from simulator import Machine, Simulator, environment
 
-pytestmark = pytest.mark.one_abi
+pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 
 def test_damage_is_told(simulator: Simulator, h264: Path) -> None:
@@ -253,8 +253,17 @@ def test_headers_of_containers_become_those_of_streams(folder: Path, codec: str)
         assert all(unit in bytes(first) for unit in units)
 
 
+def test_headers_and_frames_of_vc1_begin_with_start_codes() -> None:
+    """No encoder is there that makes a video of it."""
+    headers, frame = b"\0\0\1\x0f\xca\0\0\1\x0e\x48", b"\0\0\1\x0d\x12\x34"
+    assert stream_header("vc1", b"\x25" + headers) == stream_header("vc1", headers) == headers
+    assert as_in_stream("vc1", frame) == as_in_stream("vc1", frame[4:]) == frame
+    assert as_in_stream("vc1", b"\0\0\1\x0f") == b"\0\0\1\x0f"
+    assert as_in_stream("h264", frame[4:]) == frame[4:]
+
+
 @pytest.mark.parametrize("extradata", [b"", b"\1", b"\1\2\3\4\5\xff\xff", b"\0\0\0\1g"])
-@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "mpeg4"])
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "mpeg4", "vc1"])
 def test_broken_headers_do_no_harm(codec: str, extradata: bytes) -> None:
     assert isinstance(stream_header(codec, extradata), bytes)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from damaged import damaged
@@ -87,6 +88,22 @@ def test_the_switch_chooses_who_decodes(machine: Machine, h264: Path, monkeypatc
     assert found is None or found.own is None
     monkeypatch.setenv(hardware_decode.SWITCH, "cpu")
     assert hardware_decode.decoder_on(runner.HARDWARE, h264) is None
+
+
+def test_ffmpeg_copies_each_plane_on_the_default_stream(
+    machine: Machine, h264: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page on decoding says so: it is why decoders that FFmpeg drives hinder one another."""
+    monkeypatch.setenv(hardware_decode.SWITCH, "ffmpeg")
+    on_gpu = hardware_decode.decoder_on(runner.HARDWARE, h264)
+    if on_gpu is None:
+        assert not hasattr(av.VideoFrame, "sw_format"), "this PyAV could drive the decoder"
+        return
+    machine.reset()
+    frames = [frame.pts for frame in frames_from(h264, index_source(h264), 0, Decoding(on_gpu=on_gpu))]
+    assert machine.calls("cuda")["cuMemcpy2DAsync_v2"] == 2 * len(frames)
+    assert machine.calls("decode")["cuvidUnmapVideoFrame64"] == len(frames)
+    assert not [call for call in machine.calls("cuda") if call.startswith("cuStream")]
 
 
 def test_a_gpu_that_cannot_decode_it_leaves_it_to_the_processor(simulator: Simulator, h264: Path) -> None:

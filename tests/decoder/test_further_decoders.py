@@ -20,7 +20,7 @@ from damaged import damaged
 from decoder.conftest import L4
 from decoder.test_failures import without_sense
 from decoder.test_files import forget
-from decoder.videos import Kind, assert_same, by_processor, make, on_host
+from decoder.videos import Kind, by_processor, make
 from files import runner
 from files.runner import LOSSLESS, assert_same_pictures
 from pdum.nvenc import DecodedFrame, EncoderPool, FileJob, FileSettings, FileTask, Filters, InvalidConfig, events
@@ -142,20 +142,26 @@ def test_hardly_more_is_decoded_than_is_wanted(machine: Machine, folder: Path, t
 
 @pytest.mark.parametrize("kind", [CLOSED, OPEN, HEVC], ids=lambda kind: kind.name)
 @pytest.mark.parametrize("order", [(0, 2, 1, 3), (3, 0, 2)])
+@pytest.mark.parametrize("on_processor", [False, True])
 def test_one_decoder_takes_stretches_in_any_order(
-    machine: Machine, folder: Path, kind: Kind, order: tuple[int, ...]
+    machine: Machine, folder: Path, kind: Kind, order: tuple[int, ...], on_processor: bool
 ) -> None:
+    """The last one drains the decoder."""
     source = make(folder, kind)
     index, wanted = index_source(source), by_processor(source)
     stretches = Stretches(index)
-    further = FurtherDecoders(source, index, hardware_decode.decoder_on(runner.HARDWARE, source), 0)
-    decoder = further.open_decoder()
+    on_gpu = None if on_processor else hardware_decode.decoder_on(runner.HARDWARE, source)
+    decoder = FurtherDecoders(source, index, on_gpu, 0).open_decoder()
     assert decoder is not None
+    assert decoder.is_on_processor is on_processor
     with closing(decoder):
         for number in order:
             stretch = stretches[number]
-            found = on_host(decoder.frames(stretch))
-            assert_same(found, wanted[stretch.first : stretch.last])
+            found = list(decoder.frames(stretch))
+            for frame, (pts, picture) in zip(found, wanted[stretch.first : stretch.last], strict=True):
+                assert frame.pts == pts
+                found_picture = frame.to_ndarray(format="nv12") if on_processor else np.asarray(frame)
+                np.testing.assert_array_equal(found_picture, picture)
 
 
 def test_a_missing_frame_is_no_frame_that_follows(folder: Path) -> None:
@@ -164,10 +170,12 @@ def test_a_missing_frame_is_no_frame_that_follows(folder: Path) -> None:
     index = index_source(source)
     first, second, *rest = index.pts
     with_one_more = replace(index, pts=[first, (first + second) // 2, second, *rest])
-    frames = stretch_frames(source, with_one_more, Stretches(with_one_more)[0], Decoding(2))
-    assert next(frames).pts == first
-    with pytest.raises(Stumbled, match="Frame 1 is missing"):
-        next(frames)
+    decoding = Decoding(2)
+    with decoding.opened(source) as container:
+        frames = stretch_frames(container, with_one_more, Stretches(with_one_more)[0], decoding)
+        assert next(frames).pts == first
+        with pytest.raises(Stumbled, match="Frame 1 is missing"):
+            next(frames)
 
 
 def test_the_processor_helps_if_the_chip_is_busy(simulator: Simulator, folder: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from decoder.conftest import L4
-from decoder.videos import Kind, assert_same, by_processor, make, on_host
+from decoder.videos import Kind, assert_same, by_processor, make, on_host, packets_of
 from pdum.nvenc import (
     Decoder,
     DecoderClosed,
@@ -25,7 +25,7 @@ from pdum.nvenc._media.gpu_decoder import StreamDecoder
 
 from simulator import Machine, Simulator, checksum, parse
 
-pytestmark = pytest.mark.one_abi
+pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 KINDS = [
     Kind("h264"),
@@ -191,14 +191,6 @@ def test_readers_streams_are_waited_for(machine: Machine, h264: Path) -> None:
         assert "cuStreamSynchronize" not in machine.calls("cuda")
 
 
-def packets_of(path: Path) -> list[tuple[bytes, int]]:
-    """Of H.264 in a transport stream, which needs no filter."""
-    import av
-
-    with av.open(str(path)) as container:
-        return [(bytes(one), int(one.pts)) for one in container.demux(video=0) if one.size and one.pts is not None]
-
-
 @pytest.fixture
 def packets(folder: Path) -> list[tuple[bytes, int]]:
     return packets_of(make(folder, Kind("h264-transport", container="ts")))
@@ -235,18 +227,3 @@ def test_decoding_begins_anew_after_a_flush(machine: Machine, h264: Path) -> Non
             assert_same(on_host(found), wanted)
             found.clear()
         decoder.close()
-
-
-def test_a_size_may_change_in_mid_stream(machine: Machine, folder: Path) -> None:
-    """Frames of the old size stay valid when the decoder is made anew."""
-    small, large = (make(folder, Kind(f"size-{w}", size=(w, h), container="ts")) for w, h in ((96, 64), (192, 128)))
-    with Decoder("h264", surfaces=16) as decoder:
-        frames = [
-            frame
-            for path in (small, large, small)
-            for data, pts in packets_of(path)
-            for frame in decoder.decode(data, pts)
-        ]
-        frames += decoder.flush()
-    wanted = by_processor(small) + by_processor(large) + by_processor(small)
-    assert_same(on_host(frames), wanted)

@@ -18,7 +18,7 @@ from pdum.nvenc import Decoder, decode
 
 from simulator import Machine
 
-pytestmark = pytest.mark.one_abi
+pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 SIZE, COUNT, RATE = (160, 128), 8, 25
 FIELDS_OF_FRAMES = {"flags": "+ildct+ilme", "bf": "2"}

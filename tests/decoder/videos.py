@@ -76,6 +76,12 @@ def plane_of(plane: Any, depth: int) -> Any:
     return rows[: plane.height, : plane.width]
 
 
+def packets_of(path: Path) -> list[tuple[bytes, int]]:
+    """Of H.264 in a transport stream, which needs no filter."""
+    with av.open(str(path)) as container:
+        return [(bytes(one), int(one.pts)) for one in container.demux(video=0) if one.size and one.pts is not None]
+
+
 def on_host(frames: Iterable[Any]) -> list[Picture]:
     return [(frame.pts, np.asarray(frame)) for frame in frames]
 

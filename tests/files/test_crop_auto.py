@@ -260,7 +260,9 @@ def test_an_area_is_the_same_before_and_behind_a_turn(
     tmp_path: Path, turns: tuple[int, int, int, int], graph: str
 ) -> None:
     matrix = (turns[0], turns[1], 0, turns[2], turns[3], 0, 0, 0, 1 << 30)
-    shape = Look(width=160, height=96, pix_fmt="yuv420p", chroma="420", depth=8, exact=True, matrix=matrix)
+    shape = Look(
+        width=160, height=96, codec="h264", pix_fmt="yuv420p", chroma="420", depth=8, exact=True, matrix=matrix
+    )
     source = clip("null", *X264, "-qp", "0", frames=2)
     (tmp_path / "one").mkdir()
     turned = by_ffmpeg(source, f"{graph},crop={area_as_shown(shape, 64, 32, 10, 20)}", tmp_path)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from decoder.videos import Kind, assert_same, by_processor, make, on_host
+from decoder.test_interlaced import by_processor_of_packets, coded_fields
+from decoder.test_sizes import SCALED_REFERENCES
+from decoder.videos import Kind, Picture, assert_same, by_processor, make, on_host, packets_of
 from gpu.library import EncodeLibrary
 from pdum.nvenc import NvencEncoder, NvencError, UnsupportedFeature
 from pdum.nvenc._media.gpu_decoder import Decoder, decode
@@ -133,15 +135,48 @@ def test_encoders_take_frames_as_they_are(engine: EncodeLibrary, h264: Path, cop
     assert {packet.seq: parse(packet.data)[-1].checksum for packet in packets} == wanted
 
 
-def test_a_size_may_change_in_mid_stream(folder: Path) -> None:
-    from decoder.test_gpu_decoder import packets_of
-
-    sizes = ((160, 96), (320, 192), (160, 96))
-    paths = [make(folder, Kind(f"size-{width}", size=(width, height), container="ts")) for width, height in sizes]
-    with Decoder("h264", surfaces=12) as decoder:
+def assert_sizes_change(paths: list[Path], codec: str) -> None:
+    with Decoder(codec, surfaces=12) as decoder:
         frames = [one for path in paths for data, pts in packets_of(path) for one in decoder.decode(data, pts)]
         frames += decoder.flush()
     assert_same(on_host(frames), [picture for path in paths for picture in by_processor(path)])
+
+
+SIZES = ((160, 144), (320, 192), (160, 144))
+
+
+def test_a_size_may_change_in_mid_stream(folder: Path) -> None:
+    paths = [make(folder, Kind(f"size-{width}", size=(width, height), container="ts")) for width, height in SIZES]
+    assert_sizes_change(paths, "h264")
+
+
+def test_a_size_of_vp9_may_change_at_a_key_frame(folder: Path) -> None:
+    options = {"preset": "", "deadline": "realtime"}
+    paths = [
+        make(folder, Kind(f"vp9-{size[0]}", "libvpx-vp9", size=size, options=options, container="webm"))
+        for size in SIZES
+    ]
+    assert_sizes_change(paths, "vp9")
+
+
+def test_references_of_another_size_are_refused() -> None:
+    found: list[Picture] = []
+    with pytest.raises(UnsupportedFeature, match="changes its size"):
+        found.extend((frame.pts, np.asarray(frame)) for frame in decode(SCALED_REFERENCES))
+    assert_same(found, by_processor(SCALED_REFERENCES)[:6])
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one packet", "in two packets"])
+def test_two_fields_make_a_frame(together: bool) -> None:
+    """H.264's macroblocks are plain pixels there, and MPEG-2 leaves rounding to the decoder."""
+    fields = coded_fields("h264")
+    packets = [fields[at] + fields[at + 1] for at in range(0, len(fields), 2)] if together else fields
+    with Decoder("h264") as decoder:
+        frames = [frame for number, data in enumerate(packets) for frame in decoder.decode(data, number)]
+        frames += decoder.flush()
+    step = 1 if together else 2
+    wanted = enumerate(by_processor_of_packets("h264", fields))
+    assert_same(on_host(frames), [(step * number, picture) for number, picture in wanted])
 
 
 def test_many_threads_decode_at_once(folder: Path, h264: Path) -> None:

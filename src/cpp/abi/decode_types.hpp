@@ -78,6 +78,7 @@ struct CodedPicture {
     int surface = 0;                   // as the parser numbers them
     int second_surface = -1;           // written too; -1: none
     bool is_second_field = false;      // of the frame that its surface holds already
+    bool is_intra = false;             // it refers to no other picture
 };
 
 // A picture that is due to be shown.

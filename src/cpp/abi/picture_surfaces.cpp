@@ -56,6 +56,14 @@ int second_surface(DecodeCodec codec, const void* parameters) {
     return other != picture.CurrPicIdx ? other : -1;
 }
 
+bool is_intra(DecodeCodec codec, const void* parameters) {
+    constexpr int key = 0;
+    const auto& picture = *static_cast<const cuvid::CUVIDPICPARAMS*>(parameters);
+    if (picture.intra_pic_flag != 0) return true;
+    if (codec == DecodeCodec::vp9) return picture.CodecSpecific.vp9.frameType == key;
+    return codec == DecodeCodec::av1 && picture.CodecSpecific.av1.frame_type == key;
+}
+
 void rename_surfaces(DecodeCodec codec, void* parameters, const std::vector<int>& names) {
     auto& picture = *static_cast<cuvid::CUVIDPICPARAMS*>(parameters);
     auto& specific = picture.CodecSpecific;

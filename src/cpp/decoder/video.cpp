@@ -52,6 +52,9 @@ bool shows_in_order_of_packets(DecodeCodec codec) {
     return codec == DecodeCodec::vp8 || codec == DecodeCodec::vp9 || codec == DecodeCodec::av1;
 }
 
+// A picture of these may refer to one of another size.
+bool scales_references(DecodeCodec codec) { return codec == DecodeCodec::vp9 || codec == DecodeCodec::av1; }
+
 }  // namespace
 
 // One call at a time, on a usable video, with its context current.
@@ -168,6 +171,7 @@ void Video::before_sequence(const VideoFormat& format) {
 uint32_t Video::on_sequence(const VideoFormat& format) {
     format_ = format;
     if (fits_chip(format)) return static_cast<uint32_t>(surfaces_.size());
+    lacks_references_ = chip_ != nullptr && scales_references(format.codec);
     chip_.reset();  // before the next one is made: its memory is free unless frames are out
     const DecoderSetup setup = setup_for(format);
     chip_ = std::make_shared<Chip>(context_, stream_, setup);
@@ -212,6 +216,12 @@ void Video::bind(int parsers_surface) {
 
 void Video::on_picture(const CodedPicture& picture) {
     if (chip_ == nullptr) fail(ErrorKind::decoder_failed, "The video has a picture before its first header.");
+    lacks_references_ = lacks_references_ && !picture.is_intra;
+    if (lacks_references_) {
+        fail(ErrorKind::unsupported_feature,
+             "The video changes its size at a picture that refers to earlier ones, of another size.",
+             "Decode it on the processor, or go on at its next key frame.");
+    }
     if (!picture.is_second_field) {
         bind(picture.surface);
         times_.at(static_cast<size_t>(picture.surface)) = packet_pts_;

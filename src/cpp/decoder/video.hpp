@@ -106,6 +106,8 @@ class Video : private ParserEvents {
     std::optional<int64_t> packet_pts_;
     std::vector<std::optional<int64_t>> times_;  // for each of the parser's surfaces
     bool needs_header_ = true;
+    bool lacks_references_ =
+        false;                // the pictures that VP9's and AV1's next ones may refer to have gone with their chip
     bool is_ending_ = false;  // the parser has shown everything, and some of it waits
 };
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <string>
@@ -92,8 +93,11 @@ class Decoder {
 
     void close() {
         const std::shared_ptr<Video> video = video_of();
-        const py::object memory = std::move(memory_);
-        memory_ = py::object();
+        const py::object dropped = [this] {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            is_closed_ = true;
+            return std::exchange(memory_, py::object());
+        }();
         const WithoutGil unlocked;
         video->close();
     }
@@ -122,16 +126,30 @@ class Decoder {
         return frames;
     }
 
+    // Only frames that are out keep the memory of a decoder that another thread has closed meanwhile.
     py::object memory_of(const std::shared_ptr<Chip>& chip) {
-        if (!memory_ || !memory_.cast<const SurfaceMemory&>().is_of(chip)) {
-            memory_ = py::cast(std::make_unique<SurfaceMemory>(chip));
+        const auto is_there = [&] { return memory_ && memory_.cast<const SurfaceMemory&>().is_of(chip); };
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            if (is_there()) return memory_;
         }
-        return memory_;
+        py::object made = py::cast(std::make_unique<SurfaceMemory>(chip));
+        py::object dropped;  // without the lock
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (is_there()) {
+            dropped = std::move(made);
+            return memory_;
+        }
+        if (!is_closed_) dropped = std::exchange(memory_, made);
+        return made;
     }
 
     ReaderStream reader_;
-    py::object memory_;  // of the chip that is in use
     std::shared_ptr<Video> video_;
+
+    std::mutex mutex_;   // held only to copy or exchange what follows
+    py::object memory_;  // of the chip that is in use
+    bool is_closed_ = false;
 };
 
 std::unique_ptr<Decoder> make_decoder(const std::string& codec, const py::bytes& header, int gpu_id,

@@ -374,6 +374,13 @@ class BaseTask:
         """Keeps a range that another machine's sink has kept; see ``EncodedRange.kept``."""
         raise NotImplementedError("A task whose ranges are kept by another machine has to have adopt().")
 
+    def engines_before(self) -> str:
+        """The kind of the engines of an earlier run, which have to go on with the task; empty: any engines may."""
+        return ""
+
+    def use_engines(self, kind: str) -> None:
+        """Called before ``prepare`` by a pool with hardware and software: this kind of engines encodes the task."""
+
     def take_remarks(self, remarks: Remarks) -> None:
         """Does nothing: the task has no warnings."""
 

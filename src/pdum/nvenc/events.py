@@ -155,6 +155,8 @@ class JobPrepared(Event):
     goal: str = ""
     """What samples are encoded for before all frames are, such as ``"xpsnr 40 dB"``; empty if no quality value is
     searched for."""
+    engine_kind: str = ""
+    """The kind of the engines that encode it, ``"nvenc"`` or ``"software"``, if both kinds work for the run."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -255,7 +255,9 @@ class BatchSettings:
     trim: str = setting("", _filter, "the part to keep, such as 0:10-1:20 or 90-")
     rotate: int = setting(0, _filter, "90, 180 or 270 degrees clockwise")
     vf: str = setting("", _filter, "any graph of FFmpeg's video filters, such as hflip,unsharp")
-    engine: EngineKind = setting("auto", _names("auto", "nvenc", "software"), "auto, nvenc or software")
+    engine: EngineKind = setting(
+        "auto", _names("auto", "nvenc", "software", "both"), "auto, nvenc, software or both (of a cluster)"
+    )
     gpu: str | tuple[int, ...] = setting("all", _gpus, "all, or GPU numbers")
     engines: int | Auto = setting("auto", _whole_number(1, 256, "auto"), "number of engines to use at once")
     cluster: str = setting("", _cluster, "the scheduler of a cluster whose engines do the work: tcp://head:8786")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -62,6 +62,8 @@ class Preview:
 def dry_run(batch: BatchPlan, options: OutputOptions, *, estimates: bool) -> int:
     """Opens each file as the run would, and shows what that would do or refuse. Nothing is written."""
     settings = batch.settings
+    if settings.engine == "both":
+        settings = replace(settings, engine="auto")  # hardware has the last word on what is supported
     with interruptible(complain) as interruption, pool_of(settings) as pool:
         supported = supported_settings(
             settings, gpus_of_cluster(pool.engines) if settings.cluster else gpus_of(settings)

@@ -80,15 +80,18 @@ def settled_pool(
         for message in (*supported.notices, *sentences_of(supported)):
             output.say(message)
         pool = cluster or stack.enter_context(pool_of(settings))
-        kind = "nvenc" if pool.uses_hardware else "software"
+        kind = None if pool.kind == "both" else pool.kind
         yield pool, TaskMaker(settings=settings, supported=supported, kind=kind)
 
 
 def sentences(batch: BatchPlan, supported: SupportedSettings) -> list[str]:
     """What the files become, if anything is to be encoded. A target finds the quality of each file later."""
     settings = batch.settings
-    fits = settings.engine in ("auto", supported.kind)  # else the run ends before it begins
-    return [supported.sentence] if fits and batch.with_action(ENCODE) and not settings.target else []
+    fits = settings.engine in ("auto", "both", supported.kind)  # else the run ends before it begins
+    if not fits or not batch.with_action(ENCODE) or settings.target:
+        return []
+    also = " Software engines encode some files, with the same codec." if settings.engine == "both" else ""
+    return [supported.sentence + also]
 
 
 def shown_settings(settings: BatchSettings, supported: SupportedSettings) -> dict[str, Any]:
@@ -156,8 +159,8 @@ class TaskMaker:
 
     settings: BatchSettings
     supported: SupportedSettings
-    kind: str
-    """The kind of the engines: ``"nvenc"`` or ``"software"``."""
+    kind: str | None
+    """The kind of the engines: ``"nvenc"`` or ``"software"``; None: both, of which each file gets one."""
 
     def __call__(self, decision: Decision, known: float | None = None) -> FileTask:
         """``known``: the quality value that an earlier run found for a target."""

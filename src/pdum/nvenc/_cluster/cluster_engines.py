@@ -24,6 +24,9 @@ GATHERING_SECONDS = 10.0
 OTHERS_SECONDS = 2.0
 """How long a pool waits for an engine of the wanted kind, if there are workers and none of them has one."""
 
+BOTH = "both"
+"""Hardware and software engines work for the same run, each on files of its own."""
+
 Identity = tuple[str, "int | None", "int | str"]
 
 
@@ -39,7 +42,7 @@ class ClusterEngines:
     """``RemoteEngines`` for a pool. Closing it closes the connection to the cluster.
 
     Args:
-        backend: ``"nvenc"``, ``"software"``, or ``"auto"``: hardware if any worker has it.
+        backend: ``"nvenc"``, ``"software"``, ``"auto"`` (hardware if any worker has it), or ``"both"``.
     """
 
     def __init__(self, cluster: Cluster, backend: str, timeout: float) -> None:
@@ -114,7 +117,7 @@ class ClusterEngines:
         )
 
     def _fitting(self, kind: str) -> list[WorkerFacts]:
-        return [one for one in self._all if kind in ("", one.kind)]
+        return [one for one in self._all if kind in ("", BOTH, one.kind)]
 
     def _take(self, news: News) -> None:
         with self._changed:
@@ -134,7 +137,7 @@ class ClusterEngines:
 
     def _joined(self, facts: WorkerFacts) -> None:
         self._all.append(facts)
-        if self._members and facts.kind == self._kind:
+        if self._members and self._kind in (BOTH, facts.kind):
             member = self._add(facts)
             for run in self._runs:
                 run.joined(member.engine, facts.worker)

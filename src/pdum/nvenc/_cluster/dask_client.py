@@ -153,14 +153,17 @@ class DaskCluster:
         with self._lock:
             self._orders.pop(number, None)
 
-    def send(self, worker: str, function: Callable[..., None], *values: object) -> None:
-        """Calls the function in the worker. What gets lost is asked for again."""
+    def send(
+        self, worker: str, function: Callable[..., Any], *values: object, take: Callable[[Any], object] = lambda _: None
+    ) -> None:
+        """Calls the function in the worker, and ``take`` with its answer. What gets lost is asked for again."""
 
         async def deliver() -> None:
             try:
-                await self._client.run(function, *values, workers=[worker], on_error="ignore")
+                answers = await self._client.run(function, *values, workers=[worker], on_error="ignore")
             except (OSError, ValueError, KeyError, AttributeError):
                 return  # the worker has left
+            take(answers.get(worker))
 
         self._client.loop.add_callback(deliver)
 
@@ -172,6 +175,8 @@ class DaskOrder:
         self._cluster, self._worker, self._number = cluster, worker, number
         self.listener = listener
         self._future: Any = None
+        self._ending = threading.Lock()
+        self._has_ended = False
 
     def begin(self, client: Any, order: bytes, topic: str) -> None:
         self._future = client.submit(
@@ -184,7 +189,12 @@ class DaskOrder:
         self._cluster.send(self._worker, dask_worker.grant, self._number, grant.until, grant.is_final)
 
     def cancel(self) -> None:
-        self._cluster.send(self._worker, dask_worker.cancel, self._number)
+        self._cluster.send(self._worker, dask_worker.cancel, self._number, take=self._cancelled)
+
+    def _cancelled(self, has_not_begun: bool | None) -> None:
+        if has_not_begun:
+            self._end(Outcome())
+            self._future.client.loop.add_callback(self._future.cancel)  # which is to be awaited in this thread
 
     def forget(self) -> None:
         self._cluster.subscribe()
@@ -199,8 +209,15 @@ class DaskOrder:
                 outcome = pickle.loads(future.result())
             except Exception as error:
                 outcome = _failed(ClusterFailed(f"The worker could not do its work: {error!r}"))
-        self._cluster.over(self._number)
-        self.listener.ended(outcome)
+        self._end(outcome)
+
+    def _end(self, outcome: Outcome) -> None:
+        """A cancelled order may end twice: it has not begun, and then Dask drops its task. The first time counts."""
+        with self._ending:
+            is_first, self._has_ended = not self._has_ended, True
+        if is_first:
+            self._cluster.over(self._number)
+            self.listener.ended(outcome)
 
 
 def _failed(error: Exception) -> Outcome:

@@ -177,7 +177,7 @@ async def require_same_version(address: str, tls: Tls | None) -> None:
     except distributed.comm.core.FatalCommClosedError:
         raise ClusterFailed(
             f"The scheduler {address} does not accept the certificate of --tls, or shows another one. Copy the file "
-            "that the scheduler was given with --tls."
+            "that the scheduler was given with --tls. With certificates of your own, also check this machine's clock."
         ) from None
     if theirs not in (None, __version__):
         raise ClusterFailed(versions_differ(f"The scheduler {address}", theirs, __version__))

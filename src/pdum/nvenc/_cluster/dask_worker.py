@@ -26,8 +26,8 @@ def grant(number: str, until: int, is_final: bool) -> None:
     order_runner.grant(number, Grant(until=until, is_final=is_final))
 
 
-def cancel(number: str) -> None:
-    order_runner.cancel(number)
+def cancel(number: str) -> bool:
+    return order_runner.cancel(number)
 
 
 def encode(packed: bytes, topic: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,23 +16,28 @@ from .._pool.lane_session import LOST_FOR_GOOD
 from .._tasks import EncodedRange
 from .._text import error_text
 from .._version import __version__
-from .remote_lane import RemoteLane, order_of
+from .given_order import GivenOrder
+from .orders import Outcome
+from .remote_lane import RemoteLane, packed_order
 from .seam import Cluster
 
 if TYPE_CHECKING:
     from .._pool.lane_view import RunHost
     from .._pool.pieces import Piece
     from ..events import EngineInfo
-    from .orders import Outcome
 
 TICK = 0.1
 """Seconds between two looks, if nothing happens."""
 BUSY_SECONDS = 10.0
 """An engine that has not begun after this time works for another run, so its piece goes to another engine."""
+LEAD_SECONDS = 0.1
+"""So long before an engine's piece ends, its worker gets the next one."""
 LOSSES = 5
 """An engine that is lost so often without finishing a piece is not used again in this run."""
 ENGINES_AT_FULL_PACE, SLOWEST_PACE = 100, 20.0
 """With more engines, each reports less often and is granted more frames at a time."""
+SHORTEST_WAIT = 0.005
+"""Seconds between two looks."""
 IDLE_ASKED = 16
 """If so many idle engines in a row find no work, the others are not asked."""
 
@@ -51,6 +57,7 @@ class Dispatcher:
         self._news: deque[tuple[EngineInfo, str, str]] = deque()
         self._has_news = True
         self._without_engines_since: float | None = None
+        self._kind_missing_since: dict[str, float] = {}
         self.thread = threading.Thread(target=self._work, name="pdum.nvenc dispatcher", daemon=True)
 
     def begin_with(self, engine: EngineInfo, worker: str) -> None:
@@ -86,13 +93,13 @@ class Dispatcher:
             while not self._scheduler.is_over:
                 self._take_news()
                 for lane in list(self.lanes):
-                    if lane.piece is not None:
-                        self._look_at(lane, lane.piece)
+                    self._look_at(lane)
                 self._hand_out()
+                self._wait_for_kinds()
                 self._wait_for_engines()
                 with self._scheduler.lock:
                     if not self._has_news and not self._scheduler.is_over:
-                        self._scheduler.changed.wait(TICK)
+                        self._scheduler.changed.wait(self._seconds_until_next_look())
                     self._has_news = False
         except BaseException as error:  # our own mistake: no thread must wait for these engines forever
             told = NvencError(f"The work for the cluster could not be done: {error!r}")
@@ -100,8 +107,15 @@ class Dispatcher:
             self._scheduler.fail_all(told)
         finally:
             for lane in self.lanes:
-                lane.cancel()
+                for order in lane.orders:
+                    order.cancel()
                 self._host.give_back_lease(lane.engine)
+
+    def _seconds_until_next_look(self) -> float:
+        """An engine whose piece is about to end needs the next one."""
+        at_work = [lane.current for lane in self.lanes if lane.current is not None and lane.following is None]
+        coming = [wait for order in at_work if (wait := order.seconds_left() - LEAD_SECONDS) > 0]
+        return max(min([TICK, *coming]), SHORTEST_WAIT)
 
     def _lose_the_missing(self) -> None:
         """Engines that have left between the beginning of the run and that of this thread."""
@@ -118,7 +132,7 @@ class Dispatcher:
                 self._back(engine, worker)
 
     def _add(self, engine: EngineInfo, worker: str) -> RemoteLane:
-        lane = RemoteLane(engine, self._scheduler, self._wake)
+        lane = RemoteLane(engine)
         self.lanes.append(lane)
         self._workers[engine.index] = worker
         self._idle.append(lane)
@@ -144,14 +158,24 @@ class Dispatcher:
         lane = self._lane_of(index)
         if lane is None or lane.is_lost or self._workers.get(index) != worker:
             return
-        piece = lane.piece
-        if piece is not None:
-            lane.cancel()  # the worker may be alive, and only cut off
-            self._let_go(lane)
+        if lane.current is not None:
             self._losses[index] = self._losses.get(index, 0) + 1
-            error = ClusterFailed(f"{lane.engine.label} ended while it encoded {piece.job.source}: {reason}")
-            self._scheduler.failed(piece, error, by_engine=True)
+        self._take_away(lane, lambda piece: f"{lane.engine.label} ended while it encoded {piece.job.source}: {reason}")
         self._give_up(lane, reason)
+
+    def _take_away(self, lane: RemoteLane, why: Callable[[Piece], str]) -> None:
+        """Takes the lane's pieces from a worker that may be alive, and only cut off. The one at work counts as failed:
+        the following one if it has begun, because then the end of the current one was lost on its way."""
+        orders = lane.orders
+        at_work = next((order for order in reversed(orders) if order.has_begun), lane.current)
+        for order in orders:
+            order.cancel()
+            self._remove(lane, order)
+            if order is at_work:
+                self._announce(order)
+                self._scheduler.failed(order.piece, ClusterFailed(why(order.piece)), by_engine=True)
+            else:
+                self._scheduler.put_back(order.piece)
 
     def _give_up(self, lane: RemoteLane, reason: str) -> None:
         lane.is_lost = True
@@ -161,66 +185,98 @@ class Dispatcher:
         self._resting.pop(lane, None)
         self._host.lose(lane.engine, reason)
 
-    def _let_go(self, lane: RemoteLane) -> None:
-        lane.leave()
-        self._host.give_back_lease(lane.engine)
+    def _remove(self, lane: RemoteLane, order: GivenOrder) -> None:
+        """Takes an order from the lane, whose worker begins with the following one, if it has one."""
+        lane.remove(order)
+        if lane.current is None:
+            self._host.give_back_lease(lane.engine)
+
+    def _announce(self, order: GivenOrder) -> None:
+        if not order.is_announced:
+            order.is_announced, order.heard = True, monotonic()
+            self._scheduler.started(order.piece)
 
     # --- a lane at work ---
 
-    def _look_at(self, lane: RemoteLane, piece: Piece) -> None:
-        outcome = lane.outcome
-        if outcome is not None:
-            self._let_go(lane)
-            self._take_outcome(lane, piece, outcome)
-            if not lane.is_lost:
+    def _look_at(self, lane: RemoteLane) -> None:
+        while lane.current is not None:
+            self._announce(lane.current)
+            if lane.current.outcome is None:
+                self._look_at_current(lane, lane.current)
+                break
+            self._take_outcome(lane, lane.current, lane.current.outcome)
+            if lane.current is None and not lane.is_lost:
                 self._idle.append(lane)
-        elif piece.is_dropped:
-            self._drop(lane, piece)
-        elif lane.has_begun:
-            if monotonic() - lane.heard > self._host.watchdog:
-                self._silent(lane, piece)
-        elif monotonic() - lane.heard > BUSY_SECONDS:
-            self._rest(lane, piece)
+        if lane.following is not None:
+            self._look_at_following(lane, lane.following)
 
-    def _drop(self, lane: RemoteLane, piece: Piece) -> None:
+    def _look_at_current(self, lane: RemoteLane, order: GivenOrder) -> None:
+        if order.piece.is_dropped:
+            self._drop(lane, order)
+        elif order.has_begun:
+            if monotonic() - order.heard > self._host.watchdog:
+                self._silent(lane, order)
+        elif monotonic() - order.heard > BUSY_SECONDS:
+            self._rest(lane, order)
+
+    def _look_at_following(self, lane: RemoteLane, order: GivenOrder) -> None:
+        """Takes it back if the engine must not begin with it. The worker says whether it has begun."""
+        may_begin = order.has_begun or self._scheduler.may_work(lane.engine.index)
+        if order.piece.is_dropped or not may_begin:
+            order.cancel()
+        if order.outcome == Outcome():
+            self._take_outcome(lane, order, order.outcome)
+
+    def _drop(self, lane: RemoteLane, order: GivenOrder) -> None:
         """Waits for the worker to stop, so that it writes nothing more. A run that cannot wait gives the piece up."""
-        lane.cancel()
-        if piece not in self._scheduler.working:
-            self._let_go(lane)
+        order.cancel()
+        if order.piece not in self._scheduler.working:
+            self._put_all_back(lane)
             self._resting[lane] = monotonic() + TICK
 
-    def _silent(self, lane: RemoteLane, piece: Piece) -> None:
-        reason = f"{lane.engine.label} has not reported for {monotonic() - lane.heard:.0f} s."
-        lane.cancel()
-        self._let_go(lane)
-        self._scheduler.failed(piece, ClusterFailed(reason), by_engine=True)
+    def _silent(self, lane: RemoteLane, order: GivenOrder) -> None:
+        reason = f"{lane.engine.label} has not reported for {monotonic() - order.heard:.0f} s."
+        self._take_away(lane, lambda _: reason)
         self._give_up(lane, reason)
 
-    def _rest(self, lane: RemoteLane, piece: Piece) -> None:
-        reason = lane.waits_for or "Another run uses this engine, or its machine does not answer."
-        lane.cancel()
-        self._let_go(lane)
+    def _rest(self, lane: RemoteLane, order: GivenOrder) -> None:
+        reason = order.waits_for or "Another run uses this engine, or its machine does not answer."
+        self._put_all_back(lane)
         self._host.emit(events.EngineWaiting, engine=lane.engine.index, reason=reason)
         self._resting[lane] = monotonic() + BUSY_SECONDS
-        self._scheduler.put_back(piece)
 
-    def _take_outcome(self, lane: RemoteLane, piece: Piece, outcome: Outcome) -> None:
-        scheduler, error = self._scheduler, outcome.error
+    def _put_all_back(self, lane: RemoteLane) -> None:
+        for order in reversed(lane.orders):
+            order.cancel()
+            self._remove(lane, order)
+            self._scheduler.put_back(order.piece)
+
+    def _take_outcome(self, lane: RemoteLane, order: GivenOrder, outcome: Outcome) -> None:
+        scheduler, piece, error = self._scheduler, order.piece, outcome.error
+        is_lost = outcome.is_lost or isinstance(error, LOST_FOR_GOOD)
+        if is_lost and order is lane.current and lane.following is not None:
+            lane.following.cancel()
+            self._scheduler.put_back(lane.following.piece)
+            self._remove(lane, lane.following)
+        self._remove(lane, order)
         if outcome.forgot:
             lane.known.clear()
             scheduler.put_back(piece)
         elif error is not None:
             is_jobs = not outcome.by_engine or isinstance(error, InvalidConfig)
             scheduler.failed(piece, error, by_engine=not is_jobs)
-            if outcome.is_lost or isinstance(error, LOST_FOR_GOOD):
+            if is_lost:
                 self._losses[lane.engine.index] = self._losses.get(lane.engine.index, 0) + 1
                 self._give_up(lane, error_text(error))
-        elif piece.is_dropped or outcome.encoded is None:
+        elif piece.is_dropped:
             scheduler.drop(piece)
+        elif outcome.encoded is None:
+            scheduler.put_back(piece)
         else:
-            self._keep(lane, piece, outcome.encoded)
+            self._keep(lane, order, outcome.encoded)
 
-    def _keep(self, lane: RemoteLane, piece: Piece, encoded: EncodedRange) -> None:
+    def _keep(self, lane: RemoteLane, order: GivenOrder, encoded: EncodedRange) -> None:
+        piece = order.piece
         try:
             if (encoded.first, encoded.last) != (piece.first, piece.last):
                 raise ClusterFailed(
@@ -233,7 +289,7 @@ class Dispatcher:
             self._scheduler.failed(piece, as_error(error, piece.job.source), by_engine=False)
         else:
             piece.frames = piece.packets = piece.last - piece.first
-            lane.has_encoded(piece.frames)
+            lane.has_encoded(piece.frames, order.latest.frames)
             self._losses.pop(piece.engine, None)
             self._scheduler.done(piece, encoded.size)
 
@@ -260,6 +316,12 @@ class Dispatcher:
                 del self._resting[lane]
                 self._idle.append(lane)
         without_work = 0
+        for lane in self.lanes:
+            if lane.following is None and lane.current is not None and lane.current.seconds_left() < LEAD_SECONDS:
+                without_work += not self._try_to_begin(lane)
+            if without_work >= IDLE_ASKED:
+                break
+        without_work = 0
         for _ in range(len(self._idle)):
             lane = self._idle.popleft()
             if self._try_to_begin(lane):
@@ -271,33 +333,50 @@ class Dispatcher:
                 return
 
     def _try_to_begin(self, lane: RemoteLane) -> bool:
-        if not self._host.lease(lane.engine):
+        """Gives an idle lane a piece, or one at work its next piece. That is none that has failed: if it ends its
+        worker's process, the result of the piece before may still be there. An order at work holds the lease."""
+        is_idle = lane.current is None
+        if is_idle and not self._host.lease(lane.engine):
             return False
-        piece = self._scheduler.take_now(lane.engine.index)
+        piece = self._scheduler.take_now(lane.engine.index, has_failed=is_idle)
         if piece is None:
-            self._host.give_back_lease(lane.engine)
+            if is_idle:
+                self._host.give_back_lease(lane.engine)
             return False
-        self._begin(lane, piece)
-        return lane.piece is not None
+        return self._begin(lane, piece)
 
-    def _begin(self, lane: RemoteLane, piece: Piece) -> None:
-        number = os.urandom(9).hex()
+    def _begin(self, lane: RemoteLane, piece: Piece) -> bool:
         pace = min(max(1.0, len(self._workers) / ENGINES_AT_FULL_PACE), SLOWEST_PACE)
-        grant = lane.take(piece, number, pace)
-        order = order_of(piece, number, __version__, grant, lane.known, lane.engine, pace)
-        if isinstance(order, Exception):
-            self._let_go(lane)
-            self._scheduler.failed(piece, order, by_engine=isinstance(order, UnsupportedFeature))
-            return
-        self._scheduler.started(piece)
+        order = GivenOrder(piece, os.urandom(9).hex(), self._scheduler, self._wake, pace)
+        lane.add(order)
+        packed = packed_order(order, __version__, lane.known, lane.engine, pace)
+        if isinstance(packed, Exception):
+            self._remove(lane, order)
+            self._scheduler.failed(piece, packed, by_engine=isinstance(packed, UnsupportedFeature))
+            return False
+        if order is lane.current:
+            self._announce(order)
         try:
-            running = self._cluster.start(self._workers[lane.engine.index], order, lane.listener(number))
+            running = self._cluster.start(self._workers[lane.engine.index], packed, order)
         except Exception as error:
-            self._let_go(lane)
+            self._remove(lane, order)
             self._scheduler.failed(piece, error, by_engine=not isinstance(error, InvalidConfig))
-        else:
-            lane.known.add(order.key)
-            lane.runs(running)
+            return False
+        lane.known.add(packed.key)
+        order.runs(running)
+        return True
+
+    def _wait_for_kinds(self) -> None:
+        """If hardware and software work for the run, and all engines of one kind have left."""
+        now, missing = monotonic(), self._scheduler.kinds_without_engines()
+        self._kind_missing_since = {kind: self._kind_missing_since.get(kind, now) for kind in missing}
+        for kind, since in self._kind_missing_since.items():
+            if now - since > self._host.session_timeout:
+                error = NoEngineLeft(
+                    f"The cluster {self._cluster.address} had no {kind} engine for {self._host.session_timeout:.0f} s, "
+                    "and engines of that kind have begun with the file. Start workers, and run this again."
+                )
+                self._scheduler.fail_without_engines(kind, error)
 
     def _wait_for_engines(self) -> None:
         if self._workers or self._scheduler.is_over:

@@ -56,6 +56,9 @@ class OrderRunner:
     def do(self, order: Order, tell: Callable[[Report], object], is_wanted: Callable[[], bool]) -> Outcome:
         """Carries out the order. ``is_wanted`` is asked now and then."""
         with self._one_at_a_time:
+            _begun.append(order.number)
+            if order.number in _cancelled:
+                return Outcome()
             try:
                 if order.version != __version__:
                     raise ClusterFailed(versions_differ(self._assigned.label, __version__, order.version))
@@ -133,6 +136,8 @@ def versions_differ(worker: str, theirs: str, ours: str) -> str:
 
 
 _runner: list[OrderRunner] = []
+_begun: deque[str] = deque(maxlen=256)
+"""The last orders that this process has begun."""
 _cancelled: deque[str] = deque(maxlen=256)
 """The last orders that were cancelled, which may not even have begun."""
 _opening = threading.Lock()
@@ -152,7 +157,9 @@ def grant(number: str, answer: Grant) -> None:
         one.scheduler.grant(number, answer)
 
 
-def cancel(number: str) -> None:
+def cancel(number: str) -> bool:
+    """Stops the order. Returns whether it has not begun, and so never will."""
     _cancelled.append(number)
     for one in _runner:
         one.scheduler.cancel(number)
+    return number not in _begun

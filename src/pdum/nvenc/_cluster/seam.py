@@ -82,7 +82,7 @@ class RunningOrder(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Asks the worker to stop. ``ended`` is still called if the worker answers."""
+        """Asks the worker to stop. ``ended`` is still called if the worker answers, and at once if it has not begun."""
         ...
 
     def forget(self) -> None:

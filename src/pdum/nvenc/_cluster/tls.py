@@ -73,7 +73,7 @@ def make_secret(path: Path) -> None:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))  # clocks of other machines may be late
+        .not_valid_before(datetime(1970, 1, 1, tzinfo=timezone.utc))  # where a clock begins that was never set
         .not_valid_after(now + timedelta(days=365 * YEARS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())

@@ -57,6 +57,9 @@ class SourceTask(BaseTask):
         self._files = SourceFiles(job.source)
         self._forget_source()
 
+    def use_engines(self, kind: str) -> None:
+        self._kind = kind
+
     def _forget_source(self) -> None:
         """Goes back to the state before ``look``."""
         self._commit = Commit()

@@ -67,6 +67,9 @@ class FileTask(SourceTask):
         self.look(lanes)
         return self.begin()
 
+    def engines_before(self) -> str:
+        return self._work.engines_before() if self.job.keep_work else ""
+
     def begin(self) -> Plan:
         """Continues the work of an earlier run, and plans the rest."""
         if self._unfinished is not None:

@@ -40,6 +40,12 @@ class WrappedTask(BaseTask):
     def is_committing(self) -> bool:
         return self._file.is_committing
 
+    def engines_before(self) -> str:
+        return self._file.engines_before()
+
+    def use_engines(self, kind: str) -> None:
+        self._file.use_engines(kind)
+
     def prepare(self, lanes: int) -> Plan:
         return self._file.prepare(lanes)
 

@@ -47,14 +47,16 @@ def frames_from(
         yield from _by_time(path, index, first, decoding, on_repeat, None, before)
 
 
-def stretch_frames(path: Path, index: Index, stretch: Stretch, decoding: Decoding) -> Generator[Any, None, None]:
+def stretch_frames(container: Any, index: Index, stretch: Stretch, decoding: Decoding) -> Generator[Any, None, None]:
     """The frames of a stretch. Nothing behind it is decoded.
+
+    ``container``: the source, opened by ``decoding``. If the first stretch is wanted, nothing may have been read of it.
 
     Raises:
         Stumbled: one of them cannot be decoded. ``frames_from`` knows what to do then.
     """
     wanted, place = index.pts, stretch.first
-    for frame in _from_key_to_key(path, index, stretch, decoding):
+    for frame in _from_key_to_key(container, index, stretch, decoding):
         if frame.pts is None or frame.pts < wanted[place]:
             continue
         if frame.pts > wanted[place]:
@@ -164,18 +166,17 @@ def _from_key(path: Path, index: Index, key: Key, decoding: Decoding) -> Iterato
                 yield from decoder.rest()
 
 
-def _from_key_to_key(path: Path, index: Index, stretch: Stretch, decoding: Decoding) -> Iterator[Any]:
+def _from_key_to_key(container: Any, index: Index, stretch: Stretch, decoding: Decoding) -> Iterator[Any]:
     av = import_av()
-    with decoding.opened(path) as container:
-        stream = container.streams[index.stream]
-        with closing(decoding.decoder_for(stream)) as decoder:
-            packets = _packets_from(container, stream, stretch.begin)
-            try:
-                for packet in packets if stretch.end is None else _before(packets, stretch.end):
-                    yield from decoder.frames(packet)
-            except av.error.FFmpegError as error:
-                raise Stumbled(f"The file cannot be read: {words_of(error)}.") from error
-            yield from decoder.rest()
+    stream = container.streams[index.stream]
+    with closing(decoding.decoder_for(stream)) as decoder:
+        packets = _packets_from(container, stream, stretch.begin)
+        try:
+            for packet in packets if stretch.end is None else _before(packets, stretch.end):
+                yield from decoder.frames(packet)
+        except av.error.FFmpegError as error:
+            raise Stumbled(f"The file cannot be read: {words_of(error)}.") from error
+        yield from decoder.rest()
 
 
 def _before(packets: Iterator[Any], key: Key) -> Iterator[Any]:

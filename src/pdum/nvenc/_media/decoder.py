@@ -124,10 +124,11 @@ class Decoding:
         if self.on_gpu is not None and self.on_gpu.own is not None:
             return ByChip(self, self.on_gpu.own(stream))
         context = stream.codec_context
-        context.thread_type = "AUTO"
-        context.thread_count = self.threads if self.on_gpu is None else MOST_THREADS_OF_A_GPU
-        if self.strict:
-            context.options = {"err_detect": "explode"}
+        if not context.is_open:
+            context.thread_type = "AUTO"
+            context.thread_count = self.threads if self.on_gpu is None else MOST_THREADS_OF_A_GPU
+            if self.strict:
+                context.options = {"err_detect": "explode"}
         return ByFFmpeg(self, stream)
 
     def may_stumble(self, error: Exception) -> None:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from math import ceil
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any, Protocol
@@ -356,6 +357,12 @@ class FramesAhead:
             return True
 
     def _has_room(self, part: Part) -> bool:
+        room = self._room()
         if self._parts and part is self._parts[0] and self._alone is None:
-            return self._held < self._shared.bounds.room or len(part.frames) < RESERVED
-        return self._held < self._shared.bounds.room - RESERVED
+            return self._held < room or len(part.frames) < RESERVED
+        return self._held < room - RESERVED
+
+    def _room(self) -> int:
+        """Each decoder can finish its stretch, and one of them another. More would only fill the memory."""
+        enough = (self._wanted + 1) * self._shared.stretches.mean + RESERVED
+        return min(self._shared.bounds.room, ceil(enough))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,7 @@ class FurtherDecoders:
     def __init__(self, path: Path, index: Index, on_gpu: OnGpu | None, gpu: int) -> None:
         self._path, self._index, self._gpu = path, index, gpu
         self._on_gpu = on_gpu if on_gpu is not None and on_gpu.own is not None else None
-        self.chips = 0 if self._on_gpu is None else chips_for(path, index, gpu)
+        self.chips = 0 if self._on_gpu is None else chips_for(index.look, gpu)
         """Decoders of the GPU that may work on this file at once. 0 if it has none for it."""
 
     def open_decoder(self) -> FurtherDecoder | None:
@@ -66,20 +67,16 @@ class FurtherDecoders:
         return None
 
 
-def chips_for(path: Path, index: Index, gpu: int) -> int:
+def chips_for(look: Look, gpu: int) -> int:
     """How many decoders of the GPU may work on such videos at once."""
     allowed = chip_limit(gpu)
-    there = _chips_of(path, index, gpu)
+    there = _chips_of(look, gpu)
     return there if allowed is None else min(allowed, there)
 
 
-def _chips_of(path: Path, index: Index, gpu: int) -> int:
+def _chips_of(look: Look, gpu: int) -> int:
     """What the driver says. One that cannot say how many decoders there are has at least one."""
-    from .decoder import open_source
-
-    look = index.look
-    with open_source(path) as container:
-        codec = CODECS.get(container.streams[index.stream].codec_context.codec.canonical_name)
+    codec = CODECS.get(look.codec)
     if codec is None:
         return 0
     try:
@@ -96,15 +93,25 @@ class FurtherDecoder:
     def __init__(self, path: Path, index: Index, decoding: Decoding, place: int) -> None:
         self._path, self._index, self._decoding, self._place = path, index, decoding, place
         self.is_on_processor = place == PROCESSOR
+        self._source = ExitStack()
+        self._container: Any = None
         self._is_closed = False
 
     def frames(self, stretch: Stretch) -> Generator[Any, None, None]:
-        return stretch_frames(self._path, self._index, stretch, self._decoding)
+        return stretch_frames(self._opened_for(stretch), self._index, stretch, self._decoding)
+
+    def _opened_for(self, stretch: Stretch) -> Any:
+        """The container, which stays open: to open one takes FFmpeg as long as a chip needs for ten pictures."""
+        if self._container is None or stretch.begin.is_first:
+            self._source.close()
+            self._container = self._source.enter_context(self._decoding.opened(self._path))
+        return self._container
 
     def close(self) -> None:
         if not self._is_closed:
             self._is_closed = True
             PLACES.give_back(self._place)
+            self._source.close()
             on_gpu = self._decoding.on_gpu
             if on_gpu is not None and isinstance(on_gpu.own, KeptDecoder):
                 on_gpu.own.close()

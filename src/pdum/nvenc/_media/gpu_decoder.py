@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _nvenc
-from .._errors import DecoderClosed, InvalidConfig, UnsupportedFeature
+from .._errors import DecoderClosed, InvalidConfig, NvencError, UnsupportedFeature
 from .av import fraction, import_av, time_base
 from .decoder import open_source, video_stream
-from .stream_headers import CODECS, filter_for, filtered, gpu_codec, stream_header
+from .stream_headers import CODECS, as_in_stream, filter_for, filtered, gpu_codec, stream_header
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -169,7 +169,8 @@ class StreamDecoder:
             self._hidden.add(pts)
         for one in self._filtered(packet, pts):
             if one.size:
-                yield from self._shown(self.decoder.decode(one, one.pts))
+                data = as_in_stream(self.decoder.codec, one)
+                yield from self._shown(self.decoder.decode(data, one.pts))
         if is_end:
             yield from self.rest()
 
@@ -263,7 +264,11 @@ def _all_frames(container: Any, stream: Any, decoder: StreamDecoder) -> Iterator
     av = import_av()
     try:
         for packet in container.demux(stream):
-            yield from decoder.frames(packet)
+            try:
+                yield from decoder.frames(packet)
+            except NvencError:
+                yield from decoder.rest()  # what was decoded before the failure
+                raise
     except av.error.FFmpegError:  # the file ends early
         yield from decoder.rest()
     finally:

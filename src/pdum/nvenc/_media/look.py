@@ -24,6 +24,8 @@ class Look:
 
     width: int
     height: int
+    codec: str
+    """FFmpeg's name."""
     pix_fmt: str
     chroma: str
     """The one of the three encoded layouts that loses least."""
@@ -57,6 +59,7 @@ def look_at(stream: Any, frames: Sequence[Any]) -> Look:
     return Look(
         width=first.width,
         height=first.height,
+        codec=stream.codec_context.codec.canonical_name,
         pix_fmt=first.format.name,
         chroma=chroma,
         depth=depth,

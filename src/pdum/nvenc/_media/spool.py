@@ -211,6 +211,10 @@ class WorkFolder:
             write_atomically(self.path / MANIFEST, json.dumps(identity).encode())
         return found
 
+    def engines_before(self) -> str:
+        """The kind of the engines that have made an earlier run's pieces; empty: there are none, or nobody knows."""
+        return str((self._manifest() or {}).get("engines") or "")
+
     def lock(self) -> None:
         while self._lock is None:
             file = (self.path / LOCK).open("ab")

@@ -23,6 +23,7 @@ CODECS = {
 }
 """Our names for the codecs that GPUs decode, by FFmpeg's."""
 START = b"\0\0\0\1"
+VC1_MARK, VC1_FRAME = b"\0\0\1", b"\0\0\1\x0d"
 AV1_CONFIGURATION = 4
 """Bytes before the sequence header in AV1's record."""
 
@@ -52,6 +53,13 @@ def filter_for(stream: Any) -> Any:
     return BitStreamFilterContext(name, stream) if name else None
 
 
+def as_in_stream(codec: str, packet: Any) -> Any:
+    """A packet with the start code that ASF and Matroska may leave out before a frame of VC-1."""
+    if codec != "vc1" or bytes(packet).startswith(VC1_MARK):
+        return packet
+    return VC1_FRAME + bytes(packet)
+
+
 def stream_header(codec: str, extradata: bytes) -> bytes:
     """The headers that a container keeps apart, in the form in which a stream holds them."""
     if codec == "h264" and extradata[:1] == b"\1":
@@ -60,6 +68,8 @@ def stream_header(codec: str, extradata: bytes) -> bytes:
         return b"".join(START + unit for unit in _units_of_hvcc(extradata))
     if codec == "av1" and extradata[:1] == b"\x81":
         return extradata[AV1_CONFIGURATION:]
+    if codec == "vc1":
+        return extradata[max(extradata.find(VC1_MARK), 0) :]  # a byte may stand before the first header
     return b"" if codec in ("vp8", "vp9", "mjpeg") else extradata
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 
 class EngineSet:
     """The scheduler's lock guards it. ``rates`` alone is written without it, by the one thread that measures."""
 
-    def __init__(self, engines: Iterable[int], cores: int, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, engines: Iterable[int], cores: int, changed: Callable[[], None], kinds: Mapping[int, str] | None = None
+    ) -> None:
         self._all = tuple(engines)
+        self.kinds = dict(kinds or {})
+        """The kind of each engine, if hardware and software work for one run; else nothing."""
         self._limit: int | None = None
         self._changed = changed
         self.left = set(self._all)
@@ -35,8 +39,10 @@ class EngineSet:
         self._choose()
         self._changed()
 
-    def join(self, engine: int) -> None:
+    def join(self, engine: int, kind: str = "") -> None:
         """Adds an engine, or takes a lost one back."""
+        if kind:
+            self.kinds[engine] = kind
         if engine not in self._all:
             self._all = (*self._all, engine)
         self.left.add(engine)
@@ -58,6 +64,20 @@ class EngineSet:
 
     def reasons(self) -> str:
         return "; ".join(f"engine {engine}: {reason}" for engine, reason in sorted(self.lost.items()))
+
+    # --- hardware and software in one run ---
+
+    def able_of(self, kind: str) -> frozenset[int]:
+        """The engines of this kind that take work now; all of them if the kind is empty."""
+        return frozenset(engine for engine in self.able if kind in ("", self.kinds.get(engine, "")))
+
+    def kind_of(self, engine: int) -> str:
+        return self.kinds.get(engine, "")
+
+    def rate_of(self, kind: str) -> float | None:
+        """The mean megapixels a second of the engines of this kind; None: not known yet."""
+        found = [self.rates[engine] for engine in self.able_of(kind) if engine in self.rates]
+        return sum(found) / len(found) if found else None
 
     # --- the processor's cores ---
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import events
 from .._errors import InvalidConfig, NvencError
@@ -14,6 +14,7 @@ from .job import as_error
 from .job_states import is_worth_keeping
 
 if TYPE_CHECKING:
+    from .job import Job
     from .job_states import Chore
     from .scheduler import Scheduler
 
@@ -57,6 +58,7 @@ def _prepare(scheduler: Scheduler, chore: Chore, lanes: int) -> None:
         if not scheduler.is_wanted(chore):
             return
         try:
+            _tell_kind(scheduler, job)
             plan = job.task.prepare(lanes)
         except NotYet as waits:
             is_wanted = scheduler.queue_again(chore, waits.error)
@@ -66,6 +68,13 @@ def _prepare(scheduler: Scheduler, chore: Chore, lanes: int) -> None:
             is_wanted = scheduler.prepared(chore, plan)
         if not is_wanted:
             _clear_up(scheduler, chore)
+
+
+def _tell_kind(scheduler: Scheduler, job: Job) -> None:
+    """Tells the task which kind of engines it gets, if hardware and software work for the run."""
+    task: Any = job.task
+    if job.kind and hasattr(task, "use_engines"):
+        task.use_engines(scheduler.settle_kind(job, task.engines_before()))
 
 
 @profiled("pdum.pool.finish")

@@ -84,6 +84,9 @@ class Job:
     def forget(self) -> None:
         """Resets the job to the state before any work."""
         self.state = QUEUED
+        self.kind = ""
+        """The kind of the engines that encode it, if hardware and software work for one run: what they make of one file
+        could not be joined."""
         self.plan: Plan | None = None
         self.open_pieces = 0
         self.engines_at_work = 0

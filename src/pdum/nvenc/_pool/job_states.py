@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from heapq import heapify, heappop, heappush
 from threading import Condition, RLock
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +24,7 @@ from .._tasks import NextPlan
 from .._text import error_text
 from .interruptible import Bell
 from .job import ENDING, FINISHING, MAY_FOLLOW, OVER, PREPARING, QUEUED, WORKING, Job, JobState
+from .job_queue import JobQueue
 from .schedule import ranked
 from .totals import Totals
 
@@ -91,8 +91,7 @@ class JobStates:
         self._waits_at: int | None = None
         """How many jobs had ended when a task said that it waits for the end of another one."""
         ranked(self.jobs)
-        self._queue = [(job.rank, job.number) for job in self.jobs]
-        heapify(self._queue)
+        self._queue = JobQueue(self.jobs)
         for job in self.jobs:
             self.totals.update(job)
             self._tell_queued(job)
@@ -138,7 +137,7 @@ class JobStates:
             if self._finishing and self._finishing_now < self.most_finishing:
                 self._finishing_now += 1
                 return self._helped("finish", self._finishing.popleft())
-            job = self._next_queued() if self._wants_more() else None
+            job = self._next_queued()
             if job is None:
                 return None
             self._move(job, PREPARING)
@@ -150,11 +149,8 @@ class JobStates:
         return Chore(what, job, job.attempt)
 
     def _next_queued(self) -> Job | None:
-        while self._queue:
-            job = self.jobs[heappop(self._queue)[1]]
-            if job.state is QUEUED:  # else it was cancelled meanwhile
-                return job
-        return None
+        """The job to be prepared next; None if enough jobs are prepared."""
+        return self._queue.longest() if self._wants_more(len(self.engines)) else None
 
     def _is_of_now(self, chore: Chore) -> bool:
         return chore.attempt == chore.job.attempt and chore.job.state is not OVER
@@ -164,14 +160,16 @@ class JobStates:
         with self.lock:
             return self._is_of_now(chore)
 
-    def _wants_more(self) -> bool:
-        ahead = {piece.job.number for piece in self.waiting}
+    def _wants_more(self, engines: int, kind: str = "") -> bool:
+        """Whether more jobs should be prepared for so many engines, of this kind if hardware and software work."""
+        ahead = {piece.job.number for piece in self.waiting if kind in ("", piece.job.kind)}
+        preparing = sum(kind in ("", job.kind) for job in self._in_state[PREPARING].values())
         open_jobs = (*self._in_state[WORKING].values(), *self._in_state[FINISHING].values())
         if sum(job.searches for job in open_jobs) >= len(self.engines) + MOST_SEARCHED:
             return False
         if self._waits_at == len(self._in_state[OVER]) and self._has_work_besides(None):
             return False
-        return len(ahead) + len(self._in_state[PREPARING]) <= len(self.engines)
+        return len(ahead) + preparing <= engines
 
     def _has_work_besides(self, job: Job | None) -> bool:
         """Whether another job has begun and has not ended."""
@@ -192,7 +190,7 @@ class JobStates:
             job.is_helped = False
             self._waits_at = None if has_ended else job.ended_before
             self._move(job, QUEUED)
-            heappush(self._queue, (job.rank, job.number))
+            self._queue.add(job)
             return True
 
     def _is_more_to_come(self) -> bool:
@@ -363,7 +361,7 @@ class JobStates:
             job.attempt += 1
             job.forget()
             self.totals.update(job)
-            heappush(self._queue, (job.rank, job.number))
+            self._queue.add(job)
             self._tell_queued(job)
             return True
 

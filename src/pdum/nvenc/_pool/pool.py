@@ -57,7 +57,8 @@ class EncoderPool:
             The environment's ``PDUM_NVENC_ENGINES``, ``"3"`` or ``"2,3"``, limits them further, and
             ``PDUM_NVENC_DECODERS`` the decoders of the GPUs that files use.
         config: settings of the encoders that a call does not give.
-        backend: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware if there is any.
+        backend: ``"nvenc"``, ``"software"`` (the processor), or ``"auto"``: hardware if there is any. ``"both"`` is for
+            a cluster: hardware and software engines work at once, each on files of its own.
         session_timeout: how long to wait, in seconds, while other processes have all sessions.
         watchdog: after how many seconds an encoder whose call does not return counts as lost.
         cluster: the engines of other machines instead of this one's: the address of a scheduler
@@ -101,6 +102,8 @@ class EncoderPool:
         else:
             if tls is not None:
                 raise InvalidConfig("tls=… is for a cluster: name one with cluster=….")
+            if backend == "both":
+                raise InvalidConfig('backend="both" is for the engines of a cluster: name one with cluster=….')
             found = find_engines(gpus, engines, backend, session_timeout)
             self._engines = found.lanes
             leases = {one.index: threading.Lock() for one in found.lanes}
@@ -122,14 +125,15 @@ class EncoderPool:
         """The settings of runs that are other than those of this machine's engines."""
         from .._cluster.opening import open_cluster
 
-        one_of("backend", backend, {name: name for name in BACKENDS})
+        one_of("backend", backend, {name: name for name in (*BACKENDS, "both")})
         if gpus != "all":
             raise InvalidConfig("gpus=… chooses GPUs of this machine. A cluster's workers choose them: worker --gpu.")
         if engines != "auto" and not isinstance(engines, int):
             raise InvalidConfig(f'Expected "auto" or a number of engines of the cluster, got engines={engines!r}.')
         most = None if engines == "auto" else whole("engines", engines, least=1)
         self._cluster_engines = found = open_cluster(cluster, tls, backend, session_timeout)
-        return {"leases": found.locks, "notices": tuple(found.notices), "remote": found, "most_engines": most}
+        return {"leases": found.locks, "notices": tuple(found.notices), "remote": found, "most_engines": most,
+                "has_both": found.kind == "both"}  # fmt: skip
 
     @property
     def engines(self) -> tuple[EngineInfo, ...]:
@@ -138,12 +142,13 @@ class EncoderPool:
 
     @property
     def kind(self) -> str:
-        """``"nvenc"`` or ``"software"``."""
+        """``"nvenc"``, ``"software"``, or ``"both"``."""
         return self._engines[0].kind if self._cluster_engines is None else self._cluster_engines.kind
 
     @property
     def uses_hardware(self) -> bool:
-        return self.kind == "nvenc"
+        """Whether any of the engines is hardware."""
+        return any(engine.kind == "nvenc" for engine in self.engines)
 
     def start(self, tasks: Iterable[Task], on_event: Callable[[Event], object] | None = None) -> Run:
         """Begins to work on the tasks and returns at once."""
@@ -319,7 +324,7 @@ class EncoderPool:
         from .._files.stored_task import StoredTask, file_task
 
         jobs = list(jobs)
-        kind = self.kind
+        kind = None if self.kind == "both" else self.kind
         return [
             StoredTask(job, kind, refusal) if isinstance(job, StoredJob) else file_task(job, kind, refusal)
             for job, refusal in zip(jobs, all_refusals(jobs), strict=True)

@@ -45,6 +45,8 @@ class RunSettings:
     notices: tuple[str, ...] = ()
     remote: RemoteEngines | None = None
     """The engines of a cluster, instead of this machine's."""
+    has_both: bool = False
+    """Hardware and software may both work for a run."""
     most_engines: int | None = None
     """How many engines work at once; None: all."""
 
@@ -65,6 +67,7 @@ class Host:
         self.scheduler = Scheduler(
             tasks, [engine.index for engine in engines], log.emit,
             cores=settings.cores, may_grow=settings.remote is not None,
+            kinds={engine.index: engine.kind for engine in engines} if settings.has_both else None,
         )  # fmt: skip
         self.scheduler.most_finishing = _helpers(len(engines), settings) - 1
         if settings.most_engines is not None:
@@ -102,7 +105,7 @@ class Host:
         """An engine of a cluster is new, or back."""
         if engine not in self.engines:
             self.engines.append(engine)
-        self.scheduler.join(engine.index)
+        self.scheduler.join(engine.index, engine.kind)
         self.emit(events.EngineJoined, engine=engine)
 
     def lose(self, engine: EngineInfo, reason: str) -> list[Piece]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from .. import events
 from .._errors import InvalidConfig, NoEngineLeft, NvencError, UnsupportedFeature
 from .._text import error_text
-from .engine_set import EngineSet
 from .job import ENDING, WORKING, Job
-from .job_states import Chore, JobStates
+from .job_kinds import JobKinds
+from .job_states import Chore
 from .pieces import Piece
 from .ranges import FrameRange, gaps
 from .schedule import may_take, next_waiting, shares, steal
@@ -27,7 +27,7 @@ WORTH_A_SESSION = 16
 """Frames. An engine does not open a session for less."""
 
 
-class Scheduler(JobStates):
+class Scheduler(JobKinds):
     """Answers engines, helpers and the caller. Each method takes the lock; none calls a task."""
 
     def __init__(
@@ -38,11 +38,12 @@ class Scheduler(JobStates):
         *,
         cores: int = 0,
         may_grow: bool = False,
+        kinds: Mapping[int, str] | None = None,
     ) -> None:
-        """``may_grow``: engines may still join, so that jobs wait for them if there is none."""
-        super().__init__(tasks, emit)
+        """``may_grow``: engines may still join, so that jobs wait for them if there is none. ``kinds``: the kind of
+        each engine, if hardware and software both work for the run."""
+        super().__init__(tasks, engines, emit, cores, kinds)
         self._may_grow = may_grow
-        self.engine_set = EngineSet(engines, cores, self.changed.notify_all)
         self.engines = self.engine_set.left
         self.rates = self.engine_set.rates
         self.lost = self.engine_set.lost
@@ -55,7 +56,7 @@ class Scheduler(JobStates):
         with self.lock:
             self.engine_set.stops_opening(engine)
             while not self.is_done_for(engine):
-                job = self._job_to_help_with(engine) if self._may_work(engine) else None
+                job = self._job_to_help_with(engine) if self.may_work(engine) else None
                 if job is not None:
                     self.engine_set.opening.add(engine)
                     return job
@@ -94,10 +95,10 @@ class Scheduler(JobStates):
                 self.changed.wait(left)
             return None
 
-    def take_now(self, engine: int) -> Piece | None:
-        """Likewise, without waiting."""
+    def take_now(self, engine: int, *, has_failed: bool = True) -> Piece | None:
+        """Likewise, without waiting. ``has_failed``: it may be one that has failed before."""
         with self.lock:
-            return None if self.is_done_for(engine) else self._try_to_take(engine)
+            return None if self.is_done_for(engine) else self._try_to_take(engine, has_failed=has_failed)
 
     def take_waiting(self, engine: int) -> Piece | None:
         """A piece that the engine will begin soon. Until then, and later, others may take a part of it."""
@@ -106,8 +107,8 @@ class Scheduler(JobStates):
             may_wait = piece is not None and piece.job.may_be_divided and not self.is_done_for(engine)
             return self._try_to_take(engine) if may_wait else None
 
-    def _try_to_take(self, engine: int) -> Piece | None:
-        piece = self._next(engine) if self._may_work(engine) else None
+    def _try_to_take(self, engine: int, *, has_failed: bool = True) -> Piece | None:
+        piece = self._next(engine, has_failed) if self.may_work(engine) else None
         if piece is not None:
             piece.engine = engine
             piece.job.engines_at_work += 1
@@ -115,12 +116,14 @@ class Scheduler(JobStates):
             self.changed.notify_all()
         return piece
 
-    def _next(self, engine: int) -> Piece | None:
-        able = self.engine_set.able
-        piece = next_waiting(self.waiting, engine, able)
+    def _next(self, engine: int, has_failed: bool) -> Piece | None:
+        kind = self.engine_set.kind_of(engine)
+        able = self.engine_set.able_of(kind)
+        own = self._of_kind(self.waiting, kind)
+        piece = next_waiting([one for one in own if has_failed or not one.failures], engine, able)
         if piece is None:
             return None if self._is_more_to_come() else self._stolen(engine)
-        waiting = len(self.waiting)
+        waiting = len(own)
         self.waiting.remove(piece)
         if self._is_more_to_come():
             return piece
@@ -134,7 +137,8 @@ class Scheduler(JobStates):
     def _stolen(self, engine: int) -> Piece | None:
         # An engine that shares cores is as fast as the others let it be: its rate says nothing.
         rates = self.rates if self.engine_set.cores == 0 else {}
-        stolen = steal(self.working, engine, self.engine_set.able, rates)
+        kind = self.engine_set.kind_of(engine)
+        stolen = steal(self._of_kind(self.working, kind), engine, self.engine_set.able_of(kind), rates)
         if stolen is not None:
             stolen.job.open_pieces += 1
         return stolen
@@ -159,7 +163,8 @@ class Scheduler(JobStates):
         job.open_pieces += 1
         return Piece(job, FrameRange(first, last))
 
-    def _may_work(self, engine: int) -> bool:
+    def may_work(self, engine: int) -> bool:
+        """Whether the engine may begin with a piece now."""
         return not self.is_paused and engine in self.engine_set.able
 
     def is_done_for(self, engine: int) -> bool:
@@ -243,7 +248,8 @@ class Scheduler(JobStates):
 
     def _no_engine_can(self, job: Job) -> bool:
         """Whether no engine can encode it."""
-        return bool(self.engine_set.able) and self.engine_set.able <= job.refused_by.keys()
+        able = self.engine_set.able_of(job.kind)
+        return bool(able) and able <= job.refused_by.keys()
 
     def _release(self, piece: Piece) -> bool:
         """Takes the piece from its engine. Returns whether the engine had it and it is still wanted."""
@@ -257,10 +263,10 @@ class Scheduler(JobStates):
         self.changed.notify_all()
         return not piece.is_dropped
 
-    def join(self, engine: int) -> None:
+    def join(self, engine: int, kind: str = "") -> None:
         """An engine is new, or back."""
         with self.lock:
-            self.engine_set.join(engine)
+            self.engine_set.join(engine, kind if self._has_both else "")
 
     def lose(self, engine: int, reason: str) -> list[Piece]:
         """Gives the engine up. Other engines do its pieces again; what it had of them is returned, to be discarded."""
@@ -307,7 +313,7 @@ class Scheduler(JobStates):
             self.emit(
                 events.JobPrepared, job=job.number, frames=plan.frames, frames_done=job.frames_before,
                 width=plan.width, height=plan.height, fps=plan.fps, duration=plan.duration,
-                goal="" if plan.phase is None else plan.phase.goal,
+                goal="" if plan.phase is None else plan.phase.goal, engine_kind=job.kind,
             )  # fmt: skip
             self._begin(job, plan)
             return True

@@ -170,6 +170,8 @@ class RunState:
         job.video_frames, job.goal, job.tried = event.frames, event.goal, ()
         if job.state == "queued":
             self._change_state(job, "prepared")
+        if event.engine_kind == "software":
+            self._say_of(job, "info", "is for a software engine")
         if event.frames_done:
             self._say_of(job, "info", f"{event.frames_done} of {event.frames} frames are there already")
 

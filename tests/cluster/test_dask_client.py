@@ -1,0 +1,51 @@
+"""Orders as tasks of Dask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cluster.scripted import until
+from cluster.test_order_runner import order
+from pdum.nvenc._cluster.dask_client import DaskCluster
+from pdum.nvenc._cluster.orders import Grant, Outcome, Report
+from pdum.nvenc._cluster.seam import Joined, News
+
+pytestmark = pytest.mark.one_abi
+
+
+class Recorded:
+    """An ``OrderListener``."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+        self.outcomes: list[Outcome] = []
+
+    def report(self, report: Report) -> None:
+        self.reports.append(report)
+
+    def ended(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+
+def test_an_order_that_waits_behind_another_is_cancelled_at_once(client: Any) -> None:
+    news: list[News] = []
+    cluster = DaskCluster(client, owns=False)
+    cluster.watch(news.append)
+    until(lambda: any(isinstance(one, Joined) for one in news))
+    worker = next(one.facts.worker for one in news if isinstance(one, Joined))
+    first, second = Recorded(), Recorded()
+    waiting = Grant(until=4, is_final=False)
+    running = cluster.start(worker, order("it waits for a grant", grant=waiting), first)
+    until(lambda: first.reports)
+    behind = cluster.start(worker, order("it waits behind the first"), second)
+    behind.cancel()
+    until(lambda: second.outcomes)
+    assert second.outcomes == [Outcome()]
+    assert not first.outcomes
+    running.cancel()
+    until(lambda: first.outcomes)
+    assert first.outcomes == [Outcome()]
+    assert not second.reports
+    cluster.close()
