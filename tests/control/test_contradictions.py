@@ -91,7 +91,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"layers": 1}, ("from 2 to 8", "layers.count=1")),
     ({"layers": "2"}, ("Layers(count", "layers='2'")),
     ({"film_grain": FilmGrain.of_strength(9), **HEVC}, ("film_grain=FilmGrain", "codec='hevc'")),
-    ({"film_grain": 9, **AV1}, ("FilmGrain", "film_grain=9")),
+    ({"film_grain": "9", **AV1}, ("FilmGrain", "film_grain='9'")),
     ({"monochrome": True, "format": "yuv444"}, ("monochrome=True", "format='yuv444'")),
     ({"monochrome": True, "profile": "main"}, ("monochrome=True", "profile='main'")),
     ({"monochrome": True, "chroma_qp_offset": 2}, ("monochrome=True", "chroma_qp_offset=2")),

@@ -76,8 +76,15 @@ def test_a_picture_of_a_stream_without_grain(driver: Driver, settings: dict[str,
 
 
 def test_a_picture_takes_only_grain() -> None:
-    with pytest.raises(InvalidConfig, match="got film_grain=30"):
-        PictureOptions(film_grain=30)  # type: ignore[arg-type]
+    with pytest.raises(InvalidConfig, match="got film_grain='30'"):
+        PictureOptions(film_grain="30")  # type: ignore[arg-type]
+
+
+def test_a_number_is_a_strength() -> None:
+    assert PictureOptions(film_grain=30).film_grain == FilmGrain.of_strength(30)
+    assert EncoderConfig(width=64, height=64, codec="av1", film_grain=30).film_grain == FilmGrain.of_strength(30)
+    with pytest.raises(InvalidConfig, match="from 1 to 255, got film_grain=256"):
+        EncoderConfig(width=64, height=64, codec="av1", film_grain=256)
 
 
 def numbers(syntax: Syntax, name: str, count: int) -> list[int]:

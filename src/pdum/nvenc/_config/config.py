@@ -110,7 +110,7 @@ class EncoderConfig:
             (HEVC, AV1: interface 13.0).
         references: ``References(l0=…, l1=…, dpb=…)``: the lengths of both lists, and the pictures that are kept.
         tiles: the columns and rows into which pictures are divided, such as ``(2, 2)`` (AV1).
-        film_grain: ``FilmGrain(…)``: grain that decoders add to the pictures (AV1).
+        film_grain: grain that decoders add to the pictures: ``FilmGrain(…)``, or a strength from 1 to 255 (AV1).
         interlaced: ``"top"`` or ``"bottom"``: each picture is coded as two fields, of which this is the first (H.264).
         monochrome: the stream has no colour; that of the frames is ignored.
         deblocking: True, False (HEVC: interface 13.0), or ``"within_slices"`` (H.264, HEVC).
@@ -189,7 +189,7 @@ class EncoderConfig:
     layers: Layers | int | None = None
     references: References | None = None
     tiles: coding.Tiles | None = None
-    film_grain: FilmGrain | None = None
+    film_grain: FilmGrain | int | None = None
     monochrome: bool | None = None
     interlaced: choices.FirstField | None = None
     time_code: bool = False
@@ -215,6 +215,7 @@ class EncoderConfig:
         object.__setattr__(self, "format", values.format_name(self.format))
         if self.sample_aspect is not None:
             object.__setattr__(self, "sample_aspect", coding.aspect(self.sample_aspect))
+        object.__setattr__(self, "film_grain", film_grain.described(self.film_grain))
         object.__setattr__(self, "layers", layers.grouped(self.layers))
         object.__setattr__(self, "_native", self._settings())  # once: a configuration never changes
         self.session()

@@ -83,7 +83,7 @@ class StreamFields(RateFields, total=False):
     layers: Layers | int | None
     references: References | None
     tiles: coding.Tiles | None
-    film_grain: FilmGrain | None
+    film_grain: FilmGrain | int | None
     monochrome: bool | None
     interlaced: choices.FirstField | None
     reference_frames: int | None

@@ -24,7 +24,7 @@ NO_MIX = (192, 128, 256)
 class FilmGrain:
     """The grain of a picture, as in the frame header of AV1.
 
-    ``FilmGrain.of_strength(30)`` is the same grain everywhere.
+    ``FilmGrain.of_strength(30)`` is the same grain everywhere, and ``film_grain=30`` is short for that.
 
     Args:
         luma: up to 14 points: a sample value from 0 to 255, and the strength there.
@@ -107,16 +107,22 @@ class FilmGrain:
 NUMBERS = (("scaling_shift", 8, 11), ("lag", 0, LARGEST_LAG), ("coefficient_shift", 6, 9), ("pattern_shift", 0, 3))
 
 
-def native(value: FilmGrain | None) -> tuple[Any, ...] | None:
-    """Of a configuration's ``film_grain``."""
-    if value is None:
-        return None
-    if not isinstance(value, FilmGrain):
-        raise InvalidConfig(f"Expected FilmGrain(…) or FilmGrain.of_strength(…), got film_grain={value!r}.")
-    return value.native()
+def described(value: FilmGrain | int | None) -> FilmGrain | None:
+    """Of a configuration or a picture, whose ``film_grain`` may be a strength alone."""
+    if value is None or isinstance(value, FilmGrain):
+        return value
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise InvalidConfig(f"Expected a strength from 1 to 255 or FilmGrain(…), got film_grain={value!r}.")
+    return FilmGrain.of_strength(whole("film_grain", value, 1, 255))
 
 
-def native_of_picture(value: FilmGrain | None, codec: str, has_grain: bool) -> tuple[Any, ...] | None:
+def native(value: FilmGrain | int | None) -> tuple[Any, ...] | None:
+    """The form that the native module takes."""
+    grain = described(value)
+    return None if grain is None else grain.native()
+
+
+def native_of_picture(value: FilmGrain | int | None, codec: str, has_grain: bool) -> tuple[Any, ...] | None:
     """Of a picture's options, for an encoder that was made with grain or without."""
     if value is not None and (codec != "av1" or not has_grain):
         raise InvalidConfig(

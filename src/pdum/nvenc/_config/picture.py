@@ -154,7 +154,7 @@ class PictureOptions:
     type: choices.PictureType | None = None
     mark_long_term: int | None = None
     use_long_term: Sequence[int] = field(default=())
-    film_grain: FilmGrain | None = None
+    film_grain: FilmGrain | int | None = None
     structure: choices.PictureStructure | None = None
 
     def __post_init__(self) -> None:
@@ -169,7 +169,7 @@ class PictureOptions:
                 raise InvalidConfig(f"Expected a list of {kind.__name__}, got {name}={given!r}.")
         if self.time_code is not None and not isinstance(self.time_code, TimeCode):
             raise InvalidConfig(f"Expected a TimeCode, got time_code={self.time_code!r}.")
-        film_grain.native(self.film_grain)
+        object.__setattr__(self, "film_grain", film_grain.described(self.film_grain))
         require_one_map(self)
         require_slots(self.mark_long_term, self.use_long_term)
         object.__setattr__(self, "structure", interlacing.structure(self.structure))
