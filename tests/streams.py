@@ -156,8 +156,10 @@ class Syntax:
 
 
 def headers_of(path: Path, codec: str, demuxer: str = "") -> Syntax:
-    """Of a plain stream, or of a file for that demuxer. Parses with Debian's ffmpeg, which has the trace_headers filter;
-    PyAV's log would be less readable."""
+    """Of a plain stream, or of a file for that demuxer.
+
+    Debian's ffmpeg parses it, by its filter trace_headers; PyAV's log would be less readable.
+    """
     ffmpeg = need_program("ffmpeg", "ffmpeg")
     run = subprocess.run(
         [ffmpeg, "-hide_banner", "-f", demuxer or DEMUXERS[codec], "-i", str(path), "-c", "copy",
