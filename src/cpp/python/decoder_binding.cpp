@@ -92,6 +92,14 @@ class Decoder {
         return frames_from([&] { return video->flush(most.value_or(SIZE_MAX)); });
     }
 
+    void begin_anew(const py::bytes& header) {
+        const std::shared_ptr<Video> video = video_of();
+        const auto bytes = static_cast<std::string_view>(header);
+        std::vector<uint8_t> copy(bytes.begin(), bytes.end());
+        const WithoutGil unlocked;
+        video->begin_anew(std::move(copy));
+    }
+
     void close() { end_of(video_of()); }
 
     // For the garbage collector.
@@ -244,6 +252,7 @@ void add_decoder_type(py::module_& module) {
              py::arg("cuda_context"), py::arg("stream"), py::arg("lent_surfaces"))
         .def("decode", &Decoder::decode, py::arg("data"), py::arg("pts") = py::none())
         .def("flush", &Decoder::flush, py::arg("most") = py::none())
+        .def("begin_anew", &Decoder::begin_anew, py::arg("header"))
         .def("close", &Decoder::close)
         .def_property_readonly("codec", &Decoder::codec)
         .def_property_readonly("gpu_id", &Decoder::gpu);
