@@ -21,7 +21,8 @@ Finished Delivery::finish(const LockedAccessUnit& unit) {
         fail(ErrorKind::encoder_failed, "The driver gave an access unit for a frame that is not in flight.",
              "Please report it with the driver's version.");
     }
-    const Finished finished{{it->seq, pts, next_dts_++, unit.type, unit.average_qp, unit.data, unit.size}, it->input};
+    const Finished finished{
+        {it->seq, pts, next_dts_++, unit.type, unit.average_qp, unit.temporal_layer, unit.data, unit.size}, it->input};
     submitted_.erase(it);
     return finished;
 }

@@ -24,6 +24,9 @@ class RealMaker : public Maker {
         picture.serial = source.serial;
         picture.type = source.type;
         picture.output_headers = source.output_headers;
+        picture.place = source.place;
+        picture.structure = source.structure;
+        if (source.film_grain != nullptr) picture.film_grain = *source.film_grain;
         if (source.sei != nullptr) picture.sei = *source.sei;
         if (source.invalidated != nullptr) picture.invalidated = *source.invalidated;
         if (source.map != nullptr) picture.offsets = offsets_of(*source.map);

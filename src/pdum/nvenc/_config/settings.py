@@ -41,6 +41,10 @@ NAMES_ELSEWHERE = {
     **dict.fromkeys(("rc_lookahead", "lookahead_depth"), "lookahead"),
     **dict.fromkeys(("color", "colorspace", "color_space"), "colour"),
     **dict.fromkeys(("sar", "aspect", "sample_aspect_ratio"), "sample_aspect"),
+    **dict.fromkeys(("temporal_layers", "num_temporal_layers", "temporal_svc", "svc"), "layers"),
+    **dict.fromkeys(("gray", "grey", "grayscale", "greyscale", "black_and_white"), "monochrome"),
+    **dict.fromkeys(("field_order", "interlace", "fields", "top_field_first"), "interlaced"),
+    **dict.fromkeys(("grain", "film_grain_params", "photon_noise"), "film_grain"),
     **dict.fromkeys(("coder", "entropy_coding"), "entropy"),
     **dict.fromkeys(("access_unit_delimiter", "access_unit_delimiters"), "aud"),
 }

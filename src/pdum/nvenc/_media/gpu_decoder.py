@@ -159,27 +159,29 @@ class Decoder:
         self.close()
 
 
+def _codec_and_header(video: Any) -> tuple[str, bytes]:
+    codec = gpu_codec(video)
+    if codec is None:
+        raise UnsupportedFeature(f"No GPU decodes {video.codec_context.codec.canonical_name}. {BY_PROCESSOR}")
+    return codec, stream_header(codec, bytes(video.codec_context.extradata or b""))
+
+
 class StreamDecoder:
     """A decoder for a stream of an open container. Its packets are PyAV's."""
 
     def __init__(self, video: Any, /, **options: Any) -> None:
-        codec = gpu_codec(video)
-        if codec is None:
-            name = video.codec_context.codec.canonical_name
-            raise UnsupportedFeature(f"No GPU decodes {name}. {BY_PROCESSOR}")
+        codec, header = _codec_and_header(video)
         self._filter = filter_for(video)
         self.skipped: list[int | None] = []
         """The times of packets that are damaged so much that they are no packets of this codec."""
         self._hidden: set[int | None] = set()
         """The times of packets that the container says are decoded only for the sake of others."""
-        header = stream_header(codec, bytes(video.codec_context.extradata or b""))
         self.decoder = Decoder(codec, header=header, **options)
 
     def begin_again(self, video: Any) -> None:
-        """Drops what it still has, and goes on with the same stream of a container that was opened again."""
-        for _ in self.rest():
-            pass
+        """Drops what it still has, and goes on with a stream of the same codec."""
         self._filter = filter_for(video)
+        self.decoder._native.begin_anew(_codec_and_header(video)[1])
         self.skipped = []
         self._hidden.clear()
 

@@ -17,7 +17,7 @@ from .._errors import NvencError, UnsupportedFeature
 from .._nvenc import DecodedFrame, PrimaryContext
 from .av import import_av
 from .decoder import Decoding, OnGpu, Stumbled, video_stream
-from .gpu_decoder import StreamDecoder
+from .idle_decoders import IDLE_DECODERS, BorrowedDecoder
 
 if TYPE_CHECKING:
     from ..events import EngineInfo
@@ -53,11 +53,11 @@ def _our_own(gpu: int) -> OnGpu:
     return OnGpu(own=lambda stream: _decoder_of(stream, gpu), context=nullcontext())
 
 
-def _decoder_of(stream: Any, gpu: int) -> StreamDecoder:
+def _decoder_of(stream: Any, gpu: int) -> BorrowedDecoder:
     name = stream.codec_context.pix_fmt
     if name not in OWN_FORMATS:
         raise UnsupportedFeature(f"Frames of format {name} are left to FFmpeg.")
-    return StreamDecoder(stream, gpu_id=gpu)
+    return IDLE_DECODERS.borrow(stream, gpu)
 
 
 def _ffmpegs(gpu: int) -> OnGpu:
