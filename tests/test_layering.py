@@ -208,6 +208,7 @@ PYTHON_LAYERS = (
     "_media.decoder",
     "_media.stream_headers",
     "_media.gpu_decoder",
+    "_media.idle_decoders",
     "_media.source",
     "_media.stretches",
     "_media.decode",

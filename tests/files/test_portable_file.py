@@ -59,6 +59,19 @@ def test_ranges_of_other_processes_become_the_file(source: Path, folder: Path) -
     assert_same_pictures(source, folder / "result.mkv")
 
 
+def test_paths_for_other_machines_are_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are in another folder, and a mapping of their paths would take ``..`` for a part of the folder."""
+    make_clip(folder / "films" / "a.mkv", 12)
+    (folder / "work").mkdir()
+    monkeypatch.chdir(folder / "work")
+    task = FileTask(job(Path("../films/a.mkv"), Path("../films/b.mkv")), "software")
+    task.prepare(1)
+    work = task.portable_file()
+    paths = [work.job.source, work.job.destination, work.folder]
+    assert paths == [(folder / "films" / name).resolve() for name in ("a.mkv", "b.mkv", ".b.mkv.pdum-work")]
+    task.abandon(keep=False)
+
+
 def test_another_file_under_the_same_path_is_refused(tmp_path: Path) -> None:
     task = FileTask(job(source := make_clip(tmp_path / "a.mkv", 12), tmp_path / "b.mkv"), "software")
     task.prepare(1)
