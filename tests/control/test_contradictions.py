@@ -114,6 +114,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"alpha": True, **HEVC, "format": "argb", "weighted_prediction": True}, ("alpha=True", "weighted_prediction")),
     ({"alpha": True, **HEVC, "format": "argb", "split_encode": 2}, ("alpha=True", "split_encode=2")),
     ({"alpha": True, **HEVC, "format": "argb", "layers": 2}, ("alpha=True", "layers=Layers(count=2")),
+    ({"alpha": "yes", **HEVC, "format": "argb"}, ("True, False", "alpha='yes'")),
     ({"alpha": 0, **HEVC, "format": "argb"}, ("from 1", "alpha=0")),
     ({"tiles": (2, 2)}, ("tiles=(2, 2)", "codec='h264'")),
     ({"tiles": (3, 2), **AV1}, ("1, 2, 4", "tiles=(3, 2)")),

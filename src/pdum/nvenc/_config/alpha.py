@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .._errors import InvalidConfig
 from .settings import whole
 from .values import RGB_FORMATS
 
@@ -21,6 +22,8 @@ def native(value: bool | int | None) -> int | None:
     """How many times the bits of the layer the picture gets; None without a layer."""
     if value is None or value is False:
         return None
+    if value is not True and not hasattr(value, "__index__"):
+        raise InvalidConfig(f"Expected True, False, or how many times its bits the picture gets, got alpha={value!r}.")
     return DRIVERS_RATIO if value is True else whole("alpha", value, 1)
 
 
