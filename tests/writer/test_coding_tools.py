@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from frames import nv12
-from pdum.nvenc import Layers, VideoWriter
+from pdum.nvenc import InvalidFrame, Layers, VideoWriter
 
 from simulator import Simulator
 
@@ -78,3 +78,15 @@ def test_mp4_has_alpha_and_the_message_about_it(simulator: Simulator, tmp_path: 
     assert (kinds[32][2] & 3) << 4 | kinds[32][3] >> 4 == 1, "vps_max_layers_minus1"
     with av.open(str(path)) as file:
         assert len(list(file.decode(video=0))) == COUNT
+
+
+def test_arrays_of_rgba_need_no_format_for_alpha(simulator: Simulator, tmp_path: Path) -> None:
+    path = tmp_path / "video.mov"
+    with (
+        simulator.machine(gpus=["RTX 5090"], backend="codec"),
+        VideoWriter(path, fps=25, codec="hevc", alpha=True) as video,
+    ):
+        video.write(np.zeros((HEIGHT, WIDTH, 4), np.uint8))
+        with pytest.raises(InvalidFrame):
+            video.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    assert bytes.fromhex("4e01a50400007f9080") in path.read_bytes()
