@@ -137,6 +137,9 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     const PresetRequest preset =
         need_preset(params.presetGUID, stream.codec, tuning, recorded::initialize_unknown_preset);
     check_tuning(preset);
+    // A client of another codec may have left anything in the fields of this one, pointers too.
+    if (!session.device().supports(stream.codec))
+        refuse(recorded::initialize_missing_codec, "this GPU does not encode this codec");
     NV_ENC_CONFIG of_preset;
     const NV_ENC_CONFIG& config = configuration_of(session, params, preset, of_preset);
     refuse_unsimulated(params);
