@@ -100,6 +100,7 @@ PYTHON_LAYERS = (
     "_config.hdr",
     "_config.film_grain",
     "_config.interlacing",
+    "_config.alpha",
     "_config.regions",
     "_config.references",
     "_config.picture_type",

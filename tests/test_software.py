@@ -417,7 +417,7 @@ def test_every_field_is_mapped_or_named() -> None:
         "transform_8x8": False, "deblocking": False, "constrained_intra": True, "chroma_qp_offset": 3,
         "references": References(l0=2), "tiles": (2, 1), "layers": 2,
         "film_grain": FilmGrain.of_strength(9), "monochrome": True,
-        "interlaced": "top",
+        "interlaced": "top", "alpha": True,
     }  # fmt: skip
     assert values.keys() | NOT_VARIED == set(EncoderConfig.names())
     with_others: dict[str, dict[str, Any]] = {
@@ -426,6 +426,7 @@ def test_every_field_is_mapped_or_named() -> None:
         "low_delay_key_frame_scale": {"bitrate": 10**6, "rate_control": "cbr"},
         "vbv_initial_delay": {"vbv_size": 10**6}, "max_bitrate": {"bitrate": 10**6, "rate_control": "vbr"},
         "vbv_size": {"bitrate": 10**6, "rate_control": "cbr"},
+        "alpha": {"format": "argb"},
         "filler_data": {"bitrate": 10**6, "rate_control": "cbr"},
     }  # fmt: skip
     for codec in CODECS:

@@ -187,6 +187,12 @@ CODING = [
     ),
     Row({"monochrome": False}, {}),
     *(
+        Row({"alpha": given}, {"codec.enableAlphaLayerEncoding": 1, **ratio}, over={**HEVC, "format": form})
+        for form in ("argb", "abgr")
+        for given, ratio in ((True, {}), (3, {"rc.alphaLayerBitrateRatio": 3}))
+    ),
+    Row({"alpha": False}, {}, over=HEVC),
+    *(
         Row({"interlaced": first}, {"config.frameFieldMode": "NV_ENC_PARAMS_FRAME_FIELD_MODE_FIELD"})
         for first in ("top", "bottom")
     ),

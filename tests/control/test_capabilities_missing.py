@@ -59,6 +59,7 @@ DEMANDS: list[tuple[dict[str, Any], str, str, int]] = [
     ({"layers": Layers(2, "hierarchical")}, "layers", "SUPPORT_HIERARCHICAL_PFRAMES", 0),
     ({**HQ, "bframes": 2, "layers": Layers(2, "hierarchical")}, "layers", "SUPPORT_HIERARCHICAL_BFRAMES", 0),
     ({"interlaced": "top"}, "interlaced", "SUPPORT_FIELD_ENCODING", 0),
+    ({**HEVC, "format": "argb", "alpha": True}, "alpha", "SUPPORT_ALPHA_LAYER_ENCODING", 0),
     ({"entropy": "cabac"}, "entropy='cabac'", "SUPPORT_CABAC", 0),
     ({**HQ, "transform_8x8": True}, "transform_8x8", "SUPPORT_ADAPTIVE_TRANSFORM", 0),
     ({"slices": ("bytes", 1200)}, "slices=('bytes', n)", "SUPPORT_DYNAMIC_SLICE_MODE", 0),

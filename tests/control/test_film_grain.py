@@ -12,7 +12,7 @@ from control.coded import encode, stream_of, syntax_of
 from control.driver_calls import Driver
 from control.rows_coding import GRAIN, grain_fields
 from control.test_pictures import pictures
-from pdum.nvenc import EncoderConfig, FilmGrain, InvalidConfig, NvencEncoder, PictureOptions
+from pdum.nvenc import EncoderConfig, FilmGrain, InvalidConfig, Layers, NvencEncoder, PictureOptions
 
 from simulator import Simulator
 from streams import Syntax, decode, psnr
@@ -78,6 +78,12 @@ def test_a_picture_of_a_stream_without_grain(driver: Driver, settings: dict[str,
 def test_a_picture_takes_only_grain() -> None:
     with pytest.raises(InvalidConfig, match="got film_grain='30'"):
         PictureOptions(film_grain="30")  # type: ignore[arg-type]
+
+
+def test_errors_show_only_what_was_given() -> None:
+    assert repr(FilmGrain(luma=[(0, 9)], scaling_shift=10)) == "FilmGrain(luma=((0, 9),), scaling_shift=10)"
+    assert repr(FilmGrain()) == "FilmGrain()"
+    assert repr(Layers(3, prefixes=False)) == "Layers(count=3, prefixes=False)"
 
 
 def test_a_number_is_a_strength() -> None:

@@ -76,6 +76,9 @@ BROKEN = [
     Broken("AV1", {**LAYERED_HEVC, "config.frameIntervalP": 2}, "with frameIntervalP 2"),
     Broken("H264", {"config.frameFieldMode": 2, "encodeHeight": 242}, "fields of 242 lines"),
     Broken("H264", {"config.frameFieldMode": 2, "level": 51}, "fields at level 51"),
+    Broken("HEVC", {"enableAlphaLayerEncoding": 1, "chromaFormatIDC": 3}, "4:2:2 or 4:4:4"),
+    Broken("HEVC", {"enableAlphaLayerEncoding": 1, "outputBitDepth": 10}, "with 10 bits"),
+    Broken("HEVC", {"enableAlphaLayerEncoding": 1, "enableWeightedPrediction": 1}, "weighted prediction"),
     Broken("H264", {"config.monoChromeEncoding": 2}, "0 or 1", MONOCHROME),
     Broken("HEVC", {"config.monoChromeEncoding": 1, "chromaFormatIDC": 3}, "chromaFormatIDC 3", MONOCHROME),
     Broken("H264", {"config.monoChromeEncoding": 1, "config.rcParams.cbQPIndexOffset": 1}, "of chroma", MONOCHROME),
@@ -192,6 +195,15 @@ def test_fields_in_a_stream_of_frames(simulator: Simulator) -> None:
         client.start()
         with pytest.raises(Refused, match="frameFieldMode is not FIELD"):
             client.encode(0, pictureStruct=client.abi.NV_ENC_PIC_STRUCT_FIELD_TOP_BOTTOM)
+        assert [violation["call"] for violation in client.machine.violations()] == ["nvEncEncodePicture"]
+        client.abandon()
+
+
+def test_a_buffer_of_alpha_that_is_not_read(simulator: Simulator) -> None:
+    with rig(simulator, check=False, gpus=[CARD]) as client:
+        client.start(codec="HEVC")
+        with pytest.raises(Refused, match="without enableAlphaLayerEncoding"):
+            client.encode(0, alphaBuffer=client.inputs[0])
         assert [violation["call"] for violation in client.machine.violations()] == ["nvEncEncodePicture"]
         client.abandon()
 

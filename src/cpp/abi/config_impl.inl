@@ -195,6 +195,7 @@ inline void set_rate_control(NV_ENC_RC_PARAMS& out, const Settings& settings) {
     if (rate.adaptive_i) out.disableIadapt = !*rate.adaptive_i;
     if (rate.adaptive_b) out.disableBadapt = !*rate.adaptive_b;
     set_chroma_qp_offset(out, settings);
+    if (settings.alpha && *settings.alpha > 0) out.alphaLayerBitrateRatio = *settings.alpha;
     if (settings.map_mode) out.qpMapMode = qp_map_mode(*settings.map_mode);
 }
 

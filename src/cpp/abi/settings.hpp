@@ -175,6 +175,7 @@ struct Settings {
     Tiles tiles;                          // AV1
     std::optional<FilmGrain> film_grain;  // AV1
     std::optional<bool> monochrome;
+    std::optional<uint32_t> alpha;           // HEVC: how many times its bits the picture gets; 0: the driver's choice
     Structure structure = Structure::frame;  // of pictures that say nothing else
     std::optional<bool> single_slice_refresh;
     bool time_code = false;             // pictures may carry one

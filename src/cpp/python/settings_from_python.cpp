@@ -228,6 +228,7 @@ Names<Reader> tool_readers() {
         {"layers", read_layers},
         {"tiles", read_tiles},
         {"interlaced", choice<Structure>(&Settings::structure, structures())},
+        {"alpha", plain<uint32_t>(&Settings::alpha)},
         {"monochrome", plain<bool>(&Settings::monochrome)},
         {"film_grain",
          [](const py::handle& grain) { return assignment(&Settings::film_grain, film_grain_from_python(grain)); }},

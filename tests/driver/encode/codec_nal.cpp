@@ -1,5 +1,6 @@
 #include "encode/codec_nal.hpp"
 
+#include "encode/codec_alpha.hpp"
 #include "encode/codec_layers.hpp"
 #include "encode/codec_rate.hpp"
 
@@ -93,18 +94,24 @@ AccessUnitWriter::AccessUnitWriter(const StreamSettings& settings, const NalUnit
       layers_(settings.layers),
       least_bytes_(least_bytes(settings)) {
     if (layers_.message) about_layers_.push_back(scalability_information(layers_, settings));
+    if (settings.tools.alpha) about_layers_.push_back(alpha_channel_information());
     for (const Bytes& nal : parameter_sets) {
         if (!is_parameter_set(codec_, nal)) continue;
         const int type = nal_type(codec_, nal);
         if (codec_ == Codec::h264 && type == kH264Sps)
             parameter_sets_.push_back(rewrite_h264_sps(nal, settings));
         else if (codec_ == Codec::hevc && type == kHevcVps)
-            parameter_sets_.push_back(with_hevc_layers(rewrite_hevc_vps(nal, settings), named_layers()));
+            parameter_sets_.push_back(vps_with_layers(nal, settings));
         else if (codec_ == Codec::hevc && type == kHevcSps)
             parameter_sets_.push_back(with_hevc_layers(rewrite_hevc_sps(nal, settings), named_layers()));
         else
             parameter_sets_.push_back(nal);
     }
+}
+
+Bytes AccessUnitWriter::vps_with_layers(const Bytes& vps, const StreamSettings& settings) const {
+    const Bytes rewritten = rewrite_hevc_vps(vps, settings);
+    return settings.tools.alpha ? with_alpha_layer(rewritten, settings) : with_hevc_layers(rewritten, named_layers());
 }
 
 Bytes AccessUnitWriter::headers() const {

@@ -35,6 +35,7 @@ class AccessUnitWriter {
 
    private:
     bool wants_headers(PictureType type, bool output_headers) const;
+    Bytes vps_with_layers(const Bytes& vps, const StreamSettings& settings) const;
     int named_layers() const { return layers_.named ? layers_.count : 1; }
     void append_slice(Bytes& out, Bytes slice, int layer) const;
 

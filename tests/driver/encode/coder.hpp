@@ -75,6 +75,8 @@ struct CodingTools {
     int deblocking = 0;                            // disable_deblocking_filter_idc
     bool constrained_intra = false;
     bool interlaced = false;              // H.264
+    bool alpha = false;                   // HEVC: pictures bring it, and the stream has a layer for it
+    uint32_t alpha_ratio = 15;            // how many times its bits the picture itself gets
     bool monochrome = false;              // the chroma of pictures is ignored
     int cb_offset = 0, cr_offset = 0;     // to the quantiser
     int tile_columns = 0, tile_rows = 0;  // AV1; 0: the codec's choice
@@ -154,6 +156,7 @@ struct Picture {
     std::vector<uint8_t> pixels;        // planar, in StreamSettings::format
     PictureType type = PictureType::p;  // decided by the front's GOP structure, forced pictures included
     bool output_headers = false;        // NV_ENC_PIC_FLAG_OUTPUT_SPSPPS
+    std::vector<uint8_t> alpha;         // as luma of the same format, if the stream has it
     std::vector<SeiMessage> sei;
     std::vector<float> offsets;  // to the quantiser of each macroblock; empty: none
     LayerPlace place;
@@ -167,6 +170,7 @@ struct AccessUnit {
     std::vector<uint8_t> data;
     PictureType type = PictureType::p;
     int average_qp = 0;
+    size_t alpha_bytes = 0;  // of the data
 };
 
 class PictureCoder {

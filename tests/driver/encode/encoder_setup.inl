@@ -38,6 +38,7 @@ std::vector<const char*> needs_of(const NV_ENC_INITIALIZE_PARAMS& params, const 
     with_codec_config(config.encodeCodecConfig, stream.codec, [&](const auto& codec_config) {
         need_tools(codec_config, need_if);
         need_layers(codec_config, need_if);
+        need_if(NVSIM_GET(codec_config, enableAlphaLayerEncoding, 0) != 0, "SUPPORT_ALPHA_LAYER_ENCODING");
         need_if(codec_config.enableIntraRefresh, "SUPPORT_INTRA_REFRESH");
         need_if(NVSIM_GET(codec_config, enableLTR, 0) != 0, "NUM_MAX_LTR_FRAMES");
     });
@@ -136,6 +137,9 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     const PresetRequest preset =
         need_preset(params.presetGUID, stream.codec, tuning, recorded::initialize_unknown_preset);
     check_tuning(preset);
+    // A client of another codec may have left anything in the fields of this one, pointers too.
+    if (!session.device().supports(stream.codec))
+        refuse(recorded::initialize_missing_codec, "this GPU does not encode this codec");
     NV_ENC_CONFIG of_preset;
     const NV_ENC_CONFIG& config = configuration_of(session, params, preset, of_preset);
     refuse_unsimulated(params);
@@ -146,6 +150,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
         check_tools(codec_config, config);
         check_monochrome(config, codec_config.chromaFormatIDC);
         check_fields(config, codec_config, params.encodeHeight);
+        check_alpha(codec_config, params);
         check_layers(codec_config, config);
         check_grain(codec_config);
     });
@@ -165,6 +170,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
         read_codec(codec_config, stream);
         read_layers(codec_config, stream);
         read_grain(codec_config, stream);
+        stream.tools.alpha = NVSIM_GET(codec_config, enableAlphaLayerEncoding, 0) != 0;
         if (codec_config.chromaFormatIDC > 1) stream.format.chroma = static_cast<int>(codec_config.chromaFormatIDC);
         stream.idr_period = codec_config.idrPeriod;
         stream.reference_frames = static_cast<int>(std::min(NVSIM_GET(codec_config, maxNumRefFrames, 0u), 16u));
@@ -185,6 +191,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     stream.b_frames = std::max(config.frameIntervalP - 1, 0);
     read_shape(params, stream);
     read_chroma_offsets(config.rcParams, stream);
+    if (const uint32_t ratio = NVSIM_GET(config.rcParams, alphaLayerBitrateRatio, 0u)) stream.tools.alpha_ratio = ratio;
     stream.tools.interlaced = config.frameFieldMode > NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME;
     stream.tools.monochrome = config.monoChromeEncoding != 0;
     setup.gop = {stream.gop_length, stream.idr_period,     config.frameIntervalP,

@@ -26,6 +26,7 @@ namespace {
 #include "encode/tools.inl"
 #include "encode/layers.inl"
 #include "encode/grain.inl"
+#include "encode/alpha.inl"
 #include "encode/translate.inl"
 #include "encode/encoder_setup.inl"
 #include "encode/messages.inl"

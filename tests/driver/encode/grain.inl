@@ -19,9 +19,9 @@ FilmGrain read_grain(const Params& params) {
         for (uint32_t i = 0; i < count; ++i) found.push_back({values[i], scalings[i]});
         return found;
     };
-    grain.points = {points(params.numYPoints, params.pointYValue, params.pointYScaling),
-                    points(params.numCbPoints, params.pointCbValue, params.pointCbScaling),
-                    points(params.numCrPoints, params.pointCrValue, params.pointCrScaling)};
+    grain.points = {points(std::min<uint32_t>(params.numYPoints, 14), params.pointYValue, params.pointYScaling),
+                    points(std::min<uint32_t>(params.numCbPoints, 10), params.pointCbValue, params.pointCbScaling),
+                    points(std::min<uint32_t>(params.numCrPoints, 10), params.pointCrValue, params.pointCrScaling)};
     const int count = 2 * grain.lag * (grain.lag + 1);
     const auto coefficients = [](int numbers, const uint8_t* plus_128) {
         std::vector<int> found;

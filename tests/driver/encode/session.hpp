@@ -74,6 +74,7 @@ struct LockedBitstream {
     uint32_t average_qp = 0;
     uint32_t temporal_layer = 0;
     uint32_t structure = 1;
+    uint32_t alpha_bytes = 0;
     uint32_t intra_blocks = 0, inter_blocks = 0;
 };
 

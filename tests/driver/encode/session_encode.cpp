@@ -323,6 +323,7 @@ void Session::fill(Bitstream& out, const Record& record, AccessUnit unit) {
     out.view.display_index = static_cast<uint32_t>(record.source.serial);
     out.view.type = type;
     out.view.average_qp = static_cast<uint32_t>(qp);
+    out.view.alpha_bytes = fixed ? 0 : static_cast<uint32_t>(out.unit.alpha_bytes);
     out.view.structure = static_cast<uint32_t>(record.source.structure);
     out.view.temporal_layer = static_cast<uint32_t>(record.source.place.layer);
     out.view.intra_blocks = intra ? blocks : 0;

@@ -7,7 +7,7 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from .._errors import InvalidConfig
-from . import choices, coding, film_grain, hdr, interlacing, layers, picture_type, rates, values
+from . import alpha, choices, coding, film_grain, hdr, interlacing, layers, picture_type, rates, values
 from .colour import Colour
 from .film_grain import FilmGrain
 from .hdr import ContentLight, MasteringDisplay
@@ -112,6 +112,8 @@ class EncoderConfig:
         tiles: the columns and rows into which pictures are divided, such as ``(2, 2)`` (AV1).
         film_grain: grain that decoders add to the pictures: ``FilmGrain(…)``, or a strength from 1 to 255 (AV1).
         interlaced: ``"top"`` or ``"bottom"``: each picture is coded as two fields, of which this is the first (H.264).
+        alpha: whether the stream keeps the transparency of ``"argb"`` and ``"abgr"`` frames, in a layer of its own
+            (HEVC). A number: how many times that layer's bits the picture gets, instead of 15.
         monochrome: the stream has no colour; that of the frames is ignored.
         deblocking: True, False (HEVC: interface 13.0), or ``"within_slices"`` (H.264, HEVC).
         constrained_intra: intra blocks use only intra blocks (H.264, HEVC).
@@ -192,6 +194,7 @@ class EncoderConfig:
     film_grain: FilmGrain | int | None = None
     monochrome: bool | None = None
     interlaced: choices.FirstField | None = None
+    alpha: bool | int | None = None
     time_code: bool = False
     qp_map: choices.QpMap | None = None
     picture_types: choices.PictureTypes = "auto"
@@ -304,6 +307,7 @@ class EncoderConfig:
             **coding.native(self, codec),
             "layers": layers.native(self.layers),
             "film_grain": film_grain.native(self.film_grain),
+            "alpha": alpha.native(self.alpha),
             "interlaced": interlacing.native(self.interlaced),
             "references": list_sizes(self.references, codec),
             **references_native(self.reference_frames, self.long_term_references),

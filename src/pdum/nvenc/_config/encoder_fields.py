@@ -86,6 +86,7 @@ class StreamFields(RateFields, total=False):
     film_grain: FilmGrain | int | None
     monochrome: bool | None
     interlaced: choices.FirstField | None
+    alpha: bool | int | None
     reference_frames: int | None
     copy: choices.CopyMode
 

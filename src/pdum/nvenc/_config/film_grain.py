@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from .._errors import InvalidConfig
-from .settings import whole
+from .settings import shown, whole
 from .values import switch
 
 Points: TypeAlias = "Sequence[tuple[int, int]]"
@@ -20,7 +20,7 @@ NO_MIX = (192, 128, 256)
 """With this, the strength of the grain of a chroma plane follows its own samples."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FilmGrain:
     """The grain of a picture, as in the frame header of AV1.
 
@@ -66,6 +66,9 @@ class FilmGrain:
         luma = ((0, strength), (255, strength))
         colour = ((0, chroma), (255, chroma)) if chroma else ()
         return cls(luma=luma, cb=colour, cr=colour)
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     def __post_init__(self) -> None:
         for name, most in MOST_POINTS.items():

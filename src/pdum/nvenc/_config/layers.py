@@ -8,7 +8,7 @@ from typing import Any
 
 from .._errors import InvalidConfig
 from . import choices
-from .settings import codec_name, one_of, whole
+from .settings import codec_name, one_of, shown, whole
 from .values import switch
 
 MOST_LAYERS = 8
@@ -17,7 +17,7 @@ MOST_LAYERS = 8
 EncoderConfig = Any  # a module above this one, which calls it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Layers:
     """How many temporal layers a stream has, and how it tells them apart.
 
@@ -36,6 +36,9 @@ class Layers:
     kind: choices.LayerKind = "svc"
     prefixes: bool = True
     scalability_info: bool = False
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     def __post_init__(self) -> None:
         whole("layers.count", self.count, 2, MOST_LAYERS)

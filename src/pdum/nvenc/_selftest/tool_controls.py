@@ -20,6 +20,11 @@ def has_hevc_layer(a: Take, _: Take) -> bool:
     return a.nal_units(1)[-1][1] & 7 == 2
 
 
+def has_second_layer(a: Take, _: Take) -> bool:
+    """Whether the header of the first picture's last unit says so."""
+    return a.nal_units()[-1][1] >> 3 == 1
+
+
 def noisier(a: Take, b: Take) -> bool:
     return a.psnr < b.psnr - DECIBELS
 
@@ -49,6 +54,7 @@ TOOL_CONTROLS: tuple[Control, ...] = (
     Control(name="layers of AV1", given={"layers": 2}, codecs=("av1",)),
     Control(name="layers without names", given={"layers": Layers(2, "hierarchical")}, codecs=H264),
     Control(name="film grain of AV1", given={"film_grain": FilmGrain.of_strength(80)}, codecs=("av1",), seen=noisier),
+    Control(name="alpha", given={"alpha": True}, base={"format": "argb"}, codecs=("hevc",), seen=has_second_layer),
     same("interlaced", "top", codecs=H264),
     same("monochrome", True, codecs=H264),
     Control(name="tiles of AV1", given={"tiles": (2, 1)}, codecs=("av1",)),
