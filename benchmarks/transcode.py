@@ -13,7 +13,8 @@ process that only decode. With `--limits 1`, the pool may use one decoder of the
 PDUM_NVENC_DECODERS. 0 is no limit.
 
 Each measurement is a process of its own, from the call to its return: indexing, opening, joining and verifying are in
-it. They take turns, and the order changes from round to round. One measurement comes first, whose figures are dropped.
+it. `start` is the time until an engine begins, and `at work` leaves out that and what comes after the last frame. They
+take turns, and the order changes from round to round. One measurement comes first, whose figures are dropped.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from decode import NAMES, by_our_decoder, in_threads, make_source
 from measuring import Figure, library_folder, machine, quartiles, save
 
 PIXELS_1080P = 1920 * 1080
+COLUMNS = ("of the engines", "at work", "start, s", "decoders", "waited", "cores")
 TIMEOUT = 900  # seconds a process
 MADE = 300
 """Frames that are encoded for a source. It repeats them, so that long sources are made fast."""
@@ -57,10 +59,14 @@ def transcode(sources: list[Path], folder: Path) -> dict[str, float]:
         pool.encode_files(jobs, on_event=told.append).raise_for_errors()
         seconds = time.perf_counter() - begin
     progress = [one for one in told if isinstance(one, events.Progress)]
+    begun = min(one.at for one in told if isinstance(one, events.PieceStarted))
+    ended = max(one.at for one in told if isinstance(one, events.PieceFinished))
     waits = [one.engine_waited for one in progress]
     return {
         "seconds": seconds,
         "decoders": max((one.decoders for one in progress), default=1),
+        "start": begun,
+        "at_work": ended - begun,
         "waited": sum(waits) / max(1, len(waits)),
     }
 
@@ -179,9 +185,9 @@ def compare(options: argparse.Namespace, sources: dict[int, Path], codec: str) -
         shortest = sources[max(sources)]
         answer = start(options, plain, "decode", "--source", shortest, "--threads", options.threads)
         alone.append(options.frames // max(sources) / answer["seconds"])
-    print(f"\n| {codec}, {options.size} | frames/s (quartiles) | of the engines | decoders | waited | cores |")
-    print("|---|---|---|---|---|---|")
-    print(f"| {options.threads} decoders alone | {spread(alone)} | – | {options.threads} | – | – |")
+    print(f"\n| {codec}, {options.size} | frames/s (quartiles) | {' | '.join(COLUMNS)} |")
+    print("|---|---|" + "---|" * len(COLUMNS))
+    print(f"| {options.threads} decoders alone | {spread(alone)} | – | – | – | {options.threads} | – | – |")
     figures = [Figure(f"{codec}: {options.threads} decoders alone", "rate", "fps", alone, "more")]
     for case, answers in found.items():
         figures += row(options, codec, case, answers)
@@ -193,10 +199,13 @@ def row(options: argparse.Namespace, codec: str, case: Case, answers: list[dict[
     rates = [frames / one["seconds"] for one in answers]
     ideal = case.engines * case.fps
     shares = [100 * rate / ideal for rate in rates] if ideal else []
+    at_work = [100 * frames / one["at_work"] / ideal for one in answers] if ideal else []
+    starts = [one["start"] for one in answers]
     decoders, waited = [one["decoders"] for one in answers], [100 * one["waited"] for one in answers]
     cores = [one["cpu"] / one["seconds"] for one in answers]
     print(
-        f"| {case.name} | {spread(rates)} | {f'{median(shares):.0f} %' if shares else '–'} | {median(decoders):.0f} | "
+        f"| {case.name} | {spread(rates)} | {percent(shares)} | {percent(at_work)} | "
+        f"{median(starts):.2f} | {median(decoders):.0f} | "
         f"{median(waited):.0f} % | {median(cores):.1f} |",
         flush=True,
     )
@@ -204,9 +213,15 @@ def row(options: argparse.Namespace, codec: str, case: Case, answers: list[dict[
     return [
         Figure(name, "rate", "fps", rates, "more"),
         *([Figure(name, "of the engines", "%", shares, "more")] if shares else []),
+        *([Figure(name, "of the engines at work", "%", at_work, "more")] if at_work else []),
+        Figure(name, "start", "s", starts),
         Figure(name, "most decoders", "", decoders, ""),
         Figure(name, "processor", "cores", cores),
     ]
+
+
+def percent(shares: list[float]) -> str:
+    return f"{median(shares):.0f} %" if shares else "–"
 
 
 def spread(rates: list[float]) -> str:

@@ -168,10 +168,14 @@ def simulator(nvsim_dir: Path) -> Simulator:
 
 @pytest.fixture(autouse=True)
 def _no_context_is_left() -> Iterator[None]:
-    """The context that FFmpeg's decoders get is kept for good, and would keep its GPU in the simulated machine."""
+    """The context that FFmpeg's decoders get is kept for good, and would keep its GPU in the simulated machine.
+
+    What the decoders of one machine take says nothing about the next machine.
+    """
     yield
-    if "pdum.nvenc._media.hardware_decode" in sys.modules:
-        sys.modules["pdum.nvenc._media.hardware_decode"]._context_for_good.cache_clear()
+    if (module := sys.modules.get("pdum.nvenc._media.hardware_decode")) is not None:
+        module._context_for_good.cache_clear()
+        module._taken.clear()
 
 
 @pytest.fixture(params=["12.1", "13.1"])

@@ -155,12 +155,15 @@ class Syntax:
         return self.all(name)[0]
 
 
-def headers_of(path: Path, codec: str) -> Syntax:
-    """Parses with Debian's ffmpeg, which has the trace_headers filter; PyAV's log would be less readable."""
+def headers_of(path: Path, codec: str, demuxer: str = "") -> Syntax:
+    """Of a plain stream, or of a file for that demuxer.
+
+    Debian's ffmpeg parses it, by its filter trace_headers; PyAV's log would be less readable.
+    """
     ffmpeg = need_program("ffmpeg", "ffmpeg")
     run = subprocess.run(
-        [ffmpeg, "-hide_banner", "-f", DEMUXERS[codec], "-i", str(path), "-c", "copy", "-bsf:v", "trace_headers",
-         "-f", "null", "-"],
+        [ffmpeg, "-hide_banner", "-f", demuxer or DEMUXERS[codec], "-i", str(path), "-c", "copy",
+         "-bsf:v", "trace_headers", "-f", "null", "-"],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     pattern = re.compile(r"trace_headers @ \S+\] \d+\s+(\S+)\s+[01]+ = (-?\d+)")

@@ -61,7 +61,9 @@ def test_keyframe_is_always_a_bool() -> None:
     assert Packet(0, b"", []).keyframe is False  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["seq", "data", "keyframe", "pts", "dts", "pic_type", "frame_avg_qp", "new"])
+@pytest.mark.parametrize(
+    "name", ["seq", "data", "keyframe", "pts", "dts", "pic_type", "frame_avg_qp", "temporal_layer", "new"]
+)
 def test_nothing_can_be_changed(name: str) -> None:
     one = packet()
     with pytest.raises((AttributeError, TypeError)):
@@ -114,6 +116,7 @@ def test_equality_and_hash_are_by_value() -> None:
         {"dts": 0},
         {"pic_type": "P"},
         {"frame_avg_qp": 1},
+        {"temporal_layer": 1},
     ]
     for change in changes:
         assert packet(**change) != packet(), change

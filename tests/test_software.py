@@ -15,6 +15,7 @@ from pdum.nvenc import (
     ContentLight,
     EncoderClosed,
     EncoderConfig,
+    FilmGrain,
     InvalidConfig,
     InvalidFrame,
     MasteringDisplay,
@@ -418,7 +419,9 @@ def test_every_field_is_mapped_or_named() -> None:
         "reference_frames": 6, "qp_map": "delta", "picture_types": "manual", "max_bitrate": 2 * 10**6,
         "vbv_size": 4 * 10**5, "aud": True, "filler_data": True, "sample_aspect": (64, 45), "entropy": "cavlc",
         "transform_8x8": False, "deblocking": False, "constrained_intra": True, "chroma_qp_offset": 3,
-        "references": References(l0=2), "tiles": (2, 1),
+        "references": References(l0=2), "tiles": (2, 1), "layers": 2,
+        "film_grain": FilmGrain.of_strength(9), "monochrome": True,
+        "interlaced": "top", "alpha": True,
     }  # fmt: skip
     assert values.keys() | NOT_VARIED == set(EncoderConfig.names())
     with_others: dict[str, dict[str, Any]] = {
@@ -427,6 +430,7 @@ def test_every_field_is_mapped_or_named() -> None:
         "low_delay_key_frame_scale": {"bitrate": 10**6, "rate_control": "cbr"},
         "vbv_initial_delay": {"vbv_size": 10**6}, "max_bitrate": {"bitrate": 10**6, "rate_control": "vbr"},
         "vbv_size": {"bitrate": 10**6, "rate_control": "cbr"},
+        "alpha": {"format": "argb"},
         "filler_data": {"bitrate": 10**6, "rate_control": "cbr"},
     }  # fmt: skip
     for codec in CODECS:

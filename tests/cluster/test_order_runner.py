@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cluster.scripted import until
 from frames import nv12
 from pdum.nvenc import ClusterFailed, DeviceLost, EncoderConfig, InvalidConfig
 from pdum.nvenc._cluster import order_runner
@@ -106,6 +107,16 @@ def test_it_keeps_what_it_has_been_sent(runner: OrderRunner) -> None:
     assert do(runner, first).forgot
 
 
+def test_an_idle_worker_lets_go_of_its_sources(runner: OrderRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copies of sources at storages take gigabytes of its disk."""
+    closed: list[VideoElsewhere] = []
+    monkeypatch.setattr(VideoElsewhere, "close", lambda self: closed.append(self))
+    monkeypatch.setattr(order_runner, "IDLE_SECONDS", 0.05)
+    do(runner, order("last"))
+    until(lambda: len(closed) == 1)
+    assert do(runner, order("later", portable=None)).forgot, "the pool sends it again"
+
+
 def test_another_version_is_refused(runner: OrderRunner) -> None:
     outcome = do(runner, order(version="0.0.1"))
     assert isinstance(outcome.error, ClusterFailed)
@@ -156,12 +167,12 @@ def test_a_pool_that_is_paused_is_waited_for(runner: OrderRunner, monkeypatch: p
 @pytest.mark.parametrize("gpu", [{"name": "L4", "engines": 1, "stall": [
     {"gpu": 0, "engine": 0, "after_frames": 8, "device_lost": True}]}])  # fmt: skip
 def test_a_lost_gpu_is_told_and_not_used_again(runner: OrderRunner) -> None:
-    outcome = do(runner, order())
-    assert isinstance(outcome.error, DeviceLost)
-    assert (outcome.by_engine, outcome.is_lost) == (True, True)
-    again = do(runner, order("2"))
-    assert again.is_lost
-    assert "has to be started again" in str(again.error)
+    """A picture that is in flight may fail before any call says that the device is lost."""
+    outcomes = [do(runner, order(f"lost {number}")) for number in range(3)]
+    assert all(one.by_engine for one in outcomes)
+    assert isinstance(next(one.error for one in outcomes if one.is_lost), DeviceLost)
+    assert outcomes[-1].is_lost
+    assert "has to be started again" in str(outcomes[-1].error)
 
 
 def test_orders_wait_for_each_other(runner: OrderRunner) -> None:

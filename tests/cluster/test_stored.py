@@ -66,7 +66,9 @@ def test_each_machine_copies_the_source_once(nvsim_dir: Path, server: str, clip:
         assert engines_that_worked(told) == {0, 1, 2}
         assert len(asked) == 3
         assert not spools[0].exists()
-        assert [len(list(spool.glob("shared-*/clip.mkv"))) for spool in spools[1:]] == [1, 1], "kept for further ranges"
+        assert [len(list(spool.glob("shared-*/source/clip.mkv"))) for spool in spools[1:]] == [1, 1], (
+            "kept for further ranges"
+        )
 
 
 def test_workers_keep_their_latest_source(client: Any, server: str, clip: Path, tmp_path: Path) -> None:

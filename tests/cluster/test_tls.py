@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from cluster.nodes import scheduler_spec
-from pdum.nvenc import ClusterFailed, EncoderPool, InvalidConfig
+from cluster.test_commands import running
+from pdum.nvenc import ClusterFailed, EncoderPool, InvalidConfig, NoEncoder
 from pdum.nvenc._cluster.dask_client import connected
 from pdum.nvenc._cluster.dask_nodes import require_same_version
 from pdum.nvenc._cluster.dask_settings import security_of, settings_of_a_scheduler
@@ -121,3 +122,13 @@ def test_a_scheduler_of_another_version_is_refused(secrets: tuple[Path, Path]) -
             else:
                 with pytest.raises(ClusterFailed, match=rf"has pdum-nvenc 0\.0\.1, and .* {__version__}"):
                     asyncio.run(require_same_version(address, tls))
+
+
+def test_a_scheduler_warns_of_nobody_who_has_the_secret(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    secret = tmp_path / "farm.pem"
+    with running("cluster", "--listen", "127.0.0.1:0", "--tls", str(secret), cwd=tmp_path) as scheduler:
+        address = scheduler.wait_for(r"The scheduler is (tls://\S+)\.")[1]
+        with pytest.raises(NoEncoder, match="has no engine"):
+            EncoderPool(cluster=address, tls=secret, session_timeout=0.5)
+        assert scheduler.end() == 130
+    assert "WARNING" not in scheduler.output

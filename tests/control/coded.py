@@ -46,11 +46,12 @@ def encode(
     simulator: Simulator,
     count: int = 12,
     options: Mapping[int, PictureOptions] | None = None,
+    caps: Mapping[str, int] | None = None,
     **settings: Any,
 ) -> list[Packet]:
     form = settings.get("format", "nv12")
     with (
-        simulator.machine(gpus=GPU, backend="codec"),
+        simulator.machine(gpus={**GPU, "caps": dict(caps or {})}, backend="codec"),
         NvencEncoder(WIDTH, HEIGHT, **settings) as encoder,
     ):
         packets = []

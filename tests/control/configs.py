@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pdum.nvenc import Colour, ContentLight, EncoderConfig, MasteringDisplay, References
+from pdum.nvenc import Colour, ContentLight, EncoderConfig, FilmGrain, Layers, MasteringDisplay, References
 from pdum.nvenc._config.colour import MATRICES, PRIMARIES, TRANSFERS
 from pdum.nvenc._config.values import LARGEST_QP, LEVELS, PROFILE_LIMITS
 
@@ -39,6 +39,23 @@ DISPLAYS = st.builds(
     max_luminance=st.floats(1, 10_000),
 )
 LIGHTS = st.builds(ContentLight, st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
+STRENGTHS = st.integers(0, 255)
+POINTS = st.dictionaries(STRENGTHS, STRENGTHS, max_size=10).map(lambda points: tuple(sorted(points.items())))
+GRAINS = st.one_of(
+    st.builds(FilmGrain.of_strength, STRENGTHS, STRENGTHS),
+    st.builds(
+        FilmGrain,
+        luma=POINTS,
+        chroma_from_luma=FLAG,
+        scaling_shift=st.integers(8, 11),
+        coefficient_shift=st.integers(6, 9),
+        pattern_shift=st.integers(0, 3),
+        cb_mix=st.tuples(STRENGTHS, STRENGTHS, st.integers(0, 511)),
+        overlap=FLAG,
+        restricted_range=FLAG,
+        apply=FLAG,
+    ),
+)
 COLOURS = st.one_of(
     st.sampled_from(["auto", "bt601", "bt709", "hdr10", "hlg", "srgb", "unspecified"]),
     st.builds(
@@ -183,18 +200,37 @@ def tools(draw: st.DrawFn, fields: Fields) -> Fields:
         more |= some(draw, aud=FLAG, constrained_intra=FLAG, deblocking=st.sampled_from([True, False, "within_slices"]))
         more |= some(draw, single_slice_refresh=FLAG) if fields.get("intra_refresh_period") else {}
     else:
-        more |= some(draw, tiles=st.tuples(st.sampled_from([1, 2, 4]), st.sampled_from([1, 2])))
+        more |= some(draw, film_grain=GRAINS, tiles=st.tuples(st.sampled_from([1, 2, 4]), st.sampled_from([1, 2])))
     if not fields.get("reference_frames") and not fields.get("long_term_references"):
         later = st.integers(1, 3) if fields.get("bframes") else st.none()
         more |= some(draw, references=st.builds(References, l0=st.integers(1, 4), l1=later, dpb=st.integers(4, 8)))
+    more |= draw(layers({**fields, **more}))
+    plain_rgb = fields.get("format") in ("argb", "abgr") and fields.get("chroma", "420") in ("420", "auto")
+    split = fields.get("split_encode") not in (None, "off")
+    if codec == "hevc" and plain_rgb and not (split or fields.get("weighted_prediction") or "layers" in more):
+        more |= some(draw, alpha=st.sampled_from([True, 3])) if fields.get("bit_depth", 0) != 10 else {}
     if codec == "h264":
         more |= some(draw, entropy=st.sampled_from(["cabac", "cavlc"]))
+        if fields["height"] % 4 == 0 and not fields.get("intra_refresh_period") and not fields.get("level"):
+            more |= some(draw, interlaced=st.sampled_from(["top", "bottom"]))
         more |= some(draw, transform_8x8=FLAG if fields.get("profile") != "main" else st.just(False))
     if fields["tuning"] != "lossless":
         offset = st.integers(-12, 12) if codec != "av1" else st.integers(-64, 63)
         pairs = codec != "av1" and fields.get("profile") != "main"
         more |= some(draw, chroma_qp_offset=st.one_of(offset, st.tuples(offset, offset)) if pairs else offset)
     return more
+
+
+@st.composite
+def layers(draw: st.DrawFn, fields: Fields) -> Fields:
+    if fields.get("long_term_references") or fields.get("picture_types") == "manual":
+        return {}
+    count = st.integers(2, 3 if fields["codec"] == "av1" else 4)
+    if fields["codec"] != "h264":
+        return some(draw, layers=count) if not fields.get("bframes") else {}
+    hierarchical = st.builds(Layers, count, kind=st.just("hierarchical"))
+    named = st.builds(Layers, count, prefixes=FLAG, scalability_info=FLAG)
+    return some(draw, layers=hierarchical if fields.get("bframes") else st.one_of(count, named, hierarchical))
 
 
 @st.composite
@@ -233,4 +269,5 @@ def takes_13_0(config: EncoderConfig) -> bool:
         or bool(config.unidirectional_b)
         or config.split_encode == 4
         or (config.codec == "hevc" and config.deblocking is False)
+        or (config.codec != "h264" and config.layers is not None)
     )

@@ -8,7 +8,7 @@ import pytest
 
 from control.driver_calls import GPU, Driver, changed, flat
 from control.rows import AV1, HEVC, HQ, short
-from pdum.nvenc import NvencEncoder, References, UnsupportedFeature
+from pdum.nvenc import Layers, NvencEncoder, References, UnsupportedFeature
 
 pytestmark = pytest.mark.one_abi
 
@@ -54,6 +54,12 @@ DEMANDS: list[tuple[dict[str, Any], str, str, int]] = [
         "SINGLE_SLICE_INTRA_REFRESH",
         0,
     ),
+    ({"layers": 4}, "layers", "NUM_MAX_TEMPORAL_LAYERS", 3),
+    ({"layers": 2}, "layers", "SUPPORT_TEMPORAL_SVC", 0),
+    ({"layers": Layers(2, "hierarchical")}, "layers", "SUPPORT_HIERARCHICAL_PFRAMES", 0),
+    ({**HQ, "bframes": 2, "layers": Layers(2, "hierarchical")}, "layers", "SUPPORT_HIERARCHICAL_BFRAMES", 0),
+    ({"interlaced": "top"}, "interlaced", "SUPPORT_FIELD_ENCODING", 0),
+    ({**HEVC, "format": "argb", "alpha": True}, "alpha", "SUPPORT_ALPHA_LAYER_ENCODING", 0),
     ({"entropy": "cabac"}, "entropy='cabac'", "SUPPORT_CABAC", 0),
     ({**HQ, "transform_8x8": True}, "transform_8x8", "SUPPORT_ADAPTIVE_TRANSFORM", 0),
     ({"slices": ("bytes", 1200)}, "slices=('bytes', n)", "SUPPORT_DYNAMIC_SLICE_MODE", 0),
@@ -88,6 +94,14 @@ def test_a_missing_capability_is_named(
     for word in (setting, f"capability {capability} is {too_little}", "RTX PRO 6000", settings.get("codec", "h264")):
         assert word in str(error), str(error)
     driver.initialized(gpu={**GPU, "caps": ADDED.get(capability, {})}, **settings)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+def test_no_recorded_card_leaves_colour_out(abi: str, driver: Driver, codec: str) -> None:
+    error = driver.refusal(gpu=GPU, codec=codec, monochrome=True)
+    assert isinstance(error, UnsupportedFeature)
+    assert "monochrome" in str(error)
+    assert "capability SUPPORT_MONOCHROME is 0" in str(error)
 
 
 LIVE_MODES = ("SUPPORT_DYN_RCMODE_CHANGE", "SUPPORT_DYN_FORCE_CONSTQP")

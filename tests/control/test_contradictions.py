@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from control.rows import AV1, HEVC, HQ, short
-from pdum.nvenc import Colour, EncoderConfig, InvalidConfig, References
+from pdum.nvenc import Colour, EncoderConfig, FilmGrain, InvalidConfig, Layers, References
 
 pytestmark = pytest.mark.one_abi
 
@@ -90,6 +90,44 @@ CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"format": "argb", "reconstruction": True}, ("reconstruction=True", "format='argb'")),
     ({**HEVC, "bit_depth": 10, "reconstruction": True}, ("reconstruction=True", "bit_depth=10")),
     ({"single_slice_refresh": True}, ("single_slice_refresh=True", "intra_refresh_period=0")),
+    ({"layers": 2, **HQ, "bframes": 2}, ("Layers(count=2", "bframes=2")),
+    ({"layers": 2, "tuning": "hq", "bframes": None}, ("Layers(count=2", "bframes=None")),
+    ({"layers": 2, "long_term_references": 1}, ("Layers(count=2", "long_term_references=1")),
+    ({"layers": 2, "picture_types": "manual"}, ("Layers(count=2", "picture_types='manual'")),
+    ({"layers": 4, "references": References(dpb=3)}, ("Layers(count=4", "references.dpb=3")),
+    ({"layers": 4, "reference_frames": 3}, ("Layers(count=4", "reference_frames=3")),
+    ({"layers": Layers(2, "hierarchical"), **HEVC}, ("codec='hevc'", "kind='hierarchical'")),
+    ({"layers": Layers(2, prefixes=False), **AV1}, ("codec='av1'", "prefixes=False")),
+    ({"layers": Layers(2, scalability_info=True), **HEVC}, ("codec='hevc'", "scalability_info=True")),
+    ({"layers": Layers(2, "hierarchical", scalability_info=True)}, ("scalability_info=True", "kind='svc'")),
+    ({"layers": 1}, ("from 2 to 8", "layers.count=1")),
+    ({"layers": "2"}, ("Layers(count", "layers='2'")),
+    ({"film_grain": FilmGrain.of_strength(9), **HEVC}, ("film_grain=FilmGrain", "codec='hevc'")),
+    ({"film_grain": "9", **AV1}, ("FilmGrain", "film_grain='9'")),
+    ({"monochrome": True, "format": "yuv444"}, ("monochrome=True", "format='yuv444'")),
+    ({"monochrome": True, "profile": "main"}, ("monochrome=True", "profile='main'")),
+    ({"monochrome": True, "chroma_qp_offset": 2}, ("monochrome=True", "chroma_qp_offset=2")),
+    ({"monochrome": True, **AV1, "film_grain": FilmGrain.of_strength(9, 9)}, ("monochrome=True", "cb=((0, 9)")),
+    ({"interlaced": "top", **HEVC}, ("interlaced='top'", "codec='hevc'")),
+    ({"interlaced": "top", "profile": "baseline"}, ("interlaced='top'", "profile='baseline'")),
+    ({"interlaced": "top", "max_height": 162}, ("interlaced='top'", "max_height=162")),
+    ({"interlaced": "bottom", "max_height": 202}, ("interlaced='bottom'", "max_height=202")),
+    ({"interlaced": "top", "level": "5.1"}, ("interlaced='top'", "level='5.1'")),
+    (
+        {"interlaced": "top", "gop": 0, "intra_refresh_period": 30, "intra_refresh_count": 3},
+        ("interlaced='top'", "intra_refresh_period=30"),
+    ),
+    ({"interlaced": "left"}, ("interlaced 'left'", "top, bottom")),
+    ({"alpha": True, "format": "argb"}, ("alpha=True", "codec='h264'")),
+    ({"alpha": True, **HEVC}, ("alpha=True", "format='nv12'")),
+    ({"alpha": 3, **HEVC, "format": "argb10"}, ("alpha=3", "10 bits")),
+    ({"alpha": True, **HEVC, "format": "argb", "bit_depth": 10}, ("alpha=True", "bit_depth=10")),
+    ({"alpha": True, **HEVC, "format": "argb", "chroma": "444"}, ("alpha=True", "chroma='444'")),
+    ({"alpha": True, **HEVC, "format": "argb", "weighted_prediction": True}, ("alpha=True", "weighted_prediction")),
+    ({"alpha": True, **HEVC, "format": "argb", "split_encode": 2}, ("alpha=True", "split_encode=2")),
+    ({"alpha": True, **HEVC, "format": "argb", "layers": 2}, ("alpha=True", "layers=Layers(count=2")),
+    ({"alpha": "yes", **HEVC, "format": "argb"}, ("True, False", "alpha='yes'")),
+    ({"alpha": 0, **HEVC, "format": "argb"}, ("from 1", "alpha=0")),
     ({"tiles": (2, 2)}, ("tiles=(2, 2)", "codec='h264'")),
     ({"tiles": (3, 2), **AV1}, ("1, 2, 4", "tiles=(3, 2)")),
     ({"aud": True, **AV1}, ("aud=True", "codec='av1'")),

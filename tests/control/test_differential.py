@@ -91,10 +91,14 @@ def frame_of(encoder: NvencEncoder) -> Any:
     return black((rows, width), "<u2" if form in DEEP else "u1")
 
 
-def map_of(config: EncoderConfig) -> PictureOptions:
-    """A region, if the encoder takes any."""
+def options_of(config: EncoderConfig) -> PictureOptions:
+    """A region, other grain and another order of fields, if the encoder takes any."""
     kind = {"delta": {"qp": -7}, "emphasis": {"emphasis": 3}}.get(str(config.qp_map))
-    return PictureOptions(regions=[Region(20, 40, 70, 30, **kind)] if kind else ())
+    return PictureOptions(
+        regions=[Region(20, 40, 70, 30, **kind)] if kind else (),
+        film_grain=None if config.film_grain is None else 33,
+        structure=None if config.interlaced is None else "bottom",
+    )
 
 
 def told_by(driver: Driver, config: EncoderConfig, forced: set[int], changes: list[dict[str, Any]]) -> Told:
@@ -105,7 +109,8 @@ def told_by(driver: Driver, config: EncoderConfig, forced: set[int], changes: li
         NvencEncoder(config) as encoder,
     ):
         for number in range(8):
-            encoder.submit(frame_of(encoder), number, number in forced, picture=map_of(config) if number == 3 else None)
+            options = options_of(config) if number == 3 else None
+            encoder.submit(frame_of(encoder), number, number in forced, picture=options)
         encoder.sequence_header()
         for change in changes:
             encoder.reconfigure(**change)

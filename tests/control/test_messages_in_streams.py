@@ -172,7 +172,7 @@ def test_each_wave_of_intra_blocks_is_a_recovery_point(
     abi: str, simulator: Simulator, tmp_path: Path, codec: str, name: str
 ) -> None:
     """It tells a decoder that starts there after how many pictures it has a whole one."""
-    settings = {"codec": codec, "gop": 0, "intra_refresh_period": 5, "intra_refresh_count": 3}
+    settings: dict[str, Any] = {"codec": codec, "gop": 0, "intra_refresh_period": 5, "intra_refresh_count": 3}
     packets = encode(simulator, count=12, options={7: PictureOptions(force_idr=True)}, **settings)
     # A wave begins 5 pictures after an IDR, unless another IDR comes first.
     assert [packet.seq for packet in packets if 6 in dict(sei_payloads(packet, codec))] == [5]

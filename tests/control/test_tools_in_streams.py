@@ -11,11 +11,11 @@ import av
 import numpy as np
 import pytest
 
-from control.coded import CODECS, encode, stream_of, syntax_of
+from control.coded import CODECS, encode, planes_of, stream_of, syntax_of
 from pdum.nvenc import Packet
 
 from simulator import Simulator
-from streams import DEMUXERS, decode, nal_type, nal_units
+from streams import DEMUXERS, decode, nal_type, nal_units, psnr
 
 pytestmark = pytest.mark.one_abi
 
@@ -110,3 +110,18 @@ def test_tiles_of_av1(simulator: Simulator, tmp_path: Path) -> None:
     assert set(syntax.all("tile_cols_log2")) == {1}
     assert set(syntax.all("tile_rows_log2")) == {1}
     assert len(decode(stream_of(packets), "av1")) == 2
+
+
+@pytest.mark.parametrize(("codec", "form"), [("h264", "nv12"), ("h264", "p010"), ("hevc", "nv12"), ("av1", "nv12")])
+def test_a_stream_without_colour(simulator: Simulator, tmp_path: Path, abi: str, codec: str, form: str) -> None:
+    if abi == "12.1" and (codec, form) == ("h264", "p010"):
+        return  # refused: test_fields.py
+    caps = {"SUPPORT_MONOCHROME": 1}
+    packets = encode(simulator, 3, caps=caps, codec=codec, format=form, monochrome=True, qp=24)
+    syntax = syntax_of(packets, codec, tmp_path)
+    element, value = ("mono_chrome", 1) if codec == "av1" else ("chroma_format_idc", 0)
+    assert set(syntax.all(element)) == {value}
+    for source, picture in zip(planes_of(form, 3), decode(stream_of(packets), codec), strict=True):
+        assert psnr(source[:1], picture.planes[:1], 10 if form == "p010" else 8) > 30
+        for plane in picture.planes[1:]:  # which FFmpeg adds for H.264
+            assert len(np.unique(plane)) == 1

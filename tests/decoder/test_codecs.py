@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 
-from decode_clips import Clip
-from decoder.videos import Kind, assert_same, by_processor, make, on_host
-from pdum.nvenc import decode
+import vc1_pictures
+from decode_clips import Clip, run_ffmpeg
+from decoder.videos import Kind, assert_same, by_processor, laid_out, make, on_host
+from pdum.nvenc import Decoder, decode
+from pdum.nvenc._media.gpu_decoder import StreamDecoder
 
 from simulator import Machine
 
@@ -53,6 +57,55 @@ def test_every_picture_is_the_processors(machine: Machine, folder: Path, kind: K
         found = on_host(video)
         assert video.codec == kind.name.partition("-")[0]
     assert len(found) == kind.count
+    assert_same(found, by_processor(path))
+
+
+def assert_vc1_is_the_processors() -> None:
+    packets = list(vc1_pictures.access_units(160, 96, 8))
+    processor: Any = av.CodecContext.create("vc1", "r")
+    processor.extradata = vc1_pictures.headers(160, 96)
+    wanted = [laid_out(frame) for one in [*map(av.Packet, packets), None] for frame in processor.decode(one)]
+    with Decoder("vc1") as decoder:
+        frames = [frame for number, data in enumerate(packets) for frame in decoder.decode(data, 40 * number)]
+        frames += decoder.flush()
+    assert len(frames) == 8
+    assert_same(on_host(frames), [(40 * number, picture) for number, picture in enumerate(wanted)])
+
+
+def test_pictures_of_vc1(machine: Machine) -> None:
+    assert_vc1_is_the_processors()
+
+
+@pytest.mark.parametrize("container", ["wmv", "mkv"])
+@pytest.mark.parametrize("size", [(160, 96), (150, 90)], ids=str)
+def test_files_of_vc1(machine: Machine, tmp_path: Path, container: str, size: tuple[int, int]) -> None:
+    """Containers keep its headers apart."""
+    stream, path = tmp_path / "stream.vc1", tmp_path / f"stream.{container}"
+    stream.write_bytes(b"".join(vc1_pictures.access_units(*size, 8)))
+    run_ffmpeg(["-fflags", "+genpts", "-i", stream, "-c", "copy", path])
+    wanted = by_processor(path)
+    assert len(wanted) == 8
+    assert_same(on_host(decode(path)), wanted)
+
+
+def without_start_code(packet: Any) -> Any:
+    copy = av.Packet(bytes(packet).removeprefix(b"\0\0\1\x0d"))
+    copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+    return copy
+
+
+def test_frames_of_vc1_without_start_codes(machine: Machine, tmp_path: Path) -> None:
+    """Containers may leave them out."""
+    stream, path = tmp_path / "stream.vc1", tmp_path / "stream.mkv"
+    stream.write_bytes(b"".join(vc1_pictures.access_units(160, 96, 8)))
+    run_ffmpeg(["-fflags", "+genpts", "-i", stream, "-c", "copy", path])
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        packets = [without_start_code(packet) for packet in container.demux(video)]
+        assert [bytes(one)[:3] == b"\0\0\1" for one in packets].count(True) == 2, "those with headers"
+        decoder = StreamDecoder(video)
+        found = on_host(frame for packet in packets for frame in decoder.frames(packet))
+        decoder.close()
     assert_same(found, by_processor(path))
 
 

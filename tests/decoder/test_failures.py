@@ -55,6 +55,25 @@ def test_a_video_that_the_gpu_cannot_decode_is_refused(
     assert isinstance(raised.value, UnsupportedFeature)
 
 
+def test_a_video_without_a_good_frame_is_no_empty_video(machine: Machine, h264: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceUnreadable, match=rf"^{tmp_path}/damaged.mp4: This GPU cannot decode any frame"):
+        list(decode(damaged(h264, set(range(30)), tmp_path)))
+
+
+@pytest.mark.parametrize("chroma", ["422", "444"])
+def test_a_video_that_would_lose_chroma_is_refused(machine: Machine, folder: Path, chroma: str) -> None:
+    """The chip decodes JPEG of 4:4:4 to 4:2:0, and none of 4:2:2."""
+    kind = Kind(
+        f"mjpeg-{chroma}", "mjpeg", f"yuvj{chroma}p", container="avi", count=2, options={"preset": "", "bf": "0"}
+    )
+    words = {
+        "422": "does not decode mjpeg 4:2:2",
+        "444": "decodes mjpeg 4:4:4 with 8 bits, but not without losing bits",
+    }
+    with pytest.raises(UnsupportedFeature, match=words[chroma]):
+        list(decode(make(folder, kind)))
+
+
 def test_a_codec_that_no_gpu_decodes_is_refused(machine: Machine, folder: Path) -> None:
     path = make(folder, Kind("lossless", "ffv1", container="mkv", count=2, options={"preset": ""}))
     with pytest.raises(UnsupportedFeature, match="No GPU decodes ffv1"):
@@ -69,12 +88,33 @@ def test_a_codec_that_no_gpu_decodes_is_refused(machine: Machine, folder: Path) 
         ({"surfaces": 0}, "surfaces to be from 1 to 32, got 0"),
         ({"surfaces": "six"}, "surfaces='six'"),
         ({"gpu_id": "first"}, "gpu_id='first'"),
+        ({"header": "headers"}, "header to be bytes, got 'headers'"),
+        ({"header": 4}, "header to be bytes, got 4"),
         ({"gpu_id": 7}, "gpu_id=7, but this process sees 1 GPU"),
     ],
 )
 def test_wrong_arguments_are_told(machine: Machine, arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidConfig, match=words):
         Decoder(**{"codec": "h264", **arguments})
+
+
+@pytest.mark.parametrize("path", [b"bytes of a video", 7, None])
+def test_a_video_is_given_by_its_path(machine: Machine, path: Any) -> None:
+    with pytest.raises(InvalidConfig, match=r"Expected the path of a video, got .* Decoder takes packets"):
+        decode(path)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_packets_of_mp4_are_refused(machine: Machine, folder: Path, codec: str) -> None:
+    """The decoder would pass over them without a word."""
+    kind = Kind("h264") if codec == "h264" else Kind("hevc", "libx265", size=(192, 160))
+    stream = opened(make(folder, kind))
+    packet = next(stream.container.demux(stream))
+    with Decoder(codec) as decoder:
+        with pytest.raises(InvalidConfig, match=f"form that MP4 .* filter {codec}_mp4toannexb"):
+            decoder.decode(packet)
+        assert decoder.decode(b"\0\0\0\1\x09\xf0") == []
+    stream.container.close()
 
 
 def test_codecs_have_other_names(machine: Machine) -> None:
@@ -84,6 +124,8 @@ def test_codecs_have_other_names(machine: Machine) -> None:
             assert repr(decoder) == f"<Decoder {codec} on GPU 0>"
             with pytest.raises(InvalidConfig, match=r"pts=1\.5"):
                 decoder.decode(b"", 1.5)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="bytes-like object is required"):
+                decoder.decode("packet")
 
 
 def test_a_closed_video_says_so_and_one_that_has_ended_is_empty(machine: Machine, h264: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ def forget() -> None:
     """What was learned about another test's machine."""
     for cached in (hardware_decode._takes, hardware_decode._has_library):
         cached.cache_clear()
+    hardware_decode._taken.clear()
     availability._reasons.clear()
     capabilities._found.clear()
 
@@ -104,6 +106,16 @@ def test_ffmpeg_copies_each_plane_on_the_default_stream(
     assert machine.calls("cuda")["cuMemcpy2DAsync_v2"] == 2 * len(frames)
     assert machine.calls("decode")["cuvidUnmapVideoFrame64"] == len(frames)
     assert not [call for call in machine.calls("cuda") if call.startswith("cuStream")]
+
+
+def test_a_format_is_tried_once(machine: Machine, folder: Path, tmp_path: Path) -> None:
+    """A decoder of the chip is made for each of many short files, and not two."""
+    clip, large = make(folder, Kind("h264")), make(folder, Kind("h264-large", size=(192, 128)))
+    sources = [Path(shutil.copy(clip, tmp_path / f"{number}.mp4")) for number in range(5)]
+    for source in [*sources, large]:
+        decoding = Decoding(on_gpu=hardware_decode.decoder_on(runner.HARDWARE, source))
+        assert all(isinstance(frame, DecodedFrame) for frame in frames_from(source, index_source(source), 0, decoding))
+    assert machine.calls("decode")["cuvidCreateDecoder"] == len(sources) + 1 + 2
 
 
 def test_a_gpu_that_cannot_decode_it_leaves_it_to_the_processor(simulator: Simulator, h264: Path) -> None:

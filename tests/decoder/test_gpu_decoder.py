@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import weakref
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from decoder.conftest import L4
 from decoder.videos import Kind, assert_same, by_processor, make, on_host, packets_of
+from frames import NON_BLOCKING, Gpu, cuda
 from pdum.nvenc import (
     Decoder,
     DecoderClosed,
@@ -22,6 +25,7 @@ from pdum.nvenc import (
     decode,
 )
 from pdum.nvenc._media.gpu_decoder import StreamDecoder
+from test_contexts import OwnContext
 
 from simulator import Machine, Simulator, checksum, parse
 
@@ -115,6 +119,57 @@ def test_encoders_take_frames_as_they_are(simulator: Simulator, h264: Path, copy
         packets.clear()
         gc.collect()
     assert found == wanted
+
+
+@pytest.mark.parametrize("is_shared", [True, False], ids=["the encoder's", "another"])
+def test_a_decoder_in_the_callers_context(machine: Machine, h264: Path, is_shared: bool) -> None:
+    """Its stream belongs to that context, and so do all frames."""
+    wanted = {number: checksum(picture) for number, (_, picture) in enumerate(by_processor(h264))}
+    theirs = OwnContext()
+    with NvencEncoder(160, 96, cuda_context=theirs.handle if is_shared else 0, extra_output_delay=2) as encoder:
+        packets = []
+        for number, frame in enumerate(decode(h264, cuda_context=theirs.handle, surfaces=2)):
+            packets += encoder.submit(frame, number)
+            del frame
+        packets += encoder.flush_pipeline()
+    assert {packet.seq: parse(packet.data)[-1].checksum for packet in packets} == wanted
+    packets.clear()
+    gc.collect()
+    theirs.close()
+
+
+class Stream:
+    """It ends with its owner, as a stream of CuPy does."""
+
+    def __init__(self) -> None:
+        self.handle = ctypes.c_void_p()
+        self.gpu = Gpu()
+        with self.gpu.current():
+            cuda("cuStreamCreate", ctypes.byref(self.handle), NON_BLOCKING)
+        self.user: Any = None
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self.handle.value or 0
+
+    def __del__(self) -> None:
+        with self.gpu.current():
+            cuda("cuStreamDestroy_v2", self.handle)
+        self.gpu.close()
+
+
+@pytest.mark.parametrize("surfaces", [1, 6])
+def test_a_stream_that_refers_to_its_decoder_is_collected(machine: Machine, h264: Path, surfaces: int) -> None:
+    """Nothing is asked of the stream after it has ended."""
+    stream = Stream()
+    video = decode(h264, stream=stream, surfaces=surfaces)
+    frames = [next(video) for _ in range(3)]
+    assert all(frame.__cuda_array_interface__ for frame in frames)
+    stream.user = [video, *frames]
+    watched = weakref.ref(stream)
+    del stream, video, frames
+    gc.collect()
+    assert watched() is None
+    assert machine.live("decode") == {}
 
 
 @pytest.mark.parametrize("more", [{}, {"drop": "oldest", "queue_frames": 40}], ids=["at once", "by a queue"])

@@ -291,7 +291,8 @@ def caps(lib: Any, codec: int, chroma: int = 1, depth: int = 8) -> Any:
         ("GTX 1080", HEVC, 3, 8, False),
         ("RTX 5090", H264, 1, 10, True),
         ("RTX 5090", HEVC, 2, 8, True),
-        ("L4", VC1, 1, 8, False),  # no codec for it here
+        ("L4", VC1, 1, 8, True),
+        ("L4", VC1, 1, 10, False),
         ({"name": "L4", "decoders": 0}, H264, 1, 8, False),
         ({"name": "L4", "decode_codecs": ["hevc"]}, H264, 1, 8, False),
     ],

@@ -58,7 +58,7 @@ def test_settings_of_a_decoder_that_break_a_rule(simulator: Simulator, fields: d
         ((4112, 192), {}, INVALID_VALUE),
         ((320, 192), {"ulMaxWidth": 8192}, INVALID_VALUE),
         ((320, 192), {"bitDepthMinus8": 2}, NOT_SUPPORTED),
-        ((320, 192), {"CodecType": 3}, NOT_SUPPORTED),
+        ((320, 192), {"CodecType": 3, "bitDepthMinus8": 2}, NOT_SUPPORTED),
         ((128, 144), {"CodecType": HEVC}, INVALID_VALUE),
     ],
 )

@@ -59,6 +59,19 @@ def test_ranges_of_other_processes_become_the_file(source: Path, folder: Path) -
     assert_same_pictures(source, folder / "result.mkv")
 
 
+def test_paths_for_other_machines_are_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are in another folder, and a mapping of their paths would take ``..`` for a part of the folder."""
+    make_clip(folder / "films" / "a.mkv", 12)
+    (folder / "work").mkdir()
+    monkeypatch.chdir(folder / "work")
+    task = FileTask(job(Path("../films/a.mkv"), Path("../films/b.mkv")), "software")
+    task.prepare(1)
+    work = task.portable_file()
+    paths = [work.job.source, work.job.destination, work.folder]
+    assert paths == [(folder / "films" / name).resolve() for name in ("a.mkv", "b.mkv", ".b.mkv.pdum-work")]
+    task.abandon(keep=False)
+
+
 def test_another_file_under_the_same_path_is_refused(tmp_path: Path) -> None:
     task = FileTask(job(source := make_clip(tmp_path / "a.mkv", 12), tmp_path / "b.mkv"), "software")
     task.prepare(1)
@@ -80,5 +93,8 @@ def test_a_piece_that_has_changed_on_its_way_is_refused(source: Path, folder: Pa
     path = folder / ".result.mkv.pdum-work" / made.kept.name
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(PieceDamaged, match="is not as the other machine wrote it"):
+        task.adopt(made)
+    path.unlink()
+    with pytest.raises(PieceDamaged, match="is not there, although another machine has written it"):
         task.adopt(made)
     task.abandon(keep=False)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from decoder.test_codecs import assert_vc1_is_the_processors
 from decoder.test_interlaced import by_processor_of_packets, coded_fields
 from decoder.test_sizes import SCALED_REFERENCES
 from decoder.videos import Kind, Picture, assert_same, by_processor, make, on_host, packets_of
@@ -164,6 +165,13 @@ def test_references_of_another_size_are_refused() -> None:
     with pytest.raises(UnsupportedFeature, match="changes its size"):
         found.extend((frame.pts, np.asarray(frame)) for frame in decode(SCALED_REFERENCES))
     assert_same(found, by_processor(SCALED_REFERENCES)[:6])
+
+
+def test_pictures_of_vc1() -> None:
+    try:
+        assert_vc1_is_the_processors()
+    except UnsupportedFeature as error:
+        missing(f"a GPU that decodes VC-1: {error}")
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one packet", "in two packets"])

@@ -209,3 +209,18 @@ def test_no_number_of_frames_means_no_key_frames_of_its_own() -> None:
         return live.config(640, 360).gop
 
     assert [group(), group(gop=None), group(gop=60)] == [0, 0, 60]
+
+
+@pytest.mark.one_abi
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+def test_a_slow_viewer_is_spared_the_upper_layers(simulator: Simulator, codec: str) -> None:
+    levels = [30, 60, 90, 120, 150, 180, 210]
+    with (
+        simulator.machine(gpus=["RTX 5090"], backend="codec"),
+        LiveEncoder(codec=codec, backend="nvenc", format="nv12", layers=3) as live,
+    ):
+        packets = stream(live, map(grey, levels))
+    assert [packet.temporal_layer for packet in packets] == [0, 2, 1, 2, 0, 2, 1]
+    for highest in range(3):
+        kept = [packet for packet in packets if packet.temporal_layer <= highest]
+        assert_shows(kept, [(WIDTH, HEIGHT, levels[packet.seq]) for packet in kept])

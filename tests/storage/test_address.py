@@ -51,6 +51,15 @@ def test_names_on_web_servers() -> None:
     assert Address("s3://bucket/what?.mp4").name == "what?.mp4", "a query is for web servers only"
 
 
+@pytest.mark.parametrize("path", ["..%2F..%2Fetc%2Fa.mp4", "%2Fetc%2Fa.mp4", "a%2Fb.mp4", "..", "%2E%2E", ".", "%00"])
+def test_no_address_names_a_file_in_another_folder(path: str, tmp_path: Path) -> None:
+    """Names of web servers may hold anything."""
+    name = Address(f"https://host/in/{path}").name
+    assert (tmp_path / name).parent == tmp_path
+    assert "/" not in name
+    assert name not in ("", ".", "..")
+
+
 @given(user=WORDS, password=WORDS, signature=WORDS)
 def test_no_message_shows_a_secret(user: str, password: str, signature: str) -> None:
     address = Address(f"https://{user}:P{password}@host/a.mp4?sig=S{signature}&other=1")

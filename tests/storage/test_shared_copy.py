@@ -38,8 +38,17 @@ def test_it_goes_with_the_last(faults: Faults, storage: StorageSettings) -> None
     first.release()
     assert second.path.exists()
     second.release()
-    assert not second.path.parent.exists()
+    assert list(storage.folder.iterdir()) == []
     second.release()
+
+
+def test_a_source_may_have_the_name_of_a_lock(memory: Any, storage: StorageSettings) -> None:
+    memory.pipe_file("/videos/lock", b"a film")
+    address = Address("faulty://videos/lock")
+    found = SharedCopy(address, look_at(address, storage), TIME, storage)
+    assert found.take().read_bytes() == b"a film"
+    found.release()
+    assert list(storage.folder.iterdir()) == []
 
 
 def test_the_others_wait_for_the_one_that_copies(faults: Faults, storage: StorageSettings) -> None:
@@ -101,11 +110,11 @@ def test_what_a_killed_worker_left_is_removed(faults: Faults, storage: StorageSe
     killed, working, next_one = copy(storage), copy(storage), SharedCopy(SOURCE, look_at(SOURCE, storage), 1, storage)
     killed.take()
     killed._unlock()
-    os.utime(killed.path.parent, (0, 0))
+    os.utime(killed._folder, (0, 0))
     next_one.take()
     assert not killed.path.exists()
     working.take()
-    os.utime(working.path.parent, (0, 0))
+    os.utime(working._folder, (0, 0))
     remove_forgotten(storage)
     assert working.path.exists(), "it is in use"
     for one in (working, next_one):

@@ -53,9 +53,22 @@ void set_annex_b_tools(CodecConfig& config, const Settings& settings) {
     set_lists(config, settings.references);
 }
 
+// Without `svc`, either kind of picture forms the hierarchy: B-frames if there are any.
+inline void set_layers(NV_ENC_CONFIG_H264& config, const Settings& settings) {
+    const Layers& layers = settings.layers;
+    if (layers.count == 0) return;
+    config.numTemporalLayers = config.maxTemporalLayers = layers.count;
+    config.enableTemporalSVC = layers.svc;
+    config.hierarchicalPFrames = !layers.svc && settings.b_frames == 0;
+    config.hierarchicalBFrames = !layers.svc && settings.b_frames > 0;
+    config.disableSVCPrefixNalu = !layers.prefixes;
+    config.enableScalabilityInfoSEI = layers.scalability_info;
+}
+
 inline void set_tools(NV_ENC_CONFIG_H264& config, const Settings& settings) {
     set_annex_b_tools(config, settings);
     if (settings.references.dpb > 0) config.maxNumRefFrames = settings.references.dpb;
+    set_layers(config, settings);
     if (settings.deblocking) config.disableDeblockingFilterIDC = deblocking_filter_idc(*settings.deblocking);
     if (settings.entropy)
         config.entropyCodingMode = *settings.entropy == Entropy::cabac ? NV_ENC_H264_ENTROPY_CODING_MODE_CABAC
@@ -68,6 +81,8 @@ inline void set_tools(NV_ENC_CONFIG_H264& config, const Settings& settings) {
 inline void set_tools(NV_ENC_CONFIG_HEVC& config, const Settings& settings) {
     set_annex_b_tools(config, settings);
     if (settings.references.dpb > 0) config.maxNumRefFramesInDPB = settings.references.dpb;
+    if (settings.layers.count > 0) set_layers(config, settings.layers);
+    config.enableAlphaLayerEncoding = settings.alpha.has_value();
     if (!settings.deblocking) return;
     config.disableDeblockAcrossSliceBoundary = *settings.deblocking == Deblocking::within_slices;
     set_deblocking_off(config, *settings.deblocking == Deblocking::off);
@@ -79,6 +94,7 @@ inline void set_tools(NV_ENC_CONFIG_AV1& config, const Settings& settings) {
     if (references.dpb > 0) config.maxNumRefFramesInDPB = references.dpb;
     if (references.l0 > 0) config.numFwdRefs = reference_count(references.l0);
     if (references.l1 > 0) config.numBwdRefs = reference_count(references.l1);
+    if (settings.layers.count > 0) set_layers(config, settings.layers);
     if (settings.tiles.columns > 0) config.numTileColumns = settings.tiles.columns;
     if (settings.tiles.rows > 0) config.numTileRows = settings.tiles.rows;
 }

@@ -24,13 +24,15 @@ inline GUID fitting_profile(const Settings& settings) {
     const bool full_chroma = settings.chroma == Chroma::c444;
     const bool half_chroma = settings.chroma == Chroma::c422;
     const bool deep = settings.bit_depth == 10;
+    const bool no_chroma = settings.monochrome.value_or(false);
     if (settings.codec == Codec::h264) {
         if (full_chroma) return NV_ENC_H264_PROFILE_HIGH_444_GUID;
         if (half_chroma) return h264_high422();
         if (deep) return h264_high10();
+        if (no_chroma) return NV_ENC_H264_PROFILE_HIGH_GUID;
     }
     if (settings.codec == Codec::hevc) {
-        if (full_chroma || half_chroma) return NV_ENC_HEVC_PROFILE_FREXT_GUID;
+        if (full_chroma || half_chroma || no_chroma) return NV_ENC_HEVC_PROFILE_FREXT_GUID;
         if (deep) return NV_ENC_HEVC_PROFILE_MAIN10_GUID;
     }
     return NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID;
@@ -193,6 +195,7 @@ inline void set_rate_control(NV_ENC_RC_PARAMS& out, const Settings& settings) {
     if (rate.adaptive_i) out.disableIadapt = !*rate.adaptive_i;
     if (rate.adaptive_b) out.disableBadapt = !*rate.adaptive_b;
     set_chroma_qp_offset(out, settings);
+    if (settings.alpha && *settings.alpha > 0) out.alphaLayerBitrateRatio = *settings.alpha;
     if (settings.map_mode) out.qpMapMode = qp_map_mode(*settings.map_mode);
 }
 
@@ -308,6 +311,8 @@ inline void apply_settings(NV_ENC_CONFIG& config, const Settings& settings) {
     config.profileGUID = profile_guid(settings);
     config.gopLength = gop_length(settings);
     config.frameIntervalP = static_cast<int32_t>(settings.b_frames) + 1;
+    if (settings.structure != Structure::frame) config.frameFieldMode = NV_ENC_PARAMS_FRAME_FIELD_MODE_FIELD;
+    if (settings.monochrome) config.monoChromeEncoding = *settings.monochrome;
     set_rate_control(config.rcParams, settings);
     switch (settings.codec) {
         case Codec::h264: set_codec(config.encodeCodecConfig.h264Config, settings); break;

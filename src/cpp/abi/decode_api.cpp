@@ -93,7 +93,6 @@ bool is_ten_bit(const VideoFormat& format) { return format.bit_depth > 8; }
 
 PixelFormat wanted_output(const VideoFormat& format) {
     const bool ten = is_ten_bit(format);
-    if (format.codec == DecodeCodec::mjpeg) return PixelFormat::nv12;  // whatever its chroma is
     switch (format.chroma) {
         case VideoChroma::c422: return ten ? PixelFormat::p210 : PixelFormat::nv16;
         case VideoChroma::c444: return ten ? PixelFormat::yuv444_10 : PixelFormat::yuv444;

@@ -43,11 +43,15 @@ struct PictureExtras {
     std::vector<Message> messages;
 
     // Whether the driver's struct of the codec needs any of it.
-    bool has_codec_fields() const { return !messages.empty() || time_code || mark_long_term || use_long_term != 0; }
+    bool has_codec_fields() const {
+        return !messages.empty() || time_code || mark_long_term || use_long_term != 0 || film_grain;
+    }
 
     std::optional<uint32_t> mark_long_term;  // keeps the picture in this slot
     uint32_t use_long_term = 0;              // a bit for each slot that the picture may refer to, and to nothing else
     std::optional<TimeCode> time_code;       // only for H.264; the other codecs carry it as a message
+    std::optional<Structure> structure;      // other than the stream's own
+    std::optional<FilmGrain> film_grain;     // AV1: from this picture on
     std::optional<PictureMap> map;           // refused if its size is not the picture's
 };
 
@@ -62,6 +66,7 @@ struct PictureRequest {
     uint32_t pitch = 0;
     bool force_idr = false;
     bool force_intra = false;
+    Structure structure = Structure::frame;
     uint64_t since_idr = 0;                 // pictures since the last IDR; 0: it is one
     bool is_idr = false;                    // whether it will be an IDR, requested or not
     const PictureExtras* extras = nullptr;  // may be null
@@ -74,6 +79,7 @@ struct LockedAccessUnit {
     uint64_t timestamp = 0;
     PictureType type = PictureType::unknown;
     uint32_t average_qp = 0;
+    uint32_t temporal_layer = 0;
     std::shared_ptr<const PictureStatistics> statistics;  // null unless the settings ask for them
 };
 

@@ -27,6 +27,15 @@ inline void put_long_term(NV_ENC_CODEC_PIC_PARAMS& picture, Codec codec, const P
     }
 }
 
+inline NV_ENC_PIC_STRUCT picture_struct(Structure structure) {
+    switch (structure) {
+        case Structure::frame: return NV_ENC_PIC_STRUCT_FRAME;
+        case Structure::top_first: return NV_ENC_PIC_STRUCT_FIELD_TOP_BOTTOM;
+        case Structure::bottom_first: return NV_ENC_PIC_STRUCT_FIELD_BOTTOM_TOP;
+    }
+    fail(ErrorKind::invalid_config, "An unknown structure of a picture.");
+}
+
 template <typename CodecPicture>
 void put_reference(CodecPicture& picture, uint32_t display_order) {
     picture.refPicFlag = 1;

@@ -59,6 +59,11 @@ inline void set_deblocking_off(NV_ENC_CONFIG_HEVC&, bool off) {
     if (off) not_in_12_1("deblocking=False in HEVC");
 }
 
+template <typename CodecConfig>
+void set_layers(CodecConfig&, const Layers&) {
+    not_in_12_1("layers in HEVC and AV1");
+}
+
 inline void set_lookahead_level(NV_ENC_RC_PARAMS&, uint32_t) { not_in_12_1("lookahead_level"); }
 
 inline void set_unidirectional_b(NV_ENC_INITIALIZE_PARAMS&, bool on) {
@@ -82,6 +87,7 @@ inline void put_long_term(NV_ENC_PIC_PARAMS_AV1&, const PictureExtras&, bool) {}
 
 #include "abi/coding_tools.inl"
 #include "abi/config_impl.inl"
+#include "abi/film_grain.inl"
 #include "abi/motion.inl"
 #include "abi/picture_impl.inl"
 #include "abi/statistics.inl"

@@ -18,6 +18,7 @@ inline void set_drop_frame_counting(NV_ENC_CLOCK_TIMESTAMP_SET& clock) { clock.c
 
 #include "abi/coding_tools.inl"
 #include "abi/config_impl.inl"
+#include "abi/film_grain.inl"
 #include "abi/motion.inl"
 #include "abi/picture_impl.inl"
 #include "abi/statistics.inl"

@@ -38,7 +38,6 @@ class Session final : public EncodeApi {
    public:
     explicit Session(void* handle) : f_(functions()), handle_(handle), made_in_(process_generation()) {
         picture_.version = NV_ENC_PIC_PARAMS_VER;
-        picture_.pictureStruct = NV_ENC_PIC_STRUCT_FRAME;
         lock_.version = NV_ENC_LOCK_BITSTREAM_VER;
         map_.version = NV_ENC_MAP_INPUT_RESOURCE_VER;
     }
@@ -112,6 +111,7 @@ class Session final : public EncodeApi {
         const NV_ENC_INITIALIZE_PARAMS old_parameters = parameters_;
         config_ = preset_;  // fields that the settings no longer name are as in the preset
         apply_settings(config_, settings);
+        put_film_grain(settings);
         apply_settings(parameters_, settings);
         auto request = std::make_unique<NV_ENC_RECONFIGURE_PARAMS>();
         std::memset(request.get(), 0, sizeof *request);
@@ -193,6 +193,7 @@ class Session final : public EncodeApi {
         picture_.encodePicFlags = request.force_idr ? NV_ENC_PIC_FLAG_FORCEIDR | NV_ENC_PIC_FLAG_OUTPUT_SPSPPS : 0u;
         if (request.force_intra) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_FORCEINTRA;
         set_map(request.map);
+        picture_.pictureStruct = picture_struct(request.structure);
         if (manual_types_) put_type(picture_, codec_, request);
         picture_.outputReconBuffer = request.reconstruction;
         if (request.reconstruction != nullptr) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_OUTPUT_RECON_FRAME;
@@ -220,7 +221,8 @@ class Session final : public EncodeApi {
         check(while_busy([&] { return f_.nvEncLockBitstream(handle_, &lock_); }), "nvEncLockBitstream",
               "get an access unit");
         return {lock_.bitstreamBufferPtr,        lock_.bitstreamSizeInBytes, lock_.outputTimeStamp,
-                picture_type(lock_.pictureType), lock_.frameAvgQP,           statistics_.read(lock_)};
+                picture_type(lock_.pictureType), lock_.frameAvgQP,           lock_.temporalId,
+                statistics_.read(lock_)};
     }
 
     LockedPart lock_part(OutputHandle output) override {
@@ -234,7 +236,7 @@ class Session final : public EncodeApi {
         return {true,
                 lock_.hwEncodeStatus == done,
                 {lock_.bitstreamBufferPtr, lock_.bitstreamSizeInBytes, lock_.outputTimeStamp,
-                 picture_type(lock_.pictureType), lock_.frameAvgQP, nullptr}};
+                 picture_type(lock_.pictureType), lock_.frameAvgQP, lock_.temporalId, nullptr}};
     }
 
     void unlock(OutputHandle output) override {
@@ -339,6 +341,8 @@ class Session final : public EncodeApi {
             put_messages(picture, session_.codec_, payloads_);
             if (request.extras == nullptr) return;
             put_long_term(picture, session_.codec_, *request.extras, request.is_idr);
+            if (request.extras->film_grain)
+                session_.film_grain_fields_.update(*request.extras->film_grain, picture.av1PicParams);
             if (request.extras->time_code) put_time_code(picture.h264PicParams.timeCode, *request.extras->time_code);
         }
 
@@ -406,6 +410,7 @@ class Session final : public EncodeApi {
         apply_settings(parameters_, settings);
         config_ = preset_ = preset_of(settings);
         apply_settings(config_, settings);
+        put_film_grain(settings);
         parameters_.encodeConfig = &config_;
         codec_ = settings.codec;
         manual_types_ = settings.manual_types;
@@ -426,6 +431,11 @@ class Session final : public EncodeApi {
         lock_.sliceOffsets = slice_offsets_.data();
     }
 
+    void put_film_grain(const Settings& settings) {
+        if (settings.codec == Codec::av1)
+            film_grain_fields_.set(settings.film_grain, config_.encodeCodecConfig.av1Config);
+    }
+
     const NV_ENCODE_API_FUNCTION_LIST& f_;
     void* handle_;
     const uint64_t made_in_;
@@ -441,6 +451,7 @@ class Session final : public EncodeApi {
     // HDR's static metadata, which IDRs carry: in the driver's fields, or as messages if it has none.
     bool has_hdr_ = false;
     HdrFields hdr_fields_;
+    FilmGrainFields film_grain_fields_;
     std::vector<Message> hdr_messages_;
     NV_ENC_LOCK_BITSTREAM lock_{};
     StatisticsBuffer statistics_;

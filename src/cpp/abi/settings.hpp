@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "abi/film_grain.hpp"
 #include "abi/pixel_format.hpp"
 
 namespace pdum::nvenc {
@@ -33,6 +34,8 @@ enum class SliceMode { macroblocks = 0, bytes = 1, rows = 2, count = 3 };
 enum class MapMode { delta, emphasis };
 // What is counted of each picture: nothing, the picture, its rows of blocks, or its blocks.
 enum class StatisticsLevel { off, picture, rows, blocks };
+// What a picture is made of: one frame, or two fields, of which this one is the first.
+enum class Structure { frame, top_first, bottom_first };
 enum class Entropy { cabac, cavlc };
 enum class Deblocking { on, off, within_slices };
 enum class SplitEncode { automatic, off, two, three, four };
@@ -88,6 +91,14 @@ struct References {
     uint32_t l0 = 0;
     uint32_t l1 = 0;
     uint32_t dpb = 0;
+};
+
+// Temporal layers. With `svc`, the stream says which one each picture is in.
+struct Layers {
+    uint32_t count = 0;  // 0: none
+    bool svc = true;
+    bool prefixes = true;           // H.264: a unit before each slice, which names the layer
+    bool scalability_info = false;  // H.264: a message on every IDR, which describes all layers
 };
 
 // 0: the driver's choice.
@@ -162,7 +173,12 @@ struct Settings {
     std::optional<Deblocking> deblocking;
     std::optional<bool> constrained_intra;
     References references;
-    Tiles tiles;  // AV1
+    Layers layers;
+    Tiles tiles;                          // AV1
+    std::optional<FilmGrain> film_grain;  // AV1
+    std::optional<bool> monochrome;
+    std::optional<uint32_t> alpha;           // HEVC: how many times its bits the picture gets; 0: the driver's choice
+    Structure structure = Structure::frame;  // of pictures that say nothing else
     std::optional<bool> single_slice_refresh;
     bool time_code = false;             // pictures may carry one
     bool manual_types = false;          // the caller chooses the type of each picture, instead of the driver

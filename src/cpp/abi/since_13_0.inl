@@ -62,6 +62,14 @@ class HdrFields {
 
 inline void set_deblocking_off(NV_ENC_CONFIG_HEVC& config, bool off) { config.disableDeblockingFilterIDC = off; }
 
+// HEVC and AV1.
+template <typename CodecConfig>
+void set_layers(CodecConfig& config, const Layers& layers) {
+    config.enableTemporalSVC = 1;
+    config.numTemporalLayers = layers.count;
+    config.maxTemporalLayersMinus1 = layers.count - 1;
+}
+
 inline void set_lookahead_level(NV_ENC_RC_PARAMS& rate, uint32_t level) {
     rate.lookaheadLevel = static_cast<NV_ENC_LOOKAHEAD_LEVEL>(level);
 }

@@ -25,9 +25,9 @@ Chip::~Chip() {
         return;
     }
     Failures unreported;
-    unreported.run([this] { stream_->synchronize(); });
-    const bool is_current = unreported.run([this] {
+    const bool is_current = unreported.run([&] {
         const ContextScope scope(*context_);
+        unreported.run([this] { stream_->synchronize(); });
         unmap(refused_);
         unmap(kept_);
         decoder_.reset();

@@ -54,6 +54,7 @@ FrameLease::~FrameLease() {
 }
 
 bool FrameLease::follow_readers() noexcept {
+    if (reader_is_lost_) return false;
     Failures unknown;
     for (CUstream reader : readers_) {
         const bool known = unknown.run([&] {

@@ -1,6 +1,7 @@
 // The memory of a decoded frame, and who reads it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -53,6 +54,8 @@ class FrameLease {
 
     // The stream has to live as long as the lease.
     void add_reader(CUstream stream);
+    // A reader's stream may not exist any more, so its work cannot be waited for: the memory is not used again.
+    void set_reader_lost() noexcept { reader_is_lost_ = true; }
     // Work that is queued on `stream` from now on waits until the frame has been written.
     void make_wait_until_written(CUstream stream) const;
 
@@ -69,6 +72,7 @@ class FrameLease {
 
     std::mutex mutex_;
     std::vector<CUstream> readers_;
+    std::atomic<bool> reader_is_lost_{false};
 };
 
 }  // namespace pdum::nvenc

@@ -78,11 +78,12 @@ Video::Video(const VideoOptions& options)
     : options_(options),
       context_(Context::chosen(options.gpu, options.context)),
       gpu_(context_->gpu()),
-      made_in_(process_generation()) {
+      made_in_(process_generation()),
+      header_(options.header) {
     const ContextScope scope(*context_);
     stream_ = std::make_shared<const Stream>(context_);
     ParserEvents& events = *this;  // a private base, which make_unique cannot see
-    parser_ = std::make_unique<VideoParser>(options_.codec, options_.header, events);
+    parser_ = std::make_unique<VideoParser>(options_.codec, header_, events);
 }
 
 Video::~Video() { close(); }
@@ -117,8 +118,8 @@ std::vector<DecodedPicture> Video::decode(const uint8_t* data, size_t size, std:
     const Turn turn(*this);
     is_ending_ = false;
     packet_pts_ = pts;
-    if (std::exchange(needs_header_, false) && !options_.header.empty()) {
-        std::vector<uint8_t> with_header = options_.header;  // in one packet, since each packet ends a picture
+    if (std::exchange(needs_header_, false) && !header_.empty()) {
+        std::vector<uint8_t> with_header = header_;  // in one packet, since each packet ends a picture
         with_header.insert(with_header.end(), data, data + size);
         parser_->parse(with_header.data(), with_header.size());
     } else {
@@ -134,6 +135,19 @@ std::vector<DecodedPicture> Video::flush(size_t most) {
     while (!waiting_.empty() && ready_.size() < most) bring_out();
     is_ending_ = !waiting_.empty();
     return take_ready();
+}
+
+void Video::begin_anew(std::vector<uint8_t> header) {
+    const Turn turn(*this);
+    header_ = std::move(header);
+    waiting_.clear();
+    ready_.clear();
+    std::fill(surfaces_.begin(), surfaces_.end(), -1);
+    is_ending_ = lacks_references_ = false;
+    needs_header_ = true;
+    ParserEvents& events = *this;
+    parser_.reset();
+    parser_ = std::make_unique<VideoParser>(options_.codec, header_, events);
 }
 
 std::vector<DecodedPicture> Video::take_ready() { return std::exchange(ready_, {}); }
@@ -171,7 +185,7 @@ void Video::before_sequence(const VideoFormat& format) {
 uint32_t Video::on_sequence(const VideoFormat& format) {
     format_ = format;
     if (fits_chip(format)) return static_cast<uint32_t>(surfaces_.size());
-    lacks_references_ = chip_ != nullptr && scales_references(format.codec);
+    lacks_references_ = lacks_references_ || (chip_ != nullptr && scales_references(format.codec));
     chip_.reset();  // before the next one is made: its memory is free unless frames are out
     const DecoderSetup setup = setup_for(format);
     chip_ = std::make_shared<Chip>(context_, stream_, setup);

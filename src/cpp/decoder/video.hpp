@@ -49,6 +49,8 @@ class Video : private ParserEvents {
     // The frames that are left, at most so many: call it until none comes, and whoever lets go of each meanwhile gets
     // all of them without a copy. The next packet has to begin anew, with a key frame.
     std::vector<DecodedPicture> flush(size_t most);
+    // Drops what it still has, and goes on with another stream of the same codec. The chip's decoder stays if it fits.
+    void begin_anew(std::vector<uint8_t> header);
     // Frames that are out stay valid. May be called twice.
     void close() noexcept;
 
@@ -105,6 +107,7 @@ class Video : private ParserEvents {
     // whichever packets they came with.
     std::optional<int64_t> packet_pts_;
     std::vector<std::optional<int64_t>> times_;  // for each of the parser's surfaces
+    std::vector<uint8_t> header_;
     bool needs_header_ = true;
     bool lacks_references_ =
         false;                // the pictures that VP9's and AV1's next ones may refer to have gone with their chip

@@ -55,12 +55,22 @@ std::shared_ptr<FrameLease> DecodedFrame::share() const {
     return lease_;
 }
 
+std::shared_ptr<FrameLease> DecodedFrame::take() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return std::exchange(lease_, nullptr);
+}
+
 void DecodedFrame::give_back() {
-    std::shared_ptr<FrameLease> lease = [this] {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        return std::exchange(lease_, nullptr);
-    }();
+    std::shared_ptr<FrameLease> lease = take();
     if (lease == nullptr) return;
+    const WithoutGil unlocked;
+    lease.reset();
+}
+
+void DecodedFrame::abandon() {
+    std::shared_ptr<FrameLease> lease = take();
+    if (lease == nullptr) return;
+    if (reader_.object && !reader_.object.is_none()) lease->set_reader_lost();
     const WithoutGil unlocked;
     lease.reset();
 }
@@ -141,12 +151,18 @@ int clear(PyObject* self) {
     return 0;
 }
 
+// Runs in the garbage collector alone, before it takes a cycle apart.
+void finalize(PyObject* self) {
+    if (auto* frame = bound_or_null<DecodedFrame>(self)) frame->abandon();
+}
+
 // A frame refers to the stream on which it is read, and that may refer to it.
 void collect_in_cycles(PyHeapTypeObject* heap_type) {
     PyTypeObject& type = heap_type->ht_type;
     type.tp_flags |= Py_TPFLAGS_HAVE_GC;
     type.tp_traverse = traverse;
     type.tp_clear = clear;
+    type.tp_finalize = finalize;
 }
 
 py::object array_for_numpy(const DecodedFrame& frame, const py::object& type, const py::object& /*copy*/) {

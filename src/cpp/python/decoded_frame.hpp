@@ -43,8 +43,12 @@ class DecodedFrame {
     // For the garbage collector.
     int traverse(visitproc visit, void* arg) const;
     void clear();
+    // The reader's stream may be gone already.
+    void abandon();
 
    private:
+    std::shared_ptr<FrameLease> take();
+
     DecodedPicture picture_;  // its lease is moved into the member below
     ReaderStream reader_;
     pybind11::object memory_;

@@ -14,6 +14,7 @@
 
 #include "core/error.hpp"
 #include "decoder/video.hpp"
+#include "python/bound_object.hpp"
 #include "python/decoded_frame.hpp"
 #include "python/python_objects.hpp"
 #include "python/stream_from_python.hpp"
@@ -91,8 +92,32 @@ class Decoder {
         return frames_from([&] { return video->flush(most.value_or(SIZE_MAX)); });
     }
 
-    void close() {
+    void begin_anew(const py::bytes& header) {
         const std::shared_ptr<Video> video = video_of();
+        const auto bytes = static_cast<std::string_view>(header);
+        std::vector<uint8_t> copy(bytes.begin(), bytes.end());
+        const WithoutGil unlocked;
+        video->begin_anew(std::move(copy));
+    }
+
+    void close() { end_of(video_of()); }
+
+    // For the garbage collector.
+    int traverse(visitproc visit, void* arg) const {
+        Py_VISIT(reader_.object.ptr());
+        Py_VISIT(memory_.ptr());
+        return 0;
+    }
+    void clear() { reader_.object = py::object(); }
+    void end() {
+        if (video_ != nullptr) end_of(video_);
+    }
+
+    const char* codec() const { return name_of(video_of()->codec()); }
+    int gpu() const { return video_of()->gpu(); }
+
+   private:
+    void end_of(const std::shared_ptr<Video>& video) {
         const py::object dropped = [this] {
             const std::lock_guard<std::mutex> lock(mutex_);
             is_closed_ = true;
@@ -102,10 +127,6 @@ class Decoder {
         video->close();
     }
 
-    const char* codec() const { return name_of(video_of()->codec()); }
-    int gpu() const { return video_of()->gpu(); }
-
-   private:
     std::shared_ptr<Video> video_of() const {
         if (video_ == nullptr) fail(ErrorKind::decoder_closed, "This decoder was never made.", "Call __init__.");
         return video_;
@@ -151,6 +172,30 @@ class Decoder {
     py::object memory_;  // of the chip that is in use
     bool is_closed_ = false;
 };
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(self));
+    const auto* decoder = bound_or_null<Decoder>(self);
+    return decoder != nullptr ? decoder->traverse(visit, arg) : 0;
+}
+
+int clear(PyObject* self) {
+    if (auto* decoder = bound_or_null<Decoder>(self)) decoder->clear();
+    return 0;
+}
+
+void finalize(PyObject* self) {
+    if (auto* decoder = bound_or_null<Decoder>(self)) decoder->end();
+}
+
+// A decoder refers to the stream on which its frames are read, and that may refer to it.
+void collect_in_cycles(PyHeapTypeObject* heap_type) {
+    PyTypeObject& type = heap_type->ht_type;
+    type.tp_flags |= Py_TPFLAGS_HAVE_GC;
+    type.tp_traverse = traverse;
+    type.tp_clear = clear;
+    type.tp_finalize = finalize;
+}
 
 std::unique_ptr<Decoder> make_decoder(const std::string& codec, const py::bytes& header, int gpu_id,
                                       uintptr_t cuda_context, const py::object& stream, uint32_t lent_surfaces) {
@@ -201,11 +246,13 @@ py::dict limits_in_python(const std::string& codec, const std::string& chroma, i
 void add_decoder_type(py::module_& module) {
     add_decoded_frame_type(module);
     [[maybe_unused]] const py::class_<SurfaceMemory> memory(module, "_SurfaceMemory");
-    py::class_<Decoder>(module, "Decoder", "Takes arguments that are checked already: use pdum.nvenc.Decoder.")
+    py::class_<Decoder>(module, "Decoder", py::custom_type_setup(collect_in_cycles),
+                        "Takes arguments that are checked already: use pdum.nvenc.Decoder.")
         .def(py::init(&make_decoder), py::kw_only(), py::arg("codec"), py::arg("header"), py::arg("gpu_id"),
              py::arg("cuda_context"), py::arg("stream"), py::arg("lent_surfaces"))
         .def("decode", &Decoder::decode, py::arg("data"), py::arg("pts") = py::none())
         .def("flush", &Decoder::flush, py::arg("most") = py::none())
+        .def("begin_anew", &Decoder::begin_anew, py::arg("header"))
         .def("close", &Decoder::close)
         .def_property_readonly("codec", &Decoder::codec)
         .def_property_readonly("gpu_id", &Decoder::gpu);

@@ -55,7 +55,9 @@ Encoder::Encoder(const SessionOptions& options)
       map_mode_(options.settings.map_mode),
       long_terms_(options.settings.long_term_references),
       manual_types_(options.settings.manual_types),
-      sub_frames_(options.settings.sub_frames) {
+      sub_frames_(options.settings.sub_frames),
+      has_grain_(options.settings.film_grain.has_value()),
+      is_interlaced_(options.settings.structure != Structure::frame) {
     set_size(options.settings.width, options.settings.height);
     const WithoutGil unlocked;
     session_ = std::make_shared<Session>(options);
@@ -215,6 +217,10 @@ int64_t Encoder::submit_to(PythonSink& sink, const Call& call) {
     int64_t pts = 0;
     PictureExtras extras = extras_from_python(call.picture, codec(), time_codes_);
     read_references(call.picture, long_terms_, manual_types_, extras);
+    if (!call.picture.is_none()) {
+        extras.film_grain = film_grain_from_python(call.picture.attr("_film_grain")(codec(), has_grain_));
+        extras.structure = structure_from_python(call.picture.attr("_structure")(is_interlaced_));
+    }
     extras.force_idr |= call.force_idr;
     BorrowedMap map(call.picture, codec(), map_mode_, shared_session());
     extras.map = map.take();

@@ -129,6 +129,8 @@ class Encoder {
     uint32_t long_terms_;  // how many slots there are for long-term references
     bool manual_types_;    // whether the caller says what type each picture has
     bool sub_frames_;      // whether slices can be read before their picture is done
+    bool has_grain_;       // whether the stream has film grain
+    bool is_interlaced_;   // whether pictures are fields, unless they say otherwise
     FramesInFlight frames_;
     std::shared_ptr<Session> session_;
     std::shared_ptr<RegistrationOwners> owners_;

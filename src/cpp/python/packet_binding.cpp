@@ -27,6 +27,7 @@ struct PacketObject {
     long long pts;
     long long dts;
     unsigned frame_avg_qp;
+    unsigned temporal_layer;
 };
 
 constexpr std::array<const char*, 9> type_names{"P",        "B",      "I",      "IDR", "skipped", "intra_refresh",
@@ -70,13 +71,14 @@ PyObject* new_packet(const AccessUnit& unit, const PyRef& bytes, const PyRef& re
     packet->pts = unit.pts;
     packet->dts = unit.dts;
     packet->frame_avg_qp = unit.average_qp;
+    packet->temporal_layer = unit.temporal_layer;
     PyObject_GC_Track(packet);
     return reinterpret_cast<PyObject*>(packet);
 }
 
 PyObject* construct(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-    static const char* names[] = {"seq",      "data",         "keyframe",   "pts",  "dts",
-                                  "pic_type", "frame_avg_qp", "statistics", nullptr};
+    static const char* names[] = {"seq",      "data",         "keyframe",       "pts",        "dts",
+                                  "pic_type", "frame_avg_qp", "temporal_layer", "statistics", nullptr};
     PyObject* seq = nullptr;
     PyObject* data = nullptr;
     PyObject* pic_type = nullptr;
@@ -85,8 +87,9 @@ PyObject* construct(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
     long long pts = 0;
     long long dts = 0;
     unsigned qp = 0;
-    if (PyArg_ParseTupleAndKeywords(arguments, keywords, "O!Sp|LLUIO:Packet", const_cast<char**>(names), &PyLong_Type,
-                                    &seq, &data, &keyframe, &pts, &dts, &pic_type, &qp, &statistics) == 0) {
+    unsigned layer = 0;
+    if (PyArg_ParseTupleAndKeywords(arguments, keywords, "O!Sp|LLUIIO:Packet", const_cast<char**>(names), &PyLong_Type,
+                                    &seq, &data, &keyframe, &pts, &dts, &pic_type, &qp, &layer, &statistics) == 0) {
         return nullptr;
     }
     auto* packet = PyObject_GC_New(PacketObject, type);
@@ -101,6 +104,7 @@ PyObject* construct(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
     packet->statistics = Py_NewRef(statistics);
     packet->reconstruction = Py_NewRef(Py_None);
     packet->frame_avg_qp = qp;
+    packet->temporal_layer = layer;
     PyObject_GC_Track(packet);
     return reinterpret_cast<PyObject*>(packet);
 }
@@ -167,14 +171,15 @@ PyObject* represent(PyObject* object) {
 
 PyObject* everything(PyObject* object) {
     const PacketObject* packet = self_of(object);
-    return Py_BuildValue("(OOOLLOI)", packet->seq, packet->data, packet->keyframe, packet->pts, packet->dts,
-                         packet->pic_type, packet->frame_avg_qp);
+    return Py_BuildValue("(OOOLLOII)", packet->seq, packet->data, packet->keyframe, packet->pts, packet->dts,
+                         packet->pic_type, packet->frame_avg_qp, packet->temporal_layer);
 }
 
 PyObject* reduce(PyObject* object, PyObject*) {
     const PacketObject* packet = self_of(object);
-    PyObject* state = Py_BuildValue("(OOOLLOIO)", packet->seq, packet->data, packet->keyframe, packet->pts, packet->dts,
-                                    packet->pic_type, packet->frame_avg_qp, packet->statistics);
+    PyObject* state =
+        Py_BuildValue("(OOOLLOIIO)", packet->seq, packet->data, packet->keyframe, packet->pts, packet->dts,
+                      packet->pic_type, packet->frame_avg_qp, packet->temporal_layer, packet->statistics);
     return state != nullptr ? Py_BuildValue("(ON)", Py_TYPE(object), state) : nullptr;
 }
 
@@ -199,7 +204,8 @@ int get_buffer(PyObject* object, Py_buffer* view, int flags) {
 }
 
 constexpr const char* packet_doc =
-    "Packet(seq, data, keyframe, pts=0, dts=0, pic_type='unknown', frame_avg_qp=0, statistics=None)\n--\n\n"
+    "Packet(seq, data, keyframe, pts=0, dts=0, pic_type='unknown', frame_avg_qp=0, temporal_layer=0, "
+    "statistics=None)\n--\n\n"
     "One access unit. It unpacks as ``seq, data, keyframe`` and supports the buffer protocol.";
 
 PyMemberDef members[] = {
@@ -213,6 +219,8 @@ PyMemberDef members[] = {
     {"pic_type", T_OBJECT_EX, offsetof(PacketObject, pic_type), READONLY,
      "'IDR', 'I', 'P', 'B', 'nonref_P', 'intra_refresh', 'skipped', 'switch' or 'unknown'."},
     {"frame_avg_qp", T_UINT, offsetof(PacketObject, frame_avg_qp), READONLY, "The picture's mean quantiser."},
+    {"temporal_layer", T_UINT, offsetof(PacketObject, temporal_layer), READONLY,
+     "The picture's layer if the encoder has ``layers``, from 0: no other layer is needed to decode that one."},
     {"released", T_OBJECT, offsetof(PacketObject, released), READONLY,
      "The frame that was read in place and may be written again now; None if it was copied."},
     {"statistics", T_OBJECT, offsetof(PacketObject, statistics), READONLY,

@@ -122,6 +122,12 @@ Change read_reference_counts(const py::handle& object) {
     return assignment(&Settings::references, References{l0, l1, dpb});
 }
 
+Change read_layers(const py::handle& object) {
+    if (object.is_none()) return assignment(&Settings::layers, Layers());
+    const auto [count, svc, prefixes, scalability_info] = object.cast<std::tuple<uint32_t, bool, bool, bool>>();
+    return assignment(&Settings::layers, Layers{count, svc, prefixes, scalability_info});
+}
+
 Change read_tiles(const py::handle& object) {
     if (object.is_none()) return assignment(&Settings::tiles, Tiles());
     const auto [columns, rows] = object.cast<Pair>();
@@ -205,6 +211,12 @@ Names<Reader> stream_readers() {
     };
 }
 
+const Names<Structure>& structures() {
+    static const Names<Structure> all{
+        {"frame", Structure::frame}, {"top", Structure::top_first}, {"bottom", Structure::bottom_first}};
+    return all;
+}
+
 Names<Reader> tool_readers() {
     return {
         {"aud", plain<bool>(&Settings::aud)},
@@ -218,7 +230,13 @@ Names<Reader> tool_readers() {
                                                                   {"within_slices", Deblocking::within_slices}})},
         {"constrained_intra", plain<bool>(&Settings::constrained_intra)},
         {"references", read_reference_counts},
+        {"layers", read_layers},
         {"tiles", read_tiles},
+        {"interlaced", choice<Structure>(&Settings::structure, structures())},
+        {"alpha", plain<uint32_t>(&Settings::alpha)},
+        {"monochrome", plain<bool>(&Settings::monochrome)},
+        {"film_grain",
+         [](const py::handle& grain) { return assignment(&Settings::film_grain, film_grain_from_python(grain)); }},
         {"single_slice_refresh", plain<bool>(&Settings::single_slice_refresh)},
     };
 }
@@ -287,6 +305,31 @@ Settings settings_from_python(const py::dict& items) {
     Settings settings;
     for (const Change& change : changes_from_python(items)) change(settings);
     return settings;
+}
+
+std::optional<FilmGrain> film_grain_from_python(const py::handle& grain) {
+    if (grain.is_none()) return std::nullopt;
+    using Mix = std::tuple<uint8_t, uint8_t, uint16_t>;
+    using Flags = std::tuple<bool, bool, bool, bool>;
+    using Numbers = std::tuple<uint32_t, uint32_t, uint32_t, uint32_t>;
+    const auto [flags, numbers, points, coefficients, mixes] =
+        grain.cast<std::tuple<Flags, Numbers, std::array<FilmGrain::Points, 3>, std::array<std::vector<int32_t>, 3>,
+                              std::array<Mix, 2>>>();
+    FilmGrain read;
+    std::tie(read.apply, read.chroma_from_luma, read.overlap, read.restricted_range) = flags;
+    std::tie(read.scaling_shift, read.lag, read.coefficient_shift, read.pattern_shift) = numbers;
+    read.points = points;
+    read.coefficients = coefficients;
+    for (size_t plane = 0; plane < mixes.size(); ++plane) {
+        const auto& [own, luma, offset] = mixes[plane];
+        read.mixes[plane] = {own, luma, offset};
+    }
+    return read;
+}
+
+std::optional<Structure> structure_from_python(const py::handle& name) {
+    if (name.is_none()) return std::nullopt;
+    return named(structures(), name);
 }
 
 void read_references(const py::handle& picture, uint32_t slots, bool manual_types, PictureExtras& extras) {

@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <optional>
 #include <vector>
 
 #include "abi/encode_api.hpp"
@@ -18,6 +19,12 @@ Settings settings_from_python(const pybind11::dict& items);
 // What a PictureOptions, or None, says about its type and about long-term references, of which the encoder has so many
 // slots.
 void read_references(const pybind11::handle& picture, uint32_t slots, bool manual_types, PictureExtras& extras);
+
+// What FilmGrain.native() gives, or None.
+std::optional<FilmGrain> film_grain_from_python(const pybind11::handle& grain);
+
+// "frame", "top", "bottom" or None.
+std::optional<Structure> structure_from_python(const pybind11::handle& name);
 
 // A sequence of (type, payload).
 std::vector<Message> messages_from_python(const pybind11::handle& items);

@@ -21,10 +21,10 @@ Finished Delivery::finish(const LockedAccessUnit& unit) {
         fail(ErrorKind::encoder_failed, "The driver gave an access unit for a frame that is not in flight.",
              "Please report it with the driver's version.");
     }
-    const Finished finished{
-        {it->seq, pts, next_dts_++, unit.type, unit.average_qp, unit.data, unit.size, unit.statistics, nullptr},
-        it->input,
-        it->reconstruction};
+    const Finished finished{{it->seq, pts, next_dts_++, unit.type, unit.average_qp, unit.temporal_layer, unit.data,
+                             unit.size, unit.statistics, nullptr},
+                            it->input,
+                            it->reconstruction};
     submitted_.erase(it);
     return finished;
 }

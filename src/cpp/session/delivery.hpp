@@ -20,6 +20,7 @@ struct AccessUnit {
     int64_t dts = 0;  // grows by one with each access unit; never above pts
     PictureType type = PictureType::unknown;
     uint32_t average_qp = 0;
+    uint32_t temporal_layer = 0;
     const void* data = nullptr;  // valid while Sink::take runs
     size_t size = 0;
     std::shared_ptr<const PictureStatistics> statistics;  // null unless the settings ask for them

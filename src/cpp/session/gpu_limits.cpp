@@ -112,6 +112,7 @@ std::vector<Demand> demands_of(const Settings& s) {
     const std::optional<RateControl> mode = s.chosen_mode();
     const bool bytes = s.slices && s.slices->mode == SliceMode::bytes;
     const int engines = engines_of(s);
+    const bool hierarchical = s.layers.count > 0 && !s.layers.svc;
     const auto refers = [&s](BReference wanted) { return s.b_reference == wanted; };
     return {
         {s.b_frames > 0, "bframes", Capability::max_b_frames, static_cast<int>(s.b_frames)},
@@ -133,6 +134,13 @@ std::vector<Demand> demands_of(const Settings& s) {
         {s.map_mode == MapMode::emphasis, "qp_map='emphasis'", Capability::emphasis_map},
         {s.reference_frames > 1, "reference_frames", Capability::multiple_reference_frames},
         {std::max(s.references.l0, s.references.l1) > 1, "references", Capability::multiple_reference_frames},
+        {s.layers.count > 0, "layers", Capability::max_temporal_layers, static_cast<int>(s.layers.count)},
+        {s.layers.count > 0 && s.layers.svc, "layers", Capability::temporal_svc},
+        {hierarchical && s.b_frames == 0, "layers", Capability::hierarchical_p_frames},
+        {hierarchical && s.b_frames > 0, "layers", Capability::hierarchical_b_frames},
+        {s.structure != Structure::frame, "interlaced", Capability::field_encoding},
+        {s.alpha.has_value(), "alpha", Capability::alpha_layer},
+        {s.monochrome.value_or(false), "monochrome", Capability::monochrome},
         {s.single_slice_refresh.value_or(false), "single_slice_refresh", Capability::single_slice_intra_refresh},
         {s.sub_frames, "sub_frames", Capability::subframe_readback},
         {s.reconstruction, "reconstruction", Capability::reconstructed_output},

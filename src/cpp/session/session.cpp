@@ -247,6 +247,7 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
     request.timestamp = static_cast<uint64_t>(position_.next_pts);
     request.force_idr = extras.force_idr || position_.must_be_idr;
     request.force_intra = extras.force_intra;
+    request.structure = extras.structure.value_or(settings_.structure);
     const bool idr = next_is_idr(extras);
     request.is_idr = idr;
     request.since_idr = idr ? 0 : position_.since_idr;

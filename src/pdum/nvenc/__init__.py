@@ -54,8 +54,10 @@ from ._version import __version__ as __version__
 if TYPE_CHECKING:
     from ._config.colour import Colour
     from ._config.config import EncoderConfig
+    from ._config.film_grain import FilmGrain
     from ._config.filters import Filters
     from ._config.hdr import ContentLight, MasteringDisplay
+    from ._config.layers import Layers
     from ._config.picture import Metadata, PictureOptions, Sei, TimeCode
     from ._config.references import References
     from ._config.regions import Region
@@ -110,12 +112,14 @@ __all__ = [
     "FileJob",
     "FileSettings",
     "FileTask",
+    "FilmGrain",
     "Filters",
     "Finding",
     "FolderBusy",
     "FolderMissing",
     "InvalidConfig",
     "InvalidFrame",
+    "Layers",
     "LiveEncoder",
     "LivePacket",
     "LiveStatistics",
@@ -185,8 +189,10 @@ _LAZY = {
     "FileJob": "._files.job",
     "FileSettings": "._files.job",
     "FileTask": "._files.task",
+    "FilmGrain": "._config.film_grain",
     "Filters": "._config.filters",
     "Finding": "._machine.finding",
+    "Layers": "._config.layers",
     "LiveEncoder": "._live.live_encoder",
     "LivePacket": "._live.packet",
     "LiveStatistics": "._live.statistics",

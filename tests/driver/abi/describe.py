@@ -30,7 +30,7 @@ CODEC_MEMBERS = {
     "NV_ENC_CODEC_PIC_PARAMS": {"h264": "h264PicParams", "hevc": "hevcPicParams", "av1": "av1PicParams"},
 }
 # Pointers to one struct that are followed, and pointers to arrays with the field that counts them.
-FOLLOWED = {"encodeConfig", "pMaxCll", "pMasteringDisplay"}
+FOLLOWED = {"encodeConfig", "pMaxCll", "pMasteringDisplay", "filmGrainParams"}
 COUNTED = {"seiPayloadArray": "seiPayloadArrayCnt", "obuPayloadArray": "obuPayloadArrayCnt"}
 
 PROLOGUE = """\

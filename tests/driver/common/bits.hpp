@@ -1,6 +1,7 @@
 // Writes bits, Exp-Golomb numbers, NAL units and OBUs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -31,6 +32,7 @@ class BitWriter {
         return bytes_;
     }
     Bytes align() { return bytes_; }
+    size_t size() const { return 8 * bytes_.size() - static_cast<size_t>((8 - filled_) % 8); }  // bits
 
    private:
     Bytes bytes_;

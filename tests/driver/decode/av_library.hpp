@@ -6,6 +6,7 @@
 extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavutil/frame.h>
+#include <libavutil/mem.h>
 #include <libavutil/pixdesc.h>
 }
 
@@ -16,8 +17,9 @@ namespace nvsim::decode {
         use(avcodec_free_context) use(avcodec_send_packet) use(avcodec_receive_frame) use(avcodec_flush_buffers) \
             use(avcodec_default_get_buffer2) use(av_packet_alloc) use(av_packet_free) use(av_new_packet)         \
                 use(av_packet_unref)
-#define NVSIM_AVUTIL(use) \
-    use(av_frame_alloc) use(av_frame_free) use(av_frame_clone) use(av_frame_unref) use(av_pix_fmt_desc_get)
+#define NVSIM_AVUTIL(use)                                                                                   \
+    use(av_frame_alloc) use(av_frame_free) use(av_frame_clone) use(av_frame_unref) use(av_pix_fmt_desc_get) \
+        use(av_mallocz)
 
 struct AvLibrary {
 #define NVSIM_DECLARE(name) decltype(&::name) name = nullptr;

@@ -53,7 +53,8 @@ bool takes_chroma(cudaVideoCodec codec, Generation generation, cudaVideoChromaFo
     const bool layered = codec == cudaVideoCodec_H264 || codec == cudaVideoCodec_HEVC;
     switch (chroma) {
         case cudaVideoChromaFormat_420: return true;
-        case cudaVideoChromaFormat_444: return codec == cudaVideoCodec_HEVC && generation >= Generation::turing;
+        case cudaVideoChromaFormat_444:
+            return codec == cudaVideoCodec_JPEG || (codec == cudaVideoCodec_HEVC && generation >= Generation::turing);
         case cudaVideoChromaFormat_422: return layered && generation >= Generation::blackwell;
         default:
             return codec == cudaVideoCodec_JPEG || codec == cudaVideoCodec_AV1 || codec == cudaVideoCodec_HEVC ||
@@ -61,7 +62,9 @@ bool takes_chroma(cudaVideoCodec codec, Generation generation, cudaVideoChromaFo
     }
 }
 
-unsigned short formats_for(cudaVideoChromaFormat chroma, unsigned depth) {
+// JPEG comes out as 4:2:0 whatever it has.
+unsigned short formats_for(cudaVideoCodec codec, cudaVideoChromaFormat chroma, unsigned depth) {
+    if (codec == cudaVideoCodec_JPEG) return 1u << cudaVideoSurfaceFormat_NV12;
     const unsigned first = chroma == cudaVideoChromaFormat_444   ? cudaVideoSurfaceFormat_YUV444
                            : chroma == cudaVideoChromaFormat_422 ? cudaVideoSurfaceFormat_NV16
                                                                  : cudaVideoSurfaceFormat_NV12;
@@ -81,7 +84,7 @@ std::optional<Capability> capability(const Gpu& gpu, cudaVideoCodec codec, cudaV
     if (!by_name && codec == cudaVideoCodec_AV1 && a100) return std::nullopt;
     if (!takes_depth(codec, generation, bit_depth) || !takes_chroma(codec, generation, chroma)) return std::nullopt;
     Capability found{row->max_width, row->max_height, row->max_macroblocks,
-                     row->min_width, row->min_height, formats_for(chroma, bit_depth)};
+                     row->min_width, row->min_height, formats_for(codec, chroma, bit_depth)};
     if (gpu.decode_max_width != 0) found.max_width = std::min<unsigned>(found.max_width, gpu.decode_max_width);
     if (gpu.decode_max_height != 0) found.max_height = std::min<unsigned>(found.max_height, gpu.decode_max_height);
     return found;

@@ -1,4 +1,6 @@
 // JPEG as a parser reads it: each packet is a picture.
+#include <algorithm>
+
 #include "decode/format_parts.hpp"
 #include "decode/reader.hpp"
 
@@ -14,7 +16,8 @@ bool starts_frame(uint8_t marker) { return marker >= 0xc0 && marker <= 0xc2; }
 int chroma_of(const uint8_t* components, int count) {
     if (count == 1) return cudaVideoChromaFormat_Monochrome;
     if (count != 3) return -1;
-    const int wide = components[1] >> 4, high = components[1] & 15;
+    const int wide = (components[1] >> 4) / std::max(components[4] >> 4, 1);
+    const int high = (components[1] & 15) / std::max(components[4] & 15, 1);
     if (wide == 2 && high == 2) return cudaVideoChromaFormat_420;
     if (wide == 2 && high == 1) return cudaVideoChromaFormat_422;
     return wide == 1 && high == 1 ? int{cudaVideoChromaFormat_444} : -1;

@@ -12,6 +12,7 @@ std::unique_ptr<StreamReader> make_reader(cudaVideoCodec codec, ReaderSink& sink
         case cudaVideoCodec_MPEG1:
         case cudaVideoCodec_MPEG2: return make_mpeg2_reader(sink, codec);
         case cudaVideoCodec_MPEG4: return make_mpeg4_reader(sink);
+        case cudaVideoCodec_VC1: return make_vc1_reader(sink);
         case cudaVideoCodec_JPEG: return make_jpeg_reader(sink);
         default: return nullptr;
     }

@@ -80,6 +80,7 @@ std::unique_ptr<StreamReader> make_vp8_reader(ReaderSink& sink);
 std::unique_ptr<StreamReader> make_vp9_reader(ReaderSink& sink);
 std::unique_ptr<StreamReader> make_mpeg2_reader(ReaderSink& sink, cudaVideoCodec codec);  // MPEG-1, too
 std::unique_ptr<StreamReader> make_mpeg4_reader(ReaderSink& sink);
+std::unique_ptr<StreamReader> make_vc1_reader(ReaderSink& sink);
 std::unique_ptr<StreamReader> make_jpeg_reader(ReaderSink& sink);
 
 }  // namespace nvsim::decode

@@ -28,6 +28,11 @@ bool begins_with_sequence(const CUVIDPICPARAMS& picture) {  // of AV1
     return picture.pBitstreamData[0] == sequence_with_size;
 }
 
+bool begins_with_sequence_of_vc1(const CUVIDPICPARAMS& picture) {
+    constexpr int sequence = 0x0f;
+    return first_code(picture) == sequence;
+}
+
 bool begins_with_layer(const CUVIDPICPARAMS& picture) {  // of MPEG-4, after what stands above it
     const int code = first_code(picture);
     return code >= 0 && code != 0xb6;
@@ -70,6 +75,7 @@ std::unique_ptr<UnitMaker> make_units(cudaVideoCodec codec, const CUVIDDECODECRE
         case cudaVideoCodec_MPEG1:
         case cudaVideoCodec_MPEG2: return make_mpeg2_units(info);
         case cudaVideoCodec_AV1: return std::make_unique<WithHeaders>(begins_with_sequence);
+        case cudaVideoCodec_VC1: return std::make_unique<WithHeaders>(begins_with_sequence_of_vc1);
         case cudaVideoCodec_MPEG4: return std::make_unique<WithHeaders>(begins_with_layer);
         // The others' pictures have no other headers than their own.
         default: return std::make_unique<AsGiven>();

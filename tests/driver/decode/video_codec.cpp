@@ -16,6 +16,7 @@ const AVCodec* codec_of(cudaVideoCodec codec) {
         case cudaVideoCodec_MPEG1: return av()->avcodec_find_decoder(AV_CODEC_ID_MPEG1VIDEO);
         case cudaVideoCodec_MPEG2: return av()->avcodec_find_decoder(AV_CODEC_ID_MPEG2VIDEO);
         case cudaVideoCodec_MPEG4: return av()->avcodec_find_decoder(AV_CODEC_ID_MPEG4);
+        case cudaVideoCodec_VC1: return av()->avcodec_find_decoder(AV_CODEC_ID_VC1);
         case cudaVideoCodec_H264: return av()->avcodec_find_decoder(AV_CODEC_ID_H264);
         case cudaVideoCodec_JPEG: return av()->avcodec_find_decoder(AV_CODEC_ID_MJPEG);
         case cudaVideoCodec_HEVC: return av()->avcodec_find_decoder(AV_CODEC_ID_HEVC);
@@ -74,16 +75,25 @@ std::vector<Bytes> packets_of_av1(const Bytes& unit) {
     return packets;
 }
 
+// VC-1's headers before a frame.
+size_t headers_of_vc1(const Bytes& unit) {
+    static constexpr uint8_t frame[] = {0, 0, 1, 0x0d};
+    const auto found = std::search(unit.begin(), unit.end(), std::begin(frame), std::end(frame));
+    return static_cast<size_t>(found - unit.begin());
+}
+
 class AvCodec final : public VideoCodec {
    public:
     explicit AvCodec(cudaVideoCodec codec)
-        : context_(av()->avcodec_alloc_context3(codec_of(codec))),
+        : codec_(codec_of(codec)),
+          context_(av()->avcodec_alloc_context3(codec_)),
           packet_(av()->av_packet_alloc()),
           frame_(av()->av_frame_alloc()),
           // Pictures that stand in for missing ones get their memory before the picture in H.264, and after it
           // elsewhere.
           last_counts_(codec == cudaVideoCodec_H264),
-          takes_outputs_(codec == cudaVideoCodec_AV1) {
+          takes_outputs_(codec == cudaVideoCodec_AV1),
+          wants_header_(codec == cudaVideoCodec_VC1) {
         context_->thread_count = 1;
         context_->thread_type = FF_THREAD_SLICE;
         context_->opaque = this;
@@ -94,7 +104,7 @@ class AvCodec final : public VideoCodec {
             context_->flags |= AV_CODEC_FLAG_LOW_DELAY;
         else
             context_->get_buffer2 = &AvCodec::get_buffer;
-        open_ = av()->avcodec_open2(context_, codec_of(codec), nullptr) == 0;
+        open_ = wants_header_ || av()->avcodec_open2(context_, codec_, nullptr) == 0;
     }
 
     ~AvCodec() override {
@@ -108,6 +118,10 @@ class AvCodec final : public VideoCodec {
     Decoded decode(const Bytes& unit) override {
         Decoded decoded;
         picture_ = nullptr;
+        if (wants_header_ && !open_with_header(unit)) {
+            decoded.failed = true;
+            return decoded;
+        }
         if (takes_outputs_)
             for (const Bytes& packet : packets_of_av1(unit)) decode_packet(packet, decoded);
         else
@@ -117,6 +131,17 @@ class AvCodec final : public VideoCodec {
     }
 
    private:
+    bool open_with_header(const Bytes& unit) {
+        if (context_->extradata != nullptr) return false;  // these headers were no good
+        const size_t size = headers_of_vc1(unit);
+        context_->extradata = static_cast<uint8_t*>(av()->av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE));
+        if (context_->extradata == nullptr) return false;
+        std::memcpy(context_->extradata, unit.data(), size);
+        context_->extradata_size = static_cast<int>(size);
+        wants_header_ = av()->avcodec_open2(context_, codec_, nullptr) != 0;
+        return !wants_header_;
+    }
+
     void decode_packet(const Bytes& unit, Decoded& decoded) {
         decoded.failed = true;
         if (av()->av_new_packet(packet_, static_cast<int>(unit.size())) != 0) return;
@@ -141,11 +166,13 @@ class AvCodec final : public VideoCodec {
         return status;
     }
 
+    const AVCodec* const codec_;
     AVCodecContext* context_;
     AVPacket* packet_;
     AVFrame* frame_;
     const bool last_counts_;
     const bool takes_outputs_;
+    bool wants_header_;  // it cannot be opened before the first picture
     bool open_ = false;
     std::shared_ptr<const Pixels> picture_;
 };

@@ -10,6 +10,7 @@
 
 #include "common/codec_library.hpp"
 #include "encode/codec_backends.hpp"
+#include "encode/codec_grain.hpp"
 #include "encode/codec_obu.hpp"
 #include "encode/codec_rate.hpp"
 
@@ -112,6 +113,8 @@ class AomEncoder {
         if (status != AOM_CODEC_OK) throw std::runtime_error(describe(status));
         try {
             set_controls(settings);
+            if (settings.layers.count > 1) set_layers(settings, config);
+            if (settings.film_grain) set_grain(*settings.film_grain);
         } catch (...) {
             api_.destroy(&codec_);
             throw;
@@ -128,9 +131,26 @@ class AomEncoder {
 
     bool configure(const aom_codec_enc_cfg_t& config) { return api_.config_set(&codec_, &config) == AOM_CODEC_OK; }
 
+    void set_grain(const FilmGrain& grain) {
+        grain_.write(grain);
+        control(AV1E_SET_FILM_GRAIN_TABLE, grain_.path());
+    }
+
+    // Pictures of each layer but the highest are kept in a place of their own.
+    void set_place(const TemporalLayers& layers, const LayerPlace& place) {
+        aom_svc_layer_id_t id{0, place.layer};
+        control(AV1E_SET_SVC_LAYER_ID, &id);
+        aom_svc_ref_frame_config_t references{};
+        references.reference[0] = 1;
+        for (int& slot : references.ref_idx) slot = place.referred_layer;
+        if (place.layer + 1 < layers.count) references.refresh[place.layer] = 1;
+        control(AV1E_SET_SVC_REF_FRAME_CONFIG, &references);
+    }
+
     // One temporal unit as libaom writes it.
-    Bytes encode(const std::vector<uint8_t>& pixels, const PictureFormat& format, bool key) {
+    Bytes encode(const std::vector<uint8_t>& pixels, const PictureFormat& format, bool key, bool monochrome) {
         aom_image_t image = wrap(pixels, format);
+        image.monochrome = monochrome ? 1 : 0;
         check(api_.encode(&codec_, &image, next_pts_++, 1, key ? AOM_EFLAG_FORCE_KF : 0));
         Bytes coded;
         aom_codec_iter_t position = nullptr;
@@ -159,6 +179,19 @@ class AomEncoder {
 
     void check(aom_codec_err_t status) {
         if (status != AOM_CODEC_OK) throw std::runtime_error(describe(status));
+    }
+
+    void set_layers(const StreamSettings& settings, const aom_codec_enc_cfg_t& config) {
+        aom_svc_params_t params{};
+        params.number_spatial_layers = params.scaling_factor_num[0] = params.scaling_factor_den[0] = 1;
+        params.number_temporal_layers = settings.layers.count;
+        for (int layer = 0; layer < settings.layers.count; ++layer) {
+            params.min_quantizers[layer] = static_cast<int>(config.rc_min_quantizer);
+            params.max_quantizers[layer] = static_cast<int>(config.rc_max_quantizer);
+            params.layer_target_bitrate[layer] = static_cast<int>(config.rc_target_bitrate) * (layer + 1);
+            params.framerate_factor[layer] = 1 << (settings.layers.count - 1 - layer);
+        }
+        control(AV1E_SET_SVC_PARAMS, &params);
     }
 
     void set_controls(const StreamSettings& settings) {
@@ -193,6 +226,7 @@ class AomEncoder {
     }
 
     const AomApi& api_;
+    GrainTable grain_;
     aom_codec_ctx_t codec_{};
     aom_codec_pts_t next_pts_ = 0;
 };
@@ -203,6 +237,7 @@ aom_codec_enc_cfg_t make_config(const StreamSettings& settings) {
     if (api.config_default(api.interface(), &config, AOM_USAGE_REALTIME) != AOM_CODEC_OK)
         throw std::runtime_error("libaom has no real-time mode");
     set_format(config, settings);
+    config.monochrome = settings.tools.monochrome ? 1 : 0;
     set_rates(config, settings);
     return config;
 }
@@ -211,7 +246,7 @@ aom_codec_enc_cfg_t make_config(const StreamSettings& settings) {
 Bytes try_out_sequence_header(const StreamSettings& settings, const aom_codec_enc_cfg_t& config) {
     AomEncoder encoder(settings, config);
     const std::vector<uint8_t> black(plane_layout(settings.format).size, 0);
-    return find_sequence_header(encoder.encode(black, settings.format, true));
+    return find_sequence_header(encoder.encode(black, settings.format, true, settings.tools.monochrome));
 }
 
 class AomCoder final : public PictureCoder {
@@ -228,7 +263,9 @@ class AomCoder final : public PictureCoder {
         check_picture(picture, settings_.format);
         const bool key = picture.type == PictureType::idr || picture.type == PictureType::i || first_;
         set_quantiser(picture.type);
-        const Bytes coded = encoder_.encode(picture.pixels, settings_.format, key);
+        if (picture.film_grain) encoder_.set_grain(*picture.film_grain);
+        if (settings_.layers.count > 1) encoder_.set_place(settings_.layers, picture.place);
+        const Bytes coded = encoder_.encode(picture.pixels, settings_.format, key, settings_.tools.monochrome);
         AccessUnit unit;
         unit.serial = picture.serial;
         unit.type = key ? PictureType::idr : picture.type;

@@ -1,5 +1,7 @@
 #include "encode/codec_nal.hpp"
 
+#include "encode/codec_alpha.hpp"
+#include "encode/codec_layers.hpp"
 #include "encode/codec_rate.hpp"
 
 namespace nvsim {
@@ -89,19 +91,27 @@ AccessUnitWriter::AccessUnitWriter(const StreamSettings& settings, const NalUnit
       aud_(settings.aud),
       repeat_(settings.repeat_headers),
       omit_(settings.omit_headers),
+      layers_(settings.layers),
       least_bytes_(least_bytes(settings)) {
+    if (layers_.message) about_layers_.push_back(scalability_information(layers_, settings));
+    if (settings.tools.alpha) about_layers_.push_back(alpha_channel_information());
     for (const Bytes& nal : parameter_sets) {
         if (!is_parameter_set(codec_, nal)) continue;
         const int type = nal_type(codec_, nal);
         if (codec_ == Codec::h264 && type == kH264Sps)
             parameter_sets_.push_back(rewrite_h264_sps(nal, settings));
         else if (codec_ == Codec::hevc && type == kHevcVps)
-            parameter_sets_.push_back(rewrite_hevc_vps(nal, settings));
+            parameter_sets_.push_back(vps_with_layers(nal, settings));
         else if (codec_ == Codec::hevc && type == kHevcSps)
-            parameter_sets_.push_back(rewrite_hevc_sps(nal, settings));
+            parameter_sets_.push_back(with_hevc_layers(rewrite_hevc_sps(nal, settings), named_layers()));
         else
             parameter_sets_.push_back(nal);
     }
+}
+
+Bytes AccessUnitWriter::vps_with_layers(const Bytes& vps, const StreamSettings& settings) const {
+    const Bytes rewritten = rewrite_hevc_vps(vps, settings);
+    return settings.tools.alpha ? with_alpha_layer(rewritten, settings) : with_hevc_layers(rewritten, named_layers());
 }
 
 Bytes AccessUnitWriter::headers() const {
@@ -126,15 +136,23 @@ void AccessUnitWriter::fill(Bytes& unit) const {
     append_annex_b(unit, make_nal(codec_, codec_ == Codec::h264 ? kH264Filler : kHevcFiller, rbsp));
 }
 
+void AccessUnitWriter::append_slice(Bytes& out, Bytes slice, int layer) const {
+    if (layers_.prefixes) append_annex_b(out, layer_prefix(slice, layer));
+    if (codec_ == Codec::hevc && layers_.named) name_hevc_layer(slice, layer);
+    append_annex_b(out, slice);
+}
+
 Bytes AccessUnitWriter::write(const NalUnits& pictures, PictureType type, bool output_headers,
-                              const std::vector<SeiMessage>& sei) {
+                              const std::vector<SeiMessage>& sei, int layer) {
     Bytes out;
     if (aud_) append_annex_b(out, make_aud(codec_, type));
     if (wants_headers(type, output_headers))
         for (const Bytes& nal : parameter_sets_) append_annex_b(out, nal);
+    if (type == PictureType::idr)
+        for (const SeiMessage& message : about_layers_) append_annex_b(out, make_sei(codec_, message));
     for (const SeiMessage& message : sei) append_annex_b(out, make_sei(codec_, message));
     for (const Bytes& nal : pictures)
-        if (is_slice(codec_, nal)) append_annex_b(out, nal);
+        if (is_slice(codec_, nal)) append_slice(out, nal, layer);
     first_ = false;
     return out;
 }

@@ -28,18 +28,24 @@ class AccessUnitWriter {
 
     Bytes headers() const;
     // `pictures`: NAL units as the codec made them, of which only the slices are taken.
-    Bytes write(const NalUnits& pictures, PictureType type, bool output_headers, const std::vector<SeiMessage>& sei);
+    Bytes write(const NalUnits& pictures, PictureType type, bool output_headers, const std::vector<SeiMessage>& sei,
+                int layer);
     // Filler data behind the pictures, if the settings ask for it.
     void fill(Bytes& unit) const;
 
    private:
     bool wants_headers(PictureType type, bool output_headers) const;
+    Bytes vps_with_layers(const Bytes& vps, const StreamSettings& settings) const;
+    int named_layers() const { return layers_.named ? layers_.count : 1; }
+    void append_slice(Bytes& out, Bytes slice, int layer) const;
 
     Codec codec_;
     bool aud_;
     bool repeat_;
     bool omit_;
     bool first_ = true;
+    TemporalLayers layers_;
+    std::vector<SeiMessage> about_layers_;
     size_t least_bytes_ = 0;  // of an access unit; less is filled up
     NalUnits parameter_sets_;
 };
@@ -53,7 +59,8 @@ Bytes rewrite_hevc_vps(const Bytes& vps, const StreamSettings& settings);
 // Where an H.264 slice header keeps its numbers.
 struct H264Numbering {
     int frame_num_bits = 4;
-    int poc_bits = 0;  // 0: picture order is not written (pic_order_cnt_type 2)
+    bool has_fields = false;  // whether a flag says that a slice is of a field
+    int poc_bits = 0;         // 0: picture order is not written (pic_order_cnt_type 2)
 };
 
 H264Numbering h264_numbering(const Bytes& sps);

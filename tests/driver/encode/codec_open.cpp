@@ -1,6 +1,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "encode/codec_alpha.hpp"
 #include "encode/codec_backends.hpp"
 
 namespace nvsim {
@@ -53,7 +54,7 @@ std::unique_ptr<PictureCoder> make_codec(const StreamSettings& settings, std::st
     try {
         switch (settings.codec) {
             case Codec::h264: return make_x264_coder(settings);
-            case Codec::hevc: return make_x265_coder(settings);
+            case Codec::hevc: return settings.tools.alpha ? make_alpha_coder(settings) : make_x265_coder(settings);
             case Codec::av1: return make_aom_coder(settings);
         }
         throw std::runtime_error("no such codec");

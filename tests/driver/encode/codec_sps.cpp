@@ -11,7 +11,8 @@ bool has_chroma_fields(uint32_t profile) {
 }
 
 struct H264SpsShape {
-    size_t vui_flag_at = 0;  // bit index of vui_parameters_present_flag
+    size_t vui_flag_at = 0;   // bit index of vui_parameters_present_flag
+    size_t gaps_flag_at = 0;  // of gaps_in_frame_num_value_allowed_flag
     uint32_t reference_frames = 0;
     H264Numbering numbering;
 };
@@ -35,10 +36,12 @@ H264SpsShape parse_h264_sps(const Bytes& rbsp) {
     shape.numbering.frame_num_bits = static_cast<int>(bits.ue()) + 4;
     if (bits.ue() == 0) shape.numbering.poc_bits = static_cast<int>(bits.ue()) + 4;  // x264 never writes type 1
     shape.reference_frames = bits.ue();
+    shape.gaps_flag_at = bits.position();
     bits.flag();
     bits.ue();
     bits.ue();
-    if (!bits.flag()) bits.flag();  // frame_mbs_only_flag, mb_adaptive_frame_field_flag
+    shape.numbering.has_fields = !bits.flag();    // frame_mbs_only_flag
+    if (shape.numbering.has_fields) bits.flag();  // mb_adaptive_frame_field_flag
     bits.flag();
     if (bits.flag())
         for (int side = 0; side < 4; ++side) bits.ue();
@@ -158,8 +161,9 @@ void set_hevc_level(Bytes& rbsp, size_t profile_at, const StreamSettings& settin
 
 Bytes rewrite_h264_sps(const Bytes& sps, const StreamSettings& settings) {
     const Bytes header(sps.begin(), sps.begin() + 1);
-    const Bytes rbsp = remove_emulation_prevention(Bytes(sps.begin() + 1, sps.end()));
+    Bytes rbsp = remove_emulation_prevention(Bytes(sps.begin() + 1, sps.end()));
     const H264SpsShape shape = parse_h264_sps(rbsp);
+    if (settings.layers.count > 1) overwrite_bits(rbsp, shape.gaps_flag_at, 1, 1);  // layers may be left out
     BitWriter out;
     copy_bits(rbsp, shape.vui_flag_at, out);
     write_h264_vui(out, settings, shape.reference_frames);
@@ -178,6 +182,7 @@ Bytes renumber_h264_slice(const Bytes& slice, const H264Numbering& numbering, ui
     const size_t number_at = bits.position();
     const uint32_t number = bits.bits(numbering.frame_num_bits);
     overwrite_bits(rbsp, number_at, numbering.frame_num_bits, number - left_out);
+    if (numbering.has_fields) bits.flag();                     // field_pic_flag: x264 codes frames
     if (nal_type(Codec::h264, slice) == kIdrSlice) bits.ue();  // idr_pic_id
     overwrite_bits(rbsp, bits.position(), numbering.poc_bits, poc);
     Bytes nal(slice.begin(), slice.begin() + 1);

@@ -11,6 +11,7 @@
 #include <x264.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <stdexcept>
@@ -55,8 +56,10 @@ struct X264Api {
     }
 };
 
-int colour_space(const PictureFormat& format) {
-    const int space = format.chroma == 3 ? X264_CSP_I444 : format.chroma == 2 ? X264_CSP_I422 : X264_CSP_I420;
+int colour_space(const StreamSettings& settings) {
+    const PictureFormat& format = settings.format;
+    const int with_chroma = format.chroma == 3 ? X264_CSP_I444 : format.chroma == 2 ? X264_CSP_I422 : X264_CSP_I420;
+    const int space = settings.tools.monochrome ? X264_CSP_I400 : with_chroma;
     return format.bit_depth > 8 ? space | X264_CSP_HIGH_DEPTH : space;
 }
 
@@ -72,7 +75,7 @@ size_t macroblocks(const PictureFormat& format) {
 void set_format(x264_param_t& param, const StreamSettings& settings) {
     param.i_width = settings.format.width;
     param.i_height = settings.format.height;
-    param.i_csp = colour_space(settings.format);
+    param.i_csp = colour_space(settings);
     param.i_bitdepth = settings.format.bit_depth;
     param.i_fps_num = settings.fps_numerator;
     param.i_fps_den = settings.fps_denominator;
@@ -95,7 +98,9 @@ void set_structure(x264_param_t& param, const StreamSettings& settings) {
     param.i_bframe_pyramid = X264_B_PYRAMID_NONE;  // B pictures as references would not survive the renumbering
     param.analyse.b_mb_info = settings.b_frames > 0 ? 1 : 0;
     param.i_frame_reference = 1;
-    if (settings.b_frames == 0) param.i_dpb_size = std::clamp(settings.reference_frames, 1, 16);
+    // x264 keeps the last pictures only, so it needs all from one of the lowest layer to the next.
+    const int least_kept = static_cast<int>(settings.layers.period());
+    if (settings.b_frames == 0) param.i_dpb_size = std::clamp(settings.reference_frames, std::min(least_kept, 16), 16);
     param.analyse.i_weighted_pred = X264_WEIGHTP_NONE;
     param.i_slice_count = settings.slices > 1 ? settings.slices : 0;
     param.i_slice_max_mbs = settings.slice_macroblocks;
@@ -117,6 +122,8 @@ void set_tools(x264_param_t& param, const StreamSettings& settings) {
     param.analyse.b_transform_8x8 = has_8x8 ? 1 : 0;
     // x264 filters over the borders of slices, or not at all, and it has one offset for both planes.
     param.b_deblocking_filter = tools.deblocking == 1 ? 0 : 1;
+    param.b_interlaced = tools.interlaced ? 1 : 0;  // frames in which each pair of macroblocks is of fields or not
+    param.b_tff = 1;
     param.b_constrained_intra = tools.constrained_intra ? 1 : 0;
     param.analyse.i_chroma_qp_offset = tools.cb_offset;
     param.analyse.b_weighted_bipred = 0;
@@ -191,6 +198,8 @@ class X264Coder final : public PictureCoder {
         set_structure(param, settings_);
         set_tools(param, settings_);
         set_rates(param, settings_);
+        by_first_field_ = {param, param};
+        by_first_field_[1].b_tff = 0;
         if (api_.apply_profile(&param, profile_name(settings_)) < 0)
             throw std::runtime_error(std::string("x264 refuses profile ") + profile_name(settings_));
         encoder_ = {api_.open(&param), api_.close};
@@ -205,6 +214,8 @@ class X264Coder final : public PictureCoder {
         display_index_ = picture.type == PictureType::idr ? 0 : display_index_ + 1;
         const bool ends_group = picture.type != PictureType::b;
         forget(picture.invalidated);
+        forget_upper_layers(picture);
+        if (picture.structure > 1) first_field_ = picture.structure == kBottomFirst ? 1 : 0;
         x264_picture_t input = describe(picture.pixels);
         remember(picture.serial, input.i_pts);
         input.i_type = to_x264(picture.type);
@@ -213,7 +224,9 @@ class X264Coder final : public PictureCoder {
         if (!picture.offsets.empty()) input.prop.quant_offsets = picture.offsets.data();  // read in the call
         const std::vector<float> offsets = std::move(picture.offsets);
         const std::vector<uint8_t> pixels = std::move(picture.pixels);  // they stay where they are in memory
-        waiting_.emplace(input.i_pts, Waiting{std::move(picture), 2 * display_index_, false});
+        // x264 counts from the field that comes first, and the header has the number of the top field.
+        const uint32_t poc = 2 * display_index_ + (settings_.tools.interlaced ? first_field_ : 0);
+        waiting_.emplace(input.i_pts, Waiting{std::move(picture), poc, false});
         run(&input, out);
         for (int i = 0; ends_group && i < settings_.b_frames; ++i) push_filler(pixels, out);
     }
@@ -233,6 +246,8 @@ class X264Coder final : public PictureCoder {
     }
 
    private:
+    static constexpr int kBottomFirst = 3;  // NV_ENC_PIC_STRUCT_FIELD_BOTTOM_TOP
+
     struct Waiting {
         Picture picture;  // without its pixels, of which x264 takes a copy
         uint32_t poc = 0;
@@ -253,13 +268,14 @@ class X264Coder final : public PictureCoder {
         const PlaneLayout layout = plane_layout(settings_.format);
         x264_picture_t input;
         api_.picture_init(&input);
-        input.img.i_csp = colour_space(settings_.format);
-        input.img.i_plane = 3;
+        input.img.i_csp = colour_space(settings_);
+        input.img.i_plane = settings_.tools.monochrome ? 1 : 3;
         for (int plane = 0; plane < 3; ++plane) {
             input.img.plane[plane] = const_cast<uint8_t*>(pixels.data()) + layout.offset[plane];  // only read
             input.img.i_stride[plane] = layout.stride[plane];
         }
         input.i_pts = next_pts_++;
+        if (settings_.tools.interlaced) input.param = &by_first_field_[first_field_];
         return input;
     }
 
@@ -270,6 +286,13 @@ class X264Coder final : public PictureCoder {
             if (found != pts_.end() && settings_.b_frames == 0)
                 api_.invalidate_reference(encoder_.get(), found->second);
         }
+    }
+
+    // Those since the one that the picture refers to: no picture after it refers to them either.
+    void forget_upper_layers(const Picture& picture) {
+        const auto distance = static_cast<int64_t>(picture.place.distance);
+        if (settings_.layers.count > 1 && distance > 1 && picture.type != PictureType::idr)
+            api_.invalidate_reference(encoder_.get(), next_pts_ - distance + 1);
     }
 
     void remember(uint64_t serial, int64_t pts) {
@@ -323,7 +346,8 @@ class X264Coder final : public PictureCoder {
         unit.serial = waiting.picture.serial;
         unit.type = from_x264(coded.i_type);
         unit.average_qp = std::max(0, coded.i_qpplus1 - 1 - quantiser_offset(settings_.format));
-        unit.data = writer_->write(nals, unit.type, waiting.picture.output_headers, waiting.picture.sei);
+        unit.data = writer_->write(nals, unit.type, waiting.picture.output_headers, waiting.picture.sei,
+                                   waiting.picture.place.layer);
         rate_.coded(unit.type, unit.average_qp, unit.data.size());
         writer_->fill(unit.data);
         return unit;
@@ -338,7 +362,9 @@ class X264Coder final : public PictureCoder {
     H264Numbering numbering_;
     std::vector<uint8_t> unchanged_;  // for each macroblock that it is as in the picture before
     std::map<int64_t, Waiting> waiting_;
-    std::map<uint64_t, int64_t> pts_;  // of the last pictures, by their serials
+    std::map<uint64_t, int64_t> pts_;               // of the last pictures, by their serials
+    std::array<x264_param_t, 2> by_first_field_{};  // the same, with the top field first and with the bottom one
+    uint32_t first_field_ = 0;
     int64_t next_pts_ = 0;
     uint32_t display_index_ = 0;  // since the last IDR
     uint32_t left_out_ = 0;       // fillers since the last IDR

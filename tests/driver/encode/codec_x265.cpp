@@ -12,6 +12,7 @@
 
 #include "common/codec_library.hpp"
 #include "encode/codec_backends.hpp"
+#include "encode/codec_layers.hpp"
 #include "encode/codec_nal.hpp"
 #include "encode/codec_rate.hpp"
 
@@ -37,7 +38,10 @@ void set_format(x265_param& param, const StreamSettings& settings) {
     const PictureFormat& format = settings.format;
     param.sourceWidth = format.width;
     param.sourceHeight = format.height;
-    param.internalCsp = format.chroma == 3 ? X265_CSP_I444 : format.chroma == 2 ? X265_CSP_I422 : X265_CSP_I420;
+    param.internalCsp = settings.tools.monochrome ? X265_CSP_I400
+                        : format.chroma == 3      ? X265_CSP_I444
+                        : format.chroma == 2      ? X265_CSP_I422
+                                                  : X265_CSP_I420;
     param.internalBitDepth = param.sourceBitDepth = format.bit_depth;
     param.fpsNum = settings.fps_numerator;
     param.fpsDenom = settings.fps_denominator;
@@ -113,7 +117,7 @@ void set_rates(x265_param& param, const StreamSettings& settings) {
 
 std::string profile_name(const StreamSettings& settings) {
     const std::string depth = settings.format.bit_depth > 8 ? "10" : "";
-    if (settings.format.chroma == 3) return depth.empty() ? "main444-8" : "main444-10";
+    if (settings.format.chroma == 3 || settings.tools.monochrome) return depth.empty() ? "main444-8" : "main444-10";
     if (settings.format.chroma == 2) return "main422-10";
     return settings.profile == "main10" ? "main10" : "main" + depth;
 }
@@ -226,6 +230,14 @@ class X265Coder final : public PictureCoder {
         return split_annex_b(stream.data(), stream.size());
     }
 
+    NalUnits slices_of(const x265_nal* nals, uint32_t count) const {
+        NalUnits units = gather(nals, count);
+        if (settings_.layers.count == 1) return units;
+        for (Bytes& nal : units)
+            if (is_slice(Codec::hevc, nal)) nal = with_hevc_references(nal, settings_);
+        return units;
+    }
+
     x265_picture describe(Picture& picture) {
         const PlaneLayout layout = plane_layout(settings_.format);
         x265_picture input;
@@ -236,11 +248,17 @@ class X265Coder final : public PictureCoder {
         }
         input.bitDepth = settings_.format.bit_depth;
         input.colorSpace = param_->internalCsp;
-        input.sliceType = to_x265(picture.type);
+        input.sliceType = to_x265(coded_type(picture));
         input.pts = next_pts_++;
         if (!settings_.lossless) input.forceqp = quantiser(picture.type) + 1;
         if (!picture.offsets.empty()) input.quantOffsets = picture.offsets.data();
         return input;
+    }
+
+    // x265 cannot be told what to refer to, so only pictures of the highest layer refer to any: to the one before them.
+    PictureType coded_type(const Picture& picture) const {
+        const bool is_lower = picture.place.layer + 1 < settings_.layers.count;
+        return is_lower && picture.type == PictureType::p ? PictureType::i : picture.type;
     }
 
     int quantiser(PictureType type) const {
@@ -261,9 +279,10 @@ class X265Coder final : public PictureCoder {
         if (found == waiting_.end()) throw std::runtime_error("x265 gave a picture that it was not given");
         AccessUnit unit;
         unit.serial = found->second.serial;
-        unit.type = from_x265(coded.sliceType);
+        unit.type = settings_.layers.count > 1 ? found->second.type : from_x265(coded.sliceType);
         unit.average_qp = static_cast<int>(coded.frameData.qp + 0.5);
-        unit.data = writer_->write(gather(nals, count), unit.type, found->second.output_headers, found->second.sei);
+        unit.data = writer_->write(slices_of(nals, count), unit.type, found->second.output_headers, found->second.sei,
+                                   found->second.place.layer);
         waiting_.erase(found);
         if (settings_.reconstructions) {
             uint8_t* planes[3];

@@ -34,6 +34,37 @@ struct ColourDescription {
     int matrix = 2;
 };
 
+// Temporal layers: every second picture is in the highest one, every fourth in the one below, and so on.
+struct TemporalLayers {
+    int count = 1;
+    bool named = false;     // the stream says which one each picture is in
+    bool prefixes = false;  // H.264: a prefix NAL unit before each slice
+    bool message = false;   // H.264: the scalability information
+
+    uint64_t period() const { return uint64_t{1} << (count - 1); }
+};
+
+// A picture's place in them. It refers to the nearest picture of a lower layer, or in the lowest one to the one before.
+struct LayerPlace {
+    int layer = 0;
+    uint64_t distance = 1;   // pictures from the one that it refers to
+    int referred_layer = 0;  // of that one
+};
+
+LayerPlace place_in(const TemporalLayers& layers, uint64_t since_idr);
+
+// The grain that decoders add, in the numbers of AV1's frame header.
+struct FilmGrain {
+    struct Point {
+        int value = 0, scaling = 0;
+    };
+    bool apply = false, chroma_from_luma = false, overlap = false;
+    int scaling_shift = 8, lag = 0, coefficient_shift = 6, pattern_shift = 0;
+    std::array<std::vector<Point>, 3> points;      // of luma, Cb and Cr
+    std::array<std::vector<int>, 3> coefficients;  // likewise
+    std::array<std::array<int, 3>, 2> mixes{};     // of Cb and Cr: multiplier, luma's multiplier, offset
+};
+
 // What the codec may do, and what a client asks for beside the pictures.
 struct CodingTools {
     uint32_t aspect_width = 1, aspect_height = 1;  // of a sample; 1 to 1: the stream does not tell
@@ -43,6 +74,10 @@ struct CodingTools {
     bool transform_8x8 = true;                     // H.264
     int deblocking = 0;                            // disable_deblocking_filter_idc
     bool constrained_intra = false;
+    bool interlaced = false;              // H.264
+    bool alpha = false;                   // HEVC: pictures bring it, and the stream has a layer for it
+    uint32_t alpha_ratio = 15;            // how many times its bits the picture itself gets
+    bool monochrome = false;              // the chroma of pictures is ignored
     int cb_offset = 0, cr_offset = 0;     // to the quantiser
     int tile_columns = 0, tile_rows = 0;  // AV1; 0: the codec's choice
 };
@@ -91,6 +126,8 @@ struct StreamSettings {
     bool reconstructions = false;    // pictures may ask for what a decoder shows
     ColourDescription colour;
     CodingTools tools;
+    TemporalLayers layers;
+    std::optional<FilmGrain> film_grain;  // AV1
 };
 
 // What a client says about the blocks of one picture.
@@ -120,9 +157,13 @@ struct Picture {
     std::vector<uint8_t> pixels;        // planar, in StreamSettings::format
     PictureType type = PictureType::p;  // decided by the front's GOP structure, forced pictures included
     bool output_headers = false;        // NV_ENC_PIC_FLAG_OUTPUT_SPSPPS
+    std::vector<uint8_t> alpha;         // as luma of the same format, if the stream has it
     std::vector<SeiMessage> sei;
-    std::vector<float> offsets;         // to the quantiser of each macroblock; empty: none
-    std::vector<uint64_t> invalidated;  // serials of earlier pictures that no picture refers to from this one on
+    std::vector<float> offsets;  // to the quantiser of each macroblock; empty: none
+    LayerPlace place;
+    int structure = 1;                    // NV_ENC_PIC_STRUCT
+    std::optional<FilmGrain> film_grain;  // from this picture on
+    std::vector<uint64_t> invalidated;    // serials of earlier pictures that no picture refers to from this one on
 };
 
 struct AccessUnit {
@@ -131,6 +172,7 @@ struct AccessUnit {
     PictureType type = PictureType::p;
     int average_qp = 0;
     std::vector<uint8_t> reconstruction;  // planar, in StreamSettings::format; empty: not asked for
+    size_t alpha_bytes = 0;               // of the data
 };
 
 class PictureCoder {

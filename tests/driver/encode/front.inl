@@ -24,7 +24,11 @@ namespace {
 // Each uses what those before it define: the order is no matter of taste.
 // clang-format off
 #include "encode/tools.inl"
+#include "encode/layers.inl"
+#include "encode/grain.inl"
+#include "encode/alpha.inl"
 #include "encode/translate.inl"
+#include "encode/encoder_setup.inl"
 #include "encode/messages.inl"
 #include "encode/front_call.inl"
 #include "encode/front_sessions.inl"

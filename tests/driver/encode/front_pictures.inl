@@ -69,6 +69,9 @@ NVENCSTATUS encode_picture(void* encoder, NV_ENC_PIC_PARAMS* params) {
                 take_sei(session.next_sei(), params->codecPicParams, session.codec());
             }
             Submission submission = submission_of(*params);
+            check_alpha_buffer(*params, session.stream());
+            if (!(params->encodePicFlags & end_of_stream))
+                submission.film_grain = grain_of(params->codecPicParams, session.stream());
             submission.references = references_of(params->codecPicParams, session.codec());
             return session.encode(submission);
         },
@@ -125,8 +128,10 @@ NVENCSTATUS lock_bitstream(void* encoder, NV_ENC_LOCK_BITSTREAM* params) {
             params->outputDuration = locked.duration;
             params->bitstreamBufferPtr = locked.data;
             params->pictureType = static_cast<NV_ENC_PIC_TYPE>(locked.type);
-            params->pictureStruct = NV_ENC_PIC_STRUCT_FRAME;
+            params->pictureStruct = static_cast<NV_ENC_PIC_STRUCT>(locked.structure);
             params->frameAvgQP = locked.average_qp;
+            NVSIM_SET(*params, alphaLayerSizeInBytes, locked.alpha_bytes);
+            NVSIM_SET(*params, temporalId, locked.temporal_layer);
             NVSIM_SET(*params, frameIdxDisplay, locked.display_index);
             if (params->getRCStats) {
                 NVSIM_SET(*params, intraMBCount, locked.intra_blocks);

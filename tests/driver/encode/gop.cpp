@@ -70,4 +70,22 @@ void GopPlanner::end_group(std::vector<PlannedPicture>& out) {
     release_held(out);
 }
 
+namespace {
+
+int layer_of(const TemporalLayers& layers, uint64_t since_idr) {
+    int layer = 0;
+    for (uint64_t step = layers.period(); since_idr % step != 0; step /= 2) ++layer;
+    return layer;
+}
+
+}  // namespace
+
+LayerPlace place_in(const TemporalLayers& layers, uint64_t since_idr) {
+    LayerPlace place;
+    place.layer = layer_of(layers, since_idr);
+    place.distance = layers.period() >> place.layer;
+    if (since_idr >= place.distance) place.referred_layer = layer_of(layers, since_idr - place.distance);
+    return place;
+}
+
 }  // namespace nvsim

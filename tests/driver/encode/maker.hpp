@@ -37,6 +37,9 @@ struct SourcePicture {
     PixelFormat format = PixelFormat::undefined;
     const uint8_t* pixels = nullptr;  // packed
     bool output_headers = false;
+    LayerPlace place;
+    int structure = 1;                                     // NV_ENC_PIC_STRUCT
+    const std::optional<FilmGrain>* film_grain = nullptr;  // a change
     const std::vector<SeiMessage>* sei = nullptr;
     const BlockMap* map = nullptr;
     bool wants_reconstruction = false;

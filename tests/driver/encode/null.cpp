@@ -15,7 +15,7 @@ class NullMaker : public Maker {
     bool reads_pixels() const override { return false; }
     std::vector<uint8_t> headers() override { return headers_; }
     void encode(const SourcePicture& picture, std::vector<AccessUnit>& out) override {
-        out.push_back({picture.serial, {}, picture.type, 0, {}});
+        out.push_back({picture.serial, {}, picture.type, 0, {}, 0});
     }
     void flush(std::vector<AccessUnit>&) override {}
     const std::vector<uint8_t>* fixed_unit(PictureType type) const override {

@@ -24,10 +24,14 @@ class RealMaker : public Maker {
         picture.serial = source.serial;
         picture.type = source.type;
         picture.output_headers = source.output_headers;
+        picture.place = source.place;
+        picture.structure = source.structure;
+        if (source.film_grain != nullptr) picture.film_grain = *source.film_grain;
         if (source.sei != nullptr) picture.sei = *source.sei;
         if (source.invalidated != nullptr) picture.invalidated = *source.invalidated;
         if (source.map != nullptr) picture.offsets = offsets_of(*source.map);
         picture.pixels = to_planar(source.format, source.pixels, settings_.stream.format, settings_.stream.colour);
+        if (settings_.stream.tools.alpha) picture.alpha = alpha_of(source);
         coder_->encode(std::move(picture), out);
     }
 
@@ -51,6 +55,14 @@ class RealMaker : public Maker {
         for (int y = 0; y < (format.height + 15) / 16; ++y)
             for (int x = 0; x < (format.width + 15) / 16; ++x) offsets.push_back(map.offset(x, y));
         return offsets;
+    }
+
+    // Of RGB surfaces, whose words have it in their highest byte. Without a value, chroma is grey.
+    static std::vector<uint8_t> alpha_of(const SourcePicture& source) {
+        const size_t pixels = static_cast<size_t>(source.width) * static_cast<size_t>(source.height);
+        std::vector<uint8_t> planar(pixels * 3 / 2, 128);
+        for (size_t i = 0; i < pixels; ++i) planar[i] = source.pixels[4 * i + 3];
+        return planar;
     }
 
     void make() {

@@ -42,6 +42,10 @@ void Session::check_supported(const EncoderSetup& setup) const {
     if (slots > most_slots)
         forbid(Status::success, Status::invalid_param,
                text("ltrNumFrames ", slots, " is more than the ", most_slots, " that this GPU keeps"));
+    const int layers = setup.settings.stream.layers.count, most_layers = device_.cap(codec, "NUM_MAX_TEMPORAL_LAYERS");
+    if (layers > std::max(most_layers, 1))
+        forbid(Status::success, Status::invalid_param,
+               text("numTemporalLayers ", layers, " is more than the ", most_layers, " that this GPU codes"));
     for (const char* capability : setup.needs)
         if (device_.cap(codec, capability) == 0)
             refuse(Status::invalid_param,

@@ -69,7 +69,8 @@ struct Submission {
     const int8_t* map = nullptr;  // the client's
     uint32_t map_size = 0;
     PictureReferences references;
-    void* reconstruction = nullptr;  // outputReconBuffer
+    void* reconstruction = nullptr;       // outputReconBuffer
+    std::optional<FilmGrain> film_grain;  // a change
 };
 
 enum PictureFlags : uint32_t {
@@ -88,6 +89,9 @@ struct LockedBitstream {
     uint32_t display_index = 0;
     PictureType type = PictureType::p;
     uint32_t average_qp = 0;
+    uint32_t temporal_layer = 0;
+    uint32_t structure = 1;
+    uint32_t alpha_bytes = 0;
     uint32_t intra_blocks = 0, inter_blocks = 0;
     uint32_t slices = 1;
     uint32_t status = 2;  // hwEncodeStatus: 2 if the picture is done, else 1
@@ -135,6 +139,7 @@ struct Record {
     std::shared_ptr<const BlockMap> map;
     const int8_t* map_memory = nullptr;  // the client's, which has to stay as it is until the picture is coded
     PictureReferences references;
+    std::optional<FilmGrain> film_grain;
     Staging* pixels = nullptr;
     Staging* again = nullptr;  // read a second time when a held picture is started
     int* in_flight = nullptr;  // of its input
@@ -260,7 +265,7 @@ class Session : public std::enable_shared_from_this<Session> {
     void start(std::vector<PlannedPicture>& pictures);
     void submit(const PlannedPicture& picture);
     void submit_end();
-    void mark_recovery_point(Record& record);
+    void place_in_sequence(Record& record);
     void accept(const Submission& submission, Record& record, Bitstream& out);
     bool read_into(Staging& staging, const Record& record);
     void measure(const Record& record);

@@ -22,6 +22,8 @@ Status Session::encode(const Submission& submission) {
     if (setup_.motion_only) violate(Status::invalid_call, "a picture is encoded in a session with enableMEOnlyMode");
     if (ended_ && differs("end_is_final")) refuse(Status::invalid_call, "the stream has ended");
     if (submission.structure > 3) refuse(recorded::picture_unknown_struct, "Invalid value for NV_ENC_PIC_STRUCT.");
+    if (submission.structure > 1 && !stream().tools.interlaced)
+        forbid(Status::success, Status::invalid_param, "a picture of two fields, but frameFieldMode is not FIELD");
     check_type(submission);
     reference_rules_.check(submission.references, stream());
     Bitstream& out = find_output(submission);
@@ -73,9 +75,12 @@ void Session::accept(const Submission& submission, Record& record, Bitstream& ou
     source.timestamp = submission.timestamp;
     source.duration = submission.duration;
     source.frame_index = submission.frame_index;
+    source.structure = static_cast<int>(submission.structure);
     source.flags = submission.flags;
     source.output_headers = (submission.flags & output_headers) != 0;
     record.references = submission.references;
+    record.film_grain = submission.film_grain;
+    source.film_grain = &record.film_grain;
     record.sei.swap(next_sei_);
     source.sei = &record.sei;
     record.invalidated = std::exchange(next_invalidated_, {});
@@ -209,7 +214,7 @@ void Session::start(std::vector<PlannedPicture>& pictures) {
     for (const PlannedPicture& picture : pictures) {
         Record& record = record_of(picture.serial);
         record.source.type = picture.type;
-        mark_recovery_point(record);
+        place_in_sequence(record);
         reference_rules_.add(record.references, picture.type == PictureType::idr, record.source.timestamp,
                              record.source.serial);
     }
@@ -217,18 +222,19 @@ void Session::start(std::vector<PlannedPicture>& pictures) {
     if (maker_->display_order() || codec() == Codec::av1) std::sort(pictures.begin(), pictures.end());
     for (const PlannedPicture& picture : pictures) {
         if (inline_)
-            deliver({picture.serial, {}, picture.type, 0, {}});
+            deliver({picture.serial, {}, picture.type, 0, {}, 0});
         else
             submit(picture);
     }
     if (inline_ && lockers_ > 0) cell_.changed.notify_all();
 }
 
-// A wave of intra blocks begins every so many pictures, and when it ends a picture is whole. That the first one begins
-// a period after the IDR is assumed.
-void Session::mark_recovery_point(Record& record) {
+// Which layer it is in, and whether a recovery point is there: a wave of intra blocks begins every so many pictures,
+// and when it ends a picture is whole. That the first one begins a period after the IDR is assumed.
+void Session::place_in_sequence(Record& record) {
     const StreamSettings& stream = setup_.settings.stream;
     since_idr_ = record.source.type == PictureType::idr ? 0 : since_idr_ + 1;
+    record.source.place = place_in(stream.layers, since_idr_);
     if (!stream.recovery_points || stream.refresh_period == 0 || since_idr_ == 0) return;
     if (since_idr_ % stream.refresh_period == 0) {
         record.sei.insert(record.sei.begin(), recovery_point(codec(), stream.refresh_count));
@@ -329,6 +335,9 @@ void Session::fill(Bitstream& out, const Record& record, AccessUnit unit) {
     out.view.display_index = static_cast<uint32_t>(record.source.serial);
     out.view.type = type;
     out.view.average_qp = static_cast<uint32_t>(qp);
+    out.view.alpha_bytes = fixed ? 0 : static_cast<uint32_t>(out.unit.alpha_bytes);
+    out.view.structure = static_cast<uint32_t>(record.source.structure);
+    out.view.temporal_layer = static_cast<uint32_t>(record.source.place.layer);
     out.view.intra_blocks = intra ? blocks : 0;
     out.view.inter_blocks = intra ? 0 : blocks;
     out.view.slices = fixed ? 1 : count_slices(codec(), out.unit.data);

@@ -112,6 +112,29 @@ inline void check_tiles(uint32_t columns, uint32_t rows) {
             forbid(Status::success, Status::invalid_param, text(count, " tiles: 1, 2, 4, 8, 16, 32 or 64 can be"));
 }
 
+// Assumed, as no card is known that codes without chroma: what is to become monochrome is 4:2:0, and nothing adds to
+// the quantiser of chroma.
+inline void check_monochrome(const NV_ENC_CONFIG& config, uint32_t chroma_format) {
+    if (config.monoChromeEncoding > 1) forbid(Status::success, Status::invalid_param, "monoChromeEncoding is 0 or 1");
+    if (config.monoChromeEncoding == 0) return;
+    if (chroma_format > 1)
+        forbid(Status::success, Status::invalid_param, text("monoChromeEncoding with chromaFormatIDC ", chroma_format));
+    if (config.rcParams.cbQPIndexOffset != 0 || config.rcParams.crQPIndexOffset != 0)
+        forbid(Status::success, Status::invalid_param, "monoChromeEncoding with an offset to the quantiser of chroma");
+}
+
+// Of H.264: a height that its headers can say, and its levels.
+template <typename CodecConfig>
+void check_fields(const NV_ENC_CONFIG& config, const CodecConfig& codec_config, uint32_t height) {
+    if (config.frameFieldMode <= NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME) return;
+    const uint32_t lines = codec_config.chromaFormatIDC > 1 ? 2 : 4;
+    if (height % lines != 0)
+        forbid(Status::success, Status::invalid_param, text("fields of ", height, " lines; a multiple of ", lines));
+    constexpr uint32_t least = 21, most = 41;
+    if (codec_config.level != 0 && (codec_config.level < least || codec_config.level > most))
+        forbid(Status::success, Status::invalid_param, text("fields at level ", codec_config.level));
+}
+
 void check_tools(const NV_ENC_CONFIG_H264& h264, const NV_ENC_CONFIG& config) {
     check_filler(h264.enableFillerDataInsertion, config);
     check_offsets(config.rcParams, -12, 12);

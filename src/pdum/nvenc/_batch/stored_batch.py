@@ -165,10 +165,10 @@ def _file_name(source: StoredSource) -> str:
 
 
 def _name(source: StoredSource, settings: BatchSettings) -> str:
-    """The path of the result below its folder."""
-    above, slash, _ = source.below.rpartition("/")
+    """The path of the result below its folder, also if the storage has names such as ``//etc/film.mp4``."""
     made = with_container(_file_name(source), settings)
-    return made if is_beside(settings.destination) else f"{above}{slash}{made}"
+    above = [] if is_beside(settings.destination) else [part for part in source.below.split("/")[:-1] if part]
+    return "/".join([*above, made])
 
 
 def _names_in(folder: Path | Address, storage: StorageSettings) -> set[str]:

@@ -202,6 +202,16 @@ def _encoder(settings: BatchSettings, instead: Mapping[str, Any]) -> dict[str, A
         fields |= {"spatial_aq": None, "temporal_aq": None, "lookahead": 0, "bframes": 0}
     else:
         fields |= {"cq": settings.cq or None, "multipass": settings.multipass}
+    if _has_named_layers(settings) and settings.bframes == default_of("bframes"):
+        fields["bframes"] = 0  # which such streams never have
+    fields |= settings.encoder
     if fields["bframes"] and fields["lookahead"]:
-        fields["adaptive_b"] = settings.adaptive_b
-    return {name: value for name, value in {**fields, **settings.encoder}.items() if value is not None}
+        fields.setdefault("adaptive_b", settings.adaptive_b)
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _has_named_layers(settings: BatchSettings) -> bool:
+    """Whether the encoder's own fields ask for temporal layers, as a number or as a table of TOML."""
+    layers = settings.encoder.get("layers")
+    kind = layers.get("kind") if isinstance(layers, Mapping) else getattr(layers, "kind", None)
+    return layers is not None and kind in (None, "svc")

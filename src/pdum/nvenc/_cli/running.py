@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from .. import events
@@ -29,16 +30,34 @@ if TYPE_CHECKING:
     from .._tasks import Task
 
 
+SECONDS_UNTIL_TOLD = 3.0
+
+
 @contextmanager
 def pool_of(settings: BatchSettings) -> Iterator[EncoderPool]:
     from .._pool.pool import EncoderPool
 
     gpus: Any = settings.gpu if isinstance(settings.gpu, str) else list(settings.gpu)
-    with EncoderPool(
-        gpus=gpus, engines=settings.engines, backend=settings.engine,
-        cluster=settings.cluster or None, tls=settings.tls or None,
-    ) as pool:  # fmt: skip
-        yield pool
+    with ExitStack() as stack:
+        with _telling_of_a_wait(settings.cluster):
+            pool = EncoderPool(
+                gpus=gpus, engines=settings.engines, backend=settings.engine,
+                cluster=settings.cluster or None, tls=settings.tls or None,
+            )  # fmt: skip
+        yield stack.enter_context(pool)
+
+
+@contextmanager
+def _telling_of_a_wait(cluster: str) -> Iterator[None]:
+    """A cluster without workers is waited for, which takes a minute."""
+    told = Timer(SECONDS_UNTIL_TOLD, complain, [f"Waiting for an engine of the cluster {cluster}."])
+    told.daemon = True
+    if cluster:
+        told.start()
+    try:
+        yield
+    finally:
+        told.cancel()
 
 
 def run_batch(ledger: Ledger, options: OutputOptions, interruption: Interruption | None = None) -> int:
@@ -90,7 +109,8 @@ def sentences(batch: BatchPlan, supported: SupportedSettings) -> list[str]:
     fits = settings.engine in ("auto", "both", supported.kind)  # else the run ends before it begins
     if not fits or not batch.with_action(ENCODE) or settings.target:
         return []
-    also = " Software engines encode some files, with the same codec." if settings.engine == "both" else ""
+    is_for_both = settings.engine == "both" and supported.kind == "nvenc"
+    also = " Software engines encode some files, with the same codec." if is_for_both else ""
     return [supported.sentence + also]
 
 

@@ -6,12 +6,14 @@ import asyncio
 import os
 import pickle
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .._errors import ClusterFailed, InvalidConfig
+from .._text import error_text
 from .._version import __version__
 from . import dask_worker
 from .dask_settings import LOOK_SECONDS, import_distributed, security_of, settings_of_a_client
@@ -24,36 +26,87 @@ if TYPE_CHECKING:
 
 MOST_SECONDS_TO_CONNECT = 10.0
 SECONDS_TO_CLOSE = 5.0
+OTHER_PROGRAM = "another program seems to listen there"
 
 
 def connected(address: str, tls: Tls | None, timeout: float) -> DaskCluster:
     """Raises ClusterFailed if the scheduler does not answer in time, or refuses."""
     distributed = import_distributed()
     timeout = min(timeout, MOST_SECONDS_TO_CONNECT)
-    _require_listening(address, timeout)
+    _require_listening(address, tls, timeout)
+
+    def connect() -> Any:
+        return distributed.Client(
+            address, security=security_of(tls), timeout=timeout, set_as_default=False, name="pdum-nvenc"
+        )
+
     with settings_of_a_client():
         try:
-            client = distributed.Client(
-                address, security=security_of(tls), timeout=timeout, set_as_default=False, name="pdum-nvenc"
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            secret = "that it uses the same --tls file" if tls else "that it uses no TLS (--tls FILE if it does)"
-            raise ClusterFailed(
-                f"The cluster {address} does not answer: {error} Check that `pdum-nvenc cluster` runs there, {secret}, "
-                "and that no firewall is between.",
-            ) from error
+            client = _made_within(2 * timeout, connect)
+        except MemoryError:  # what it answers would be a very long message
+            raise _does_not_answer(address, tls, OTHER_PROGRAM) from None
+        except (OSError, ValueError, RuntimeError, asyncio.TimeoutError) as error:
+            raise _does_not_answer(address, tls, error_text(error).rstrip(".")) from error
     return DaskCluster(client, owns=True)
 
 
-def _require_listening(address: str, timeout: float) -> None:
-    """Dask tries again and again, also if there is no such machine, or if nothing listens there."""
+def _does_not_answer(address: str, tls: Tls | None, why: str) -> ClusterFailed:
+    secret = "that it uses the same --tls file" if tls else "that it uses no TLS (--tls FILE if it does)"
+    return ClusterFailed(
+        f"The cluster {address} does not answer: {why}. Check that `pdum-nvenc cluster` runs there, {secret}, and that "
+        "no firewall is between."
+    )
+
+
+def _made_within(seconds: float, connect: Callable[[], Any]) -> Any:
+    """Dask waits for ever for a program that answers something else, such as a web server."""
+    made: list[Any] = []
+    failed: list[BaseException] = []
+    is_late = threading.Event()
+
+    def work() -> None:
+        try:
+            made.append(connect())
+        except BaseException as error:
+            failed.append(error)
+        if made and is_late.is_set():
+            made[0].close(timeout=SECONDS_TO_CLOSE)
+
+    thread = threading.Thread(target=work, name="pdum.nvenc connecting", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    is_late.set()
+    if failed:
+        raise failed[0]
+    if not made:
+        raise TimeoutError(OTHER_PROGRAM)
+    return made[0]
+
+
+def _require_listening(address: str, tls: Tls | None, timeout: float) -> None:
+    """Dask tries again and again, also if there is no such machine, or if nothing listens there. A certificate that is
+    refused is told later. A scheduler warns of connections that show none."""
     host, _, port = address.partition("://")[2].rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout) as connection:
+            if tls is not None:
+                _require_tls(connection, address, tls)
     except OSError as error:
         raise ClusterFailed(
             f"The cluster {address} does not answer: {error.strerror or error}. Check that `pdum-nvenc cluster` runs "
             "there, that it listens for other machines (--listen), and that no firewall is between."
+        ) from None
+
+
+def _require_tls(connection: socket.socket, address: str, tls: Tls) -> None:
+    context = security_of(tls).get_connection_args("client")["ssl_context"]
+    try:
+        context.wrap_socket(connection).close()
+    except ssl.SSLCertVerificationError:
+        return  # Dask tells it in its own words
+    except OSError:
+        raise ClusterFailed(
+            f"The program at {address} does not use TLS. Leave --tls out, or start the scheduler with it."
         ) from None
 
 
@@ -98,7 +151,7 @@ class DaskCluster:
         while not self._is_closed.is_set():
             try:
                 await self._look()
-            except (OSError, AttributeError, ValueError):
+            except Exception:  # whatever it is, nobody answers
                 self._all_left()
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -129,7 +182,7 @@ class DaskCluster:
         try:
             answers = await self._client.run(dask_worker.describe_worker, workers=[worker], on_error="return")
             news = _news(worker, answers.get(worker))
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:
             news = Refused(worker=worker, reason=f"The worker {worker} did not say what it is: {error}")
         if not self._is_closed.is_set():
             self._tell(news)
@@ -161,8 +214,8 @@ class DaskCluster:
         async def deliver() -> None:
             try:
                 answers = await self._client.run(function, *values, workers=[worker], on_error="ignore")
-            except (OSError, ValueError, KeyError, AttributeError):
-                return  # the worker has left
+            except Exception:  # the worker has left
+                return
             take(answers.get(worker))
 
         self._client.loop.add_callback(deliver)

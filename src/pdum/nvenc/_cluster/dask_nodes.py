@@ -29,6 +29,7 @@ VERSION_KEY = "pdum-nvenc"
 RESOURCE = {"NVENC": 1}
 SECONDS_BETWEEN_ATTEMPTS = 3.0
 SECONDS_TO_LEAVE = 10.0
+SECONDS_TO_ANSWER = 15.0
 LOOPBACK_HOST = "127.0.0.1"
 
 Say = Callable[[str], object]
@@ -173,7 +174,10 @@ async def require_same_version(address: str, tls: Tls | None) -> None:
     connection = security.get_connection_args("worker")
     try:
         async with distributed.core.rpc(address, connection_args=connection) as scheduler:
-            theirs = await scheduler.get_metadata(keys=[VERSION_KEY], default=None)
+            asked = scheduler.get_metadata(keys=[VERSION_KEY], default=None)
+            theirs = await asyncio.wait_for(asked, SECONDS_TO_ANSWER)  # another program may listen there
+    except (MemoryError, asyncio.TimeoutError):  # what it answers would be a very long message
+        raise OSError("another program seems to listen there") from None
     except distributed.comm.core.FatalCommClosedError:
         raise ClusterFailed(
             f"The scheduler {address} does not accept the certificate of --tls, or shows another one. Copy the file "

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._errors import ClusterFailed, NvencError
+from .._pool.job import as_error
 from . import order_runner
 from .assigned_engine import describe
 from .orders import Grant, Order, Outcome, Report
@@ -47,7 +48,10 @@ def encode(packed: bytes, topic: str) -> bytes:
     def tell(report: Report) -> None:
         worker.log_event(topic, [order.number, vars(report)])
 
-    outcome = order_runner.of_this_process().do(order, tell, _is_wanted(worker))
+    try:
+        outcome = order_runner.of_this_process().do(order, tell, _is_wanted(worker))
+    except Exception as error:  # Dask would write the order into its log, with the passwords of storages
+        outcome = Outcome(error=as_error(error, order.source), by_engine=True, is_lost=True)
     if outcome.is_lost and worker.nanny is not None:
         worker.loop.add_callback(worker.loop.call_later, SECONDS_TO_ANSWER, os._exit, 1)
     return packed_outcome(outcome)
@@ -67,11 +71,15 @@ def _is_wanted(worker: Any) -> Callable[[], bool]:
 
 
 def packed_outcome(outcome: Outcome) -> bytes:
-    """An error that cannot be packed and unpacked is told in words."""
+    """An error of the caller's own class comes back as one of that class, also if only its script has the class. An
+    error that cannot be packed and unpacked is told in words."""
+    if outcome.error is None:
+        return pickle.dumps(outcome)
+    import cloudpickle  # type: ignore[import-untyped]  # which Dask needs itself
+
     try:
-        packed = pickle.dumps(outcome)
-        if outcome.error is not None:
-            pickle.loads(packed)
+        packed: bytes = cloudpickle.dumps(outcome)
+        pickle.loads(packed)
     except Exception:
         told = NvencError(f"{type(outcome.error).__name__}: {outcome.error}")
         return pickle.dumps(Outcome(error=told, by_engine=outcome.by_engine, is_lost=outcome.is_lost))

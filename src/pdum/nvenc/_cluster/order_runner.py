@@ -28,6 +28,8 @@ WATCHDOG = 30.0
 SESSION_TIMEOUT = 60.0
 LET_GO_SECONDS = 5.0
 """How long an order that is not wanted any more may go on, such as in a decoder that does not return."""
+IDLE_SECONDS = 30.0
+"""After so long without an order, a worker lets go of its sources, and of the disk that copies of them take."""
 MOST_KEPT = 4
 """Tasks that stay open for further orders. Each keeps its source's index, which is megabytes for a long film."""
 
@@ -39,6 +41,7 @@ class OrderRunner:
         self._assigned = assigned
         self._engine = own_engine(assigned)
         self._one_at_a_time = threading.Lock()
+        self._is_idle = threading.Timer(IDLE_SECONDS, self._let_go_of_tasks)
         self._tasks: OrderedDict[str, PortableTask] = OrderedDict()
         self.scheduler = WorkerScheduler(assigned.threads, assigned.workers_on_gpu, SESSION_TIMEOUT)
         self._lane = Lane(self.scheduler, self._engine)
@@ -50,28 +53,46 @@ class OrderRunner:
         self.scheduler.close()
         self._lane.stop()
         self._lane.join(monotonic() + LET_GO_SECONDS)
-        for task in self._tasks.values():
-            task.close()
+        self._let_go_of_tasks()
+
+    def _let_go_of_tasks(self) -> None:
+        """Does nothing while there is work."""
+        if self._one_at_a_time.acquire(blocking=False):
+            try:
+                self._is_idle.cancel()
+                while self._tasks:
+                    self._tasks.popitem()[1].close()
+            finally:
+                self._one_at_a_time.release()
 
     def do(self, order: Order, tell: Callable[[Report], object], is_wanted: Callable[[], bool]) -> Outcome:
         """Carries out the order. ``is_wanted`` is asked now and then."""
         with self._one_at_a_time:
-            _begun.append(order.number)
-            if order.number in _cancelled:
-                return Outcome()
+            self._is_idle.cancel()
             try:
-                if order.version != __version__:
-                    raise ClusterFailed(versions_differ(self._assigned.label, __version__, order.version))
-                task = self._task_of(order)
-            except BaseException as error:
-                told = as_error(error, order.source)
-                return Outcome(error=told, by_engine=is_of_the_machine(told) or isinstance(told, ClusterFailed))
-            if task is None:
-                return Outcome(forgot=True)
-            if self._lane.is_lost:
-                lost = ClusterFailed(f"{self._assigned.label} has failed. Its process has to be started again.")
-                return Outcome(error=lost, by_engine=True, is_lost=True)
-            return self._carried_out(order, task, tell, is_wanted)
+                return self._do(order, tell, is_wanted)
+            finally:
+                self._is_idle = threading.Timer(IDLE_SECONDS, self._let_go_of_tasks)
+                self._is_idle.daemon = True
+                self._is_idle.start()
+
+    def _do(self, order: Order, tell: Callable[[Report], object], is_wanted: Callable[[], bool]) -> Outcome:
+        _begun.append(order.number)
+        if order.number in _cancelled:
+            return Outcome()
+        try:
+            if order.version != __version__:
+                raise ClusterFailed(versions_differ(self._assigned.label, __version__, order.version))
+            task = self._task_of(order)
+        except BaseException as error:
+            told = as_error(error, order.source)
+            return Outcome(error=told, by_engine=is_of_the_machine(told) or isinstance(told, ClusterFailed))
+        if task is None:
+            return Outcome(forgot=True)
+        if self._lane.is_lost:
+            lost = ClusterFailed(f"{self._assigned.label} has failed. Its process has to be started again.")
+            return Outcome(error=lost, by_engine=True, is_lost=True)
+        return self._carried_out(order, task, tell, is_wanted)
 
     def _task_of(self, order: Order) -> PortableTask | None:
         if order.key not in self._tasks:

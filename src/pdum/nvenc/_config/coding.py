@@ -37,6 +37,7 @@ def native(config: EncoderConfig, codec: str) -> dict[str, Any]:
         "deblocking": None if config.deblocking is None else _deblocking(config.deblocking),
         "constrained_intra": flag("constrained_intra", config.constrained_intra),
         "tiles": _tiles(config.tiles),
+        "monochrome": flag("monochrome", config.monochrome),
         "single_slice_refresh": flag("single_slice_refresh", config.single_slice_refresh),
         "chroma_qp_offset": _chroma_offsets(config.chroma_qp_offset, codec),
     }
@@ -123,6 +124,8 @@ def contradictions(config: EncoderConfig, meant_mode: str) -> Iterator[str]:
             "intra_refresh_period and intra_refresh_count."
         )
     yield from _of_two_offsets(config, codec, profile)
+    if config.monochrome:
+        yield from _of_monochrome(config, codec, profile)
 
 
 ONLY_IN = {
@@ -133,6 +136,9 @@ ONLY_IN = {
     "constrained_intra": ("h264", "hevc"),
     "single_slice_refresh": ("h264", "hevc"),
     "tiles": ("av1",),
+    "film_grain": ("av1",),
+    "interlaced": ("h264",),
+    "alpha": ("hevc",),
 }
 """The codecs that have a setting, if not all have it."""
 NAMES = {"h264": "H.264", "hevc": "HEVC", "av1": "AV1"}
@@ -141,11 +147,30 @@ NAMES = {"h264": "H.264", "hevc": "HEVC", "av1": "AV1"}
 def _only_in(config: EncoderConfig, codec: str) -> Iterator[str]:
     for name, codecs in ONLY_IN.items():
         value = getattr(config, name)
-        if value is not None and codec not in codecs:
+        if value is not None and (name, value) != ("alpha", False) and codec not in codecs:
             yield (
                 f"{name}={value!r} does not work with codec={config.codec!r}: it is for "
                 f"{' and '.join(NAMES[one] for one in codecs)}. Leave it out, or use another codec."
             )
+
+
+COLOUR_PROFILES = {"h264": ("baseline", "main"), "hevc": ("main", "main10"), "av1": ()}
+"""Profiles whose streams always have colour."""
+
+
+def _of_monochrome(config: EncoderConfig, codec: str, profile: str) -> Iterator[str]:
+    chroma = config.settings()["chroma"]
+    if chroma != "420":
+        yield (
+            f"monochrome=True does not work with format={config.format!r} and chroma={config.chroma!r}: only frames of "
+            "4:2:0 become monochrome. Use format='nv12'."
+        )
+    if profile in COLOUR_PROFILES[codec]:
+        yield f"monochrome=True does not work with profile={config.profile!r}, which has colour. profile='auto' fits."
+    if config.chroma_qp_offset is not None:
+        yield f"monochrome=True does not work with chroma_qp_offset={config.chroma_qp_offset!r}. Leave it out."
+    if config.film_grain is not None and (config.film_grain.cb or config.film_grain.chroma_from_luma):
+        yield f"monochrome=True does not work with film_grain={config.film_grain}, which has chroma. Give luma only."
 
 
 def _of_two_offsets(config: EncoderConfig, codec: str, profile: str) -> Iterator[str]:

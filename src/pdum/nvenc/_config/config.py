@@ -7,9 +7,11 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from .._errors import InvalidConfig
-from . import choices, coding, hdr, picture_type, values
+from . import alpha, choices, coding, film_grain, hdr, interlacing, layers, picture_type, rates, values
 from .colour import Colour
+from .film_grain import FilmGrain
 from .hdr import ContentLight, MasteringDisplay
+from .layers import Layers
 from .plain import PRESETS_OWN, canonical_rate, unplain
 from .plain import plain as plain_value
 from .references import References, list_sizes
@@ -104,8 +106,15 @@ class EncoderConfig:
         entropy: ``"cabac"`` or ``"cavlc"`` (H.264).
         transform_8x8: whether blocks of 8x8 may be transformed at once (H.264).
         single_slice_refresh: pictures of a refresh stay in one slice (H.264, HEVC).
+        layers: ``Layers(count)``, or the count alone: temporal layers, of which a receiver may drop the upper ones
+            (HEVC, AV1: interface 13.0).
         references: ``References(l0=…, l1=…, dpb=…)``: the lengths of both lists, and the pictures that are kept.
         tiles: the columns and rows into which pictures are divided, such as ``(2, 2)`` (AV1).
+        film_grain: grain that decoders add to the pictures: ``FilmGrain(…)``, or a strength from 1 to 255 (AV1).
+        interlaced: ``"top"`` or ``"bottom"``: each picture is coded as two fields, of which this is the first (H.264).
+        alpha: whether the stream keeps the transparency of ``"argb"`` and ``"abgr"`` frames, in a layer of its own
+            (HEVC). A number: how many times that layer's bits the picture gets, instead of 15.
+        monochrome: the stream has no colour; that of the frames is ignored.
         deblocking: True, False (HEVC: interface 13.0), or ``"within_slices"`` (H.264, HEVC).
         constrained_intra: intra blocks use only intra blocks (H.264, HEVC).
         chroma_qp_offset: what is added to the quantiser of colour, -12 to 12 (AV1: -64 to 63), or two for Cb and Cr.
@@ -183,11 +192,16 @@ class EncoderConfig:
     constrained_intra: bool | None = None
     chroma_qp_offset: coding.ChromaOffset | None = None
     single_slice_refresh: bool | None = None
+    layers: Layers | int | None = None
     references: References | None = None
     tiles: coding.Tiles | None = None
     statistics: choices.Statistics | None = None
     sub_frames: bool = False
     reconstruction: bool = False
+    film_grain: FilmGrain | int | None = None
+    monochrome: bool | None = None
+    interlaced: choices.FirstField | None = None
+    alpha: bool | int | None = None
     time_code: bool = False
     qp_map: choices.QpMap | None = None
     picture_types: choices.PictureTypes = "auto"
@@ -211,6 +225,8 @@ class EncoderConfig:
         object.__setattr__(self, "format", values.format_name(self.format))
         if self.sample_aspect is not None:
             object.__setattr__(self, "sample_aspect", coding.aspect(self.sample_aspect))
+        object.__setattr__(self, "film_grain", film_grain.described(self.film_grain))
+        object.__setattr__(self, "layers", layers.grouped(self.layers))
         object.__setattr__(self, "_native", self._settings())  # once: a configuration never changes
         self.session()
         object.__setattr__(self, "fps", canonical_rate(self.fps))
@@ -299,37 +315,13 @@ class EncoderConfig:
             "qp_map": values.choice("qp_map", self.qp_map, MAP_MODES),
             "manual_types": picture_type.is_manual(self.picture_types),
             **coding.native(self, codec),
+            "layers": layers.native(self.layers),
+            "film_grain": film_grain.native(self.film_grain),
+            "alpha": alpha.native(self.alpha),
+            "interlaced": interlacing.native(self.interlaced),
             "references": list_sizes(self.references, codec),
             **references_native(self.reference_frames, self.long_term_references),
-            **self._rate(codec),
-        }
-
-    def _rate(self, codec: str) -> dict[str, Any]:
-        most_qp = values.LARGEST_QP[codec]
-        scale = self.low_delay_key_frame_scale
-        strength = values.aq_strength(self.spatial_aq)  # checks it before bool() below
-        return {
-            "rate_control": values.choice("rate_control", self.rate_control, ("constqp", "vbr", "cbr")),
-            "bitrate": whole("bitrate", self.bitrate),
-            "max_bitrate": whole("max_bitrate", self.max_bitrate),
-            "vbv_size": values.optional("vbv_size", self.vbv_size),
-            "vbv_initial": values.optional("vbv_initial_delay", self.vbv_initial_delay),
-            "qp": values.qp("qp", self.qp, most_qp),
-            "min_qp": values.qp("min_qp", self.min_qp, most_qp),
-            "max_qp": values.qp("max_qp", self.max_qp, most_qp),
-            "initial_qp": values.qp("initial_qp", self.initial_qp, most_qp),
-            "cq_256ths": values.cq(self.cq, values.LARGEST_CQ[codec]),
-            "multipass": values.choice("multipass", self.multipass, ("off", "quarter", "full")),
-            "lookahead": values.optional("lookahead", self.lookahead, most=MOST_FRAMES_AHEAD),
-            "lookahead_level": values.lookahead_level(self.lookahead_level),
-            "aq_strength": strength,
-            "spatial_aq": None if self.spatial_aq is None else bool(self.spatial_aq),
-            "temporal_aq": values.flag("temporal_aq", self.temporal_aq),
-            "low_delay_key_frame_scale": values.optional("low_delay_key_frame_scale", scale, 255),
-            "strict_gop": values.flag("strict_gop", self.strict_gop),
-            "nonref_p": values.flag("nonref_p", self.nonref_p),
-            "adaptive_i": values.flag("adaptive_i", self.adaptive_i),
-            "adaptive_b": values.flag("adaptive_b", self.adaptive_b),
+            **rates.native(self, codec),
         }
 
     def session(self) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from . import choices
 if TYPE_CHECKING:
     from . import coding, values
     from .colour import Colour
+    from .film_grain import FilmGrain
     from .filters import Filters
     from .hdr import ContentLight, MasteringDisplay
+    from .layers import Layers
     from .references import References
     from .settings import Bits, FrameRate
 
@@ -78,8 +80,13 @@ class StreamFields(RateFields, total=False):
     constrained_intra: bool | None
     chroma_qp_offset: coding.ChromaOffset | None
     single_slice_refresh: bool | None
+    layers: Layers | int | None
     references: References | None
     tiles: coding.Tiles | None
+    film_grain: FilmGrain | int | None
+    monochrome: bool | None
+    interlaced: choices.FirstField | None
+    alpha: bool | int | None
     reference_frames: int | None
     copy: choices.CopyMode
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig, UnsupportedFeature
-from . import choices
+from . import choices, film_grain, interlacing
+from .film_grain import FilmGrain
 from .picture_type import canonical, require_possible
 from .references import native_slots, require_slots
 from .regions import Region, map_of, require_one_map
@@ -134,6 +135,9 @@ class PictureOptions:
         mark_long_term: keeps the picture as the long-term reference of that number, instead of the old one. An IDR
             drops all of them.
         use_long_term: the numbers of the long-term references that the picture may refer to. It refers to no others.
+        structure: ``"frame"``: a whole picture in an interlaced stream; ``"top"``, ``"bottom"``: two fields, of which
+            this is the first, as ``interlaced`` says for all others.
+        film_grain: the grain from this picture on, of an encoder that was made with ``film_grain`` (AV1).
         regions, qp_map, emphasis_map: which parts get more bits, for an encoder that was made with ``qp_map``. A map is
             an array of one-byte integers on the host or on the GPU, one for each block of 16x16 pixels
             (H.264), 32x32 (HEVC) or 64x64 (AV1). You may change it when the call has returned.
@@ -150,6 +154,8 @@ class PictureOptions:
     type: choices.PictureType | None = None
     mark_long_term: int | None = None
     use_long_term: Sequence[int] = field(default=())
+    film_grain: FilmGrain | int | None = None
+    structure: choices.PictureStructure | None = None
 
     def __post_init__(self) -> None:
         kinds: tuple[tuple[str, Any], ...] = (("force_idr", bool), ("force_intra", bool))
@@ -163,9 +169,17 @@ class PictureOptions:
                 raise InvalidConfig(f"Expected a list of {kind.__name__}, got {name}={given!r}.")
         if self.time_code is not None and not isinstance(self.time_code, TimeCode):
             raise InvalidConfig(f"Expected a TimeCode, got time_code={self.time_code!r}.")
+        object.__setattr__(self, "film_grain", film_grain.described(self.film_grain))
         require_one_map(self)
         require_slots(self.mark_long_term, self.use_long_term)
+        object.__setattr__(self, "structure", interlacing.structure(self.structure))
         object.__setattr__(self, "type", canonical(self.type, self.force_idr, self.force_intra))
+
+    def _structure(self, is_interlaced: bool) -> str | None:
+        return interlacing.require_fields(self.structure, is_interlaced)
+
+    def _film_grain(self, codec: str, has_grain: bool) -> tuple[Any, ...] | None:
+        return film_grain.native_of_picture(self.film_grain, codec, has_grain)
 
     def _native_map(self, codec: str, mode: str | None) -> tuple[str, Any] | None:
         return map_of(self, codec, mode)

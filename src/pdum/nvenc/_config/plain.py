@@ -7,7 +7,9 @@ from typing import Any
 
 from .._errors import InvalidConfig
 from .colour import Colour
+from .film_grain import FilmGrain
 from .hdr import ContentLight, MasteringDisplay
+from .layers import Layers
 from .references import References
 from .settings import FrameRate, frame_rate, nearest
 
@@ -19,6 +21,8 @@ TABLES: dict[str, Any] = {
     "mastering_display": MasteringDisplay,
     "content_light": ContentLight,
     "references": References,
+    "layers": Layers,
+    "film_grain": FilmGrain,
 }
 """Fields that are tables in TOML."""
 
@@ -36,7 +40,7 @@ def canonical_rate(fps: FrameRate) -> FrameRate:
 def plain(value: Any) -> Any:
     from fractions import Fraction
 
-    if isinstance(value, (Colour, MasteringDisplay, ContentLight, References)):
+    if type(value) in TABLES.values():
         return {name: plain(one) for name, one in asdict(value).items() if one is not None}
     if isinstance(value, Fraction):
         return str(value)

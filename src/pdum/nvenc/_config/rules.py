@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._errors import InvalidConfig
-from . import coding, outputs, references
+from . import alpha, coding, interlacing, layers, outputs, references
 from .settings import MOST_FRAMES_AHEAD, codec_name, tuning_name
 from .values import FORMATS, PROFILE_LIMITS, RGB_FORMATS
 
@@ -175,6 +175,18 @@ def _of_lists(config: EncoderConfig) -> Iterator[str]:
     yield from references.contradictions(config)
 
 
+def _of_layers(config: EncoderConfig) -> Iterator[str]:
+    yield from layers.contradictions(config, may_have_b_frames(config))
+
+
+def _of_fields(config: EncoderConfig) -> Iterator[str]:
+    yield from interlacing.contradictions(config)
+
+
+def _of_alpha(config: EncoderConfig) -> Iterator[str]:
+    yield from alpha.contradictions(config)
+
+
 def _of_bframes(config: EncoderConfig) -> Iterator[str]:
     count = config.bframes
     if count == 0 and config.b_ref_mode not in (None, "off"):
@@ -290,6 +302,9 @@ RULES = (
     _of_structure,
     _of_references,
     _of_lists,
+    _of_layers,
+    _of_fields,
+    _of_alpha,
     _of_bframes,
     _of_codec,
     _of_coding,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .._errors import InvalidConfig
 
@@ -41,6 +41,11 @@ NAMES_ELSEWHERE = {
     **dict.fromkeys(("rc_lookahead", "lookahead_depth"), "lookahead"),
     **dict.fromkeys(("color", "colorspace", "color_space"), "colour"),
     **dict.fromkeys(("sar", "aspect", "sample_aspect_ratio"), "sample_aspect"),
+    **dict.fromkeys(("temporal_layers", "num_temporal_layers", "temporal_svc", "svc"), "layers"),
+    **dict.fromkeys(("gray", "grey", "grayscale", "greyscale", "black_and_white"), "monochrome"),
+    **dict.fromkeys(("field_order", "interlace", "fields", "top_field_first"), "interlaced"),
+    **dict.fromkeys(("grain", "film_grain_params", "photon_noise"), "film_grain"),
+    **dict.fromkeys(("alpha_layer", "transparency", "enable_alpha"), "alpha"),
     **dict.fromkeys(("coder", "entropy_coding"), "entropy"),
     **dict.fromkeys(("access_unit_delimiter", "access_unit_delimiters"), "aud"),
 }
@@ -126,6 +131,14 @@ def whole(name: str, value: object, least: int = 0, most: int = LARGEST_UNSIGNED
     if not least <= number <= most:
         raise InvalidConfig(f"Expected a whole number from {least} to {most}, got {name}={number}.")
     return number
+
+
+def shown(value: Any) -> str:
+    """A dataclass as one would write it: without the fields that have their defaults."""
+    from dataclasses import fields  # which importing the package must not take the time for
+
+    given = [one for one in fields(value) if getattr(value, one.name) != one.default]
+    return f"{type(value).__name__}({', '.join(f'{one.name}={getattr(value, one.name)!r}' for one in given)})"
 
 
 RATE_UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}

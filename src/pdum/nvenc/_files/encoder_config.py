@@ -151,8 +151,11 @@ def _losses(index: Index, engine: EngineInfo, chroma: str, values: Mapping[str, 
             f"{look.width}x{look.height} is encoded as {values['width']}x{values['height']}, with its edge repeated, "
             f"because {_dotted(chroma)} needs an even size. Players crop it again."
         )
-    if look.interlaced:
-        found.append("The source is interlaced: each picture keeps both fields, but is not marked as interlaced.")
+    if look.interlaced and values.get("interlaced") is None:
+        found.append(
+            "The source is interlaced: each picture keeps both fields, but is not marked as interlaced. "
+            "interlaced='top' or 'bottom' codes fields, on cards that can."
+        )
     if look.captions and engine.kind == "nvenc":
         found.append("Closed captions in the video stream are lost. Software encoding keeps them.")
     if look.dynamic_hdr is not None:

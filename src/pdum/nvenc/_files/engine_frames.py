@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from .._media.decoder import Decoding, Stumbled
 from .._media.decoder_places import PLACES, chip_limit
 from .._media.frames_ahead import FramesAhead, SharedDecoding
 from .._media.further_decoders import FurtherDecoder, FurtherDecoders, bounds_for
+from .._media.idle_decoders import IDLE_DECODERS
 from .._media.stretches import Stretches
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class EngineFrames:
         fair_share: Callable[[int], int],
     ) -> None:
         self.fair_share = fair_share
+        self._decoding = ExitStack()
+        self._decoding.enter_context(IDLE_DECODERS.in_use())
         self._steering = Steering(video)
         self._frames = _converted(video, first, partial(_decoded, decode, self._steering), convert, require_wanted)
 
@@ -52,6 +55,7 @@ class EngineFrames:
     def close(self) -> None:
         """Waits for the decoders to end."""
         self._frames.close()
+        self._decoding.close()
 
     @property
     def _ahead(self) -> FramesAhead | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from .._media.background import BackgroundCall
 from .._media.decode import frames_from
 from .._media.decoder import Decoding, Start, open_source
+from .._media.idle_decoders import IDLE_DECODERS
 from .._media.source import Index
 
 
@@ -22,6 +24,11 @@ class SourceFiles:
         self._start: Start | None = None
         """The decoder that has looked at the first frames, for the engine that encodes from there."""
         self._again: BackgroundCall[Any] | None = None
+        self._decoders = ExitStack()
+
+    def keep_decoders(self) -> None:
+        """Until these files are closed, decoders stay open that files have given back."""
+        self._decoders.enter_context(IDLE_DECODERS.job())
 
     def keep_start(self, start: Start | None) -> None:
         self._start = start
@@ -58,6 +65,7 @@ class SourceFiles:
         again, self._again = self._again, None
         if again is not None:
             again.undo(lambda container: container.close())
+        self._decoders.close()
 
     def close_start(self) -> None:
         start = self._take_start()

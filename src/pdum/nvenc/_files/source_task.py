@@ -108,6 +108,7 @@ class SourceTask(BaseTask):
             self._unfinished = unfinished(self._target)
         if self._unfinished is not None:
             return
+        self._files.keep_decoders()
         self._most_lanes = lanes
         self._source_seen = FileIdentity.of(self.job.source)
         self._destination_seen = FileIdentity.of(self._target)

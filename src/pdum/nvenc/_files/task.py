@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -112,12 +113,10 @@ class FileTask(SourceTask):
 
     def portable_file(self) -> PortableFile:
         self._files.open_again()
-        job = replace(
-            self.job, source=self.job.source.absolute(), destination=self.job.destination.absolute()
-        )  # a worker is in another folder
+        job = replace(self.job, source=_full_path(self.job.source), destination=_full_path(self.job.destination))
         return PortableFile(
             job=job, kind=self._kind, video=self._looked_through_video(), seen=self._seen(),
-            folder=self._work.path.absolute(), keeps_pieces=self._keeps_pieces,
+            folder=_full_path(self._work.path), keeps_pieces=self._keeps_pieces,
         )  # fmt: skip
 
     def adopt(self, encoded: EncodedRange) -> None:
@@ -126,6 +125,11 @@ class FileTask(SourceTask):
             path=self._work.path / kept.name, first=encoded.first, last=encoded.last, header=encoded.header,
             size=encoded.size,
         )  # fmt: skip
+        if not piece.path.exists():
+            raise PieceDamaged(
+                f"{piece.path} is not there, although another machine has written it. Mount the same storage there, "
+                "under the same path or with worker --map-path."
+            )
         if piece.path.stat().st_size != kept.file_size:
             raise PieceDamaged(f"{piece.path} is not as the other machine wrote it. Encode the file again.")
         if kept.is_sampled:
@@ -279,3 +283,8 @@ class FileTask(SourceTask):
             "container": self.container,
             "engines": self._kind,
         }
+
+
+def _full_path(path: Path) -> Path:
+    """For a worker, which is in another folder. It may have another path for a folder, which ``..`` must not leave."""
+    return path.resolve() if ".." in path.parts else path.absolute()

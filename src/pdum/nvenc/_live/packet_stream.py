@@ -159,6 +159,7 @@ class PacketStream:
             codec=self._codec_to_tell(packet, width, height) if packet.keyframe else None,
             width=width,
             height=height,
+            temporal_layer=packet.temporal_layer,
         )
 
     def _codec_to_tell(self, packet: Packet, width: int, height: int) -> str | None:

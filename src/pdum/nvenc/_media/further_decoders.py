@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,11 @@ from .decode import stretch_frames
 from .decoder import Decoding, OnGpu
 from .decoder_places import PLACES, PROCESSOR, chip_limit, processor_limit, processor_threads
 from .frames_ahead import Bounds
+from .idle_decoders import IDLE_DECODERS
 from .stream_headers import CODECS
 from .stretches import Stretch, Stretches
 
 if TYPE_CHECKING:
-    from .gpu_decoder import StreamDecoder
     from .look import Look
     from .source import Index
 
@@ -61,7 +60,7 @@ class FurtherDecoders:
     def open_decoder(self) -> FurtherDecoder | None:
         """A decoder of the GPU if one is free, else one of the processor if there are cores for it."""
         if self._on_gpu is not None and PLACES.take(self._gpu, self.chips):
-            return FurtherDecoder(self._path, self._index, Decoding(on_gpu=kept(self._on_gpu)), self._gpu)
+            return FurtherDecoder(self._path, self._index, Decoding(on_gpu=self._on_gpu), self._gpu)
         if PLACES.take(PROCESSOR, processor_limit()):
             return FurtherDecoder(self._path, self._index, Decoding(processor_threads()), PROCESSOR)
         return None
@@ -112,46 +111,4 @@ class FurtherDecoder:
             self._is_closed = True
             PLACES.give_back(self._place)
             self._source.close()
-            on_gpu = self._decoding.on_gpu
-            if on_gpu is not None and isinstance(on_gpu.own, KeptDecoder):
-                on_gpu.own.close()
-
-
-def kept(on_gpu: OnGpu) -> OnGpu:
-    """The same decoder, which is opened only once."""
-    return replace(on_gpu, own=KeptDecoder(on_gpu))
-
-
-class KeptDecoder:
-    """Opens the GPU's decoder for the first stretch, and lends it to each."""
-
-    def __init__(self, on_gpu: OnGpu) -> None:
-        self._on_gpu = on_gpu
-        self._decoder: StreamDecoder | None = None
-
-    def __call__(self, stream: Any) -> Lent:
-        if self._decoder is None:
-            assert self._on_gpu.own is not None
-            self._decoder = self._on_gpu.own(stream)
-        else:
-            self._decoder.begin_again(stream)
-        return Lent(self._decoder)
-
-    def close(self) -> None:
-        if self._decoder is not None:
-            self._decoder.close()
-
-
-class Lent:
-    """The decoder without its ``close``."""
-
-    def __init__(self, decoder: StreamDecoder) -> None:
-        self.frames, self.rest = decoder.frames, decoder.rest
-        self._decoder = decoder
-
-    @property
-    def skipped(self) -> list[int | None]:
-        return self._decoder.skipped
-
-    def close(self) -> None:
-        """The next stretch needs it."""
+            IDLE_DECODERS.end_idle()

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from operator import index
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _nvenc
-from .._errors import DecoderClosed, InvalidConfig, NvencError, UnsupportedFeature
+from .._errors import DecoderClosed, InvalidConfig, NvencError, SourceUnreadable, UnsupportedFeature
 from .av import fraction, import_av, time_base
 from .decoder import open_source, video_stream
-from .stream_headers import CODECS, as_in_stream, filter_for, filtered, gpu_codec, stream_header
+from .stream_headers import CODECS, as_in_stream, filter_for, filtered, gpu_codec, has_lengths, stream_header
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from .._nvenc import DecodedFrame
 
+BY_PROCESSOR = "Decode it on the processor, with PyAV."
 LENT_SURFACES = 6
 """Frames that may be out at once without a copy."""
 
@@ -45,6 +47,21 @@ def _whole_number(name: str, value: Any, least: int, most: int) -> int:
     if not least <= number <= most:
         raise InvalidConfig(f"Expected {name} to be from {least} to {most}, got {number}.")
     return number
+
+
+def _header_bytes(header: Any) -> bytes:
+    if not isinstance(header, (bytes, bytearray, memoryview)):
+        raise InvalidConfig(f"Expected header to be bytes, got {header!r}.")
+    return bytes(header)
+
+
+def _require_start_codes(codec: str, data: Any) -> None:
+    """Packets of MP4 and Matroska would be passed over without a word."""
+    if codec in ("h264", "hevc") and has_lengths(bytes(memoryview(data))):
+        raise InvalidConfig(
+            f"Expected {codec} with start codes (Annex B), got a packet of the form that MP4 and Matroska have. "
+            f"Use FFmpeg's bitstream filter {codec}_mp4toannexb, or decode(path)."
+        )
 
 
 class Decoder:
@@ -88,12 +105,13 @@ class Decoder:
     ) -> None:
         self._native = _nvenc.Decoder(
             codec=_codec_name(codec),
-            header=bytes(header),
+            header=_header_bytes(header),
             gpu_id=_whole_number("gpu_id", gpu_id, -1, 0x7FFFFFFF),
             cuda_context=_whole_number("cuda_context", cuda_context, 0, (1 << 64) - 1),
             stream=stream,
             lent_surfaces=_whole_number("surfaces", surfaces, 1, MOST_SURFACES),
         )
+        self._is_first_packet = True
 
     def __repr__(self) -> str:
         return f"<Decoder {self.codec} on GPU {self.gpu_id}>"
@@ -115,6 +133,9 @@ class Decoder:
             UnsupportedFeature: this GPU does not decode such a video.
             DecoderFailed: the video is damaged beyond what the decoder can pass over. It can go on at a key frame.
         """
+        if self._is_first_packet:
+            _require_start_codes(self.codec, data)
+            self._is_first_packet = False
         return self._native.decode(data, None if pts is None else _whole_number("pts", pts, -1 << 63, (1 << 63) - 1))
 
     def flush(self, most: int | None = None) -> list[DecodedFrame]:
@@ -138,27 +159,29 @@ class Decoder:
         self.close()
 
 
+def _codec_and_header(video: Any) -> tuple[str, bytes]:
+    codec = gpu_codec(video)
+    if codec is None:
+        raise UnsupportedFeature(f"No GPU decodes {video.codec_context.codec.canonical_name}. {BY_PROCESSOR}")
+    return codec, stream_header(codec, bytes(video.codec_context.extradata or b""))
+
+
 class StreamDecoder:
     """A decoder for a stream of an open container. Its packets are PyAV's."""
 
     def __init__(self, video: Any, /, **options: Any) -> None:
-        codec = gpu_codec(video)
-        if codec is None:
-            name = video.codec_context.codec.canonical_name
-            raise UnsupportedFeature(f"No GPU decodes {name}. Decode it on the processor, with PyAV.")
+        codec, header = _codec_and_header(video)
         self._filter = filter_for(video)
         self.skipped: list[int | None] = []
         """The times of packets that are damaged so much that they are no packets of this codec."""
         self._hidden: set[int | None] = set()
         """The times of packets that the container says are decoded only for the sake of others."""
-        header = stream_header(codec, bytes(video.codec_context.extradata or b""))
         self.decoder = Decoder(codec, header=header, **options)
 
     def begin_again(self, video: Any) -> None:
-        """Drops what it still has, and goes on with the same stream of a container that was opened again."""
-        for _ in self.rest():
-            pass
+        """Drops what it still has, and goes on with a stream of the same codec."""
         self._filter = filter_for(video)
+        self.decoder._native.begin_anew(_codec_and_header(video)[1])
         self.skipped = []
         self._hidden.clear()
 
@@ -204,7 +227,7 @@ class DecodedVideo:
             self._container.close()
             raise
         self._path, self._is_closed = path, False
-        self._frames = _all_frames(self._container, self._stream, self._decoder)
+        self._frames = _all_frames(path, self._container, self._stream, self._decoder)
 
     def __repr__(self) -> str:
         return f"<DecodedVideo {str(self._path)!r}, {self.codec} of {self.width}x{self.height}>"
@@ -259,8 +282,21 @@ class DecodedVideo:
         self.close()
 
 
-def _all_frames(container: Any, stream: Any, decoder: StreamDecoder) -> Iterator[DecodedFrame]:
+def _all_frames(path: Path, container: Any, stream: Any, decoder: StreamDecoder) -> Iterator[DecodedFrame]:
     """Closes both at the end. It does not refer to the video, which ends as soon as nobody refers to it."""
+    count = 0
+    try:
+        for frame in _frames_until_failure(container, stream, decoder):
+            yield frame
+            count += 1
+        if not count:
+            raise SourceUnreadable(f"{path}: This GPU cannot decode any frame of the video. {BY_PROCESSOR}")
+    finally:
+        decoder.close()
+        container.close()
+
+
+def _frames_until_failure(container: Any, stream: Any, decoder: StreamDecoder) -> Iterator[DecodedFrame]:
     av = import_av()
     try:
         for packet in container.demux(stream):
@@ -271,9 +307,6 @@ def _all_frames(container: Any, stream: Any, decoder: StreamDecoder) -> Iterator
                 raise
     except av.error.FFmpegError:  # the file ends early
         yield from decoder.rest()
-    finally:
-        decoder.close()
-        container.close()
 
 
 def decode(
@@ -294,4 +327,6 @@ def decode(
         UnsupportedFeature: this GPU does not decode such a video, or PyAV is missing.
         DriverNotFound: there is no NVIDIA driver, or none of its parts that decode.
     """
+    if not isinstance(path, (str, PathLike)):
+        raise InvalidConfig(f"Expected the path of a video, got {type(path).__name__}. Decoder takes packets.")
     return DecodedVideo(Path(path), gpu_id=gpu_id, cuda_context=cuda_context, stream=stream, surfaces=surfaces)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from functools import cache, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from .._errors import NvencError, UnsupportedFeature
 from .._nvenc import DecodedFrame, PrimaryContext
 from .av import import_av
 from .decoder import Decoding, OnGpu, Stumbled, video_stream
-from .gpu_decoder import StreamDecoder
+from .idle_decoders import IDLE_DECODERS, BorrowedDecoder
 
 if TYPE_CHECKING:
     from ..events import EngineInfo
@@ -30,6 +31,7 @@ OWN_FORMATS = (
 )
 """Formats, by FFmpeg's names, whose decoded frames are frames of an encoder, bit for bit."""
 TRIED_PACKETS = 32
+FAILURES = (NvencError, Stumbled, NotImplementedError, RuntimeError, OSError, ValueError)
 CURRENT_CONTEXT: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
 """Otherwise FFmpeg changes the flags of the primary context, or makes a separate context, which needs copies."""
 
@@ -51,11 +53,11 @@ def _our_own(gpu: int) -> OnGpu:
     return OnGpu(own=lambda stream: _decoder_of(stream, gpu), context=nullcontext())
 
 
-def _decoder_of(stream: Any, gpu: int) -> StreamDecoder:
+def _decoder_of(stream: Any, gpu: int) -> BorrowedDecoder:
     name = stream.codec_context.pix_fmt
     if name not in OWN_FORMATS:
         raise UnsupportedFeature(f"Frames of format {name} are left to FFmpeg.")
-    return StreamDecoder(stream, gpu_id=gpu)
+    return IDLE_DECODERS.borrow(stream, gpu)
 
 
 def _ffmpegs(gpu: int) -> OnGpu:
@@ -88,21 +90,34 @@ def _has_library() -> bool:
     return True
 
 
+_taken: set[tuple[Any, ...]] = set()
+"""Formats of which a decoder has given a frame. It costs too much to try that with each of many short files."""
+
+
 @lru_cache(maxsize=128)
 def _takes(driven: Callable[[int], OnGpu], gpu: int, source: str, changed: int) -> bool:  # noqa: ARG001
     """Whether the decoder returns a frame of this source. Formats and sizes differ between GPUs."""
-    av = import_av()
     path = Path(source)
     try:
         decoding = Decoding(on_gpu=driven(gpu))
         with decoding.opened(path) as container:
             stream = video_stream(container, path)
-            with closing(decoding.decoder_for(stream)) as decoder:
-                for number, packet in enumerate(container.demux(stream)):
-                    for frame in decoder.frames(packet):
-                        return isinstance(frame, DecodedFrame) or bool(frame.format.name == "cuda")
-                    if number >= TRIED_PACKETS:
-                        break
-    except (av.error.FFmpegError, NvencError, Stumbled, NotImplementedError, RuntimeError, OSError, ValueError):
+            case = (driven, gpu, *_format_of(stream))
+            if case not in _taken and _gives_a_frame(decoding, container, stream):
+                _taken.add(case)
+            return case in _taken
+    except (*FAILURES, import_av().error.FFmpegError):
         return False
+
+
+def _format_of(stream: Any) -> tuple[Any, ...]:
+    context = stream.codec_context
+    return context.name, context.profile, context.pix_fmt, context.width, context.height
+
+
+def _gives_a_frame(decoding: Decoding, container: Any, stream: Any) -> bool:
+    with closing(decoding.decoder_for(stream)) as decoder:
+        for packet in islice(container.demux(stream), TRIED_PACKETS + 1):
+            for frame in decoder.frames(packet):
+                return isinstance(frame, DecodedFrame) or bool(frame.format.name == "cuda")
     return False

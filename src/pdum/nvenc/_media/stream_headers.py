@@ -53,6 +53,14 @@ def filter_for(stream: Any) -> Any:
     return BitStreamFilterContext(name, stream) if name else None
 
 
+def has_lengths(packet: bytes) -> bool:
+    """Whether each unit of H.264 or HEVC comes after its length, as in MP4, and not after a start code."""
+    at = 0
+    while at + 4 < len(packet):
+        at += 4 + int.from_bytes(packet[at : at + 4], "big")
+    return at == len(packet) > 0 and not packet.startswith((START, START[1:]))
+
+
 def as_in_stream(codec: str, packet: Any) -> Any:
     """A packet with the start code that ASF and Matroska may leave out before a frame of VC-1."""
     if codec != "vc1" or bytes(packet).startswith(VC1_MARK):

@@ -10,12 +10,26 @@ from .vui import Vui, read_vui
 VPS, SPS, PPS = 32, 33, 34
 PARAMETER_SETS = (VPS, SPS, PPS)
 PROFILE_SPACES = ("", "A", "B", "C")
+SEI, ALPHA_CHANNEL_INFORMATION = 39, 165
+"""A kind of unit, and the message in it that players look for before they show a stream's alpha."""
 COMPLETE = 0x80
 """The flag of an array that holds all parameter sets of its kind, so that there are none in the samples."""
 
 
 def kind_of(unit: bytes) -> int:
     return unit[0] >> 1 & 0x3F
+
+
+def with_alpha_information(header: bytes) -> bytes:
+    """Annex B parameter sets, and the message that samples of the second layer are alpha: 0 is transparent, 255 is
+    opaque, and the colours are not multiplied by it."""
+    values = bytes((0x00, 0x00, 0x7F, 0x90))
+    message = bytes((SEI << 1, 1, ALPHA_CHANNEL_INFORMATION, len(values))) + values + b"\x80"
+    return header + b"\0\0\0\1" + message
+
+
+def _about_alpha(unit: bytes) -> bool:
+    return kind_of(unit) == SEI and unit[2] == ALPHA_CHANNEL_INFORMATION
 
 
 def describe(header: bytes) -> StreamDescription:
@@ -26,7 +40,8 @@ def describe(header: bytes) -> StreamDescription:
             "Expected HEVC parameter sets in Annex B's form (VPS, SPS and PPS), got a header without them. "
             "Use sequence_header() of the encoder."
         )
-    return _read_sps(by_kind)
+    messages = [unit for unit in nal_units(header) if _about_alpha(unit)]
+    return _read_sps({**by_kind, SEI: messages} if messages else by_kind)
 
 
 def _read_sps(by_kind: dict[int, list[bytes]]) -> StreamDescription:
@@ -56,7 +71,7 @@ def _read_sps(by_kind: dict[int, list[bytes]]) -> StreamDescription:
         codec_string=_codec_string(profile_tier_level),
         colour=vui.colour,
         sample_aspect_ratio=vui.sample_aspect_ratio,
-        configuration=record + bytes((len(PARAMETER_SETS),)) + b"".join(map(_array, by_kind, by_kind.values())),
+        configuration=record + bytes((len(by_kind),)) + b"".join(map(_array, by_kind, by_kind.values())),
     )
 
 

@@ -68,9 +68,11 @@ class Address:
 
     @property
     def name(self) -> str:
-        """The name of the file, or of the folder."""
+        """The name of the file, or of the folder. It is no path, whatever a web server calls its files."""
         name = PurePosixPath(self._path.partition("://")[2].rstrip("/")).name
-        return unquote(name) if self.protocol in WEB else name
+        if self.protocol in WEB:
+            name = unquote(name).replace("/", "_").replace("\0", "_")
+        return "_" if name in (".", "..") else name
 
     @property
     def suffix(self) -> str:
@@ -92,6 +94,10 @@ class Address:
     def child(self, *names: str) -> Address:
         """The address of a file below this folder."""
         return Address("/".join([self._path.rstrip("/"), *(name.strip("/") for name in names if name)]) + self._query)
+
+    def exactly(self, below: str) -> Address:
+        """The address of a file whose path below this folder is this one, which may have several slashes in a row."""
+        return Address(f"{self._path.rstrip('/')}/{below}{self._query}")
 
     @property
     def parent(self) -> Address:

@@ -45,7 +45,7 @@ def _below(remote: RemoteFile, recursive: bool) -> Iterator[Listed]:
     for path, info in found.items():
         below = path.removeprefix(root)
         if info.get("type") == "file" and below and path.startswith(root) and not _is_hidden(below):
-            yield Listed(address=remote.address.child(below), below=below, size=info.get("size"))
+            yield Listed(address=remote.address.exactly(below), below=below, size=info.get("size"))
 
 
 def _is_hidden(below: str) -> bool:

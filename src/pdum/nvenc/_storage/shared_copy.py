@@ -36,8 +36,8 @@ class SharedCopy:
     def __init__(self, address: Address, file: StoredFile, mtime_ns: int, settings: StorageSettings) -> None:
         self._address, self._file, self._mtime_ns, self._settings = address, file, mtime_ns, settings
         told = f"{address.text}\n{file.size}\n{file.mark}\n{mtime_ns}"
-        self._folder = settings.folder / f"{SHARED}{hashlib.sha256(told.encode()).hexdigest()[:20]}"
-        self.path = self._folder / short_name(address.name)
+        self._folder = settings.folder / f"{SHARED}{hashlib.sha256(os.fsencode(told)).hexdigest()[:20]}"
+        self.path = self._folder / "source" / short_name(address.name)
         self._lock: BinaryIO | None = None
 
     def take(self, interrupted: Interrupted = lambda: None) -> Path:
@@ -46,8 +46,9 @@ class SharedCopy:
         while True:
             interrupted()
             with naming_the_disk(self._folder):
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._lock = (self._folder / LOCK).open("ab")
+                os.utime(self._folder)
             if self._is_locked(fcntl.LOCK_EX):
                 self._fetch(interrupted)
             if self._is_locked(fcntl.LOCK_SH) and self._transfer(interrupted).is_done(self._file):

@@ -30,6 +30,7 @@ from .._errors import (
     NvencError,
     OutOfMemory,
 )
+from .._mp4 import hevc
 from .engine_lane import EngineLane, lane_config, longest_shared_gop
 from .packet_order import PacketOrder
 
@@ -143,7 +144,7 @@ class AllEngines:
             self._require_usable()
             self._choose_lane(None)
         assert self._header is not None
-        return self._header
+        return hevc.with_alpha_information(self._header) if self._config.alpha else self._header
 
     def close(self) -> None:
         """Ends all encoders. What is in flight is lost. Raises the first failure, after all have been ended."""

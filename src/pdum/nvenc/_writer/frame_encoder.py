@@ -8,6 +8,7 @@ from .._encoders.frame_layout import is_pil_image, is_pyav_frame
 from .._encoders.host_frames import on_host, with_known_type
 from .._encoders.nvenc import NvencEncoder
 from .._encoders.opening import open_encoder
+from .._mp4 import hevc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +86,8 @@ class OneEngine:
         return self._encoder.flush_lazily()
 
     def header(self) -> bytes:
-        return self._encoder.sequence_header()
+        header = self._encoder.sequence_header()
+        return hevc.with_alpha_information(header) if self._config.alpha else header
 
     def close(self) -> None:
         self._encoder.close()

@@ -92,4 +92,5 @@ class PacketOrder:
         self._given += 1
         self.bytes_waiting -= len(packet.data)
         number = group.numbers[packet.seq - group.first]
-        return Packet(number, packet.data, packet.keyframe, packet.seq, dts, packet.pic_type, packet.frame_avg_qp)
+        kind, qp, layer = packet.pic_type, packet.frame_avg_qp, packet.temporal_layer
+        return Packet(number, packet.data, packet.keyframe, packet.seq, dts, kind, qp, layer)

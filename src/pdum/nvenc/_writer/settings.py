@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FOR_FILES = {"preset": "p4", "tuning": "hq"}
 """A file need not be ready at once, so quality comes first."""
+RGBA = "abgr"
+"""The format of arrays of R, G, B and A whose transparency is kept. In ``"rgb"`` it is not."""
 KEY_FRAME_SECONDS = 2
 """Seconds from one key frame to the next, so that players find any place quickly."""
 SHARED_GOP = 60
@@ -93,6 +95,8 @@ class WriterSettings:
         """The format that frames are said to have; None: each tells it by itself."""
         if self.format is not None:
             return format_name(self.format)
+        if self.config is None and self.fields.get("alpha"):
+            return RGBA
         return None if self.config is None else self.config.format
 
     def encoder_config(self, layout: FrameLayout, codec: str, kind: str) -> EncoderConfig:

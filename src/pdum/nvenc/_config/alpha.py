@@ -1,0 +1,50 @@
+"""Transparency in HEVC: a layer beside the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .._errors import InvalidConfig
+from .settings import whole
+from .values import RGB_FORMATS
+
+WITH_ALPHA = ("argb", "abgr")
+"""The formats of frames that bring it."""
+
+DRIVERS_RATIO = 0
+"""Stands for the driver's own split of the bits."""
+
+EncoderConfig = Any  # a module above this one, which calls it
+
+
+def native(value: bool | int | None) -> int | None:
+    """How many times the bits of the layer the picture gets; None without a layer."""
+    if value is None or value is False:
+        return None
+    if value is not True and not hasattr(value, "__index__"):
+        raise InvalidConfig(f"Expected True, False, or how many times its bits the picture gets, got alpha={value!r}.")
+    return DRIVERS_RATIO if value is True else whole("alpha", value, 1)
+
+
+def contradictions(config: EncoderConfig) -> Iterator[str]:
+    if native(config.alpha) is None:
+        return
+    asked = f"alpha={config.alpha!r}"
+    if config.format not in WITH_ALPHA:
+        also = " Its frames have 10 bits." if config.format in RGB_FORMATS else ""
+        yield (
+            f"{asked} does not work with format={config.format!r}. Give arrays of R, G, B, A with format='abgr', or of "
+            f"B, G, R, A with 'argb'.{also}"
+        )
+    settings = config.settings()
+    for name, is_there in (
+        ("bit_depth", settings["bit_depth"] != 8),
+        ("chroma", settings["chroma"] != "420"),
+        ("weighted_prediction", config.weighted_prediction),
+        ("split_encode", config.split_encode not in (None, "off")),
+        ("monochrome", config.monochrome),
+        ("layers", config.layers is not None),
+    ):
+        if is_there:
+            yield f"{asked} does not work with {name}={getattr(config, name)!r}. Leave one out."

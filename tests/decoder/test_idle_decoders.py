@@ -1,0 +1,140 @@
+"""Decoders that are used again, file after file: the pictures are right, and none stays when nobody decodes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from damaged import damaged
+from decoder.conftest import L4
+from decoder.test_failures import without_sense
+from decoder.test_files import forget
+from decoder.videos import Kind, assert_same, by_processor, make, on_host
+from files import runner
+from files.runner import assert_same_pictures
+from pdum.nvenc import EncoderPool
+from pdum.nvenc._media import hardware_decode
+from pdum.nvenc._media.decode import frames_from
+from pdum.nvenc._media.decoder import Decoding, OnGpu
+from pdum.nvenc._media.idle_decoders import IDLE_DECODERS
+from pdum.nvenc._media.source import index_source
+
+from simulator import Machine, Simulator
+
+pytestmark = pytest.mark.one_abi
+
+ONE = Kind("idle-one", options={"g": "25"}, count=30)
+REORDERED = Kind("idle-reordered", options={"g": "25", "bf": "3", "refs": "5"}, count=30)
+WIDER = Kind("idle-wider", size=(192, 96), options={"g": "25"}, count=30)
+HEVC = Kind("idle-hevc", "libx265", size=(192, 160), options={"x265-params": "log-level=error"}, count=30)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv(hardware_decode.SWITCH, raising=False)
+    forget()
+    yield
+    forget()
+    assert machine.live("decode").get("decoders", 0) == 0
+
+
+def decoder_for(source: Path) -> OnGpu:
+    found = hardware_decode.decoder_on(runner.HARDWARE, source)
+    assert found is not None
+    return found
+
+
+def decoded(source: Path, count: int | None = None) -> list[Any]:
+    """Its first frames, or all of them."""
+    with closing(frames_from(source, index_source(source), 0, Decoding(on_gpu=decoder_for(source)))) as frames:
+        return on_host(frame for frame, _ in zip(frames, range(count or 10**6), strict=False))
+
+
+def created(machine: Machine) -> int:
+    return int(machine.calls("decode")["cuvidCreateDecoder"])
+
+
+@pytest.mark.parametrize("left", [1, 7, None], ids=["after one frame", "after some", "at the end"])
+@pytest.mark.parametrize("following", [ONE, REORDERED, WIDER, HEVC], ids=lambda kind: kind.name)
+def test_the_next_file_gets_its_own_pictures(machine: Machine, folder: Path, following: Kind, left: int | None) -> None:
+    """However far the decoder was, and whatever it had ready."""
+    first, second = make(folder, ONE), make(folder, following)
+    with IDLE_DECODERS.in_use():
+        assert_same(decoded(first, left), by_processor(first)[:left])
+        assert_same(decoded(second), by_processor(second))
+        assert_same(decoded(first), by_processor(first))
+
+
+def test_files_of_one_shape_have_one_decoder(machine: Machine, folder: Path) -> None:
+    sources = [make(folder, ONE), make(folder, Kind("idle-two", options={"g": "10"}, count=30))]
+    with IDLE_DECODERS.in_use():
+        for source in sources * 5:
+            decoded(source)
+        assert created(machine) == 1
+
+
+def test_one_of_another_shape_makes_room(machine: Machine, folder: Path) -> None:
+    first, second = make(folder, ONE), make(folder, WIDER)
+    with IDLE_DECODERS.in_use():
+        for source in (first, second) * 3:
+            decoded(source)
+            assert machine.live("decode").get("decoders", 0) == 1
+
+
+@pytest.mark.parametrize("damage", [damaged, without_sense])
+def test_one_that_met_damage_is_not_used_again(machine: Machine, folder: Path, tmp_path: Path, damage: Any) -> None:
+    broken, whole = damage(make(folder, ONE), {10}, tmp_path), make(folder, ONE)
+    with IDLE_DECODERS.in_use():
+        decoded(broken)
+        if damage is without_sense:
+            assert machine.live("decode").get("decoders", 0) == 0
+        assert_same(decoded(whole), by_processor(whole))
+
+
+def test_the_last_user_closes_them(machine: Machine, folder: Path) -> None:
+    source = make(folder, ONE)
+    with IDLE_DECODERS.in_use():
+        with IDLE_DECODERS.in_use():
+            decoded(source)
+        assert machine.live("decode")["decoders"] == 1
+    assert machine.live("decode").get("decoders", 0) == 0
+
+
+def test_they_end_early_if_no_other_job_is_open(machine: Machine, folder: Path) -> None:
+    source = make(folder, ONE)
+    with IDLE_DECODERS.job():
+        with IDLE_DECODERS.job():
+            decoded(source)
+            IDLE_DECODERS.end_idle()
+            assert machine.live("decode")["decoders"] == 1
+        IDLE_DECODERS.end_idle()
+        assert machine.live("decode").get("decoders", 0) == 0
+
+
+def test_a_forked_child_has_none(machine: Machine, folder: Path) -> None:
+    source = make(folder, ONE)
+    with IDLE_DECODERS.in_use():
+        decoded(source)
+        child = os.fork()
+        if child == 0:
+            os._exit(len(IDLE_DECODERS._idle) + IDLE_DECODERS._users)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        decoded(source)
+        assert created(machine) == 1
+
+
+def test_a_pool_makes_few_decoders_for_many_files(simulator: Simulator, folder: Path, tmp_path: Path) -> None:
+    source = make(folder, Kind("idle-short", options={"g": "12"}, count=12))
+    with simulator.machine(**{**L4, "backend": "codec"}) as machine:
+        with EncoderPool() as pool:
+            jobs = [runner.job(source, tmp_path / f"{number}.mkv") for number in range(20)]
+            pool.encode_files(jobs).raise_for_errors()
+            assert machine.live("decode").get("decoders", 0) == 0, "although the pool is still there"
+        assert created(machine) <= 8
+    for number in range(20):
+        assert_same_pictures(source, tmp_path / f"{number}.mkv")
