@@ -211,7 +211,8 @@ def tools(draw: st.DrawFn, fields: Fields) -> Fields:
         more |= some(draw, alpha=st.sampled_from([True, 3])) if fields.get("bit_depth", 0) != 10 else {}
     if codec == "h264":
         more |= some(draw, entropy=st.sampled_from(["cabac", "cavlc"]))
-        if fields["height"] % 4 == 0 and not fields.get("intra_refresh_period") and not fields.get("level"):
+        in_fields = fields["height"] % 4 == fields.get("max_height", 0) % 4 == 0
+        if in_fields and not fields.get("intra_refresh_period") and not fields.get("level"):
             more |= some(draw, interlaced=st.sampled_from(["top", "bottom"]))
         more |= some(draw, transform_8x8=FLAG if fields.get("profile") != "main" else st.just(False))
     if fields["tuning"] != "lossless":
@@ -246,7 +247,7 @@ def fields_of_configs(draw: st.DrawFn) -> Fields:
     fields |= draw(tools(fields))
     fields |= some(draw, statistics=st.sampled_from(["picture", "rows"]))
     has_same_samples = not {"chroma", "bit_depth"} & fields.keys() and fields.get("format") in (None, "nv12", "p010")
-    fields |= some(draw, reconstruction=FLAG) if has_same_samples and fields.get("bframes") == 0 else {}
+    fields |= some(draw, reconstruction=FLAG) if has_same_samples and not fields.get("bframes") else {}
     if fields.get("weighted_prediction") and isinstance(fields.get("split_encode"), int):
         del fields["split_encode"]  # HEVC has one or the other
     return fields
