@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from cluster.scripted import until
 from pdum.nvenc import EncoderPool, events
 from pdum.nvenc._cli import main
+from pdum.nvenc._cli import running as running_module
 
 from clips import make_clip
 from simulator import environment
@@ -130,6 +132,18 @@ def test_what_is_wrong_is_told_in_a_line(
     assert ended == code
     assert said in told
     assert "Traceback" not in told
+
+
+def test_a_wait_for_workers_is_told(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running_module, "SECONDS_UNTIL_TOLD", 0.01)
+    told: list[str] = []
+
+    def is_told() -> bool:
+        told.append(capfd.readouterr().err)
+        return "pdum-nvenc: Waiting for an engine of the cluster tcp://head:8786." in "".join(told)
+
+    with running_module._telling_of_a_wait("tcp://head:8786"):
+        until(is_told)
 
 
 @pytest.mark.slow

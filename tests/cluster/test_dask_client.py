@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from cluster.scripted import until
 from cluster.test_order_runner import order
 from pdum.nvenc import NoEncoder
-from pdum.nvenc._cluster import dask_worker, order_runner
+from pdum.nvenc._cluster import dask_signals, dask_worker, order_runner
 from pdum.nvenc._cluster.dask_client import DaskCluster
 from pdum.nvenc._cluster.orders import Grant, Outcome, Report
 from pdum.nvenc._cluster.seam import Joined, News
@@ -68,3 +69,21 @@ def test_a_worker_without_its_gpu_tells_the_pool(monkeypatch: pytest.MonkeyPatch
     outcome = pickle.loads(dask_worker.encode(pickle.dumps(order()), "topic"))
     assert isinstance(outcome.error, NoEncoder)
     assert (outcome.by_engine, outcome.is_lost) == (True, True)
+
+
+def test_a_worker_tells_of_a_lost_connection_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Its heartbeat may be on its way when the command ends."""
+    logger = logging.getLogger(dask_signals.LOGGER)
+    logger.addFilter(dask_signals.in_one_line)
+    try:
+        for error in (ConnectionResetError("it has ended"), ValueError("our mistake")):
+            try:
+                raise error
+            except type(error):
+                logger.exception("No answer to %s.", "a heartbeat")
+    finally:
+        logger.removeFilter(dask_signals.in_one_line)
+    assert [one.getMessage() for one in caplog.records] == [
+        "No answer to a heartbeat. it has ended", "No answer to a heartbeat.",
+    ]  # fmt: skip
+    assert caplog.text.count("Traceback") == 1

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cluster.scripted import Film, Scripted
 from cluster.threads import Threads
 from frames import nv12
 from pdum.nvenc import EncoderPool, NoEngineLeft, events
@@ -187,3 +188,20 @@ def test_many_engines_report_less_often(cluster: Threads, monkeypatch: pytest.Mo
     with EncoderPool(cluster=cluster) as pool:
         require_all_frames(pool.render_video(render, FRAMES, **VIDEO))
     assert {order.pace for order in cluster.orders} == {6.0}
+
+
+def test_two_machines_of_one_name_are_two_engines() -> None:
+    """Both say that they are for the same engine. A process that takes the place of one that has ended is none more."""
+    scripted = Scripted("one")
+    with EncoderPool(cluster=scripted, backend="software") as pool:
+        scripted.join("two", 0)
+        assert [one.label for one in pool.engines] == ["node · CPU 0", "node · CPU 1"]
+        scripted.leave("one")
+        scripted.join("three", 0)
+        assert [one.label for one in pool.engines] == ["node · CPU 0", "node · CPU 1"]
+        films = [Film(f"film {number}") for number in range(2)]
+        run = pool.start(films)
+        for order in scripted.orders(2):
+            order.finish()
+        run.wait().raise_for_errors()
+    assert {order.worker for order in scripted.given} == {"two", "three"}

@@ -132,6 +132,25 @@ def test_a_function_that_raises_fails_its_job_at_once(pool: EncoderPool) -> None
     assert "PieceRetried" not in kinds(told)
 
 
+def test_an_error_of_the_callers_own_class_keeps_it(pool: EncoderPool) -> None:
+    """Workers do not have the class, as if it were in a script."""
+
+    class OutOfPaint(Exception):
+        def __init__(self, colour: str) -> None:
+            super().__init__(f"no {colour} is left")
+            self.colour = colour
+
+        def __reduce__(self) -> Any:
+            return OutOfPaint, (self.colour,)
+
+    def render(number: int, surface: Any) -> Any:
+        raise OutOfPaint("blue")
+
+    with pytest.raises(OutOfPaint, match="no blue is left") as caught:
+        pool.render_video(render, FRAMES, **VIDEO)
+    assert caught.value.colour == "blue"
+
+
 def test_a_killed_process_is_replaced(client: Any, pool: EncoderPool) -> None:
     told: list[events.Event] = []
     run = pool.start([task := pool.generated(grey(0.05), FRAMES, **VIDEO)], on_event=told.append)

@@ -105,6 +105,17 @@ def test_the_last_user_closes_them(machine: Machine, folder: Path) -> None:
     assert machine.live("decode").get("decoders", 0) == 0
 
 
+def test_they_end_early_if_no_other_job_is_open(machine: Machine, folder: Path) -> None:
+    source = make(folder, ONE)
+    with IDLE_DECODERS.job():
+        with IDLE_DECODERS.job():
+            decoded(source)
+            IDLE_DECODERS.end_idle()
+            assert machine.live("decode")["decoders"] == 1
+        IDLE_DECODERS.end_idle()
+        assert machine.live("decode").get("decoders", 0) == 0
+
+
 def test_a_forked_child_has_none(machine: Machine, folder: Path) -> None:
     source = make(folder, ONE)
     with IDLE_DECODERS.in_use():

@@ -94,4 +94,7 @@ def test_a_piece_that_has_changed_on_its_way_is_refused(source: Path, folder: Pa
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(PieceDamaged, match="is not as the other machine wrote it"):
         task.adopt(made)
+    path.unlink()
+    with pytest.raises(PieceDamaged, match="is not there, although another machine has written it"):
+        task.adopt(made)
     task.abandon(keep=False)

@@ -109,7 +109,8 @@ def sentences(batch: BatchPlan, supported: SupportedSettings) -> list[str]:
     fits = settings.engine in ("auto", "both", supported.kind)  # else the run ends before it begins
     if not fits or not batch.with_action(ENCODE) or settings.target:
         return []
-    also = " Software engines encode some files, with the same codec." if settings.engine == "both" else ""
+    is_for_both = settings.engine == "both" and supported.kind == "nvenc"
+    also = " Software engines encode some files, with the same codec." if is_for_both else ""
     return [supported.sentence + also]
 
 

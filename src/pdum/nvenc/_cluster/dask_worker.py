@@ -71,11 +71,15 @@ def _is_wanted(worker: Any) -> Callable[[], bool]:
 
 
 def packed_outcome(outcome: Outcome) -> bytes:
-    """An error that cannot be packed and unpacked is told in words."""
+    """An error of the caller's own class comes back as one of that class, also if only its script has the class. An
+    error that cannot be packed and unpacked is told in words."""
+    if outcome.error is None:
+        return pickle.dumps(outcome)
+    import cloudpickle  # type: ignore[import-untyped]  # which Dask needs itself
+
     try:
-        packed = pickle.dumps(outcome)
-        if outcome.error is not None:
-            pickle.loads(packed)
+        packed: bytes = cloudpickle.dumps(outcome)
+        pickle.loads(packed)
     except Exception:
         told = NvencError(f"{type(outcome.error).__name__}: {outcome.error}")
         return pickle.dumps(Outcome(error=told, by_engine=outcome.by_engine, is_lost=outcome.is_lost))

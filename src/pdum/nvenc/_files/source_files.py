@@ -28,7 +28,7 @@ class SourceFiles:
 
     def keep_decoders(self) -> None:
         """Until these files are closed, decoders stay open that files have given back."""
-        self._decoders.enter_context(IDLE_DECODERS.in_use())
+        self._decoders.enter_context(IDLE_DECODERS.job())
 
     def keep_start(self, start: Start | None) -> None:
         self._start = start

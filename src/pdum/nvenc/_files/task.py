@@ -125,6 +125,11 @@ class FileTask(SourceTask):
             path=self._work.path / kept.name, first=encoded.first, last=encoded.last, header=encoded.header,
             size=encoded.size,
         )  # fmt: skip
+        if not piece.path.exists():
+            raise PieceDamaged(
+                f"{piece.path} is not there, although another machine has written it. Mount the same storage there, "
+                "under the same path or with worker --map-path."
+            )
         if piece.path.stat().st_size != kept.file_size:
             raise PieceDamaged(f"{piece.path} is not as the other machine wrote it. Encode the file again.")
         if kept.is_sampled:

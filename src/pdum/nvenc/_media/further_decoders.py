@@ -13,6 +13,7 @@ from .decode import stretch_frames
 from .decoder import Decoding, OnGpu
 from .decoder_places import PLACES, PROCESSOR, chip_limit, processor_limit, processor_threads
 from .frames_ahead import Bounds
+from .idle_decoders import IDLE_DECODERS
 from .stream_headers import CODECS
 from .stretches import Stretch, Stretches
 
@@ -110,3 +111,4 @@ class FurtherDecoder:
             self._is_closed = True
             PLACES.give_back(self._place)
             self._source.close()
+            IDLE_DECODERS.end_idle()

@@ -6,7 +6,7 @@ To make one and to end it takes as long as to decode a hundred pictures.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, NamedTuple
@@ -65,6 +65,7 @@ class IdleDecoders:
         self._lock = Lock()
         self._idle: list[tuple[Shape, StreamDecoder]] = []
         self._users = 0
+        self._jobs = 0
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -76,7 +77,23 @@ class IdleDecoders:
         finally:
             with self._lock:
                 self._users -= 1
-            self._close_unused()
+            self._close_idle(lambda: self._users == 0)
+
+    @contextmanager
+    def job(self) -> Iterator[None]:
+        """The same, and counts as a file that may need decoders after others have ended."""
+        with self.in_use():
+            with self._lock:
+                self._jobs += 1
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._jobs -= 1
+
+    def end_idle(self) -> None:
+        """A file needs fewer decoders. They end now, while others still decode it, if no other job could take them."""
+        self._close_idle(lambda: self._jobs <= 1)
 
     def borrow(self, stream: Any, gpu: int) -> BorrowedDecoder:
         """A decoder for the stream of an open container: one that is idle if any fits, else a new one."""
@@ -92,19 +109,19 @@ class IdleDecoders:
     def lay_aside(self, decoder: StreamDecoder, shape: Shape) -> None:
         with self._lock:
             self._idle.append((shape, decoder))
-        self._close_unused()
+        self._close_idle(lambda: self._users == 0)
 
-    def _close_unused(self) -> None:
+    def _close_idle(self, are_unused: Callable[[], bool]) -> None:
         with self._lock:
-            idle = [] if self._users else self._idle
-            self._idle = self._idle if self._users else []
-        for _, decoder in idle:
+            closed = self._idle if are_unused() else []
+            self._idle = [] if closed else self._idle
+        for _, decoder in closed:
             decoder.close()
 
     def forget(self) -> None:
         """For a forked child, which has none of its parent's decoders."""
         self._lock = Lock()
-        self._idle, self._users = [], 0
+        self._idle, self._users, self._jobs = [], 0, 0
 
     def _fitting(self, shape: Shape) -> StreamDecoder | None:
         """If none fits, one of another shape makes room for the one that will be made."""

@@ -69,7 +69,9 @@ class EngineSet:
 
     def able_of(self, kind: str) -> frozenset[int]:
         """The engines of this kind that take work now; all of them if the kind is empty."""
-        return frozenset(engine for engine in self.able if kind in ("", self.kinds.get(engine, "")))
+        if not kind:
+            return self.able
+        return frozenset(engine for engine in self.able if self.kinds.get(engine) == kind)
 
     def kind_of(self, engine: int) -> str:
         return self.kinds.get(engine, "")

@@ -103,7 +103,9 @@ class EncoderPool:
             if tls is not None:
                 raise InvalidConfig("tls=… is for a cluster: name one with cluster=….")
             if backend == "both":
-                raise InvalidConfig('backend="both" is for the engines of a cluster: name one with cluster=….')
+                raise InvalidConfig(
+                    'backend="both" is for the engines of a cluster: name one with cluster=… (--cluster).'
+                )
             found = find_engines(gpus, engines, backend, session_timeout)
             self._engines = found.lanes
             leases = {one.index: threading.Lock() for one in found.lanes}

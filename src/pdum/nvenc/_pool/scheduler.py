@@ -120,7 +120,7 @@ class Scheduler(JobKinds):
         kind = self.engine_set.kind_of(engine)
         able = self.engine_set.able_of(kind)
         own = self._of_kind(self.waiting, kind)
-        piece = next_waiting([one for one in own if has_failed or not one.failures], engine, able)
+        piece = next_waiting(own if has_failed else [one for one in own if not one.failures], engine, able)
         if piece is None:
             return None if self._is_more_to_come() else self._stolen(engine)
         waiting = len(own)
