@@ -177,7 +177,7 @@ PARTS = (
     Part(
         "gpu_transcode",
         "transcode.py",
-        full="--driver encode --frames 3600 --rounds 3",
+        full="--driver encode --frames 5400 --rounds 1 --codecs libx264 --bitrate 27M",
         quick="--driver encode --frames 300 --files 1 --engines 1 --rounds 1",
         needs=("a CUDA GPU", "the simulated encoder library", "PyAV"),
         chart=Chart("of the engines", "Throughput in % of what the engines alone would do"),
