@@ -147,6 +147,17 @@ Change read_format(const py::handle& object) {
     return [format](Settings& settings) { settings.format = format->format; };
 }
 
+// What comes out beside packets.
+Names<Reader> output_readers() {
+    return {
+        {"sub_frames", plain<bool>(&Settings::sub_frames)},
+        {"reconstruction", plain<bool>(&Settings::reconstruction)},
+        {"statistics", choice<StatisticsLevel>(&Settings::statistics, {{"picture", StatisticsLevel::picture},
+                                                                       {"rows", StatisticsLevel::rows},
+                                                                       {"blocks", StatisticsLevel::blocks}})},
+    };
+}
+
 Names<Reader> stream_readers() {
     return {
         {"codec", choice<Codec>(&Settings::codec, {{"h264", Codec::h264}, {"hevc", Codec::hevc}, {"av1", Codec::av1}})},
@@ -199,11 +210,6 @@ Names<Reader> stream_readers() {
                                                                        {"3", SplitEncode::three},
                                                                        {"4", SplitEncode::four}})},
         {"qp_map", choice<MapMode>(&Settings::map_mode, {{"delta", MapMode::delta}, {"emphasis", MapMode::emphasis}})},
-        {"sub_frames", plain<bool>(&Settings::sub_frames)},
-        {"reconstruction", plain<bool>(&Settings::reconstruction)},
-        {"statistics", choice<StatisticsLevel>(&Settings::statistics, {{"picture", StatisticsLevel::picture},
-                                                                       {"rows", StatisticsLevel::rows},
-                                                                       {"blocks", StatisticsLevel::blocks}})},
         {"time_code", plain<bool>(&Settings::time_code)},
         {"manual_types", plain<bool>(&Settings::manual_types)},
         {"reference_frames", plain<uint32_t>(&Settings::reference_frames)},
@@ -274,6 +280,7 @@ Names<Reader> rate_readers() {
 const Names<Reader>& readers() {
     static const Names<Reader> all = [] {
         Names<Reader> merged = stream_readers();
+        merged.merge(output_readers());
         merged.merge(tool_readers());
         merged.merge(rate_readers());
         return merged;

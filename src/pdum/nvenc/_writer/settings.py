@@ -33,6 +33,7 @@ SHARED_GOP = 60
 DEFAULT_QUALITY = 60
 FIXED = ("width", "height", "format", "fps", "codec", "bitrate", "gpu_id")
 """Fields of ``EncoderConfig`` that have a parameter of the writer, or follow from the first frame."""
+OF_PACKETS = ("statistics", "sub_frames", "reconstruction")
 DROPS = {"none": None, "oldest": "oldest"}
 
 
@@ -164,6 +165,11 @@ class WriterSettings:
         for name in self.fields:
             if name in ("width", "height"):
                 raise TypeError(f"VideoWriter() takes no {name}: the first frame has it, or size=(width, height).")
+            if name in OF_PACKETS and self.fields[name]:
+                raise InvalidConfig(
+                    f"{name} has no effect here: VideoWriter keeps only the bytes of packets. "
+                    "Use NvencEncoder, or leave it out."
+                )
             if name not in known:
                 raise TypeError(
                     f"VideoWriter() got an unexpected keyword argument {name!r}.{nearest(name, [*own, *known])}"
