@@ -262,7 +262,7 @@ def test_a_file_that_a_killed_writer_left_is_kept(tmp_path: Path) -> None:
         ("a.mp4", {"fps": 0}, "fps=0"),
         ("a.mp4", {"drop": "newest"}, "Unknown drop 'newest'. Expected one of none, oldest"),
         ("a.mp4", {"backend": "gpu"}, "Unknown backend"),
-        ("a.mp4", {"statistics": "rows"}, "statistics has no effect here.*Use NvencEncoder"),
+        ("a.mp4", {"statistics": "rows"}, "statistics has no effect here"),
         ("a.mp4", {"reconstruction": True}, "reconstruction has no effect here"),
         ("a.mp4", {"queue_frames": 0}, "queue_frames=0"),
         ("a.mp4", {"on_error": "ignore"}, "Unknown on_error"),
