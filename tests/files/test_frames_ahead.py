@@ -255,3 +255,23 @@ def test_stretches_cover_the_video(frames: int, gop: int, shortest: int) -> None
         number = stretches.after(frame)
         assert number is None or found[number].first > frame
         assert number is None or found[number - 1].first <= frame
+
+
+def test_it_counts_what_is_decoded_and_not_what_is_taken() -> None:
+    numbers = Numbers(200, 10, room=40)
+    ahead = numbers.ahead()
+    assert [next(ahead), ahead.frames_decoded] == [0, 1]
+    ahead.use_decoders(3)
+    taken(ahead)
+    assert ahead.frames_decoded == 200
+
+
+def test_decoders_that_finish_their_stretch_still_count() -> None:
+    """So a look at the others does not begin before they have left."""
+    numbers = Numbers(300, 50, room=60)
+    ahead = numbers.ahead()
+    ahead.use_decoders(3)
+    next(ahead)
+    ahead.use_decoders(2)
+    assert ahead.decoders == 3
+    ahead.close()

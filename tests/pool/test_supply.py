@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import ceil
 from typing import Any, cast
 
@@ -58,6 +59,19 @@ def test_decoders_that_do_not_help_are_taken_away(chips: int) -> None:
     assert len(set(settled(1000.0, 100.0, chips, looks=200)[30:])) == 2
 
 
+def test_they_are_taken_away_one_by_one() -> None:
+    """Each look may err."""
+    found = [8, *settled(100.0, 100.0, begin=8)]
+    assert all(before - after in (0, 1) for before, after in pairwise(found))
+
+
+def test_a_decoder_that_ends_the_waiting_stays() -> None:
+    """The engine cannot be faster, so the decoders are not, either."""
+    chooser = Chooser()
+    assert chooser.choose(Look(decoders=2, frames=600, seconds=1, engine_waited=0.1, idle=0)) == 3
+    assert chooser.choose(Look(decoders=3, frames=600, seconds=1, engine_waited=0.0, idle=0.5)) == 3
+
+
 def test_few_steps_are_needed() -> None:
     assert settled(800.0, 100.0)[:3] == [2, 4, 8]
 
@@ -75,6 +89,7 @@ class Scene:
     decoders_on_processor: int = 0
     idle_seconds: float = 0.0
     frames_a_round: int = 1
+    frames_decoded: int = 0
     is_all_begun: bool = False
     most: int = 8
     chips: int = 1
@@ -100,6 +115,7 @@ class Scene:
     def passes(self, feed: Feed, frames: int, seconds: float, waited: float) -> None:
         self.now += seconds
         self.taker_waited += waited
+        self.frames_decoded += frames
         feed.made(frames)
 
 

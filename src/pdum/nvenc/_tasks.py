@@ -183,6 +183,11 @@ class SharedFrames(Protocol):
         ...
 
     @property
+    def frames_decoded(self) -> int:
+        """How many frames have been decoded, also those that nobody has taken yet."""
+        ...
+
+    @property
     def frames_a_round(self) -> int:
         """How many frames the decoders make until it is the first one's turn again."""
         ...

@@ -74,6 +74,10 @@ class EngineFrames:
         return 0.0 if self._ahead is None else self._ahead.idle_seconds
 
     @property
+    def frames_decoded(self) -> int:
+        return 0 if self._ahead is None else self._ahead.frames_decoded
+
+    @property
     def frames_a_round(self) -> int:
         return 1 if self._ahead is None else self._ahead.frames_a_round
 

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 from .decoder import Stumbled
 from .stretches import Stretch, Stretches
 
+ROUNDS = 2
+"""Stretches of each decoder that may be decoded ahead."""
 RESERVED = 8
 """Frames of the room that only the decoder whose frames are next may take: it always gets on."""
 
@@ -95,7 +97,7 @@ class FramesAhead:
         self._alone: Generator[Any, None, None] | None = plain(first, None, None)
         self._alone_until: int | None = None
         """The frame at which others take over from the decoder that works alone."""
-        self._wanted = 1
+        self._wanted = self._most_wanted = 1
         self._may_share = True
         self._made_shared: SharedDecoding | None = None
         self._changed = Condition()
@@ -106,6 +108,7 @@ class FramesAhead:
         """The number of the next stretch to be decoded."""
         self._end: int | None = None
         self._held = 0
+        self._decoded = 0
         self._workers: list[Worker] = []
         self._threads: list[Thread] = []
         self._is_closed = False
@@ -121,15 +124,20 @@ class FramesAhead:
 
     @property
     def decoders(self) -> int:
-        """How many decode now; 1 if enough is decoded and nobody has to."""
+        """How many decode now, with those that finish their last stretch; 1 if enough is decoded and nobody has to."""
         with self._changed:
-            return max(1, len(self._staying()) + (self._alone is not None))
+            return max(1, len(self._workers) + (self._alone is not None))
 
     @property
     def decoders_on_processor(self) -> int:
         """How many of them help on the processor."""
         with self._changed:
-            return sum(worker.decoder.is_on_processor for worker in self._staying())
+            return sum(worker.decoder.is_on_processor for worker in self._workers)
+
+    @property
+    def frames_decoded(self) -> int:
+        """How many frames have been decoded, also those that nobody has taken yet."""
+        return self._decoded
 
     @property
     def idle_seconds(self) -> float:
@@ -154,9 +162,11 @@ class FramesAhead:
     def use_decoders(self, wanted: int) -> None:
         """Lets so many decode, or as many as there can be."""
         self._wanted = max(1, min(wanted, self._shared.bounds.decoders)) if wanted > 1 else 1
+        self._most_wanted = max(self._most_wanted, self._wanted)
         with self._changed:
             self._let_go(len(self._workers) - self._wanted_workers())
-        if self._may_share and self._wanted > self.decoders:
+            staying = len(self._staying()) + (self._alone is not None)
+        if self._may_share and self._wanted > staying:
             if self._alone is None or self._alone_until is not None:
                 self._add_decoders()
             elif self._last is None:
@@ -235,6 +245,7 @@ class FramesAhead:
             self._last = self._from_parts()
         elif self._alone is not None:
             self._last = next(self._alone)
+            self._decoded += 1
         else:
             raise StopIteration
         self._at += 1
@@ -353,6 +364,7 @@ class FramesAhead:
                 return False
             part.frames.append(frame)
             self._held += 1
+            self._decoded += 1
             self._changed.notify_all()
             return True
 
@@ -363,6 +375,10 @@ class FramesAhead:
         return self._held < room - RESERVED
 
     def _room(self) -> int:
-        """Each decoder can finish its stretch, and one of them another. More would only fill the memory."""
-        enough = (self._wanted + 1) * self._shared.stretches.mean + RESERVED
+        """So many that no decoder waits for one that is half as fast. More would only fill the memory.
+
+        It does not shrink when decoders leave: the others would wait until the frames are taken, as if they were too
+        many.
+        """
+        enough = ROUNDS * self._most_wanted * self._shared.stretches.mean + RESERVED
         return min(self._shared.bounds.room, ceil(enough))

@@ -48,6 +48,7 @@ class Look:
 
     decoders: int
     frames: int
+    """So many were decoded. The engine may have taken others, from a stock."""
     seconds: float
     engine_waited: float
     idle: float
@@ -82,14 +83,14 @@ class Chooser:
         before, self._before = self._before, None
         if before is not None and look.decoders > before.decoders:
             hoped = before.starving * LEAST_GAIN
-            if look.rate < before.rate * (1 + hoped):
+            if look.starving > STARVING and look.rate < before.rate * (1 + hoped):
                 self._most, self._looks_left = before.decoders, LOOKS_UNTIL_RETRY
                 return before.decoders
         self._forget_most()
         if look.starving > STARVING:
             return self._more(look)
         if look.decoders > 1 and look.needed < look.decoders - 1 - SPARE:
-            return max(1, ceil(look.needed + SPARE))
+            return look.decoders - 1
         return look.decoders
 
     def _forget_most(self) -> None:
@@ -176,6 +177,7 @@ class Feed:
         self._since, self._frames = monotonic(), 0
         self._decoders, self._round = self._source.decoders, self._source.frames_a_round
         self._waited, self._idle = self._channel.taker_waited, self._source.idle_seconds
+        self._decoded = self._source.frames_decoded
 
     def anew(self) -> Feed:
         """The same source, after a time that tells nothing."""
@@ -200,7 +202,7 @@ class Feed:
         if self._decoders == self._source.decoders and not self._source.is_all_begun:
             self._supply.learn(
                 Look(
-                    decoders=self._decoders, frames=self._frames, seconds=seconds,
+                    decoders=self._decoders, frames=self._source.frames_decoded - self._decoded, seconds=seconds,
                     engine_waited=self._channel.taker_waited - self._waited,
                     idle=self._source.idle_seconds - self._idle,
                 ),
