@@ -140,31 +140,6 @@ void DecodedFrame::clear() {
 
 namespace {
 
-int traverse(PyObject* self, visitproc visit, void* arg) {
-    Py_VISIT(Py_TYPE(self));
-    const auto* frame = bound_or_null<DecodedFrame>(self);
-    return frame != nullptr ? frame->traverse(visit, arg) : 0;
-}
-
-int clear(PyObject* self) {
-    if (auto* frame = bound_or_null<DecodedFrame>(self)) frame->clear();
-    return 0;
-}
-
-// Runs in the garbage collector alone, before it takes a cycle apart.
-void finalize(PyObject* self) {
-    if (auto* frame = bound_or_null<DecodedFrame>(self)) frame->abandon();
-}
-
-// A frame refers to the stream on which it is read, and that may refer to it.
-void collect_in_cycles(PyHeapTypeObject* heap_type) {
-    PyTypeObject& type = heap_type->ht_type;
-    type.tp_flags |= Py_TPFLAGS_HAVE_GC;
-    type.tp_traverse = traverse;
-    type.tp_clear = clear;
-    type.tp_finalize = finalize;
-}
-
 py::object array_for_numpy(const DecodedFrame& frame, const py::object& type, const py::object& /*copy*/) {
     const py::object made = frame.to_numpy();
     return type.is_none() ? made : made.attr("astype")(type, py::arg("copy") = false);
@@ -205,7 +180,10 @@ auto of_picture(Read read) {
 }  // namespace
 
 void add_decoded_frame_type(py::module_& module) {
-    py::class_<DecodedFrame> type(module, "DecodedFrame", py::custom_type_setup(collect_in_cycles), doc::type);
+    // It refers to the stream on which it is read, and that may refer to it.
+    py::class_<DecodedFrame> type(module, "DecodedFrame",
+                                  py::custom_type_setup(collect_in_cycles<DecodedFrame, &DecodedFrame::abandon>),
+                                  doc::type);
     frame_type = reinterpret_cast<PyTypeObject*>(type.ptr());
     using Picture = const DecodedPicture&;
     type.def_property_readonly("shape", &DecodedFrame::shape, doc::shape)

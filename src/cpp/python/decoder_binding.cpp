@@ -173,30 +173,6 @@ class Decoder {
     bool is_closed_ = false;
 };
 
-int traverse(PyObject* self, visitproc visit, void* arg) {
-    Py_VISIT(Py_TYPE(self));
-    const auto* decoder = bound_or_null<Decoder>(self);
-    return decoder != nullptr ? decoder->traverse(visit, arg) : 0;
-}
-
-int clear(PyObject* self) {
-    if (auto* decoder = bound_or_null<Decoder>(self)) decoder->clear();
-    return 0;
-}
-
-void finalize(PyObject* self) {
-    if (auto* decoder = bound_or_null<Decoder>(self)) decoder->end();
-}
-
-// A decoder refers to the stream on which its frames are read, and that may refer to it.
-void collect_in_cycles(PyHeapTypeObject* heap_type) {
-    PyTypeObject& type = heap_type->ht_type;
-    type.tp_flags |= Py_TPFLAGS_HAVE_GC;
-    type.tp_traverse = traverse;
-    type.tp_clear = clear;
-    type.tp_finalize = finalize;
-}
-
 std::unique_ptr<Decoder> make_decoder(const std::string& codec, const py::bytes& header, int gpu_id,
                                       uintptr_t cuda_context, const py::object& stream, uint32_t lent_surfaces) {
     const std::optional<DecodeCodec> found = find_decode_codec(codec);
@@ -246,7 +222,8 @@ py::dict limits_in_python(const std::string& codec, const std::string& chroma, i
 void add_decoder_type(py::module_& module) {
     add_decoded_frame_type(module);
     [[maybe_unused]] const py::class_<SurfaceMemory> memory(module, "_SurfaceMemory");
-    py::class_<Decoder>(module, "Decoder", py::custom_type_setup(collect_in_cycles),
+    // It refers to the stream on which its frames are read, and that may refer to it.
+    py::class_<Decoder>(module, "Decoder", py::custom_type_setup(collect_in_cycles<Decoder, &Decoder::end>),
                         "Takes arguments that are checked already: use pdum.nvenc.Decoder.")
         .def(py::init(&make_decoder), py::kw_only(), py::arg("codec"), py::arg("header"), py::arg("gpu_id"),
              py::arg("cuda_context"), py::arg("stream"), py::arg("lent_surfaces"))

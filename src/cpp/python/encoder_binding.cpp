@@ -150,38 +150,12 @@ void add_frame_methods(const py::object& type) {
     add_method(type, submit_method);
 }
 
-Encoder* encoder_or_null(PyObject* self) { return bound_or_null<Encoder>(self); }
-
-int traverse(PyObject* self, visitproc visit, void* arg) {
-    Py_VISIT(Py_TYPE(self));
-    const Encoder* encoder = encoder_or_null(self);
-    return encoder != nullptr ? encoder->traverse(visit, arg) : 0;
-}
-
-int clear(PyObject* self) {
-    if (Encoder* encoder = encoder_or_null(self)) encoder->clear();
-    return 0;
-}
-
-// Runs before the garbage collector breaks up a cycle, so that callbacks see complete objects.
-void finalize(PyObject* self) {
-    if (Encoder* encoder = encoder_or_null(self)) encoder->end();
-}
-
-// An encoder refers to its frames in flight, and these may refer to it.
-void collect_in_cycles(PyHeapTypeObject* heap_type) {
-    PyTypeObject& type = heap_type->ht_type;
-    type.tp_flags |= Py_TPFLAGS_HAVE_GC;
-    type.tp_traverse = traverse;
-    type.tp_clear = clear;
-    type.tp_finalize = finalize;
-}
-
 }  // namespace
 
 void add_encoder_type(py::module_& module) {
     const auto stream = py::arg("stream") = py::none();
-    py::class_<Encoder> encoder(module, "Encoder", py::custom_type_setup(collect_in_cycles));
+    // It refers to its frames in flight, and these may refer to it.
+    py::class_<Encoder> encoder(module, "Encoder", py::custom_type_setup(collect_in_cycles<Encoder, &Encoder::end>));
     encoder
         .def(py::init(&make_encoder), py::kw_only(), py::arg("settings"), py::arg("gpu_id"), py::arg("cuda_context"),
              py::arg("extra_output_delay"), py::arg("copy"), py::arg("abi"))

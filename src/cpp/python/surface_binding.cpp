@@ -100,37 +100,9 @@ py::capsule Surface::dlpack(const py::object& stream, const py::object& max_vers
 
 py::tuple Surface::dlpack_device() const { return py::make_tuple(dlpack::device_cuda, session_->gpu()); }
 
-namespace {
-
-int traverse(PyObject* self, visitproc visit, void* arg) {
-    Py_VISIT(Py_TYPE(self));
-    const auto* surface = bound_or_null<Surface>(self);
-    return surface != nullptr ? surface->traverse(visit, arg) : 0;
-}
-
-int clear(PyObject* self) {
-    if (auto* surface = bound_or_null<Surface>(self)) surface->clear();
-    return 0;
-}
-
-// Runs in the garbage collector alone, before it takes a cycle apart.
-void finalize(PyObject* self) {
-    if (auto* surface = bound_or_null<Surface>(self)) surface->abandon();
-}
-
-// A surface refers to the stream on which it is written, and that may refer to it.
-void collect_in_cycles(PyHeapTypeObject* heap_type) {
-    PyTypeObject& type = heap_type->ht_type;
-    type.tp_flags |= Py_TPFLAGS_HAVE_GC;
-    type.tp_traverse = traverse;
-    type.tp_clear = clear;
-    type.tp_finalize = finalize;
-}
-
-}  // namespace
-
 void add_surface_type(py::module_& module) {
-    py::class_<Surface> type(module, "Surface", py::custom_type_setup(collect_in_cycles),
+    // It refers to the stream on which it is written, and that may refer to it.
+    py::class_<Surface> type(module, "Surface", py::custom_type_setup(collect_in_cycles<Surface, &Surface::abandon>),
                              "One of the encoder's own surfaces, to be written instead of copied:\n"
                              "``with encoder.surface() as surface``, write ``cupy.asarray(surface)``, submit it.\n\n"
                              "A DLPack tensor keeps the surface: the encoder lends it again only when the tensor is\n"
