@@ -9,8 +9,10 @@ namespace nvsim {
 namespace {
 
 constexpr uint32_t kAlphaChannelInformation = 165;
-constexpr int kAuxiliary = 3;  // among the flags of scalability
-constexpr uint32_t kAlpha = 1;
+constexpr int kMultiview = 1, kAuxiliary = 3;  // among the flags of scalability
+// Of the second layer, in its dimension: alpha, or the second view.
+constexpr uint32_t kSecond = 1;
+constexpr uint32_t kMultiviewMain = 6;  // general_profile_idc
 
 void copy_bits(BitReader& from, size_t count, BitWriter& to) {
     for (size_t i = 0; i < count; ++i) to.bits(from.bits(1), 1);
@@ -24,23 +26,36 @@ std::array<uint32_t, 3> copy_ordering(BitReader& from, BitWriter& out) {
     return numbers;
 }
 
-void write_dimensions(BitWriter& out) {
+void write_dimensions(BitWriter& out, bool two_views) {
+    const int dimension = two_views ? kMultiview : kAuxiliary;
     out.bit(0);  // splitting_flag
-    for (int kind = 0; kind < 16; ++kind) out.bit(kind == kAuxiliary ? 1 : 0);
+    for (int kind = 0; kind < 16; ++kind) out.bit(kind == dimension ? 1 : 0);
     out.bits(0, 3);  // an identifier has one bit
     out.bit(0);      // vps_nuh_layer_id_present_flag: the layer's number is 1
-    out.bits(kAlpha, 1);
-    out.bits(0, 4);  // view_id_len
+    out.bits(kSecond, 1);
+    out.bits(two_views ? 1 : 0, 4);  // view_id_len
+    if (two_views) out.bits(1, 2);   // view_id_val: 0 of the base layer, 1 of the other
     out.bit(0);      // direct_dependency_flag
     out.ue(0);       // num_add_layer_sets
     out.bits(0, 3);  // numbers of temporal layers, and references between layers
 }
 
-void write_output_sets(BitWriter& out) {
-    out.ue(1);       // vps_num_profile_tier_level_minus1
-    out.ue(0);       // num_add_olss
-    out.bits(0, 2);  // all layers are put out
-    out.bits(1, 2);  // the profiles of both layers: those of the base, and those of this extension
+void write_multiview_profile(BitWriter& out, uint32_t level) {
+    out.bit(1);  // vps_profile_present_flag
+    out.bits(kMultiviewMain, 8);
+    for (uint32_t profile = 0; profile < 32; ++profile) out.bit(profile == kMultiviewMain ? 1 : 0);
+    out.bits(0b1001, 4);  // progressive pictures
+    out.bits(0, 32);
+    out.bits(0, 12);
+    out.bits(level, 8);
+}
+
+void write_output_sets(BitWriter& out, bool two_views, uint32_t level) {
+    out.ue(two_views ? 2 : 1);  // vps_num_profile_tier_level_minus1
+    if (two_views) write_multiview_profile(out, level);
+    out.ue(0);                                          // num_add_olss
+    out.bits(0, 2);                                     // all layers are put out
+    two_views ? out.bits(0b0010, 4) : out.bits(0b01, 2);  // the profiles of the base and of the second layer
 }
 
 void write_format(BitWriter& out, const StreamSettings& settings) {
@@ -51,14 +66,15 @@ void write_format(BitWriter& out, const StreamSettings& settings) {
     out.bits(1, 2);  // 4:2:0
     out.bits(0, 8);  // 8 bits
     out.bit(0);      // conformance_window_vps_flag
-    out.bits(0, 3);  // references between layers, and the picture order count
+    out.bits(0, 2);  // references between layers, and the picture order count
+    out.bit(1);      // poc_lsb_not_present_flag: IDR pictures of the second layer are written as those of the first
 }
 
 void write_extension(BitWriter& out, const StreamSettings& settings, const std::array<uint32_t, 3>& ordering,
                      uint32_t level) {
     out.bits(level, 8);  // of the second layer; its profile is that of the first
-    write_dimensions(out);
-    write_output_sets(out);
+    write_dimensions(out, settings.tools.two_views);
+    write_output_sets(out, settings.tools.two_views, level);
     write_format(out, settings);
     out.bit(0);  // sub_layer_flag_info_present_flag
     out.ue(ordering[0]);
@@ -67,11 +83,6 @@ void write_extension(BitWriter& out, const StreamSettings& settings, const std::
     out.bit(0);      // direct_dependency_all_layers_flag
     out.ue(0);       // vps_non_vui_extension_length
     out.bits(0, 2);  // vps_vui_present_flag, vps_extension2_flag
-}
-
-Bytes in_second_layer(Bytes nal) {
-    nal[1] = static_cast<uint8_t>((nal[1] & 7) | 1 << 3);
-    return nal;
 }
 
 class AlphaCoder final : public PictureCoder {
@@ -136,7 +147,12 @@ class AlphaCoder final : public PictureCoder {
 
 }  // namespace
 
-Bytes with_alpha_layer(const Bytes& vps, const StreamSettings& settings) {
+Bytes in_second_layer(Bytes nal) {
+    nal[1] = static_cast<uint8_t>((nal[1] & 7) | 1 << 3);
+    return nal;
+}
+
+Bytes with_second_layer(const Bytes& vps, const StreamSettings& settings) {
     const Bytes rbsp = remove_emulation_prevention(Bytes(vps.begin() + 2, vps.end()));
     BitReader from(rbsp);
     BitWriter out;

@@ -5,8 +5,9 @@
 
 namespace nvsim {
 
-// The video parameter set of x265, extended by a layer that is alpha and depends on no other.
-Bytes with_alpha_layer(const Bytes& vps, const StreamSettings& settings);
+Bytes in_second_layer(Bytes nal);
+// The video parameter set of x265, extended by a layer that is alpha or the second view, and depends on no other.
+Bytes with_second_layer(const Bytes& vps, const StreamSettings& settings);
 // The message that says what the samples of that layer mean: 0 is transparent, 255 is opaque.
 SeiMessage alpha_channel_information();
 

@@ -111,7 +111,8 @@ AccessUnitWriter::AccessUnitWriter(const StreamSettings& settings, const NalUnit
 
 Bytes AccessUnitWriter::vps_with_layers(const Bytes& vps, const StreamSettings& settings) const {
     const Bytes rewritten = rewrite_hevc_vps(vps, settings);
-    return settings.tools.alpha ? with_alpha_layer(rewritten, settings) : with_hevc_layers(rewritten, named_layers());
+    const bool has_two = settings.tools.alpha || settings.tools.two_views;
+    return has_two ? with_second_layer(rewritten, settings) : with_hevc_layers(rewritten, named_layers());
 }
 
 Bytes AccessUnitWriter::headers() const {

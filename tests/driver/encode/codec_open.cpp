@@ -3,6 +3,7 @@
 
 #include "encode/codec_alpha.hpp"
 #include "encode/codec_backends.hpp"
+#include "encode/codec_views.hpp"
 
 namespace nvsim {
 
@@ -50,11 +51,16 @@ std::string codec_obstacle(Codec codec) {
     }
 }
 
+static std::unique_ptr<PictureCoder> make_hevc_coder(const StreamSettings& settings) {
+    if (settings.tools.two_views) return make_views_coder(settings);
+    return settings.tools.alpha ? make_alpha_coder(settings) : make_x265_coder(settings);
+}
+
 std::unique_ptr<PictureCoder> make_codec(const StreamSettings& settings, std::string& error) {
     try {
         switch (settings.codec) {
             case Codec::h264: return make_x264_coder(settings);
-            case Codec::hevc: return settings.tools.alpha ? make_alpha_coder(settings) : make_x265_coder(settings);
+            case Codec::hevc: return make_hevc_coder(settings);
             case Codec::av1: return make_aom_coder(settings);
         }
         throw std::runtime_error("no such codec");

@@ -77,6 +77,7 @@ struct CodingTools {
     bool interlaced = false;              // H.264
     bool alpha = false;                   // HEVC: pictures bring it, and the stream has a layer for it
     uint32_t alpha_ratio = 15;            // how many times its bits the picture itself gets
+    bool two_views = false;               // HEVC: pictures are the left and the right view in turn
     bool monochrome = false;              // the chroma of pictures is ignored
     int cb_offset = 0, cr_offset = 0;     // to the quantiser
     int tile_columns = 0, tile_rows = 0;  // AV1; 0: the codec's choice
@@ -122,6 +123,7 @@ struct StreamSettings {
     int long_term_slots = 0;         // 0: no long-term references
     bool mastering_display = false;  // pictures may bring it
     bool content_light = false;      // likewise
+    bool reference_displays = false;  // likewise what displays two views are meant for
     bool block_maps = false;         // likewise maps of QP offsets
     bool reconstructions = false;    // pictures may ask for what a decoder shows
     ColourDescription colour;

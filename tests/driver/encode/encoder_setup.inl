@@ -53,6 +53,7 @@ std::vector<const char*> needs_of(const NV_ENC_INITIALIZE_PARAMS& params, const 
         need_tools(codec_config, need_if);
         need_layers(codec_config, need_if);
         need_if(NVSIM_GET(codec_config, enableAlphaLayerEncoding, 0) != 0, "SUPPORT_ALPHA_LAYER_ENCODING");
+        need_if(NVSIM_GET(codec_config, enableMVHEVC, 0) != 0, "SUPPORT_MVHEVC_ENCODE");
         need_if(codec_config.enableIntraRefresh, "SUPPORT_INTRA_REFRESH");
         need_if(NVSIM_GET(codec_config, enableLTR, 0) != 0, "NUM_MAX_LTR_FRAMES");
     });
@@ -175,6 +176,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
         check_monochrome(config, codec_config.chromaFormatIDC);
         check_fields(config, codec_config, params.encodeHeight);
         check_alpha(codec_config, params);
+        check_views(codec_config, params);
         check_layers(codec_config, config);
         check_grain(codec_config);
     });
@@ -194,6 +196,8 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
         read_codec(codec_config, stream);
         read_layers(codec_config, stream);
         read_grain(codec_config, stream);
+        stream.tools.two_views = NVSIM_GET(codec_config, enableMVHEVC, 0) != 0;
+        stream.reference_displays = NVSIM_GET(codec_config, outputHevc3DReferenceDisplayInfo, 0) != 0;
         stream.tools.alpha = NVSIM_GET(codec_config, enableAlphaLayerEncoding, 0) != 0;
         if (codec_config.chromaFormatIDC > 1) stream.format.chroma = static_cast<int>(codec_config.chromaFormatIDC);
         stream.idr_period = codec_config.idrPeriod;

@@ -65,6 +65,7 @@ struct Submission {
     void* completion_event = nullptr;
     uint32_t format = 0;
     uint32_t structure = 1;  // NV_ENC_PIC_STRUCT
+    uint32_t view = 0;       // viewId
     PictureType type = PictureType::p;
     const int8_t* map = nullptr;  // the client's
     uint32_t map_size = 0;
@@ -251,6 +252,9 @@ class Session : public std::enable_shared_from_this<Session> {
     void reserve_staging();
 
     void check_type(const Submission& submission) const;
+    void check_view(const Submission& submission) const;
+    void plan(const Submission& submission, uint64_t serial);
+    void add_second_views();
     void find_input(const Submission& submission, Record& record);
     Bitstream& find_output(const Submission& submission);
     void read_pixels(Record& record);
@@ -337,6 +341,8 @@ class Session : public std::enable_shared_from_this<Session> {
     std::thread::id encoder_thread_;
     bool one_encoder_thread_ = true;
     bool ended_ = false;
+    bool waits_for_view_ = false;  // the left view is there, and the right one is not
+    PictureRequest left_;          // that view
     std::set<std::string> differs_;  // the configuration's points of difference
 
     size_t staged_bytes_ = 0;

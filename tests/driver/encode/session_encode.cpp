@@ -25,6 +25,7 @@ Status Session::encode(const Submission& submission) {
     if (submission.structure > 1 && !stream().tools.interlaced)
         forbid(Status::success, Status::invalid_param, "a picture of two fields, but frameFieldMode is not FIELD");
     check_type(submission);
+    check_view(submission);
     reference_rules_.check(submission.references, stream());
     Bitstream& out = find_output(submission);
     Record& record = new_record();
@@ -39,9 +40,7 @@ Status Session::encode(const Submission& submission) {
     }
     accept(submission, record, out);
     plan_.clear();
-    planner_.push({record.source.serial, (submission.flags & force_idr) != 0, (submission.flags & force_intra) != 0,
-                   submission.type},
-                  plan_);
+    plan(submission, record.source.serial);
     start(plan_);
     const bool more = plan_.empty() || planned_ <= static_cast<uint64_t>(delay_);
     return more ? Status::need_more_input : Status::success;
@@ -249,7 +248,9 @@ void Session::submit(const PlannedPicture& picture) {
 
 void Session::submit_end() {
     plan_.clear();
+    if (waits_for_view_) violate(Status::invalid_call, "the stream ends between the two views of a picture");
     planner_.drain(plan_);
+    if (stream().tools.two_views) add_second_views();
     start(plan_);
     planner_.restart_at_next_picture();
     promised_ = flushed_outputs_ = outputs_;
