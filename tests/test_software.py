@@ -421,7 +421,7 @@ def test_every_field_is_mapped_or_named() -> None:
         "transform_8x8": False, "deblocking": False, "constrained_intra": True, "chroma_qp_offset": 3,
         "references": References(l0=2), "tiles": (2, 1), "layers": 2,
         "film_grain": FilmGrain.of_strength(9), "monochrome": True,
-        "interlaced": "top", "alpha": True,
+        "interlaced": "top", "alpha": True, "stereo": True,
     }  # fmt: skip
     assert values.keys() | NOT_VARIED == set(EncoderConfig.names())
     with_others: dict[str, dict[str, Any]] = {

@@ -192,6 +192,13 @@ CODING = [
         for given, ratio in ((True, {}), (3, {"rc.alphaLayerBitrateRatio": 3}))
     ),
     Row({"alpha": False}, {}, over=HEVC),
+    Row(
+        {"stereo": True},
+        {"codec.enableMVHEVC": 1, "codec.numViews": 2, "codec.outputHevc3DReferenceDisplayInfo": 1},
+        over=HEVC,
+        since="13.0",
+    ),
+    Row({"stereo": False}, {}, over=HEVC),
     *(
         Row({"interlaced": first}, {"config.frameFieldMode": "NV_ENC_PARAMS_FRAME_FIELD_MODE_FIELD"})
         for first in ("top", "bottom")

@@ -59,6 +59,7 @@ DEMANDS: list[tuple[dict[str, Any], str, str, int]] = [
     ({"layers": Layers(2, "hierarchical")}, "layers", "SUPPORT_HIERARCHICAL_PFRAMES", 0),
     ({**HQ, "bframes": 2, "layers": Layers(2, "hierarchical")}, "layers", "SUPPORT_HIERARCHICAL_BFRAMES", 0),
     ({"interlaced": "top"}, "interlaced", "SUPPORT_FIELD_ENCODING", 0),
+    ({**HEVC, "stereo": True}, "stereo", "SUPPORT_MVHEVC_ENCODE", 0),
     ({**HEVC, "format": "argb", "alpha": True}, "alpha", "SUPPORT_ALPHA_LAYER_ENCODING", 0),
     ({"entropy": "cabac"}, "entropy='cabac'", "SUPPORT_CABAC", 0),
     ({**HQ, "transform_8x8": True}, "transform_8x8", "SUPPORT_ADAPTIVE_TRANSFORM", 0),
@@ -74,6 +75,7 @@ ADDED = {"OUTPUT_BLOCK_STATS": {"OUTPUT_BLOCK_STATS": 1}}
 """What no recorded card has."""
 
 LATER = {"SUPPORT_LOOKAHEAD_LEVEL", "SUPPORT_TEMPORAL_FILTER", "SUPPORT_UNIDIRECTIONAL_B", "SUPPORT_YUV422_ENCODE"}
+LATER |= {"SUPPORT_MVHEVC_ENCODE"}
 
 
 def without(capability: str, value: int) -> dict[str, Any]:

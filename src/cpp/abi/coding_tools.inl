@@ -83,6 +83,7 @@ inline void set_tools(NV_ENC_CONFIG_HEVC& config, const Settings& settings) {
     if (settings.references.dpb > 0) config.maxNumRefFramesInDPB = settings.references.dpb;
     if (settings.layers.count > 0) set_layers(config, settings.layers);
     config.enableAlphaLayerEncoding = settings.alpha.has_value();
+    if (settings.two_views) set_views(config);
     if (!settings.deblocking) return;
     config.disableDeblockAcrossSliceBoundary = *settings.deblocking == Deblocking::within_slices;
     set_deblocking_off(config, *settings.deblocking == Deblocking::off);

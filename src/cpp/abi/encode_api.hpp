@@ -67,6 +67,7 @@ struct PictureRequest {
     bool force_idr = false;
     bool force_intra = false;
     Structure structure = Structure::frame;
+    uint32_t view = 0;                      // of two: 0 for the left eye, 1 for the right one
     uint64_t since_idr = 0;                 // pictures since the last IDR; 0: it is one
     bool is_idr = false;                    // whether it will be an IDR, requested or not
     const PictureExtras* extras = nullptr;  // may be null

@@ -64,6 +64,9 @@ void set_layers(CodecConfig&, const Layers&) {
     not_in_12_1("layers in HEVC and AV1");
 }
 
+[[noreturn]] inline void set_views(NV_ENC_CONFIG_HEVC&) { not_in_12_1("stereo=True"); }
+inline void put_view(NV_ENC_PIC_PARAMS_HEVC&, const PictureRequest&) {}
+
 inline void set_lookahead_level(NV_ENC_RC_PARAMS&, uint32_t) { not_in_12_1("lookahead_level"); }
 
 inline void set_unidirectional_b(NV_ENC_INITIALIZE_PARAMS&, bool on) {

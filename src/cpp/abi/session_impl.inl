@@ -197,6 +197,7 @@ class Session final : public EncodeApi {
         if (manual_types_) put_type(picture_, codec_, request);
         picture_.outputReconBuffer = request.reconstruction;
         if (request.reconstruction != nullptr) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_OUTPUT_RECON_FRAME;
+        if (two_views_) put_view(picture_.codecPicParams.hevcPicParams, request);
         const CarriedExtras carried(*this, request);
         const NVENCSTATUS status = while_busy([&] { return f_.nvEncEncodePicture(handle_, &picture_); });
         if (status != NV_ENC_ERR_NEED_MORE_INPUT) check(status, "nvEncEncodePicture", "encode a picture");
@@ -414,6 +415,7 @@ class Session final : public EncodeApi {
         parameters_.encodeConfig = &config_;
         codec_ = settings.codec;
         manual_types_ = settings.manual_types;
+        two_views_ = settings.two_views;
         has_hdr_ = settings.mastering_display || settings.content_light;
         hdr_messages_ = HdrFields::has(codec_) ? std::vector<Message>() : hdr_messages(settings);
         hdr_fields_.set(settings);
@@ -441,6 +443,7 @@ class Session final : public EncodeApi {
     const uint64_t made_in_;
     Codec codec_ = Codec::h264;
     bool manual_types_ = false;
+    bool two_views_ = false;
     uint32_t next_frame_index_ = 0;  // pictures that the driver has taken
     NV_ENC_CONFIG preset_ = zeroed<NV_ENC_CONFIG>();
     NV_ENC_CONFIG config_ = zeroed<NV_ENC_CONFIG>();

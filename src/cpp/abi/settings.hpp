@@ -178,6 +178,7 @@ struct Settings {
     std::optional<FilmGrain> film_grain;  // AV1
     std::optional<bool> monochrome;
     std::optional<uint32_t> alpha;           // HEVC: how many times its bits the picture gets; 0: the driver's choice
+    bool two_views = false;                  // HEVC: pictures are pairs, of the left and the right eye
     Structure structure = Structure::frame;  // of pictures that say nothing else
     std::optional<bool> single_slice_refresh;
     bool time_code = false;             // pictures may carry one

@@ -70,6 +70,30 @@ void set_layers(CodecConfig& config, const Layers& layers) {
     config.maxTemporalLayersMinus1 = layers.count - 1;
 }
 
+inline void set_views(NV_ENC_CONFIG_HEVC& config) {
+    config.enableMVHEVC = 1;
+    config.numViews = 2;
+    config.outputHevc3DReferenceDisplayInfo = 1;
+}
+
+// The driver may look at it as long as pictures are in flight. Players learn from it which view is for which eye; the
+// width of the display, 0, is unknown. The precision is that of FFmpeg's client.
+inline HEVC_3D_REFERENCE_DISPLAY_INFO* left_and_right() {
+    static HEVC_3D_REFERENCE_DISPLAY_INFO info = [] {
+        auto views = zeroed<HEVC_3D_REFERENCE_DISPLAY_INFO>();
+        views.precRefDisplayWidth = 31;
+        views.rightViewId[0] = 1;
+        return views;
+    }();
+    return &info;
+}
+
+// As FFmpeg's client does it: each view is a picture of its own, the left one first. IDRs tell which is which.
+inline void put_view(NV_ENC_PIC_PARAMS_HEVC& picture, const PictureRequest& request) {
+    picture.viewId = request.view;
+    picture.p3DReferenceDisplayInfo = request.is_idr ? left_and_right() : nullptr;
+}
+
 inline void set_lookahead_level(NV_ENC_RC_PARAMS& rate, uint32_t level) {
     rate.lookaheadLevel = static_cast<NV_ENC_LOOKAHEAD_LEVEL>(level);
 }

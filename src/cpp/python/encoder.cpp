@@ -8,7 +8,6 @@
 
 #include "core/error.hpp"
 #include "core/nvtx.hpp"
-#include "python/held_stream.hpp"
 #include "python/settings_from_python.hpp"
 #include "python/stream_from_python.hpp"
 
@@ -45,6 +44,18 @@ PictureExtras extras_from_python(const py::object& picture, const char* codec, b
     return extras;
 }
 
+std::pair<py::object, py::object> pair_of(const py::object& frame) {
+    const bool is_pair = (py::isinstance<py::tuple>(frame) || py::isinstance<py::list>(frame)) && py::len(frame) == 2;
+    if (!is_pair) {
+        fail(ErrorKind::invalid_frame,
+             "This encoder was made with stereo=True and got one frame of type " +
+                 py::str(py::type::of(frame).attr("__name__")).cast<std::string>() + ", not a pair.",
+             "Give both views, the left one first: encode((left, right)).");
+    }
+    const py::sequence both(frame);
+    return {both[0], both[1]};
+}
+
 }  // namespace
 
 Encoder::Encoder(const SessionOptions& options)
@@ -57,7 +68,8 @@ Encoder::Encoder(const SessionOptions& options)
       manual_types_(options.settings.manual_types),
       sub_frames_(options.settings.sub_frames),
       has_grain_(options.settings.film_grain.has_value()),
-      is_interlaced_(options.settings.structure != Structure::frame) {
+      is_interlaced_(options.settings.structure != Structure::frame),
+      two_views_(options.settings.two_views) {
     set_size(options.settings.width, options.settings.height);
     const WithoutGil unlocked;
     session_ = std::make_shared<Session>(options);
@@ -122,6 +134,10 @@ py::tuple Encoder::next_slices(int64_t pts, size_t taken, bool waits) {
 
 std::unique_ptr<Surface> Encoder::surface(const py::object& stream) {
     const std::shared_ptr<Session> running = shared_session();
+    if (two_views_) {
+        fail(ErrorKind::unsupported_feature, "surface() was called on an encoder with stereo=True.",
+             "Render into two arrays of your own and submit them as a pair.");
+    }
     if (rgb_) {
         fail(ErrorKind::unsupported_feature,
              "surface() was called on an encoder of format 'rgb', whose surfaces hold what is converted.",
@@ -224,7 +240,9 @@ int64_t Encoder::submit_to(PythonSink& sink, const Call& call) {
     extras.force_idr |= call.force_idr;
     BorrowedMap map(call.picture, codec(), map_mode_, shared_session());
     extras.map = map.take();
-    if (Surface* surface = as_surface(call.frame)) {
+    if (two_views_) {
+        submit_views(sink, call, extras);
+    } else if (Surface* surface = as_surface(call.frame)) {
         submit_surface(sink, *surface, call, extras);
     } else {
         pts = submit_frame(sink, call, extras);
@@ -233,14 +251,28 @@ int64_t Encoder::submit_to(PythonSink& sink, const Call& call) {
     return pts;
 }
 
+BorrowedFrame Encoder::borrow(const py::object& frame, const Call& call, const HeldStream& input_stream) const {
+    const NvtxRange range("pdum.read_iface");
+    return {frame.ptr(), call.stream.ptr(), {format_, width(), height(), rgb_}, input_stream.handle()};
+}
+
+void Encoder::submit_views(PythonSink& sink, const Call& call, const PictureExtras& extras) {
+    Session& running = session();
+    const auto [left, right] = pair_of(call.frame);
+    HeldStream input_stream(running.input_stream());
+    BorrowedFrame of_left = borrow(left, call, input_stream);
+    BorrowedFrame of_right = borrow(right, call, input_stream);
+    sink.run_without_gil([&] {
+        input_stream.release();
+        running.submit_views({of_left.view(), of_right.view()}, call.seq, extras, sink);
+    });
+    if (!call.on_released.is_none()) call.on_released(call.frame);
+}
+
 int64_t Encoder::submit_frame(PythonSink& sink, const Call& call, const PictureExtras& extras) {
     Session& running = session();
     HeldStream input_stream(running.input_stream());
-    BorrowedFrame borrowed = [&] {
-        const NvtxRange range("pdum.read_iface");
-        return BorrowedFrame(call.frame.ptr(), call.stream.ptr(), {format_, width(), height(), rgb_},
-                             input_stream.handle());
-    }();
+    BorrowedFrame borrowed = borrow(call.frame, call, input_stream);
     Submission submission;
     submission.leaves = call.leaves;
     try {

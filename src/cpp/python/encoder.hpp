@@ -14,6 +14,7 @@
 #include "python/borrowed_frame.hpp"
 #include "python/borrowed_map.hpp"
 #include "python/frames_in_flight.hpp"
+#include "python/held_stream.hpp"
 #include "python/packet_binding.hpp"
 #include "python/registration_owners.hpp"
 #include "python/surface_binding.hpp"
@@ -96,6 +97,8 @@ class Encoder {
     // The picture's pts.
     int64_t submit_to(PythonSink& sink, const Call& call);
     int64_t submit_frame(PythonSink& sink, const Call& call, const PictureExtras& extras);
+    void submit_views(PythonSink& sink, const Call& call, const PictureExtras& extras);
+    BorrowedFrame borrow(const pybind11::object& frame, const Call& call, const HeldStream& input_stream) const;
 
     // For successful and failed calls: in both cases the session has reported the state of the frame.
     void after_submit(PythonSink& sink, const Submission& submission, BorrowedFrame& borrowed, const Call& call);
@@ -131,6 +134,7 @@ class Encoder {
     bool sub_frames_;      // whether slices can be read before their picture is done
     bool has_grain_;       // whether the stream has film grain
     bool is_interlaced_;   // whether pictures are fields, unless they say otherwise
+    bool two_views_;       // whether frames are pairs, of the left and the right eye
     FramesInFlight frames_;
     std::shared_ptr<Session> session_;
     std::shared_ptr<RegistrationOwners> owners_;

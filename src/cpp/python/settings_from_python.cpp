@@ -240,6 +240,7 @@ Names<Reader> tool_readers() {
         {"tiles", read_tiles},
         {"interlaced", choice<Structure>(&Settings::structure, structures())},
         {"alpha", plain<uint32_t>(&Settings::alpha)},
+        {"stereo", plain<bool>(&Settings::two_views)},
         {"monochrome", plain<bool>(&Settings::monochrome)},
         {"film_grain",
          [](const py::handle& grain) { return assignment(&Settings::film_grain, film_grain_from_python(grain)); }},

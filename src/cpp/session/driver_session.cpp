@@ -12,7 +12,8 @@ DriverSession::DriverSession(const Abi& abi, const Context& context, const Setti
     : streams_(streams),
       api_(open_encoder(abi, context)),
       settings_(api_->with_presets_numbers(settings)),
-      outputs_(std::make_unique<OutputQueue>(*api_, settings_.reorder_depth(), settings_.b_frames)) {
+      outputs_(std::make_unique<OutputQueue>(*api_, settings_.reorder_depth(),
+                                             settings_.two_views ? 1 : settings_.b_frames)) {
     require_within_limits(*api_, context, settings_);
     api_->initialize(settings_);
     api_->order_by_streams(streams_.input.address(), streams_.output.address());

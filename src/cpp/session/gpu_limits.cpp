@@ -140,6 +140,7 @@ std::vector<Demand> demands_of(const Settings& s) {
         {hierarchical && s.b_frames > 0, "layers", Capability::hierarchical_b_frames},
         {s.structure != Structure::frame, "interlaced", Capability::field_encoding},
         {s.alpha.has_value(), "alpha", Capability::alpha_layer},
+        {s.two_views, "stereo", Capability::mv_hevc},
         {s.monochrome.value_or(false), "monochrome", Capability::monochrome},
         {s.single_slice_refresh.value_or(false), "single_slice_refresh", Capability::single_slice_intra_refresh},
         {s.sub_frames, "sub_frames", Capability::subframe_readback},

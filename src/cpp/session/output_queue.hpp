@@ -15,6 +15,7 @@ namespace pdum::nvenc {
 class OutputQueue {
    public:
     // `reorder_depth`: how many frames the driver holds back at least, by the settings.
+    // `b_frames`: pictures that wait for a later one and come out with it, as a left view waits for its right one.
     OutputQueue(EncodeApi& api, uint32_t reorder_depth, uint32_t b_frames)
         : api_(api), b_frames_(b_frames), held_back_(reorder_depth) {}
 

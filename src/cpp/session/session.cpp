@@ -118,6 +118,12 @@ void Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& e
     collect(may_stay_in_flight() + (submission.leaves ? 1 : 0), sink);
 }
 
+void Session::run_in_turn(const std::function<void()>& call) {
+    const Turn turn(*this);
+    require_driver();
+    call();
+}
+
 bool Session::next_part(int64_t pts, size_t taken, bool waits, std::vector<uint8_t>& part, Sink& sink) {
     constexpr int attempts = 100;  // in all a hundredth of a second, so that Ctrl-C is not kept waiting
     constexpr std::chrono::microseconds pause{100};
@@ -183,6 +189,10 @@ void Session::flush(Sink& sink) {
 bool Session::lost(int64_t seq) {
     const Turn turn(*this);
     if (position_.must_be_idr) return false;
+    if (settings_.two_views) {
+        position_.must_be_idr = true;
+        return false;
+    }
     const ReferenceHistory::Loss loss = references_.loss_of(seq, settings_.reference_frames);
     if (loss.is_harmless) return true;
     if (loss.leaves_intact && can_invalidate() && invalidate(loss.spoilt)) {
@@ -220,7 +230,7 @@ std::vector<uint8_t> Session::sequence_header() {
 size_t Session::in_flight() const {
     require_own_process();
     const std::lock_guard<Turnstile> lock(turn_);
-    return delivery_.in_flight();
+    return (delivery_.in_flight() + views() - 1) / views();
 }
 
 bool Session::is_in_flight(int64_t pts) const {
@@ -230,14 +240,17 @@ bool Session::is_in_flight(int64_t pts) const {
 }
 
 // The driver makes an IDR after each GOP and on demand, and no others.
-bool Session::next_is_idr(const PictureExtras& extras) const {
-    return position_.next_pts == 0 || position_.must_be_idr || extras.force_idr ||
+bool Session::next_is_idr(const PictureExtras& extras, uint32_t view) const {
+    return position_.next_pts <= view || position_.must_be_idr || extras.force_idr ||
            (settings_.gop != 0 && position_.since_idr >= settings_.gop && !extras.force_p);
 }
 
-size_t Session::may_stay_in_flight() const { return std::max(extra_output_delay_, driver_->outputs().held_back()); }
+size_t Session::may_stay_in_flight() const {
+    const uint32_t whole = driver_->outputs().held_back() / views() * views();
+    return std::max(extra_output_delay_ * views(), whole);
+}
 
-void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
+void Session::encode(size_t input, int64_t seq, const PictureExtras& extras, uint32_t view) {
     const NvtxRange range("pdum.submit");
     PictureRequest request;
     request.output = driver_->outputs().empty();
@@ -248,8 +261,9 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
     request.force_idr = extras.force_idr || position_.must_be_idr;
     request.force_intra = extras.force_intra;
     request.structure = extras.structure.value_or(settings_.structure);
-    const bool idr = next_is_idr(extras);
-    request.is_idr = idr;
+    const bool idr = next_is_idr(extras, view);
+    request.view = view;
+    request.is_idr = idr && view == 0;
     request.since_idr = idr ? 0 : position_.since_idr;
     request.extras = extras.has_codec_fields() ? &extras : nullptr;
     if (!idr) require_long_term(extras);
@@ -270,6 +284,7 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras) {
     driver_->outputs().push(accepted);
     references_.add(position_.next_pts, seq, idr, extras.mark_long_term);
     ++position_.next_pts;
+    if (view + 1 < views()) return;  // the right view belongs to the same picture
     position_.must_be_idr = false;
     position_.since_idr = idr ? 1 : position_.since_idr + 1;
 }
@@ -308,7 +323,7 @@ void Session::deliver(const LockedAccessUnit& unit, Sink& sink) {
     try {
         if (finished.reconstruction)
             finished.unit.reconstruction = reconstructions_->finish(*finished.reconstruction, failures_);
-        sink.take(finished.unit);
+        settings_.two_views ? joiner_.take(finished.unit, sink) : sink.take(finished.unit);
     } catch (...) {
         give_back(finished.input);
         throw;

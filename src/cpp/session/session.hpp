@@ -2,6 +2,7 @@
 // Python.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -24,7 +25,9 @@
 #include "session/reference_history.hpp"
 #include "session/rgb_input.hpp"
 #include "session/stream_order.hpp"
+
 #include "session/surface_lease.hpp"
+#include "session/view_joiner.hpp"
 
 namespace pdum::nvenc {
 
@@ -58,6 +61,9 @@ struct Submission {
     std::vector<CUdeviceptr> unregistered;  // registered memory that has left since the last registration
 };
 
+// What the left and the right eye see.
+using Views = std::array<FrameView, 2>;
+
 // Several threads may use it: each call waits for its turn. A Sink may take Python's GIL during a turn, because no
 // thread that holds the GIL ever waits for a turn.
 class Session {
@@ -73,6 +79,8 @@ class Session {
     // `submission` says what became of the frame, whether the call returns or throws.
     void submit(const FrameView& frame, int64_t seq, const PictureExtras& extras, bool awaits_release, Sink& sink,
                 Submission& submission);
+    // A picture with two views, left and right. Both are copied. One access unit comes out for them.
+    void submit_views(const Views& views, int64_t seq, const PictureExtras& extras, Sink& sink);
     // The bytes of an access unit that have come since `taken` of them, in `part`. Waits a moment for more, or for all
     // of them if `waits`. Whether the access unit is whole: `sink` has it then. The picture was submitted with
     // Submission::leaves.
@@ -139,11 +147,16 @@ class Session {
     template <typename Step>
     bool driver_accepts(const FrameView& frame, Step step);
     void bring_in(const FrameView& frame, CUcontext owner, size_t input);
-    void encode(size_t input, int64_t seq, const PictureExtras& extras);
+    void encode(size_t input, int64_t seq, const PictureExtras& extras, uint32_t view = 0);
+    void encode_view(const FrameView& frame, CUcontext owner, int64_t seq, const PictureExtras& extras, uint32_t view);
+    void lose_left_view() noexcept;
+    // Pictures of the driver for one of the caller.
+    uint32_t views() const noexcept { return settings_.two_views ? 2 : 1; }
+    void run_in_turn(const std::function<void()>& call);
     // Encodes from memory that was just registered. If the driver refuses that, encodes a copy unless copy='never'.
     void encode_new_memory(const FrameView& frame, CUcontext owner, size_t input, int64_t seq,
                            const PictureExtras& extras, Submission& submission);
-    bool next_is_idr(const PictureExtras& extras) const;
+    bool next_is_idr(const PictureExtras& extras, uint32_t view) const;
     // Throws invalid_config if the picture would refer to a slot without a picture.
     void require_long_term(const PictureExtras& extras) const;
     bool can_invalidate() const;
@@ -190,6 +203,7 @@ class Session {
     std::unique_ptr<RgbInput> rgb_;                     // null unless frames are RGB
 
     Delivery delivery_;
+    ViewJoiner joiner_;
     Position position_;
     ReferenceHistory references_;
     Failures failures_;  // failed releases, raised by the next call since their access units were good

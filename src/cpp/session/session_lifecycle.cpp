@@ -34,7 +34,7 @@ void Session::open(const Settings& settings) {
     driver_ =
         std::make_unique<DriverSession>(abi_, *context_, settings, EngineStreams{*order_->input(), *output_stream_});
     try {
-        driver_->prepare(*inputs_, extra_output_delay_);
+        driver_->prepare(*inputs_, extra_output_delay_ * views());
     } catch (...) {
         close_driver(true);
         throw;

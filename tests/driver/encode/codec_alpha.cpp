@@ -35,9 +35,9 @@ void write_dimensions(BitWriter& out, bool two_views) {
     out.bits(kSecond, 1);
     out.bits(two_views ? 1 : 0, 4);  // view_id_len
     if (two_views) out.bits(1, 2);   // view_id_val: 0 of the base layer, 1 of the other
-    out.bit(0);      // direct_dependency_flag
-    out.ue(0);       // num_add_layer_sets
-    out.bits(0, 3);  // numbers of temporal layers, and references between layers
+    out.bit(0);                      // direct_dependency_flag
+    out.ue(0);                       // num_add_layer_sets
+    out.bits(0, 3);                  // numbers of temporal layers, and references between layers
 }
 
 void write_multiview_profile(BitWriter& out, uint32_t level) {
@@ -53,8 +53,8 @@ void write_multiview_profile(BitWriter& out, uint32_t level) {
 void write_output_sets(BitWriter& out, bool two_views, uint32_t level) {
     out.ue(two_views ? 2 : 1);  // vps_num_profile_tier_level_minus1
     if (two_views) write_multiview_profile(out, level);
-    out.ue(0);                                          // num_add_olss
-    out.bits(0, 2);                                     // all layers are put out
+    out.ue(0);                                            // num_add_olss
+    out.bits(0, 2);                                       // all layers are put out
     two_views ? out.bits(0b0010, 4) : out.bits(0b01, 2);  // the profiles of the base and of the second layer
 }
 

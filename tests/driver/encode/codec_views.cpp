@@ -1,5 +1,8 @@
 #include "encode/codec_views.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include "encode/codec_alpha.hpp"
 #include "encode/codec_backends.hpp"
 
@@ -31,6 +34,8 @@ class ViewsCoder final : public PictureCoder {
         left_->flush(lefts_);
         right_->flush(rights_);
         put_in_turn(out);
+        std::move(lefts_.begin(), lefts_.end(), std::back_inserter(out));  // a stream may end after a left view
+        lefts_.clear();
     }
 
     bool reconfigure(const StreamSettings& settings) override {

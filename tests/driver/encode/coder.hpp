@@ -115,17 +115,17 @@ struct StreamSettings {
     int slices = 1;
     int slice_macroblocks = 0;  // H.264 alone: so many in each slice; 0: no such limit
     int slice_bytes = 0;
-    bool time_codes = false;         // pictures may carry them
-    uint32_t refresh_period = 0;     // pictures from one wave of intra blocks to the next; 0: none
-    uint32_t refresh_count = 0;      // pictures that one takes
-    bool recovery_points = false;    // whether a message tells where one begins
-    int reference_frames = 0;        // pictures that are kept for later ones; 0: the codec's choice
-    int long_term_slots = 0;         // 0: no long-term references
-    bool mastering_display = false;  // pictures may bring it
-    bool content_light = false;      // likewise
+    bool time_codes = false;          // pictures may carry them
+    uint32_t refresh_period = 0;      // pictures from one wave of intra blocks to the next; 0: none
+    uint32_t refresh_count = 0;       // pictures that one takes
+    bool recovery_points = false;     // whether a message tells where one begins
+    int reference_frames = 0;         // pictures that are kept for later ones; 0: the codec's choice
+    int long_term_slots = 0;          // 0: no long-term references
+    bool mastering_display = false;   // pictures may bring it
+    bool content_light = false;       // likewise
     bool reference_displays = false;  // likewise what displays two views are meant for
-    bool block_maps = false;         // likewise maps of QP offsets
-    bool reconstructions = false;    // pictures may ask for what a decoder shows
+    bool block_maps = false;          // likewise maps of QP offsets
+    bool reconstructions = false;     // pictures may ask for what a decoder shows
     ColourDescription colour;
     CodingTools tools;
     TemporalLayers layers;

@@ -341,8 +341,8 @@ class Session : public std::enable_shared_from_this<Session> {
     std::thread::id encoder_thread_;
     bool one_encoder_thread_ = true;
     bool ended_ = false;
-    bool waits_for_view_ = false;  // the left view is there, and the right one is not
-    PictureRequest left_;          // that view
+    bool waits_for_view_ = false;    // the left view is there, and the right one is not
+    PictureRequest left_;            // that view
     std::set<std::string> differs_;  // the configuration's points of difference
 
     size_t staged_bytes_ = 0;

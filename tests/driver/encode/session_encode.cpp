@@ -248,7 +248,7 @@ void Session::submit(const PlannedPicture& picture) {
 
 void Session::submit_end() {
     plan_.clear();
-    if (waits_for_view_) violate(Status::invalid_call, "the stream ends between the two views of a picture");
+    if (std::exchange(waits_for_view_, false)) planner_.push(left_, plan_);
     planner_.drain(plan_);
     if (stream().tools.two_views) add_second_views();
     start(plan_);

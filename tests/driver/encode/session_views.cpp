@@ -31,7 +31,10 @@ void Session::plan(const Submission& submission, uint64_t serial) {
 
 void Session::add_second_views() {
     std::vector<PlannedPicture> both;
-    for (const PlannedPicture& left : plan_) both.insert(both.end(), {left, {left.serial + 1, left.type}});
+    for (const PlannedPicture& left : plan_) {
+        both.push_back(left);
+        if (left.serial + 1 < next_serial_) both.push_back({left.serial + 1, left.type});
+    }
     plan_.swap(both);
 }
 

@@ -1,8 +1,8 @@
 // MV-HEVC: what a client must not ask for. Included by front.inl, inside its namespace.
 //
 // FFmpeg's client is the model: it gives the views as pictures of their own, the left one (viewId 0) first, each with
-// an output buffer and a timestamp, and leaves numViews at 0. Assumed: what does not go together with two views, and
-// that a picture waits for its other view.
+// an output buffer and a timestamp, and leaves numViews at 0. Assumed: what does not go together with two views, that
+// a picture waits for its other view, and that the end of the stream brings a left view out without one.
 
 template <typename Config>
 void check_views(const Config& config, const NV_ENC_INITIALIZE_PARAMS& params) {

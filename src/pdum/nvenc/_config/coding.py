@@ -139,6 +139,7 @@ ONLY_IN = {
     "film_grain": ("av1",),
     "interlaced": ("h264",),
     "alpha": ("hevc",),
+    "stereo": ("hevc",),
 }
 """The codecs that have a setting, if not all have it."""
 NAMES = {"h264": "H.264", "hevc": "HEVC", "av1": "AV1"}
@@ -147,7 +148,7 @@ NAMES = {"h264": "H.264", "hevc": "HEVC", "av1": "AV1"}
 def _only_in(config: EncoderConfig, codec: str) -> Iterator[str]:
     for name, codecs in ONLY_IN.items():
         value = getattr(config, name)
-        if value is not None and (name, value) != ("alpha", False) and codec not in codecs:
+        if value is not None and (name, value) not in (("alpha", False), ("stereo", False)) and codec not in codecs:
             yield (
                 f"{name}={value!r} does not work with codec={config.codec!r}: it is for "
                 f"{' and '.join(NAMES[one] for one in codecs)}. Leave it out, or use another codec."

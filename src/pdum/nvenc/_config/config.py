@@ -7,7 +7,7 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from .._errors import InvalidConfig
-from . import alpha, choices, coding, film_grain, hdr, interlacing, layers, picture_type, rates, values
+from . import alpha, choices, coding, film_grain, hdr, interlacing, layers, picture_type, rates, stereo, values
 from .colour import Colour
 from .film_grain import FilmGrain
 from .hdr import ContentLight, MasteringDisplay
@@ -114,6 +114,8 @@ class EncoderConfig:
         interlaced: ``"top"`` or ``"bottom"``: each picture is coded as two fields, of which this is the first (H.264).
         alpha: whether the stream keeps the transparency of ``"argb"`` and ``"abgr"`` frames, in a layer of its own
             (HEVC). A number: how many times that layer's bits the picture gets, instead of 15.
+        stereo: frames are pairs, of the left and the right eye, and the stream has a layer for each (MV-HEVC; interface
+            13.0). Both views have the size of the encoder, and one packet has both.
         monochrome: the stream has no colour; that of the frames is ignored.
         deblocking: True, False (HEVC: interface 13.0), or ``"within_slices"`` (H.264, HEVC).
         constrained_intra: intra blocks use only intra blocks (H.264, HEVC).
@@ -202,6 +204,7 @@ class EncoderConfig:
     monochrome: bool | None = None
     interlaced: choices.FirstField | None = None
     alpha: bool | int | None = None
+    stereo: bool | None = None
     time_code: bool = False
     qp_map: choices.QpMap | None = None
     picture_types: choices.PictureTypes = "auto"
@@ -318,6 +321,7 @@ class EncoderConfig:
             "layers": layers.native(self.layers),
             "film_grain": film_grain.native(self.film_grain),
             "alpha": alpha.native(self.alpha),
+            "stereo": stereo.native(self.stereo),
             "interlaced": interlacing.native(self.interlaced),
             "references": list_sizes(self.references, codec),
             **references_native(self.reference_frames, self.long_term_references),

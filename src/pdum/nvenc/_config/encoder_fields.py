@@ -87,6 +87,7 @@ class StreamFields(RateFields, total=False):
     monochrome: bool | None
     interlaced: choices.FirstField | None
     alpha: bool | int | None
+    stereo: bool | None
     reference_frames: int | None
     copy: choices.CopyMode
 

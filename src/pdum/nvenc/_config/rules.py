@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._errors import InvalidConfig
-from . import alpha, coding, interlacing, layers, outputs, references
+from . import alpha, coding, interlacing, layers, outputs, references, stereo
 from .settings import MOST_FRAMES_AHEAD, codec_name, tuning_name
 from .values import FORMATS, PROFILE_LIMITS, RGB_FORMATS
 
@@ -185,6 +185,7 @@ def _of_fields(config: EncoderConfig) -> Iterator[str]:
 
 def _of_alpha(config: EncoderConfig) -> Iterator[str]:
     yield from alpha.contradictions(config)
+    yield from stereo.contradictions(config)
 
 
 def _of_bframes(config: EncoderConfig) -> Iterator[str]:

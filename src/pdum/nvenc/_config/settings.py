@@ -45,6 +45,7 @@ NAMES_ELSEWHERE = {
     **dict.fromkeys(("gray", "grey", "grayscale", "greyscale", "black_and_white"), "monochrome"),
     **dict.fromkeys(("field_order", "interlace", "fields", "top_field_first"), "interlaced"),
     **dict.fromkeys(("grain", "film_grain_params", "photon_noise"), "film_grain"),
+    **dict.fromkeys(("mv_hevc", "multiview", "views", "stereo3d", "spatial"), "stereo"),
     **dict.fromkeys(("alpha_layer", "transparency", "enable_alpha"), "alpha"),
     **dict.fromkeys(("coder", "entropy_coding"), "entropy"),
     **dict.fromkeys(("access_unit_delimiter", "access_unit_delimiters"), "aud"),

@@ -1,0 +1,44 @@
+"""Video for both eyes in HEVC: the right view is a layer beside the left one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .._errors import InvalidConfig
+
+EncoderConfig = Any  # a module above this one, which calls it
+
+
+def native(value: bool | None) -> bool | None:
+    """Whether frames are pairs; None if not."""
+    if value is not None and not isinstance(value, bool):
+        raise InvalidConfig(f"Expected True or False, got stereo={value!r}.")
+    return value or None
+
+
+def contradictions(config: EncoderConfig) -> Iterator[str]:
+    if native(config.stereo) is None:
+        return
+    settings = config.settings()
+    for name, is_there in (
+        ("bit_depth", settings["bit_depth"] != 8),
+        ("chroma", settings["chroma"] != "420"),
+        ("alpha", settings["alpha"] is not None),
+        ("layers", config.layers is not None),
+        ("bframes", config.bframes != 0),
+        ("lookahead", config.lookahead != 0),
+        ("monochrome", config.monochrome),
+        ("weighted_prediction", config.weighted_prediction),
+        ("split_encode", config.split_encode not in (None, "off")),
+        ("copy", config.copy == "never"),
+        ("qp_map", config.qp_map is not None),
+        ("picture_types", config.picture_types != "auto"),
+        ("long_term_references", config.long_term_references),
+        ("intra_refresh_period", config.intra_refresh_period),
+        ("sub_frames", config.sub_frames),
+        ("reconstruction", config.reconstruction),
+        ("statistics", config.statistics is not None),
+    ):
+        if is_there:
+            yield f"stereo=True does not work with {name}={getattr(config, name)!r}. Leave one out."
