@@ -14,6 +14,7 @@ LIKE_IT = "nonref_p"
 NAMED = re.compile(r"[\w/.]*\w\.(?:py|hpp|cpp|inl|txt|json)\b")
 FOLDERS = ("src", "tests", "third_party")
 ELSEWHERE = {
+    "test_stereo.py": "MV-HEVC, with and without its fields",
     "rows_structure.py": "A row of one setting that came with 13.1.",
     "test_config_fuzz.py": "Any versions do.",
     "test_pipeline.py": "Any versions do.",

@@ -11,7 +11,7 @@ import pytest
 
 from client_run import Bench, Outcome, sessions_are_closed
 from loud import need_module, need_pyav
-from streams import Format, decode, nv12
+from streams import Format, decode, nal_type, nal_units, nv12
 
 pytestmark = [pytest.mark.clients, pytest.mark.one_abi]
 
@@ -119,3 +119,14 @@ def test_packets_decode_from_every_key_frame(bench: Bench) -> None:
     output, outcome = encode(bench, "h264", options=options)
     sizes = [packet["size"] for packet in outcome.json()]
     assert len(decode(output.read_bytes()[sum(sizes[:10]) :], "h264")) == 20
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_pictures_of_two_views_in_turn(bench: Bench, b_frames: int) -> None:
+    """FFmpeg gives the left and the right view as pictures of their own, and its decoder shows both."""
+    bench.count = 12
+    options = {"profile": "mv", "rc": "constqp", "qp": "10", "bf": str(b_frames), "g": "300"}
+    output, _ = encode(bench, "hevc", options=options, config={"gpus": ["RTX 5090"]})
+    data = output.read_bytes()
+    layers = [(unit[0] & 1) << 5 | unit[1] >> 3 for unit in nal_units(data) if nal_type(unit, "hevc") < 32]
+    assert layers == [0, 1] * (bench.count // 2)

@@ -134,3 +134,17 @@ def test_invalidated_references(simulator: Simulator) -> None:
             with pytest.raises(Refused, match=words):
                 client.session.call("nvEncInvalidateRefFrames", timestamp)
             assert len(client.machine.violations()) == 1
+
+
+@pytest.mark.parametrize(
+    ("two_views", "views", "message"),
+    [(1, [1], "where 0 is expected"), (1, [0, 0], "where 1 is expected"), (0, [1], "without enableMVHEVC")],
+)
+def test_views_that_do_not_take_turns(simulator: Simulator, two_views: int, views: list[int], message: str) -> None:
+    with rig(simulator, check=False, gpus=["RTX 5090"]) as client:
+        start(client, "HEVC", {"enableMVHEVC": two_views})
+        *good, bad = views
+        for view in good:
+            encode(client, "HEVC", viewId=view)
+        assert message in refusal(client, "HEVC", viewId=bad)
+        client.abandon()

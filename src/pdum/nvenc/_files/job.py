@@ -38,6 +38,7 @@ NOT_OF_A_FILE = {
     "qp_map": PER_PICTURE,
     "picture_types": PER_PICTURE,
     "long_term_references": PER_PICTURE,
+    "stereo": "a file has one view; use NvencEncoder with pairs of frames",
     "statistics": OF_PACKETS,
     "sub_frames": OF_PACKETS,
     "reconstruction": OF_PACKETS,

@@ -68,6 +68,7 @@ class WriterSettings:
         whole("queue_frames", self.queue_frames, least=1)
         whole("queue_bytes", self.queue_bytes, least=1, most=1 << 62)
         self._require_known_fields()
+        self._require_one_view()
         self._require_one_kind_of_rate()
         _ = self.rate
 
@@ -174,6 +175,13 @@ class WriterSettings:
                 raise TypeError(
                     f"VideoWriter() got an unexpected keyword argument {name!r}.{nearest(name, [*own, *known])}"
                 )
+
+    def _require_one_view(self) -> None:
+        if self.fields.get("stereo") or (self.config is not None and self.config.stereo):
+            raise InvalidConfig(
+                "VideoWriter takes one view, and stereo=True needs pairs of frames. Use NvencEncoder, and write its "
+                "packets into a .h265 file."
+            )
 
     def _require_one_kind_of_rate(self) -> None:
         if self.quality is None:
