@@ -57,9 +57,9 @@ def views(packets: list[Packet]) -> list[Pair]:
     decoder = av.CodecContext.create("hevc", "r")
     decoder.options = {"view_ids": "-1"}
     decoder.thread_count = 1
-    shown = []
+    shown: list[Frame] = []
     for packet in [*map(av.Packet, [packet.data for packet in packets]), None]:
-        shown += [picture.to_ndarray()[:HEIGHT] for picture in decoder.decode(packet)]
+        shown += [np.asarray(picture.to_ndarray()[:HEIGHT], np.uint8) for picture in decoder.decode(packet)]
     return list(zip(shown[::2], shown[1::2], strict=True))
 
 
