@@ -112,11 +112,11 @@ def test_decoders_are_made_while_a_source_is_examined(
             task.prepare(2)
             stack.callback(task.abandon, False)
             assert decoder_for(make(folder, ONE))
-            assert created(machine) == 4
+            assert 3 <= created(machine) <= 4, "the trial may take one that was made for others"
         frames: Any = tasks[0].frames(0, runner.HARDWARE)
         with closing(frames):
             assert len(list(frames)) == ONE.count
-        assert created(machine) == 4
+        assert created(machine) <= 4
 
 
 @pytest.mark.parametrize(
