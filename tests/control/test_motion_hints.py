@@ -275,3 +275,14 @@ def test_the_estimator_makes_hints_for_any_codec(simulator: Simulator, finder: A
         assert (inner[:, columns // 2 : -1] == (-4, 3)).all()
         with NvencEncoder(WIDTH, HEIGHT, codec, motion_hints=1) as encoder:
             assert encoder.encode(frame, picture=PictureOptions(motion_hints=hints))
+
+
+@pytest.mark.one_abi
+@pytest.mark.parametrize(("edge", "wanted"), [(112, (4, 0)), (80, (-4, 3))])
+def test_a_block_has_the_vector_of_most_of_its_pixels(simulator: Simulator, edge: int, wanted: Vector) -> None:
+    """The edge between the parts that move apart goes through the second column of superblocks, 64 to 128."""
+    frame = texture(-4, 3)
+    frame[:HEIGHT, :edge] = texture(4, 0)[:HEIGHT, :edge]
+    with simulator.machine(gpus=GPU, backend="null"), MotionEstimator(WIDTH, HEIGHT) as motion:
+        hints = motion.hints(frame, texture(), codec="av1")
+    assert tuple(hints[1, 1]) == wanted
