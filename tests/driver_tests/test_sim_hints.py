@@ -53,7 +53,7 @@ class Hinting:
                 setattr(hint, flag, -1)
         return hints
 
-    def encode(self, hints: Any = None, *, count: int | None = None, **counts: int) -> Any:
+    def encode(self, hints: Any = None, *, number: int = 0, count: int | None = None, **counts: int) -> Any:
         hints = self.array(BLOCKS[self.codec]) if hints is None else hints
         wanted = (self.client.abi.class_of("NVENC_EXTERNAL_ME_HINT_COUNTS_PER_BLOCKTYPE") * 2)()
         for name, value in (counts or self.one()).items():
@@ -66,7 +66,7 @@ class Hinting:
             }
         else:
             given |= {"meExternalHints": ctypes.addressof(hints)}
-        self.client.encode(0, **given)
+        self.client.encode(number, **given)
         return hints
 
 
@@ -151,12 +151,18 @@ def test_a_broken_rule_is_reported_and_refused(
 
 
 def test_hints_that_change_in_flight_are_found(simulator: Simulator) -> None:
-    """When a real engine reads them is documented nowhere, so the simulated one does so at the end."""
-    slow = {"name": "RTX 4090", "engines": 1, "fps_1080p": 1}
+    """When a real engine reads them is documented nowhere, so the simulated one does so at the end. The engine is busy
+    with another picture meanwhile."""
+    slow = {"name": "RTX 4090", "engines": 1, "fps_1080p": 0.1}
     with rig(simulator, check=False, gpus=[slow]) as client:
-        hints = Hinting(client).encode()
+        pictures = Hinting(client)
+        client.add_surface(np.zeros(320 * 360, np.uint8))
+        kept = pictures.encode()
+        hints = pictures.encode(number=1)
         hints[7].mvx = 1
-        client.take(0)
+        for number in (0, 1):
+            client.take(number)
         (violation,) = client.machine.violations()
-        assert "the motion hints of picture 0 were changed" in violation["message"]
+        assert "the motion hints of picture 1 were changed" in violation["message"]
+        assert kept[7].mvx == 0
         client.close()
