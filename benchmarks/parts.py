@@ -132,6 +132,13 @@ PARTS = (
         needs=("the simulated driver", "PyAV", "ffmpeg"),
     ),
     Part(
+        "first_byte",
+        "first_byte.py",
+        quick="--frames 10 --rounds 1",
+        needs=("the simulated driver",),
+        chart=Chart("first bytes", "Milliseconds until the first bytes of a picture that takes 40 ms"),
+    ),
+    Part(
         "writer",
         "writer.py",
         quick="--frames 500 --rounds 2",

@@ -187,14 +187,15 @@ def delayed(life: Life, device_frames: list[tuple[object, Nv12]], device_map: ob
 
 def immediate(life: Life, device_frames: list[tuple[object, Nv12]]) -> None:
     """One in, one out; never closed."""
-    encoder = made(life, codec="h264", tuning="ll")
+    encoder = made(life, codec="h264", tuning="ll", motion_hints=1)
     if encoder is None:
         return
     with life.without_witness("nvEncEncodePicture"):  # a first picture that is refused is encoded from a copy
         for number, (frame, picture) in enumerate(device_frames, 100):
             life.submit(encoder, frame, picture, number)
     picture = picture_of(150)
-    life.submit(encoder, picture, picture, 150)
+    hints = np.ones((-(-HEIGHT // 16), -(-WIDTH // 16), 2), np.int16)
+    life.submit(encoder, picture, picture, 150, picture=PictureOptions(motion_hints=hints))
     life.flush(encoder)
     life.attempt(encoder.sequence_header)  # hears of a release that failed in the flush
     with life.without_witness():

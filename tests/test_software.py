@@ -415,7 +415,7 @@ def test_every_field_is_mapped_or_named() -> None:
         "strict_gop": True, "nonref_p": True, "weighted_prediction": True, "bframes": 2, "b_ref_mode": "off",
         "adaptive_i": True, "adaptive_b": True, "temporal_filter": True, "unidirectional_b": True, "slices": 2,
         "split_encode": "off", "time_code": True, "vbv_initial_delay": 10**5, "content_light": ContentLight(9, 8),
-        "mastering_display": MasteringDisplay(), "long_term_references": 2,
+        "mastering_display": MasteringDisplay(), "long_term_references": 2, "motion_hints": 1,
         "reference_frames": 6, "qp_map": "delta", "picture_types": "manual", "max_bitrate": 2 * 10**6,
         "vbv_size": 4 * 10**5, "aud": True, "filler_data": True, "sample_aspect": (64, 45), "entropy": "cavlc",
         "transform_8x8": False, "deblocking": False, "constrained_intra": True, "chroma_qp_offset": 3,

@@ -234,6 +234,10 @@ def layers(draw: st.DrawFn, fields: Fields) -> Fields:
     return some(draw, layers=hierarchical if fields.get("bframes") else st.one_of(count, named, hierarchical))
 
 
+def may_have_hints(fields: Fields) -> bool:
+    return not fields.get("bframes") and not fields.get("interlaced")
+
+
 @st.composite
 def fields_of_configs(draw: st.DrawFn) -> Fields:
     """Keywords of EncoderConfig that an encoder of the newest generation accepts under 13.0."""
@@ -245,6 +249,7 @@ def fields_of_configs(draw: st.DrawFn) -> Fields:
     fields: Fields = {**stream, **draw(rates(codec, tuning)), **draw(structures(codec, tuning))}
     fields |= draw(maps(fields))
     fields |= draw(tools(fields))
+    fields |= some(draw, motion_hints=st.integers(0, 1)) if may_have_hints(fields) else {}
     fields |= some(draw, statistics=st.sampled_from(["picture", "rows"]))
     has_same_samples = not {"chroma", "bit_depth"} & fields.keys() and fields.get("format") in (None, "nv12", "p010")
     fields |= some(draw, reconstruction=FLAG) if has_same_samples and not fields.get("bframes") else {}

@@ -108,6 +108,18 @@ PARTS = [
         )
         for codec in CODECS
     ),
+    *(
+        Row(
+            {"motion_hints": most},
+            {"enableExternalMEHints": 1, f"maxMEHintCountsPerBlock[0].{count}": most},
+            over=codec,
+        )
+        for codec, count, most in (
+            ({}, "numCandsPerBlk16x16", 15),
+            (HEVC, "numCandsPerBlk16x16", 1),
+            (AV1, "numCandsPerSb", 255),
+        )
+    ),
     *(Row({"statistics": "picture"}, {}, over=codec) for codec in CODECS),
     *(
         Row(

@@ -42,11 +42,11 @@ class Mapped:
         client.add_surface(np.zeros(320 * 360, np.uint8))
         self.kept: list[Any] = []
 
-    def encode(self, values: Any = None, size: int | None = None) -> None:
+    def encode(self, values: Any = None, size: int | None = None, number: int = 0) -> None:
         array = np.asarray(values if values is not None else [], np.int8)
         self.kept.append(array)
         given: dict[str, Any] = {"qpDeltaMap": array.ctypes.data_as(ctypes.c_void_p)} if values is not None else {}
-        self.client.encode(0, qpDeltaMapSize=array.size if size is None else size, **given)
+        self.client.encode(number, qpDeltaMapSize=array.size if size is None else size, **given)
 
     def coded(self, values: Any = None) -> bytes | None:
         self.encode(values)
@@ -127,15 +127,19 @@ def test_a_broken_rule_is_reported_and_refused(
 
 
 def test_a_map_that_changes_in_flight_is_found(simulator: Simulator) -> None:
-    """When a real engine reads a map is documented nowhere, so the simulated one does so at the end."""
-    slow = {"name": "RTX 4090", "engines": 1, "fps_1080p": 1}
+    """When a real engine reads a map is documented nowhere, so the simulated one does so at the end. The engine is busy
+    with another picture meanwhile."""
+    slow = {"name": "RTX 4090", "engines": 1, "fps_1080p": 0.1}
     with rig(simulator, check=False, gpus=[slow]) as client:
         pictures = Mapped(client)
-        pictures.encode(np.zeros(BLOCKS, np.int8))
-        pictures.kept[0][7] = 1
-        client.take(0)
+        client.add_surface(np.zeros(320 * 360, np.uint8))
+        for number in (0, 1):
+            pictures.encode(np.zeros(BLOCKS, np.int8), number=number)
+        pictures.kept[1][7] = 1
+        for number in (0, 1):
+            client.take(number)
         (violation,) = client.machine.violations()
-        assert "the qpDeltaMap of picture 0 was changed" in violation["message"]
+        assert "the qpDeltaMap of picture 1 was changed" in violation["message"]
         client.close()
 
 

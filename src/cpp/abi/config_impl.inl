@@ -358,5 +358,6 @@ inline void apply_settings(NV_ENC_INITIALIZE_PARAMS& parameters, const Settings&
     if (settings.weighted_prediction) parameters.enableWeightedPrediction = *settings.weighted_prediction;
     if (settings.unidirectional_b) set_unidirectional_b(parameters, *settings.unidirectional_b);
     set_outputs(parameters, settings);
+    set_hints(parameters, settings);
     if (settings.split_encode) parameters.splitEncodeMode = split_encode_mode(*settings.split_encode) & 15;
 }

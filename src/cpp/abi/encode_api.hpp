@@ -12,6 +12,7 @@
 #include "abi/capabilities.hpp"
 #include "abi/message.hpp"
 #include "abi/motion.hpp"
+#include "abi/motion_hints.hpp"
 #include "abi/qp_map.hpp"
 #include "abi/settings.hpp"
 #include "abi/statistics.hpp"
@@ -53,6 +54,7 @@ struct PictureExtras {
     std::optional<Structure> structure;      // other than the stream's own
     std::optional<FilmGrain> film_grain;     // AV1: from this picture on
     std::optional<PictureMap> map;           // refused if its size is not the picture's
+    std::optional<HintVectors> hints;        // likewise
 };
 
 struct PictureRequest {
@@ -72,6 +74,7 @@ struct PictureRequest {
     bool is_idr = false;                    // whether it will be an IDR, requested or not
     const PictureExtras* extras = nullptr;  // may be null
     const BlockValues* map = nullptr;       // may be null; stays in place until the access unit is locked
+    const PackedHints* hints = nullptr;     // likewise
 };
 
 struct LockedAccessUnit {
@@ -124,6 +127,7 @@ class EncodeApi {
     virtual MappedHandle map(RegisteredHandle surface) = 0;
     virtual void unmap(MappedHandle surface) = 0;
 
+    virtual SharedHints packed_hints(Codec codec, const HintVectors& vectors, uint32_t per_block) const = 0;
     virtual Accepted encode(const PictureRequest& request) = 0;
     virtual void end_of_stream() = 0;
     // No later picture refers to the one that was submitted with this timestamp.

@@ -88,6 +88,8 @@ inline uint32_t satd_of(const NV_ENC_OUTPUT_STATS_BLOCK&) { return 0; }
 inline void set_long_term(NV_ENC_CONFIG_AV1&, uint32_t) { not_in_12_1("long_term_references in AV1"); }
 inline void put_long_term(NV_ENC_PIC_PARAMS_AV1&, const PictureExtras&, bool) {}
 
+#include "abi/motion_hints.inl"
+
 #include "abi/coding_tools.inl"
 #include "abi/config_impl.inl"
 #include "abi/film_grain.inl"

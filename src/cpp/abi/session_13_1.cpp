@@ -16,6 +16,8 @@ inline void set_drop_frame_counting(NV_ENC_CLOCK_TIMESTAMP_SET& clock) { clock.c
 #include "abi/long_term.inl"
 #include "abi/since_13_0.inl"
 
+#include "abi/motion_hints.inl"
+
 #include "abi/coding_tools.inl"
 #include "abi/config_impl.inl"
 #include "abi/film_grain.inl"

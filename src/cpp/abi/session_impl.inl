@@ -181,6 +181,10 @@ class Session final : public EncodeApi {
         check(f_.nvEncUnmapInputResource(handle_, surface), "nvEncUnmapInputResource", "unmap an input surface");
     }
 
+    SharedHints packed_hints(Codec codec, const HintVectors& vectors, uint32_t per_block) const override {
+        return hints_of(codec, vectors, per_block);
+    }
+
     Accepted encode(const PictureRequest& request) override {
         picture_.inputWidth = request.width;
         picture_.inputHeight = request.height;
@@ -193,6 +197,7 @@ class Session final : public EncodeApi {
         picture_.encodePicFlags = request.force_idr ? NV_ENC_PIC_FLAG_FORCEIDR | NV_ENC_PIC_FLAG_OUTPUT_SPSPPS : 0u;
         if (request.force_intra) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_FORCEINTRA;
         set_map(request.map);
+        put_hints(picture_, codec_, request.hints, !manual_types_);
         picture_.pictureStruct = picture_struct(request.structure);
         if (manual_types_) put_type(picture_, codec_, request);
         picture_.outputReconBuffer = request.reconstruction;

@@ -185,6 +185,7 @@ struct Settings {
     bool manual_types = false;          // the caller chooses the type of each picture, instead of the driver
     uint32_t long_term_references = 0;  // slots for pictures that are kept until they are replaced
     std::optional<MapMode> map_mode;    // none: pictures carry no map
+    uint32_t motion_hints = 0;          // that pictures may bring for each block
     StatisticsLevel statistics = StatisticsLevel::off;
     bool sub_frames = false;        // slices can be read before their picture is done
     bool reconstruction = false;    // the engine also gives each picture as a decoder will show it

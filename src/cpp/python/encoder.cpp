@@ -64,6 +64,7 @@ Encoder::Encoder(const SessionOptions& options)
       rgb_(options.settings.rgb_input),
       time_codes_(options.settings.time_code),
       map_mode_(options.settings.map_mode),
+      motion_hints_(options.settings.motion_hints),
       long_terms_(options.settings.long_term_references),
       manual_types_(options.settings.manual_types),
       sub_frames_(options.settings.sub_frames),
@@ -240,6 +241,7 @@ int64_t Encoder::submit_to(PythonSink& sink, const Call& call) {
     extras.force_idr |= call.force_idr;
     BorrowedMap map(call.picture, codec(), map_mode_, shared_session());
     extras.map = map.take();
+    extras.hints = hints_from_python(call.picture, codec(), width(), height(), motion_hints_);
     if (two_views_) {
         submit_views(sink, call, extras);
     } else if (Surface* surface = as_surface(call.frame)) {

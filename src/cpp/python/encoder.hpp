@@ -129,6 +129,7 @@ class Encoder {
     bool rgb_;         // frames are RGB, converted into that format
     bool time_codes_;  // whether pictures may carry them
     std::optional<MapMode> map_mode_;
+    uint32_t motion_hints_;
     uint32_t long_terms_;  // how many slots there are for long-term references
     bool manual_types_;    // whether the caller says what type each picture has
     bool sub_frames_;      // whether slices can be read before their picture is done

@@ -2,8 +2,10 @@
 
 #include <pybind11/stl.h>
 
+#include <cstring>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -210,6 +212,7 @@ Names<Reader> stream_readers() {
                                                                        {"3", SplitEncode::three},
                                                                        {"4", SplitEncode::four}})},
         {"qp_map", choice<MapMode>(&Settings::map_mode, {{"delta", MapMode::delta}, {"emphasis", MapMode::emphasis}})},
+        {"motion_hints", plain<uint32_t>(&Settings::motion_hints)},
         {"time_code", plain<bool>(&Settings::time_code)},
         {"manual_types", plain<bool>(&Settings::manual_types)},
         {"reference_frames", plain<uint32_t>(&Settings::reference_frames)},
@@ -347,6 +350,17 @@ void read_references(const py::handle& picture, uint32_t slots, bool manual_type
     extras.mark_long_term = mark;
     extras.use_long_term = use;
     extras.force_p = is_p;
+}
+
+std::optional<HintVectors> hints_from_python(const py::object& picture, const char* codec, uint32_t width,
+                                             uint32_t height, uint32_t per_block) {
+    if (picture.is_none()) return std::nullopt;
+    const py::object given = picture.attr("_native_hints")(codec, width, height, per_block);
+    if (given.is_none()) return std::nullopt;
+    const auto bytes = given.cast<std::string_view>();
+    HintVectors vectors(bytes.size() / sizeof(int16_t));
+    std::memcpy(vectors.data(), bytes.data(), vectors.size() * sizeof(int16_t));
+    return vectors;
 }
 
 std::vector<Message> messages_from_python(const py::handle& items) {

@@ -26,6 +26,10 @@ std::optional<FilmGrain> film_grain_from_python(const pybind11::handle& grain);
 // "frame", "top", "bottom" or None.
 std::optional<Structure> structure_from_python(const pybind11::handle& name);
 
+// The hints of a PictureOptions, or None, for pictures of that size and an encoder that takes so many for each block.
+std::optional<HintVectors> hints_from_python(const pybind11::object& picture, const char* codec, uint32_t width,
+                                             uint32_t height, uint32_t per_block);
+
 // A sequence of (type, payload).
 std::vector<Message> messages_from_python(const pybind11::handle& items);
 

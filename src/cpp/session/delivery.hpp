@@ -41,6 +41,7 @@ struct Submitted {
     size_t input = 0;
     std::optional<size_t> reconstruction;  // the number of its surface
     SharedMap map = nullptr;               // the driver may read it until the access unit is out
+    SharedHints hints = nullptr;           // likewise
 };
 
 // An access unit on its way out, and the input that it was made from.

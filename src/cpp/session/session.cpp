@@ -269,7 +269,9 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras, uin
     if (!idr) require_long_term(extras);
     const SharedMap map = maps_->map_for(extras.map, settings_);
     request.map = map.get();
-    Submitted picture{position_.next_pts, seq, input, std::nullopt, map};
+    const SharedHints hints = hints_.hints_for(extras.hints, settings_, driver_->api());
+    request.hints = hints.get();
+    Submitted picture{position_.next_pts, seq, input, std::nullopt, map, hints};
     if (reconstructions_ != nullptr) picture.reconstruction = reconstructions_->take(settings_);
     delivery_.add(picture);
     Accepted accepted{};

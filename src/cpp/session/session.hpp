@@ -20,6 +20,7 @@
 #include "session/driver_session.hpp"
 #include "session/frame_view.hpp"
 #include "session/inputs.hpp"
+#include "session/picture_hints.hpp"
 #include "session/picture_maps.hpp"
 #include "session/reconstructions.hpp"
 #include "session/reference_history.hpp"
@@ -199,6 +200,7 @@ class Session {
     std::unique_ptr<Inputs> inputs_;
     std::unique_ptr<DriverSession> driver_;  // null once closed, and after a `reopen` that failed
     std::unique_ptr<PictureMaps> maps_;
+    PictureHints hints_;
     std::unique_ptr<Reconstructions> reconstructions_;  // null unless the settings ask for them
     std::unique_ptr<RgbInput> rgb_;                     // null unless frames are RGB
 

@@ -214,6 +214,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     setup.map_mode = static_cast<uint32_t>(config.rcParams.qpMapMode);
     stream.block_maps = setup.map_mode != NV_ENC_QP_MAP_DISABLED;
     setup.statistics = statistics_of(params);
+    setup.hints = hint_limits_of(params);
     setup.sub_frames = params.enableSubFrameWrite != 0;
     setup.reports_slices = params.reportSliceOffsets != 0;
     stream.reconstructions = setup.reconstructs = NVSIM_GET(params, enableReconFrameOutput, 0) != 0;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "encode/coder.hpp"
+#include "encode/hints.hpp"
 
 namespace nvsim {
 
@@ -79,6 +80,16 @@ void describe_array(Fields& out, const char* name, const T* array, uint32_t coun
             out.number(nullptr, array[i]);
     }
     out.close(']');
+}
+
+// Of one picture's meExternalHints, from the counts for each of its blocks.
+template <typename Picture>
+uint32_t hint_count(const Picture& picture, Codec codec) {
+    uint32_t per_block = 0;
+    for (const auto& counts : picture.meHintCountsPerBlock)
+        per_block += counts.numCandsPerBlk16x16 + 2 * counts.numCandsPerBlk16x8 + 2 * counts.numCandsPerBlk8x16 +
+                     4 * counts.numCandsPerBlk8x8;
+    return per_block * hint_blocks(codec, picture.inputWidth, picture.inputHeight);
 }
 
 }  // namespace nvsim

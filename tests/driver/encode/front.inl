@@ -27,6 +27,7 @@ namespace {
 #include "encode/layers.inl"
 #include "encode/grain.inl"
 #include "encode/alpha.inl"
+#include "encode/hints.inl"
 #include "encode/translate.inl"
 #include "encode/messages.inl"
 #include "encode/views.inl"

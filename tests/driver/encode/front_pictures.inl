@@ -72,6 +72,7 @@ NVENCSTATUS encode_picture(void* encoder, NV_ENC_PIC_PARAMS* params) {
             check_alpha_buffer(*params, session.stream());
             if (!(params->encodePicFlags & end_of_stream) && session.codec() == Codec::hevc)
                 take_views(submission, session.next_sei(), params->codecPicParams.hevcPicParams, session.stream());
+            submission.hints = hints_of(*params, session.codec(), session.takes_hints());
             if (!(params->encodePicFlags & end_of_stream))
                 submission.film_grain = grain_of(params->codecPicParams, session.stream());
             submission.references = references_of(params->codecPicParams, session.codec());

@@ -59,6 +59,7 @@ void PictureJob::work() {
     if (record_.source.pixels != nullptr) record_.activity = activity_of(record_.source, record_.grid);
     with_coder([&](Maker& maker) { maker.encode(record_.source, units_); });
     session_->check_map(record_);
+    session_->check_hints_memory(record_);
 }
 
 void PictureJob::scheduled(Clock::time_point begin, Clock::time_point end) {

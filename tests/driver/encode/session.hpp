@@ -17,6 +17,7 @@
 #include "common/engine.hpp"
 #include "encode/gop.hpp"
 #include "encode/handles.hpp"
+#include "encode/hints.hpp"
 #include "encode/machine.hpp"
 #include "encode/maker.hpp"
 #include "encode/motion.hpp"
@@ -35,6 +36,7 @@ struct EncoderSetup {
     uint32_t rate_control_mode = 0;  // NV_ENC_PARAMS_RC_MODE as given
     uint32_t map_mode = 0;           // NV_ENC_QP_MAP_MODE
     int map_block = 16;              // pixels of the blocks that a map has values for
+    HintLimits hints;
     StatisticsLevel statistics = StatisticsLevel::none;
     bool motion_only = false;
     bool sub_frames = false;  // a client may read slices before their picture is done
@@ -69,6 +71,7 @@ struct Submission {
     PictureType type = PictureType::p;
     const int8_t* map = nullptr;  // the client's
     uint32_t map_size = 0;
+    HintSubmission hints;
     PictureReferences references;
     void* reconstruction = nullptr;       // outputReconBuffer
     std::optional<FilmGrain> film_grain;  // a change
@@ -139,6 +142,8 @@ struct Record {
     std::vector<uint64_t> invalidated;
     std::shared_ptr<const BlockMap> map;
     const int8_t* map_memory = nullptr;  // the client's, which has to stay as it is until the picture is coded
+    const void* hints_memory = nullptr;  // likewise
+    std::vector<uint8_t> hints;          // a copy
     PictureReferences references;
     std::optional<FilmGrain> film_grain;
     Staging* pixels = nullptr;
@@ -222,6 +227,7 @@ class Session : public std::enable_shared_from_this<Session> {
     const StreamSettings& stream() const { return setup_.settings.stream; }
     uint32_t number() const { return number_; }
     bool closing() const { return closing_; }
+    bool takes_hints() const { return setup_.hints.enabled; }
     StatisticsLevel statistics() const { return setup_.statistics; }
     std::string name() const { return "session " + std::to_string(number_); }
     void count(SessionCounts& counts);
@@ -260,6 +266,7 @@ class Session : public std::enable_shared_from_this<Session> {
     void read_pixels(Record& record);
     LumaPlane luma_of(void* input);
     void take_map(const Submission& submission, Record& record);
+    void take_hints(const Submission& submission, Record& record) const;
     void take_reconstruction(const Submission& submission, Record& record);
     void keep_reconstruction(Record& record, const std::vector<uint8_t>& planar);
     void write_reconstruction(Mapped& mapped);
@@ -285,6 +292,7 @@ class Session : public std::enable_shared_from_this<Session> {
     void check_inputs_of(const std::vector<AccessUnit>& units);
     void check_unchanged(Record& record);
     void check_map(const Record& record) const;
+    void check_hints_memory(const Record& record) const;
     void fail_what_is_left(uint64_t outputs);
     bool still_the_same(Record& record);
 

@@ -32,6 +32,7 @@ Status Session::encode(const Submission& submission) {
     try {
         find_input(submission, record);
         take_map(submission, record);
+        take_hints(submission, record);
         take_reconstruction(submission, record);
         if (reads_pixels_) read_pixels(record);
     } catch (...) {

@@ -1,4 +1,5 @@
-// The map that a picture brings: its rules are those of nvEncodeAPI.h (qpMapMode, qpDeltaMap, qpDeltaMapSize).
+// The map and the hints that a picture brings. The map's rules are those of nvEncodeAPI.h (qpMapMode, qpDeltaMap,
+// qpDeltaMapSize); those of hints are in hints.cpp.
 #include <algorithm>
 #include <cstring>
 
@@ -64,6 +65,27 @@ void Session::check_map(const Record& record) const {
     if (std::memcmp(record.map_memory, values.data(), values.size()) == 0) return;
     instrument::violation(name(), text("the qpDeltaMap of picture ", record.source.serial,
                                        " was changed while the picture was in flight"));
+}
+
+// Strict drivers look at all of them. No codec here can follow them.
+void Session::take_hints(const Submission& submission, Record& record) const {
+    const PictureFormat& format = setup_.settings.stream.format;
+    const HintSubmission& given = submission.hints;
+    if (given.has_hints && (submission.width != static_cast<uint32_t>(format.width) ||
+                            submission.height != static_cast<uint32_t>(format.height)))
+        forbid(Status::success, Status::invalid_param, "hints for a picture of another size");
+    check_hints(given, setup_.hints, codec(),
+                hint_blocks(codec(), static_cast<uint32_t>(format.width), static_cast<uint32_t>(format.height)));
+    record.hints_memory = given.memory;
+    const auto* bytes = static_cast<const uint8_t*>(given.memory);
+    record.hints.assign(bytes, bytes + given.bytes);
+}
+
+void Session::check_hints_memory(const Record& record) const {
+    if (record.hints_memory == nullptr || !instrument::strict()) return;
+    if (std::memcmp(record.hints_memory, record.hints.data(), record.hints.size()) == 0) return;
+    instrument::violation(name(), text("the motion hints of picture ", record.source.serial,
+                                       " were changed while the picture was in flight"));
 }
 
 }  // namespace nvsim

@@ -97,6 +97,7 @@ class PictureFields(TypedDict, total=False):
 
     time_code: bool
     qp_map: choices.QpMap | None
+    motion_hints: int
     picture_types: choices.PictureTypes
     long_term_references: int
 

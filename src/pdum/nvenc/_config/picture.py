@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InvalidConfig, UnsupportedFeature
-from . import choices, film_grain, interlacing
+from . import choices, film_grain, interlacing, motion_hints
 from .film_grain import FilmGrain
 from .picture_type import canonical, require_possible
 from .references import native_slots, require_slots
@@ -141,6 +141,9 @@ class PictureOptions:
         regions, qp_map, emphasis_map: which parts get more bits, for an encoder that was made with ``qp_map``. A map is
             an array of one-byte integers on the host or on the GPU, one for each block of 16x16 pixels
             (H.264), 32x32 (HEVC) or 64x64 (AV1). You may change it when the call has returned.
+        motion_hints: where blocks may come from in the picture before, for an encoder that was made with
+            ``motion_hints``: an array of whole numbers on the host, with x and y in pixels for each of those blocks,
+            or for n hints of each. -32768 in both places: no hint. ``MotionEstimator.hints`` makes such arrays.
     """
 
     force_idr: bool = False
@@ -156,6 +159,7 @@ class PictureOptions:
     use_long_term: Sequence[int] = field(default=())
     film_grain: FilmGrain | int | None = None
     structure: choices.PictureStructure | None = None
+    motion_hints: Any = None
 
     def __post_init__(self) -> None:
         kinds: tuple[tuple[str, Any], ...] = (("force_idr", bool), ("force_intra", bool))
@@ -180,6 +184,9 @@ class PictureOptions:
 
     def _film_grain(self, codec: str, has_grain: bool) -> tuple[Any, ...] | None:
         return film_grain.native_of_picture(self.film_grain, codec, has_grain)
+
+    def _native_hints(self, codec: str, width: int, height: int, most: int) -> bytes | None:
+        return motion_hints.native(self.motion_hints, codec, width, height, most)
 
     def _native_map(self, codec: str, mode: str | None) -> tuple[str, Any] | None:
         return map_of(self, codec, mode)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import _nvenc
-from .._config import values
+from .._config import motion_hints, values
 from .._config.settings import codec_name, even_size, one_of, preset_number, whole
 from .._errors import UnsupportedFeature
 from .nvenc import forced_abi
@@ -70,6 +70,7 @@ class MotionEstimator(_nvenc.Motion):
                 "Motion estimation does not work with codec='av1': the interface has no vectors of AV1. Use 'h264' or "
                 "'hevc'."
             )
+        self._codec, self._size = name, (width, height)
         super().__init__(
             codec=name,
             preset=preset_number(preset),
@@ -88,6 +89,15 @@ class MotionEstimator(_nvenc.Motion):
         """
         return self._estimate(frame, reference, stream)
 
+    def hints(self, frame: Any, reference: Any, *, codec: str | None = None, stream: Any = None) -> Any:
+        """Hints for an encoder of ``codec``, or else of the estimator's own: ``PictureOptions(motion_hints=…)``.
+
+        An array of shape (rows, columns, 2) with x and y in whole pixels. Each block has the vector that most of its
+        pixels share, and no hint if nothing in the reference resembles it.
+        """
+        of_codec = self._codec if codec is None else codec_name(codec)
+        return _hints(self.estimate(frame, reference, stream=stream), of_codec, *self._size)
+
     def __enter__(self) -> Self:
         return self
 
@@ -95,3 +105,32 @@ class MotionEstimator(_nvenc.Motion):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _hints(blocks: Any, codec: str, width: int, height: int) -> Any:
+    import numpy
+
+    rows, columns = motion_hints.shape(codec, width, height)
+    hints = numpy.full((rows * columns, 2), motion_hints.NO_HINT, numpy.int16)
+    left, right, up, down = motion_hints.REACH[codec]
+    x, y, vectors = _squares(blocks[~blocks["intra"]])
+    reachable = numpy.clip(numpy.rint(vectors / 4), (left, up), (right, down)).astype(numpy.int16)
+    inside = (x < width) & (y < height)
+    size = motion_hints.BLOCKS[codec]
+    votes = numpy.column_stack([y // size * columns + x // size, reachable])[inside]
+    candidates, counts = numpy.unique(votes, axis=0, return_counts=True)
+    candidates = candidates[numpy.argsort(counts, kind="stable")]
+    hints[candidates[:, 0]] = candidates[:, 1:]  # the last one of a block stays
+    return hints.reshape(rows, columns, 2)
+
+
+def _squares(blocks: Any) -> tuple[Any, Any, Any]:
+    """The squares of 8x8 pixels of all blocks: their places, and the first vectors of their blocks."""
+    import numpy
+
+    across = blocks["size"].astype(numpy.int64) // 8
+    owner = numpy.repeat(numpy.arange(len(blocks)), across**2)
+    number = numpy.arange(len(owner)) - numpy.repeat(numpy.cumsum(across**2) - across**2, across**2)
+    x = blocks["x"][owner] + number % across[owner] * 8
+    y = blocks["y"][owner] + number // across[owner] * 8
+    return x, y, blocks["vectors"][owner, 0]

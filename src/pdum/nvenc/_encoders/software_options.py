@@ -56,7 +56,7 @@ NEVER = (
 )
 """Settings that only the hardware has. None is the default of each."""
 
-PER_PICTURE = ("time_code", "long_term_references")
+PER_PICTURE = ("time_code", "motion_hints", "long_term_references")
 """Settings for what single pictures carry, which software does not take."""
 
 OUTPUTS = ("statistics", "reconstruction", "sub_frames")

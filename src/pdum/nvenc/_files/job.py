@@ -36,6 +36,7 @@ NOT_OF_A_FILE = {
     "cuda_context": "the pool decides it",
     "time_code": PER_PICTURE,
     "qp_map": PER_PICTURE,
+    "motion_hints": PER_PICTURE,
     "picture_types": PER_PICTURE,
     "long_term_references": PER_PICTURE,
     "stereo": "a file has one view; use NvencEncoder with pairs of frames",

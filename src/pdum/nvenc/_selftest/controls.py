@@ -13,6 +13,7 @@ from typing import Any
 
 from .._config.config import EncoderConfig
 from .._config.hdr import ContentLight, MasteringDisplay
+from .._config.motion_hints import shape as hint_shape
 from .._config.picture import PictureOptions, TimeCode
 from .._config.regions import Region
 from .._encoders.nvenc import NvencEncoder
@@ -249,6 +250,10 @@ def same(name: str, value: Any, base: dict[str, Any] | None = None, **more: Any)
     return Control(name=name, given={name: value}, base=base or {}, **more)
 
 
+ROWS, COLUMNS = hint_shape("h264", *SIZE)
+STILL = [[[0, 0]] * COLUMNS] * ROWS
+"""Hints that nothing moves."""
+
 CONTROLS: tuple[Control, ...] = (
     Control(name="width and height", given={"width": 256, "height": 160}, seen=resized),
     *(
@@ -331,6 +336,7 @@ CONTROLS: tuple[Control, ...] = (
         seen=worse,
         picture=PictureOptions(regions=[Region(0, 0, *SIZE, qp=25)]),
     ),
+    same("motion_hints", 1, picture=PictureOptions(motion_hints=STILL), codecs=H264),
     same("statistics", "picture"),
     same("reconstruction", True),
     same("sub_frames", True, {"slices": 4}, codecs=H264),
