@@ -37,7 +37,7 @@ def with_noise(x: int, y: int, size: int, seed: int = 1) -> Any:
 def packets_of(
     simulator: Simulator, pictures: list[Any], *options: PictureOptions | None, **given: Any
 ) -> list[Packet]:
-    motion = {"average_motion_x": MOTION[0], "average_motion_y": MOTION[1]}
+    motion: dict[str, Any] = {"average_motion_x": MOTION[0], "average_motion_y": MOTION[1]}
     with simulator.machine(gpus=ALL_LEVELS, backend="echo", **motion), NvencEncoder(WIDTH, HEIGHT, **given) as encoder:
         found = []
         for number, picture in enumerate(pictures):
