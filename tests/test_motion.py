@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from frames import OnlyDlpack, gpu, nv12
-from pdum.nvenc import EncoderClosed, InvalidConfig, InvalidFrame, MotionEstimator, UnsupportedFeature
+from pdum.nvenc import EncoderClosed, EncoderFailed, InvalidConfig, InvalidFrame, MotionEstimator, UnsupportedFeature
 
 from simulator import Simulator
 from simulator.trace import read_calls
@@ -219,6 +219,7 @@ def test_everything_is_given_back(simulator: Simulator) -> None:
         estimator = MotionEstimator(WIDTH, HEIGHT)
         estimator.estimate(picture(1), picture())
         assert machine.live()["sessions"] == 1
+        assert not machine.live().get("mapped")
         estimator.close()
         estimator.close()
         assert not any(machine.live().values())
@@ -227,6 +228,23 @@ def test_everything_is_given_back(simulator: Simulator) -> None:
         MotionEstimator(WIDTH, HEIGHT)
         gc.collect()
         assert not any(machine.live().values())
+
+
+@pytest.mark.one_abi
+def test_one_that_was_never_made(simulator: Simulator) -> None:
+    with simulator.machine(gpus=GPU), pytest.raises(EncoderClosed, match="never made"):
+        MotionEstimator.__new__(MotionEstimator).estimate(picture(), picture())
+
+
+@pytest.mark.one_abi
+def test_a_failed_release_is_told_once(simulator: Simulator) -> None:
+    """By the next call, which then does nothing else; the one after it works."""
+    fault = {"call": "nvEncUnmapInputResource", "nth": 1, "status": 20}
+    with simulator.machine(check=False, gpus=GPU, faults=[fault]), MotionEstimator(WIDTH, HEIGHT) as estimator:
+        assert len(estimator.estimate(picture(), picture())) == 12 * 8
+        with pytest.raises(EncoderFailed, match="unmap"):
+            estimator.estimate(picture(), picture())
+        assert len(estimator.estimate(picture(), picture())) == 12 * 8
 
 
 @pytest.mark.one_abi

@@ -146,10 +146,10 @@ def test_a_picture_that_is_refused_gives_its_memory_back(abi: str, simulator: Si
 
 
 def test_it_stays_mapped_if_the_engine_may_still_write(abi: str, simulator: Simulator) -> None:
-    """Nobody knows when the engine is done with a picture whose stream could not be ended."""
-    fault = {"call": "nvEncEncodePicture", "nth": 3, "status": 20}
+    """Nobody knows when the engine is done with a picture whose stream could not be ended, in two attempts."""
+    faults = [{"call": "nvEncEncodePicture", "nth": nth, "status": 20} for nth in (3, 4)]
     encoder: Any = None
-    with simulator.machine(check=False, gpus=GPU, backend="echo", faults=[fault]) as machine:
+    with simulator.machine(check=False, gpus=GPU, backend="echo", faults=faults) as machine:
         encoder = NvencEncoder(WIDTH, HEIGHT, reconstruction=True, extra_output_delay=2, tuning="hq", lookahead=3)
         for number in range(2):
             encoder.submit(nv12(WIDTH, HEIGHT, number), number)
