@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from decoder.videos import Kind, assert_same, by_processor, make, on_host
 from files import runner
 from files.runner import assert_same_pictures
 from pdum.nvenc import EncoderPool
+from pdum.nvenc._files.task import FileTask
 from pdum.nvenc._media import hardware_decode
 from pdum.nvenc._media.decode import frames_from
 from pdum.nvenc._media.decoder import Decoding, OnGpu
 from pdum.nvenc._media.idle_decoders import IDLE_DECODERS
 from pdum.nvenc._media.source import index_source
+from pdum.nvenc.events import EngineInfo
 
 from simulator import Machine, Simulator
 
@@ -94,6 +97,52 @@ def test_one_that_met_damage_is_not_used_again(machine: Machine, folder: Path, t
         if damage is without_sense:
             assert machine.live("decode").get("decoders", 0) == 0
         assert_same(decoded(whole), by_processor(whole))
+
+
+def test_decoders_are_made_while_a_source_is_examined(
+    machine: Machine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two engines share the four decoders of an L4, and need no others later. A second file makes no more."""
+    monkeypatch.setattr(hardware_decode, "SECONDS_FOR_EACH", 0.01)
+    engines = [runner.HARDWARE, replace(runner.HARDWARE, index=1)]
+    tasks = [FileTask(runner.job(make(folder, ONE), tmp_path / name)) for name in ("one.mkv", "two.mkv")]
+    with ExitStack() as stack:
+        for task in tasks:
+            task.expect_engines(engines)
+            task.prepare(2)
+            stack.callback(task.abandon, False)
+            assert decoder_for(make(folder, ONE))
+            assert created(machine) == 4
+        frames: Any = tasks[0].frames(0, runner.HARDWARE)
+        with closing(frames):
+            assert len(list(frames)) == ONE.count
+        assert created(machine) == 4
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [replace(runner.HARDWARE, kind="software", gpu_id=None), replace(runner.HARDWARE, node="elsewhere")],
+    ids=["software", "another machine"],
+)
+def test_none_is_made_for_engines_that_do_not_need_it(
+    machine: Machine, folder: Path, tmp_path: Path, engine: EngineInfo
+) -> None:
+    task = FileTask(runner.job(make(folder, ONE), tmp_path / "out.mkv"))
+    task.expect_engines([engine])
+    with closing(task._files):
+        task.look(1)
+    assert machine.calls("decode").get("cuvidCreateDecoder", 0) == 0
+
+
+def test_a_short_file_gets_no_more_decoders_than_it_has_work_for(
+    machine: Machine, folder: Path, tmp_path: Path
+) -> None:
+    task = FileTask(runner.job(make(folder, ONE), tmp_path / "out.mkv"))
+    task.expect_engines([runner.HARDWARE])
+    task.prepare(1)
+    assert decoder_for(make(folder, ONE))
+    assert created(machine) == 1
+    task.abandon(False)
 
 
 def test_the_last_user_closes_them(machine: Machine, folder: Path) -> None:

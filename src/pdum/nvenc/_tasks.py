@@ -383,6 +383,9 @@ class BaseTask:
         """The kind of the engines of an earlier run, which have to go on with the task; empty: any engines may."""
         return ""
 
+    def expect_engines(self, engines: Sequence[EngineInfo]) -> None:
+        """Called before ``prepare``: these may encode the task, which may make things ready for them."""
+
     def use_engines(self, kind: str) -> None:
         """Called before ``prepare`` by a pool with hardware and software: this kind of engines encodes the task."""
 

@@ -13,7 +13,7 @@ from .. import _nvenc
 from .._media.decoder import Decoding, Stumbled
 from .._media.decoder_places import PLACES, chip_limit
 from .._media.frames_ahead import FramesAhead, SharedDecoding
-from .._media.further_decoders import FurtherDecoder, FurtherDecoders, bounds_for
+from .._media.further_decoders import FurtherDecoder, FurtherDecoders, bounds_for, fair_share
 from .._media.idle_decoders import IDLE_DECODERS
 from .._media.stretches import Stretches
 
@@ -180,7 +180,7 @@ class Decoders:
                 PLACES.give_back(self._gpu)
 
     def fair_share(self, engines: int) -> int:
-        return max(1, self._further.chips // engines)
+        return fair_share(self._further.chips, engines)
 
     @cached_property
     def _further(self) -> FurtherDecoders:

@@ -11,6 +11,7 @@ from typing import Any
 from .._media.background import BackgroundCall
 from .._media.decode import frames_from
 from .._media.decoder import Decoding, Start, open_source
+from .._media.hardware_decode import make_ready
 from .._media.idle_decoders import IDLE_DECODERS
 from .._media.source import Index
 
@@ -25,10 +26,15 @@ class SourceFiles:
         """The decoder that has looked at the first frames, for the engine that encodes from there."""
         self._again: BackgroundCall[Any] | None = None
         self._decoders = ExitStack()
+        self._ready: list[BackgroundCall[None]] = []
 
     def keep_decoders(self) -> None:
         """Until these files are closed, decoders stay open that files have given back."""
         self._decoders.enter_context(IDLE_DECODERS.job())
+
+    def make_decoders_ready(self, gpu: int, engines: int) -> None:
+        """Begins to make what these engines of the GPU will need."""
+        self._ready.append(BackgroundCall(lambda: make_ready(gpu, self._source, engines)))
 
     def keep_start(self, start: Start | None) -> None:
         self._start = start
@@ -65,6 +71,9 @@ class SourceFiles:
         again, self._again = self._again, None
         if again is not None:
             again.undo(lambda container: container.close())
+        ready, self._ready = self._ready, []
+        for call in ready:
+            call.undo(lambda _: None)
         self._decoders.close()
 
     def close_start(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from .._config.filters import Filters
 from .._config.settings import codec_name
 from .._errors import InvalidConfig, NvencError, SourceUnreadable
 from .._media.containers import CONTAINERS, require_video_codec
@@ -54,8 +56,12 @@ class SourceTask(BaseTask):
         self._recipes = Recipes(self._work.path, self._make_recipe)
         self._lanes = self._most_lanes = 1
         """Engines that can work on the file at once, and engines that there are."""
+        self._expected: tuple[EngineInfo, ...] = ()
         self._files = SourceFiles(job.source)
         self._forget_source()
+
+    def expect_engines(self, engines: Sequence[EngineInfo]) -> None:
+        self._expected = tuple(engines)
 
     def use_engines(self, kind: str) -> None:
         self._kind = kind
@@ -109,6 +115,7 @@ class SourceTask(BaseTask):
         if self._unfinished is not None:
             return
         self._files.keep_decoders()
+        self._make_decoders_ready()
         self._most_lanes = lanes
         self._source_seen = FileIdentity.of(self.job.source)
         self._destination_seen = FileIdentity.of(self._target)
@@ -183,6 +190,14 @@ class SourceTask(BaseTask):
             self._warnings.append("The processor decodes the source instead of the GPU, because filters run there.")
             return None
         return found
+
+    def _make_decoders_ready(self) -> None:
+        """While the source is examined. Filters may run where the processor decodes."""
+        if self._kind == "software" or self.job.settings.filters != Filters():
+            return
+        on_gpus = Counter(one.gpu_id or 0 for one in self._expected if one.kind == "nvenc" and not one.node)
+        for gpu, engines in on_gpus.items():
+            self._files.make_decoders_ready(gpu, engines)
 
     def _decoder_to_look(self, source: Index) -> Callable[[int], Generator[Any, None, None]]:
         def decode(number: int) -> Generator[Any, None, None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._tasks import BaseTask
@@ -42,6 +42,9 @@ class WrappedTask(BaseTask):
 
     def engines_before(self) -> str:
         return self._file.engines_before()
+
+    def expect_engines(self, engines: Sequence[EngineInfo]) -> None:
+        self._file.expect_engines(engines)
 
     def use_engines(self, kind: str) -> None:
         self._file.use_engines(kind)

@@ -183,9 +183,8 @@ class FramesAhead:
         return [worker for worker in self._workers if not worker.leaves]
 
     def _wanted_workers(self) -> int:
-        if self._alone is None:
-            return self._wanted if self._wanted > 1 else 0
-        return self._wanted - 1
+        """One stays after others have left: without it, a decoder would begin anew, with nothing decoded ahead."""
+        return self._wanted if self._alone is None else self._wanted - 1
 
     def _let_go(self, surplus: int) -> None:
         for place, worker in enumerate(reversed(self._workers)):
@@ -258,8 +257,7 @@ class FramesAhead:
             self._changed.notify_all()  # the first part may take the whole room now
         if alone is not None:
             alone.close()
-        if self._wanted > 1:
-            self._add_decoders()
+        self._add_decoders()
 
     def _from_parts(self) -> Any:
         with self._changed:

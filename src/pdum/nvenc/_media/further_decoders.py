@@ -54,7 +54,9 @@ class FurtherDecoders:
     def __init__(self, path: Path, index: Index, on_gpu: OnGpu | None, gpu: int) -> None:
         self._path, self._index, self._gpu = path, index, gpu
         self._on_gpu = on_gpu if on_gpu is not None and on_gpu.own is not None else None
-        self.chips = 0 if self._on_gpu is None else chips_for(index.look, gpu)
+        self.chips = (
+            0 if self._on_gpu is None else chips_for(index.look.codec, index.look.chroma, index.look.depth, gpu)
+        )
         """Decoders of the GPU that may work on this file at once. 0 if it has none for it."""
 
     def open_decoder(self) -> FurtherDecoder | None:
@@ -66,24 +68,27 @@ class FurtherDecoders:
         return None
 
 
-def chips_for(look: Look, gpu: int) -> int:
-    """How many decoders of the GPU may work on such videos at once."""
+def chips_for(codec: str, chroma: str, depth: int, gpu: int) -> int:
+    """How many decoders of the GPU may work on such videos at once. ``codec``: FFmpeg's name."""
     allowed = chip_limit(gpu)
-    there = _chips_of(look, gpu)
+    there = _chips_of(CODECS.get(codec), ":".join(chroma), depth, gpu)
     return there if allowed is None else min(allowed, there)
 
 
-def _chips_of(look: Look, gpu: int) -> int:
+def _chips_of(codec: str | None, chroma: str, depth: int, gpu: int) -> int:
     """What the driver says. One that cannot say how many decoders there are has at least one."""
-    codec = CODECS.get(look.codec)
     if codec is None:
         return 0
     try:
-        chroma = ":".join(look.chroma)
-        limits = _nvenc.decode_limits(codec=codec, chroma=chroma, bit_depth=look.depth, gpu_id=gpu)
+        limits = _nvenc.decode_limits(codec=codec, chroma=chroma, bit_depth=depth, gpu_id=gpu)
     except NvencError:
         return 1
     return max(1, int(limits["engines"]))
+
+
+def fair_share(chips: int, engines: int) -> int:
+    """How many decoders each of the engines of a GPU begins with."""
+    return max(1, chips // max(1, engines))
 
 
 class FurtherDecoder:

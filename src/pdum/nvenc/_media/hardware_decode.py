@@ -8,16 +8,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from .._errors import NvencError, UnsupportedFeature
 from .._nvenc import DecodedFrame, PrimaryContext
 from .av import import_av
-from .decoder import Decoding, OnGpu, Stumbled, video_stream
+from .background import BackgroundCall
+from .decoder import Decoding, OnGpu, PacketDecoder, Stumbled, video_stream
+from .further_decoders import chips_for, fair_share
 from .idle_decoders import IDLE_DECODERS, BorrowedDecoder
+from .look import stored_as
 
 if TYPE_CHECKING:
     from ..events import EngineInfo
@@ -31,6 +35,11 @@ OWN_FORMATS = (
 )
 """Formats, by FFmpeg's names, whose decoded frames are frames of an encoder, bit for bit."""
 TRIED_PACKETS = 32
+SECONDS_FOR_EACH = 4
+"""A file begins with one more decoder for so many of its seconds."""
+_TRIALS = [Lock() for _ in range(61)]
+_MAKING = Lock()
+"""Held while decoders are made, so that each file counts those that others have made."""
 FAILURES = (NvencError, Stumbled, NotImplementedError, RuntimeError, OSError, ValueError)
 CURRENT_CONTEXT: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
 """Otherwise FFmpeg changes the flags of the primary context, or makes a separate context, which needs copies."""
@@ -42,11 +51,69 @@ def decoder_on(engine: EngineInfo, source: Path) -> OnGpu | None:
     if switch == "cpu" or not _has_library():
         return None
     gpu, file = engine.gpu_id or 0, (str(source), source.stat().st_mtime_ns)
-    if switch != "ffmpeg" and _takes(_our_own, gpu, *file):
-        return _our_own(gpu)
-    if not hasattr(import_av().VideoFrame, "sw_format"):
-        return None  # before 18, PyAV does not say what format a frame on the GPU has
-    return _ffmpegs(gpu) if _takes(_ffmpegs, gpu, *file) else None
+    with _trial_of(gpu, source):
+        if switch != "ffmpeg" and _takes(_our_own, gpu, *file):
+            return _our_own(gpu)
+        if not hasattr(import_av().VideoFrame, "sw_format"):
+            return None  # before 18, PyAV does not say what format a frame on the GPU has
+        return _ffmpegs(gpu) if _takes(_ffmpegs, gpu, *file) else None
+
+
+def make_ready(gpu: int, source: Path, engines: int) -> None:
+    """Tries the GPU's decoder with the source, and makes as many as so many engines begin with, all at the same time.
+
+    Those who ask ``decoder_on`` meanwhile wait for this. A decoder takes longer to be made than an index to be read.
+    """
+    if os.environ.get(SWITCH) or not _has_library():
+        return
+    with _trial_of(gpu, source), _MAKING:
+        there = IDLE_DECODERS.open_on(gpu)
+        trial = BackgroundCall(lambda: _takes(_our_own, gpu, str(source), source.stat().st_mtime_ns))
+        try:
+            _make_decoders(gpu, source, engines, max(1, there))
+        except (*FAILURES, StopIteration, import_av().error.FFmpegError):
+            pass  # whoever needs one of them will be told
+        finally:
+            trial.undo(lambda _: None)
+
+
+def _make_decoders(gpu: int, source: Path, engines: int, there: int) -> None:
+    """``there``: how many need not be made. The trial makes one if there is none."""
+    decoding = Decoding(on_gpu=_our_own(gpu))
+    with decoding.opened(source) as container:
+        stream = video_stream(container, source)
+        packet = next(container.demux(stream))
+        missing = _wanted_decoders(container, stream, gpu, engines) - there
+        decoders = [decoding.decoder_for(stream) for _ in range(missing)]
+        begun = [BackgroundCall(partial(_begin, decoder, _copy_of(packet))) for decoder in decoders]
+        for call in begun:
+            call.undo(lambda _: None)
+
+
+def _wanted_decoders(container: Any, stream: Any, gpu: int, engines: int) -> int:
+    """The fair share of each engine, but no more than the file has work for."""
+    chroma, depth, _ = stored_as(stream.codec_context.format)
+    chips = chips_for(stream.codec_context.codec.canonical_name, chroma, depth, gpu)
+    seconds = (container.duration or 0) / 1_000_000
+    return min(engines * fair_share(chips, engines), 1 + int(seconds / SECONDS_FOR_EACH))
+
+
+def _begin(decoder: PacketDecoder, packet: Any) -> None:
+    with closing(decoder):
+        for _ in decoder.frames(packet):
+            pass
+
+
+def _copy_of(packet: Any) -> Any:
+    """A decoder's filter empties the packets that it takes."""
+    copied = import_av().Packet(bytes(packet))
+    copied.pts, copied.dts, copied.time_base = packet.pts, packet.dts, packet.time_base
+    return copied
+
+
+def _trial_of(gpu: int, source: Path) -> Lock:
+    """Held by the one who tries a source, so that no other does the same."""
+    return _TRIALS[hash((gpu, source)) % len(_TRIALS)]
 
 
 def _our_own(gpu: int) -> OnGpu:

@@ -6,6 +6,7 @@ To make one and to end it takes as long as to decode a hundred pictures.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -55,7 +56,7 @@ class BorrowedDecoder:
             if self._is_sound and not self._decoder.skipped:
                 self._idle.lay_aside(self._decoder, self._shape)
             else:
-                self._decoder.close()
+                self._idle.end(self._decoder, self._shape)
 
 
 class IdleDecoders:
@@ -66,6 +67,8 @@ class IdleDecoders:
         self._idle: list[tuple[Shape, StreamDecoder]] = []
         self._users = 0
         self._jobs = 0
+        self._open: Counter[int] = Counter()
+        """How many decoders there are on each GPU, idle or not."""
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -102,9 +105,16 @@ class IdleDecoders:
         decoder = self._fitting(shape)
         if decoder is None:
             decoder = StreamDecoder(stream, gpu_id=gpu)
+            with self._lock:
+                self._open[gpu] += 1
         else:
             decoder.begin_again(stream)
         return BorrowedDecoder(decoder, shape, self)
+
+    def open_on(self, gpu: int) -> int:
+        """How many decoders there are on the GPU."""
+        with self._lock:
+            return self._open[gpu]
 
     def lay_aside(self, decoder: StreamDecoder, shape: Shape) -> None:
         with self._lock:
@@ -115,13 +125,19 @@ class IdleDecoders:
         with self._lock:
             closed = self._idle if are_unused() else []
             self._idle = [] if closed else self._idle
-        for _, decoder in closed:
-            decoder.close()
+        for shape, decoder in closed:
+            self.end(decoder, shape)
+
+    def end(self, decoder: StreamDecoder, shape: Shape) -> None:
+        with self._lock:
+            self._open[shape.gpu] -= 1
+        decoder.close()
 
     def forget(self) -> None:
         """For a forked child, which has none of its parent's decoders."""
         self._lock = Lock()
         self._idle, self._users, self._jobs = [], 0, 0
+        self._open.clear()
 
     def _fitting(self, shape: Shape) -> StreamDecoder | None:
         """If none fits, one of another shape makes room for the one that will be made."""
@@ -131,9 +147,9 @@ class IdleDecoders:
                     del self._idle[number]
                     return decoder
             others = [number for number, (its_shape, _) in enumerate(self._idle) if its_shape.gpu == shape.gpu]
-            outgrown = self._idle.pop(others[0])[1] if others else None
+            outgrown = self._idle.pop(others[0]) if others else None
         if outgrown is not None:
-            outgrown.close()
+            self.end(outgrown[1], outgrown[0])
         return None
 
 

@@ -14,6 +14,9 @@ from .job import as_error
 from .job_states import is_worth_keeping
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..events import EngineInfo
     from .job import Job
     from .job_states import Chore
     from .scheduler import Scheduler
@@ -21,30 +24,30 @@ if TYPE_CHECKING:
 HELPERS = 3
 
 
-def make_helpers(scheduler: Scheduler, lanes: int, helpers: int = HELPERS) -> list[threading.Thread]:
+def make_helpers(scheduler: Scheduler, engines: Sequence[EngineInfo], helpers: int = HELPERS) -> list[threading.Thread]:
     """Threads that end with the run. They are few: what they do is mostly waiting for a disk.
 
     One more only clears up after tasks, so that sources that do not answer cannot hold up the end of others.
     """
     return [
-        threading.Thread(target=_help, args=(scheduler, lanes, clears_up), name=f"pdum.nvenc {name}", daemon=True)
+        threading.Thread(target=_help, args=(scheduler, engines, clears_up), name=f"pdum.nvenc {name}", daemon=True)
         for name, clears_up in [*((f"helper {number}", False) for number in range(helpers)), ("cleaner", True)]
     ]
 
 
-def _help(scheduler: Scheduler, lanes: int, clears_up: bool) -> None:
+def _help(scheduler: Scheduler, engines: Sequence[EngineInfo], clears_up: bool) -> None:
     try:
-        _do_chores(scheduler, lanes, clears_up)
+        _do_chores(scheduler, engines, clears_up)
     except BaseException as error:  # our own mistake: no thread must wait for this helper forever
         told = NvencError(f"A helper of the run failed: {error!r}")
         told.__cause__ = error
         scheduler.fail_all(told)
 
 
-def _do_chores(scheduler: Scheduler, lanes: int, clears_up: bool) -> None:
+def _do_chores(scheduler: Scheduler, engines: Sequence[EngineInfo], clears_up: bool) -> None:
     while (chore := scheduler.next_chore(clears_up=clears_up)) is not None:
         if chore.what == "prepare":
-            _prepare(scheduler, chore, lanes)
+            _prepare(scheduler, chore, engines)
         elif chore.what == "finish":
             _finish(scheduler, chore)
         else:
@@ -52,14 +55,14 @@ def _do_chores(scheduler: Scheduler, lanes: int, clears_up: bool) -> None:
 
 
 @profiled("pdum.pool.prepare")
-def _prepare(scheduler: Scheduler, chore: Chore, lanes: int) -> None:
+def _prepare(scheduler: Scheduler, chore: Chore, engines: Sequence[EngineInfo]) -> None:
     job = chore.job
     with job.lock:  # held until the task is cleared up, if it is: a further attempt then finds nothing of this one
         if not scheduler.is_wanted(chore):
             return
         try:
-            _tell_kind(scheduler, job)
-            plan = job.task.prepare(lanes)
+            _tell_engines(scheduler, job, engines)
+            plan = job.task.prepare(len(engines))
         except NotYet as waits:
             is_wanted = scheduler.queue_again(chore, waits.error)
         except BaseException as error:
@@ -70,9 +73,11 @@ def _prepare(scheduler: Scheduler, chore: Chore, lanes: int) -> None:
             _clear_up(scheduler, chore)
 
 
-def _tell_kind(scheduler: Scheduler, job: Job) -> None:
-    """Tells the task which kind of engines it gets, if hardware and software work for the run."""
+def _tell_engines(scheduler: Scheduler, job: Job, engines: Sequence[EngineInfo]) -> None:
+    """Tells the task which engines there are, and which kind it gets if hardware and software work for the run."""
     task: Any = job.task
+    if hasattr(task, "expect_engines"):
+        task.expect_engines(engines)
     if job.kind and hasattr(task, "use_engines"):
         task.use_engines(scheduler.settle_kind(job, task.engines_before()))
 

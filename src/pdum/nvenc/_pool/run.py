@@ -153,7 +153,7 @@ class Run:
         self._monitor = Monitor(
             self.scheduler,
             self._lanes,
-            [*make_helpers(self.scheduler, len(engines), _helpers(len(engines), settings)), *self._host.threads],
+            [*make_helpers(self.scheduler, engines, _helpers(len(engines), settings)), *self._host.threads],
             self._callbacks.thread,
             watchdog=settings.watchdog,
             tell_progress=self._teller.tell,
