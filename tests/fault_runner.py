@@ -268,6 +268,7 @@ def sliced(life: Life) -> None:
         parts = life.attempt(functools.partial(encoder.encode_slices, picture_of(number)))
         if parts is None:
             continue
+        life.accepted.append(seq)
         data = life.attempt(functools.partial(b"".join, parts))
         if data is not None:
             life.take([Packet(seq, data, False)])

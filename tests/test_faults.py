@@ -148,24 +148,33 @@ def test_two_calls_of_one_life_fail(uses: dict[str, int]) -> None:
     assert not problems(outcomes), problems(outcomes)
 
 
-OPTIONS: list[dict[str, Any]] = [{}, {"extra_output_delay": 3}, {"tuning": "hq", "bframes": 2}]
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"extra_output_delay": 3},
+    {"tuning": "hq", "bframes": 2},
+    {"reconstruction": True, "extra_output_delay": 2},
+]
 
 
 @pytest.mark.parametrize("after", range(1, 7))
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("surfaces", [False, True])
+@pytest.mark.parametrize("way", ["frames", "surfaces", "slices"])
 def test_a_lost_device_is_asked_nothing_twice(
-    abi: str, simulator: Simulator, surfaces: bool, options: dict[str, Any], after: int
+    abi: str, simulator: Simulator, way: str, options: dict[str, Any], after: int
 ) -> None:
     """Objects of a lost device, released or not, are never named again."""
     stall = {"gpu": 0, "engine": 0, "after_frames": after, "device_lost": True}
-    with simulator.machine(check=False, gpus=["RTX 4090"], stall=[stall]) as machine:
-        encoder = NvencEncoder(192, 128, **options)
+    own: dict[str, Any] = {"slices": 2, "sub_frames": True} if way == "slices" else options
+    with simulator.machine(check=False, gpus=["RTX 4090"], stall=[stall], slices_per_lock=1) as machine:
+        encoder = NvencEncoder(192, 128, **own)
 
         def encode() -> None:
             for number in range(12):
-                frame: Any = encoder.surface() if surfaces else nv12(192, 128, number)
-                encoder.submit(frame, number)
+                frame: Any = encoder.surface() if way == "surfaces" else nv12(192, 128, number)
+                if way == "slices":
+                    list(encoder.encode_slices(frame))
+                else:
+                    encoder.submit(frame, number)
 
         errors = 0
         for step in (encode, encoder.flush, encoder.flush, encoder.close):

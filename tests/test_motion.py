@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from frames import OnlyDlpack, gpu, nv12
-from pdum.nvenc import EncoderClosed, InvalidConfig, InvalidFrame, MotionEstimator, UnsupportedFeature
+from pdum.nvenc import EncoderClosed, EncoderFailed, InvalidConfig, InvalidFrame, MotionEstimator, UnsupportedFeature
 
 from simulator import Simulator
+from simulator.trace import read_calls
 
 pytestmark = pytest.mark.sanitize
 
@@ -47,8 +49,9 @@ def test_a_shift_is_found(motion: MotionEstimator, shift: tuple[int, int]) -> No
     inner = blocks[is_inner(blocks)]
     assert len(inner) >= 8
     assert np.array_equal(inner["vectors"][:, 0], np.broadcast_to(np.array(shift) * 4, (len(inner), 2)))
-    assert not blocks["intra"].any()
+    assert not inner["intra"].any()
     assert not inner["partition"].any()
+    assert not inner["cost"].any()
 
 
 def test_vectors_lead_to_the_pixels_of_the_reference(motion: MotionEstimator) -> None:
@@ -65,17 +68,75 @@ def test_vectors_lead_to_the_pixels_of_the_reference(motion: MotionEstimator) ->
         assert np.array_equal(frame[y : y + size, x : x + size], found)
 
 
-def test_blocks_cover_the_picture_once(motion: MotionEstimator) -> None:
-    covered = np.zeros((HEIGHT, WIDTH), int)
-    blocks = motion.estimate(picture(2, 2), picture())
+@pytest.mark.parametrize(("width", "height"), [(WIDTH, HEIGHT), (200, 136), (184, 152)])
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_blocks_cover_the_picture_once(simulator: Simulator, abi: str, codec: str, width: int, height: int) -> None:
+    covered = np.zeros((height, width), int)
+    with simulator.machine(gpus=GPU), MotionEstimator(width, height, codec) as estimator:
+        blocks = estimator.estimate(picture(2, 2, width, height), picture(0, 0, width, height))
     for block in blocks:
         x, y, size = int(block["x"]), int(block["y"]), int(block["size"])
+        assert x < width
+        assert y < height
         covered[y : y + size, x : x + size] += 1
     assert (covered == 1).all()
-    if len(blocks) == 12 * 8:
-        assert np.array_equal(blocks["x"].reshape(8, 12)[0], range(0, WIDTH, 16))
+    if codec == "h264":
+        columns, rows = -(-width // 16), -(-height // 16)
+        assert np.array_equal(blocks["x"].reshape(rows, columns)[0], range(0, width, 16))
     else:
-        assert set(blocks["size"]) == {8, 16, 32}
+        assert {8, 32} <= set(blocks["size"]) <= {8, 16, 32}
+
+
+def moved_apart(x: int, y: int, right: int, bottom: int, *, halves: bool) -> tuple[Any, list[tuple[int, int]]]:
+    """The picture whose parts of one block move differently, and the vectors of these parts."""
+    shifts = [(3, 1), (-2, 4)] if halves else [(3, 1), (-2, 4), (5, -3), (-6, -1)]
+    frame = picture()
+    middle = (x + right) // 2, (y + bottom) // 2
+    tops = [slice(y, middle[1]), slice(middle[1], bottom)]
+    sides = [slice(x, right)] if halves else [slice(x, middle[0]), slice(middle[0], right)]
+    for (top, side), shift in zip([(top, side) for top in tops for side in sides], shifts, strict=True):
+        frame[top, side] = picture(*shift)[top, side]
+    return frame, [(4 * right, 4 * down) for right, down in shifts]
+
+
+def test_parts_of_a_block_have_their_own_vectors(motion: MotionEstimator) -> None:
+    """In H.264 a block of 16 pixels in quarters; in HEVC one of 8 pixels in halves."""
+    is_hevc = len(motion.estimate(picture(), picture())) != 12 * 8
+    size = 8 if is_hevc else 16
+    frame, vectors = moved_apart(64, 48, 64 + size, 48 + size, halves=is_hevc)
+    blocks = motion.estimate(frame, picture())
+    (block,) = blocks[(blocks["x"] == 64) & (blocks["y"] == 48)]
+    assert (block["size"], block["partition"], block["intra"]) == (size, 1, False)
+    assert block["vectors"].tolist() == [list(vector) for vector in vectors] + [[0, 0]] * (4 - len(vectors))
+
+
+def test_what_the_reference_does_not_have(motion: MotionEstimator) -> None:
+    """A grey square in the noise: HEVC has intra blocks, and H.264 tells what its best vector costs."""
+    frame = picture()
+    frame[48:64, 64:80] = 128
+    blocks = motion.estimate(frame, picture())
+    inside = (blocks["x"] >= 64) & (blocks["x"] < 80) & (blocks["y"] >= 48) & (blocks["y"] < 64)
+    if len(blocks) == 12 * 8:
+        assert not blocks["intra"].any(), "each block has its vectors"
+        assert (blocks["cost"] > 0).tolist() == inside.tolist()
+    else:
+        assert blocks["intra"].tolist() == inside.tolist()
+
+
+@pytest.mark.one_abi
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("preset", ["p1", "p7"])
+def test_what_the_driver_is_told(simulator: Simulator, tmp_path: Path, codec: str, preset: str) -> None:
+    trace = tmp_path / "calls"
+    with simulator.machine(gpus=GPU, trace=str(trace)), MotionEstimator(WIDTH, HEIGHT, codec, preset=preset) as one:
+        one.estimate(picture(), picture())
+    (asked,) = read_calls(trace, "nvEncGetEncodePresetConfigEx")
+    (given,) = read_calls(trace, "nvEncInitializeEncoder")
+    (search,) = read_calls(trace, "nvEncRunMotionEstimationOnly")
+    assert asked.args["presetGUID"] == given.args["presetGUID"] == f"NV_ENC_PRESET_{preset.upper()}_GUID"
+    assert given.args["encodeConfig"]["mvPrecision"] == "NV_ENC_MV_PRECISION_QUARTER_PEL"
+    assert given.args["enableMEOnlyMode"] == 1
+    assert search.args["bufferFmt"] == "NV_ENC_BUFFER_FORMAT_NV12"
 
 
 def test_frames_may_be_anywhere(motion: MotionEstimator) -> None:
@@ -158,6 +219,7 @@ def test_everything_is_given_back(simulator: Simulator) -> None:
         estimator = MotionEstimator(WIDTH, HEIGHT)
         estimator.estimate(picture(1), picture())
         assert machine.live()["sessions"] == 1
+        assert not machine.live().get("mapped")
         estimator.close()
         estimator.close()
         assert not any(machine.live().values())
@@ -166,6 +228,23 @@ def test_everything_is_given_back(simulator: Simulator) -> None:
         MotionEstimator(WIDTH, HEIGHT)
         gc.collect()
         assert not any(machine.live().values())
+
+
+@pytest.mark.one_abi
+def test_one_that_was_never_made(simulator: Simulator) -> None:
+    with simulator.machine(gpus=GPU), pytest.raises(EncoderClosed, match="never made"):
+        MotionEstimator.__new__(MotionEstimator).estimate(picture(), picture())
+
+
+@pytest.mark.one_abi
+def test_a_failed_release_is_told_once(simulator: Simulator) -> None:
+    """By the next call, which then does nothing else; the one after it works."""
+    fault = {"call": "nvEncUnmapInputResource", "nth": 1, "status": 20}
+    with simulator.machine(check=False, gpus=GPU, faults=[fault]), MotionEstimator(WIDTH, HEIGHT) as estimator:
+        assert len(estimator.estimate(picture(), picture())) == 12 * 8
+        with pytest.raises(EncoderFailed, match="unmap"):
+            estimator.estimate(picture(), picture())
+        assert len(estimator.estimate(picture(), picture())) == 12 * 8
 
 
 @pytest.mark.one_abi

@@ -13,7 +13,7 @@ import pytest
 from control.coded import CHROMA, DEEP, HEIGHT, WIDTH, decoded, frame_of, planes_of
 from control.driver_calls import GPU, Driver
 from frames import OnlyDlpack, nv12
-from pdum.nvenc import InvalidFrame, NvencEncoder, Packet
+from pdum.nvenc import EncoderFailed, InvalidFrame, NvencEncoder, Packet
 
 from simulator import Simulator, checksum, parse
 from streams import Pixels
@@ -129,6 +129,37 @@ def test_memory_is_used_again_and_only_when_nobody_reads_it(abi: str, simulator:
         assert machine.live()["registered"] == more
 
 
+def test_a_picture_that_is_refused_gives_its_memory_back(abi: str, simulator: Simulator) -> None:
+    fault = {"call": "nvEncEncodePicture", "nth": 2, "status": 20}
+    with (
+        on_gpu(simulator, faults=[fault]) as machine,
+        NvencEncoder(WIDTH, HEIGHT, reconstruction=True) as encoder,
+    ):
+        taken(encoder, 0)
+        registered = machine.live()["registered"]
+        with pytest.raises(EncoderFailed):
+            taken(encoder, 1)
+        assert not machine.live().get("mapped")
+        for number in range(2, 5):
+            taken(encoder, number)
+        assert machine.live()["registered"] == registered
+
+
+def test_it_stays_mapped_if_the_engine_may_still_write(abi: str, simulator: Simulator) -> None:
+    """Nobody knows when the engine is done with a picture whose stream could not be ended, in two attempts."""
+    faults = [{"call": "nvEncEncodePicture", "nth": nth, "status": 20} for nth in (3, 4)]
+    encoder: Any = None
+    with simulator.machine(check=False, gpus=GPU, backend="echo", faults=faults) as machine:
+        encoder = NvencEncoder(WIDTH, HEIGHT, reconstruction=True, extra_output_delay=2, tuning="hq", lookahead=3)
+        for number in range(2):
+            encoder.submit(nv12(WIDTH, HEIGHT, number), number)
+        with pytest.raises(EncoderFailed):
+            encoder.close()
+        assert not [one for one in machine.violations() if one["call"] == "nvEncUnmapInputResource"]
+        del encoder
+        gc.collect()
+
+
 def test_it_outlives_its_packet_and_its_encoder(abi: str, simulator: Simulator) -> None:
     with on_gpu(simulator) as machine:
         encoder = NvencEncoder(WIDTH, HEIGHT, reconstruction=True, extra_output_delay=2)
@@ -148,6 +179,7 @@ def test_it_can_be_given_back_early(simulator: Simulator) -> None:
     with on_gpu(simulator), NvencEncoder(WIDTH, HEIGHT, reconstruction=True) as encoder:
         with taken(encoder, 1) as frame:
             assert np.asarray(frame, dtype=np.uint16).dtype == np.uint16
+            assert frame.__array__(np.dtype(np.uint16)).dtype == np.uint16
         frame.release()
         for use in (np.asarray, lambda one: one.__dlpack__(), lambda one: one.__cuda_array_interface__):
             with pytest.raises(InvalidFrame, match="given back"):

@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
 WIDTH, HEIGHT = 256, 160
 BLOCK = {"h264": 16, "hevc": 32, "av1": 64}
+MOTION = (6, -3)
+"""What the driver tells of each P-frame."""
 ALL_LEVELS: dict[str, Any] = {**GPU, "caps": {"OUTPUT_BLOCK_STATS": 1, "OUTPUT_ROW_STATS": 1}}
 
 
@@ -35,7 +37,8 @@ def with_noise(x: int, y: int, size: int, seed: int = 1) -> Any:
 def packets_of(
     simulator: Simulator, pictures: list[Any], *options: PictureOptions | None, **given: Any
 ) -> list[Packet]:
-    with simulator.machine(gpus=ALL_LEVELS, backend="echo"), NvencEncoder(WIDTH, HEIGHT, **given) as encoder:
+    motion: dict[str, Any] = {"average_motion_x": MOTION[0], "average_motion_y": MOTION[1]}
+    with simulator.machine(gpus=ALL_LEVELS, backend="echo", **motion), NvencEncoder(WIDTH, HEIGHT, **given) as encoder:
         found = []
         for number, picture in enumerate(pictures):
             found += encoder.submit(picture, number, picture=options[number] if number < len(options) else None)
@@ -53,6 +56,7 @@ def test_what_is_counted_of_a_picture(abi: str, simulator: Simulator, codec: str
     assert first.statistics.intra_blocks == second.statistics.inter_blocks == WIDTH * HEIGHT // 256
     assert first.statistics.inter_blocks == second.statistics.intra_blocks == 0
     assert first.statistics.average_motion == (0, 0)
+    assert second.statistics.average_motion == MOTION
     assert first.statistics.rows is None
     assert first.statistics.blocks is None
 
@@ -144,7 +148,33 @@ def test_packets_keep_them_when_they_are_pickled(simulator: Simulator) -> None:
     assert again.statistics == one.statistics != other.statistics
     assert hash(again.statistics) == hash(one.statistics)
     assert np.array_equal(again.statistics.blocks, one.statistics.blocks)  # type: ignore[union-attr]
-    assert "average_qp=" in repr(one.statistics)
+    intra, inter = one.statistics, other.statistics
+    assert intra is not None
+    assert inter is not None
+    assert repr(intra) == f"PictureStatistics(average_qp={intra.average_qp}, satd=0, intra_blocks=160, inter_blocks=0)"
+    again = pickle.loads(pickle.dumps(inter))
+    assert (again.average_motion, again.slices, again.satd) == (MOTION, 1, inter.satd)
+
+
+def test_statistics_of_another_shape_cannot_be_unpickled(simulator: Simulator) -> None:
+    """An array would read beyond the units that there are."""
+    (packet,) = packets_of(simulator, [flat()], statistics="blocks")
+    assert packet.statistics is not None
+    state: tuple[Any, ...] = packet.statistics.__getstate__()  # type: ignore[assignment]
+    *counts, rows, columns, units = state
+    unit = len(units) // (rows * columns)
+    for wrong in (
+        (*counts, rows + 1, columns, units),
+        (*counts, rows, columns + 1, units),
+        (*counts, rows, columns, units[:-unit]),
+        (*counts, rows, columns, units + b"\0"),
+        (*counts, rows, columns, units + bytes(unit)),
+        state[1:],
+        (*state, 0),
+    ):
+        made = type(packet.statistics).__new__(type(packet.statistics))
+        with pytest.raises(ValueError, match="not that of a PictureStatistics"):
+            made.__setstate__(wrong)  # type: ignore[attr-defined]
 
 
 def test_arrays_outlive_their_packets(simulator: Simulator) -> None:

@@ -59,6 +59,22 @@ def test_a_part_is_there_before_the_picture_is(simulator: Simulator) -> None:
     assert len(parts) > 1
 
 
+def test_nothing_stays_locked_while_the_caller_uses_a_part(abi: str, simulator: Simulator) -> None:
+    with simulator.machine(gpus=GPU, **BY_LOCK) as machine, encoder() as one:
+        for _ in one.encode_slices(pictures(1)[0]):
+            assert not machine.live().get("locked")
+
+
+def test_they_follow_a_change_of_size(abi: str, simulator: Simulator) -> None:
+    """The driver tells where each slice begins, in memory that has to grow with the picture."""
+    with simulator.machine(gpus=GPU, **BY_LOCK), encoder(max_width=2 * WIDTH, max_height=2 * HEIGHT) as one:
+        assert len(list(one.encode_slices(pictures(1)[0]))) == SLICES
+        one.reconfigure(width=2 * WIDTH, height=2 * HEIGHT)
+        for number in range(3):
+            parts = list(one.encode_slices(nv12(2 * WIDTH, 2 * HEIGHT, number)))
+            assert [slices_in(part, "h264") for part in parts] == [1] * SLICES
+
+
 def test_other_calls_are_as_before(abi: str, simulator: Simulator) -> None:
     with simulator.machine(gpus=GPU, **BY_LOCK), encoder() as one:
         first, second, third = pictures(3)

@@ -92,12 +92,16 @@ inline void put_long_term(NV_ENC_PIC_PARAMS_AV1&, const PictureExtras&, bool) {}
 
 #include "abi/coding_tools.inl"
 #include "abi/config_impl.inl"
+#include "abi/driver_functions.inl"
 #include "abi/film_grain.inl"
 #include "abi/motion.inl"
 #include "abi/picture_impl.inl"
 #include "abi/statistics.inl"
 
 #include "abi/session_impl.inl"
+
+#include "abi/open_session.inl"
+#include "abi/session_motion.inl"
 
 }  // namespace pdum::nvenc::abi_12_1
 

@@ -20,12 +20,16 @@ inline void set_drop_frame_counting(NV_ENC_CLOCK_TIMESTAMP_SET& clock) { clock.c
 
 #include "abi/coding_tools.inl"
 #include "abi/config_impl.inl"
+#include "abi/driver_functions.inl"
 #include "abi/film_grain.inl"
 #include "abi/motion.inl"
 #include "abi/picture_impl.inl"
 #include "abi/statistics.inl"
 
 #include "abi/session_impl.inl"
+
+#include "abi/open_session.inl"
+#include "abi/session_motion.inl"
 
 }  // namespace pdum::nvenc::abi_13_1
 

@@ -1,39 +1,5 @@
 // One hardware session, once for every version of the interface. Included inside its namespace.
 
-static_assert(static_cast<uint32_t>(Capability::max_b_frames) == NV_ENC_CAPS_NUM_MAX_BFRAMES);
-static_assert(static_cast<uint32_t>(Capability::encoder_engines) == NV_ENC_CAPS_NUM_ENCODER_ENGINES);
-static_assert(static_cast<uint32_t>(Capability::row_statistics) == NV_ENC_CAPS_OUTPUT_ROW_STATS);
-static_assert(NV_ENC_CAPS_EXPOSED_COUNT <= capability_names.size());
-
-inline PictureType picture_type(NV_ENC_PIC_TYPE type) {
-    switch (type) {
-        case NV_ENC_PIC_TYPE_P: return PictureType::p;
-        case NV_ENC_PIC_TYPE_B: return PictureType::b;
-        case NV_ENC_PIC_TYPE_I: return PictureType::i;
-        case NV_ENC_PIC_TYPE_IDR: return PictureType::idr;
-        case NV_ENC_PIC_TYPE_BI: return PictureType::b;
-        case NV_ENC_PIC_TYPE_SKIPPED: return PictureType::skipped;
-        case NV_ENC_PIC_TYPE_INTRA_REFRESH: return PictureType::intra_refresh;
-        case NV_ENC_PIC_TYPE_NONREF_P: return PictureType::non_reference_p;
-        default: return later_picture_type(type);
-    }
-}
-
-inline bool same_guid(const GUID& a, const GUID& b) { return std::memcmp(&a, &b, sizeof a) == 0; }
-
-inline const NV_ENCODE_API_FUNCTION_LIST& functions() {
-    static const NV_ENCODE_API_FUNCTION_LIST list = [] {
-        NV_ENCODE_API_FUNCTION_LIST empty{};
-        empty.version = NV_ENCODE_API_FUNCTION_LIST_VER;
-        const int status = encode_exports().create_instance(&empty);
-        if (status != NV_ENC_SUCCESS) {
-            throw encode_error(status, "NvEncodeAPICreateInstance", "get the encoder's functions", {});
-        }
-        return empty;
-    }();
-    return list;
-}
-
 class Session final : public EncodeApi {
    public:
     explicit Session(void* handle) : f_(functions()), handle_(handle), made_in_(process_generation()) {
@@ -249,57 +215,11 @@ class Session final : public EncodeApi {
         check(f_.nvEncUnlockBitstream(handle_, output), "nvEncUnlockBitstream", "give an output buffer back");
     }
 
-    void initialize_motion(const MotionSettings& settings) override {
-        motion_ = settings;
-        picture_.bufferFmt = buffer_format(settings.format);
-        Settings preset;
-        preset.codec = settings.codec;
-        preset.preset = settings.preset;
-        preset.tuning = Tuning::high_quality;
-        config_ = preset_of(preset);
-        apply_motion_settings(config_, settings);
-        std::memset(&parameters_, 0, sizeof parameters_);
-        apply_motion_settings(parameters_, settings);
-        parameters_.encodeConfig = &config_;
-        check(f_.nvEncInitializeEncoder(handle_, &parameters_), "nvEncInitializeEncoder", "set up the motion search");
-    }
-
-    OutputHandle create_motion_output() override {
-        NV_ENC_CREATE_MV_BUFFER request{};
-        request.version = NV_ENC_CREATE_MV_BUFFER_VER;
-        check(f_.nvEncCreateMVBuffer(handle_, &request), "nvEncCreateMVBuffer", "make a buffer for vectors");
-        return request.mvBuffer;
-    }
-
-    void destroy_motion_output(OutputHandle output) override {
-        check(f_.nvEncDestroyMVBuffer(handle_, output), "nvEncDestroyMVBuffer", "free a buffer for vectors");
-    }
-
-    void estimate_motion(MappedHandle input, MappedHandle reference, OutputHandle output) override {
-        NV_ENC_MEONLY_PARAMS request{};
-        request.version = NV_ENC_MEONLY_PARAMS_VER;
-        request.inputWidth = motion_.width;
-        request.inputHeight = motion_.height;
-        request.inputBuffer = input;
-        request.referenceFrame = reference;
-        request.mvBuffer = output;
-        request.bufferFmt = picture_.bufferFmt;
-        check(while_busy([&] { return f_.nvEncRunMotionEstimationOnly(handle_, &request); }),
-              "nvEncRunMotionEstimationOnly", "find motion");
-    }
-
-    std::vector<MotionBlock> lock_motion(OutputHandle output) override {
-        lock_.outputBitstream = output;
-        check(while_busy([&] { return f_.nvEncLockBitstream(handle_, &lock_); }), "nvEncLockBitstream", "get vectors");
-        const size_t size = lock_.bitstreamSizeInBytes;
-        const void* data = lock_.bitstreamBufferPtr;
-        if (motion_.codec == Codec::h264) {
-            return motion_of(static_cast<const NV_ENC_H264_MV_DATA*>(data), size / sizeof(NV_ENC_H264_MV_DATA),
-                             motion_.width);
-        }
-        return motion_of(static_cast<const NV_ENC_HEVC_MV_DATA*>(data), size / sizeof(NV_ENC_HEVC_MV_DATA),
-                         motion_.width, motion_.height);
-    }
+    void initialize_motion(const MotionSettings& settings) override;
+    OutputHandle create_motion_output() override;
+    void destroy_motion_output(OutputHandle output) override;
+    void estimate_motion(MappedHandle input, MappedHandle reference, OutputHandle output) override;
+    std::vector<MotionBlock> lock_motion(OutputHandle output) override;
 
     void destroy() override {
         void* handle = handle_;
@@ -467,23 +387,3 @@ class Session final : public EncodeApi {
     NV_ENC_MAP_INPUT_RESOURCE map_{};
     MotionSettings motion_;
 };
-
-// A client that gets a status from the open call may still have been given a session, which would then count against
-// the limit forever: it is destroyed here.
-inline std::unique_ptr<EncodeApi> open_session(CUcontext context) {
-    NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS request{};
-    request.version = NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER;
-    request.deviceType = NV_ENC_DEVICE_TYPE_CUDA;
-    request.device = context;
-    request.apiVersion = NVENCAPI_VERSION;
-    void* handle = nullptr;
-    const NVENCSTATUS status = functions().nvEncOpenEncodeSessionEx(&request, &handle);
-    if (status == NV_ENC_SUCCESS) return std::make_unique<Session>(handle);
-    std::string text;
-    if (handle != nullptr) {
-        const char* reason = functions().nvEncGetLastErrorString(handle);
-        text = reason != nullptr ? reason : "";
-        functions().nvEncDestroyEncoder(handle);
-    }
-    throw encode_error(status, "nvEncOpenEncodeSessionEx", "open an encode session", std::move(text));
-}

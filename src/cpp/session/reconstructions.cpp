@@ -56,9 +56,8 @@ size_t Reconstructions::take(const Settings& settings) {
     drop_others(settings);
     for (size_t number = 0; number < slots_.size(); ++number) {
         const Slot& slot = slots_[number];
-        const bool is_free = slot.surface != nullptr && slot.mapped == nullptr && !slot.is_given_up &&
-                             !slot.surface->is_lent.load(std::memory_order_acquire);
-        if (is_free && fits(*slot.surface, settings)) return number;
+        const bool is_idle = slot.surface != nullptr && slot.mapped == nullptr;
+        if (is_idle && !slot.surface->is_lent.load(std::memory_order_acquire)) return number;
     }
     return add(settings);
 }
@@ -79,8 +78,7 @@ size_t Reconstructions::add(const Settings& settings) {
 // Those of another picture size are no longer needed. Their holders keep the memory.
 void Reconstructions::drop_others(const Settings& settings) {
     for (Slot& slot : slots_) {
-        if (slot.surface == nullptr || slot.mapped != nullptr || slot.is_given_up || fits(*slot.surface, settings))
-            continue;
+        if (slot.surface == nullptr || slot.mapped != nullptr || fits(*slot.surface, settings)) continue;
         const RegisteredHandle registered = std::exchange(slot, Slot{}).registered;
         api_->unregister_surface(registered);
     }

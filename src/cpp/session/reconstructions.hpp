@@ -83,7 +83,7 @@ class Reconstructions {
         std::shared_ptr<ReconstructionSurface> surface;  // null: the place is empty
         RegisteredHandle registered = nullptr;
         MappedHandle mapped = nullptr;
-        bool is_given_up = false;  // the driver did not unmap it
+        bool is_given_up = false;  // the driver did not unmap it: it stays mapped
     };
 
     bool unmap(size_t number, Failures& failures) noexcept;

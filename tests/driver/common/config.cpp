@@ -238,6 +238,8 @@ Config parse_config(const Json& document) {
         {"report", into(config.report)},
         {"count", into(config.count)},
         {"null_bytes", into(config.null_bytes, 64, 1 << 26)},
+        {"average_motion_x", into(config.average_motion_x, -(1 << 15), 1 << 15)},
+        {"average_motion_y", into(config.average_motion_y, -(1 << 15), 1 << 15)},
         {"slices_per_lock", into(config.slices_per_lock, 0, 1 << 10)},
         {"session_limit_status", into(config.session_limit_status, 1, 26)},
         {"differs", [&](const Json& v, const std::string& key) { read_differences(config.differs, v, key); }},

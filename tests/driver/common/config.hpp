@@ -80,9 +80,10 @@ struct Config {
     std::vector<Fault> faults;
     std::vector<Stall> stalls;
     std::vector<Damage> damage;
-    std::string trace;              // a file to which every call is appended as a JSON line; empty: none
-    std::string report;             // a file to which each library appends its violations and its end; empty: none
-    bool count = false;             // count the uses of each call for the report
+    std::string trace;   // a file to which every call is appended as a JSON line; empty: none
+    std::string report;  // a file to which each library appends its violations and its end; empty: none
+    bool count = false;  // count the uses of each call for the report
+    int average_motion_x = 0, average_motion_y = 0;  // that the driver tells of each picture that is no intra picture
     uint32_t slices_per_lock = 0;   // that a client without patience sees more of each time; 0: by the engine's rate
     uint32_t null_bytes = 1024;     // size of the null backend's access units
     int session_limit_status = 21;  // what opening one session too many answers: real drivers differ (10 or 21)

@@ -145,6 +145,8 @@ EncoderSetup motion_setup_of(const NV_ENC_INITIALIZE_PARAMS& params, Codec codec
     if (codec == Codec::av1) refuse(Status::unsupported_param, "enableMEOnlyMode is for H.264 and HEVC");
     EncoderSetup setup;
     setup.motion_only = true;
+    if (params.encodeConfig != nullptr && codec == Codec::h264)
+        setup.searches_intra = !params.encodeConfig->encodeCodecConfig.h264MeOnlyConfig.disableIntraSearch;
     setup.needs = {"SUPPORT_MEONLY_MODE"};
     setup.settings.stream.codec = codec;
     setup.settings.stream.format = {static_cast<int>(params.encodeWidth), static_cast<int>(params.encodeHeight), 1, 8};

@@ -120,8 +120,10 @@ NVENCSTATUS lock_bitstream(void* encoder, NV_ENC_LOCK_BITSTREAM* params) {
             const LockedBitstream locked = session.lock(lock, params->outputBitstream, !params->doNotWait);
             params->frameIdx = locked.frame_index;
             params->hwEncodeStatus = locked.status;
-            if (params->sliceOffsets != nullptr)
-                std::copy(locked.slice_offsets.begin(), locked.slice_offsets.end(), params->sliceOffsets);
+            if (params->sliceOffsets != nullptr) {
+                const std::vector<uint32_t> offsets = session.slice_offsets(locked);
+                std::copy(offsets.begin(), offsets.end(), params->sliceOffsets);
+            }
             params->numSlices = locked.slices;
             NVSIM_SET(*params, frameSatd, locked.satd);
             hand_out_units(NVSIM_GET(*params, outputStatsPtr, null_pointer), NVSIM_GET(*params, outputStatsPtrSize, 0u),
@@ -139,6 +141,8 @@ NVENCSTATUS lock_bitstream(void* encoder, NV_ENC_LOCK_BITSTREAM* params) {
             if (params->getRCStats) {
                 NVSIM_SET(*params, intraMBCount, locked.intra_blocks);
                 NVSIM_SET(*params, interMBCount, locked.inter_blocks);
+                NVSIM_SET(*params, averageMVX, locked.motion_x);
+                NVSIM_SET(*params, averageMVY, locked.motion_y);
             }
             return Status::success;
         },

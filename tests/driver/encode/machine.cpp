@@ -42,7 +42,8 @@ bool same_stall(const Stall& a, const Stall& b) {
 
 bool same_machine(const Config& a, const Config& b) {
     return a.backend == b.backend && a.state == b.state && a.null_bytes == b.null_bytes &&
-           a.slices_per_lock == b.slices_per_lock &&
+           a.slices_per_lock == b.slices_per_lock && a.average_motion_x == b.average_motion_x &&
+           a.average_motion_y == b.average_motion_y &&
            std::equal(a.gpus.begin(), a.gpus.end(), b.gpus.begin(), b.gpus.end(), same_gpu) &&
            std::equal(a.stalls.begin(), a.stalls.end(), b.stalls.begin(), b.stalls.end(), same_stall);
 }

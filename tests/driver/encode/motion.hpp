@@ -20,7 +20,7 @@ struct FoundMotion {
 };
 
 // NV_ENC_H264_MV_DATA or NV_ENC_HEVC_MV_DATA for every block, as bytes. Each block is looked for within 16 pixels, and
-// the nearest of the best places counts.
-std::vector<uint8_t> motion_data(Codec codec, const LumaPlane& picture, const LumaPlane& reference);
+// the nearest of the best places counts. `allows_intra` is for H.264; HEVC always has intra blocks.
+std::vector<uint8_t> motion_data(Codec codec, const LumaPlane& picture, const LumaPlane& reference, bool allows_intra);
 
 }  // namespace nvsim

@@ -59,7 +59,7 @@ std::vector<uint8_t> from_planar(PixelFormat format, const std::vector<uint8_t>&
                                  : packed_from<uint8_t>(format, planar, picture);
 }
 
-bool write_surface(const SurfaceSource& target, int width, int height, const uint8_t* packed) {
+bool write_surface(const SurfaceSource& target, int width, int height, const uint8_t* packed, cu::Stream stream) {
     const Planes planes =
         planes_of(target.format, static_cast<size_t>(width), static_cast<size_t>(height), target.pitch, target.rows);
     for (int i = 0; i < planes.count; ++i) {
@@ -73,10 +73,10 @@ bool write_surface(const SurfaceSource& target, int width, int height, const uin
         copy.dst_pitch = plane.pitch;
         copy.width_bytes = plane.row_bytes;
         copy.height = plane.rows;
-        if (cu::calls()->copy(&copy, nullptr) != 0) return false;
+        if (cu::calls()->copy(&copy, stream) != 0) return false;
         packed += plane.row_bytes * plane.rows;
     }
-    return cu::calls()->stream_wait(nullptr) == 0;
+    return cu::calls()->stream_wait(stream) == 0;
 }
 
 // The rules are those of NVENC's programming guide on reconstructed frames: a buffer of its own usage and of the
@@ -128,7 +128,9 @@ void Session::write_reconstruction(Mapped& mapped) {
                                mapped.registered->format, wanted.pitch, wanted.height};
     const PictureFormat& coded = setup_.settings.stream.format;
     const cu::Current current(context_);
-    if (!current.ok || !write_surface(target, coded.width, coded.height, mapped.reconstruction.data()))
+    // The engine does not wait for work on the legacy stream.
+    const cu::Stream stream = streams_set_ ? output_stream_ : nullptr;
+    if (!current.ok || !write_surface(target, coded.width, coded.height, mapped.reconstruction.data(), stream))
         refuse(Status::map_failed, "the reconstruction cannot be written to the device");
 }
 

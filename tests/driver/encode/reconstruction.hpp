@@ -17,6 +17,6 @@ bool is_reconstruction_format(PixelFormat format);
 std::vector<uint8_t> from_planar(PixelFormat format, const std::vector<uint8_t>& planar, const PictureFormat& picture);
 
 // Copies a packed picture into the visible part of device memory, and waits for that. False if the driver refuses.
-bool write_surface(const SurfaceSource& target, int width, int height, const uint8_t* packed);
+bool write_surface(const SurfaceSource& target, int width, int height, const uint8_t* packed, cu::Stream stream);
 
 }  // namespace nvsim

@@ -10,6 +10,16 @@
 
 namespace nvsim {
 
+namespace {
+
+// The engine may write into a buffer as soon as its client has unlocked it.
+void spoil(std::vector<uint8_t>& data) {
+    constexpr uint8_t garbage = 0xDD;
+    if (instrument::strict()) std::fill(data.begin(), data.end(), garbage);
+}
+
+}  // namespace
+
 Session::Session(Cell& cell, Device& device, uint32_t number, void* context, std::string api, size_t null_bytes)
     : cell_(cell), device_(device), number_(number), context_(context), api_(std::move(api)), null_bytes_(null_bytes) {}
 
@@ -200,7 +210,7 @@ void Session::unlock(void* handle) {
     Bitstream& out = bitstream(handle);
     if (std::exchange(out.sub_frame.is_locked, false)) {
         --locked_;
-        return;
+        return spoil(out.sub_frame.lent);
     }
     if (out.state != Bitstream::locked)
         return forbid(recorded::unlock_idle_bitstream, Status::invalid_call,
@@ -208,6 +218,7 @@ void Session::unlock(void* handle) {
     --locked_;
     out.state = Bitstream::idle;
     out.sub_frame = {};
+    spoil(out.unit.data);
 }
 
 void Session::destroy(std::unique_lock<std::mutex>& mutex) {
@@ -241,7 +252,7 @@ void Session::report_at_destroy(const std::string& what) {
 
 void Session::report_leftovers() {
     int locked = 0;
-    bitstreams_.for_each([&](Bitstream& out) { locked += out.state == Bitstream::locked; });
+    bitstreams_.for_each([&](Bitstream& out) { locked += out.is_locked(); });
     inputs_.for_each([&](InputBuffer& input) { locked += input.locked; });
     if (locked) report_at_destroy(text("with ", locked, " buffer(s) locked"));
     if (mapped_.live()) report_at_destroy(text("with ", mapped_.live(), " resource(s) mapped"));
@@ -256,7 +267,7 @@ void Session::count(SessionCounts& counts) {
     counts.input_buffers += inputs_.live();
     counts.registered += registered_.live();
     counts.mapped += mapped_.live();
-    bitstreams_.for_each([&](Bitstream& out) { counts.locked += out.state == Bitstream::locked; });
+    bitstreams_.for_each([&](Bitstream& out) { counts.locked += out.is_locked(); });
     inputs_.for_each([&](InputBuffer& input) { counts.locked += input.locked; });
 }
 

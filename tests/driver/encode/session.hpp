@@ -39,7 +39,8 @@ struct EncoderSetup {
     HintLimits hints;
     StatisticsLevel statistics = StatisticsLevel::none;
     bool motion_only = false;
-    bool sub_frames = false;  // a client may read slices before their picture is done
+    bool searches_intra = true;  // in motion of H.264
+    bool sub_frames = false;     // a client may read slices before their picture is done
     bool reports_slices = false;
     bool reconstructs = false;                    // pictures may ask for their reconstruction
     std::vector<const char*> needs;               // capabilities that must not be 0, without their prefix
@@ -97,9 +98,9 @@ struct LockedBitstream {
     uint32_t structure = 1;
     uint32_t alpha_bytes = 0;
     uint32_t intra_blocks = 0, inter_blocks = 0;
+    int32_t motion_x = 0, motion_y = 0;  // the average
     uint32_t slices = 1;
     uint32_t status = 2;  // hwEncodeStatus: 2 if the picture is done, else 1
-    std::vector<uint32_t> slice_offsets;
     uint32_t satd = 0;
     const std::vector<UnitStatistics>* units = nullptr;
 };
@@ -164,8 +165,9 @@ struct SubFrame {
     std::vector<uint8_t> data;  // of the whole picture
     std::vector<size_t> ends;   // of its slices
     Clock::time_point begin{}, end{};
-    uint32_t shown = 0;      // slices that were shown already, if the client's calls decide
-    bool is_locked = false;  // before the picture was done
+    std::vector<uint8_t> lent;  // what the client has locked of it
+    uint32_t shown = 0;         // slices that were shown already, if the client's calls decide
+    bool is_locked = false;     // before the picture was done
 };
 
 struct Bitstream {
@@ -179,6 +181,7 @@ struct Bitstream {
     SubFrame sub_frame;
     bool is_vectors = false;  // made for motion alone
     bool failed = false;      // nothing will come: the coder refused
+    bool is_locked() const { return state == locked || sub_frame.is_locked; }
     void clear() { *this = Bitstream(); }
 };
 
@@ -216,6 +219,8 @@ class Session : public std::enable_shared_from_this<Session> {
     void invalidate(uint64_t timestamp);
     // Waits on the cell until the output is there; the mutex is let go meanwhile.
     LockedBitstream lock(std::unique_lock<std::mutex>& mutex, void* handle, bool wait);
+    // Where the slices begin in what is locked; nothing if the client does not want to know.
+    std::vector<uint32_t> slice_offsets(const LockedBitstream& locked) const;
     void unlock(void* handle);
 
     // Stops all work and gives everything back. The mutex is let go while the engine finishes.

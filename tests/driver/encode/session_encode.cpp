@@ -342,6 +342,8 @@ void Session::fill(Bitstream& out, const Record& record, AccessUnit unit) {
     out.view.temporal_layer = static_cast<uint32_t>(record.source.place.layer);
     out.view.intra_blocks = intra ? blocks : 0;
     out.view.inter_blocks = intra ? 0 : blocks;
+    out.view.motion_x = intra ? 0 : settings()->average_motion_x;
+    out.view.motion_y = intra ? 0 : settings()->average_motion_y;
     out.view.slices = fixed ? 1 : count_slices(codec(), out.unit.data);
     count(out, record);
     out.state = Bitstream::ready;

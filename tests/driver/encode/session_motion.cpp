@@ -37,7 +37,7 @@ void Session::estimate(void* input, void* reference, void* vectors, uint32_t wid
     if (!out.is_vectors) violate(Status::invalid_param, "mvBuffer was not made by nvEncCreateMVBuffer");
     if (out.state != Bitstream::idle)
         violate(Status::invalid_call, text("mvBuffer ", hex(vectors), " is used again before its vectors were taken"));
-    out.unit.data = motion_data(codec(), luma_of(input), luma_of(reference));
+    out.unit.data = motion_data(codec(), luma_of(input), luma_of(reference), setup_.searches_intra);
     out.view = {};
     out.view.data = out.unit.data.data();
     out.view.size = static_cast<uint32_t>(out.unit.data.size());

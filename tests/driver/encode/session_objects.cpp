@@ -39,7 +39,7 @@ void* Session::create_bitstream() {
 
 void Session::destroy_bitstream(void* handle) {
     Bitstream& out = bitstream(handle);
-    if (out.state == Bitstream::locked)
+    if (out.is_locked())
         violate(Status::invalid_call, text("output ", hex(handle), " is destroyed while it is locked"));
     if (out.state == Bitstream::pending && !ended_ && !device_.lost)
         violate(Status::invalid_call, text("output ", hex(handle), " is destroyed while its picture is in flight"));

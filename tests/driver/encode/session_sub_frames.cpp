@@ -10,16 +10,20 @@ namespace nvsim {
 
 namespace {
 
-// Each slice ends where the next one begins. What lies before the first one goes with it.
-std::vector<size_t> ends_of_slices(Codec codec, const std::vector<uint8_t>& unit) {
+std::vector<size_t> starts_of_slices(Codec codec, const uint8_t* unit, size_t size) {
     std::vector<size_t> starts;
-    for (size_t i = 0; i + 4 < unit.size(); ++i) {
+    for (size_t i = 0; i + 4 < size; ++i) {
         if (unit[i] != 0 || unit[i + 1] != 0 || unit[i + 2] != 1) continue;
         const bool is_long = i > 0 && unit[i - 1] == 0;
-        const auto nal = unit.begin() + static_cast<std::ptrdiff_t>(i) + 3;
-        if (is_slice(codec, Bytes(nal, nal + std::min<std::ptrdiff_t>(4, unit.end() - nal))))
-            starts.push_back(is_long ? i - 1 : i);
+        const uint8_t* nal = unit + i + 3;
+        if (is_slice(codec, Bytes(nal, std::min(nal + 4, unit + size)))) starts.push_back(is_long ? i - 1 : i);
     }
+    return starts;
+}
+
+// Each slice ends where the next one begins. What lies before the first one goes with it.
+std::vector<size_t> ends_of_slices(Codec codec, const std::vector<uint8_t>& unit) {
+    const std::vector<size_t> starts = starts_of_slices(codec, unit.data(), unit.size());
     std::vector<size_t> ends(starts.begin() + (starts.empty() ? 0 : 1), starts.end());
     ends.push_back(unit.size());
     return ends;
@@ -61,11 +65,24 @@ bool Session::shows_a_part(Bitstream& out, bool wait, LockedBitstream& part) {
     seen.shown += step;
     seen.is_locked = true;
     ++locked_;
-    part.data = seen.data.data();
-    part.size = ready == 0 ? 0 : static_cast<uint32_t>(seen.ends[ready - 1]);
+    const size_t size = ready == 0 ? 0 : seen.ends[ready - 1];
+    seen.lent.assign(seen.data.begin(), seen.data.begin() + static_cast<std::ptrdiff_t>(size));
+    part.data = seen.lent.data();
+    part.size = static_cast<uint32_t>(size);
     part.slices = static_cast<uint32_t>(ready);
     part.status = 1;
     return true;
+}
+
+// nvEncodeAPI.h: the array has an entry for each macroblock of the picture. All of them are written, so that a client
+// with a smaller one is found out. Where an offset points to is assumed: to the start code of its slice.
+std::vector<uint32_t> Session::slice_offsets(const LockedBitstream& locked) const {
+    if (!setup_.reports_slices || codec() == Codec::av1) return {};
+    const PictureFormat& format = setup_.settings.stream.format;
+    std::vector<uint32_t> offsets(grid_of(format.width, format.height, 16).count());
+    const auto starts = starts_of_slices(codec(), static_cast<const uint8_t*>(locked.data), locked.size);
+    for (size_t i = 0; i < std::min(starts.size(), offsets.size()); ++i) offsets[i] = static_cast<uint32_t>(starts[i]);
+    return offsets;
 }
 
 }  // namespace nvsim

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from typing import Any
 
-from .._batch.layers import PROFILES
-from .._batch.settings import CONTAINERS, checked, default_of, help_of
-from .._config.filter_words import BARE, DEINTERLACE, DENOISE
-from .._config.targets import Target
-from .._errors import InvalidConfig
 from .._version import __version__
-from .argument_errors import TARGETS, with_aliases
-from .argument_types import address, gpu_number, path_mapping, seconds, strength
+from .argument_types import gpu_number, path_mapping, seconds
 from .help import HELP_ALL, HelpfulParser
 from .help_texts import (
     CLUSTER_EXAMPLES,
@@ -25,18 +18,10 @@ from .help_texts import (
     exit_codes,
     files,
 )
+from .settings_arguments import add_log, add_machine_options, add_option, add_settings, add_showing
 from .web_arguments import add_web_arguments
 
 Parser = HelpfulParser
-Group = Any  # argparse's own class of groups has no public name
-
-ADVANCED = (
-    *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
-    *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
-    *("max_bitrate", "log", "metrics", "web_address", "lossless", "cq", "fps", "crop", "deinterlace", "denoise"),
-    *("trim", "rotate", "vf", "tls", "spool", "spool_limit"),
-)
-"""Settings that only the long help names."""
 
 
 def make_parser() -> Parser:
@@ -78,162 +63,6 @@ def _command(commands: Any, name: str, summary: str, epilog: str = "", more: str
     return parser
 
 
-# ---- settings as options -------------------------------------------------------------------------------------------
-
-
-def _checking(name: str) -> Callable[[str], Any]:
-    def check(text: str) -> Any:
-        try:
-            return checked(name, text)
-        except InvalidConfig as error:
-            advice = f" {text} is a profile: -P {text}." if name == "preset" and text in PROFILES else ""
-            raise argparse.ArgumentTypeError(f"{error}{advice}") from None
-
-    return check
-
-
-def _score_of(option: str) -> Callable[[str], Any]:
-    def check(text: str) -> Any:
-        try:
-            return Target.of(f"{TARGETS[option]}={text}", option.lstrip("-").replace("-", "_")).text
-        except InvalidConfig as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return check
-
-
-def _option(group: Group, name: str, *flags: str, metavar: str = "") -> None:
-    default = default_of(name)
-    shown = "" if default in ("", 0) else f" (default: {default})"
-    group.add_argument(
-        *with_aliases(flags),
-        dest=name,
-        type=_checking(name),
-        metavar=metavar or name.upper(),
-        default=argparse.SUPPRESS,
-        help=_escaped(help_of(name) + shown),
-    )
-
-
-def _switch(group: Group, name: str, *short: str) -> None:
-    shown = " (default: yes)" if default_of(name) else ""
-    group.add_argument(
-        *with_aliases((*short, f"--{name.replace('_', '-')}")),
-        dest=name,
-        action=argparse.BooleanOptionalAction,
-        default=argparse.SUPPRESS,
-        help=_escaped(help_of(name) + shown),
-    )
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%%")
-
-
-def add_settings(parser: Parser) -> Group:
-    """All settings of a batch, each with its flag. Returns the group of those about files and folders."""
-    picture = parser.add_argument_group("picture and sound")
-    _option(picture, "codec", "-c", "--codec", metavar="CODEC")
-    _option(picture, "preset", "-p", "--preset", metavar="P1..P7")
-    _option(picture, "quality", "-q", "--quality", metavar="1..63")
-    _option(picture, "cq", "--cq", metavar="CQ")
-    _option(picture, "target", "--target", metavar="METRIC=N")
-    for option in TARGETS:
-        picture.add_argument(
-            option, dest="target", type=_score_of(option), default=argparse.SUPPRESS, help=argparse.SUPPRESS
-        )
-    _option(picture, "max_size", "--max-size", metavar="SIZE")
-    _option(picture, "max_bitrate", "--max-bitrate", metavar="RATE")
-    _switch(picture, "lossless")
-    _option(picture, "audio", "-a", "--audio", metavar="AUDIO")
-    _option(picture, "container", "--container", metavar=f"{{auto,{','.join(CONTAINERS)}}}")
-    picture.add_argument(
-        "-P", "--profile", metavar="NAME", help=f"a named set of settings: {', '.join(PROFILES)}, or your own"
-    )
-    _filters(parser.add_argument_group("filters"))
-    parser.bare = {f"--{name}": (value, (*DEINTERLACE, *DENOISE)) for name, value in BARE.items()}
-    placing = parser.add_argument_group("files")
-    _placing(placing)
-    machine = parser.add_argument_group("engines")
-    _option(machine, "engine", "--engine", metavar="ENGINE")
-    _option(machine, "gpu", "--gpu", metavar="N[,N]")
-    _option(machine, "engines", "-j", "--engines", metavar="N")
-    _option(machine, "segments", "--segments", metavar="N|auto")
-    _option(machine, "cluster", "--cluster", metavar="ADDRESS")
-    _option(machine, "tls", "--tls", metavar="FILE")
-    _finer(parser.add_argument_group("details of the encoder"))
-    parser.hide_in_short_help(ADVANCED)
-    return placing
-
-
-def _filters(group: Group) -> None:
-    _option(group, "scale", "--scale", metavar="SIZE")
-    _option(group, "fps", "--fps", metavar="RATE")
-    _option(group, "crop", "--crop", metavar="auto|W:H:X:Y")
-    _option(group, "deinterlace", "--deinterlace", metavar="auto|always")
-    _option(group, "denoise", "--denoise", metavar="light|medium|strong")
-    _option(group, "trim", "--trim", metavar="FROM-TO")
-    _option(group, "rotate", "--rotate", metavar="{90,180,270}")
-    _option(group, "vf", "--vf", metavar="FILTERS")
-
-
-def _placing(group: Group) -> None:
-    _switch(group, "recursive", "-r")
-    for name in ("include", "exclude"):
-        group.add_argument(
-            f"--{name}", action="append", metavar="PATTERN", default=argparse.SUPPRESS, help=_escaped(help_of(name))
-        )
-    _option(group, "destination", "-o", "--output", "--destination", metavar="FOLDER")
-    _switch(group, "in_place")
-    _switch(group, "keep_bigger")
-    _option(group, "smaller_than", "--smaller-than", metavar="RATIO")
-    _switch(group, "overwrite")
-    _option(group, "verify", "--verify", metavar="{structure,samples,full}")
-    group.add_argument("--spool", metavar="FOLDER", help="where copies of sources at addresses go (extra: storage)")
-    group.add_argument("--spool-limit", metavar="SIZE", default=0, help="how much of the disk they may take: 200G")
-
-
-def _finer(group: Group) -> None:
-    _option(group, "multipass", "--multipass", metavar="{off,quarter,full}")
-    _option(group, "lookahead", "--lookahead", metavar="FRAMES")
-    group.add_argument(
-        "--spatial-aq", type=strength, metavar="{on,off,1..15}", default=argparse.SUPPRESS, help=help_of("spatial_aq")
-    )
-    _switch(group, "temporal_aq")
-    _option(group, "bframes", "--bframes", metavar="N")
-    _switch(group, "adaptive_b")
-    _option(group, "gop", "--gop", metavar="FRAMES")
-    group.add_argument(
-        "--set",
-        dest="encoder_fields",
-        action="append",
-        metavar="FIELD=VALUE",
-        default=[],
-        help="set any other field of EncoderConfig: --set bit_depth=10",
-    )
-    group.add_argument("--config", metavar="FILE", help="use this configuration file")
-
-
-def _showing(parser: Parser) -> None:
-    group = parser.add_argument_group("output")
-    group.add_argument("-n", "--dry-run", action="store_true", help="show what would be done, and change nothing")
-    group.add_argument("--estimate", action="store_true", help="with --dry-run: sizes and time, by encoding samples")
-    group.add_argument("--tui", action="store_true", help="show a dashboard in the terminal (extra: tui)")
-    add_web_arguments(group)
-    group.add_argument("--json", action="store_true", help="print events as lines of JSON")
-    _log(group)
-    group.add_argument("--report", metavar="FILE.html", help="write a page with charts at the end")
-    group.add_argument("--quiet", action="store_true", help="print only errors")
-
-
-def _log(group: Group) -> None:
-    group.add_argument("--log", metavar="FILE", help="append events to a file, as lines of JSON")
-    group.add_argument("--metrics", type=address, metavar="[HOST:]PORT", help="serve figures to Prometheus")
-
-
-# ---- the commands --------------------------------------------------------------------------------------------------
-
-
 def _encode(commands: Any) -> None:
     parser = _command(
         commands, "encode", "compresses files and folders", ENCODE_EXAMPLES, f"{MORE_EXAMPLES}\n{exit_codes()}"
@@ -241,7 +70,7 @@ def _encode(commands: Any) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a video, or a folder of them")
     placing = add_settings(parser)
     placing.add_argument("-y", "--yes", action="store_true", help="replace sources in place without asking")
-    _showing(parser)
+    add_showing(parser)
 
 
 def _watch(commands: Any) -> None:
@@ -263,7 +92,7 @@ def _watch(commands: Any) -> None:
     )
     group.add_argument("--once", action="store_true", help="stop when nothing is left to do")
     group.add_argument("--json", action="store_true", help="print events as lines of JSON")
-    _log(group)
+    add_log(group)
     group.add_argument("--quiet", action="store_true", help="print only errors")
 
 
@@ -323,7 +152,7 @@ def _bench(commands: Any) -> None:
     )
     parser.add_argument("--png", metavar="FILE.png", help="draw a chart too (extra: bench)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    _machine_options(parser)
+    add_machine_options(parser)
 
 
 def _demo(commands: Any) -> None:
@@ -333,9 +162,9 @@ def _demo(commands: Any) -> None:
     parser.add_argument("--tui", action="store_true", help="with the dashboard")
     add_web_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print events as lines of JSON")
-    _log(parser)
-    _option(parser, "codec", "-c", "--codec", metavar="CODEC")
-    _machine_options(parser)
+    add_log(parser)
+    add_option(parser, "codec", "-c", "--codec", metavar="CODEC")
+    add_machine_options(parser)
 
 
 def _repair(commands: Any) -> None:
@@ -357,12 +186,6 @@ def _repair(commands: Any) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the new file if it exists")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
-
-
-def _machine_options(parser: Parser) -> None:
-    _option(parser, "engine", "--engine", metavar="ENGINE")
-    _option(parser, "gpu", "--gpu", metavar="N[,N]")
-    _option(parser, "engines", "-j", "--engines", metavar="N")
 
 
 def _cluster(commands: Any) -> None:
@@ -401,7 +224,7 @@ def _worker(commands: Any) -> None:
 
 def _worker_options(parser: Parser) -> None:
     parser.add_argument("--name", default="", metavar="NAME", help="the name of this machine (default: its host name)")
-    _machine_options(parser)
+    add_machine_options(parser)
 
 
 def _profiles(commands: Any) -> None:
