@@ -34,6 +34,7 @@ def contradictions(config: EncoderConfig) -> Iterator[str]:
         ("copy", config.copy == "never"),
         ("qp_map", config.qp_map is not None),
         ("picture_types", config.picture_types != "auto"),
+        ("motion_hints", config.motion_hints),
         ("long_term_references", config.long_term_references),
         ("intra_refresh_period", config.intra_refresh_period),
         ("sub_frames", config.sub_frames),
