@@ -184,7 +184,7 @@ PARTS = (
     Part(
         "gpu_transcode",
         "transcode.py",
-        full="--driver encode --frames 5400 --rounds 1 --codecs libx264 --bitrate 27M",
+        full="--driver encode --frames 32400 --rounds 1 --codecs libx264 --bitrate 27M --fps 344",
         quick="--driver encode --frames 300 --files 1 --engines 1 --rounds 1",
         needs=("a CUDA GPU", "the simulated encoder library", "PyAV"),
         chart=Chart("of the engines", "Throughput in % of what the engines alone would do"),
