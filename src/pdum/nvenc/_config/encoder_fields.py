@@ -87,7 +87,6 @@ class StreamFields(RateFields, total=False):
     monochrome: bool | None
     interlaced: choices.FirstField | None
     alpha: bool | int | None
-    stereo: bool | None
     reference_frames: int | None
     copy: choices.CopyMode
 
@@ -119,6 +118,7 @@ class ShapeFields(TypedDict, total=False):
 class FurtherFields(StreamFields, ShapeFields, PictureFields, OutputFields, total=False):
     """The fields that ``NvencEncoder`` takes after its arguments."""
 
+    stereo: bool | None
     format: choices.FrameFormat
     max_width: int
     max_height: int
