@@ -108,6 +108,7 @@ PYTHON_LAYERS = (
     "_config.hdr",
     "_config.film_grain",
     "_config.interlacing",
+    "_config.second_layer",
     "_config.alpha",
     "_config.stereo",
     "_config.regions",

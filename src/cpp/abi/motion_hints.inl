@@ -19,15 +19,11 @@ inline void put_vector(NVENC_EXTERNAL_ME_SB_HINT& hint, const int16_t* vector) {
     hint.mvy = static_cast<int16_t>(4 * vector[1]);
 }
 
-inline void put_last_of_block(NVENC_EXTERNAL_ME_SB_HINT& hint) {
-    constexpr int pixels_64 = -1;  // 3 in two bits
-    hint.cu_size = pixels_64;
-    hint.last_of_cu = hint.last_of_sb = flag_set;
-}
+inline void put_last_of_block(NVENC_EXTERNAL_ME_SB_HINT& hint) { hint.last_of_cu = hint.last_of_sb = flag_set; }
 
 template <typename Hint>
 Hint hint_of(const int16_t* vector, bool is_last) {
-    constexpr int whole_superblock = -1;
+    constexpr int whole_superblock = -1;  // 3 in two bits: 64 pixels
     Hint hint{};
     if constexpr (std::is_same_v<Hint, NVENC_EXTERNAL_ME_SB_HINT>) hint.cu_size = whole_superblock;
     if (vector[0] == no_hint) {

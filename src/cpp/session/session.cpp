@@ -325,7 +325,11 @@ void Session::deliver(const LockedAccessUnit& unit, Sink& sink) {
     try {
         if (finished.reconstruction)
             finished.unit.reconstruction = reconstructions_->finish(*finished.reconstruction, failures_);
-        settings_.two_views ? joiner_.take(finished.unit, sink) : sink.take(finished.unit);
+        if (settings_.two_views) {
+            joiner_.take(finished.unit, sink);
+        } else {
+            sink.take(finished.unit);
+        }
     } catch (...) {
         give_back(finished.input);
         throw;

@@ -26,7 +26,6 @@
 #include "session/reference_history.hpp"
 #include "session/rgb_input.hpp"
 #include "session/stream_order.hpp"
-
 #include "session/surface_lease.hpp"
 #include "session/view_joiner.hpp"
 

@@ -29,8 +29,6 @@ class ViewJoiner {
         sink.take(both);
     }
 
-    bool has_left() const noexcept { return left_.has_value(); }
-
     void clear() noexcept {
         left_.reset();
         bytes_.clear();

@@ -85,6 +85,11 @@ void write_extension(BitWriter& out, const StreamSettings& settings, const std::
     out.bits(0, 2);  // vps_vui_present_flag, vps_extension2_flag
 }
 
+Bytes in_second_layer(Bytes nal) {
+    nal[1] = static_cast<uint8_t>((nal[1] & 7) | 1 << 3);
+    return nal;
+}
+
 class AlphaCoder final : public PictureCoder {
    public:
     explicit AlphaCoder(const StreamSettings& settings)
@@ -131,8 +136,8 @@ class AlphaCoder final : public PictureCoder {
         for (size_t i = 0; i < ready; ++i) {
             AccessUnit unit = std::move(colours_[i]);
             const size_t without = unit.data.size();
-            for (const Bytes& nal : split_annex_b(alphas_[i].data.data(), alphas_[i].data.size()))
-                if (is_slice(Codec::hevc, nal)) append_annex_b(unit.data, in_second_layer(nal));
+            const Bytes slices = slices_in_second_layer(alphas_[i].data);
+            unit.data.insert(unit.data.end(), slices.begin(), slices.end());
             unit.alpha_bytes = unit.data.size() - without;
             out.push_back(std::move(unit));
         }
@@ -147,9 +152,11 @@ class AlphaCoder final : public PictureCoder {
 
 }  // namespace
 
-Bytes in_second_layer(Bytes nal) {
-    nal[1] = static_cast<uint8_t>((nal[1] & 7) | 1 << 3);
-    return nal;
+Bytes slices_in_second_layer(const Bytes& data) {
+    Bytes out;
+    for (const Bytes& nal : split_annex_b(data.data(), data.size()))
+        if (is_slice(Codec::hevc, nal)) append_annex_b(out, in_second_layer(nal));
+    return out;
 }
 
 Bytes with_second_layer(const Bytes& vps, const StreamSettings& settings) {

@@ -5,7 +5,8 @@
 
 namespace nvsim {
 
-Bytes in_second_layer(Bytes nal);
+// The slices of an access unit as those of the second layer, which has the parameter sets and messages of the first.
+Bytes slices_in_second_layer(const Bytes& data);
 // The video parameter set of x265, extended by a layer that is alpha or the second view, and depends on no other.
 Bytes with_second_layer(const Bytes& vps, const StreamSettings& settings);
 // The message that says what the samples of that layer mean: 0 is transparent, 255 is opaque.

@@ -9,14 +9,6 @@
 namespace nvsim {
 namespace {
 
-// The slices of the second view. It has the parameter sets and messages of the first.
-Bytes as_second_view(const Bytes& data) {
-    Bytes out;
-    for (const Bytes& nal : split_annex_b(data.data(), data.size()))
-        if (is_slice(Codec::hevc, nal)) append_annex_b(out, in_second_layer(nal));
-    return out;
-}
-
 class ViewsCoder final : public PictureCoder {
    public:
     explicit ViewsCoder(const StreamSettings& settings)
@@ -52,7 +44,7 @@ class ViewsCoder final : public PictureCoder {
     void put_in_turn(std::vector<AccessUnit>& out) {
         const size_t ready = std::min(lefts_.size(), rights_.size());
         for (size_t i = 0; i < ready; ++i) {
-            rights_[i].data = as_second_view(rights_[i].data);
+            rights_[i].data = slices_in_second_layer(rights_[i].data);
             out.push_back(std::move(lefts_[i]));
             out.push_back(std::move(rights_[i]));
         }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._errors import InvalidConfig
+from . import second_layer
 from .settings import whole
 from .values import RGB_FORMATS
 
@@ -37,14 +38,4 @@ def contradictions(config: EncoderConfig) -> Iterator[str]:
             f"{asked} does not work with format={config.format!r}. Give arrays of R, G, B, A with format='abgr', or of "
             f"B, G, R, A with 'argb'.{also}"
         )
-    settings = config.settings()
-    for name, is_there in (
-        ("bit_depth", settings["bit_depth"] != 8),
-        ("chroma", settings["chroma"] != "420"),
-        ("weighted_prediction", config.weighted_prediction),
-        ("split_encode", config.split_encode not in (None, "off")),
-        ("monochrome", config.monochrome),
-        ("layers", config.layers is not None),
-    ):
-        if is_there:
-            yield f"{asked} does not work with {name}={getattr(config, name)!r}. Leave one out."
+    yield from second_layer.contradictions(config, asked)

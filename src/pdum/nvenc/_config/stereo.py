@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._errors import InvalidConfig
+from . import second_layer
 
 EncoderConfig = Any  # a module above this one, which calls it
 
@@ -20,17 +21,10 @@ def native(value: bool | None) -> bool | None:
 def contradictions(config: EncoderConfig) -> Iterator[str]:
     if native(config.stereo) is None:
         return
-    settings = config.settings()
-    for name, is_there in (
-        ("bit_depth", settings["bit_depth"] != 8),
-        ("chroma", settings["chroma"] != "420"),
-        ("alpha", settings["alpha"] is not None),
-        ("layers", config.layers is not None),
+    others = (
+        ("alpha", config.settings()["alpha"] is not None),
         ("bframes", config.bframes != 0),
         ("lookahead", config.lookahead != 0),
-        ("monochrome", config.monochrome),
-        ("weighted_prediction", config.weighted_prediction),
-        ("split_encode", config.split_encode not in (None, "off")),
         ("copy", config.copy == "never"),
         ("qp_map", config.qp_map is not None),
         ("picture_types", config.picture_types != "auto"),
@@ -40,6 +34,5 @@ def contradictions(config: EncoderConfig) -> Iterator[str]:
         ("sub_frames", config.sub_frames),
         ("reconstruction", config.reconstruction),
         ("statistics", config.statistics is not None),
-    ):
-        if is_there:
-            yield f"stereo=True does not work with {name}={getattr(config, name)!r}. Leave one out."
+    )
+    yield from second_layer.contradictions(config, "stereo=True", others)

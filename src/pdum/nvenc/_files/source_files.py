@@ -73,7 +73,7 @@ class SourceFiles:
             again.undo(lambda container: container.close())
         ready, self._ready = self._ready, []
         for call in ready:
-            call.undo(lambda _: None)
+            call.wait()
         self._decoders.close()
 
     def close_start(self) -> None:

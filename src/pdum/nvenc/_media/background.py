@@ -25,15 +25,19 @@ class BackgroundCall(Generic[Answer]):
         except BaseException as error:
             self._error = error
 
+    def wait(self) -> None:
+        """Waits for the call to end, however it ends."""
+        self._thread.join()
+
     def answer(self) -> Answer:
         """Waits for the call. Raises what the call raised."""
-        self._thread.join()
+        self.wait()
         if self._error is not None:
             raise self._error
         return self._answers[0]
 
     def undo(self, close: Callable[[Answer], object]) -> None:
         """Waits for the call, and closes what it made, if it made anything."""
-        self._thread.join()
+        self.wait()
         for made in self._answers:
             close(made)

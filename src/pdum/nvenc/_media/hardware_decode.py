@@ -74,7 +74,7 @@ def make_ready(gpu: int, source: Path, engines: int) -> None:
         except (*FAILURES, StopIteration, import_av().error.FFmpegError):
             pass  # whoever needs one of them will be told
         finally:
-            trial.undo(lambda _: None)
+            trial.wait()
 
 
 def _make_decoders(gpu: int, source: Path, engines: int, there: int) -> None:
@@ -87,7 +87,7 @@ def _make_decoders(gpu: int, source: Path, engines: int, there: int) -> None:
         decoders = [decoding.decoder_for(stream) for _ in range(missing)]
         begun = [BackgroundCall(partial(_begin, decoder, _copy_of(packet))) for decoder in decoders]
         for call in begun:
-            call.undo(lambda _: None)
+            call.wait()
 
 
 def _wanted_decoders(container: Any, stream: Any, gpu: int, engines: int) -> int:
