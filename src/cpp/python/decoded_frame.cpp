@@ -172,6 +172,10 @@ constexpr const char* matrix = "The matrix coefficients by their number in ITU-T
 
 }  // namespace doc
 
+bool is_damaged(const DecodedPicture& picture) {
+    return picture.status >= DecodeStatus::concealed || picture.lacks_references;
+}
+
 template <typename Read>
 auto of_picture(Read read) {
     return [read](const DecodedFrame& frame) { return read(frame.picture()); };
@@ -191,8 +195,7 @@ void add_decoded_frame_type(py::module_& module) {
         .def_property_readonly("height", of_picture([](Picture p) { return p.format.height(); }), "In pixels.")
         .def_property_readonly("format", of_picture([](Picture p) { return traits_of(p.layout).name; }), doc::format)
         .def_property_readonly("pts", of_picture([](Picture p) { return p.pts; }), doc::pts)
-        .def_property_readonly("damaged", of_picture([](Picture p) { return p.status >= DecodeStatus::concealed; }),
-                               doc::damaged)
+        .def_property_readonly("damaged", of_picture(is_damaged), doc::damaged)
         .def_property_readonly("interlaced", of_picture([](Picture p) { return !p.is_progressive; }))
         .def_property_readonly("primaries", of_picture([](Picture p) { return p.format.colour.primaries; }),
                                doc::primaries)
