@@ -99,12 +99,12 @@ bool HevcReferences::find_references(const Coded& picture, int64_t order) {
     return !all_are_right && !(recovers_at_ && order >= *recovers_at_);
 }
 
-bool HevcReferences::is_affected(const uint8_t* slices, size_t size) {
+Outlook HevcReferences::take_picture(const uint8_t* slices, size_t size) {
     const auto picture = read(slices, size);
     if (!picture) {
         is_unsure_ = true;
         kept_.clear();
-        return false;
+        return {};
     }
     const int type = picture->slice.type;
     const bool begins = hevc::is_break(type) || (hevc::is_key(type) && begins_sequence_);
@@ -120,7 +120,7 @@ bool HevcReferences::is_affected(const uint8_t* slices, size_t size) {
     const bool is_affected = find_references(*picture, order) && !begins && !is_unsure_;
     if (recovery_ && !recovers_at_) recovers_at_ = order + *recovery_;
     kept_.push_back({order, is_affected});
-    return is_affected;
+    return {is_affected, 1, false};
 }
 
 void HevcReferences::spoil_all() {

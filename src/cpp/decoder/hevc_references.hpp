@@ -16,7 +16,7 @@ namespace pdum::nvenc {
 class HevcReferences final : public References {
    public:
     void read_packet(const uint8_t* data, size_t size) override;
-    bool is_affected(const uint8_t* slices, size_t size) override;
+    Outlook take_picture(const uint8_t* slices, size_t size) override;
     void spoil_last() override;
     void begin_anew() override;
 

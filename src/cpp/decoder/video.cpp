@@ -11,6 +11,7 @@
 #include "core/nvtx.hpp"
 #include "core/process.hpp"
 #include "decoder/decode_support.hpp"
+#include "decoder/h264_references.hpp"
 #include "decoder/hevc_references.hpp"
 
 namespace pdum::nvenc {
@@ -57,6 +58,7 @@ bool shows_in_order_of_packets(DecodeCodec codec) {
 bool scales_references(DecodeCodec codec) { return codec == DecodeCodec::vp9 || codec == DecodeCodec::av1; }
 
 std::unique_ptr<References> references_in(DecodeCodec codec) {
+    if (codec == DecodeCodec::h264) return std::make_unique<H264References>();
     if (codec == DecodeCodec::hevc) return std::make_unique<HevcReferences>();
     return nullptr;
 }
@@ -145,7 +147,7 @@ std::vector<DecodedPicture> Video::flush(size_t most) {
     needs_header_ = true;
     if (!std::exchange(is_ending_, true)) {
         parser_->end_of_stream();
-        if (references_ != nullptr) references_->begin_anew();
+        forget_references();
     }
     while (!waiting_.empty() && ready_.size() < most) bring_out();
     is_ending_ = !waiting_.empty();
@@ -160,10 +162,15 @@ void Video::begin_anew(std::vector<uint8_t> header) {
     std::fill(surfaces_.begin(), surfaces_.end(), -1);
     is_ending_ = lacks_references_ = false;
     needs_header_ = true;
-    if (references_ != nullptr) references_->begin_anew();
+    forget_references();
     ParserEvents& events = *this;
     parser_.reset();
     parser_ = std::make_unique<VideoParser>(options_.codec, header_, events);
+}
+
+void Video::forget_references() {
+    healed_losses_ = 0;
+    if (references_ != nullptr) references_->begin_anew();
 }
 
 std::vector<DecodedPicture> Video::take_ready() { return std::exchange(ready_, {}); }
@@ -253,9 +260,9 @@ void Video::on_picture(const CodedPicture& picture) {
              "Decode it on the processor, or go on at its next key frame.");
     }
     PictureFacts& facts = facts_.at(static_cast<size_t>(picture.surface));
-    if (!picture.is_second_field) facts = {packet_pts_, false};
-    if (references_ != nullptr && references_->is_affected(picture.coded, picture.coded_size))
-        facts.lacks_references = true;
+    if (!picture.is_second_field) facts = {packet_pts_, {}};
+    if (references_ != nullptr)
+        facts.outlook = both(facts.outlook, references_->take_picture(picture.coded, picture.coded_size));
     try {
         decode(picture);
     } catch (...) {
@@ -274,21 +281,24 @@ void Video::decode(const CodedPicture& picture) {
 void Video::on_shown(const ShownPicture& picture) {
     const int surface = chip_ != nullptr ? surfaces_.at(static_cast<size_t>(picture.surface)) : -1;
     if (surface < 0) return;  // it was never decoded
-    waiting_.push_back({picture, facts_.at(static_cast<size_t>(picture.surface))});
-    if (shows_in_order_of_packets(options_.codec)) waiting_.back().facts.pts = packet_pts_;
+    const bool is_of_packet = shows_in_order_of_packets(options_.codec);
+    const auto& [pts, outlook] = facts_.at(static_cast<size_t>(picture.surface));
+    if (outlook.heals) healed_losses_ = std::max(healed_losses_, outlook.losses);
+    const bool lacks_references = outlook.is_affected && outlook.losses > healed_losses_;
+    waiting_.push_back({picture, is_of_packet ? packet_pts_ : pts, lacks_references});
     waiting_.back().picture.surface = surface;
     while (waiting_.size() > most_waiting_ && !is_ending_) bring_out();
 }
 
 void Video::bring_out() {
-    const auto [shown, facts] = waiting_.front();
+    const auto [shown, pts, lacks_references] = waiting_.front();
     waiting_.pop_front();
     DecodedPicture picture;
     picture.lease = lease_of(shown, picture.status);
     picture.format = format_;
     picture.layout = chip_->setup().output;
-    picture.pts = facts.pts;
-    picture.lacks_references = facts.lacks_references;
+    picture.pts = pts;
+    picture.lacks_references = lacks_references;
     picture.is_progressive = shown.is_progressive;
     picture.top_field_first = shown.top_field_first;
     ready_.push_back(std::move(picture));

@@ -63,12 +63,13 @@ class Video : private ParserEvents {
     class Turn;
 
     struct PictureFacts {
-        std::optional<int64_t> pts;
-        bool lacks_references = false;
+        std::optional<int64_t> pts;  // of the packet
+        Outlook outlook;
     };
     struct Waiting {
         ShownPicture picture;
-        PictureFacts facts;
+        std::optional<int64_t> pts;
+        bool lacks_references = false;
     };
 
     void before_sequence(const VideoFormat& format) override;
@@ -77,6 +78,7 @@ class Video : private ParserEvents {
     void on_shown(const ShownPicture& picture) override;
 
     void parse(const uint8_t* data, size_t size);
+    void forget_references();
     void decode(const CodedPicture& picture);
     bool fits_chip(const VideoFormat& format) const;
     DecoderSetup setup_for(const VideoFormat& format) const;
@@ -116,6 +118,7 @@ class Video : private ParserEvents {
     std::optional<int64_t> packet_pts_;
     std::vector<PictureFacts> facts_;         // for each of the parser's surfaces
     std::unique_ptr<References> references_;  // null for codecs that do not tell what is missing
+    uint64_t healed_losses_ = 0;              // behind what was shown last, pictures do not suffer from these
     std::vector<uint8_t> header_;
     bool needs_header_ = true;
     bool lacks_references_ =
