@@ -1,6 +1,6 @@
-// Prints what a decoder's bookkeeping of references says of coded pictures. Its input: records of a letter, a size in four
-// bytes (the lowest first), and so many bytes. P: a packet, before it is parsed; D: the slices of a picture that is decoded;
-// S: the last picture was spoilt; N: a new stream begins. For each D it prints "affected losses heals".
+// Prints what a decoder's bookkeeping of references says of coded pictures. Its input: records of a letter, a size in
+// four bytes (the lowest first), and so many bytes. P: a packet, before it is parsed; D: the slices of a picture that
+// is decoded; S: the last picture was spoilt; N: a new stream begins. For each D it prints "affected losses heals".
 #include <cstdint>
 #include <cstdio>
 #include <cstring>

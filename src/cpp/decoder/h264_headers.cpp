@@ -153,7 +153,7 @@ bool skip_references(BitReader& in, const H264Sequence& sequence, const H264Pict
 }
 
 std::optional<H264Slice> read_slice(BitReader& in, H264Slice slice, const H264Parameters& parameters) {
-    in.number();
+    slice.is_first = in.number() == 0;
     const uint32_t kind = in.number() % 5;
     slice.is_intra = kind == i_slice || kind == si_slice;
     const auto picture = parameters.pictures.find(in.number());

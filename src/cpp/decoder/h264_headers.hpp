@@ -39,6 +39,7 @@ struct H264Parameters {
 };
 
 struct H264Slice {
+    bool is_first = false;  // of its picture or field
     bool is_idr = false;
     bool is_reference = false;
     bool is_intra = false;

@@ -11,27 +11,29 @@ void H264References::begin_anew() { *this = H264References(); }
 
 void H264References::read_packet(const uint8_t* data, size_t size) {
     message_.reset();
+    outlook_ = {};
     NalUnits units(data, size);
     while (const auto unit = units.next()) {
+        const int type = h264::type_of(*unit);
         parameters_.take(*unit);
-        if (h264::type_of(*unit) != h264::message) continue;
+        if (h264::is_slice(type)) take_slice(*unit);
+        if (type != h264::message) continue;
         const auto distance = recovery_distance({unit->data + unit_header, unit->size - unit_header}, false);
         if (distance) message_ = distance;
     }
+    end_picture();
 }
 
-std::optional<H264Slice> H264References::read(const uint8_t* slices, size_t size) const {
-    std::optional<H264Slice> picture;
-    NalUnits units(slices, size);
-    while (const auto unit = units.next()) {
-        if (!h264::is_slice(h264::type_of(*unit))) continue;
-        const auto slice = read_h264_slice(*unit, parameters_);
-        if (slice && picture) picture->is_intra = picture->is_intra && slice->is_intra;
-        if (slice && !picture) picture = slice;
-        // What follows is of no interest, unless this may be a picture without references.
-        if (picture && (picture->is_idr || !picture->is_intra)) break;
+void H264References::take_slice(const NalUnit& unit) {
+    const auto slice = read_h264_slice(unit, parameters_);
+    if (!slice) {
+        last_number_.reset();
+        return;
     }
-    return picture;
+    if (slice->is_first) end_picture();
+    const bool is_intra = slice->is_intra && (!picture_ || picture_->is_intra);
+    if (!picture_) picture_ = slice;
+    picture_->is_intra = is_intra;
 }
 
 bool H264References::is_gap(const H264Slice& slice) const {
@@ -47,25 +49,25 @@ bool H264References::recovers(const H264Slice& slice) {
     return recovery_ && (slice.number - recovery_->begin) % slice.period >= recovery_->distance;
 }
 
-Outlook H264References::take_picture(const uint8_t* slices, size_t size) {
-    const auto slice = read(slices, size);
-    if (!slice) {
-        last_number_.reset();
-        return {};
-    }
-    if (is_gap(*slice)) {
+void H264References::end_picture() {
+    if (!picture_) return;
+    const H264Slice slice = *picture_;
+    picture_.reset();
+    if (is_gap(slice)) {
         ++losses_;
         recovery_.reset();
     }
-    const bool begins = !last_number_ && slice->is_intra;
-    const bool heals = recovers(*slice) || begins;
+    const bool begins = !last_number_ && slice.is_intra;
+    const bool heals = recovers(slice) || begins;
     if (heals) recovery_.reset();
-    if (slice->is_reference)
-        last_number_ = slice->restarts_numbers ? 0 : slice->number;
-    else if (slice->number != last_number_)
-        last_number_ = (slice->number + slice->period - 1) % slice->period;
-    return {!slice->is_intra && losses_ > 0, losses_, heals};
+    if (slice.is_reference)
+        last_number_ = slice.restarts_numbers ? 0 : slice.number;
+    else if (slice.number != last_number_)
+        last_number_ = (slice.number + slice.period - 1) % slice.period;
+    outlook_ = both(outlook_, {!slice.is_intra && losses_ > 0, losses_, heals});
 }
+
+Outlook H264References::take_picture(const uint8_t* /*slices*/, size_t /*size*/) { return outlook_; }
 
 void H264References::spoil_last() {
     ++losses_;

@@ -25,13 +25,16 @@ class H264References final : public References {
         int64_t distance = 0;  // frames
     };
 
-    std::optional<H264Slice> read(const uint8_t* slices, size_t size) const;
+    void take_slice(const NalUnit& unit);
+    void end_picture();
     bool is_gap(const H264Slice& slice) const;
     bool recovers(const H264Slice& slice);
 
     H264Parameters parameters_;
+    std::optional<H264Slice> picture_;     // the one that is being read, as its first slice is
     std::optional<uint32_t> last_number_;  // of the last frame that others may refer to; none: it is not known
     uint64_t losses_ = 0;
+    Outlook outlook_;                 // for what is in the packet
     std::optional<int64_t> message_;  // of the packet: see recovery_distance()
     std::optional<Recovery> recovery_;
 };

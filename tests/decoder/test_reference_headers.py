@@ -1,0 +1,242 @@
+"""What a decoder reads of references in the headers of streams: of legal ones rightly, and of others without harm.
+
+The readers are run under AddressSanitizer and UndefinedBehaviorSanitizer, without a decoder.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from decoder.test_fuzz import CHANGES, changed
+from decoder.videos import Kind, make
+from hevc_coded import (
+    CRA,
+    END_OF_SEQUENCE,
+    IDR,
+    INTRA,
+    PREDICTED,
+    LongTerm,
+    Picture,
+    Reference,
+    Stream,
+    coded,
+    in_order,
+    picture_set,
+    sequence_set,
+)
+from pdum.nvenc._media.stream_headers import filter_for, filtered
+from test_turnstile import in_a_fixed_layout
+
+from loud import need_program
+
+pytestmark = pytest.mark.one_abi
+
+Records = Iterable[tuple[str, bytes]]
+
+
+@pytest.fixture(scope="session")
+def printer(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    program = tmp_path_factory.mktemp("printer") / "references_printer"
+    parts = ("nal_units", "hevc_headers", "hevc_references", "h264_headers", "h264_references")
+    sources = [root / "src" / "cpp" / "decoder" / f"{part}.cpp" for part in parts]
+    flags = [
+        "-std=c++17",
+        "-O1",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover",
+    ]
+    command = [need_program("g++", "g++"), *flags, f"-I{root / 'src' / 'cpp'}", *map(str, sources)]
+    command += [str(root / "tests" / "references_printer.cpp"), "-o", str(program)]
+    subprocess.run(command, check=True, timeout=300)
+    return program
+
+
+def answers(printer: Path, records: Records, codec: str = "hevc") -> list[tuple[int, ...]]:
+    """For each picture: affected, losses, heals."""
+    data = b"".join(letter.encode() + len(data).to_bytes(4, "little") + data for letter, data in records)
+    done = subprocess.run(
+        [*in_a_fixed_layout(), printer, codec], input=data, capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return [tuple(map(int, line.split())) for line in done.stdout.decode().splitlines()]
+
+
+@st.composite
+def groups(draw: st.DrawFn, stream: Stream) -> list[Picture]:
+    """A key frame, and pictures that refer to any of those that are kept."""
+    pictures, kept, used = [Picture(0, IDR, slice_kind=INTRA, slices=(INTRA,))], {0: False}, {0}
+    for _ in range(draw(st.integers(1, 14))):
+        order = draw(
+            st.sampled_from([order for step in (1, 2, 3, -1) if (order := pictures[-1].order + step) not in used])
+        )
+        fate = {place: draw(st.sampled_from(["used", "used", "kept", "long", "gone"])) for place in kept}
+        references, long_term = [], []
+        for place, is_long in kept.items():
+            what = fate[place]
+            if what == "gone" or len(references) == 6:
+                continue
+            if is_long or (what == "long" and stream.has_long_term and place < order):
+                if place > order or len(long_term) == 3:
+                    continue
+                is_alone = sum(one % stream.period == place % stream.period for one in used) == 1
+                is_whole = not is_alone or draw(st.booleans())
+                long_term.append(LongTerm(place, is_whole, draw(st.booleans())))
+            else:
+                references.append(Reference(place - order, what != "kept"))
+        slices = tuple(draw(st.lists(st.sampled_from([PREDICTED, PREDICTED, INTRA]), min_size=1, max_size=3)))
+        pictures.append(
+            Picture(
+                order,
+                references=in_order(references),
+                long_term=tuple(sorted(long_term, key=lambda one: -one.place)),
+                predicts_set=draw(st.booleans()),
+                lists_set=draw(st.booleans()),
+                slices=slices,
+            )
+        )
+        kept = {order + one.distance: False for one in references}
+        kept |= {one.place: True for one in long_term} | {order: False}
+        used.add(order)
+    return pictures
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[Stream, list[Picture]]:
+    stream = Stream(
+        order_bits=draw(st.sampled_from([4, 5, 8, 16])),
+        layers=draw(st.integers(1, 7)),
+        chroma=draw(st.sampled_from([0, 1, 2, 3])),
+        has_planes_apart=draw(st.booleans()),
+        has_lists=draw(st.booleans()),
+        has_raw_samples=draw(st.booleans()),
+        predicts_sets=draw(st.booleans()),
+        has_long_term=draw(st.booleans()),
+        extra_bits=draw(st.integers(0, 3)),
+        has_output_flag=draw(st.booleans()),
+    )
+    stream = replace(stream, has_planes_apart=stream.has_planes_apart and stream.chroma == 3)
+    pictures = [picture for _ in range(draw(st.integers(1, 2))) for picture in draw(groups(stream))]
+    sets = dict.fromkeys(one.references for one in pictures if draw(st.booleans()))
+    long_term = [one for picture in pictures for one in picture.long_term if draw(st.booleans())]
+    listed = {(one.place % stream.period, one.is_used): one for one in long_term}
+    return replace(stream, sets=tuple(sets), long_term=tuple(listed.values())[:32]), pictures
+
+
+def affected(pictures: list[Picture], lost: set[int]) -> list[bool]:
+    """What has to be found, by following the references of the pictures that are there."""
+    right: dict[int, bool] = {}
+    found = []
+    for number, picture in enumerate(pictures):
+        if picture.kind == IDR:
+            right = {}
+        if number in lost:
+            continue
+        needed = [picture.order + one.distance for one in picture.references if one.is_used]
+        needed += [one.place for one in picture.long_term if one.is_used]
+        is_right = set(picture.slices) == {INTRA} or all(right.get(place, False) for place in needed)
+        right[picture.order] = is_right
+        found.append(not is_right)
+    return found
+
+
+@settings(max_examples=150)
+@given(made=streams(), data=st.data())
+def test_what_refers_to_a_missing_picture(
+    printer: Path, made: tuple[Stream, list[Picture]], data: st.DataObject
+) -> None:
+    stream, pictures = made
+    lost: set[int] = set()
+    for number in range(1, len(pictures)):
+        # Two in a row could leave a gap that is longer than what slices give of their order.
+        if pictures[number].kind != IDR and number - 1 not in lost and data.draw(st.integers(0, 3)) == 0:
+            lost.add(number)
+    records = [("P", sequence_set(stream) + picture_set(stream))]
+    for number, picture in enumerate(pictures):
+        if number not in lost:
+            records += [("P", coded(stream, picture)), ("D", coded(stream, picture))]
+    assert [bool(one[0]) for one in answers(printer, records)] == affected(pictures, lost)
+
+
+PLAIN = Stream()
+HEADERS = sequence_set(PLAIN) + picture_set(PLAIN)
+
+
+def p_frame(order: int, *before: int) -> bytes:
+    return coded(PLAIN, Picture(order, references=in_order([Reference(-distance) for distance in before])))
+
+
+def decoded(*packets: bytes) -> Records:
+    return [("P", HEADERS), *((letter, packet) for packet in packets for letter in "PD")]
+
+
+KEY = coded(PLAIN, Picture(0, IDR, slices=(INTRA,)))
+OPEN_KEY = coded(PLAIN, Picture(8, CRA, slices=(INTRA,)))
+KEPT_KEY = coded(PLAIN, Picture(8, CRA, references=(Reference(-7, is_used=False),), slices=(INTRA,)))
+"""Pictures that are shown before it may refer to the one before it."""
+
+
+@pytest.mark.parametrize(
+    ("records", "wanted"),
+    [
+        (decoded(KEY, p_frame(1, 1), p_frame(2, 1)), [0, 0, 0]),
+        (decoded(p_frame(1, 1), KEY, p_frame(1, 1)), [1, 0, 0]),
+        (decoded(OPEN_KEY, p_frame(9, 1)), [0, 0]),
+        (decoded(KEY, p_frame(1, 1), p_frame(1, 1), p_frame(2, 1)), [0, 0, 1, 1]),  # a key frame must be missing
+        ([*decoded(KEY, p_frame(1, 1)), ("S", b""), *decoded(p_frame(2, 1))], [0, 0, 1]),
+        ([*decoded(KEY, p_frame(1, 1)), ("N", b""), *decoded(p_frame(2, 1))], [0, 0, 1]),
+        (
+            decoded(KEY, b"\0\0\1\2\1\x80", p_frame(2, 2), KEY, p_frame(2, 1)),
+            [0, 0, 0, 0, 1],
+        ),  # one that cannot be read
+    ],
+    ids=["whole", "no key frame", "open", "the same place twice", "spoilt", "anew", "unreadable"],
+)
+def test_single_cases(printer: Path, records: Records, wanted: list[int]) -> None:
+    assert [one[0] for one in answers(printer, records)] == wanted
+
+
+def test_the_end_of_a_sequence_begins_another(printer: Path) -> None:
+    """Behind it, an open key frame counts from the beginning again, and nothing before it is there."""
+    end = b"\0\0\1" + bytes([END_OF_SEQUENCE << 1, 1])
+    leading = coded(PLAIN, Picture(7, references=(Reference(-6), Reference(1))))
+    for behind, wanted in (b"", [0, 0, 0, 0, 0]), (end, [0, 0, 0, 1, 0]):
+        records = decoded(KEY, p_frame(1, 1) + behind, KEPT_KEY, leading, p_frame(9, 1))
+        assert [one[0] for one in answers(printer, records)] == wanted
+
+
+KINDS = {
+    "hevc": Kind("hevc", "libx265", size=(192, 160), count=8, options={"g": "4"}),
+    "h264": Kind("h264", count=8, options={"g": "4"}),
+}
+
+
+def packets_of(folder: Path, kind: Kind) -> list[bytes]:
+    import av
+
+    with av.open(str(make(folder, kind))) as container:
+        video = container.streams.video[0]
+        bitstream_filter = filter_for(video)
+        return [bytes(part) for one in container.demux(video) for part in filtered(one, bitstream_filter) if part.size]
+
+
+@pytest.mark.parametrize("codec", sorted(KINDS))
+@settings(max_examples=100)
+@given(changes=st.lists(CHANGES, min_size=20, max_size=20), junk=st.lists(st.binary(max_size=60), max_size=20))
+def test_changed_and_random_bytes_do_no_harm(
+    printer: Path, folder: Path, codec: str, changes: list[list[tuple[str, int, float, int]]], junk: list[bytes]
+) -> None:
+    packets = packets_of(folder, KINDS[codec])
+    given_packets = [packet for some in changes for packet in changed(packets, some)]
+    for number, some in enumerate(junk):
+        given_packets.insert(number * 7, b"\0\0\1" + some)
+    answers(printer, [(letter, packet) for packet in given_packets for letter in "PD"], codec)

@@ -1,0 +1,116 @@
+"""Pictures whose references are missing: of H.264 and HEVC, each that is wrong is told, and no other video has any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from decoder.test_damage import without
+from decoder.videos import Kind, make
+from pdum.nvenc import Decoder, decode
+from pdum.nvenc._media.stream_headers import filter_for, filtered
+
+from simulator import Machine
+
+pytestmark = pytest.mark.one_abi
+
+
+def by_x265(name: str, text: str, threads: str = ":pools=none", **more: Any) -> Kind:
+    parameters = {"x265-params": f"log-level=error{threads}:{text}"}
+    return Kind(f"hevc-{name}", "libx265", size=(192, 160), options=parameters, container="mkv", **more)
+
+
+def by_x264(name: str, text: str, **more: Any) -> Kind:
+    return Kind(f"h264-{name}", options={"x264-params": text}, container="mkv", **more)
+
+
+HEVC = [
+    by_x265("no-b", "bframes=0:ref=3"),
+    by_x265("pyramid", "rc-lookahead=12:bframes=7:b-adapt=0:b-pyramid=1:open-gop=1:ref=4"),
+    by_x265("slices", "bframes=3:b-adapt=0:open-gop=0:slices=2", threads=""),
+    by_x265("refresh", "bframes=0:intra-refresh=1:keyint=10"),
+    by_x265("short", "bframes=2:keyint=4:min-keyint=4:ref=4:open-gop=0"),
+    by_x265("layers", "bframes=3:b-adapt=0:temporal-layers=3:ref=4"),
+    by_x265("ten-bit", "bframes=4:weightp=1:scaling-list=default", pixels="yuv420p10le"),
+    by_x265("fields", "bframes=2:interlace=tff"),
+]
+H264 = [
+    by_x264("no-b", "bframes=0:ref=3"),
+    by_x264("weights", "bframes=3:b-adapt=0:ref=3:b-pyramid=none:weightp=2:weightb=1:8x8dct=1:slices=3"),
+    by_x264("pyramid", "bframes=3:b-adapt=0:ref=4:b-pyramid=normal"),
+    by_x264("open", "bframes=3:b-adapt=0:ref=4:b-pyramid=normal:open-gop=1:keyint=10:min-keyint=10"),
+    by_x264("refresh", "bframes=0:intra-refresh=1:keyint=10"),
+    by_x264("interlaced", "tff=1:bframes=2:ref=4", size=(192, 160)),
+]
+
+
+def frames_of(path: Path) -> dict[int, tuple[bool, Any]]:
+    """By their times: whether they are told, and the pictures."""
+    found = {}
+    for frame in decode(path):
+        assert frame.damaged or not frame.lacks_references
+        found[frame.pts] = frame.damaged, np.asarray(frame)
+    return found
+
+
+def shown_by_processor(path: Path) -> set[int]:
+    with av.open(str(path)) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        return {frame.pts for frame in container.decode(video=0)}
+
+
+def wrong_in(found: Mapping[int, tuple[bool, Any]], whole: Mapping[int, tuple[bool, Any]]) -> set[int]:
+    return {pts for pts, (_, picture) in found.items() if not np.array_equal(picture, whole[pts][1])}
+
+
+@pytest.mark.parametrize("kind", [*HEVC, *H264], ids=lambda kind: kind.name)
+def test_each_wrong_picture_is_told(machine: Machine, folder: Path, tmp_path: Path, kind: Kind) -> None:
+    path = make(folder, kind)
+    whole = frames_of(path)
+    assert not any(told for told, _ in whole.values())
+    count_told = count_wrong = 0
+    for number in range(1, kind.count):
+        lossy = without(path, {number}, tmp_path)
+        found = frames_of(lossy)
+        told, wrong = {pts for pts, (is_told, _) in found.items() if is_told}, wrong_in(found, whole)
+        assert wrong <= told
+        if kind in HEVC:
+            assert told <= found.keys() - shown_by_processor(lossy), "the processor leaves these out"
+        count_told += len(told)
+        count_wrong += len(wrong)
+    assert count_wrong > kind.count
+    assert count_told < (3 if kind in HEVC else 1.1) * count_wrong
+
+
+@pytest.mark.parametrize("kind", [HEVC[1], H264[3]], ids=lambda kind: kind.name)
+def test_decoding_may_begin_at_an_open_key_frame(machine: Machine, folder: Path, kind: Kind) -> None:
+    """Only what is shown before that refers to what is not there."""
+    with av.open(str(make(folder, kind))) as container:
+        video = container.streams.video[0]
+        bitstream_filter = filter_for(video)
+        packets = [one for one in container.demux(video) if one.size]
+        keys = [number for number, one in enumerate(packets) if one.is_keyframe]
+        coded = [(part.pts, bytes(part)) for one in packets for part in filtered(one, bitstream_filter)]
+        header = coded[0][1]
+    begin = coded[keys[1]][0]
+    assert any(pts < begin for pts, _ in coded[keys[1] :])
+    with Decoder(kind.name.partition("-")[0], header=parameter_sets(header)) as decoder:
+        for _ in range(2):
+            frames = [one for pts, data in coded[keys[1] :] for one in decoder.decode(data, pts)] + decoder.flush()
+            assert {frame.pts for frame in frames if frame.damaged} <= {pts for pts, _ in coded if pts < begin}
+            assert [frame.pts for frame in frames if not frame.damaged] == sorted(
+                pts for pts, _ in coded[keys[1] :] if pts >= begin
+            )
+
+
+def parameter_sets(data: bytes) -> bytes:
+    """What stands before the first slice."""
+    parts = data.split(b"\0\0\1")
+    is_hevc = parts[1][0] in (0x40, 0x46)
+    kept = [part for part in parts[1:] if (part[0] >> 1 in (32, 33, 34) if is_hevc else part[0] & 31 in (7, 8))]
+    return b"".join(b"\0\0\1" + part.rstrip(b"\0") for part in kept)
