@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from decoder.test_damage import without
-from decoder.videos import Kind, make
+from decoder.test_damage import decoded, without
+from decoder.test_files import forget
+from decoder.videos import Kind, assert_same, by_processor, make
 from pdum.nvenc import Decoder, decode
 from pdum.nvenc._media.stream_headers import filter_for, filtered
 
@@ -68,23 +69,52 @@ def wrong_in(found: Mapping[int, tuple[bool, Any]], whole: Mapping[int, tuple[bo
     return {pts for pts, (_, picture) in found.items() if not np.array_equal(picture, whole[pts][1])}
 
 
-@pytest.mark.parametrize("kind", [*HEVC, *H264], ids=lambda kind: kind.name)
-def test_each_wrong_picture_is_told(machine: Machine, folder: Path, tmp_path: Path, kind: Kind) -> None:
-    path = make(folder, kind)
+def assert_each_wrong_picture_is_told(path: Path, tmp_path: Path, kind: Kind, numbers: Iterable[int]) -> None:
+    """Packets are left out, one at a time."""
     whole = frames_of(path)
     assert not any(told for told, _ in whole.values())
     count_told = count_wrong = 0
-    for number in range(1, kind.count):
+    for number in numbers:
         lossy = without(path, {number}, tmp_path)
         found = frames_of(lossy)
         told, wrong = {pts for pts, (is_told, _) in found.items() if is_told}, wrong_in(found, whole)
-        assert wrong <= told
+        assert wrong <= told, f"without packet {number}"
         if kind in HEVC:
             assert told <= found.keys() - shown_by_processor(lossy), "the processor leaves these out"
         count_told += len(told)
         count_wrong += len(wrong)
-    assert count_wrong > kind.count
+    assert count_wrong
     assert count_told < (3 if kind in HEVC else 1.1) * count_wrong
+
+
+@pytest.mark.parametrize("kind", [*HEVC, *H264], ids=lambda kind: kind.name)
+def test_each_wrong_picture_is_told(machine: Machine, folder: Path, tmp_path: Path, kind: Kind) -> None:
+    assert_each_wrong_picture_is_told(make(folder, kind), tmp_path, kind, range(1, kind.count))
+
+
+@pytest.mark.parametrize("numbers", [{2}, {10}, {13}, {19}, {20}, {24, 25}], ids=str)
+@pytest.mark.parametrize("kind", [*HEVC, *H264], ids=lambda kind: kind.name)
+def test_files_give_the_processors_frames(
+    machine: Machine, folder: Path, tmp_path: Path, kind: Kind, numbers: set[int]
+) -> None:
+    assert_files_give_the_processors_frames(make(folder, kind), numbers, tmp_path, kind)
+
+
+def assert_files_give_the_processors_frames(path: Path, numbers: set[int], tmp_path: Path, kind: Kind) -> None:
+    """The same ones are repeated, and those that are right are the same. How wrong the others are is the decoder's."""
+    forget()
+    whole = dict(by_processor(path))
+    lossy = without(path, numbers, tmp_path)
+    wanted, told, _ = decoded(lossy, 0, by_chip=False)
+    found, repeated, chips = decoded(lossy, 0, by_chip=True)
+    assert chips
+    if kind.name == "hevc-layers":  # the processor also leaves out what only could have referred to a missing picture
+        assert {*repeated} <= {*told}
+    else:
+        assert repeated == told
+    right = [at for at, (pts, picture) in enumerate(wanted) if at not in told and np.array_equal(picture, whole[pts])]
+    assert right
+    assert_same([found[at] for at in right], [wanted[at] for at in right])
 
 
 @pytest.mark.parametrize("kind", [HEVC[1], H264[3]], ids=lambda kind: kind.name)
@@ -102,10 +132,9 @@ def test_decoding_may_begin_at_an_open_key_frame(machine: Machine, folder: Path,
     with Decoder(kind.name.partition("-")[0], header=parameter_sets(header)) as decoder:
         for _ in range(2):
             frames = [one for pts, data in coded[keys[1] :] for one in decoder.decode(data, pts)] + decoder.flush()
-            assert {frame.pts for frame in frames if frame.damaged} <= {pts for pts, _ in coded if pts < begin}
-            assert [frame.pts for frame in frames if not frame.damaged] == sorted(
-                pts for pts, _ in coded[keys[1] :] if pts >= begin
-            )
+            told = {frame.pts for frame in frames if frame.lacks_references}
+            assert told <= {pts for pts, _ in coded if pts < begin}
+            assert {frame.pts for frame in frames} >= {pts for pts, _ in coded[keys[1] :] if pts >= begin}
 
 
 def parameter_sets(data: bytes) -> bytes:

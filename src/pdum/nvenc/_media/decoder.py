@@ -228,8 +228,9 @@ class ByChip:
             raise damage
 
     def _is_shown_by_processor(self, frame: Any) -> bool:
-        """The processor would give it, too: of H.264, it shows frames whose references are missing."""
-        return self._codec == "h264" and bool(frame.lacks_references)
+        """The processor would give it, too: of H.264, it shows frames whose references are missing, unless the order of
+        display begins anew at a missing key frame."""
+        return self._codec == "h264" and bool(frame.lacks_references) and not frame.lacks_key_frame
 
     def _leads(self, frame: Any) -> bool:
         """Whether it is shown before the key frame at which decoding began, and needs frames from before that."""
