@@ -91,7 +91,8 @@ def put_listed(bits: Bits, references: ReferenceSet) -> None:
 def move_to(base: ReferenceSet, wanted: ReferenceSet) -> int | None:
     """By how much the base has to be moved to have all that is wanted; None if there is no such move."""
     distances = {one.distance for one in wanted}
-    for move in (*range(-40, 0), *range(1, 41)):
+    moves: list[int] = [*range(-40, 0), *range(1, 41)]
+    for move in moves:
         if distances <= {move, *(one.distance + move for one in base)}:
             return move
     return None

@@ -37,6 +37,7 @@ void answer(References& references, const Record& record) {
     if (record.letter != 'D') return;
     const Outlook outlook = references.take_picture(record.data.get(), record.size);
     std::printf("%d %llu %d\n", outlook.is_affected, static_cast<unsigned long long>(outlook.losses), outlook.heals);
+    std::fflush(stdout);
 }
 
 }  // namespace

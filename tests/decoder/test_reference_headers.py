@@ -6,7 +6,7 @@ The readers are run under AddressSanitizer and UndefinedBehaviorSanitizer, witho
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import h264_coded
 from decoder.test_fuzz import CHANGES, changed
 from decoder.videos import Kind, make
 from hevc_coded import (
@@ -41,34 +42,50 @@ pytestmark = pytest.mark.one_abi
 Records = Iterable[tuple[str, bytes]]
 
 
-@pytest.fixture(scope="session")
-def printer(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+class Printer:
+    """Takes one stream after the other."""
+
+    def __init__(self, program: Path) -> None:
+        self._program = program
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def answers(self, records: Records, codec: str = "hevc") -> list[tuple[int, ...]]:
+        """For each picture: affected, losses, heals."""
+        records = [("N", b""), *records]
+        process = self._running_for(codec)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for letter, data in records:
+            process.stdin.write(letter.encode() + len(data).to_bytes(4, "little") + data)
+        process.stdin.flush()
+        lines = [process.stdout.readline().split() for letter, _ in records if letter == "D"]
+        assert all(lines), "the program has ended: a sanitizer tells why on stderr"
+        return [tuple(map(int, line)) for line in lines]
+
+    def _running_for(self, codec: str) -> subprocess.Popen[bytes]:
+        if codec not in self._running:
+            command = [*in_a_fixed_layout(), str(self._program), codec]
+            self._running[codec] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        return self._running[codec]
+
+    def end(self) -> None:
+        for process in self._running.values():
+            process.communicate(timeout=60)
+            assert process.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def printer(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Printer]:
     program = tmp_path_factory.mktemp("printer") / "references_printer"
     parts = ("nal_units", "hevc_headers", "hevc_references", "h264_headers", "h264_references")
     sources = [root / "src" / "cpp" / "decoder" / f"{part}.cpp" for part in parts]
-    flags = [
-        "-std=c++17",
-        "-O1",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-fsanitize=address,undefined",
-        "-fno-sanitize-recover",
-    ]
+    flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
     command = [need_program("g++", "g++"), *flags, f"-I{root / 'src' / 'cpp'}", *map(str, sources)]
     command += [str(root / "tests" / "references_printer.cpp"), "-o", str(program)]
-    subprocess.run(command, check=True, timeout=300)
-    return program
-
-
-def answers(printer: Path, records: Records, codec: str = "hevc") -> list[tuple[int, ...]]:
-    """For each picture: affected, losses, heals."""
-    data = b"".join(letter.encode() + len(data).to_bytes(4, "little") + data for letter, data in records)
-    done = subprocess.run(
-        [*in_a_fixed_layout(), printer, codec], input=data, capture_output=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return [tuple(map(int, line.split())) for line in done.stdout.decode().splitlines()]
+    subprocess.run(command, check=True, timeout=600)
+    found = Printer(program)
+    yield found
+    found.end()
 
 
 @st.composite
@@ -80,7 +97,8 @@ def groups(draw: st.DrawFn, stream: Stream) -> list[Picture]:
             st.sampled_from([order for step in (1, 2, 3, -1) if (order := pictures[-1].order + step) not in used])
         )
         fate = {place: draw(st.sampled_from(["used", "used", "kept", "long", "gone"])) for place in kept}
-        references, long_term = [], []
+        references: list[Reference] = []
+        long_term: list[LongTerm] = []
         for place, is_long in kept.items():
             what = fate[place]
             if what == "gone" or len(references) == 6:
@@ -152,7 +170,7 @@ def affected(pictures: list[Picture], lost: set[int]) -> list[bool]:
 @settings(max_examples=150)
 @given(made=streams(), data=st.data())
 def test_what_refers_to_a_missing_picture(
-    printer: Path, made: tuple[Stream, list[Picture]], data: st.DataObject
+    printer: Printer, made: tuple[Stream, list[Picture]], data: st.DataObject
 ) -> None:
     stream, pictures = made
     lost: set[int] = set()
@@ -164,7 +182,7 @@ def test_what_refers_to_a_missing_picture(
     for number, picture in enumerate(pictures):
         if number not in lost:
             records += [("P", coded(stream, picture)), ("D", coded(stream, picture))]
-    assert [bool(one[0]) for one in answers(printer, records)] == affected(pictures, lost)
+    assert [bool(one[0]) for one in printer.answers(records)] == affected(pictures, lost)
 
 
 PLAIN = Stream()
@@ -201,17 +219,110 @@ KEPT_KEY = coded(PLAIN, Picture(8, CRA, references=(Reference(-7, is_used=False)
     ],
     ids=["whole", "no key frame", "open", "the same place twice", "spoilt", "anew", "unreadable"],
 )
-def test_single_cases(printer: Path, records: Records, wanted: list[int]) -> None:
-    assert [one[0] for one in answers(printer, records)] == wanted
+def test_single_cases(printer: Printer, records: Records, wanted: list[int]) -> None:
+    assert [one[0] for one in printer.answers(records)] == wanted
 
 
-def test_the_end_of_a_sequence_begins_another(printer: Path) -> None:
+def test_the_end_of_a_sequence_begins_another(printer: Printer) -> None:
     """Behind it, an open key frame counts from the beginning again, and nothing before it is there."""
     end = b"\0\0\1" + bytes([END_OF_SEQUENCE << 1, 1])
     leading = coded(PLAIN, Picture(7, references=(Reference(-6), Reference(1))))
     for behind, wanted in (b"", [0, 0, 0, 0, 0]), (end, [0, 0, 0, 1, 0]):
         records = decoded(KEY, p_frame(1, 1) + behind, KEPT_KEY, leading, p_frame(9, 1))
-        assert [one[0] for one in answers(printer, records)] == wanted
+        assert [one[0] for one in printer.answers(records)] == wanted
+
+
+@st.composite
+def h264_streams(draw: st.DrawFn) -> h264_coded.Stream:
+    chroma = draw(st.sampled_from([None, 0, 1, 3]))
+    return h264_coded.Stream(
+        number_bits=draw(st.sampled_from([4, 5, 16])),
+        order_kind=draw(st.integers(0, 2)),
+        order_is_fixed=draw(st.booleans()),
+        may_lack_frames=draw(st.integers(0, 7)) == 0,
+        has_frames_only=draw(st.booleans()),
+        chroma=chroma,
+        has_planes_apart=chroma == 3 and draw(st.booleans()),
+        has_lists=draw(st.booleans()),
+        has_bottom_order=draw(st.booleans()),
+        references=(draw(st.integers(1, 3)), draw(st.integers(1, 3))),
+        has_weights=draw(st.booleans()),
+        weights_of_both=draw(st.integers(0, 2)),
+        has_redundant_slices=draw(st.booleans()),
+    )
+
+
+@st.composite
+def numbered(draw: st.DrawFn, stream: h264_coded.Stream) -> list[h264_coded.Picture]:
+    """Numbers grow by one behind each frame that others may refer to. Two fields of a frame have the same."""
+    period, last, pictures = 1 << stream.number_bits, 0, []
+    for at in range(draw(st.integers(2, 24))):
+        is_idr = at == 0 or draw(st.integers(0, 9)) == 0
+        is_reference = is_idr or draw(st.booleans())
+        number = 0 if is_idr else (last + 1) % period
+        is_field = not stream.has_frames_only and draw(st.booleans())
+        restarts = is_reference and not is_idr and not is_field and draw(st.integers(0, 5)) == 0
+        for is_bottom in [False, True] if is_field else [False]:
+            kinds = [h264_coded.I] if is_idr and not is_bottom else [h264_coded.P, h264_coded.B, h264_coded.I]
+            pictures.append(
+                h264_coded.Picture(
+                    number=number,
+                    is_idr=is_idr and not is_bottom,
+                    is_reference=is_reference,
+                    slices=tuple(draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=3))),
+                    restarts=restarts,
+                    is_field=is_field,
+                    is_bottom=is_bottom,
+                    changes_lists=draw(st.booleans()),
+                    own_counts=draw(st.sampled_from([None, (1, 1), (4, 2)])),
+                )
+            )
+        last = (0 if restarts else number) if is_reference else last
+    return pictures
+
+
+def outlooks(stream: h264_coded.Stream, pictures: list[h264_coded.Picture], lost: set[int]) -> list[tuple[int, ...]]:
+    found: list[tuple[int, ...]] = []
+    losses, is_missing = 0, False
+    for at, picture in enumerate(pictures):
+        if at in lost:
+            is_missing = is_missing or picture.is_reference
+            continue
+        losses += is_missing and not picture.is_idr and not stream.may_lack_frames
+        is_missing = False
+        is_intra = set(picture.slices) == {h264_coded.I}
+        found.append((int(losses > 0 and not is_intra), losses, int(picture.is_idr)))
+    return found
+
+
+@settings(max_examples=150)
+@given(stream=h264_streams(), data=st.data())
+def test_what_follows_a_missing_frame_of_h264(printer: Printer, stream: h264_coded.Stream, data: st.DataObject) -> None:
+    pictures = data.draw(numbered(stream))
+    lost = {
+        at
+        for at, one in enumerate(pictures)
+        if at and not (one.is_idr or one.is_field or one.restarts) and data.draw(st.integers(0, 5)) == 0
+    }
+    records = [("P", h264_coded.sequence_set(stream) + h264_coded.picture_set(stream))]
+    for at, picture in enumerate(pictures):
+        if at not in lost:
+            records += [("P", h264_coded.coded(stream, picture)), ("D", b"")]
+    assert printer.answers(records, "h264") == outlooks(stream, pictures, lost)
+
+
+def test_messages_say_where_all_is_right_again(printer: Printer) -> None:
+    stream = h264_coded.Stream()
+    headers = h264_coded.sequence_set(stream) + h264_coded.picture_set(stream)
+    key = h264_coded.coded(stream, h264_coded.Picture(number=0, is_idr=True, slices=(h264_coded.I,)))
+    frames = [h264_coded.coded(stream, h264_coded.Picture(number=number % 16)) for number in range(24)]
+    packets = [headers + key, *frames[1:3], *frames[12:14], h264_coded.recovery_point(3) + frames[14], *frames[15:20]]
+    records = [(letter, packet) for packet in packets for letter in "PD"]
+    healed = [heals for _, _, heals in printer.answers(records, "h264")]
+    assert healed == [1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]
+    behind_a_gap = [packets[5], frames[17], *frames[18:23]]  # the message says nothing of what is lost behind it
+    records = [(letter, packet) for packet in (*packets[:3], *behind_a_gap) for letter in "PD"]
+    assert not any(heals for _, _, heals in printer.answers(records, "h264")[1:])
 
 
 KINDS = {
@@ -233,10 +344,10 @@ def packets_of(folder: Path, kind: Kind) -> list[bytes]:
 @settings(max_examples=100)
 @given(changes=st.lists(CHANGES, min_size=20, max_size=20), junk=st.lists(st.binary(max_size=60), max_size=20))
 def test_changed_and_random_bytes_do_no_harm(
-    printer: Path, folder: Path, codec: str, changes: list[list[tuple[str, int, float, int]]], junk: list[bytes]
+    printer: Printer, folder: Path, codec: str, changes: list[list[tuple[str, int, float, int]]], junk: list[bytes]
 ) -> None:
     packets = packets_of(folder, KINDS[codec])
     given_packets = [packet for some in changes for packet in changed(packets, some)]
     for number, some in enumerate(junk):
         given_packets.insert(number * 7, b"\0\0\1" + some)
-    answers(printer, [(letter, packet) for packet in given_packets for letter in "PD"], codec)
+    printer.answers([(letter, packet) for packet in given_packets for letter in "PD"], codec)

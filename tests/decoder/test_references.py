@@ -50,22 +50,22 @@ H264 = [
 ]
 
 
-def frames_of(path: Path) -> dict[int, tuple[bool, Any]]:
+def frames_of(path: Path) -> dict[Any, tuple[bool, Any]]:
     """By their times: whether they are told, and the pictures."""
-    found = {}
+    found: dict[Any, tuple[bool, Any]] = {}
     for frame in decode(path):
         assert frame.damaged or not frame.lacks_references
         found[frame.pts] = frame.damaged, np.asarray(frame)
     return found
 
 
-def shown_by_processor(path: Path) -> set[int]:
+def shown_by_processor(path: Path) -> set[Any]:
     with av.open(str(path)) as container:
         container.streams.video[0].codec_context.thread_count = 1
         return {frame.pts for frame in container.decode(video=0)}
 
 
-def wrong_in(found: Mapping[int, tuple[bool, Any]], whole: Mapping[int, tuple[bool, Any]]) -> set[int]:
+def wrong_in(found: Mapping[Any, tuple[bool, Any]], whole: Mapping[Any, tuple[bool, Any]]) -> set[Any]:
     return {pts for pts, (_, picture) in found.items() if not np.array_equal(picture, whole[pts][1])}
 
 
