@@ -147,6 +147,6 @@ def coded(stream: Stream, picture: Picture) -> bytes:
 
 
 def recovery_point(frames: int) -> bytes:
-    """Behind other messages: one of 300 bytes, and one that ends a group of pictures."""
+    """Behind another message, of 300 bytes that look like such messages themselves."""
     message = Bits().golomb(frames).flags(1, 0, 0, 0).ended()
-    return unit(MESSAGE, b"\5\xff\x2d" + bytes(300) + b"\6" + bytes([len(message)]) + message + b"\x80", 0)
+    return unit(MESSAGE, b"\5\xff\x2d" + b"\6\1\x80" * 100 + b"\6" + bytes([len(message)]) + message + b"\x80", 0)

@@ -96,7 +96,8 @@ bool HevcReferences::find_references(const Coded& picture, int64_t order) {
     kept_ = std::move(kept);
     if (picture.is_intra) return false;
     if (!all_are_there) recovers_at_.reset();
-    return !all_are_right && !(recovers_at_ && order >= *recovers_at_);
+    const bool is_healed = recovers_at_ && order >= *recovers_at_;
+    return !all_are_right && !is_healed;
 }
 
 Outlook HevcReferences::take_picture(const uint8_t* slices, size_t size) {
