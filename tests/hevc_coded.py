@@ -36,6 +36,7 @@ class LongTerm:
 @dataclass(frozen=True)
 class Stream:
     order_bits: int = 8
+    least_block: int = 0
     layers: int = 1
     chroma: int = 1
     has_planes_apart: bool = False
@@ -137,7 +138,7 @@ def sequence_set(sequence: Stream) -> bytes:
     bits.flags(1)
     for _ in range(sequence.layers):
         bits.golomb(15, 2, 0)
-    bits.golomb(0, 1, 0, 2, 1, 1).flags(int(sequence.has_lists))
+    bits.golomb(sequence.least_block, 1, 0, 2, 1, 1).flags(int(sequence.has_lists))
     if sequence.has_lists:
         put_lists(bits)
     bits.flags(1, 1, int(sequence.has_raw_samples))

@@ -17,18 +17,21 @@ from hypothesis import strategies as st
 import h264_coded
 from decoder.test_fuzz import CHANGES, changed
 from decoder.videos import Kind, make
+from field_coded import Bits
 from hevc_coded import (
     CRA,
     END_OF_SEQUENCE,
     IDR,
     INTRA,
     PREDICTED,
+    TRAILING,
     LongTerm,
     Picture,
     Reference,
     Stream,
     coded,
     in_order,
+    nal,
     picture_set,
     sequence_set,
 )
@@ -230,6 +233,61 @@ def test_the_end_of_a_sequence_begins_another(printer: Printer) -> None:
     for behind, wanted in (b"", [0, 0, 0, 0, 0]), (end, [0, 0, 0, 1, 0]), (b"\1" + end[1:], [0, 0, 0, 0, 0]):
         records = decoded(KEY, p_frame(1, 1) + behind, KEPT_KEY, leading, p_frame(9, 1))
         assert [one[0] for one in printer.answers(records)] == wanted
+
+
+def of_some_sets(count: int) -> tuple[tuple[Reference, ...], ...]:
+    return tuple((Reference(-1 - at),) for at in range(count))
+
+
+MANY = tuple(LongTerm(at, False) for at in range(33))
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        Stream(order_bits=17),
+        Stream(sets=of_some_sets(65)),
+        Stream(sets=(in_order([Reference(-1 - at) for at in range(17)]),)),
+        Stream(long_term=MANY),
+        Stream(least_block=7),
+        Stream(least_block=62),
+    ],
+    ids=["order", "sets", "references", "long term", "blocks", "absurd blocks"],
+)
+def test_impossible_sequences_are_not_believed(printer: Printer, stream: Stream) -> None:
+    """So nothing is said of their pictures."""
+    behind = coded(stream, Picture(2, references=(Reference(-2),), lists_set=True))
+    records = [("P", sequence_set(stream) + picture_set(stream)), ("P", KEY), ("D", KEY), ("P", behind), ("D", behind)]
+    assert [one[0] for one in printer.answers(records)] == [0, 0]
+
+
+THREE = Stream(sets=of_some_sets(3), long_term=MANY[:3])
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        Bits().flags(1).fixed(2, 3),
+        Bits().flags(0, 1).golomb(3, 0, 0),
+        Bits().flags(0, 1).golomb(0).flags(0).golomb(1 << 15),
+        Bits().flags(0, 0).golomb(17, 0),
+        Bits().flags(0, 0).golomb(1, 16),
+        Bits().flags(0, 0).golomb(1, 0, 1 << 15).flags(1),
+        Bits().flags(1).fixed(2, 0).golomb(1, 0).fixed(2, 3),
+        Bits().flags(1).fixed(2, 0).golomb(33, 0),
+        Bits().flags(1).fixed(2, 0).golomb(0, 33),
+        Bits().flags(1).fixed(2, 0).golomb(0, 0xFFFFFFFE),
+    ],
+    ids=lambda rest: "".join(rest._bits)[:24],
+)
+def test_impossible_slices_are_not_believed(printer: Printer, rest: Bits) -> None:
+    """Nothing is said of them, and of what follows."""
+    begin = "".join(Bits().flags(1).golomb(0, PREDICTED).fixed(THREE.order_bits, 1)._bits)
+    whole = Bits().flags(*map(int, begin + "".join(rest._bits))).fixed(32, 0).fixed(32, 0)
+    impossible, behind = nal(TRAILING, whole), coded(THREE, Picture(9, references=(Reference(-5),), lists_set=True))
+    records = [("P", sequence_set(THREE) + picture_set(THREE))]
+    records += [(letter, packet) for packet in (KEY, impossible, behind) for letter in "PD"]
+    assert [one[0] for one in printer.answers(records)] == [0, 0, 0]
 
 
 @st.composite
