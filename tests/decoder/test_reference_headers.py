@@ -80,7 +80,7 @@ class Printer:
 @pytest.fixture(scope="module")
 def printer(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Printer]:
     program = tmp_path_factory.mktemp("printer") / "references_printer"
-    parts = ("nal_units", "hevc_headers", "hevc_references", "h264_headers", "h264_references")
+    parts = ("bit_reader", "nal_units", "hevc_headers", "hevc_references", "h264_headers", "h264_references")
     sources = [root / "src" / "cpp" / "decoder" / f"{part}.cpp" for part in parts]
     flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
     command = [need_program("g++", "g++"), *flags, f"-I{root / 'src' / 'cpp'}", *map(str, sources)]

@@ -31,7 +31,7 @@ void read_chroma_format(BitReader& in, H264Sequence& sequence) {
     const uint32_t chroma = in.number();
     if (chroma == chroma_444) sequence.has_planes_apart = in.flag();
     sequence.is_grey = chroma == 0 || sequence.has_planes_apart;
-    for (int i = 0; i < 2; ++i) in.number();  // bit depths
+    in.skip_numbers(2);  // bit depths
     in.skip(1);
     const bool has_lists = in.flag();
     const int lists = chroma == chroma_444 ? 12 : 8;
@@ -51,9 +51,9 @@ bool read_order(BitReader& in, H264Sequence& sequence) {
     }
     if (sequence.order_kind != 1) return sequence.order_kind == 2;
     sequence.order_is_fixed = in.flag();
-    for (int i = 0; i < 2; ++i) in.signed_number();
+    in.skip_numbers(2);
     const uint32_t cycle = in.number();
-    for (uint32_t i = 0; i < cycle && cycle <= most_in_a_cycle; ++i) in.signed_number();
+    in.skip_numbers(static_cast<int>(std::min(cycle, most_in_a_cycle)));
     return cycle <= most_in_a_cycle;
 }
 
@@ -69,7 +69,7 @@ bool read_sequence(BitReader& in, uint32_t& id, H264Sequence& sequence) {
     if (!read_order(in, sequence)) return false;
     in.number();
     sequence.may_lack_frames = in.flag();
-    for (int i = 0; i < 2; ++i) in.number();  // width and height
+    in.skip_numbers(2);  // width and height
     sequence.has_frames_only = in.flag();
     return id < most_sequences;
 }
@@ -83,7 +83,7 @@ bool read_picture_parameters(BitReader& in, uint32_t& id, H264PictureParameters&
     for (uint32_t& count : parameters.references) count = in.number() + 1;
     parameters.has_weights = in.flag();
     parameters.has_weights_of_both = in.bits(2) == 1;
-    for (int i = 0; i < 3; ++i) in.signed_number();
+    in.skip_numbers(3);
     in.skip(2);
     parameters.has_redundant_slices = in.flag();
     return id < most_picture_parameters && further_groups == 0;
@@ -116,8 +116,8 @@ void skip_weights(BitReader& in, const H264Sequence& sequence, const uint32_t (&
     if (!sequence.is_grey) in.number();
     for (int list = 0; list < (has_both ? 2 : 1); ++list) {
         for (uint32_t i = 0; i < counts[list]; ++i) {
-            for (int number = in.flag() ? 2 : 0; number > 0; --number) in.signed_number();
-            for (int number = !sequence.is_grey && in.flag() ? 4 : 0; number > 0; --number) in.signed_number();
+            if (in.flag()) in.skip_numbers(2);
+            if (!sequence.is_grey && in.flag()) in.skip_numbers(4);
         }
     }
 }

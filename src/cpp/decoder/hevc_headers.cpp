@@ -45,7 +45,7 @@ void skip_scaling_lists(BitReader& in) {
                 continue;
             }
             const int count = std::min(64, 1 << (4 + 2 * size));
-            for (int i = size > 1 ? -1 : 0; i < count; ++i) in.signed_number();
+            in.skip_numbers(size > 1 ? count + 1 : count);
         }
     }
 }
@@ -133,7 +133,7 @@ bool read_size(BitReader& in, HevcSequence& sequence) {
     sequence.width = in.number();
     sequence.height = in.number();
     const bool is_cropped = in.flag();
-    for (int i = 0; is_cropped && i < 4; ++i) in.number();
+    if (is_cropped) in.skip_numbers(4);
     const auto is_a_size = [](uint32_t size) { return size > 0 && size <= most_pixels; };
     return is_a_size(sequence.width) && is_a_size(sequence.height);
 }
@@ -141,7 +141,7 @@ bool read_size(BitReader& in, HevcSequence& sequence) {
 void skip_buffering(BitReader& in, uint32_t layers) {
     const bool has_all = in.flag();
     for (uint32_t i = has_all ? 0 : layers - 1; i < layers; ++i) {
-        for (int number = 0; number < 3; ++number) in.number();
+        in.skip_numbers(3);
     }
 }
 
@@ -151,14 +151,14 @@ bool read_blocks(BitReader& in, HevcSequence& sequence) {
     const uint32_t range = in.number();
     if (least > most_bits || range > most_bits) return false;
     sequence.block_bits = static_cast<int>(least + 3 + range);
-    for (int i = 0; i < 4; ++i) in.number();  // transforms
+    in.skip_numbers(4);  // transforms
     const bool has_lists = in.flag();
     if (has_lists && in.flag()) skip_scaling_lists(in);
     in.skip(2);
     const bool has_raw_samples = in.flag();
     if (!has_raw_samples) return true;
     in.skip(8);
-    for (int i = 0; i < 2; ++i) in.number();
+    in.skip_numbers(2);
     in.skip(1);
     return true;
 }
@@ -173,7 +173,7 @@ bool read_sequence(BitReader& in, uint32_t& id, HevcSequence& sequence) {
     skip_profile(in, layers);
     id = in.number();
     if (id >= most_sequences || !read_size(in, sequence)) return false;
-    for (int i = 0; i < 2; ++i) in.number();  // bit depths
+    in.skip_numbers(2);  // bit depths
     const uint32_t order_bits = in.number() + 4;
     if (order_bits > most_order_bits) return false;
     sequence.order_bits = static_cast<int>(order_bits);
