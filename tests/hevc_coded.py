@@ -106,7 +106,7 @@ def put_moved(bits: Bits, base: ReferenceSet, wanted: ReferenceSet, move: int) -
         if by_distance.get(distance):
             bits.flags(1)
         else:
-            bits.flags(0, distance in by_distance)
+            bits.flags(0, distance in by_distance or distance == 0)  # the picture itself counts for nothing
 
 
 def put_sets(bits: Bits, sequence: Stream) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,19 @@ import av
 import numpy as np
 import pytest
 
+from decoder.conftest import L4
 from decoder.test_damage import decoded, without
 from decoder.test_files import forget
 from decoder.videos import Kind, assert_same, by_processor, make
-from pdum.nvenc import Decoder, decode
+from files import runner
+from pdum.nvenc import DecodedFrame, Decoder, DecoderFailed, decode
+from pdum.nvenc._media import hardware_decode
+from pdum.nvenc._media.decode import frames_from
+from pdum.nvenc._media.decoder import Decoding
+from pdum.nvenc._media.source import index_source
 from pdum.nvenc._media.stream_headers import filter_for, filtered
 
-from simulator import Machine
+from simulator import Machine, Simulator
 
 pytestmark = pytest.mark.one_abi
 
@@ -119,13 +126,14 @@ def assert_files_give_the_processors_frames(path: Path, numbers: set[int], tmp_p
 
 @pytest.mark.parametrize("kind", [HEVC[1], H264[3]], ids=lambda kind: kind.name)
 def test_decoding_may_begin_at_an_open_key_frame(machine: Machine, folder: Path, kind: Kind) -> None:
-    """Only what is shown before that refers to what is not there."""
+    """Only what is shown before that refers to what is not there. Messages are left out: a key frame of its container
+    needs none at the beginning."""
     with av.open(str(make(folder, kind))) as container:
         video = container.streams.video[0]
         bitstream_filter = filter_for(video)
         packets = [one for one in container.demux(video) if one.size]
         keys = [number for number, one in enumerate(packets) if one.is_keyframe]
-        coded = [(part.pts, bytes(part)) for one in packets for part in filtered(one, bitstream_filter)]
+        coded = [(part.pts, without_messages(part)) for one in packets for part in filtered(one, bitstream_filter)]
         header = coded[0][1]
     begin = coded[keys[1]][0]
     assert any(pts < begin for pts, _ in coded[keys[1] :])
@@ -135,6 +143,45 @@ def test_decoding_may_begin_at_an_open_key_frame(machine: Machine, folder: Path,
             told = {frame.pts for frame in frames if frame.lacks_references}
             assert told <= {pts for pts, _ in coded if pts < begin}
             assert {frame.pts for frame in frames} >= {pts for pts, _ in coded[keys[1] :] if pts >= begin}
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_picture_that_could_not_be_decoded_is_missing_too(simulator: Simulator, folder: Path, codec: str) -> None:
+    kind = (H264 if codec == "h264" else HEVC)[0]
+    whole = make(folder, kind)
+    fault = {"call": "cuvidDecodePicture", "nth": 4, "status": 1}
+    with simulator.machine(**{**L4, "faults": [fault]}), Decoder(codec) as decoder, av.open(str(whole)) as container:
+        video = container.streams.video[0]
+        bitstream_filter = filter_for(video)
+        frames = []
+        for part in [part for one in container.demux(video) for part in filtered(one, bitstream_filter) if part.size]:
+            with suppress(DecoderFailed):
+                frames += decoder.decode(bytes(part))
+        told = [frame.lacks_references for frame in [*frames, *decoder.flush()]]
+        del frames
+    assert told == [False] * 3 + [True] * 6 + [False] * 20
+
+
+def test_an_error_of_the_gpu_is_no_missing_reference(simulator: Simulator, folder: Path, tmp_path: Path) -> None:
+    """Files of H.264 go on with frames that lack references, and not with those that have errors."""
+    lossy = without(make(folder, H264[0]), {2}, tmp_path)
+    for damage, chips_wanted in ([], 29), ([{"picture": 4, "status": 9}], 3):
+        forget()
+        with simulator.machine(**{**L4, "damage": damage}):
+            told = [(frame.damaged, frame.lacks_references) for frame in decode(lossy)]
+        assert told[2:4] == [(True, True), (True, not damage)]
+        with simulator.machine(**L4):
+            on_gpu = hardware_decode.decoder_on(runner.HARDWARE, lossy)
+        with simulator.machine(**{**L4, "damage": damage}):
+            frames = frames_from(lossy, index_source(lossy), 0, Decoding(1, on_gpu=on_gpu))
+            assert sum(isinstance(frame, DecodedFrame) for frame in frames) == chips_wanted
+            frames.close()
+
+
+def without_messages(packet: Any) -> bytes:
+    """Of H.264. In HEVC, they would be slices of leading pictures."""
+    parts = bytes(packet).split(b"\0\0\1")
+    return b"\0\0\1".join([b"", *(part for part in parts[1:] if part[0] != 6)])
 
 
 def parameter_sets(data: bytes) -> bytes:
