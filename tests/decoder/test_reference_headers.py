@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,7 @@ def printer(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Pr
     parts = ("bit_reader", "nal_units", "hevc_headers", "hevc_references", "h264_headers", "h264_references")
     sources = [root / "src" / "cpp" / "decoder" / f"{part}.cpp" for part in parts]
     flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
+    flags += ["-D_GLIBCXX_ASSERTIONS"]
     command = [need_program("g++", "g++"), *flags, f"-I{root / 'src' / 'cpp'}", *map(str, sources)]
     command += [str(root / "tests" / "references_printer.cpp"), "-o", str(program)]
     subprocess.run(command, check=True, timeout=600)
@@ -240,6 +242,18 @@ def of_some_sets(count: int) -> tuple[tuple[Reference, ...], ...]:
 
 
 MANY = tuple(LongTerm(at, False) for at in range(33))
+
+
+@pytest.mark.parametrize(("lost", "wanted"), [(None, 0), (5, 1), (30, 1)])
+def test_long_term_references_of_several_periods(printer: Printer, lost: int | None, wanted: int) -> None:
+    stream, orders = Stream(order_bits=4), (0, 5, 10, 15, 18, 25, 30, 33, 40)
+    packets = [sequence_set(stream) + picture_set(stream) + KEY]
+    for last, order in pairwise(orders):
+        kept = tuple(LongTerm(place, True, order == 40) for place in (30, 5) if place < last)
+        picture = Picture(order, references=(Reference(last - order, False),), long_term=kept, slices=(PREDICTED,))
+        packets += [coded(stream, picture)] if order != lost else []
+    records = [(letter, packet) for packet in packets for letter in "PD"]
+    assert [one[0] for one in printer.answers(records)] == [0] * (len(packets) - 1) + [wanted]
 
 
 @pytest.mark.parametrize(

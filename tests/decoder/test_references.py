@@ -137,12 +137,17 @@ def test_decoding_may_begin_at_an_open_key_frame(machine: Machine, folder: Path,
         header = coded[0][1]
     begin = coded[keys[1]][0]
     assert any(pts < begin for pts, _ in coded[keys[1] :])
-    with Decoder(kind.name.partition("-")[0], header=parameter_sets(header)) as decoder:
-        for _ in range(2):
-            frames = [one for pts, data in coded[keys[1] :] for one in decoder.decode(data, pts)] + decoder.flush()
+    sets = parameter_sets(header)
+    with Decoder(kind.name.partition("-")[0], header=sets) as decoder:
+        for ending in ("flush", "flush", "another stream", "flush"):
+            frames = [one for pts, data in coded[keys[1] :] for one in decoder.decode(data, pts)]
+            if ending == "flush":
+                frames += decoder.flush()
+                assert {frame.pts for frame in frames} >= {pts for pts, _ in coded[keys[1] :] if pts >= begin}
+            else:
+                decoder._native.begin_anew(sets)
             told = {frame.pts for frame in frames if frame.lacks_references}
             assert told <= {pts for pts, _ in coded if pts < begin}
-            assert {frame.pts for frame in frames} >= {pts for pts, _ in coded[keys[1] :] if pts >= begin}
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
