@@ -160,7 +160,7 @@ class Decoders:
         return FramesAhead(first, self._by_one, self._shared, f"pdum.nvenc GPU {self._gpu} decoder")
 
     def _stumble(self, error: Exception) -> None:
-        """The processor goes on alone, since what it does about damage depends on the frame before."""
+        """One decoder goes on alone, since what is done about damage depends on the frame before."""
         self._has_stumbled = True
         self._decoding.on_stumble(error)
 
@@ -168,13 +168,14 @@ class Decoders:
         decoding = replace(self._decoding, on_stumble=self._stumble)
         if stumbled is not None:
             self._stumble(stumbled)
-            decoding = decoding.carefully()
-            del stumbled  # it refers to frames
+        is_damaged, stumbled = stumbled is not None, None  # it refers to frames
         on_chip = decoding.on_gpu is not None
         if on_chip and not PLACES.take(self._gpu, chip_limit(self._gpu)):
             on_chip, decoding = False, replace(decoding, on_gpu=None)
         try:
-            yield from self._files.frames_from(self._index, first, decoding, self._on_repeated, before)
+            yield from self._files.frames_from(
+                self._index, first, decoding, self._on_repeated, before, is_damaged=is_damaged
+            )
         finally:
             if on_chip:
                 PLACES.give_back(self._gpu)

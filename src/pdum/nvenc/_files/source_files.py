@@ -40,18 +40,27 @@ class SourceFiles:
         self._start = start
 
     def frames_from(
-        self, index: Index, first: int, decoding: Decoding, on_repeated: Callable[[int], object], before: Any = None
+        self,
+        index: Index,
+        first: int,
+        decoding: Decoding,
+        on_repeated: Callable[[int], object],
+        before: Any = None,
+        *,
+        is_damaged: bool = False,
     ) -> Generator[Any, None, None]:
         """The frames from this one on. ``on_repeated`` is called for each frame that replaces an undecodable one.
 
-        ``before``: the frame before ``first``, if it is known.
+        ``before``: the frame before ``first``, if it is known. ``is_damaged``: a decoder has found damage at ``first``.
         """
         start = self._take_start() if first == 0 else None
         if start is not None and not start.may_go_on_as(decoding):
             start.close()
             start = None
         try:
-            yield from frames_from(self._source, index, first, decoding, on_repeated, start, before)
+            yield from frames_from(
+                self._source, index, first, decoding, on_repeated, start, before, is_damaged=is_damaged
+            )
         finally:
             if start is not None:
                 start.close()

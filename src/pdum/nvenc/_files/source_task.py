@@ -35,6 +35,7 @@ from .source_files import SourceFiles
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
 
+GAVE_UP = "The GPU's decoder gave up"
 MOST_KEPT_PIXELS = 1920 * 1088
 """Pixels of a frame. For larger sources, the decoders of all waiting jobs would take gigabytes."""
 
@@ -213,7 +214,9 @@ class SourceTask(BaseTask):
         return min(len(os.sched_getaffinity(0)), MANY_THREADS) if self._kind == "software" else FEW_THREADS
 
     def _gpu_stumbled(self, error: Exception) -> None:
-        self._warnings.append(f"The GPU's decoder gave up, and the processor decoded the rest of a part: {error}")
+        """Only the first time is told: a damaged file may have thousands."""
+        if not any(told.startswith(GAVE_UP) for told in self._warnings):
+            self._warnings.append(f"{GAVE_UP}, and the processor decoded up to the next key frame: {error}")
 
     def _software_codec(self) -> str:
         engine = EngineInfo(index=0, kind="software", number=0)

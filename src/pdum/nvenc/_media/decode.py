@@ -28,12 +28,14 @@ def frames_from(
     on_repeat: Callable[[int], object] = ignore,
     start: Start | None = None,
     before: Any = None,
+    *,
+    is_damaged: bool = False,
 ) -> Generator[Any, None, None]:
     """Yields one frame for each frame of the index from ``first`` on, in order, even if the source is damaged.
 
     A frame that cannot be decoded repeats its neighbour, so that all others keep their times, and ``on_repeat``
     is called with its number. If decoding begins at the first key frame, it continues with ``start``. ``before``: the
-    frame before ``first``, if it is known.
+    frame before ``first``, if it is known. ``is_damaged``: a decoder has found damage at ``first``.
     """
     decoding = decoding or Decoding()
     if index.careful:
@@ -42,9 +44,11 @@ def frames_from(
         yield from _by_order(path, index, first, decoding, on_repeat)
     elif start is not None and index.key_for(first).is_first:
         decoding = replace(decoding, threads=start.decoding.threads)
-        yield from _by_time(path, index, first, decoding, on_repeat, start)
+        frames = _frames_before_and_from(path, index, first, decoding, start)
+        yield from _by_time(index, first, frames, on_repeat)
     else:
-        yield from _by_time(path, index, first, decoding, on_repeat, None, before)
+        frames = _frames_before_and_from(path, index, first, decoding, is_damaged=is_damaged)
+        yield from _by_time(index, first, frames, on_repeat, before)
 
 
 def stretch_frames(container: Any, index: Index, stretch: Stretch, decoding: Decoding) -> Generator[Any, None, None]:
@@ -91,16 +95,10 @@ def _all_in_order(path: Path, index: Index, decoding: Decoding) -> Iterator[Any]
 
 
 def _by_time(
-    path: Path,
-    index: Index,
-    first: int,
-    decoding: Decoding,
-    on_repeat: Callable[[int], object],
-    start: Start | None,
-    before: Any = None,
+    index: Index, first: int, frames: Iterator[Any], on_repeat: Callable[[int], object], before: Any = None
 ) -> Iterator[Any]:
     wanted, place = index.pts, first
-    for frame in _frames_before_and_from(path, index, first, decoding, start):
+    for frame in frames:
         if frame.pts is None:
             continue
         while place < len(wanted) and wanted[place] < frame.pts:
@@ -120,18 +118,31 @@ def _by_time(
 
 
 def _frames_before_and_from(
-    path: Path, index: Index, first: int, decoding: Decoding, start: Start | None = None
+    path: Path,
+    index: Index,
+    first: int,
+    decoding: Decoding,
+    start: Start | None = None,
+    *,
+    is_damaged: bool = False,
 ) -> Iterator[Any]:
     """From the key frame on that serves the frame.
 
-    If the decoder stumbles or ends early, it goes on carefully. If nothing at all comes, it begins at an earlier key
-    frame, each time twice as far back, since the source may end with thousands of damaged key frames.
+    If the decoder stumbles or ends early, it goes on carefully; a GPU's decoder takes over again at the next key frame.
+    If nothing at all comes, it begins at an earlier key frame, each time twice as far back, since the source may end
+    with thousands of damaged key frames.
     """
-    back = 0
+    wanted, back = decoding, 0
+    if is_damaged:
+        decoding = wanted.carefully()
     while True:
         key, reached = _key_before(index, first, back), None
+        until = index.key_after(first) if decoding.is_careful and wanted.on_gpu is not None else None
         try:
             for frame in _from_key(path, index, key, decoding) if start is None else start.every_frame():
+                if until is not None and frame.pts is not None and frame.pts >= until.pts:
+                    reached = index.pts[until.frame - 1]
+                    break
                 yield frame
                 reached = frame.pts if reached is None or frame.pts is None else max(reached, frame.pts)
         except Stumbled as error:
@@ -139,7 +150,9 @@ def _frames_before_and_from(
         start = None
         if reached is not None:
             first, back = max(first, bisect_right(index.pts, reached)), 0
-        if first < index.frames and not decoding.is_careful:
+        if until is not None and first == until.frame:
+            decoding = wanted
+        elif first < index.frames and not decoding.is_careful:
             decoding = decoding.carefully()
         elif reached is None and key.frame > 0:
             back = 2 * back or 1

@@ -61,6 +61,11 @@ class Index:
         place = bisect_right([key.frame for key in self.keys], frame) - 1
         return self.keys[max(place, 0)]
 
+    def key_after(self, frame: int) -> Key | None:
+        """The first key frame behind the frame."""
+        place = bisect_right([key.frame for key in self.keys], frame)
+        return self.keys[place] if place < len(self.keys) else None
+
 
 def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> Index:
     """Reads the source. Calls ``interrupted`` now and then, which may raise."""
