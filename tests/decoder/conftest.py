@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from decoder.references_printer import Printer, build
 from decoder.videos import Kind, make
 
 from simulator import Machine, Simulator
@@ -30,3 +31,12 @@ def machine(simulator: Simulator) -> Iterator[Machine]:
     """It has to end without a broken rule and with nothing left alive."""
     with simulator.machine(**L4) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def printer(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Printer]:
+    program = tmp_path_factory.mktemp("printer") / "references_printer"
+    build(root, program)
+    found = Printer(program)
+    yield found
+    found.end()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from decoder.videos import assert_same, by_processor, on_host
+from decoder.videos import assert_same, by_processor, intact, on_host
 from media_samples import SAMPLES, sample
 from pdum.nvenc import UnsupportedFeature, decode
 
@@ -29,4 +29,4 @@ def test_every_picture_is_the_processors(simulator: Simulator, name: str) -> Non
             with pytest.raises(UnsupportedFeature, match=REFUSED[name]):
                 list(decode(path))
         else:
-            assert_same(on_host(decode(path)), by_processor(path))
+            assert_same(on_host(intact(decode(path))), by_processor(path))

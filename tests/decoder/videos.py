@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,13 @@ def packets_of(path: Path) -> list[tuple[bytes, int]]:
 
 def on_host(frames: Iterable[Any]) -> list[Picture]:
     return [(frame.pts, np.asarray(frame)) for frame in frames]
+
+
+def intact(frames: Iterable[Any]) -> Iterator[Any]:
+    """The frames of a video without damage: nothing else is said of them."""
+    for frame in frames:
+        assert not frame.damaged, f"the frame shown at {frame.pts}"
+        yield frame
 
 
 def assert_same(found: Sequence[Picture], wanted: Sequence[Picture]) -> None:

@@ -18,7 +18,7 @@ from decoder.test_references import (
     assert_files_give_the_processors_frames,
 )
 from decoder.test_sizes import SCALED_REFERENCES
-from decoder.videos import Kind, Picture, assert_same, by_processor, make, on_host, packets_of
+from decoder.videos import Kind, Picture, assert_same, by_processor, intact, make, on_host, packets_of
 from gpu.library import EncodeLibrary
 from pdum.nvenc import NvencEncoder, NvencError, UnsupportedFeature
 from pdum.nvenc._media.gpu_decoder import Decoder, decode
@@ -67,7 +67,7 @@ def decoder(cupy: Any) -> None:
 def test_every_picture_is_the_processors(folder: Path, kind: Kind) -> None:
     path = make(folder, kind)
     try:
-        found = on_host(decode(path))
+        found = on_host(intact(decode(path)))
     except UnsupportedFeature as error:  # an H200's driver says that it has no AV1
         missing(f"a GPU that decodes {kind.name}: {error}")
     wanted = by_processor(path)
