@@ -12,9 +12,10 @@ import pytest
 
 from damaged import damaged
 from decoder.test_files import forget
-from decoder.videos import Kind, assert_same, laid_out, make, on_host
+from decoder.videos import Kind, assert_same, by_processor, laid_out, make, on_host
 from files import runner
-from pdum.nvenc import DecodedFrame
+from pdum.nvenc import DecodedFrame, FileJob, FileSettings
+from pdum.nvenc._files.task import FileTask
 from pdum.nvenc._media import hardware_decode
 from pdum.nvenc._media.decode import frames_from
 from pdum.nvenc._media.decoder import Decoding
@@ -82,3 +83,33 @@ def test_the_same_frames_as_by_the_processor(
         assert chips
         assert repeated == told
         assert_same(found, wanted)
+
+
+@pytest.mark.parametrize("decoders", [1, 3])
+def test_the_gpu_takes_over_again_at_the_next_key_frame(
+    machine: Machine, folder: Path, tmp_path: Path, decoders: int
+) -> None:
+    """Or else one damaged packet would leave the rest of a film to one thread of the processor."""
+    options = {"g": "30", "bf": "2", "x264-params": "scenecut=0:open-gop=0"}
+    whole = make(folder, Kind("long-groups", options=options, count=150))
+    source = damaged(whole, {40}, tmp_path)
+    wanted = dict(enumerate(by_processor(whole)))
+    settings = FileSettings(codec="hevc", encoder={"preset": "p1", "bframes": 0})
+    task = FileTask(FileJob(source=source, destination=tmp_path / "result.mp4", settings=settings), "nvenc")
+    task.prepare(1)
+    frames: Any = task.frames(0, runner.HARDWARE)
+    frames.use_decoders(decoders)
+    by_chip = []
+    for number, frame in enumerate(frames):
+        by_chip.append(isinstance(frame, DecodedFrame))
+        if by_chip[-1] and number not in range(30, 60):
+            assert_same(on_host([frame]), [wanted[number]])
+        del frame
+    frames.close()
+    warnings = task._all_warnings([])
+    task.abandon(keep=False)
+    assert len(by_chip) == 150
+    assert all(by_chip[:38])
+    assert not any(by_chip[42:60])
+    assert all(by_chip[60:])
+    assert sum("decoded up to the next key frame" in told for told in warnings) == 1

@@ -145,8 +145,9 @@ def test_the_processor_goes_on_at_the_first_damage(
             decoding = Decoding(1, on_gpu=on_gpu, on_stumble=lambda error: stumbled.append(str(error)))
             frames = frames_from(source, index, 0, decoding, told[by_chip].append)
             shown[by_chip] = [(frame.pts, isinstance(frame, DecodedFrame)) for frame in frames]
-    assert len(stumbled) == 1
-    assert "damaged" in stumbled[0]
+    assert all("damaged" in told for told in stumbled)
+    assert len(set(stumbled)) in (1, 2), "the GPU goes on behind the first damage, and finds the second"
+    assert len(stumbled) <= 3, "it may find the first again: it was some frames ahead of what was shown"
     assert told[True] == told[False]
     assert [pts for pts, _ in shown[True]] == [pts for pts, _ in shown[False]]
     assert {is_chips for _, is_chips in shown[True]} == {True, False}

@@ -15,12 +15,7 @@ from decoder.conftest import L4
 from decoder.test_damage import decoded, without
 from decoder.test_files import forget
 from decoder.videos import Kind, assert_same, by_processor, make
-from files import runner
-from pdum.nvenc import DecodedFrame, Decoder, DecoderFailed, decode
-from pdum.nvenc._media import hardware_decode
-from pdum.nvenc._media.decode import frames_from
-from pdum.nvenc._media.decoder import Decoding
-from pdum.nvenc._media.source import index_source
+from pdum.nvenc import Decoder, DecoderFailed, decode
 from pdum.nvenc._media.stream_headers import filter_for, filtered
 
 from simulator import Machine, Simulator
@@ -168,19 +163,11 @@ def test_a_picture_that_could_not_be_decoded_is_missing_too(simulator: Simulator
 
 
 def test_an_error_of_the_gpu_is_no_missing_reference(simulator: Simulator, folder: Path, tmp_path: Path) -> None:
-    """Files of H.264 go on with frames that lack references, and not with those that have errors."""
     lossy = without(make(folder, H264[0]), {2}, tmp_path)
-    for damage, chips_wanted in ([], 29), ([{"picture": 4, "status": 9}], 3):
-        forget()
+    for damage in ([], [{"picture": 4, "status": 9}]):
         with simulator.machine(**{**L4, "damage": damage}):
             told = [(frame.damaged, frame.lacks_references) for frame in decode(lossy)]
         assert told[2:4] == [(True, True), (True, not damage)]
-        with simulator.machine(**L4):
-            on_gpu = hardware_decode.decoder_on(runner.HARDWARE, lossy)
-        with simulator.machine(**{**L4, "damage": damage}):
-            frames = frames_from(lossy, index_source(lossy), 0, Decoding(1, on_gpu=on_gpu))
-            assert sum(isinstance(frame, DecodedFrame) for frame in frames) == chips_wanted
-            frames.close()
 
 
 def without_messages(packet: Any) -> bytes:

@@ -56,19 +56,15 @@ void H264References::end_picture() {
     if (is_gap(slice)) {
         ++losses_;
         recovery_.reset();
-        lacks_key_ = lacks_key_ || (last_number_ && slice.number < *last_number_);  // numbers begin anew
     }
     const bool begins = !last_number_ && slice.is_intra;
     const bool heals = recovers(slice) || begins;
-    if (heals) {
-        recovery_.reset();
-        lacks_key_ = false;
-    }
+    if (heals) recovery_.reset();
     if (slice.is_reference)
         last_number_ = slice.restarts_numbers ? 0 : slice.number;
     else if (slice.number != last_number_)
         last_number_ = (slice.number + slice.period - 1) % slice.period;
-    outlook_ = both(outlook_, {!slice.is_intra && losses_ > 0, lacks_key_, losses_, heals});
+    outlook_ = both(outlook_, {!slice.is_intra && losses_ > 0, losses_, heals});
 }
 
 Outlook H264References::take_picture(const uint8_t* /*slices*/, size_t /*size*/) { return outlook_; }

@@ -34,7 +34,6 @@ class H264References final : public References {
     std::optional<H264Slice> picture_;     // the one that is being read, as its first slice is
     std::optional<uint32_t> last_number_;  // of the last frame that others may refer to; none: it is not known
     uint64_t losses_ = 0;
-    bool lacks_key_ = false;          // since the last point at which all is right again
     Outlook outlook_;                 // for what is in the packet
     std::optional<int64_t> message_;  // of the packet: see recovery_distance()
     std::optional<Recovery> recovery_;

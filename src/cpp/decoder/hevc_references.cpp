@@ -121,7 +121,7 @@ Outlook HevcReferences::take_picture(const uint8_t* slices, size_t size) {
     const bool is_affected = find_references(*picture, order) && !begins && !is_unsure_;
     if (recovery_ && !recovers_at_) recovers_at_ = order + *recovery_;
     kept_.push_back({order, is_affected});
-    return {is_affected, false, 1, false};
+    return {is_affected, 1, false};
 }
 
 void HevcReferences::spoil_all() {

@@ -10,7 +10,6 @@ namespace pdum::nvenc {
 // What missing pictures mean for one that is decoded.
 struct Outlook {
     bool is_affected = false;  // it may refer to a missing picture, or to another that is affected
-    bool lacks_key = false;    // and that may be a key frame
     uint64_t losses = 0;       // that were found up to this picture, and that it may suffer from
     bool heals = false;        // whatever is shown from this picture on does not suffer from these losses
 };
@@ -38,8 +37,8 @@ class References {
 
 // Both fields of a picture.
 inline Outlook both(const Outlook& first, const Outlook& second) {
-    return {first.is_affected || second.is_affected, first.lacks_key || second.lacks_key,
-            std::max(first.losses, second.losses), first.heals || second.heals};
+    return {first.is_affected || second.is_affected, std::max(first.losses, second.losses),
+            first.heals || second.heals};
 }
 
 }  // namespace pdum::nvenc

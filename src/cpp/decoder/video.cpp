@@ -285,13 +285,13 @@ void Video::on_shown(const ShownPicture& picture) {
     const auto& [pts, outlook] = facts_.at(static_cast<size_t>(picture.surface));
     if (outlook.heals) healed_losses_ = std::max(healed_losses_, outlook.losses);
     const bool lacks_references = outlook.is_affected && outlook.losses > healed_losses_;
-    waiting_.push_back({picture, is_of_packet ? packet_pts_ : pts, lacks_references, outlook.lacks_key});
+    waiting_.push_back({picture, is_of_packet ? packet_pts_ : pts, lacks_references});
     waiting_.back().picture.surface = surface;
     while (waiting_.size() > most_waiting_ && !is_ending_) bring_out();
 }
 
 void Video::bring_out() {
-    const auto [shown, pts, lacks_references, lacks_key] = waiting_.front();
+    const auto [shown, pts, lacks_references] = waiting_.front();
     waiting_.pop_front();
     DecodedPicture picture;
     picture.lease = lease_of(shown, picture.status);
@@ -299,7 +299,6 @@ void Video::bring_out() {
     picture.layout = chip_->setup().output;
     picture.pts = pts;
     picture.lacks_references = lacks_references;
-    picture.lacks_key = lacks_references && lacks_key;
     picture.is_progressive = shown.is_progressive;
     picture.top_field_first = shown.top_field_first;
     ready_.push_back(std::move(picture));

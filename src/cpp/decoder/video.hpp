@@ -34,7 +34,6 @@ struct DecodedPicture {
     std::optional<int64_t> pts;  // of the packet that held it
     DecodeStatus status = DecodeStatus::unknown;
     bool lacks_references = false;  // a picture that it needs is missing, or lacks references itself
-    bool lacks_key = false;         // and that may be a key frame
     bool is_progressive = true;
     bool top_field_first = false;
 };
@@ -71,7 +70,6 @@ class Video : private ParserEvents {
         ShownPicture picture;
         std::optional<int64_t> pts;
         bool lacks_references = false;
-        bool lacks_key = false;
     };
 
     void before_sequence(const VideoFormat& format) override;

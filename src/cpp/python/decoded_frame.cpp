@@ -173,8 +173,6 @@ constexpr const char* lacks_references =
     "to\n"
     "another that does, and may look wrong. In H.264, each picture after a missing one counts as such, up to the next\n"
     "one at which decoding may begin.";
-constexpr const char* lacks_key_frame =
-    "True if it lacks references, and a key frame of H.264 may be among what is missing.";
 constexpr const char* primaries = "The colour primaries by their number in ITU-T H.273; 2 is unspecified.";
 constexpr const char* transfer = "The transfer characteristics by their number in ITU-T H.273; 2 is unspecified.";
 constexpr const char* matrix = "The matrix coefficients by their number in ITU-T H.273; 2 is unspecified.";
@@ -183,7 +181,6 @@ constexpr const char* matrix = "The matrix coefficients by their number in ITU-T
 
 bool has_error(const DecodedPicture& picture) { return picture.status >= DecodeStatus::concealed; }
 bool is_damaged(const DecodedPicture& picture) { return has_error(picture) || picture.lacks_references; }
-bool lacks_key_frame(const DecodedPicture& picture) { return !has_error(picture) && picture.lacks_key; }
 bool only_lacks_references(const DecodedPicture& picture) { return !has_error(picture) && picture.lacks_references; }
 
 template <typename Read>
@@ -207,7 +204,6 @@ void add_decoded_frame_type(py::module_& module) {
         .def_property_readonly("pts", of_picture([](Picture p) { return p.pts; }), doc::pts)
         .def_property_readonly("damaged", of_picture(is_damaged), doc::damaged)
         .def_property_readonly("lacks_references", of_picture(only_lacks_references), doc::lacks_references)
-        .def_property_readonly("lacks_key_frame", of_picture(lacks_key_frame), doc::lacks_key_frame)
         .def_property_readonly("interlaced", of_picture([](Picture p) { return !p.is_progressive; }))
         .def_property_readonly("primaries", of_picture([](Picture p) { return p.format.colour.primaries; }),
                                doc::primaries)

@@ -214,8 +214,7 @@ class SourceTask(BaseTask):
         return min(len(os.sched_getaffinity(0)), MANY_THREADS) if self._kind == "software" else FEW_THREADS
 
     def _gpu_stumbled(self, error: Exception) -> None:
-        """Only the first time is told: a damaged file may have thousands."""
-        if not any(told.startswith(GAVE_UP) for told in self._warnings):
+        if not any(told.startswith(GAVE_UP) for told in self._warnings):  # a damaged file may have thousands
             self._warnings.append(f"{GAVE_UP}, and the processor decoded up to the next key frame: {error}")
 
     def _software_codec(self) -> str:

@@ -25,7 +25,7 @@ from .job import FileJob, FileSettings
 from .overwrite import Overwrite
 from .portable_file import PortableFile
 from .ranges import require_whole
-from .source_task import SourceTask
+from .source_task import GAVE_UP, SourceTask
 
 WORK_VERSION = 1
 
@@ -259,7 +259,8 @@ class FileTask(SourceTask):
             self._pieces.append(piece)
 
     def _all_warnings(self, more: list[str]) -> tuple[str, ...]:
-        found = [*self._warnings, *self._recipes.warnings()]
+        gave_up = [told for told in self._warnings if told.startswith(GAVE_UP)]  # one for each machine
+        found = [*(told for told in self._warnings if told not in gave_up[1:]), *self._recipes.warnings()]
         if self._repeated:
             found.append(
                 f"{len(self._repeated)} frames of the source cannot be decoded, from number {min(self._repeated)} on; "

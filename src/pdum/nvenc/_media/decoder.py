@@ -122,7 +122,7 @@ class Decoding:
     def decoder_for(self, stream: Any) -> PacketDecoder:
         """Decodes the stream's packets. Close it before the container."""
         if self.on_gpu is not None and self.on_gpu.own is not None:
-            return ByChip(self, self.on_gpu.own(stream), stream.codec_context.codec.canonical_name)
+            return ByChip(self, self.on_gpu.own(stream))
         context = stream.codec_context
         if not context.is_open:
             context.thread_type = "AUTO"
@@ -196,10 +196,10 @@ class ByFFmpeg:
 
 
 class ByChip:
-    """This package drives the GPU's decoder. The processor continues at the first damage: it loses less."""
+    """This package drives the GPU's decoder. The processor continues at damage: it loses less."""
 
-    def __init__(self, decoding: Decoding, decoder: Any, codec: str) -> None:
-        self._decoding, self._decoder, self._codec = decoding, decoder, codec
+    def __init__(self, decoding: Decoding, decoder: Any) -> None:
+        self._decoding, self._decoder = decoding, decoder
         self._begin: int | None = None
 
     def frames(self, packet: Any) -> Iterator[Any]:
@@ -214,27 +214,23 @@ class ByChip:
     def _intact(self, frames: Iterator[Any], what: str) -> Iterator[Any]:
         try:
             for frame in frames:
-                if frame.damaged and self._leads(frame):
+                if frame.damaged and self._leads(frame.pts):
                     continue
-                if frame.damaged and not self._is_shown_by_processor(frame):
+                if frame.damaged:
                     raise SourceUnreadable(f"The frame shown at {frame.pts} is damaged.")
                 yield frame
         except NvencError as error:
             self._decoding.may_stumble(error)
             raise SourceUnreadable(f"{what} cannot be decoded: {error}") from error
-        if self._decoder.skipped:
-            damage = SourceUnreadable(f"The packet shown at {self._decoder.skipped[0]} is damaged.")
+        skipped = [pts for pts in self._decoder.skipped if not self._leads(pts)]
+        if skipped:
+            damage = SourceUnreadable(f"The packet shown at {skipped[0]} is damaged.")
             self._decoding.may_stumble(damage)
             raise damage
 
-    def _is_shown_by_processor(self, frame: Any) -> bool:
-        """The processor would give it, too: of H.264, it shows frames whose references are missing, unless the order of
-        display begins anew at a missing key frame."""
-        return self._codec == "h264" and bool(frame.lacks_references) and not frame.lacks_key_frame
-
-    def _leads(self, frame: Any) -> bool:
+    def _leads(self, pts: int | None) -> bool:
         """Whether it is shown before the key frame at which decoding began, and needs frames from before that."""
-        return frame.pts is not None and self._begin is not None and bool(frame.pts < self._begin)
+        return pts is not None and self._begin is not None and pts < self._begin
 
     def close(self) -> None:
         self._decoder.close()
