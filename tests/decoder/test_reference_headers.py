@@ -216,7 +216,7 @@ def test_long_term_references_of_several_periods(printer: Printer, lost: int | N
 )
 def test_impossible_sequences_are_not_believed(printer: Printer, stream: Stream) -> None:
     """So nothing is said of their pictures."""
-    behind = coded(stream, Picture(2, references=(Reference(-2),), lists_set=True))
+    behind = coded(stream, Picture(2, references=(Reference(-1),), lists_set=True))
     records = [("P", sequence_set(stream) + picture_set(stream)), ("P", KEY), ("D", KEY), ("P", behind), ("D", behind)]
     assert [one[0] for one in printer.answers(records)] == [0, 0]
 

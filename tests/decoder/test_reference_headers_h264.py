@@ -19,7 +19,7 @@ def h264_streams(draw: st.DrawFn) -> h264_coded.Stream:
         number_bits=draw(st.sampled_from([4, 5, 16])),
         order_kind=draw(st.integers(0, 2)),
         order_is_fixed=draw(st.booleans()),
-        may_lack_frames=draw(st.integers(0, 7)) == 0,
+        may_lack_frames=draw(st.sampled_from([False, False, True])),
         has_frames_only=draw(st.booleans()),
         chroma=chroma,
         has_planes_apart=chroma == 3 and draw(st.booleans()),
