@@ -148,6 +148,7 @@ PYTHON_LAYERS = (
     "_mp4.stream_description",
     "_mp4.vui",
     "_mp4.h264",
+    "_mp4.hevc_units",
     "_mp4.hevc",
     "_mp4.av1",
     "_mp4.codec_string",
