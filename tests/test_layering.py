@@ -306,6 +306,7 @@ PYTHON_LAYERS = (
     "_writer.output",
     "_writer.pipeline",
     "_writer.layout_checks",
+    "_writer.views",
     "_writer.opencv",
     "_writer.writer",
     "_writer.one_liner",

@@ -144,6 +144,7 @@ class EncoderFields(FurtherFields, total=False):
 class WriterFields(StreamFields, ShapeFields, PictureFields, total=False):
     """The fields that ``VideoWriter`` takes after its arguments."""
 
+    stereo: bool | None
     preset: choices.Preset
     tuning: choices.Tuning
     profile: choices.Profile
