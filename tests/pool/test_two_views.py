@@ -30,6 +30,7 @@ def test_a_function_may_render_pairs(simulator: Simulator, tmp_path: Path, name:
         found = pool.render_video(render, COUNT, destination=name and path, segments=3)
     if isinstance(found, bytes):
         path.write_bytes(found)
+    assert (b"vexu" in path.read_bytes()) == (path.suffix != ".h265")
     shown = views_in(path)
     assert len(shown) == COUNT
     for number, (given, seen) in enumerate(zip(map(pair, range(COUNT)), shown, strict=True)):

@@ -24,6 +24,9 @@ from pdum.nvenc import (
     encode_frames,
 )
 from pdum.nvenc._mp4.repair import repair
+from pdum.nvenc._writer.all_engines import gpu_of
+from pdum.nvenc._writer.settings import WriterSettings
+from pdum.nvenc._writer.views import checked_views
 from stereo_streams import COUNT, HEIGHT, WIDTH, Pair, assert_same_views, frame, pair, views_in
 
 from loud import need_module
@@ -290,18 +293,45 @@ def test_what_a_killed_process_leaves_can_be_repaired(tmp_path: Path) -> None:
     assert_shown(tmp_path / "whole.mp4", [pair(number) for number in range(report.frames)])
 
 
-def test_views_on_the_gpu_are_read_in_the_order_of_their_stream(simulator: Simulator, tmp_path: Path) -> None:
+@pytest.mark.parametrize("left_is_on_host", [False, True])
+def test_views_on_the_gpu_are_read_in_the_order_of_their_stream(
+    simulator: Simulator, tmp_path: Path, left_is_on_host: bool
+) -> None:
     path = tmp_path / "a.mp4"
     with simulator.machine(gpus=GPU, backend="codec", async_streams=True), gpu() as device:
         stream = device.stream()
-        memories = [
-            CudaFrame(device.allocate(HEIGHT * WIDTH * 3 // 2), (HEIGHT * 3 // 2, WIDTH), stream=stream)
-            for _ in range(2)
-        ]
+        shape = HEIGHT * 3 // 2, WIDTH
+        left, right = (CudaFrame(device.allocate(shape[0] * shape[1]), shape, stream=stream) for _ in range(2))
         with VideoWriter(path, fps=25, **FORMAT, queue_frames=COUNT) as video:
             for number in range(COUNT):
-                for memory, view in zip(memories, pair(number), strict=True):
-                    device.upload(memory.pointer, view, stream)
-                video.write(tuple(memories))
+                views = pair(number)
+                device.upload(right.pointer, views[1], stream)
+                if left_is_on_host:
+                    video.write((views[0], right))
+                    continue
+                device.upload(left.pointer, views[0], stream)
+                video.write((left, right))
         device.call("cuCtxSynchronize")
     assert_shown(path, [pair(number) for number in range(COUNT)])
+
+
+def test_a_view_on_the_gpu_says_where_the_pair_lies() -> None:
+    layout = checked_views((frame(1), OnGpu(1)), "nv12", None, None)
+    assert (layout.location, layout.gpu_id) == ("gpu", 1)
+    assert [gpu_of(views, 7) for views in ((frame(1), OnGpu(1)), (OnGpu(2), frame(1)), pair(1))] == [1, 2, None]
+
+
+class OnGpu:
+    def __init__(self, gpu_id: int) -> None:
+        self.shape, self.dtype, self._gpu_id = (HEIGHT * 3 // 2, WIDTH), "uint8", gpu_id
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, self._gpu_id
+
+
+def test_two_views_take_the_room_of_two_frames() -> None:
+    layout = checked_views(pair(1), "nv12", None, None)
+    room = 12 * WIDTH * HEIGHT * 2
+    for stereo, fitting in ((None, 12), (True, 6)):
+        settings = WriterSettings(queue_frames=16, queue_bytes=room, fields={"stereo": stereo})
+        assert settings.encoder_config(layout, "hevc", "nvenc").extra_output_delay == fitting
