@@ -317,6 +317,7 @@ PYTHON_LAYERS = (
     "_files.recipes",
     "_files.source_files",
     "_files.engine_frames",
+    "_files.right_view",
     "_files.source_task",
     "_files.portable_file",
     "_files.task",

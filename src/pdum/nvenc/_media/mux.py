@@ -282,7 +282,9 @@ class ContainerWriter:
 
     def _begin(self, data: bytes) -> None:
         self._path.unlink(missing_ok=True)
-        self._container = self._av.open(str(self._path), "w", format=self._format, options=muxer_options(self._video))
+        self._container = self._av.open(
+            str(self._path), "w", format=self._format, options=muxer_options(stereo=self._video.stereo)
+        )
         self._stream = add_encoded_stream(self._av, self._container, self._video, data)
 
     def close(self) -> None:
@@ -293,9 +295,9 @@ class ContainerWriter:
     discard = close
 
 
-def muxer_options(video: VideoFormat) -> dict[str, str]:
+def muxer_options(*, stereo: bool) -> dict[str, str]:
     """What FFmpeg's muxers need to write all that there is to say of the stream."""
-    return {"strict": "unofficial"} if video.stereo else {}  # Apple's boxes for two views are in no standard
+    return {"strict": "unofficial"} if stereo else {}  # Apple's boxes for two views are in no standard
 
 
 def add_encoded_stream(av: Any, container: Any, video: VideoFormat, first_packet: bytes) -> Any:
@@ -312,7 +314,7 @@ def add_encoded_stream(av: Any, container: Any, video: VideoFormat, first_packet
 
 def _add_stereo_stream(av: Any, container: Any, video: VideoFormat, first_packet: bytes) -> Any:
     """Only a file tells FFmpeg of two views. So it reads them from one, which is made of the first packet."""
-    with av.open(BytesIO(_file_of(video, first_packet)), format="mp4") as source:
+    with av.open(BytesIO(one_packet_file(video_track(video), first_packet)), format="mp4") as source:
         described = source.streams.video[0]
         stream = container.add_stream_from_template(described, opaque=True)
         stream.disposition = described.disposition
@@ -320,9 +322,10 @@ def _add_stereo_stream(av: Any, container: Any, video: VideoFormat, first_packet
     return stream
 
 
-def _file_of(video: VideoFormat, packet: bytes) -> bytes:
+def one_packet_file(track: VideoTrack, packet: bytes) -> bytes:
+    """An MP4 file of the track's first packet alone."""
     made = BytesIO()
-    with Mp4File(made, [video_track(video)]) as file:
+    with Mp4File(made, [track]) as file:
         file.write(0, packet, 0, 0, True, 1)
     return made.getvalue()
 

@@ -125,7 +125,7 @@ class PyavContainer:
         fragmented: bool,
     ) -> None:
         self._av = import_av()
-        options = {**muxer_options(video), **(FRAGMENTED if fragmented and container == "mov" else {})}
+        options = {**muxer_options(stereo=video.stereo), **(FRAGMENTED if fragmented and container == "mov" else {})}
         self._container = self._av.open(file, "w", format=container, options=options)
         self._streams = {"video": add_encoded_stream(self._av, self._container, video, first)}
         self._bases = {"video": video.time_base}
