@@ -14,6 +14,7 @@ from pdum.nvenc import NvencEncoder, Packet
 
 from loud import need_module
 from simulator import Simulator
+from streams import nal_type, nal_units
 
 WIDTH, HEIGHT, COUNT = 256, 144, 7
 Frame = NDArray[np.uint8]
@@ -80,3 +81,38 @@ def assert_same_views(found: Sequence[Pair], expected: Sequence[Pair]) -> None:
     for number, (one, other) in enumerate(zip(found, expected, strict=True)):
         for eye in range(2):
             assert np.array_equal(one[eye], other[eye]), (number, eye)
+
+
+def annex_b(units: Sequence[bytes]) -> bytes:
+    return b"".join(b"\0\0\0\1" + unit for unit in units)
+
+
+def sets_of_second_layer(header: bytes) -> list[bytes]:
+    """Parameter sets of its own, as a driver may give them for the second layer. The simulated one gives none."""
+    return [
+        unit[:1] + bytes((unit[1] & 7 | 1 << 3,)) + unit[2:]
+        for unit in nal_units(header)
+        if nal_type(unit, "hevc") in (33, 34)
+    ]
+
+
+def with_sets(packet: bytes, sets: Sequence[bytes]) -> bytes:
+    """The packet of a key frame with more parameter sets."""
+    units = nal_units(packet)
+    first = next(place for place, unit in enumerate(units) if nal_type(unit, "hevc") < 32)
+    return annex_b([*units[:first], *sets, *units[first:]])
+
+
+def arrays(record: bytes, at: int) -> dict[int, list[bytes]]:
+    """The units of hvcC (``at`` 22) or lhvC (5), by their kind."""
+    found: dict[int, list[bytes]] = {}
+    count, at = record[at], at + 1
+    for _ in range(count):
+        kind, units = record[at] & 63, int.from_bytes(record[at + 1 : at + 3], "big")
+        at += 3
+        for _ in range(units):
+            size = int.from_bytes(record[at : at + 2], "big")
+            found.setdefault(kind, []).append(record[at + 2 : at + 2 + size])
+            at += 2 + size
+    assert at == len(record)
+    return found

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 from numpy.typing import NDArray
 
 from files.runner import HARDWARE, encode_ranges
 from files.runner import run as run_task
+from mp4_files import boxes
 from pdum.nvenc import (
     EncoderPool,
     FileJob,
     FileSettings,
     Filters,
     InvalidConfig,
+    NvencEncoder,
     SourceUnreadable,
     UnsupportedFeature,
 )
+from pdum.nvenc._files.right_view import PairFrames, require_pairs
 from pdum.nvenc._files.task import FileTask
-from stereo_streams import views_in
+from pdum.nvenc._media.look import Look
+from pdum.nvenc._media.source import Index
+from pdum.nvenc._tasks import SharedFrames
+from stereo_streams import arrays, sets_of_second_layer, views_in, with_sets
 
 from clips import make_clip
 from simulator import Simulator
@@ -55,10 +67,10 @@ def assert_views(result: Path, left: Path, right: Path, frames: slice = slice(No
     wanted = list(zip(luma(left)[frames], luma(right)[frames], strict=True))
     found = views_in(result)
     assert len(found) == len(wanted)
-    for number, (seen, given) in enumerate(zip(found, wanted, strict=True)):
+    for number, (seen, wants) in enumerate(zip(found, wanted, strict=True)):
         for eye in range(2):
-            off = np.abs(seen[eye][: len(given[eye])].astype(np.int16) - given[eye]).mean()
-            other = np.abs(seen[eye][: len(given[eye])].astype(np.int16) - given[1 - eye]).mean()
+            off = np.abs(seen[eye][: len(wants[eye])].astype(np.int16) - wants[eye]).mean()
+            other = np.abs(seen[eye][: len(wants[eye])].astype(np.int16) - wants[1 - eye]).mean()
             assert off < 3 < other, (number, eye, off, other)
 
 
@@ -242,3 +254,113 @@ def test_pieces_of_an_earlier_run_are_taken_up_only_with_the_same_right_view(
     assert [tuple(one) for one in other.prepare(1).ranges] == [(0, FRAMES)]
     run_task(other, HARDWARE)
     assert_views(folder / "a.mp4", eyes[0], tmp_path / "other.mp4")
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_a_result_has_parameter_sets_that_only_packets_have(folder: Path, eyes: tuple[Path, Path], suffix: str) -> None:
+    path = folder / f"a.{suffix}"
+    task = FileTask(
+        FileJob(source=eyes[0], right=eyes[1], destination=path, settings=FileSettings(encoder=QP)), "nvenc"
+    )
+    (bounds,) = task.prepare(1).ranges
+    with NvencEncoder(task.config(HARDWARE)) as encoder:
+        sink, frames, sets = task.sink(0), task.frames(0, HARDWARE), sets_of_second_layer(encoder.sequence_header())
+        for number in range(*bounds):
+            for packet in encoder.submit(next(frames), number):
+                data = with_sets(packet.data, sets) if packet.keyframe else packet.data
+                sink.write([SimpleNamespace(seq=packet.seq, keyframe=packet.keyframe, data=data)])  # type: ignore[list-item]
+        frames.close()  # type: ignore[attr-defined]
+        sink.complete(bounds[1], encoder.sequence_header())
+    task.finished()
+    entry = ("moov", "trak", "mdia", "minf", "stbl", "stsd", "hvc1")
+    (further,) = boxes(path.read_bytes(), *entry, "lhvC")
+    assert [unit for units in arrays(further, 5).values() for unit in units] == sets
+    assert list(arrays(boxes(path.read_bytes(), *entry, "hvcC")[0], 22)) == [32, 33, 34, 39]
+    assert_views(path, *eyes)
+
+
+def index(**more: Any) -> Index:
+    look = Look(width=16, height=16, codec="h264", pix_fmt="yuv420p", chroma="420", depth=8, exact=True)
+    look = replace(look, **{name: more.pop(name) for name in ("width", "height", "matrix") if name in more})
+    made = Index(
+        stream=0, time_base=Fraction(1, 25), pts=range(4), keys=(), straight=False, look=look, rate=Fraction(25),
+        last_duration=1,
+    )  # fmt: skip
+    return replace(made, **more)
+
+
+@given(
+    steps=some.lists(some.integers(1, 9), min_size=1, max_size=12),
+    unit=some.integers(1, 1000),
+    begin=some.integers(-99, 99),
+    late=some.integers(-5, 5),
+    place=some.integers(0, 11),
+)
+def test_times_may_differ_by_less_than_half_a_frame(
+    steps: list[int], unit: int, begin: int, late: int, place: int
+) -> None:
+    """Of two files in other time bases, one of which begins later."""
+    times = list(accumulate(steps, initial=0))
+    left = index(pts=times, time_base=Fraction(1, 25))
+    fine = [10 * unit * time for time in times]
+    fine[max(1, place % len(fine))] += late * unit
+    right = index(pts=[begin + time for time in fine], time_base=Fraction(1, 250 * unit))
+    if abs(late) < 5:
+        require_pairs(Path("l"), left, Path("r"), right)
+    else:
+        with pytest.raises(InvalidConfig, match="one frame rate"):
+            require_pairs(Path("l"), left, Path("r"), right)
+
+
+def test_odd_sizes_and_different_turns_are_refused() -> None:
+    turned = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    require_pairs(Path("l"), index(matrix=turned), Path("r"), index(matrix=turned))
+    for left, right, said in (
+        (index(matrix=turned), index(), "l and r are turned differently"),
+        (index(width=15), index(width=15), "even size, got 15x16"),
+        (index(height=15), index(height=15), "even size, got 16x15"),
+    ):
+        with pytest.raises(InvalidConfig, match=said):
+            require_pairs(Path("l"), left, Path("r"), right)
+
+
+class View:
+    """The frames of one eye, which note what is asked of them."""
+
+    def __init__(self, number: int) -> None:
+        self.asked: list[Any] = []
+        self.decoders = self.decoders_on_processor = self.frames_decoded = self.frames_a_round = number
+        self.idle_seconds, self.is_all_begun = float(number), number > 1
+        self._frames = iter(range(number, 100))
+
+    def __next__(self) -> int:
+        return next(self._frames)
+
+    def fair_share(self, engines: int) -> int:
+        return 8 // engines
+
+    def use_decoders(self, wanted: int) -> None:
+        self.asked.append(("decoders", wanted))
+
+    def end_at(self, last: int) -> None:
+        self.asked.append(("end", last))
+
+    def close(self) -> None:
+        self.asked.append("close")
+        raise ZeroDivisionError
+
+
+def test_decoders_of_both_views_are_steered_together() -> None:
+    views = View(1), View(3)
+    frames = PairFrames(*views)  # type: ignore[arg-type]
+    assert isinstance(frames, SharedFrames)
+    assert [next(frames), next(frames)] == [(1, 3), (2, 4)]
+    assert (frames.decoders, frames.decoders_on_processor, frames.frames_a_round) == (3, 3, 3)
+    assert (frames.frames_decoded, frames.idle_seconds, frames.is_all_begun) == (1, 4.0, False)
+    assert frames.fair_share(2) == 2
+    frames.use_decoders(2)
+    frames.end_at(7)
+    with pytest.raises(ZeroDivisionError):
+        frames.close()
+    assert [view.asked for view in views] == [[("decoders", 2), ("end", 7), "close"]] * 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +12,20 @@ from mp4_files import boxes, encoded, written
 from pdum.nvenc import InvalidConfig, Packet
 from pdum.nvenc._media.mux import ContainerWriter, VideoFormat
 from pdum.nvenc.mp4 import Fragments, Mp4File, VideoTrack, repair
-from stereo_streams import COUNT, HEIGHT, WIDTH, assert_same_views, layer_of, stream_of, views, views_in
+from stereo_streams import (
+    COUNT,
+    HEIGHT,
+    WIDTH,
+    annex_b,
+    arrays,
+    assert_same_views,
+    layer_of,
+    sets_of_second_layer,
+    stream_of,
+    views,
+    views_in,
+    with_sets,
+)
 
 from simulator import Simulator
 from streams import nal_type, nal_units
@@ -32,25 +44,12 @@ def shared_sets() -> tuple[bytes, tuple[Packet, ...]]:
     return header, tuple(packets)
 
 
-def of_second_layer(unit: bytes) -> bytes:
-    return unit[:1] + bytes((unit[1] & 7 | 1 << 3,)) + unit[2:]
-
-
-def annex_b(units: Sequence[bytes]) -> bytes:
-    return b"".join(b"\0\0\0\1" + unit for unit in units)
-
-
 def own_sets() -> list[bytes]:
-    """Parameter sets that a driver may give for the second layer."""
-    return [of_second_layer(unit) for unit in nal_units(shared_sets()[0]) if nal_type(unit, "hevc") in (33, 34)]
+    return sets_of_second_layer(shared_sets()[0])
 
 
 def with_own_sets(packet: Packet) -> bytes:
-    if not packet.keyframe:
-        return packet.data
-    units = nal_units(packet.data)
-    first = next(place for place, unit in enumerate(units) if nal_type(unit, "hevc") < 32)
-    return annex_b([*units[:first], *own_sets(), *units[first:]])
+    return with_sets(packet.data, own_sets()) if packet.keyframe else packet.data
 
 
 class Stream:
@@ -88,21 +87,6 @@ class Stream:
 @pytest.fixture(params=["nothing", "header", "packets", "both"])
 def stream(request: pytest.FixtureRequest) -> Stream:
     return Stream(request.param)
-
-
-def arrays(record: bytes, at: int) -> dict[int, list[bytes]]:
-    """The units of hvcC (``at`` 22) or lhvC (5), by their kind."""
-    found: dict[int, list[bytes]] = {}
-    count, at = record[at], at + 1
-    for _ in range(count):
-        kind, units = record[at] & 63, int.from_bytes(record[at + 1 : at + 3], "big")
-        at += 3
-        for _ in range(units):
-            size = int.from_bytes(record[at : at + 2], "big")
-            found.setdefault(kind, []).append(record[at + 2 : at + 2 + size])
-            at += 2 + size
-    assert at == len(record)
-    return found
 
 
 @pytest.mark.parametrize("fragmented", [False, True])

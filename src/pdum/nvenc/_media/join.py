@@ -126,8 +126,7 @@ def _description(joined: Joined, first_packet: bytes) -> tuple[bytes, str, bytes
         return template(look, first_packet, reserve=_needs_aspect(joined)), "matroska", header
     track = VideoTrack(
         codec=look.codec, header=header, width=look.width, height=look.height, time_base=joined.time_base,
-        sample_aspect_ratio=joined.index.look.sample_aspect_ratio, colour=look.colour,
-        mastering_display=look.mastering_display, content_light=look.content_light, stereo=True,
+        sample_aspect_ratio=joined.index.look.sample_aspect_ratio, stereo=True,
     )  # fmt: skip
     return one_packet_file(track, first_packet), "mp4", whole_header(header, first_packet)
 
