@@ -389,6 +389,7 @@ PYTHON_LAYERS = (
     "_selftest.engines",
     "_selftest.controls",
     "_selftest.tool_controls",
+    "_selftest.two_views",
     "_selftest.beyond_packets",
     "_selftest.questions",
     "_selftest.child",
