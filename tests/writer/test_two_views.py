@@ -189,6 +189,18 @@ def test_views_are_frames_of_every_kind(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.usefixtures("machine")
+def test_pairs_of_picture_files_become_a_video(tmp_path: Path) -> None:
+    pillow = need_module("PIL.Image")
+    for value in (20, 200):
+        pillow.fromarray(rgb(value)).save(tmp_path / f"{value}.png")
+    names = [(tmp_path / "20.png", tmp_path / "200.png"), [str(tmp_path / "200.png"), rgb(20)]]
+    path = encode_frames(names, tmp_path / "a.mp4", stereo=True, qp=10)
+    for views, values in zip(views_in(path), ((20, 200), (200, 20)), strict=True):
+        for seen, value in zip(views, values, strict=True):
+            assert abs(float(seen[:HEIGHT].mean()) - grey(value)) < 2
+
+
+@pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize("more", [{}, {"drop": "oldest"}, {"on_error": "keep"}, {"engines": "all"}])
 def test_memory_may_change_after_each_call(tmp_path: Path, more: dict[str, Any]) -> None:
     path = tmp_path / "a.mp4"
