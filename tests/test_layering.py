@@ -223,6 +223,8 @@ PYTHON_LAYERS = (
     "_media.stream_headers",
     "_media.gpu_decoder",
     "_media.idle_decoders",
+    "_media.packet_list",
+    "_media.movie_tables",
     "_media.source",
     "_media.stretches",
     "_media.decode",
