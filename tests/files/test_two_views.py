@@ -29,16 +29,18 @@ from pdum.nvenc import (
     NvencEncoder,
     SourceUnreadable,
     UnsupportedFeature,
+    VerificationFailed,
 )
 from pdum.nvenc._files.right_view import PairFrames, require_pairs
 from pdum.nvenc._files.task import FileTask
 from pdum.nvenc._media.look import Look
 from pdum.nvenc._media.source import Index
 from pdum.nvenc._tasks import SharedFrames
-from stereo_streams import arrays, sets_of_second_layer, views_in, with_sets
+from stereo_streams import annex_b, arrays, layer_of, sets_of_second_layer, views_in, with_sets
 
 from clips import make_clip
 from simulator import Simulator
+from streams import nal_units
 
 pytestmark = pytest.mark.one_abi
 
@@ -254,6 +256,38 @@ def test_pieces_of_an_earlier_run_are_taken_up_only_with_the_same_right_view(
     assert [tuple(one) for one in other.prepare(1).ranges] == [(0, FRAMES)]
     run_task(other, HARDWARE)
     assert_views(folder / "a.mp4", eyes[0], tmp_path / "other.mp4")
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("verify", ["samples", "full"])
+@pytest.mark.parametrize("place", [1, 3, 9, FRAMES - 1])
+def test_a_right_view_that_cannot_be_decoded_is_found(
+    folder: Path, eyes: tuple[Path, Path], verify: str, place: int
+) -> None:
+    """Samples are the first packets. The left view is whole."""
+    job = FileJob(
+        source=eyes[0], right=eyes[1], destination=folder / "a.mp4", settings=FileSettings(encoder=QP), verify=verify
+    )
+    task = FileTask(job, "nvenc")
+    (bounds,) = task.prepare(1).ranges
+    with NvencEncoder(task.config(HARDWARE)) as encoder:
+        sink, frames = task.sink(0), task.frames(0, HARDWARE)
+        for number in range(*bounds):
+            for packet in encoder.submit(next(frames), number):
+                data = without_right_view(packet.data) if number == place else packet.data
+                sink.write([SimpleNamespace(seq=packet.seq, keyframe=packet.keyframe, data=data)])  # type: ignore[list-item]
+        frames.close()  # type: ignore[attr-defined]
+        sink.complete(bounds[1], encoder.sequence_header())
+    if verify == "samples" and place > 4:
+        task.finished()
+        return
+    with pytest.raises(VerificationFailed, match=r"only [13] can be decoded|the views of frame"):
+        task.finished()
+    task.abandon(keep=False)
+
+
+def without_right_view(packet: bytes) -> bytes:
+    return annex_b([unit for unit in nal_units(packet) if layer_of(unit) == 0])
 
 
 @pytest.mark.usefixtures("machine")

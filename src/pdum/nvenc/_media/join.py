@@ -20,6 +20,9 @@ from .passthrough import Passthrough, add_streams, packets, video_metadata
 from .source import Index
 from .spool import MAGIC, RECORD, Piece, packets_of
 
+MULTILAYER = 1 << 21
+"""FFmpeg's disposition of streams with several layers. Its muxer describes all of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Joined:
@@ -97,7 +100,7 @@ def _add_video(joined: Joined, output: Any, source: Any, first_packet: bytes) ->
     with av.open(BytesIO(made), "r", format=form) as described:
         template_stream = described.streams.video[0]
         stream = output.add_stream_from_template(template_stream, opaque=True)
-        layers = template_stream.disposition.value if joined.stereo else 0
+        layers = template_stream.disposition.value & MULTILAYER
     context = stream.codec_context
     context.width, context.height = look.width, look.height
     context.extradata = header
