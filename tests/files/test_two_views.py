@@ -131,6 +131,21 @@ def test_the_result_is_verified_in_full_and_keeps_the_colour(folder: Path, tmp_p
         assert_views(folder / f"a.{suffix}", eyes[0], eyes[1])
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_a_source_of_two_views_keeps_one_with_a_warning(
+    simulator: Simulator, folder: Path, eyes: tuple[Path, Path], tmp_path: Path, suffix: str
+) -> None:
+    with simulator.machine(gpus=["RTX 5090"], backend="codec"), EncoderPool() as pool:
+        pool.encode_file(eyes[0], tmp_path / f"both.{suffix}", right=eyes[1], **QP)
+    with EncoderPool(backend="software") as pool:
+        told = pool.encode_file(tmp_path / f"both.{suffix}", folder / "one.mp4", codec="h264", **QP)
+        plain = pool.encode_file(eyes[0], folder / "plain.mp4", codec="h264", **QP)
+    assert [text for text in told.warnings if "a view for each eye" in text]
+    assert plain.warnings == ()
+    for seen, wants in zip(luma(folder / "one.mp4"), luma(eyes[0]), strict=True):
+        assert np.abs(seen - wants).mean() < 3
+
+
 def different(tmp_path: Path, name: str) -> Path:
     """A right view that does not go with the left one."""
     path = tmp_path / f"{name}.mp4"

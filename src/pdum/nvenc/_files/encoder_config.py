@@ -171,6 +171,10 @@ def _losses(index: Index, engine: EngineInfo, chroma: str, values: Mapping[str, 
             "The source is interlaced: each picture keeps both fields, but is not marked as interlaced. "
             "interlaced='top' or 'bottom' codes fields, on cards that can."
         )
+    if look.two_views:
+        found.append(
+            "The source has a view for each eye (MV-HEVC); only the one that players of one view show is kept."
+        )
     if look.captions and engine.kind == "nvenc":
         found.append("Closed captions in the video stream are lost. Software encoding keeps them.")
     if look.dynamic_hdr is not None:

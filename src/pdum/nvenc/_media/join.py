@@ -15,13 +15,10 @@ from .._profiling import profiled
 from .av import import_av, naming_file, open_container, time_base
 from .containers import IN_MILLISECONDS, container_time_base, container_times, nearest
 from .matroska import TrackLook, template, write_aspect
-from .mux import decode_times, muxer_options, one_packet_file
+from .mux import MULTILAYER, decode_times, muxer_options, one_packet_file
 from .passthrough import Passthrough, add_streams, packets, video_metadata
 from .source import Index
 from .spool import MAGIC, RECORD, Piece, packets_of
-
-MULTILAYER = 1 << 21
-"""FFmpeg's disposition of streams with several layers. Its muxer describes all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

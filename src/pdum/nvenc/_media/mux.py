@@ -40,6 +40,8 @@ STREAMS = {
     ".bin": ("h264", "hevc", "av1"),
     ".ivf": ("av1",),
 }
+MULTILAYER = 1 << 21
+"""FFmpeg's disposition of streams with several layers. Its muxer describes all of them."""
 IVF_HEADER = struct.Struct("<4sHH4sHHIII4x")
 IVF_FRAME = struct.Struct("<IQ")
 
@@ -317,7 +319,7 @@ def _add_stereo_stream(av: Any, container: Any, video: VideoFormat, first_packet
     with av.open(BytesIO(one_packet_file(video_track(video), first_packet)), format="mp4") as source:
         described = source.streams.video[0]
         stream = container.add_stream_from_template(described, opaque=True)
-        stream.disposition = described.disposition
+        stream.disposition = described.disposition.value & MULTILAYER
         _complete(stream, video, whole_header(video.header, first_packet))
     return stream
 
