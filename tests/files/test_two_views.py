@@ -212,6 +212,12 @@ def test_places_that_do_not_work_with_two_views(folder: Path, eyes: tuple[Path, 
             pool.encode_file(eyes[0], "memory://both.mp4", right=eyes[1])
 
 
+def test_a_cluster_takes_single_files(folder: Path, eyes: tuple[Path, Path]) -> None:
+    task = FileTask(FileJob(source=eyes[0], right=eyes[1], destination=folder / "a.mp4"))
+    with pytest.raises(InvalidConfig, match=r"right='.*right\.mkv' does not work with a cluster"):
+        task.portable()
+
+
 def test_software_codes_one_view(folder: Path, eyes: tuple[Path, Path]) -> None:
     with EncoderPool(backend="software") as pool, pytest.raises(UnsupportedFeature, match=r"one view.*right=…"):
         pool.encode_file(eyes[0], folder / "a.mp4", right=eyes[1])

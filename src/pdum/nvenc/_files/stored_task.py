@@ -99,12 +99,10 @@ class StoredTask(WrappedTask):
         if fetch is not None and file is not None:
             fetch.run(file)
 
-    def portable(self) -> Portable | None:
+    def portable(self) -> Portable:
         """Other machines copy the source for themselves, and send the packets back. A local source they read by its
         path."""
         found = self._inner.portable()
-        if found is None:
-            return None
         file = replace(self._inner.portable_file(), keeps_pieces=False)
         if self._from is None or self._source_seen is None:
             return replace(found, make=file.task)

@@ -107,10 +107,13 @@ class FileTask(SourceTask):
         """Whether engines write pieces to the work folder, and not samples to memory."""
         return True
 
-    def portable(self) -> Portable | None:
+    def portable(self) -> Portable:
         """Other machines read the source and write to the work folder by the same paths. Two views stay here."""
-        if self._right is not None:
-            return None
+        if self.job.right is not None:
+            raise InvalidConfig(
+                f"right={str(self.job.right)!r} does not work with a cluster, whose machines take single files. Use a "
+                "pool without one."
+            )
         return Portable(key=f"{self._portable_key} {self._keeps_pieces}", make=self.portable_file().task)
 
     def portable_file(self) -> PortableFile:
