@@ -177,9 +177,15 @@ def different(tmp_path: Path, name: str) -> Path:
 def test_views_that_make_up_no_pairs_are_refused(
     tmp_path: Path, folder: Path, eyes: tuple[Path, Path], name: str, error: type[Exception], said: str
 ) -> None:
-    with EncoderPool() as pool, pytest.raises(error, match=said):
-        pool.encode_file(eyes[0], folder / "both.mp4", right=different(tmp_path, name), **QP)
-    assert list(folder.iterdir()) == []
+    right = different(tmp_path, name)
+    with EncoderPool() as pool:
+        with pytest.raises(error, match=said):
+            pool.encode_file(eyes[0], folder / "both.mp4", right=right, **QP)
+        assert list(folder.iterdir()) == []
+        (folder / "both.mp4").write_bytes(b"old")
+        with pytest.raises(error, match=said):
+            pool.encode_file(eyes[0], folder / "both.mp4", right=right, **QP)
+    assert (folder / "both.mp4").read_bytes() == b"old"
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,10 @@ class RightView:
             return self.path.stat().st_size
         return 0
 
+    def require_there(self) -> None:
+        if not self.path.exists():
+            raise SourceUnreadable(f"{self.path}: The file does not exist.")
+
     def look(self, left: Path, video: FilteredVideo, threads: int, interrupted: Callable[[], None]) -> None:
         """Examines the file, behind the same filters as the left one's ``video``.
 
@@ -50,8 +54,6 @@ class RightView:
             SourceUnreadable: it cannot be read.
         """
         self.forget()
-        if not self.path.exists():
-            raise SourceUnreadable(f"{self.path}: The file does not exist.")
         self._seen = FileIdentity.of(self.path)
         source, start = look_through(self.path, threads, interrupted)
         self.files.keep_start(start)

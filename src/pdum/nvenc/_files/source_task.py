@@ -144,6 +144,8 @@ class SourceTask(BaseTask):
         begins_later = not ranges or ranges[0][0] > 0 or self._looked_through_video().begins_at > 0
         if source.straight or source.careful or begins_later or source.look.pixels > MOST_KEPT_PIXELS:
             self._files.close_start()
+            if self._right is not None:
+                self._right.files.close_start()
         plan = plan_of(
             self.index, ranges, self.job.segments, self._software_codec() if self._kind == "software" else None
         )
@@ -295,6 +297,8 @@ class SourceTask(BaseTask):
             require_place_for_views(destination.name, container)
         if not source.exists():
             raise SourceUnreadable(f"{source}: The file does not exist.")
+        if self._right is not None:
+            self._right.require_there()
         if destination.exists() and destination.samefile(source) and not self.job.in_place:
             raise InvalidConfig(f"{destination} is the source itself. Use in_place=True, or name another file.")
         if self.job.right is not None and destination.exists() and destination.samefile(self.job.right):
