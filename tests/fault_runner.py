@@ -2,9 +2,9 @@
 
     python tests/fault_runner.py < cases > outcomes
 
-A case is a JSON line `{"abi": "13.0", "faults": [{"call": "nvEncLockBitstream", "nth": 3, "status": 20}]}`; its outcome
-is one too: `problems` (sentences; none is good), `errors` (what the calls raised), `calls` (uses of each call). A child
-that crashes or does not end has that as its problem.
+A case is a JSON line `{"abi": "13.0", "faults": [{"call": "nvEncLockBitstream", "nth": 3, "status": 20}]}`, with
+`"views": true` for encoders of pairs; its outcome is one too: `problems` (sentences; none is good), `errors` (what the
+calls raised), `calls` (uses of each call). A child that crashes or does not end has that as its problem.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -25,7 +25,7 @@ from forked_children import outcomes_of
 from frames import CudaFrame, Gpu, Nv12, nv12
 from pdum.nvenc import MotionEstimator, NvencEncoder, NvencError, Packet, PictureOptions
 
-from simulator import Simulator, checksum, parse
+from simulator import EchoUnit, Simulator, checksum, parse
 
 WIDTH, HEIGHT = 320, 192
 MAP = np.arange(60, dtype=np.int8).reshape(6, 10) - 30  # of HEVC's blocks
@@ -65,6 +65,7 @@ LOCK_BUSY, NEED_MORE_INPUT, ENCODER_BUSY = 13, 17, 18
 LIE = ("nvEncEncodePicture", NEED_MORE_INPUT)
 BUSY = {(call, status) for call in WAITS for status in (LOCK_BUSY, ENCODER_BUSY)}
 
+Views = tuple[object, object]
 Case = dict[str, Any]
 Outcome = dict[str, Any]
 
@@ -84,6 +85,7 @@ class Life:
         self.problems: list[str] = []
         self.maps: dict[int, bytes] = {}  # of QP offsets
         self.pictures: dict[int, Nv12 | None] = {}  # None: a picture that was never written
+        self.pairs: dict[int, tuple[Nv12, Nv12]] = {}
         self.accepted: list[int] = []
         self.received: list[int] = []
 
@@ -112,9 +114,23 @@ class Life:
             self.accepted.append(seq)
             self.take(packets)
 
+    def submit_pair(self, encoder: NvencEncoder, views: Views, pixels: tuple[Nv12, Nv12], seq: int) -> None:
+        """Pairs that a failure took with it are told by its error, and not missed."""
+        self.pairs[seq] = pixels
+        failed = len(self.errors)
+        packets = self.attempt(lambda: encoder.submit(views, seq))
+        if len(self.errors) > failed:
+            self.accepted = [one for one in self.accepted if one in self.received or one not in self.pairs]
+        if packets is not None:
+            self.accepted.append(seq)
+            self.take(packets)
+
     def take(self, packets: Any) -> None:
         for packet in packets:
             seq, data, _ = packet
+            if seq in self.pairs:
+                self.take_pair(seq, parse(data))
+                continue
             if packet.reconstruction is not None:
                 self.compare(seq, packet.reconstruction)
             units = parse(data)
@@ -126,6 +142,13 @@ class Life:
             elif units[0].map != self.maps.get(seq, units[0].map):
                 self.problems.append(f"the packet of seq {seq} was coded by another map")
             self.received.append(seq)
+
+    def take_pair(self, seq: int, units: Sequence[EchoUnit]) -> None:
+        if seq in self.received:
+            self.problems.append(f"the pair {seq} came out twice")
+        if [unit.checksum for unit in units] != [checksum(view) for view in self.pairs[seq]]:
+            self.problems.append(f"the packet of the pair {seq} holds other views")
+        self.received.append(seq)
 
     def compare(self, seq: int, reconstruction: Any) -> None:
         """The simulated encoder that only echoes loses nothing."""
@@ -279,6 +302,23 @@ def sliced(life: Life) -> None:
     life.attempt(encoder.close)
 
 
+def paired(life: Life, device_frames: list[tuple[object, Nv12]]) -> None:
+    """Two views, on the host and on the GPU. Without its right view, a left one goes, and what is in flight with it."""
+    for first, delay in ((700, 0), (710, 2)):
+        encoder = made(life, codec="hevc", stereo=True, extra_output_delay=delay)
+        if encoder is None:
+            continue
+        for number, (frame, picture) in enumerate([*device_frames, (picture_of(0), picture_of(0))], first):
+            life.submit_pair(encoder, (picture_of(1), frame), (picture_of(1), picture), number)
+        life.attempt(encoder.sequence_header)
+        life.submit_pair(encoder, (picture_of(2), picture_of(3)), (picture_of(2), picture_of(3)), first + 5)
+        for _ in range(FLUSHES):  # a view that was not given makes the next call fail, and comes with the one after
+            life.flush(encoder)
+        with life.without_witness("cuCtxPushCurrent_v2"):
+            life.attempt(encoder.close)
+        life.attempt(encoder.close)
+
+
 def moved(life: Life) -> None:
     """A session that finds motion and encodes nothing."""
     for _ in range(2):
@@ -329,7 +369,7 @@ class Bench:
             control(quiet=False)
 
     def configure(self, faults: list[dict[str, Any]]) -> None:
-        self.simulator.configure(gpus=["RTX 4090"], backend="echo", count=True, faults=faults, slices_per_lock=1)
+        self.simulator.configure(gpus=["RTX 5090"], backend="echo", count=True, faults=faults, slices_per_lock=1)
 
     def live(self) -> dict[str, int]:
         return {**self.simulator.live("cuda"), **self.simulator.live("encode")}
@@ -369,14 +409,17 @@ class Bench:
         self.simulator.reset()
         before = self.live()
         life = Life(self.calls)
-        delayed(life, frames, device_map)
-        immediate(life, frames)
-        in_place(life, frames)
-        repaired(life)
-        with_outputs(life)
-        sliced(life)
-        moved(life)
-        dropped(life)
+        if case.get("views"):
+            paired(life, frames)
+        else:
+            delayed(life, frames, device_map)
+            immediate(life, frames)
+            in_place(life, frames)
+            repaired(life)
+            with_outputs(life)
+            sliced(life)
+            moved(life)
+            dropped(life)
         calls = self.calls()
         left = grown(before, self.live())
         violations = self.simulator.violations()

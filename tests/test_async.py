@@ -316,3 +316,13 @@ def test_the_stream_is_asked_for_in_the_callers_thread(made: Any, given: Any, to
 def test_a_threads_own_stream_is_refused() -> None:
     with pytest.raises(InvalidFrame, match="own default stream"):
         _async.stream_here(OnGpu(stream=2), None)
+
+
+def test_the_views_of_a_pair_are_made_on_one_stream() -> None:
+    assert _async.stream_here((OnGpu(stream=7), OnGpu(stream=7)), None) == 7
+    assert _async.stream_here([OnGpu(stream=7), frame(0)], None) == 7
+    assert _async.stream_here((OnGpu(stream=7), OnGpu(stream=9)), 3) == 3
+    with pytest.raises(InvalidFrame, match=r"different streams.*stream="):
+        _async.stream_here((OnGpu(stream=7), OnGpu(stream=9)), None)
+    with pytest.raises(InvalidFrame, match="own default stream"):
+        _async.stream_here((OnGpu(stream=2), OnGpu(stream=2)), None)

@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.one_abi, pytest.mark.usefixtures("nvsim_dir")]
 
 RUNNER = Path(__file__).with_name("fault_runner.py")
 ABIS = ("13.1", "12.1")
+WITH_VIEWS = ("13.1", "13.0")
 # Every status that the interface knows, and two that it may know one day.
 ENCODE_STATUSES = (*range(1, 27), 27, 4711)
 # The answers of CUDA's calls in practice, and two that it may have one day.
@@ -103,6 +104,29 @@ def test_each_use_of_each_call_fails_once(abi: str, uses: dict[str, int]) -> Non
         single(abi, call, nth, status)
         for call, count in uses.items()
         for nth, status in spread(call, count, ABIS.index(abi))
+    ]
+    outcomes = lives(cases)
+    assert len(outcomes) == len(cases)
+    assert not problems(outcomes), problems(outcomes)
+
+
+@pytest.fixture(scope="module")
+def uses_of_pairs() -> dict[str, int]:
+    """The same for encoders with two views."""
+    outcomes = lives({"abi": abi, "faults": [], "views": True} for abi in WITH_VIEWS)
+    assert not problems(outcomes)
+    assert not any(outcome["errors"] for outcome in outcomes)
+    counts: dict[str, int] = outcomes[0]["calls"]
+    assert counts == outcomes[1]["calls"]
+    return counts
+
+
+@pytest.mark.parametrize("abi", WITH_VIEWS)
+def test_each_use_of_each_call_fails_once_with_two_views(abi: str, uses_of_pairs: dict[str, int]) -> None:
+    cases = [
+        {**single(abi, call, nth, status), "views": True}
+        for call, count in uses_of_pairs.items()
+        for nth, status in spread(call, count, WITH_VIEWS.index(abi))
     ]
     outcomes = lives(cases)
     assert len(outcomes) == len(cases)

@@ -288,6 +288,25 @@ def test_what_an_estimator_is_given(bench: Bench, first: Any, second: Any, strea
 
 
 @BOUNDED
+@given(
+    pair=st.one_of(JUNK, st.tuples(JUNK, JUNK), st.tuples(JUNK), st.tuples(JUNK, JUNK, JUNK)),
+    wrong=st.sampled_from([0, 1]),
+)
+def test_what_is_no_pair_of_views(simulator: Simulator, pair: Any, wrong: int) -> None:
+    right = np.zeros((ROWS, WIDTH), np.uint8)
+    with (
+        simulator.machine(gpus=[{"name": "RTX 5090", "fps_1080p": 0}]),
+        NvencEncoder(WIDTH, HEIGHT, codec="hevc", stereo=True) as encoder,
+    ):
+        half = [right, right]
+        half[wrong] = pair
+        for frame in (pair, half, tuple(half), Offering(__len__=lambda: 2)):
+            with suppress(*ALLOWED, Own):
+                encoder.encode(frame)
+        assert len(encoder.submit((right, right), 1)) == 1, "it stays usable"
+
+
+@BOUNDED
 @given(stream=JUNK, version=JUNK, device=JUNK, copy=st.booleans())
 def test_what_is_asked_of_a_reconstruction(bench: Bench, stream: Any, version: Any, device: Any, copy: bool) -> None:
     asked = {"stream": stream, "max_version": version, "dl_device": device, "copy": copy}
@@ -351,6 +370,7 @@ SETTINGS = st.fixed_dictionaries(
         "profile": st.one_of(st.sampled_from(["auto", "baseline", "main10", "main"]), JUNK),
         "bframes": st.one_of(st.sampled_from([0, 1, 4, 31, 32]), JUNK),
         "lookahead": st.one_of(st.sampled_from([0, 1, 8, 255, 256]), JUNK),
+        "stereo": st.one_of(st.booleans(), JUNK),
         "unknown": JUNK,
     },
 )

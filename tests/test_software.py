@@ -394,8 +394,8 @@ def test_all_presets_are_taken(codec: str, tuning: str) -> None:
             assert len(encode(encoder, [picture("yuv420", number) for number in range(2)])) == 2
 
 
-REFUSED: dict[str, Any] = {"statistics": "picture", "reconstruction": True, "sub_frames": True}
-"""Settings for which there is nothing to give. They are refused."""
+REFUSED: dict[str, Any] = {"statistics": "picture", "reconstruction": True, "sub_frames": True, "stereo": True}
+"""Settings for which there is nothing to give, or which change what a frame is. They are refused."""
 
 NOT_VARIED = {
     *REFUSED,
@@ -421,7 +421,7 @@ def test_every_field_is_mapped_or_named() -> None:
         "transform_8x8": False, "deblocking": False, "constrained_intra": True, "chroma_qp_offset": 3,
         "references": References(l0=2), "tiles": (2, 1), "layers": 2,
         "film_grain": FilmGrain.of_strength(9), "monochrome": True,
-        "interlaced": "top", "alpha": True, "stereo": True,
+        "interlaced": "top", "alpha": True,
     }  # fmt: skip
     assert values.keys() | NOT_VARIED == set(EncoderConfig.names())
     with_others: dict[str, dict[str, Any]] = {
@@ -451,7 +451,7 @@ def test_every_field_is_mapped_or_named() -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_only_hardware_tells_is_refused(name: str) -> None:
     with pytest.raises(UnsupportedFeature) as caught:
-        SoftwareEncoder(config(slices=2, **{name: REFUSED[name]}))
+        SoftwareEncoder(config("hevc", slices=2, **{name: REFUSED[name]}))
     assert f"{name}={REFUSED[name]!r}" in str(caught.value)
     assert "NvencEncoder" in str(caught.value)
 

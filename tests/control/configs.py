@@ -234,6 +234,20 @@ def layers(draw: st.DrawFn, fields: Fields) -> Fields:
     return some(draw, layers=hierarchical if fields.get("bframes") else st.one_of(count, named, hierarchical))
 
 
+WITHOUT_VIEWS = {
+    *("alpha", "bframes", "b_ref_mode", "lookahead", "lookahead_level", "adaptive_i", "adaptive_b", "qp_map"),
+    *("long_term_references", "picture_types", "intra_refresh_period", "intra_refresh_count", "single_slice_refresh"),
+    *("layers", "weighted_prediction", "split_encode", "motion_hints", "statistics", "reconstruction", "monochrome"),
+    *("chroma", "bit_depth", "profile", "copy", "temporal_filter", "unidirectional_b", "format"),
+    "references",
+}
+"""Fields that do not go together with two views, or only with some values."""
+
+
+def with_two_views(fields: Fields) -> Fields:
+    return {"stereo": True, **{name: value for name, value in fields.items() if name not in WITHOUT_VIEWS}}
+
+
 def may_have_hints(fields: Fields) -> bool:
     return not fields.get("bframes") and not fields.get("interlaced")
 
@@ -255,7 +269,7 @@ def fields_of_configs(draw: st.DrawFn) -> Fields:
     fields |= some(draw, reconstruction=FLAG) if has_same_samples and not fields.get("bframes") else {}
     if fields.get("weighted_prediction") and isinstance(fields.get("split_encode"), int):
         del fields["split_encode"]  # HEVC has one or the other
-    return fields
+    return with_two_views(fields) if codec == "hevc" and draw(st.integers(0, 4)) == 4 else fields
 
 
 def configs() -> st.SearchStrategy[EncoderConfig]:
@@ -276,4 +290,5 @@ def takes_13_0(config: EncoderConfig) -> bool:
         or config.split_encode == 4
         or (config.codec == "hevc" and config.deblocking is False)
         or (config.codec != "h264" and config.layers is not None)
+        or bool(config.stereo)
     )

@@ -81,7 +81,13 @@ def black(shape: tuple[int, ...], kind: str) -> Any:
 
 
 def frame_of(encoder: NvencEncoder) -> Any:
-    """A frame of the encoder's format and size."""
+    """A frame of the encoder's format and size, or a pair of them."""
+    if encoder.config is not None and encoder.config.stereo:
+        return (frame_of_one(encoder),) * 2
+    return frame_of_one(encoder)
+
+
+def frame_of_one(encoder: NvencEncoder) -> Any:
     form, width, height = encoder.format, encoder.width, encoder.height
     if form in ("argb", "abgr", "ayuv"):
         return black((height, width, 4), "u1")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import av
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from control.driver_calls import GPU
 from pdum.nvenc import (
@@ -17,50 +15,14 @@ from pdum.nvenc import (
     Packet,
     UnsupportedFeature,
 )
+from stereo_streams import COUNT, HEIGHT, WIDTH, Pair, encode, frame, layer_of, pair, views
 
 from simulator import Simulator
 from streams import nal_type, nal_units
 
-WIDTH, HEIGHT, COUNT = 256, 144, 7
 DISPLAYS = 176  # 3D reference displays information, of H.265, annex G
-Frame = NDArray[np.uint8]
-Pair = tuple[Frame, Frame]
 
 pytestmark = pytest.mark.one_abi
-
-
-def frame(value: int) -> Frame:
-    picture = np.full((HEIGHT * 3 // 2, WIDTH), value, np.uint8)
-    picture[HEIGHT:] = 128
-    return picture
-
-
-def pair(number: int) -> Pair:
-    return frame(40 + 8 * number), frame(140 + 8 * number)
-
-
-def encode(simulator: Simulator, count: int = COUNT, **settings: Any) -> list[Packet]:
-    with (
-        simulator.machine(gpus=GPU, backend="codec"),
-        NvencEncoder(WIDTH, HEIGHT, codec="hevc", **{"stereo": True, "qp": 10, **settings}) as encoder,
-    ):
-        packets = [packet for number in range(count) for packet in encoder.submit(pair(number), 100 + number)]
-        return packets + encoder.flush_pipeline()
-
-
-def layer_of(unit: bytes) -> int:
-    return (unit[0] & 1) << 5 | unit[1] >> 3
-
-
-def views(packets: list[Packet]) -> list[Pair]:
-    """What FFmpeg's decoder shows to each eye."""
-    decoder = av.CodecContext.create("hevc", "r")
-    decoder.options = {"view_ids": "-1"}
-    decoder.thread_count = 1
-    shown: list[Frame] = []
-    for packet in [*map(av.Packet, [packet.data for packet in packets]), None]:
-        shown += [np.asarray(picture.to_ndarray()[:HEIGHT], np.uint8) for picture in decoder.decode(packet)]
-    return list(zip(shown[::2], shown[1::2], strict=True))
 
 
 @pytest.fixture(params=["13.0", "13.1"])
@@ -75,7 +37,7 @@ def assert_shown(packets: list[Packet], pairs: list[Pair]) -> None:
     assert len(shown) == len(pairs)
     for number, (given, seen) in enumerate(zip(pairs, shown, strict=True)):
         for eye in range(2):
-            assert np.abs(seen[eye].astype(int) - given[eye][:HEIGHT]).max() <= 2, (number, eye)
+            assert np.abs(seen[eye][:HEIGHT].astype(int) - given[eye][:HEIGHT]).max() <= 2, (number, eye)
 
 
 @pytest.mark.usefixtures("interface")

@@ -166,6 +166,7 @@ def test_a_frame_that_is_refused_changes_nothing(place: dict[str, Any]) -> None:
         ({"backend": "cpu"}, "Unknown backend 'cpu'"),
         ({"width": 640}, "width does not work with LiveEncoder: it follows from the frames"),
         ({"bframes": 2}, "bframes=2 does not work with LiveEncoder"),
+        ({"codec": "hevc", "stereo": True}, "stereo=True does not work with LiveEncoder"),
         ({"max_size": 640}, r"Expected a pair, as in max_size=\(1920, 1080\), got max_size=640"),
         ({"max_in_flight": 0}, "got max_in_flight=0"),
         ({"prset": "p1"}, "Unknown encoder setting 'prset'. Did you mean 'preset'"),

@@ -168,8 +168,7 @@ def test_only_known_themes_can_be_asked_for(capsys: pytest.CaptureFixture[str]) 
 
 
 # Fields that every stream of the self-test has, or that no card makes a difference to.
-NO_CONTROL = {"gpu_id", "cuda_context", "stereo"}
-"""Of a stereo stream, the pictures of the selftest would have to be pairs."""
+NO_CONTROL = {"gpu_id", "cuda_context"}
 
 
 def test_each_field_of_the_configuration_has_a_line() -> None:

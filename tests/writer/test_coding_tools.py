@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from frames import nv12
-from pdum.nvenc import EncoderConfig, InvalidConfig, InvalidFrame, Layers, VideoWriter
+from pdum.nvenc import InvalidFrame, Layers, VideoWriter
 
 from simulator import Simulator
 
@@ -90,12 +90,3 @@ def test_arrays_of_rgba_need_no_format_for_alpha(simulator: Simulator, tmp_path:
         with pytest.raises(InvalidFrame):
             video.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     assert bytes.fromhex("4e01a50400007f9080") in path.read_bytes()
-
-
-@pytest.mark.parametrize(
-    "more", [{"stereo": True}, {"config": EncoderConfig(width=64, height=64, codec="hevc", stereo=True)}]
-)
-def test_a_file_has_one_view(tmp_path: Path, more: dict[str, Any]) -> None:
-    with pytest.raises(InvalidConfig, match=r"pairs of frames.*NvencEncoder"):
-        VideoWriter(tmp_path / "video.mp4", codec="hevc", **more)
-    assert not list(tmp_path.iterdir())

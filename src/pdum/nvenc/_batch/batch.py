@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .._errors import InvalidConfig
 from .._text import count, visible
 from .decisions import BIGGER_BEFORE, DONE_BEFORE, ENCODE, EXISTS, Decision, decide
 from .destinations import EarlierResults, Folders, Placement, Placements, is_beside, place_all
@@ -76,6 +77,7 @@ def plan_sources(
     progress: Callable[[int, int], object] = ignore_progress,
 ) -> BatchPlan:
     """Decides what to do with sources that have been found already."""
+    require_one_left_view(settings, found)
     where = Folders(settings, journals.of)
     placements = _placed(found, settings, where)
     digest = digest_of(settings)
@@ -89,6 +91,14 @@ def plan_sources(
         notices=(*placements.notices, *(notice for folder in folders for notice in journals.of(folder).notices)),
         ignored=found.ignored,
     )
+
+
+def require_one_left_view(settings: BatchSettings, found: Found) -> None:
+    """Raises InvalidConfig if several videos would have one right view."""
+    if settings.right and len(found.sources) > 1:
+        raise InvalidConfig(
+            f"right={settings.right!r} goes with one video for the left eye, got {len(found.sources)} videos. Give one."
+        )
 
 
 def scan_for(settings: BatchSettings, journals: KnownJournals) -> Scan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -232,11 +232,29 @@ def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> 
         raise conflict("max_bitrate", "encoder.max_bitrate", "Both set the same. Leave one out.")
     if settings.container == "mov" and settings.codec == "av1":
         raise conflict("container", "codec", ".mov files cannot hold AV1. Choose mp4 or mkv, or another codec.")
+    if settings.right:
+        for name, advice in _against_two_views(settings):
+            raise conflict("right", name, advice)
     if settings.cq and settings.target:
         raise conflict("cq", "target", "A target finds the quality of each file. Leave one out.")
     most = LARGEST_CQ.get(settings.codec, min(LARGEST_CQ.values()))  # with "auto", any codec may come
     if settings.cq > most:
         raise InvalidConfig(f"Expected a cq up to {most:g} for codec={settings.codec!r}, got cq={settings.cq:g}.")
+
+
+def _against_two_views(settings: BatchSettings) -> Iterator[tuple[str, str]]:
+    """The settings that do not work with a video for the right eye, each with what to do."""
+    if settings.codec not in ("auto", "hevc"):
+        yield "codec", "Two views are a part of HEVC. Leave one out."
+    if settings.container == "mkv":
+        yield "container", "Matroska has no form for two views. Use mp4 or mov."
+    if settings.in_place:
+        yield "in_place", "There are two sources. Leave one out."
+    for name in ("target", "max_size"):
+        if getattr(settings, name):
+            yield name, "Samples have one view. Use quality instead."
+    if settings.cluster:
+        yield "cluster", "Workers take single files. Use this machine."
 
 
 def _require_one_quality(one: Layer) -> None:

@@ -36,6 +36,7 @@ NOT_OF_A_BATCH = {
     "rate_control": "files are encoded at constant quality; use quality",
     "qp": "files are encoded at constant quality; use quality",
     "copy": "the frames are the file's own",
+    "stereo": "use right (--right), the video for the right eye",
 }
 """Fields of EncoderConfig that the table ``encoder`` must not have."""
 
@@ -264,6 +265,7 @@ class BatchSettings:
     tls: str = setting("", _path_or_nothing, "with cluster: the file that its scheduler was given with --tls")
     segments: int | Auto = setting("auto", _whole_number(1, 4096, "auto"), "number of parts to split each file into")
     destination: str = setting("compressed", _folder, "a folder beside each source, or a path for all results")
+    right: str = setting("", _path_or_nothing, "the video for the right eye, to one for the left (MV-HEVC)")
     in_place: bool = setting(False, _yes_or_no, "replace each source with its result")
     keep_bigger: bool = setting(False, _yes_or_no, "keep results that are not smaller than their sources")
     smaller_than: float = setting(

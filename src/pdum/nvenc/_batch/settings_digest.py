@@ -9,10 +9,12 @@ changes, results that were made with the old one get another digest, as they sho
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from .journal_entry import digest
+from .journal_entry import digest, identity_of
 from .settings import BatchSettings
 
 NOT_OF_THE_RESULT = frozenset(
@@ -57,9 +59,11 @@ NO_FILTERS: dict[str, Any] = {
     "rotate": 0,
 }
 
+NO_FURTHER_SOURCE: dict[str, Any] = {"right": ""}
+
 NO_LIMITS: dict[str, Any] = {"max_size": 0, "max_bitrate": 0}
 
-BASELINE: dict[str, Any] = {**FIRST_BASELINE, **NO_FILTERS, **NO_LIMITS, "lookahead": 28, "cq": 0}
+BASELINE: dict[str, Any] = {**FIRST_BASELINE, **NO_FILTERS, **NO_LIMITS, **NO_FURTHER_SOURCE, "lookahead": 28, "cq": 0}
 """Every setting that makes a result what it is. Add new settings here, with their defaults; never change a value.
 
 One exception: a lookahead of 28 stands for the 32 of the first versions, which drivers do not take beside 3 B-frames.
@@ -98,7 +102,15 @@ def _without_scale(settings: BatchSettings) -> SettingsDigest:
 def _of_the_result(settings: BatchSettings) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings that make a result what it is, and those of them that differ from the baseline."""
     values = {name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_RESULT}
+    if settings.right:
+        values["right"] = _identity(Path(settings.right))
     return values, {name: value for name, value in values.items() if not _is_same(value, BASELINE[name])}
+
+
+def _identity(path: Path) -> list[Any]:
+    """The file's name, and what changes when the file does."""
+    found = identity_of(path)
+    return [os.path.abspath(path), *(found or ())]
 
 
 def _has_another_cq(settings: BatchSettings) -> bool:

@@ -134,7 +134,8 @@ def supported_settings(settings: BatchSettings, gpus: Sequence[Gpu]) -> Supporte
 
 
 def _codec(settings: BatchSettings, gpus: Sequence[Gpu]) -> str:
-    common = [codec for codec in auto_codecs("nvenc") if all(codec in gpu.codecs for gpu in gpus)]
+    known = ["hevc"] if settings.right else auto_codecs("nvenc")  # which alone has two views
+    common = [codec for codec in known if all(codec in gpu.codecs for gpu in gpus)]
     if settings.codec == "auto" and settings.container == "mov":
         common = [codec for codec in common if codec != "av1"]
     if settings.codec == "auto" and common:
@@ -204,6 +205,8 @@ def _encoder(settings: BatchSettings, instead: Mapping[str, Any]) -> dict[str, A
         fields |= {"cq": settings.cq or None, "multipass": settings.multipass}
     if _has_named_layers(settings) and settings.bframes == default_of("bframes"):
         fields["bframes"] = 0  # which such streams never have
+    if settings.right:  # two views have neither
+        fields |= {name: 0 for name in ("bframes", "lookahead") if fields[name] == default_of(name)}
     fields |= settings.encoder
     if fields["bframes"] and fields["lookahead"]:
         fields.setdefault("adaptive_b", settings.adaptive_b)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
@@ -198,6 +199,7 @@ class TaskMaker:
         return FileJob(
             source=decision.source,
             destination=decision.placement.destination,
+            right=Path(self.settings.right) if self.settings.right else None,
             in_place=self.settings.in_place,
             **self.of_any_job(),
         )

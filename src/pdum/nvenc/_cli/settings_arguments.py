@@ -22,7 +22,7 @@ ADVANCED = (
     *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
     *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
     *("max_bitrate", "log", "metrics", "web_address", "lossless", "cq", "fps", "crop", "deinterlace", "denoise"),
-    *("trim", "rotate", "vf", "tls", "spool", "spool_limit"),
+    *("trim", "rotate", "vf", "tls", "spool", "spool_limit", "right"),
 )
 """Settings that only the long help names."""
 
@@ -130,6 +130,7 @@ def _placing(group: Group) -> None:
             f"--{name}", action="append", metavar="PATTERN", default=argparse.SUPPRESS, help=_escaped(help_of(name))
         )
     add_option(group, "destination", "-o", "--output", "--destination", metavar="FOLDER")
+    add_option(group, "right", "--right", metavar="FILE")
     _switch(group, "in_place")
     _switch(group, "keep_bigger")
     add_option(group, "smaller_than", "--smaller-than", metavar="RATIO")

@@ -56,6 +56,8 @@ def encode_stored(arguments: argparse.Namespace, options: OutputOptions) -> int:
     storage = StorageSettings(spool=arguments.spool, spool_limit=arguments.spool_limit)
     result = _take_named_result(arguments, storage)
     settings = resolved_settings(arguments).settings
+    if settings.right:
+        raise InvalidConfig(f"right={settings.right!r} works with local files only. Copy both videos here first.")
     _require_folder(settings, result)
     batch = plan_stored(arguments.paths, settings, storage, result)
     if not batch.decisions and not batch.troubles:

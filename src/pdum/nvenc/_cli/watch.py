@@ -43,6 +43,10 @@ def watch(arguments: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise InvalidConfig(f"Expected a folder to watch, got {folder}.")
     options, settings = output_options(arguments), resolved_settings(arguments).settings
+    if settings.right:
+        raise InvalidConfig(
+            f"right={settings.right!r} goes with one video, and watch takes all of a folder. Leave it out."
+        )
     watcher = Watcher(folder, settings, options, StabilityCheck(seconds=arguments.settle))
     with interruptible(complain) as interruption:
         RunOutput.of(options).say(_greeting(folder, settings, arguments.settle))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, TypedDict
 from . import choices
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from . import coding, values
     from .colour import Colour
     from .film_grain import FilmGrain
@@ -144,6 +146,7 @@ class EncoderFields(FurtherFields, total=False):
 class WriterFields(StreamFields, ShapeFields, PictureFields, total=False):
     """The fields that ``VideoWriter`` takes after its arguments."""
 
+    stereo: bool | None
     preset: choices.Preset
     tuning: choices.Tuning
     profile: choices.Profile
@@ -179,6 +182,7 @@ class LiveEncoderFields(StreamFields, ShapeFields, PictureFields, total=False):
 class EncodeFileFields(FileEncoderFields, total=False):
     """With those of ``FileJob``: what ``EncoderPool.encode_file`` takes after its arguments."""
 
+    right: str | Path | None
     filters: Filters
     target: str
     max_size: int | str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from queue import SimpleQueue
 from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Any
@@ -127,14 +127,16 @@ def join(packets: list[Packet]) -> bytes:
 
 
 def stream_here(frame: Any, stream: Any) -> Any:
-    """The CUDA stream on which the calling thread makes the frame, for the thread that reads it.
+    """The CUDA stream on which the calling thread makes the frame, or both of a pair, for the thread that reads it.
 
     What is "current" to CuPy or PyTorch is another stream in each thread. Call it in the caller's.
     """
     if stream is not None:
         return stream
     try:
-        told = _told_stream(frame)
+        told = _stream_of_views(frame) if isinstance(frame, (tuple, list)) else _told_stream(frame)
+    except InvalidFrame:
+        raise
     except Exception:  # reading the frame later raises the right error
         return None
     if told == PER_THREAD_STREAM:
@@ -143,6 +145,16 @@ def stream_here(frame: Any, stream: Any) -> Any:
             "Make it on a stream that has a handle."
         )
     return told
+
+
+def _stream_of_views(views: Sequence[Any]) -> Any:
+    told = {_told_stream(view) for view in views} - {None}
+    if len(told) > 1:
+        raise InvalidFrame(
+            "The views of a pair are made on different streams, and another thread reads both. Make them on one "
+            "stream, or let one wait for the other and give stream=…."
+        )
+    return told.pop() if told else None
 
 
 def _told_stream(frame: Any) -> Any:

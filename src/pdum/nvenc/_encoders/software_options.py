@@ -130,6 +130,11 @@ def software_options(config: EncoderConfig, threads: int) -> Software:
             f"{CODECS[codec]} does not work with {config.width}x{config.height}: it takes no picture smaller than "
             f"{LEAST_SIZE[codec]}x{LEAST_SIZE[codec]}. Use codec='h264', which takes any size."
         )
+    if settings["stereo"] is not None:
+        raise UnsupportedFeature(
+            "stereo=True does not work in software: x265 codes one view here. Use NvencEncoder, or encode each "
+            "view into a file of its own."
+        )
     for name in OUTPUTS:
         if getattr(config, name):
             raise UnsupportedFeature(

@@ -35,9 +35,7 @@ def tool_options(codec: str, settings: Mapping[str, Any]) -> tuple[dict[str, str
         names = ("tile-columns", "tile-rows")
         options |= {name: str(count.bit_length() - 1) for name, count in zip(names, settings["tiles"], strict=True)}
     unmapped += [
-        name
-        for name in ("layers", "film_grain", "monochrome", "interlaced", "alpha", "stereo")
-        if settings[name] is not None
+        name for name in ("layers", "film_grain", "monochrome", "interlaced", "alpha") if settings[name] is not None
     ]
     if settings["single_slice_refresh"] is not None:
         unmapped.append("single_slice_refresh")

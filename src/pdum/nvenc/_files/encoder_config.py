@@ -42,12 +42,17 @@ class _Wanted:
     container: str
     width: int
     height: int
+    stereo: bool
 
 
-def choose_recipe(index: Index, settings: FileSettings, engine: EngineInfo, container: str, on_gpu: bool) -> Recipe:
-    """``on_gpu``: frames come from the GPU's own decoder."""
+def choose_recipe(
+    index: Index, settings: FileSettings, engine: EngineInfo, container: str, on_gpu: bool, stereo: bool = False
+) -> Recipe:
+    """``on_gpu``: frames come from the GPU's own decoder. ``stereo``: they are pairs."""
     look, given = index.look, settings.encoder_fields
-    wanted = _Wanted(look.chroma, look.depth, _is_lossless(given), settings.codec, container, look.width, look.height)
+    wanted = _Wanted(
+        look.chroma, look.depth, _is_lossless(given), settings.codec, container, look.width, look.height, stereo
+    )
     codec, chroma, depth, warnings = _of_engine(wanted, engine)
     form = ENCODED_FORMATS[chroma, depth]
     if form == "yuv420" and on_gpu:
@@ -62,6 +67,7 @@ def choose_recipe(index: Index, settings: FileSettings, engine: EngineInfo, cont
         "tuning": "hq",
         "mastering_display": look.mastering_display,
         "content_light": look.content_light,
+        **({"stereo": True} if stereo else {}),
         **({"colour": look.colour} if look.colour is not None else {"colour": "unspecified"}),
         **given,
     }
@@ -85,6 +91,11 @@ def _even(size: int, chroma: str, codec: str) -> int:
 
 def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list[str]]:
     """The codec, chroma and depth, and what the result loses with them."""
+    if wanted.stereo and engine.kind != "nvenc":
+        raise UnsupportedFeature(
+            f"{engine.label} codes one view, and right=… asks for two. Use a GPU of NVIDIA, or encode each view into a "
+            "file of its own."
+        )
     candidates = _candidates(wanted, engine.kind)
     able = [(codec, *_kept(codec, wanted, engine)) for codec in candidates if _encodes(codec, wanted, engine)]
     if not able:
@@ -109,6 +120,8 @@ def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list
 def _candidates(wanted: _Wanted, kind: str) -> list[str]:
     if wanted.codec != "auto":
         return [codec_name(wanted.codec)]
+    if wanted.stereo:
+        return ["hevc"]
     found = auto_codecs(kind, wanted.depth, wanted.lossless)
     return [codec for codec in found if codec in VIDEO_CODECS[wanted.container]]
 
@@ -124,6 +137,8 @@ def _encodes(codec: str, wanted: _Wanted, engine: EngineInfo) -> bool:
 
 def _kept(codec: str, wanted: _Wanted, engine: EngineInfo) -> tuple[str, int]:
     """The available chroma and depth that are nearest to the source's."""
+    if wanted.stereo:
+        return "420", 8  # as MV-HEVC has it here
     if engine.kind != "nvenc":
         return ("420" if codec == "av1" else wanted.chroma), wanted.depth
     can = _capabilities(engine)[codec]
@@ -155,6 +170,10 @@ def _losses(index: Index, engine: EngineInfo, chroma: str, values: Mapping[str, 
         found.append(
             "The source is interlaced: each picture keeps both fields, but is not marked as interlaced. "
             "interlaced='top' or 'bottom' codes fields, on cards that can."
+        )
+    if look.two_views:
+        found.append(
+            "The source has a view for each eye (MV-HEVC); only the one that players of one view show is kept."
         )
     if look.captions and engine.kind == "nvenc":
         found.append("Closed captions in the video stream are lost. Software encoding keeps them.")

@@ -16,7 +16,7 @@ from .._config.targets import Target, byte_count
 from .._errors import InvalidConfig
 from .._storage.address import Address, is_address, local_path
 
-OF_A_JOB = ("segments", "smaller_than", "in_place", "keep_work", "verify")
+OF_A_JOB = ("right", "segments", "smaller_than", "in_place", "keep_work", "verify")
 OF_THE_SETTINGS = ("filters", "target", "max_size")
 VERIFY = ("structure", "samples", "full")
 
@@ -39,7 +39,7 @@ NOT_OF_A_FILE = {
     "motion_hints": PER_PICTURE,
     "picture_types": PER_PICTURE,
     "long_term_references": PER_PICTURE,
-    "stereo": "a file has one view; use NvencEncoder with pairs of frames",
+    "stereo": "give the video for the right eye, right=…",
     "statistics": OF_PACKETS,
     "sub_frames": OF_PACKETS,
     "reconstruction": OF_PACKETS,
@@ -186,6 +186,8 @@ class FileJob:
 
     Args:
         source, destination: the files; the destination's suffix chooses the container.
+        right: the video for the right eye, if ``source`` is that for the left one. The result is MV-HEVC, with the
+            sound of ``source``. Both have the same size and times.
         segments: the number of ranges of frames that the video is cut into; ``"auto"``: as many as the engines need.
         smaller_than: a result that is not smaller than this times the source is dropped.
         in_place: the verified result takes the place of the source, with its times, owner and permissions. The
@@ -198,6 +200,7 @@ class FileJob:
     source: Path
     destination: Path
     settings: FileSettings = field(default_factory=FileSettings)
+    right: Path | None = None
     segments: int | str = "auto"
     smaller_than: float | None = None
     in_place: bool = False
@@ -208,6 +211,10 @@ class FileJob:
         for name in ("source", "destination"):
             _require_local(name, getattr(self, name))
             object.__setattr__(self, name, local_path(getattr(self, name)))
+        if self.right is not None:
+            _require_local("right", self.right)
+            object.__setattr__(self, "right", local_path(self.right))
+            self._require_two_views()
         if self.segments != "auto" and not (isinstance(self.segments, int) and self.segments >= 1):
             raise InvalidConfig(f"Expected 'auto' or a number from 1, got segments={self.segments!r}.")
         if self.verify not in VERIFY:
@@ -219,6 +226,19 @@ class FileJob:
             )
         if self.smaller_than is not None and not self.smaller_than > 0:
             raise InvalidConfig(f"Expected a ratio above 0, got smaller_than={self.smaller_than!r}.")
+
+    def _require_two_views(self) -> None:
+        """Raises InvalidConfig for what does not work with a video for the right eye."""
+        settings, conflicts = self.settings, []
+        if settings.codec not in ("auto", "hevc") and codec_name(settings.codec) != "hevc":
+            conflicts.append(f"codec={settings.codec!r}: two views are a part of HEVC")
+        for name in ("target", "max_size"):
+            if getattr(settings, name):
+                conflicts.append(f"{name}={getattr(settings, name)!r}: samples have one view")
+        if self.in_place:
+            conflicts.append("in_place=True: there are two sources")
+        for conflict in conflicts:
+            raise InvalidConfig(f"right={str(self.right)!r} does not work with {conflict}. Leave one out.")
 
 
 def _require_local(name: str, given: str | Path) -> None:

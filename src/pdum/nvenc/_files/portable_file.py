@@ -78,7 +78,8 @@ class FileElsewhere(SourceTask):
 
     def config(self, engine: EngineInfo) -> EncoderConfig:
         """The pool's configuration, for frames as this machine's decoder returns them."""
-        if self.encoder_config.format == "yuv420" and engine.kind == "nvenc" and self._decoder_on(engine) is not None:
+        may_differ = self.encoder_config.format == "yuv420" and engine.kind == "nvenc"
+        if may_differ and self._decoder_on(engine, self.job.source) is not None:
             return self.encoder_config.replaced(format="nv12")
         return self.encoder_config
 

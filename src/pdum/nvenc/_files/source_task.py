@@ -6,12 +6,13 @@ import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._config.filters import Filters
 from .._config.settings import codec_name
 from .._errors import InvalidConfig, NvencError, SourceUnreadable
-from .._media.containers import CONTAINERS, require_video_codec
+from .._media.containers import CONTAINERS, require_place_for_views, require_video_codec
 from .._media.decode import frames_from
 from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, OnGpu, ignore
 from .._media.filtered_video import FilteredVideo
@@ -30,6 +31,7 @@ from .job import FileJob, target_of
 from .overwrite import Overwrite, unfinished
 from .ranges import plan_of
 from .recipes import Recipes
+from .right_view import PairFrames, RightView
 from .source_files import SourceFiles
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class SourceTask(BaseTask):
         """Engines that can work on the file at once, and engines that there are."""
         self._expected: tuple[EngineInfo, ...] = ()
         self._files = SourceFiles(job.source)
+        self._right = None if job.right is None else RightView(job.right)
         self._forget_source()
 
     def expect_engines(self, engines: Sequence[EngineInfo]) -> None:
@@ -72,12 +75,17 @@ class SourceTask(BaseTask):
         self._commit = Commit()
         self._unfinished: Overwrite | None = None
         self._video: FilteredVideo | None = None
-        self._files.close()
+        self._close_sources()
         self._source_seen: FileIdentity | None = None
         self._destination_seen: FileIdentity | None = None
         self._recipes.clear()
         self._warnings: list[str] = []
         self._repeated: set[int] = set()
+
+    def _close_sources(self) -> None:
+        self._files.close()
+        if self._right is not None:
+            self._right.forget()
 
     @property
     def source(self) -> str:
@@ -89,10 +97,11 @@ class SourceTask(BaseTask):
 
     @property
     def source_bytes(self) -> int:
+        further = 0 if self._right is None else self._right.size
         try:
-            return self.job.source.stat().st_size
+            return self.job.source.stat().st_size + further
         except OSError:
-            return 0
+            return further
 
     @property
     def estimated_work(self) -> float:
@@ -124,6 +133,9 @@ class SourceTask(BaseTask):
         self._files.keep_start(start)
         self._video = FilteredVideo(source, self.job.settings.filters, start.frames, self._decoder_to_look(source))
         index = self._video.index
+        if self._right is not None:
+            self._right.look(self.job.source, self._video, self._threads_to_look(), self._require_not_cancelled)
+            self._warnings += [f"{self._right.path}: {text}" for text in self._right.video.index.warnings]
         rehearse(self.job.source, index, self.container, self.job.settings.audio)
         self._warnings += [*self._video.notes, *index.warnings]
 
@@ -133,6 +145,8 @@ class SourceTask(BaseTask):
         begins_later = not ranges or ranges[0][0] > 0 or self._looked_through_video().begins_at > 0
         if source.straight or source.careful or begins_later or source.look.pixels > MOST_KEPT_PIXELS:
             self._files.close_start()
+            if self._right is not None:
+                self._right.files.close_start()
         plan = plan_of(
             self.index, ranges, self.job.segments, self._software_codec() if self._kind == "software" else None
         )
@@ -149,16 +163,32 @@ class SourceTask(BaseTask):
         return self._recipes.of(engine).config
 
     def frames(self, first: int, engine: EngineInfo) -> Iterator[Any]:
-        config, on_gpu = self.config(engine), self._decoder_on(engine)
-        on_stumble = ignore if on_gpu is None else self._gpu_stumbled
-        decoding = Decoding(self._decoder_threads(), on_gpu=on_gpu, on_stumble=on_stumble)
+        config, video = self.config(engine), self._looked_through_video()
         if engine.kind != "nvenc":
-            return self._converted(first, decoding, converter_for_software(config))
-        return self._for_hardware(first, engine.gpu_id or 0, decoding, converter_for_hardware(config))
+            return self._converted(first, self._decoding(engine, self.job.source), converter_for_software(config))
+        convert = converter_for_hardware(config)
+        left = self._for_hardware(first, engine, self.job.source, video, self._files, convert)
+        if self._right is None:
+            return left
+        right = self._right
+        return PairFrames(left, self._for_hardware(first, engine, right.path, right.video, right.files, convert))
 
-    def _for_hardware(self, first: int, gpu: int, decoding: Decoding, convert: Callable[[Any], Any]) -> EngineFrames:
-        video = self._looked_through_video()
-        decoders = Decoders(self.job.source, video, self._files, decoding, gpu, self._repeated.add)
+    def _decoding(self, engine: EngineInfo, path: Path) -> Decoding:
+        on_gpu = self._decoder_on(engine, path)
+        on_stumble = ignore if on_gpu is None else self._gpu_stumbled
+        return Decoding(self._decoder_threads(), on_gpu=on_gpu, on_stumble=on_stumble)
+
+    def _for_hardware(
+        self,
+        first: int,
+        engine: EngineInfo,
+        path: Path,
+        video: FilteredVideo,
+        files: SourceFiles,
+        convert: Callable[[Any], Any],
+    ) -> EngineFrames:
+        decoding = self._decoding(engine, path)
+        decoders = Decoders(path, video, files, decoding, engine.gpu_id or 0, self._repeated.add)
         wanted = self._require_not_cancelled
         return EngineFrames(video, first, decoders.frames_from, convert, wanted, decoders.fair_share)
 
@@ -182,11 +212,11 @@ class SourceTask(BaseTask):
                 self._require_not_cancelled()
                 yield convert(frame)
 
-    def _decoder_on(self, engine: EngineInfo) -> OnGpu | None:
+    def _decoder_on(self, engine: EngineInfo, path: Path) -> OnGpu | None:
         """The decoder of the engine's GPU; None if the processor decodes, or if another machine decides that."""
         if engine.node:
             return None
-        found = decoder_on(engine, self.job.source) if engine.kind == "nvenc" else None
+        found = decoder_on(engine, path) if engine.kind == "nvenc" else None
         if found is not None and self._looked_through_video().runs_on_host:
             self._warnings.append("The processor decodes the source instead of the GPU, because filters run there.")
             return None
@@ -223,7 +253,8 @@ class SourceTask(BaseTask):
 
     def _decoder_threads(self) -> int:
         """Its share of the cores: a codec takes all frames of a short clip before it has much to do."""
-        return max(1, len(os.sched_getaffinity(0)) // self._lanes)
+        views = 1 if self._right is None else 2
+        return max(1, len(os.sched_getaffinity(0)) // self._lanes // views)
 
     def interrupt(self) -> None:
         """Soon ends what is running, unless the commit has begun: then the job finishes."""
@@ -235,8 +266,9 @@ class SourceTask(BaseTask):
         return self._commit.has_begun
 
     def _make_recipe(self, engine: EngineInfo) -> Recipe:
-        on_gpu = self._decoder_on(engine) is not None
-        return choose_recipe(self.index, self.job.settings, engine, self.container, on_gpu)
+        on_gpu = self._decoder_on(engine, self.job.source) is not None
+        stereo = self._right is not None
+        return choose_recipe(self.index, self.job.settings, engine, self.container, on_gpu, stereo)
 
     @property
     def index(self) -> Index:
@@ -263,10 +295,16 @@ class SourceTask(BaseTask):
         container = self.container  # raises if the name has no known suffix
         if self.job.settings.codec != "auto":
             require_video_codec(destination.name, container, codec_name(self.job.settings.codec))
+        if self.job.right is not None:
+            require_place_for_views(destination.name, container)
         if not source.exists():
             raise SourceUnreadable(f"{source}: The file does not exist.")
+        if self._right is not None:
+            self._right.require_there()
         if destination.exists() and destination.samefile(source) and not self.job.in_place:
             raise InvalidConfig(f"{destination} is the source itself. Use in_place=True, or name another file.")
+        if self.job.right is not None and destination.exists() and destination.samefile(self.job.right):
+            raise InvalidConfig(f"{destination} is the video for the right eye itself. Name another file.")
         if destination.is_dir():
             raise InvalidConfig(f"{destination} is a folder. Name a file instead.")
 

@@ -82,10 +82,12 @@ def stored_or_local(
         if storage is not None:
             raise InvalidConfig(f"storage=… has no effect on local files: {source} and {destination}. Leave it out.")
         return job_of(local_path(source), local_path(destination), **more)
+    if more.get("right") is not None:
+        raise InvalidConfig("right=… works with local files only. Copy both videos here first.")
     if more.pop("in_place", False):
         raise InvalidConfig("in_place=True replaces local files only. Leave it out, and give both addresses.")
     local = job_of(Path("source"), Path("result"), **more)
-    own = {name: getattr(local, name) for name in OF_A_JOB if name != "in_place"}
+    own = {name: getattr(local, name) for name in OF_A_JOB if name not in ("in_place", "right")}
     return StoredJob(
         source=source, destination=destination, settings=local.settings, storage=storage or StorageSettings(), **own
     )

@@ -87,8 +87,8 @@ class FileTask(SourceTask):
         self._pieces = []
 
     def _close_files(self) -> None:
-        """Closes the files of the source, and ends the threads that check the result."""
-        self._files.close()
+        """Closes the files of the sources, and ends the threads that check the result."""
+        self._close_sources()
         for sample in self._samples:
             sample.stop()
         self._samples = []
@@ -98,7 +98,7 @@ class FileTask(SourceTask):
         writer, codec = self._work.writer(first, self._add_piece), self._recipes.any().config.settings()["codec"]
         if self.job.verify != "samples" or not has_decoder(codec):
             return writer
-        sample = SampledSink(writer, first, codec)
+        sample = SampledSink(writer, first, codec, 1 if self._right is None else 2)
         self._samples.append(sample)
         return sample
 
@@ -108,7 +108,12 @@ class FileTask(SourceTask):
         return True
 
     def portable(self) -> Portable:
-        """Other machines read the source and write to the work folder by the same paths."""
+        """Other machines read the source and write to the work folder by the same paths. Two views stay here."""
+        if self.job.right is not None:
+            raise InvalidConfig(
+                f"right={str(self.job.right)!r} does not work with a cluster, whose machines take single files. Use a "
+                "pool without one."
+            )
         return Portable(key=f"{self._portable_key} {self._keeps_pieces}", make=self.portable_file().task)
 
     def portable_file(self) -> PortableFile:
@@ -150,6 +155,8 @@ class FileTask(SourceTask):
         pieces = sorted(self._pieces, key=lambda piece: piece.first)
         require_whole(pieces, index.frames)
         require_same_source(self.job.source, self._seen())
+        if self._right is not None:
+            self._right.require_unchanged()
         try:
             with self._files.opened_again() as source:
                 span = self._looked_through_video().span
@@ -250,6 +257,7 @@ class FileTask(SourceTask):
                 content_light=look.content_light,
                 roll=roll_of(look.matrix),
             ),
+            stereo=self._right is not None,
             passthrough=passthrough,
             interrupted=self._require_not_cancelled,
         )
@@ -274,6 +282,8 @@ class FileTask(SourceTask):
         encoder = {name: repr(value) for name, value in sorted(settings.encoder_fields.items())}
         parts = [settings.codec, {"quality": settings.quality}, encoder]
         made_by = [*parts, *([filters.given] if filters.given else [])]
+        if self._right is not None:
+            made_by.append({"right": self._right.identity()})
         digest = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
         return {
             "version": WORK_VERSION,

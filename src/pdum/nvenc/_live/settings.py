@@ -56,6 +56,10 @@ class LiveSettings:
                     f"{name}={self.fields[name]!r} does not work with LiveEncoder: such frames wait for later ones. "
                     "Leave it out."
                 )
+        if self.fields.get("stereo"):
+            raise InvalidConfig(
+                "stereo=True does not work with LiveEncoder: browsers and calls show one view. Use NvencEncoder."
+            )
         for name in ("bitrate", "min_bitrate", "start_bitrate"):
             rate = getattr(self, name)
             if rate and not self.is_steered:

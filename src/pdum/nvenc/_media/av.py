@@ -78,8 +78,14 @@ def readable(text: str) -> str:
 
 
 def side_data(frame: Any) -> dict[str, bytes]:
-    """The side data of a decoded frame, by kind. Iterating over it differs between versions; indexing does not."""
-    found = frame.side_data
+    """The side data of a decoded frame, by kind. Iterating over it differs between versions; indexing does not.
+
+    PyAV gives none if it does not know one of the kinds, such as the number of a view.
+    """
+    try:
+        found = frame.side_data
+    except ValueError:
+        return {}
     return {one.type.name: bytes(one) for one in (found[number] for number in range(len(found)))}
 
 

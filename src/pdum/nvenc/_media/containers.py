@@ -25,6 +25,8 @@ VIDEO_CODECS = {
     "mpegts": ("h264", "hevc"),
 }
 """Those of our codecs that a container can hold."""
+WITH_TWO_VIEWS = ("mp4", "mov")
+"""Those that say in a standard way which view of MV-HEVC is for which eye."""
 AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "libopus", "webm": "libopus", "mpegts": "aac"}
 SUBTITLE_CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip"}
 """The codec for text subtitles."""
@@ -48,6 +50,15 @@ def require_video_codec(name: str, container: str, codec: str) -> None:
         raise InvalidConfig(
             f"{name!r} does not work with {codec}: its container, {container}, holds only {' and '.join(holds)}. "
             "Use .mp4 or .mkv, which hold every codec."
+        )
+
+
+def require_place_for_views(name: str, container: str) -> None:
+    """Raises InvalidConfig if the container has no standard form for the views of both eyes."""
+    if container not in WITH_TWO_VIEWS:
+        raise InvalidConfig(
+            f"{name!r} does not work with two views: its container, {container}, has no form for MV-HEVC that players "
+            "know. Use .mp4, .mov or .h265."
         )
 
 

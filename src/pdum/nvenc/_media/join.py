@@ -9,11 +9,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from .._mp4.hevc_units import whole_header
+from .._mp4.tracks import VideoTrack
 from .._profiling import profiled
 from .av import import_av, naming_file, open_container, time_base
 from .containers import IN_MILLISECONDS, container_time_base, container_times, nearest
 from .matroska import TrackLook, template, write_aspect
-from .mux import decode_times
+from .mux import MULTILAYER, decode_times, muxer_options, one_packet_file
 from .passthrough import Passthrough, add_streams, packets, video_metadata
 from .source import Index
 from .spool import MAGIC, RECORD, Piece, packets_of
@@ -31,6 +33,8 @@ class Joined:
     look: TrackLook
     passthrough: Passthrough
     interrupted: Callable[[], None]
+    stereo: bool = False
+    """Each packet has a view for each eye."""
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -73,7 +77,8 @@ def _options(joined: Joined, source: Any) -> dict[str, str]:
     MP4's would round the first one to milliseconds."""
     if joined.container not in IN_MILLISECONDS:
         begin = joined.index.pts[0] * joined.index.time_base
-        return {} if (begin * 1000).denominator == 1 else {"movie_timescale": str(joined.time_base.denominator)}
+        own = muxer_options(stereo=joined.stereo)
+        return own if (begin * 1000).denominator == 1 else {**own, "movie_timescale": str(joined.time_base.denominator)}
     starts = [stream.start_time for stream in source.streams if stream.start_time is not None]
     options = {} if min([*starts, *joined.index.pts[:1]]) < 0 else {"avoid_negative_ts": "disabled"}
     if _needs_aspect(joined):
@@ -88,12 +93,14 @@ def _needs_aspect(joined: Joined) -> bool:
 def _add_video(joined: Joined, output: Any, source: Any, first_packet: bytes) -> Any:
     av = import_av()
     look, headers = joined.look, {piece.header for piece in joined.pieces}
-    made = template(look, first_packet, reserve=_needs_aspect(joined))
-    with av.open(BytesIO(made), "r", format="matroska") as described:
-        stream = output.add_stream_from_template(described.streams.video[0], opaque=True)
+    made, form, header = _description(joined, first_packet)
+    with av.open(BytesIO(made), "r", format=form) as described:
+        template_stream = described.streams.video[0]
+        stream = output.add_stream_from_template(template_stream, opaque=True)
+        layers = template_stream.disposition.value & MULTILAYER
     context = stream.codec_context
     context.width, context.height = look.width, look.height
-    context.extradata = joined.pieces[0].header
+    context.extradata = header
     context.framerate = joined.index.rate
     if joined.index.look.sample_aspect_ratio is not None:
         context.sample_aspect_ratio = joined.index.look.sample_aspect_ratio
@@ -107,9 +114,21 @@ def _add_video(joined: Joined, output: Any, source: Any, first_packet: bytes) ->
     stream.time_base = joined.time_base
     old = source.streams[joined.index.stream]
     stream.metadata.update(_metadata(joined, old))
-    stream.disposition = old.disposition.value
+    stream.disposition = old.disposition.value | layers
     _turn(joined, stream)
     return stream
+
+
+def _description(joined: Joined, first_packet: bytes) -> tuple[bytes, str, bytes]:
+    """A file with one packet that describes the stream to a muxer, its format, and the stream's header."""
+    look, header = joined.look, joined.pieces[0].header
+    if not joined.stereo:
+        return template(look, first_packet, reserve=_needs_aspect(joined)), "matroska", header
+    track = VideoTrack(
+        codec=look.codec, header=header, width=look.width, height=look.height, time_base=joined.time_base,
+        sample_aspect_ratio=joined.index.look.sample_aspect_ratio, stereo=True,
+    )  # fmt: skip
+    return one_packet_file(track, first_packet), "mp4", whole_header(header, first_packet)
 
 
 def _metadata(joined: Joined, stream: Any) -> dict[str, str]:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from .._config.colour import Colour
 from .._config.hdr import ContentLight, MasteringDisplay
+from .._mp4 import hevc_units
 from .av import fraction, side_data, side_data_of_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 UNSPECIFIED = 2
+REFERENCE_DISPLAYS = bytes((hevc_units.SEI << 1, 1, hevc_units.REFERENCE_DISPLAYS))
+"""How the unit begins that says which view of MV-HEVC is for which eye."""
 FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 
 
@@ -42,6 +45,8 @@ class Look:
     interlaced: bool = False
     captions: bool = False
     dynamic_hdr: str | None = None
+    two_views: bool = False
+    """A view for each eye, of which FFmpeg's decoder shows the first."""
 
     @property
     def pixels(self) -> int:
@@ -72,6 +77,7 @@ def look_at(stream: Any, frames: Sequence[Any]) -> Look:
         interlaced=any(frame.interlaced_frame for frame in frames),
         captions="A53_CC" in side,
         dynamic_hdr=dynamic[0] if dynamic else None,
+        two_views=REFERENCE_DISPLAYS in bytes(stream.codec_context.extradata or b""),
     )
 
 

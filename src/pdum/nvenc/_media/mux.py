@@ -15,10 +15,11 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from .._encoders.bitstreams import DEMUXERS
 from .._errors import InvalidConfig, NvencError
+from .._mp4.hevc_units import whole_header
 from .._mp4.mp4_file import Mp4File
 from .._mp4.tracks import VideoTrack
 from .av import import_av, naming_file
-from .containers import CONTAINERS, IN_MILLISECONDS, MILLISECOND, VIDEO_CODECS
+from .containers import CONTAINERS, IN_MILLISECONDS, MILLISECOND, VIDEO_CODECS, require_place_for_views
 from .spool import LONGEST_NAME, hidden_sibling
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ STREAMS = {
     ".bin": ("h264", "hevc", "av1"),
     ".ivf": ("av1",),
 }
+MULTILAYER = 1 << 21
+"""FFmpeg's disposition of streams with several layers. Its muxer describes all of them."""
 IVF_HEADER = struct.Struct("<4sHH4sHHIII4x")
 IVF_FRAME = struct.Struct("<IQ")
 
@@ -55,6 +58,8 @@ class VideoFormat:
     time_base: Fraction
     """The unit of the packets' times, in seconds."""
     sample_aspect_ratio: Fraction | None = None
+    stereo: bool = False
+    """Each packet of HEVC has a view for each eye, the left one first (MV-HEVC)."""
 
 
 class Writer(Protocol):
@@ -72,11 +77,12 @@ def part_of(destination: Path) -> Path:
     return hidden_sibling(destination, f".part{destination.suffix.lower()}")
 
 
-def require_container(destination: Path, codec: str, fps: Fraction | None = None) -> str:
+def require_container(destination: Path, codec: str, fps: Fraction | None = None, *, stereo: bool = False) -> str:
     """The container for the end of the name, or "stream".
 
     Raises:
-        InvalidConfig: no file can have the name, or the container cannot hold the codec, or so many frames a second.
+        InvalidConfig: no file can have the name, or the container cannot hold the codec, the views of both eyes
+            (``stereo``), or so many frames a second.
     """
     suffix = destination.suffix.lower()
     if len(os.fsencode(destination.name)) > LONGEST_NAME:
@@ -95,6 +101,8 @@ def require_container(destination: Path, codec: str, fps: Fraction | None = None
             f"{destination.name!r} does not work with {codec}: {suffix} holds only {' or '.join(holds)}. "
             "Use .mp4 or .mkv, which hold every codec."
         )
+    if stereo and container != "stream":
+        require_place_for_views(destination.name, container)
     if container in IN_MILLISECONDS and fps is not None and fps * MILLISECOND > 1:
         raise InvalidConfig(
             f"{destination.name!r} does not work with {float(fps):g} frames a second: times in {suffix} are whole "
@@ -231,15 +239,19 @@ class IvfWriter:
     discard = close
 
 
+def video_track(video: VideoFormat) -> VideoTrack:
+    """The same for our own MP4 files."""
+    return VideoTrack(
+        codec=video.codec, header=video.header, width=video.width, height=video.height,
+        time_base=video.time_base, sample_aspect_ratio=video.sample_aspect_ratio, stereo=video.stereo,
+    )  # fmt: skip
+
+
 class Mp4Writer:
     """Writes MP4. Until it is closed, it consists of fragments: what a killed process leaves can be repaired."""
 
     def __init__(self, path: Path, video: VideoFormat) -> None:
-        track = VideoTrack(
-            codec=video.codec, header=video.header, width=video.width, height=video.height,
-            time_base=video.time_base, sample_aspect_ratio=video.sample_aspect_ratio,
-        )  # fmt: skip
-        self._file = Mp4File(path, [track])
+        self._file = Mp4File(path, [video_track(video)])
 
     def write(self, data: bytes, pts: int, dts: int, keyframe: bool, duration: int = 0) -> None:
         self._file.write(0, data, pts, dts, keyframe, duration)
@@ -272,7 +284,9 @@ class ContainerWriter:
 
     def _begin(self, data: bytes) -> None:
         self._path.unlink(missing_ok=True)
-        self._container = self._av.open(str(self._path), "w", format=self._format)
+        self._container = self._av.open(
+            str(self._path), "w", format=self._format, options=muxer_options(stereo=self._video.stereo)
+        )
         self._stream = add_encoded_stream(self._av, self._container, self._video, data)
 
     def close(self) -> None:
@@ -283,21 +297,50 @@ class ContainerWriter:
     discard = close
 
 
+def muxer_options(*, stereo: bool) -> dict[str, str]:
+    """What FFmpeg's muxers need to write all that there is to say of the stream."""
+    return {"strict": "unofficial"} if stereo else {}  # Apple's boxes for two views are in no standard
+
+
 def add_encoded_stream(av: Any, container: Any, video: VideoFormat, first_packet: bytes) -> Any:
     """Adds a stream for encoded packets. Reads colour, profile and HDR from their headers, as players do."""
+    if video.stereo:
+        return _add_stereo_stream(av, container, video, first_packet)
     head = b"" if video.header in first_packet else video.header
     sample = (head + first_packet) * 3  # PyAV does not recognize OBUs by a single picture
     with av.open(BytesIO(sample), format=DEMUXERS[video.codec]) as source:
         stream = container.add_stream_from_template(source.streams.video[0], opaque=True)
-        context = stream.codec_context
-        context.extradata = video.header
-        if video.codec == "hevc" and container.format.name in ("mp4", "mov"):
-            context.codec_tag = "hvc1"  # Apple's players accept no other
-        if video.sample_aspect_ratio is not None:
-            context.sample_aspect_ratio = video.sample_aspect_ratio
-        context.framerate = video.fps
-        stream.time_base = video.time_base
+        _complete(stream, video, video.header)
     return stream
+
+
+def _add_stereo_stream(av: Any, container: Any, video: VideoFormat, first_packet: bytes) -> Any:
+    """Only a file tells FFmpeg of two views. So it reads them from one, which is made of the first packet."""
+    with av.open(BytesIO(one_packet_file(video_track(video), first_packet)), format="mp4") as source:
+        described = source.streams.video[0]
+        stream = container.add_stream_from_template(described, opaque=True)
+        stream.disposition = described.disposition.value & MULTILAYER
+        _complete(stream, video, whole_header(video.header, first_packet))
+    return stream
+
+
+def one_packet_file(track: VideoTrack, packet: bytes) -> bytes:
+    """An MP4 file of the track's first packet alone."""
+    made = BytesIO()
+    with Mp4File(made, [track]) as file:
+        file.write(0, packet, 0, 0, True, 1)
+    return made.getvalue()
+
+
+def _complete(stream: Any, video: VideoFormat, header: bytes) -> None:
+    context = stream.codec_context
+    context.extradata = header
+    if video.codec == "hevc" and stream.container.format.name in ("mp4", "mov"):
+        context.codec_tag = "hvc1"  # Apple's players accept no other
+    if video.sample_aspect_ratio is not None:
+        context.sample_aspect_ratio = video.sample_aspect_ratio
+    context.framerate = video.fps
+    stream.time_base = video.time_base
 
 
 def _open(part: Path, container: str, video: VideoFormat) -> Writer:

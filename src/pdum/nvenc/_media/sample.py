@@ -28,26 +28,33 @@ def has_decoder(codec: str) -> bool:
     return DECODERS[codec] in import_av().codecs_available
 
 
-def decoded(codec: str, packets: Iterable[bytes], *, threads: int = 0, strict: bool = False) -> Iterator[Any]:
-    """The pictures of a stream in display order. ``strict``: damage raises an error of FFmpeg's."""
+def decoded(
+    codec: str, packets: Iterable[bytes], *, threads: int = 0, strict: bool = False, views: int = 1
+) -> Iterator[Any]:
+    """The pictures of a stream in display order. ``strict``: damage raises an error of FFmpeg's. ``views``: 2 for those
+    of both eyes in turn."""
     av = import_av()
     context: Any = av.CodecContext.create(DECODERS[codec], "r")
     context.thread_count = threads
-    if strict:
-        context.options = {"err_detect": "explode"}
+    context.options = {**({"err_detect": "explode"} if strict else {}), **({"view_ids": "-1"} if views > 1 else {})}
     for data in packets:
         yield from context.decode(av.Packet(data))
     yield from context.decode(None)
 
 
 class SampledSink:
-    """Passes packets to the sink of a piece, and decodes the first ones in another thread."""
+    """Passes packets to the sink of a piece, and decodes the first ones in another thread.
 
-    def __init__(self, sink: PieceSink, first: int, codec: str) -> None:
+    Args:
+        views: how many pictures each packet holds: 2 for both eyes.
+    """
+
+    def __init__(self, sink: PieceSink, first: int, codec: str, views: int = 1) -> None:
         self.first = first
         self.is_whole = False
         self._sink = sink
         self._codec = codec
+        self._views = views
         self._packets: list[bytes] = []
         self._sample: BackgroundCall[None] | None = None
         self._is_wanted = True
@@ -84,12 +91,14 @@ class SampledSink:
         av, found = import_av(), 0
         try:
             wanted = takewhile(lambda _: self._is_wanted, self._packets)
-            for frame in decoded(self._codec, wanted, threads=1, strict=True):
+            for frame in decoded(self._codec, wanted, threads=1, strict=True, views=self._views):
                 found += not frame.is_corrupt
         except av.error.FFmpegError as error:
             raise self._missing(found) from error
-        if found < len(self._packets):
+        if found < len(self._packets) * self._views:
             raise self._missing(found)
 
     def _missing(self, found: int) -> VerificationFailed:
-        return wrong(f"of {len(self._packets)} packets from frame {self.first} on, only {found} can be decoded.")
+        return wrong(
+            f"of {len(self._packets)} packets from frame {self.first} on, only {found // self._views} can be decoded."
+        )

@@ -11,12 +11,13 @@ from typing import Any, NoReturn
 
 from .._errors import SourceUnreadable, VerificationFailed
 from .._profiling import profiled
-from .av import readable, time_base
+from .av import import_av, readable, time_base
 from .decode import frames_from
 from .decoder import Decoding, every_frame, open_source, video_stream
 from .passthrough import Passthrough, stream_metadata
-from .sample import SAMPLED, wrong
+from .sample import SAMPLED, decoded, wrong
 from .source import Index, Key
+from .spool import packets_of
 
 MOST_THREADS_OF_A_SAMPLE = 4
 """In AV1, the second frame may need six others that are not shown."""
@@ -44,6 +45,8 @@ def verify(
             _require_samples(part, index, joined, sampled)
         elif how == "full":
             _require_all(part, index, interrupted)
+            if joined.stereo:
+                _require_both_views(joined, interrupted)
     except SourceUnreadable as error:
         raise VerificationFailed(f"The result cannot be read back: {error}") from error
 
@@ -157,6 +160,21 @@ def _require_all(part: Path, index: Index, interrupted: Callable[[], None]) -> N
     if shown != list(index.pts):
         place = next((n for n, (a, b) in enumerate(zip(shown, index.pts, strict=False)) if a != b), len(shown))
         _missing(place)
+
+
+def _require_both_views(joined: Any, interrupted: Callable[[], None]) -> None:
+    """The decoder of a file shows only one view, so the other one is decoded from the packets that were joined."""
+    av, count = import_av(), 0
+    packets = (data for piece in joined.pieces for _, _, data in packets_of(piece))
+    try:
+        for _ in decoded(joined.look.codec, packets, strict=True, views=2):
+            count += 1
+            if not count % 64:
+                interrupted()
+    except av.error.FFmpegError:
+        pass
+    if count < 2 * joined.index.frames:
+        _fail(f"the views of frame {count // 2} cannot be decoded.")
 
 
 def _titles(container: Any) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._errors import InvalidConfig
-from . import av1, h264, hevc
+from . import av1, h264, hevc_units
 from .bits import START_CODE, nal_units, obus
 
 LENGTH = 4
@@ -14,7 +14,8 @@ class Converter:
 
     def __init__(self, codec: str, header: bytes) -> None:
         self._codec = codec
-        kind_of, kinds = (h264.kind_of, h264.PARAMETER_SETS) if codec == "h264" else (hevc.kind_of, hevc.PARAMETER_SETS)
+        of_codec = h264 if codec == "h264" else hevc_units
+        kind_of, kinds = of_codec.kind_of, of_codec.PARAMETER_SETS
         self._known = set() if codec == "av1" else {unit for unit in nal_units(header) if kind_of(unit) in kinds}
 
     def sample(self, packet: bytes) -> bytes:

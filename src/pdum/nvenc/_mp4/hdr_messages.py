@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from . import av1, h264, hevc
+from . import av1, h264, hevc_units
 from .bits import leb128, nal_units, obus, without_emulation
 
 H264_SEI, HEVC_SEI = 6, (39, 40)
@@ -33,7 +33,7 @@ def hdr_in(codec: str, packet: bytes) -> HdrBoxes:
 
 def _messages(codec: str, unit: bytes) -> Iterator[tuple[int, bytes]]:
     """SEI messages: kind and payload."""
-    is_sei = h264.kind_of(unit) == H264_SEI if codec == "h264" else hevc.kind_of(unit) in HEVC_SEI
+    is_sei = h264.kind_of(unit) == H264_SEI if codec == "h264" else hevc_units.kind_of(unit) in HEVC_SEI
     if not is_sei:
         return
     data, at = without_emulation(unit), 1 if codec == "h264" else 2

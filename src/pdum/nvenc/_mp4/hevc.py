@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from .._errors import InvalidConfig
 from .bits import BitReader, nal_units, without_emulation
+from .hevc_units import (
+    ALPHA_CHANNEL_INFORMATION,
+    PARAMETER_SETS,
+    REFERENCE_DISPLAYS,
+    SEI,
+    SPS,
+    is_message,
+    is_of_further_layer,
+    kind_of,
+    layer_of,
+    unit_array,
+)
 from .stream_description import StreamDescription
 from .vui import Vui, read_vui
 
-VPS, SPS, PPS = 32, 33, 34
-PARAMETER_SETS = (VPS, SPS, PPS)
 PROFILE_SPACES = ("", "A", "B", "C")
-SEI, ALPHA_CHANNEL_INFORMATION = 39, 165
-"""A kind of unit, and the message in it that players look for before they show a stream's alpha."""
-COMPLETE = 0x80
-"""The flag of an array that holds all parameter sets of its kind, so that there are none in the samples."""
-
-
-def kind_of(unit: bytes) -> int:
-    return unit[0] >> 1 & 0x3F
+LAYERED = 0xC0
+"""Reserved bits of lhvC in the place of two bits that hvcC uses."""
 
 
 def with_alpha_information(header: bytes) -> bytes:
@@ -28,20 +32,32 @@ def with_alpha_information(header: bytes) -> bytes:
     return header + b"\0\0\0\1" + message
 
 
-def _about_alpha(unit: bytes) -> bool:
-    return kind_of(unit) == SEI and unit[2] == ALPHA_CHANNEL_INFORMATION
-
-
 def describe(header: bytes) -> StreamDescription:
     """Reads Annex B parameter sets. Raises InvalidConfig if they are not complete."""
-    by_kind = {kind: [unit for unit in nal_units(header) if kind_of(unit) == kind] for kind in PARAMETER_SETS}
+    first = [unit for unit in nal_units(header) if layer_of(unit) == 0]
+    by_kind = {kind: [unit for unit in first if kind_of(unit) == kind] for kind in PARAMETER_SETS}
     if not all(by_kind.values()):
         raise InvalidConfig(
             "Expected HEVC parameter sets in Annex B's form (VPS, SPS and PPS), got a header without them. "
             "Use sequence_header() of the encoder."
         )
-    messages = [unit for unit in nal_units(header) if _about_alpha(unit)]
+    messages = [unit for unit in first if _is_declared(unit)]
     return _read_sps({**by_kind, SEI: messages} if messages else by_kind)
+
+
+def _is_declared(unit: bytes) -> bool:
+    return any(is_message(unit, kind) for kind in (ALPHA_CHANNEL_INFORMATION, REFERENCE_DISPLAYS))
+
+
+def layered_configuration(header: bytes) -> bytes:
+    """The contents of the box lhvC: the parameter sets of layers above the first. No bytes if there are none."""
+    further = [unit for unit in nal_units(header) if is_of_further_layer(unit)]
+    by_kind = {kind: [unit for unit in further if kind_of(unit) == kind] for kind in PARAMETER_SETS}
+    if not further:
+        return b""
+    arrays = [unit_array(kind, units) for kind, units in by_kind.items() if units]
+    layers_and_lengths = LAYERED | describe(header).configuration[21]
+    return bytes((1, 0xF0, 0, 0xFC, layers_and_lengths, len(arrays))) + b"".join(arrays)
 
 
 def _read_sps(by_kind: dict[int, list[bytes]]) -> StreamDescription:
@@ -71,7 +87,7 @@ def _read_sps(by_kind: dict[int, list[bytes]]) -> StreamDescription:
         codec_string=_codec_string(profile_tier_level),
         colour=vui.colour,
         sample_aspect_ratio=vui.sample_aspect_ratio,
-        configuration=record + bytes((len(by_kind),)) + b"".join(map(_array, by_kind, by_kind.values())),
+        configuration=record + bytes((len(by_kind),)) + b"".join(map(unit_array, by_kind, by_kind.values())),
     )
 
 
@@ -138,8 +154,3 @@ def _codec_string(profile_tier_level: bytes) -> str:
     parts = [f"hvc1.{PROFILE_SPACES[first >> 6]}{first & 0x1F}", f"{reversed_flags:X}"]
     parts.append(f"{'H' if first & 0x20 else 'L'}{level}")
     return ".".join([*parts, *(f"{byte:X}" for byte in profile_tier_level[5:11].rstrip(b"\0"))])
-
-
-def _array(kind: int, units: list[bytes]) -> bytes:
-    made = bytes((COMPLETE | kind,)) + len(units).to_bytes(2, "big")
-    return made + b"".join(len(unit).to_bytes(2, "big") + unit for unit in units)

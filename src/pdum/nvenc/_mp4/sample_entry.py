@@ -6,9 +6,11 @@ import struct
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from . import hevc
 from .boxes import box, full_box
 from .codec_string import describe
 from .hdr_messages import DISPLAY, LIGHT, hdr_in
+from .hevc_units import has_two_views, whole_header
 from .tracks import OPUS_RATE, PCM_BYTES, AudioTrack, VideoTrack
 
 if TYPE_CHECKING:
@@ -19,17 +21,43 @@ AUDIO_ENTRIES = {"aac": "mp4a", "opus": "Opus", "pcm": "sowt"}
 """PCM has an older and a newer name. All players know the older one; FFmpeg knows the newer one since 2023."""
 DOTS_PER_INCH = 72 << 16
 DEPTH = 24
+BOTH_EYES, LEFT_EYE = 3, 1
+"""Of Apple's stereo boxes: there is a view for each eye, and the left one is for displays that show one."""
 AAC_OBJECT, AUDIO_STREAM, PREDEFINED = 0x40, 0x15, 2
 
 
 def video_entry(track: VideoTrack, first_packet: bytes) -> bytes:
-    """The stsd of a video track. The first packet may hold HDR metadata."""
-    found = describe(track.codec, track.header)
+    """The stsd of a video track. The first packet may hold HDR metadata, and what a header leaves out about layers."""
+    header = header_of(track, first_packet)
+    found = describe(track.codec, header)
     kind, record = VIDEO_ENTRIES[track.codec]
     size = struct.pack(">HH", track.width, track.height)
     head = _entry_head() + bytes(16) + size + struct.pack(">III", DOTS_PER_INCH, DOTS_PER_INCH, 0)
     head += struct.pack(">H32sHh", 1, b"", DEPTH, -1)
-    return _description(box(kind, head, box(record, found.configuration), *_extensions(track, found, first_packet)))
+    more = [*_layers(track, header, first_packet), *_extensions(track, found, first_packet)]
+    return _description(box(kind, head, box(record, found.configuration), *more))
+
+
+def header_of(track: VideoTrack, first_packet: bytes) -> bytes:
+    """The parameter sets of all layers."""
+    return whole_header(track.header, first_packet) if track.codec == "hevc" else track.header
+
+
+def _layers(track: VideoTrack, header: bytes, first_packet: bytes) -> list[bytes]:
+    """Of HEVC's layers above the first, and of Apple's "Spatial and Stereo Media" for the views of both eyes.
+
+    If the second layer uses the parameter sets of the first, there is no lhvC: FFmpeg refuses an empty one.
+    """
+    if track.codec != "hevc":
+        return []
+    is_stereo = has_two_views(first_packet) if track.stereo is None else track.stereo
+    further = hevc.layered_configuration(header)
+    return [*([box("lhvC", further)] if further else []), *([_stereo_view()] if is_stereo else [])]
+
+
+def _stereo_view() -> bytes:
+    eyes = full_box("stri", 0, 0, bytes((BOTH_EYES,))), full_box("hero", 0, 0, bytes((LEFT_EYE,)))
+    return box("vexu", box("eyes", *eyes))
 
 
 def _extensions(track: VideoTrack, found: StreamDescription, first_packet: bytes) -> list[bytes]:

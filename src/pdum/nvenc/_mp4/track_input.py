@@ -12,7 +12,7 @@ from .._errors import InvalidConfig, NvencError
 from .boxes import LARGEST_32
 from .codec_string import describe
 from .coded_frames import Converter
-from .sample_entry import audio_entry, pixel_shape, skipped_by_opus, video_entry
+from .sample_entry import audio_entry, header_of, pixel_shape, skipped_by_opus, video_entry
 from .sample_table import Run
 from .track_header import TrackHeader
 from .tracks import PCM_BYTES, AudioTrack, VideoTrack
@@ -146,6 +146,7 @@ class VideoInput(TrackInput):
             self._ahead = max(0, -decode)
         else:
             self._skipped = max(0, -decode)
+            self._converter = Converter(self._track.codec, header_of(self._track, data))
 
     def _sample(self, data: bytes, decode: int, shown: int, keyframe: bool, duration: int) -> Sample:
         offset = shown - decode

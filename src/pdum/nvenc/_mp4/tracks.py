@@ -29,7 +29,7 @@ LARGEST_RATE = 0xFFFF
 class VideoTrack:
     """Video in H.264, HEVC or AV1. Its packets are Annex B or OBUs, as encoders give them.
 
-    Colour, pixel shape and HDR metadata come from the header and from the first packet, unless they are given here.
+    Colour, pixel shape, views and HDR metadata come from the header and the first packet, unless they are given here.
     """
 
     codec: str
@@ -43,6 +43,8 @@ class VideoTrack:
     colour: Colour | None = None
     mastering_display: MasteringDisplay | None = None
     content_light: ContentLight | None = None
+    stereo: bool | None = None
+    """Whether HEVC's packets have a view for each eye, the left one first (MV-HEVC). None: as the first packet says."""
 
     @property
     def codec_string(self) -> str:
@@ -52,6 +54,8 @@ class VideoTrack:
     def __post_init__(self) -> None:
         if self.codec not in DESCRIBE:
             raise InvalidConfig(f"Expected one of {', '.join(DESCRIBE)}, got codec={self.codec!r}.")
+        if self.stereo and self.codec != "hevc":
+            raise InvalidConfig(f"stereo=True does not work with codec={self.codec!r}: two views are a part of HEVC.")
         whole("width", self.width, least=1, most=LARGEST_SIZE)
         whole("height", self.height, least=1, most=LARGEST_SIZE)
         _require_positive("time_base", self.time_base)

@@ -94,7 +94,8 @@ class GeneratedTask(BaseTask):
         self.encoded = b""
         """The stream, if no file is named."""
         if self._path is not None:
-            require_container(self._path, codec_name(config.codec), Fraction(*frame_rate(config.fps)))
+            rate = Fraction(*frame_rate(config.fps))
+            require_container(self._path, codec_name(config.codec), rate, stereo=bool(config.stereo))
 
     @property
     def folder(self) -> Path | None:
@@ -191,7 +192,7 @@ class GeneratedTask(BaseTask):
         fps = Fraction(*frame_rate(config.fps))
         video = VideoFormat(
             codec=codec_name(config.codec), header=self._header, width=config.width, height=config.height,
-            fps=fps, time_base=1 / fps,
+            fps=fps, time_base=1 / fps, stereo=bool(config.stereo),
         )  # fmt: skip
         times = iter(decode_times([frame for store in order for frame, _, _ in store.index]))
         with OutputFile(path, video) as output:

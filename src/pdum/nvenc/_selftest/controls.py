@@ -115,10 +115,12 @@ def _keep(take: Take, packets: list[Any]) -> None:
 
 
 def frame_of(config: EncoderConfig, number: int) -> Any:
-    """The texture as NV12, and a grey picture in every other format."""
+    """The texture as NV12, and a grey picture in every other format. For both eyes, the right one has another time."""
     import numpy as np
 
     width, height = config.width, config.height
+    if config.stereo:
+        return tuple(image(time, (width, height)) for time in (number, number + FRAMES))
     if config.format == "nv12":
         return image(number, (width, height))
     if config.format == "p010":

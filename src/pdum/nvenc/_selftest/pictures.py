@@ -52,8 +52,9 @@ def flat(luma: int, size: tuple[int, int] = SIZE) -> bytes:
     return bytes([luma]) * (width * height) + bytes([128]) * (width * height // 2)
 
 
-def decode(codec: str, units: list[bytes]) -> list[Any]:
-    """The pictures of a stream's access units in display order, as frames of PyAV."""
+def decode(codec: str, units: list[bytes], *, both_views: bool = False) -> list[Any]:
+    """The pictures of a stream's access units in display order, as frames of PyAV; ``both_views``: of each eye in turn,
+    which FFmpeg can from version 7.1 on."""
     try:
         import av
         import av.error
@@ -64,6 +65,8 @@ def decode(codec: str, units: list[bytes]) -> list[Any]:
     except ValueError:
         raise NotAsked(f"PyAV has no decoder for {codec} here") from None
     decoder.thread_count = 1
+    if both_views:
+        decoder.options = {"view_ids": "-1"}
     pictures: list[Any] = []
     for number, unit in enumerate(units):
         packet = av.Packet(unit)

@@ -6,7 +6,19 @@ from collections.abc import Sequence
 
 from .._config.settings import nearest
 from .._errors import InvalidConfig
-from . import beyond_packets, controls, dumps, engines, live, memory, ordering, outputs, structure, tool_controls
+from . import (
+    beyond_packets,
+    controls,
+    dumps,
+    engines,
+    live,
+    memory,
+    ordering,
+    outputs,
+    structure,
+    tool_controls,
+    two_views,
+)
 from .probe import Probe
 
 ALL: tuple[Probe, ...] = (
@@ -18,6 +30,7 @@ ALL: tuple[Probe, ...] = (
     *live.PROBES,
     *controls.PROBES,
     *tool_controls.PROBES,
+    *two_views.PROBES,
     *beyond_packets.PROBES,
     *engines.PROBES,
 )

@@ -55,6 +55,7 @@ TOOL_CONTROLS: tuple[Control, ...] = (
     Control(name="layers without names", given={"layers": Layers(2, "hierarchical")}, codecs=H264),
     Control(name="film grain of AV1", given={"film_grain": FilmGrain.of_strength(80)}, codecs=("av1",), seen=noisier),
     Control(name="alpha", given={"alpha": True}, base={"format": "argb"}, codecs=("hevc",), seen=has_second_layer),
+    Control(name="stereo", given={"stereo": True}, codecs=("hevc",), seen=has_second_layer),
     same("interlaced", "top", codecs=H264),
     same("monochrome", True, codecs=H264),
     Control(name="tiles of AV1", given={"tiles": (2, 1)}, codecs=("av1",)),

@@ -323,7 +323,9 @@ class AllEngines:
 
 
 def gpu_of(frame: Any, unknown: int) -> int | None:
-    """The GPU that a frame lies on, ``unknown`` if it does not say which; None: the host."""
+    """The GPU that a frame lies on, or a view of a pair; ``unknown`` if it does not say which; None: the host."""
+    if isinstance(frame, tuple):
+        return next((gpu for gpu in (gpu_of(view, unknown) for view in frame) if gpu is not None), None)
     kind, number = dlpack_device(frame)
     if kind is not None:
         return number if kind in CUDA_DEVICES else None

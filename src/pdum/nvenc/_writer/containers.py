@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .._errors import InvalidConfig
 from .._media.av import import_av
-from .._media.mux import IVF_FRAME, IVF_HEADER, add_encoded_stream
+from .._media.mux import IVF_FRAME, IVF_HEADER, add_encoded_stream, muxer_options, video_track
 from .._mp4.mp4_file import Mp4File
-from .._mp4.tracks import AudioTrack, VideoTrack
+from .._mp4.tracks import AudioTrack
 from .sound import OUR_NAMES
 
 if TYPE_CHECKING:
     from .._media.mux import VideoFormat
+    from .._mp4.tracks import VideoTrack
     from .packet_thread import Coded
     from .sound import SoundFormat
 
@@ -78,15 +79,7 @@ class Mp4:
     """A complete MP4 file, or one that consists of fragments. Needs no PyAV."""
 
     def __init__(self, file: Any, video: VideoFormat, sound: SoundFormat | None, *, fragmented: bool) -> None:
-        picture = VideoTrack(
-            codec=video.codec,
-            header=video.header,
-            width=video.width,
-            height=video.height,
-            time_base=video.time_base,
-            sample_aspect_ratio=video.sample_aspect_ratio,
-        )
-        tracks: list[VideoTrack | AudioTrack] = [picture]
+        tracks: list[VideoTrack | AudioTrack] = [video_track(video)]
         if sound is not None:
             tracks.append(_audio_track(sound))
         self._file = Mp4File(file, tracks, fragmented=fragmented)
@@ -132,7 +125,7 @@ class PyavContainer:
         fragmented: bool,
     ) -> None:
         self._av = import_av()
-        options = FRAGMENTED if fragmented and container == "mov" else {}
+        options = {**muxer_options(stereo=video.stereo), **(FRAGMENTED if fragmented and container == "mov" else {})}
         self._container = self._av.open(file, "w", format=container, options=options)
         self._streams = {"video": add_encoded_stream(self._av, self._container, video, first)}
         self._bases = {"video": video.time_base}

@@ -22,10 +22,13 @@ def kept(frame: Any, *, on_gpu: bool) -> tuple[Any, int]:
     """A frame that no other code writes to, and its size in bytes.
 
     Args:
-        frame: the caller's. A frame of a decoder is not copied: nobody writes to it.
+        frame: the caller's, or a pair of them. A frame of a decoder is not copied: nobody writes to it.
         on_gpu: leave it on the GPU, in a copy that its own library makes, in the order of the current stream. Otherwise
             it is copied to the host.
     """
+    if isinstance(frame, tuple):
+        views = [kept(view, on_gpu=on_gpu) for view in frame]
+        return tuple(view for view, _ in views), sum(size for _, size in views)
     if is_pyav_frame(frame):
         return frame, sum(plane.buffer_size for plane in frame.planes)
     if on_gpu and isinstance(frame, DecodedFrame):

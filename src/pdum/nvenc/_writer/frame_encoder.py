@@ -94,7 +94,9 @@ class OneEngine:
 
 
 def readable_by_hardware(frame: Any, config: EncoderConfig) -> Any:
-    """The frame in a form that the hardware's encoder reads."""
+    """The frame, or each of a pair, in a form that the hardware's encoder reads."""
+    if isinstance(frame, tuple):
+        return tuple(readable_by_hardware(view, config) for view in frame)
     if is_pil_image(frame):
         return on_host(frame)
     if not is_pyav_frame(frame):

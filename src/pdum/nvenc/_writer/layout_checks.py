@@ -17,15 +17,16 @@ def checked_layout(
     layout = frame_layout(frame, form)
     if first is not None and not layout.is_like(first):
         raise InvalidFrame(
-            f"Expected a frame of {_described(first)}, as the first one, got {_described(layout)}. A video has "
+            f"Expected a frame of {described(first)}, as the first one, got {described(layout)}. A video has "
             "one size and format: scale or convert the frame, or begin another file."
         )
     if size is not None and (layout.width, layout.height) != tuple(size):
         raise InvalidFrame(
-            f"Expected a frame of {size[0]}x{size[1]}, as size says, got {_described(layout)}. Scale the frame."
+            f"Expected a frame of {size[0]}x{size[1]}, as size says, got {described(layout)}. Scale the frame."
         )
     return layout
 
 
-def _described(layout: FrameLayout) -> str:
-    return f"{layout.width}x{layout.height} ({layout.format})"
+def described(layout: FrameLayout) -> str:
+    batch = "" if layout.batch is None else f"{layout.batch} times "
+    return f"{batch}{layout.width}x{layout.height} ({layout.format})"

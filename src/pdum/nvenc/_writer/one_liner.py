@@ -20,7 +20,8 @@ def encode_frames(
     """Writes pictures into a video file, and returns its path.
 
     Args:
-        frames: arrays, PIL images, PyAV frames or names of picture files, or one array of all frames.
+        frames: arrays, PIL images, PyAV frames or names of picture files, or one array of all frames. With
+            ``stereo=True``, pairs of these.
         path: the name of the file. Its suffix chooses the container.
         fps: frames a second; None: 30.
         more: any argument of ``VideoWriter``.
@@ -47,7 +48,11 @@ def _each(frames: Iterable[Any]) -> Iterator[Any]:
         yield frames
         return
     for frame in frames:
-        yield _picture(frame) if isinstance(frame, (str, os.PathLike)) else frame
+        yield tuple(map(_opened, frame)) if isinstance(frame, (tuple, list)) else _opened(frame)
+
+
+def _opened(frame: Any) -> Any:
+    return _picture(frame) if isinstance(frame, (str, os.PathLike)) else frame
 
 
 def _picture(path: str | os.PathLike[str]) -> Any:

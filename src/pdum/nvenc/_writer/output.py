@@ -34,8 +34,10 @@ class Kind:
     fragmented: bool
 
 
-def kind_of(target: Any, container: str | None, codec: str, fps: Fraction, *, fragmented: bool) -> Kind:
-    """What is to be written to the target. Raises InvalidConfig if the container cannot hold the codec."""
+def kind_of(
+    target: Any, container: str | None, codec: str, fps: Fraction, *, fragmented: bool, stereo: bool = False
+) -> Kind:
+    """What is to be written to the target. Raises InvalidConfig if the container cannot hold it."""
     if isinstance(target, PathTarget):
         if container is not None:
             raise InvalidConfig(
@@ -46,7 +48,7 @@ def kind_of(target: Any, container: str | None, codec: str, fps: Fraction, *, fr
         if container is not None and container not in KNOWN:
             raise InvalidConfig(f"Expected container to be one of {', '.join(KNOWN)}, got {container!r}.")
         name = Path("video" + KNOWN[container or "mp4"])
-    found = require_container(name, codec, fps)
+    found = require_container(name, codec, fps, stereo=stereo)
     if fragmented and found != "mp4":
         raise InvalidConfig(
             f"fragmented=True does not work with {name.suffix}: only .mp4 and .m4v have fragments. Streams, .mkv and "

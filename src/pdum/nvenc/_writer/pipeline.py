@@ -120,7 +120,7 @@ class Pipeline:
         config = self._config
         return VideoFormat(
             codec=str(config.settings()["codec"]), header=self._header, width=config.width, height=config.height,
-            fps=self._settings.rate, time_base=self._base,
+            fps=self._settings.rate, time_base=self._base, stereo=self._settings.stereo,
         )  # fmt: skip
 
     def _encode(self, waiting: Waiting) -> None:

@@ -68,7 +68,6 @@ class WriterSettings:
         whole("queue_frames", self.queue_frames, least=1)
         whole("queue_bytes", self.queue_bytes, least=1, most=1 << 62)
         self._require_known_fields()
-        self._require_one_view()
         self._require_one_kind_of_rate()
         _ = self.rate
 
@@ -83,12 +82,23 @@ class WriterSettings:
         """Whether the file is completed instead of discarded after an exception of the caller."""
         return self.on_error == "keep" or self.fragmented
 
+    @property
+    def stereo(self) -> bool:
+        """Whether frames are pairs, for both eyes."""
+        given = self.fields.get("stereo") if self.config is None else self.fields.get("stereo", self.config.stereo)
+        return bool(given)
+
     def codec_for(self, target: Path | None) -> str:
-        """The codec that is asked for; ``"auto"``: H.264 unless the end of the target's name is that of another one."""
+        """The codec that is asked for; ``"auto"``: H.264 unless the end of the target's name is that of another one.
+
+        Two views are a part of HEVC.
+        """
         if self.codec != "auto":
             return codec_name(self.codec)
         if self.config is not None:
             return codec_name(self.config.codec)
+        if self.stereo:
+            return "hevc"
         suffix = "" if target is None else target.suffix.lower()
         holds = STREAMS.get(suffix) or VIDEO_CODECS.get(CONTAINERS.get(suffix, ""), ("h264",))
         return holds[0]
@@ -141,7 +151,7 @@ class WriterSettings:
         """With as many frames in flight as the queue may hold: the encoder's own pipeline is the queue."""
         if config.extra_output_delay:
             return config
-        frame_bytes = max(config.width * config.height * 2, 1)
+        frame_bytes = max(config.width * config.height * 2, 1) * (2 if self.stereo else 1)
         return config.replaced(
             extra_output_delay=max(min(self.queue_frames, self.queue_bytes // frame_bytes, LARGEST_EXTRA_DELAY), 1)
         )
@@ -175,13 +185,6 @@ class WriterSettings:
                 raise TypeError(
                     f"VideoWriter() got an unexpected keyword argument {name!r}.{nearest(name, [*own, *known])}"
                 )
-
-    def _require_one_view(self) -> None:
-        if self.fields.get("stereo") or (self.config is not None and self.config.stereo):
-            raise InvalidConfig(
-                "VideoWriter takes one view, and stereo=True needs pairs of frames. Use NvencEncoder, and write its "
-                "packets into a .h265 file."
-            )
 
     def _require_one_kind_of_rate(self) -> None:
         if self.quality is None:

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .._config.settings import codec_name
 from .._encoders.aio import stream_here
-from .._encoders.frame_layout import FrameLayout, frames_of
 from .._errors import EncoderClosed, InvalidConfig
 from .._profiling import profiled
 from .bounded_queue import QueueClosed
 from .frame_copies import require_unit_range
-from .layout_checks import checked_layout
 from .opening import open_frame_encoder, require_engines
 from .output import kind_of
 from .pipeline import Pipeline, forgotten
@@ -25,6 +23,7 @@ from .sound import SoundEncoder, as_samples, codec_for, passed_on
 from .statistics import WriterStatistics
 from .targets import MemoryTarget, PathTarget, target_of
 from .times import FrameTimes
+from .views import checked_views, pictures_of, views_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from .._config.encoder_fields import WriterFields
     from .._config.picture import PictureOptions
     from .._config.settings import Bits, FrameRate
+    from .._encoders.frame_layout import FrameLayout
     from .opencv import OpenCvWriter
 
 
@@ -77,8 +77,8 @@ class VideoWriter:
         time_base: the unit of ``pts``, in seconds; None: the time of one frame.
         on_error: after an exception in the block, ``"keep"`` completes the file with the frames so far. A fragmented
             file is always completed.
-        config: an ``EncoderConfig`` for everything else; or give its fields as keywords. ``gop`` is the frames of two
-            seconds if it is None or not given, and at most 60 for several engines.
+        config: an ``EncoderConfig`` for everything else; or give its fields as keywords, such as ``stereo=True``.
+            ``gop`` is the frames of two seconds if it is None or not given, and at most 60 for several engines.
 
     Raises:
         InvalidConfig, FolderMissing: an argument is wrong. They are raised before the first frame.
@@ -118,7 +118,8 @@ class VideoWriter:
         self._target = target_of(target, fragmented=fragmented)
         path = self._target.path if isinstance(self._target, PathTarget) else None
         self._codec = codec_name(self._settings.codec_for(path))
-        kind = kind_of(self._target, container, self._codec, self._settings.rate, fragmented=fragmented)
+        form = {"fragmented": fragmented, "stereo": self._settings.stereo}
+        kind = kind_of(self._target, container, self._codec, self._settings.rate, **form)
         require_engines(engines)
         self._times = FrameTimes(self._settings.rate, time_base)
         self._pipeline = Pipeline(self._settings, self._target, kind, self._times.base, self._times.step)
@@ -143,7 +144,8 @@ class VideoWriter:
         """Takes the next frame, or a batch. You may change its memory when this returns.
 
         Args:
-            frame: an array, a PIL image, an ``av.VideoFrame``; or a batch (number, …).
+            frame: an array, a PIL image, an ``av.VideoFrame``; or a batch (number, …). With ``stereo=True`` a pair of
+                these, for the left and the right eye.
             pts: when the frame is shown, in units of ``time_base``, counted from the first frame. It must increase.
             time: the same in seconds, such as ``time.monotonic()``. Without both, frames follow at the rate ``fps``.
             stream: the CUDA stream on which the frame is made, if the frame does not name it.
@@ -157,19 +159,21 @@ class VideoWriter:
         self._require_open()
         with self._lock:
             self._require_open()
-            layout = checked_layout(frame, self._settings.frame_format(), self._settings.size, self._layout)
+            views = views_of(frame, stereo=self._settings.stereo)
+            layout = checked_views(views, self._settings.frame_format(), self._settings.size, self._layout)
             if layout.batch is not None and (pts is not None or time is not None):
                 raise InvalidConfig(
                     "A batch has no time of its own. Write its frames one by one to give each its time."
                 )
             if self._layout is None:
-                require_unit_range(frame, layout)
+                for view in views:
+                    require_unit_range(view, layout)
                 self._open(layout)
             self._calls += 1
             if self._calls == 2:
                 self._pipeline.start_writing()
             made_on = stream_here(frame, stream) if layout.location == "gpu" else None
-            for one in [frame] if layout.batch is None else frames_of(frame, layout.format):
+            for one in pictures_of(views, layout):
                 self._put(one, pts, time, made_on, picture)
 
     def add_audio(self, samples: Any, rate: int) -> None:

@@ -1,0 +1,74 @@
+"""What a stream with a view for each eye holds: files have to describe it, and no card was asked before."""
+
+from __future__ import annotations
+
+from .._config.config import EncoderConfig
+from .._encoders.nvenc import NvencEncoder
+from .._errors import NvencError, UnsupportedFeature
+from .._mp4.bits import nal_units
+from .._mp4.hevc_units import PARAMETER_SETS, has_two_views, is_of_further_layer, kind_of, layer_of
+from .bench import Bench
+from .controls import FRAMES, LEAST_PSNR, frame_of
+from .pictures import SIZE, decode, psnr
+from .probe import Answer, NotHere, Probe
+
+BOTH = "both views come back, and key frames say which one is for which eye"
+
+
+def ask(bench: Bench) -> Answer:
+    bench.need_codec("hevc")
+    config = EncoderConfig(width=SIZE[0], height=SIZE[1], codec="hevc", stereo=True, gpu_id=bench.gpu_id)
+    try:
+        header, packets = _encoded(config)
+    except UnsupportedFeature as lacking:
+        raise NotHere(str(lacking)) from None
+    except NvencError as error:
+        return Answer(found=f"it is refused: {error}")
+    wrong = ["the first packet does not say which view is for which eye"] * (not has_two_views(packets[0]))
+    return Answer(found="; ".join([*wrong, *_unlike(packets)]) or BOTH, numbers=_numbers(header, packets))
+
+
+def _encoded(config: EncoderConfig) -> tuple[bytes, list[bytes]]:
+    with NvencEncoder(config) as encoder:
+        packets = [packet for number in range(FRAMES) for packet in encoder.submit(frame_of(config, number), number)]
+        return encoder.sequence_header(), [packet.data for packet in [*packets, *encoder.flush_pipeline()]]
+
+
+def _unlike(packets: list[bytes]) -> list[str]:
+    """How the decoded views differ from the frames that went in."""
+    shown = decode("hevc", packets, both_views=True)
+    if len(shown) != 2 * FRAMES:
+        return [f"{len(shown)} pictures of {2 * FRAMES} come back"]
+    views = (("left", shown[::2], 0), ("right", shown[1::2], FRAMES))
+    return [
+        f"the {eye} view is another picture"
+        for eye, pictures, later in views
+        if min(psnr(picture, number + later) for number, picture in enumerate(pictures)) < LEAST_PSNR
+    ]
+
+
+def _numbers(header: bytes, packets: list[bytes]) -> dict[str, object]:
+    units = [unit for packet in packets for unit in nal_units(packet)]
+    slices = [layer_of(unit) for unit in units if kind_of(unit) < min(PARAMETER_SETS)]
+    places = (("header", header), ("first packet", packets[0]))
+    return {
+        "slices by layer": {str(layer): slices.count(layer) for layer in sorted(set(slices))},
+        **{f"own parameter sets of the second layer, {name}": _further(data) for name, data in places},
+    }
+
+
+def _further(data: bytes) -> list[int]:
+    """The kinds of parameter sets above the first layer."""
+    return [kind_of(unit) for unit in nal_units(data) if is_of_further_layer(unit)]
+
+
+PROBES = (
+    Probe(
+        theme="beyond packets",
+        name="two views",
+        question="Does a decoder show both views of a stream for both eyes?",
+        assumed=BOTH,
+        source="FFmpeg's client of NVENC",
+        ask=ask,
+    ),
+)
