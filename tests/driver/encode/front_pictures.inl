@@ -28,6 +28,7 @@ Submission submission_of(const NV_ENC_PIC_PARAMS& params) {
     submission.type = picture_type(params.pictureType);
     submission.map = params.qpDeltaMap;
     submission.map_size = params.qpDeltaMapSize;
+    submission.state = NVSIM_GET(params, stateBufferIdx, 0u);
     submission.reconstruction = NVSIM_GET(params, outputReconBuffer, null_pointer);
     return submission;
 }

@@ -81,6 +81,10 @@ void SettingsJob::work() {
     with_coder([&](Maker& maker) { maker.reconfigure(settings_); });
 }
 
+void RestoreJob::work() {
+    with_coder([&](Maker& maker) { maker.restore(serial_); });
+}
+
 void Session::wait_for_pixels(Record& record, Job& job) {
     if (record.pixels == nullptr) return;
     if (record.pixels->pending || record.again != nullptr) {

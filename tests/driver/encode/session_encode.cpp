@@ -16,6 +16,7 @@ Status Session::encode(const Submission& submission) {
     if (submission.completion_event != nullptr)
         violate(Status::invalid_event, "a completion event was given; the session is not asynchronous");
     if (submission.flags & end_of_stream) {
+        require_restored("the stream ends");
         submit_end();
         return Status::success;
     }
@@ -26,6 +27,9 @@ Status Session::encode(const Submission& submission) {
         forbid(Status::success, Status::invalid_param, "a picture of two fields, but frameFieldMode is not FIELD");
     check_type(submission);
     check_view(submission);
+    check_trial(submission);
+    check_shown(submission);
+    const bool is_further = goes_back(submission);
     reference_rules_.check(submission.references, stream());
     Bitstream& out = find_output(submission);
     Record& record = new_record();
@@ -39,10 +43,17 @@ Status Session::encode(const Submission& submission) {
         free_records_.push_back(&record);
         throw;
     }
+    further_trials_ += is_further;
     accept(submission, record, out);
+    if (!is_further) take_shown();
+    begin_trials(submission);
     plan_.clear();
-    plan(submission, record.source.serial);
+    if (is_further)
+        plan_.push_back({record.source.serial, tried_->type});
+    else
+        plan(submission, record.source.serial);
     start(plan_);
+    if (submission.is_trial()) remember_trial(submission, out, plan_.front());
     const bool more = plan_.empty() || planned_ <= static_cast<uint64_t>(delay_);
     return more ? Status::need_more_input : Status::success;
 }
@@ -62,6 +73,7 @@ void Session::check_type(const Submission& submission) const {
 
 void Session::invalidate(uint64_t timestamp) {
     require_initialized();
+    require_restored("a reference is invalidated");
     if (device_.cap(codec(), "SUPPORT_REF_PIC_INVALIDATION") == 0)
         forbid(Status::success, Status::unsupported_param,
                text("NV_ENC_CAPS_SUPPORT_REF_PIC_INVALIDATION is 0 on the ", device_.gpu.name));
@@ -77,6 +89,8 @@ void Session::accept(const Submission& submission, Record& record, Bitstream& ou
     source.frame_index = submission.frame_index;
     source.structure = static_cast<int>(submission.structure);
     source.flags = submission.flags;
+    source.is_trial = submission.is_trial();
+    record.display_index = submission.is_trial() ? submission.frame_index : source.serial - further_trials_;
     source.output_headers = (submission.flags & output_headers) != 0;
     record.references = submission.references;
     record.film_grain = submission.film_grain;
@@ -248,6 +262,7 @@ void Session::submit(const PlannedPicture& picture) {
 }
 
 void Session::submit_end() {
+    forget_shown();
     plan_.clear();
     if (std::exchange(waits_for_view_, false)) planner_.push(left_, plan_);
     planner_.drain(plan_);
@@ -334,7 +349,7 @@ void Session::fill(Bitstream& out, const Record& record, AccessUnit unit) {
     out.view.timestamp = record.source.timestamp;
     out.view.duration = record.source.duration;
     out.view.frame_index = static_cast<uint32_t>(out.order);
-    out.view.display_index = static_cast<uint32_t>(record.source.serial);
+    out.view.display_index = static_cast<uint32_t>(record.display_index);
     out.view.type = type;
     out.view.average_qp = static_cast<uint32_t>(qp);
     out.view.alpha_bytes = fixed ? 0 : static_cast<uint32_t>(out.unit.alpha_bytes);
