@@ -394,7 +394,7 @@ def test_all_presets_are_taken(codec: str, tuning: str) -> None:
             assert len(encode(encoder, [picture("yuv420", number) for number in range(2)])) == 2
 
 
-REFUSED: dict[str, Any] = {"statistics": "picture", "reconstruction": True, "sub_frames": True}
+REFUSED: dict[str, Any] = {"statistics": "picture", "reconstruction": True, "sub_frames": True, "attempts": 2}
 """Settings for which there is nothing to give. They are refused."""
 
 NOT_VARIED = {

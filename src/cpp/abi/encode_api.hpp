@@ -75,6 +75,7 @@ struct PictureRequest {
     const PictureExtras* extras = nullptr;  // may be null
     const BlockValues* map = nullptr;       // may be null; stays in place until the access unit is locked
     const PackedHints* hints = nullptr;     // likewise
+    std::optional<uint32_t> attempt;        // one of several at the picture, which leaves its state in that buffer
 };
 
 struct LockedAccessUnit {
@@ -129,6 +130,10 @@ class EncodeApi {
 
     virtual SharedHints packed_hints(Codec codec, const HintVectors& vectors, uint32_t per_block) const = 0;
     virtual Accepted encode(const PictureRequest& request) = 0;
+    // Pictures to come, in their order, for settings with shows_ahead().
+    virtual void look_ahead(MappedHandle input) = 0;
+    // Of the attempts at a picture, all of whose access units have been locked: the next picture follows this one.
+    virtual void keep_attempt(uint32_t state_buffer) = 0;
     virtual void end_of_stream() = 0;
     // No later picture refers to the one that was submitted with this timestamp.
     virtual void invalidate(uint64_t timestamp) = 0;

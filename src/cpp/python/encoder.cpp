@@ -16,14 +16,6 @@ namespace py = pybind11;
 namespace pdum::nvenc {
 namespace {
 
-int64_t seq_of(const py::object& number) {
-    const PyRef index(PyNumber_Index(number.ptr()));
-    if (index == nullptr) throw py::error_already_set();
-    const int64_t seq = PyLong_AsLongLong(index.get());
-    if (seq == -1 && PyErr_Occurred() != nullptr) throw py::error_already_set();
-    return seq;
-}
-
 // `picture` is a PictureOptions or None. It gives (force IDR, force intra, messages, time code or None) for a codec.
 PictureExtras extras_from_python(const py::object& picture, const char* codec, bool time_codes) {
     PictureExtras extras;
@@ -70,7 +62,8 @@ Encoder::Encoder(const SessionOptions& options)
       sub_frames_(options.settings.sub_frames),
       has_grain_(options.settings.film_grain.has_value()),
       is_interlaced_(options.settings.structure != Structure::frame),
-      two_views_(options.settings.two_views) {
+      two_views_(options.settings.two_views),
+      attempts_(options.settings.attempts) {
     set_size(options.settings.width, options.settings.height);
     const WithoutGil unlocked;
     session_ = std::make_shared<Session>(options);
@@ -81,6 +74,14 @@ Encoder::~Encoder() {
     end();
     const WithoutGil unlocked;
     session_.reset();
+}
+
+int64_t Encoder::seq_of(const py::object& number) {
+    const PyRef index(PyNumber_Index(number.ptr()));
+    if (index == nullptr) throw py::error_already_set();
+    const int64_t seq = PyLong_AsLongLong(index.get());
+    if (seq == -1 && PyErr_Occurred() != nullptr) throw py::error_already_set();
+    return seq;
 }
 
 py::object Encoder::encode(const py::object& frame, bool force_idr, const py::object& stream,
@@ -230,18 +231,23 @@ const std::shared_ptr<Session>& Encoder::shared_session() const {
     return session_;
 }
 
+PictureExtras Encoder::extras_of(const py::object& picture, bool force_idr) const {
+    PictureExtras extras = extras_from_python(picture, codec(), time_codes_);
+    read_references(picture, long_terms_, manual_types_, extras);
+    if (!picture.is_none()) {
+        extras.film_grain = film_grain_from_python(picture.attr("_film_grain")(codec(), has_grain_));
+        extras.structure = structure_from_python(picture.attr("_structure")(is_interlaced_));
+    }
+    extras.force_idr |= force_idr;
+    extras.hints = hints_from_python(picture, codec(), width(), height(), motion_hints_);
+    return extras;
+}
+
 int64_t Encoder::submit_to(PythonSink& sink, const Call& call) {
     int64_t pts = 0;
-    PictureExtras extras = extras_from_python(call.picture, codec(), time_codes_);
-    read_references(call.picture, long_terms_, manual_types_, extras);
-    if (!call.picture.is_none()) {
-        extras.film_grain = film_grain_from_python(call.picture.attr("_film_grain")(codec(), has_grain_));
-        extras.structure = structure_from_python(call.picture.attr("_structure")(is_interlaced_));
-    }
-    extras.force_idr |= call.force_idr;
+    PictureExtras extras = extras_of(call.picture, call.force_idr);
     BorrowedMap map(call.picture, codec(), map_mode_, shared_session());
     extras.map = map.take();
-    extras.hints = hints_from_python(call.picture, codec(), width(), height(), motion_hints_);
     if (two_views_) {
         submit_views(sink, call, extras);
     } else if (Surface* surface = as_surface(call.frame)) {

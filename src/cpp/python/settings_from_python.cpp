@@ -153,6 +153,7 @@ Change read_format(const py::handle& object) {
 Names<Reader> output_readers() {
     return {
         {"sub_frames", plain<bool>(&Settings::sub_frames)},
+        {"attempts", plain<uint32_t>(&Settings::attempts)},
         {"reconstruction", plain<bool>(&Settings::reconstruction)},
         {"statistics", choice<StatisticsLevel>(&Settings::statistics, {{"picture", StatisticsLevel::picture},
                                                                        {"rows", StatisticsLevel::rows},

@@ -72,6 +72,9 @@ class Delivery {
     // How many frames have an access unit that was not taken yet.
     size_t in_flight() const noexcept { return submitted_.size() + kept_.size(); }
     bool is_in_flight(int64_t pts) const;
+    // Of the next access unit. Several attempts at a picture have the same.
+    int64_t next_dts() const noexcept { return next_dts_; }
+    void set_next_dts(int64_t dts) noexcept { next_dts_ = dts; }
     void clear() noexcept;
 
    private:

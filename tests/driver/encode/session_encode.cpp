@@ -16,7 +16,7 @@ Status Session::encode(const Submission& submission) {
     if (submission.completion_event != nullptr)
         violate(Status::invalid_event, "a completion event was given; the session is not asynchronous");
     if (submission.flags & end_of_stream) {
-        require_restored("the stream ends");
+        if (!release_faulted) require_restored("the stream ends");
         submit_end();
         return Status::success;
     }

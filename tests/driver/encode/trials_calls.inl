@@ -12,7 +12,7 @@ void add_trial_calls(Table& list) {
         table.nvEncRestoreEncoderState = [](void* encoder, auto* params) -> NVENCSTATUS {
             static CallSite site("nvEncRestoreEncoderState");
             return call(
-                site, encoder, Purpose::work,
+                site, encoder, Purpose::end,
                 [&](Session& session, Lock&) {
                     check_version(need(params, "restoreState").version, trial_struct_version(),
                                   "NV_ENC_RESTORE_ENCODER_STATE_PARAMS");

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .._errors import InvalidConfig
 from . import (
     alpha,
+    attempts,
     choices,
     coding,
     film_grain,
@@ -137,6 +138,7 @@ class EncoderConfig:
             blocks, motion), and also of its ``"rows"`` of blocks or its ``"blocks"``.
         sub_frames: ``encode_slices`` gives each slice as soon as it is ready (H.264, HEVC; with ``slices``).
         reconstruction: packets have the picture as a decoder will show it (``Packet.reconstruction``), on the GPU.
+        attempts: how often a picture may be coded, of which you keep one (``begin_attempts``). 0: only once.
         time_code: pictures may have time codes.
         qp_map: pictures may give regions more or fewer bits (``PictureOptions``): ``"delta"`` by offsets to the
             quantiser of each block, ``"emphasis"`` by levels (H.264, without AQ).
@@ -220,6 +222,7 @@ class EncoderConfig:
     interlaced: choices.FirstField | None = None
     alpha: bool | int | None = None
     stereo: bool | None = None
+    attempts: int = 0
     time_code: bool = False
     qp_map: choices.QpMap | None = None
     motion_hints: int = 0
@@ -330,6 +333,7 @@ class EncoderConfig:
             "statistics": values.choice("statistics", self.statistics, ("picture", "rows", "blocks")),
             "sub_frames": values.switch("sub_frames", self.sub_frames),
             "reconstruction": values.switch("reconstruction", self.reconstruction),
+            "attempts": attempts.native(codec, self.attempts),
             "time_code": values.switch("time_code", self.time_code),
             "qp_map": values.choice("qp_map", self.qp_map, MAP_MODES),
             "motion_hints": motion_hints.count(codec, self.motion_hints),

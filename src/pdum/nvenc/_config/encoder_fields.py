@@ -119,6 +119,7 @@ class FurtherFields(StreamFields, ShapeFields, PictureFields, OutputFields, tota
     """The fields that ``NvencEncoder`` takes after its arguments."""
 
     stereo: bool | None
+    attempts: int
     format: choices.FrameFormat
     max_width: int
     max_height: int

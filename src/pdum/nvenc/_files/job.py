@@ -40,6 +40,7 @@ NOT_OF_A_FILE = {
     "picture_types": PER_PICTURE,
     "long_term_references": PER_PICTURE,
     "stereo": "a file has one view; use NvencEncoder with pairs of frames",
+    "attempts": "somebody has to choose; use NvencEncoder",
     "statistics": OF_PACKETS,
     "sub_frames": OF_PACKETS,
     "reconstruction": OF_PACKETS,

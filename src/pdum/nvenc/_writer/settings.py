@@ -33,7 +33,7 @@ SHARED_GOP = 60
 DEFAULT_QUALITY = 60
 FIXED = ("width", "height", "format", "fps", "codec", "bitrate", "gpu_id")
 """Fields of ``EncoderConfig`` that have a parameter of the writer, or follow from the first frame."""
-OF_PACKETS = ("statistics", "sub_frames", "reconstruction")
+OF_PACKETS = ("statistics", "sub_frames", "reconstruction", "attempts")
 DROPS = {"none": None, "oldest": "oldest"}
 
 
