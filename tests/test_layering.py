@@ -52,6 +52,7 @@ ORDER = {
         "session_references",
         "session_ahead",
         "session_attempts",
+        "session_alpha",
     ),
     "decoder": ("decode_support", "chip", "frame_lease", "video"),
     "python": (

@@ -205,7 +205,7 @@ def tools(draw: st.DrawFn, fields: Fields) -> Fields:
         later = st.integers(1, 3) if fields.get("bframes") else st.none()
         more |= some(draw, references=st.builds(References, l0=st.integers(1, 4), l1=later, dpb=st.integers(4, 8)))
     more |= draw(layers({**fields, **more}))
-    plain_rgb = fields.get("format") in ("argb", "abgr") and fields.get("chroma", "420") in ("420", "auto")
+    plain_rgb = fields.get("format") in ("argb", "abgr", "nv12") and fields.get("chroma", "420") in ("420", "auto")
     split = fields.get("split_encode") not in (None, "off")
     if codec == "hevc" and plain_rgb and not (split or fields.get("weighted_prediction") or "layers" in more):
         more |= some(draw, alpha=st.sampled_from([True, 3])) if fields.get("bit_depth", 0) != 10 else {}

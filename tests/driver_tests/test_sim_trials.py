@@ -463,7 +463,7 @@ def test_what_is_refused(simulator: Simulator, use: Callable[[Rig], None], messa
 @pytest.mark.parametrize(
     ("capability", "fields"), [("DISABLE_ENC_STATE_ADVANCE", {}), ("SUPPORT_LOOKAHEAD", {"states": 0, "lookahead": 2})]
 )
-def test_the_capabilities(simulator: Simulator, capability: str, fields: dict[str, int]) -> None:
+def test_the_capabilities(simulator: Simulator, capability: str, fields: dict[str, Any]) -> None:
     with able(simulator, check=False, gpus=[{**FAST, "caps": {capability: 0}}]) as client:
         with pytest.raises(Refused, match=f"NV_ENC_CAPS_{capability} is 0"):
             begin(client, **fields)

@@ -40,7 +40,8 @@ struct TimeCode {
 struct PictureExtras {
     bool force_idr = false;
     bool force_intra = false;
-    bool force_p = false;  // no IDR, even if one is due; only with manual types
+    bool force_p = false;      // no IDR, even if one is due; only with manual types
+    bool is_reference = true;  // whether later pictures may refer to it; false only with manual types
     std::vector<Message> messages;
 
     // Whether the driver's struct of the codec needs any of it.
@@ -59,6 +60,7 @@ struct PictureExtras {
 
 struct PictureRequest {
     MappedHandle input = nullptr;
+    MappedHandle alpha = nullptr;  // of a frame that has none of its own; may be null
     OutputHandle output = nullptr;
     MappedHandle reconstruction =
         nullptr;             // where the engine writes the picture as a decoder will show it; may be null
@@ -68,6 +70,7 @@ struct PictureRequest {
     uint32_t pitch = 0;
     bool force_idr = false;
     bool force_intra = false;
+    bool is_reference = true;
     Structure structure = Structure::frame;
     uint32_t view = 0;                      // of two: 0 for the left eye, 1 for the right one
     uint64_t since_idr = 0;                 // pictures since the last IDR; 0: it is one

@@ -156,6 +156,7 @@ class Session final : public EncodeApi {
         picture_.inputHeight = request.height;
         picture_.inputPitch = request.pitch;
         picture_.inputBuffer = request.input;
+        picture_.alphaBuffer = request.alpha;
         picture_.outputBitstream = request.output;
         picture_.inputTimeStamp = request.timestamp;
         picture_.inputDuration = 1;

@@ -107,6 +107,7 @@ class Encoder {
     int64_t submit_to(PythonSink& sink, const Call& call);
     int64_t submit_frame(PythonSink& sink, const Call& call, const PictureExtras& extras);
     void submit_views(PythonSink& sink, const Call& call, const PictureExtras& extras);
+    void submit_with_alpha(PythonSink& sink, const Call& call, const PictureExtras& extras);
     BorrowedFrame borrow(const pybind11::object& frame, const Call& call, const HeldStream& input_stream) const;
 
     // For successful and failed calls: in both cases the session has reported the state of the frame.
@@ -146,6 +147,7 @@ class Encoder {
     bool is_interlaced_;   // whether pictures are fields, unless they say otherwise
     bool two_views_;       // whether frames are pairs, of the left and the right eye
     uint32_t attempts_;    // that may be made at a picture
+    bool alpha_pairs_;     // whether frames are pairs, of a frame and its alpha
     FramesInFlight frames_;
     std::shared_ptr<Session> session_;
     std::shared_ptr<RegistrationOwners> owners_;

@@ -289,6 +289,7 @@ bool Session::encode_ready(const ReadyPicture& ready) {
     request.force_intra = extras.force_intra;
     request.structure = extras.structure.value_or(settings_.structure);
     const bool idr = next_is_idr(extras, ready.view);
+    request.is_reference = extras.is_reference || idr;
     request.view = ready.view;
     request.is_idr = idr && ready.view == 0;
     request.since_idr = idr ? 0 : position_.since_idr;
@@ -297,12 +298,13 @@ bool Session::encode_ready(const ReadyPicture& ready) {
     request.map = ready.map.get();
     request.hints = ready.hints.get();
     request.attempt = ready.attempt;
-    Submitted picture{position_.next_pts, ready.seq, ready.input, std::nullopt, ready.map, ready.hints};
+    Submitted picture{position_.next_pts, ready.seq, ready.input, std::nullopt, ready.map, ready.hints, ready.alpha};
     if (reconstructions_ != nullptr) picture.reconstruction = reconstructions_->take(settings_);
     delivery_.add(picture);
     Accepted accepted{};
     try {
         request.input = inputs_->map(ready.input);
+        if (ready.alpha) request.alpha = inputs_->map(*ready.alpha);
         if (picture.reconstruction) request.reconstruction = reconstructions_->map(*picture.reconstruction);
         accepted = driver_->api().encode(request);
     } catch (...) {
@@ -314,7 +316,8 @@ bool Session::encode_ready(const ReadyPicture& ready) {
 }
 
 void Session::advance(const ReadyPicture& picture, bool is_idr) {
-    references_.add(position_.next_pts, picture.seq, is_idr, picture.extras.mark_long_term);
+    const bool is_reference = picture.extras.is_reference || is_idr;
+    references_.add({position_.next_pts, picture.seq, is_reference}, is_idr, picture.extras.mark_long_term);
     ++position_.next_pts;
     if (picture.view + 1 < views()) return;  // the right view belongs to the same picture
     position_.must_be_idr = false;
@@ -325,6 +328,7 @@ void Session::withdraw(const PictureRequest& request, const Submitted& picture) 
     delivery_.withdraw();
     if (request.reconstruction != nullptr) reconstructions_->withdraw(*picture.reconstruction, failures_);
     if (request.input != nullptr) inputs_->unmap(picture.input, failures_);
+    if (request.alpha != nullptr) inputs_->unmap(*picture.alpha, failures_);
 }
 
 void Session::collect(size_t may_stay_in_flight, Sink& sink) {
@@ -361,16 +365,17 @@ void Session::deliver(const LockedAccessUnit& unit, Sink& sink) {
             sink.take(finished.unit);
         }
     } catch (...) {
-        give_back(finished.input);
+        give_back(finished);
         throw;
     }
-    give_back(finished.input);
+    give_back(finished);
 }
 
 // A failure here costs no access unit: the next call raises it.
-void Session::give_back(size_t input) noexcept {
+void Session::give_back(const Finished& finished) noexcept {
     driver_->outputs().unlock_all(failures_);
-    inputs_->unmap(input, failures_);
+    inputs_->unmap(finished.input, failures_);
+    if (finished.alpha) inputs_->unmap(*finished.alpha, failures_);
     inputs_->drop_stale(failures_);
 }
 

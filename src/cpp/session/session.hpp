@@ -82,6 +82,9 @@ class Session {
                 Submission& submission);
     // A picture with two views, left and right. Both are copied. One access unit comes out for them.
     void submit_views(const Views& views, int64_t seq, const PictureExtras& extras, Sink& sink);
+    // A frame and its alpha, a byte for each pixel. Both are copied.
+    void submit_with_alpha(const FrameView& frame, const FrameView& alpha, int64_t seq, const PictureExtras& extras,
+                           Sink& sink);
     // The bytes of an access unit that have come since `taken` of them, in `part`. Waits a moment for more, or for all
     // of them if `waits`. Whether the access unit is whole: `sink` has it then. The picture was submitted with
     // Submission::leaves.
@@ -144,6 +147,7 @@ class Session {
         SharedHints hints;
         uint32_t view = 0;
         std::optional<uint32_t> attempt = std::nullopt;
+        std::optional<size_t> alpha = std::nullopt;  // the input that holds it
     };
 
     // The same, kept for a later call.
@@ -208,13 +212,14 @@ class Session {
     bool begin_in_turn(const FrameView* frame, int64_t seq, const PictureExtras& extras);
     void open_attempts(const HeldPicture& picture);
     void finish_attempts();
-    // Whether the driver has no frame any more that it was only shown.
+    // Whether the driver can be given the end of the stream, and has no frame any more that it was only shown.
     bool abandon_attempts() noexcept;
-    void keep_last_attempt() noexcept;
+    bool keep_last_attempt() noexcept;
     void drop_promised();
     // Keeps the access units that the driver has promised for the next call.
     void keep_what_is_left();
     size_t copy_in(const FrameView& frame);
+    size_t copy_alpha_in(const FrameView& alpha);
     void encode_view(const FrameView& frame, CUcontext owner, int64_t seq, const PictureExtras& extras, uint32_t view);
     void lose_left_view() noexcept;
     // Pictures of the driver for one of the caller.
@@ -236,7 +241,7 @@ class Session {
     void deliver(const LockedAccessUnit& unit, Sink& sink);
     // As take_out, after the kept access units.
     void collect(size_t may_stay_in_flight, Sink& sink);
-    void give_back(size_t input) noexcept;
+    void give_back(const Finished& finished) noexcept;
     // Gives back what a picture that the driver refused would have used.
     void withdraw(const PictureRequest& request, const Submitted& picture) noexcept;
     void end_stream();

@@ -149,21 +149,20 @@ void Session::drop_promised() {
 // shown and that was not encoded before the stream's end.
 bool Session::abandon_attempts() noexcept {
     const bool holds_shown = settings_.shows_ahead() && (attempts_ || !shown_.empty());
-    keep_last_attempt();
-    return !holds_shown || failures_.run([this] { driver_->end_stream(); });
+    const bool is_kept = keep_last_attempt();
+    return is_kept && (!holds_shown || failures_.run([this] { driver_->end_stream(); }));
 }
 
-void Session::keep_last_attempt() noexcept {
-    if (!attempts_) return;
+bool Session::keep_last_attempt() noexcept {
+    if (!attempts_) return true;
     constexpr int tries = 2;
-    const uint32_t made = attempts_->made;
-    if (made > 0) {
-        failures_.run([this] { drop_promised(); });
-        const auto keep = [&] { driver_->api().keep_attempt(made - 1); };
-        for (int i = 0; i < tries && !failures_.run(keep); ++i) {
-        }
+    const uint32_t made = std::exchange(attempts_, std::nullopt)->made;
+    bool is_kept = made == 0;
+    if (is_kept || !failures_.run([this] { drop_promised(); })) return is_kept;
+    for (int i = 0; i < tries && !is_kept; ++i) {
+        is_kept = failures_.run([&] { driver_->api().keep_attempt(made - 1); });
     }
-    attempts_.reset();
+    return is_kept;
 }
 
 }  // namespace pdum::nvenc

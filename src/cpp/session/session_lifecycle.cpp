@@ -114,8 +114,8 @@ void Session::close() {
 void Session::release_everything() noexcept {
     std::atomic_store(&open_input_, std::shared_ptr<const Stream>());
     if (driver_ != nullptr) {
-        const bool has_none = abandon_attempts();
-        close_driver(driver_->drain(failures_) && has_none);
+        const bool may_end = abandon_attempts();
+        close_driver(may_end && driver_->drain(failures_));
     }
     abandon();
 }

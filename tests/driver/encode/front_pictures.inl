@@ -70,7 +70,7 @@ NVENCSTATUS encode_picture(void* encoder, NV_ENC_PIC_PARAMS* params) {
                 take_sei(session.next_sei(), params->codecPicParams, session.codec());
             }
             Submission submission = submission_of(*params);
-            check_alpha_buffer(*params, session.stream());
+            take_alpha_buffer(submission, *params, session.stream());
             if (!(params->encodePicFlags & end_of_stream) && session.codec() == Codec::hevc)
                 take_views(submission, session.next_sei(), params->codecPicParams.hevcPicParams, session.stream());
             submission.hints = hints_of(*params, session.codec(), session.takes_hints());

@@ -79,6 +79,7 @@ struct Submission {
     void* reconstruction = nullptr;       // outputReconBuffer
     std::optional<FilmGrain> film_grain;  // a change
     uint32_t state = 0;                   // stateBufferIdx
+    void* alpha = nullptr;                // alphaBuffer
 
     bool is_trial() const;
 };
@@ -157,6 +158,9 @@ struct Record {
     uint64_t display_index = 0;
     std::optional<FilmGrain> film_grain;
     Staging* pixels = nullptr;
+    SurfaceSource alpha_surface;
+    Staging* alpha = nullptr;
+    int* alpha_in_flight = nullptr;
     Staging* again = nullptr;  // read a second time when a held picture is started
     int* in_flight = nullptr;  // of its input
     Mapped* reconstruction = nullptr;
@@ -292,6 +296,9 @@ class Session : public std::enable_shared_from_this<Session> {
     void find_input(const Submission& submission, Record& record);
     Bitstream& find_output(const Submission& submission);
     void read_pixels(Record& record);
+    void find_alpha(const Submission& submission, Record& record);
+    void read_alpha(Record& record);
+    void check_alpha(const Record& record) const;
     LumaPlane luma_of(void* input);
     void take_map(const Submission& submission, Record& record);
     void take_hints(const Submission& submission, Record& record) const;

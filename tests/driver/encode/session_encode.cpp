@@ -35,10 +35,12 @@ Status Session::encode(const Submission& submission) {
     Record& record = new_record();
     try {
         find_input(submission, record);
+        find_alpha(submission, record);
         take_map(submission, record);
         take_hints(submission, record);
         take_reconstruction(submission, record);
         if (reads_pixels_) read_pixels(record);
+        if (reads_pixels_ && record.alpha_in_flight != nullptr) read_alpha(record);
     } catch (...) {
         free_records_.push_back(&record);
         throw;
@@ -103,6 +105,7 @@ void Session::accept(const Submission& submission, Record& record, Bitstream& ou
     source.map = record.map.get();
     if (!inline_) record.submitted = Clock::now();
     if (record.in_flight != nullptr) ++*record.in_flight;
+    if (record.alpha_in_flight != nullptr) ++*record.alpha_in_flight;
     if (record.reconstruction != nullptr) ++record.reconstruction->in_flight;
     record.grid = grid_of(source.width, source.height, setup_.map_block);
     window_.push_back(&record);
@@ -288,8 +291,9 @@ Record& Session::new_record() {
     }
     Record& record = *free_records_.back();
     free_records_.pop_back();
-    record.pixels = record.again = nullptr;
-    record.in_flight = nullptr;
+    record.pixels = record.again = record.alpha = nullptr;
+    record.in_flight = record.alpha_in_flight = nullptr;
+    record.source.alpha = nullptr;
     record.reconstruction = nullptr;
     record.source.wants_reconstruction = false;
     record.activity.clear();
@@ -394,7 +398,8 @@ void Session::fail_pending(const std::string& why) {
 
 void Session::release_input(Record& record) {
     if (record.in_flight != nullptr) --*record.in_flight;
-    record.in_flight = nullptr;
+    if (record.alpha_in_flight != nullptr) --*record.alpha_in_flight;
+    record.in_flight = record.alpha_in_flight = nullptr;
     record.checked = true;
 }
 
@@ -403,6 +408,7 @@ void Session::retire_records() {
         Record& record = *window_.front();
         if (record.pixels != nullptr) staging_.give(record.pixels);
         if (record.again != nullptr) staging_.give(record.again);
+        if (record.alpha != nullptr) staging_.give(record.alpha);
         free_records_.push_back(&record);
         window_.pop_front();
         ++window_start_;

@@ -127,7 +127,8 @@ class EncoderConfig:
         film_grain: grain that decoders add to the pictures: ``FilmGrain(…)``, or a strength from 1 to 255 (AV1).
         interlaced: ``"top"`` or ``"bottom"``: each picture is coded as two fields, of which this is the first (H.264).
         alpha: whether the stream keeps the transparency of ``"argb"`` and ``"abgr"`` frames, in a layer of its own
-            (HEVC). A number: how many times that layer's bits the picture gets, instead of 15.
+            (HEVC), or the alpha that comes beside ``"nv12"``: frames are then pairs ``(frame, alpha)``. A number: how
+            many times that layer's bits the picture gets, instead of 15.
         stereo: frames are pairs, of the left and the right eye, and the stream has a layer for each (MV-HEVC; interface
             13.0). Both views have the size of the encoder, and one packet has both.
         monochrome: the stream has no colour; that of the frames is ignored.

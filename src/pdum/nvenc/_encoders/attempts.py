@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import ceil, log2
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._errors import InvalidConfig
 
@@ -13,13 +13,24 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
+    from .._config.config import EncoderConfig
     from .._config.encoder_fields import LiveFields
     from .._config.regions import Region
     from .._nvenc import Packet
-    from .nvenc import NvencEncoder
 
 HALVING = {"h264": 6, "hevc": 6, "av1": 30}
 """So many steps of the quantiser halve a picture's bits, roughly."""
+
+
+class Encoder(Protocol):
+    """What attempts need of ``NvencEncoder``, which is above them."""
+
+    @property
+    def config(self) -> EncoderConfig | None: ...
+    def reconfigure(self, **changes: Unpack[LiveFields]) -> None: ...
+    def _attempt(self, picture: Any) -> Packet: ...
+    def _keep_attempt(self, number: int) -> None: ...
+    def _drop_attempts(self) -> None: ...
 
 
 class Attempts:
@@ -34,7 +45,7 @@ class Attempts:
     kept: Packet | None
     """The one that was kept."""
 
-    def __init__(self, encoder: NvencEncoder) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._is_open = True
         self.packets = ()

@@ -39,6 +39,7 @@ NOT_OF_A_FILE = {
     "motion_hints": PER_PICTURE,
     "picture_types": PER_PICTURE,
     "long_term_references": PER_PICTURE,
+    "alpha": "the frames of files are decoded without it; use VideoWriter",
     "stereo": "a file has one view; use NvencEncoder with pairs of frames",
     "attempts": "somebody has to choose; use NvencEncoder",
     "statistics": OF_PACKETS,

@@ -177,6 +177,13 @@ class WriterSettings:
                 )
 
     def _require_one_view(self) -> None:
+        form = self.format if self.config is None else self.config.format
+        asks = self.fields.get("alpha") if self.config is None else self.config.alpha
+        if asks and form is not None and format_name(form) == "nv12":
+            raise InvalidConfig(
+                "VideoWriter takes single frames, and alpha with format='nv12' needs pairs of a frame and its alpha. "
+                "Use format='abgr', or NvencEncoder."
+            )
         if self.fields.get("stereo") or (self.config is not None and self.config.stereo):
             raise InvalidConfig(
                 "VideoWriter takes one view, and stereo=True needs pairs of frames. Use NvencEncoder, and write its "
