@@ -250,11 +250,12 @@ def fields_of_configs(draw: st.DrawFn) -> Fields:
     fields |= draw(maps(fields))
     fields |= draw(tools(fields))
     fields |= some(draw, motion_hints=st.integers(0, 1)) if may_have_hints(fields) else {}
-    if not (fields.get("bframes") or fields.get("extra_output_delay")):
+    has_pairs = bool(fields.get("alpha")) and fields.get("format") == "nv12"
+    if not (fields.get("bframes") or fields.get("extra_output_delay") or has_pairs):
         fields |= some(draw, attempts=st.integers(0, 16))
     fields |= some(draw, statistics=st.sampled_from(["picture", "rows"]))
     has_same_samples = not {"chroma", "bit_depth"} & fields.keys() and fields.get("format") in (None, "nv12", "p010")
-    fields |= some(draw, reconstruction=FLAG) if has_same_samples and not fields.get("bframes") else {}
+    fields |= some(draw, reconstruction=FLAG) if has_same_samples and not (fields.get("bframes") or has_pairs) else {}
     if fields.get("weighted_prediction") and isinstance(fields.get("split_encode"), int):
         del fields["split_encode"]  # HEVC has one or the other
     return fields

@@ -164,9 +164,8 @@ def test_frames_and_alpha_on_the_gpu_and_padded(simulator: Simulator) -> None:
     ]
 
 
-@pytest.mark.parametrize("interface", ["12.1", "13.0", "13.1"])
-def test_the_driver_gets_both_buffers(driver: Driver, monkeypatch: pytest.MonkeyPatch, interface: str) -> None:
-    monkeypatch.setenv("PDUM_NVENC_ABI", interface)
+@pytest.mark.usefixtures("abi")
+def test_the_driver_gets_both_buffers(driver: Driver) -> None:
 
     def use(encoder: NvencEncoder) -> None:
         for number in range(3):

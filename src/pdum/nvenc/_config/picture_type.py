@@ -43,8 +43,8 @@ def require_manual(reference: bool, manual: bool) -> None:
     """Raises if the driver decides by itself which pictures are references."""
     if not reference and not manual:
         raise InvalidConfig(
-            "reference=False needs an encoder that was made with picture_types='manual'. nonref_p=True lets the driver "
-            "choose such pictures."
+            "reference=False needs an encoder that was made with picture_types='manual'; in others, the driver decides "
+            "which pictures are references."
         )
 
 
