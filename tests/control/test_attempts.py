@@ -338,6 +338,33 @@ def test_frames_come_in_order_at_the_end_of_a_lookahead(simulator: Simulator) ->
 
 
 @pytest.mark.one_abi
+def test_a_further_stream_begins_with_a_key_frame(simulator: Simulator) -> None:
+    with encoder(simulator, tuning="hq", lookahead=2, gop=0) as made:
+        packets = []
+        for _ in range(2):
+            for picture in made.attempts_at(frames(4)):
+                packets.append(picture.encode())
+    assert [packet.keyframe for packet in packets] == [True, False, False, False] * 2
+    assert len(decoded(packets, "h264")) == 8
+
+
+@pytest.mark.one_abi
+@pytest.mark.parametrize("nth", [3, 4])
+def test_a_flush_that_fails_is_made_up_for_by_the_next_frame(simulator: Simulator, nth: int) -> None:
+    """Two of the four frames wait when the stream is flushed: the first or the second of them fails."""
+    fault = {"call": "nvEncEncodePicture", "nth": nth, "status": 20}
+    with encoder(simulator, faults=[fault], tuning="hq", lookahead=2) as made:
+        packets = [packet for number, frame in enumerate(frames(4)) for packet in made.submit(frame, number)]
+        with pytest.raises(NvencError):
+            made.flush_pipeline()
+        packets += made.submit(frames(5)[4], 4)
+        packets += made.flush_pipeline()
+    assert [packet.seq for packet in packets] == list(range(5))
+    assert packets[-1].keyframe == (nth == 4), "the driver takes no more frames ahead once it had one with too few"
+    assert len(decoded(packets, "h264")) == 5
+
+
+@pytest.mark.one_abi
 @pytest.mark.parametrize("call", ["nvEncRestoreEncoderState", "nvEncLockBitstream", "nvEncLookaheadPicture"])
 @pytest.mark.parametrize("nth", [1, 2, 3])
 @pytest.mark.parametrize("lookahead", [0, 2])

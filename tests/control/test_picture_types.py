@@ -79,6 +79,14 @@ def test_the_loss_of_such_a_picture_is_harmless(abi: str, simulator: Simulator) 
         assert not encoder.submit(nv12(320, 192, 6), 6)[0].keyframe
 
 
+def test_such_pictures_take_no_place_among_those_that_are_kept(abi: str, simulator: Simulator) -> None:
+    with simulator.machine(gpus=GPU), NvencEncoder(320, 192, gop=0, reference_frames=2, **MANUAL) as encoder:
+        for seq, reference in enumerate((True, True, False, False)):
+            encoder.submit(nv12(320, 192, seq), seq, picture=PictureOptions(reference=reference))
+        assert encoder.lost(1), "the first picture is intact and kept"
+        assert not encoder.submit(nv12(320, 192, 4), 4)[0].keyframe
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
