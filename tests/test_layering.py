@@ -100,6 +100,7 @@ ORDER = {
         "surface_binding",
         "encoder",
         "encoder_attempts",
+        "encoder_pairs",
         "encoder_binding",
         "motion_binding",
         "bindings",

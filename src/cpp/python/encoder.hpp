@@ -106,6 +106,8 @@ class Encoder {
     // The picture's pts.
     int64_t submit_to(PythonSink& sink, const Call& call);
     int64_t submit_frame(PythonSink& sink, const Call& call, const PictureExtras& extras);
+    // Throws for an encoder of pairs.
+    void require_single_frames() const;
     void submit_views(PythonSink& sink, const Call& call, const PictureExtras& extras);
     void submit_with_alpha(PythonSink& sink, const Call& call, const PictureExtras& extras);
     BorrowedFrame borrow(const pybind11::object& frame, const Call& call, const HeldStream& input_stream) const;
