@@ -23,7 +23,7 @@ import numpy as np
 
 from forked_children import outcomes_of
 from frames import CudaFrame, Gpu, Nv12, nv12
-from pdum.nvenc import MotionEstimator, NvencEncoder, NvencError, Packet, PictureOptions
+from pdum.nvenc import Attempts, MotionEstimator, NvencEncoder, NvencError, Packet, PictureOptions
 
 from simulator import EchoUnit, Simulator, checksum, parse
 
@@ -63,7 +63,8 @@ RELEASES = {f"nvEnc{name}" for name in RELEASING}
 LOCK_BUSY, NEED_MORE_INPUT, ENCODER_BUSY = 13, 17, 18
 # A driver that says so has never seen the frame that it claims to hold: no client can make good for that.
 LIE = ("nvEncEncodePicture", NEED_MORE_INPUT)
-BUSY = {(call, status) for call in WAITS for status in (LOCK_BUSY, ENCODER_BUSY)}
+ASKED_AGAIN = {*WAITS, "nvEncLookaheadPicture", "nvEncRestoreEncoderState"}
+BUSY = {(call, status) for call in ASKED_AGAIN for status in (LOCK_BUSY, ENCODER_BUSY)}
 
 Views = tuple[object, object]
 Case = dict[str, Any]
@@ -319,6 +320,38 @@ def paired(life: Life, device_frames: list[tuple[object, Nv12]]) -> None:
         life.attempt(encoder.close)
 
 
+def tried(life: Life) -> None:
+    """Pictures are coded several times, and shown to the driver before."""
+    encoder = made(life, tuning="hq", lookahead=1, attempts=2)
+    if encoder is None:
+        return
+    for number in range(3):
+        seq = 700 + number
+        life.pictures[seq] = picture_of(number)
+        picture = life.attempt(functools.partial(encoder.begin_attempts, picture_of(number), seq))
+        if picture is not None:
+            choose(life, picture)
+    while (picture := life.attempt(encoder.begin_attempts)) is not None:
+        choose(life, picture)
+    life.flush(encoder)
+    with life.without_witness("cuCtxPushCurrent_v2"):
+        life.attempt(encoder.close)
+    life.attempt(encoder.close)
+
+
+def choose(life: Life, picture: Attempts) -> None:
+    """The first of two attempts is kept, at the second call if the first fails."""
+    for _ in range(2):
+        life.attempt(picture.encode)
+    if not picture.packets:
+        life.attempt(picture.encode)
+    for _ in range(2 * bool(picture.packets)):
+        kept = life.attempt(lambda: picture.keep(picture.packets[0]))
+        if kept is not None:
+            return life.take([kept])
+    return None
+
+
 def moved(life: Life) -> None:
     """A session that finds motion and encodes nothing."""
     for _ in range(2):
@@ -418,6 +451,7 @@ class Bench:
             repaired(life)
             with_outputs(life)
             sliced(life)
+            tried(life)
             moved(life)
             dropped(life)
         calls = self.calls()

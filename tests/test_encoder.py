@@ -158,6 +158,8 @@ USES: list[tuple[str, Callable[[NvencEncoder], object]]] = [
     ("encode", lambda e: e.encode(picture())),
     ("submit", lambda e: e.submit(picture(), 1)),
     ("encode_slices", lambda e: e.encode_slices(picture())),
+    ("begin_attempts", lambda e: e.begin_attempts(picture())),
+    ("attempts_at", lambda e: list(e.attempts_at([picture()]))),
     ("flush", lambda e: e.flush()),
     ("flush_pipeline", lambda e: e.flush_pipeline()),
     ("flush_lazily", lambda e: e.flush_lazily()),

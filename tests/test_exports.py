@@ -14,6 +14,7 @@ from pdum.nvenc import _nvenc
 pytestmark = pytest.mark.one_abi
 
 PUBLIC = [
+    "Attempts",
     "BaseTask",
     "Cancelled",
     "Capabilities",

@@ -89,6 +89,8 @@ def test_the_undisturbed_life_uses_what_the_encoder_can_use(uses: dict[str, int]
         "nvEncReconfigureEncoder",
         "nvEncGetSequenceParams",
         "nvEncInvalidateRefFrames",
+        "nvEncLookaheadPicture",
+        "nvEncRestoreEncoderState",
         "nvEncUnmapInputResource",
         "nvEncDestroyEncoder",
         "cuMemcpy2DAsync_v2",

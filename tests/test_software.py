@@ -394,7 +394,13 @@ def test_all_presets_are_taken(codec: str, tuning: str) -> None:
             assert len(encode(encoder, [picture("yuv420", number) for number in range(2)])) == 2
 
 
-REFUSED: dict[str, Any] = {"statistics": "picture", "reconstruction": True, "sub_frames": True, "stereo": True}
+REFUSED: dict[str, Any] = {
+    "statistics": "picture",
+    "reconstruction": True,
+    "sub_frames": True,
+    "stereo": True,
+    "attempts": 2,
+}
 """Settings for which there is nothing to give, or which change what a frame is. They are refused."""
 
 NOT_VARIED = {

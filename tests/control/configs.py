@@ -205,7 +205,7 @@ def tools(draw: st.DrawFn, fields: Fields) -> Fields:
         later = st.integers(1, 3) if fields.get("bframes") else st.none()
         more |= some(draw, references=st.builds(References, l0=st.integers(1, 4), l1=later, dpb=st.integers(4, 8)))
     more |= draw(layers({**fields, **more}))
-    plain_rgb = fields.get("format") in ("argb", "abgr") and fields.get("chroma", "420") in ("420", "auto")
+    plain_rgb = fields.get("format") in ("argb", "abgr", "nv12") and fields.get("chroma", "420") in ("420", "auto")
     split = fields.get("split_encode") not in (None, "off")
     if codec == "hevc" and plain_rgb and not (split or fields.get("weighted_prediction") or "layers" in more):
         more |= some(draw, alpha=st.sampled_from([True, 3])) if fields.get("bit_depth", 0) != 10 else {}
@@ -264,9 +264,12 @@ def fields_of_configs(draw: st.DrawFn) -> Fields:
     fields |= draw(maps(fields))
     fields |= draw(tools(fields))
     fields |= some(draw, motion_hints=st.integers(0, 1)) if may_have_hints(fields) else {}
+    has_pairs = bool(fields.get("alpha")) and fields.get("format") == "nv12"
+    if not (fields.get("bframes") or fields.get("extra_output_delay") or has_pairs):
+        fields |= some(draw, attempts=st.integers(0, 16))
     fields |= some(draw, statistics=st.sampled_from(["picture", "rows"]))
     has_same_samples = not {"chroma", "bit_depth"} & fields.keys() and fields.get("format") in (None, "nv12", "p010")
-    fields |= some(draw, reconstruction=FLAG) if has_same_samples and not fields.get("bframes") else {}
+    fields |= some(draw, reconstruction=FLAG) if has_same_samples and not (fields.get("bframes") or has_pairs) else {}
     if fields.get("weighted_prediction") and isinstance(fields.get("split_encode"), int):
         del fields["split_encode"]  # HEVC has one or the other
     return with_two_views(fields) if codec == "hevc" and draw(st.integers(0, 4)) == 4 else fields

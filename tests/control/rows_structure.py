@@ -131,6 +131,15 @@ PARTS = [
         for codec in CODECS
         for given, level in (("blocks", "BLOCK"), ("rows", "ROW"))
     ),
+    *(
+        Row({"attempts": most}, {"numStateBuffers": most}, over=codec)
+        for codec, most in (({}, 16), (HEVC, 4), (AV1, 32))
+    ),
+    Row(
+        {"attempts": 3},
+        {"numStateBuffers": 3, "rc.enableLookahead": 0, "rc.enableExtLookahead": 1, "rc.zeroReorderDelay": 1},
+        over={"tuning": "hq", "lookahead": 8},
+    ),
     Row({"time_code": True}, {"codec.enableTimeCode": 1, "codec.outputPictureTimingSEI": 1}),
     # Their time codes are messages and metadata of the pictures that have one.
     *(Row({"time_code": True}, {}, over=codec) for codec in (HEVC, AV1)),

@@ -59,6 +59,7 @@ DEMANDS: list[tuple[dict[str, Any], str, str, int]] = [
     ({"layers": Layers(2, "hierarchical")}, "layers", "SUPPORT_HIERARCHICAL_PFRAMES", 0),
     ({**HQ, "bframes": 2, "layers": Layers(2, "hierarchical")}, "layers", "SUPPORT_HIERARCHICAL_BFRAMES", 0),
     ({"interlaced": "top"}, "interlaced", "SUPPORT_FIELD_ENCODING", 0),
+    ({"attempts": 2}, "attempts", "DISABLE_ENC_STATE_ADVANCE", 0),
     ({**HEVC, "stereo": True}, "stereo", "SUPPORT_MVHEVC_ENCODE", 0),
     ({**HEVC, "format": "argb", "alpha": True}, "alpha", "SUPPORT_ALPHA_LAYER_ENCODING", 0),
     ({"entropy": "cabac"}, "entropy='cabac'", "SUPPORT_CABAC", 0),

@@ -93,6 +93,8 @@ def frame_of_one(encoder: NvencEncoder) -> Any:
         return black((height, width, 4), "u1")
     if form in ("argb10", "abgr10"):
         return black((height, width), "<u4")
+    if encoder.config is not None and encoder.config.alpha and form == "nv12":
+        return black((height * 3 // 2, width), "u1"), black((height, width), "u1")
     rows = height * 2 if form in ("nv16", "p210") else height * 3 if form.startswith("yuv444") else height * 3 // 2
     return black((rows, width), "<u2" if form in DEEP else "u1")
 

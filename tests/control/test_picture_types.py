@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from control.coded import encode, stream_of
-from control.driver_calls import Driver, Flat, flat
+from control.driver_calls import GPU, Driver, Flat, flat
 from control.rows import short
 from control.test_pictures import FORCE_IDR, FORCE_INTRA, FRAME, WITH_HEADERS, pictures
+from frames import nv12
 from pdum.nvenc import EncoderConfig, InvalidConfig, NvencEncoder, PictureOptions, UnsupportedFeature
 
 from simulator import Simulator
@@ -53,6 +54,58 @@ def test_types_of_the_callers(abi: str, driver: Driver, codec: str) -> None:
 def test_without_a_type_the_period_holds(abi: str, driver: Driver) -> None:
     told = types_of(driver, None, None, None, "P", None, None, gop=3)
     assert [NAMES[one.get("pictureType")] for one in told] == ["IDR", "P", "P", "P", "IDR", "P"]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_pictures_that_no_other_refers_to(abi: str, driver: Driver, codec: str) -> None:
+    """The first picture is an IDR, and so is the fourth, whatever is asked for."""
+
+    def use(encoder: NvencEncoder) -> None:
+        for seq, reference in enumerate((False, True, False, False, False, True)):
+            encoder.submit(FRAME, seq, picture=PictureOptions(reference=reference))
+
+    calls = driver.calls(use, name="nvEncEncodePicture", codec=codec, gop=3, **MANUAL)
+    told = [flat(call.args).get("codecPicParams.refPicFlag", 0) for call in calls if call.args.get("inputBuffer")]
+    assert told == [1, 1, 0, 1, 0, 1]
+
+
+def test_the_loss_of_such_a_picture_is_harmless(abi: str, simulator: Simulator) -> None:
+    with simulator.machine(gpus=GPU), NvencEncoder(320, 192, gop=0, reference_frames=2, **MANUAL) as encoder:
+        for seq, reference in enumerate((True, True, False, False, True)):
+            encoder.submit(nv12(320, 192, seq), seq, picture=PictureOptions(reference=reference))
+        assert encoder.lost(2)
+        assert not encoder.submit(nv12(320, 192, 5), 5)[0].keyframe
+        assert encoder.lost(5), "the picture with seq 4 is intact and kept"
+        assert not encoder.submit(nv12(320, 192, 6), 6)[0].keyframe
+
+
+def test_such_pictures_take_no_place_among_those_that_are_kept(abi: str, simulator: Simulator) -> None:
+    with simulator.machine(gpus=GPU), NvencEncoder(320, 192, gop=0, reference_frames=2, **MANUAL) as encoder:
+        for seq, reference in enumerate((True, True, False, False)):
+            encoder.submit(nv12(320, 192, seq), seq, picture=PictureOptions(reference=reference))
+        assert encoder.lost(1), "the first picture is intact and kept"
+        assert not encoder.submit(nv12(320, 192, 4), 4)[0].keyframe
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"reference": 0}, "True or False, got reference=0"),
+        ({"reference": False, "type": "IDR"}, "reference=False does not work with an IDR"),
+        ({"reference": False, "force_idr": True}, "reference=False does not work with an IDR"),
+        ({"reference": False, "mark_long_term": 1}, "mark_long_term=1"),
+    ],
+)
+def test_what_can_be_no_reference(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidConfig, match=words):
+        PictureOptions(**fields)
+
+
+def test_references_are_the_drivers_choice_by_default(simulator: Simulator) -> None:
+    with simulator.machine(gpus=GPU), NvencEncoder(320, 192) as encoder:
+        with pytest.raises(InvalidConfig, match="needs an encoder that was made with picture_types='manual'"):
+            encoder.encode(nv12(320, 192, 0), picture=PictureOptions(reference=False))
+        assert encoder.encode(nv12(320, 192, 0))
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])

@@ -124,7 +124,7 @@ def test_a_gpu_that_cannot_decode_it_leaves_it_to_the_processor(simulator: Simul
 
 
 def test_bits_that_an_encoder_would_drop_are_left_to_ffmpeg(machine: Machine, folder: Path) -> None:
-    source = make(folder, Kind("twelve-bit", "libx265", "yuv420p12le", size=(192, 160), count=2))
+    source = make(folder, Kind("twelve-bit", "libx265", "yuv420p12le", size=(192, 160), count=2, container="mkv"))
     found = hardware_decode.decoder_on(runner.HARDWARE, source)
     assert found is None or found.own is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -211,6 +212,71 @@ def test_a_buffer_of_alpha_that_is_not_read(simulator: Simulator) -> None:
             client.encode(0, alphaBuffer=client.inputs[0])
         assert [violation["call"] for violation in client.machine.violations()] == ["nvEncEncodePicture"]
         client.abandon()
+
+
+def start_with_alpha(client: Rig) -> None:
+    params = client.session.params(320, 240, codec="HEVC")
+    put(params, "HEVC", {"enableAlphaLayerEncoding": 1})
+    client.session.initialize_with(params)
+    client.started = True
+    for number in range(2):
+        client.add_surface(picture(number))
+
+
+def alpha_missing(client: Rig) -> None:
+    client.encode(0)
+
+
+def alpha_beside_rgb(client: Rig) -> None:
+    client.encode(0, bufferFmt=client.abi.NV_ENC_BUFFER_FORMAT_ARGB, alphaBuffer=client.inputs[1])
+
+
+def alpha_of_another_format(client: Rig) -> None:
+    client.encode(0, bufferFmt=client.abi.NV_ENC_BUFFER_FORMAT_YUV420_10BIT, alphaBuffer=client.inputs[1])
+
+
+def alpha_that_is_no_input(client: Rig) -> None:
+    client.encode(0, alphaBuffer=client.outputs[0])
+
+
+def alpha_in_another_layout(client: Rig) -> None:
+    pointer = client.cuda.allocate(320 * 240 * 3 // 2)
+    other = client.session.map(client.session.register(pointer, pixels="IYUV"))
+    client.encode(0, alphaBuffer=other)
+
+
+def alpha_unmapped_too_early(client: Rig) -> None:
+    client.encode(0, alphaBuffer=client.inputs[1])
+    client.session.call("nvEncUnmapInputResource", ctypes.c_void_p(client.inputs[1]))
+
+
+@pytest.mark.parametrize(
+    ("breach", "message"),
+    [
+        (alpha_missing, "and no alphaBuffer"),
+        (alpha_beside_rgb, "have their own alpha"),
+        (alpha_of_another_format, "neither NV12, ARGB nor ABGR"),
+        (alpha_that_is_no_input, "is no input of"),
+        (alpha_in_another_layout, "is not NV12"),
+        (alpha_unmapped_too_early, "is unmapped while its picture is in flight"),
+    ],
+)
+def test_rules_of_alpha_beside_nv12(simulator: Simulator, breach: Callable[[Rig], None], message: str) -> None:
+    slow = {**CARD, "fps_1080p": 1, "engines": 1}
+    with rig(simulator, check=False, gpus=[slow]) as client:
+        start_with_alpha(client)
+        with pytest.raises(Refused, match=message):
+            breach(client)
+        assert message in client.machine.violations()[0]["message"]
+        client.abandon()
+
+
+def test_alpha_has_no_colour(simulator: Simulator) -> None:
+    with rig(simulator, check=False, gpus=[CARD]) as client:
+        start_with_alpha(client)
+        client.encode(0, alphaBuffer=client.inputs[1])
+        client.take(0)
+        assert "chroma of the alpha of picture 0" in client.machine.violations()[0]["message"]
 
 
 def test_a_preset_breaks_no_rule(simulator: Simulator) -> None:

@@ -175,7 +175,8 @@ inline NV_ENC_QP_MAP_MODE qp_map_mode(MapMode mode) {
 
 inline void set_rate_control(NV_ENC_RC_PARAMS& out, const Settings& settings) {
     const RateSettings& rate = settings.rate;
-    out.enableLookahead = rate.lookahead > 0;
+    out.enableLookahead = rate.lookahead > 0 && !settings.shows_ahead();
+    out.enableExtLookahead = settings.shows_ahead();
     out.lookaheadDepth = static_cast<uint16_t>(rate.lookahead);
     if (rate.lookahead_level) set_lookahead_level(out, *rate.lookahead_level);
     out.zeroReorderDelay = settings.reorder_depth() == 0;
@@ -358,6 +359,7 @@ inline void apply_settings(NV_ENC_INITIALIZE_PARAMS& parameters, const Settings&
     if (settings.weighted_prediction) parameters.enableWeightedPrediction = *settings.weighted_prediction;
     if (settings.unidirectional_b) set_unidirectional_b(parameters, *settings.unidirectional_b);
     set_outputs(parameters, settings);
+    parameters.numStateBuffers = settings.attempts;
     set_hints(parameters, settings);
     if (settings.split_encode) parameters.splitEncodeMode = split_encode_mode(*settings.split_encode) & 15;
 }

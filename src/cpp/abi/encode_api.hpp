@@ -40,7 +40,8 @@ struct TimeCode {
 struct PictureExtras {
     bool force_idr = false;
     bool force_intra = false;
-    bool force_p = false;  // no IDR, even if one is due; only with manual types
+    bool force_p = false;      // no IDR, even if one is due; only with manual types
+    bool is_reference = true;  // whether later pictures may refer to it; false only with manual types
     std::vector<Message> messages;
 
     // Whether the driver's struct of the codec needs any of it.
@@ -59,6 +60,7 @@ struct PictureExtras {
 
 struct PictureRequest {
     MappedHandle input = nullptr;
+    MappedHandle alpha = nullptr;  // of a frame that has none of its own; may be null
     OutputHandle output = nullptr;
     MappedHandle reconstruction =
         nullptr;             // where the engine writes the picture as a decoder will show it; may be null
@@ -68,6 +70,7 @@ struct PictureRequest {
     uint32_t pitch = 0;
     bool force_idr = false;
     bool force_intra = false;
+    bool is_reference = true;
     Structure structure = Structure::frame;
     uint32_t view = 0;                      // of two: 0 for the left eye, 1 for the right one
     uint64_t since_idr = 0;                 // pictures since the last IDR; 0: it is one
@@ -75,6 +78,7 @@ struct PictureRequest {
     const PictureExtras* extras = nullptr;  // may be null
     const BlockValues* map = nullptr;       // may be null; stays in place until the access unit is locked
     const PackedHints* hints = nullptr;     // likewise
+    std::optional<uint32_t> attempt;        // one of several at the picture, which leaves its state in that buffer
 };
 
 struct LockedAccessUnit {
@@ -129,6 +133,10 @@ class EncodeApi {
 
     virtual SharedHints packed_hints(Codec codec, const HintVectors& vectors, uint32_t per_block) const = 0;
     virtual Accepted encode(const PictureRequest& request) = 0;
+    // Pictures to come, in their order, for settings with shows_ahead().
+    virtual void look_ahead(MappedHandle input) = 0;
+    // Of the attempts at a picture, all of whose access units have been locked: the next picture follows this one.
+    virtual void keep_attempt(uint32_t state_buffer) = 0;
     virtual void end_of_stream() = 0;
     // No later picture refers to the one that was submitted with this timestamp.
     virtual void invalidate(uint64_t timestamp) = 0;

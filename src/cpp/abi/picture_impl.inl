@@ -37,8 +37,8 @@ inline NV_ENC_PIC_STRUCT picture_struct(Structure structure) {
 }
 
 template <typename CodecPicture>
-void put_reference(CodecPicture& picture, uint32_t display_order) {
-    picture.refPicFlag = 1;
+void put_reference(CodecPicture& picture, bool is_reference, uint32_t display_order) {
+    picture.refPicFlag = is_reference;
     picture.displayPOCSyntax = display_order;
 }
 
@@ -51,9 +51,9 @@ inline void put_type(NV_ENC_PIC_PARAMS& picture, Codec codec, const PictureReque
                                                 : NV_ENC_PIC_TYPE_P;
     const auto order = static_cast<uint32_t>(request.since_idr);
     switch (codec) {
-        case Codec::h264: put_reference(picture.codecPicParams.h264PicParams, 2 * order); break;
-        case Codec::hevc: put_reference(picture.codecPicParams.hevcPicParams, order); break;
-        case Codec::av1: put_reference(picture.codecPicParams.av1PicParams, order); break;
+        case Codec::h264: put_reference(picture.codecPicParams.h264PicParams, request.is_reference, 2 * order); break;
+        case Codec::hevc: put_reference(picture.codecPicParams.hevcPicParams, request.is_reference, order); break;
+        case Codec::av1: put_reference(picture.codecPicParams.av1PicParams, request.is_reference, order); break;
     }
 }
 

@@ -101,6 +101,7 @@ inline void put_long_term(NV_ENC_PIC_PARAMS_AV1&, const PictureExtras&, bool) {}
 #include "abi/session_impl.inl"
 
 #include "abi/open_session.inl"
+#include "abi/session_attempts.inl"
 #include "abi/session_motion.inl"
 
 }  // namespace pdum::nvenc::abi_12_1

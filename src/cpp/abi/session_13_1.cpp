@@ -29,6 +29,7 @@ inline void set_drop_frame_counting(NV_ENC_CLOCK_TIMESTAMP_SET& clock) { clock.c
 #include "abi/session_impl.inl"
 
 #include "abi/open_session.inl"
+#include "abi/session_attempts.inl"
 #include "abi/session_motion.inl"
 
 }  // namespace pdum::nvenc::abi_13_1

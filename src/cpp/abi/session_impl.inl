@@ -156,6 +156,7 @@ class Session final : public EncodeApi {
         picture_.inputHeight = request.height;
         picture_.inputPitch = request.pitch;
         picture_.inputBuffer = request.input;
+        picture_.alphaBuffer = request.alpha;
         picture_.outputBitstream = request.output;
         picture_.inputTimeStamp = request.timestamp;
         picture_.inputDuration = 1;
@@ -168,13 +169,18 @@ class Session final : public EncodeApi {
         if (manual_types_) put_type(picture_, codec_, request);
         picture_.outputReconBuffer = request.reconstruction;
         if (request.reconstruction != nullptr) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_OUTPUT_RECON_FRAME;
+        picture_.stateBufferIdx = request.attempt.value_or(0);
+        if (request.attempt) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_DISABLE_ENC_STATE_ADVANCE;
         if (two_views_) put_view(picture_.codecPicParams.hevcPicParams, request);
         const CarriedExtras carried(*this, request);
         const NVENCSTATUS status = while_busy([&] { return f_.nvEncEncodePicture(handle_, &picture_); });
         if (status != NV_ENC_ERR_NEED_MORE_INPUT) check(status, "nvEncEncodePicture", "encode a picture");
-        ++next_frame_index_;
+        if (!request.attempt) ++next_frame_index_;
         return status == NV_ENC_ERR_NEED_MORE_INPUT ? Accepted::needs_more_input : Accepted::ready;
     }
+
+    void look_ahead(MappedHandle input) override;
+    void keep_attempt(uint32_t state_buffer) override;
 
     void end_of_stream() override {
         auto end = zeroed<NV_ENC_PIC_PARAMS>();

@@ -191,10 +191,13 @@ struct Settings {  // NOLINT(clang-analyzer-optin.performance.Padding)
     bool sub_frames = false;        // slices can be read before their picture is done
     bool reconstruction = false;    // the engine also gives each picture as a decoder will show it
     uint32_t reference_frames = 0;  // how many of the last pictures are kept; 0: the driver's choice
+    uint32_t attempts = 0;          // at a picture, of which the caller keeps one; 0: each is coded once
 
     bool low_latency() const { return tuning == Tuning::low_latency || tuning == Tuning::ultra_low_latency; }
-    // Frames that the encoder may hold back before it gives the first one out.
-    uint32_t reorder_depth() const { return b_frames + rate.lookahead; }
+    // Whether pictures are shown to the driver before they are encoded. Its own lookahead does not work with attempts.
+    bool shows_ahead() const { return attempts > 0 && rate.lookahead > 0; }
+    // Frames that the driver may hold back before it gives the first one out.
+    uint32_t reorder_depth() const { return b_frames + (shows_ahead() ? 0 : rate.lookahead); }
     int input_bit_depth() const { return traits_of(format).bit_depth; }
     // The mode that the settings name or imply; empty if the preset decides.
     std::optional<RateControl> chosen_mode() const {

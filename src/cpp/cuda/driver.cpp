@@ -71,6 +71,7 @@ CudaFunctions load_cuda() {
     library.find(f.cuEventSynchronize, "cuEventSynchronize");
     library.find(f.cuMemAllocPitch, "cuMemAllocPitch_v2");
     library.find(f.cuMemFree, "cuMemFree_v2");
+    library.find(f.cuMemsetD2D8Async, "cuMemsetD2D8Async");
     library.find(f.cuMemcpy2DAsync, "cuMemcpy2DAsync_v2");
     library.find(f.cuPointerGetAttribute, "cuPointerGetAttribute");
     library.find(f.cuModuleLoadData, "cuModuleLoadData");

@@ -39,6 +39,8 @@ struct CudaFunctions {
     CUresult (*cuEventSynchronize)(CUevent event);
     CUresult (*cuMemAllocPitch)(CUdeviceptr* pointer, size_t* pitch, size_t width, size_t rows, unsigned element);
     CUresult (*cuMemFree)(CUdeviceptr pointer);
+    CUresult (*cuMemsetD2D8Async)(CUdeviceptr pointer, size_t pitch, unsigned char value, size_t width, size_t rows,
+                                  CUstream stream);
     CUresult (*cuMemcpy2DAsync)(const CUDA_MEMCPY2D* copy, CUstream stream);
     CUresult (*cuPointerGetAttribute)(void* value, int attribute, CUdeviceptr pointer);
     CUresult (*cuModuleLoadData)(CUmodule* module, const void* image);

@@ -16,14 +16,6 @@ namespace py = pybind11;
 namespace pdum::nvenc {
 namespace {
 
-int64_t seq_of(const py::object& number) {
-    const PyRef index(PyNumber_Index(number.ptr()));
-    if (index == nullptr) throw py::error_already_set();
-    const int64_t seq = PyLong_AsLongLong(index.get());
-    if (seq == -1 && PyErr_Occurred() != nullptr) throw py::error_already_set();
-    return seq;
-}
-
 // `picture` is a PictureOptions or None. It gives (force IDR, force intra, messages, time code or None) for a codec.
 PictureExtras extras_from_python(const py::object& picture, const char* codec, bool time_codes) {
     PictureExtras extras;
@@ -44,18 +36,6 @@ PictureExtras extras_from_python(const py::object& picture, const char* codec, b
     return extras;
 }
 
-std::pair<py::object, py::object> pair_of(const py::object& frame) {
-    const bool is_pair = (py::isinstance<py::tuple>(frame) || py::isinstance<py::list>(frame)) && py::len(frame) == 2;
-    if (!is_pair) {
-        fail(ErrorKind::invalid_frame,
-             "This encoder was made with stereo=True and got one frame of type " +
-                 py::str(py::type::of(frame).attr("__name__")).cast<std::string>() + ", not a pair.",
-             "Give both views, the left one first: encode((left, right)).");
-    }
-    const py::sequence both(frame);
-    return {both[0], both[1]};
-}
-
 }  // namespace
 
 Encoder::Encoder(const SessionOptions& options)
@@ -70,7 +50,9 @@ Encoder::Encoder(const SessionOptions& options)
       sub_frames_(options.settings.sub_frames),
       has_grain_(options.settings.film_grain.has_value()),
       is_interlaced_(options.settings.structure != Structure::frame),
-      two_views_(options.settings.two_views) {
+      two_views_(options.settings.two_views),
+      attempts_(options.settings.attempts),
+      alpha_pairs_(options.settings.alpha.has_value() && options.settings.format == PixelFormat::nv12) {
     set_size(options.settings.width, options.settings.height);
     const WithoutGil unlocked;
     session_ = std::make_shared<Session>(options);
@@ -81,6 +63,14 @@ Encoder::~Encoder() {
     end();
     const WithoutGil unlocked;
     session_.reset();
+}
+
+int64_t Encoder::seq_of(const py::object& number) {
+    const PyRef index(PyNumber_Index(number.ptr()));
+    if (index == nullptr) throw py::error_already_set();
+    const int64_t seq = PyLong_AsLongLong(index.get());
+    if (seq == -1 && PyErr_Occurred() != nullptr) throw py::error_already_set();
+    return seq;
 }
 
 py::object Encoder::encode(const py::object& frame, bool force_idr, const py::object& stream,
@@ -135,10 +125,7 @@ py::tuple Encoder::next_slices(int64_t pts, size_t taken, bool waits) {
 
 std::unique_ptr<Surface> Encoder::surface(const py::object& stream) {
     const std::shared_ptr<Session> running = shared_session();
-    if (two_views_) {
-        fail(ErrorKind::unsupported_feature, "surface() was called on an encoder with stereo=True.",
-             "Render into two arrays of your own and submit them as a pair.");
-    }
+    require_single_frames();
     if (rgb_) {
         fail(ErrorKind::unsupported_feature,
              "surface() was called on an encoder of format 'rgb', whose surfaces hold what is converted.",
@@ -230,20 +217,27 @@ const std::shared_ptr<Session>& Encoder::shared_session() const {
     return session_;
 }
 
+PictureExtras Encoder::extras_of(const py::object& picture, bool force_idr) const {
+    PictureExtras extras = extras_from_python(picture, codec(), time_codes_);
+    read_references(picture, long_terms_, manual_types_, extras);
+    if (!picture.is_none()) {
+        extras.film_grain = film_grain_from_python(picture.attr("_film_grain")(codec(), has_grain_));
+        extras.structure = structure_from_python(picture.attr("_structure")(is_interlaced_));
+    }
+    extras.force_idr |= force_idr;
+    extras.hints = hints_from_python(picture, codec(), width(), height(), motion_hints_);
+    return extras;
+}
+
 int64_t Encoder::submit_to(PythonSink& sink, const Call& call) {
     int64_t pts = 0;
-    PictureExtras extras = extras_from_python(call.picture, codec(), time_codes_);
-    read_references(call.picture, long_terms_, manual_types_, extras);
-    if (!call.picture.is_none()) {
-        extras.film_grain = film_grain_from_python(call.picture.attr("_film_grain")(codec(), has_grain_));
-        extras.structure = structure_from_python(call.picture.attr("_structure")(is_interlaced_));
-    }
-    extras.force_idr |= call.force_idr;
+    PictureExtras extras = extras_of(call.picture, call.force_idr);
     BorrowedMap map(call.picture, codec(), map_mode_, shared_session());
     extras.map = map.take();
-    extras.hints = hints_from_python(call.picture, codec(), width(), height(), motion_hints_);
     if (two_views_) {
         submit_views(sink, call, extras);
+    } else if (alpha_pairs_) {
+        submit_with_alpha(sink, call, extras);
     } else if (Surface* surface = as_surface(call.frame)) {
         submit_surface(sink, *surface, call, extras);
     } else {
@@ -256,19 +250,6 @@ int64_t Encoder::submit_to(PythonSink& sink, const Call& call) {
 BorrowedFrame Encoder::borrow(const py::object& frame, const Call& call, const HeldStream& input_stream) const {
     const NvtxRange range("pdum.read_iface");
     return {frame.ptr(), call.stream.ptr(), {format_, width(), height(), rgb_}, input_stream.handle()};
-}
-
-void Encoder::submit_views(PythonSink& sink, const Call& call, const PictureExtras& extras) {
-    Session& running = session();
-    const auto [left, right] = pair_of(call.frame);
-    HeldStream input_stream(running.input_stream());
-    BorrowedFrame of_left = borrow(left, call, input_stream);
-    BorrowedFrame of_right = borrow(right, call, input_stream);
-    sink.run_without_gil([&] {
-        input_stream.release();
-        running.submit_views({of_left.view(), of_right.view()}, call.seq, extras, sink);
-    });
-    if (!call.on_released.is_none()) call.on_released(call.frame);
 }
 
 int64_t Encoder::submit_frame(PythonSink& sink, const Call& call, const PictureExtras& extras) {

@@ -51,6 +51,12 @@ class Encoder {
                          const pybind11::object& picture);
     // The bytes that came since then, and whether they are the last.
     pybind11::tuple next_slices(int64_t pts, size_t taken, bool waits);
+    // Whether a picture is open for attempts.
+    bool begin_attempts(const pybind11::object& frame, const pybind11::object& seq, const pybind11::object& stream,
+                        const pybind11::object& picture);
+    pybind11::object attempt(const pybind11::object& picture);
+    void keep_attempt(uint32_t number);
+    void drop_attempts();
     std::unique_ptr<Surface> surface(const pybind11::object& stream);
     pybind11::object flush();
     pybind11::object flush_pipeline();
@@ -94,10 +100,16 @@ class Encoder {
     const std::shared_ptr<Session>& shared_session() const;
     Session& session() const { return *shared_session(); }
 
+    static int64_t seq_of(const pybind11::object& number);
+    // All but the map, whose memory is borrowed.
+    PictureExtras extras_of(const pybind11::object& picture, bool force_idr) const;
     // The picture's pts.
     int64_t submit_to(PythonSink& sink, const Call& call);
     int64_t submit_frame(PythonSink& sink, const Call& call, const PictureExtras& extras);
+    // Throws for an encoder of pairs.
+    void require_single_frames() const;
     void submit_views(PythonSink& sink, const Call& call, const PictureExtras& extras);
+    void submit_with_alpha(PythonSink& sink, const Call& call, const PictureExtras& extras);
     BorrowedFrame borrow(const pybind11::object& frame, const Call& call, const HeldStream& input_stream) const;
 
     // For successful and failed calls: in both cases the session has reported the state of the frame.
@@ -136,6 +148,8 @@ class Encoder {
     bool has_grain_;       // whether the stream has film grain
     bool is_interlaced_;   // whether pictures are fields, unless they say otherwise
     bool two_views_;       // whether frames are pairs, of the left and the right eye
+    uint32_t attempts_;    // that may be made at a picture
+    bool alpha_pairs_;     // whether frames are pairs, of a frame and its alpha
     FramesInFlight frames_;
     std::shared_ptr<Session> session_;
     std::shared_ptr<RegistrationOwners> owners_;

@@ -163,6 +163,11 @@ void add_encoder_type(py::module_& module) {
         .def("_begin_slices", &Encoder::begin_slices, py::arg("frame"), py::arg("force_idr"), py::arg("stream"),
              py::arg("picture"))
         .def("_next_slices", &Encoder::next_slices, py::arg("pts"), py::arg("taken"), py::arg("waits"))
+        .def("_begin_attempts", &Encoder::begin_attempts, py::arg("frame"), py::arg("seq"), py::arg("stream"),
+             py::arg("picture"))
+        .def("_attempt", &Encoder::attempt, py::arg("picture"))
+        .def("_keep_attempt", &Encoder::keep_attempt, py::arg("number"))
+        .def("_drop_attempts", &Encoder::drop_attempts)
         .def("flush", &Encoder::flush, doc::flush)
         .def("flush_pipeline", &Encoder::flush_pipeline, doc::flush_pipeline)
         .def("_reconfigure", &Encoder::reconfigure, doc::reconfigure, py::arg("changes"))

@@ -153,6 +153,7 @@ Change read_format(const py::handle& object) {
 Names<Reader> output_readers() {
     return {
         {"sub_frames", plain<bool>(&Settings::sub_frames)},
+        {"attempts", plain<uint32_t>(&Settings::attempts)},
         {"reconstruction", plain<bool>(&Settings::reconstruction)},
         {"statistics", choice<StatisticsLevel>(&Settings::statistics, {{"picture", StatisticsLevel::picture},
                                                                        {"rows", StatisticsLevel::rows},
@@ -345,11 +346,12 @@ std::optional<Structure> structure_from_python(const py::handle& name) {
 
 void read_references(const py::handle& picture, uint32_t slots, bool manual_types, PictureExtras& extras) {
     if (picture.is_none()) return;
-    const auto [mark, use, is_p] =
-        picture.attr("_references")(slots, manual_types).cast<std::tuple<std::optional<uint32_t>, uint32_t, bool>>();
+    const auto [mark, use, is_p, is_reference] = picture.attr("_references")(slots, manual_types)
+                                                     .cast<std::tuple<std::optional<uint32_t>, uint32_t, bool, bool>>();
     extras.mark_long_term = mark;
     extras.use_long_term = use;
     extras.force_p = is_p;
+    extras.is_reference = is_reference;
 }
 
 std::optional<HintVectors> hints_from_python(const py::object& picture, const char* codec, uint32_t width,

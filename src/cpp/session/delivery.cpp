@@ -24,7 +24,8 @@ Finished Delivery::finish(const LockedAccessUnit& unit) {
     const Finished finished{{it->seq, pts, next_dts_++, unit.type, unit.average_qp, unit.temporal_layer, unit.data,
                              unit.size, unit.statistics, nullptr},
                             it->input,
-                            it->reconstruction};
+                            it->reconstruction,
+                            it->alpha};
     submitted_.erase(it);
     return finished;
 }

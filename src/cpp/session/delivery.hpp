@@ -39,9 +39,10 @@ struct Submitted {
     int64_t pts = 0;
     int64_t seq = 0;
     size_t input = 0;
-    std::optional<size_t> reconstruction;  // the number of its surface
-    SharedMap map = nullptr;               // the driver may read it until the access unit is out
-    SharedHints hints = nullptr;           // likewise
+    std::optional<size_t> reconstruction;        // the number of its surface
+    SharedMap map = nullptr;                     // the driver may read it until the access unit is out
+    SharedHints hints = nullptr;                 // likewise
+    std::optional<size_t> alpha = std::nullopt;  // another input
 };
 
 // An access unit on its way out, and the input that it was made from.
@@ -49,6 +50,7 @@ struct Finished {
     AccessUnit unit;
     size_t input = 0;
     std::optional<size_t> reconstruction;  // the number of its surface
+    std::optional<size_t> alpha;
 };
 
 class Delivery {
@@ -72,6 +74,9 @@ class Delivery {
     // How many frames have an access unit that was not taken yet.
     size_t in_flight() const noexcept { return submitted_.size() + kept_.size(); }
     bool is_in_flight(int64_t pts) const;
+    // Of the next access unit. Several attempts at a picture have the same.
+    int64_t next_dts() const noexcept { return next_dts_; }
+    void set_next_dts(int64_t dts) noexcept { next_dts_ = dts; }
     void clear() noexcept;
 
    private:

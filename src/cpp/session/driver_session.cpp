@@ -24,7 +24,8 @@ void DriverSession::prepare(Inputs& inputs, uint32_t extra_output_delay) {
     // With a lookahead, the B-frames that wait for an anchor are held back beside it.
     const uint32_t held = outputs_->held_back() + (settings_.rate.lookahead > 0 ? settings_.b_frames : 0);
     const size_t expected = std::max(extra_output_delay, held) + size_t{1};
-    for (size_t i = inputs.own_surfaces(); i < expected; ++i) inputs.new_surface();
+    const size_t shown = settings_.shows_ahead() ? settings_.rate.lookahead : 0;
+    for (size_t i = inputs.own_surfaces(); i < expected + shown; ++i) inputs.new_surface();
     for (size_t i = 0; i < expected; ++i) outputs_->add();
 }
 

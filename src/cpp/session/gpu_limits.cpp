@@ -143,6 +143,7 @@ std::vector<Demand> demands_of(const Settings& s) {
         {s.two_views, "stereo", Capability::mv_hevc},
         {s.monochrome.value_or(false), "monochrome", Capability::monochrome},
         {s.single_slice_refresh.value_or(false), "single_slice_refresh", Capability::single_slice_intra_refresh},
+        {s.attempts > 0, "attempts", Capability::disable_enc_state_advance},
         {s.sub_frames, "sub_frames", Capability::subframe_readback},
         {s.reconstruction, "reconstruction", Capability::reconstructed_output},
         {s.statistics == StatisticsLevel::rows, "statistics='rows'", Capability::row_statistics},

@@ -4,14 +4,14 @@
 
 namespace pdum::nvenc {
 
-void ReferenceHistory::add(int64_t pts, int64_t seq, bool is_idr, std::optional<uint32_t> slot) {
+void ReferenceHistory::add(const Picture& picture, bool is_idr, std::optional<uint32_t> slot) {
     if (is_idr) {
         slots_.fill(std::nullopt);
-        last_idr_ = pts;
+        last_idr_ = picture.pts;
     }
     if (pictures_.size() == most_pictures) pictures_.pop_front();
-    pictures_.push_back({pts, seq, false});
-    if (slot) slots_.at(*slot) = pts;
+    pictures_.push_back(picture);
+    if (slot) slots_.at(*slot) = picture.pts;
 }
 
 std::optional<uint32_t> ReferenceHistory::first_empty(uint32_t slots) const {
@@ -21,15 +21,25 @@ std::optional<uint32_t> ReferenceHistory::first_empty(uint32_t slots) const {
     return std::nullopt;
 }
 
+int64_t ReferenceHistory::first_of_last(uint32_t count) const {
+    int64_t first = pictures_.back().pts + 1;
+    for (auto picture = pictures_.rbegin(); picture != pictures_.rend() && count > 0; ++picture) {
+        if (!picture->is_reference) continue;
+        first = picture->pts;
+        --count;
+    }
+    return first;
+}
+
 ReferenceHistory::Loss ReferenceHistory::loss_of(int64_t seq, uint32_t kept) const {
     const auto lost =
         std::find_if(pictures_.rbegin(), pictures_.rend(), [&](const Picture& p) { return p.seq == seq; });
     Loss loss;
     if (lost == pictures_.rend()) return loss;
-    loss.is_harmless = lost->is_spoilt || lost->pts < last_idr_;
-    const int64_t first_kept = std::max(pictures_.back().pts - int64_t{kept} + 1, last_idr_);
+    loss.is_harmless = lost->is_spoilt || !lost->is_reference || lost->pts < last_idr_;
+    const int64_t first_kept = std::max(first_of_last(kept), last_idr_);
     for (const Picture& picture : pictures_) {
-        if (picture.is_spoilt || picture.pts < first_kept) continue;
+        if (picture.is_spoilt || !picture.is_reference || picture.pts < first_kept) continue;
         if (picture.pts < lost->pts) loss.leaves_intact = true;
         if (picture.pts >= lost->pts) loss.spoilt.push_back(picture.pts);
     }

@@ -11,8 +11,15 @@ namespace pdum::nvenc {
 
 class ReferenceHistory {
    public:
+    struct Picture {
+        int64_t pts;
+        int64_t seq;
+        bool is_reference = true;  // whether later ones may refer to it
+        bool is_spoilt = false;
+    };
+
     // The driver has taken a picture. `slot`: where it is kept as a long-term reference.
-    void add(int64_t pts, int64_t seq, bool is_idr, std::optional<uint32_t> slot);
+    void add(const Picture& picture, bool is_idr, std::optional<uint32_t> slot);
 
     // The first of these slots, a bit for each, that holds no picture since the last IDR.
     std::optional<uint32_t> first_empty(uint32_t slots) const;
@@ -30,14 +37,11 @@ class ReferenceHistory {
     void spoil(const std::vector<int64_t>& pts);
 
    private:
+    // The pts of the first of the last pictures that are references, so many of them.
+    int64_t first_of_last(uint32_t count) const;
+
     static constexpr uint32_t most_slots = 32;
     static constexpr size_t most_pictures = 256;
-
-    struct Picture {
-        int64_t pts;
-        int64_t seq;
-        bool is_spoilt;
-    };
 
     std::deque<Picture> pictures_;                          // the last ones, in the order of their pts
     int64_t last_idr_ = 0;                                  // its pts

@@ -89,8 +89,10 @@ void Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& e
                      Submission& submission) {
     const Turn turn(*this);
     require_driver();
+    require_no_attempts();
     require_size(frame, settings_);
-    submission.pts = position_.next_pts;
+    if (shown_ends_) end_shown();
+    submission.pts = position_.next_pts + static_cast<int64_t>(shown_.size());
     submission.in_place = reads_in_place(frame, awaits_release, submission.leaves);
     std::optional<size_t> input;
     CUcontext owner = context_->handle();
@@ -109,7 +111,11 @@ void Session::submit(const FrameView& frame, int64_t seq, const PictureExtras& e
         input = inputs_->own_surface();
         bring_in(frame, owner, *input);
     }
-    if (submission.registered) {
+    if (settings_.shows_ahead()) {
+        show(*input, seq, extras);
+        submission.accepted = true;
+        encode_shown(settings_.rate.lookahead);
+    } else if (submission.registered) {
         encode_new_memory(frame, owner, *input, seq, extras, submission);
     } else {
         encode(*input, seq, extras);
@@ -160,13 +166,21 @@ void Session::submit_surface(SurfaceLease& lease, CUstream written, int64_t seq,
                              Sink& sink) {
     const Turn turn(*this);
     require_driver();
+    require_no_attempts();
+    if (shown_ends_) end_shown();
     if (!inputs_->fits(lease.input())) {
         fail(ErrorKind::invalid_frame, "The surface is of the size that the encoder had before.", "Take a new one.");
     }
     order_->wait_for(written, context_->handle());
     lease.set_followed_by(order_->input());
-    encode(lease.input(), seq, extras);
-    lease.set_submitted();
+    if (settings_.shows_ahead()) {
+        show(lease.input(), seq, extras);
+        lease.set_submitted();
+        encode_shown(settings_.rate.lookahead);
+    } else {
+        encode(lease.input(), seq, extras);
+        lease.set_submitted();
+    }
     collect(may_stay_in_flight(), sink);
 }
 
@@ -182,12 +196,15 @@ void Session::forget(CUdeviceptr address) noexcept {
 
 void Session::flush(Sink& sink) {
     const Turn turn(*this);
+    require_no_attempts();
+    if (driver_ != nullptr) end_shown();
     if (driver_ != nullptr && driver_->outputs().holds_back()) end_stream();
     collect(0, sink);
 }
 
 bool Session::lost(int64_t seq) {
     const Turn turn(*this);
+    require_no_attempts();
     if (position_.must_be_idr) return false;
     if (settings_.two_views) {
         position_.must_be_idr = true;
@@ -209,10 +226,12 @@ void Session::reconfigure(const std::vector<Change>& changes) {
     Settings settings = settings_;
     for (const Change& change : changes) change(settings);
     const bool resized = settings.width != settings_.width || settings.height != settings_.height;
-    if (require_change(driver_->api(), *context_, settings_, settings) == ChangeKind::reopening) {
+    const ChangeKind kind = require_change(driver_->api(), *context_, settings_, settings);
+    if (resized || kind == ChangeKind::reopening) require_no_attempts();
+    if (kind == ChangeKind::reopening) {
         reopen(settings);
     } else {
-        if (resized && delivery_.with_driver() > 0) finish_frames();
+        if (resized && delivery_.with_driver() + shown_.size() > 0) finish_frames();
         driver_->api().reconfigure(settings, resized);
         settings_ = settings;
     }
@@ -230,13 +249,15 @@ std::vector<uint8_t> Session::sequence_header() {
 size_t Session::in_flight() const {
     require_own_process();
     const std::lock_guard<Turnstile> lock(turn_);
-    return (delivery_.in_flight() + views() - 1) / views();
+    return (delivery_.in_flight() + views() - 1) / views() + shown_.size();
 }
 
 bool Session::is_in_flight(int64_t pts) const {
     if (made_in_ != process_generation()) return true;
     const std::lock_guard<Turnstile> lock(turn_);
-    return delivery_.is_in_flight(pts);
+    const int64_t first_shown = position_.next_pts;
+    const bool is_shown = pts >= first_shown && pts < first_shown + static_cast<int64_t>(shown_.size());
+    return is_shown || delivery_.is_in_flight(pts);
 }
 
 // The driver makes an IDR after each GOP and on demand, and no others.
@@ -251,32 +272,39 @@ size_t Session::may_stay_in_flight() const {
 }
 
 void Session::encode(size_t input, int64_t seq, const PictureExtras& extras, uint32_t view) {
+    const ReadyPicture picture{input, seq, extras, map_of(extras), hints_of(extras), view};
+    advance(picture, encode_ready(picture));
+}
+
+bool Session::encode_ready(const ReadyPicture& ready) {
     const NvtxRange range("pdum.submit");
+    const PictureExtras& extras = ready.extras;
     PictureRequest request;
     request.output = driver_->outputs().empty();
     request.width = settings_.width;
     request.height = settings_.height;
-    request.pitch = inputs_->pitch(input);
+    request.pitch = inputs_->pitch(ready.input);
     request.timestamp = static_cast<uint64_t>(position_.next_pts);
     request.force_idr = extras.force_idr || position_.must_be_idr;
     request.force_intra = extras.force_intra;
     request.structure = extras.structure.value_or(settings_.structure);
-    const bool idr = next_is_idr(extras, view);
-    request.view = view;
-    request.is_idr = idr && view == 0;
+    const bool idr = next_is_idr(extras, ready.view);
+    request.is_reference = extras.is_reference || idr;
+    request.view = ready.view;
+    request.is_idr = idr && ready.view == 0;
     request.since_idr = idr ? 0 : position_.since_idr;
     request.extras = extras.has_codec_fields() ? &extras : nullptr;
     if (!idr) require_long_term(extras);
-    const SharedMap map = maps_->map_for(extras.map, settings_);
-    request.map = map.get();
-    const SharedHints hints = hints_.hints_for(extras.hints, settings_, driver_->api());
-    request.hints = hints.get();
-    Submitted picture{position_.next_pts, seq, input, std::nullopt, map, hints};
+    request.map = ready.map.get();
+    request.hints = ready.hints.get();
+    request.attempt = ready.attempt;
+    Submitted picture{position_.next_pts, ready.seq, ready.input, std::nullopt, ready.map, ready.hints, ready.alpha};
     if (reconstructions_ != nullptr) picture.reconstruction = reconstructions_->take(settings_);
     delivery_.add(picture);
     Accepted accepted{};
     try {
-        request.input = inputs_->map(input);
+        request.input = inputs_->map(ready.input);
+        if (ready.alpha) request.alpha = inputs_->map(*ready.alpha);
         if (picture.reconstruction) request.reconstruction = reconstructions_->map(*picture.reconstruction);
         accepted = driver_->api().encode(request);
     } catch (...) {
@@ -284,17 +312,23 @@ void Session::encode(size_t input, int64_t seq, const PictureExtras& extras, uin
         throw;
     }
     driver_->outputs().push(accepted);
-    references_.add(position_.next_pts, seq, idr, extras.mark_long_term);
+    return idr;
+}
+
+void Session::advance(const ReadyPicture& picture, bool is_idr) {
+    const bool is_reference = picture.extras.is_reference || is_idr;
+    references_.add({position_.next_pts, picture.seq, is_reference}, is_idr, picture.extras.mark_long_term);
     ++position_.next_pts;
-    if (view + 1 < views()) return;  // the right view belongs to the same picture
+    if (picture.view + 1 < views()) return;  // the right view belongs to the same picture
     position_.must_be_idr = false;
-    position_.since_idr = idr ? 1 : position_.since_idr + 1;
+    position_.since_idr = is_idr ? 1 : position_.since_idr + 1;
 }
 
 void Session::withdraw(const PictureRequest& request, const Submitted& picture) noexcept {
     delivery_.withdraw();
     if (request.reconstruction != nullptr) reconstructions_->withdraw(*picture.reconstruction, failures_);
     if (request.input != nullptr) inputs_->unmap(picture.input, failures_);
+    if (request.alpha != nullptr) inputs_->unmap(*picture.alpha, failures_);
 }
 
 void Session::collect(size_t may_stay_in_flight, Sink& sink) {
@@ -331,21 +365,23 @@ void Session::deliver(const LockedAccessUnit& unit, Sink& sink) {
             sink.take(finished.unit);
         }
     } catch (...) {
-        give_back(finished.input);
+        give_back(finished);
         throw;
     }
-    give_back(finished.input);
+    give_back(finished);
 }
 
 // A failure here costs no access unit: the next call raises it.
-void Session::give_back(size_t input) noexcept {
+void Session::give_back(const Finished& finished) noexcept {
     driver_->outputs().unlock_all(failures_);
-    inputs_->unmap(input, failures_);
+    inputs_->unmap(finished.input, failures_);
+    if (finished.alpha) inputs_->unmap(*finished.alpha, failures_);
     inputs_->drop_stale(failures_);
 }
 
 void Session::end_stream() {
     driver_->end_stream();
+    shown_ends_ = false;
     position_.must_be_idr = true;
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -81,6 +82,9 @@ class Session {
                 Submission& submission);
     // A picture with two views, left and right. Both are copied. One access unit comes out for them.
     void submit_views(const Views& views, int64_t seq, const PictureExtras& extras, Sink& sink);
+    // A frame and its alpha, a byte for each pixel. Both are copied.
+    void submit_with_alpha(const FrameView& frame, const FrameView& alpha, int64_t seq, const PictureExtras& extras,
+                           Sink& sink);
     // The bytes of an access unit that have come since `taken` of them, in `part`. Waits a moment for more, or for all
     // of them if `waits`. Whether the access unit is whole: `sink` has it then. The picture was submitted with
     // Submission::leaves.
@@ -91,6 +95,16 @@ class Session {
     // `written`: the stream on which the caller has written it. The surface is free again when the lease has ended and
     // the engine has read it.
     void submit_surface(SurfaceLease& lease, CUstream written, int64_t seq, const PictureExtras& extras, Sink& sink);
+    // Takes a copy of a frame for attempts at it. Whether a picture is open for them now: with a lookahead it is one
+    // that was given earlier, or none yet. Without a frame, it is the next of those that are left.
+    bool begin_attempts(const FrameView* frame, int64_t seq, const PictureExtras& extras);
+    // Codes the picture that is open once more, with the settings of now and the map of these extras if they have one,
+    // and gives its access unit to the sink.
+    void attempt(const PictureExtras& extras, Sink& sink);
+    // The stream goes on from this attempt, counted from 0. No picture is open any more.
+    void keep_attempt(uint32_t number);
+    // Likewise, without a choice: from the last attempt. Without any, the picture is left out if that is possible.
+    void drop_attempts();
     // The owner of a registered frame's memory is gone.
     void forget(CUdeviceptr address) noexcept;
     // Brings out everything that is in flight. If the stream has to be ended for that, the next picture is an IDR.
@@ -124,6 +138,37 @@ class Session {
    private:
     class Turn;
 
+    // What the driver gets to encode.
+    struct ReadyPicture {
+        size_t input;
+        int64_t seq;
+        const PictureExtras& extras;
+        SharedMap map;
+        SharedHints hints;
+        uint32_t view = 0;
+        std::optional<uint32_t> attempt = std::nullopt;
+        std::optional<size_t> alpha = std::nullopt;  // the input that holds it
+    };
+
+    // The same, kept for a later call.
+    struct HeldPicture {
+        size_t input = 0;
+        int64_t seq = 0;
+        PictureExtras extras;
+        SharedMap map;
+        SharedHints hints;
+
+        ReadyPicture ready() const { return {input, seq, extras, map, hints}; }
+    };
+
+    // At one picture.
+    struct Attempts {
+        HeldPicture picture;
+        uint32_t made = 0;
+        bool is_idr = false;
+        int64_t dts = 0;  // of all of them
+    };
+
     // Opens a session of the driver. If it throws, none is open.
     void open(const Settings& settings);
     // Opens one again if the encoder has lost its own in `reopen`.
@@ -148,6 +193,33 @@ class Session {
     bool driver_accepts(const FrameView& frame, Step step);
     void bring_in(const FrameView& frame, CUcontext owner, size_t input);
     void encode(size_t input, int64_t seq, const PictureExtras& extras, uint32_t view = 0);
+    SharedMap map_of(const PictureExtras& extras) { return maps_->map_for(extras.map, settings_); }
+    SharedHints hints_of(const PictureExtras& extras) {
+        return hints_.hints_for(extras.hints, settings_, driver_->api());
+    }
+    // Gives it to the driver. Whether it is an IDR.
+    bool encode_ready(const ReadyPicture& picture);
+    // The stream goes on from this picture.
+    void advance(const ReadyPicture& picture, bool is_idr);
+    // Shows a frame to the driver and holds it back.
+    void show(size_t input, int64_t seq, const PictureExtras& extras);
+    // Encodes held frames until no more than that are left.
+    void encode_shown(size_t may_stay);
+    // Encodes all of them and ends the stream.
+    void end_shown();
+    void require_no_attempts() const;
+    Attempts& attempts();
+    bool begin_in_turn(const FrameView* frame, int64_t seq, const PictureExtras& extras);
+    void open_attempts(const HeldPicture& picture);
+    void finish_attempts();
+    // Whether the driver can be given the end of the stream, and has no frame any more that it was only shown.
+    bool abandon_attempts() noexcept;
+    bool keep_last_attempt() noexcept;
+    void drop_promised();
+    // Keeps the access units that the driver has promised for the next call.
+    void keep_what_is_left();
+    size_t copy_in(const FrameView& frame);
+    size_t copy_alpha_in(const FrameView& alpha);
     void encode_view(const FrameView& frame, CUcontext owner, int64_t seq, const PictureExtras& extras, uint32_t view);
     void lose_left_view() noexcept;
     // Pictures of the driver for one of the caller.
@@ -169,7 +241,7 @@ class Session {
     void deliver(const LockedAccessUnit& unit, Sink& sink);
     // As take_out, after the kept access units.
     void collect(size_t may_stay_in_flight, Sink& sink);
-    void give_back(size_t input) noexcept;
+    void give_back(const Finished& finished) noexcept;
     // Gives back what a picture that the driver refused would have used.
     void withdraw(const PictureRequest& request, const Submitted& picture) noexcept;
     void end_stream();
@@ -206,6 +278,9 @@ class Session {
     Delivery delivery_;
     ViewJoiner joiner_;
     Position position_;
+    std::deque<HeldPicture> shown_;  // to the driver, and not encoded yet
+    bool shown_ends_ = false;        // the last one was encoded with too few after it
+    std::optional<Attempts> attempts_;
     ReferenceHistory references_;
     Failures failures_;  // failed releases, raised by the next call since their access units were good
 };

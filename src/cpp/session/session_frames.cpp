@@ -38,6 +38,7 @@ bool may_be_about_memory(const ErrorDetails& refusal) {
 }  // namespace
 
 bool Session::reads_in_place(const FrameView& frame, bool awaits_release, bool leaves) const {
+    if (settings_.shows_ahead()) return false;  // it would be read long after the call
     const bool left_alone = awaits_release || (may_stay_in_flight() == 0 && !leaves);
     if (copy_ == CopyMode::always || (copy_ == CopyMode::automatic && !left_alone)) return false;
     const char* obstacle = frame.image ? "it is RGB, which the engine does not read" : inputs_->obstacle(frame);

@@ -75,12 +75,17 @@ void Session::reopen(const Settings& settings) {
 }
 
 void Session::finish_frames() {
+    end_shown();
     if (driver_->outputs().is_unended()) end_stream();
-    Keeper keeper(delivery_);
-    take_out(0, keeper);
+    keep_what_is_left();
     if (delivery_.with_driver() == 0) return;
     failures_.raise();
     fail(ErrorKind::encoder_failed, "The driver did not give out all frames in flight.", "Call flush() and try again.");
+}
+
+void Session::keep_what_is_left() {
+    Keeper keeper(delivery_);
+    take_out(0, keeper);
 }
 
 Session::~Session() { close_quietly(); }
@@ -108,7 +113,10 @@ void Session::close() {
 
 void Session::release_everything() noexcept {
     std::atomic_store(&open_input_, std::shared_ptr<const Stream>());
-    if (driver_ != nullptr) close_driver(driver_->drain(failures_));
+    if (driver_ != nullptr) {
+        const bool may_end = abandon_attempts();
+        close_driver(may_end && driver_->drain(failures_));
+    }
     abandon();
 }
 
@@ -116,6 +124,8 @@ void Session::release_everything() noexcept {
 // objects are its parent's there, and calling it can hang on a lock that a thread of the parent held.
 void Session::abandon() noexcept {
     delivery_.clear();
+    shown_.clear();
+    attempts_.reset();
     inputs_.reset();
     reconstructions_.reset();
     rgb_.reset();

@@ -17,7 +17,7 @@ void Session::require_long_term(const PictureExtras& extras) const {
 
 // Frames that are held back may have their references chosen already.
 bool Session::can_invalidate() const {
-    return settings_.reorder_depth() == 0 &&
+    return settings_.reorder_depth() == 0 && !settings_.shows_ahead() &&
            driver_->api().capability(settings_.codec, Capability::reference_invalidation) > 0;
 }
 

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from ._config.picture import Metadata, PictureOptions, Sei, TimeCode
     from ._config.references import References
     from ._config.regions import Region
+    from ._encoders.attempts import Attempts
     from ._encoders.motion import MotionEstimator
     from ._encoders.software import SoftwareEncoder
     from ._files.job import FileJob, FileSettings
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from .events import EngineInfo, Event
 
 __all__ = [
+    "Attempts",
     "BaseTask",
     "Cancelled",
     "Capabilities",
@@ -173,6 +175,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Attempts": "._encoders.attempts",
     "BaseTask": "._tasks",
     "Capabilities": "._machine.capabilities",
     "Colour": "._config.colour",

@@ -13,18 +13,23 @@ void check_alpha(const Config& config, const NV_ENC_INITIALIZE_PARAMS& params) {
     forbid_if(params.enableSubFrameWrite, "sub-frame output");
 }
 
-// The alpha of NV12 comes in a buffer of its own, which is not simulated; that of ARGB and ABGR is in the picture.
+// The alpha of NV12 comes in a buffer of its own; that of ARGB and ABGR is in the picture.
 template <typename Params>
-void check_alpha_buffer(const Params& params, const StreamSettings& stream) {
+void take_alpha_buffer(Submission& submission, const Params& params, const StreamSettings& stream) {
     set_optional(params, [&](const auto& picture) -> decltype(void(picture.alphaBuffer)) {
         const bool is_end = (picture.encodePicFlags & end_of_stream) != 0;
-        if (picture.alphaBuffer != nullptr && !stream.tools.alpha)
-            forbid(Status::success, Status::invalid_param, "alphaBuffer without enableAlphaLayerEncoding");
+        const auto forbid_if = [](bool is_so, const char* what) {
+            if (is_so) forbid(Status::success, Status::invalid_param, what);
+        };
+        forbid_if(picture.alphaBuffer != nullptr && !stream.tools.alpha,
+                  "alphaBuffer without enableAlphaLayerEncoding");
         if (!stream.tools.alpha || is_end) return;
         const bool has_own =
             picture.bufferFmt == NV_ENC_BUFFER_FORMAT_ARGB || picture.bufferFmt == NV_ENC_BUFFER_FORMAT_ABGR;
-        if (has_own && picture.alphaBuffer != nullptr)
-            forbid(Status::success, Status::invalid_param, "alphaBuffer with pictures that have their own alpha");
-        if (!has_own) refuse(Status::unsupported_param, "alpha in a buffer of its own is not simulated");
+        forbid_if(has_own && picture.alphaBuffer != nullptr, "alphaBuffer with pictures that have their own alpha");
+        forbid_if(!has_own && picture.bufferFmt != NV_ENC_BUFFER_FORMAT_NV12,
+                  "an alpha layer, and pictures that are neither NV12, ARGB nor ABGR");
+        forbid_if(!has_own && picture.alphaBuffer == nullptr, "NV12 with an alpha layer, and no alphaBuffer");
+        if (!has_own) submission.alpha = picture.alphaBuffer;
     });
 }

@@ -32,7 +32,8 @@ std::vector<const char*> needs_of(const NV_ENC_INITIALIZE_PARAMS& params, const 
     const auto need_if = [&](bool wanted, const char* capability) {
         if (wanted) needs.push_back(capability);
     };
-    need_if(stream.lookahead > 0, "SUPPORT_LOOKAHEAD");
+    need_if(stream.lookahead > 0 || looks_ahead_outside(config.rcParams), "SUPPORT_LOOKAHEAD");
+    need_if(state_buffers(params) > 0, "DISABLE_ENC_STATE_ADVANCE");
     need_if(stream.format.bit_depth == 10, "SUPPORT_10BIT_ENCODE");
     need_if(stream.format.chroma == 3, "SUPPORT_YUV444_ENCODE");
     need_if(stream.format.chroma == 2, "SUPPORT_YUV422_ENCODE");
@@ -94,7 +95,7 @@ void check_structure(const NV_ENC_CONFIG& config, const PresetRequest& preset) {
                text("Gop Length should be greater than number of B frames + 1: gopLength ", config.gopLength,
                     ", frameIntervalP ", config.frameIntervalP));
     const int b_pictures = std::max(config.frameIntervalP - 1, 0);
-    if (rates.enableLookahead && rates.lookaheadDepth + b_pictures > 31)
+    if ((rates.enableLookahead || looks_ahead_outside(rates)) && rates.lookaheadDepth + b_pictures > 31)
         forbid(Status::success, Status::invalid_param,
                text("lookaheadDepth ", rates.lookaheadDepth, " and ", b_pictures, " B pictures are more than 31"));
     with_codec_config(config.encodeCodecConfig, preset.codec, [&](const auto& codec_config) {
@@ -172,6 +173,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     refuse_unsimulated(params);
     check_structure(config, preset);
     check_maps(config.rcParams, stream.codec);
+    check_trials(params, config, stream.codec);
     check_references(params, config, preset.codec);
     with_codec_config(config.encodeCodecConfig, preset.codec, [&](const auto& codec_config) {
         check_tools(codec_config, config);
@@ -217,6 +219,7 @@ EncoderSetup setup_of(Session& session, const NV_ENC_INITIALIZE_PARAMS& params) 
     stream.block_maps = setup.map_mode != NV_ENC_QP_MAP_DISABLED;
     setup.statistics = statistics_of(params);
     setup.hints = hint_limits_of(params);
+    setup.trials = trial_limits_of(params, config);
     setup.sub_frames = params.enableSubFrameWrite != 0;
     setup.reports_slices = params.reportSliceOffsets != 0;
     stream.reconstructions = setup.reconstructs = NVSIM_GET(params, enableReconFrameOutput, 0) != 0;

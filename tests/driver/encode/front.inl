@@ -28,6 +28,7 @@ namespace {
 #include "encode/grain.inl"
 #include "encode/alpha.inl"
 #include "encode/hints.inl"
+#include "encode/trials.inl"
 #include "encode/translate.inl"
 #include "encode/messages.inl"
 #include "encode/views.inl"
@@ -38,6 +39,7 @@ namespace {
 #include "encode/front_setup.inl"
 #include "encode/front_buffers.inl"
 #include "encode/front_pictures.inl"
+#include "encode/trials_calls.inl"
 // clang-format on
 
 // What is there but not simulated.
@@ -106,8 +108,7 @@ void fill(void* list) {
     functions.nvEncCreateMVBuffer = create_mv_buffer;
     functions.nvEncDestroyMVBuffer = destroy_mv_buffer;
     functions.nvEncRunMotionEstimationOnly = run_motion_estimation_only;
-    NVSIM_UNIMPLEMENTED(functions, nvEncRestoreEncoderState, recorded::restore_empty);
-    NVSIM_UNIMPLEMENTED(functions, nvEncLookaheadPicture, recorded::lookahead_empty);
+    add_trial_calls(functions);
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ Submission submission_of(const NV_ENC_PIC_PARAMS& params) {
     submission.type = picture_type(params.pictureType);
     submission.map = params.qpDeltaMap;
     submission.map_size = params.qpDeltaMapSize;
+    submission.state = NVSIM_GET(params, stateBufferIdx, 0u);
     submission.reconstruction = NVSIM_GET(params, outputReconBuffer, null_pointer);
     return submission;
 }
@@ -69,7 +70,7 @@ NVENCSTATUS encode_picture(void* encoder, NV_ENC_PIC_PARAMS* params) {
                 take_sei(session.next_sei(), params->codecPicParams, session.codec());
             }
             Submission submission = submission_of(*params);
-            check_alpha_buffer(*params, session.stream());
+            take_alpha_buffer(submission, *params, session.stream());
             if (!(params->encodePicFlags & end_of_stream) && session.codec() == Codec::hevc)
                 take_views(submission, session.next_sei(), params->codecPicParams.hevcPicParams, session.stream());
             submission.hints = hints_of(*params, session.codec(), session.takes_hints());

@@ -56,6 +56,7 @@ void PictureJob::work() {
     instrument::current_call = &submitted;
     const cu::Quiet quiet;
     session_->wait_for_pixels(record_, *this);
+    session_->check_alpha(record_);
     if (record_.source.pixels != nullptr) record_.activity = activity_of(record_.source, record_.grid);
     with_coder([&](Maker& maker) { maker.encode(record_.source, units_); });
     session_->check_map(record_);
@@ -81,6 +82,10 @@ void SettingsJob::work() {
     with_coder([&](Maker& maker) { maker.reconfigure(settings_); });
 }
 
+void RestoreJob::work() {
+    with_coder([&](Maker& maker) { maker.restore(serial_); });
+}
+
 void Session::wait_for_pixels(Record& record, Job& job) {
     if (record.pixels == nullptr) return;
     if (record.pixels->pending || record.again != nullptr) {
@@ -92,6 +97,10 @@ void Session::wait_for_pixels(Record& record, Job& job) {
         if (after - before > std::chrono::microseconds(200)) job.ready = std::max(job.ready, after);
     }
     record.source.pixels = record.pixels->data;
+    if (record.alpha == nullptr) return;
+    const cu::Current current(context_);
+    if (record.alpha->pending && current.ok) cu::calls()->event_wait(record.alpha->read);
+    record.source.alpha = record.alpha->data;
 }
 
 // Before an access unit is handed over: the input of its picture, and the input submitted together with the output that

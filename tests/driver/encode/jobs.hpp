@@ -58,4 +58,14 @@ class SettingsJob : public SessionJob {
     SessionSettings settings_;
 };
 
+class RestoreJob : public SessionJob {
+   public:
+    RestoreJob(std::shared_ptr<Session> session, uint64_t serial)
+        : SessionJob(std::move(session), false), serial_(serial) {}
+    void work() override;
+
+   private:
+    const uint64_t serial_;  // of the trial that is kept
+};
+
 }  // namespace nvsim

@@ -36,6 +36,7 @@ struct SourcePicture {
     int width = 0, height = 0;
     PixelFormat format = PixelFormat::undefined;
     const uint8_t* pixels = nullptr;  // packed
+    const uint8_t* alpha = nullptr;   // likewise, and of the same format; null: none of its own
     bool output_headers = false;
     LayerPlace place;
     int structure = 1;                                     // NV_ENC_PIC_STRUCT
@@ -43,6 +44,7 @@ struct SourcePicture {
     const std::vector<SeiMessage>* sei = nullptr;
     const BlockMap* map = nullptr;
     bool wants_reconstruction = false;
+    bool is_trial = false;                               // coded without advancing the coder
     const std::vector<uint64_t>* invalidated = nullptr;  // serials
 };
 
@@ -58,6 +60,8 @@ class Maker {
     virtual void encode(const SourcePicture& picture, std::vector<AccessUnit>& out) = 0;
     virtual void flush(std::vector<AccessUnit>& out) = 0;
     virtual void reconfigure(const SessionSettings& settings) = 0;
+    // The next picture follows the trial with this serial, as if there had been no other one.
+    virtual void restore(uint64_t) {}
     // What stands for every access unit of a type where there is nothing to code; null: encode() makes each.
     virtual const std::vector<uint8_t>* fixed_unit(PictureType) const { return nullptr; }
 };

@@ -1,4 +1,6 @@
 // The backend that codes for real, through the coder of codec_*.cpp.
+#include <algorithm>
+
 #include "encode/maker.hpp"
 #include "encode/status.hpp"
 
@@ -57,11 +59,13 @@ class RealMaker : public Maker {
         return offsets;
     }
 
-    // Of RGB surfaces, whose words have it in their highest byte. Without a value, chroma is grey.
+    // Of the picture beside, as its luma, or of RGB surfaces, whose words have it in their highest byte. Without a
+    // value, chroma is grey.
     static std::vector<uint8_t> alpha_of(const SourcePicture& source) {
         const size_t pixels = static_cast<size_t>(source.width) * static_cast<size_t>(source.height);
         std::vector<uint8_t> planar(pixels * 3 / 2, 128);
-        for (size_t i = 0; i < pixels; ++i) planar[i] = source.pixels[4 * i + 3];
+        if (source.alpha != nullptr) std::copy(source.alpha, source.alpha + pixels, planar.begin());
+        for (size_t i = 0; i < pixels && source.alpha == nullptr; ++i) planar[i] = source.pixels[4 * i + 3];
         return planar;
     }
 

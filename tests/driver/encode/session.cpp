@@ -6,6 +6,7 @@
 #include "common/instrument.hpp"
 #include "common/text.hpp"
 #include "encode/breach.hpp"
+#include "encode/replay.hpp"
 #include "recordings/statuses.hpp"
 
 namespace nvsim {
@@ -96,15 +97,12 @@ void Session::initialize(const EncoderSetup& setup) {
 }
 
 std::unique_ptr<Maker> Session::make_maker() const {
-    if (setup_.motion_only) return make_null(setup_.settings, null_bytes_);
-    switch (settings()->backend) {
-        case Backend::null: return make_null(setup_.settings, null_bytes_);
-        case Backend::codec: return make_real(setup_.settings);
-        case Backend::automatic:
-            if (codec_obstacle(codec()).empty()) return make_real(setup_.settings);
-            return make_echo(setup_.settings);
-        default: return make_echo(setup_.settings);
-    }
+    const Backend backend = settings()->backend;
+    if (setup_.motion_only || backend == Backend::null) return make_null(setup_.settings, null_bytes_);
+    const bool is_real =
+        backend == Backend::codec || (backend == Backend::automatic && codec_obstacle(codec()).empty());
+    const auto make = is_real ? make_real : make_echo;
+    return setup_.trials.states > 0 ? make_replaying(setup_.settings, make) : make(setup_.settings);
 }
 
 // What NVENC's programming guide ties to a capability; the recorded card validates nothing here.
@@ -137,6 +135,7 @@ void Session::reconfigure(const EncoderSetup& setup, bool reset, bool force_idr)
     if (resized && !(reset && force_idr))
         forbid(recorded::reconfigure_smaller, Status::invalid_param,
                "a change of size needs resetEncoder and forceIDR");
+    if (resized || reset || force_idr) require_restored("the encoder is reset");
     if (resized && !window_.empty()) violate(Status::invalid_call, "a change of size with pictures in flight");
     EncoderSetup next = setup;
     next.max_width = std::max(setup_.max_width, wanted.format.width);

@@ -25,6 +25,7 @@
 #include "encode/staging.hpp"
 #include "encode/statistics.hpp"
 #include "encode/status.hpp"
+#include "encode/trials.hpp"
 
 namespace nvsim {
 
@@ -37,6 +38,7 @@ struct EncoderSetup {
     uint32_t map_mode = 0;           // NV_ENC_QP_MAP_MODE
     int map_block = 16;              // pixels of the blocks that a map has values for
     HintLimits hints;
+    TrialLimits trials;
     StatisticsLevel statistics = StatisticsLevel::none;
     bool motion_only = false;
     bool searches_intra = true;  // in motion of H.264
@@ -76,6 +78,10 @@ struct Submission {
     PictureReferences references;
     void* reconstruction = nullptr;       // outputReconBuffer
     std::optional<FilmGrain> film_grain;  // a change
+    uint32_t state = 0;                   // stateBufferIdx
+    void* alpha = nullptr;                // alphaBuffer
+
+    bool is_trial() const;
 };
 
 enum PictureFlags : uint32_t {
@@ -83,8 +89,11 @@ enum PictureFlags : uint32_t {
     force_idr = 2,
     output_headers = 4,
     end_of_stream = 8,
+    keep_state = 16,  // NV_ENC_PIC_FLAG_DISABLE_ENC_STATE_ADVANCE
     output_reconstruction = 32,
 };
+
+inline bool Submission::is_trial() const { return (flags & keep_state) != 0; }
 
 struct LockedBitstream {
     void* data = nullptr;
@@ -146,8 +155,12 @@ struct Record {
     const void* hints_memory = nullptr;  // likewise
     std::vector<uint8_t> hints;          // a copy
     PictureReferences references;
+    uint64_t display_index = 0;
     std::optional<FilmGrain> film_grain;
     Staging* pixels = nullptr;
+    SurfaceSource alpha_surface;
+    Staging* alpha = nullptr;
+    int* alpha_in_flight = nullptr;
     Staging* again = nullptr;  // read a second time when a held picture is started
     int* in_flight = nullptr;  // of its input
     Mapped* reconstruction = nullptr;
@@ -217,6 +230,9 @@ class Session : public std::enable_shared_from_this<Session> {
     std::vector<SeiMessage>& next_sei() { return next_sei_; }
     Status encode(const Submission& submission);
     void invalidate(uint64_t timestamp);
+    // The picture that was tried is the one of this state buffer. `parts`: NV_ENC_STATE_RESTORE_TYPE.
+    void restore(uint32_t state, uint32_t parts, void* output);
+    void look_ahead(void* input);
     // Waits on the cell until the output is there; the mutex is let go meanwhile.
     LockedBitstream lock(std::unique_lock<std::mutex>& mutex, void* handle, bool wait);
     // Where the slices begin in what is locked; nothing if the client does not want to know.
@@ -246,6 +262,7 @@ class Session : public std::enable_shared_from_this<Session> {
     friend class PictureJob;
     friend class FlushJob;
     friend class SettingsJob;
+    friend class RestoreJob;
 
     void require_initialized() const;
     std::unique_ptr<Maker> make_maker() const;
@@ -264,11 +281,24 @@ class Session : public std::enable_shared_from_this<Session> {
 
     void check_type(const Submission& submission) const;
     void check_view(const Submission& submission) const;
+    void require_restored(const char* what) const;
+    void check_trial(const Submission& submission) const;
+    bool goes_back(const Submission& submission);
+    void begin_trials(const Submission& submission);
+    void remember_trial(const Submission& submission, const Bitstream& out, const PlannedPicture& picture);
+    void restore_parts(uint32_t state, uint32_t parts);
+    ShownInput shown_input(void* input);
+    void check_shown(const Submission& submission);
+    void take_shown();
+    void forget_shown();
     void plan(const Submission& submission, uint64_t serial);
     void add_second_views();
     void find_input(const Submission& submission, Record& record);
     Bitstream& find_output(const Submission& submission);
     void read_pixels(Record& record);
+    void find_alpha(const Submission& submission, Record& record);
+    void read_alpha(Record& record);
+    void check_alpha(const Record& record) const;
     LumaPlane luma_of(void* input);
     void take_map(const Submission& submission, Record& record);
     void take_hints(const Submission& submission, Record& record) const;
@@ -344,11 +374,16 @@ class Session : public std::enable_shared_from_this<Session> {
     std::deque<Record*> window_;  // records in flight, by serial from window_start_ on
     uint64_t window_start_ = 0;
     uint64_t next_serial_ = 0;
-    uint64_t since_idr_ = 0;        // pictures started since the last IDR
-    uint64_t planned_ = 0;          // pictures started since the coder was last empty
-    uint64_t outputs_ = 0;          // output buffers submitted
-    uint64_t flushed_outputs_ = 0;  // of them, those submitted before the last end of the stream
-    uint64_t promised_ = 0;         // of them, those that will be filled without further input
+    uint64_t further_trials_ = 0;         // pictures that were coded before
+    std::optional<TriedPicture> tried_;   // until a state is restored
+    std::optional<uint32_t> last_tried_;  // its frameIdx
+    std::deque<ShownInput> shown_;        // to nvEncLookaheadPicture, and not encoded yet
+    bool lookahead_ends_ = false;         // the last picture was encoded with too few shown after it
+    uint64_t since_idr_ = 0;              // pictures started since the last IDR
+    uint64_t planned_ = 0;                // pictures started since the coder was last empty
+    uint64_t outputs_ = 0;                // output buffers submitted
+    uint64_t flushed_outputs_ = 0;        // of them, those submitted before the last end of the stream
+    uint64_t promised_ = 0;               // of them, those that will be filled without further input
     std::deque<Bitstream*> waiting_outputs_;
     std::vector<PlannedPicture> plan_;
     std::thread::id encoder_thread_;

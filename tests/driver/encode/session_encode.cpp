@@ -16,6 +16,7 @@ Status Session::encode(const Submission& submission) {
     if (submission.completion_event != nullptr)
         violate(Status::invalid_event, "a completion event was given; the session is not asynchronous");
     if (submission.flags & end_of_stream) {
+        if (!release_faulted) require_restored("the stream ends");
         submit_end();
         return Status::success;
     }
@@ -26,23 +27,35 @@ Status Session::encode(const Submission& submission) {
         forbid(Status::success, Status::invalid_param, "a picture of two fields, but frameFieldMode is not FIELD");
     check_type(submission);
     check_view(submission);
+    check_trial(submission);
+    check_shown(submission);
+    const bool is_further = goes_back(submission);
     reference_rules_.check(submission.references, stream());
     Bitstream& out = find_output(submission);
     Record& record = new_record();
     try {
         find_input(submission, record);
+        find_alpha(submission, record);
         take_map(submission, record);
         take_hints(submission, record);
         take_reconstruction(submission, record);
         if (reads_pixels_) read_pixels(record);
+        if (reads_pixels_ && record.alpha_in_flight != nullptr) read_alpha(record);
     } catch (...) {
         free_records_.push_back(&record);
         throw;
     }
+    further_trials_ += is_further;
     accept(submission, record, out);
+    if (!is_further) take_shown();
+    begin_trials(submission);
     plan_.clear();
-    plan(submission, record.source.serial);
+    if (is_further)
+        plan_.push_back({record.source.serial, tried_->type});
+    else
+        plan(submission, record.source.serial);
     start(plan_);
+    if (submission.is_trial()) remember_trial(submission, out, plan_.front());
     const bool more = plan_.empty() || planned_ <= static_cast<uint64_t>(delay_);
     return more ? Status::need_more_input : Status::success;
 }
@@ -62,6 +75,7 @@ void Session::check_type(const Submission& submission) const {
 
 void Session::invalidate(uint64_t timestamp) {
     require_initialized();
+    require_restored("a reference is invalidated");
     if (device_.cap(codec(), "SUPPORT_REF_PIC_INVALIDATION") == 0)
         forbid(Status::success, Status::unsupported_param,
                text("NV_ENC_CAPS_SUPPORT_REF_PIC_INVALIDATION is 0 on the ", device_.gpu.name));
@@ -77,6 +91,8 @@ void Session::accept(const Submission& submission, Record& record, Bitstream& ou
     source.frame_index = submission.frame_index;
     source.structure = static_cast<int>(submission.structure);
     source.flags = submission.flags;
+    source.is_trial = submission.is_trial();
+    record.display_index = submission.is_trial() ? submission.frame_index : source.serial - further_trials_;
     source.output_headers = (submission.flags & output_headers) != 0;
     record.references = submission.references;
     record.film_grain = submission.film_grain;
@@ -89,6 +105,7 @@ void Session::accept(const Submission& submission, Record& record, Bitstream& ou
     source.map = record.map.get();
     if (!inline_) record.submitted = Clock::now();
     if (record.in_flight != nullptr) ++*record.in_flight;
+    if (record.alpha_in_flight != nullptr) ++*record.alpha_in_flight;
     if (record.reconstruction != nullptr) ++record.reconstruction->in_flight;
     record.grid = grid_of(source.width, source.height, setup_.map_block);
     window_.push_back(&record);
@@ -248,6 +265,7 @@ void Session::submit(const PlannedPicture& picture) {
 }
 
 void Session::submit_end() {
+    forget_shown();
     plan_.clear();
     if (std::exchange(waits_for_view_, false)) planner_.push(left_, plan_);
     planner_.drain(plan_);
@@ -273,8 +291,9 @@ Record& Session::new_record() {
     }
     Record& record = *free_records_.back();
     free_records_.pop_back();
-    record.pixels = record.again = nullptr;
-    record.in_flight = nullptr;
+    record.pixels = record.again = record.alpha = nullptr;
+    record.in_flight = record.alpha_in_flight = nullptr;
+    record.source.alpha = nullptr;
     record.reconstruction = nullptr;
     record.source.wants_reconstruction = false;
     record.activity.clear();
@@ -334,7 +353,7 @@ void Session::fill(Bitstream& out, const Record& record, AccessUnit unit) {
     out.view.timestamp = record.source.timestamp;
     out.view.duration = record.source.duration;
     out.view.frame_index = static_cast<uint32_t>(out.order);
-    out.view.display_index = static_cast<uint32_t>(record.source.serial);
+    out.view.display_index = static_cast<uint32_t>(record.display_index);
     out.view.type = type;
     out.view.average_qp = static_cast<uint32_t>(qp);
     out.view.alpha_bytes = fixed ? 0 : static_cast<uint32_t>(out.unit.alpha_bytes);
@@ -379,7 +398,8 @@ void Session::fail_pending(const std::string& why) {
 
 void Session::release_input(Record& record) {
     if (record.in_flight != nullptr) --*record.in_flight;
-    record.in_flight = nullptr;
+    if (record.alpha_in_flight != nullptr) --*record.alpha_in_flight;
+    record.in_flight = record.alpha_in_flight = nullptr;
     record.checked = true;
 }
 
@@ -388,6 +408,7 @@ void Session::retire_records() {
         Record& record = *window_.front();
         if (record.pixels != nullptr) staging_.give(record.pixels);
         if (record.again != nullptr) staging_.give(record.again);
+        if (record.alpha != nullptr) staging_.give(record.alpha);
         free_records_.push_back(&record);
         window_.pop_front();
         ++window_start_;

@@ -203,6 +203,7 @@ void Session::abandon(const int* in_flight, const std::string& what) {
     std::unique_lock<std::mutex> mutex(cell_.mutex, std::adopt_lock);
     for (size_t i = 0; i < window_.size();) {
         Record* record = window_[i];
+        if (record->alpha_in_flight == in_flight) record->alpha_in_flight = nullptr;
         if (record->in_flight != in_flight) {
             ++i;
         } else if (record->checking) {

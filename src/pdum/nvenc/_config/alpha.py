@@ -10,8 +10,10 @@ from . import second_layer
 from .settings import whole
 from .values import RGB_FORMATS
 
-WITH_ALPHA = ("argb", "abgr")
-"""The formats of frames that bring it."""
+WITH_ALPHA = ("argb", "abgr", "nv12")
+"""The formats of frames that bring it, the last one in an array beside the frame."""
+
+BESIDE = "nv12"
 
 DRIVERS_RATIO = 0
 """Stands for the driver's own split of the bits."""
@@ -36,6 +38,12 @@ def contradictions(config: EncoderConfig) -> Iterator[str]:
         also = " Its frames have 10 bits." if config.format in RGB_FORMATS else ""
         yield (
             f"{asked} does not work with format={config.format!r}. Give arrays of R, G, B, A with format='abgr', or of "
-            f"B, G, R, A with 'argb'.{also}"
+            f"B, G, R, A with 'argb', or frames of 'nv12' with their alpha.{also}"
         )
-    yield from second_layer.contradictions(config, asked)
+    others = (
+        ("sub_frames", config.sub_frames),
+        ("reconstruction", config.reconstruction),
+        ("attempts", config.format == BESIDE and config.attempts),
+        ("copy", config.format == BESIDE and config.copy == "never"),
+    )
+    yield from second_layer.contradictions(config, asked, others)

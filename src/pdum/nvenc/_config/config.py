@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .._errors import InvalidConfig
 from . import (
     alpha,
+    attempts,
     choices,
     coding,
     film_grain,
@@ -126,7 +127,8 @@ class EncoderConfig:
         film_grain: grain that decoders add to the pictures: ``FilmGrain(…)``, or a strength from 1 to 255 (AV1).
         interlaced: ``"top"`` or ``"bottom"``: each picture is coded as two fields, of which this is the first (H.264).
         alpha: whether the stream keeps the transparency of ``"argb"`` and ``"abgr"`` frames, in a layer of its own
-            (HEVC). A number: how many times that layer's bits the picture gets, instead of 15.
+            (HEVC), or the alpha that comes beside ``"nv12"``: frames are then pairs ``(frame, alpha)``. A number: how
+            many times that layer's bits the picture gets, instead of 15.
         stereo: frames are pairs, of the left and the right eye, and the stream has a layer for each (MV-HEVC; interface
             13.0). Both views have the size of the encoder, and one packet has both.
         monochrome: the stream has no colour; that of the frames is ignored.
@@ -137,6 +139,7 @@ class EncoderConfig:
             blocks, motion), and also of its ``"rows"`` of blocks or its ``"blocks"``.
         sub_frames: ``encode_slices`` gives each slice as soon as it is ready (H.264, HEVC; with ``slices``).
         reconstruction: packets have the picture as a decoder will show it (``Packet.reconstruction``), on the GPU.
+        attempts: how often a picture may be coded, of which you keep one (``begin_attempts``). 0: only once.
         time_code: pictures may have time codes.
         qp_map: pictures may give regions more or fewer bits (``PictureOptions``): ``"delta"`` by offsets to the
             quantiser of each block, ``"emphasis"`` by levels (H.264, without AQ).
@@ -220,6 +223,7 @@ class EncoderConfig:
     interlaced: choices.FirstField | None = None
     alpha: bool | int | None = None
     stereo: bool | None = None
+    attempts: int = 0
     time_code: bool = False
     qp_map: choices.QpMap | None = None
     motion_hints: int = 0
@@ -330,6 +334,7 @@ class EncoderConfig:
             "statistics": values.choice("statistics", self.statistics, ("picture", "rows", "blocks")),
             "sub_frames": values.switch("sub_frames", self.sub_frames),
             "reconstruction": values.switch("reconstruction", self.reconstruction),
+            "attempts": attempts.native(codec, self.attempts),
             "time_code": values.switch("time_code", self.time_code),
             "qp_map": values.choice("qp_map", self.qp_map, MAP_MODES),
             "motion_hints": motion_hints.count(codec, self.motion_hints),

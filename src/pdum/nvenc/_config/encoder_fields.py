@@ -88,7 +88,6 @@ class StreamFields(RateFields, total=False):
     film_grain: FilmGrain | int | None
     monochrome: bool | None
     interlaced: choices.FirstField | None
-    alpha: bool | int | None
     reference_frames: int | None
     copy: choices.CopyMode
 
@@ -112,8 +111,9 @@ class OutputFields(TypedDict, total=False):
 
 
 class ShapeFields(TypedDict, total=False):
-    """The shape of the picture, which a video file has already."""
+    """The shape and the alpha of the picture, which a video file decides."""
 
+    alpha: bool | int | None
     sample_aspect: coding.Aspect | None
 
 
@@ -121,6 +121,7 @@ class FurtherFields(StreamFields, ShapeFields, PictureFields, OutputFields, tota
     """The fields that ``NvencEncoder`` takes after its arguments."""
 
     stereo: bool | None
+    attempts: int
     format: choices.FrameFormat
     max_width: int
     max_height: int

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .._errors import InvalidConfig, UnsupportedFeature
 from . import choices, film_grain, interlacing, motion_hints
 from .film_grain import FilmGrain
-from .picture_type import canonical, require_possible
+from .picture_type import canonical, require_manual, require_no_other_use, require_possible
 from .references import native_slots, require_slots
 from .regions import Region, map_of, require_one_map
 from .settings import whole
@@ -132,6 +132,8 @@ class PictureOptions:
         time_code: of an encoder made with ``time_code=True``.
         type: ``"IDR"`` and ``"I"`` do the same as the two flags. With ``picture_types="manual"``, ``"P"``
             postpones an IDR that is due. The first picture of a stream is always an IDR.
+        reference: False: no later picture refers to it, so that a receiver may drop it. With
+            ``picture_types="manual"``; an IDR is always a reference.
         mark_long_term: keeps the picture as the long-term reference of that number, instead of the old one. An IDR
             drops all of them.
         use_long_term: the numbers of the long-term references that the picture may refer to. It refers to no others.
@@ -155,6 +157,7 @@ class PictureOptions:
     qp_map: Any = None
     emphasis_map: Any = None
     type: choices.PictureType | None = None
+    reference: bool = True
     mark_long_term: int | None = None
     use_long_term: Sequence[int] = field(default=())
     film_grain: FilmGrain | int | None = None
@@ -162,7 +165,11 @@ class PictureOptions:
     motion_hints: Any = None
 
     def __post_init__(self) -> None:
-        kinds: tuple[tuple[str, Any], ...] = (("force_idr", bool), ("force_intra", bool))
+        kinds: tuple[tuple[str, Any], ...] = (
+            ("force_idr", bool),
+            ("force_intra", bool),
+            ("reference", bool),
+        )
         lists: tuple[tuple[str, Any], ...] = (("sei", Sei), ("metadata", Metadata))
         for name, kind in kinds:
             if not isinstance(getattr(self, name), kind):
@@ -178,6 +185,7 @@ class PictureOptions:
         require_slots(self.mark_long_term, self.use_long_term)
         object.__setattr__(self, "structure", interlacing.structure(self.structure))
         object.__setattr__(self, "type", canonical(self.type, self.force_idr, self.force_intra))
+        require_no_other_use(self.reference, self.mark_long_term, self._flags()[0])
 
     def _structure(self, is_interlaced: bool) -> str | None:
         return interlacing.require_fields(self.structure, is_interlaced)
@@ -191,9 +199,10 @@ class PictureOptions:
     def _native_map(self, codec: str, mode: str | None) -> tuple[str, Any] | None:
         return map_of(self, codec, mode)
 
-    def _references(self, slots: int, manual_types: bool) -> tuple[int | None, int, bool]:
+    def _references(self, slots: int, manual_types: bool) -> tuple[int | None, int, bool, bool]:
         require_possible(self.type, manual_types)
-        return *native_slots(self.mark_long_term, self.use_long_term, slots), self.type == "P"
+        require_manual(self.reference, manual_types)
+        return *native_slots(self.mark_long_term, self.use_long_term, slots), self.type == "P", self.reference
 
     def _flags(self) -> tuple[bool, bool]:
         """Whether it is forced to be an IDR, and an I-picture."""

@@ -37,3 +37,24 @@ def require_possible(kind: str | None, manual: bool) -> None:
         raise InvalidConfig(
             "type='P' needs an encoder that was made with picture_types='manual'; others take IDR and I."
         )
+
+
+def require_manual(reference: bool, manual: bool) -> None:
+    """Raises if the driver decides by itself which pictures are references."""
+    if not reference and not manual:
+        raise InvalidConfig(
+            "reference=False needs an encoder that was made with picture_types='manual'; in others, the driver decides "
+            "which pictures are references."
+        )
+
+
+def require_no_other_use(reference: bool, mark_long_term: int | None, is_idr: bool) -> None:
+    if reference:
+        return
+    if is_idr:
+        raise InvalidConfig("reference=False does not work with an IDR, which later pictures refer to. Leave one out.")
+    if mark_long_term is not None:
+        raise InvalidConfig(
+            f"reference=False does not work with mark_long_term={mark_long_term}, which keeps the picture for later "
+            "ones. Leave one out."
+        )

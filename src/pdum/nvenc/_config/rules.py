@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._errors import InvalidConfig
-from . import alpha, coding, interlacing, layers, motion_hints, outputs, references, stereo
+from . import alpha, attempts, coding, interlacing, layers, motion_hints, outputs, references, stereo
 from .settings import MOST_FRAMES_AHEAD, codec_name, tuning_name
 from .values import FORMATS, PROFILE_LIMITS, RGB_FORMATS
 
@@ -171,6 +171,10 @@ def _of_outputs(config: EncoderConfig) -> Iterator[str]:
     yield from outputs.contradictions(config, may_have_b_frames(config))
 
 
+def _of_attempts(config: EncoderConfig) -> Iterator[str]:
+    yield from attempts.contradictions(config, may_have_b_frames(config))
+
+
 def _of_hints(config: EncoderConfig) -> Iterator[str]:
     yield from motion_hints.contradictions(config, may_have_b_frames(config))
 
@@ -318,4 +322,5 @@ RULES = (
     _of_samples,
     _of_outputs,
     _of_hints,
+    _of_attempts,
 )

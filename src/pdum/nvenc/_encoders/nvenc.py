@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .._config.settings import Bits, FrameRate
     from .._nvenc import Packet
     from .aio import Worker
+    from .attempts import Attempts
 
 ABI_VARIABLE = "PDUM_NVENC_ABI"
 
@@ -199,6 +200,35 @@ class NvencEncoder(_nvenc.Encoder):
             in_vain = 0 if part else in_vain + 1
             if part:
                 yield part
+
+    def begin_attempts(
+        self, frame: Any = None, seq: SupportsIndex = 0, *, stream: Any = None, picture: PictureOptions | None = None
+    ) -> Attempts | None:
+        """Takes a frame that is then coded as often as you like, up to ``attempts`` times; you keep one result.
+
+        The frame is copied, and may be changed when this returns. No other frame can be encoded until one of the
+        attempts is kept. With ``lookahead``, what is returned is about an earlier frame, or None as long as there is
+        none; at the end, call it without a frame until it gives None.
+        """
+        from .attempts import Attempts
+
+        if not self._begin_attempts(frame, seq, stream, picture):
+            return None
+        return Attempts(self)
+
+    def attempts_at(self, frames: Iterable[Any]) -> Iterator[Attempts]:
+        """All frames, one after the other, each as ``begin_attempts`` gives it. ``packet.seq`` is the frame's number.
+
+        What you do not keep yourself is kept as by leaving a ``with`` block.
+        """
+        for seq, frame in enumerate(frames):
+            picture = self.begin_attempts(frame, seq)
+            if picture is not None:
+                with picture:
+                    yield picture
+        while (picture := self.begin_attempts()) is not None:
+            with picture:
+                yield picture
 
     def flush_lazily(self) -> Iterator[Packet]:
         """``flush_pipeline`` as an iterator, as ``SoftwareEncoder`` has it."""

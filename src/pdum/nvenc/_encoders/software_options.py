@@ -59,7 +59,7 @@ NEVER = (
 PER_PICTURE = ("time_code", "motion_hints", "long_term_references")
 """Settings for what single pictures carry, which software does not take."""
 
-OUTPUTS = ("statistics", "reconstruction", "sub_frames")
+OUTPUTS = ("statistics", "reconstruction", "sub_frames", "attempts")
 """Settings for what packets bring besides their bytes. Leaving one out would leave its user with None."""
 
 NOT_IN_SVT = (

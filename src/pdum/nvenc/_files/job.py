@@ -40,6 +40,8 @@ NOT_OF_A_FILE = {
     "picture_types": PER_PICTURE,
     "long_term_references": PER_PICTURE,
     "stereo": "give the video for the right eye, right=…",
+    "alpha": "the frames of files are decoded without it; use VideoWriter",
+    "attempts": "somebody has to choose; use NvencEncoder",
     "statistics": OF_PACKETS,
     "sub_frames": OF_PACKETS,
     "reconstruction": OF_PACKETS,

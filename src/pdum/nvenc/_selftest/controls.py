@@ -342,6 +342,8 @@ CONTROLS: tuple[Control, ...] = (
     same("statistics", "picture"),
     same("reconstruction", True),
     same("sub_frames", True, {"slices": 4}, codecs=H264),
+    same("attempts", 2),
+    Control(name="attempts with a lookahead", given={"attempts": 2}, base={**HQ, "lookahead": 4}, seen=every_picture),
     same("reference_frames", 4, codecs=("h264", "hevc")),
     same("long_term_references", 2, codecs=("h264", "hevc"), picture=PictureOptions(mark_long_term=1)),
     same("picture_types", "manual", codecs=("h264", "hevc"), seen=every_picture),

@@ -33,7 +33,7 @@ SHARED_GOP = 60
 DEFAULT_QUALITY = 60
 FIXED = ("width", "height", "format", "fps", "codec", "bitrate", "gpu_id")
 """Fields of ``EncoderConfig`` that have a parameter of the writer, or follow from the first frame."""
-OF_PACKETS = ("statistics", "sub_frames", "reconstruction")
+OF_PACKETS = ("statistics", "sub_frames", "reconstruction", "attempts")
 DROPS = {"none": None, "oldest": "oldest"}
 
 
@@ -68,6 +68,7 @@ class WriterSettings:
         whole("queue_frames", self.queue_frames, least=1)
         whole("queue_bytes", self.queue_bytes, least=1, most=1 << 62)
         self._require_known_fields()
+        self._require_single_frames()
         self._require_one_kind_of_rate()
         _ = self.rate
 
@@ -185,6 +186,15 @@ class WriterSettings:
                 raise TypeError(
                     f"VideoWriter() got an unexpected keyword argument {name!r}.{nearest(name, [*own, *known])}"
                 )
+
+    def _require_single_frames(self) -> None:
+        form = self.format if self.config is None else self.config.format
+        asks = self.fields.get("alpha") if self.config is None else self.config.alpha
+        if asks and form is not None and format_name(form) == "nv12":
+            raise InvalidConfig(
+                "VideoWriter takes single frames, and alpha with format='nv12' needs pairs of a frame and its alpha. "
+                "Use format='abgr', or NvencEncoder."
+            )
 
     def _require_one_kind_of_rate(self) -> None:
         if self.quality is None:
