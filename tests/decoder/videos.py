@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import av
 import numpy as np
@@ -36,8 +37,10 @@ def moving(number: int, size: tuple[int, int], pixels: str) -> Any:
 
 
 def make(folder: Path, kind: Kind) -> Path:
-    path = folder / f"{kind.name}.{kind.container}"
+    """Made once in a folder, and apart from others of the same name."""
+    path = folder / f"{crc32(repr(kind).encode()):08x}" / f"{kind.name}.{kind.container}"
     if not path.exists():
+        path.parent.mkdir(exist_ok=True)
         write(path, kind, [(number, kind.size) for number in range(kind.count)])
     return path
 
