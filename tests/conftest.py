@@ -35,6 +35,7 @@ LONGEST = (
     *("test_faults.py", "cli/test_interrupted.py", "files/test_exact.py", "selftest/test_answers.py"),
     *("test_lifetime.py", "test_stubs.py", "cli/test_full_disk.py", "selftest/test_report.py"),
 )
+SANITIZED_ALONE = re.compile(r"sanitize\b(?! or)")
 OF_ONE_ABI = re.compile(r"^pytestmark = .*\bone_abi\b", re.MULTILINE)
 HOW_TO_BUILD = "cmake -S tests/driver -B build/driver && cmake --build build/driver (./test.sh does it)"
 
@@ -81,13 +82,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """The run for another interface version does not load the many modules of which it would use nothing."""
-    if "not one_abi" not in str(config.getoption("markexpr")) or is_asked_for(collection_path, config):
+    """Runs of few tests do not load the many modules of which they would use nothing."""
+    asked = str(config.getoption("markexpr"))
+    if is_asked_for(collection_path, config):
         return None
-    if folder_of(collection_path) in ABOUT_OTHERS:
+    if "not one_abi" in asked and is_of_one_abi(collection_path):
         return True
-    is_module = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
-    return True if is_module and OF_ONE_ABI.search(collection_path.read_text()) else None
+    return True if SANITIZED_ALONE.match(asked) and not may_be_sanitized(collection_path) else None
+
+
+def is_of_one_abi(path: Path) -> bool:
+    if folder_of(path) in ABOUT_OTHERS:
+        return True
+    return is_module(path) and OF_ONE_ABI.search(path.read_text()) is not None
+
+
+def may_be_sanitized(path: Path) -> bool:
+    return not is_module(path) or folder_of(path) in SANITIZED or "mark.sanitize" in path.read_text()
+
+
+def is_module(path: Path) -> bool:
+    return path.name.startswith("test_") and path.suffix == ".py"
 
 
 def is_asked_for(path: Path, config: pytest.Config) -> bool:

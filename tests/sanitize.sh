@@ -18,11 +18,14 @@ case ${1:-} in
     *) KINDS=(address thread) ;;
 esac
 
+# Compiled in half the time of -O2 -g. The reports still have functions and lines, and less is optimised away.
+OPTIMISED=(-DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1 -DNDEBUG")
+
 configure_and_build() { # source, build folder, options
     local source=$1 folder=$2
     shift 2
     [[ -f $folder/build.ninja ]] ||
-        cmake -S "$source" -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo "$@" >/dev/null
+        cmake -S "$source" -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo "${OPTIMISED[@]}" "$@" >/dev/null
     cmake --build "$folder" -j "$JOBS" >"$folder/build.log" 2>&1 || { tail -n 40 "$folder/build.log"; return 1; }
 }
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from frames import created_context, nv12
 from pdum.nvenc import CudaFailed, EncoderConfig, InvalidConfig, NvencEncoder, NvencError, UnsupportedFeature
+from pdum.nvenc._config.native_settings import native_settings
 from pdum.nvenc._config.settings import frame_rate
 
 from simulator import Simulator, parse
@@ -625,13 +626,12 @@ def test_an_encoder_is_opened_with_settings_that_were_computed_once(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[EncoderConfig] = []
-    real = EncoderConfig._settings
 
     def counted(config: EncoderConfig) -> dict[str, Any]:
         computed.append(config)
-        return real(config)
+        return native_settings(config)
 
-    monkeypatch.setattr(EncoderConfig, "_settings", counted)
+    monkeypatch.setattr("pdum.nvenc._config.config.native_settings", counted)
     with simulator.machine(gpus=["RTX 4090"]), NvencEncoder(640, 480, bitrate=1_000_000) as encoder:
         assert len(computed) == 1
         encoder.reconfigure(bitrate=2_000_000)

@@ -25,6 +25,35 @@ def test_the_modules_that_begin_first_are_there(root: Path, request: pytest.Fixt
     assert [name for name in conftest.LONGEST if not (root / "tests" / name).exists()] == []
 
 
+def test_runs_of_few_tests_load_all_modules_that_have_some(root: Path, request: pytest.FixtureRequest) -> None:
+    """Among the tests of this run: what is marked lies in a module that such a run does not leave out."""
+    conftest = request.config.pluginmanager.get_plugin(str(root / "tests" / "conftest.py"))
+    assert conftest is not None
+    for item in request.session.items:
+        if item.get_closest_marker("sanitize"):
+            assert conftest.may_be_sanitized(item.path), item.nodeid
+        if not item.get_closest_marker("one_abi"):
+            assert not conftest.is_of_one_abi(item.path), item.nodeid
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_alone"),
+    [
+        ("sanitize", True),
+        ("sanitize and not slow", True),
+        ("not slow", False),
+        ("sanitize or slow", False),
+        ("", False),
+    ],
+)
+def test_modules_are_left_out_only_if_one_mark_alone_is_asked_for(
+    root: Path, request: pytest.FixtureRequest, asked: str, is_alone: bool
+) -> None:
+    conftest = request.config.pluginmanager.get_plugin(str(root / "tests" / "conftest.py"))
+    assert conftest is not None
+    assert bool(conftest.SANITIZED_ALONE.match(asked)) == is_alone
+
+
 CHILDREN = """
 import json, os, sys, time
 import forked_children

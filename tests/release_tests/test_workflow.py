@@ -11,9 +11,12 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
+from wheels.target import ARCHITECTURES, VERSIONS
+
 from loud import need_data
 
 ROOT = Path(__file__).resolve().parents[2]
+CODEC_PACKAGES = ("libx264-dev", "libx265-dev", "libaom-dev", "libavcodec-dev")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,32 @@ def test_steps_are_scripts_that_are_here(workflow: dict[Any, Any]) -> None:
     for script in scripts:
         assert (ROOT / script).stat().st_mode & 0o111, script
     others = [line for line in lines if not re.search(r"\.sh(\s|$)", line)]
-    assert others == ['gh release create "$GITHUB_REF_NAME" --title "$GITHUB_REF_NAME" --notes-file notes.md dist/*']
+    assert others == [
+        "pipx run uv python install $PYTHONS",
+        "sudo apt-get update -q",
+        f"sudo apt-get install -q -y {' '.join(CODEC_PACKAGES)}",
+        'gh release create "$GITHUB_REF_NAME" --title "$GITHUB_REF_NAME" --notes-file notes.md dist/*',
+    ]
+
+
+def test_each_wheel_is_built_where_it_can_run(workflow: dict[Any, Any]) -> None:
+    """A file that was not tried is refused, so each processor builds its own, with all Pythons there."""
+    build = workflow["jobs"]["build"]
+    assert [row["machine"] for row in build["strategy"]["matrix"]["include"]] == list(ARCHITECTURES)
+    assert build["env"]["PYTHONS"].split() == list(VERSIONS)
+
+
+def test_the_simulated_driver_is_built_with_all_its_codecs() -> None:
+    known = re.findall(r"lib\w+-dev", (ROOT / "test.sh").read_text())
+    assert sorted(set(known)) == sorted(CODEC_PACKAGES)
+
+
+def test_a_job_takes_the_files_of_all_builds(workflow: dict[Any, Any]) -> None:
+    names = {step["with"]["name"] for step in workflow["jobs"]["build"]["steps"] if "upload" in step.get("uses", "")}
+    assert names == {"dist-${{ matrix.machine }}"}
+    taken = [step["with"] for step in steps(workflow) if step.get("uses", "").startswith("actions/download-artifact@")]
+    assert len(taken) == 3
+    assert {(one["pattern"], one["merge-multiple"], one["path"]) for one in taken} == {("dist-*", True, "dist")}
 
 
 def test_only_what_is_checked_is_published(workflow: dict[Any, Any]) -> None:

@@ -9,13 +9,10 @@ frames are half open: ``first`` is in, ``last`` is not. ``at`` is seconds since 
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-SCHEMA = 1
-"""The version of the events as JSON. It rises if an event or a field is removed, or means something else."""
+from ._event_values import SCHEMA, kind_of, values_of
 
 __all__ = [
     "SCHEMA",
@@ -397,20 +394,6 @@ class CommandEnded(Event):
     """Why the command could not do its work, if it could not."""
 
 
-def kind_of(event: type[Event]) -> str:
-    """The name in JSON of a class of events: ``"job_finished"``."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__).lower()
-
-
 def to_dict(event: Event) -> dict[str, Any]:
     """Plain values alone, as JSON holds them, with the event's kind as ``"event": "job_finished"``."""
-    values = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
-    return {"schema": SCHEMA, "event": kind_of(type(event)), **values}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, EngineInfo):
-        return {field.name: getattr(value, field.name) for field in fields(value)} | {"label": value.label}
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    return str(value) if isinstance(value, Path) else value
+    return values_of(event)

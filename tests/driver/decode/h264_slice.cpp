@@ -5,7 +5,7 @@
 namespace nvsim::decode::h264 {
 namespace {
 
-constexpr int kP = 0, kB = 1, kI = 2, kSP = 3;
+constexpr int kP = 0, kB = 1, kSP = 3;
 
 void skip_modifications(BitReader& in) {
     if (!in.flag()) return;

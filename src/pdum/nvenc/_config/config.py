@@ -8,43 +8,27 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .._errors import InvalidConfig
 from . import (
-    alpha,
-    attempts,
     choices,
     coding,
     film_grain,
-    hdr,
-    interlacing,
     layers,
-    motion_hints,
-    picture_type,
-    rates,
-    stereo,
     values,
 )
 from .colour import Colour
 from .film_grain import FilmGrain
 from .hdr import ContentLight, MasteringDisplay
 from .layers import Layers
+from .native_settings import native_settings
 from .plain import PRESETS_OWN, canonical_rate, unplain
 from .plain import plain as plain_value
-from .references import References, list_sizes
-from .references import native as references_native
-from .regions import MAP_MODES
+from .references import References
 from .rules import require_compatible
 from .settings import (
     LARGEST_EXTRA_DELAY,
-    MOST_FRAMES_AHEAD,
     FrameRate,
     bits,
-    codec_name,
-    even_size,
-    frame_rate,
     nearest,
     one_of,
-    preset_number,
-    profile_name,
-    tuning_name,
     whole,
 )
 
@@ -250,7 +234,7 @@ class EncoderConfig:
             object.__setattr__(self, "sample_aspect", coding.aspect(self.sample_aspect))
         object.__setattr__(self, "film_grain", film_grain.described(self.film_grain))
         object.__setattr__(self, "layers", layers.grouped(self.layers))
-        object.__setattr__(self, "_native", self._settings())  # once: a configuration never changes
+        object.__setattr__(self, "_native", native_settings(self))  # once: a configuration never changes
         self.session()
         object.__setattr__(self, "fps", canonical_rate(self.fps))
         require_compatible(self)
@@ -300,56 +284,6 @@ class EncoderConfig:
         """The settings in the native module's form."""
         return dict(self.__dict__["_native"])
 
-    def _settings(self) -> dict[str, Any]:
-        """Raises InvalidConfig, which names the field that is wrong."""
-        codec = codec_name(self.codec)
-        chroma, depth = self._stream_format()
-        return {
-            "codec": codec,
-            "preset": preset_number(self.preset),
-            "tuning": tuning_name(self.tuning),
-            "profile": profile_name(codec, self.profile),
-            "level": None if self.level is None else one_of(f"level of {codec}", self.level, values.LEVELS[codec]),
-            "tier": None if self.tier is None else one_of("tier", self.tier, {"main": 0, "high": 1}),
-            "format": self._surface(chroma, depth),
-            "rgb_input": self.format == "rgb",
-            "chroma": chroma,
-            "bit_depth": depth,
-            "width": self._size("width"),
-            "height": self._size("height"),
-            "max_width": whole("max_width", self.max_width),
-            "max_height": whole("max_height", self.max_height),
-            "fps": frame_rate(self.fps),
-            "gop": values.gop(self.gop),
-            "bframes": values.optional("bframes", self.bframes, most=MOST_FRAMES_AHEAD),
-            "b_ref_mode": values.choice("b_ref_mode", self.b_ref_mode, ("off", "each", "middle", "hierarchical")),
-            "weighted_prediction": values.flag("weighted_prediction", self.weighted_prediction),
-            "temporal_filter": values.temporal_filter(self.temporal_filter),
-            "unidirectional_b": values.flag("unidirectional_b", self.unidirectional_b),
-            "colour": values.signalled_colour(self.colour, self.format, self.height).native(),
-            **hdr.native(codec, self.mastering_display, self.content_light),
-            "slices": values.slices(self.slices),
-            "intra_refresh": values.intra_refresh(self.intra_refresh_period, self.intra_refresh_count),
-            "split_encode": values.split(self.split_encode),
-            "statistics": values.choice("statistics", self.statistics, ("picture", "rows", "blocks")),
-            "sub_frames": values.switch("sub_frames", self.sub_frames),
-            "reconstruction": values.switch("reconstruction", self.reconstruction),
-            "attempts": attempts.native(codec, self.attempts),
-            "time_code": values.switch("time_code", self.time_code),
-            "qp_map": values.choice("qp_map", self.qp_map, MAP_MODES),
-            "motion_hints": motion_hints.count(codec, self.motion_hints),
-            "manual_types": picture_type.is_manual(self.picture_types),
-            **coding.native(self, codec),
-            "layers": layers.native(self.layers),
-            "film_grain": film_grain.native(self.film_grain),
-            "alpha": alpha.native(self.alpha),
-            "stereo": stereo.native(self.stereo),
-            "interlaced": interlacing.native(self.interlaced),
-            "references": list_sizes(self.references, codec),
-            **references_native(self.reference_frames, self.long_term_references),
-            **rates.native(self, codec),
-        }
-
     def session(self) -> dict[str, Any]:
         """The native module's further arguments."""
         return {
@@ -358,27 +292,6 @@ class EncoderConfig:
             "extra_output_delay": whole("extra_output_delay", self.extra_output_delay, most=LARGEST_EXTRA_DELAY),
             "copy": one_of("copy", self.copy, {mode: mode for mode in ("auto", "always", "never")}),
         }
-
-    def _stream_format(self) -> tuple[str, int]:
-        """Chroma format and bit depth of the stream."""
-        chroma, depth = values.FORMATS[self.format]
-        return (
-            one_of("chroma", self.chroma, {"auto": chroma, "420": "420", "422": "422", "444": "444"}),
-            values.one_number("bit_depth", self.bit_depth, {0: depth, 8: 8, 10: 10}),
-        )
-
-    def _surface(self, chroma: str, depth: int) -> str:
-        if self.format != "rgb":
-            return self.format
-        if chroma == "422":
-            raise InvalidConfig("chroma='422' does not work with format='rgb', which is converted to '420' or '444'.")
-        return values.RGB_SURFACES[chroma, depth]
-
-    def _size(self, name: str) -> int:
-        can_be_full = values.FORMATS[self.format][0] == "444" or self.format == "rgb"
-        full_resolution = can_be_full and self._stream_format()[0] == "444"
-        value: int = getattr(self, name)
-        return whole(name, value, least=1) if full_resolution else even_size(name, value)
 
 
 def require_fields(names: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .native_settings import stream_format
 from .settings import codec_name
 from .values import FORMATS
 
@@ -53,8 +54,8 @@ def _of_reconstruction(config: EncoderConfig, may_have_b_frames: bool) -> Iterat
             f"reconstruction=True does not work with format={config.format!r}, which the engine only reads. Give nv12, "
             "p010, yuv420, yuv444, yuv444_10, nv16, p210 or rgb."
         )
-    elif config.format != "rgb" and config._stream_format() != FORMATS[config.format]:
-        chroma, depth = config._stream_format()
+    elif config.format != "rgb" and stream_format(config) != FORMATS[config.format]:
+        chroma, depth = stream_format(config)
         yield (
             f"reconstruction=True does not work with chroma={chroma!r} and bit_depth={depth} for "
             f"format={config.format!r}: it has the stream's samples in the layout of the frames. Leave both out."
