@@ -3,7 +3,8 @@ decoded is there, and whatever is repeated is told."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from decoder.videos import Kind, assert_same, by_processor, laid_out, make, on_h
 from files import runner
 from pdum.nvenc import DecodedFrame, FileJob, FileSettings
 from pdum.nvenc._files.task import FileTask
-from pdum.nvenc._media import hardware_decode
+from pdum.nvenc._media import decode, hardware_decode
 from pdum.nvenc._media.decode import frames_from
 from pdum.nvenc._media.decoder import Decoding
-from pdum.nvenc._media.source import index_source
+from pdum.nvenc._media.source import Index, Key, index_source
 
 from simulator import Machine
 
@@ -113,3 +114,24 @@ def test_the_gpu_takes_over_again_at_the_next_key_frame(
     assert not any(by_chip[42:60])
     assert all(by_chip[60:])
     assert sum("decoded up to the next key frame" in told for told in warnings) == 1
+
+
+def test_frames_that_the_gpu_shows_too_early_do_not_replace_others(
+    machine: Machine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NVIDIA's parser does this behind a gap in the numbers of H.264: others would be repeated, which come later."""
+    path = make(folder, KINDS[0])
+    from_key = decode._from_key
+
+    def too_early(path: Path, index: Index, key: Key, decoding: Decoding) -> Iterator[Any]:
+        frames = from_key(path, index, key, decoding)
+        if decoding.on_gpu is None or key.frame > 0:
+            return frames
+        return chain(islice(frames, 4), islice(frames, 2, 4), frames)
+
+    wanted, _, _ = decoded(path, 0, by_chip=False)
+    monkeypatch.setattr(decode, "_from_key", too_early)
+    found, repeated, chips = decoded(path, 0, by_chip=True)
+    assert repeated == []
+    assert chips >= 20
+    assert_same(found, wanted)

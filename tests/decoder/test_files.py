@@ -145,7 +145,7 @@ def test_the_processor_goes_on_at_the_first_damage(
             decoding = Decoding(1, on_gpu=on_gpu, on_stumble=lambda error: stumbled.append(str(error)))
             frames = frames_from(source, index, 0, decoding, told[by_chip].append)
             shown[by_chip] = [(frame.pts, isinstance(frame, DecodedFrame)) for frame in frames]
-    assert all("damaged" in told for told in stumbled)
+    assert all("damaged" in told or "missing" in told for told in stumbled)
     assert len(set(stumbled)) in (1, 2), "the GPU goes on behind the first damage, and finds the second"
     assert len(stumbled) <= 3, "it may find the first again: it was some frames ahead of what was shown"
     assert told[True] == told[False]

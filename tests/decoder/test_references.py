@@ -102,15 +102,22 @@ def test_files_give_the_processors_frames(
     assert_files_give_the_processors_frames(make(folder, kind), numbers, tmp_path, kind)
 
 
-def assert_files_give_the_processors_frames(path: Path, numbers: set[int], tmp_path: Path, kind: Kind) -> None:
-    """The same ones are repeated, and those that are right are the same. How wrong the others are is the decoder's."""
+def assert_files_give_the_processors_frames(
+    path: Path, numbers: set[int], tmp_path: Path, kind: Kind, may_have_more: bool = False
+) -> None:
+    """The same ones are repeated, and those that are right are the same. How wrong the others are is the decoder's.
+
+    ``may_have_more``: a real GPU shows a frame or two just before a missing one that the processor leaves out.
+    """
     forget()
     whole = dict(by_processor(path))
     lossy = without(path, numbers, tmp_path)
     wanted, told, _ = decoded(lossy, 0, by_chip=False)
     found, repeated, chips = decoded(lossy, 0, by_chip=True)
     assert chips
-    if kind.name == "hevc-layers":  # the processor also leaves out what only could have referred to a missing picture
+    if (
+        may_have_more or kind.name == "hevc-layers"
+    ):  # the processor also leaves out what only could have referred to a missing picture
         assert {*repeated} <= {*told}
     else:
         assert repeated == told

@@ -129,6 +129,7 @@ def _frames_before_and_from(
     """From the key frame on that serves the frame.
 
     If the decoder stumbles or ends early, it goes on carefully; a GPU's decoder takes over again at the next key frame.
+    It also stumbles if it leaves out a frame: behind a missing one, NVIDIA's parser shows others too early.
     If nothing at all comes, it begins at an earlier key frame, each time twice as far back, since the source may end
     with thousands of damaged key frames.
     """
@@ -143,13 +144,15 @@ def _frames_before_and_from(
                 if until is not None and frame.pts is not None and frame.pts >= until.pts:
                     reached = index.pts[until.frame - 1]
                     break
+                if decoding.on_gpu is not None:
+                    _require_next(index, first if reached is None else max(first, index.count_to(reached)), frame.pts)
                 yield frame
                 reached = frame.pts if reached is None or frame.pts is None else max(reached, frame.pts)
         except Stumbled as error:
             decoding.on_stumble(error)
         start = None
         if reached is not None:
-            first, back = max(first, bisect_right(index.pts, reached)), 0
+            first, back = max(first, index.count_to(reached)), 0
         if until is not None and first == until.frame:
             decoding = wanted
         elif first < index.frames and not decoding.is_careful:
@@ -158,6 +161,12 @@ def _frames_before_and_from(
             back = 2 * back or 1
         else:
             return
+
+
+def _require_next(index: Index, place: int, pts: int | None) -> None:
+    """Raises Stumbled if the frame lies behind the one with that number."""
+    if pts is not None and place < index.frames and pts > index.pts[place]:
+        raise Stumbled(f"Frame {place} is missing.")
 
 
 def _key_before(index: Index, frame: int, back: int) -> Key:

@@ -61,6 +61,10 @@ class Index:
         place = bisect_right([key.frame for key in self.keys], frame) - 1
         return self.keys[max(place, 0)]
 
+    def count_to(self, pts: int) -> int:
+        """How many frames are shown up to this time, with the one at it."""
+        return bisect_right(self.pts, pts)
+
     def key_after(self, frame: int) -> Key | None:
         """The first key frame behind the frame."""
         place = bisect_right([key.frame for key in self.keys], frame)
