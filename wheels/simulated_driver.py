@@ -131,7 +131,10 @@ def try_emulated(wheel: Path, target: Target) -> tuple[str, str]:
         sys.executable, "-m", "pip", "install", "-qq", "--only-binary=:all:", "--implementation=cp", "--target", folder,
         f"--python-version={PYTHON}", *platforms, wheel, "pytest",
     )  # fmt: skip
+    libraries = root / "usr" / "lib" / target.triplet
     environment = {
+        # Where Debian's own tools, which do not run here, would set links to.
+        "LD_LIBRARY_PATH": os.pathsep.join(str(libraries / name) for name in ("blas", "lapack")),
         "PYTHONPATH": str(folder), "PYTHONHOME": str(root / "usr"), "PYTHONDONTWRITEBYTECODE": "1",
         "PATH": f"{ffmpeg.parent}{os.pathsep}{os.environ['PATH']}",
     }  # fmt: skip
