@@ -1,7 +1,7 @@
 """Frames a second that are decoded: by our decoder, by our pipeline, and by PyNvVideoCodec or a plain loop of PyAV's.
 
     python benchmarks/decode.py [--size 1920x1080] [--frames 900] [--streams 1,2,3,4,6,8] [--processes 8]
-                                [--lanes 1,2,4] [--bitrates ,100M] [--rounds 3]
+                                [--lanes 1,2,4] [--codecs libx264,libx265] [--bitrates ,100M] [--rounds 3]
 
 Streams: so many threads of one process decode the whole file at once, with a decoder each. Processes do the same in a
 process each, which is the limit of the chip; they begin together when all are ready. Lanes are what a pool has: each
@@ -237,10 +237,13 @@ def compare(path: Path, frames: int, rounds: int, all_of_them: list[Contender], 
         busy = [one.chip for one in found if one.chip is not None]
         chip = f"{measuring.quartiles(busy)[1]:.0f} %" if busy else "–"
         print(f"| {name} | {middle:.0f} ({high:.0f} to {low:.0f}) | {cores:.1f} | {chip} |", flush=True)
-    return [
-        measuring.Figure(name, row, "fps", [frames / one.seconds for one in found], "more")
-        for name, found in samples.items()
-    ]
+    figures = []
+    for name, found in samples.items():
+        figures.append(measuring.Figure(name, row, "fps", [frames / one.seconds for one in found], "more"))
+        figures.append(measuring.Figure(name, f"{row}: processor", "cores", [one.cores for one in found]))
+        busy = [one.chip for one in found if one.chip is not None]
+        figures += [measuring.Figure(name, f"{row}: chip", "%", busy, "")] if busy else []
+    return figures
 
 
 def plain_loop(path: Path) -> float:
@@ -267,6 +270,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="1920x1080")
     parser.add_argument("--frames", type=int, default=900)
+    parser.add_argument("--codecs", default=",".join(NAMES))
     parser.add_argument("--bitrates", default="", help="as ,100M for a constant quality and 100 Mbit/s")
     parser.add_argument("--streams", type=numbers, default=[1, 2, 3, 4, 6, 8])
     parser.add_argument("--processes", type=numbers, default=[8])
@@ -283,7 +287,7 @@ def main() -> None:
     print(measuring.machine("av", "PyNvVideoCodec"))
     figures: list[measuring.Figure] = []
     with tempfile.TemporaryDirectory() as name:
-        for codec in NAMES:
+        for codec in given.codecs.split(","):
             for bitrate in given.bitrates.split(","):
                 path = Path(name) / f"{codec}{bitrate}.mp4"
                 make_source(path, given.size, given.frames, codec, bitrate)

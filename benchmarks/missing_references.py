@@ -2,8 +2,9 @@
 
     python benchmarks/missing_references.py
 
-For each frame that differs from the undamaged one: whether the decoder has told it (`frame.damaged`). Takes a GPU with
-a decoder, or a libnvcuvid.so.1 and a libcuda that stand in for them (LD_LIBRARY_PATH). Needs PyAV and numpy.
+For each frame that differs from the undamaged one: whether it is told (`frame.damaged`), and by whom: the GPU's decoder
+found an error, or this package found that a picture which it needs is missing. Takes a GPU with a decoder, or a
+libnvcuvid.so.1 and a libcuda that stand in for them (LD_LIBRARY_PATH). Needs PyAV and numpy.
 """
 
 from __future__ import annotations
@@ -53,12 +54,20 @@ def report(codec: str, folder: Path) -> None:
     make_source(whole, CODECS[codec])
     leave_out(whole, MISSING, damaged)
     good = {frame.pts: np.asarray(frame) for frame in decode(whole)}
-    frames = [(frame.pts, frame.damaged, np.asarray(frame)) for frame in decode(damaged)]
+    frames = [(frame.pts, told_by(frame), np.asarray(frame)) for frame in decode(damaged)]
     order = sorted(good)
     wrong = {order.index(pts): told for pts, told, picture in frames if not np.array_equal(picture, good[pts])}
-    print(f"{codec}: {len(frames)} of {len(good)} frames; wrong: {len(wrong)}; told of them: {sum(wrong.values())}")
+    right = sum(bool(told) for _, told, _ in frames) - sum(map(bool, wrong.values()))
+    print(f"{codec}: {len(frames)} of {len(good)} frames; wrong: {len(wrong)}; told: {sum(map(bool, wrong.values()))}")
+    print(f"  told of frames that are right: {right}")
     for number, told in wrong.items():
-        print(f"  frame {number} differs, {'told' if told else 'NOT told'}")
+        print(f"  frame {number} differs, {f'told by {told}' if told else 'NOT told'}")
+
+
+def told_by(frame: Any) -> str:
+    if frame.lacks_references:
+        return "this package"
+    return "the GPU" if frame.damaged else ""
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ class Bits:
         return self
 
     def flags(self, *values: int) -> Bits:
-        self._bits += map(str, values)
+        self._bits += [str(int(value)) for value in values]
         return self
 
     def aligned(self, data: bytes) -> Bits:

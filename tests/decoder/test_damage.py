@@ -12,7 +12,7 @@ import pytest
 
 from damaged import damaged
 from decoder.test_files import forget
-from decoder.videos import Kind, Picture, assert_same, laid_out, make, on_host
+from decoder.videos import Kind, assert_same, laid_out, make, on_host
 from files import runner
 from pdum.nvenc import DecodedFrame
 from pdum.nvenc._media import hardware_decode
@@ -80,18 +80,5 @@ def test_the_same_frames_as_by_the_processor(
         wanted, told, _ = decoded(path, first, by_chip=False)
         found, repeated, chips = decoded(path, first, by_chip=True)
         assert chips
-        if "h264" in kind.name:
-            assert repeated == told
-            assert_same(found, wanted)
-        else:
-            assert_not_less(found, repeated, wanted, told, first)
-
-
-def assert_not_less(
-    found: list[Picture], repeated: list[int], wanted: list[Picture], told: list[int], first: int
-) -> None:
-    """The processor's decoder of HEVC leaves out more frames after a missing one than would be wrong. The chip's shows
-    them all."""
-    assert {*repeated} <= {*told}
-    good = [number for number in range(len(wanted)) if number + first not in told]
-    assert_same([found[number] for number in good], [wanted[number] for number in good])
+        assert repeated == told
+        assert_same(found, wanted)

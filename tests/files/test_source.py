@@ -28,7 +28,8 @@ from pdum.nvenc._files import source_task as _task
 from pdum.nvenc._files.job import NOT_OF_A_FILE
 from pdum.nvenc._files.ranges import cuts
 from pdum.nvenc._media.decoder import Start
-from pdum.nvenc._media.source import Index, _keys, _Packets, index_source, look_through
+from pdum.nvenc._media.packet_list import PacketList
+from pdum.nvenc._media.source import Index, _keys, index_source, look_through
 
 pytestmark = pytest.mark.one_abi
 
@@ -227,7 +228,7 @@ def test_cuts_are_on_key_frames_that_are_near() -> None:
 
 def test_decoding_does_not_begin_at_a_key_frame_after_later_frames() -> None:
     """Decoding order 0 3 | 2 4: decoding from the key frame 2 never gives 3."""
-    packets = _Packets(pts=[0, 3, 2, 4, 5], dts=[None] * 5, durations=[1] * 5, shown=[True] * 5, keys=[0, 2, 4])
+    packets = PacketList(pts=[0, 3, 2, 4, 5], dts=[None] * 5, durations=[1] * 5, shown=[True] * 5, keys=[0, 2, 4])
     assert [key.frame for key in _keys(packets, [0, 2, 3, 4, 5])] == [0, 4]
 
 

@@ -11,6 +11,12 @@ import pytest
 
 from decoder.test_codecs import assert_vc1_is_the_processors
 from decoder.test_interlaced import by_processor_of_packets, coded_fields
+from decoder.test_references import (
+    H264,
+    HEVC,
+    assert_each_wrong_picture_is_told,
+    assert_files_give_the_processors_frames,
+)
 from decoder.test_sizes import SCALED_REFERENCES
 from decoder.videos import Kind, Picture, assert_same, by_processor, make, on_host, packets_of
 from gpu.library import EncodeLibrary
@@ -185,6 +191,20 @@ def test_two_fields_make_a_frame(together: bool) -> None:
     step = 1 if together else 2
     wanted = enumerate(by_processor_of_packets("h264", fields))
     assert_same(on_host(frames), [(step * number, picture) for number, picture in wanted])
+
+
+@pytest.mark.parametrize("kind", [*HEVC, *H264], ids=lambda kind: kind.name)
+def test_each_wrong_picture_behind_a_missing_one_is_told(folder: Path, tmp_path: Path, kind: Kind) -> None:
+    """NVIDIA's parser tells nobody. The processor leaves the same pictures of HEVC out."""
+    assert_each_wrong_picture_is_told(make(folder, kind), tmp_path, kind, range(1, kind.count))
+
+
+@pytest.mark.parametrize("number", range(2, 30, 3))
+@pytest.mark.parametrize("kind", [*HEVC, *H264], ids=lambda kind: kind.name)
+def test_files_with_a_missing_packet_give_the_processors_frames(
+    folder: Path, tmp_path: Path, kind: Kind, number: int
+) -> None:
+    assert_files_give_the_processors_frames(make(folder, kind), {number}, tmp_path, kind)
 
 
 def test_many_threads_decode_at_once(folder: Path, h264: Path) -> None:

@@ -194,7 +194,8 @@ struct VideoParser::Callbacks {
         const int second = second_surface(self(parser).codec_, parameters);
         self(parser).guarded([&](ParserEvents& events) {
             events.on_picture({parameters, parameters->CurrPicIdx, second, parameters->second_field != 0,
-                               is_intra(self(parser).codec_, parameters)});
+                               is_intra(self(parser).codec_, parameters), parameters->pBitstreamData,
+                               parameters->nBitstreamDataLen});
         });
         return 1;
     }

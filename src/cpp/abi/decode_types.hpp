@@ -1,6 +1,7 @@
 // What a GPU's decoder says of a video and of itself, without a type of NVIDIA's.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -79,6 +80,8 @@ struct CodedPicture {
     int second_surface = -1;           // written too; -1: none
     bool is_second_field = false;      // of the frame that its surface holds already
     bool is_intra = false;             // it refers to no other picture
+    const uint8_t* coded = nullptr;    // its slices, as they are in the stream
+    size_t coded_size = 0;
 };
 
 // A picture that is due to be shown.

@@ -11,6 +11,8 @@
 #include "core/nvtx.hpp"
 #include "core/process.hpp"
 #include "decoder/decode_support.hpp"
+#include "decoder/h264_references.hpp"
+#include "decoder/hevc_references.hpp"
 
 namespace pdum::nvenc {
 namespace {
@@ -55,6 +57,12 @@ bool shows_in_order_of_packets(DecodeCodec codec) {
 // A picture of these may refer to one of another size.
 bool scales_references(DecodeCodec codec) { return codec == DecodeCodec::vp9 || codec == DecodeCodec::av1; }
 
+std::unique_ptr<References> references_in(DecodeCodec codec) {
+    if (codec == DecodeCodec::h264) return std::make_unique<H264References>();
+    if (codec == DecodeCodec::hevc) return std::make_unique<HevcReferences>();
+    return nullptr;
+}
+
 }  // namespace
 
 // One call at a time, on a usable video, with its context current.
@@ -79,6 +87,7 @@ Video::Video(const VideoOptions& options)
       context_(Context::chosen(options.gpu, options.context)),
       gpu_(context_->gpu()),
       made_in_(process_generation()),
+      references_(references_in(options.codec)),
       header_(options.header) {
     const ContextScope scope(*context_);
     stream_ = std::make_shared<const Stream>(context_);
@@ -121,17 +130,25 @@ std::vector<DecodedPicture> Video::decode(const uint8_t* data, size_t size, std:
     if (std::exchange(needs_header_, false) && !header_.empty()) {
         std::vector<uint8_t> with_header = header_;  // in one packet, since each packet ends a picture
         with_header.insert(with_header.end(), data, data + size);
-        parser_->parse(with_header.data(), with_header.size());
+        parse(with_header.data(), with_header.size());
     } else {
-        parser_->parse(data, size);
+        parse(data, size);
     }
     return take_ready();
+}
+
+void Video::parse(const uint8_t* data, size_t size) {
+    if (references_ != nullptr) references_->read_packet(data, size);
+    parser_->parse(data, size);
 }
 
 std::vector<DecodedPicture> Video::flush(size_t most) {
     const Turn turn(*this);
     needs_header_ = true;
-    if (!std::exchange(is_ending_, true)) parser_->end_of_stream();
+    if (!std::exchange(is_ending_, true)) {
+        parser_->end_of_stream();
+        forget_references();
+    }
     while (!waiting_.empty() && ready_.size() < most) bring_out();
     is_ending_ = !waiting_.empty();
     return take_ready();
@@ -145,9 +162,15 @@ void Video::begin_anew(std::vector<uint8_t> header) {
     std::fill(surfaces_.begin(), surfaces_.end(), -1);
     is_ending_ = lacks_references_ = false;
     needs_header_ = true;
+    forget_references();
     ParserEvents& events = *this;
     parser_.reset();
     parser_ = std::make_unique<VideoParser>(options_.codec, header_, events);
+}
+
+void Video::forget_references() {
+    healed_losses_ = 0;
+    if (references_ != nullptr) references_->begin_anew();
 }
 
 std::vector<DecodedPicture> Video::take_ready() { return std::exchange(ready_, {}); }
@@ -190,7 +213,7 @@ uint32_t Video::on_sequence(const VideoFormat& format) {
     const DecoderSetup setup = setup_for(format);
     chip_ = std::make_shared<Chip>(context_, stream_, setup);
     surfaces_.assign(references_of(format), -1);
-    times_.assign(references_of(format), std::nullopt);
+    facts_.assign(references_of(format), {});
     most_lent_ = setup.output_surfaces - 1;
     most_waiting_ = setup.decode_surfaces - references_of(format) - most_lent_;
     const FormatTraits& layout = traits_of(setup.output);
@@ -236,36 +259,47 @@ void Video::on_picture(const CodedPicture& picture) {
              "The video changes its size at a picture that refers to earlier ones, of another size.",
              "Decode it on the processor, or go on at its next key frame.");
     }
-    if (!picture.is_second_field) {
-        bind(picture.surface);
-        times_.at(static_cast<size_t>(picture.surface)) = packet_pts_;
-    }
-    if (picture.second_surface >= 0) bind(picture.second_surface);
+    PictureFacts& facts = facts_.at(static_cast<size_t>(picture.surface));
+    if (!picture.is_second_field) facts = {packet_pts_, {}};
+    if (references_ != nullptr)
+        facts.outlook = both(facts.outlook, references_->take_picture(picture.coded, picture.coded_size));
     try {
-        chip_->decode(picture, surfaces_);
+        decode(picture);
     } catch (...) {
         surfaces_.at(static_cast<size_t>(picture.surface)) = -1;  // it holds no picture to be shown
+        if (references_ != nullptr) references_->spoil_last();
         throw;
     }
+}
+
+void Video::decode(const CodedPicture& picture) {
+    if (!picture.is_second_field) bind(picture.surface);
+    if (picture.second_surface >= 0) bind(picture.second_surface);
+    chip_->decode(picture, surfaces_);
 }
 
 void Video::on_shown(const ShownPicture& picture) {
     const int surface = chip_ != nullptr ? surfaces_.at(static_cast<size_t>(picture.surface)) : -1;
     if (surface < 0) return;  // it was never decoded
     const bool is_of_packet = shows_in_order_of_packets(options_.codec);
-    waiting_.push_back({picture, is_of_packet ? packet_pts_ : times_.at(static_cast<size_t>(picture.surface))});
+    const auto& [pts, outlook] = facts_.at(static_cast<size_t>(picture.surface));
+    if (outlook.heals) healed_losses_ = std::max(healed_losses_, outlook.losses);
+    const bool lacks_references = outlook.is_affected && outlook.losses > healed_losses_;
+    waiting_.push_back({picture, is_of_packet ? packet_pts_ : pts, lacks_references, outlook.lacks_key});
     waiting_.back().picture.surface = surface;
     while (waiting_.size() > most_waiting_ && !is_ending_) bring_out();
 }
 
 void Video::bring_out() {
-    const auto [shown, pts] = waiting_.front();
+    const auto [shown, pts, lacks_references, lacks_key] = waiting_.front();
     waiting_.pop_front();
     DecodedPicture picture;
     picture.lease = lease_of(shown, picture.status);
     picture.format = format_;
     picture.layout = chip_->setup().output;
     picture.pts = pts;
+    picture.lacks_references = lacks_references;
+    picture.lacks_key = lacks_references && lacks_key;
     picture.is_progressive = shown.is_progressive;
     picture.top_field_first = shown.top_field_first;
     ready_.push_back(std::move(picture));

@@ -14,6 +14,7 @@
 #include "cuda/cuda.hpp"
 #include "decoder/chip.hpp"
 #include "decoder/frame_lease.hpp"
+#include "decoder/references.hpp"
 
 namespace pdum::nvenc {
 
@@ -32,6 +33,8 @@ struct DecodedPicture {
     PixelFormat layout = PixelFormat::nv12;
     std::optional<int64_t> pts;  // of the packet that held it
     DecodeStatus status = DecodeStatus::unknown;
+    bool lacks_references = false;  // a picture that it needs is missing, or lacks references itself
+    bool lacks_key = false;         // and that may be a key frame
     bool is_progressive = true;
     bool top_field_first = false;
 };
@@ -60,9 +63,15 @@ class Video : private ParserEvents {
    private:
     class Turn;
 
+    struct PictureFacts {
+        std::optional<int64_t> pts;  // of the packet
+        Outlook outlook;
+    };
     struct Waiting {
         ShownPicture picture;
         std::optional<int64_t> pts;
+        bool lacks_references = false;
+        bool lacks_key = false;
     };
 
     void before_sequence(const VideoFormat& format) override;
@@ -70,6 +79,9 @@ class Video : private ParserEvents {
     void on_picture(const CodedPicture& picture) override;
     void on_shown(const ShownPicture& picture) override;
 
+    void parse(const uint8_t* data, size_t size);
+    void forget_references();
+    void decode(const CodedPicture& picture);
     bool fits_chip(const VideoFormat& format) const;
     DecoderSetup setup_for(const VideoFormat& format) const;
     // Chooses a surface of the chip for one of the parser's, which a picture is about to be decoded into.
@@ -106,7 +118,9 @@ class Video : private ParserEvents {
     // Times do not go through the parser: it gives increasing ones to pictures in the order in which they are shown,
     // whichever packets they came with.
     std::optional<int64_t> packet_pts_;
-    std::vector<std::optional<int64_t>> times_;  // for each of the parser's surfaces
+    std::vector<PictureFacts> facts_;         // for each of the parser's surfaces
+    std::unique_ptr<References> references_;  // null for codecs that do not tell what is missing
+    uint64_t healed_losses_ = 0;              // behind what was shown last, pictures do not suffer from these
     std::vector<uint8_t> header_;
     bool needs_header_ = true;
     bool lacks_references_ =

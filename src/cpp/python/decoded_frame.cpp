@@ -165,12 +165,26 @@ constexpr const char* shape = "As a frame for an encoder of its format. Odd widt
 constexpr const char* format = R"(The layout: ``"nv12"``, ``"p010"``, ``"yuv444"`` and so on, as an encoder's.)";
 constexpr const char* pts = "That of the packet that held it; None if that had none.";
 constexpr const char* damaged =
-    "True if the GPU's decoder found an error in it. Decoders tell it of H.264, HEVC and JPEG, and never of others.";
+    "True if the GPU's decoder found an error in it, or if it lacks references. Both are told of H.264 and HEVC, "
+    "errors\n"
+    "of JPEG too, and nothing of other codecs.";
+constexpr const char* lacks_references =
+    "True if the GPU's decoder found no error in it, but a picture that it needs is missing: it refers to that one, or "
+    "to\n"
+    "another that does, and may look wrong. In H.264, each picture after a missing one counts as such, up to the next\n"
+    "one at which decoding may begin.";
+constexpr const char* lacks_key_frame =
+    "True if it lacks references, and a key frame of H.264 may be among what is missing.";
 constexpr const char* primaries = "The colour primaries by their number in ITU-T H.273; 2 is unspecified.";
 constexpr const char* transfer = "The transfer characteristics by their number in ITU-T H.273; 2 is unspecified.";
 constexpr const char* matrix = "The matrix coefficients by their number in ITU-T H.273; 2 is unspecified.";
 
 }  // namespace doc
+
+bool has_error(const DecodedPicture& picture) { return picture.status >= DecodeStatus::concealed; }
+bool is_damaged(const DecodedPicture& picture) { return has_error(picture) || picture.lacks_references; }
+bool lacks_key_frame(const DecodedPicture& picture) { return !has_error(picture) && picture.lacks_key; }
+bool only_lacks_references(const DecodedPicture& picture) { return !has_error(picture) && picture.lacks_references; }
 
 template <typename Read>
 auto of_picture(Read read) {
@@ -191,8 +205,9 @@ void add_decoded_frame_type(py::module_& module) {
         .def_property_readonly("height", of_picture([](Picture p) { return p.format.height(); }), "In pixels.")
         .def_property_readonly("format", of_picture([](Picture p) { return traits_of(p.layout).name; }), doc::format)
         .def_property_readonly("pts", of_picture([](Picture p) { return p.pts; }), doc::pts)
-        .def_property_readonly("damaged", of_picture([](Picture p) { return p.status >= DecodeStatus::concealed; }),
-                               doc::damaged)
+        .def_property_readonly("damaged", of_picture(is_damaged), doc::damaged)
+        .def_property_readonly("lacks_references", of_picture(only_lacks_references), doc::lacks_references)
+        .def_property_readonly("lacks_key_frame", of_picture(lacks_key_frame), doc::lacks_key_frame)
         .def_property_readonly("interlaced", of_picture([](Picture p) { return !p.is_progressive; }))
         .def_property_readonly("primaries", of_picture([](Picture p) { return p.format.colour.primaries; }),
                                doc::primaries)

@@ -21,13 +21,15 @@ def is_clean(codec: str, data: bytes, extradata: bytes) -> bool:
 
     In H.264, recovery points are marked too. From there, intra blocks complete the picture only after a while.
     """
-    if codec != "h264":
+    if codec != "h264" or has_idr(data, extradata):
         return True
-    kinds = [(unit[0] & 0x1F, unit) for unit in _nal_units(data, extradata) if unit]
-    if any(kind == NAL_IDR for kind, _ in kinds):
-        return True
-    slices = [unit for kind, unit in kinds if kind == NAL_SLICE]
+    slices = [unit for unit in _nal_units(data, extradata) if unit and unit[0] & 0x1F == NAL_SLICE]
     return bool(slices) and all(_slice_type(unit) in INTRA_SLICES for unit in slices)
+
+
+def has_idr(data: bytes, extradata: bytes) -> bool:
+    """Whether a packet of H.264, or its beginning, shows that no later picture refers to one before it."""
+    return any(unit[0] & 0x1F == NAL_IDR for unit in _nal_units(data, extradata) if unit)
 
 
 def is_shown(codec: str, data: bytes) -> bool:

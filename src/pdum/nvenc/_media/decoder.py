@@ -122,7 +122,7 @@ class Decoding:
     def decoder_for(self, stream: Any) -> PacketDecoder:
         """Decodes the stream's packets. Close it before the container."""
         if self.on_gpu is not None and self.on_gpu.own is not None:
-            return ByChip(self, self.on_gpu.own(stream))
+            return ByChip(self, self.on_gpu.own(stream), stream.codec_context.codec.canonical_name)
         context = stream.codec_context
         if not context.is_open:
             context.thread_type = "AUTO"
@@ -198,8 +198,8 @@ class ByFFmpeg:
 class ByChip:
     """This package drives the GPU's decoder. The processor continues at the first damage: it loses less."""
 
-    def __init__(self, decoding: Decoding, decoder: Any) -> None:
-        self._decoding, self._decoder = decoding, decoder
+    def __init__(self, decoding: Decoding, decoder: Any, codec: str) -> None:
+        self._decoding, self._decoder, self._codec = decoding, decoder, codec
         self._begin: int | None = None
 
     def frames(self, packet: Any) -> Iterator[Any]:
@@ -216,7 +216,7 @@ class ByChip:
             for frame in frames:
                 if frame.damaged and self._leads(frame):
                     continue
-                if frame.damaged:
+                if frame.damaged and not self._is_shown_by_processor(frame):
                     raise SourceUnreadable(f"The frame shown at {frame.pts} is damaged.")
                 yield frame
         except NvencError as error:
@@ -226,6 +226,11 @@ class ByChip:
             damage = SourceUnreadable(f"The packet shown at {self._decoder.skipped[0]} is damaged.")
             self._decoding.may_stumble(damage)
             raise damage
+
+    def _is_shown_by_processor(self, frame: Any) -> bool:
+        """The processor would give it, too: of H.264, it shows frames whose references are missing, unless the order of
+        display begins anew at a missing key frame."""
+        return self._codec == "h264" and bool(frame.lacks_references) and not frame.lacks_key_frame
 
     def _leads(self, frame: Any) -> bool:
         """Whether it is shown before the key frame at which decoding began, and needs frames from before that."""

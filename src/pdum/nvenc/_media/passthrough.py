@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -270,6 +270,7 @@ def packets(found: Passthrough, source: Any, interrupted: Callable[[], None]) ->
     flowing = {one.source.index: one for one in found.carried if one.made is not None}
     if not flowing:
         return
+    _discard_others(source, flowing)
     try:
         for number, packet in enumerate(source.demux([one.source for one in flowing.values()])):
             if not number % 64:
@@ -284,6 +285,16 @@ def packets(found: Passthrough, source: Any, interrupted: Callable[[], None]) ->
     for one in flowing.values():
         if one.encoder is not None:
             yield from one.encoder.encode(None)
+
+
+def _discard_others(source: Any, wanted: Collection[int]) -> None:
+    """In MP4 and MOV, discarded streams are not read: most of a file is its video. PyAV 17 cannot discard streams."""
+    discard = getattr(import_av().stream, "Discard", None)
+    if discard is None or "mp4" not in source.format.name.split(","):
+        return
+    for stream in source.streams:
+        if stream.index not in wanted:
+            stream.discard = discard.all
 
 
 def _passed(one: Carried, packet: Any, container: str) -> Sequence[Any]:

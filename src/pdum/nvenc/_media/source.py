@@ -5,19 +5,20 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from .._encoders.bitstreams import is_clean, is_shown
 from .._errors import SourceUnreadable
 from .._profiling import profiled
 from .av import fraction, import_av, time_base
 from .background import BackgroundCall
 from .decoder import FEW_THREADS, Decoding, Start, every_frame, open_source, video_stream
 from .look import Look, look_at
+from .movie_tables import listed_packets
+from .packet_list import PacketList, demuxed_packets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,18 +62,6 @@ class Index:
         return self.keys[max(place, 0)]
 
 
-@dataclass
-class _Packets:
-    """What the demuxer returned, in decoding order."""
-
-    pts: list[int | None] = field(default_factory=list)
-    dts: list[int | None] = field(default_factory=list)
-    durations: list[int] = field(default_factory=list)
-    shown: list[bool] = field(default_factory=list)
-    keys: list[int] = field(default_factory=list)
-    damaged: bool = False
-
-
 def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> Index:
     """Reads the source. Calls ``interrupted`` now and then, which may raise."""
     index, start = look_through(path, FEW_THREADS, interrupted)
@@ -88,7 +77,9 @@ def look_through(path: Path, threads: int, interrupted: Callable[[], None]) -> t
             stream = video_stream(container, path)
             declared = stream.frames
             facts: dict[str, Any] = {"stream": stream.index, "time_base": time_base(stream), "rate": _rate(stream)}
-            packets = _demuxed(container, stream, interrupted)
+            packets = listed_packets(path, container, stream, interrupted)
+            if packets is None:
+                packets = demuxed_packets(container, stream, interrupted)
         if not packets.pts:
             raise SourceUnreadable(f"{path}: The video stream is empty.")
         start = looking.answer()
@@ -104,7 +95,7 @@ def look_through(path: Path, threads: int, interrupted: Callable[[], None]) -> t
 @profiled("pdum.index")
 def _index(
     path: Path,
-    packets: _Packets,
+    packets: PacketList,
     declared: int,
     facts: dict[str, Any],
     first: Sequence[Any],
@@ -132,30 +123,7 @@ def _packets_with_hidden(path: Path, stream: int, interrupted: Callable[[], None
     return count
 
 
-def _demuxed(container: Any, stream: Any, interrupted: Callable[[], None]) -> _Packets:
-    av = import_av()
-    found = _Packets()
-    codec = stream.codec_context.name
-    extradata = bytes(stream.codec_context.extradata or b"")
-    try:
-        for packet in container.demux(stream):
-            if not packet.size:
-                continue
-            if not len(found.pts) % 256:
-                interrupted()
-            if packet.is_keyframe and is_clean(codec, bytes(packet) if codec == "h264" else b"", extradata):
-                found.keys.append(len(found.pts))
-            found.pts.append(packet.pts)
-            found.dts.append(packet.dts)
-            found.durations.append(packet.duration or 0)
-            found.shown.append(not packet.is_discard and is_shown(codec, bytes(packet) if codec == "vp8" else b""))
-            found.damaged |= packet.is_corrupt
-    except av.error.FFmpegError:
-        found.damaged = True
-    return found
-
-
-def _agree(packets: _Packets, first: Sequence[Any]) -> bool:
+def _agree(packets: PacketList, first: Sequence[Any]) -> bool:
     """Whether decoding gives the frames that the packets announce."""
     shown = [pts for pts, is_shown in zip(packets.pts, packets.shown, strict=True) if is_shown]
     times = [pts for pts in shown if pts is not None]
@@ -164,7 +132,7 @@ def _agree(packets: _Packets, first: Sequence[Any]) -> bool:
     return [frame.pts for frame in first] == sorted(times)[: len(first)]
 
 
-def _from_packets(packets: _Packets, facts: dict[str, Any]) -> Index | None:
+def _from_packets(packets: PacketList, facts: dict[str, Any]) -> Index | None:
     times = sorted(pts for pts, shown in zip(packets.pts, packets.shown, strict=True) if shown and pts is not None)
     durations = dict(zip(packets.pts, packets.durations, strict=True))
     keys = _keys(packets, times)
@@ -174,7 +142,7 @@ def _from_packets(packets: _Packets, facts: dict[str, Any]) -> Index | None:
     return Index(pts=times, keys=keys, straight=False, last_duration=last, **facts)
 
 
-def _keys(packets: _Packets, times: Sequence[int]) -> list[Key]:
+def _keys(packets: PacketList, times: Sequence[int]) -> list[Key]:
     """Key frames for which no packet before them is shown after them."""
     found: list[Key] = []
     latest: int | None = None
@@ -189,7 +157,7 @@ def _keys(packets: _Packets, times: Sequence[int]) -> list[Key]:
     return found
 
 
-def _by_decoding(path: Path, packets: _Packets, facts: dict[str, Any], interrupted: Callable[[], None]) -> Index:
+def _by_decoding(path: Path, packets: PacketList, facts: dict[str, Any], interrupted: Callable[[], None]) -> Index:
     """Decodes the whole source once, if its packets have no times or wrong ones."""
     times, durations = _decoded_times(path, Decoding(1 if facts["careful"] else 0), interrupted)
     if not facts["careful"] and len(times) < sum(
@@ -226,7 +194,7 @@ def _decoded_times(
 
 
 def _made_up(
-    times: Sequence[int | None], durations: Sequence[int], packets: _Packets, facts: dict[str, Any]
+    times: Sequence[int | None], durations: Sequence[int], packets: PacketList, facts: dict[str, Any]
 ) -> tuple[list[int], int]:
     """Times in display order for a source without any: its decode times, or multiples of a frame's length."""
     decoding = [time for time in packets.dts if time is not None]
