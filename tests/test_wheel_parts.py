@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from release.proof import NOT_RUN
+from wheels import simulated_driver
 from wheels.assemble import assemble
 from wheels.headers import python_of, without_gil
 from wheels.target import ARCHITECTURES, VERSIONS, Target
@@ -119,3 +122,45 @@ def test_headers_without_the_gil(tmp_path: Path) -> None:
     assert pyconfig.read_text() == "#define A 1\n#define Py_GIL_DISABLED 1\n"
     with pytest.raises(SystemExit, match="Expected one line about Py_GIL_DISABLED"):
         without_gil(pyconfig)
+
+
+# --- the simulated driver's wheel ---
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ([], [platform.machine()]),
+        (["--all"], list(ARCHITECTURES)),
+        (["--arch", "aarch64"], ["aarch64"]),
+        (["--all", "--arch", "x86_64", "dist"], ["x86_64"]),
+    ],
+)
+def test_the_processors_of_the_simulated_driver(given: list[str], wanted: list[str]) -> None:
+    assert simulated_driver.architectures(simulated_driver.parser().parse_args(given)) == wanted
+
+
+def test_a_folder_is_meant_from_where_the_caller_is(tmp_path: Path) -> None:
+    arguments = simulated_driver.parser().parse_args(["--here", str(tmp_path), "dist"])
+    assert arguments.here / arguments.folder == tmp_path / "dist"
+    assert simulated_driver.parser().parse_args([]).folder == ROOT / "wheelhouse"
+
+
+def test_a_library_of_another_processor_is_cross_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PDUM_WHEEL_CACHE", str(tmp_path))
+    (other,) = set(ARCHITECTURES) - {platform.machine()}
+    foreign = simulated_driver.cross_compiler(Target("3.13", other))
+    assert foreign["CMAKE_SYSTEM_PROCESSOR"] == other
+    assert f"-target {other}-linux-gnu.2.28" in Path(foreign["CMAKE_CXX_COMPILER"]).read_text()
+    own = simulated_driver.cross_compiler(Target("3.13", platform.machine()))
+    assert "CMAKE_SYSTEM_PROCESSOR" not in own, "CMake runs what it tries"
+    assert own["CMAKE_CXX_COMPILER"] != foreign["CMAKE_CXX_COMPILER"]
+
+
+def test_what_cannot_be_emulated_was_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a wheel is refused by ./release.sh check."""
+    monkeypatch.setattr("wheels.debian.apt_is_here", lambda: False)
+    what, ran = simulated_driver.try_emulated(tmp_path / "any.whl", Target("3.13", "aarch64"))
+    assert what == "Python 3.13 aarch64"
+    assert ran.startswith(NOT_RUN)
+    assert "debian-archive-keyring" in ran

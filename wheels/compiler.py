@@ -37,11 +37,12 @@ set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY NEVER)
 """
 
 
-def zig(target: Target, folder: Path) -> Path:
-    """A program that compiles C++ for the target."""
+def zig(target: Target, folder: Path, glibc: str = GLIBC) -> Path:
+    """A program that compiles C++ for the target, and for systems with this glibc or a newer one."""
+    folder.mkdir(parents=True, exist_ok=True)
     program = folder / "c++"
     zig_home = cache("zig")
-    command = f'"{sys.executable}" -m ziglang c++ -target {target.triplet}.{GLIBC}'
+    command = f'"{sys.executable}" -m ziglang c++ -target {target.triplet}.{glibc}'
     program.write_text(f'#!/bin/sh\nZIG_GLOBAL_CACHE_DIR="{zig_home}" exec {command} "$@"\n')
     program.chmod(0o755)
     return program
@@ -67,7 +68,6 @@ def stand_in(compiler: Path, library: Path) -> None:
 def cmake_options(target: Target) -> list[str]:
     """What makes CMake compile for the target."""
     folder = cache("compiler", target.architecture)
-    folder.mkdir(parents=True, exist_ok=True)
     compiler = zig(target, folder)
     library = folder / "libgcc_s.so.1"
     if not library.exists():

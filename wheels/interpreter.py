@@ -39,9 +39,12 @@ def find(target: Target) -> Interpreter | None:
     return Interpreter((str(program),), how, {"PYTHONHOME": str(root / "usr")})
 
 
-def starting(target: Target, command: str) -> Path:
-    """A program that starts the interpreter, which can start itself again by this name."""
-    program = cache("bin", target.architecture, f"python{target.version}")
+def place(target: Target, name: str) -> Path:
+    """Where a program is that starts the one of this name, which can start itself again by it."""
+    return cache("bin", target.architecture, name)
+
+
+def starting(program: Path, command: str) -> Path:
     program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     program.chmod(0o755)
@@ -54,15 +57,15 @@ def native_starter(root: Path, python: Path, target: Target) -> Path:
         (root / "usr" / "lib" / target.triplet).glob("ld-linux-*.so.*")
     )
     libraries = root / "usr" / "lib" / target.triplet
-    own = cache("bin", target.architecture, f"python{target.version}")
+    own = place(target, python.name)
     path = f"{libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"
-    return starting(target, f'"{loader}" --library-path "{path}" --argv0 "{own}" "{python}"')
+    return starting(own, f'"{loader}" --library-path "{path}" --argv0 "{own}" "{python}"')
 
 
-def emulated_starter(root: Path, python: Path, target: Target) -> Path:
+def emulated_starter(root: Path, program: Path, target: Target) -> Path:
     emulator = shutil.which(f"qemu-{target.architecture}") or fetched_emulator(target)
-    own = cache("bin", target.architecture, f"python{target.version}")
-    return starting(target, f'"{emulator}" -L "{root}" -0 "{own}" "{python}"')
+    own = place(target, program.name)
+    return starting(own, f'"{emulator}" -L "{root}" -0 "{own}" "{program}"')
 
 
 def fetched_emulator(target: Target) -> Path:

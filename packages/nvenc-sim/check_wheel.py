@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -12,6 +14,7 @@ from pathlib import Path
 
 SYSTEM_LIBRARIES = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1"}
 SYSTEM_LIBRARIES |= {"ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "libgcc_s.so.1"}
+MACHINES = {"x86_64": 62, "aarch64": 183}  # as ELF calls them
 DRIVER = {
     "full/libcuda.so.1": "cu",
     "full/libnvidia-encode.so.1": "NvEncodeAPI",
@@ -21,11 +24,19 @@ DRIVER = {
 }
 
 
+def machine_of(library: Path) -> int:
+    """The number of its processor, as ELF has them."""
+    (number,) = struct.unpack_from("<H", library.read_bytes(), 18)
+    return int(number)
+
+
 def lines_of(*command: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def problems_of_library(path: Path, prefix: str) -> Iterator[str]:
+def problems_of_library(path: Path, prefix: str, machine: str) -> Iterator[str]:
+    if MACHINES.get(machine) != machine_of(path):
+        yield f"{path.name} is not for {machine}"
     dynamic = "\n".join(lines_of("readelf", "-d", str(path)))
     if f"[{path.name}]" not in dynamic.partition("SONAME")[2].partition("\n")[0]:
         yield f"{path.name} has another SONAME"
@@ -40,8 +51,10 @@ def problems_of_library(path: Path, prefix: str) -> Iterator[str]:
 
 
 def problems(wheel: Path) -> Iterator[str]:
-    if not re.search(r"-py3-none-manylinux_2_\d+_\w+\.whl$", wheel.name):
+    named = re.search(r"-py3-none-manylinux_2_\d+_(\w+)\.whl$", wheel.name)
+    if not named:
         yield f"{wheel.name} is not for manylinux and every Python 3"
+    machine = named[1] if named else platform.machine()
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
         root = Path(folder) / "nvsim" / "driver"
@@ -49,7 +62,7 @@ def problems(wheel: Path) -> Iterator[str]:
         yield from (f"driver/{name} is missing" for name in sorted(set(DRIVER) - libraries))
         yield from (f"driver/{name} does not belong here" for name in sorted(libraries - set(DRIVER)))
         for name in sorted(libraries & set(DRIVER)):
-            yield from problems_of_library(root / name, DRIVER[name])
+            yield from problems_of_library(root / name, DRIVER[name], machine)
 
 
 def main() -> int:

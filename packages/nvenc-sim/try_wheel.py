@@ -43,6 +43,12 @@ def run(*command: str, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+def nvsim() -> list[str]:
+    """The command, which is beside Python only where that is an environment's."""
+    command = Path(sys.executable).with_name("nvsim")
+    return [str(command)] if command.exists() else [sys.executable, "-m", "nvsim"]
+
+
 def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="try-nvsim-"))
     try:
@@ -50,10 +56,9 @@ def main() -> None:
         (folder / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\nfilterwarnings = error\n")
         told = run(sys.executable, "-m", "pytest", "-q", folder=folder)
         ran = ["2 tests" if "2 passed" in told else sys.exit(told)]
-        nvsim = str(Path(sys.executable).with_name("nvsim"))
-        ran.append(f"{len(run(nvsim, 'gpus', folder=folder).splitlines()) - 1} GPUs")
+        ran.append(f"{len(run(*nvsim(), 'gpus', folder=folder).splitlines()) - 1} GPUs")
         if ffmpeg := shutil.which("ffmpeg"):
-            told = run(nvsim, "run", "--", ffmpeg, *FFMPEG, "out.mp4", folder=folder)
+            told = run(*nvsim(), "run", "--", ffmpeg, *FFMPEG, "out.mp4", folder=folder)
             ran.append("ffmpeg" if "no rule broken, 1 session" in told else sys.exit(told))
         print(", ".join(ran))
     finally:
