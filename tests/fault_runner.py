@@ -10,6 +10,7 @@ calls raised), `calls` (uses of each call). A child that crashes or does not end
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import gc
 import json
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from forked_children import outcomes_of
-from frames import CudaFrame, Gpu, Nv12, nv12
+from frames import CudaFrame, Gpu, Nv12, cuda, nv12
 from pdum.nvenc import Attempts, MotionEstimator, NvencEncoder, NvencError, Packet, PictureOptions
 
 from simulator import EchoUnit, Simulator, checksum, parse
@@ -386,6 +387,15 @@ def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
     return {kind: count - before.get(kind, 0) for kind, count in after.items() if count > before.get(kind, 0)}
 
 
+def pop_what_is_left() -> None:
+    """The contexts that stay current when no call pops one. A thread has room for 64 of them."""
+    context = ctypes.c_void_p()
+    cuda("cuCtxGetCurrent", ctypes.byref(context))
+    while context:
+        cuda("cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
+        cuda("cuCtxGetCurrent", ctypes.byref(context))
+
+
 class Bench:
     """The simulator, and device frames that are made without faults."""
 
@@ -458,6 +468,8 @@ class Bench:
         left = grown(before, self.live())
         violations = self.simulator.violations()
         self.configure([])
+        if any(fault["call"] == "cuCtxPopCurrent_v2" for fault in faults):
+            pop_what_is_left()
         self.simulator.reset()
         problems = [*life.problems, *problems_of(life, faults, left), *rules_broken(faults, violations)]
         self.check_the_next_one(problems)

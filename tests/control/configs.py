@@ -239,7 +239,7 @@ WITHOUT_VIEWS = {
     *("long_term_references", "picture_types", "intra_refresh_period", "intra_refresh_count", "single_slice_refresh"),
     *("layers", "weighted_prediction", "split_encode", "motion_hints", "statistics", "reconstruction", "monochrome"),
     *("chroma", "bit_depth", "profile", "copy", "temporal_filter", "unidirectional_b", "format"),
-    "references",
+    *("references", "attempts"),
 }
 """Fields that do not go together with two views, or only with some values."""
 

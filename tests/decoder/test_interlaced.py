@@ -104,9 +104,10 @@ def test_files_of_fields(machine: Machine, tmp_path: Path, codec: str, container
 
 def test_fields_of_hevc_are_frames_of_half_the_height(machine: Machine, tmp_path: Path) -> None:
     """The codec knows no frame that two fields make, so neither decoder joins them."""
-    path, half = tmp_path / "fields.mkv", (192, 160)
+    half = (192, 160)
     params = f"{QUIET['x265-params']}:interlace=tff:bframes=2:keyint=8"
-    make(tmp_path, Kind("fields", "libx265", size=half, options={"x265-params": params}, container="mkv", count=12))
+    kind = Kind("fields", "libx265", size=half, options={"x265-params": params}, container="mkv", count=12)
+    path = make(tmp_path, kind)
     frames = list(decode(path))
     assert {(frame.width, frame.height) for frame in frames} == {half}
     assert_same(on_host(frames), by_processor(path))

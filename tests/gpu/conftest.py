@@ -39,7 +39,10 @@ def engine(encode_library: EncodeLibrary) -> Iterator[EncodeLibrary]:
     assert not any(report["live"].values()), report["live"]
 
 
-@pytest.fixture(params=["12.1", "13.1"])
+OLDEST_ABI, NEWEST_ABI = "12.1", "13.1"
+
+
+@pytest.fixture(params=[OLDEST_ABI, NEWEST_ABI])
 def abi(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("PDUM_NVENC_ABI", request.param)
     return str(request.param)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpu.conftest import NEWEST_ABI
 from gpu.library import EncodeLibrary
 from pdum.nvenc import NvencError, UnsupportedFeature, encode_frames
 from snippets import PAGES, Snippet, snippets
@@ -54,7 +55,7 @@ def run_where_supported(snippet: Snippet, namespace: dict[str, Any], abi: str) -
     try:
         snippet.run(namespace)
     except UnsupportedFeature as error:  # the newest interface has everything
-        if "takes version" not in str(error) or abi == "13.1":
+        if "takes version" not in str(error) or abi == NEWEST_ABI:
             raise
 
 
