@@ -79,7 +79,7 @@ std::string message(const ErrorDetails& details) {
     if (!details.call.empty()) {
         text += ": " + details.call + " answered " + details.status_name + " (" + std::to_string(details.status) + ")";
         if (!details.driver_text.empty()) text += ", \"" + details.driver_text + "\"";
-        text += ".";
+        text += '.';
     }
     if (!details.advice.empty()) text += " " + details.advice;
     return text;

@@ -41,7 +41,7 @@ RowDimension row_dimension(const Extents& shape, const FrameSpec& spec) {
 }
 
 // For an image of three channels: such a frame is RGB for an encoder that converts it.
-std::string advice_for_rgb(const Extents& shape, const FrameSpec& spec) {
+std::string_view advice_for_rgb(const Extents& shape, const FrameSpec& spec) {
     if (shape.count != 3) return "";
     const bool is_last = shape[0] == spec.height && shape[1] == spec.width && (shape[2] == 3 || shape[2] == 4);
     const bool is_first = shape[0] == 3 && shape[1] == spec.height && shape[2] == spec.width;
@@ -84,7 +84,7 @@ void accept_yuv(const ArrayLayout& array, const FrameSpec& spec, FrameView& view
     const RowDimension row = row_dimension(array.shape, spec);
     if (!row.fits || !is_sample_type(array.type, format.sample_bytes)) {
         invalid_frame("Got a frame of shape " + tuple_text(array.shape) + " and type '" + array.type + "'.",
-                      wanted_yuv(spec) + advice_for_rgb(array.shape, spec));
+                      wanted_yuv(spec).append(advice_for_rgb(array.shape, spec)));
     }
     const int64_t pitch = usable_pitch(array, spec, row.index);
     if (pitch == 0) {

@@ -233,7 +233,7 @@ void Session::reconfigure(const std::vector<Change>& changes) {
     } else {
         if (resized && delivery_.with_driver() + shown_.size() > 0) finish_frames();
         driver_->api().reconfigure(settings, resized);
-        settings_ = settings;
+        settings_ = std::move(settings);
     }
     if (!resized) return;
     position_.must_be_idr = true;

@@ -12,7 +12,7 @@ namespace {
 
 // The error of a session that could not be opened again.
 Error not_reopened(ErrorDetails refusal, bool goes_on) {
-    if (!refusal.advice.empty()) refusal.advice += " ";
+    if (!refusal.advice.empty()) refusal.advice += ' ';
     refusal.advice += goes_on ? "The encoder goes on with its settings from before, and its next frame is an IDR."
                               : "The encoder keeps its settings from before, and opens a session for its next frame.";
     return Error(std::move(refusal));
