@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -137,7 +136,7 @@ def _frames_before_and_from(
     if is_damaged:
         decoding = wanted.carefully()
     while True:
-        key, reached = _key_before(index, first, back), None
+        key, reached = index.key_for(first, back), None
         until = index.key_after(first) if decoding.is_careful and wanted.on_gpu is not None else None
         try:
             for frame in _from_key(path, index, key, decoding) if start is None else start.every_frame():
@@ -167,12 +166,6 @@ def _require_next(index: Index, place: int, pts: int | None) -> None:
     """Raises Stumbled if the frame lies behind the one with that number."""
     if pts is not None and place < index.frames and pts > index.pts[place]:
         raise Stumbled(f"Frame {place} is missing.")
-
-
-def _key_before(index: Index, frame: int, back: int) -> Key:
-    """The last key frame from which the frame can be decoded, or one that lies ``back`` key frames before that."""
-    place = bisect_right([key.frame for key in index.keys], frame) - 1
-    return index.keys[max(place - back, 0)]
 
 
 def _from_key(path: Path, index: Index, key: Key, decoding: Decoding) -> Iterator[Any]:

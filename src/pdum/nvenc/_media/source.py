@@ -56,10 +56,9 @@ class Index:
     def duration(self) -> float:
         return float((self.pts[-1] + self.last_duration - self.pts[0]) * self.time_base)
 
-    def key_for(self, frame: int) -> Key:
-        """The last key frame from which the frame can be decoded."""
-        place = bisect_right([key.frame for key in self.keys], frame) - 1
-        return self.keys[max(place, 0)]
+    def key_for(self, frame: int, back: int = 0) -> Key:
+        """The last key frame from which the frame can be decoded, or one that lies ``back`` key frames before that."""
+        return self.keys[max(self._keys_to(frame) - 1 - back, 0)]
 
     def count_to(self, pts: int) -> int:
         """How many frames are shown up to this time, with the one at it."""
@@ -67,8 +66,11 @@ class Index:
 
     def key_after(self, frame: int) -> Key | None:
         """The first key frame behind the frame."""
-        place = bisect_right([key.frame for key in self.keys], frame)
+        place = self._keys_to(frame)
         return self.keys[place] if place < len(self.keys) else None
+
+    def _keys_to(self, frame: int) -> int:
+        return bisect_right(self.keys, frame, key=lambda key: key.frame)
 
 
 def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> Index:
