@@ -18,7 +18,7 @@ say() { printf '%s\n' "$*" >&2; }
 follow() {
     local what=$1 log=$2 began=$SECONDS next=$((SECONDS + 30)) last
     while kill -0 $$ 2>/dev/null; do
-        last=$(tail -n 1 "$log" | tr -d '\r' | sed 's/^ *//' | cut -c-50)
+        last=$(tail -n 1 "$log" | tr -d '\r' | sed 's/^ *//' | cut -c-70)
         if [[ -t 2 ]]; then
             printf '\r\033[K%s … %d s  %s' "$what" $((SECONDS - began)) "$last" >&2
         elif ((SECONDS >= next)); then
@@ -70,7 +70,7 @@ install() {
     python=${PYTHON:-python3}
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { say "$python is missing or older than 3.10."; exit 1; }
     require_tools
-    say 'Installing pdum.nvenc into .venv. That takes a minute or two at the first use.'
+    say 'Installing pdum.nvenc into .venv. That takes some minutes at the first use.'
     [[ -x $venv/bin/python ]] || work 'Making .venv' "$python" -m venv "$venv"
     work 'Downloading and building' "$venv/bin/python" -m pip install --progress-bar off "${here}[all]"
     state >"$venv/.run"

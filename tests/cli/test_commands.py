@@ -78,7 +78,7 @@ def test_a_machine_without_an_encoder_says_so(tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mkv", 4)
     result = process("encode", "--engine", "nvenc", tmp_path, CUDA_VISIBLE_DEVICES="")
     assert result.returncode == 4
-    assert "software" in result.stderr
+    assert "--engine software encodes on the processor" in result.stderr
 
 
 def test_software_does_all_of_it(tmp_path: Path) -> None:
@@ -202,6 +202,11 @@ def test_the_page_has_the_same_exit_codes_and_commands(root: Path) -> None:
     for code, words in rows:
         assert words.replace("`", "").split(";")[0] == MEANINGS[int(code)].split(";")[0]
     assert all(f"`{name}" in page for name in COMMANDS)
+
+
+def test_titles_of_the_help_are_words_and_commands_stand_right_below_theirs() -> None:
+    assert "Commands:\n  encode  " in process("--help").stdout
+    assert "Picture and sound:\n" in process("encode", "--help").stdout
 
 
 def test_examples_in_the_help_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,7 +156,7 @@ def test_without_pyav_what_needs_a_decoder_is_not_asked(run: Run, tmp_path: Any)
 
 def test_time_that_is_over_ends_the_questions(run: Run) -> None:
     report = run({"gpus": ["RTX 3060"]}, seconds=0)
-    assert set(report.named("not asked").values()) == {"the time was over"}
+    assert set(report.named("not asked").values()) == {"the time ran out"}
     assert set(report.lines) == set(BY_NAME)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pdum.nvenc._selftest import report as module
-from pdum.nvenc._selftest.probe import Line
+from pdum.nvenc._selftest.probe import NOT_HERE, Line
 from pdum.nvenc._selftest.report import page_of, report_of, scrubbed
 from pdum.nvenc._selftest.runner import Outcome
 from selftest.conftest import Report, Run
@@ -79,6 +79,22 @@ def test_the_page_has_every_line_with_its_verdict(rtx_3060: Report) -> None:
     for line_ in rtx_3060.lines.values():
         assert f"- {line_['name']}: **{line_['verdict']}**." in rtx_3060.page
     assert rtx_3060.page in rtx_3060.shown + "\n"
+
+
+def test_one_reason_for_everything_is_on_the_page_once() -> None:
+    """Not 160 times, if the machine has no driver."""
+    reason = "There is no driver. Install it."
+    outcome = Outcome(unusable=reason)
+    names = ("plain", "pool", "odd")
+    for name in names:
+        found = "what it did" if name == "odd" else reason
+        outcome.lines[name] = Line(
+            theme="memory", name=name, question="Is it?", assumed="yes", source="a card", found=found, verdict=NOT_HERE
+        )
+    page = page_of(report_of(outcome))
+    assert page.count("Install it.") == 1
+    assert "- **not on this card**, for the reason above: plain, pool." in page
+    assert "- odd: **not on this card**. what it did" in page
 
 
 def test_a_page_of_nothing_can_be_made() -> None:

@@ -115,7 +115,7 @@ def _outcome(command: Callable[[], int]) -> tuple[int, str]:
     except InvalidConfig as error:
         return exits.USAGE, str(error)
     except NvencError as error:
-        return exits.CANNOT, str(error)
+        return exits.CANNOT, str(error).replace('backend="software" encodes', "--engine software encodes")
     except OSError as error:
         return exits.CANNOT, f"{error.filename or 'The system'}: {error.strerror or error}."
 

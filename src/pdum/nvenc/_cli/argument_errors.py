@@ -123,6 +123,10 @@ class OneLineParser(argparse.ArgumentParser):
         return message
 
 
+CLOSE = 0.7
+"""How like a known name a wrong one is that was meant for it, from 0 to 1. At 0.6, 'bogus' would be 'gpus'."""
+
+
 def commands_of(parser: argparse.ArgumentParser) -> dict[str, Any]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -152,7 +156,7 @@ def unknown_option(given: str, parser: argparse.ArgumentParser) -> str:
     if name in ELSEWHERE and "--codec" in parser._option_string_actions:
         return f"Unknown option {name}: {ELSEWHERE[name]}"
     known = [one for one in parser._option_string_actions if one.startswith("--")]
-    near = get_close_matches(name, known, n=1) if name.startswith("--") else []
+    near = get_close_matches(name, known, n=1, cutoff=CLOSE) if name.startswith("--") else []
     return f"Unknown option {name}." + (f" Did you mean {near[0]}?" if near else f" See {parser.prog} --help.")
 
 
@@ -168,10 +172,17 @@ def _unknown_command(parser: OneLineParser, found: re.Match[str]) -> str:
 
     name = found[1]
     known = list(commands_of(parser))
-    near = [one for one in known if name and one.startswith(name)] or get_close_matches(name, known, n=1)
+    near = [one for one in known if name and one.startswith(name)] or get_close_matches(name, known, 1, CLOSE)
     if os.path.exists(name):
         return f"Unknown command {name!r}. To encode it: {parser.prog} encode {name}"
     return f"Unknown command {name!r}." + (f" Did you mean {near[0]!r}?" if near else f" See {parser.prog} --help.")
+
+
+def _missing(parser: OneLineParser, found: re.Match[str]) -> str:
+    name = found[1]
+    commands = list(commands_of(parser))
+    wanted = f"{commands[0]}, for example" if commands else name
+    return f"Missing {name}: {parser.prog} {wanted}. See {parser.prog} --help."
 
 
 def _unknown_choice(_parser: OneLineParser, found: re.Match[str]) -> str:
@@ -202,7 +213,7 @@ _SENTENCES: tuple[tuple[str, Any], ...] = (
     (r"argument (\S+): (.*)", _wrong_value),
     (
         r"the following arguments are required: (.*)",
-        lambda parser, found: f"Missing {found[1]}: {parser.prog} {found[1]}. See {parser.prog} --help.",
+        _missing,
     ),
     (
         r"ambiguous option: (\S+) could match (.*)",

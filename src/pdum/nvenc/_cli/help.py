@@ -40,7 +40,7 @@ class HelpfulParser(OneLineParser):
         formatter.add_usage(self._usage(), self._actions, self._mutually_exclusive_groups)
         formatter.add_text(self.description)
         for group in sorted(self._action_groups, key=lambda one: one is self._optionals):
-            formatter.start_section(group.title)
+            formatter.start_section(group.title and group.title.capitalize())
             formatter.add_text(group.description)
             formatter.add_arguments(self._shown(group._group_actions, shows_all))
             formatter.end_section()
@@ -53,10 +53,16 @@ class HelpfulParser(OneLineParser):
         words = [_word(one) for one in self._actions if not one.option_strings]
         return " ".join([self.prog, *words, "[OPTIONS]"]).replace("%", "%%")
 
+    @staticmethod
+    def _with_commands_apart(actions: Iterable[argparse.Action]) -> Iterable[argparse.Action]:
+        """The actions, with each command in place of their common name, which the usage shows already."""
+        for action in actions:
+            yield from action._get_subactions() if isinstance(action, argparse._SubParsersAction) else (action,)
+
     def _shown(self, actions: Iterable[argparse.Action], shows_all: bool) -> list[argparse.Action]:
         """The actions as the help names them. The short one leaves out ``--no-X``; no help lists other tools' names."""
         found = []
-        for action in actions:
+        for action in self._with_commands_apart(actions):
             if not shows_all and action.dest in self._advanced:
                 continue
             shown = copy.copy(action)

@@ -48,7 +48,8 @@ def _formatter() -> Any:
         from rich_argparse import RawDescriptionRichHelpFormatter
     except ModuleNotFoundError:
         return argparse.RawDescriptionHelpFormatter
-    return type("Formatter", (RawDescriptionRichHelpFormatter,), {"text_markup": False, "help_markup": False})
+    looks = {"text_markup": False, "help_markup": False, "group_name_formatter": str.capitalize}
+    return type("Formatter", (RawDescriptionRichHelpFormatter,), looks)
 
 
 def _command(commands: Any, name: str, summary: str, epilog: str = "", more: str = "") -> Parser:
@@ -79,7 +80,7 @@ def _watch(commands: Any) -> None:
         "A file is encoded once it has stopped growing. If watch is started again, it continues where it stopped."
     )
     parser = _command(commands, "watch", "encodes new files in a folder until it is stopped", epilog)
-    parser.add_argument("folder", metavar="FOLDER")
+    parser.add_argument("folder", metavar="FOLDER", help="the folder to watch")
     add_settings(parser)
     group = parser.add_argument_group("watching")
     group.add_argument("--every", type=seconds, default=2.0, metavar="SECONDS", help="how often to look (default: 2)")
@@ -145,7 +146,7 @@ def _bench(commands: Any) -> None:
     parser.add_argument(
         "-c", "--codecs", default="all", metavar="LIST", help="h264,hevc,av1 (default: all that the machine has)"
     )
-    parser.add_argument("-p", "--presets", default="p1,p4,p7", metavar="LIST", help="(default: p1,p4,p7)")
+    parser.add_argument("-p", "--presets", default="p1,p4,p7", metavar="LIST", help="p1 to p7 (default: p1,p4,p7)")
     parser.add_argument("--size", default="1920x1080", metavar="WxH", help="size of the pictures (default: 1920x1080)")
     parser.add_argument(
         "--frames", type=int, default=240, metavar="N", help="frames per engine and measurement (default: 240)"
@@ -157,7 +158,9 @@ def _bench(commands: Any) -> None:
 
 def _demo(commands: Any) -> None:
     parser = _command(commands, "demo", "makes short test clips and encodes them with what this machine has")
-    parser.add_argument("--folder", default="pdum-nvenc-demo", metavar="FOLDER", help="(default: pdum-nvenc-demo)")
+    parser.add_argument(
+        "--folder", default="pdum-nvenc-demo", metavar="FOLDER", help="where the clips go (default: pdum-nvenc-demo)"
+    )
     parser.add_argument("--clips", type=int, default=6, metavar="N", help="number of clips (default: 6)")
     parser.add_argument("--tui", action="store_true", help="with the dashboard")
     add_web_arguments(parser)
@@ -234,7 +237,7 @@ def _profiles(commands: Any) -> None:
 
 def _config(commands: Any) -> None:
     parser = _command(commands, "config", "shows where settings come from, or writes a configuration file")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", title="actions")
     init = _command(actions, "init", "writes a commented configuration file")
     init.add_argument("--force", action="store_true", help="replace the existing file")
     init.add_argument("--config", metavar="FILE", help="write this file instead of the usual one")

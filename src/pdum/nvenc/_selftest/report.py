@@ -26,7 +26,7 @@ LEGEND = {
     AS_ASSUMED: "the card does what this package and its tests take for granted",
     DIFFERENT: "it does not; this is what we want to learn",
     NOT_HERE: "the card or its driver cannot be asked this",
-    NOT_ASKED: "something is missing here, or the time was over",
+    NOT_ASKED: "something is missing here, or the time ran out",
     FAILED: "the question itself went wrong; this is worth reporting, too",
 }
 PATH = re.compile(r"(?<![\w/.])/(?:[\w.+@-]+/)+[\w.+@-]*")
@@ -103,7 +103,7 @@ def page_of(report: dict[str, Any]) -> str:
         parts += [_paragraph(line) for line in noteworthy]
     for theme in dict.fromkeys(line["theme"] for line in lines):
         parts.append(f"## {theme.capitalize()}")
-        parts.append("\n".join(_entry(line) for line in lines if line["theme"] == theme))
+        parts.append("\n".join(_entries([line for line in lines if line["theme"] == theme], why_not)))
     parts.append("The JSON beside this page holds all numbers, and the recordings of capabilities and presets.")
     return "\n\n".join(parts) + "\n"
 
@@ -116,9 +116,20 @@ def _paragraph(line: dict[str, Any]) -> str:
     return "\n".join(_wrapped(row) for row in rows)
 
 
+def _entries(lines: list[dict[str, Any]], why_not: str | None) -> list[str]:
+    """A line each. Those with the reason that the page begins with are listed without it."""
+    same = [line["name"] for line in lines if why_not and line["verdict"] == NOT_HERE and line["found"] == why_not]
+    told = [f"- **{NOT_HERE}**, for the reason above: {', '.join(same)}."] if same else []
+    return [_filled(one) for one in told] + [_entry(line) for line in lines if line["name"] not in same]
+
+
 def _entry(line: dict[str, Any]) -> str:
     numbers = "; ".join(f"{name}: {_shown(value)}" for name, value in line["numbers"].items())
     text = f"- {line['name']}: **{line['verdict']}**. {line['found']}" + (f" ({numbers})" if numbers else "")
+    return _filled(text)
+
+
+def _filled(text: str) -> str:
     return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 

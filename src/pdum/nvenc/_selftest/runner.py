@@ -94,7 +94,7 @@ class Runner:
             self._run_child(left)
         for name in left:
             if self.outcome.unusable is None:
-                self._add(name, line_of(BY_NAME[name], "the time was over", NOT_ASKED))
+                self._add(name, line_of(BY_NAME[name], "the time ran out", NOT_ASKED))
             else:
                 self._add(name, line_of(BY_NAME[name], self.outcome.unusable, NOT_HERE))
         return self.outcome
