@@ -433,9 +433,6 @@ PACKAGES = (
     "_machine",
     "_media",
     "_pool",
-    "_machine",
-    "_media",
-    "_pool",
     "_storage",
     "_writer",
     "_files",
@@ -446,6 +443,8 @@ PACKAGES = (
     "_selftest",
     "integrations",
 )
+FACE = Path("_pool/pool.py")
+"""Brings pools, files and clusters together, so it uses packages above its own."""
 HEADERS_OF_THE_TABLES = {
     "nvenc_12_1.hpp": ["session_12_1.cpp"],
     "nvenc_13_0.hpp": ["session_13_0.cpp"],
@@ -580,6 +579,31 @@ def test_only_one_adapter_knows_what_connects_machines() -> None:
     }
     adapter = {f"_cluster/dask_{part}.py" for part in ("client", "settings", "worker")}
     assert knowing == {*adapter, "_pool/pool.py"}, "the pool names the type of a connection alone"
+
+
+LISTS_OF_LAYERS = {"architecture.md": 1, "CONTRIBUTING.md": -1}
+"""Pages that list the folders, and whether from the bottom up or down."""
+
+
+@pytest.mark.parametrize(("page", "direction"), LISTS_OF_LAYERS.items())
+def test_pages_list_the_folders_as_layers(page: str, direction: int) -> None:
+    text = (ROOT / ("docs" if page == "architecture.md" else "") / page).read_text()
+    native = re.search(r"^src/cpp +(.+)", text, re.MULTILINE)
+    python = re.search(r"^src/pdum/nvenc +(.+\n +→.+)", text, re.MULTILINE)
+    assert native is not None, page
+    assert python is not None, page
+    assert re.findall(r"\w+", native[1])[::direction] == list(LAYERS)
+    folders = re.findall(r"\w+", python[1])[::direction]
+    assert sorted(folders) == sorted(path.parent.name for path in (PYTHON / "nvenc").glob("*/__init__.py"))
+    for number, folder in enumerate(folders):
+        assert used_by(folder) & set(folders[number + 1 :]) == set(), f"{folder} uses what {page} lists above it"
+
+
+def used_by(folder: str) -> set[str]:
+    """The other packages that modules of this one import."""
+    paths = (PYTHON / "nvenc" / folder).rglob("*.py")
+    names = set().union(*(imports_of(path) for path in paths if path.relative_to(PYTHON / "nvenc") != FACE))
+    return {name.split(".")[2] for name in names if name.startswith("pdum.nvenc.")} - {folder}
 
 
 def test_pdum_is_a_namespace_package() -> None:
