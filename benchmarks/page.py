@@ -21,14 +21,14 @@ HEAD = """# Performance
 
 <!-- `python -m benchmarks --page` makes this page from benchmarks/results. Do not edit it. -->
 
-**Nothing here was measured on a hardware encoder.** The encoder is simulated: what these figures show is what this
-package and others cost the host, and how well engines are kept busy. The parts with a GPU have a real CUDA driver and
-real kernels.
+**Nothing here was measured on a hardware encoder.** The encoder is simulated: these figures show what this package and
+others cost the host, and how well they keep engines busy. The parts with a GPU have a real CUDA driver and real
+kernels.
 
-`python -m benchmarks` measures all that a machine can, writes the samples to `benchmarks/results`, and makes this page
-from them; [its text](../benchmarks/README.md) says how. A cell has the median, and the quartiles in brackets. Clients
-of one table take turns, so compare within a table, not between machines or days. The load is that of the machine while
-it measured: other programs make all figures worse, and not all alike.
+`python -m benchmarks` measures everything that a machine can, writes the samples to `benchmarks/results`, and makes this
+page from them; [Benchmarks](../benchmarks/README.md) says how. A cell has the median, and the quartiles in brackets.
+Clients of one table take turns, so compare within a table, not between machines or days. The load is that of the
+machine during the measurement: other programs make all figures worse, some more than others.
 """
 METHODS = ROOT / "benchmarks" / "methods.md"
 
