@@ -50,6 +50,8 @@ PAGES_TO_RUN = [page for page in PAGES if any(not snippet.needs_gpu for snippet 
 
 CARDS = {"coding-tools.md": "RTX 5090"}
 """Cards that can do what a page shows, if the usual one cannot."""
+BACKENDS = {"from-pynvvideocodec.md": "codec"}
+"""For pages that decode what they encoded."""
 
 
 @pytest.mark.parametrize("page", PAGES_TO_RUN, ids=lambda page: page.name)
@@ -65,7 +67,7 @@ def test_snippets_of(
     if page.name in CONFIGURING:
         run_page(page)
         return
-    with simulator.machine(gpus=[CARDS.get(page.name, "RTX 4090")]):
+    with simulator.machine(gpus=[CARDS.get(page.name, "RTX 4090")], backend=BACKENDS.get(page.name, "echo")):
         run_page(page)
     _capabilities._found.clear()
 
