@@ -27,7 +27,7 @@ PLACEHOLDER = re.compile(r"…|\.\.\.|\bCOMMAND\b|\$")
 
 
 def commands_of(text: str) -> Iterator[list[str]]:
-    """The arguments of the tool in blocks of commands, and in code within sentences, which may leave out the last one."""
+    """The arguments of the tool in blocks, and in code within sentences, which may leave out the last one."""
     for block in BLOCK.finditer(text):
         if block["language"] in SHELL:
             yield from _commands(block["code"].replace("\\\n", " "))

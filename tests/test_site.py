@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.one_abi
 CAPABILITIES = Path(__file__).resolve().parents[1] / "src" / "cpp" / "abi" / "capabilities.def"
 CAPABILITY = re.compile(r'PDUM_CAPABILITY\((\w+), \d+, "(\w+)"\)')
 CODE = re.compile(r"<pre.*?</pre>", re.DOTALL)
+MISSING_PICTURES = "[...document.images].filter(one => one.complete && !one.naturalWidth).map(one => one.src)"
 LOADED = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"(https?:)?//[^\"]*\"")
 
 
@@ -121,15 +122,30 @@ def test_examples_in_docstrings_begin_without_a_lone_colon(site: Path) -> None:
 
 
 WIDE_PAGES = ("comparison/", "reference/python/", "driver-settings/")
+PHONE, DESKTOP = 360, 1280
 
 
-def test_pages_fit_a_phone(site: Path, tmp_path: Path) -> None:
-    """No page scrolls sideways: wide tables and code scroll in themselves."""
-    with server_of(site) as address, Chromium(tmp_path) as browser:
-        for name in WIDE_PAGES:
-            with browser.page(address + name, width=360, height=740) as shown:
-                assert shown.evaluate("document.documentElement.scrollWidth") <= 360, name
-                assert shown.complaints() == [], name
+def test_wide_pages_fit_a_phone(site: Path, tmp_path: Path) -> None:
+    assert misfits(site, tmp_path, WIDE_PAGES, PHONE) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_all_pages_fit(site: Path, tmp_path: Path, width: int) -> None:
+    names = [f"{one.parent.relative_to(site)}/" for one in site.rglob("index.html")]
+    assert len(names) > 60
+    assert misfits(site, tmp_path, names, width) == {}
+
+
+def misfits(site: Path, folder: Path, names: Iterable[str], width: int) -> dict[str, Any]:
+    """Pages that scroll sideways (wide tables and code scroll in themselves), lack a picture or complain."""
+    found: dict[str, Any] = {}
+    with server_of(site) as address, Chromium(folder) as browser:
+        for name in names:
+            with browser.page(address + name, width=width, height=740) as shown:
+                wide = shown.evaluate("document.documentElement.scrollWidth") - width
+                found[name] = (wide, shown.evaluate(MISSING_PICTURES), shown.complaints())
+    return {name: said for name, said in found.items() if said != (0, [], [])}
 
 
 @contextmanager
