@@ -257,7 +257,7 @@ class BatchSettings:
     rotate: int = setting(0, _filter, "90, 180 or 270 degrees clockwise")
     vf: str = setting("", _filter, "any graph of FFmpeg's video filters, such as hflip,unsharp")
     engine: EngineKind = setting(
-        "auto", _names("auto", "nvenc", "software", "both"), "auto, nvenc, software or both (of a cluster)"
+        "auto", _names("auto", "nvenc", "software", "both"), "auto, nvenc or software; with a cluster also both"
     )
     gpu: str | tuple[int, ...] = setting("all", _gpus, "all, or GPU numbers")
     engines: int | Auto = setting("auto", _whole_number(1, 256, "auto"), "number of engines to use at once")
@@ -265,7 +265,7 @@ class BatchSettings:
     tls: str = setting("", _path_or_nothing, "with cluster: the file that its scheduler was given with --tls")
     segments: int | Auto = setting("auto", _whole_number(1, 4096, "auto"), "number of parts to split each file into")
     destination: str = setting("compressed", _folder, "a folder beside each source, or a path for all results")
-    right: str = setting("", _path_or_nothing, "the video for the right eye, to one for the left (MV-HEVC)")
+    right: str = setting("", _path_or_nothing, "the video for the right eye; the path is that for the left (MV-HEVC)")
     in_place: bool = setting(False, _yes_or_no, "replace each source with its result")
     keep_bigger: bool = setting(False, _yes_or_no, "keep results that are not smaller than their sources")
     smaller_than: float = setting(

@@ -142,7 +142,9 @@ def _selftest(commands: Any) -> None:
 
 def _bench(commands: Any) -> None:
     epilog = "examples:\n  pdum-nvenc bench\n  pdum-nvenc bench -c hevc -p p1,p4,p7 --size 3840x2160 --png speed.png"
-    parser = _command(commands, "bench", "measures what this machine's encoders reach, per codec and preset", epilog)
+    parser = _command(
+        commands, "bench", "measures how fast this machine's encoders are, for each codec and preset", epilog
+    )
     parser.add_argument(
         "-c", "--codecs", default="all", metavar="LIST", help="h264,hevc,av1 (default: all that the machine has)"
     )
@@ -175,9 +177,8 @@ def _repair(commands: Any) -> None:
         "examples:\n"
         "  pdum-nvenc repair .film.mp4.part.mp4              makes film.mp4\n"
         "  pdum-nvenc repair camera.mp4 camera-whole.mp4\n\n"
-        "Until an .mp4 is complete it consists of fragments, so nothing is lost but the last two seconds. Files that\n"
-        "other programs write in fragments can be repaired too. A file whose index was to come at the end, and never\n"
-        "did, cannot."
+        "Until an .mp4 is complete it consists of fragments, so only the last two seconds are lost. Fragmented files\n"
+        "of other programs can be repaired, too. A file without fragments, whose index was never written, cannot."
     )
     parser = _command(commands, "repair", "makes a complete MP4 file from what a killed recorder left", epilog)
     parser.add_argument("part", metavar="FILE", help="what was left; it is not changed")
@@ -200,7 +201,7 @@ def _cluster(commands: Any) -> None:
         help="an address of this machine to connect to, or 0.0.0.0 for all of them (default: 127.0.0.1:8786)",
     )
     parser.add_argument(
-        "--tls", metavar="FILE", help="encrypt, and let in only who has this file; made if it is missing"
+        "--tls", metavar="FILE", help="encrypt, and let in only programs with this file; made if it is missing"
     )
     parser.add_argument("--local", action="store_true", help="with this machine's engines as workers, to try it out")
     parser.add_argument(
@@ -220,7 +221,7 @@ def _worker(commands: Any) -> None:
         type=path_mapping,
         default=[],
         metavar="THERE=HERE",
-        help="a folder has another path here than where the jobs are given: /mnt/videos=/srv/videos",
+        help="a folder of the jobs that has another path here: /mnt/videos=/srv/videos",
     )
     _worker_options(parser)
 

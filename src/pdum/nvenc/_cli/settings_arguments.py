@@ -136,8 +136,10 @@ def _placing(group: Group) -> None:
     add_option(group, "smaller_than", "--smaller-than", metavar="RATIO")
     _switch(group, "overwrite")
     add_option(group, "verify", "--verify", metavar="{structure,samples,full}")
-    group.add_argument("--spool", metavar="FOLDER", help="where copies of sources at addresses go (extra: storage)")
-    group.add_argument("--spool-limit", metavar="SIZE", default=0, help="how much of the disk they may take: 200G")
+    group.add_argument("--spool", metavar="FOLDER", help="where copies of remote sources go (extra: storage)")
+    group.add_argument(
+        "--spool-limit", metavar="SIZE", default=0, help="how much of the disk these copies may take, such as 200G"
+    )
 
 
 def _finer(group: Group) -> None:
