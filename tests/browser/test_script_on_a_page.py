@@ -10,6 +10,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ BRIGHTNESS = """
 """
 
 
-def packets() -> list[tuple[dict[str, object], list[int]]]:
+def packets() -> list[tuple[dict[str, Any], list[int]]]:
     """As the page's Python sends them."""
     made = []
     with LiveEncoder(fps=30, bitrate=2_000_000, backend="software") as live:
