@@ -152,6 +152,13 @@ def test_a_pool_and_its_decoder(of_a_file: list[list[Range]]) -> None:
     assert [helpers[name] for name in ("pool.prepare", "index", "pool.finish", "join", "verify")] == [1] * 5
 
 
+def test_a_decoder_on_the_gpu(recorder: Path, tmp_path: Path) -> None:
+    """Each packet is a range of the calling thread."""
+    (caller,) = record(recorder, tmp_path, "decode_on_the_gpu")
+    assert caller
+    assert caller == [leaf("decode")] * len(caller)
+
+
 def test_a_piece_holds_its_batches(of_a_file: list[list[Range]]) -> None:
     ranges = [one for thread in of_a_file for one in every_range(thread)]
     (piece,) = (one for one in ranges if one.name == "pdum.pool.piece")

@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 
 from frames import gpu, nv12
-from pdum.nvenc import EncoderPool, Filters, InvalidFrame, NvencEncoder, NvencError, VideoWriter
+from pdum.nvenc import (
+    Decoder,
+    EncoderPool,
+    Filters,
+    InvalidFrame,
+    NvencEncoder,
+    NvencError,
+    SoftwareEncoder,
+    VideoWriter,
+)
 
 from clips import make_clip
 from simulator import Simulator
@@ -85,6 +94,15 @@ def encode_a_file() -> None:
         pool.encode_file(folder / "in.mkv", folder / "out.mkv", codec="h264", filters=Filters(denoise="light"))
 
 
+def decode_on_the_gpu() -> None:
+    with SoftwareEncoder(WIDTH, HEIGHT, preset="p1", gop=4) as one:
+        packets = [one.encode(FRAME) for _ in range(4)] + [one.flush()]
+    with Decoder("h264") as decoder:
+        for number, packet in enumerate(filter(None, packets)):
+            decoder.decode(packet, number)
+        decoder.flush()
+
+
 SCENARIOS = {
     "encode": encode,
     "submit": submit,
@@ -96,6 +114,7 @@ SCENARIOS = {
     "write_video": write_video,
     "write_through_a_queue": lambda: write_video(drop="oldest", queue_frames=5),
     "encode_a_file": encode_a_file,
+    "decode_on_the_gpu": decode_on_the_gpu,
 }
 
 if __name__ == "__main__":
