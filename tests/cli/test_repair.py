@@ -62,3 +62,11 @@ def test_what_cannot_be(tool: Tool, tmp_path: Path, name: str, code: int) -> Non
     found, out = tool("repair", tmp_path / name)
     assert (found, out) == (code, "")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.mp4.part", "text.mp4.part", "text.part.txt"]
+
+
+def test_the_advice_can_be_typed(tool: Tool, part: Path) -> None:
+    """Also for a file in another folder whose name has a space."""
+    other = part.with_name("my film.mp4")
+    part.rename(other)
+    assert tool("repair", other)[0] == 2
+    assert f"pdum-nvenc repair '{other}' NEW.mp4" in tool.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
@@ -40,5 +41,5 @@ def _own_name(part: Path) -> Path:
             if Path(name).suffix.lower() in (".mp4", ".m4v"):
                 return part.with_name(name)
     raise InvalidConfig(
-        f"{part.name!r} does not contain the name of the new file. Add it: pdum-nvenc repair {part.name} NEW.mp4"
+        f"{part.name!r} does not contain the name of the new file. Add it: pdum-nvenc repair {shlex.quote(str(part))} NEW.mp4"
     )
