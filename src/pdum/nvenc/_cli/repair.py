@@ -40,6 +40,5 @@ def _own_name(part: Path) -> Path:
             name = name[: -len(end)].removeprefix(".")
             if Path(name).suffix.lower() in (".mp4", ".m4v"):
                 return part.with_name(name)
-    raise InvalidConfig(
-        f"{part.name!r} does not contain the name of the new file. Add it: pdum-nvenc repair {shlex.quote(str(part))} NEW.mp4"
-    )
+    command = f"pdum-nvenc repair {shlex.quote(str(part))} NEW.mp4"
+    raise InvalidConfig(f"{part.name!r} does not contain the name of the new file. Add it: {command}")
