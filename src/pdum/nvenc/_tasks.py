@@ -384,7 +384,7 @@ class BaseTask:
         return ""
 
     def expect_engines(self, engines: Sequence[EngineInfo]) -> None:
-        """Called before ``prepare``: these may encode the task, which may make things ready for them."""
+        """Called before ``prepare`` with the engines that may encode the task, so that it can prepare for them."""
 
     def use_engines(self, kind: str) -> None:
         """Called before ``prepare`` by a pool with hardware and software: this kind of engines encodes the task."""

@@ -127,7 +127,7 @@ class EncoderConfig:
         time_code: pictures may have time codes.
         qp_map: pictures may give regions more or fewer bits (``PictureOptions``): ``"delta"`` by offsets to the
             quantiser of each block, ``"emphasis"`` by levels (H.264, without AQ).
-        motion_hints: how many hints for the search for motion a picture may bring for each block
+        motion_hints: how many hints of motion a picture may have for each block
             (``PictureOptions(motion_hints=…)``): up to 15, in HEVC 1, in AV1 255. 0: none.
         picture_types: ``"auto"``: the driver chooses them; ``"manual"``: ``PictureOptions(type=…)`` does, and there
             are no B-frames.

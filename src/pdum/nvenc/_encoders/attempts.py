@@ -67,8 +67,8 @@ class Attempts:
     ) -> Packet:
         """Codes the picture once more and returns its packet, as if no attempt had been made before.
 
-        ``changes`` are made with ``reconfigure`` and stay, for later pictures too. The map is of this attempt alone;
-        without one, it has that of the picture.
+        ``changes`` are made with ``reconfigure`` and stay, for later pictures too. The map applies to this attempt;
+        without one, the map of the picture does.
         """
         from .._config.picture import PictureOptions
 
@@ -80,7 +80,7 @@ class Attempts:
         return packet
 
     def keep(self, packet: Packet | None = None) -> Packet:
-        """Lets the stream go on from this packet's attempt; None: from the last one. Returns the packet."""
+        """Keeps this packet's attempt, from which the stream continues; None: the last one. Returns the packet."""
         if not self._is_open:
             raise InvalidConfig("An attempt at this picture was kept already. Begin with the next frame.")
         if not self.packets:
@@ -95,7 +95,7 @@ class Attempts:
         return wanted
 
     def fit(self, most_bytes: int) -> Packet:
-        """Keeps the largest packet of up to so many bytes, or the smallest if none is small enough.
+        """Keeps the largest packet of at most this many bytes, or the smallest if none is small enough.
 
         For encoders with ``qp``. Attempts begin at that quantiser and come closer to the size as long as some are left;
         afterwards it is as before.

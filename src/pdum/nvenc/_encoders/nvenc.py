@@ -76,7 +76,7 @@ class NvencEncoder(_nvenc.Encoder):
         InvalidConfig: a setting is wrong, or a size is beyond the limits of the GPU.
         UnsupportedFeature: the GPU or the driver cannot do it; the message says which capability or version is missing.
         DriverNotFound, DriverTooOld, NoEncoder, OutOfSessions: there is no encoder, or none is free; ``available()``
-            tells without raising.
+            says so without raising.
     """
 
     unmapped: tuple[str, ...] = ()
@@ -207,7 +207,7 @@ class NvencEncoder(_nvenc.Encoder):
         """Takes a frame that is then coded as often as you like, up to ``attempts`` times; you keep one result.
 
         The frame is copied, and may be changed when this returns. No other frame can be encoded until one of the
-        attempts is kept. With ``lookahead``, what is returned is about an earlier frame, or None as long as there is
+        attempts is kept. With ``lookahead``, the result belongs to an earlier frame, or is None as long as there is
         none; at the end, call it without a frame until it gives None.
         """
         from .attempts import Attempts
@@ -219,7 +219,7 @@ class NvencEncoder(_nvenc.Encoder):
     def attempts_at(self, frames: Iterable[Any]) -> Iterator[Attempts]:
         """All frames, one after the other, each as ``begin_attempts`` gives it. ``packet.seq`` is the frame's number.
 
-        What you do not keep yourself is kept as by leaving a ``with`` block.
+        If you keep no attempt of a frame, its last one is kept.
         """
         for seq, frame in enumerate(frames):
             picture = self.begin_attempts(frame, seq)

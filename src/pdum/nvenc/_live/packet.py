@@ -17,7 +17,7 @@ class LivePacket:
         codec: its name for browsers (``"avc1.64002a"``). Set on the first key frame, and on each later key frame
             that changes it or the size, so that a viewer configures its decoder again. Otherwise None.
         width, height: of the picture.
-        temporal_layer: of a stream with ``layers``, from 0. Viewers may be spared the packets of upper ones.
+        temporal_layer: of a stream with ``layers``, from 0. Viewers can do without the packets of upper ones.
     """
 
     seq: int

@@ -234,7 +234,7 @@ class Run:
         self._log.emit(events.RunPaused, paused=False)
 
     def set_engines(self, engines: int) -> None:
-        """Uses so many of the run's engines from now on. If one of them is lost, another takes its place."""
+        """Uses this many of the run's engines from now on. If one of them is lost, another takes its place."""
         if not 1 <= engines <= len(self.engines):
             raise InvalidConfig(f"Expected 1 to {len(self.engines)} engines for this run, got engines={engines}.")
         self.scheduler.set_limit(engines)
