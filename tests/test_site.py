@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -49,6 +50,19 @@ def test_nothing_comes_from_elsewhere(site: Path) -> None:
     loaded = {str(one.relative_to(site)): LOADED.findall(one.read_text()) for one in site.rglob("*.html")}
     assert len(loaded) > 30
     assert {name: found for name, found in loaded.items() if found} == {}
+
+
+def test_each_page_can_be_searched(site: Path) -> None:
+    entries = json.loads((site / "search" / "search_index.json").read_text())["docs"]
+    found = {entry["location"].partition("#")[0] for entry in entries}
+    assert {f"{one.parent.relative_to(site)}/" for one in site.rglob("index.html")} - {"./"} <= found
+    assert any("VideoWriter" in entry["text"] for entry in entries)
+
+
+def test_there_is_a_dark_mode(site: Path) -> None:
+    assert re.search(
+        r'data-md-color-media="\(prefers-color-scheme: dark\)" data-md-color-scheme="slate"', page(site, ".")
+    )
 
 
 def test_each_public_name_is_there(site: Path) -> None:
