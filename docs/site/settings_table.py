@@ -26,7 +26,7 @@ The fields of `EncoderConfig`, which are also keywords of `NvencEncoder` and `Vi
 
 - **NVENC field**: the members of `NV_ENC_INITIALIZE_PARAMS` that change with the setting. `config.` stands for
   `encodeConfig`, `rc.` for its `rcParams`, and `codec.` for its `encodeCodecConfig`.
-- **Capability**: what a GPU needs for the setting. `pdum.nvenc.capabilities()` tells what yours has, under the same
+- **Capability**: what a GPU needs for the setting. `pdum.nvenc.capabilities()` shows what yours has, under the same
   names. A dash means that every encoder has the setting.
 - **Since**: the first version of NVENC's interface that has the setting. 12.1 needs driver 530, and 13.0 needs
   driver 570.
