@@ -100,6 +100,18 @@ def test_from_nothing_to_a_file_over_an_encrypted_cluster(tmp_path: Path, capfd:
     assert "Traceback" not in worker.output + scheduler.output
 
 
+@pytest.mark.parametrize(
+    ("address", "why"), [("127.0.0.1:9", "Connection refused"), ("nowhere.invalid", "(Name or service|Temporary)")]
+)
+def test_a_worker_that_waits_for_its_scheduler_says_why(tmp_path: Path, address: str, why: str) -> None:
+    with running("worker", address, "--engine", "software", "-j", "1", cwd=tmp_path) as worker:
+        worker.wait_for(
+            rf"{address}\S* does not answer: {why}.*\. Trying again until `pdum-nvenc cluster` runs there\."
+        )
+        assert worker.end() == 130
+    assert "let this machine in" not in worker.output
+
+
 def test_a_cluster_to_try_out(tmp_path: Path) -> None:
     local = ("cluster", "--local", "--engine", "software", "-j", "1", "--listen", "127.0.0.1:0")
     with running(*local, "--name", "here", cwd=tmp_path) as cluster:

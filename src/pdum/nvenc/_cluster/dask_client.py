@@ -84,18 +84,25 @@ def _made_within(seconds: float, connect: Callable[[], Any]) -> Any:
 
 
 def _require_listening(address: str, tls: Tls | None, timeout: float) -> None:
-    """Dask tries again and again, also if there is no such machine, or if nothing listens there. A certificate that is
-    refused is told later. A scheduler warns of connections that show none."""
-    host, _, port = address.partition("://")[2].rpartition(":")
+    """Dask tries again and again, also if there is no such machine, or if nothing listens there."""
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout) as connection:
-            if tls is not None:
-                _require_tls(connection, address, tls)
+        reach(address, tls, timeout)
     except OSError as error:
         raise ClusterFailed(
             f"The cluster {address} does not answer: {error.strerror or error}. Check that `pdum-nvenc cluster` runs "
             "there, that it listens for other machines (--listen), and that no firewall is between."
         ) from None
+
+
+def reach(address: str, tls: Tls | None, timeout: float) -> None:
+    """Connects once. An OSError says why that failed. A certificate that is refused is told later.
+
+    A scheduler with TLS warns of connections that show no certificate.
+    """
+    host, _, port = address.partition("://")[2].rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port)), timeout) as connection:
+        if tls is not None:
+            _require_tls(connection, address, tls)
 
 
 def _require_tls(connection: socket.socket, address: str, tls: Tls) -> None:

@@ -18,6 +18,7 @@ from .._version import __version__
 from . import dask_signals
 from .address import host_of
 from .assigned_engine import AssignedEngine
+from .dask_client import reach
 from .dask_settings import import_distributed, quiet, security_of, settings_of_a_scheduler
 from .machine_engines import environment_of
 from .order_runner import versions_differ
@@ -30,6 +31,7 @@ RESOURCE = {"NVENC": 1}
 SECONDS_BETWEEN_ATTEMPTS = 3.0
 SECONDS_TO_LEAVE = 10.0
 SECONDS_TO_ANSWER = 15.0
+SECONDS_TO_REACH = 5.0
 LOOPBACK_HOST = "127.0.0.1"
 
 Say = Callable[[str], object]
@@ -118,15 +120,28 @@ async def _stay_in(
     hint = "Trying again. Does it have the same --tls file?" if tls else "Trying again. Does it need --tls?"
     while not ended.is_set():
         try:
-            await require_same_version(address, tls)
-            await _serve(address, tls, engines, say, ended)
-            told = ""
+            text = await asyncio.to_thread(_why_unreachable, address, tls)
+            if not text:
+                await require_same_version(address, tls)
+                await _serve(address, tls, engines, say, ended)
         except (OSError, asyncio.TimeoutError) as error:
             text = f"The scheduler {address} does not let this machine in: {error_text(error)}. {hint}"
-            if text != told:
-                say(text)
-            told = text
+        if text and text != told:
+            say(text)
+        told = text
         await _sleep(ended, SECONDS_BETWEEN_ATTEMPTS)
+
+
+def _why_unreachable(address: str, tls: Tls | None) -> str:
+    """Dask itself tries again and again without a reason, also if nothing listens there."""
+    try:
+        reach(address, tls, SECONDS_TO_REACH)
+    except OSError as error:
+        why = error.strerror or str(error)
+        return f"The scheduler {address} does not answer: {why}. Trying again until `pdum-nvenc cluster` runs there."
+    except ClusterFailed:
+        return ""  # what listens uses no TLS: the attempt to join says so
+    return ""
 
 
 async def _serve(
