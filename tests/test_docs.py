@@ -14,6 +14,7 @@ from pdum.nvenc import EncoderConfig, NvencEncoder
 from pdum.nvenc._machine import capabilities as _capabilities
 from snippets import PAGES, ROOT, snippets
 
+from clips import make_clip
 from simulator import Simulator
 
 WIDTH, HEIGHT = 1920, 1080
@@ -48,10 +49,14 @@ def run_page(page: Path) -> None:
 PAGES_TO_RUN = [page for page in PAGES if any(not snippet.needs_gpu for snippet in snippets(page))]
 
 
-CARDS = {"coding-tools.md": "RTX 5090"}
+CARDS = {"coding-tools.md": "RTX 5090", "files.md": "RTX 5090"}
 """Cards that can do what a page shows, if the usual one cannot."""
-BACKENDS = {"from-pynvvideocodec.md": "codec"}
-"""For pages that decode what they encoded."""
+BACKENDS = {"from-pynvvideocodec.md": "codec", "files.md": "codec"}
+"""For pages whose results are decoded."""
+VIDEOS = {"files.md": ("left.mp4", "right.mp4")}
+"""What lies in the reader's folder."""
+NEWEST = {"files.md": "video for both eyes came with 13.0"}
+"""Pages that need the newest interface, with the reason."""
 
 
 @pytest.mark.parametrize("page", PAGES_TO_RUN, ids=lambda page: page.name)
@@ -64,6 +69,10 @@ def test_snippets_of(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     _capabilities._found.clear()
+    if page.name in NEWEST:
+        monkeypatch.delenv("PDUM_NVENC_ABI", raising=False)
+    for seed, name in enumerate(VIDEOS.get(page.name, ())):
+        make_clip(tmp_path / name, 12, seed=seed)
     if page.name in CONFIGURING:
         run_page(page)
         return
