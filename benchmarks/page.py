@@ -25,10 +25,10 @@ HEAD = """# Performance
 others cost the host, and how well they keep engines busy. The parts with a GPU have a real CUDA driver and real
 kernels.
 
-`python -m benchmarks` measures everything that a machine can, writes the samples to `benchmarks/results`, and makes this
-page from them; [Benchmarks](../benchmarks/README.md) says how. A cell has the median, and the quartiles in brackets.
-Clients of one table take turns, so compare within a table, not between machines or days. The load is that of the
-machine during the measurement: other programs make all figures worse, some more than others.
+`python -m benchmarks` measures everything that a machine can, writes the samples to `benchmarks/results`, and makes
+this page from them; [Benchmarks](../benchmarks/README.md) says how. A cell has the median, and the quartiles in
+brackets. Clients of one table take turns, so compare within a table, not between machines or days. The load is that of
+the machine during the measurement: other programs make all figures worse, some more than others.
 """
 METHODS = ROOT / "benchmarks" / "methods.md"
 
