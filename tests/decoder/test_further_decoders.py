@@ -25,9 +25,9 @@ from files import runner
 from files.runner import LOSSLESS, assert_same_pictures
 from pdum.nvenc import DecodedFrame, EncoderPool, FileJob, FileSettings, FileTask, Filters, InvalidConfig, events
 from pdum.nvenc._files.engine_frames import EngineFrames
-from pdum.nvenc._media import decoder_places, hardware_decode
+from pdum.nvenc._media import decode, decoder_places, hardware_decode
 from pdum.nvenc._media.decode import stretch_frames
-from pdum.nvenc._media.decoder import Decoding, Stumbled
+from pdum.nvenc._media.decoder import Decoding, Stumbled, open_source
 from pdum.nvenc._media.decoder_places import PLACES, PROCESSOR, chip_limit
 from pdum.nvenc._media.further_decoders import KEPT_FOR_EACH, SURFACES, FurtherDecoders, bounds_for
 from pdum.nvenc._media.source import index_source
@@ -128,6 +128,19 @@ def test_a_range_may_begin_anywhere(machine: Machine, folder: Path, tmp_path: Pa
     found, _, _ = frames_of(source, tmp_path, 3, first=37)
     for picture, (_, expected) in zip(found, by_processor(source)[37:], strict=True):
         np.testing.assert_array_equal(picture, expected)
+
+
+@pytest.mark.parametrize("kind", [CLOSED, OPEN, HEVC], ids=lambda kind: kind.name)
+def test_seeking_ends_at_the_key_frame_that_is_wanted(folder: Path, kind: Kind) -> None:
+    """Or else each stretch would read the one before it, too."""
+    source = make(folder, kind)
+    index = index_source(source)
+    assert len(index.keys) >= 4
+    with open_source(source) as container:
+        stream = container.streams[index.stream]
+        for key in index.keys[1:]:
+            decode._seek(container, stream, next(decode._targets(container, stream, key)))
+            assert next(container.demux(stream)).pts == key.pts
 
 
 def test_hardly_more_is_decoded_than_is_wanted(machine: Machine, folder: Path, tmp_path: Path) -> None:

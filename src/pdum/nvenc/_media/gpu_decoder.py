@@ -13,7 +13,17 @@ from .. import _nvenc
 from .._errors import DecoderClosed, InvalidConfig, NvencError, SourceUnreadable, UnsupportedFeature
 from .av import fraction, import_av, time_base
 from .decoder import open_source, video_stream
-from .stream_headers import CODECS, as_in_stream, filter_for, filtered, gpu_codec, has_lengths, stream_header
+from .stream_headers import (
+    CODECS,
+    as_in_stream,
+    filter_behind,
+    filter_for,
+    filtered,
+    gpu_codec,
+    has_lengths,
+    new_headers,
+    stream_header,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -176,6 +186,8 @@ class StreamDecoder:
         """The times of packets that are damaged so much that they are no packets of this codec."""
         self._hidden: set[int | None] = set()
         """The times of packets that the container says are decoded only for the sake of others."""
+        self._new_header = b""
+        """Comes before the next packet, if the container has said that other headers hold from there on."""
         self.decoder = Decoder(codec, header=header, **options)
 
     def begin_again(self, video: Any) -> None:
@@ -184,23 +196,36 @@ class StreamDecoder:
         self.decoder._native.begin_anew(_codec_and_header(video)[1])
         self.skipped = []
         self._hidden.clear()
+        self._new_header = b""
 
     def frames(self, packet: Any) -> Iterator[DecodedFrame]:
         """An empty packet ends the stream, and gives what is left."""
         is_end, pts = not packet.size, packet.pts  # a filter empties the packets that it takes
         if packet.is_discard:
             self._hidden.add(pts)
+        self._take_headers(packet)
         for one in self._filtered(packet, pts):
             if one.size:
-                data = as_in_stream(self.decoder.codec, one)
-                yield from self._shown(self.decoder.decode(data, one.pts))
+                yield from self._shown(self.decoder.decode(self._with_header(one), one.pts))
         if is_end:
             yield from self.rest()
+
+    def _take_headers(self, packet: Any) -> None:
+        new, codec = new_headers(packet), self.decoder.codec
+        if new is not None:
+            self._filter = filter_behind(bytes(new), codec, self._filter)
+            self._new_header = stream_header(codec, bytes(new))
+
+    def _with_header(self, packet: Any) -> Any:
+        """In one packet, since each packet ends a picture."""
+        data, header = as_in_stream(self.decoder.codec, packet), self._new_header
+        self._new_header = b""
+        return header + bytes(data) if header else data
 
     def _filtered(self, packet: Any, pts: int | None) -> list[Any]:
         try:
             return filtered(packet, self._filter)
-        except import_av().error.InvalidDataError:
+        except (import_av().error.InvalidDataError, ValueError):
             self.skipped.append(pts)
             return []
 

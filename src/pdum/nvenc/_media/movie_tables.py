@@ -138,6 +138,8 @@ def _display_offsets(path: Path, track: int, places: Sequence[int]) -> list[int]
     """How much later than decoded the packets at these places are shown, before edit lists move all of them."""
     try:
         tables = _tables_of(path, track)
+        if int.from_bytes(child(tables, "stsd")[4:8], "big") != 1:
+            raise _Differs  # which packets have which headers is told by reading them
         sizes = _sizes(child(tables, "stsz"), path.stat().st_size)
         by_place = dict(zip(_places(tables, sizes), _offsets(tables, len(sizes)), strict=True))
         return [by_place[place] for place in places]

@@ -46,6 +46,8 @@ class Index:
     last_duration: int
     careful: bool = False
     """The source is damaged. One thread decodes it, since several would lose the frames around the damage too."""
+    changes_headers: bool = False
+    """Other headers hold from some packet on. A container that stays open does not repeat them."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -112,6 +114,7 @@ def _index(
     first: Sequence[Any],
     interrupted: Callable[[], None],
 ) -> Index:
+    facts["changes_headers"] = packets.changes_headers
     missing = declared > len(packets.pts) and declared > _packets_with_hidden(path, facts["stream"], interrupted)
     index = _from_packets(packets, facts) if _agree(packets, first) else None
     if index is None or packets.damaged or missing:
