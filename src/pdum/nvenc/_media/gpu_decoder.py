@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from fractions import Fraction
 from operator import index
-from os import PathLike
+from os import PathLike, getpid
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from .. import _nvenc
@@ -252,6 +254,7 @@ class DecodedVideo:
             self._container.close()
             raise
         self._path, self._is_closed = path, False
+        self._lock, self._process = RLock(), getpid()
         self._frames = _all_frames(path, self._container, self._stream, self._decoder)
 
     def __repr__(self) -> str:
@@ -288,15 +291,24 @@ class DecodedVideo:
         return self
 
     def __next__(self) -> DecodedFrame:
-        if self._is_closed:
-            raise DecoderClosed(f"The decoding of {self._path} was closed. Call decode() again.")
-        return next(self._frames)
+        with self._turn():
+            if self._is_closed:
+                raise DecoderClosed(f"The decoding of {self._path} was closed. Call decode() again.")
+            return next(self._frames)
 
     def close(self) -> None:
-        """Ends the decoding. Frames that are out stay valid. May be called twice."""
-        self._is_closed = True
-        self._decoder.close()
-        self._container.close()
+        """Ends the decoding when no other thread waits for a frame. Frames that are out stay valid. Harmless twice."""
+        with self._turn():
+            self._is_closed = True
+            with suppress(ValueError):  # the handler of a signal may call this while a frame is made
+                self._frames.close()  # which has the last frame
+            self._decoder.close()
+            self._container.close()
+
+    def _turn(self) -> AbstractContextManager[object]:
+        """To close a container while a thread reads from it would end the process. A forked child waits for no thread:
+        one of its parent's may have had its turn."""
+        return self._lock if self._process == getpid() else nullcontext()
 
     def __enter__(self) -> Self:
         return self
@@ -307,7 +319,7 @@ class DecodedVideo:
         self.close()
 
 
-def _all_frames(path: Path, container: Any, stream: Any, decoder: StreamDecoder) -> Iterator[DecodedFrame]:
+def _all_frames(path: Path, container: Any, stream: Any, decoder: StreamDecoder) -> Generator[DecodedFrame, None, None]:
     """Closes both at the end. It does not refer to the video, which ends as soon as nobody refers to it."""
     count = 0
     try:
