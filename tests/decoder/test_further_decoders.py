@@ -28,7 +28,7 @@ from pdum.nvenc._files.engine_frames import EngineFrames
 from pdum.nvenc._media import decode, decoder_places, hardware_decode
 from pdum.nvenc._media.decode import stretch_frames
 from pdum.nvenc._media.decoder import Decoding, Stumbled, open_source
-from pdum.nvenc._media.decoder_places import PLACES, PROCESSOR, chip_limit
+from pdum.nvenc._media.decoder_places import PLACES, PROCESSOR, DecoderPlaces, chip_limit
 from pdum.nvenc._media.further_decoders import KEPT_FOR_EACH, SURFACES, FurtherDecoders, bounds_for
 from pdum.nvenc._media.source import index_source
 from pdum.nvenc._media.stretches import Stretches
@@ -224,6 +224,15 @@ def test_a_limit_is_a_number(monkeypatch: pytest.MonkeyPatch, given: str) -> Non
     monkeypatch.setenv(decoder_places.VARIABLE, given)
     with pytest.raises(InvalidConfig, match=r"PDUM_NVENC_DECODERS=.*Without the variable"):
         chip_limit(0)
+
+
+def test_a_forked_child_gives_back_what_it_has_not_taken() -> None:
+    places = DecoderPlaces()
+    assert places.take(0, 1)
+    places.forget()
+    places.give_back(0)
+    assert places.take(0, 1)
+    assert not places.take(0, 1)
 
 
 def test_a_pool_says_at_once_that_a_limit_is_none(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from damaged import damaged
 from decoder.conftest import L4
 from decoder.test_failures import without_sense
 from decoder.test_files import forget
-from decoder.videos import Kind, assert_same, by_processor, make, on_host
+from decoder.videos import Kind, assert_same, by_processor, laid_out, make, on_host
 from files import runner
 from files.runner import assert_same_pictures
-from pdum.nvenc import EncoderPool
+from pdum.nvenc import DecodedFrame, EncoderPool
 from pdum.nvenc._files.task import FileTask
 from pdum.nvenc._media import hardware_decode
 from pdum.nvenc._media.decode import frames_from
@@ -97,6 +97,29 @@ def test_one_that_met_damage_is_not_used_again(machine: Machine, folder: Path, t
         if damage is without_sense:
             assert machine.calls("decode")["cuvidDestroyDecoder"] == 1, "another one took over at the next key frame"
         assert_same(decoded(whole), by_processor(whole))
+
+
+@pytest.mark.parametrize("is_idle", [True, False], ids=["again", "new"])
+def test_one_that_cannot_begin_leaves_its_frames_to_the_processor(
+    simulator: Simulator, folder: Path, is_idle: bool
+) -> None:
+    """As when others have just taken the GPU's memory. It stays at the processor up to the next key frame alone."""
+    source = make(folder, Kind("idle-groups", options={"g": "25"}, count=75))
+    told: list[str] = []
+    by_chip = 0
+    with simulator.machine(**L4 | {"faults": [{"call": "cuvidCreateVideoParser", "nth": 2, "status": 2}]}):
+        with IDLE_DECODERS.in_use() if is_idle else nullcontext():
+            decoding = Decoding(on_gpu=decoder_for(source), on_stumble=lambda error: told.append(str(error)))
+            found = []
+            for frame in frames_from(source, index_source(source), 0, decoding):
+                is_chips = isinstance(frame, DecodedFrame)
+                by_chip += is_chips
+                found += on_host([frame]) if is_chips else [(frame.pts, laid_out(frame))]
+                del frame
+        assert IDLE_DECODERS.open_on(0) == 0
+    assert_same(found, by_processor(source))
+    assert len(told) == 1
+    assert by_chip == 50
 
 
 def test_decoders_are_made_while_a_source_is_examined(
