@@ -264,6 +264,33 @@ def test_a_damaged_file_is_the_same_with_several_decoders(
             np.testing.assert_array_equal(one, other, err_msg=f"frame {number}")
 
 
+@pytest.mark.parametrize("damage", [damaged, without_sense])
+def test_others_help_again_behind_damage(machine: Machine, folder: Path, tmp_path: Path, damage: Any) -> None:
+    whole = make(folder, Kind("further-long", options={"g": "25", "x264-params": "scenecut=0"}, count=300))
+    source = damage(whole, {60, 61}, tmp_path)
+    alone, _, _ = frames_of(source, tmp_path, 1)
+    settings = FileSettings(codec="hevc", encoder={"preset": "p1", "bframes": 0})
+    task = FileTask(FileJob(source=source, destination=tmp_path / "result.mp4", settings=settings), "nvenc")
+    task.prepare(1)
+    frames = task.frames(0, runner.HARDWARE)
+    assert isinstance(frames, EngineFrames)
+    at_work, together = [], []
+    for frame in frames:
+        together.append(array_of(frame))
+        frames.use_decoders(3)
+        at_work.append(frames.decoders)
+    frames.close()
+    told = [text for text in task._all_warnings([]) if "gave up" in text]
+    task.abandon(keep=False)
+    assert len(alone) == len(together) == 300
+    assert len(told) == 1
+    assert set(at_work[62:74]) == {1}
+    assert 3 in at_work[75:]
+    for number, (one, other) in enumerate(zip(alone, together, strict=True)):
+        if damage is without_sense or not 50 <= number < 75:  # see above
+            np.testing.assert_array_equal(one, other, err_msg=f"frame {number}")
+
+
 @pytest.mark.parametrize(
     "fault",
     [{"call": "cuvidCreateDecoder", "nth": 3, "status": 2}, {"call": "cuvidDecodePicture", "nth": 90, "status": 1}],
