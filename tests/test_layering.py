@@ -57,6 +57,7 @@ ORDER = {
     "decoder": (
         "bit_reader",
         "nal_units",
+        "parameter_sets",
         "references",
         "h264_headers",
         "h264_references",
