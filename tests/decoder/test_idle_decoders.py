@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -18,12 +19,13 @@ from decoder.test_files import forget
 from decoder.videos import Kind, assert_same, by_processor, laid_out, make, on_host
 from files import runner
 from files.runner import assert_same_pictures
-from pdum.nvenc import DecodedFrame, EncoderPool
+from pdum.nvenc import DecodedFrame, EncoderPool, NvencError
 from pdum.nvenc._files.task import FileTask
 from pdum.nvenc._media import hardware_decode
 from pdum.nvenc._media.decode import frames_from
 from pdum.nvenc._media.decoder import Decoding, OnGpu
 from pdum.nvenc._media.idle_decoders import IDLE_DECODERS
+from pdum.nvenc._media.join import join
 from pdum.nvenc._media.source import index_source
 from pdum.nvenc.events import EngineInfo
 
@@ -186,6 +188,32 @@ def test_they_end_early_if_no_other_job_is_open(machine: Machine, folder: Path) 
             assert machine.live("decode")["decoders"] == 1
         IDLE_DECODERS.end_idle()
         assert machine.live("decode").get("decoders", 0) == 0
+
+
+def test_they_end_while_the_result_is_written(
+    machine: Machine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or else the last file of a run would be reported later by as long as a GPU needs to end all of them."""
+    ended, end = Event(), IDLE_DECODERS.end
+
+    def end_and_tell(*given: Any) -> None:
+        end(*given)
+        ended.set()
+
+    def join_after_them(*given: Any) -> None:
+        assert ended.wait(10)
+        join(*given)
+
+    task = FileTask(runner.job(make(folder, ONE), tmp_path / "result.mkv"))
+    plan = task.prepare(1)
+    runner.encode_ranges(task, runner.HARDWARE, plan.ranges)
+    assert IDLE_DECODERS.open_on(0) == 1
+    monkeypatch.setattr(IDLE_DECODERS, "end", end_and_tell)
+    monkeypatch.setattr("pdum.nvenc._files.task.join", join_after_them)
+    with suppress(NvencError):  # a simulated GPU writes no real video
+        task.finished()
+    task.abandon(keep=False)
+    assert ended.is_set()
 
 
 def test_a_forked_child_has_none(machine: Machine, folder: Path) -> None:

@@ -157,6 +157,7 @@ class FileTask(SourceTask):
         require_same_source(self.job.source, self._seen())
         if self._right is not None:
             self._right.require_unchanged()
+        self._files.end_decoders()
         try:
             with self._files.opened_again() as source:
                 span = self._looked_through_video().span
