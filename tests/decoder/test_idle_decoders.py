@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
+from threading import Event, Timer
 from typing import Any
 
 import pytest
@@ -27,6 +27,7 @@ from pdum.nvenc._media.decoder import Decoding, OnGpu
 from pdum.nvenc._media.idle_decoders import IDLE_DECODERS
 from pdum.nvenc._media.join import join
 from pdum.nvenc._media.source import index_source
+from pdum.nvenc._pool.feeder import close_source
 from pdum.nvenc.events import EngineInfo
 
 from simulator import Machine, Simulator
@@ -137,11 +138,38 @@ def test_decoders_are_made_while_a_source_is_examined(
             task.prepare(2)
             stack.callback(task.abandon, False)
             assert decoder_for(make(folder, ONE))
+            task._files.wait_for_decoders()
             assert 3 <= created(machine) <= 4, "the trial may take one that was made for others"
         frames: Any = tasks[0].frames(0, runner.HARDWARE)
         with closing(frames):
             assert len(list(frames)) == ONE.count
         assert created(machine) <= 4
+
+
+def test_an_encoder_is_opened_while_decoders_are_made(
+    machine: Machine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both take long on a GPU. Frames wait for the decoders, so that none is made twice."""
+    may_be_made = Event()
+    made: list[bool] = []
+
+    def make_when_told(*given: Any) -> None:
+        assert may_be_made.wait(30)
+        make_decoders(*given)
+        made.append(True)
+
+    make_decoders = hardware_decode._make_decoders
+    monkeypatch.setattr(hardware_decode, "_make_decoders", make_when_told)
+    task = FileTask(runner.job(make(folder, ONE), tmp_path / "result.mkv"))
+    task.expect_engines([runner.HARDWARE])
+    task.prepare(1)
+    assert task.config(runner.HARDWARE).format == "nv12"
+    assert not made
+    Timer(0.2, may_be_made.set).start()
+    frames = task.frames(0, runner.HARDWARE)
+    assert made
+    close_source(frames)
+    task.abandon(keep=False)
 
 
 @pytest.mark.parametrize(

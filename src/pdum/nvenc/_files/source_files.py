@@ -37,6 +37,11 @@ class SourceFiles:
         """Begins to make what these engines of the GPU will need."""
         self._ready.append(BackgroundCall(lambda: make_ready(gpu, self._source, engines)))
 
+    def wait_for_decoders(self) -> None:
+        """Until those are there which ``make_decoders_ready`` makes: others would be made beside them."""
+        for call in self._ready:
+            call.wait()
+
     def end_decoders(self) -> None:
         """Begins to end those that no other job could take, while the result is written. A GPU needs as long for one as
         for a hundred pictures."""

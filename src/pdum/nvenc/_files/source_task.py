@@ -187,6 +187,7 @@ class SourceTask(BaseTask):
         files: SourceFiles,
         convert: Callable[[Any], Any],
     ) -> EngineFrames:
+        files.wait_for_decoders()
         decoding = self._decoding(engine, path)
         decoders = Decoders(path, video, files, decoding, engine.gpu_id or 0, self._repeated.add)
         wanted = self._require_not_cancelled

@@ -62,19 +62,25 @@ def decoder_on(engine: EngineInfo, source: Path) -> OnGpu | None:
 def make_ready(gpu: int, source: Path, engines: int) -> None:
     """Tries the GPU's decoder with the source, and makes as many as so many engines begin with, all at the same time.
 
-    Those who ask ``decoder_on`` meanwhile wait for this. A decoder takes longer to be made than an index to be read.
+    Those who ask ``decoder_on`` meanwhile wait for the trial alone. A decoder takes longer to be made than an index to
+    be read, and about as long as an encoder to be opened.
     """
     if os.environ.get(SWITCH) or not _has_library():
         return
-    with _trial_of(gpu, source), _MAKING:
+    with _MAKING:
         there = IDLE_DECODERS.open_on(gpu)
-        trial = BackgroundCall(lambda: _takes(_our_own, gpu, str(source), source.stat().st_mtime_ns))
+        trial = BackgroundCall(lambda: _tried(gpu, source))
         try:
             _make_decoders(gpu, source, engines, max(1, there))
         except (*FAILURES, StopIteration, import_av().error.FFmpegError):
             pass  # whoever needs one of them will be told
         finally:
             trial.wait()
+
+
+def _tried(gpu: int, source: Path) -> bool:
+    with _trial_of(gpu, source):
+        return _takes(_our_own, gpu, str(source), source.stat().st_mtime_ns)
 
 
 def _make_decoders(gpu: int, source: Path, engines: int, there: int) -> None:
