@@ -57,6 +57,8 @@ def listed_packets(
         listed = [_Entry(e.timestamp, e.pos, e.size, e.is_keyframe, e.is_discard) for e in entries]
         if max(entry.place + entry.size for entry in listed) > path.stat().st_size:
             return None  # the file is cut off
+        if not all(entry.size for entry in listed):
+            return None  # empty packets, which lie where the next ones do
         interrupted()
         offsets = _display_offsets(path, stream.id, [entry.place for entry in listed])
         read = _Comparison(path, stream.index, listed, offsets, compared)
