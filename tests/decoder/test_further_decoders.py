@@ -247,6 +247,7 @@ def test_without_a_decoder_of_the_gpu_the_processor_decodes(
     monkeypatch.setenv(decoder_places.VARIABLE, "0")
     _, by_chip, _ = frames_of(make(folder, CLOSED), tmp_path, 2)
     assert not any(by_chip)
+    assert machine.calls("decode").get("cuvidCreateDecoder", 0) == 0
 
 
 @pytest.mark.parametrize("damage", [damaged, without_sense])

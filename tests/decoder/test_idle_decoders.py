@@ -21,7 +21,7 @@ from files import runner
 from files.runner import assert_same_pictures
 from pdum.nvenc import DecodedFrame, EncoderPool, NvencError
 from pdum.nvenc._files.task import FileTask
-from pdum.nvenc._media import hardware_decode
+from pdum.nvenc._media import decoder_places, hardware_decode
 from pdum.nvenc._media.decode import frames_from
 from pdum.nvenc._media.decoder import Decoding, OnGpu
 from pdum.nvenc._media.idle_decoders import IDLE_DECODERS
@@ -144,6 +144,20 @@ def test_decoders_are_made_while_a_source_is_examined(
         with closing(frames):
             assert len(list(frames)) == ONE.count
         assert created(machine) <= 4
+
+
+@pytest.mark.parametrize("allowed", [0, 1, 2])
+def test_no_more_are_made_than_the_user_allows(
+    machine: Machine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    monkeypatch.setenv(decoder_places.VARIABLE, str(allowed))
+    monkeypatch.setattr(hardware_decode, "SECONDS_FOR_EACH", 0.01)
+    task = FileTask(runner.job(make(folder, ONE), tmp_path / "one.mkv"))
+    task.expect_engines([replace(runner.HARDWARE, index=number) for number in range(3)])
+    task.prepare(3)
+    task._files.wait_for_decoders()
+    assert min(allowed, 1) <= IDLE_DECODERS.open_on(0) <= allowed, "the trial may take one that was just made"
+    task.abandon(keep=False)
 
 
 def test_an_encoder_is_opened_while_decoders_are_made(
