@@ -57,6 +57,7 @@ ORDER = {
     "decoder": (
         "bit_reader",
         "nal_units",
+        "parameter_sets",
         "references",
         "h264_headers",
         "h264_references",
@@ -245,6 +246,7 @@ PYTHON_LAYERS = (
     "_media.gpu_decoder",
     "_media.idle_decoders",
     "_media.packet_list",
+    "_media.riff",
     "_media.movie_tables",
     "_media.source",
     "_media.stretches",

@@ -103,6 +103,14 @@ def test_frames_outlive_their_decoder(machine: Machine, h264: Path) -> None:
     assert_same(on_host(frames), by_processor(h264)[:3])
 
 
+def test_a_closed_video_keeps_no_memory_of_the_gpu(machine: Machine, h264: Path) -> None:
+    """Although somebody may refer to it for long."""
+    with decode(h264) as video:
+        next(video)
+    assert not any(machine.live("decode").values())
+    video.close()
+
+
 @pytest.mark.parametrize("copy", ["auto", "always", "never"])
 @pytest.mark.parametrize("delay", [0, 3])
 def test_encoders_take_frames_as_they_are(simulator: Simulator, h264: Path, copy: str, delay: int) -> None:

@@ -187,6 +187,7 @@ class SourceTask(BaseTask):
         files: SourceFiles,
         convert: Callable[[Any], Any],
     ) -> EngineFrames:
+        files.wait_for_decoders()
         decoding = self._decoding(engine, path)
         decoders = Decoders(path, video, files, decoding, engine.gpu_id or 0, self._repeated.add)
         wanted = self._require_not_cancelled
@@ -244,8 +245,13 @@ class SourceTask(BaseTask):
         return min(len(os.sched_getaffinity(0)), MANY_THREADS) if self._kind == "software" else FEW_THREADS
 
     def _gpu_stumbled(self, error: Exception) -> None:
-        if not any(told.startswith(GAVE_UP) for told in self._warnings):  # a damaged file may have thousands
-            self._warnings.append(f"{GAVE_UP}, and the processor decoded up to the next key frame: {error}")
+        self._warn(f"{GAVE_UP}, and the processor decoded up to the next key frame: {error}")
+
+    def _warn(self, *texts: str) -> None:
+        """The first of each kind: a damaged file may have thousands, on several machines."""
+        for text in texts:
+            if not (text.startswith(GAVE_UP) and any(told.startswith(GAVE_UP) for told in self._warnings)):
+                self._warnings.append(text)
 
     def _software_codec(self) -> str:
         engine = EngineInfo(index=0, kind="software", number=0)

@@ -120,9 +120,17 @@ class Decoding:
         return replace(self, threads=1, on_gpu=None)
 
     def decoder_for(self, stream: Any) -> PacketDecoder:
-        """Decodes the stream's packets. Close it before the container."""
+        """Decodes the stream's packets. Close it before the container.
+
+        Raises:
+            Stumbled: the GPU makes no decoder now, although it has made one for this file.
+        """
         if self.on_gpu is not None and self.on_gpu.own is not None:
-            return ByChip(self, self.on_gpu.own(stream))
+            try:
+                return ByChip(self, self.on_gpu.own(stream))
+            except NvencError as error:
+                self.may_stumble(error)
+                raise
         context = stream.codec_context
         if not context.is_open:
             context.thread_type = "AUTO"

@@ -19,6 +19,7 @@ from .decoder import FEW_THREADS, Decoding, Start, every_frame, open_source, vid
 from .look import Look, look_at
 from .movie_tables import listed_packets
 from .packet_list import PacketList, demuxed_packets
+from .riff import is_whole_riff
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ class Index:
     last_duration: int
     careful: bool = False
     """The source is damaged. One thread decodes it, since several would lose the frames around the damage too."""
+    changes_headers: bool = False
+    """Other headers hold from some packet on. A container that stays open does not repeat them."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -91,6 +94,7 @@ def look_through(path: Path, threads: int, interrupted: Callable[[], None]) -> t
             packets = listed_packets(path, container, stream, interrupted)
             if packets is None:
                 packets = demuxed_packets(container, stream, interrupted)
+                declared = _declared(path, container, stream)
         if not packets.pts:
             raise SourceUnreadable(f"{path}: The video stream is empty.")
         start = looking.answer()
@@ -112,6 +116,7 @@ def _index(
     first: Sequence[Any],
     interrupted: Callable[[], None],
 ) -> Index:
+    facts["changes_headers"] = packets.changes_headers
     missing = declared > len(packets.pts) and declared > _packets_with_hidden(path, facts["stream"], interrupted)
     index = _from_packets(packets, facts) if _agree(packets, first) else None
     if index is None or packets.damaged or missing:
@@ -121,6 +126,18 @@ def _index(
         text = f"The source is cut off: {declared} frames are announced, {index.frames} are there."
         index = replace(index, warnings=(*index.warnings, text))
     return index
+
+
+def _declared(path: Path, container: Any, stream: Any) -> int:
+    """How many frames the container says that there are; 0 if it cannot be cut off.
+
+    Files may have empty packets, which repeat the picture before. MP4's do not count here. AVI counts them, but its
+    demuxer hides them, so its size tells instead whether it is cut off.
+    """
+    if "avi" in container.format.name.split(",") and is_whole_riff(path):
+        return 0
+    empty = sum(not entry.size for entry in stream.index_entries)
+    return int(stream.frames - empty)
 
 
 def _packets_with_hidden(path: Path, stream: int, interrupted: Callable[[], None]) -> int:
