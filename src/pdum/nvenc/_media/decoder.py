@@ -13,6 +13,8 @@ from .._errors import NvencError, SourceUnreadable
 from .._profiling import profiled
 from .av import import_av, open_container, words_of
 
+NO_DECODERS = {"codec_whitelist": "none"}
+
 MOST_THREADS_OF_A_GPU = 4
 """Threads that parse. Each takes one of the 32 surfaces of the GPU's decoder; references take up to 16 of them."""
 
@@ -34,6 +36,23 @@ def open_source(path: Path, **more: Any) -> Any:
         raise SourceUnreadable(f"{path}: No permission to read this file.") from error
     except (OSError, ValueError, import_av().error.FFmpegError) as error:
         raise SourceUnreadable(f"{path}: {_why_unreadable(path, error)}") from error
+
+
+def open_packets(path: Path) -> Any:
+    """Opens a container whose packets FFmpeg is not to decode.
+
+    Without being told, FFmpeg decodes up to 20 pictures of H.264 to learn in what order they are shown, which takes as
+    long as a GPU needs for twenty. MP4 and QuickTime say in their tables what is known from that.
+    """
+    return open_source(path, **({"container_options": NO_DECODERS} if _has_tables(path) else {}))
+
+
+def _has_tables(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(8)[4:] == b"ftyp"
+    except OSError:  # open_source says what is wrong
+        return False
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
