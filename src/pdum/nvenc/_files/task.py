@@ -258,6 +258,7 @@ class FileTask(SourceTask):
                 roll=roll_of(look.matrix),
             ),
             stereo=self._right is not None,
+            alpha=self.job.settings.keeps_alpha,
             passthrough=passthrough,
             interrupted=self._require_not_cancelled,
         )

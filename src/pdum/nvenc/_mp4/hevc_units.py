@@ -31,6 +31,11 @@ def is_of_further_layer(unit: bytes) -> bool:
     return kind_of(unit) in PARAMETER_SETS and layer_of(unit) > 0
 
 
+def has_further_layers(header: bytes) -> bool:
+    """Whether there are parameter sets of layers above the first."""
+    return any(map(is_of_further_layer, nal_units(header)))
+
+
 def has_two_views(packet: bytes) -> bool:
     """Whether it says which view is for which eye, as key frames of MV-HEVC do."""
     return any(map(_is_about_views, nal_units(packet)))
