@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -19,10 +20,11 @@ from pdum.nvenc import (
     FileSettings,
     Filters,
     InvalidConfig,
+    NvencEncoder,
     UnsupportedFeature,
 )
 from pdum.nvenc._files.task import FileTask
-from stereo_streams import arrays
+from stereo_streams import arrays, sets_of_second_layer, with_sets
 from transparent_clips import (
     FORMS,
     FRAMES,
@@ -292,3 +294,27 @@ def test_the_quality_is_searched_by_the_colours(folder: Path, tmp_path: Path) ->
         pool.encode_file(clip(tmp_path, "PNG"), folder / "b.mov", alpha=True, max_size=60_000)
     assert_alpha(folder / "a.mov", slopes(), most=12)
     assert (folder / "b.mov").stat().st_size <= 60_000
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("suffix", ["mov", "mp4"])
+def test_parameter_sets_of_alpha_have_a_box_of_their_own(folder: Path, tmp_path: Path, suffix: str) -> None:
+    """The simulated driver has one for both layers. Others may not, and say so in packets alone."""
+    path = folder / f"a.{suffix}"
+    task = FileTask(
+        FileJob(source=clip(tmp_path, "PNG"), destination=path, settings=FileSettings(encoder=KEPT)), "nvenc"
+    )
+    (bounds,) = task.prepare(1).ranges
+    with NvencEncoder(task.config(HARDWARE)) as encoder:
+        sink, frames, sets = task.sink(0), task.frames(0, HARDWARE), sets_of_second_layer(encoder.sequence_header())
+        for number in range(*bounds):
+            for packet in encoder.submit(next(frames), number):
+                data = with_sets(packet.data, sets) if packet.keyframe else packet.data
+                sink.write([SimpleNamespace(seq=packet.seq, keyframe=packet.keyframe, data=data)])  # type: ignore[list-item]
+        frames.close()  # type: ignore[attr-defined]
+        sink.complete(bounds[1], encoder.sequence_header())
+    task.finished()
+    (further,) = boxes(path.read_bytes(), *ENTRY, "lhvC")
+    assert [unit for units in arrays(further, 5).values() for unit in units] == sets
+    assert list(arrays(boxes(path.read_bytes(), *ENTRY, "hvcC")[0], 22)) == [32, 33, 34, 39]
+    assert_alpha(path, slopes())

@@ -80,14 +80,15 @@ class OneEngine:
             readable = readable_by_hardware(frame, self._config)
             return self._encoder.submit(readable, number, force_idr, stream=stream, picture=picture)
         more = {} if picture is None else {"picture": picture}
-        return self._encoder.submit(frame, number, force_idr, **more)
+        colour = frame[0] if isinstance(frame, tuple) else frame  # a notice has said that alpha is ignored
+        return self._encoder.submit(colour, number, force_idr, **more)
 
     def finish(self) -> Iterator[Packet]:
         return self._encoder.flush_lazily()
 
     def header(self) -> bytes:
         header = self._encoder.sequence_header()
-        return hevc.with_alpha_information(header) if self._config.alpha else header
+        return hevc.with_alpha_information(header) if self._config.alpha and self.is_quick else header
 
     def close(self) -> None:
         self._encoder.close()
