@@ -22,9 +22,10 @@ from pdum.nvenc import (
     InvalidConfig,
     NvencEncoder,
     UnsupportedFeature,
+    VerificationFailed,
 )
 from pdum.nvenc._files.task import FileTask
-from stereo_streams import arrays, sets_of_second_layer, with_sets
+from stereo_streams import annex_b, arrays, layer_of, sets_of_second_layer, with_sets
 from transparent_clips import (
     FORMS,
     FRAMES,
@@ -42,6 +43,7 @@ from transparent_clips import (
 
 from clips import make_clip
 from simulator import Simulator
+from streams import nal_units
 
 pytestmark = pytest.mark.one_abi
 
@@ -294,6 +296,36 @@ def test_the_quality_is_searched_by_the_colours(folder: Path, tmp_path: Path) ->
         pool.encode_file(clip(tmp_path, "PNG"), folder / "b.mov", alpha=True, max_size=60_000)
     assert_alpha(folder / "a.mov", slopes(), most=12)
     assert (folder / "b.mov").stat().st_size <= 60_000
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("verify", ["samples", "full"])
+@pytest.mark.parametrize("place", [0, 3, 9])
+def test_pictures_without_alpha_are_found(folder: Path, tmp_path: Path, verify: str, place: int) -> None:
+    """Samples are the first packets. The colours are whole."""
+    job = FileJob(
+        source=clip(tmp_path, "PNG"), destination=folder / "a.mov", settings=FileSettings(encoder=KEPT), verify=verify
+    )
+    task = FileTask(job, "nvenc")
+    (bounds,) = task.prepare(1).ranges
+    with NvencEncoder(task.config(HARDWARE)) as encoder:
+        sink, frames = task.sink(0), task.frames(0, HARDWARE)
+        for number in range(*bounds):
+            for packet in encoder.submit(next(frames), number):
+                data = colours_alone(packet.data) if number == place else packet.data
+                sink.write([SimpleNamespace(seq=packet.seq, keyframe=packet.keyframe, data=data)])  # type: ignore[list-item]
+        frames.close()  # type: ignore[attr-defined]
+        sink.complete(bounds[1], encoder.sequence_header())
+    if verify == "samples" and place > 4:
+        task.finished()
+        return
+    with pytest.raises(VerificationFailed, match=f"packet {place} has no alpha"):
+        task.finished()
+    task.abandon(keep=False)
+
+
+def colours_alone(packet: bytes) -> bytes:
+    return annex_b([unit for unit in nal_units(packet) if layer_of(unit) == 0])
 
 
 @pytest.mark.usefixtures("machine")
