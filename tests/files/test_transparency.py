@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +27,11 @@ from pdum.nvenc import (
     VerificationFailed,
 )
 from pdum.nvenc._files.task import FileTask
+from pdum.nvenc._files.transparency import require_alpha
+from pdum.nvenc._media.decode import frames_from
+from pdum.nvenc._media.filtered_video import FilteredVideo
+from pdum.nvenc._media.source import look_through
+from pdum.nvenc._tasks import EncodedRange
 from stereo_streams import annex_b, arrays, layer_of, sets_of_second_layer, with_sets
 from transparent_clips import (
     FORMS,
@@ -159,6 +166,24 @@ def test_filters_change_colours_and_alpha_alike(folder: Path, tmp_path: Path, na
         pool.encode_file(source, folder / "a.mov", filters=Filters(crop="144:96:32:16", trim="0.12-0.36"), **KEPT)
     wanted = [one[16:112, 32:176] for one in slopes(range(3, 9))]
     assert_alpha(folder / "a.mov", wanted, most=3)
+
+
+@pytest.mark.parametrize("name", ["ProRes 4444", "QuickTime RLE", "VP9", "FFV1 4:2:2 of 10 bits"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"scale": "50%"}, {"rotate": 90}, {"crop": "32:32:0:0"}, {"deinterlace": "always"}, {"fps": "12"}),
+        *({"denoise": strength} for strength in ("light", "medium", "strong")),
+        *({"vf": "hflip"}, {"vf": "unpremultiply=inplace=1"}),
+    ],
+    ids=str,
+)
+def test_usual_filters_keep_alpha(tmp_path: Path, name: str, given: dict[str, Any]) -> None:
+    path = clip(tmp_path, name, frames=6)
+    source, start = look_through(path, 1, lambda: None, True)
+    with closing(start):
+        video = FilteredVideo(source, Filters(**given), start.frames, lambda number: frames_from(path, source, number))
+    require_alpha(path, video)
 
 
 @pytest.mark.usefixtures("machine")
@@ -350,3 +375,26 @@ def test_parameter_sets_of_alpha_have_a_box_of_their_own(folder: Path, tmp_path:
     assert [unit for units in arrays(further, 5).values() for unit in units] == sets
     assert list(arrays(boxes(path.read_bytes(), *ENTRY, "hvcC")[0], 22)) == [32, 33, 34, 39]
     assert_alpha(path, slopes())
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("name", ["PNG", "VP9"])
+def test_other_machines_keep_it_too(folder: Path, tmp_path: Path, name: str) -> None:
+    job = FileJob(source=clip(tmp_path, name), destination=folder / "a.mov", settings=FileSettings(encoder=KEPT))
+    task = FileTask(job, "nvenc")
+    task.prepare(2)
+    for first, last in ((0, 5), (5, FRAMES)):
+        there = pickle.loads(pickle.dumps(task.portable())).make()
+        there.encoder_config = task.config(HARDWARE)
+        sink, frames = there.sink(first), there.frames(first, HARDWARE)
+        with NvencEncoder(there.config(HARDWARE)) as encoder:
+            for seq in range(first, last):
+                sink.write(encoder.submit(next(frames), seq, seq == first))
+            frames.close()
+            sink.write(encoder.flush_pipeline())
+            header = encoder.sequence_header()
+            size = sink.complete(last, header)
+        there.close()
+        task.adopt(EncodedRange(first=first, last=last, header=header, size=size, kept=sink.kept()))
+    task.finish()
+    assert_alpha(folder / "a.mov", slopes(), most=3)

@@ -65,7 +65,7 @@ def _as_bytes(samples: Any, bits: int) -> Any:
     import numpy as np
 
     if samples.dtype.kind == "f":
-        return np.rint(np.clip(samples, 0, 1) * OPAQUE).astype(np.uint8)
+        return np.rint(np.clip(np.nan_to_num(samples.astype(np.float32)), 0, 1) * OPAQUE).astype(np.uint8)
     if bits <= 8:
         return np.ascontiguousarray(samples)
     most = (1 << bits) - 1
