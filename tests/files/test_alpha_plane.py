@@ -85,7 +85,7 @@ def test_every_format(form: str, data: some.DataObject) -> None:
     found = alpha_of(frame)
     assert (found.shape, found.dtype) == ((height, width), np.uint8)
     stored = values.astype(kind_of(form)).astype(np.float64) / most
-    assert np.abs(found - 255 * stored).max() <= 0.5 + 1e-6
+    assert np.abs(found - 255 * stored).max() <= 0.5 + 1e-4  # halves of floats may go either way
 
 
 @pytest.mark.parametrize("form", ["yuv420p", "yuv444p10le", "rgb24", "gray", "gray10le", "nv12", "rgb0"])

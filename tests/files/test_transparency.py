@@ -28,9 +28,12 @@ from pdum.nvenc import (
 )
 from pdum.nvenc._files.task import FileTask
 from pdum.nvenc._files.transparency import require_alpha
-from pdum.nvenc._media.decode import frames_from
+from pdum.nvenc._media.alpha_plane import alpha_of
+from pdum.nvenc._media.decode import frames_from, stretch_frames
+from pdum.nvenc._media.decoder import Decoding
 from pdum.nvenc._media.filtered_video import FilteredVideo
 from pdum.nvenc._media.source import look_through
+from pdum.nvenc._media.stretches import Stretches
 from pdum.nvenc._tasks import EncodedRange
 from stereo_streams import annex_b, arrays, layer_of, sets_of_second_layer, with_sets
 from transparent_clips import (
@@ -184,6 +187,22 @@ def test_usual_filters_keep_alpha(tmp_path: Path, name: str, given: dict[str, An
     with closing(start):
         video = FilteredVideo(source, Filters(**given), start.frames, lambda number: frames_from(path, source, number))
     require_alpha(path, video)
+
+
+@pytest.mark.parametrize("name", ["PNG", *OF_WEBM])
+def test_every_stretch_of_a_file_has_alpha(tmp_path: Path, name: str) -> None:
+    """Several decoders share a file."""
+    path = clip(tmp_path, name)
+    source, start = look_through(path, 1, lambda: None, True)
+    start.close()
+    stretches, found = Stretches(source, 1), []
+    assert len(stretches) > 1
+    for number in range(len(stretches)):
+        decoding = Decoding(1)
+        with decoding.opened(path) as container:
+            found += [alpha_of(frame) for frame in stretch_frames(container, source, stretches[number], decoding)]
+    for seen, wants in zip(found, slopes(), strict=True):
+        assert off(seen, wants) < 2
 
 
 @pytest.mark.usefixtures("machine")

@@ -17,6 +17,7 @@ from mp4_files import boxes
 from pdum.nvenc import EncoderConfig, InvalidFrame, NvencEncoder, VideoWriter, encode_frames
 from pdum.nvenc._writer.frame_copies import kept
 from pdum.nvenc._writer.frame_encoder import OneEngine
+from pdum.nvenc._writer.views import checked_views
 from stereo_streams import annex_b, arrays, sets_of_second_layer
 from transparent_clips import alpha_in, packets_of
 
@@ -24,7 +25,8 @@ from simulator import Simulator
 
 pytestmark = pytest.mark.one_abi
 
-WIDTH, HEIGHT, COUNT = 192, 144, 8
+WIDTH, HEIGHT, COUNT = 192, 160, 8
+"""An array of so many rows is no frame of NV12."""
 Pixels = NDArray[np.uint8]
 BESIDE: dict[str, Any] = {"codec": "hevc", "format": "nv12", "alpha": True, "qp": 8}
 TWO = ["RTX 5090"]
@@ -115,18 +117,30 @@ def test_copies_of_both_wait_in_a_queue() -> None:
     assert np.array_equal(plane, wanted[1])
 
 
+@pytest.mark.usefixtures("machine")
+def test_a_pair_lies_where_one_of_its_two_lies() -> None:
+    gpu = Gpu()
+    try:
+        colour, alpha = pair(0)
+        for views in ((gpu.frame(colour), alpha), (colour, gpu.frame(alpha))):
+            assert checked_views(views, "nv12", None, None, "alpha").location == "gpu"
+        assert checked_views((colour, alpha), "nv12", None, None, "alpha").location == "host"
+    finally:
+        gpu.close()
+
+
 COLOUR, ALPHA = pair(0)
 WRONG: dict[str, tuple[Any, str]] = {
     "no pair": (COLOUR, r"a pair of a frame and its alpha.*ndarray.*write\(\(frame, alpha\)\).*abgr"),
     "three": ((COLOUR, ALPHA, ALPHA), "a tuple of 3"),
     "RGBA": (np.zeros((HEIGHT, WIDTH, 4), np.uint8), "format='abgr'"),
-    "a smaller alpha": ((COLOUR, ALPHA[:100]), r"192x144 \(nv12\)'s size.*got 192x100"),
+    "a smaller alpha": ((COLOUR, ALPHA[:100]), r"192x160 \(nv12\)'s size.*got 192x100"),
     "floats": ((COLOUR, ALPHA.astype(np.float32)), "uint8 for alpha.*float32"),
-    "the frame twice": ((COLOUR, COLOUR), "got 192x216"),
-    "a batch of one": ((COLOUR[None], ALPHA), "1 times 192x144"),
-    "alpha of one axis": ((COLOUR[None], ALPHA.reshape(-1)), r"shape \(27648,\)"),
+    "the frame twice": ((COLOUR, COLOUR), "got 192x240"),
+    "a batch of one": ((COLOUR[None], ALPHA), "1 times 192x160"),
+    "alpha of one axis": ((COLOUR[None], ALPHA.reshape(-1)), r"shape \(30720,\)"),
     "no array": ((COLOUR, None), "NoneType"),
-    "changed places": ((ALPHA, COLOUR), "as the first one, got 192x96"),
+    "changed places": ((ALPHA, COLOUR), "160 rows are not a whole picture"),
 }
 
 
