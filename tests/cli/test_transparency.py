@@ -11,6 +11,7 @@ import pytest
 from transparent_clips import FORMS, FRAMES, alpha_in, packets_of, transparency, transparent_clip
 
 from clips import Tool, events_of, make_clip
+from loud import need_module
 from simulator import Machine, Simulator
 
 pytestmark = pytest.mark.one_abi
@@ -123,3 +124,16 @@ def test_a_configuration_file_may_ask_for_it(tool: Tool, simulator: Simulator, t
         code, told = tool.encode("--config", config, source)
     assert code == 0, told
     assert_alpha(tmp_path / "compressed" / "a.mov")
+
+
+@pytest.mark.usefixtures("card")
+def test_files_at_storages(tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PDUM_NVENC_SPOOL", str(tmp_path / "spool"))
+    system = need_module("fsspec").filesystem("memory")
+    system.store.clear()
+    system.pipe_file("/in/a.webm", transparent_clip(tmp_path / "a.webm", FORMS["VP9"]).read_bytes())
+    code, told = tool.encode("--alpha", "--cq", "6", "--keep-bigger", "memory://in/a.webm", "-o", "memory://out/")
+    assert code == 0, told
+    (tmp_path / "a.mov").write_bytes(system.cat_file("/out/a.mov"))
+    assert_alpha(tmp_path / "a.mov")
+    system.store.clear()

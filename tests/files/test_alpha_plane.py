@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 from numpy.typing import NDArray
 
 from pdum.nvenc import EncoderConfig
-from pdum.nvenc._media.alpha_plane import alpha_of, has_alpha
+from pdum.nvenc._media.alpha_plane import alpha_of, has_alpha, is_transparent
 from pdum.nvenc._media.frame_conversion import converter_with_alpha
 
 PLANAR = [
@@ -106,7 +106,8 @@ def test_a_palette_may_have_alpha(transparent: bool) -> None:
     with av.open(io.BytesIO(file.getvalue()), "r") as container:
         frame = next(container.decode(video=0))
     assert frame.format.has_palette
-    assert has_alpha(frame) == transparent
+    assert has_alpha(frame)
+    assert is_transparent(frame) == transparent
     wanted = np.full((8, 16), 255)
     wanted[2, 3] = 0 if transparent else 255
     assert np.array_equal(alpha_of(frame), wanted)

@@ -253,6 +253,23 @@ def test_without_alpha_a_warning_says_what_is_lost(
     assert_colours(folder / "a.mp4", tmp_path / f"source{FORMS[name].suffix}")
 
 
+@pytest.mark.parametrize("transparent", [True, False])
+def test_a_palette_counts_if_it_is_used(tmp_path: Path, transparent: bool) -> None:
+    """The frames of every GIF have alpha, as FFmpeg decodes it."""
+    from PIL import Image
+
+    pictures = [Image.new("P", (64, 48), number % 3 + 1) for number in range(4)]
+    for number, picture in enumerate(pictures):
+        picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+        picture.putpixel((number, 1), 0)
+    more: dict[str, Any] = {"transparency": 0} if transparent else {}
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=40, **more)
+    source, start = look_through(tmp_path / "a.gif", 1, lambda: None, True)
+    start.close()
+    assert source.look.gives_alpha
+    assert source.look.transparent == transparent
+
+
 def test_engines_that_cannot_are_refused(simulator: Simulator, folder: Path, tmp_path: Path) -> None:
     source = clip(tmp_path, "PNG")
     with EncoderPool(backend="software") as pool, pytest.raises(UnsupportedFeature, match="does not keep transparency"):

@@ -19,10 +19,13 @@ def has_alpha_beside(stream: Any) -> bool:
 
 
 def has_alpha(frame: Any) -> bool:
-    """Whether the frame can be transparent. If it has a palette: whether it is, somewhere."""
-    if frame.format.has_palette:
-        return bool(alpha_of(frame).min() < OPAQUE)
-    return any(component.is_alpha for component in frame.format.components)
+    """Whether the frame can be transparent."""
+    return frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
+
+
+def is_transparent(frame: Any) -> bool:
+    """Whether it is, somewhere."""
+    return has_alpha(frame) and bool(alpha_of(frame).min() < OPAQUE)
 
 
 @profiled("pdum.convert")
