@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from .._config.filters import Filters
 from .._config.settings import codec_name
-from .._errors import InvalidConfig, NvencError, SourceUnreadable
+from .._errors import InvalidConfig, NvencError
 from .._media.containers import CONTAINERS, require_place_for_alpha, require_place_for_views, require_video_codec
 from .._media.decode import frames_from
-from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, OnGpu, ignore
+from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, OnGpu, ignore, no_such_file
 from .._media.filtered_video import FilteredVideo
 from .._media.frame_conversion import converter_for_hardware, converter_for_software, converter_with_alpha
 from .._media.hardware_decode import decoder_on
@@ -305,7 +305,7 @@ class SourceTask(BaseTask):
         if self.job.settings.keeps_alpha:
             require_place_for_alpha(destination.name, container)
         if not source.exists():
-            raise SourceUnreadable(f"{source}: The file does not exist.")
+            raise no_such_file(source)
         if self._right is not None:
             self._right.require_there()
         if destination.exists() and destination.samefile(source) and not self.job.in_place:
@@ -317,5 +317,5 @@ class SourceTask(BaseTask):
 
     def _seen(self) -> FileIdentity:
         if self._source_seen is None:
-            raise SourceUnreadable(f"{self.job.source}: The file does not exist.")
+            raise no_such_file(self.job.source)
         return self._source_seen

@@ -25,12 +25,16 @@ PACKETS_LOOKED_AT = 64
 """After so many packets, one frame is enough."""
 
 
+def no_such_file(path: Path) -> SourceUnreadable:
+    return SourceUnreadable(f"{path}: The file does not exist.")
+
+
 def open_source(path: Path, **more: Any) -> Any:
     """Opens a container. Raises SourceUnreadable, which says what is wrong with the file."""
     try:
         return open_container(_as_url(path), "r", **more)
     except FileNotFoundError as error:
-        raise SourceUnreadable(f"{path}: The file does not exist.") from error
+        raise no_such_file(path) from error
     except PermissionError as error:
         raise SourceUnreadable(f"{path}: No permission to read this file.") from error
     except (OSError, ValueError, import_av().error.FFmpegError) as error:
