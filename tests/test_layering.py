@@ -412,6 +412,7 @@ PYTHON_LAYERS = (
     "_selftest.structure",
     "_selftest.live",
     "_selftest.engines",
+    "_selftest.takes",
     "_selftest.controls",
     "_selftest.tool_controls",
     "_selftest.second_layer",

@@ -10,10 +10,11 @@ from .._errors import NvencError, UnsupportedFeature
 from .._mp4.bits import nal_units
 from .._mp4.hevc_units import ALPHA_CHANNEL_INFORMATION, has_second_picture, is_message
 from .bench import Bench
-from .controls import FRAMES, LEAST_PSNR
+from .controls import LEAST_PSNR
 from .pictures import SIZE, decode, image, psnr
 from .probe import Answer, NotHere, Probe
 from .second_layer import numbers_of
+from .takes import FRAMES
 
 BOTH = "the colours come back, each packet has alpha, and key frames say what it means"
 

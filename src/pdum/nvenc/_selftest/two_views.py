@@ -7,10 +7,11 @@ from .._encoders.nvenc import NvencEncoder
 from .._errors import NvencError, UnsupportedFeature
 from .._mp4.hevc_units import has_two_views
 from .bench import Bench
-from .controls import FRAMES, LEAST_PSNR, frame_of
+from .controls import LEAST_PSNR
 from .pictures import SIZE, decode, psnr
 from .probe import Answer, NotHere, Probe
 from .second_layer import numbers_of
+from .takes import FRAMES, frame_of
 
 BOTH = "both views come back, and key frames say which one is for which eye"
 
