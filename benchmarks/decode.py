@@ -298,7 +298,7 @@ def main() -> None:
                     else on_the_processor(path, given.lanes)
                 )
                 figures += compare(path, given.frames, given.rounds, todo, row)
-    measuring.save(given.json, "gpu_decode" if on_gpu else "decode", figures, "av", "PyNvVideoCodec")
+                measuring.save(given.json, "gpu_decode" if on_gpu else "decode", figures, "av", "PyNvVideoCodec")
 
 
 if __name__ == "__main__":

@@ -265,7 +265,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         for codec in options.codecs.split(","):
             figures += compare(options, make_sources(options, Path(name), codec), NAMES[codec])
-    save(options.json, "gpu_transcode" if options.driver == "encode" else "transcode", figures, "av")
+            save(options.json, "gpu_transcode" if options.driver == "encode" else "transcode", figures, "av")
 
 
 if __name__ == "__main__":
