@@ -230,6 +230,24 @@ def test_wrong_sources_and_filters_are_refused_before_anything_is_written(folder
 
 
 @pytest.mark.usefixtures("machine")
+def test_a_decoder_that_is_missing_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyAV can be built with an FFmpeg that lacks libvpx."""
+    source = clip(tmp_path, "VP9")
+    monkeypatch.setattr(av, "codecs_available", av.codecs_available - {"libvpx-vp9"})
+    with EncoderPool() as pool, pytest.raises(InvalidConfig, match="decoder for vp9 gives the colours"):
+        pool.encode_file(source, folder / "a.mov", **KEPT)
+
+
+def test_two_views_have_no_transparency(tmp_path: Path) -> None:
+    settings = FileSettings(encoder=KEPT)
+    with pytest.raises(InvalidConfig, match=r"right='.*right\.mov' does not work with alpha=True: two views have no"):
+        FileJob(
+            source=tmp_path / "left.mov", right=tmp_path / "right.mov", destination=tmp_path / "a.mov",
+            settings=settings,
+        )  # fmt: skip
+
+
+@pytest.mark.usefixtures("machine")
 def test_hevc_with_alpha_is_a_source_of_colours_alone(folder: Path, tmp_path: Path) -> None:
     """FFmpeg decodes its first layer."""
     with EncoderPool() as pool:
