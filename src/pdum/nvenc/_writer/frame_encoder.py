@@ -80,8 +80,7 @@ class OneEngine:
             readable = readable_by_hardware(frame, self._config)
             return self._encoder.submit(readable, number, force_idr, stream=stream, picture=picture)
         more = {} if picture is None else {"picture": picture}
-        colour = frame[0] if isinstance(frame, tuple) else frame  # a notice has said that alpha is ignored
-        return self._encoder.submit(colour, number, force_idr, **more)
+        return self._encoder.submit(frame, number, force_idr, **more)
 
     def finish(self) -> Iterator[Packet]:
         return self._encoder.flush_lazily()
