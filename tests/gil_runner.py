@@ -14,13 +14,15 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from frames import nv12
-from pdum.nvenc import MotionEstimator, NvencEncoder, _nvenc, available
+from pdum.nvenc import Decoder, MotionEstimator, NvencEncoder, _nvenc, available
 
 from simulator import Simulator
 
@@ -91,6 +93,32 @@ def motion() -> MotionEstimator:
     return MotionEstimator(320, 192)
 
 
+def coded() -> list[bytes]:
+    coder: Any = av.CodecContext.create("libx264", "w")
+    coder.width, coder.height, coder.pix_fmt, coder.time_base = 320, 192, "yuv420p", Fraction(1, 25)
+    coder.options = {"preset": "ultrafast", "tune": "zerolatency"}
+    pictures = [av.VideoFrame.from_ndarray(np.full((288, 320), 9 * number, np.uint8), "yuv420p") for number in range(8)]
+    return [bytes(packet) for picture in pictures for packet in coder.encode(picture)]
+
+
+def decoding() -> Decoder:
+    """A decoder in its work, with frames that nobody has taken."""
+    decoder = Decoder("h264")
+    for packet in coded():
+        decoder.decode(packet)
+    return decoder
+
+
+def decoded() -> Any:
+    return decoding().flush(1)[0]
+
+
+def decode_all(given: tuple[Decoder, list[bytes]]) -> None:
+    decoder, packets = given
+    for packet in packets:
+        decoder.decode(packet)
+
+
 def drop(encoder: NvencEncoder) -> None:
     encoders.remove(encoder)
 
@@ -121,6 +149,20 @@ CALLS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "estimate": (motion, lambda estimator: estimator.estimate(FRAME, FRAME)),
     "close of an estimator": (motion, lambda estimator: estimator.close()),
     "constructor of an estimator": (lambda: None, lambda _: motion()),
+    "constructor of a decoder": (lambda: None, lambda _: Decoder("h264")),
+    "decode": (lambda: (Decoder("h264"), coded()), decode_all),
+    "flush of a decoder": (decoding, lambda decoder: decoder.flush()),
+    "a decoder's next stream": (decoding, lambda decoder: decoder._native.begin_anew(b"")),
+    "close of a decoder": (decoding, lambda decoder: decoder.close()),
+    "a decoder that is dropped": (decoding, lambda _: None),
+    "a copy of a decoded frame": (decoded, lambda frame: np.asarray(frame)),
+    "a decoded frame for another stream": (decoded, lambda frame: frame.__dlpack__(stream=1)),
+    "release of a decoded frame": (decoded, lambda frame: frame.release()),
+    "a decoded frame that is dropped": (decoded, lambda _: None),
+    "limits of decoders": (
+        lambda: None,
+        lambda _: _nvenc.decode_limits(codec="h264", chroma="4:2:0", bit_depth=8, gpu_id=0),
+    ),
     "available": (lambda: None, lambda _: available()),
     "chosen_abi": (lambda: None, lambda _: _nvenc.chosen_abi(None)),
     "a call that keeps the GIL": (lambda: None, lambda _: ctypes.PyDLL("libcuda.so.1").cuInit(0)),

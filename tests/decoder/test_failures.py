@@ -6,7 +6,10 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -267,6 +270,35 @@ def test_threads_decode_at_once(machine: Machine, h264: Path) -> None:
             assert_same(found, wanted)
 
 
+def test_threads_take_turns_with_one_video(machine: Machine, h264: Path) -> None:
+    with decode(h264) as video, ThreadPoolExecutor(3) as threads:
+        parts = list(threads.map(lambda _: on_host(video), range(3)))
+    assert_same(sorted((one for part in parts for one in part), key=itemgetter(0)), by_processor(h264))
+
+
+def test_a_video_is_not_closed_while_another_thread_reads_from_it(
+    machine: Machine, h264: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would end the process."""
+    waited: list[bool] = []
+    decoded = StreamDecoder.frames
+
+    def frames(decoder: StreamDecoder, packet: Any) -> Any:
+        if not waited:
+            closing.start()
+            closing.join(0.2)
+            waited.append(closing.is_alive())
+        return decoded(decoder, packet)
+
+    monkeypatch.setattr(StreamDecoder, "frames", frames)
+    video = decode(h264)
+    closing = Thread(target=video.close)
+    with suppress(DecoderClosed):
+        list(video)
+    closing.join()
+    assert waited == [True]
+
+
 def sum_of(frame: Any) -> int:
     return int(np.asarray(frame).sum())
 
@@ -349,6 +381,28 @@ if child == 0:
 code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 print(json.dumps({"child": code, "frames": 1 + sum(1 for _ in video)}))
 """
+
+
+CLOSED_IN_CHILD = """
+import os, sys, threading
+from pdum.nvenc import decode
+
+video = decode(sys.argv[1])
+next(video)
+another = threading.Thread(target=video._lock.acquire)
+another.start()
+another.join()
+child = os.fork()
+if child == 0:
+    video.close()
+    os._exit(7)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_does_not_wait_for_its_parents_threads(h264: Path) -> None:
+    command = [sys.executable, "-c", CLOSED_IN_CHILD, str(h264)]
+    assert subprocess.run(command, env=environment(**L4), capture_output=True, timeout=60).returncode == 7
 
 
 def test_a_forked_child_is_told_and_leaves_the_parent_alone(h264: Path) -> None:

@@ -25,10 +25,10 @@ from files import runner
 from files.runner import LOSSLESS, assert_same_pictures
 from pdum.nvenc import DecodedFrame, EncoderPool, FileJob, FileSettings, FileTask, Filters, InvalidConfig, events
 from pdum.nvenc._files.engine_frames import EngineFrames
-from pdum.nvenc._media import decoder_places, hardware_decode
+from pdum.nvenc._media import decode, decoder_places, hardware_decode
 from pdum.nvenc._media.decode import stretch_frames
-from pdum.nvenc._media.decoder import Decoding, Stumbled
-from pdum.nvenc._media.decoder_places import PLACES, PROCESSOR, chip_limit
+from pdum.nvenc._media.decoder import Decoding, Stumbled, open_source
+from pdum.nvenc._media.decoder_places import PLACES, PROCESSOR, DecoderPlaces, chip_limit
 from pdum.nvenc._media.further_decoders import KEPT_FOR_EACH, SURFACES, FurtherDecoders, bounds_for
 from pdum.nvenc._media.source import index_source
 from pdum.nvenc._media.stretches import Stretches
@@ -130,6 +130,19 @@ def test_a_range_may_begin_anywhere(machine: Machine, folder: Path, tmp_path: Pa
         np.testing.assert_array_equal(picture, expected)
 
 
+@pytest.mark.parametrize("kind", [CLOSED, OPEN, HEVC], ids=lambda kind: kind.name)
+def test_seeking_ends_at_the_key_frame_that_is_wanted(folder: Path, kind: Kind) -> None:
+    """Or else each stretch would read the one before it, too."""
+    source = make(folder, kind)
+    index = index_source(source)
+    assert len(index.keys) >= 4
+    with open_source(source) as container:
+        stream = container.streams[index.stream]
+        for key in index.keys[1:]:
+            decode._seek(container, stream, next(decode._targets(container, stream, key)))
+            assert next(container.demux(stream)).pts == key.pts
+
+
 def test_hardly_more_is_decoded_than_is_wanted(machine: Machine, folder: Path, tmp_path: Path) -> None:
     """A decoder stops where the next one has begun."""
     source = make(folder, CLOSED)
@@ -213,6 +226,15 @@ def test_a_limit_is_a_number(monkeypatch: pytest.MonkeyPatch, given: str) -> Non
         chip_limit(0)
 
 
+def test_a_forked_child_gives_back_what_it_has_not_taken() -> None:
+    places = DecoderPlaces()
+    assert places.take(0, 1)
+    places.forget()
+    places.give_back(0)
+    assert places.take(0, 1)
+    assert not places.take(0, 1)
+
+
 def test_a_pool_says_at_once_that_a_limit_is_none(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(decoder_places.VARIABLE, "many")
     with simulator.machine(gpus=["L4"]), pytest.raises(InvalidConfig, match="got PDUM_NVENC_DECODERS='many'"):
@@ -225,6 +247,7 @@ def test_without_a_decoder_of_the_gpu_the_processor_decodes(
     monkeypatch.setenv(decoder_places.VARIABLE, "0")
     _, by_chip, _ = frames_of(make(folder, CLOSED), tmp_path, 2)
     assert not any(by_chip)
+    assert machine.calls("decode").get("cuvidCreateDecoder", 0) == 0
 
 
 @pytest.mark.parametrize("damage", [damaged, without_sense])
@@ -239,6 +262,33 @@ def test_a_damaged_file_is_the_same_with_several_decoders(
     assert not told or (False in by_chip and False in by_chip_too)
     for number, (one, other) in enumerate(zip(alone, together, strict=True)):
         if told or not 50 <= number < 75:  # what the chip makes of damage that it does not tell is its own affair
+            np.testing.assert_array_equal(one, other, err_msg=f"frame {number}")
+
+
+@pytest.mark.parametrize("damage", [damaged, without_sense])
+def test_others_help_again_behind_damage(machine: Machine, folder: Path, tmp_path: Path, damage: Any) -> None:
+    whole = make(folder, Kind("further-long", options={"g": "25", "x264-params": "scenecut=0"}, count=300))
+    source = damage(whole, {60, 61}, tmp_path)
+    alone, _, _ = frames_of(source, tmp_path, 1)
+    settings = FileSettings(codec="hevc", encoder={"preset": "p1", "bframes": 0})
+    task = FileTask(FileJob(source=source, destination=tmp_path / "result.mp4", settings=settings), "nvenc")
+    task.prepare(1)
+    frames = task.frames(0, runner.HARDWARE)
+    assert isinstance(frames, EngineFrames)
+    at_work, together = [], []
+    for frame in frames:
+        together.append(array_of(frame))
+        frames.use_decoders(3)
+        at_work.append(frames.decoders)
+    frames.close()
+    told = [text for text in task._all_warnings([]) if "gave up" in text]
+    task.abandon(keep=False)
+    assert len(alone) == len(together) == 300
+    assert len(told) == 1
+    assert set(at_work[62:74]) == {1}
+    assert 3 in at_work[75:]
+    for number, (one, other) in enumerate(zip(alone, together, strict=True)):
+        if damage is without_sense or not 50 <= number < 75:  # see above
             np.testing.assert_array_equal(one, other, err_msg=f"frame {number}")
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any
 
 import pytest
@@ -15,16 +16,18 @@ from damaged import damaged
 from decoder.conftest import L4
 from decoder.test_failures import without_sense
 from decoder.test_files import forget
-from decoder.videos import Kind, assert_same, by_processor, make, on_host
+from decoder.videos import Kind, assert_same, by_processor, laid_out, make, on_host
 from files import runner
 from files.runner import assert_same_pictures
-from pdum.nvenc import EncoderPool
+from pdum.nvenc import DecodedFrame, EncoderPool, NvencError
 from pdum.nvenc._files.task import FileTask
-from pdum.nvenc._media import hardware_decode
+from pdum.nvenc._media import decoder_places, hardware_decode
 from pdum.nvenc._media.decode import frames_from
 from pdum.nvenc._media.decoder import Decoding, OnGpu
 from pdum.nvenc._media.idle_decoders import IDLE_DECODERS
+from pdum.nvenc._media.join import join
 from pdum.nvenc._media.source import index_source
+from pdum.nvenc._pool.feeder import close_source
 from pdum.nvenc.events import EngineInfo
 
 from simulator import Machine, Simulator
@@ -99,6 +102,29 @@ def test_one_that_met_damage_is_not_used_again(machine: Machine, folder: Path, t
         assert_same(decoded(whole), by_processor(whole))
 
 
+@pytest.mark.parametrize("is_idle", [True, False], ids=["again", "new"])
+def test_one_that_cannot_begin_leaves_its_frames_to_the_processor(
+    simulator: Simulator, folder: Path, is_idle: bool
+) -> None:
+    """As when others have just taken the GPU's memory. It stays at the processor up to the next key frame alone."""
+    source = make(folder, Kind("idle-groups", options={"g": "25"}, count=75))
+    told: list[str] = []
+    by_chip = 0
+    with simulator.machine(**L4 | {"faults": [{"call": "cuvidCreateVideoParser", "nth": 2, "status": 2}]}):
+        with IDLE_DECODERS.in_use() if is_idle else nullcontext():
+            decoding = Decoding(on_gpu=decoder_for(source), on_stumble=lambda error: told.append(str(error)))
+            found = []
+            for frame in frames_from(source, index_source(source), 0, decoding):
+                is_chips = isinstance(frame, DecodedFrame)
+                by_chip += is_chips
+                found += on_host([frame]) if is_chips else [(frame.pts, laid_out(frame))]
+                del frame
+        assert IDLE_DECODERS.open_on(0) == 0
+    assert_same(found, by_processor(source))
+    assert len(told) == 1
+    assert by_chip == 50
+
+
 def test_decoders_are_made_while_a_source_is_examined(
     machine: Machine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,11 +138,52 @@ def test_decoders_are_made_while_a_source_is_examined(
             task.prepare(2)
             stack.callback(task.abandon, False)
             assert decoder_for(make(folder, ONE))
+            task._files.wait_for_decoders()
             assert 3 <= created(machine) <= 4, "the trial may take one that was made for others"
         frames: Any = tasks[0].frames(0, runner.HARDWARE)
         with closing(frames):
             assert len(list(frames)) == ONE.count
         assert created(machine) <= 4
+
+
+@pytest.mark.parametrize("allowed", [0, 1, 2])
+def test_no_more_are_made_than_the_user_allows(
+    machine: Machine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    monkeypatch.setenv(decoder_places.VARIABLE, str(allowed))
+    monkeypatch.setattr(hardware_decode, "SECONDS_FOR_EACH", 0.01)
+    task = FileTask(runner.job(make(folder, ONE), tmp_path / "one.mkv"))
+    task.expect_engines([replace(runner.HARDWARE, index=number) for number in range(3)])
+    task.prepare(3)
+    task._files.wait_for_decoders()
+    assert min(allowed, 1) <= IDLE_DECODERS.open_on(0) <= allowed, "the trial may take one that was just made"
+    task.abandon(keep=False)
+
+
+def test_an_encoder_is_opened_while_decoders_are_made(
+    machine: Machine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both take long on a GPU. Frames wait for the decoders, so that none is made twice."""
+    may_be_made = Event()
+    made: list[bool] = []
+
+    def make_when_told(*given: Any) -> None:
+        assert may_be_made.wait(30)
+        make_decoders(*given)
+        made.append(True)
+
+    make_decoders = hardware_decode._make_decoders
+    monkeypatch.setattr(hardware_decode, "_make_decoders", make_when_told)
+    task = FileTask(runner.job(make(folder, ONE), tmp_path / "result.mkv"))
+    task.expect_engines([runner.HARDWARE])
+    task.prepare(1)
+    assert task.config(runner.HARDWARE).format == "nv12"
+    assert not made
+    Timer(0.2, may_be_made.set).start()
+    frames = task.frames(0, runner.HARDWARE)
+    assert made
+    close_source(frames)
+    task.abandon(keep=False)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +230,32 @@ def test_they_end_early_if_no_other_job_is_open(machine: Machine, folder: Path) 
             assert machine.live("decode")["decoders"] == 1
         IDLE_DECODERS.end_idle()
         assert machine.live("decode").get("decoders", 0) == 0
+
+
+def test_they_end_while_the_result_is_written(
+    machine: Machine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or else the last file of a run would be reported later by as long as a GPU needs to end all of them."""
+    ended, end = Event(), IDLE_DECODERS.end
+
+    def end_and_tell(*given: Any) -> None:
+        end(*given)
+        ended.set()
+
+    def join_after_them(*given: Any) -> None:
+        assert ended.wait(10)
+        join(*given)
+
+    task = FileTask(runner.job(make(folder, ONE), tmp_path / "result.mkv"))
+    plan = task.prepare(1)
+    runner.encode_ranges(task, runner.HARDWARE, plan.ranges)
+    assert IDLE_DECODERS.open_on(0) == 1
+    monkeypatch.setattr(IDLE_DECODERS, "end", end_and_tell)
+    monkeypatch.setattr("pdum.nvenc._files.task.join", join_after_them)
+    with suppress(NvencError):  # a simulated GPU writes no real video
+        task.finished()
+    task.abandon(keep=False)
+    assert ended.is_set()
 
 
 def test_a_forked_child_has_none(machine: Machine, folder: Path) -> None:

@@ -22,7 +22,9 @@ from hevc_coded import (
     END_OF_SEQUENCE,
     IDR,
     INTRA,
+    PPS,
     PREDICTED,
+    SPS,
     TRAILING,
     LongTerm,
     Picture,
@@ -181,6 +183,15 @@ def test_the_end_of_a_sequence_begins_another(printer: Printer) -> None:
     for behind, wanted in (b"", [0, 0, 0, 0, 0]), (end, [0, 0, 0, 1, 0]), (b"\1" + end[1:], [0, 0, 0, 0, 0]):
         records = decoded(KEY, p_frame(1, 1) + behind, KEPT_KEY, leading, p_frame(9, 1))
         assert [one[0] for one in printer.answers(records)] == wanted
+
+
+@pytest.mark.parametrize("kind", [SPS, PPS], ids=["sequence", "picture"])
+def test_sets_that_cannot_be_read_are_forgotten(printer: Printer, kind: int) -> None:
+    """The earlier one of the same number does not hold any more, so nothing is said of what follows."""
+    broken = b"\0\0\1" + bytes([kind << 1, 1]) + (b"\x80" if kind == PPS else b"\1" + bytes(range(1, 13)) + b"\xa0\x40")
+    for between, wanted in ([], 1), ([("P", broken)], 0):
+        records = [*decoded(KEY), *between, ("P", p_frame(2, 1)), ("D", p_frame(2, 1))]
+        assert [one[0] for one in printer.answers(records)] == [0, wanted]
 
 
 def of_some_sets(count: int) -> tuple[tuple[Reference, ...], ...]:

@@ -95,15 +95,16 @@ def taken(ahead: FramesAhead, steps: Callable[[int], object] = lambda _: None) -
 @given(
     frames=st.integers(1, 120), gop=st.integers(1, 50), shortest=st.integers(1, 30), first=st.integers(0, 60),
     further=st.integers(0, 4), room=st.integers(RESERVED + 1, 60),
-    steps=st.dictionaries(st.integers(0, 120), st.integers(1, 5), max_size=6),
+    steps=st.dictionaries(st.integers(0, 120), st.integers(1, 5), max_size=6), broken=st.sets(st.integers(0, 120)),
 )  # fmt: skip
-@example(frames=100, gop=10, shortest=1, first=0, further=3, room=9, steps={0: 4})
-@example(frames=100, gop=10, shortest=1, first=5, further=3, room=60, steps={7: 4, 30: 1, 31: 3, 60: 2})
+@example(frames=100, gop=10, shortest=1, first=0, further=3, room=9, steps={0: 4}, broken=set())
+@example(frames=100, gop=10, shortest=1, first=5, further=3, room=60, steps={7: 4, 30: 1, 31: 3, 60: 2}, broken=set())
+@example(frames=100, gop=10, shortest=1, first=0, further=3, room=60, steps={0: 4, 30: 3, 50: 4}, broken={0, 25, 70})
 def test_each_frame_comes_once_and_in_order(
-    frames: int, gop: int, shortest: int, first: int, further: int, room: int, steps: dict[int, int]
+    frames: int, gop: int, shortest: int, first: int, further: int, room: int, steps: dict[int, int], broken: set[int]
 ) -> None:
     first = min(first, frames - 1)
-    numbers = Numbers(frames, gop, shortest, further, room)
+    numbers = Numbers(frames, gop, shortest, further, room, {number: Stumbled("damaged") for number in broken})
     ahead = numbers.ahead(first)
     if first in steps:
         ahead.use_decoders(steps[first])
@@ -210,13 +211,33 @@ def test_nothing_is_begun_beyond_the_end() -> None:
 
 @pytest.mark.parametrize("error", [Stumbled("damaged"), OSError("gone"), MemoryError()], ids=type)
 def test_one_decoder_goes_on_where_another_gave_up(error: BaseException) -> None:
+    """Others help again from the next stretch on: they begin with the key frame after that."""
     numbers = Numbers(200, 10, broken={57: error})
     ahead = numbers.ahead()
+    at_work = []
+
+    def look(_: int) -> None:
+        ahead.use_decoders(3)
+        at_work.append(ahead.decoders)
+
     ahead.use_decoders(3)
-    assert taken(ahead, lambda _: ahead.use_decoders(3)) == list(range(200))
+    assert taken(ahead, look) == list(range(200))
     stumbled = error if isinstance(error, Stumbled) else None
     assert numbers.plain_calls == [(57, stumbled, 56)]
-    assert numbers.open == numbers.closed == 3
+    assert at_work[57:59] == [1, 1]
+    assert at_work[60:150] == [3] * 90
+    assert numbers.open == numbers.closed == 6
+
+
+def test_one_decoder_goes_on_for_longer_each_time() -> None:
+    """A file that is damaged everywhere costs few attempts."""
+    numbers = Numbers(2000, 10, broken={number: Stumbled("damaged") for number in range(5, 2000, 10)})
+    ahead = numbers.ahead()
+    ahead.use_decoders(3)
+    assert taken(ahead, lambda _: ahead.use_decoders(3)) == list(range(2000))
+    begins = [first for first, _, _ in numbers.plain_calls]
+    assert begins == [5, 25, 55, 105, 195, 365, 695, 1345]
+    assert numbers.open == numbers.closed
 
 
 def test_a_video_without_key_frames_has_one_decoder() -> None:

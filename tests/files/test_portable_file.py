@@ -13,7 +13,8 @@ from files.runner import SOFTWARE, assert_same_pictures, job
 from pdum.nvenc import FileTask, PieceDamaged, Result, SourceUnreadable
 from pdum.nvenc._encoders.software import SoftwareEncoder
 from pdum.nvenc._files.portable_file import FileElsewhere
-from pdum.nvenc._tasks import EncodedRange
+from pdum.nvenc._files.source_task import GAVE_UP
+from pdum.nvenc._tasks import EncodedRange, Remarks
 
 from clips import make_clip
 
@@ -57,6 +58,16 @@ def test_ranges_of_other_processes_become_the_file(source: Path, folder: Path) -
     result = task.finish()
     assert isinstance(result, Result)
     assert_same_pictures(source, folder / "result.mkv")
+
+
+@pytest.mark.parametrize("texts", [("one", "one"), ("one", "another")], ids=["the same", "others"])
+def test_what_decoders_of_several_machines_gave_up_is_told_once(source: Path, folder: Path, texts: list[str]) -> None:
+    task = FileTask(job(source, folder / "told.mp4"), "software")
+    task.prepare(1)
+    for text in texts:
+        task.take_remarks(Remarks(warnings=[f"{GAVE_UP}: {text}"]))
+    assert task._all_warnings([]) == (f"{GAVE_UP}: one",)
+    task.abandon(keep=False)
 
 
 def test_paths_for_other_machines_are_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

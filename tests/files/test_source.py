@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from files.runner import SOFTWARE, encode_ranges, job, pictures, run
@@ -27,8 +29,11 @@ from pdum.nvenc._encoders.bitstreams import is_clean
 from pdum.nvenc._files import source_task as _task
 from pdum.nvenc._files.job import NOT_OF_A_FILE
 from pdum.nvenc._files.ranges import cuts
+from pdum.nvenc._media import source as _source
 from pdum.nvenc._media.decoder import Start
+from pdum.nvenc._media.movie_tables import COMPARED, listed_packets
 from pdum.nvenc._media.packet_list import PacketList
+from pdum.nvenc._media.riff import is_whole_riff
 from pdum.nvenc._media.source import Index, _keys, index_source, look_through
 
 pytestmark = pytest.mark.one_abi
@@ -70,6 +75,69 @@ def test_a_source_that_breaks_off_says_so() -> None:
     index = index_source(sample("broken-off-mp4"))
     assert index.careful
     assert index.warnings == (f"The source is cut off: 40 frames are announced, {index.frames} are there.",)
+
+
+@pytest.fixture
+def jpegs(folder: Path) -> Path:
+    """40 pictures, each for itself."""
+    path = folder / "jpegs.mov"
+    ffmpeg("-i", sample("ntsc-film"), "-c:v", "mjpeg", "-q:v", "5", path)
+    return path
+
+
+def with_empty_packets(source: Path, path: Path) -> Path:
+    """The sizes of three packets are 0 now, and their bytes lie behind the pictures before them."""
+    data = bytearray(source.read_bytes())
+    begin = data.index(b"stsz") + 16
+    for number in (14, 18, 31):
+        at = begin + 4 * number
+        both = int.from_bytes(data[at - 4 : at], "big") + int.from_bytes(data[at : at + 4], "big")
+        data[at - 4 : at + 4] = both.to_bytes(4, "big") + bytes(4)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("compared", [3, COMPARED])
+def test_empty_packets_are_no_lost_frames(
+    jpegs: Path, folder: Path, compared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some programs write them for pictures that repeat the one before."""
+    monkeypatch.setattr(_source, "listed_packets", partial(listed_packets, compared=compared))
+    index = index_source(with_empty_packets(jpegs, folder / "empty.mov"))
+    assert index.frames == 37
+    assert not index.careful
+    assert index.warnings == ()
+
+
+@pytest.mark.parametrize("share", [1, 0.7])
+def test_empty_packets_of_avi(jpegs: Path, folder: Path, share: float) -> None:
+    """Its header counts them, and its demuxer hides them. FFmpeg writes one for each moment without a picture."""
+    whole, path = folder / "whole.avi", folder / "gaps.avi"
+    with av.open(str(jpegs)) as source, av.open(str(whole), "w") as output:
+        made: Any = output.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(one for one in source.demux(video=0) if one.size):
+            packet.pts = packet.dts = 1001 * (number + number // 5)
+            packet.time_base, packet.stream = Fraction(1, 24000), made
+            output.mux(packet)
+    data = whole.read_bytes()
+    path.write_bytes(data[: round(len(data) * share)])
+    index = index_source(path)
+    assert index.frames == 40 if share == 1 else 20 < index.frames < 40
+    assert index.careful == (share < 1)
+    assert any("cut off" in text for text in index.warnings) == (share < 1)
+
+
+@pytest.mark.parametrize(
+    ("parts", "more", "is_whole"),
+    [([12], b"", True), ([12, 8], b"", True), ([12, 8], b"junk", True), ([7], b"", True), ([12, 8], None, False)],
+    ids=["one part", "two", "something behind", "odd", "cut off"],
+)
+def test_parts_of_riff(folder: Path, parts: list[int], more: bytes | None, is_whole: bool) -> None:
+    """Large files of AVI have several. ``more``: None, if the last one lacks two bytes."""
+    data = b"".join(b"RIFF" + size.to_bytes(4, "little") + bytes(size) for size in parts)
+    path = folder / "parts.avi"
+    path.write_bytes(data[:-2] if more is None else data + more)
+    assert is_whole_riff(path) == is_whole
 
 
 def test_a_whole_group_that_an_edit_list_hides_is_not_missing(folder: Path) -> None:

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "decoder/bit_reader.hpp"
+#include "decoder/parameter_sets.hpp"
 
 namespace pdum::nvenc {
 namespace {
@@ -188,21 +189,8 @@ void H264Parameters::take(const NalUnit& unit) {
     constexpr int sequence_set = 7;
     constexpr int picture_set = 8;
     const int type = h264::type_of(unit);
-    BitReader in(unit.data, unit.size);
-    in.skip(unit_header);
-    if (type == sequence_set) {
-        uint32_t id = most_sequences;
-        H264Sequence sequence;
-        const bool is_good = read_sequence(in, id, sequence) && !in.has_failed();
-        sequences.erase(id);
-        if (is_good) sequences[id] = sequence;
-    } else if (type == picture_set) {
-        uint32_t id = most_picture_parameters;
-        H264PictureParameters parameters;
-        const bool is_good = read_picture_parameters(in, id, parameters) && !in.has_failed();
-        pictures.erase(id);
-        if (is_good) pictures[id] = parameters;
-    }
+    if (type == sequence_set) keep_set(sequences, unit, unit_header, read_sequence);
+    if (type == picture_set) keep_set(pictures, unit, unit_header, read_picture_parameters);
 }
 
 std::optional<H264Slice> read_h264_slice(const NalUnit& unit, const H264Parameters& parameters) {

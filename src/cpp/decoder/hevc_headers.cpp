@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "decoder/bit_reader.hpp"
+#include "decoder/parameter_sets.hpp"
 
 namespace pdum::nvenc {
 namespace {
@@ -181,13 +182,13 @@ bool read_sequence(BitReader& in, uint32_t& id, HevcSequence& sequence) {
     return read_blocks(in, sequence) && read_sets(in, sequence) && read_long_term(in, sequence);
 }
 
-uint32_t read_picture_parameters(BitReader& in, HevcPictureParameters& parameters) {
-    const uint32_t id = in.number();
+bool read_picture_parameters(BitReader& in, uint32_t& id, HevcPictureParameters& parameters) {
+    id = in.number();
     parameters.sequence = in.number();
     parameters.has_dependent_slices = in.flag();
     parameters.has_output_flag = in.flag();
     parameters.extra_bits = static_cast<int>(in.bits(3));
-    return id;
+    return id < most_picture_parameters;
 }
 
 int address_bits(const HevcSequence& sequence) {
@@ -279,19 +280,8 @@ void HevcParameters::take(const NalUnit& unit) {
     constexpr int sequence_set = 33;
     constexpr int picture_set = 34;
     const int type = hevc::type_of(unit);
-    BitReader in(unit.data, unit.size);
-    in.skip(unit_header);
-    if (type == sequence_set) {
-        uint32_t id = most_sequences;
-        HevcSequence sequence;
-        const bool is_good = read_sequence(in, id, sequence) && !in.has_failed();
-        sequences.erase(id);
-        if (is_good) sequences[id] = std::move(sequence);
-    } else if (type == picture_set) {
-        HevcPictureParameters parameters;
-        const uint32_t id = read_picture_parameters(in, parameters);
-        if (id < most_picture_parameters && !in.has_failed()) pictures[id] = parameters;
-    }
+    if (type == sequence_set) keep_set(sequences, unit, unit_header, read_sequence);
+    if (type == picture_set) keep_set(pictures, unit, unit_header, read_picture_parameters);
 }
 
 std::optional<HevcSlice> read_hevc_slice(const NalUnit& unit, const HevcParameters& parameters) {

@@ -27,6 +27,7 @@ class SourceFiles:
         self._again: BackgroundCall[Any] | None = None
         self._decoders = ExitStack()
         self._ready: list[BackgroundCall[None]] = []
+        self._ending: list[BackgroundCall[None]] = []
 
     def keep_decoders(self) -> None:
         """Until these files are closed, decoders stay open that files have given back."""
@@ -35,6 +36,17 @@ class SourceFiles:
     def make_decoders_ready(self, gpu: int, engines: int) -> None:
         """Begins to make what these engines of the GPU will need."""
         self._ready.append(BackgroundCall(lambda: make_ready(gpu, self._source, engines)))
+
+    def wait_for_decoders(self) -> None:
+        """Until those are there which ``make_decoders_ready`` makes: others would be made beside them."""
+        for call in self._ready:
+            call.wait()
+
+    def end_decoders(self) -> None:
+        """Begins to end those that no other job could take, while the result is written. A GPU needs as long for one as
+        for a hundred pictures."""
+        decoders, self._decoders = self._decoders, ExitStack()
+        self._ending.append(BackgroundCall(decoders.close))
 
     def keep_start(self, start: Start | None) -> None:
         self._start = start
@@ -80,8 +92,8 @@ class SourceFiles:
         again, self._again = self._again, None
         if again is not None:
             again.undo(lambda container: container.close())
-        ready, self._ready = self._ready, []
-        for call in ready:
+        calls, self._ready, self._ending = self._ready + self._ending, [], []
+        for call in calls:
             call.wait()
         self._decoders.close()
 

@@ -25,7 +25,7 @@ from .job import FileJob, FileSettings
 from .overwrite import Overwrite
 from .portable_file import PortableFile
 from .ranges import require_whole
-from .source_task import GAVE_UP, SourceTask
+from .source_task import SourceTask
 
 WORK_VERSION = 1
 
@@ -98,7 +98,8 @@ class FileTask(SourceTask):
         writer, codec = self._work.writer(first, self._add_piece), self._recipes.any().config.settings()["codec"]
         if self.job.verify != "samples" or not has_decoder(codec):
             return writer
-        sample = SampledSink(writer, first, codec, 1 if self._right is None else 2)
+        views = 1 if self._right is None else 2
+        sample = SampledSink(writer, first, codec, views, self.job.settings.keeps_alpha)
         self._samples.append(sample)
         return sample
 
@@ -143,7 +144,7 @@ class FileTask(SourceTask):
 
     def take_remarks(self, remarks: Remarks) -> None:
         self._repeated.update(remarks.repeated)
-        self._warnings += remarks.warnings
+        self._warn(*remarks.warnings)
 
     def finish(self) -> Result | NextPlan:
         return self.finished()
@@ -157,6 +158,7 @@ class FileTask(SourceTask):
         require_same_source(self.job.source, self._seen())
         if self._right is not None:
             self._right.require_unchanged()
+        self._files.end_decoders()
         try:
             with self._files.opened_again() as source:
                 span = self._looked_through_video().span
@@ -258,6 +260,7 @@ class FileTask(SourceTask):
                 roll=roll_of(look.matrix),
             ),
             stereo=self._right is not None,
+            alpha=self.job.settings.keeps_alpha,
             passthrough=passthrough,
             interrupted=self._require_not_cancelled,
         )
@@ -267,8 +270,7 @@ class FileTask(SourceTask):
             self._pieces.append(piece)
 
     def _all_warnings(self, more: list[str]) -> tuple[str, ...]:
-        gave_up = [told for told in self._warnings if told.startswith(GAVE_UP)]  # one for each machine
-        found = [*(told for told in self._warnings if told not in gave_up[1:]), *self._recipes.warnings()]
+        found = [*self._warnings, *self._recipes.warnings()]
         if self._repeated:
             found.append(
                 f"{len(self._repeated)} frames of the source cannot be decoded, from number {min(self._repeated)} on; "

@@ -13,10 +13,12 @@ from .._errors import SourceUnreadable
 from .av import import_av, time_base, words_of
 from .decoder import Decoding, Start, Stumbled, every_frame, ignore
 from .source import Index, Key
+from .stream_headers import new_headers
 from .stretches import Stretch
 
 SEEK_BACK = (0, 1, 10)  # seconds before the key frame, tried in turn if the demuxer overshoots
-SEEKS_BY_PTS = ("matroska", "webm", "flv", "avi")
+SEEKS_BY_PTS = ("mp4", "matroska", "webm", "flv", "avi")
+"""FFmpeg takes the time that is sought in MP4 for one of these, too, and a DTS would end a group too early."""
 
 
 def frames_from(
@@ -36,7 +38,7 @@ def frames_from(
     is called with its number. If decoding begins at the first key frame, it continues with ``start``. ``before``: the
     frame before ``first``, if it is known. ``is_damaged``: a decoder has found damage at ``first``.
     """
-    decoding = decoding or Decoding()
+    decoding = replace(decoding or Decoding(), alpha=index.alpha)
     if index.careful:
         decoding = replace(decoding, threads=1)
     if index.straight:
@@ -59,7 +61,7 @@ def stretch_frames(container: Any, index: Index, stretch: Stretch, decoding: Dec
         Stumbled: one of them cannot be decoded. ``frames_from`` knows what to do then.
     """
     wanted, place = index.pts, stretch.first
-    for frame in _from_key_to_key(container, index, stretch, decoding):
+    for frame in _from_key_to_key(container, index, stretch, replace(decoding, alpha=index.alpha)):
         if frame.pts is None or frame.pts < wanted[place]:
             continue
         if frame.pts > wanted[place]:
@@ -213,11 +215,14 @@ def _packets_from(container: Any, stream: Any, key: Key) -> Iterator[Any]:
     if key.is_first:
         yield from container.demux(stream)
         return
+    headers = None
     for target in _targets(container, stream, key):
         _seek(container, stream, target)
         packets = container.demux(stream)
-        found = _skipped_to(packets, key)
+        found, headers = _skipped_to(packets, key, headers)
         if found is not None:
+            if headers is not None:
+                found.set_sidedata(headers)
             yield found
             yield from packets
             return
@@ -243,11 +248,13 @@ def _seek(container: Any, stream: Any, target: int | None) -> None:
             container.seek(0, stream=stream, any_frame=True)
 
 
-def _skipped_to(packets: Iterator[Any], key: Key) -> Any:
-    """The packet of the key frame; None if reading began after it."""
+def _skipped_to(packets: Iterator[Any], key: Key, headers: Any) -> tuple[Any, Any]:
+    """The packet of the key frame; None if reading began after it. And the newest headers of those that were passed
+    over, since the container tells of them once."""
     for packet in packets:
+        headers = new_headers(packet) or headers
         if packet.is_keyframe and packet.pts == key.pts and packet.size:
-            return packet
+            return packet, headers
         if packet.is_keyframe and packet.pts is not None and packet.pts > key.pts:
-            return None
-    return None
+            break
+    return None, headers

@@ -31,8 +31,9 @@ class DecoderPlaces:
             return True
 
     def give_back(self, where: int) -> None:
+        """A forked child gives back what it has not taken: it has its parent's generators."""
         with self._lock:
-            self._used[where] -= 1
+            self._used[where] = max(self._used.get(where, 0) - 1, 0)
 
     def used(self, where: int) -> int:
         with self._lock:

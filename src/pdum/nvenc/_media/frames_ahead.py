@@ -83,7 +83,8 @@ class FramesAhead:
 
     It begins with one decoder. ``use_decoders`` lets several take stretches in turn, and may be called again and again:
     they begin with the first frame if none was taken yet, else with the next key frame. If one of them cannot decode a
-    frame, one decoder goes on from there as it would have without the others.
+    frame, one decoder goes on from there as it would have without the others. They may help again behind the next
+    stretch, and later each time: whatever was wrong may be wrong everywhere.
     """
 
     def __init__(
@@ -98,7 +99,10 @@ class FramesAhead:
         self._alone_until: int | None = None
         """The frame at which others take over from the decoder that works alone."""
         self._wanted = self._most_wanted = 1
-        self._may_share = True
+        self._shares_from = first
+        """Before this frame, nobody is to help the decoder that works alone."""
+        self._pause = 1
+        """For how many stretches one decoder goes on alone after the next trouble."""
         self._made_shared: SharedDecoding | None = None
         self._changed = Condition()
         """Guards what follows."""
@@ -166,7 +170,7 @@ class FramesAhead:
         with self._changed:
             self._let_go(len(self._workers) - self._wanted_workers())
             staying = len(self._staying()) + (self._alone is not None)
-        if self._may_share and self._wanted > staying:
+        if self._at >= self._shares_from and self._wanted > staying:
             if self._alone is None or self._alone_until is not None:
                 self._add_decoders()
             elif self._last is None:
@@ -285,8 +289,11 @@ class FramesAhead:
 
     def _give_up_sharing(self, trouble: BaseException | None) -> Stumbled | None:
         """Whatever else went wrong goes wrong again, if it lasts."""
-        self._may_share = False
         self._stop()
+        self._is_closed = False
+        stretches = self._shared.stretches
+        number, self._pause = stretches.of(self._at) + self._pause, 2 * self._pause
+        self._shares_from = stretches[number].first if number < len(stretches) else stretches.frames
         return trouble if isinstance(trouble, Stumbled) else None
 
     def _stop(self) -> None:

@@ -106,7 +106,7 @@ class FurtherDecoder:
 
     def _opened_for(self, stretch: Stretch) -> Any:
         """The container, which stays open: to open one takes FFmpeg as long as a chip needs for ten pictures."""
-        if self._container is None or stretch.begin.is_first:
+        if self._container is None or stretch.begin.is_first or self._index.changes_headers:
             self._source.close()
             self._container = self._source.enter_context(self._decoding.opened(self._path))
         return self._container

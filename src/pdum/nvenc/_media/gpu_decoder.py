@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from fractions import Fraction
 from operator import index
-from os import PathLike
+from os import PathLike, getpid
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from .. import _nvenc
 from .._errors import DecoderClosed, InvalidConfig, NvencError, SourceUnreadable, UnsupportedFeature
 from .av import fraction, import_av, time_base
-from .decoder import open_source, video_stream
-from .stream_headers import CODECS, as_in_stream, filter_for, filtered, gpu_codec, has_lengths, stream_header
+from .decoder import open_packets, video_stream
+from .stream_headers import (
+    CODECS,
+    as_in_stream,
+    filter_behind,
+    filter_for,
+    filtered,
+    gpu_codec,
+    has_lengths,
+    new_headers,
+    stream_header,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -176,6 +188,8 @@ class StreamDecoder:
         """The times of packets that are damaged so much that they are no packets of this codec."""
         self._hidden: set[int | None] = set()
         """The times of packets that the container says are decoded only for the sake of others."""
+        self._new_header = b""
+        """Comes before the next packet, if the container has said that other headers hold from there on."""
         self.decoder = Decoder(codec, header=header, **options)
 
     def begin_again(self, video: Any) -> None:
@@ -184,23 +198,36 @@ class StreamDecoder:
         self.decoder._native.begin_anew(_codec_and_header(video)[1])
         self.skipped = []
         self._hidden.clear()
+        self._new_header = b""
 
     def frames(self, packet: Any) -> Iterator[DecodedFrame]:
         """An empty packet ends the stream, and gives what is left."""
         is_end, pts = not packet.size, packet.pts  # a filter empties the packets that it takes
         if packet.is_discard:
             self._hidden.add(pts)
+        self._take_headers(packet)
         for one in self._filtered(packet, pts):
             if one.size:
-                data = as_in_stream(self.decoder.codec, one)
-                yield from self._shown(self.decoder.decode(data, one.pts))
+                yield from self._shown(self.decoder.decode(self._with_header(one), one.pts))
         if is_end:
             yield from self.rest()
+
+    def _take_headers(self, packet: Any) -> None:
+        new, codec = new_headers(packet), self.decoder.codec
+        if new is not None:
+            self._filter = filter_behind(bytes(new), codec, self._filter)
+            self._new_header = stream_header(codec, bytes(new))
+
+    def _with_header(self, packet: Any) -> Any:
+        """In one packet, since each packet ends a picture."""
+        data, header = as_in_stream(self.decoder.codec, packet), self._new_header
+        self._new_header = b""
+        return header + bytes(data) if header else data
 
     def _filtered(self, packet: Any, pts: int | None) -> list[Any]:
         try:
             return filtered(packet, self._filter)
-        except import_av().error.InvalidDataError:
+        except (import_av().error.InvalidDataError, ValueError):
             self.skipped.append(pts)
             return []
 
@@ -219,7 +246,7 @@ class DecodedVideo:
     """The frames of a file, decoded on a GPU while they are asked for: see ``decode``."""
 
     def __init__(self, path: Path, **options: Any) -> None:
-        self._container = open_source(path)
+        self._container = open_packets(path)
         try:
             self._stream = video_stream(self._container, path)
             self._decoder = StreamDecoder(self._stream, **options)
@@ -227,6 +254,7 @@ class DecodedVideo:
             self._container.close()
             raise
         self._path, self._is_closed = path, False
+        self._lock, self._process = RLock(), getpid()
         self._frames = _all_frames(path, self._container, self._stream, self._decoder)
 
     def __repr__(self) -> str:
@@ -263,15 +291,24 @@ class DecodedVideo:
         return self
 
     def __next__(self) -> DecodedFrame:
-        if self._is_closed:
-            raise DecoderClosed(f"The decoding of {self._path} was closed. Call decode() again.")
-        return next(self._frames)
+        with self._turn():
+            if self._is_closed:
+                raise DecoderClosed(f"The decoding of {self._path} was closed. Call decode() again.")
+            return next(self._frames)
 
     def close(self) -> None:
-        """Ends the decoding. Frames that are out stay valid. May be called twice."""
-        self._is_closed = True
-        self._decoder.close()
-        self._container.close()
+        """Ends the decoding when no other thread waits for a frame. Frames that are out stay valid. Harmless twice."""
+        with self._turn():
+            self._is_closed = True
+            with suppress(ValueError):  # the handler of a signal may call this while a frame is made
+                self._frames.close()  # which has the last frame
+            self._decoder.close()
+            self._container.close()
+
+    def _turn(self) -> AbstractContextManager[object]:
+        """To close a container while a thread reads from it would end the process. A forked child waits for no thread:
+        one of its parent's may have had its turn."""
+        return self._lock if self._process == getpid() else nullcontext()
 
     def __enter__(self) -> Self:
         return self
@@ -282,7 +319,7 @@ class DecodedVideo:
         self.close()
 
 
-def _all_frames(path: Path, container: Any, stream: Any, decoder: StreamDecoder) -> Iterator[DecodedFrame]:
+def _all_frames(path: Path, container: Any, stream: Any, decoder: StreamDecoder) -> Generator[DecodedFrame, None, None]:
     """Closes both at the end. It does not refer to the video, which ends as soon as nobody refers to it."""
     count = 0
     try:

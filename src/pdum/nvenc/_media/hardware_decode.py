@@ -19,6 +19,7 @@ from .._nvenc import DecodedFrame, PrimaryContext
 from .av import import_av
 from .background import BackgroundCall
 from .decoder import Decoding, OnGpu, PacketDecoder, Stumbled, video_stream
+from .decoder_places import chip_limit
 from .further_decoders import chips_for, fair_share
 from .idle_decoders import IDLE_DECODERS, BorrowedDecoder
 from .look import stored_as
@@ -48,9 +49,9 @@ CURRENT_CONTEXT: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
 def decoder_on(engine: EngineInfo, source: Path) -> OnGpu | None:
     """A decoder for the source on the engine's GPU; None if the processor has to decode it."""
     switch = os.environ.get(SWITCH, "")
-    if switch == "cpu" or not _has_library():
-        return None
     gpu, file = engine.gpu_id or 0, (str(source), source.stat().st_mtime_ns)
+    if switch == "cpu" or chip_limit(gpu) == 0 or not _has_library():
+        return None
     with _trial_of(gpu, source):
         if switch != "ffmpeg" and _takes(_our_own, gpu, *file):
             return _our_own(gpu)
@@ -62,19 +63,25 @@ def decoder_on(engine: EngineInfo, source: Path) -> OnGpu | None:
 def make_ready(gpu: int, source: Path, engines: int) -> None:
     """Tries the GPU's decoder with the source, and makes as many as so many engines begin with, all at the same time.
 
-    Those who ask ``decoder_on`` meanwhile wait for this. A decoder takes longer to be made than an index to be read.
+    Those who ask ``decoder_on`` meanwhile wait for the trial alone. A decoder takes longer to be made than an index to
+    be read, and about as long as an encoder to be opened.
     """
-    if os.environ.get(SWITCH) or not _has_library():
+    if os.environ.get(SWITCH) or chip_limit(gpu) == 0 or not _has_library():
         return
-    with _trial_of(gpu, source), _MAKING:
+    with _MAKING:
         there = IDLE_DECODERS.open_on(gpu)
-        trial = BackgroundCall(lambda: _takes(_our_own, gpu, str(source), source.stat().st_mtime_ns))
+        trial = BackgroundCall(lambda: _tried(gpu, source))
         try:
             _make_decoders(gpu, source, engines, max(1, there))
         except (*FAILURES, StopIteration, import_av().error.FFmpegError):
             pass  # whoever needs one of them will be told
         finally:
             trial.wait()
+
+
+def _tried(gpu: int, source: Path) -> bool:
+    with _trial_of(gpu, source):
+        return _takes(_our_own, gpu, str(source), source.stat().st_mtime_ns)
 
 
 def _make_decoders(gpu: int, source: Path, engines: int, there: int) -> None:
@@ -91,11 +98,13 @@ def _make_decoders(gpu: int, source: Path, engines: int, there: int) -> None:
 
 
 def _wanted_decoders(container: Any, stream: Any, gpu: int, engines: int) -> int:
-    """The fair share of each engine, but no more than the file has work for."""
+    """The fair share of each engine, but no more than the user allows, or than the file has work for."""
     chroma, depth, _ = stored_as(stream.codec_context.format)
     chips = chips_for(stream.codec_context.codec.canonical_name, chroma, depth, gpu)
     seconds = (container.duration or 0) / 1_000_000
-    return min(engines * fair_share(chips, engines), 1 + int(seconds / SECONDS_FOR_EACH))
+    shares = engines * fair_share(chips, engines)
+    allowed = chip_limit(gpu)
+    return min(shares, shares if allowed is None else allowed, 1 + int(seconds / SECONDS_FOR_EACH))
 
 
 def _begin(decoder: PacketDecoder, packet: Any) -> None:

@@ -108,8 +108,15 @@ class IdleDecoders:
             with self._lock:
                 self._open[gpu] += 1
         else:
-            decoder.begin_again(stream)
+            self._begin_again(decoder, stream, shape)
         return BorrowedDecoder(decoder, shape, self)
+
+    def _begin_again(self, decoder: StreamDecoder, stream: Any, shape: Shape) -> None:
+        try:
+            decoder.begin_again(stream)
+        except BaseException:
+            self.end(decoder, shape)
+            raise
 
     def open_on(self, gpu: int) -> int:
         """How many decoders there are on the GPU."""

@@ -57,6 +57,8 @@ def listed_packets(
         listed = [_Entry(e.timestamp, e.pos, e.size, e.is_keyframe, e.is_discard) for e in entries]
         if max(entry.place + entry.size for entry in listed) > path.stat().st_size:
             return None  # the file is cut off
+        if not all(entry.size for entry in listed):
+            return None  # empty packets, which lie where the next ones do
         interrupted()
         offsets = _display_offsets(path, stream.id, [entry.place for entry in listed])
         read = _Comparison(path, stream.index, listed, offsets, compared)
@@ -138,6 +140,8 @@ def _display_offsets(path: Path, track: int, places: Sequence[int]) -> list[int]
     """How much later than decoded the packets at these places are shown, before edit lists move all of them."""
     try:
         tables = _tables_of(path, track)
+        if int.from_bytes(child(tables, "stsd")[4:8], "big") != 1:
+            raise _Differs  # which packets have which headers is told by reading them
         sizes = _sizes(child(tables, "stsz"), path.stat().st_size)
         by_place = dict(zip(_places(tables, sizes), _offsets(tables, len(sizes)), strict=True))
         return [by_place[place] for place in places]

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._encoders.bitstreams import is_clean, is_shown
 from .av import import_av
+from .stream_headers import NEW_HEADERS
 
 
 @dataclass
@@ -21,6 +22,8 @@ class PacketList:
     keys: list[int] = field(default_factory=list)
     """The numbers of the packets at which decoding can begin."""
     damaged: bool = False
+    changes_headers: bool = False
+    """Whether other headers hold from some packet on."""
 
 
 def demuxed_packets(container: Any, stream: Any, interrupted: Callable[[], None]) -> PacketList:
@@ -42,6 +45,7 @@ def demuxed_packets(container: Any, stream: Any, interrupted: Callable[[], None]
             found.durations.append(packet.duration or 0)
             found.shown.append(not packet.is_discard and is_shown(codec, bytes(packet) if codec == "vp8" else b""))
             found.damaged |= packet.is_corrupt
+            found.changes_headers |= packet.has_sidedata(NEW_HEADERS)
     except av.error.FFmpegError:
         found.damaged = True
     return found

@@ -19,6 +19,7 @@ from .decoder import FEW_THREADS, Decoding, Start, every_frame, open_source, vid
 from .look import Look, look_at
 from .movie_tables import listed_packets
 from .packet_list import PacketList, demuxed_packets
+from .riff import is_whole_riff
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,10 @@ class Index:
     last_duration: int
     careful: bool = False
     """The source is damaged. One thread decodes it, since several would lose the frames around the damage too."""
+    changes_headers: bool = False
+    """Other headers hold from some packet on. A container that stays open does not repeat them."""
+    alpha: bool = False
+    """Alpha is decoded too where that needs another decoder."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -80,17 +85,19 @@ def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> 
     return index
 
 
-def look_through(path: Path, threads: int, interrupted: Callable[[], None]) -> tuple[Index, Start]:
-    """The index, and a decoder with so many threads that has decoded the first frames."""
-    looking = BackgroundCall(lambda: Start.looked_at(path, threads, interrupted))
+def look_through(path: Path, threads: int, interrupted: Callable[[], None], alpha: bool = False) -> tuple[Index, Start]:
+    """The index, and a decoder with so many threads that has decoded the first frames. ``alpha``: with theirs."""
+    looking = BackgroundCall(lambda: Start.looked_at(path, threads, interrupted, alpha=alpha))
     try:
         with open_source(path) as container:
             stream = video_stream(container, path)
             declared = stream.frames
             facts: dict[str, Any] = {"stream": stream.index, "time_base": time_base(stream), "rate": _rate(stream)}
+            facts["alpha"] = alpha
             packets = listed_packets(path, container, stream, interrupted)
             if packets is None:
                 packets = demuxed_packets(container, stream, interrupted)
+                declared = _declared(path, container, stream)
         if not packets.pts:
             raise SourceUnreadable(f"{path}: The video stream is empty.")
         start = looking.answer()
@@ -112,6 +119,7 @@ def _index(
     first: Sequence[Any],
     interrupted: Callable[[], None],
 ) -> Index:
+    facts["changes_headers"] = packets.changes_headers
     missing = declared > len(packets.pts) and declared > _packets_with_hidden(path, facts["stream"], interrupted)
     index = _from_packets(packets, facts) if _agree(packets, first) else None
     if index is None or packets.damaged or missing:
@@ -121,6 +129,18 @@ def _index(
         text = f"The source is cut off: {declared} frames are announced, {index.frames} are there."
         index = replace(index, warnings=(*index.warnings, text))
     return index
+
+
+def _declared(path: Path, container: Any, stream: Any) -> int:
+    """How many frames the container says that there are; 0 if it cannot be cut off.
+
+    Files may have empty packets, which repeat the picture before. MP4's do not count here. AVI counts them, but its
+    demuxer hides them, so its size tells instead whether it is cut off.
+    """
+    if "avi" in container.format.name.split(",") and is_whole_riff(path):
+        return 0
+    empty = sum(not entry.size for entry in stream.index_entries)
+    return int(stream.frames - empty)
 
 
 def _packets_with_hidden(path: Path, stream: int, interrupted: Callable[[], None]) -> int:

@@ -24,6 +24,10 @@ CODECS = {
 """Our names for the codecs that GPUs decode, by FFmpeg's."""
 START = b"\0\0\0\1"
 VC1_MARK, VC1_FRAME = b"\0\0\1", b"\0\0\1\x0d"
+NEW_HEADERS = "new_extradata"
+"""FFmpeg's name for what a packet has with it from which on other headers hold: files that were joined have that."""
+LENGTH_OF_LENGTHS = 21
+"""Where HEVC's record says how many bytes the length of a unit has."""
 AV1_CONFIGURATION = 4
 """Bytes before the sequence header in AV1's record."""
 
@@ -51,6 +55,45 @@ def filter_for(stream: Any) -> Any:
 
     name = FILTERS.get(stream.codec_context.codec.canonical_name)
     return BitStreamFilterContext(name, stream) if name else None
+
+
+def new_headers(packet: Any) -> Any:
+    """Headers as their container keeps them, which hold from this packet on; None where the earlier ones still hold."""
+    return packet.get_sidedata(NEW_HEADERS) if packet.has_sidedata(NEW_HEADERS) else None
+
+
+class HevcUnits:
+    """Does what FFmpeg's filter does for HEVC, which never learns of new headers."""
+
+    def __init__(self, record: bytes) -> None:
+        self._header = stream_header("hevc", record)
+        self._bytes = (record[LENGTH_OF_LENGTHS] & 3) + 1
+
+    def filter(self, packet: Any | None) -> list[Any]:
+        """Raises ValueError for a packet that is damaged."""
+        if packet is None:
+            return []
+        units = b"".join(START + unit for unit in self._units(bytes(packet)))
+        made = import_av().Packet(self._header + units if packet.is_keyframe else units)
+        made.pts = packet.pts
+        return [made]
+
+    def flush(self) -> None:
+        """It keeps nothing back."""
+
+    def _units(self, packet: bytes) -> Iterator[bytes]:
+        at = 0
+        while at < len(packet):
+            begin = at + self._bytes
+            at = begin + int.from_bytes(packet[at:begin], "big")
+            if at > len(packet):
+                raise ValueError("A unit is longer than its packet.")
+            yield packet[begin:at]
+
+
+def filter_behind(new: bytes, codec: str, bitstream_filter: Any) -> Any:
+    """The filter for the packets that have these new headers."""
+    return HevcUnits(new) if codec == "hevc" and new[:1] == b"\1" and len(new) > LENGTH_OF_LENGTHS else bitstream_filter
 
 
 def has_lengths(packet: bytes) -> bool:
