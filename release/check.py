@@ -16,7 +16,7 @@ WHEEL = re.compile(
 )
 SDIST = re.compile(r"pdum_nvenc-(?P<version>.+)\.tar\.gz")
 NEWEST_GLIBC = 28  # Debian 10, RHEL 8, Ubuntu 20.04 and later
-LARGEST = {"pdum_nvenc": 1_350_000, "pdum_nvenc_sim": 4_000_000}
+LARGEST = {"pdum_nvenc": 1_450_000, "pdum_nvenc_sim": 4_000_000}
 PYTHONS = ("cp310", "cp311", "cp312", "cp313", "cp314")
 BESIDE = (SUFFIX, ".cdx.json")
 
