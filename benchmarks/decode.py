@@ -1,14 +1,15 @@
 """Frames a second that are decoded: by our decoder, by our pipeline, and by PyNvVideoCodec or a plain loop of PyAV's.
 
     python benchmarks/decode.py [--size 1920x1080] [--frames 900] [--streams 1,2,3,4,6,8] [--processes 8]
-                                [--lanes 1,2,4] [--codecs libx264,libx265] [--bitrates ,100M] [--rounds 3]
+                                [--lanes 1,2,4] [--codecs libx264,libx265] [--bitrates 27M,148M/50M] [--rounds 3]
 
 Streams: so many threads of one process decode the whole file at once, with a decoder each. Processes do the same in a
 process each, which is the limit of the chip; they begin together when all are ready. Lanes are what a pool has: each
 decodes a range of the file, on the GPU, by our decoder or FFmpeg's, or on the processor. Frames stay where they were
 decoded and are let go at once. `cores` is the processor time for each second, and `chip` how busy NVML says that the
-GPU's decoders were. Each of --bitrates makes a file; an empty one is a constant quality. The contenders' order changes
-from round to round, and one more round comes first, whose figures are dropped.
+GPU's decoders were. Each of --bitrates makes a file; an empty one is a constant quality, and / is between the lists of
+several codecs. The contenders' order changes from round to round, and one more round comes first, whose figures are
+dropped.
 `--on processor` needs no GPU; a loop of PyAV's with as many threads as it likes takes PyNvVideoCodec's place.
 """
 
@@ -266,12 +267,23 @@ def numbers(text: str) -> list[int]:
     return [int(one) for one in text.split(",") if one]
 
 
+def sources(codecs: str, bitrates: str) -> list[tuple[str, str]]:
+    """A codec and a bitrate for each source. One list of bitrates holds for all codecs."""
+    names, lists = codecs.split(","), [one.split(",") for one in bitrates.split("/")]
+    if len(lists) not in (1, len(names)):
+        raise SystemExit(f"Expected one list in --bitrates, or one for each of {codecs}, got {bitrates!r}.")
+    lists *= len(names) // len(lists)
+    return [(codec, bitrate) for codec, some in zip(names, lists, strict=True) for bitrate in some]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="1920x1080")
     parser.add_argument("--frames", type=int, default=900)
     parser.add_argument("--codecs", default=",".join(NAMES))
-    parser.add_argument("--bitrates", default="", help="as ,100M for a constant quality and 100 Mbit/s")
+    parser.add_argument(
+        "--bitrates", default="", help="as ,100M for a constant quality and 100 Mbit/s; / between codecs"
+    )
     parser.add_argument("--streams", type=numbers, default=[1, 2, 3, 4, 6, 8])
     parser.add_argument("--processes", type=numbers, default=[8])
     parser.add_argument("--lanes", type=numbers, default=[1, 2, 4])
@@ -287,18 +299,17 @@ def main() -> None:
     print(measuring.machine("av", "PyNvVideoCodec"))
     figures: list[measuring.Figure] = []
     with tempfile.TemporaryDirectory() as name:
-        for codec in given.codecs.split(","):
-            for bitrate in given.bitrates.split(","):
-                path = Path(name) / f"{codec}{bitrate}.mp4"
-                make_source(path, given.size, given.frames, codec, bitrate)
-                row = f"{NAMES[codec]}, {given.size}" + (f", {bitrate}bit/s" if bitrate else "")
-                todo = (
-                    contenders(path, given.streams, given.processes, given.lanes)
-                    if on_gpu
-                    else on_the_processor(path, given.lanes)
-                )
-                figures += compare(path, given.frames, given.rounds, todo, row)
-                measuring.save(given.json, "gpu_decode" if on_gpu else "decode", figures, "av", "PyNvVideoCodec")
+        for codec, bitrate in sources(given.codecs, given.bitrates):
+            path = Path(name) / f"{codec}{bitrate}.mp4"
+            make_source(path, given.size, given.frames, codec, bitrate)
+            row = f"{NAMES[codec]}, {given.size}" + (f", {bitrate}bit/s" if bitrate else "")
+            todo = (
+                contenders(path, given.streams, given.processes, given.lanes)
+                if on_gpu
+                else on_the_processor(path, given.lanes)
+            )
+            figures += compare(path, given.frames, given.rounds, todo, row)
+            measuring.save(given.json, "gpu_decode" if on_gpu else "decode", figures, "av", "PyNvVideoCodec")
 
 
 if __name__ == "__main__":

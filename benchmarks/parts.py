@@ -169,7 +169,7 @@ PARTS = (
     Part(
         "gpu_decode",
         "decode.py",
-        full="--frames 400 --rounds 3 --lanes 1,3 --bitrates 27M,148M",
+        full="--frames 400 --rounds 2 --lanes 1 --bitrates 27M,148M/50M",
         quick="--frames 120 --rounds 1 --lanes 1 --streams 1,2 --processes 2",
         needs=("a CUDA GPU", "PyAV", "PyNvVideoCodec"),
     ),

@@ -3,8 +3,9 @@
     python tests/fault_runner.py < cases > outcomes
 
 A case is a JSON line `{"abi": "13.0", "faults": [{"call": "nvEncLockBitstream", "nth": 3, "status": 20}]}`, with
-`"views": true` for encoders of pairs; its outcome is one too: `problems` (sentences; none is good), `errors` (what the
-calls raised), `calls` (uses of each call). A child that crashes or does not end has that as its problem.
+`"views": true` or `"alpha": true` for encoders of pairs; its outcome is one too: `problems` (sentences; none is good),
+`errors` (what the calls raised), `calls` (uses of each call). A child that crashes or does not end has that as its
+problem.
 """
 
 from __future__ import annotations
@@ -321,6 +322,24 @@ def paired(life: Life, device_frames: list[tuple[object, Nv12]]) -> None:
         life.attempt(encoder.close)
 
 
+def transparent(life: Life, device_frames: list[tuple[object, Nv12]]) -> None:
+    """Frames with their alpha beside them, both on the host and on the GPU."""
+    for first, delay in ((800, 0), (810, 2)):
+        encoder = made(life, codec="hevc", alpha=True, extra_output_delay=delay)
+        if encoder is None:
+            continue
+        alphas = [picture_of(1)[:HEIGHT], CudaFrame(device_frames[0][0].pointer, (HEIGHT, WIDTH), stream=None)]  # type: ignore[attr-defined]
+        for number, (frame, picture) in enumerate([*device_frames, (picture_of(0), picture_of(0))], first):
+            life.submit(encoder, (frame, alphas[number % 2]), picture, number)
+        life.attempt(encoder.sequence_header)
+        life.submit(encoder, (picture_of(2), alphas[0]), picture_of(2), first + 5)
+        for _ in range(FLUSHES):  # the failure of a packet comes with the call after, and the packet with the next one
+            life.flush(encoder)
+        with life.without_witness("cuCtxPushCurrent_v2"):
+            life.attempt(encoder.close)
+        life.attempt(encoder.close)
+
+
 def tried(life: Life) -> None:
     """Pictures are coded several times, and shown to the driver before."""
     encoder = made(life, tuning="hq", lookahead=1, attempts=2)
@@ -454,6 +473,8 @@ class Bench:
         life = Life(self.calls)
         if case.get("views"):
             paired(life, frames)
+        elif case.get("alpha"):
+            transparent(life, frames)
         else:
             delayed(life, frames, device_map)
             immediate(life, frames)

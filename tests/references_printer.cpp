@@ -30,7 +30,7 @@ Record next() {
     return record;
 }
 
-void answer(References& references, const Record& record) {
+void answer(StreamReferences& references, const Record& record) {
     if (record.letter == 'P') references.read_packet(record.data.get(), record.size);
     if (record.letter == 'S') references.spoil_last();
     if (record.letter == 'N') references.begin_anew();
@@ -43,7 +43,7 @@ void answer(References& references, const Record& record) {
 }  // namespace
 
 int main(int count, char** arguments) {
-    std::unique_ptr<References> references = std::make_unique<HevcReferences>();
+    std::unique_ptr<StreamReferences> references = std::make_unique<HevcReferences>();
     if (count > 1 && std::strcmp(arguments[1], "h264") == 0) references = std::make_unique<H264References>();
     for (Record record = next(); record.letter != EOF; record = next()) answer(*references, record);
 }

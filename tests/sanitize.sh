@@ -20,12 +20,15 @@ esac
 
 # Compiled in half the time of -O2 -g. The reports still have functions and lines, and less is optimised away.
 OPTIMISED=(-DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1 -DNDEBUG")
+# Eight files are compiled as one, which saves a good part of the time, and shows where two files mean different things
+# by the same name.
+TOGETHER=(-DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=8)
 
 configure_and_build() { # source, build folder, options
     local source=$1 folder=$2
     shift 2
     [[ -f $folder/build.ninja ]] ||
-        cmake -S "$source" -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo "${OPTIMISED[@]}" "$@" >/dev/null
+        cmake -S "$source" -B "$folder" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo "${OPTIMISED[@]}" "${TOGETHER[@]}" "$@" >/dev/null
     cmake --build "$folder" -j "$JOBS" >"$folder/build.log" 2>&1 || { tail -n 40 "$folder/build.log"; return 1; }
 }
 

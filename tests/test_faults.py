@@ -7,6 +7,7 @@ pixels; nothing is left alive; no rule of the driver's is broken on the way; and
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import subprocess
@@ -112,10 +113,10 @@ def test_each_use_of_each_call_fails_once(abi: str, uses: dict[str, int]) -> Non
     assert not problems(outcomes), problems(outcomes)
 
 
-@pytest.fixture(scope="module")
-def uses_of_pairs() -> dict[str, int]:
-    """The same for encoders with two views."""
-    outcomes = lives({"abi": abi, "faults": [], "views": True} for abi in WITH_VIEWS)
+@functools.cache
+def uses_of_pairs(kind: str, abis: tuple[str, ...]) -> dict[str, int]:
+    """The same for encoders of pairs."""
+    outcomes = lives({"abi": abi, "faults": [], kind: True} for abi in abis)
     assert not problems(outcomes)
     assert not any(outcome["errors"] for outcome in outcomes)
     counts: dict[str, int] = outcomes[0]["calls"]
@@ -123,12 +124,15 @@ def uses_of_pairs() -> dict[str, int]:
     return counts
 
 
-@pytest.mark.parametrize("abi", WITH_VIEWS)
-def test_each_use_of_each_call_fails_once_with_two_views(abi: str, uses_of_pairs: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "abis", "version"),
+    [(kind, abis, version) for kind, abis in (("views", WITH_VIEWS), ("alpha", ABIS)) for version in range(2)],
+)
+def test_each_use_of_each_call_fails_once_with_pairs(kind: str, abis: tuple[str, ...], version: int) -> None:
     cases = [
-        {**single(abi, call, nth, status), "views": True}
-        for call, count in uses_of_pairs.items()
-        for nth, status in spread(call, count, WITH_VIEWS.index(abi))
+        {**single(abis[version], call, nth, status), kind: True}
+        for call, count in uses_of_pairs(kind, abis).items()
+        for nth, status in spread(call, count, version)
     ]
     outcomes = lives(cases)
     assert len(outcomes) == len(cases)

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from frames import CudaFrame, DlpackFrame, Gpu
-from pdum.nvenc import InvalidFrame, MotionEstimator, NvencEncoder, NvencError, PictureStatistics
+from pdum.nvenc import InvalidFrame, MotionEstimator, NvencEncoder, NvencError, PictureStatistics, VideoWriter
 
 from simulator import Simulator
 
@@ -304,6 +304,31 @@ def test_what_is_no_pair_of_views(simulator: Simulator, pair: Any, wrong: int) -
             with suppress(*ALLOWED, Own):
                 encoder.encode(frame)
         assert len(encoder.submit((right, right), 1)) == 1, "it stays usable"
+
+
+@BOUNDED
+@given(
+    alpha=st.one_of(JUNK, st.tuples(JUNK, JUNK)),
+    shape=st.lists(st.integers(0, 200), min_size=0, max_size=4),
+    form=st.sampled_from(["u1", "i1", "u2", "f4", "?", "O"]),
+    first=st.booleans(),
+)
+def test_what_is_no_alpha(simulator: Simulator, alpha: Any, shape: list[int], form: str, first: bool) -> None:
+    colour, plane = np.zeros((ROWS, WIDTH), np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8)
+    wrong = [alpha, np.zeros(shape, form), Offering(shape=tuple(shape), dtype=np.dtype(form))]
+    pairs = [(one, plane) if first else (colour, one) for one in wrong]
+    with (
+        simulator.machine(gpus=[{"name": "RTX 5090", "fps_1080p": 0}]),
+        NvencEncoder(WIDTH, HEIGHT, codec="hevc", alpha=True) as encoder,
+        VideoWriter(None, codec="hevc", format="nv12", alpha=True, fragmented=True) as video,
+    ):
+        for pair in (alpha, *pairs):
+            for take in (encoder.encode, video.write):
+                with suppress(*ALLOWED, Own):
+                    take(pair)
+        assert len(encoder.submit((colour, plane), 1)) == 1, "it stays usable"
+        if video.frames == 0:
+            video.write((colour, plane))
 
 
 @BOUNDED

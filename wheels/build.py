@@ -14,6 +14,9 @@ from wheels.assemble import assemble
 from wheels.commands import ROOT, build_folder, run, tell
 from wheels.target import Target
 
+TOGETHER = ("-DCMAKE_UNITY_BUILD=ON", "-DCMAKE_UNITY_BUILD_BATCH_SIZE=8")
+"""Compiles eight files as one: there are fourteen modules to build."""
+
 
 @once
 def common_files() -> Path:
@@ -34,7 +37,7 @@ def native_files(target: Target) -> Path:
     options = [
         *compiler.cmake_options(target), "-GNinja", f"-Dpybind11_DIR={pybind11}",
         f"-DPython_EXECUTABLE={sys.executable}", f"-DPython_INCLUDE_DIR={include}",
-        f"-DPYTHON_MODULE_EXTENSION={target.suffix}", target.nvtx_option,
+        f"-DPYTHON_MODULE_EXTENSION={target.suffix}", target.nvtx_option, *TOGETHER,
     ]  # fmt: skip
     run("cmake", "-S", ROOT, "-B", build, *options)
     run("cmake", "--build", build, "-j", compiler.jobs())

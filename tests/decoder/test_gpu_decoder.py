@@ -24,6 +24,7 @@ from pdum.nvenc import (
     VideoWriter,
     decode,
 )
+from pdum.nvenc._media.av import open_container
 from pdum.nvenc._media.gpu_decoder import StreamDecoder
 from test_contexts import OwnContext
 
@@ -47,6 +48,20 @@ def test_every_picture_is_the_processors(machine: Machine, folder: Path, kind: K
     found = on_host(decode(path))
     assert len(found) == kind.count
     assert_same(found, by_processor(path))
+
+
+def test_the_processor_decodes_nothing_of_a_film(machine: Machine, h264: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg would decode up to 20 pictures of H.264 before the first packet."""
+    opened: list[Any] = []
+
+    def open_and_keep(*arguments: Any, **more: Any) -> Any:
+        opened.append(open_container(*arguments, **more))
+        return opened[-1]
+
+    monkeypatch.setattr("pdum.nvenc._media.decoder.open_container", open_and_keep)
+    with decode(h264) as video:
+        assert opened[0].streams.video[0].codec_context.pix_fmt is None  # as a decoder would have told it
+        assert_same(on_host(video), by_processor(h264))
 
 
 def test_a_frame_tells_about_itself(machine: Machine, h264: Path) -> None:

@@ -8,6 +8,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
 from driver_tests.encode_client import Rig, picture, rig
@@ -246,6 +247,10 @@ def alpha_in_another_layout(client: Rig) -> None:
 
 
 def alpha_unmapped_too_early(client: Rig) -> None:
+    grey = client.add_surface(np.full_like(picture(2), 0x80))
+    for number in range(3, 23):  # which keep the engine busy, however long this process has to wait
+        client.add_surface(picture(number))
+        client.encode(number, alphaBuffer=grey)
     client.encode(0, alphaBuffer=client.inputs[1])
     client.session.call("nvEncUnmapInputResource", ctypes.c_void_p(client.inputs[1]))
 

@@ -12,7 +12,7 @@
 
 namespace pdum::nvenc {
 
-class H264References final : public References {
+class H264References final : public StreamReferences {
    public:
     void read_packet(const uint8_t* data, size_t size) override;
     Outlook take_picture(const uint8_t* slices, size_t size) override;

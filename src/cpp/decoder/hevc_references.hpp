@@ -13,7 +13,7 @@
 namespace pdum::nvenc {
 
 // Nothing is said of a picture that cannot be read, and of those after it up to the next key frame.
-class HevcReferences final : public References {
+class HevcReferences final : public StreamReferences {
    public:
     void read_packet(const uint8_t* data, size_t size) override;
     Outlook take_picture(const uint8_t* slices, size_t size) override;

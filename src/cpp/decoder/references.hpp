@@ -14,10 +14,10 @@ struct Outlook {
     bool heals = false;        // whatever is shown from this picture on does not suffer from these losses
 };
 
-class References {
+class StreamReferences {
    public:
-    References() = default;
-    virtual ~References() = default;
+    StreamReferences() = default;
+    virtual ~StreamReferences() = default;
 
     // Before the parser gets the packet.
     virtual void read_packet(const uint8_t* data, size_t size) = 0;
@@ -29,10 +29,10 @@ class References {
     virtual void begin_anew() = 0;
 
    protected:
-    References(const References&) = default;
-    References& operator=(const References&) = default;
-    References(References&&) = default;
-    References& operator=(References&&) = default;
+    StreamReferences(const StreamReferences&) = default;
+    StreamReferences& operator=(const StreamReferences&) = default;
+    StreamReferences(StreamReferences&&) = default;
+    StreamReferences& operator=(StreamReferences&&) = default;
 };
 
 // Both fields of a picture.

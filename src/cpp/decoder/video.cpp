@@ -57,7 +57,7 @@ bool shows_in_order_of_packets(DecodeCodec codec) {
 // A picture of these may refer to one of another size.
 bool scales_references(DecodeCodec codec) { return codec == DecodeCodec::vp9 || codec == DecodeCodec::av1; }
 
-std::unique_ptr<References> references_in(DecodeCodec codec) {
+std::unique_ptr<StreamReferences> references_in(DecodeCodec codec) {
     if (codec == DecodeCodec::h264) return std::make_unique<H264References>();
     if (codec == DecodeCodec::hevc) return std::make_unique<HevcReferences>();
     return nullptr;

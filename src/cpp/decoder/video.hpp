@@ -116,9 +116,9 @@ class Video : private ParserEvents {
     // Times do not go through the parser: it gives increasing ones to pictures in the order in which they are shown,
     // whichever packets they came with.
     std::optional<int64_t> packet_pts_;
-    std::vector<PictureFacts> facts_;         // for each of the parser's surfaces
-    std::unique_ptr<References> references_;  // null for codecs that do not tell what is missing
-    uint64_t healed_losses_ = 0;              // behind what was shown last, pictures do not suffer from these
+    std::vector<PictureFacts> facts_;               // for each of the parser's surfaces
+    std::unique_ptr<StreamReferences> references_;  // null for codecs that do not tell what is missing
+    uint64_t healed_losses_ = 0;                    // behind what was shown last, pictures do not suffer from these
     std::vector<uint8_t> header_;
     bool needs_header_ = true;
     bool lacks_references_ =

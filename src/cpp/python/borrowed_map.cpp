@@ -19,7 +19,7 @@ namespace py = pybind11;
 namespace pdum::nvenc {
 namespace {
 
-constexpr const char* wanted =
+constexpr const char* wanted_map =
     "A map is an array of two dimensions and type int8 (or uint8), on the host or on a CUDA device.";
 
 // The functions that read arrays say "frame" in their errors; this turns such an error into one about the map.
@@ -32,7 +32,7 @@ void about_the_map(const char* name, Read read) {
         if (details.kind != ErrorKind::invalid_frame) throw;
         details.kind = ErrorKind::invalid_config;
         details.summary = std::string(name) + " cannot be read. " + details.summary;
-        details.advice = wanted;
+        details.advice = wanted_map;
         throw Error(std::move(details));
     }
 }

@@ -153,7 +153,7 @@ std::string text_of(const DecodedFrame& frame) {
 }
 
 // What help() shows.
-namespace doc {
+namespace frame_doc {
 
 constexpr const char* type =
     "A decoded frame on the GPU. CuPy and PyTorch take it as an array (``cupy.asarray(frame)``,\n"
@@ -177,7 +177,7 @@ constexpr const char* primaries = "The colour primaries by their number in ITU-T
 constexpr const char* transfer = "The transfer characteristics by their number in ITU-T H.273; 2 is unspecified.";
 constexpr const char* matrix = "The matrix coefficients by their number in ITU-T H.273; 2 is unspecified.";
 
-}  // namespace doc
+}  // namespace frame_doc
 
 bool has_error(const DecodedPicture& picture) { return picture.status >= DecodeStatus::concealed; }
 bool is_damaged(const DecodedPicture& picture) { return has_error(picture) || picture.lacks_references; }
@@ -194,22 +194,24 @@ void add_decoded_frame_type(py::module_& module) {
     // It refers to the stream on which it is read, and that may refer to it.
     py::class_<DecodedFrame> type(module, "DecodedFrame",
                                   py::custom_type_setup(collect_in_cycles<DecodedFrame, &DecodedFrame::abandon>),
-                                  doc::type);
+                                  frame_doc::type);
     frame_type = reinterpret_cast<PyTypeObject*>(type.ptr());
     using Picture = const DecodedPicture&;
-    type.def_property_readonly("shape", &DecodedFrame::shape, doc::shape)
+    type.def_property_readonly("shape", &DecodedFrame::shape, frame_doc::shape)
         .def_property_readonly("width", of_picture([](Picture p) { return p.format.width(); }), "In pixels.")
         .def_property_readonly("height", of_picture([](Picture p) { return p.format.height(); }), "In pixels.")
-        .def_property_readonly("format", of_picture([](Picture p) { return traits_of(p.layout).name; }), doc::format)
-        .def_property_readonly("pts", of_picture([](Picture p) { return p.pts; }), doc::pts)
-        .def_property_readonly("damaged", of_picture(is_damaged), doc::damaged)
-        .def_property_readonly("lacks_references", of_picture(only_lacks_references), doc::lacks_references)
+        .def_property_readonly("format", of_picture([](Picture p) { return traits_of(p.layout).name; }),
+                               frame_doc::format)
+        .def_property_readonly("pts", of_picture([](Picture p) { return p.pts; }), frame_doc::pts)
+        .def_property_readonly("damaged", of_picture(is_damaged), frame_doc::damaged)
+        .def_property_readonly("lacks_references", of_picture(only_lacks_references), frame_doc::lacks_references)
         .def_property_readonly("interlaced", of_picture([](Picture p) { return !p.is_progressive; }))
         .def_property_readonly("primaries", of_picture([](Picture p) { return p.format.colour.primaries; }),
-                               doc::primaries)
+                               frame_doc::primaries)
         .def_property_readonly("transfer", of_picture([](Picture p) { return p.format.colour.transfer; }),
-                               doc::transfer)
-        .def_property_readonly("matrix", of_picture([](Picture p) { return p.format.colour.matrix; }), doc::matrix)
+                               frame_doc::transfer)
+        .def_property_readonly("matrix", of_picture([](Picture p) { return p.format.colour.matrix; }),
+                               frame_doc::matrix)
         .def_property_readonly("full_range", of_picture([](Picture p) { return p.format.colour.full_range; }))
         .def_property_readonly("base", &DecodedFrame::memory, "What lives as long as the memory; None for a copy.")
         .def_property_readonly("__cuda_array_interface__", &DecodedFrame::cuda_array_interface)

@@ -16,7 +16,7 @@ namespace py = pybind11;
 namespace pdum::nvenc {
 namespace {
 
-constexpr const char* type_doc =
+constexpr const char* statistics_doc =
     "What the encoder counted while it encoded a picture: ``Packet.statistics`` of an encoder with ``statistics=…``.";
 constexpr const char* motion_doc = "The average motion vector as (x, y), in the driver's units.";
 constexpr const char* satd_doc =
@@ -90,7 +90,7 @@ std::shared_ptr<PictureStatistics> from_state(const py::tuple& state) {
     return made;
 }
 
-std::string text_of(const PictureStatistics& picture) {
+std::string picture_text(const PictureStatistics& picture) {
     return "PictureStatistics(average_qp=" + std::to_string(picture.average_qp) +
            ", satd=" + std::to_string(picture.satd) + ", intra_blocks=" + std::to_string(picture.intra_blocks) +
            ", inter_blocks=" + std::to_string(picture.inter_blocks) + ")";
@@ -105,7 +105,7 @@ bool is_equal(const PictureStatistics& picture, const py::object& other) {
 
 void add_statistics_type(py::module_& module) {
     using Counted = PictureStatistics;
-    py::class_<Counted, std::shared_ptr<Counted>> type(module, "PictureStatistics", type_doc);
+    py::class_<Counted, std::shared_ptr<Counted>> type(module, "PictureStatistics", statistics_doc);
     type.def_readonly("average_qp", &Counted::average_qp, "The mean quantiser.")
         .def_readonly("satd", &Counted::satd, satd_doc)
         .def_readonly("intra_blocks", &Counted::intra_blocks, "Blocks that refer to no other picture.")
@@ -118,7 +118,7 @@ void add_statistics_type(py::module_& module) {
         .def_property_readonly("blocks", blocks_of, blocks_doc)
         .def("__eq__", is_equal)
         .def("__hash__", [](const Counted& picture) { return py::hash(state_of(picture)); })
-        .def("__repr__", text_of)
+        .def("__repr__", picture_text)
         .def(py::pickle([](const Counted& picture) { return state_of(picture); },
                         [](const py::tuple& state) { return from_state(state); }));
 }

@@ -12,7 +12,7 @@ from .._text import visible
 from .journal import Journal
 from .journal_entry import Entry
 from .scan import Source, Trouble
-from .settings import CONTAINERS, BatchSettings
+from .settings import CONTAINERS, WITH_ALPHA, BatchSettings
 
 LONGEST_NAME = 255
 """In bytes. All usual file systems of Linux have this limit."""
@@ -175,9 +175,12 @@ def _below(source: Source, settings: BatchSettings) -> Path:
 
 
 def with_container(name: str, settings: BatchSettings) -> str:
-    """The container stays if it can hold the result. QuickTime has no AV1, which "auto" may choose elsewhere."""
+    """The container stays if it can hold the result. QuickTime has no AV1, which "auto" may choose elsewhere, and is
+    where players expect alpha."""
     stem, suffix = os.path.splitext(name)
     container = settings.container
+    if container == "auto" and settings.keeps_alpha:
+        return name if suffix.lower().removeprefix(".") in WITH_ALPHA else short_name(stem, ".mov")
     if container == "auto":
         kept = CONTAINERS if settings.codec in ("h264", "hevc") else CONTAINERS[:2]
         return name if suffix.lower().removeprefix(".") in kept else short_name(stem, ".mkv")

@@ -235,6 +235,9 @@ def _require_compatible(settings: BatchSettings, origins: Mapping[str, str]) -> 
     if settings.right:
         for name, advice in _against_two_views(settings):
             raise conflict("right", name, advice)
+    if settings.keeps_alpha:
+        for name, advice in _against_alpha(settings):
+            raise conflict("alpha" if settings.alpha else "encoder.alpha", name, advice)
     if settings.cq and settings.target:
         raise conflict("cq", "target", "A target finds the quality of each file. Leave one out.")
     most = LARGEST_CQ.get(settings.codec, min(LARGEST_CQ.values()))  # with "auto", any codec may come
@@ -255,6 +258,18 @@ def _against_two_views(settings: BatchSettings) -> Iterator[tuple[str, str]]:
             yield name, "Samples have one view. Use quality instead."
     if settings.cluster:
         yield "cluster", "Workers take single files. Use this machine."
+
+
+def _against_alpha(settings: BatchSettings) -> Iterator[tuple[str, str]]:
+    """The settings that do not work with transparency, each with what to do."""
+    if settings.codec not in ("auto", "hevc"):
+        yield "codec", "Alpha is a part of HEVC. Leave one out."
+    if settings.container == "mkv":
+        yield "container", "Players do not look for alpha in Matroska. Use mov or mp4."
+    if settings.engine in ("software", "both"):
+        yield "engine", "The processor's encoders do not keep transparency. Leave one out."
+    if settings.right:
+        yield "right", "Two views have no transparency. Leave one out."
 
 
 def _require_one_quality(one: Layer) -> None:

@@ -10,7 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from .._config import quality_scale
+from .._config import alpha, quality_scale
 from .._config.choices import Audio, Auto, CodecOrAuto, Container, EngineKind, Multipass, Preset, Verify
 from .._config.settings import CODECS, MOST_FRAMES_AHEAD, bits, nearest, one_of, preset_number, whole
 from .._config.targets import Target, byte_count
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .._config.filters import Filters
 
 CONTAINERS = ("mkv", "mp4", "mov")
+WITH_ALPHA = ("mp4", "mov")
+"""Those that hold HEVC with alpha as players want it."""
 NOT_OF_A_BATCH = {
     **NOT_OF_A_FILE,
     "width": "the source decides it; use the setting scale",
@@ -239,6 +241,7 @@ class BatchSettings:
     )
     cq: float = setting(0, _cq, "the codec's own value (CRF) instead of quality: up to 51 (av1: 63)")
     lossless: bool = setting(False, _yes_or_no, "lossless; ignores quality and cq")
+    alpha: bool = setting(False, _yes_or_no, "keep transparency, as HEVC with alpha in mov or mp4")
     target: str = setting("", _target, "the quality to reach: vmaf=N, xpsnr=N or ssim=N")
     max_size: int = setting(0, byte_count, "the largest size of each result, such as 500M")
     max_bitrate: int = setting(0, _bitrate, "the highest bitrate of each video, such as 8M")
@@ -288,6 +291,11 @@ class BatchSettings:
     adaptive_b: bool = setting(True, _yes_or_no, "use B-frames only if they help")
     gop: int = setting(250, _gop, "frames between key frames")
     encoder: Mapping[str, Any] = setting({}, _encoder, "any other field of EncoderConfig")
+
+    @property
+    def keeps_alpha(self) -> bool:
+        """Whether results have their sources' transparency. The encoder's field may also be its share of the bits."""
+        return alpha.native(self.encoder.get("alpha", self.alpha)) is not None
 
     @property
     def filters(self) -> Filters:

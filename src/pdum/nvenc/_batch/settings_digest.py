@@ -61,9 +61,19 @@ NO_FILTERS: dict[str, Any] = {
 
 NO_FURTHER_SOURCE: dict[str, Any] = {"right": ""}
 
+NO_TRANSPARENCY: dict[str, Any] = {"alpha": False}
+
 NO_LIMITS: dict[str, Any] = {"max_size": 0, "max_bitrate": 0}
 
-BASELINE: dict[str, Any] = {**FIRST_BASELINE, **NO_FILTERS, **NO_LIMITS, **NO_FURTHER_SOURCE, "lookahead": 28, "cq": 0}
+BASELINE: dict[str, Any] = {
+    **FIRST_BASELINE,
+    **NO_FILTERS,
+    **NO_LIMITS,
+    **NO_FURTHER_SOURCE,
+    **NO_TRANSPARENCY,
+    "lookahead": 28,
+    "cq": 0,
+}
 """Every setting that makes a result what it is. Add new settings here, with their defaults; never change a value.
 
 One exception: a lookahead of 28 stands for the 32 of the first versions, which drivers do not take beside 3 B-frames.

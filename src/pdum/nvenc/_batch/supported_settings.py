@@ -62,10 +62,12 @@ class SupportedSettings:
     def sentence(self) -> str:
         """What the files become, in words for the output."""
         where = "in software" if self.kind == "software" else "on NVENC"
+        alpha = " with alpha" if self.encoder.get("alpha") else ""
         deep = self._auto(depth=10)[0] if self.codec == "auto" else self.codec
         other = "" if deep == self.usual_codec else f" ({deep} for sources of 10 bits)"
         label = "" if self.quality is None else "quality "
-        return f"Codec: {self.usual_codec} {where}{other}, preset {self.encoder['preset']}, {label}{self.quality_text}."
+        codec = f"{self.usual_codec}{alpha} {where}{other}"
+        return f"Codec: {codec}, preset {self.encoder['preset']}, {label}{self.quality_text}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +112,8 @@ def supported_settings(settings: BatchSettings, gpus: Sequence[Gpu]) -> Supporte
     """
     if settings.target:
         require_scores(Target.of(settings.target).metric)
+    if settings.keeps_alpha:
+        _require_alpha(gpus)
     if not gpus:
         return SupportedSettings(
             kind="software", codec=settings.codec, encoder=_software_encoder(settings), quality=_quality(settings)
@@ -133,8 +137,24 @@ def supported_settings(settings: BatchSettings, gpus: Sequence[Gpu]) -> Supporte
     )
 
 
+def _require_alpha(gpus: Sequence[Gpu]) -> None:
+    if not gpus:
+        raise UnsupportedFeature(
+            "The processor's encoders do not keep transparency. Leave out --alpha to encode the colours alone, or use "
+            "a machine with a GPU of NVIDIA."
+        )
+    lacking = [gpu for gpu in gpus if "hevc" in gpu.codecs and not gpu.codecs["hevc"].alpha_layer]
+    if lacking:
+        raise UnsupportedFeature(
+            f"{_names_of(lacking)} cannot encode HEVC with alpha. Choose another GPU (--gpu), or leave out --alpha to "
+            "encode the colours alone."
+        )
+
+
 def _codec(settings: BatchSettings, gpus: Sequence[Gpu]) -> str:
-    known = ["hevc"] if settings.right else auto_codecs("nvenc")  # which alone has two views
+    known = (
+        ["hevc"] if settings.right or settings.keeps_alpha else auto_codecs("nvenc")
+    )  # which alone has layers for it
     common = [codec for codec in known if all(codec in gpu.codecs for gpu in gpus)]
     if settings.codec == "auto" and settings.container == "mov":
         common = [codec for codec in common if codec != "av1"]
@@ -207,6 +227,8 @@ def _encoder(settings: BatchSettings, instead: Mapping[str, Any]) -> dict[str, A
         fields["bframes"] = 0  # which such streams never have
     if settings.right:  # two views have neither
         fields |= {name: 0 for name in ("bframes", "lookahead") if fields[name] == default_of(name)}
+    if settings.alpha:
+        fields["alpha"] = True
     fields |= settings.encoder
     if fields["bframes"] and fields["lookahead"]:
         fields.setdefault("adaptive_b", settings.adaptive_b)

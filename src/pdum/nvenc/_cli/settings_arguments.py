@@ -22,7 +22,7 @@ ADVANCED = (
     *("container", "gpu", "segments", "include", "exclude", "keep_bigger", "smaller_than", "verify", "config"),
     *("multipass", "lookahead", "spatial_aq", "temporal_aq", "bframes", "adaptive_b", "gop", "encoder_fields"),
     *("max_bitrate", "log", "metrics", "web_address", "lossless", "cq", "fps", "crop", "deinterlace", "denoise"),
-    *("trim", "rotate", "vf", "tls", "spool", "spool_limit", "right"),
+    *("trim", "rotate", "vf", "tls", "spool", "spool_limit", "right", "alpha"),
 )
 """Settings that only the long help names."""
 
@@ -91,6 +91,7 @@ def add_settings(parser: HelpfulParser) -> Group:
     add_option(picture, "max_size", "--max-size", metavar="SIZE")
     add_option(picture, "max_bitrate", "--max-bitrate", metavar="RATE")
     _switch(picture, "lossless")
+    _switch(picture, "alpha")
     add_option(picture, "audio", "-a", "--audio", metavar="AUDIO")
     add_option(picture, "container", "--container", metavar=f"{{auto,{','.join(CONTAINERS)}}}")
     picture.add_argument(

@@ -88,6 +88,7 @@ class StreamFields(RateFields, total=False):
     film_grain: FilmGrain | int | None
     monochrome: bool | None
     interlaced: choices.FirstField | None
+    alpha: bool | int | None
     reference_frames: int | None
     copy: choices.CopyMode
 
@@ -111,9 +112,8 @@ class OutputFields(TypedDict, total=False):
 
 
 class ShapeFields(TypedDict, total=False):
-    """The shape and the alpha of the picture, which a video file decides."""
+    """The shape of the picture, which a video file decides."""
 
-    alpha: bool | int | None
     sample_aspect: coding.Aspect | None
 
 

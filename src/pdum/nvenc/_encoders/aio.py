@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from .._errors import EncoderClosed, InvalidFrame
 
 if TYPE_CHECKING:
     from .._nvenc import Packet
+    from .attempts import Attempts
 
 LEGACY_STREAM, PER_THREAD_STREAM = 1, 2
 DLPACK_CUDA, DLPACK_CUDA_MANAGED = 2, 13
@@ -37,6 +39,31 @@ class Worker:
 
     async def run(self, encode: Callable[[], list[Packet]]) -> list[Packet]:
         """The packets of the call, after those that cancelled calls left behind."""
+        call = self._begun(encode)
+        await call.done
+        return self._take(call.number)
+
+    async def do(self, work: Callable[[], object]) -> None:
+        """Runs what gives no packets. Those that cancelled calls left behind stay there."""
+        await self._begun(_without_packets(work)).done
+
+    async def begin(self, begin: Callable[[], Attempts | None]) -> Attempts | None:
+        """What ``begin`` returns. A caller that is cancelled does not get it, so it is closed behind that call."""
+        begun: list[Attempts | None] = []
+
+        def close() -> None:
+            if begun and begun[0] is not None:
+                begun[0]._close()
+
+        try:
+            await self.do(lambda: begun.append(begin()))
+        except asyncio.CancelledError:
+            with suppress(EncoderClosed):
+                self._begun(_without_packets(close)).done.cancel()
+            raise
+        return begun[0]
+
+    def _begun(self, encode: Callable[[], list[Packet]]) -> _Call:
         loop = asyncio.get_running_loop()
         with self._lock:
             if self._is_ended:
@@ -44,8 +71,7 @@ class Worker:
             call = _Call(self._next_number, encode, loop, loop.create_future())
             self._next_number += 1
             self._calls.put(call)
-        await call.done
-        return self._take(call.number)
+        return call
 
     def end(self) -> None:
         """Finishes the running call, fails those that have not begun, and waits for the thread."""
@@ -119,6 +145,14 @@ def _serve(calls: SimpleQueue[_Call | None], worker: ref[Worker]) -> None:
     while (call := calls.get()) is not None:
         call.serve(worker())
         del call
+
+
+def _without_packets(work: Callable[[], object]) -> Callable[[], list[Packet]]:
+    def call() -> list[Packet]:
+        work()
+        return []
+
+    return call
 
 
 def join(packets: list[Packet]) -> bytes:

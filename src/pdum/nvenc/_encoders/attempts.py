@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .._errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
@@ -31,6 +31,7 @@ class Encoder(Protocol):
     def _attempt(self, picture: Any) -> Packet: ...
     def _keep_attempt(self, number: int) -> None: ...
     def _drop_attempts(self) -> None: ...
+    async def _do(self, work: Callable[[], object]) -> None: ...
 
 
 class Attempts:
@@ -111,6 +112,32 @@ class Attempts:
         finally:
             self._encoder.reconfigure(qp=before)
 
+    async def encode_async(
+        self,
+        *,
+        regions: Sequence[Region] = (),
+        qp_map: Any = None,
+        emphasis_map: Any = None,
+        **changes: Unpack[LiveFields],
+    ) -> Packet:
+        """``encode`` for asyncio. If it is cancelled, the attempt is made nevertheless: ``packets`` gets it."""
+        made: list[Packet] = []
+        maps: dict[str, Any] = {"regions": regions, "qp_map": qp_map, "emphasis_map": emphasis_map}
+        await self._encoder._do(lambda: made.append(self.encode(**maps, **changes)))
+        return made[0]
+
+    async def keep_async(self, packet: Packet | None = None) -> Packet:
+        """``keep`` for asyncio. If it is cancelled, the packet is kept nevertheless."""
+        await self._encoder._do(lambda: self.keep(packet))
+        assert self.kept is not None
+        return self.kept
+
+    async def fit_async(self, most_bytes: int) -> Packet:
+        """``fit`` for asyncio. If it is cancelled, a packet is kept nevertheless."""
+        await self._encoder._do(lambda: self.fit(most_bytes))
+        assert self.kept is not None
+        return self.kept
+
     def _fitting(self, most_bytes: int, codec: str, qp: Any) -> Packet:
         from .._config.values import LARGEST_QP
 
@@ -146,3 +173,11 @@ class Attempts:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._encoder._do(self._close)

@@ -72,6 +72,23 @@ def frame_layout(frame: Any, format: str | None = None) -> FrameLayout:  # noqa:
     )
 
 
+def plane_layout(plane: Any) -> FrameLayout:
+    """The layout of one plane of bytes (height, width), such as alpha, or of a batch of these.
+
+    Raises InvalidFrame if it is no such array.
+    """
+    shape, kind = _shape_and_type(plane)
+    if kind != "uint8" or len(shape) not in (2, 3):
+        raise InvalidFrame(
+            f"Expected an array (height, width), or a batch of these, of uint8 for alpha. Got shape {tuple(shape)} of "
+            f"{kind}."
+        )
+    location, gpu_id = _place(plane)
+    return FrameLayout(
+        width=shape[-1], height=shape[-2], format="alpha", batch=_batch(shape, 2), location=location, gpu_id=gpu_id
+    )
+
+
 def frames_of(frame: Any, format: str | None = None) -> Iterator[Any]:  # noqa: A002
     """The pictures of a batch, one after the other, without a copy. A single frame is yielded as it is."""
     batch = frame_layout(frame, format).batch

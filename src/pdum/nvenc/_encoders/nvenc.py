@@ -286,16 +286,53 @@ class NvencEncoder(_nvenc.Encoder):
         for packet in await self.flush_pipeline_async():
             yield packet
 
+    async def begin_attempts_async(
+        self, frame: Any = None, seq: SupportsIndex = 0, *, stream: Any = None, picture: PictureOptions | None = None
+    ) -> Attempts | None:
+        """``begin_attempts`` for asyncio. Use its result by ``async with`` and its methods that end with ``_async``.
+
+        Do not change the frame until this returns. If it is cancelled, the frame is left out as one without attempts.
+        """
+        from .aio import stream_here
+
+        made_on = stream if frame is None else stream_here(frame, stream)
+
+        def begin() -> Attempts | None:
+            return self.begin_attempts(frame, seq, stream=made_on, picture=picture)
+
+        return await self._worker_here().begin(begin) if self._is_usable else begin()  # which raises the right error
+
+    async def attempts_at_async(self, frames: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Attempts]:
+        """``attempts_at`` for asyncio."""
+        from .aio import each_of
+
+        seq = 0
+        async for frame in each_of(frames):
+            picture = await self.begin_attempts_async(frame, seq)
+            seq += 1
+            if picture is not None:
+                async with picture:
+                    yield picture
+        while (picture := await self.begin_attempts_async()) is not None:
+            async with picture:
+                yield picture
+
     async def _in_thread(self, call: Callable[[], list[Packet]]) -> list[Packet]:
+        return await self._worker_here().run(call) if self._is_usable else call()  # which raises the right error
+
+    async def _do(self, work: Callable[[], object]) -> None:
+        if not self._is_usable:
+            work()  # raises the right error
+            return
+        await self._worker_here().do(work)
+
+    def _worker_here(self) -> Worker:
         from .aio import Worker
 
-        if not self._is_usable:
-            return call()  # raises the right error
         with self._starting:
-            worker = self._worker
-            if worker is None:
-                worker = self._worker = Worker()
-        return await worker.run(call)
+            if self._worker is None:
+                self._worker = Worker()
+            return self._worker
 
     @property
     def _is_usable(self) -> bool:

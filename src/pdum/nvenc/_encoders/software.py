@@ -9,6 +9,7 @@ from dataclasses import fields
 from threading import Lock
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
+from .._config import alpha
 from .._errors import EncoderClosed, EncoderFailed, InvalidConfig, InvalidFrame, UnsupportedFeature
 from .._nvenc import Packet
 from .arguments import config_of
@@ -84,6 +85,7 @@ class SoftwareEncoder:
         self._lock = Lock()
         self.config = config
         self._settings = config.settings()
+        self._takes_pairs = self._settings["alpha"] is not None and config.format == alpha.BESIDE
         self._options = software_options(config, threads)
         self.unmapped: tuple[str, ...] = tuple(self._options.unmapped)
         self._header: bytes | None = None
@@ -125,13 +127,15 @@ class SoftwareEncoder:
     ) -> list[Packet]:
         """Takes a frame. Returns the packets that the codec has finished, in decoding order.
 
+        Of a pair of a frame and its alpha, it takes the frame.
+
         ``picture`` can ask for a key frame. Its other options are for ``NvencEncoder``.
         """
         force_idr = force_idr or _asks_for_key_frame(picture)
         with self._lock:
             self._require_usable()
             number = _seq(seq)
-            pixels = self._picture(frame)
+            pixels = self._picture(frame[0] if self._takes_pairs and isinstance(frame, (tuple, list)) else frame)
             if self._context is None:
                 self._start = self._count
                 self._context = self._opened()

@@ -13,6 +13,7 @@ from .._encoders.pixel_formats import ENCODED_FORMATS
 from .._encoders.software_options import takes_size
 from .._errors import UnsupportedFeature
 from .._media.containers import VIDEO_CODECS
+from .transparency import lost_alpha
 
 if TYPE_CHECKING:
     from .._machine.capabilities import Capabilities
@@ -43,6 +44,12 @@ class _Wanted:
     width: int
     height: int
     stereo: bool
+    alpha: bool
+
+    @property
+    def layered(self) -> str:
+        """What a second layer of HEVC is for; "" if there is none. Such streams have 8 bits and 4:2:0."""
+        return "two views" if self.stereo else "alpha" if self.alpha else ""
 
 
 def choose_recipe(
@@ -51,11 +58,12 @@ def choose_recipe(
     """``on_gpu``: frames come from the GPU's own decoder. ``stereo``: they are pairs."""
     look, given = index.look, settings.encoder_fields
     wanted = _Wanted(
-        look.chroma, look.depth, _is_lossless(given), settings.codec, container, look.width, look.height, stereo
-    )
+        look.chroma, look.depth, _is_lossless(given), settings.codec, container, look.width, look.height, stereo,
+        settings.keeps_alpha,
+    )  # fmt: skip
     codec, chroma, depth, warnings = _of_engine(wanted, engine)
     form = ENCODED_FORMATS[chroma, depth]
-    if form == "yuv420" and on_gpu:
+    if form == "yuv420" and (on_gpu or wanted.alpha):
         form = "nv12"
     rate = index.rate
     values: dict[str, Any] = {
@@ -96,6 +104,8 @@ def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list
             f"{engine.label} codes one view, and right=… asks for two. Use a GPU of NVIDIA, or encode each view into a "
             "file of its own."
         )
+    if wanted.alpha:
+        _require_alpha_layer(engine)
     candidates = _candidates(wanted, engine.kind)
     able = [(codec, *_kept(codec, wanted, engine)) for codec in candidates if _encodes(codec, wanted, engine)]
     if not able:
@@ -107,20 +117,35 @@ def _of_engine(wanted: _Wanted, engine: EngineInfo) -> tuple[str, str, int, list
     best = next((one for one in able if one[1:] == (wanted.chroma, wanted.depth)), able[0])
     codec, chroma, depth = best
     lost = []
+    name = f"{codec} with {wanted.layered}" if wanted.layered else codec
     if chroma != wanted.chroma:
         lost.append(f"Colour is reduced from {_dotted(wanted.chroma)} to {_dotted(chroma)}: {engine.label} cannot "
-                    f"encode {_dotted(wanted.chroma)} as {codec}.")  # fmt: skip
+                    f"encode {_dotted(wanted.chroma)} as {name}.")  # fmt: skip
     if depth != wanted.depth:
         lost.append(
-            f"The depth is reduced from {wanted.depth} to {depth} bits: {engine.label} cannot encode more as {codec}."
+            f"The depth is reduced from {wanted.depth} to {depth} bits: {engine.label} cannot encode more as {name}."
         )
     return codec, chroma, depth, lost
+
+
+def _require_alpha_layer(engine: EngineInfo) -> None:
+    if engine.kind != "nvenc":
+        raise UnsupportedFeature(
+            f"{engine.label} does not keep transparency, and alpha asks for it. Use a GPU of NVIDIA that can, or leave "
+            "out alpha to encode the colours alone."
+        )
+    found = _capabilities(engine)
+    if "hevc" in found and not found["hevc"].alpha_layer:
+        raise UnsupportedFeature(
+            f"{engine.label} cannot encode HEVC with alpha (SUPPORT_ALPHA_LAYER_ENCODING is 0). Choose another GPU, or "
+            "leave out alpha to encode the colours alone."
+        )
 
 
 def _candidates(wanted: _Wanted, kind: str) -> list[str]:
     if wanted.codec != "auto":
         return [codec_name(wanted.codec)]
-    if wanted.stereo:
+    if wanted.layered:
         return ["hevc"]
     found = auto_codecs(kind, wanted.depth, wanted.lossless)
     return [codec for codec in found if codec in VIDEO_CODECS[wanted.container]]
@@ -137,8 +162,8 @@ def _encodes(codec: str, wanted: _Wanted, engine: EngineInfo) -> bool:
 
 def _kept(codec: str, wanted: _Wanted, engine: EngineInfo) -> tuple[str, int]:
     """The available chroma and depth that are nearest to the source's."""
-    if wanted.stereo:
-        return "420", 8  # as MV-HEVC has it here
+    if wanted.layered:
+        return "420", 8
     if engine.kind != "nvenc":
         return ("420" if codec == "av1" else wanted.chroma), wanted.depth
     can = _capabilities(engine)[codec]
@@ -175,6 +200,8 @@ def _losses(index: Index, engine: EngineInfo, chroma: str, values: Mapping[str, 
         found.append(
             "The source has a view for each eye (MV-HEVC); only the one that players of one view show is kept."
         )
+    if not values.get("alpha"):
+        found += lost_alpha(look)
     if look.captions and engine.kind == "nvenc":
         found.append("Closed captions in the video stream are lost. Software encoding keeps them.")
     if look.dynamic_hdr is not None:

@@ -9,6 +9,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from .._config import alpha
 from .._config.filters import FILTERS, Filters
 from .._config.quality_scale import rates_in, require_quality
 from .._config.settings import Bits, bits, codec_name, nearest
@@ -40,7 +41,6 @@ NOT_OF_A_FILE = {
     "picture_types": PER_PICTURE,
     "long_term_references": PER_PICTURE,
     "stereo": "give the video for the right eye, right=…",
-    "alpha": "the frames of files are decoded without it; use VideoWriter",
     "attempts": "somebody has to choose; use NvencEncoder",
     "statistics": OF_PACKETS,
     "sub_frames": OF_PACKETS,
@@ -135,6 +135,11 @@ class FileSettings:
         object.__setattr__(self, "max_size", byte_count("max_size", self.max_size))
         object.__setattr__(self, "max_bitrate", bits("max_bitrate", self.max_bitrate))
         self._require_searchable()
+        if self.keeps_alpha and self.codec != "auto" and codec_name(self.codec) != "hevc":
+            raise InvalidConfig(
+                f"alpha={self.encoder['alpha']!r} does not work with codec={self.codec!r}: it is a part of HEVC. Use "
+                "codec='hevc', or leave out alpha."
+            )
 
     def _require_searchable(self) -> None:
         """Raises InvalidConfig if two settings decide about the same."""
@@ -146,6 +151,11 @@ class FileSettings:
                 f"{'target' if self.target else 'max_size'} and {' and '.join(others)} conflict: the quality value is "
                 "found by samples. Leave one out."
             )
+
+    @property
+    def keeps_alpha(self) -> bool:
+        """Whether the result has the source's transparency."""
+        return alpha.native(self.encoder.get("alpha")) is not None
 
     @property
     def needs_search(self) -> bool:
@@ -237,6 +247,8 @@ class FileJob:
         for name in ("target", "max_size"):
             if getattr(settings, name):
                 conflicts.append(f"{name}={getattr(settings, name)!r}: samples have one view")
+        if settings.keeps_alpha:
+            conflicts.append(f"alpha={settings.encoder['alpha']!r}: two views have no transparency")
         if self.in_place:
             conflicts.append("in_place=True: there are two sources")
         for conflict in conflicts:

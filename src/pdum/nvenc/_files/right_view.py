@@ -9,8 +9,9 @@ from operator import sub
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._errors import InvalidConfig, SourceUnreadable
+from .._errors import InvalidConfig
 from .._media.decode import frames_from
+from .._media.decoder import no_such_file
 from .._media.filtered_video import FilteredVideo
 from .._media.source import look_through
 from .commit import FileIdentity, require_same_source
@@ -44,7 +45,7 @@ class RightView:
 
     def require_there(self) -> None:
         if not self.path.exists():
-            raise SourceUnreadable(f"{self.path}: The file does not exist.")
+            raise no_such_file(self.path)
 
     def look(self, left: Path, video: FilteredVideo, threads: int, interrupted: Callable[[], None]) -> None:
         """Examines the file, behind the same filters as the left one's ``video``.
@@ -64,7 +65,7 @@ class RightView:
 
     def require_unchanged(self) -> None:
         if self._seen is None:
-            raise SourceUnreadable(f"{self.path}: The file does not exist.")
+            raise no_such_file(self.path)
         require_same_source(self.path, self._seen)
 
     def identity(self) -> list[Any]:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from .._config.filters import Filters
 from .._config.settings import codec_name
-from .._errors import InvalidConfig, NvencError, SourceUnreadable
-from .._media.containers import CONTAINERS, require_place_for_views, require_video_codec
+from .._errors import InvalidConfig, NvencError
+from .._media.containers import CONTAINERS, require_place_for_alpha, require_place_for_views, require_video_codec
 from .._media.decode import frames_from
-from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, OnGpu, ignore
+from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, OnGpu, ignore, no_such_file
 from .._media.filtered_video import FilteredVideo
-from .._media.frame_conversion import converter_for_hardware, converter_for_software
+from .._media.frame_conversion import converter_for_hardware, converter_for_software, converter_with_alpha
 from .._media.hardware_decode import decoder_on
 from .._media.rehearsal import rehearse
 from .._media.source import Index, look_through
@@ -33,6 +33,7 @@ from .ranges import plan_of
 from .recipes import Recipes
 from .right_view import PairFrames, RightView
 from .source_files import SourceFiles
+from .transparency import require_alpha
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
@@ -129,10 +130,13 @@ class SourceTask(BaseTask):
         self._most_lanes = lanes
         self._source_seen = FileIdentity.of(self.job.source)
         self._destination_seen = FileIdentity.of(self._target)
-        source, start = look_through(self.job.source, self._threads_to_look(), self._require_not_cancelled)
+        alpha = self.job.settings.keeps_alpha
+        source, start = look_through(self.job.source, self._threads_to_look(), self._require_not_cancelled, alpha)
         self._files.keep_start(start)
         self._video = FilteredVideo(source, self.job.settings.filters, start.frames, self._decoder_to_look(source))
         index = self._video.index
+        if alpha:
+            require_alpha(self.job.source, self._video)
         if self._right is not None:
             self._right.look(self.job.source, self._video, self._threads_to_look(), self._require_not_cancelled)
             self._warnings += [f"{self._right.path}: {text}" for text in self._right.video.index.warnings]
@@ -166,7 +170,7 @@ class SourceTask(BaseTask):
         config, video = self.config(engine), self._looked_through_video()
         if engine.kind != "nvenc":
             return self._converted(first, self._decoding(engine, self.job.source), converter_for_software(config))
-        convert = converter_for_hardware(config)
+        convert = (converter_with_alpha if config.alpha else converter_for_hardware)(config)
         left = self._for_hardware(first, engine, self.job.source, video, self._files, convert)
         if self._right is None:
             return left
@@ -215,7 +219,7 @@ class SourceTask(BaseTask):
 
     def _decoder_on(self, engine: EngineInfo, path: Path) -> OnGpu | None:
         """The decoder of the engine's GPU; None if the processor decodes, or if another machine decides that."""
-        if engine.node:
+        if engine.node or self.job.settings.keeps_alpha:
             return None
         found = decoder_on(engine, path) if engine.kind == "nvenc" else None
         if found is not None and self._looked_through_video().runs_on_host:
@@ -225,7 +229,8 @@ class SourceTask(BaseTask):
 
     def _make_decoders_ready(self) -> None:
         """While the source is examined. Filters may run where the processor decodes."""
-        if self._kind == "software" or self.job.settings.filters != Filters():
+        settings = self.job.settings
+        if self._kind == "software" or settings.filters != Filters() or settings.keeps_alpha:
             return
         on_gpus = Counter(one.gpu_id or 0 for one in self._expected if one.kind == "nvenc" and not one.node)
         for gpu, engines in on_gpus.items():
@@ -303,8 +308,10 @@ class SourceTask(BaseTask):
             require_video_codec(destination.name, container, codec_name(self.job.settings.codec))
         if self.job.right is not None:
             require_place_for_views(destination.name, container)
+        if self.job.settings.keeps_alpha:
+            require_place_for_alpha(destination.name, container)
         if not source.exists():
-            raise SourceUnreadable(f"{source}: The file does not exist.")
+            raise no_such_file(source)
         if self._right is not None:
             self._right.require_there()
         if destination.exists() and destination.samefile(source) and not self.job.in_place:
@@ -316,5 +323,5 @@ class SourceTask(BaseTask):
 
     def _seen(self) -> FileIdentity:
         if self._source_seen is None:
-            raise SourceUnreadable(f"{self.job.source}: The file does not exist.")
+            raise no_such_file(self.job.source)
         return self._source_seen

@@ -98,7 +98,8 @@ class FileTask(SourceTask):
         writer, codec = self._work.writer(first, self._add_piece), self._recipes.any().config.settings()["codec"]
         if self.job.verify != "samples" or not has_decoder(codec):
             return writer
-        sample = SampledSink(writer, first, codec, 1 if self._right is None else 2)
+        views = 1 if self._right is None else 2
+        sample = SampledSink(writer, first, codec, views, self.job.settings.keeps_alpha)
         self._samples.append(sample)
         return sample
 
@@ -259,6 +260,7 @@ class FileTask(SourceTask):
                 roll=roll_of(look.matrix),
             ),
             stereo=self._right is not None,
+            alpha=self.job.settings.keeps_alpha,
             passthrough=passthrough,
             interrupted=self._require_not_cancelled,
         )

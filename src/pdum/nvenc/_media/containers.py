@@ -27,6 +27,8 @@ VIDEO_CODECS = {
 """Those of our codecs that a container can hold."""
 WITH_TWO_VIEWS = ("mp4", "mov")
 """Those that say in a standard way which view of MV-HEVC is for which eye."""
+WITH_ALPHA = ("mp4", "mov")
+"""Those in which players look for the alpha of HEVC."""
 AUDIO_ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "libopus", "webm": "libopus", "mpegts": "aac"}
 SUBTITLE_CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip"}
 """The codec for text subtitles."""
@@ -59,6 +61,15 @@ def require_place_for_views(name: str, container: str) -> None:
         raise InvalidConfig(
             f"{name!r} does not work with two views: its container, {container}, has no form for MV-HEVC that players "
             "know. Use .mp4, .mov or .h265."
+        )
+
+
+def require_place_for_alpha(name: str, container: str) -> None:
+    """Raises InvalidConfig if players do not look for HEVC's alpha in the container."""
+    if container not in WITH_ALPHA:
+        raise InvalidConfig(
+            f"{name!r} does not work with alpha: in its container, {container}, players do not look for HEVC's alpha. "
+            "Use .mov or .mp4."
         )
 
 

@@ -38,7 +38,7 @@ def frames_from(
     is called with its number. If decoding begins at the first key frame, it continues with ``start``. ``before``: the
     frame before ``first``, if it is known. ``is_damaged``: a decoder has found damage at ``first``.
     """
-    decoding = decoding or Decoding()
+    decoding = replace(decoding or Decoding(), alpha=index.alpha)
     if index.careful:
         decoding = replace(decoding, threads=1)
     if index.straight:
@@ -61,7 +61,7 @@ def stretch_frames(container: Any, index: Index, stretch: Stretch, decoding: Dec
         Stumbled: one of them cannot be decoded. ``frames_from`` knows what to do then.
     """
     wanted, place = index.pts, stretch.first
-    for frame in _from_key_to_key(container, index, stretch, decoding):
+    for frame in _from_key_to_key(container, index, stretch, replace(decoding, alpha=index.alpha)):
         if frame.pts is None or frame.pts < wanted[place]:
             continue
         if frame.pts > wanted[place]:

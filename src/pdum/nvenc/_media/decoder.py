@@ -11,7 +11,10 @@ from typing import Any, Protocol
 
 from .._errors import NvencError, SourceUnreadable
 from .._profiling import profiled
+from .alpha_plane import WITH_ALPHA, has_alpha_beside
 from .av import import_av, open_container, words_of
+
+NO_DECODERS = {"codec_whitelist": "none"}
 
 MOST_THREADS_OF_A_GPU = 4
 """Threads that parse. Each takes one of the 32 surfaces of the GPU's decoder; references take up to 16 of them."""
@@ -24,16 +27,37 @@ PACKETS_LOOKED_AT = 64
 """After so many packets, one frame is enough."""
 
 
+def no_such_file(path: Path) -> SourceUnreadable:
+    return SourceUnreadable(f"{path}: The file does not exist.")
+
+
 def open_source(path: Path, **more: Any) -> Any:
     """Opens a container. Raises SourceUnreadable, which says what is wrong with the file."""
     try:
         return open_container(_as_url(path), "r", **more)
     except FileNotFoundError as error:
-        raise SourceUnreadable(f"{path}: The file does not exist.") from error
+        raise no_such_file(path) from error
     except PermissionError as error:
         raise SourceUnreadable(f"{path}: No permission to read this file.") from error
     except (OSError, ValueError, import_av().error.FFmpegError) as error:
         raise SourceUnreadable(f"{path}: {_why_unreadable(path, error)}") from error
+
+
+def open_packets(path: Path) -> Any:
+    """Opens a container whose packets FFmpeg is not to decode.
+
+    Without being told, FFmpeg decodes up to 20 pictures of H.264 to learn in what order they are shown, which takes as
+    long as a GPU needs for twenty. MP4 and QuickTime say in their tables what is known from that.
+    """
+    return open_source(path, **({"container_options": NO_DECODERS} if _has_tables(path) else {}))
+
+
+def _has_tables(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(8)[4:] == b"ftyp"
+    except OSError:  # open_source says what is wrong
+        return False
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
@@ -98,6 +122,8 @@ class Decoding:
     """Decodes on this GPU if it is given, else on the processor."""
     on_stumble: Callable[[Exception], object] = ignore
     """Called with the reason when decoding continues in another way."""
+    alpha: bool = False
+    """Alpha is decoded too where that needs another decoder."""
 
     @contextmanager
     def opened(self, path: Path) -> Iterator[Any]:
@@ -131,13 +157,19 @@ class Decoding:
             except NvencError as error:
                 self.may_stumble(error)
                 raise
-        context = stream.codec_context
+        context = self._context_for(stream)
         if not context.is_open:
             context.thread_type = "AUTO"
             context.thread_count = self.threads if self.on_gpu is None else MOST_THREADS_OF_A_GPU
             if self.strict:
                 context.options = {"err_detect": "explode"}
-        return ByFFmpeg(self, stream)
+        return ByFFmpeg(self, stream, context)
+
+    def _context_for(self, stream: Any) -> Any:
+        codec = stream.codec_context
+        av = import_av()
+        name = WITH_ALPHA[codec.codec.canonical_name] if self.alpha and has_alpha_beside(stream) else ""
+        return av.CodecContext.create(name, "r") if name in av.codecs_available else codec
 
     def may_stumble(self, error: Exception) -> None:
         if not self.strict and not self.is_careful:
@@ -164,15 +196,15 @@ class PacketDecoder(Protocol):
 class ByFFmpeg:
     """FFmpeg decodes, on the processor or on a GPU."""
 
-    def __init__(self, decoding: Decoding, stream: Any) -> None:
-        self._decoding, self._stream = decoding, stream
+    def __init__(self, decoding: Decoding, stream: Any, context: Any) -> None:
+        self._decoding, self._stream, self._context = decoding, stream, context
 
     @profiled("pdum.decode")
     def frames(self, packet: Any) -> list[Any]:
         av, strict = import_av(), self._decoding.strict
         try:
             with self._decoding.here():
-                frames: list[Any] = packet.decode()
+                frames: list[Any] = self._context.decode(packet)
         except EOFError:
             return []
         except av.error.FFmpegError as error:
@@ -189,7 +221,7 @@ class ByFFmpeg:
         av = import_av()
         try:
             with self._decoding.here():
-                frames: list[Any] = self._stream.decode(None)
+                frames: list[Any] = self._context.decode(None)
             for frame in frames:
                 frame.time_base = self._stream.time_base  # PyAV takes it from a packet
             return frames
@@ -274,14 +306,16 @@ class Start:
             self._opened = opened.pop_all()
 
     @classmethod
-    def looked_at(cls, path: Path, threads: int, interrupted: Callable[[], None] = lambda: None) -> Start:
+    def looked_at(
+        cls, path: Path, threads: int, interrupted: Callable[[], None] = lambda: None, *, alpha: bool = False
+    ) -> Start:
         """Decodes the first frames, if there are any."""
-        start = cls(path, Decoding(threads), interrupted)
+        start = cls(path, Decoding(threads, alpha=alpha), interrupted)
         try:
             start._look()
         except Stumbled:
             start.close()
-            return cls.looked_at(path, 1, interrupted)
+            return cls.looked_at(path, 1, interrupted, alpha=alpha)
         except BaseException:
             start.close()
             raise

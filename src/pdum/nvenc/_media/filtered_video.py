@@ -14,6 +14,7 @@ from typing import Any
 
 from .._config.filters import Filters
 from .._errors import InvalidConfig, NvencError
+from .alpha_plane import has_alpha
 from .av import time_base
 from .filter_chain import chain_of, gives_one_for_one
 from .filter_graph import FilterGraph, FrameTiming, aspect_behind
@@ -194,7 +195,7 @@ class FilteredVideo:
         made = replace(
             look, width=frame.width, height=frame.height, pix_fmt=frame.format.name,
             chroma=chroma, depth=depth, exact=exact and look.exact, colour=colour,
-            interlaced=look.interlaced and not self.filters.deinterlace,
+            interlaced=look.interlaced and not self.filters.deinterlace, gives_alpha=has_alpha(frame),
         )  # fmt: skip
         if self.filters.vf:
             made = replace(made, interlaced=made.interlaced and frame.interlaced_frame)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .._encoders.pixel_formats import FRAME_FORMATS, FULL_RANGE_NAMES, SEMI_PLANAR, SEMI_PLANAR_NAMES, STREAM_FORMATS
 from .._nvenc import DecodedFrame
 from .._profiling import profiled
+from .alpha_plane import alpha_of
 from .av import import_av
 
 if TYPE_CHECKING:
@@ -39,6 +40,28 @@ def converter_for_hardware(config: EncoderConfig) -> Callable[[Any], Any]:
         return frame if config.format in SEMI_PLANAR else as_array(frame, config.format)
 
     return convert
+
+
+def converter_with_alpha(config: EncoderConfig) -> Callable[[Any], Any]:
+    """A function that makes a pair which ``NvencEncoder`` takes: a frame of NV12, and its alpha.
+
+    Colours are converted as without alpha, and not multiplied by it.
+    """
+    size = config.width, config.height
+
+    def convert(frame: Any) -> tuple[Any, Any]:
+        return in_size(in_format(frame, config.format), *size), _alpha_in_size(frame, *size)
+
+    return convert
+
+
+def _alpha_in_size(frame: Any, width: int, height: int) -> Any:
+    alpha = alpha_of(frame)
+    if alpha.shape == (height, width):
+        return alpha
+    plane = import_av().VideoFrame.from_ndarray(alpha, format="gray")
+    plane.pts, plane.time_base = frame.pts, frame.time_base
+    return as_array(in_size(plane, width, height), "gray")
 
 
 @profiled("pdum.download")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _nvenc
 from .._errors import DecoderClosed, InvalidConfig, NvencError, SourceUnreadable, UnsupportedFeature
 from .av import fraction, import_av, time_base
-from .decoder import open_source, video_stream
+from .decoder import open_packets, video_stream
 from .stream_headers import (
     CODECS,
     as_in_stream,
@@ -246,7 +246,7 @@ class DecodedVideo:
     """The frames of a file, decoded on a GPU while they are asked for: see ``decode``."""
 
     def __init__(self, path: Path, **options: Any) -> None:
-        self._container = open_source(path)
+        self._container = open_packets(path)
         try:
             self._stream = video_stream(self._container, path)
             self._decoder = StreamDecoder(self._stream, **options)

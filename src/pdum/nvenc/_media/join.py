@@ -9,7 +9,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from .._mp4.hevc_units import whole_header
+from .._mp4.hevc import with_alpha_information
+from .._mp4.hevc_units import has_further_layers, whole_header
 from .._mp4.tracks import VideoTrack
 from .._profiling import profiled
 from .av import import_av, naming_file, open_container, time_base
@@ -35,6 +36,8 @@ class Joined:
     interrupted: Callable[[], None]
     stereo: bool = False
     """Each packet has a view for each eye."""
+    alpha: bool = False
+    """Each packet has a layer of alpha."""
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -98,6 +101,8 @@ def _add_video(joined: Joined, output: Any, source: Any, first_packet: bytes) ->
         template_stream = described.streams.video[0]
         stream = output.add_stream_from_template(template_stream, opaque=True)
         layers = template_stream.disposition.value & MULTILAYER
+        if joined.alpha and has_further_layers(header):
+            layers = MULTILAYER
     context = stream.codec_context
     context.width, context.height = look.width, look.height
     context.extradata = header
@@ -122,6 +127,8 @@ def _add_video(joined: Joined, output: Any, source: Any, first_packet: bytes) ->
 def _description(joined: Joined, first_packet: bytes) -> tuple[bytes, str, bytes]:
     """A file with one packet that describes the stream to a muxer, its format, and the stream's header."""
     look, header = joined.look, joined.pieces[0].header
+    if joined.alpha:
+        header = with_alpha_information(whole_header(header, first_packet))
     if not joined.stereo:
         return template(look, first_packet, reserve=_needs_aspect(joined)), "matroska", header
     track = VideoTrack(

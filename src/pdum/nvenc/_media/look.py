@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .._config.colour import Colour
 from .._config.hdr import ContentLight, MasteringDisplay
 from .._mp4 import hevc_units
+from .alpha_plane import has_alpha, has_alpha_beside, is_transparent
 from .av import fraction, side_data, side_data_of_all
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 UNSPECIFIED = 2
 REFERENCE_DISPLAYS = bytes((hevc_units.SEI << 1, 1, hevc_units.REFERENCE_DISPLAYS))
 """How the unit begins that says which view of MV-HEVC is for which eye."""
+ALPHA_CHANNEL = bytes((hevc_units.SEI << 1, 1, hevc_units.ALPHA_CHANNEL_INFORMATION))
+"""How the unit begins that says that HEVC's second layer is alpha."""
+PALETTES = ("gif",)
+"""Codecs whose frames always have alpha, because a colour of their palette can be transparent."""
 FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 
 
@@ -47,6 +52,10 @@ class Look:
     dynamic_hdr: str | None = None
     two_views: bool = False
     """A view for each eye, of which FFmpeg's decoder shows the first."""
+    transparent: bool = False
+    """The source has alpha, whether or not it is decoded. A palette counts if it is seen to have any."""
+    gives_alpha: bool = False
+    """The decoded frames have alpha."""
 
     @property
     def pixels(self) -> int:
@@ -60,11 +69,13 @@ def look_at(stream: Any, frames: Sequence[Any]) -> Look:
     side = side_data_of_all(stream.codec_context)
     for frame in frames[:2]:
         side |= side_data(frame)
+    extradata = bytes(stream.codec_context.extradata or b"")
+    codec = stream.codec_context.codec.canonical_name
     dynamic = [name for name in ("DYNAMIC_HDR_PLUS", "DOVI_METADATA", "DYNAMIC_HDR_VIVID") if name in side]
     return Look(
         width=first.width,
         height=first.height,
-        codec=stream.codec_context.codec.canonical_name,
+        codec=codec,
         pix_fmt=first.format.name,
         chroma=chroma,
         depth=depth,
@@ -77,13 +88,17 @@ def look_at(stream: Any, frames: Sequence[Any]) -> Look:
         interlaced=any(frame.interlaced_frame for frame in frames),
         captions="A53_CC" in side,
         dynamic_hdr=dynamic[0] if dynamic else None,
-        two_views=REFERENCE_DISPLAYS in bytes(stream.codec_context.extradata or b""),
+        two_views=REFERENCE_DISPLAYS in extradata,
+        transparent=has_alpha_beside(stream)
+        or ALPHA_CHANNEL in extradata
+        or any(map(is_transparent if codec in PALETTES or first.format.has_palette else has_alpha, frames)),
+        gives_alpha=any(map(has_alpha, frames)),
     )
 
 
 def stored_as(form: Any) -> tuple[str, int, bool]:
     """The chroma and depth for a pixel format, and whether they keep all of it."""
-    components = form.components
+    components = [one for one in form.components if not one.is_alpha]
     bits = max(component.bits for component in components)
     depth = 8 if bits <= 8 else 10
     if form.is_rgb or form.has_palette:

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from .._encoders.bitstreams import DEMUXERS
 from .._errors import InvalidConfig, NvencError
-from .._mp4.hevc_units import whole_header
+from .._mp4.hevc_units import has_further_layers, whole_header
 from .._mp4.mp4_file import Mp4File
 from .._mp4.tracks import VideoTrack
 from .av import import_av, naming_file
@@ -310,7 +310,10 @@ def add_encoded_stream(av: Any, container: Any, video: VideoFormat, first_packet
     sample = (head + first_packet) * 3  # PyAV does not recognize OBUs by a single picture
     with av.open(BytesIO(sample), format=DEMUXERS[video.codec]) as source:
         stream = container.add_stream_from_template(source.streams.video[0], opaque=True)
-        _complete(stream, video, video.header)
+        header = whole_header(video.header, first_packet) if video.codec == "hevc" else video.header
+        if video.codec == "hevc" and has_further_layers(header):
+            stream.disposition = MULTILAYER
+        _complete(stream, video, header)
     return stream
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._encoders.bitstreams import DECODERS
 from .._errors import VerificationFailed
+from .._mp4.hevc_units import has_second_picture
 from .av import import_av
 from .background import BackgroundCall
 
@@ -42,19 +43,27 @@ def decoded(
     yield from context.decode(None)
 
 
+def require_alpha(first: int, packets: Iterable[bytes]) -> None:
+    """Raises VerificationFailed unless each packet has a picture of the second layer. ``first``: the first's number."""
+    for number, packet in enumerate(packets, first):
+        if not has_second_picture(packet):
+            raise wrong(f"packet {number} has no alpha.")
+
+
 class SampledSink:
     """Passes packets to the sink of a piece, and decodes the first ones in another thread.
 
     Args:
         views: how many pictures each packet holds: 2 for both eyes.
+        alpha: each packet has a layer of alpha, which FFmpeg does not decode.
     """
 
-    def __init__(self, sink: PieceSink, first: int, codec: str, views: int = 1) -> None:
+    def __init__(self, sink: PieceSink, first: int, codec: str, views: int = 1, alpha: bool = False) -> None:
         self.first = first
         self.is_whole = False
         self._sink = sink
         self._codec = codec
-        self._views = views
+        self._views, self._alpha = views, alpha
         self._packets: list[bytes] = []
         self._sample: BackgroundCall[None] | None = None
         self._is_wanted = True
@@ -97,6 +106,8 @@ class SampledSink:
             raise self._missing(found) from error
         if found < len(self._packets) * self._views:
             raise self._missing(found)
+        if self._alpha:
+            require_alpha(self.first, self._packets)
 
     def _missing(self, found: int) -> VerificationFailed:
         return wrong(

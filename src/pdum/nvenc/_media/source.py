@@ -49,6 +49,8 @@ class Index:
     """The source is damaged. One thread decodes it, since several would lose the frames around the damage too."""
     changes_headers: bool = False
     """Other headers hold from some packet on. A container that stays open does not repeat them."""
+    alpha: bool = False
+    """Alpha is decoded too where that needs another decoder."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -83,14 +85,15 @@ def index_source(path: Path, interrupted: Callable[[], None] = lambda: None) -> 
     return index
 
 
-def look_through(path: Path, threads: int, interrupted: Callable[[], None]) -> tuple[Index, Start]:
-    """The index, and a decoder with so many threads that has decoded the first frames."""
-    looking = BackgroundCall(lambda: Start.looked_at(path, threads, interrupted))
+def look_through(path: Path, threads: int, interrupted: Callable[[], None], alpha: bool = False) -> tuple[Index, Start]:
+    """The index, and a decoder with so many threads that has decoded the first frames. ``alpha``: with theirs."""
+    looking = BackgroundCall(lambda: Start.looked_at(path, threads, interrupted, alpha=alpha))
     try:
         with open_source(path) as container:
             stream = video_stream(container, path)
             declared = stream.frames
             facts: dict[str, Any] = {"stream": stream.index, "time_base": time_base(stream), "rate": _rate(stream)}
+            facts["alpha"] = alpha
             packets = listed_packets(path, container, stream, interrupted)
             if packets is None:
                 packets = demuxed_packets(container, stream, interrupted)

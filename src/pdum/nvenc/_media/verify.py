@@ -15,7 +15,7 @@ from .av import import_av, readable, time_base
 from .decode import frames_from
 from .decoder import Decoding, every_frame, open_source, video_stream
 from .passthrough import Passthrough, stream_metadata
-from .sample import SAMPLED, decoded, wrong
+from .sample import SAMPLED, decoded, require_alpha, wrong
 from .source import Index, Key
 from .spool import packets_of
 
@@ -47,6 +47,8 @@ def verify(
             _require_all(part, index, interrupted)
             if joined.stereo:
                 _require_both_views(joined, interrupted)
+            if joined.alpha:
+                _require_alpha(joined, interrupted)
     except SourceUnreadable as error:
         raise VerificationFailed(f"The result cannot be read back: {error}") from error
 
@@ -175,6 +177,12 @@ def _require_both_views(joined: Any, interrupted: Callable[[], None]) -> None:
         pass
     if count < 2 * joined.index.frames:
         _fail(f"the views of frame {count // 2} cannot be decoded.")
+
+
+def _require_alpha(joined: Any, interrupted: Callable[[], None]) -> None:
+    for piece in joined.pieces:
+        interrupted()
+        require_alpha(piece.first, (data for _, _, data in packets_of(piece)))
 
 
 def _titles(container: Any) -> set[str]:

@@ -31,6 +31,17 @@ def is_of_further_layer(unit: bytes) -> bool:
     return kind_of(unit) in PARAMETER_SETS and layer_of(unit) > 0
 
 
+def has_further_layers(header: bytes) -> bool:
+    """Whether there are parameter sets of layers above the first."""
+    return any(map(is_of_further_layer, nal_units(header)))
+
+
+def has_second_picture(packet: bytes) -> bool:
+    """Whether the packet has a picture of a layer above the first, besides that of the first."""
+    layers = {layer_of(unit) for unit in nal_units(packet) if kind_of(unit) < VPS}
+    return 0 in layers and len(layers) > 1
+
+
 def has_two_views(packet: bytes) -> bool:
     """Whether it says which view is for which eye, as key frames of MV-HEVC do."""
     return any(map(_is_about_views, nal_units(packet)))

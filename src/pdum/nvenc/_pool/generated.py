@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 from io import BytesIO
+from itertools import chain
 from operator import index
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from .._config.config import EncoderConfig
 from .._config.settings import codec_name, frame_rate, whole
 from .._errors import Cancelled, FolderMissing, InvalidConfig, NvencError
 from .._media.mux import OutputFile, VideoFormat, decode_times, require_container
+from .._mp4.hevc import with_alpha_information
+from .._mp4.hevc_units import has_second_picture
 from .._tasks import BaseTask, Plan, Portable, Remarks, Result
 from .ranges import divided
 
@@ -188,20 +191,24 @@ class GeneratedTask(BaseTask):
         return len(self.encoded)
 
     def _write(self, path: Path, order: Sequence[PacketStore]) -> int:
+        times = iter(decode_times([frame for store in order for frame, _, _ in store.index]))
+        packets = chain.from_iterable(store.packets() for store in order)
+        first = next(packets)
+        with OutputFile(path, self._video_format(first[1])) as output:
+            for frame, data, keyframe in chain((first,), packets):
+                if self._is_cancelled:
+                    raise Cancelled("The video was cancelled while it was written.")
+                output.write(data, frame, next(times), keyframe, 1)
+            return output.commit()
+
+    def _video_format(self, first_packet: bytes) -> VideoFormat:
         config = self.encoder_config
         fps = Fraction(*frame_rate(config.fps))
-        video = VideoFormat(
-            codec=codec_name(config.codec), header=self._header, width=config.width, height=config.height,
-            fps=fps, time_base=1 / fps, stereo=bool(config.stereo),
+        has_alpha = bool(config.alpha) and has_second_picture(first_packet)  # software has none
+        return VideoFormat(
+            codec=codec_name(config.codec), header=with_alpha_information(self._header) if has_alpha else self._header,
+            width=config.width, height=config.height, fps=fps, time_base=1 / fps, stereo=bool(config.stereo),
         )  # fmt: skip
-        times = iter(decode_times([frame for store in order for frame, _, _ in store.index]))
-        with OutputFile(path, video) as output:
-            for store in order:
-                for frame, data, keyframe in store.packets():
-                    if self._is_cancelled:
-                        raise Cancelled("The video was cancelled while it was written.")
-                    output.write(data, frame, next(times), keyframe, 1)
-            return output.commit()
 
     def interrupt(self) -> None:
         self._is_cancelled = True

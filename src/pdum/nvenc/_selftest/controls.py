@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, cached_property
 from typing import Any
 
 from .._config.config import EncoderConfig
@@ -16,60 +15,18 @@ from .._config.hdr import ContentLight, MasteringDisplay
 from .._config.motion_hints import shape as hint_shape
 from .._config.picture import PictureOptions, TimeCode
 from .._config.regions import Region
-from .._encoders.nvenc import NvencEncoder
 from .._errors import NvencError, UnsupportedFeature
 from .bench import Bench
-from .pictures import SIZE, decode, image, mean_luma, psnr
+from .pictures import SIZE, mean_luma
 from .probe import Answer, NotAsked, NotHere, Probe
+from .takes import FRAMES, Take, encode, plain
 
-FRAMES = 12
 SEEN, ACCEPTED = "it is taken and seen", "it is taken"
 MUCH = 1.5
 """How much larger or smaller a stream has to be to show a rate."""
 DECIBELS = 2.0
 LEAST_PSNR = 25.0
-GREY = 128
 HEVC_SEI = {"mastering display": 137, "content light": 144, "time code": 136}
-
-
-@dataclass(kw_only=True)
-class Take:
-    """One short stream of the package's encoder."""
-
-    config: EncoderConfig
-    units: list[bytes] = field(default_factory=list)
-    types: list[str] = field(default_factory=list)
-    stamps: list[tuple[int, int]] = field(default_factory=list)
-    """Display and decode time of each packet."""
-    first_after: int = 0
-    """Frames that were submitted when the first packet came."""
-
-    @property
-    def codec(self) -> str:
-        return self.config.codec
-
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.units))
-
-    @cached_property
-    def pictures(self) -> list[Any]:
-        return decode(self.codec, self.units)
-
-    @cached_property
-    def psnr(self) -> float:
-        found = [psnr(picture, number) for number, picture in enumerate(self.pictures)]
-        return sum(found) / len(found)
-
-    def nal_units(self, number: int = 0) -> list[bytes]:
-        """Those of one access unit of H.264 or HEVC, without start codes."""
-        parts = self.units[number].split(b"\0\0\1")[1:]
-        return [part.rstrip(b"\0") for part in parts]
-
-    def nal_unit(self, kind: int) -> bytes:
-        """The first of a type in the first access unit; empty if there is none."""
-        shift, mask = (1, 63) if self.codec == "hevc" else (0, 31)
-        return next((unit for unit in self.nal_units() if unit and unit[0] >> shift & mask == kind), b"")
 
 
 Seen = Callable[[Take, Take], bool]
@@ -89,45 +46,6 @@ class Control:
     seen: Seen | None = None
     """None: a stream need not show it."""
     picture: PictureOptions | None = None
-
-
-def encode(config: EncoderConfig, picture: PictureOptions | None = None) -> Take:
-    take = Take(config=config)
-    with NvencEncoder(config) as encoder:
-        for number in range(FRAMES):
-            packets = encoder.submit(frame_of(config, number), number, picture=picture)
-            _keep(take, packets)
-            take.first_after += not take.units
-        _keep(take, encoder.flush_pipeline())
-    return take
-
-
-@cache
-def plain(config: EncoderConfig) -> Take:
-    """A stream that several controls are compared with."""
-    return encode(config)
-
-
-def _keep(take: Take, packets: list[Any]) -> None:
-    take.units += [packet.data for packet in packets]
-    take.types += [packet.pic_type for packet in packets]
-    take.stamps += [(packet.pts, packet.dts) for packet in packets]
-
-
-def frame_of(config: EncoderConfig, number: int) -> Any:
-    """The texture as NV12, and a grey picture in every other format. For both eyes, the right one has another time."""
-    import numpy as np
-
-    width, height = config.width, config.height
-    if config.stereo:
-        return tuple(image(time, (width, height)) for time in (number, number + FRAMES))
-    if config.format == "nv12":
-        return image(number, (width, height))
-    if config.format == "p010":
-        return image(number, (width, height)).astype(np.uint16) << 8
-    if config.format.startswith("yuv444"):
-        return np.full((height * 3, width), GREY, np.uint8)
-    return np.full((height, width, 4), GREY, np.uint8)
 
 
 def asked(control: Control) -> Callable[[Bench], Answer]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from .._config.settings import nearest
 from .._errors import InvalidConfig
 from . import (
+    alpha_beside,
     beyond_packets,
     controls,
     dumps,
@@ -31,6 +32,7 @@ ALL: tuple[Probe, ...] = (
     *controls.PROBES,
     *tool_controls.PROBES,
     *two_views.PROBES,
+    *alpha_beside.PROBES,
     *beyond_packets.PROBES,
     *engines.PROBES,
 )

@@ -8,7 +8,8 @@ from .._config.film_grain import FilmGrain
 from .._config.layers import Layers
 from .._config.references import References
 from .._mp4 import h264
-from .controls import DECIBELS, H264, HQ, Control, Seen, Take, larger, probe_of, same
+from .controls import DECIBELS, H264, HQ, Control, Seen, larger, probe_of, same
+from .takes import Take
 
 
 def has_unit(kind: int) -> Seen:

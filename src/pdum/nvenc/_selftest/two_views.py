@@ -5,12 +5,13 @@ from __future__ import annotations
 from .._config.config import EncoderConfig
 from .._encoders.nvenc import NvencEncoder
 from .._errors import NvencError, UnsupportedFeature
-from .._mp4.bits import nal_units
-from .._mp4.hevc_units import PARAMETER_SETS, has_two_views, is_of_further_layer, kind_of, layer_of
+from .._mp4.hevc_units import has_two_views
 from .bench import Bench
-from .controls import FRAMES, LEAST_PSNR, frame_of
+from .controls import LEAST_PSNR
 from .pictures import SIZE, decode, psnr
 from .probe import Answer, NotHere, Probe
+from .second_layer import numbers_of
+from .takes import FRAMES, frame_of
 
 BOTH = "both views come back, and key frames say which one is for which eye"
 
@@ -25,7 +26,7 @@ def ask(bench: Bench) -> Answer:
     except NvencError as error:
         return Answer(found=f"it is refused: {error}")
     wrong = ["the first packet does not say which view is for which eye"] * (not has_two_views(packets[0]))
-    return Answer(found="; ".join([*wrong, *_unlike(packets)]) or BOTH, numbers=_numbers(header, packets))
+    return Answer(found="; ".join([*wrong, *_unlike(packets)]) or BOTH, numbers=numbers_of(header, packets))
 
 
 def _encoded(config: EncoderConfig) -> tuple[bytes, list[bytes]]:
@@ -45,21 +46,6 @@ def _unlike(packets: list[bytes]) -> list[str]:
         for eye, pictures, later in views
         if min(psnr(picture, number + later) for number, picture in enumerate(pictures)) < LEAST_PSNR
     ]
-
-
-def _numbers(header: bytes, packets: list[bytes]) -> dict[str, object]:
-    units = [unit for packet in packets for unit in nal_units(packet)]
-    slices = [layer_of(unit) for unit in units if kind_of(unit) < min(PARAMETER_SETS)]
-    places = (("header", header), ("first packet", packets[0]))
-    return {
-        "slices by layer": {str(layer): slices.count(layer) for layer in sorted(set(slices))},
-        **{f"own parameter sets of the second layer, {name}": _further(data) for name, data in places},
-    }
-
-
-def _further(data: bytes) -> list[int]:
-    """The kinds of parameter sets above the first layer."""
-    return [kind_of(unit) for unit in nal_units(data) if is_of_further_layer(unit)]
 
 
 PROBES = (

@@ -87,7 +87,7 @@ class OneEngine:
 
     def header(self) -> bytes:
         header = self._encoder.sequence_header()
-        return hevc.with_alpha_information(header) if self._config.alpha else header
+        return hevc.with_alpha_information(header) if self._config.alpha and self.is_quick else header
 
     def close(self) -> None:
         self._encoder.close()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from .._config import alpha
 from .._config.config import EncoderConfig
 from .._config.quality_scale import BEST, WORST, cq_for, rates_in
 from .._config.settings import LARGEST_EXTRA_DELAY, bits, codec_name, frame_rate, nearest, one_of, whole
@@ -34,6 +35,8 @@ DEFAULT_QUALITY = 60
 FIXED = ("width", "height", "format", "fps", "codec", "bitrate", "gpu_id")
 """Fields of ``EncoderConfig`` that have a parameter of the writer, or follow from the first frame."""
 OF_PACKETS = ("statistics", "sub_frames", "reconstruction", "attempts")
+Kind = Literal["", "stereo", "alpha"]
+"""What frames are: "" single ones, or pairs for both eyes, or pairs of a frame and its alpha."""
 DROPS = {"none": None, "oldest": "oldest"}
 
 
@@ -68,7 +71,6 @@ class WriterSettings:
         whole("queue_frames", self.queue_frames, least=1)
         whole("queue_bytes", self.queue_bytes, least=1, most=1 << 62)
         self._require_known_fields()
-        self._require_single_frames()
         self._require_one_kind_of_rate()
         _ = self.rate
 
@@ -86,8 +88,21 @@ class WriterSettings:
     @property
     def stereo(self) -> bool:
         """Whether frames are pairs, for both eyes."""
-        given = self.fields.get("stereo") if self.config is None else self.fields.get("stereo", self.config.stereo)
-        return bool(given)
+        return bool(self._of_config("stereo"))
+
+    @property
+    def alpha_beside(self) -> bool:
+        """Whether frames are pairs, each of a frame and its alpha."""
+        return bool(self._of_config("alpha")) and self.frame_format() == alpha.BESIDE
+
+    @property
+    def kind(self) -> Kind:
+        """What frames are."""
+        return "stereo" if self.stereo else "alpha" if self.alpha_beside else ""
+
+    def _of_config(self, name: str) -> Any:
+        """The value of one of the encoder's own fields."""
+        return self.fields.get(name) if self.config is None else self.fields.get(name, getattr(self.config, name))
 
     def codec_for(self, target: Path | None) -> str:
         """The codec that is asked for; ``"auto"``: H.264 unless the end of the target's name is that of another one.
@@ -152,7 +167,7 @@ class WriterSettings:
         """With as many frames in flight as the queue may hold: the encoder's own pipeline is the queue."""
         if config.extra_output_delay:
             return config
-        frame_bytes = max(config.width * config.height * 2, 1) * (2 if self.stereo else 1)
+        frame_bytes = max(config.width * config.height * 2, 1) * (2 if self.stereo or self.alpha_beside else 1)
         return config.replaced(
             extra_output_delay=max(min(self.queue_frames, self.queue_bytes // frame_bytes, LARGEST_EXTRA_DELAY), 1)
         )
@@ -186,15 +201,6 @@ class WriterSettings:
                 raise TypeError(
                     f"VideoWriter() got an unexpected keyword argument {name!r}.{nearest(name, [*own, *known])}"
                 )
-
-    def _require_single_frames(self) -> None:
-        form = self.format if self.config is None else self.config.format
-        asks = self.fields.get("alpha") if self.config is None else self.config.alpha
-        if asks and form is not None and format_name(form) == "nv12":
-            raise InvalidConfig(
-                "VideoWriter takes single frames, and alpha with format='nv12' needs pairs of a frame and its alpha. "
-                "Use format='abgr', or NvencEncoder."
-            )
 
     def _require_one_kind_of_rate(self) -> None:
         if self.quality is None:

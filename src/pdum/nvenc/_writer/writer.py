@@ -145,7 +145,7 @@ class VideoWriter:
 
         Args:
             frame: an array, a PIL image, an ``av.VideoFrame``; or a batch (number, …). With ``stereo=True`` a pair of
-                these, for the left and the right eye.
+                these, for the left and the right eye; with ``alpha`` and ``format="nv12"`` one of them and its alpha.
             pts: when the frame is shown, in units of ``time_base``, counted from the first frame. It must increase.
             time: the same in seconds, such as ``time.monotonic()``. Without both, frames follow at the rate ``fps``.
             stream: the CUDA stream on which the frame is made, if the frame does not name it.
@@ -159,8 +159,9 @@ class VideoWriter:
         self._require_open()
         with self._lock:
             self._require_open()
-            views = views_of(frame, stereo=self._settings.stereo)
-            layout = checked_views(views, self._settings.frame_format(), self._settings.size, self._layout)
+            kind = self._settings.kind
+            views = views_of(frame, kind)
+            layout = checked_views(views, self._settings.frame_format(), self._settings.size, self._layout, kind)
             if layout.batch is not None and (pts is not None or time is not None):
                 raise InvalidConfig(
                     "A batch has no time of its own. Write its frames one by one to give each its time."
@@ -173,7 +174,7 @@ class VideoWriter:
             if self._calls == 2:
                 self._pipeline.start_writing()
             made_on = stream_here(frame, stream) if layout.location == "gpu" else None
-            for one in pictures_of(views, layout):
+            for one in pictures_of(views, layout, kind):
                 self._put(one, pts, time, made_on, picture)
 
     def add_audio(self, samples: Any, rate: int) -> None:

@@ -1,0 +1,56 @@
+"""The question about frames with their alpha beside them finds what is wrong with a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from pdum.nvenc import EncoderConfig
+from pdum.nvenc._mp4.hevc_units import ALPHA_CHANNEL_INFORMATION, is_message
+from pdum.nvenc._selftest import alpha_beside
+from pdum.nvenc._selftest.pictures import SIZE
+from stereo_streams import annex_b, layer_of
+
+from simulator import Simulator
+from streams import nal_units
+
+pytestmark = pytest.mark.one_abi
+
+
+def stream() -> tuple[bytes, list[bytes]]:
+    return alpha_beside._encoded(EncoderConfig(width=SIZE[0], height=SIZE[1], codec="hevc", alpha=True))
+
+
+def without(packet: bytes, is_wanted: Callable[[bytes], bool]) -> bytes:
+    return annex_b([unit for unit in nal_units(packet) if is_wanted(unit)])
+
+
+def colours_alone(packets: list[bytes]) -> list[bytes]:
+    return [*packets[:-1], without(packets[-1], lambda unit: layer_of(unit) == 0)]
+
+
+def silent(packets: list[bytes]) -> list[bytes]:
+    return [without(packet, lambda unit: not is_message(unit, ALPHA_CHANNEL_INFORMATION)) for packet in packets]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        (list, alpha_beside.BOTH),
+        (colours_alone, "there are packets without alpha"),
+        (silent, "the first packet does not say what the alpha means"),
+        (lambda packets: packets[:-1], "11 pictures of 12 come back"),
+        (lambda packets: [packets[0]] * 12, "the colours are those of another picture"),
+    ],
+    ids=range(5),
+)
+def test_what_is_found(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[list[bytes]], list[bytes]], found: str
+) -> None:
+    with simulator.machine(gpus=["RTX 5090"], backend="codec"):
+        header, packets = stream()
+        monkeypatch.setattr(alpha_beside, "_encoded", lambda _: (header, spoil(packets)))
+        bench = SimpleNamespace(gpu_id=0, need_codec=lambda _: None)
+        assert alpha_beside.ask(bench).found == found  # type: ignore[arg-type]
