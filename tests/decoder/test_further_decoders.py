@@ -265,8 +265,16 @@ def test_a_damaged_file_is_the_same_with_several_decoders(
             np.testing.assert_array_equal(one, other, err_msg=f"frame {number}")
 
 
-@pytest.mark.parametrize("damage", [damaged, without_sense])
-def test_others_help_again_behind_damage(machine: Machine, folder: Path, tmp_path: Path, damage: Any) -> None:
+@pytest.mark.parametrize(
+    ("damage", "by_chip"),
+    [(damaged, True), (without_sense, True), (without_sense, False)],
+    ids=["untold", "told", "cpu"],
+)
+def test_others_help_again_behind_damage(
+    machine: Machine, folder: Path, tmp_path: Path, damage: Any, by_chip: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But only if the GPU goes on. One careful thread of the processor mends damage in its own way, up to the end."""
+    monkeypatch.setenv(hardware_decode.SWITCH, "" if by_chip else "cpu")
     whole = make(folder, Kind("further-long", options={"g": "25", "x264-params": "scenecut=0"}, count=300))
     source = damage(whole, {60, 61}, tmp_path)
     alone, _, _ = frames_of(source, tmp_path, 1)
@@ -284,9 +292,9 @@ def test_others_help_again_behind_damage(machine: Machine, folder: Path, tmp_pat
     told = [text for text in task._all_warnings([]) if "gave up" in text]
     task.abandon(keep=False)
     assert len(alone) == len(together) == 300
-    assert len(told) == 1
+    assert len(told) == by_chip
     assert set(at_work[62:74]) == {1}
-    assert 3 in at_work[75:]
+    assert (max(at_work[75:]) > 1) == by_chip
     for number, (one, other) in enumerate(zip(alone, together, strict=True)):
         if damage is without_sense or not 50 <= number < 75:  # see above
             np.testing.assert_array_equal(one, other, err_msg=f"frame {number}")
