@@ -8,10 +8,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
 
-from damaged import damaged
+from damaged import damaged, without
 from decoder.test_files import forget
 from decoder.videos import Kind, assert_same, by_processor, laid_out, make, on_host
 from files import runner
@@ -36,18 +35,6 @@ KINDS = [
 @pytest.fixture(autouse=True)
 def _nothing_is_known_of_other_files() -> None:
     forget()
-
-
-def without(source: Path, packets: set[int], folder: Path) -> Path:
-    """A copy in which some packets are missing, and with them what others refer to."""
-    path = folder / f"without{source.suffix}"
-    with av.open(str(source)) as whole, av.open(str(path), "w") as container:
-        made = container.add_stream_from_template(whole.streams.video[0])
-        for number, packet in enumerate(whole.demux(video=0)):
-            if packet.size and number not in packets:
-                packet.stream = made
-                container.mux(packet)
-    return path
 
 
 def cut_off(source: Path, packets: set[int], folder: Path) -> Path:

@@ -10,11 +10,11 @@ from typing import Any
 import av
 import pytest
 
-from damaged import damaged
+from damaged import damaged, without
 from decoder.conftest import L4
 from decoder.test_failures import without_sense
 from decoder.test_gpu_decoder import KINDS
-from decoder.videos import Kind, by_processor, make
+from decoder.videos import Kind, assert_same, by_processor, laid_out, make, on_host
 from files import runner
 from pdum.nvenc import DecodedFrame, FileJob, FileSettings, FileTask
 from pdum.nvenc._machine import availability, capabilities
@@ -116,6 +116,32 @@ def test_a_format_is_tried_once(machine: Machine, folder: Path, tmp_path: Path) 
         decoding = Decoding(on_gpu=hardware_decode.decoder_on(runner.HARDWARE, source))
         assert all(isinstance(frame, DecodedFrame) for frame in frames_from(source, index_source(source), 0, decoding))
     assert machine.calls("decode")["cuvidCreateDecoder"] == len(sources) + 1 + 2
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Kind("begins-later", container="ts"),
+        Kind("begins-later", container="mkv"),
+        Kind("begins-later", "libx265", size=(192, 160), container="ts"),
+        Kind("begins-later", "libvpx-vp9", size=(160, 144), options={"preset": "", "bf": "0"}, container="webm"),
+    ],
+    ids=lambda kind: f"{kind.codec}-{kind.container}",
+)
+def test_a_recording_may_begin_within_a_group_of_pictures(
+    machine: Machine, folder: Path, tmp_path: Path, kind: Kind
+) -> None:
+    """The trial begins with its first key frame, as those who decode it."""
+    source = without(make(folder, kind), set(range(7)), tmp_path)
+    index = index_source(source)
+    on_gpu = hardware_decode.decoder_on(runner.HARDWARE, source)
+    assert on_gpu is not None
+    assert on_gpu.own is not None
+    frames = list(frames_from(source, index, 0, Decoding(1, on_gpu=on_gpu)))
+    assert all(isinstance(frame, DecodedFrame) for frame in frames)
+    wanted = [(frame.pts, laid_out(frame)) for frame in frames_from(source, index, 0, Decoding(1))]
+    assert len(wanted) >= 20
+    assert_same(on_host(frames), wanted)
 
 
 def test_a_gpu_that_cannot_decode_it_leaves_it_to_the_processor(simulator: Simulator, h264: Path) -> None:

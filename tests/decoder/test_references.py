@@ -11,8 +11,9 @@ import av
 import numpy as np
 import pytest
 
+from damaged import without
 from decoder.conftest import L4
-from decoder.test_damage import decoded, without
+from decoder.test_damage import decoded
 from decoder.test_files import forget
 from decoder.videos import Kind, assert_same, by_processor, make
 from pdum.nvenc import Decoder, DecoderFailed, decode

@@ -312,6 +312,34 @@ def test_a_clean_key_frame_has_only_intra_slices() -> None:
     assert is_clean("hevc", b"", b"")
 
 
+MARKED = {
+    "h264": ("libx264", "-x264-params", "open-gop=1:scenecut=0", "-bf", "2", "-g", "12"),
+    "hevc": ("libx265", "-x265-params", "open-gop=0:keyint=10:bframes=3:log-level=none"),
+    "hevc-open": ("libx265", "-x265-params", "open-gop=1:keyint=10:bframes=3:log-level=none"),
+    "mpeg2": ("mpeg2video", "-bf", "2", "-g", "12"),
+    "mpeg4": ("mpeg4", "-bf", "2", "-g", "12"),
+    "vp9": ("libvpx-vp9", "-g", "12", "-cpu-used", "8"),
+}
+
+
+@pytest.mark.parametrize("compared", [3, COMPARED], ids=["tables", "packets"])
+@pytest.mark.parametrize("codec", MARKED)
+def test_a_file_that_marks_all_packets_as_key_frames(
+    folder: Path, codec: str, compared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So does one without a list of them. Decoding would begin anywhere, and lose frames."""
+    monkeypatch.setattr(_source, "listed_packets", partial(listed_packets, compared=compared))
+    whole, marked = folder / "whole.mp4", folder / "marked.mp4"
+    ffmpeg("-i", sample("ntsc-film"), "-c:v", *MARKED[codec], whole)
+    marked.write_bytes(whole.read_bytes().replace(b"stss", b"free"))
+    with av.open(str(marked)) as container:
+        packets = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
+    assert all(packets) or codec in ("h264", "vp9"), "FFmpeg looks at these itself"
+    wanted = index_source(whole)
+    assert 2 <= len(wanted.keys) <= 5
+    assert index_source(marked).keys == wanted.keys
+
+
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(InvalidConfig, match="audio='loud'"):
         FileSettings(audio="loud")

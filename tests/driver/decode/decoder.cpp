@@ -1,9 +1,11 @@
 #include "decode/decoder.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/text.hpp"
 #include "decode/create_info.hpp"
+#include "decode/parser.hpp"
 #include "decode/units.hpp"
 
 namespace nvsim::decode {
@@ -17,13 +19,18 @@ constexpr int kLongestQueue = 8;  // pictures that wait for the chip, before a f
 // A picture on its way through the engine.
 class DecodeJob final : public Job {
    public:
-    DecodeJob(std::shared_ptr<Decoder> decoder, int index, Bytes unit, double area, bool second_field)
-        : Job(decoder.get(), !second_field), decoder_(std::move(decoder)), index_(index), unit_(std::move(unit)) {
+    DecodeJob(std::shared_ptr<Decoder> decoder, int index, Bytes unit, double area, bool second_field, bool begins)
+        : Job(decoder.get(), !second_field),
+          decoder_(std::move(decoder)),
+          index_(index),
+          unit_(std::move(unit)),
+          begins_(begins) {
         pixels = area;
     }
 
     void work() override {
         if (picture) damage_ = Machine::instance().next_damage();
+        if (begins_) decoder_->codec_->forget();
         decoded_ = decoder_->codec_->decode(unit_);
     }
     void finish() override { decoder_->take(index_, std::move(decoded_), damage_); }
@@ -33,6 +40,7 @@ class DecodeJob final : public Job {
     const std::shared_ptr<Decoder> decoder_;
     const int index_;
     const Bytes unit_;
+    const bool begins_;
     Decoded decoded_;
     int damage_ = 0;
 };
@@ -186,9 +194,12 @@ void Decoder::decode(const CUVIDPICPARAMS& picture) {
     ++surface.queued;
     ++queued_;
     surface.status = cuvidDecodeStatus_InProgress;
+    // A chip refers to what the parser lists. A new parser lists nothing of what this decoder has decoded before.
+    const uint64_t stream = Parser::stream_at_hand();
+    const bool begins = stream != 0 && stream != std::exchange(stream_, stream);
     engine_.submit(std::make_unique<DecodeJob>(shared_from_this(), index, std::move(unit),
                                                double(info_.ulWidth) * double(info_.ulHeight),
-                                               picture.second_field != 0));
+                                               picture.second_field != 0, begins));
 }
 
 void Decoder::take(int index, Decoded decoded, int damage) {

@@ -92,6 +92,7 @@ class Decoder : public std::enable_shared_from_this<Decoder> {
     std::vector<Output> outputs_;
     std::vector<cu::DevicePtr> memory_;  // of the decode surfaces, which clients never see
     int queued_ = 0;
+    uint64_t stream_ = 0;  // whose pictures it decodes
     bool stopped_ = false;
     uint64_t measured_ = 0;
     Clock::time_point measured_since_ = Clock::now();

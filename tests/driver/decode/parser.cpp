@@ -1,6 +1,7 @@
 #include "decode/parser.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <utility>
 
@@ -11,6 +12,8 @@
 namespace nvsim::decode {
 
 namespace {
+
+thread_local uint64_t at_hand = 0;
 
 // Callbacks answer 0 for an error.
 void require(int answer) {
@@ -34,6 +37,13 @@ bool same_format(const Sequence& a, const Sequence& b) {
     left.seqhdr_data_length = right.seqhdr_data_length = 0;  // settings of the stream that change no picture's form
     left.bitrate = right.bitrate = 0;
     return std::memcmp(&left, &right, sizeof left) == 0 && a.reorder == b.reorder;
+}
+
+uint64_t Parser::stream_at_hand() { return at_hand; }
+
+uint64_t Parser::next_stream() {
+    static std::atomic<uint64_t> last{0};
+    return ++last;
 }
 
 Parser::Parser(int number, const CUVIDPARSERPARAMS& params)
@@ -145,7 +155,10 @@ int Parser::picture(Unit& unit) {
     unit.params.nNumSlices = static_cast<unsigned>(unit.slices.size());
     unit.params.pSliceDataOffsets = unit.slices.data();
     tell_messages(unit, index);
-    require(params_.pfnDecodePicture(params_.pUserData, &unit.params));
+    at_hand = stream_;
+    const int answer = params_.pfnDecodePicture(params_.pUserData, &unit.params);
+    at_hand = 0;
+    require(answer);
     if (!unit.shown || params_.pfnDisplayPicture == nullptr) return index;
     const CUVIDPARSERDISPINFO info{index, unit.progressive, unit.top_first, unit.repeat, 0};
     if (unit.more_fields && !unit.second_field) {

@@ -18,7 +18,12 @@ class Parser final : private ReaderSink {
     Parser(int number, const CUVIDPARSERPARAMS& params);
     void parse(const CUVIDSOURCEDATAPACKET& packet);
 
+    // A number of the parser whose picture the calling thread hands over now. 0: none, as for clients with their own.
+    static uint64_t stream_at_hand();
+
    private:
+    static uint64_t next_stream();
+
     struct Waiting {
         long long order;
         CUVIDPARSERDISPINFO info;
@@ -47,6 +52,7 @@ class Parser final : private ReaderSink {
     const std::string name_;
     const CUVIDPARSERPARAMS params_;
     const std::unique_ptr<StreamReader> reader_;
+    const uint64_t stream_ = next_stream();
     bool parsing_ = false;
     bool told_ = false;
     Sequence sequence_;

@@ -130,6 +130,10 @@ class AvCodec final : public VideoCodec {
         return decoded;
     }
 
+    void forget() override {
+        if (open_ && !wants_header_) av()->avcodec_flush_buffers(context_);
+    }
+
    private:
     bool open_with_header(const Bytes& unit) {
         if (context_->extradata != nullptr) return false;  // these headers were no good

@@ -38,6 +38,8 @@ class VideoCodec {
     VideoCodec(const VideoCodec&) = delete;
     VideoCodec& operator=(const VideoCodec&) = delete;
     virtual Decoded decode(const Bytes& unit) = 0;
+    // The next picture refers to none of those before it.
+    virtual void forget() = 0;
 };
 
 // Null if there is no codec for it on this machine.

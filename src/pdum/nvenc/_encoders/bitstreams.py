@@ -14,17 +14,42 @@ PICTURES = {"h264": range(1, 6), "hevc": range(32)}
 SEQUENCE_OBU = 1
 INTRA_SLICES = (2, 4, 7, 9)  # I and SI, for this slice and for all slices
 NAL_SLICE, NAL_IDR = 1, 5
+HEVC_KEYS = range(16, 24)
+LENGTHS_OF_H264, LENGTHS_OF_HEVC = 4, 21
+"""Where a container's record says how many bytes the length of a unit has."""
+MPEG_PICTURES = {
+    "mpeg1video": (b"\0\0\1\0", 5, 3, 7, 1),
+    "mpeg2video": (b"\0\0\1\0", 5, 3, 7, 1),
+    "mpeg4": (b"\0\0\1\xb6", 4, 6, 3, 0),
+}
+"""How a picture begins, where its kind is (byte, shift, mask), and the kind of a key frame."""
+SHOWING_KEYS = ("h264", "hevc", *MPEG_PICTURES)
+"""Codecs whose packets are looked at. FFmpeg does that with the others, or all of their pictures are key frames."""
 
 
 def is_clean(codec: str, data: bytes, extradata: bytes) -> bool:
-    """Whether a packet that is marked as a key frame really is one.
+    """Whether a packet that is marked as a key frame really is one. Files mark others too, and some mark all.
 
-    In H.264, recovery points are marked too. From there, intra blocks complete the picture only after a while.
+    In H.264, recovery points are marked. From there, intra blocks complete the picture only after a while.
     """
-    if codec != "h264" or has_idr(data, extradata):
+    if codec != "h264":
+        return shows_key(codec, data, extradata) is not False
+    if has_idr(data, extradata):
         return True
     slices = [unit for unit in _nal_units(data, extradata) if unit and unit[0] & 0x1F == NAL_SLICE]
     return bool(slices) and all(_slice_type(unit) in INTRA_SLICES for unit in slices)
+
+
+def shows_key(codec: str, data: bytes, extradata: bytes) -> bool | None:
+    """Whether the first picture of a packet, or of its beginning, is a key frame. None if no picture is seen."""
+    if codec == "hevc":
+        kinds = (unit[0] >> 1 & 0x3F for unit in _nal_units(data, extradata, LENGTHS_OF_HEVC) if unit)
+        return next((kind in HEVC_KEYS for kind in kinds if kind in PICTURES["hevc"]), None)
+    if codec in MPEG_PICTURES:
+        start, place, shift, mask, intra = MPEG_PICTURES[codec]
+        at = data.find(start)
+        return data[at + place] >> shift & mask == intra if 0 <= at < len(data) - place else None
+    return None
 
 
 def has_idr(data: bytes, extradata: bytes) -> bool:
@@ -67,10 +92,10 @@ def parameter_sets(unit: bytes, codec: str) -> bytes:
     return found
 
 
-def _nal_units(data: bytes, extradata: bytes) -> Iterator[bytes]:
+def _nal_units(data: bytes, extradata: bytes, lengths_at: int = LENGTHS_OF_H264) -> Iterator[bytes]:
     """The first bytes of each NAL unit, which are enough to see what it is."""
-    if extradata[:1] == b"\1" and len(extradata) > 4:
-        size = (extradata[4] & 3) + 1
+    if extradata[:1] == b"\1" and len(extradata) > lengths_at:
+        size = (extradata[lengths_at] & 3) + 1
         at = 0
         while at + size < len(data):
             length = int.from_bytes(data[at : at + size], "big")

@@ -154,14 +154,20 @@ class Decoders:
     ) -> None:
         self._path, self._index, self._files = path, video.source, files
         self._decoding, self._gpu, self._on_repeated = decoding, gpu, on_repeated
+        self._goes_on_alone = False
 
     def frames_from(self, first: int) -> FramesAhead:
         return FramesAhead(first, self._by_one, self._shared, f"pdum.nvenc GPU {self._gpu} decoder")
 
+    def _stumble(self, error: Exception) -> None:
+        """Without the GPU's decoder, one careful thread goes on to the end: several mend damage in another way."""
+        self._goes_on_alone = self._goes_on_alone or self._decoding.on_gpu is None
+        self._decoding.on_stumble(error)
+
     def _by_one(self, first: int, stumbled: Stumbled | None, before: Any) -> Generator[Any, None, None]:
-        decoding = self._decoding
+        decoding = replace(self._decoding, on_stumble=self._stumble)
         if stumbled is not None:
-            decoding.on_stumble(stumbled)
+            self._stumble(stumbled)
         is_damaged, stumbled = stumbled is not None, None  # it refers to frames
         on_chip = decoding.on_gpu is not None
         if on_chip and not PLACES.take(self._gpu, chip_limit(self._gpu)):
@@ -191,6 +197,8 @@ class Decoders:
         )
 
     def _open_further(self) -> FurtherDecoder | None:
+        if self._goes_on_alone:
+            return None
         decoder = self._further.open_decoder()
         if decoder is not None:
             self._files.close_start()  # which is not needed if several decode from the beginning

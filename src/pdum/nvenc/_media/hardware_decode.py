@@ -6,7 +6,7 @@ This package drives the decoder itself. FFmpeg drives it for what that leaves ou
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
 from functools import cache, lru_cache, partial
 from itertools import islice
@@ -36,6 +36,8 @@ OWN_FORMATS = (
 )
 """Formats, by FFmpeg's names, whose decoded frames are frames of an encoder, bit for bit."""
 TRIED_PACKETS = 32
+MOST_PASSED_OVER = 300
+"""Packets before the first key frame, in a recording that begins within a group of pictures."""
 SECONDS_FOR_EACH = 4
 """A file begins with one more decoder for so many of its seconds."""
 _TRIALS = [Lock() for _ in range(61)]
@@ -89,7 +91,7 @@ def _make_decoders(gpu: int, source: Path, engines: int, there: int) -> None:
     decoding = Decoding(on_gpu=_our_own(gpu))
     with decoding.opened(source) as container:
         stream = video_stream(container, source)
-        packet = next(container.demux(stream))
+        packet = next(_from_first_key(container.demux(stream)))
         missing = _wanted_decoders(container, stream, gpu, engines) - there
         decoders = [decoding.decoder_for(stream) for _ in range(missing)]
         begun = [BackgroundCall(partial(_begin, decoder, _copy_of(packet))) for decoder in decoders]
@@ -193,7 +195,18 @@ def _format_of(stream: Any) -> tuple[Any, ...]:
 
 def _gives_a_frame(decoding: Decoding, container: Any, stream: Any) -> bool:
     with closing(decoding.decoder_for(stream)) as decoder:
-        for packet in islice(container.demux(stream), TRIED_PACKETS + 1):
+        for packet in islice(_from_first_key(container.demux(stream)), TRIED_PACKETS + 1):
             for frame in decoder.frames(packet):
                 return isinstance(frame, DecodedFrame) or bool(frame.format.name == "cuda")
     return False
+
+
+def _from_first_key(packets: Iterator[Any]) -> Iterator[Any]:
+    """From the first packet on, if there is no key frame near it."""
+    passed: list[Any] = []
+    for packet in packets:
+        passed.append(packet)
+        if packet.is_keyframe or len(passed) > MOST_PASSED_OVER:
+            break
+    yield from passed[-1:] if passed and passed[-1].is_keyframe else passed
+    yield from packets

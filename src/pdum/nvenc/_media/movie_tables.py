@@ -18,7 +18,7 @@ from itertools import accumulate, chain, islice, pairwise, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .._encoders.bitstreams import has_idr, is_clean
+from .._encoders.bitstreams import SHOWING_KEYS, has_idr, is_clean, shows_key
 from .._errors import SourceUnreadable
 from .._mp4.movie_reader import boxes_of, child, children
 from .av import import_av
@@ -119,21 +119,22 @@ def _steps(listed: Sequence[_Entry]) -> list[int]:
 
 def _clean_keys(path: Path, context: Any, listed: Sequence[_Entry], interrupted: Callable[[], None]) -> list[int]:
     marked = [number for number, entry in enumerate(listed) if entry.is_key]
-    if context.name != "h264":
+    if context.name not in SHOWING_KEYS:
         return marked
     found, extradata = [], bytes(context.extradata or b"")
     with path.open("rb", buffering=0) as file:
         for count, number in enumerate(marked):
             if not count % 256:
                 interrupted()
-            if _is_clean_at(file.fileno(), listed[number], extradata):
+            if _is_clean_at(file.fileno(), listed[number], context.name, extradata):
                 found.append(number)
     return found
 
 
-def _is_clean_at(file: int, entry: _Entry, extradata: bytes) -> bool:
+def _is_clean_at(file: int, entry: _Entry, codec: str, extradata: bytes) -> bool:
     beginning = os.pread(file, min(entry.size, BEGINNING), entry.place)
-    return has_idr(beginning, extradata) or is_clean("h264", os.pread(file, entry.size, entry.place), extradata)
+    is_key = has_idr(beginning, extradata) or None if codec == "h264" else shows_key(codec, beginning, extradata)
+    return is_clean(codec, os.pread(file, entry.size, entry.place), extradata) if is_key is None else is_key
 
 
 def _display_offsets(path: Path, track: int, places: Sequence[int]) -> list[int]:

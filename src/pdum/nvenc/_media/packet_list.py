@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._encoders.bitstreams import is_clean, is_shown
+from .._encoders.bitstreams import SHOWING_KEYS, is_clean, is_shown
 from .av import import_av
 from .stream_headers import NEW_HEADERS
 
@@ -38,7 +38,7 @@ def demuxed_packets(container: Any, stream: Any, interrupted: Callable[[], None]
                 continue
             if not len(found.pts) % 256:
                 interrupted()
-            if packet.is_keyframe and is_clean(codec, bytes(packet) if codec == "h264" else b"", extradata):
+            if packet.is_keyframe and is_clean(codec, bytes(packet) if codec in SHOWING_KEYS else b"", extradata):
                 found.keys.append(len(found.pts))
             found.pts.append(packet.pts)
             found.dts.append(packet.dts)
