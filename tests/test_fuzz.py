@@ -24,7 +24,7 @@ from simulator import Simulator
 
 pytestmark = [pytest.mark.one_abi, pytest.mark.sanitize]
 
-WIDTH, HEIGHT = 192, 128
+WIDTH, HEIGHT = 160, 64
 ROWS = HEIGHT * 3 // 2
 SIZE = WIDTH * ROWS
 FAST = [{"name": "RTX 4090", "fps_1080p": 0}]
