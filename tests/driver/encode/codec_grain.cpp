@@ -1,6 +1,7 @@
 #include "encode/codec_grain.hpp"
 
-#include <sys/mman.h>
+#include <linux/memfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <sstream>
@@ -11,6 +12,9 @@ namespace {
 
 constexpr const char* kForever = "9223372036854775807";
 constexpr int kSeed = 7391;  // of the first picture; libaom goes on from it
+
+// glibc has a function for this from 2.27 on, and wheels are tried with an older one.
+int file_in_memory(const char* name) { return static_cast<int>(syscall(SYS_memfd_create, name, MFD_CLOEXEC)); }
 
 // libaom's own format, version 1.
 std::string table_of(const FilmGrain& grain) {
@@ -40,7 +44,7 @@ GrainTable::~GrainTable() {
 }
 
 void GrainTable::write(const FilmGrain& grain) {
-    if (file_ < 0) file_ = memfd_create("film grain", MFD_CLOEXEC);
+    if (file_ < 0) file_ = file_in_memory("film grain");
     const std::string table = table_of(grain);
     const bool written = file_ >= 0 && ftruncate(file_, 0) == 0 &&
                          pwrite(file_, table.data(), table.size(), 0) == static_cast<ssize_t>(table.size());
