@@ -87,6 +87,10 @@ def annex_b(units: Sequence[bytes]) -> bytes:
     return b"".join(b"\0\0\0\1" + unit for unit in units)
 
 
+def first_layer_alone(packet: bytes) -> bytes:
+    return annex_b([unit for unit in nal_units(packet) if layer_of(unit) == 0])
+
+
 def sets_of_second_layer(header: bytes) -> list[bytes]:
     """Parameter sets of its own, as a driver may give them for the second layer. The simulated one gives none."""
     return [

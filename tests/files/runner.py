@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -50,6 +51,20 @@ def encode_ranges(task: FileTask, engine: EngineInfo, ranges: Sequence[tuple[int
             sink.write(made)
             sink.complete(last, encoder.sequence_header())
     return packets
+
+
+def encode_changed(task: FileTask, changed: Callable[[Packet, bytes], bytes]) -> bytes:
+    """One encoder for the only range. ``changed`` makes each packet's bytes, with the header that is also returned."""
+    (bounds,) = task.prepare(1).ranges
+    with NvencEncoder(task.config(HARDWARE)) as encoder:
+        sink, frames, header = task.sink(0), task.frames(0, HARDWARE), encoder.sequence_header()
+        for number in range(*bounds):
+            for packet in encoder.submit(next(frames), number):
+                made = SimpleNamespace(seq=packet.seq, keyframe=packet.keyframe, data=changed(packet, header))
+                sink.write([made])  # type: ignore[list-item]
+        frames.close()  # type: ignore[attr-defined]
+        sink.complete(bounds[1], header)
+    return header
 
 
 def run(task: FileTask, engine: EngineInfo = SOFTWARE, cut: Cut | None = None) -> Result:

@@ -6,14 +6,13 @@ import pickle
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import av
 import numpy as np
 import pytest
 
-from files.runner import HARDWARE, encode_ranges
+from files.runner import HARDWARE, encode_changed, encode_ranges
 from files.runner import run as run_task
 from mp4_files import boxes
 from pdum.nvenc import (
@@ -23,6 +22,7 @@ from pdum.nvenc import (
     Filters,
     InvalidConfig,
     NvencEncoder,
+    Packet,
     UnsupportedFeature,
     VerificationFailed,
 )
@@ -35,7 +35,7 @@ from pdum.nvenc._media.filtered_video import FilteredVideo
 from pdum.nvenc._media.source import look_through
 from pdum.nvenc._media.stretches import Stretches
 from pdum.nvenc._tasks import EncodedRange
-from stereo_streams import annex_b, arrays, layer_of, sets_of_second_layer, with_sets
+from stereo_streams import arrays, first_layer_alone, sets_of_second_layer, with_sets
 from transparent_clips import (
     FORMS,
     FRAMES,
@@ -53,7 +53,6 @@ from transparent_clips import (
 
 from clips import make_clip
 from simulator import Simulator
-from streams import nal_units
 
 pytestmark = pytest.mark.one_abi
 
@@ -386,25 +385,13 @@ def test_pictures_without_alpha_are_found(folder: Path, tmp_path: Path, verify: 
         source=clip(tmp_path, "PNG"), destination=folder / "a.mov", settings=FileSettings(encoder=KEPT), verify=verify
     )
     task = FileTask(job, "nvenc")
-    (bounds,) = task.prepare(1).ranges
-    with NvencEncoder(task.config(HARDWARE)) as encoder:
-        sink, frames = task.sink(0), task.frames(0, HARDWARE)
-        for number in range(*bounds):
-            for packet in encoder.submit(next(frames), number):
-                data = colours_alone(packet.data) if number == place else packet.data
-                sink.write([SimpleNamespace(seq=packet.seq, keyframe=packet.keyframe, data=data)])  # type: ignore[list-item]
-        frames.close()  # type: ignore[attr-defined]
-        sink.complete(bounds[1], encoder.sequence_header())
+    encode_changed(task, lambda packet, _: first_layer_alone(packet.data) if packet.seq == place else packet.data)
     if verify == "samples" and place > 4:
         task.finished()
         return
     with pytest.raises(VerificationFailed, match=f"packet {place} has no alpha"):
         task.finished()
     task.abandon(keep=False)
-
-
-def colours_alone(packet: bytes) -> bytes:
-    return annex_b([unit for unit in nal_units(packet) if layer_of(unit) == 0])
 
 
 @pytest.mark.usefixtures("machine")
@@ -415,15 +402,11 @@ def test_parameter_sets_of_alpha_have_a_box_of_their_own(folder: Path, tmp_path:
     task = FileTask(
         FileJob(source=clip(tmp_path, "PNG"), destination=path, settings=FileSettings(encoder=KEPT)), "nvenc"
     )
-    (bounds,) = task.prepare(1).ranges
-    with NvencEncoder(task.config(HARDWARE)) as encoder:
-        sink, frames, sets = task.sink(0), task.frames(0, HARDWARE), sets_of_second_layer(encoder.sequence_header())
-        for number in range(*bounds):
-            for packet in encoder.submit(next(frames), number):
-                data = with_sets(packet.data, sets) if packet.keyframe else packet.data
-                sink.write([SimpleNamespace(seq=packet.seq, keyframe=packet.keyframe, data=data)])  # type: ignore[list-item]
-        frames.close()  # type: ignore[attr-defined]
-        sink.complete(bounds[1], encoder.sequence_header())
+
+    def with_further(packet: Packet, header: bytes) -> bytes:
+        return with_sets(packet.data, sets_of_second_layer(header)) if packet.keyframe else packet.data
+
+    sets = sets_of_second_layer(encode_changed(task, with_further))
     task.finished()
     (further,) = boxes(path.read_bytes(), *ENTRY, "lhvC")
     assert [unit for units in arrays(further, 5).values() for unit in units] == sets

@@ -7,7 +7,6 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -17,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from numpy.typing import NDArray
 
-from files.runner import HARDWARE, encode_ranges
+from files.runner import HARDWARE, encode_changed, encode_ranges
 from files.runner import run as run_task
 from mp4_files import boxes
 from pdum.nvenc import (
@@ -26,7 +25,7 @@ from pdum.nvenc import (
     FileSettings,
     Filters,
     InvalidConfig,
-    NvencEncoder,
+    Packet,
     SourceUnreadable,
     UnsupportedFeature,
     VerificationFailed,
@@ -36,11 +35,10 @@ from pdum.nvenc._files.task import FileTask
 from pdum.nvenc._media.look import Look
 from pdum.nvenc._media.source import Index
 from pdum.nvenc._tasks import SharedFrames
-from stereo_streams import annex_b, arrays, layer_of, sets_of_second_layer, views_in, with_sets
+from stereo_streams import arrays, first_layer_alone, sets_of_second_layer, views_in, with_sets
 
 from clips import make_clip
 from simulator import Simulator
-from streams import nal_units
 
 pytestmark = pytest.mark.one_abi
 
@@ -296,25 +294,13 @@ def test_a_right_view_that_cannot_be_decoded_is_found(
         source=eyes[0], right=eyes[1], destination=folder / "a.mp4", settings=FileSettings(encoder=QP), verify=verify
     )
     task = FileTask(job, "nvenc")
-    (bounds,) = task.prepare(1).ranges
-    with NvencEncoder(task.config(HARDWARE)) as encoder:
-        sink, frames = task.sink(0), task.frames(0, HARDWARE)
-        for number in range(*bounds):
-            for packet in encoder.submit(next(frames), number):
-                data = without_right_view(packet.data) if number == place else packet.data
-                sink.write([SimpleNamespace(seq=packet.seq, keyframe=packet.keyframe, data=data)])  # type: ignore[list-item]
-        frames.close()  # type: ignore[attr-defined]
-        sink.complete(bounds[1], encoder.sequence_header())
+    encode_changed(task, lambda packet, _: first_layer_alone(packet.data) if packet.seq == place else packet.data)
     if verify == "samples" and place > 4:
         task.finished()
         return
     with pytest.raises(VerificationFailed, match=r"only [13] can be decoded|the views of frame"):
         task.finished()
     task.abandon(keep=False)
-
-
-def without_right_view(packet: bytes) -> bytes:
-    return annex_b([unit for unit in nal_units(packet) if layer_of(unit) == 0])
 
 
 @pytest.mark.usefixtures("machine")
@@ -324,15 +310,11 @@ def test_a_result_has_parameter_sets_that_only_packets_have(folder: Path, eyes: 
     task = FileTask(
         FileJob(source=eyes[0], right=eyes[1], destination=path, settings=FileSettings(encoder=QP)), "nvenc"
     )
-    (bounds,) = task.prepare(1).ranges
-    with NvencEncoder(task.config(HARDWARE)) as encoder:
-        sink, frames, sets = task.sink(0), task.frames(0, HARDWARE), sets_of_second_layer(encoder.sequence_header())
-        for number in range(*bounds):
-            for packet in encoder.submit(next(frames), number):
-                data = with_sets(packet.data, sets) if packet.keyframe else packet.data
-                sink.write([SimpleNamespace(seq=packet.seq, keyframe=packet.keyframe, data=data)])  # type: ignore[list-item]
-        frames.close()  # type: ignore[attr-defined]
-        sink.complete(bounds[1], encoder.sequence_header())
+
+    def with_further(packet: Packet, header: bytes) -> bytes:
+        return with_sets(packet.data, sets_of_second_layer(header)) if packet.keyframe else packet.data
+
+    sets = sets_of_second_layer(encode_changed(task, with_further))
     task.finished()
     entry = ("moov", "trak", "mdia", "minf", "stbl", "stsd", "hvc1")
     (further,) = boxes(path.read_bytes(), *entry, "lhvC")

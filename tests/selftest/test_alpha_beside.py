@@ -9,9 +9,9 @@ import pytest
 
 from pdum.nvenc import EncoderConfig
 from pdum.nvenc._mp4.hevc_units import ALPHA_CHANNEL_INFORMATION, is_message
-from pdum.nvenc._selftest import alpha_beside
+from pdum.nvenc._selftest import alpha_beside, second_layer
 from pdum.nvenc._selftest.pictures import SIZE
-from stereo_streams import annex_b, layer_of
+from stereo_streams import annex_b, first_layer_alone
 
 from simulator import Simulator
 from streams import nal_units
@@ -20,19 +20,20 @@ pytestmark = pytest.mark.one_abi
 
 
 def stream() -> tuple[bytes, list[bytes]]:
-    return alpha_beside._encoded(EncoderConfig(width=SIZE[0], height=SIZE[1], codec="hevc", alpha=True))
-
-
-def without(packet: bytes, is_wanted: Callable[[bytes], bool]) -> bytes:
-    return annex_b([unit for unit in nal_units(packet) if is_wanted(unit)])
+    config = EncoderConfig(width=SIZE[0], height=SIZE[1], codec="hevc", alpha=True)
+    return second_layer._encoded(config, alpha_beside._pair)
 
 
 def colours_alone(packets: list[bytes]) -> list[bytes]:
-    return [*packets[:-1], without(packets[-1], lambda unit: layer_of(unit) == 0)]
+    return [*packets[:-1], first_layer_alone(packets[-1])]
 
 
 def silent(packets: list[bytes]) -> list[bytes]:
-    return [without(packet, lambda unit: not is_message(unit, ALPHA_CHANNEL_INFORMATION)) for packet in packets]
+    return [without_message(packet) for packet in packets]
+
+
+def without_message(packet: bytes) -> bytes:
+    return annex_b([unit for unit in nal_units(packet) if not is_message(unit, ALPHA_CHANNEL_INFORMATION)])
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,6 @@ def test_what_is_found(
 ) -> None:
     with simulator.machine(gpus=["RTX 5090"], backend="codec"):
         header, packets = stream()
-        monkeypatch.setattr(alpha_beside, "_encoded", lambda _: (header, spoil(packets)))
+        monkeypatch.setattr(second_layer, "_encoded", lambda *_: (header, spoil(packets)))
         bench = SimpleNamespace(gpu_id=0, need_codec=lambda _: None)
         assert alpha_beside.ask(bench).found == found  # type: ignore[arg-type]

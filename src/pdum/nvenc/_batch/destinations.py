@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+from .._media.containers import WITH_ALPHA
 from .._text import visible
 from .journal import Journal
 from .journal_entry import Entry
 from .scan import Source, Trouble
-from .settings import CONTAINERS, WITH_ALPHA, BatchSettings
+from .settings import CONTAINERS, BatchSettings
 
 LONGEST_NAME = 255
 """In bytes. All usual file systems of Linux have this limit."""

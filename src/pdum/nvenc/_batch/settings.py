@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from .._config.filters import Filters
 
 CONTAINERS = ("mkv", "mp4", "mov")
-WITH_ALPHA = ("mp4", "mov")
-"""Those that hold HEVC with alpha as players want it."""
 NOT_OF_A_BATCH = {
     **NOT_OF_A_FILE,
     "width": "the source decides it; use the setting scale",

@@ -6,7 +6,7 @@ from typing import Any
 
 from .._profiling import profiled
 
-WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """FFmpeg's decoders that return alpha, by the codec. Its own decoders leave it out."""
 PLACES = {"rgba": 3, "bgra": 3, "vuya": 3, "argb": 0, "abgr": 0, "ayuv": 0, "uyva": 3, "ya": 1}
 """Where alpha is among the components of each pixel, by how the name of a packed format begins."""
@@ -15,7 +15,7 @@ OPAQUE = 255
 
 def has_alpha_beside(stream: Any) -> bool:
     """Whether the packets of a WebM video bring alpha beside the pictures, which only some decoders read."""
-    return stream.codec_context.codec.canonical_name in WITH_ALPHA and stream.metadata.get("alpha_mode") == "1"
+    return stream.codec_context.codec.canonical_name in DECODERS_WITH_ALPHA and stream.metadata.get("alpha_mode") == "1"
 
 
 def has_alpha(frame: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from .._errors import NvencError, SourceUnreadable
 from .._profiling import profiled
-from .alpha_plane import WITH_ALPHA, has_alpha_beside
+from .alpha_plane import DECODERS_WITH_ALPHA, has_alpha_beside
 from .av import import_av, open_container, words_of
 
 NO_DECODERS = {"codec_whitelist": "none"}
@@ -168,7 +168,7 @@ class Decoding:
     def _context_for(self, stream: Any) -> Any:
         codec = stream.codec_context
         av = import_av()
-        name = WITH_ALPHA[codec.codec.canonical_name] if self.alpha and has_alpha_beside(stream) else ""
+        name = DECODERS_WITH_ALPHA[codec.codec.canonical_name] if self.alpha and has_alpha_beside(stream) else ""
         return av.CodecContext.create(name, "r") if name in av.codecs_available else codec
 
     def may_stumble(self, error: Exception) -> None:

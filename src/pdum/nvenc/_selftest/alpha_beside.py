@@ -5,29 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from .._config.config import EncoderConfig
-from .._encoders.nvenc import NvencEncoder
-from .._errors import NvencError, UnsupportedFeature
 from .._mp4.bits import nal_units
 from .._mp4.hevc_units import ALPHA_CHANNEL_INFORMATION, has_second_picture, is_message
 from .bench import Bench
 from .controls import LEAST_PSNR
-from .pictures import SIZE, decode, image, psnr
-from .probe import Answer, NotHere, Probe
-from .second_layer import numbers_of
+from .pictures import decode, image, psnr
+from .probe import Answer, Probe
+from .second_layer import ask_with_pairs, numbers_of
 from .takes import FRAMES
 
 BOTH = "the colours come back, each packet has alpha, and key frames say what it means"
 
 
 def ask(bench: Bench) -> Answer:
-    bench.need_codec("hevc")
-    config = EncoderConfig(width=SIZE[0], height=SIZE[1], codec="hevc", alpha=True, gpu_id=bench.gpu_id)
-    try:
-        header, packets = _encoded(config)
-    except UnsupportedFeature as lacking:
-        raise NotHere(str(lacking)) from None
-    except NvencError as error:
-        return Answer(found=f"it is refused: {error}")
+    return ask_with_pairs(bench, _pair, _judged, alpha=True)
+
+
+def _judged(header: bytes, packets: list[bytes]) -> Answer:
     messages = [unit.hex() for unit in nal_units(packets[0]) if is_message(unit, ALPHA_CHANNEL_INFORMATION)]
     return Answer(
         found="; ".join(_wrong(packets, messages)) or BOTH,
@@ -35,15 +29,9 @@ def ask(bench: Bench) -> Answer:
     )
 
 
-def _encoded(config: EncoderConfig) -> tuple[bytes, list[bytes]]:
-    with NvencEncoder(config) as encoder:
-        packets = [packet for number in range(FRAMES) for packet in encoder.submit(_pair(number), number)]
-        return encoder.sequence_header(), [packet.data for packet in [*packets, *encoder.flush_pipeline()]]
-
-
-def _pair(number: int) -> tuple[Any, Any]:
+def _pair(config: EncoderConfig, number: int) -> tuple[Any, Any]:
     """The alpha is the luma of another time."""
-    return image(number), image(number + FRAMES)[: SIZE[1]]
+    return image(number), image(number + FRAMES)[: config.height]
 
 
 def _wrong(packets: list[bytes], messages: list[str]) -> list[str]:

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from .._config.config import EncoderConfig
-from .._encoders.nvenc import NvencEncoder
-from .._errors import NvencError, UnsupportedFeature
 from .._mp4.hevc_units import has_two_views
 from .bench import Bench
 from .controls import LEAST_PSNR
-from .pictures import SIZE, decode, psnr
-from .probe import Answer, NotHere, Probe
-from .second_layer import numbers_of
+from .pictures import decode, psnr
+from .probe import Answer, Probe
+from .second_layer import ask_with_pairs, numbers_of
 from .takes import FRAMES, frame_of
 
 BOTH = "both views come back, and key frames say which one is for which eye"
 
 
 def ask(bench: Bench) -> Answer:
-    bench.need_codec("hevc")
-    config = EncoderConfig(width=SIZE[0], height=SIZE[1], codec="hevc", stereo=True, gpu_id=bench.gpu_id)
-    try:
-        header, packets = _encoded(config)
-    except UnsupportedFeature as lacking:
-        raise NotHere(str(lacking)) from None
-    except NvencError as error:
-        return Answer(found=f"it is refused: {error}")
+    return ask_with_pairs(bench, frame_of, _judged, stereo=True)
+
+
+def _judged(header: bytes, packets: list[bytes]) -> Answer:
     wrong = ["the first packet does not say which view is for which eye"] * (not has_two_views(packets[0]))
     return Answer(found="; ".join([*wrong, *_unlike(packets)]) or BOTH, numbers=numbers_of(header, packets))
-
-
-def _encoded(config: EncoderConfig) -> tuple[bytes, list[bytes]]:
-    with NvencEncoder(config) as encoder:
-        packets = [packet for number in range(FRAMES) for packet in encoder.submit(frame_of(config, number), number)]
-        return encoder.sequence_header(), [packet.data for packet in [*packets, *encoder.flush_pipeline()]]
 
 
 def _unlike(packets: list[bytes]) -> list[str]:
