@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pickle
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 from pdum.nvenc import NvencEncoder, Packet
 from pdum.nvenc._encoders.software import SoftwareEncoder
 from pdum.nvenc._files.job import FileJob, FileSettings
+from pdum.nvenc._files.portable_file import FileElsewhere
 from pdum.nvenc._files.task import FileTask
-from pdum.nvenc._tasks import Result
+from pdum.nvenc._tasks import EncodedRange, Result
 from pdum.nvenc.events import EngineInfo
 
 SOFTWARE = EngineInfo(index=0, kind="software")
@@ -35,11 +37,14 @@ def job(source: Path, destination: Path, codec: str = "h264", **more: Any) -> Fi
     return FileJob(source=source, destination=destination, settings=settings, **more)
 
 
+def encoder_on(engine: EngineInfo, config: Any) -> NvencEncoder | SoftwareEncoder:
+    return NvencEncoder(config) if engine.kind == "nvenc" else SoftwareEncoder(config)
+
+
 def encode_ranges(task: FileTask, engine: EngineInfo, ranges: Sequence[tuple[int, int]]) -> list[Packet]:
     """One encoder for all ranges, as in a lane."""
-    config = task.config(engine)
     packets: list[Packet] = []
-    with NvencEncoder(config) if engine.kind == "nvenc" else SoftwareEncoder(config) as encoder:
+    with encoder_on(engine, task.config(engine)) as encoder:
         for first, last in ranges:
             frames = task.frames(first, engine)
             sink = task.sink(first)
@@ -65,6 +70,27 @@ def encode_changed(task: FileTask, changed: Callable[[Packet, bytes], bytes]) ->
         frames.close()  # type: ignore[attr-defined]
         sink.complete(bounds[1], header)
     return header
+
+
+def elsewhere(task: FileTask, engine: EngineInfo) -> FileElsewhere:
+    """The task as another process unpacks it."""
+    made = pickle.loads(pickle.dumps(task.portable())).make()
+    assert isinstance(made, FileElsewhere)
+    made.encoder_config = task.config(engine)
+    return made
+
+
+def encode_elsewhere(there: Any, engine: EngineInfo, first: int, last: int) -> EncodedRange:
+    sink, frames = there.sink(first), there.frames(first, engine)
+    with encoder_on(engine, there.config(engine)) as encoder:
+        for seq in range(first, last):
+            sink.write(encoder.submit(next(frames), seq, seq == first))
+        frames.close()
+        sink.write(encoder.flush_pipeline())
+        header = encoder.sequence_header()
+        size = sink.complete(last, header)
+    there.close()
+    return EncodedRange(first=first, last=last, header=header, size=size, kept=sink.kept())
 
 
 def run(task: FileTask, engine: EngineInfo = SOFTWARE, cut: Cut | None = None) -> Result:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from files.runner import SOFTWARE, assert_same_pictures, job
+from files.runner import SOFTWARE, assert_same_pictures, elsewhere, encode_elsewhere, job
 from pdum.nvenc import FileTask, PieceDamaged, Result, SourceUnreadable
-from pdum.nvenc._encoders.software import SoftwareEncoder
-from pdum.nvenc._files.portable_file import FileElsewhere
 from pdum.nvenc._files.source_task import GAVE_UP
-from pdum.nvenc._tasks import EncodedRange, Remarks
+from pdum.nvenc._tasks import Remarks
 
 from clips import make_clip
 
@@ -28,33 +25,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("source") / "source.mkv", FRAMES)
 
 
-def elsewhere(task: FileTask) -> FileElsewhere:
-    """The task as another process unpacks it."""
-    made = pickle.loads(pickle.dumps(task.portable())).make()
-    assert isinstance(made, FileElsewhere)
-    made.encoder_config = task.config(SOFTWARE)
-    return made
-
-
-def encoded(there: Any, first: int, last: int) -> EncodedRange:
-    sink, frames = there.sink(first), there.frames(first, SOFTWARE)
-    with SoftwareEncoder(there.config(SOFTWARE)) as encoder:
-        for seq in range(first, last):
-            sink.write(encoder.submit(next(frames), seq, seq == first))
-        frames.close()
-        sink.write(encoder.flush_pipeline())
-        header = encoder.sequence_header()
-        size = sink.complete(last, header)
-    there.close()
-    return EncodedRange(first=first, last=last, header=header, size=size, kept=sink.kept())
-
-
 def test_ranges_of_other_processes_become_the_file(source: Path, folder: Path) -> None:
     task = FileTask(job(source, folder / "result.mkv"), "software")
     assert task.prepare(2).frames == FRAMES
     for first, last in ((0, 12), (12, FRAMES)):
-        there = elsewhere(task)
-        task.adopt(pickle.loads(pickle.dumps(encoded(there, first, last))))
+        there = elsewhere(task, SOFTWARE)
+        task.adopt(pickle.loads(pickle.dumps(encode_elsewhere(there, SOFTWARE, first, last))))
     result = task.finish()
     assert isinstance(result, Result)
     assert_same_pictures(source, folder / "result.mkv")
@@ -100,7 +76,7 @@ def test_a_piece_that_has_changed_on_its_way_is_refused(source: Path, folder: Pa
     """The storage may show this machine less than the other one has written."""
     task = FileTask(job(source, folder / "result.mkv"), "software")
     task.prepare(1)
-    made = encoded(elsewhere(task), 0, FRAMES)
+    made = encode_elsewhere(elsewhere(task, SOFTWARE), SOFTWARE, 0, FRAMES)
     path = folder / ".result.mkv.pdum-work" / made.kept.name
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(PieceDamaged, match="is not as the other machine wrote it"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from files.runner import HARDWARE, encode_changed, encode_ranges
+from files.runner import HARDWARE, elsewhere, encode_changed, encode_elsewhere, encode_ranges
 from files.runner import run as run_task
 from mp4_files import boxes
 from pdum.nvenc import (
@@ -21,7 +20,6 @@ from pdum.nvenc import (
     FileSettings,
     Filters,
     InvalidConfig,
-    NvencEncoder,
     Packet,
     UnsupportedFeature,
     VerificationFailed,
@@ -34,7 +32,6 @@ from pdum.nvenc._media.decoder import Decoding
 from pdum.nvenc._media.filtered_video import FilteredVideo
 from pdum.nvenc._media.source import look_through
 from pdum.nvenc._media.stretches import Stretches
-from pdum.nvenc._tasks import EncodedRange
 from stereo_streams import arrays, first_layer_alone, sets_of_second_layer, with_sets
 from transparent_clips import (
     FORMS,
@@ -349,19 +346,19 @@ def test_pieces_of_an_earlier_run_are_taken_up_only_with_alpha(folder: Path, tmp
             FileJob(source=source, destination=folder / "a.mov", settings=settings, keep_work=True), "nvenc"
         )
 
-    first = task(KEPT)
-    first.prepare(1)
-    encode_ranges(first, HARDWARE, [(0, 6)])
-    first.abandon(keep=True)
+    def begin_and_give_up() -> None:
+        first = task(KEPT)
+        first.prepare(1)
+        encode_ranges(first, HARDWARE, [(0, 6)])
+        first.abandon(keep=True)
+
+    begin_and_give_up()
     again = task(KEPT)
     assert [tuple(one) for one in again.prepare(1).ranges] == [(6, FRAMES)]
     encode_ranges(again, HARDWARE, [(6, FRAMES)])
     again.finished()
     assert_alpha(folder / "a.mov", slopes())
-    first = task(KEPT)
-    first.prepare(1)
-    encode_ranges(first, HARDWARE, [(0, 6)])
-    first.abandon(keep=True)
+    begin_and_give_up()
     other = task(QP)
     assert [tuple(one) for one in other.prepare(1).ranges] == [(0, FRAMES)]
     other.abandon(keep=False)
@@ -421,17 +418,6 @@ def test_other_machines_keep_it_too(folder: Path, tmp_path: Path, name: str) -> 
     task = FileTask(job, "nvenc")
     task.prepare(2)
     for first, last in ((0, 5), (5, FRAMES)):
-        there = pickle.loads(pickle.dumps(task.portable())).make()
-        there.encoder_config = task.config(HARDWARE)
-        sink, frames = there.sink(first), there.frames(first, HARDWARE)
-        with NvencEncoder(there.config(HARDWARE)) as encoder:
-            for seq in range(first, last):
-                sink.write(encoder.submit(next(frames), seq, seq == first))
-            frames.close()
-            sink.write(encoder.flush_pipeline())
-            header = encoder.sequence_header()
-            size = sink.complete(last, header)
-        there.close()
-        task.adopt(EncodedRange(first=first, last=last, header=header, size=size, kept=sink.kept()))
+        task.adopt(encode_elsewhere(elsewhere(task, HARDWARE), HARDWARE, first, last))
     task.finish()
     assert_alpha(folder / "a.mov", slopes(), most=3)
