@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from event_schema import require_valid
+from open_files import open_files
 from pdum.nvenc._cli import exits
 from pdum.nvenc._cli.log_file import SECONDS_BETWEEN_PROGRESS, LogFile
 from pdum.nvenc.events import RunProgress, RunStarted
@@ -94,13 +95,14 @@ def test_a_log_that_cannot_be_written_stops_the_command_before_it_begins(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = (videos / "a.mkv").read_bytes()
-    open_files = os.listdir("/proc/self/fd")
+    places = tmp_path, Path("/dev/full")
+    already_open = [open_files(place) for place in places]
     assert tool("encode", "--log", name, *SOFTWARE, videos) == (exits.USAGE, "")
     assert words in tool.err
     assert tool.err.count("\n") == 1
     assert sorted(path.name for path in videos.iterdir()) == ["a.mkv", "bad.mkv"]
     assert (videos / "a.mkv").read_bytes() == before
-    assert len(os.listdir("/proc/self/fd")) == len(open_files)
+    assert [open_files(place) for place in places] == already_open
 
 
 def test_a_log_that_fills_up_is_told_once_and_encoding_goes_on(tool: Tool, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from open_files import open_files
 from pdum.nvenc import (
     EncoderPool,
     FileJob,
@@ -286,18 +286,7 @@ def test_a_cancelled_search_leaves_nothing(pool: EncoderPool, clip: Path, tmp_pa
     (result,) = run.wait(60).results
     assert not isinstance(result, Result)
     assert files_in(tmp_path) == set()
-    assert sources_open(clip.parent) == 0
-
-
-def sources_open(folder: Path) -> int:
-    """The descriptors of this process that are open on a source."""
-    links = []
-    for number in os.listdir("/proc/self/fd"):
-        try:
-            links.append(os.readlink(f"/proc/self/fd/{number}"))
-        except OSError:
-            continue  # the one that listed them
-    return sum(link.startswith(f"{folder}/") for link in links)
+    assert open_files(clip.parent) == []
 
 
 def test_a_long_file_is_searched_by_samples_and_closed(pool: EncoderPool, tmp_path: Path) -> None:
@@ -310,7 +299,7 @@ def test_a_long_file_is_searched_by_samples_and_closed(pool: EncoderPool, tmp_pa
     assert result.frames == frames
     begun = [event for event in told if isinstance(event, events.PieceStarted)]
     assert sorted((one.first, one.last) for one in begun[:4]) == sample_ranges(frames, FPS)
-    assert sources_open(tmp_path / "in") == 0
+    assert open_files(tmp_path / "in") == []
 
 
 def test_a_known_value_is_not_searched_for_and_earlier_pieces_are_used(clip: Path, tmp_path: Path) -> None:
