@@ -49,6 +49,7 @@ ORDER = {
         "session_frames",
         "session_views",
         "session_lifecycle",
+        "session_grain",
         "session_references",
         "session_ahead",
         "session_attempts",

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from control.coded import encode, stream_of, syntax_of
-from control.driver_calls import Driver
+from control.coded import HEIGHT as CODED_HEIGHT
+from control.coded import encode, frame_of, planes_of, stream_of, syntax_of
+from control.driver_calls import GPU, HEIGHT, WIDTH, Driver, flat
 from control.rows_coding import GRAIN, grain_fields
 from control.test_pictures import pictures
+from frames import nv12
 from pdum.nvenc import EncoderConfig, FilmGrain, InvalidConfig, Layers, NvencEncoder, PictureOptions
 
 from simulator import Simulator
+from simulator.trace import Call
 from streams import Syntax, decode, psnr
 
 pytestmark = pytest.mark.one_abi
@@ -138,3 +141,65 @@ def test_a_decoder_adds_it_from_a_picture_on(simulator: Simulator) -> None:
     noise = [psnr(one.planes, other.planes) for one, other in zip(plain, decoded, strict=True)]
     assert noise[:2] == noise[6:] == [float("inf")] * 2
     assert 60 > min(noise[2:4]) > max(noise[4:6]) + 6
+
+
+def strengths(call: Call) -> list[int]:
+    """Of luma, in what a call tells the driver; empty if it tells nothing of grain."""
+    return next((value[:2] for path, value in flat(call.args).items() if path.endswith("pointYScaling")), [])
+
+
+SLOW_TO_CHANGE = {**GPU, "caps": {"SUPPORT_DYN_RCMODE_CHANGE": 0}}
+"""It needs another session for another mode of rate control."""
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("nvEncReconfigureEncoder", {"qp": 40}),
+        ("nvEncReconfigureEncoder", {"width": 224, "height": 128}),
+        ("nvEncInitializeEncoder", {"qp": None, "rate_control": "vbr", "bitrate": 10**6}),
+    ],
+    ids=["qp", "size", "session"],
+)
+def test_a_change_keeps_the_grain_of_pictures(abi: str, driver: Driver, name: str, change: dict[str, Any]) -> None:
+    """Drivers get the whole configuration with it, in which the encoder's own grain would be the first one."""
+
+    def use(encoder: NvencEncoder) -> None:
+        encoder.submit(nv12(WIDTH, HEIGHT), 0)
+        encoder.submit(nv12(WIDTH, HEIGHT), 1, picture=PictureOptions(film_grain=STRONG))
+        encoder.reconfigure(**change)
+
+    calls = driver.calls(use, name=name, gpu=SLOW_TO_CHANGE, codec="av1", film_grain=WEAK, qp=30)
+    assert strengths(calls[-1]) == [80, 80]
+
+
+def test_frames_that_a_change_finishes_bring_their_grain(driver: Driver) -> None:
+    """The encoder itself holds them back if it looks ahead for attempts."""
+
+    def use(encoder: NvencEncoder) -> None:
+        for seq in range(2):
+            encoder.submit(nv12(WIDTH, HEIGHT), seq, picture=PictureOptions(film_grain=40 + seq))
+        encoder.reconfigure(width=224, height=128)
+
+    settings: dict[str, Any] = {"tuning": "hq", "attempts": 2, "lookahead": 4, "film_grain": WEAK}
+    (call,) = driver.calls(use, name="nvEncReconfigureEncoder", codec="av1", **settings)
+    assert strengths(call) == [41, 41]
+
+
+def test_a_new_sequence_begins_with_the_grain_of_pictures(simulator: Simulator) -> None:
+    """A driver may begin with the encoder's own, which would be none here."""
+    with simulator.machine(gpus=GPU, backend="codec"):
+        noisy, clean = (decode(stream_after_another(grain), "av1") for grain in (STRONG, NONE))
+    assert len(noisy) == len(clean) == 3
+    assert max(psnr(one.planes, other.planes) for one, other in zip(noisy, clean, strict=True)) < 60
+
+
+def stream_after_another(grain: FilmGrain) -> bytes:
+    """Of an encoder without grain, in whose stream before a picture brought some."""
+    frames = [frame_of(planes, "nv12") for planes in planes_of("nv12", 6)]
+    options: dict[str, Any] = {"codec": "av1", "tuning": "hq", "lookahead": 2, "qp": 60, "film_grain": NONE}
+    with NvencEncoder(WIDTH, CODED_HEIGHT, **options) as encoder:
+        for frame in frames[:3]:
+            encoder.encode(frame, picture=PictureOptions(film_grain=grain))
+        encoder.flush()
+        return b"".join(encoder.encode(frame) for frame in frames[3:]) + encoder.flush()

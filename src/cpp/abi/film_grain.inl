@@ -43,21 +43,25 @@ class FilmGrainFields {
    public:
     void set(const std::optional<FilmGrain>& grain, NV_ENC_CONFIG_AV1& config) {
         if (!grain) return;
-        of_session_ = film_grain_of(*grain);
         config.enableFilmGrainParams = 1;
-        config.filmGrainParams = &of_session_;
+        config.filmGrainParams = kept(of_sessions_, *grain);
     }
 
     // From this picture on.
     void update(const FilmGrain& grain, NV_ENC_PIC_PARAMS_AV1& picture) {
-        constexpr size_t most_in_flight = 256;
-        if (of_pictures_.size() == most_in_flight) of_pictures_.pop_front();
-        of_pictures_.push_back(film_grain_of(grain));
         picture.filmGrainParamsUpdate = 1;
-        picture.filmGrainParams = &of_pictures_.back();
+        picture.filmGrainParams = kept(of_pictures_, grain);
     }
 
    private:
-    NV_ENC_FILM_GRAIN_PARAMS_AV1 of_session_{};
-    std::deque<NV_ENC_FILM_GRAIN_PARAMS_AV1> of_pictures_;
+    using Kept = std::deque<NV_ENC_FILM_GRAIN_PARAMS_AV1>;
+
+    static NV_ENC_FILM_GRAIN_PARAMS_AV1* kept(Kept& all, const FilmGrain& grain) {
+        constexpr size_t most_in_flight = 256;
+        if (all.size() == most_in_flight) all.pop_front();
+        return &all.emplace_back(film_grain_of(grain));
+    }
+
+    Kept of_sessions_;  // for each change of the configuration, too
+    Kept of_pictures_;
 };

@@ -229,9 +229,10 @@ void Session::reconfigure(const std::vector<Change>& changes) {
     const ChangeKind kind = require_change(driver_->api(), *context_, settings_, settings);
     if (resized || kind == ChangeKind::reopening) require_no_attempts();
     if (kind == ChangeKind::reopening) {
-        reopen(settings);
+        reopen(std::move(settings));
     } else {
         if (resized && delivery_.with_driver() + shown_.size() > 0) finish_frames();
+        settings.film_grain = settings_.film_grain;  // frames that were finished may have brought some
         driver_->api().reconfigure(settings, resized);
         settings_ = std::move(settings);
     }
@@ -293,7 +294,8 @@ bool Session::encode_ready(const ReadyPicture& ready) {
     request.view = ready.view;
     request.is_idr = idr && ready.view == 0;
     request.since_idr = idr ? 0 : position_.since_idr;
-    request.extras = extras.has_codec_fields() ? &extras : nullptr;
+    PictureExtras own_extras;
+    request.extras = told_with(extras, idr, own_extras);
     if (!idr) require_long_term(extras);
     request.map = ready.map.get();
     request.hints = ready.hints.get();
@@ -318,6 +320,7 @@ bool Session::encode_ready(const ReadyPicture& ready) {
 void Session::advance(const ReadyPicture& picture, bool is_idr) {
     const bool is_reference = picture.extras.is_reference || is_idr;
     references_.add({position_.next_pts, picture.seq, is_reference}, is_idr, picture.extras.mark_long_term);
+    take_grain(picture.extras);
     ++position_.next_pts;
     if (picture.view + 1 < views()) return;  // the right view belongs to the same picture
     position_.must_be_idr = false;

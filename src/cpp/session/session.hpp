@@ -174,7 +174,7 @@ class Session {
     // Opens one again if the encoder has lost its own in `reopen`.
     void require_driver();
     // Ends the driver's session and opens another one with other settings.
-    void reopen(const Settings& settings);
+    void reopen(Settings settings);
     // Waits for all frames in flight and keeps their access units.
     void finish_frames();
     void close_driver(bool engine_is_done) noexcept;
@@ -229,6 +229,11 @@ class Session {
     void encode_new_memory(const FrameView& frame, CUcontext owner, size_t input, int64_t seq,
                            const PictureExtras& extras, Submission& submission);
     bool next_is_idr(const PictureExtras& extras, uint32_t view) const;
+    // What the driver is told with a picture, besides what the request itself has; null if that is nothing. `own` is
+    // memory for extras that differ from the picture's.
+    const PictureExtras* told_with(const PictureExtras& extras, bool is_idr, PictureExtras& own) const;
+    // The stream has this grain from now on.
+    void take_grain(const PictureExtras& extras);
     // Throws invalid_config if the picture would refer to a slot without a picture.
     void require_long_term(const PictureExtras& extras) const;
     bool can_invalidate() const;
@@ -282,6 +287,7 @@ class Session {
     bool shown_ends_ = false;        // the last one was encoded with too few after it
     std::optional<Attempts> attempts_;
     ReferenceHistory references_;
+    bool grain_is_pictures_ = false;  // settings_.film_grain is what a picture has brought
     Failures failures_;  // failed releases, raised by the next call since their access units were good
 };
 

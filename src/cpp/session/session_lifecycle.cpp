@@ -61,8 +61,9 @@ void Session::require_driver() {
 
 // The old session ends before the new one is opened, because GPUs limit how many there are. If the new one cannot be
 // had, the old settings are tried at once, before anybody else takes the session's place.
-void Session::reopen(const Settings& settings) {
+void Session::reopen(Settings settings) {
     finish_frames();
+    settings.film_grain = settings_.film_grain;  // frames that were finished may have brought some
     position_.must_be_idr = true;
     close_driver(true);
     try {
