@@ -11,8 +11,8 @@ import pytest
 
 from control.coded import encode, planes_of, stream_of, syntax_of
 from control.driver_calls import Driver
-from control.test_pictures import FRAME
-from pdum.nvenc import InvalidConfig, NvencEncoder, Packet, PictureOptions
+from control.test_pictures import FRAME, pictures
+from pdum.nvenc import InvalidConfig, NvencEncoder, Packet, PictureOptions, TimeCode
 
 from loud import need_program
 from simulator import Simulator
@@ -35,6 +35,17 @@ def test_each_picture_says_what_it_is_made_of(abi: str, driver: Driver, first: s
     structures = [call.args["pictureStruct"] for call in calls if call.args.get("inputBuffer")]
     own = "FIELD_TOP_BOTTOM" if first == "top" else "FIELD_BOTTOM_TOP"
     assert structures == [f"NV_ENC_PIC_STRUCT_{name}" for name in (own, *TOLD, own)]
+
+
+def test_time_codes_say_which_field_is_shown_first(abi: str, driver: Driver) -> None:
+    """In picture timing, a picture without a time code has its structure, too."""
+    clock = TimeCode(1, 2, 3, 4)
+    options = [None, PictureOptions(time_code=clock), *(PictureOptions(structure=one) for one in ("frame", "bottom"))]
+    options.append(PictureOptions(time_code=clock, structure="bottom"))
+    told = pictures(driver, *options, interlaced="top", time_code=True)
+    shown = [one.get("timeCode.displayPicStruct", "NV_ENC_PIC_STRUCT_DISPLAY_FRAME") for one in told]
+    names = ("FIELD_TOP_BOTTOM", "FIELD_TOP_BOTTOM", "FRAME", "FIELD_BOTTOM_TOP", "FIELD_BOTTOM_TOP")
+    assert shown == [f"NV_ENC_PIC_STRUCT_DISPLAY_{name}" for name in names]
 
 
 def test_a_structure_needs_an_interlaced_stream(driver: Driver) -> None:
@@ -68,6 +79,18 @@ def test_decoders_know_the_first_field(simulator: Simulator, tmp_path: Path, fir
     syntax = syntax_of(packets, "h264", tmp_path)
     assert set(syntax.all("frame_mbs_only_flag")) == {0}
     assert worst_psnr(planes_of("nv12", 9), decode(stream_of(packets), "h264")) > 30
+
+
+@pytest.mark.parametrize(("first", "number"), [("top", 3), ("bottom", 4)])
+def test_picture_timing_has_both_fields(simulator: Simulator, tmp_path: Path, first: str, number: int) -> None:
+    """H.264 (table D-1) has 0, a frame, for pictures that are one, and two places for clocks if they are fields."""
+    options = {0: PictureOptions(time_code=TimeCode(10, 20, 30, 4)), 1: PictureOptions(structure="frame")}
+    packets = encode(simulator, 3, options, interlaced=first, time_code=True, fps=25)
+    syntax = syntax_of(packets, "h264", tmp_path)
+    assert syntax.all("pic_struct") == [number, 0, number]
+    assert [syntax.first(name) for name in ("hours_value", "minutes_value", "seconds_value", "n_frames")] == (
+        [10, 20, 30, 4]
+    )
 
 
 def test_the_first_field_may_change(simulator: Simulator, tmp_path: Path) -> None:

@@ -36,6 +36,22 @@ inline NV_ENC_PIC_STRUCT picture_struct(Structure structure) {
     fail(ErrorKind::invalid_config, "An unknown structure of a picture.");
 }
 
+inline NV_ENC_DISPLAY_PIC_STRUCT displayed_struct(Structure structure) {
+    switch (structure) {
+        case Structure::frame: return NV_ENC_PIC_STRUCT_DISPLAY_FRAME;
+        case Structure::top_first: return NV_ENC_PIC_STRUCT_DISPLAY_FIELD_TOP_BOTTOM;
+        case Structure::bottom_first: return NV_ENC_PIC_STRUCT_DISPLAY_FIELD_BOTTOM_TOP;
+    }
+    fail(ErrorKind::invalid_config, "An unknown structure of a picture.");
+}
+
+// Streams with time codes have a message that says it, too.
+inline void put_structure(NV_ENC_PIC_PARAMS& picture, Codec codec, Structure structure) {
+    picture.pictureStruct = picture_struct(structure);
+    if (codec == Codec::h264)
+        picture.codecPicParams.h264PicParams.timeCode.displayPicStruct = displayed_struct(structure);
+}
+
 template <typename CodecPicture>
 void put_reference(CodecPicture& picture, bool is_reference, uint32_t display_order) {
     picture.refPicFlag = is_reference;
@@ -59,8 +75,9 @@ inline void put_type(NV_ENC_PIC_PARAMS& picture, Codec codec, const PictureReque
 
 // For H.264. The other codecs carry theirs as a message.
 inline void put_time_code(NV_ENC_TIME_CODE& code, const TimeCode& time) {
+    const NV_ENC_DISPLAY_PIC_STRUCT displayed = code.displayPicStruct;
     code = {};
-    code.displayPicStruct = NV_ENC_PIC_STRUCT_DISPLAY_FRAME;
+    code.displayPicStruct = displayed;
     NV_ENC_CLOCK_TIMESTAMP_SET& clock = code.clockTimestamp[0];
     clock.cntDroppedFrames = time.drop_frame;
     if (time.drop_frame) set_drop_frame_counting(clock);

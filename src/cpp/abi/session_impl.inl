@@ -165,7 +165,7 @@ class Session final : public EncodeApi {
         if (request.force_intra) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_FORCEINTRA;
         set_map(request.map);
         put_hints(picture_, codec_, request.hints, !manual_types_);
-        picture_.pictureStruct = picture_struct(request.structure);
+        put_structure(picture_, codec_, request.structure);
         if (manual_types_) put_type(picture_, codec_, request);
         picture_.outputReconBuffer = request.reconstruction;
         if (request.reconstruction != nullptr) picture_.encodePicFlags |= NV_ENC_PIC_FLAG_OUTPUT_RECON_FRAME;

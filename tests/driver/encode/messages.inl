@@ -37,18 +37,26 @@ void write_clock(BitWriter& out, const Clock& clock, int frame_bits) {
     out.bits(clock.hoursValue, 5);
 }
 
-// H.264's picture timing, which every picture of a stream with time codes has: with one clock timestamp or none.
+// H.264's number for a picture that is displayed as a frame, or by the top or the bottom field first, for which NVENC
+// has 0 to 2. API 11 has no names for these.
+inline uint32_t pic_struct(uint32_t displayed) { return displayed == 1 || displayed == 2 ? displayed + 2 : 0; }
+
+// H.264's picture timing, which every picture of a stream with time codes has: with one clock timestamp or none. Two
+// fields have room for a second one, which is not used.
 template <typename Code>
 SeiMessage picture_timing(const Code& code, bool left_out) {
     BitWriter out;
-    out.bits(0, 4);  // pic_struct: a frame
+    const uint32_t structure = pic_struct(static_cast<uint32_t>(code.displayPicStruct));
+    const bool has_fields = structure != 0;
+    out.bits(structure, 4);
     out.bit(left_out ? 0 : 1);
     if (!left_out) {
-        out.bits(0, 2);  // ct_type: progressive
+        out.bits(has_fields ? 1 : 0, 2);  // ct_type: interlaced, or progressive
         out.bit(1);      // nuit_field_based_flag
         write_clock(out, code.clockTimestamp[0], 8);
         out.bits(0, 24);  // time_offset
     }
+    if (has_fields) out.bit(0);
     return {1, out.finish()};
 }
 
