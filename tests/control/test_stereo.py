@@ -135,6 +135,25 @@ def test_after_a_refused_right_view_the_next_pair_is_whole(simulator: Simulator)
     assert_shown(packets[1:], [pair(2), pair(3)])
 
 
+def test_a_refused_right_view_costs_only_its_own_pair(simulator: Simulator) -> None:
+    """The pairs before it were still in flight."""
+    fault = [{"call": "nvEncEncodePicture", "nth": 6, "status": 8}]
+    with (
+        simulator.machine(gpus=GPU, backend="codec", faults=fault),
+        NvencEncoder(WIDTH, HEIGHT, codec="hevc", stereo=True, qp=10, extra_output_delay=3) as encoder,
+    ):
+        packets = encoder.submit(pair(0), 0) + encoder.submit(pair(1), 1)
+        assert packets == []
+        with pytest.raises(NvencError):
+            encoder.submit(pair(2), 2)
+        assert encoder.in_flight == 2
+        packets = encoder.submit(pair(3), 3) + encoder.submit(pair(4), 4) + encoder.flush_pipeline()
+    assert [(packet.seq, packet.keyframe) for packet in packets] == [(0, True), (1, False), (3, True), (4, False)]
+    assert [(packet.pts, packet.dts) for packet in packets] == [(number, number) for number in range(4)]
+    assert_shown(packets[:2], [pair(0), pair(1)])
+    assert_shown(packets[2:], [pair(3), pair(4)])
+
+
 def test_the_older_interface_refuses_and_says_which_one_is_needed(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,13 +71,15 @@ class Delivery {
 
     // How many frames the driver has.
     size_t with_driver() const noexcept { return submitted_.size(); }
-    // How many frames have an access unit that was not taken yet.
-    size_t in_flight() const noexcept { return submitted_.size() + kept_.size(); }
+    // How many access units are kept.
+    size_t kept() const noexcept { return kept_.size(); }
     bool is_in_flight(int64_t pts) const;
     // Of the next access unit. Several attempts at a picture have the same.
     int64_t next_dts() const noexcept { return next_dts_; }
     void set_next_dts(int64_t dts) noexcept { next_dts_ = dts; }
     void clear() noexcept;
+    // Of a driver's session that is given up.
+    void forget_submitted() noexcept { submitted_.clear(); }
 
    private:
     struct Kept {

@@ -250,7 +250,7 @@ std::vector<uint8_t> Session::sequence_header() {
 size_t Session::in_flight() const {
     require_own_process();
     const std::lock_guard<Turnstile> lock(turn_);
-    return (delivery_.in_flight() + views() - 1) / views() + shown_.size();
+    return (delivery_.with_driver() + views() - 1) / views() + delivery_.kept() + shown_.size();
 }
 
 bool Session::is_in_flight(int64_t pts) const {

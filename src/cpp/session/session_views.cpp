@@ -26,7 +26,7 @@ void Session::submit_views(const Views& views, int64_t seq, const PictureExtras&
 }
 
 // Without its right view, the driver would wait with the left one forever. So it gets another session with the next
-// picture, and what was in flight is lost.
+// picture. The pictures that were in flight are kept.
 void Session::encode_view(const FrameView& frame, CUcontext owner, int64_t seq, const PictureExtras& extras,
                           uint32_t view) {
     try {
@@ -41,9 +41,14 @@ void Session::encode_view(const FrameView& frame, CUcontext owner, int64_t seq, 
 
 void Session::lose_left_view() noexcept {
     Failures ignored;  // the first failure is raised
+    ignored.run([this] {
+        end_stream();
+        keep_what_is_left();
+    });
     ignored.run([this] { close_driver(driver_->drain(failures_)); });
     joiner_.clear();
-    delivery_.clear();
+    delivery_.forget_submitted();
+    delivery_.set_next_dts(delivery_.next_dts() / 2 * 2);  // the left view may have come out alone
     --position_.next_pts;
     position_.must_be_idr = true;
 }
