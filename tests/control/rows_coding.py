@@ -83,6 +83,7 @@ CODING = [
         for codec in ({"width": 256, "height": 144}, {**HEVC, "width": 256, "height": 144})
     ),
     Row({"sample_aspect": (3, 2)}, {"darWidth": 384}, over={**AV1, "width": 256, "height": 144}),
+    Row({"sample_aspect": (1, 3)}, {"darHeight": 432}, over={**AV1, "width": 256, "height": 144}),
     Row({"entropy": "cavlc"}, {"codec.entropyCodingMode": f"{ENTROPY}CAVLC"}),
     Row({"entropy": "cabac"}, {"codec.entropyCodingMode": f"{ENTROPY}CABAC"}, over={"tuning": "lossless"}),
     Row({"transform_8x8": False}, {"codec.adaptiveTransformMode": f"{TRANSFORM}DISABLE"}),

@@ -9,13 +9,19 @@ inline uint32_t deblocking_filter_idc(Deblocking deblocking) {
     fail(ErrorKind::invalid_config, "An unknown mode of deblocking.");
 }
 
-// What a sample's aspect makes of the picture: its shape on a display, or in AV1 the size at which it is shown.
+// In AV1's frame header, which has 16 bits for it.
+inline uint32_t shown_size(uint64_t size, uint64_t numerator, uint64_t denominator) {
+    return static_cast<uint32_t>(std::min<uint64_t>((size * numerator + denominator / 2) / denominator, 0x10000));
+}
+
+// What a sample's aspect makes of the picture: its shape on a display, or in AV1 the size at which it is shown,
+// which is never smaller than the picture.
 inline void set_sample_aspect(NV_ENC_INITIALIZE_PARAMS& parameters, const Settings& settings) {
     if (!settings.sample_aspect) return;
     const auto [width, height] = *settings.sample_aspect;
     if (settings.codec == Codec::av1) {
-        const uint64_t shown = (uint64_t{settings.width} * width + height / 2) / height;
-        parameters.darWidth = static_cast<uint32_t>(std::clamp<uint64_t>(shown, 1, 0x10000));
+        if (width >= height) parameters.darWidth = shown_size(settings.width, width, height);
+        if (width < height) parameters.darHeight = shown_size(settings.height, height, width);
         return;
     }
     const uint64_t wide = uint64_t{settings.width} * width, high = uint64_t{settings.height} * height;
