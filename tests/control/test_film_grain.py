@@ -173,17 +173,25 @@ def test_a_change_keeps_the_grain_of_pictures(abi: str, driver: Driver, name: st
     assert strengths(calls[-1]) == [80, 80]
 
 
-def test_frames_that_a_change_finishes_bring_their_grain(driver: Driver) -> None:
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("nvEncReconfigureEncoder", {"width": 224, "height": 128}),
+        ("nvEncInitializeEncoder", {"qp": None, "rate_control": "vbr", "bitrate": 10**6}),
+    ],
+    ids=["size", "session"],
+)
+def test_frames_that_a_change_finishes_bring_their_grain(driver: Driver, name: str, change: dict[str, Any]) -> None:
     """The encoder itself holds them back if it looks ahead for attempts."""
 
     def use(encoder: NvencEncoder) -> None:
         for seq in range(2):
             encoder.submit(nv12(WIDTH, HEIGHT), seq, picture=PictureOptions(film_grain=40 + seq))
-        encoder.reconfigure(width=224, height=128)
+        encoder.reconfigure(**change)
 
-    settings: dict[str, Any] = {"tuning": "hq", "attempts": 2, "lookahead": 4, "film_grain": WEAK}
-    (call,) = driver.calls(use, name="nvEncReconfigureEncoder", codec="av1", **settings)
-    assert strengths(call) == [41, 41]
+    settings: dict[str, Any] = {"tuning": "hq", "attempts": 2, "lookahead": 4, "film_grain": WEAK, "qp": 30}
+    calls = driver.calls(use, name=name, gpu=SLOW_TO_CHANGE, codec="av1", **settings)
+    assert strengths(calls[-1]) == [41, 41]
 
 
 def test_a_new_sequence_begins_with_the_grain_of_pictures(simulator: Simulator) -> None:

@@ -288,7 +288,7 @@ class Session {
     std::optional<Attempts> attempts_;
     ReferenceHistory references_;
     bool grain_is_pictures_ = false;  // settings_.film_grain is what a picture has brought
-    Failures failures_;  // failed releases, raised by the next call since their access units were good
+    Failures failures_;               // failed releases, raised by the next call since their access units were good
 };
 
 }  // namespace pdum::nvenc

@@ -52,7 +52,7 @@ SeiMessage picture_timing(const Code& code, bool left_out) {
     out.bit(left_out ? 0 : 1);
     if (!left_out) {
         out.bits(has_fields ? 1 : 0, 2);  // ct_type: interlaced, or progressive
-        out.bit(1);      // nuit_field_based_flag
+        out.bit(1);                       // nuit_field_based_flag
         write_clock(out, code.clockTimestamp[0], 8);
         out.bits(0, 24);  // time_offset
     }
