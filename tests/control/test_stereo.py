@@ -136,8 +136,8 @@ def test_after_a_refused_right_view_the_next_pair_is_whole(simulator: Simulator)
 
 
 def test_a_refused_right_view_costs_only_its_own_pair(simulator: Simulator) -> None:
-    """The pairs before it were still in flight."""
-    fault = [{"call": "nvEncEncodePicture", "nth": 6, "status": 8}]
+    """The pairs before it were still in flight. The end of a stream is a call like those of its pictures."""
+    fault = [{"call": "nvEncEncodePicture", "nth": nth, "status": 8} for nth in (6, 11, 14)]
     with (
         simulator.machine(gpus=GPU, backend="codec", faults=fault),
         NvencEncoder(WIDTH, HEIGHT, codec="hevc", stereo=True, qp=10, extra_output_delay=3) as encoder,
@@ -147,11 +147,16 @@ def test_a_refused_right_view_costs_only_its_own_pair(simulator: Simulator) -> N
         with pytest.raises(NvencError):
             encoder.submit(pair(2), 2)
         assert encoder.in_flight == 2
-        packets = encoder.submit(pair(3), 3) + encoder.submit(pair(4), 4) + encoder.flush_pipeline()
-    assert [(packet.seq, packet.keyframe) for packet in packets] == [(0, True), (1, False), (3, True), (4, False)]
+        packets += encoder.submit(pair(3), 3)
+        assert [packet.seq for packet in packets] == [0, 1]
+        for _ in range(2):
+            with pytest.raises(NvencError):
+                encoder.submit(pair(4), 4)
+        packets += encoder.submit(pair(5), 5) + encoder.flush_pipeline()
+    assert [(packet.seq, packet.keyframe) for packet in packets] == [(0, True), (1, False), (3, True), (5, True)]
     assert [(packet.pts, packet.dts) for packet in packets] == [(number, number) for number in range(4)]
     assert_shown(packets[:2], [pair(0), pair(1)])
-    assert_shown(packets[2:], [pair(3), pair(4)])
+    assert_shown(packets[2:], [pair(3), pair(5)])
 
 
 def test_the_older_interface_refuses_and_says_which_one_is_needed(

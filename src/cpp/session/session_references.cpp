@@ -11,7 +11,8 @@ void Session::require_long_term(const PictureExtras& extras) const {
     if (!empty) return;
     fail(ErrorKind::invalid_config,
          "use_long_term has " + std::to_string(*empty) +
-             ", but no picture since the last IDR was marked with mark_long_term=" + std::to_string(*empty) + ".",
+             ", but no picture since the last IDR was marked with mark_long_term=" + std::to_string(*empty) +
+             ", or lost() gave it up.",
          "Use one that was marked, or leave it out; an IDR takes all marks away.");
 }
 
