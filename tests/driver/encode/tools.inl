@@ -88,6 +88,12 @@ void check_offsets(const NV_ENC_RC_PARAMS& rates, int least, int most) {
                    text("an offset of ", offset, " to the quantiser of chroma; the codec has ", least, " to ", most));
 }
 
+// By the standards, decoders have room for so many.
+inline void check_kept(uint32_t kept, uint32_t most) {
+    if (kept > most)
+        forbid(Status::success, Status::invalid_param, text(kept, " pictures kept; there are ", most, " at most"));
+}
+
 // nvEncodeAPI.h on numRefL0, numRefL1, numFwdRefs and numBwdRefs; `kept` is 0 if the driver chooses it.
 void check_lists(uint32_t earlier, uint32_t most_earlier, uint32_t later, uint32_t most_later, uint32_t kept) {
     if (earlier > most_earlier || later > most_later)
@@ -138,6 +144,7 @@ void check_fields(const NV_ENC_CONFIG& config, const CodecConfig& codec_config, 
 void check_tools(const NV_ENC_CONFIG_H264& h264, const NV_ENC_CONFIG& config) {
     check_filler(h264.enableFillerDataInsertion, config);
     check_offsets(config.rcParams, -12, 12);
+    check_kept(h264.maxNumRefFrames, 16);
     check_lists(h264.numRefL0, 7, h264.numRefL1, 7, h264.maxNumRefFrames);
     check_single_slice(h264);
     if (h264.disableDeblockingFilterIDC > 2)
@@ -151,6 +158,7 @@ void check_tools(const NV_ENC_CONFIG_H264& h264, const NV_ENC_CONFIG& config) {
 void check_tools(const NV_ENC_CONFIG_HEVC& hevc, const NV_ENC_CONFIG& config) {
     check_filler(hevc.enableFillerDataInsertion, config);
     check_offsets(config.rcParams, -12, 12);
+    check_kept(hevc.maxNumRefFramesInDPB, 16);
     check_lists(hevc.numRefL0, 7, hevc.numRefL1, 7, hevc.maxNumRefFramesInDPB);
     check_single_slice(hevc);
     if (NVSIM_GET(hevc, disableDeblockingFilterIDC, 0u) > 2)
@@ -162,6 +170,7 @@ void check_tools(const Av1Config& av1, const NV_ENC_CONFIG& config) {
     const NV_ENC_RC_PARAMS& rates = config.rcParams;
     check_filler(av1.enableBitstreamPadding, config);
     check_offsets(rates, -64, 63);
+    check_kept(av1.maxNumRefFramesInDPB, 8);
     check_lists(av1.numFwdRefs, 4, av1.numBwdRefs, 3, av1.maxNumRefFramesInDPB);
     if (!av1.enableCustomTileConfig) check_tiles(av1.numTileColumns, av1.numTileRows);
     if (rates.cbQPIndexOffset != rates.crQPIndexOffset)
