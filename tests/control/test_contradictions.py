@@ -77,6 +77,24 @@ CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"references": References(l0=4, dpb=2)}, ("l0=4", "dpb")),
     ({"references": References(dpb=2), "long_term_references": 2}, ("dpb=2", "long_term_references=2")),
     ({"references": References(l0=5), **AV1}, ("from 1 to 4", "references.l0=5")),
+    ({"references": References(dpb=9), **AV1}, ("from 1 to 8 for av1", "references.dpb=9")),
+    ({"reference_frames": 9, **AV1}, ("from 1 to 8 for av1", "reference_frames=9")),
+    ({**HQ, "references": References(dpb=1), "bframes": 2}, ("dpb=1", "bframes=2")),
+    ({**HQ, "references": References(dpb=1), "bframes": None}, ("dpb=1", "bframes=None")),
+    ({**HQ, "reference_frames": 1, "bframes": 2}, ("reference_frames=1", "bframes=2")),
+    ({**HEVC, "motion_hints": 2}, ("from 0 to 1 for hevc", "motion_hints=2")),
+    ({"attempts": 17}, ("from 0 to 16 for h264", "attempts=17")),
+    ({"chroma_qp_offset": (0, 13)}, ("from -12 to 12 for h264", "chroma_qp_offset=13")),
+    ({**AV1, "tiles": (True, 1)}, ("from 1 to 64", "tiles=True")),
+    ({**AV1, "tiles": (8, 1)}, ("tiles=(8, 1)", "256x160")),
+    ({**AV1, "tiles": (2, 4)}, ("tiles=(2, 4)", "4 columns and 3 rows")),
+    ({**AV1, "tiles": (1, 2), "width": 4098}, ("tiles=(1, 2)", "4096 pixels wide")),
+    ({**AV1, "tiles": (2, 1), "width": 7680, "height": 4320}, ("tiles=(2, 1)", "4096x2304")),
+    ({"sub_frames": True, "slices": ("count", 1)}, ("sub_frames=True", "slices=('count', 1)")),
+    ({"format": "rgb", "copy": "NEVER"}, ("format='rgb'", "copy='NEVER'")),
+    ({"attempts": 2, "copy": "Never"}, ("attempts=2", "copy='Never'")),
+    ({"alpha": True, **HEVC, "copy": "NEVER"}, ("alpha=True", "copy='NEVER'")),
+    ({"stereo": True, **HEVC, "copy": "NEVER"}, ("stereo=True", "copy='NEVER'")),
     ({"sub_frames": True}, ("sub_frames=True", "slices=None")),
     ({"codec": "av1", "sub_frames": True}, ("sub_frames=True", "codec='av1'")),
     ({"sub_frames": True, "slices": 4, "extra_output_delay": 1}, ("sub_frames=True", "extra_output_delay=1")),
@@ -205,7 +223,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], tuple[str, str]]] = [
 @pytest.mark.parametrize(("settings", "both"), CONTRADICTIONS, ids=[short(c[0]) for c in CONTRADICTIONS])
 def test_both_are_named(settings: dict[str, Any], both: tuple[str, str]) -> None:
     with pytest.raises(InvalidConfig) as caught:
-        EncoderConfig(width=256, height=160, **settings)
+        EncoderConfig(**{"width": 256, "height": 160, **settings})
     for word in both:
         assert word in str(caught.value), str(caught.value)
 
@@ -234,8 +252,19 @@ def test_both_are_named(settings: dict[str, Any], both: tuple[str, str]) -> None
         {"qp_map": "emphasis", "spatial_aq": False, "temporal_aq": False},
         {"qp_map": "delta", "qp": 30},
         {**HQ, "bframes": 4, "weighted_prediction": False, "temporal_filter": False},
+        {**HQ, "b_ref_mode": "OFF", "split_encode": "Off"},
+        {**HEVC, "alpha": True, "format": "abgr", "split_encode": "OFF"},
+        {**HEVC, "sub_frames": True, "slices": 4, "split_encode": "OFF"},
+        {**HEVC, "stereo": True, "picture_types": "AUTO"},
+        {"format": "argb", "colour": "AUTO"},
+        {**HQ, "references": References(dpb=2), "bframes": 2},
+        {"references": References(dpb=1)},
+        {**AV1, "reference_frames": 8},
+        {**AV1, "tiles": (4, 2)},
+        {**AV1, "tiles": (1, 1), "width": 4096, "height": 2304},
+        {**AV1, "tiles": (2, 2), "width": 7680, "height": 4320},
     ],
     ids=short,
 )
 def test_neighbours_of_contradictions_are_none(settings: dict[str, Any]) -> None:
-    EncoderConfig(width=256, height=160, **settings)
+    EncoderConfig(**{"width": 256, "height": 160, **settings})

@@ -44,6 +44,6 @@ def contradictions(config: EncoderConfig) -> Iterator[str]:
         ("sub_frames", config.sub_frames),
         ("reconstruction", config.reconstruction),
         ("attempts", config.format == BESIDE and config.attempts),
-        ("copy", config.format == BESIDE and config.copy == "never"),
+        ("copy", config.format == BESIDE and config.session()["copy"] == "never"),
     )
     yield from second_layer.contradictions(config, asked, others)

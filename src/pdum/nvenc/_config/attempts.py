@@ -14,7 +14,7 @@ EncoderConfig = Any  # a module above this one, which calls it
 
 
 def native(codec: str, value: int) -> int:
-    return whole("attempts", value, most=MOST[codec])
+    return whole("attempts", value, most=MOST[codec], of=codec)
 
 
 def contradictions(config: EncoderConfig, may_have_b_frames: bool) -> Iterator[str]:
@@ -31,8 +31,8 @@ def contradictions(config: EncoderConfig, may_have_b_frames: bool) -> Iterator[s
             f"{asked} does not work with extra_output_delay={config.extra_output_delay}: each attempt is looked at "
             "before the next. Leave it out."
         )
-    if config.copy == "never":
-        yield f"{asked} does not work with copy='never': the encoder keeps a copy for all attempts."
+    if config.session()["copy"] == "never":
+        yield f"{asked} does not work with copy={config.copy!r}: the encoder keeps a copy for all attempts."
     for name in ("sub_frames", "stereo"):
         if getattr(config, name):
             yield f"{asked} does not work with {name}={getattr(config, name)}. Leave one out."

@@ -80,7 +80,7 @@ def _tiles(value: Tiles | None) -> tuple[int, int] | None:
     if value is None:
         return None
     pair = tuple(value) if isinstance(value, (tuple, list)) else ()
-    if len(pair) != 2 or any(whole("tiles", one) not in TILE_COUNTS for one in pair):
+    if len(pair) != 2 or any(whole("tiles", one, 1, TILE_COUNTS[-1]) not in TILE_COUNTS for one in pair):
         raise InvalidConfig(
             f"Expected the columns and rows of tiles, such as (2, 2), each {', '.join(map(str, TILE_COUNTS[:-1]))} or "
             f"{TILE_COUNTS[-1]}, got tiles={value!r}."
@@ -96,7 +96,7 @@ def _chroma_offsets(value: ChromaOffset | None, codec: str) -> tuple[int, int] |
     if len(pair) != 2:
         raise InvalidConfig(f"Expected one number, or two for Cb and Cr, got chroma_qp_offset={value!r}.")
     least, most = OFFSETS[codec]
-    cb, cr = (whole("chroma_qp_offset", one, least, most) for one in pair)
+    cb, cr = (whole("chroma_qp_offset", one, least, most, codec) for one in pair)
     return cb, cr
 
 
@@ -124,6 +124,8 @@ def contradictions(config: EncoderConfig, meant_mode: str) -> Iterator[str]:
             "intra_refresh_period and intra_refresh_count."
         )
     yield from _of_two_offsets(config, codec, profile)
+    if codec == "av1" and config.tiles is not None:
+        yield from _of_tiles(config)
     if config.monochrome:
         yield from _of_monochrome(config, codec, profile)
 
@@ -153,6 +155,28 @@ def _only_in(config: EncoderConfig, codec: str) -> Iterator[str]:
                 f"{name}={value!r} does not work with codec={config.codec!r}: it is for "
                 f"{' and '.join(NAMES[one] for one in codecs)}. Leave it out, or use another codec."
             )
+
+
+TILE_BLOCK = 64
+"""Pixels of AV1's superblocks, which tiles are made of, in both directions."""
+WIDEST_TILE = 4096
+LARGEST_TILE = 4096 * 2304
+"""In pixels, by AV1's tile_info()."""
+
+
+def _of_tiles(config: EncoderConfig) -> Iterator[str]:
+    asked, size = f"tiles={config.tiles!r}", f"{config.width}x{config.height}"
+    columns, rows = config.tiles
+    across, down = (-(-pixels // TILE_BLOCK) for pixels in (config.width, config.height))
+    if columns > across or rows > down:
+        yield (
+            f"{asked} does not work with {size}, which has {across} columns and {down} rows of blocks of "
+            f"{TILE_BLOCK}x{TILE_BLOCK} pixels. Give at most as many."
+        )
+    if across * TILE_BLOCK > columns * WIDEST_TILE:
+        yield f"{asked} does not work with {size}: a tile is at most {WIDEST_TILE} pixels wide. Give more columns."
+    if across * down * TILE_BLOCK**2 > columns * rows * LARGEST_TILE:
+        yield f"{asked} does not work with {size}: a tile has at most 4096x2304 pixels. Give more columns or rows."
 
 
 COLOUR_PROFILES = {"h264": ("baseline", "main"), "hevc": ("main", "main10"), "av1": ()}

@@ -25,7 +25,7 @@ NO_HINT = -32768
 
 def count(codec: str, given: int) -> int:
     """``EncoderConfig.motion_hints``."""
-    return whole("motion_hints", given, most=MOST[codec])
+    return whole("motion_hints", given, most=MOST[codec], of=codec)
 
 
 def contradictions(config: EncoderConfig, may_have_b_frames: bool) -> Iterator[str]:

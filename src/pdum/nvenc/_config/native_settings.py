@@ -83,7 +83,7 @@ def native_settings(config: EncoderConfig) -> dict[str, Any]:
         "stereo": stereo.native(config.stereo),
         "interlaced": interlacing.native(config.interlaced),
         "references": list_sizes(config.references, codec),
-        **references_native(config.reference_frames, config.long_term_references),
+        **references_native(config.reference_frames, config.long_term_references, codec),
         **rates.native(config, codec),
     }
 

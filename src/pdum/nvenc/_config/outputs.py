@@ -26,7 +26,7 @@ def contradictions(config: EncoderConfig, may_have_b_frames: bool) -> Iterator[s
 def _of_sub_frames(config: EncoderConfig) -> Iterator[str]:
     if codec_name(config.codec) == "av1":
         yield "sub_frames=True does not work with codec='av1', which has no slices. Use h264 or hevc."
-    if config.slices in (None, 1):
+    if config.settings()["slices"] in (None, ("count", 1)):
         yield (
             f"sub_frames=True does not work with slices={config.slices!r}: with one slice, nothing is ready before the "
             "picture is. Give slices=4 or so."
@@ -39,7 +39,7 @@ def _of_sub_frames(config: EncoderConfig) -> Iterator[str]:
         yield f"sub_frames=True does not work with statistics={config.statistics!r}. Leave one out."
     if config.reconstruction:
         yield "sub_frames=True does not work with reconstruction=True. Leave one out."
-    if config.split_encode not in (None, "off"):
+    if config.settings()["split_encode"] not in (None, "off"):
         yield f"sub_frames=True does not work with split_encode={config.split_encode!r}: drivers have one or the other."
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from .._errors import InvalidConfig
 from .settings import whole
 
-MOST_FRAMES = 16
 MOST_LONG_TERM = 16
 """As many as H.264 and HEVC can hold. Cards have fewer."""
 
@@ -34,12 +33,12 @@ class References:
     dpb: int | None = None
 
     def __post_init__(self) -> None:
-        self.native("h264")
+        self.native("h264", "")
 
-    def native(self, codec: str) -> tuple[int, int, int]:
-        """The three numbers, with 0 for None."""
+    def native(self, codec: str, named: str) -> tuple[int, int, int]:
+        """The three numbers, with 0 for None. ``named``: the codec in an error, if it matters."""
         l0, l1, dpb = (
-            0 if value is None else whole(f"references.{name}", value, 1, most)
+            0 if value is None else whole(f"references.{name}", value, 1, most, named)
             for (name, value), most in zip(vars(self).items(), MOST_OF[codec], strict=True)
         )
         return l0, l1, dpb
@@ -51,13 +50,17 @@ def list_sizes(value: References | None, codec: str) -> tuple[int, int, int] | N
         return None
     if not isinstance(value, References):
         raise InvalidConfig(f"Expected References(l0=…, l1=…, dpb=…), got references={value!r}.")
-    return value.native(codec)
+    return value.native(codec, codec)
 
 
-def contradictions(config: EncoderConfig) -> Iterator[str]:
+def contradictions(config: EncoderConfig, may_have_b_frames: bool) -> Iterator[str]:
     given: References | None = config.references
+    if config.reference_frames == 1 and may_have_b_frames:
+        yield _too_few_for_b_frames(config, "reference_frames=1")
     if given is None:
         return
+    if given.dpb == 1 and may_have_b_frames:
+        yield _too_few_for_b_frames(config, f"references={given}")
     if config.reference_frames is not None:
         yield (
             f"references={given} does not work with reference_frames={config.reference_frames}, which means "
@@ -74,9 +77,17 @@ def contradictions(config: EncoderConfig) -> Iterator[str]:
         )
 
 
-def native(reference_frames: int | None, long_term_references: int) -> dict[str, Any]:
+def _too_few_for_b_frames(config: EncoderConfig, asked: str) -> str:
+    return (
+        f"{asked} does not work with bframes={config.bframes}: a B-frame lies between two pictures, which have to be "
+        "kept. Keep 2 or more, or give bframes=0."
+    )
+
+
+def native(reference_frames: int | None, long_term_references: int, codec: str) -> dict[str, Any]:
     """Both numbers in the form that the native module takes."""
-    frames = None if reference_frames is None else whole("reference_frames", reference_frames, 1, MOST_FRAMES)
+    most = MOST_OF[codec][-1]
+    frames = None if reference_frames is None else whole("reference_frames", reference_frames, 1, most, codec)
     return {
         "reference_frames": frames,
         "long_term_references": whole("long_term_references", long_term_references, most=MOST_LONG_TERM),

@@ -180,7 +180,7 @@ def _of_hints(config: EncoderConfig) -> Iterator[str]:
 
 
 def _of_lists(config: EncoderConfig) -> Iterator[str]:
-    yield from references.contradictions(config)
+    yield from references.contradictions(config, may_have_b_frames(config))
 
 
 def _of_layers(config: EncoderConfig) -> Iterator[str]:
@@ -198,7 +198,7 @@ def _of_alpha(config: EncoderConfig) -> Iterator[str]:
 
 def _of_bframes(config: EncoderConfig) -> Iterator[str]:
     count = config.bframes
-    if count == 0 and config.b_ref_mode not in (None, "off"):
+    if count == 0 and config.settings()["b_ref_mode"] not in (None, "off"):
         yield (
             f"b_ref_mode={config.b_ref_mode!r} does not work with bframes=0: there is no B-frame to refer to. Give "
             "bframes."
@@ -230,7 +230,7 @@ def _of_codec(config: EncoderConfig) -> Iterator[str]:
     profile = config.profile.lower()
     if codec == "h264" and profile == "baseline" and may_have_b_frames(config):
         yield f"bframes={config.bframes} does not work with profile='baseline', which has none. Use profile='main'."
-    if codec == "h264" and config.split_encode not in (None, "off"):
+    if codec == "h264" and config.settings()["split_encode"] not in (None, "off"):
         yield f"split_encode={config.split_encode!r} does not work with codec='h264': it is for HEVC and AV1."
     if codec == "h264" and tuning_name(config.tuning) == "uhq":
         yield (
@@ -272,8 +272,11 @@ def _of_maps(config: EncoderConfig) -> Iterator[str]:
 
 
 def _of_format(config: EncoderConfig) -> Iterator[str]:
-    if config.format == "rgb" and config.copy == "never":
-        yield "copy='never' does not work with format='rgb', whose frames are converted and never read in place."
+    if config.format == "rgb" and config.session()["copy"] == "never":
+        yield (
+            f"copy={config.copy!r} does not work with format='rgb', whose frames are converted and never read in "
+            "place. Leave copy out."
+        )
 
 
 def _of_samples(config: EncoderConfig) -> Iterator[str]:

@@ -15,7 +15,7 @@ def contradictions(config: EncoderConfig, asked: str, others: Sequence[tuple[str
         ("bit_depth", settings["bit_depth"] != 8),
         ("chroma", settings["chroma"] != "420"),
         ("weighted_prediction", config.weighted_prediction),
-        ("split_encode", config.split_encode not in (None, "off")),
+        ("split_encode", settings["split_encode"] not in (None, "off")),
         ("monochrome", config.monochrome),
         ("layers", config.layers is not None),
         *others,

@@ -120,17 +120,21 @@ def even_size(name: str, value: int) -> int:
     return size
 
 
-def whole(name: str, value: object, least: int = 0, most: int = LARGEST_UNSIGNED) -> int:
-    """A whole number within bounds; anything with ``__index__`` is one, bool is not."""
+def whole(name: str, value: object, least: int = 0, most: int = LARGEST_UNSIGNED, of: str = "") -> int:
+    """A whole number within bounds; anything with ``__index__`` is one, bool is not.
+
+    ``of`` is the codec that has these bounds, if others have different ones.
+    """
+    wanted = f"Expected a whole number from {least} to {most}{of and f' for {of}'}"
     index = getattr(value, "__index__", None)
     if index is None or isinstance(value, bool):
-        raise InvalidConfig(f"Expected a whole number from {least} to {most}, got {name}={value!r}.")
+        raise InvalidConfig(f"{wanted}, got {name}={value!r}.")
     try:
         number = int(index())
     except TypeError as error:  # an array has __index__ too, and refuses when asked
-        raise InvalidConfig(f"Expected a whole number from {least} to {most}, got {name}={value!r}.") from error
+        raise InvalidConfig(f"{wanted}, got {name}={value!r}.") from error
     if not least <= number <= most:
-        raise InvalidConfig(f"Expected a whole number from {least} to {most}, got {name}={number}.")
+        raise InvalidConfig(f"{wanted}, got {name}={number}.")
     return number
 
 

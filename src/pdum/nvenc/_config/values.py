@@ -215,7 +215,7 @@ def signalled_colour(value: str | Colour, form: str, height: int) -> Colour:
     if form not in RGB_FORMATS:
         return given
     engines = replace(given, matrix=ENGINES_OWN_MATRIX, full_range=False)
-    if value != "auto" and given.native() != engines.native():
+    if str(value).lower() != "auto" and given.native() != engines.native():
         raise InvalidConfig(
             f"colour={value!r} does not work with format={form!r}, which the engine itself converts "
             f"with BT.601 in limited range. Leave colour out, or give Colour(matrix={ENGINES_OWN_MATRIX!r})."
