@@ -45,10 +45,20 @@ NAMES_ELSEWHERE = {
     **dict.fromkeys(("gray", "grey", "grayscale", "greyscale", "black_and_white"), "monochrome"),
     **dict.fromkeys(("field_order", "interlace", "fields", "top_field_first"), "interlaced"),
     **dict.fromkeys(("grain", "film_grain_params", "photon_noise"), "film_grain"),
-    **dict.fromkeys(("mv_hevc", "multiview", "views", "stereo3d", "spatial"), "stereo"),
+    **dict.fromkeys(("mv_hevc", "mvhevc", "multiview", "views", "stereo3d", "spatial"), "stereo"),
     **dict.fromkeys(("alpha_layer", "transparency", "enable_alpha"), "alpha"),
     **dict.fromkeys(("coder", "entropy_coding"), "entropy"),
     **dict.fromkeys(("access_unit_delimiter", "access_unit_delimiters"), "aud"),
+    **dict.fromkeys(("refs", "ref", "dpb", "dpb_size", "num_ref_frames", "max_ref_frames"), "references"),
+    **dict.fromkeys(("ltr", "ltr_frames", "num_ltr_frames"), "long_term_references"),
+    **dict.fromkeys(("subframe", "subframe_readback", "slice_output"), "sub_frames"),
+    **dict.fromkeys(("recon", "reconstructed", "reconstructed_frames"), "reconstruction"),
+    **dict.fromkeys(("dct8x8", "adaptive_transform"), "transform_8x8"),
+    **dict.fromkeys(("loop_filter", "deblock", "no_deblock"), "deblocking"),
+    **dict.fromkeys(("qp_cb_offset", "qp_cr_offset", "chroma_offset"), "chroma_qp_offset"),
+    **dict.fromkeys(("cbr_padding", "bitstream_padding"), "filler_data"),
+    **dict.fromkeys(("tile_columns", "tile_rows", "tile_cols"), "tiles"),
+    "b_adapt": "adaptive_b",
 }
 """Settings by the names that other tools have for them."""
 
