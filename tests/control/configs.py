@@ -200,7 +200,8 @@ def tools(draw: st.DrawFn, fields: Fields) -> Fields:
         more |= some(draw, aud=FLAG, constrained_intra=FLAG, deblocking=st.sampled_from([True, False, "within_slices"]))
         more |= some(draw, single_slice_refresh=FLAG) if fields.get("intra_refresh_period") else {}
     else:
-        more |= some(draw, film_grain=GRAINS, tiles=st.tuples(st.sampled_from([1, 2, 4]), st.sampled_from([1, 2])))
+        columns = st.sampled_from([1, 2, 4] if fields["width"] > 3 * 64 else [1, 2])
+        more |= some(draw, film_grain=GRAINS, tiles=st.tuples(columns, st.sampled_from([1, 2])))
     if not fields.get("reference_frames") and not fields.get("long_term_references"):
         later = st.integers(1, 3) if fields.get("bframes") else st.none()
         more |= some(draw, references=st.builds(References, l0=st.integers(1, 4), l1=later, dpb=st.integers(4, 8)))
