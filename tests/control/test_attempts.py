@@ -11,7 +11,9 @@ import pytest
 
 from control.coded import HEIGHT, WIDTH, decoded, frame_of, planes_of
 from control.driver_calls import GPU, Driver
+from frames import nv12
 from pdum.nvenc import (
+    Attempts,
     EncoderFailed,
     InvalidConfig,
     InvalidFrame,
@@ -316,6 +318,51 @@ def test_what_is_wrong_is_said(simulator: Simulator) -> None:
         assert picture is not None
         with pytest.raises(InvalidConfig, match="needs an encoder with qp"):
             picture.fit(1000)
+
+
+@pytest.mark.one_abi
+@pytest.mark.parametrize("change", [{"width": 192, "height": 128}, {"qp": None, "rate_control": "vbr"}], ids=str)
+def test_packets_of_frames_that_a_change_finishes_come_before_the_next_picture(
+    simulator: Simulator, change: dict[str, Any]
+) -> None:
+    """Otherwise they would come at the end, behind those of later frames."""
+    with encoder(simulator, tuning="hq", lookahead=2) as made:
+        packets: list[Packet] = []
+
+        def encode(picture: Attempts | None) -> None:
+            if picture is None:
+                return
+            with picture:
+                packets.extend(picture.earlier)
+                assert picture.earlier == () or picture.earlier[-1] is packets[-1]
+                packets.append(picture.encode())
+
+        for number, frame in enumerate(frames(4)):
+            encode(made.begin_attempts(frame, number))
+        made.reconfigure(**change)
+        config = made.config
+        assert config is not None
+        for number in range(4, 8):
+            encode(made.begin_attempts(nv12(config.width, config.height, number), number))
+        for _ in range(2):
+            encode(made.begin_attempts())
+        assert made.flush_pipeline() == []
+    assert [packet.seq for packet in packets] == list(range(8))
+    assert [packet.dts for packet in packets] == list(range(8))
+    assert len(decoded(packets, "h264")) == 8
+
+
+@pytest.mark.one_abi
+def test_a_frame_without_attempts_comes_before_the_next_picture(simulator: Simulator) -> None:
+    with encoder(simulator, tuning="hq", lookahead=2) as made:
+        packets: list[Packet] = []
+        for number, picture in enumerate(made.attempts_at(frames(5))):
+            packets += picture.earlier
+            if number not in (1, 2):
+                packets.append(picture.encode())
+        assert picture.earlier == ()
+    assert [packet.seq for packet in packets] == list(range(5))
+    assert len(decoded(packets, "h264")) == 5
 
 
 @pytest.mark.one_abi

@@ -55,6 +55,7 @@ class Encoder {
     bool begin_attempts(const pybind11::object& frame, const pybind11::object& seq, const pybind11::object& stream,
                         const pybind11::object& picture);
     pybind11::object attempt(const pybind11::object& picture);
+    pybind11::object earlier_packets();
     void keep_attempt(uint32_t number);
     void drop_attempts();
     std::unique_ptr<Surface> surface(const pybind11::object& stream);

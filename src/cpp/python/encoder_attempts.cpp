@@ -51,6 +51,13 @@ py::object Encoder::attempt(const py::object& picture) {
     return py::list(sink.packets())[0];
 }
 
+py::object Encoder::earlier_packets() {
+    Session& running = session();
+    PacketSink sink;
+    sink.run_without_gil([&] { running.take_earlier(sink); });
+    return sink.packets();
+}
+
 void Encoder::keep_attempt(uint32_t number) {
     Session& running = session();
     const WithoutGil unlocked;

@@ -166,6 +166,7 @@ void add_encoder_type(py::module_& module) {
         .def("_begin_attempts", &Encoder::begin_attempts, py::arg("frame"), py::arg("seq"), py::arg("stream"),
              py::arg("picture"))
         .def("_attempt", &Encoder::attempt, py::arg("picture"))
+        .def("_earlier_packets", &Encoder::earlier_packets)
         .def("_keep_attempt", &Encoder::keep_attempt, py::arg("number"))
         .def("_drop_attempts", &Encoder::drop_attempts)
         .def("flush", &Encoder::flush, doc::flush)

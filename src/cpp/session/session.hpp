@@ -101,6 +101,8 @@ class Session {
     // Codes the picture that is open once more, with the settings of now and the map of these extras if they have one,
     // and gives its access unit to the sink.
     void attempt(const PictureExtras& extras, Sink& sink);
+    // Hands over what earlier frames left that no attempt gave.
+    void take_earlier(Sink& sink);
     // The stream goes on from this attempt, counted from 0. No picture is open any more.
     void keep_attempt(uint32_t number);
     // Likewise, without a choice: from the last attempt. Without any, the picture is left out if that is possible.

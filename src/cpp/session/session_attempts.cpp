@@ -99,6 +99,10 @@ void Session::attempt(const PictureExtras& extras, Sink& sink) {
     });
 }
 
+void Session::take_earlier(Sink& sink) {
+    run_in_turn([&] { delivery_.hand_over_kept(sink); });
+}
+
 void Session::keep_attempt(uint32_t number) {
     run_in_turn([&] {
         Attempts& open = attempts();

@@ -29,6 +29,7 @@ class Encoder(Protocol):
     def config(self) -> EncoderConfig | None: ...
     def reconfigure(self, **changes: Unpack[LiveFields]) -> None: ...
     def _attempt(self, picture: Any) -> Packet: ...
+    def _earlier_packets(self) -> list[Packet]: ...
     def _keep_attempt(self, number: int) -> None: ...
     def _drop_attempts(self) -> None: ...
     async def _do(self, work: Callable[[], object]) -> None: ...
@@ -38,7 +39,7 @@ class Attempts:
     """One picture, which can be coded several times: ``NvencEncoder.begin_attempts`` and ``attempts_at`` give it.
 
     Leaving its ``with`` block keeps the last attempt if none was kept before. If there was none, the frame is left out;
-    an encoder with ``lookahead`` has to encode it, and its packet comes with the next call.
+    an encoder with ``lookahead`` has to encode it, and its packet is among the ``earlier`` ones of the next picture.
     """
 
     packets: tuple[Packet, ...]
@@ -51,6 +52,18 @@ class Attempts:
         self._is_open = True
         self.packets = ()
         self.kept = None
+        self._earlier: tuple[Packet, ...] = ()
+
+    @property
+    def earlier(self) -> tuple[Packet, ...]:
+        """Packets that belong into the stream before this picture's, of frames without attempts.
+
+        With ``lookahead``, these are frames at which you made none, and those that ``reconfigure`` had to finish. If
+        you do not ask for them, ``flush_pipeline`` returns them.
+        """
+        if self._is_open:
+            self._earlier += tuple(self._encoder._earlier_packets())
+        return self._earlier
 
     @property
     def left(self) -> int:
