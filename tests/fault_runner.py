@@ -118,12 +118,8 @@ class Life:
             self.take(packets)
 
     def submit_pair(self, encoder: NvencEncoder, views: Views, pixels: tuple[Nv12, Nv12], seq: int) -> None:
-        """Pairs that a failure took with it are told by its error, and not missed."""
         self.pairs[seq] = pixels
-        failed = len(self.errors)
         packets = self.attempt(lambda: encoder.submit(views, seq))
-        if len(self.errors) > failed:
-            self.accepted = [one for one in self.accepted if one in self.received or one not in self.pairs]
         if packets is not None:
             self.accepted.append(seq)
             self.take(packets)
@@ -306,7 +302,7 @@ def sliced(life: Life) -> None:
 
 
 def paired(life: Life, device_frames: list[tuple[object, Nv12]]) -> None:
-    """Two views, on the host and on the GPU. Without its right view, a left one goes, and what is in flight with it."""
+    """Two views, on the host and on the GPU. Without its right view, a left one goes, and no other pair."""
     for first, delay in ((700, 0), (710, 2)):
         encoder = made(life, codec="hevc", stereo=True, extra_output_delay=delay)
         if encoder is None:
