@@ -14,6 +14,9 @@ STRUCTURES = {**FIRST_FIELDS, "frame": "frame", "progressive": "frame"}
 LEVELS = ("2.1", "2.2", "3", "3.1", "3.2", "4", "4.1")
 """H.264 has interlaced coding at these alone."""
 
+MOST_MACROBLOCKS, MOST_IN_A_SECOND = 8192, 245_760
+"""Of the highest of these levels (H.264, table A-1)."""
+
 EncoderConfig = Any  # a module above this one, which calls it
 
 
@@ -46,5 +49,23 @@ def contradictions(config: EncoderConfig) -> Iterator[str]:
             yield f"{asked} does not work with {name}={given}. Give a multiple of {lines}, for two fields."
     if config.level is not None and config.level not in LEVELS:
         yield f"{asked} does not work with level={config.level!r}: H.264 has it at levels from 2.1 to 4.1."
+    yield from _of_levels(config, asked)
     if config.intra_refresh_period:
         yield f"{asked} does not work with intra_refresh_period={config.intra_refresh_period}. Choose one."
+
+
+def _of_levels(config: EncoderConfig, asked: str) -> Iterator[str]:
+    """A picture that no level with interlaced coding has."""
+    width, height = max(config.width, config.max_width), max(config.height, config.max_height)
+    if _macroblocks(width, height) > MOST_MACROBLOCKS:
+        yield f"{asked} does not work with {width}x{height}: in H.264, it goes up to 1920x1080 or so."
+    frames, seconds = config.settings()["fps"]
+    if _macroblocks(config.width, config.height) * frames > MOST_IN_A_SECOND * seconds:
+        yield (
+            f"{asked} does not work with {config.width}x{config.height} and fps={config.fps}: in H.264, it goes up to "
+            "30 frames a second of 1920x1080. fps counts frames, of two fields each."
+        )
+
+
+def _macroblocks(width: int, height: int) -> int:
+    return -(-width // 16) * -(-height // 16)
