@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -49,7 +50,10 @@ def gpu() -> dict[str, Any]:
 
 
 @pytest.fixture
-def runner(simulator: Simulator, gpu: dict[str, Any]) -> Iterator[OrderRunner]:
+def runner(simulator: Simulator, gpu: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[OrderRunner]:
+    """Knows of no order, as a new process does: the tests use the same few numbers."""
+    monkeypatch.setattr(order_runner, "_begun", deque())
+    monkeypatch.setattr(order_runner, "_cancelled", deque())
     stalls = gpu.pop("stall", [])
     with simulator.machine(gpus=[gpu], check=not stalls, **({"stall": stalls} if stalls else {})):
         made = OrderRunner(ASSIGNED)
