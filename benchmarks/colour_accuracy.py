@@ -25,7 +25,7 @@ from colour.emulator import Emulator  # noqa: E402
 
 WIDTH, SEED = 1920, 7
 TYPES = {"u8": "uint8", "f16": "float16", "f32": "float32"}
-FORMS = {"nv12": "NV12", "p010": "P010", "yuv444": "4:4:4, 8 bits", "yuv444_10": "4:4:4, 10 bits"}
+FORMS = {"nv12": "NV12", "p010": "P010", "yuv444": "4:4:4 of 8 bits", "yuv444_10": "4:4:4 of 10 bits"}
 
 
 def one_off(emulator: Emulator, kind: str, form: str, rows: int) -> float:
@@ -52,7 +52,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         emulator = Emulator(Path(folder))
         for (kind, row), (form, column) in product(TYPES.items(), FORMS.items()):
-            figures.append(Figure(row, column, "of a million", [one_off(emulator, kind, form, given.rows)]))
+            figures.append(Figure(row, column, "codes of a million", [one_off(emulator, kind, form, given.rows)]))
             print(f"{row} to {column}: {figures[-1].samples[0]:.0f} of a million codes are one off", flush=True)
     save(given.json, "colour_accuracy", figures, "numpy")
 

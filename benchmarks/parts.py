@@ -64,6 +64,7 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "CuPy": lambda: has_module("cupy"),
     "PyAV": lambda: has_module("av"),
     "PyNvVideoCodec": lambda: has_module("PyNvVideoCodec"),
+    "the tests' packages": lambda: has_module("numpy") and has_module("hypothesis"),
     "Dask": lambda: has_module("distributed"),
     "ffmpeg": lambda: shutil.which(os.environ.get("FFMPEG") or "ffmpeg") is not None,
     "a C++ compiler": lambda: shutil.which(os.environ.get("CXX", "g++")) is not None,
@@ -280,7 +281,7 @@ PARTS = (
         "colour_accuracy",
         "colour_accuracy.py",
         quick="--rows 16",
-        needs=("a C++ compiler",),
+        needs=("a C++ compiler", "the tests' packages"),
         page="colour-conversion.md",
     ),
     Part(
