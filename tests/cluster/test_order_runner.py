@@ -18,6 +18,7 @@ from pdum.nvenc._cluster import order_runner
 from pdum.nvenc._cluster.assigned_engine import AssignedEngine
 from pdum.nvenc._cluster.order_runner import OrderRunner
 from pdum.nvenc._cluster.orders import Grant, Order, Outcome, Report
+from pdum.nvenc._pool import lane_session
 from pdum.nvenc._pool.generated import VideoElsewhere
 from pdum.nvenc._tasks import Portable
 from pdum.nvenc._version import __version__
@@ -177,6 +178,20 @@ def test_a_lost_gpu_is_told_and_not_used_again(runner: OrderRunner) -> None:
     assert isinstance(next(one.error for one in outcomes if one.is_lost), DeviceLost)
     assert outcomes[-1].is_lost
     assert "has to be started again" in str(outcomes[-1].error)
+
+
+def test_a_gpu_that_is_lost_before_an_encoder_is_made_is_told(
+    runner: OrderRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process has to be started again, whichever call has noticed the loss."""
+
+    def lost(*_: Any) -> None:
+        raise DeviceLost("The GPU has fallen off the bus.")
+
+    monkeypatch.setattr(lane_session, "open_encoder", lost)
+    outcome = do(runner, order("never encoded"))
+    assert isinstance(outcome.error, DeviceLost)
+    assert outcome.is_lost
 
 
 def test_orders_wait_for_each_other(runner: OrderRunner) -> None:
