@@ -229,7 +229,7 @@ PARTS = (
     Part(
         "import_time",
         "import_time.py",
-        quick="--rounds 5",
+        quick="--rounds 5 --limit 1000",
     ),
     Part(
         "wheel_sizes",
