@@ -26,7 +26,7 @@ def run(*arguments: str | Path) -> bytes:
     """What the program writes to its standard output. Whatever it complains about is a failure."""
     command = [program(), "-hide_banner", "-nostdin", "-v", "error", *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, timeout=120)
-    assert result.returncode == 0 and not result.stderr, result.stderr.decode(errors="replace")
+    assert (result.returncode, result.stderr) == (0, b""), result.stderr.decode(errors="replace")
     return result.stdout
 
 

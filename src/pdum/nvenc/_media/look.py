@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .._config.colour import Colour
 from .._config.hdr import ContentLight, MasteringDisplay
 from .._mp4 import hevc_units
+from .alpha_layer import has_alpha_layer
 from .alpha_plane import has_alpha, has_alpha_beside, is_transparent
 from .av import fraction, side_data, side_data_of_all
 
@@ -91,6 +92,7 @@ def look_at(stream: Any, frames: Sequence[Any]) -> Look:
         two_views=REFERENCE_DISPLAYS in extradata,
         transparent=has_alpha_beside(stream)
         or ALPHA_CHANNEL in extradata
+        or has_alpha_layer(stream)
         or any(map(is_transparent if codec in PALETTES or first.format.has_palette else has_alpha, frames)),
         gives_alpha=any(map(has_alpha, frames)),
     )
