@@ -243,6 +243,7 @@ PYTHON_LAYERS = (
     "_media.stream_headers",
     "_media.packet_decoder",
     "_media.alpha_layer",
+    "_media.alpha_check",
     "_media.look",
     "_media.background",
     "_media.sample",
