@@ -139,6 +139,7 @@ def test_other_containers(request: pytest.FixtureRequest, tmp_path: Path, name: 
     clip, path = request.getfixturevalue(name), tmp_path / f"a.{suffix}"
     run("-i", clip.path, "-c", "copy", path)
     index = index_of(path)
+    assert index.look.transparent
     for first in (0, 13):
         with closing(frames_from(path, index, first)) as frames:
             assert_same(list(frames), clip.wanted[first:])
