@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from files.runner import HARDWARE, elsewhere, encode_elsewhere
 from pdum.nvenc import EncoderPool, FileJob, FileSettings, FileTask, NvencEncoder, VerificationFailed
 from pdum.nvenc._media.alpha_check import AlphaTaken, block_means, complaint, difference
+from stereo_streams import annex_b, layer_of
 from transparent_clips import FORMS, FRAMES, transparent_clip
 
 from simulator import Simulator
+from streams import nal_units
 
 pytestmark = pytest.mark.one_abi
 
@@ -123,6 +125,24 @@ def test_bad_quality_is_no_reason(folder: Path, source: Path, encoder: dict[str,
     settings = {name: value for name, value in {**QP, **encoder}.items() if value is not None}
     with EncoderPool() as pool:
         pool.encode_file(source, folder / "a.mov", verify=verify, segments=2, **settings)
+
+
+@pytest.mark.usefixtures("machine")
+def test_alpha_that_cannot_be_decoded_is_told() -> None:
+    """Unless there is none that can: then FFmpeg knows nothing of it."""
+    with NvencEncoder(192, 144, codec="hevc", format="abgr", alpha=True) as encoder:
+        frames = [np.full((144, 192, 4), 20 * number, np.uint8) for number in range(8)]
+        packets = [packet for number, frame in enumerate(frames, 5) for packet in encoder.submit(frame, number)]
+        packets += encoder.flush_pipeline()
+    whole = [(packet.seq, packet.data) for packet in packets]
+    cut = [(number, with_cut_alpha(data)) for number, data in whole]
+    assert complaint(whole, {}) is None
+    assert complaint([*whole[:4], cut[4], *whole[5:]], {}) == "the alpha of frame 9 cannot be decoded."
+    assert complaint(cut, {}) is None
+
+
+def with_cut_alpha(packet: bytes) -> bytes:
+    return annex_b([unit[:4] if layer_of(unit) == 1 else unit for unit in nal_units(packet)])
 
 
 sizes = some.tuples(some.integers(1, 70), some.integers(1, 70))

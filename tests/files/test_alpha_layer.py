@@ -17,7 +17,7 @@ from pdum.nvenc import EncoderPool, InvalidConfig, SourceUnreadable
 from pdum.nvenc._media.alpha_plane import has_alpha
 from pdum.nvenc._media.decode import frames_from, stretch_frames
 from pdum.nvenc._media.decoder import Decoding, every_frame
-from pdum.nvenc._media.source import Index, look_through
+from pdum.nvenc._media.source import Index, index_source, look_through
 from pdum.nvenc._media.stretches import Stretches
 from stereo_streams import layer_of
 from transparent_clips import FORMS, HEIGHT, WIDTH, transparent_clip
@@ -139,10 +139,16 @@ def test_other_containers(request: pytest.FixtureRequest, tmp_path: Path, name: 
     clip, path = request.getfixturevalue(name), tmp_path / f"a.{suffix}"
     run("-i", clip.path, "-c", "copy", path)
     index = index_of(path)
-    assert index.look.transparent
     for first in (0, 13):
         with closing(frames_from(path, index, first)) as frames:
             assert_same(list(frames), clip.wanted[first:])
+
+
+def test_a_stream_is_known_by_its_headers(ours: Clip, tmp_path: Path) -> None:
+    """FFmpeg finds those of MPEG-TS in its packets, without the message about alpha."""
+    run("-i", ours.path, "-c", "copy", tmp_path / "a.ts")
+    look = index_source(tmp_path / "a.ts").look
+    assert (look.transparent, look.gives_alpha) == (True, False)
 
 
 def test_a_layer_whose_headers_are_lost_is_no_alpha(foreign: Clip, tmp_path: Path, simulator: Simulator) -> None:
@@ -198,7 +204,7 @@ def cut(unit: bytes, is_it: bool) -> bytes:
 
 @pytest.mark.parametrize("layer", [0, 1])
 @pytest.mark.parametrize("spoil", [gone, cut])
-@pytest.mark.parametrize("place", [0, 11, 16])
+@pytest.mark.parametrize("place", [0, 11, 16, FRAMES - 1])
 def test_damage(clip: Clip, tmp_path: Path, layer: int, spoil: Callable[[bytes, bool], bytes], place: int) -> None:
     """There is a frame for each one that the source has, and those far from the damage are right. FFmpeg may take
     a picture that ends too early for a whole one, as it does without alpha."""
