@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from pdum.nvenc._cluster import order_runner
 from pdum.nvenc._cluster.assigned_engine import AssignedEngine
 from pdum.nvenc._cluster.order_runner import OrderRunner
 from pdum.nvenc._cluster.orders import Grant, Order, Outcome, Report
+from pdum.nvenc._pool import lane_session
 from pdum.nvenc._pool.generated import VideoElsewhere
 from pdum.nvenc._tasks import Portable
 from pdum.nvenc._version import __version__
@@ -49,7 +51,10 @@ def gpu() -> dict[str, Any]:
 
 
 @pytest.fixture
-def runner(simulator: Simulator, gpu: dict[str, Any]) -> Iterator[OrderRunner]:
+def runner(simulator: Simulator, gpu: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[OrderRunner]:
+    """Knows of no order, as a new process does: the tests use the same few numbers."""
+    monkeypatch.setattr(order_runner, "_begun", deque())
+    monkeypatch.setattr(order_runner, "_cancelled", deque())
     stalls = gpu.pop("stall", [])
     with simulator.machine(gpus=[gpu], check=not stalls, **({"stall": stalls} if stalls else {})):
         made = OrderRunner(ASSIGNED)
@@ -173,6 +178,20 @@ def test_a_lost_gpu_is_told_and_not_used_again(runner: OrderRunner) -> None:
     assert isinstance(next(one.error for one in outcomes if one.is_lost), DeviceLost)
     assert outcomes[-1].is_lost
     assert "has to be started again" in str(outcomes[-1].error)
+
+
+def test_a_gpu_that_is_lost_before_an_encoder_is_made_is_told(
+    runner: OrderRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process has to be started again, whichever call has noticed the loss."""
+
+    def lost(*_: Any) -> None:
+        raise DeviceLost("The GPU has fallen off the bus.")
+
+    monkeypatch.setattr(lane_session, "open_encoder", lost)
+    outcome = do(runner, order("never encoded"))
+    assert isinstance(outcome.error, DeviceLost)
+    assert outcome.is_lost
 
 
 def test_orders_wait_for_each_other(runner: OrderRunner) -> None:

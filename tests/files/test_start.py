@@ -160,7 +160,8 @@ def test_looking_through_ends_as_a_whole(by: str) -> None:
         if (threading.current_thread() is threading.main_thread()) == (by == "indexing"):
             raise Cancelled("Enough.")
 
-    before = open_files(sample(SOURCE)), threading.active_count()
+    opened, threads = open_files(sample(SOURCE)), set(threading.enumerate())
     with pytest.raises(Cancelled):
         look_through(sample(SOURCE), 2, interrupted)
-    assert (open_files(sample(SOURCE)), threading.active_count()) == before
+    assert open_files(sample(SOURCE)) == opened
+    assert set(threading.enumerate()) <= threads

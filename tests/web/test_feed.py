@@ -8,7 +8,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Condition, Event
+from threading import Condition, Event, current_thread
 
 import pytest
 
@@ -134,6 +134,26 @@ def test_closing_waits_until_the_end_is_drawn() -> None:
         viewer._changed.wait_for(lambda: viewer.is_cut)
     with pytest.raises(NvencError, match="process is gone"):
         viewer.pause()
+
+
+def test_a_viewer_that_comes_while_the_feed_closes_is_let_go() -> None:
+    accepted, closed = Event(), Event()
+
+    class Slow(Condition):
+        def __enter__(self) -> bool:
+            if current_thread().name == "pdum-nvenc-web-feed":
+                accepted.set()
+                assert closed.wait(60)
+            return super().__enter__()
+
+    feed = Feed()
+    feed._changed = Slow()
+    viewer = RemoteRun(str(feed.path))
+    assert accepted.wait(60)
+    feed.close()
+    closed.set()
+    with viewer._changed:
+        assert viewer._changed.wait_for(lambda: viewer.is_cut, 60)
 
 
 def test_a_run_that_never_begins_lets_its_viewers_go() -> None:

@@ -192,12 +192,12 @@ class WorkerScheduler:
         self._end(self._current(piece), Outcome())
 
     def failed(self, piece: Piece, error: Exception, *, by_engine: bool) -> None:
-        is_lost = isinstance(error, LOST_FOR_GOOD)
-        outcome = Outcome(error=error, by_engine=by_engine or is_of_the_machine(error), is_lost=is_lost)
-        self._end(self._current(piece), outcome)
+        by_engine = by_engine or is_of_the_machine(error)
+        self._end(self._current(piece), Outcome(error=error, by_engine=by_engine, is_lost=is_for_good(error)))
 
     def refused(self, job: Job, engine: int, error: Exception) -> None:  # noqa: ARG002
-        self._end(self._work, Outcome(error=error, by_engine=True, is_refusal=True))
+        outcome = Outcome(error=error, by_engine=True, is_refusal=True, is_lost=is_for_good(error))
+        self._end(self._work, outcome)
 
     def fail(self, job: Job, error: Exception) -> None:  # noqa: ARG002
         self._end(self._work, Outcome(error=error, by_engine=is_of_the_machine(error)))
@@ -239,6 +239,11 @@ class WorkerScheduler:
         error = NvencError(f"An engine is lost: {reason}")
         self._end(work, Outcome(error=error, by_engine=True, is_lost=True))
         return [] if work is None else [work.piece]
+
+
+def is_for_good(error: Exception) -> bool:
+    """Whether no order can succeed on this engine any more."""
+    return isinstance(error, LOST_FOR_GOOD)
 
 
 def is_of_the_machine(error: Exception) -> bool:

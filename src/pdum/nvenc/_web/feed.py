@@ -47,6 +47,7 @@ class Feed:
         self._viewers: set[_Viewer] = set()
         """The viewers that have not drawn the end yet."""
         self._sockets: set[socket.socket] = set()
+        self._is_closed = False
         Thread(target=self._accept, name="pdum-nvenc-web-feed", daemon=True).start()
 
     def show(self, run: EventRun, settings: Mapping[str, object]) -> None:
@@ -65,6 +66,7 @@ class Feed:
         with self._changed:
             sockets = [self._listener, *self._sockets]
             self._sockets.clear()
+            self._is_closed = True
         for one in sockets:
             _shut(one)
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -77,6 +79,9 @@ class Feed:
                 return
             viewer = _Viewer(self, connection)
             with self._changed:
+                if self._is_closed:  # meanwhile, and close() knows nothing of this one
+                    _shut(connection)
+                    return
                 self._viewers.add(viewer)
                 self._sockets.add(connection)
             for work in (viewer.send_events, viewer.take_requests):
