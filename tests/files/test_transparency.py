@@ -255,6 +255,23 @@ def test_hevc_with_alpha_is_a_source_too(folder: Path, tmp_path: Path) -> None:
     assert_colours(folder / "b.mov", first)
 
 
+@pytest.mark.usefixtures("machine")
+def test_colours_that_are_multiplied_already_are_told(folder: Path, tmp_path: Path) -> None:
+    """As a file of Apple's encoder may say. With its bits as they are, players would multiply the colours again."""
+    first, message = tmp_path / "first.mov", bytes.fromhex("4e01a504")
+    with EncoderPool() as pool:
+        pool.encode_file(clip(tmp_path, "PNG"), first, **KEPT)
+        first.write_bytes(first.read_bytes().replace(message + b"\x00", message + b"\x10"))
+        told = pool.encode_file(first, folder / "a.mov", **KEPT)
+        divided = Filters(vf="unpremultiply=inplace=1")
+        others = [
+            pool.encode_file(first, folder / "b.mov", filters=divided, **KEPT),
+            pool.encode_file(first, folder / "c.mov", codec="hevc", **QP),
+        ]
+    assert any("multiplied by alpha already" in text and "unpremultiply" in text for text in told.warnings)
+    assert not any("multiplied by alpha already" in text for one in others for text in one.warnings)
+
+
 @pytest.mark.parametrize("backend", ["nvenc", "software"])
 @pytest.mark.parametrize("name", ["PNG", "VP9", "FFV1 4:2:0"])
 def test_without_alpha_a_warning_says_what_is_lost(

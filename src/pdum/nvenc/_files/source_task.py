@@ -35,7 +35,7 @@ from .ranges import plan_of
 from .recipes import Recipes
 from .right_view import PairFrames, RightView
 from .source_files import SourceFiles
-from .transparency import require_alpha
+from .transparency import multiplied_colours, require_alpha
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
@@ -140,6 +140,7 @@ class SourceTask(BaseTask):
         index = self._video.index
         if alpha:
             require_alpha(self.job.source, self._video)
+            self._warnings += multiplied_colours(self._video)
         if self._right is not None:
             self._right.look(self.job.source, self._video, self._threads_to_look(), self._require_not_cancelled)
             self._warnings += [f"{self._right.path}: {text}" for text in self._right.video.index.warnings]

@@ -22,6 +22,8 @@ REFERENCE_DISPLAYS = bytes((hevc_units.SEI << 1, 1, hevc_units.REFERENCE_DISPLAY
 """How the unit begins that says which view of MV-HEVC is for which eye."""
 ALPHA_CHANNEL = bytes((hevc_units.SEI << 1, 1, hevc_units.ALPHA_CHANNEL_INFORMATION))
 """How the unit begins that says that HEVC's second layer is alpha."""
+PREMULTIPLIED = 1
+"""What that unit has as use of alpha if players are not to multiply the colours by it."""
 PALETTES = ("gif",)
 """Codecs whose frames always have alpha, because a colour of their palette can be transparent."""
 FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
@@ -57,6 +59,8 @@ class Look:
     """The source has alpha, whether or not it is decoded. A palette counts if it is seen to have any."""
     gives_alpha: bool = False
     """The decoded frames have alpha."""
+    premultiplied: bool = False
+    """HEVC says that its colours are multiplied by alpha already."""
 
     @property
     def pixels(self) -> int:
@@ -95,7 +99,14 @@ def look_at(stream: Any, frames: Sequence[Any]) -> Look:
         or has_alpha_layer(stream)
         or any(map(is_transparent if codec in PALETTES or first.format.has_palette else has_alpha, frames)),
         gives_alpha=any(map(has_alpha, frames)),
+        premultiplied=_is_premultiplied(extradata),
     )
+
+
+def _is_premultiplied(header: bytes) -> bool:
+    """Whether the message about alpha says so: the use of alpha follows the message's size and a bit."""
+    _, found, message = header.partition(ALPHA_CHANNEL)
+    return bool(found) and len(message) > 1 and message[1] >> 4 == PREMULTIPLIED
 
 
 def stored_as(form: Any) -> tuple[str, int, bool]:
