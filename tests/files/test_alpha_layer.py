@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 
+from decoder.test_descriptions import joined
 from newest_ffmpeg import Planes, decoded, run
 from pdum.nvenc import EncoderPool, InvalidConfig, SourceUnreadable
 from pdum.nvenc._media.alpha_plane import has_alpha
@@ -142,6 +143,16 @@ def test_other_containers(request: pytest.FixtureRequest, tmp_path: Path, name: 
     for first in (0, 13):
         with closing(frames_from(path, index, first)) as frames:
             assert_same(list(frames), clip.wanted[first:])
+
+
+def test_parts_with_their_own_headers(ours: Clip, foreign: Clip, tmp_path: Path) -> None:
+    """As editors join videos: packets do not repeat the headers."""
+    path = joined(tmp_path / "joined.mov", ours.path, foreign.path)
+    index, wanted = index_of(path), ours.wanted + foreign.wanted
+    assert index.changes_headers
+    for first in (0, 13, FRAMES, FRAMES + 13):
+        with closing(frames_from(path, index, first, Decoding(2, strict=True), missing)) as frames:
+            assert_same(list(frames), wanted[first:])
 
 
 def test_a_stream_is_known_by_its_headers(ours: Clip, tmp_path: Path) -> None:
