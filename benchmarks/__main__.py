@@ -1,15 +1,15 @@
-"""Measures all that this machine can, keeps the samples, and makes docs/performance.md from them.
+"""Measures all that this machine can, keeps the samples, and makes docs/performance.md and parts of other pages.
 
-    python -m benchmarks                     all parts without a GPU, about half an hour on two quiet cores
+    python -m benchmarks                     all parts without a GPU, about an hour on two quiet cores
     python -m benchmarks --gpu               the parts with a real GPU
-    python -m benchmarks --quick             a tenth of the work: to see that all of it runs, not for the page
+    python -m benchmarks --quick             a tenth of the work: to see that all of it runs, not for the pages
     python -m benchmarks --only pool,writer  some parts; the others keep their recorded figures
     python -m benchmarks --list              the parts, and what this machine lacks for them
-    python -m benchmarks --page              the page alone, from the results that are there
+    python -m benchmarks --page              the pages alone, from the results that are there
     python -m benchmarks --compare A B       what got worse from A to B beyond the noise; then it ends with status 1
 
 Results go to benchmarks/results, into one file for each kind of machine, or into the file that --json names; --quick
-writes to build/benchmarks. Only results in benchmarks/results are on the page. A part that fails is named at the end,
+writes to build/benchmarks. Only results in benchmarks/results are on the pages. A part that fails is named at the end,
 with status 1; its old figures stay. What each script prints is kept in build/benchmarks/logs.
 """
 
@@ -41,7 +41,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", metavar="PART,…", help="these parts alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go")
     parser.add_argument("--list", action="store_true", help="show the parts and end")
-    parser.add_argument("--page", action="store_true", help="make the page and end")
+    parser.add_argument("--page", action="store_true", help="make the pages and end")
     parser.add_argument("--compare", nargs=2, type=Path, metavar=("A", "B"), help="compare two result files and end")
     return parser.parse_args(arguments)
 

@@ -1,6 +1,6 @@
 """What the start of a decoder costs: many short files, each with a decoder of its own, and with one that is kept.
 
-    python benchmarks/decoder_starts.py [--size 1920x1080] [--frames 30] [--files 100] [--rounds 5]
+    python benchmarks/decoder_starts.py [--size 1920x1080] [--frames 30] [--files 100] [--rounds 5] [--json FILE]
 
 A decoder that is kept decodes all files, which have the same format. So the difference is the most that could be won if
 decoders were used again from file to file; a change of their size would cost extra. Takes a GPU with a decoder, or a
@@ -18,7 +18,7 @@ from typing import Any
 
 import av
 import numpy as np
-from measuring import quartiles
+from measuring import Figure, machine, quartiles, save
 
 from pdum.nvenc._media.gpu_decoder import StreamDecoder
 
@@ -84,6 +84,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=30, help="frames of each file")
     parser.add_argument("--files", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
     with tempfile.TemporaryDirectory() as folder:
@@ -95,10 +96,13 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for name, way in WAYS.items():
                 samples[name].append(milliseconds_a_file(way, path, arguments.files, arguments.frames))
+    print(machine("av"))
     print(f"| milliseconds a file of {arguments.frames} frames, {arguments.size} | median (quartiles) |\n|---|---|")
     for name, values in samples.items():
         low, middle, high = quartiles(values)
         print(f"| {name} | {middle:.2f} ({low:.2f} to {high:.2f}) |")
+    figures = [Figure(name, f"a file of {arguments.frames} frames", "ms", values) for name, values in samples.items()]
+    save(arguments.json, "gpu_decoder_starts", figures, "av")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What breaks first when a farm grows: a simulation on paper, of up to 1,000 nodes and a million files.
 
-    .venv/bin/python benchmarks/farm_simulation.py [--nodes 1,10,100,1000] [--files-per-node 1000] [--quick]
+    python benchmarks/farm_simulation.py [--nodes 1,10,100] [--files-per-node 1000] [--quick] [--json FILE]
 
 Nothing is encoded. The program that gives the work is simulated as it is built: one interpreter, which is busy for
 ``job-cost`` with each job and for ``event-cost`` with each report of progress; helpers that examine sources and join
@@ -8,9 +8,9 @@ results; at most one job ahead for each engine. The engines take the longest fil
 a number of servers with a queue, and the events between them are simulated one by one.
 
 The durations of the files have a lognormal distribution, as libraries of videos have. Each number is an option, so that
-yours can take its place. ``job-cost`` is the pool's own (``benchmarks/many_jobs.py``) and that of the cluster's
-scheduler for one task. ``look-cost`` and ``join-cost`` are processor time for a second of video, which ``--measure``
-measures here; ``look`` and ``join`` are what the storage takes for it, and assumed.
+yours can take its place. ``look-cost`` and ``join-cost`` are processor time for a second of video, which
+``farm_costs.py`` measures. All others are assumed: ``job-cost`` is the pool's own (``many_jobs.py`` measures it) and
+that of the cluster's scheduler for one task; ``look`` and ``join`` are what the storage takes for a second of video.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import argparse
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from math import ceil, inf
+from pathlib import Path
 from typing import Any
 
 REPORTS = 4.0
@@ -280,30 +281,27 @@ def limits(model: Model) -> dict[str, float]:
     return {name: 1 / cost if cost else inf for name, cost in costs.items()}
 
 
-def row(model: Model, programs: int = 1) -> str:
-    """``programs``: how many calling programs share the farm, each with its part of the nodes and the files."""
+def row(model: Model, programs: int = 1) -> dict[str, tuple[float, str]]:
+    """Each value with its unit. ``programs``: how many calling programs share the farm, each with its part of it."""
     found = simulate(replace(model, nodes=-(-model.nodes // programs), files=-(-model.files // programs)))
     bits = (model.source_rate + model.result_rate) * model.speed * model.all_engines * found.engines_busy
-    cells = [
-        f"{model.nodes:,}",
-        f"{model.files:,}",
-        f"{programs}",
-        f"{found.seconds / 3600:.2f}",
-        f"{found.ratio:.2f}",
-        f"{found.engines_busy:.0%}",
-        f"{found.helpers_busy:.0%}",
-        f"{found.interpreter_busy:.0%}",
-        f"{bits / 1e9:,.1f}",
-        f"{model.files / programs * model.memory / 1e9:.2f}",
-        found.first_to_break,
-    ]
-    return f"| {' | '.join(cells)} |"
+    return {
+        "the run": (found.seconds / 3600, "hours"),
+        "of the ideal time": (found.ratio, "×"),
+        "engines busy": (100 * found.engines_busy, "%"),
+        "helpers busy": (100 * found.helpers_busy, "%"),
+        "interpreter busy": (100 * found.interpreter_busy, "%"),
+        "storage": (bits / 1e9, "Gbit/s"),
+        "memory of a program": (model.files / programs * model.memory / 1e9, "GB"),
+    }
 
 
-TITLES = (
-    *("nodes", "files", "programs", "hours", "of the ideal", "engines busy", "helpers busy", "interpreter busy"),
-    *("storage, Gbit/s", "memory, GB", "breaks first"),
-)
+def name_of_row(model: Model, programs: int) -> str:
+    return f"{counted(model.nodes, 'node')}, {counted(model.files, 'file')}, {counted(programs, 'program')}"
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def enough_helpers(model: Model) -> int:
@@ -319,41 +317,45 @@ def enough_programs(model: Model) -> int:
     return max(1, ceil(model.all_engines / (0.75 * most)))
 
 
-def print_tables(model: Model, nodes: Sequence[int], files_per_node: int) -> None:
-    print("By formula, with", ", ".join(f"{field.name} {getattr(model, field.name):g}" for field in fields(Model)
-                                         if field.name not in ("nodes", "files")))  # fmt: skip
-    for name, engines in limits(model).items():
-        print(f"  {name}: always busy at {engines:,.0f} engines, {engines / model.engines:,.0f} nodes")
-    print(f"\n| {' | '.join(TITLES)} |\n" + "|---" * len(TITLES) + "|")
+def rows(model: Model, nodes: Sequence[int], files_per_node: int) -> Iterator[tuple[str, dict[str, tuple[float, str]]]]:
+    """By their names: each farm with one program, and with as many as it needs."""
     for number in nodes:
         one = replace(model, nodes=number, files=number * files_per_node)
-        print(row(one), flush=True)
-        if enough_programs(one) > 1:
-            print(row(one, enough_programs(one)), flush=True)
+        yield name_of_row(one, 1), row(one)
+        if (programs := enough_programs(one)) > 1:
+            yield name_of_row(one, programs), row(one, programs)
+
+
+def options_of(model: Model) -> str:
+    told = {field.name: getattr(model, field.name) for field in fields(Model) if field.name not in ("nodes", "files")}
+    return ", ".join(f"{name} {value:g}" for name, value in told.items())
 
 
 def main() -> None:
+    from measuring import Figure, save  # type: ignore[import-not-found]  # beside this script
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nodes", default="1,10,30,100,300,1000", metavar="N,N")
+    parser.add_argument("--nodes", default="1,10,30,60,100,300,1000", metavar="N,N")
     parser.add_argument("--files-per-node", type=int, default=1000)
     parser.add_argument("--quick", action="store_true", help="a twentieth of the files")
-    parser.add_argument("--measure", action="store_true", help="measure look-cost and join-cost, and do nothing else")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     for field in fields(Model):
         if field.name not in ("nodes", "files"):
             kind: Any = int if field.name in ("engines", "helpers") else float
             parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
     given = parser.parse_args()
-    if given.measure:
-        from farm_costs import measured_costs  # type: ignore[import-not-found]  # beside this script
-
-        looking, joining = measured_costs(900 if given.quick else 9000)
-        print(f"--look-cost {looking:.6f} --join-cost {joining:.6f}")
-        return
     values = {field.name: getattr(given, field.name) for field in fields(Model) if hasattr(given, field.name)}
     values.pop("nodes")
     model = Model(**values)
-    files = given.files_per_node // 20 if given.quick else given.files_per_node
-    print_tables(model, [int(one) for one in given.nodes.split(",")], max(files, 1))
+    files = max(given.files_per_node // 20 if given.quick else given.files_per_node, 1)
+    print("Simulated, with", options_of(model))
+    for name, engines in limits(model).items():
+        print(f"By formula, {name} is always busy at {engines:,.0f} engines, {engines / model.engines:,.0f} nodes.")
+    figures = []
+    for name, cells in rows(model, [int(one) for one in given.nodes.split(",")], files):
+        print(f"{name}:", ", ".join(f"{what} {value:,.4g} {unit}" for what, (value, unit) in cells.items()), flush=True)
+        figures += [Figure(name, what, unit, [value], "") for what, (value, unit) in cells.items()]
+    save(given.json, "farm_simulation", figures)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -35,8 +35,17 @@ class Figure:
     """Which change is an improvement; empty if neither is."""
 
 
-def save(path: Path | None, part: str, figures: Iterable[Figure], *distributions: str) -> None:
-    """Writes the figures of one part, if a file was asked for, with their machine and versions."""
+def save(
+    path: Path | None,
+    part: str,
+    figures: Iterable[Figure],
+    *distributions: str,
+    others: Mapping[str, str] | None = None,
+) -> None:
+    """Writes the figures of one part, if a file was asked for, with their machine and versions.
+
+    ``others``: versions of what is not installed here, by their names.
+    """
     if path is None:
         return
     found = {
@@ -44,7 +53,7 @@ def save(path: Path | None, part: str, figures: Iterable[Figure], *distributions
         "load": round(os.getloadavg()[0], 1),
         "priority": "raised" if os.getpriority(os.PRIO_PROCESS, 0) < 0 else "usual",
         "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments_of(sys.argv[1:])]),
-        "versions": {name: version_of(name) for name in ("pdum-nvenc", *distributions)},
+        "versions": {name: version_of(name) for name in ("pdum-nvenc", *distributions)} | dict(others or {}),
         "figures": [asdict(figure) | {"samples": [rounded(one) for one in figure.samples]} for figure in figures],
     }
     path.write_text(json.dumps({"form": FORM, "machine": machine_facts(), "parts": {part: found}}, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""docs/performance.md and its charts, made from the result files and from nothing else."""
+"""docs/performance.md, its charts and the figures of other pages, made from the result files and from nothing else."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .charts import draw, lines_of
+from . import charts, places, quality_chart
 from .measuring import Figure
-from .parts import PARTS, ROOT, Part
+from .parts import PARTS, PERFORMANCE, ROOT, Chart, Part
 from .result_files import Result, describe, figures_of, read
 from .written_numbers import median_and_spread
 
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE = Path("docs") / "performance.md"
-PICTURES = Path("docs") / "images" / "performance"
+DOCS = Path("docs")
+PAGE = DOCS / PERFORMANCE
+PICTURES = DOCS / "images" / "performance"
 
 HEAD = """# Performance
 
@@ -30,6 +31,12 @@ this page from them; [Benchmarks](../benchmarks/README.md) says how. A cell has 
 brackets. Clients of one table take turns, so compare within a table, not between machines or days. The load is that of
 the machine during the measurement: other programs make all figures worse, some more than others.
 """
+ELSEWHERE = """
+## Figures on other pages
+
+The same command writes these from the same results:
+
+"""
 METHODS = ROOT / "benchmarks" / "methods.md"
 
 
@@ -43,26 +50,46 @@ class Measured:
     part: Result
 
 
+@dataclass(frozen=True)
+class Section:
+    """What a page says of one part."""
+
+    title: str
+    text: str
+
+    @property
+    def whole(self) -> str:
+        """With its heading; empty if there is nothing to say."""
+        return f"\n## {self.title}\n\n{self.text}" if self.text else ""
+
+
 def results(folder: Path) -> dict[str, Result]:
     return {path.stem: read(path) for path in sorted(folder.glob("*.json"))}
 
 
-def files(folder: Path = RESULTS) -> dict[Path, str]:
-    """The page and its pictures, by their paths from the root."""
+def files(folder: Path = RESULTS, root: Path = ROOT) -> dict[Path, str]:
+    """The pages with figures and the pictures, by their paths from the root."""
     found = results(folder)
     made: dict[Path, str] = {}
     told = methods(METHODS.read_text())
-    sections = [section(part, told[part.name], measurements(part, found), made) for part in PARTS]
-    made[PAGE] = HEAD + "".join(sections)
+    sections = {part.name: section(part, told[part.name], measurements(part, found), made) for part in PARTS}
+    here = [sections[part.name].whole for part in PARTS if part.page == PERFORMANCE]
+    links = [f"- [{sections[part.name].title}]({part.page})\n" for part in PARTS if part.page != PERFORMANCE]
+    made[PAGE] = HEAD + "".join(here) + ELSEWHERE + "".join(links)
+    for path in sorted((root / DOCS).glob("*.md")):
+        text = path.read_text()
+        if places.names(text):
+            made[DOCS / path.name] = places.fill(text, lambda name: sections[name].text)
     return made
 
 
-def methods(text: str) -> dict[str, str]:
-    """Title and method of each part, as the page has them, by the part's name."""
+def methods(text: str) -> dict[str, tuple[str, str]]:
+    """Title and method of each part, by the part's name."""
     found = {}
     for told in text.split("\n## ")[1:]:
-        name, _, rest = told.partition(": ")
-        found[name] = f"\n## {rest.strip()}\n"
+        heading, _, method = told.partition("\n")
+        name, _, title = heading.partition(": ")
+        found[name] = title, f"{method.strip()}\n"
     return found
 
 
@@ -74,19 +101,28 @@ def measurements(part: Part, found: dict[str, Result]) -> list[Measured]:
     ]
 
 
-def section(part: Part, told: str, measured: Sequence[Measured], made: dict[Path, str]) -> str:
-    """Empty if no machine has run the part. Adds the pictures to ``made``."""
+def section(part: Part, told: tuple[str, str], measured: Sequence[Measured], made: dict[Path, str]) -> Section:
+    """Without text if no machine has run the part. Adds the pictures to ``made``."""
+    title, method = told
     if not measured:
-        return ""
-    lines = [told]
+        return Section(title, "")
+    lines = [method]
     for one in measured:
         figures = figures_of(one.part)
         lines += [facts_of(one), "", *table(figures), ""]
-        if part.chart is not None and lines_of(part.chart, figures):
+        if part.chart is not None and has_marks(part.chart, figures):
             picture = PICTURES / f"{part.name}-{one.machine}.svg"
             made[picture] = draw(part.chart, figures)
             lines += [f"![{part.chart.title}]({picture.relative_to('docs')})", ""]
-    return "\n".join(lines)
+    return Section(title, "\n".join(lines))
+
+
+def has_marks(chart: Chart, figures: Sequence[Figure]) -> bool:
+    return chart.kind == "scale" or bool(charts.lines_of(chart, figures))
+
+
+def draw(chart: Chart, figures: Sequence[Figure]) -> str:
+    return quality_chart.draw(chart.title, figures) if chart.kind == "scale" else charts.draw(chart, figures)
 
 
 def facts_of(one: Measured) -> str:
@@ -108,7 +144,7 @@ def table(figures: Sequence[Figure]) -> Iterator[str]:
 
 
 def write(root: Path = ROOT) -> None:
-    made = files()
+    made = files(root=root)
     pictures = root / PICTURES
     if pictures.is_dir():
         for old in set(pictures.glob("*.svg")) - {root / path for path in made}:

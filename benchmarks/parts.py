@@ -13,12 +13,13 @@ from typing import Literal
 from .measuring import DRIVER
 
 ROOT = Path(__file__).resolve().parents[1]
-Kind = Literal["bars", "dots"]
+PERFORMANCE = "performance.md"
+Kind = Literal["bars", "dots", "scale"]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture of one column: bars from zero, or dots on a logarithmic scale."""
+    """A picture of one column: bars from zero, or dots on a logarithmic scale. ``scale`` is that of ``-q``."""
 
     column: str
     """Empty: all of them, for each row."""
@@ -40,6 +41,8 @@ class Part:
     needs: tuple[str, ...] = ()
     """Names in ``NEEDS``."""
     chart: Chart | None = None
+    page: str = PERFORMANCE
+    """Where its figures are, in docs. Any other page than the usual one has a place for them: see ``places.py``."""
 
     @property
     def on_gpu(self) -> bool:
@@ -61,6 +64,7 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "CuPy": lambda: has_module("cupy"),
     "PyAV": lambda: has_module("av"),
     "PyNvVideoCodec": lambda: has_module("PyNvVideoCodec"),
+    "the tests' packages": lambda: has_module("numpy") and has_module("hypothesis"),
     "Dask": lambda: has_module("distributed"),
     "ffmpeg": lambda: shutil.which(os.environ.get("FFMPEG") or "ffmpeg") is not None,
     "a C++ compiler": lambda: shutil.which(os.environ.get("CXX", "g++")) is not None,
@@ -174,6 +178,12 @@ PARTS = (
         needs=("a CUDA GPU", "PyAV", "PyNvVideoCodec"),
     ),
     Part(
+        "gpu_decoder_starts",
+        "decoder_starts.py",
+        quick="--files 10 --rounds 2",
+        needs=("a CUDA GPU", "PyAV"),
+    ),
+    Part(
         "transcode",
         "transcode.py",
         full=f"{SLOW_DECODERS} --frames 3600 --engines 1,2 --threads 4 --rounds 3",
@@ -237,6 +247,42 @@ PARTS = (
         full="--rate 60",
         quick="--quick --nodes 1,2",
         needs=("the simulated driver", "Dask"),
+    ),
+    Part(
+        "farm_costs",
+        "farm_costs.py",
+        quick="--frames 900 --rounds 1",
+        needs=("PyAV",),
+        page="farm.md",
+    ),
+    Part(
+        "farm_simulation",
+        "farm_simulation.py",
+        quick="--quick --nodes 1,10",
+        page="farm.md",
+    ),
+    Part(
+        "quality_scale",
+        "quality_scale.py",
+        quick="--only game,screen,animation --frames 5",
+        needs=("PyAV",),
+        chart=Chart("", "The cq of each encoder along the scale of quality", "scale"),
+        page="quality.md",
+    ),
+    Part(
+        "quality_presets",
+        "quality_scale.py",
+        full="--presets",
+        quick="--presets --only game,screen --frames 5",
+        needs=("PyAV",),
+        page="quality.md",
+    ),
+    Part(
+        "colour_accuracy",
+        "colour_accuracy.py",
+        quick="--rows 16",
+        needs=("a C++ compiler", "the tests' packages"),
+        page="colour-conversion.md",
     ),
     Part(
         "batch_plan",

@@ -1,14 +1,14 @@
 """Which ``cq`` of each software codec looks like which one of SVT-AV1: the figures behind the scale of ``-q``.
 
-    python benchmarks/quality_scale.py [CLIP ...] [--frames 50] [--scorer PYTHON] [--json FILE]
-    python benchmarks/quality_scale.py --presets [CLIP ...] [--json FILE]
-    python benchmarks/quality_scale.py --read FILE ... [--presets] [--svg FILE]
+    python benchmarks/quality_scale.py [CLIP ...] [--frames 50] [--scorer PYTHON] [--json FILE] [--encodes FILE]
+    python benchmarks/quality_scale.py --presets [CLIP ...] ...
+    python benchmarks/quality_scale.py --read FILE ... [--presets] [--json FILE]
 
 Each clip is encoded by ``SoftwareEncoder`` with the settings that a batch has by default, at several values of ``cq``,
-and scored by XPSNR, by SSIM and, if the PyAV of ``--scorer`` (another Python, such as 3.12 with PyAV 19) has it, by
-VMAF. For each ``cq`` of SVT-AV1, the table then has the ``cq`` of x264 and x265 with the same score, for the median of
-all clips and metrics, and the size and time of that beside those of SVT-AV1. ``--read`` makes the table of figures that
-``--json`` kept, and ``--svg`` the chart of docs/quality.md.
+and scored by XPSNR, by SSIM and by VMAF, if the PyAV of ``--scorer`` (or $QUALITY_SCORER) has it: another Python, such
+as 3.12 with PyAV 19. For each ``cq`` of SVT-AV1, the figures then are the ``cq`` of x264 and x265 with the same score,
+and the sizes and times beside it, for all clips and metrics. ``--encodes`` keeps each encode with its scores, and
+``--read`` makes the figures of what it kept.
 
 ``--presets`` compares sizes and times of the codecs and their presets where they look like x264 with p4 at quality 28.
 """
@@ -17,21 +17,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from itertools import pairwise, product
-from math import exp, log
+from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import measuring
-import quality_chart
 import quality_clips
+from measuring import Figure, machine, quartiles, save
+from quality_figures import Encode, of_presets, of_the_scale, row_of_tables
 
 HERE = Path(__file__).parent
 CODECS = ("av1", "hevc", "h264")
@@ -43,24 +42,6 @@ VALUES = {
 PRESETS = {"h264": ("p4", "p5", "p6", "p7"), "hevc": ("p2", "p3", "p4", "p5"), "av1": ("p3", "p4", "p5")}
 NEAR = {"h264": (19, 22, 25), "hevc": (18, 21, 24), "av1": (18, 26, 34)}
 """Values of ``cq`` around quality 28, for the comparison of presets."""
-ENOUGH = 5
-"""Fewer matches than these, out of three for each clip, are no figure."""
-SATURATED = {"vmaf": 99.0, "ssim": 35.0, "xpsnr": 70.0}
-"""Scores above these no longer tell encodes apart."""
-
-
-@dataclass(frozen=True)
-class Encode:
-    """One clip at one ``cq``."""
-
-    clip: str
-    codec: str
-    cq: float
-    size: int
-    seconds: float
-    """Of processor time, which other processes disturb less than the clock."""
-    scores: dict[str, float]
-    preset: str = "p4"
 
 
 def batch_settings(codec: str, cq: float, preset: str, width: int, height: int) -> Any:
@@ -114,146 +95,52 @@ def measured(clip: str, frames: list[Any], presets: bool, scorer: str, folder: P
             yield Encode(clip, codec, cq, sum(map(len, packets)), seconds, json.loads(output), preset)
 
 
-# ---- from figures to the table ---------------------------------------------------------------------------------------
+def scorers_version(scorer: str) -> str:
+    """Of the PyAV that gives the scores."""
+    command = [scorer, "-c", "import av; print(av.__version__)"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def line(points: list[tuple[float, float]], at: float) -> float | None:
-    """The value at ``at`` on the line through the points; None outside of them."""
-    for (x1, y1), (x2, y2) in pairwise(sorted(points)):
-        if x1 <= at <= x2:
-            return y1 if x1 == x2 else y1 + (at - x1) / (x2 - x1) * (y2 - y1)
-    return None
-
-
-@dataclass(frozen=True)
-class Match:
-    """A codec's ``cq`` with the score of an SVT-AV1 encode, and its size and time beside that one's."""
-
-    clip: str
-    metric: str
-    av1: float
-    codec: str
-    cq: float
-    size: float
-    seconds: float
-
-
-def matches(encodes: list[Encode]) -> Iterator[Match]:
-    for clip in dict.fromkeys(one.clip for one in encodes):
-        for one in [one for one in encodes if (one.clip, one.codec) == (clip, "av1")]:
-            for metric, score in one.scores.items():
-                for codec in CODECS[1:]:
-                    others = [other for other in encodes if (other.clip, other.codec) == (clip, codec)]
-                    cq = line([(other.scores[metric], other.cq) for other in others], score)
-                    if cq is None or score > SATURATED[metric]:
-                        continue
-                    size = line([(other.cq, other.size) for other in others], cq) or 0
-                    seconds = line([(other.cq, other.seconds) for other in others], cq) or 0
-                    yield Match(clip, metric, one.cq, codec, cq, size / one.size, seconds / one.seconds)
-
-
-def print_table(found: list[Match]) -> None:
-    print(f"\n{'av1':>4}" + "".join(f"  {codec:>5} {'(range)':>13} {'size':>5} {'time':>5}" for codec in CODECS[1:]))
-    for av1 in sorted({one.av1 for one in found}):
-        print(f"{av1:4g}", end="")
-        for codec in CODECS[1:]:
-            some = [one for one in found if (one.av1, one.codec) == (av1, codec)]
-            if len(some) >= ENOUGH:
-                low, middle, high = measuring.quartiles([one.cq for one in some])
-                size, seconds = (statistics.median(values) for values in _columns(some))
-                print(f"  {middle:5.1f} ({low:5.1f}-{high:5.1f}) {size:5.2f} {seconds:5.2f}", end="")
-            else:
-                print(f"  {'-':>5} {'':>13} {'':>5} {'':>5}", end="")
-        print()
-
-
-def print_rows(found: list[Match]) -> None:
+def print_rows(cells: list[tuple[str, str, str, list[float]]]) -> None:
     """The measured rows of TABLES in pdum.nvenc._config.quality_scale, which has SVT-AV1's from publications.
 
     A "?" is better than all that was measured; TABLES has 1 there.
     """
     from pdum.nvenc._config.quality_scale import TABLES
 
-    print()
-    for codec in CODECS[1:]:
-        middle = medians(found, codec)
-        values = [line(middle, av1) for av1 in TABLES["software", "av1"]]
-        said = ", ".join("?" if value is None else f"{value:.1f}" for value in values)
-        print(f'("software", "{codec}"): ({said}),')
-
-
-def medians(found: list[Match], codec: str) -> list[tuple[float, float]]:
-    """The median ``cq`` of the codec for each ``cq`` of SVT-AV1."""
-    some = [one for one in found if one.codec == codec]
-    values = {av1: [one.cq for one in some if one.av1 == av1] for av1 in sorted({one.av1 for one in some})}
-    return [(av1, statistics.median(all_of)) for av1, all_of in values.items() if len(all_of) >= ENOUGH]
-
-
-def print_presets(encodes: list[Encode]) -> None:
-    """Sizes and times at equal scores, as parts of those of x264 with p4."""
-    print(f"\n{'':8}   {'size':>5} {'(range)':>11} {'time':>5}")
-    for codec in CODECS[::-1]:
-        for preset in PRESETS[codec]:
-            found = list(_beside_x264(encodes, codec, preset))
-            if found:
-                sizes, seconds = zip(*found, strict=True)
-                low, middle, high = measuring.quartiles(sizes)
-                print(f"{codec:5} {preset}   {middle:5.2f} ({low:4.2f}-{high:4.2f}) {statistics.median(seconds):5.2f}")
-
-
-def _beside_x264(encodes: list[Encode], codec: str, preset: str) -> Iterator[tuple[float, float]]:
-    for clip, metric in product(dict.fromkeys(one.clip for one in encodes), SATURATED):
-        base = [one for one in encodes if (one.clip, one.codec, one.preset) == (clip, "h264", "p4")]
-        some = [one for one in encodes if (one.clip, one.codec, one.preset) == (clip, codec, preset)]
-        score = line([(one.cq, one.scores[metric]) for one in base], 22)
-        if score is None or score > SATURATED[metric]:
-            continue
-        (size, seconds), (of_size, of_seconds) = (
-            [line([(one.scores[metric], log(value(one))) for one in group], score) for value in (_size, _seconds)]
-            for group in (some, base)
-        )
-        if size is not None and seconds is not None and of_size is not None and of_seconds is not None:
-            yield exp(size - of_size), exp(seconds - of_seconds)
-
-
-def _size(one: Encode) -> float:
-    return one.size
-
-
-def _seconds(one: Encode) -> float:
-    return one.seconds
-
-
-def _columns(some: list[Match]) -> tuple[list[float], list[float]]:
-    return [one.size for one in some], [one.seconds for one in some]
+    for encoder in ("x265", "x264"):
+        values = row_of_tables(cells, encoder, TABLES["software", "av1"])
+        print(f"{encoder}: {', '.join('?' if value is None else f'{value:.1f}' for value in values)}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="*", type=Path, help="real videos, beside those that are made here")
     parser.add_argument("--frames", type=int, default=50)
-    parser.add_argument("--scorer", default=sys.executable, metavar="PYTHON")
+    parser.add_argument("--scorer", default=os.environ.get("QUALITY_SCORER") or sys.executable, metavar="PYTHON")
     parser.add_argument("--only", default="", metavar="NAME,NAME", help="some of the made clips; none: -")
     parser.add_argument("--presets", action="store_true")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--read", type=Path, nargs="+", metavar="FILE")
-    parser.add_argument("--svg", type=Path, metavar="FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
+    parser.add_argument("--encodes", type=Path, metavar="FILE", help="keep the encodes and their scores")
+    parser.add_argument("--read", type=Path, nargs="+", metavar="FILE", help="of files that --encodes wrote")
     options = parser.parse_args()
     if options.read:
         encodes = [Encode(**one) for path in options.read for one in json.loads(path.read_text())]
     else:
-        print(measuring.machine("av"), flush=True)
+        print(machine("av"), flush=True)
         encodes = list(_measure(options))
-    if options.json:
-        options.json.write_text(json.dumps([asdict(one) for one in encodes]))
-    if options.presets:
-        print_presets(encodes)
-    else:
-        found = list(matches(encodes))
-        print_table(found)
-        print_rows(found)
-        if options.svg:
-            quality_chart.draw(options.svg, [(one.codec, one.av1, one.cq) for one in found])
+    if options.encodes:
+        options.encodes.write_text(json.dumps([asdict(one) for one in encodes]))
+    cells = list(of_presets(encodes) if options.presets else of_the_scale(encodes))
+    for row, column, unit, samples in cells:
+        low, middle, high = quartiles(samples)
+        print(f"{row}: {column} {middle:.2f} {unit} ({low:.2f} to {high:.2f}, {len(samples)} samples)")
+    if not options.presets:
+        print_rows(cells)
+    figures = [Figure(row, column, unit, samples, "") for row, column, unit, samples in cells]
+    metrics = ", ".join(dict.fromkeys(metric.upper() for one in encodes for metric in one.scores))
+    scores = {f"{metrics} of av": scorers_version(options.scorer)}
+    save(options.json, "quality_presets" if options.presets else "quality_scale", figures, "av", others=scores)
 
 
 def _measure(options: argparse.Namespace) -> Iterator[Encode]:

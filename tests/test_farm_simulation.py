@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from benchmarks import page
 from benchmarks.farm_costs import measured_costs
 from benchmarks.farm_simulation import (
     ENGINES_FOR_EACH_HELPER,
@@ -22,6 +25,7 @@ from benchmarks.farm_simulation import (
     durations_of,
     enough_helpers,
     limits,
+    name_of_row,
     row,
     simulate,
 )
@@ -90,17 +94,42 @@ def test_helpers_are_as_many_as_a_pool_has(nodes: int, helpers: int) -> None:
         of_pools.HELPERS, run.MOST_HELPERS, run.ENGINES_FOR_EACH_HELPER)  # fmt: skip
 
 
+@pytest.fixture
+def recorded() -> dict[str, dict[tuple[str, str], list[float]]]:
+    """The samples of each figure of the parts about farms, by row and column."""
+    parts = {name: part for one in page.results(page.RESULTS).values() for name, part in one["parts"].items()}
+    return {
+        name: {(figure["row"], figure["column"]): figure["samples"] for figure in parts[name]["figures"]}
+        for name in ("farm_simulation", "farm_costs")
+    }
+
+
 @pytest.mark.parametrize("nodes", [1, 10])
-def test_the_page_has_its_results(nodes: int, root: Path) -> None:
-    assert row(Model(nodes=nodes, files=1000 * nodes)) in (root / "docs" / "farm.md").read_text()
+def test_the_results_are_those_of_today(nodes: int, recorded: dict[str, Any]) -> None:
+    model = Model(nodes=nodes, files=1000 * nodes)
+    for column, (value, _) in row(model).items():
+        assert recorded["farm_simulation"][name_of_row(model, 1), column] == [pytest.approx(value, rel=1e-5)]
 
 
-def test_it_prints_its_tables(root: Path) -> None:
+def test_the_simulation_takes_the_costs_that_were_measured(recorded: dict[str, Any]) -> None:
+    """Rounded, and not of this very machine: half as much or twice as much would be another farm."""
+    looking, joining = (
+        median(recorded["farm_costs"][name, "a second of video"]) / 1e6
+        for name in ("to examine the source", "to join and verify the result")
+    )
+    assert Model().look_cost == pytest.approx(looking, rel=0.3)
+    assert Model().join_cost == pytest.approx(joining, rel=0.3)
+
+
+def test_it_prints_its_figures_and_keeps_them(root: Path, tmp_path: Path) -> None:
     command = [sys.executable, "benchmarks/farm_simulation.py", "--quick", "--nodes", "1,2", "--helpers", "4"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=True)
+    kept = tmp_path / "figures.json"
+    done = subprocess.run([*command, "--json", kept], cwd=root, capture_output=True, text=True, timeout=60, check=True)
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("By formula, with engines 3, duration 600")
-    assert [line for line in lines if line.startswith("| 2 |")]
+    assert lines[0].startswith("Simulated, with engines 3, duration 600")
+    assert [line for line in lines if line.startswith("2 nodes, 100 files, 1 program: the run ")]
+    figures = json.loads(kept.read_text())["parts"]["farm_simulation"]["figures"]
+    assert {figure["row"] for figure in figures} == {"1 node, 50 files, 1 program", "2 nodes, 100 files, 1 program"}
 
 
 def test_the_costs_can_be_measured(root: Path) -> None:

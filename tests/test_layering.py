@@ -151,6 +151,7 @@ PYTHON_LAYERS = (
     "_config.config",
     "_config.live_changes",
     "_old_names",
+    "_results",
     "_tasks",
     "_encoders.arguments",
     "_encoders.attempts",

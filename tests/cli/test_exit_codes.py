@@ -114,3 +114,13 @@ def test_the_code_and_its_line_in_the_log(
     assert (last["event"], last["code"]) == ("command_ended", code)
     if code < exits.HUNG_UP:
         assert bool(last["message"]) == (code in (exits.USAGE, exits.CANNOT, exits.BUSY))
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["text", "json"])
+def test_a_gpu_that_is_not_there_is_said_before_anything_is_announced(tmp_path: Path, more: list[str]) -> None:
+    make_clip(tmp_path / "a.mkv", 4)
+    tool = command("encode", "-c", "hevc", "--gpu", "3", *more, tmp_path)
+    done = subprocess.run(tool, env=without_driver(), capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (exits.CANNOT, "")
+    assert done.stderr == "pdum-nvenc: There is no GPU 3. --engine software encodes on the processor.\n"
+    assert not list(tmp_path.glob("compressed/*.m*"))

@@ -53,6 +53,7 @@ def cluster_of(*workers: Mapping[str, str], security: Any = None) -> Iterator[An
     with settings_of_a_scheduler(), dask.config.set(own):
         specs = {f"worker-{number}": spec(variables) for number, variables in enumerate(workers)}
         before = dict(os.environ)
+        os.environ.update(simulated)  # a nanny prefers what is there already to what it is told
         with distributed.SpecCluster(scheduler=scheduler_spec(security), workers=specs, security=security) as cluster:
             _restore(before)
             yield cluster

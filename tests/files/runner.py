@@ -19,7 +19,8 @@ from pdum.nvenc._encoders.software import SoftwareEncoder
 from pdum.nvenc._files.job import FileJob, FileSettings
 from pdum.nvenc._files.portable_file import FileElsewhere
 from pdum.nvenc._files.task import FileTask
-from pdum.nvenc._tasks import EncodedRange, Result
+from pdum.nvenc._results import Result
+from pdum.nvenc._tasks import EncodedRange
 from pdum.nvenc.events import EngineInfo
 
 SOFTWARE = EngineInfo(index=0, kind="software")

@@ -79,8 +79,9 @@ if TYPE_CHECKING:
     from ._metrics.server import MetricsServer
     from ._pool.pool import EncoderPool
     from ._pool.run import Run
+    from ._results import Result, RunReport
     from ._storage.settings import StorageSettings
-    from ._tasks import BaseTask, PieceSink, Plan, Result, RunReport, Task, VideoEncoder
+    from ._tasks import BaseTask, PieceSink, Plan, Task, VideoEncoder
     from ._writer.one_liner import encode_frames
     from ._writer.writer import VideoWriter
     from .events import EngineInfo, Event
@@ -208,9 +209,9 @@ _LAZY = {
     "Plan": "._tasks",
     "References": "._config.references",
     "Region": "._config.regions",
-    "Result": "._tasks",
+    "Result": "._results",
     "Run": "._pool.run",
-    "RunReport": "._tasks",
+    "RunReport": "._results",
     "Sei": "._config.picture",
     "SoftwareEncoder": "._encoders.software",
     "StorageSettings": "._storage.settings",

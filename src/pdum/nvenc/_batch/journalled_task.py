@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._errors import NvencError
 from .._files.wrapped_task import WrappedTask
-from .._tasks import BaseTask, NextPlan, Plan, Result
+from .._results import Result
+from .._tasks import BaseTask, NextPlan, Plan
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig

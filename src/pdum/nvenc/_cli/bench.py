@@ -16,7 +16,8 @@ from .._batch.supported_settings import gpus_of, supported_settings
 from .._config.config import EncoderConfig
 from .._config.settings import auto_codecs, codec_name, preset_number
 from .._errors import InvalidConfig, NvencError
-from .._tasks import BaseTask, Plan, Result
+from .._results import Result
+from .._tasks import BaseTask, Plan
 from .._version import __version__
 from . import exits
 from .interruption import Interruption, interruptible

@@ -90,16 +90,19 @@ def _encode(ledger: Ledger, output: RunOutput, interruption: Interruption) -> No
 def settled_pool(
     settings: BatchSettings, output: RunOutput, sentences_of: Callable[[SupportedSettings], Sequence[str]]
 ) -> Iterator[tuple[EncoderPool, TaskMaker]]:
-    """The pool, and what makes its tasks. Says first which settings its engines do not support, and these sentences."""
+    """The pool, and what makes its tasks. Says which settings its engines do not support, and these sentences.
+
+    Nothing is said of a run that cannot begin, but why.
+    """
     with ExitStack() as stack:
         # Only its workers know what a cluster can do, and this machine's pool begins only when all is settled.
         cluster = stack.enter_context(pool_of(settings)) if settings.cluster else None
         gpus = gpus_of(settings) if cluster is None else gpus_of_cluster(cluster.engines)
         supported = supported_settings(settings, gpus)
         output.settings = shown_settings(settings, supported)
+        pool = cluster or stack.enter_context(pool_of(settings))
         for message in (*supported.notices, *sentences_of(supported)):
             output.say(message)
-        pool = cluster or stack.enter_context(pool_of(settings))
         kind = None if pool.kind == "both" else pool.kind
         yield pool, TaskMaker(settings=settings, supported=supported, kind=kind)
 

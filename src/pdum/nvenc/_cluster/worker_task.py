@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._tasks import BaseTask, EncodedRange, Plan, Result
+from .._results import Result
+from .._tasks import BaseTask, EncodedRange, Plan
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig

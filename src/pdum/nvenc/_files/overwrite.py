@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .._errors import NvencError
 from .._media.spool import OVERWRITE, WorkFolder, load_json, write_atomically
-from .._tasks import Result
+from .._results import Result
 
 COPIED_AT_ONCE = 1 << 20
 HEAD = 4096

@@ -11,8 +11,9 @@ from .._errors import NvencError, SourceUnreadable
 from .._media.filtered_video import FilteredVideo
 from .._media.sample import SampledSink, has_decoder
 from .._media.spool import Piece, PieceWriter
+from .._results import Result
 from .._storage.path_mapping import PathMapping, mappings_of_this_process, to_worker
-from .._tasks import Plan, Remarks, Result
+from .._tasks import Plan, Remarks
 from .commit import FileIdentity
 from .job import FileJob
 from .source_task import SourceTask

@@ -13,7 +13,8 @@ from .._config.filter_words import AUTO
 from .._config.settings import tuning_name
 from .._errors import OutOfSessions
 from .._pool.sessions import for_engine, open_encoder
-from .._tasks import NextPlan, Plan, Result
+from .._results import Result
+from .._tasks import NextPlan, Plan
 from .job import FileJob
 from .quality_choice import QualityChoice
 from .samples import Samples

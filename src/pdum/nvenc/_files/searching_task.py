@@ -15,7 +15,8 @@ from .._config.values import LARGEST_CQ
 from .._errors import InvalidConfig, TargetOutOfReach
 from .._media.other_streams import bytes_beside_video
 from .._media.sample import decoded
-from .._tasks import NextPlan, Phase, PieceSink, Plan, Result, Trial
+from .._results import Result
+from .._tasks import NextPlan, Phase, PieceSink, Plan, Trial
 from .._text import size
 from .job import FileJob, FileSettings
 from .quality_choice import ROOM, QualityChoice, Tried

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._errors import InvalidConfig, NvencError
+from .._results import Result
 from .._storage.fetching import Fetch
 from .._storage.publishing import Publish, look_for_result
 from .._storage.remote_file import StoredFile
 from .._storage.spool_folder import JobSpool, remove_forgotten
-from .._tasks import NextPlan, NotYet, Plan, Portable, Result
+from .._tasks import NextPlan, NotYet, Plan, Portable
 from .commit import Commit
 from .portable_stored import PortableStored
 from .searching_task import SearchingTask

@@ -19,7 +19,8 @@ from .._media.passthrough import OF_THE_FILE, Passthrough, plan
 from .._media.sample import SampledSink, has_decoder
 from .._media.spool import Piece, missing_ranges
 from .._media.verify import lost_metadata, verify
-from .._tasks import EncodedRange, NextPlan, PieceSink, Plan, Portable, Remarks, Result
+from .._results import Result
+from .._tasks import EncodedRange, NextPlan, PieceSink, Plan, Portable, Remarks
 from .commit import CommitRequest, require_same_source
 from .job import FileJob, FileSettings
 from .overwrite import Overwrite

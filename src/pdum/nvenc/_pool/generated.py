@@ -19,7 +19,8 @@ from .._errors import Cancelled, FolderMissing, InvalidConfig, NvencError
 from .._media.mux import OutputFile, VideoFormat, decode_times, require_container
 from .._mp4.hevc import with_alpha_information
 from .._mp4.hevc_units import has_second_picture
-from .._tasks import BaseTask, Plan, Portable, Remarks, Result
+from .._results import Result
+from .._tasks import BaseTask, Plan, Portable, Remarks
 from .ranges import divided
 
 if TYPE_CHECKING:

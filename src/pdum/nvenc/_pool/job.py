@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from .._errors import InvalidConfig, NvencError
 
 if TYPE_CHECKING:
-    from .._tasks import Plan, Result, Task
+    from .._results import Result
+    from .._tasks import Plan, Task
 
 
 class JobState(Enum):

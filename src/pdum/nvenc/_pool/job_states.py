@@ -29,7 +29,8 @@ from .schedule import ranked
 from .totals import Totals
 
 if TYPE_CHECKING:
-    from .._tasks import Result, Task
+    from .._results import Result
+    from .._tasks import Task
     from ..events import Event
     from .pieces import Piece
 

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from .._files.stored_job import StoredJob
     from .._files.stored_task import StoredTask
     from .._files.task import FileTask
+    from .._results import Result, RunReport
     from .._storage.settings import StorageSettings
-    from .._tasks import Result, RunReport, Task
+    from .._tasks import Task
     from ..events import EngineInfo, Event
     from .generated import GeneratedTask, Render
 

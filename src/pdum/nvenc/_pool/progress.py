@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from .. import events
-from .._tasks import Result, RunReport
+from .._results import Result, RunReport
 from .supply import Waits
 
 if TYPE_CHECKING:

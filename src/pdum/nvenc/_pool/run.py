@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .. import events
 from .._errors import EncoderClosed, InvalidConfig, NvencError, TimedOut
-from .._tasks import RunReport
+from .._results import RunReport
 from .callbacks import Callbacks
 from .event_log import EventLog, events_async
 from .helpers import HELPERS, make_helpers, number_of
