@@ -145,6 +145,17 @@ def test_other_containers(request: pytest.FixtureRequest, tmp_path: Path, name: 
             assert_same(list(frames), clip.wanted[first:])
 
 
+def test_ten_bits_and_a_size_that_is_cropped(source: Path, tmp_path: Path) -> None:
+    form = "yuva420p10le"
+    path = by_x265(source, tmp_path / "a.mov", "-vf", "scale=190:142", "-pix_fmt", form)
+    with closing(frames_from(path, index_of(path), 0, Decoding(1, strict=True), missing)) as frames:
+        found = list(frames)
+    assert {(frame.format.name, frame.width, frame.height) for frame in found} == {(form, 190, 142)}
+    planes = [np.frombuffer(one, np.uint16).reshape(one.height, -1)[:, : one.width] for f in found for one in f.planes]
+    wanted = run("-i", path, "-f", "rawvideo", "-pix_fmt", form, "-")
+    assert b"".join(plane.tobytes() for plane in planes) == wanted
+
+
 def test_parts_with_their_own_headers(ours: Clip, foreign: Clip, tmp_path: Path) -> None:
     """As editors join videos: packets do not repeat the headers."""
     path = joined(tmp_path / "joined.mov", ours.path, foreign.path)
