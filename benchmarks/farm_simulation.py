@@ -9,8 +9,8 @@ a number of servers with a queue, and the events between them are simulated one 
 
 The durations of the files have a lognormal distribution, as libraries of videos have. Each number is an option, so that
 yours can take its place. ``look-cost`` and ``join-cost`` are processor time for a second of video, which
-``farm_costs.py`` measures. All others are assumed: ``job-cost`` is the pool's own (``many_jobs.py`` measures it) and
-that of the cluster's scheduler for one task; ``look`` and ``join`` are what the storage takes for a second of video.
+``farm_costs.py`` measures. ``job-cost`` is what ``farm.py`` measures of a job, with the cluster's scheduler in the same
+program. All others are assumed: ``look`` and ``join`` are what the storage takes for a second of video.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Model:
     """Of the logarithm of the durations."""
     speed: float = 8.0
     """Seconds of video that an engine encodes in a second."""
-    job_cost: float = 0.0015
+    job_cost: float = 0.03
     """Processor time of the calling program for one job, whatever its length."""
     look_cost: float = 0.0002
     """Processor time to examine a source, for each second of video."""
