@@ -244,14 +244,32 @@ def test_two_views_have_no_transparency(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("machine")
-def test_hevc_with_alpha_is_a_source_of_colours_alone(folder: Path, tmp_path: Path) -> None:
-    """FFmpeg decodes its first layer."""
+def test_hevc_with_alpha_is_a_source_too(folder: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first.mov"
     with EncoderPool() as pool:
-        pool.encode_file(clip(tmp_path, "PNG"), tmp_path / "first.mov", **KEPT)
-        told = pool.encode_file(tmp_path / "first.mov", folder / "a.mov", codec="hevc", **QP)
+        pool.encode_file(clip(tmp_path, "PNG"), first, **KEPT)
+        told = pool.encode_file(first, folder / "a.mov", codec="hevc", **QP)
         assert [text for text in told.warnings if LEFT_OUT in text]
-        with pytest.raises(InvalidConfig, match="decoder for hevc gives the colours of this video without its alpha"):
-            pool.encode_file(tmp_path / "first.mov", folder / "b.mov", **KEPT)
+        pool.encode_file(first, folder / "b.mov", segments=2, **KEPT)
+    assert_alpha(folder / "b.mov", slopes())
+    assert_colours(folder / "b.mov", first)
+
+
+@pytest.mark.usefixtures("machine")
+def test_colours_that_are_multiplied_already_are_told(folder: Path, tmp_path: Path) -> None:
+    """As a file of Apple's encoder may say. With its bits as they are, players would multiply the colours again."""
+    first, message = tmp_path / "first.mov", bytes.fromhex("4e01a504")
+    with EncoderPool() as pool:
+        pool.encode_file(clip(tmp_path, "PNG"), first, **KEPT)
+        first.write_bytes(first.read_bytes().replace(message + b"\x00", message + b"\x10"))
+        told = pool.encode_file(first, folder / "a.mov", **KEPT)
+        divided = Filters(vf="unpremultiply=inplace=1")
+        others = [
+            pool.encode_file(first, folder / "b.mov", filters=divided, **KEPT),
+            pool.encode_file(first, folder / "c.mov", codec="hevc", **QP),
+        ]
+    assert any("multiplied by alpha already" in text and "unpremultiply" in text for text in told.warnings)
+    assert not any("multiplied by alpha already" in text for one in others for text in one.warnings)
 
 
 @pytest.mark.parametrize("backend", ["nvenc", "software"])

@@ -112,7 +112,7 @@ class KeepingSink:
     def __init__(self, task: FileElsewhere, writer: PieceWriter, kept: list[Piece], first: int) -> None:
         self._kept = kept
         codec = task.encoder_config.settings()["codec"]
-        alpha = task.job.settings.keeps_alpha
+        alpha = task.alpha_for(first)
         self._sample = SampledSink(writer, first, codec, alpha=alpha) if task.samples() else None
         self._sink: PieceSink = self._sample or writer
 

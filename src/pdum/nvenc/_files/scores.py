@@ -60,6 +60,11 @@ def compare(metric: str, originals: Iterable[Any], results: Iterable[Any]) -> fl
     return sum(scores) / len(scores)
 
 
+def _without_alpha(form: str) -> str:
+    """The pixel format of the colours alone, which are what is compared."""
+    return form.replace("yuva", "yuv", 1)
+
+
 class _Pair:
     """FFmpeg's filter between two sources of pictures. The temporal part of XPSNR and VMAF needs consecutive ones."""
 
@@ -114,7 +119,7 @@ class _FrameScores:
 
     def __init__(self, metric: str, like: Any) -> None:
         self._metric = metric
-        self._pair = _Pair(FILTERS[metric], like, like.format.name)
+        self._pair = _Pair(FILTERS[metric], like, _without_alpha(like.format.name))
 
     def push(self, original: Any, result: Any, number: int) -> list[float]:
         return [_score(self._metric, frame.metadata) for frame in self._pair.push(original, result, number)]
@@ -132,7 +137,7 @@ class _VmafScores:
     def __init__(self, like: Any) -> None:
         self._folder = TemporaryDirectory(prefix="pdum-nvenc-vmaf-")
         self._report = os.path.join(self._folder.name, "scores.json")
-        form = like.format.name
+        form = _without_alpha(like.format.name)
         threads = len(os.sched_getaffinity(0))
         self._pair = _Pair(
             FILTERS["vmaf"], like, form if form in FORMATS_OF_VMAF else "yuv420p",

@@ -6,12 +6,14 @@ import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._config.filters import Filters
 from .._config.settings import codec_name
 from .._errors import InvalidConfig, NvencError
+from .._media.alpha_check import AlphaTaken
 from .._media.containers import CONTAINERS, require_place_for_alpha, require_place_for_views, require_video_codec
 from .._media.decode import frames_from
 from .._media.decoder import FEW_THREADS, MANY_THREADS, Decoding, OnGpu, ignore, no_such_file
@@ -33,7 +35,7 @@ from .ranges import plan_of
 from .recipes import Recipes
 from .right_view import PairFrames, RightView
 from .source_files import SourceFiles
-from .transparency import require_alpha
+from .transparency import multiplied_colours, require_alpha
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
@@ -82,6 +84,7 @@ class SourceTask(BaseTask):
         self._recipes.clear()
         self._warnings: list[str] = []
         self._repeated: set[int] = set()
+        self._alpha_taken = AlphaTaken()
 
     def _close_sources(self) -> None:
         self._files.close()
@@ -137,6 +140,7 @@ class SourceTask(BaseTask):
         index = self._video.index
         if alpha:
             require_alpha(self.job.source, self._video)
+            self._warnings += multiplied_colours(self._video)
         if self._right is not None:
             self._right.look(self.job.source, self._video, self._threads_to_look(), self._require_not_cancelled)
             self._warnings += [f"{self._right.path}: {text}" for text in self._right.video.index.warnings]
@@ -170,12 +174,21 @@ class SourceTask(BaseTask):
         config, video = self.config(engine), self._looked_through_video()
         if engine.kind != "nvenc":
             return self._converted(first, self._decoding(engine, self.job.source), converter_for_software(config))
-        convert = (converter_with_alpha if config.alpha else converter_for_hardware)(config)
+        convert = self._converter(config, first)
         left = self._for_hardware(first, engine, self.job.source, video, self._files, convert)
         if self._right is None:
             return left
         right = self._right
         return PairFrames(left, self._for_hardware(first, engine, right.path, right.video, right.files, convert))
+
+    def _converter(self, config: EncoderConfig, first: int) -> Callable[[Any], Any]:
+        if config.alpha:
+            return self._alpha_taken.noting(first, converter_with_alpha(config))
+        return converter_for_hardware(config)
+
+    def alpha_for(self, first: int) -> Callable[[], dict[int, Any]] | None:
+        """Returns what an engine gets as alpha in the range that begins at this frame; None if it gets none."""
+        return partial(self._alpha_taken.of, first) if self.job.settings.keeps_alpha else None
 
     def _decoding(self, engine: EngineInfo, path: Path) -> Decoding:
         on_gpu = self._decoder_on(engine, path)

@@ -100,7 +100,7 @@ class FileTask(SourceTask):
         if self.job.verify != "samples" or not has_decoder(codec):
             return writer
         views = 1 if self._right is None else 2
-        sample = SampledSink(writer, first, codec, views, self.job.settings.keeps_alpha)
+        sample = SampledSink(writer, first, codec, views, self.alpha_for(first))
         self._samples.append(sample)
         return sample
 
@@ -190,7 +190,9 @@ class FileTask(SourceTask):
         for sample in sampled:
             sample.require()
         decoded = {sample.first for sample in sampled} | self._sampled_elsewhere
-        verify(self._part, joined.times(), joined, self.job.verify, self._require_not_cancelled, decoded)
+        verify(
+            self._part, joined.times(), joined, self.job.verify, self._require_not_cancelled, decoded, self._alpha_taken
+        )  # fmt: skip
 
     def abandon(self, keep: bool) -> None:
         """Removes the job's work. ``keep`` leaves complete pieces for a later run if the job asks for that."""

@@ -35,6 +35,16 @@ def require_alpha(path: Path, video: FilteredVideo) -> None:
     )
 
 
+def multiplied_colours(video: FilteredVideo) -> list[str]:
+    """A warning about a source whose colours are not as the result says of them."""
+    if not video.source.look.premultiplied or "unpremultiply" in (video.filters.vf or ""):
+        return []
+    return [
+        "The source says that its colours are multiplied by alpha already. The result says that they are not, so "
+        "players multiply them once more, which makes edges dark. vf='unpremultiply=inplace=1' divides them."
+    ]
+
+
 def lost_alpha(look: Look) -> list[str]:
     """A warning about a source whose alpha nobody asked to keep."""
     if not look.transparent:

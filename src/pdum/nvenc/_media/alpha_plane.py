@@ -7,7 +7,7 @@ from typing import Any
 from .._profiling import profiled
 
 DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""FFmpeg's decoders that return alpha, by the codec. Its own decoders leave it out."""
+"""FFmpeg's decoders that return alpha, by the codec. Its own decoders leave it out. For HEVC, see ``alpha_layer``."""
 PLACES = {"rgba": 3, "bgra": 3, "vuya": 3, "argb": 0, "abgr": 0, "ayuv": 0, "uyva": 3, "ya": 1}
 """Where alpha is among the components of each pixel, by how the name of a packed format begins."""
 OPAQUE = 255

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from .._errors import NvencError, SourceUnreadable
 from .._profiling import profiled
+from .alpha_layer import LayerDecoder, context_for_layers, has_alpha_layer
 from .alpha_plane import DECODERS_WITH_ALPHA, has_alpha_beside
 from .av import import_av, open_container, words_of
+from .packet_decoder import PacketDecoder
 
 NO_DECODERS = {"codec_whitelist": "none"}
 
@@ -157,12 +159,16 @@ class Decoding:
             except NvencError as error:
                 self.may_stumble(error)
                 raise
+        options = {"err_detect": "explode"} if self.strict else {}
+        if self.alpha and has_alpha_layer(stream):
+            both = ByFFmpeg(self, stream, context_for_layers(options))
+            return LayerDecoder(stream, both, self.may_stumble, self.strict)
         context = self._context_for(stream)
         if not context.is_open:
             context.thread_type = "AUTO"
             context.thread_count = self.threads if self.on_gpu is None else MOST_THREADS_OF_A_GPU
-            if self.strict:
-                context.options = {"err_detect": "explode"}
+            if options:
+                context.options = options
         return ByFFmpeg(self, stream, context)
 
     def _context_for(self, stream: Any) -> Any:
@@ -174,23 +180,6 @@ class Decoding:
     def may_stumble(self, error: Exception) -> None:
         if not self.strict and not self.is_careful:
             raise Stumbled(str(error)) from error
-
-
-class PacketDecoder(Protocol):
-    """Decodes the packets of one stream."""
-
-    def frames(self, packet: Any) -> Iterable[Any]:
-        """Decodes a packet. An empty packet returns the frames that the decoder still holds.
-
-        Raises:
-            SourceUnreadable: decoding is strict and something is damaged, or the decoder failed without damage.
-            Stumbled: decoding is not strict, and more may be lost than what is damaged.
-        """
-
-    def rest(self) -> Iterable[Any]:
-        """The frames that the decoder still holds after the file ended early. Raises Stumbled."""
-
-    def close(self) -> None: ...
 
 
 class ByFFmpeg:
@@ -309,7 +298,7 @@ class Start:
     def looked_at(
         cls, path: Path, threads: int, interrupted: Callable[[], None] = lambda: None, *, alpha: bool = False
     ) -> Start:
-        """Decodes the first frames, if there are any."""
+        """Decodes the first frames, if there are any. They lack the alpha that is asked for if none can be decoded."""
         start = cls(path, Decoding(threads, alpha=alpha), interrupted)
         try:
             start._look()
@@ -319,6 +308,9 @@ class Start:
         except BaseException:
             start.close()
             raise
+        if alpha and not start.frames:
+            start.close()
+            return cls.looked_at(path, threads, interrupted)
         return start
 
     def _look(self) -> None:

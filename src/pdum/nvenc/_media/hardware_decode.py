@@ -18,11 +18,12 @@ from .._errors import NvencError, UnsupportedFeature
 from .._nvenc import DecodedFrame, PrimaryContext
 from .av import import_av
 from .background import BackgroundCall
-from .decoder import Decoding, OnGpu, PacketDecoder, Stumbled, video_stream
+from .decoder import Decoding, OnGpu, Stumbled, video_stream
 from .decoder_places import chip_limit
 from .further_decoders import chips_for, fair_share
 from .idle_decoders import IDLE_DECODERS, BorrowedDecoder
 from .look import stored_as
+from .packet_decoder import PacketDecoder
 
 if TYPE_CHECKING:
     from ..events import EngineInfo

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .._config.colour import Colour
 from .._config.hdr import ContentLight, MasteringDisplay
 from .._mp4 import hevc_units
+from .alpha_layer import has_alpha_layer
 from .alpha_plane import has_alpha, has_alpha_beside, is_transparent
 from .av import fraction, side_data, side_data_of_all
 
@@ -21,6 +22,8 @@ REFERENCE_DISPLAYS = bytes((hevc_units.SEI << 1, 1, hevc_units.REFERENCE_DISPLAY
 """How the unit begins that says which view of MV-HEVC is for which eye."""
 ALPHA_CHANNEL = bytes((hevc_units.SEI << 1, 1, hevc_units.ALPHA_CHANNEL_INFORMATION))
 """How the unit begins that says that HEVC's second layer is alpha."""
+PREMULTIPLIED = 1
+"""What that unit has as use of alpha if players are not to multiply the colours by it."""
 PALETTES = ("gif",)
 """Codecs whose frames always have alpha, because a colour of their palette can be transparent."""
 FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
@@ -56,6 +59,8 @@ class Look:
     """The source has alpha, whether or not it is decoded. A palette counts if it is seen to have any."""
     gives_alpha: bool = False
     """The decoded frames have alpha."""
+    premultiplied: bool = False
+    """HEVC says that its colours are multiplied by alpha already."""
 
     @property
     def pixels(self) -> int:
@@ -91,9 +96,17 @@ def look_at(stream: Any, frames: Sequence[Any]) -> Look:
         two_views=REFERENCE_DISPLAYS in extradata,
         transparent=has_alpha_beside(stream)
         or ALPHA_CHANNEL in extradata
+        or has_alpha_layer(stream)
         or any(map(is_transparent if codec in PALETTES or first.format.has_palette else has_alpha, frames)),
         gives_alpha=any(map(has_alpha, frames)),
+        premultiplied=_is_premultiplied(extradata),
     )
+
+
+def _is_premultiplied(header: bytes) -> bool:
+    """Whether the message about alpha says so: the use of alpha follows the message's size and a bit."""
+    _, found, message = header.partition(ALPHA_CHANNEL)
+    return bool(found) and len(message) > 1 and message[1] >> 4 == PREMULTIPLIED
 
 
 def stored_as(form: Any) -> tuple[str, int, bool]:

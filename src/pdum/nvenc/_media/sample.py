@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from .._encoders.bitstreams import DECODERS
 from .._errors import VerificationFailed
-from .._mp4.hevc_units import has_second_picture
+from .alpha_check import complaint
 from .av import import_av
 from .background import BackgroundCall
 
@@ -43,11 +43,13 @@ def decoded(
     yield from context.decode(None)
 
 
-def require_alpha(first: int, packets: Iterable[bytes]) -> None:
-    """Raises VerificationFailed unless each packet has a picture of the second layer. ``first``: the first's number."""
-    for number, packet in enumerate(packets, first):
-        if not has_second_picture(packet):
-            raise wrong(f"packet {number} has no alpha.")
+def require_alpha(
+    packets: Iterable[tuple[int, bytes]], taken: Mapping[int, Any], interrupted: Callable[[], None] = lambda: None
+) -> None:
+    """Raises VerificationFailed unless the packets have the alpha that was taken from the source."""
+    found = complaint(packets, taken, interrupted)
+    if found is not None:
+        raise wrong(found)
 
 
 class SampledSink:
@@ -55,22 +57,29 @@ class SampledSink:
 
     Args:
         views: how many pictures each packet holds: 2 for both eyes.
-        alpha: each packet has a layer of alpha, which FFmpeg does not decode.
+        alpha: returns what the encoder got as alpha (``AlphaTaken.of``), if each packet has a layer of it.
     """
 
-    def __init__(self, sink: PieceSink, first: int, codec: str, views: int = 1, alpha: bool = False) -> None:
+    def __init__(
+        self,
+        sink: PieceSink,
+        first: int,
+        codec: str,
+        views: int = 1,
+        alpha: Callable[[], Mapping[int, Any]] | None = None,
+    ) -> None:
         self.first = first
         self.is_whole = False
         self._sink = sink
         self._codec = codec
         self._views, self._alpha = views, alpha
-        self._packets: list[bytes] = []
+        self._packets: list[tuple[int, bytes]] = []
         self._sample: BackgroundCall[None] | None = None
         self._is_wanted = True
 
     def write(self, packets: Sequence[Packet]) -> None:
         if self._sample is None:
-            self._packets += [packet.data for packet in packets[: SAMPLED - len(self._packets)]]
+            self._packets += [(packet.seq, packet.data) for packet in packets[: SAMPLED - len(self._packets)]]
             if len(self._packets) == SAMPLED:
                 self._sample = BackgroundCall(self._decode)
         self._sink.write(packets)
@@ -99,15 +108,15 @@ class SampledSink:
     def _decode(self) -> None:
         av, found = import_av(), 0
         try:
-            wanted = takewhile(lambda _: self._is_wanted, self._packets)
+            wanted = takewhile(lambda _: self._is_wanted, (data for _, data in self._packets))
             for frame in decoded(self._codec, wanted, threads=1, strict=True, views=self._views):
                 found += not frame.is_corrupt
         except av.error.FFmpegError as error:
             raise self._missing(found) from error
         if found < len(self._packets) * self._views:
             raise self._missing(found)
-        if self._alpha:
-            require_alpha(self.first, self._packets)
+        if self._alpha is not None:
+            require_alpha(self._packets, self._alpha())
 
     def _missing(self, found: int) -> VerificationFailed:
         return wrong(

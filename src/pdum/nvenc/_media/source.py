@@ -93,7 +93,6 @@ def look_through(path: Path, threads: int, interrupted: Callable[[], None], alph
             stream = video_stream(container, path)
             declared = stream.frames
             facts: dict[str, Any] = {"stream": stream.index, "time_base": time_base(stream), "rate": _rate(stream)}
-            facts["alpha"] = alpha
             packets = listed_packets(path, container, stream, interrupted)
             if packets is None:
                 packets = demuxed_packets(container, stream, interrupted)
@@ -103,7 +102,7 @@ def look_through(path: Path, threads: int, interrupted: Callable[[], None], alph
         start = looking.answer()
         if not start.frames:
             raise SourceUnreadable(f"{path}: No frame of this video can be decoded.")
-        facts["look"] = look_at(start.stream, start.frames)
+        facts["look"], facts["alpha"] = look_at(start.stream, start.frames), start.decoding.alpha
         return _index(path, packets, declared, facts, start.frames, interrupted), start
     except BaseException:
         looking.undo(Start.close)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from .._errors import SourceUnreadable, VerificationFailed
 from .._profiling import profiled
+from .alpha_check import AlphaTaken
 from .av import import_av, readable, time_base
 from .decode import frames_from
 from .decoder import Decoding, every_frame, open_source, video_stream
@@ -31,10 +32,12 @@ def verify(
     how: str,
     interrupted: Callable[[], None],
     sampled: Collection[int] = (),
+    taken: AlphaTaken | None = None,
 ) -> None:
     """Raises VerificationFailed unless the file has these frames at these times, and the right streams.
 
-    ``sampled``: parts whose first packets were decoded when the encoder returned them.
+    ``sampled``: parts whose first packets were decoded when the encoder returned them. ``taken``: what is known of the
+    source's alpha, if the result has any.
     """
     try:
         with open_source(part) as container:
@@ -48,7 +51,7 @@ def verify(
             if joined.stereo:
                 _require_both_views(joined, interrupted)
             if joined.alpha:
-                _require_alpha(joined, interrupted)
+                _require_alpha(joined, taken or AlphaTaken(), interrupted)
     except SourceUnreadable as error:
         raise VerificationFailed(f"The result cannot be read back: {error}") from error
 
@@ -179,10 +182,10 @@ def _require_both_views(joined: Any, interrupted: Callable[[], None]) -> None:
         _fail(f"the views of frame {count // 2} cannot be decoded.")
 
 
-def _require_alpha(joined: Any, interrupted: Callable[[], None]) -> None:
+def _require_alpha(joined: Any, taken: AlphaTaken, interrupted: Callable[[], None]) -> None:
     for piece in joined.pieces:
-        interrupted()
-        require_alpha(piece.first, (data for _, _, data in packets_of(piece)))
+        packets = ((number, data) for number, _, data in packets_of(piece))
+        require_alpha(packets, taken.of(piece.first), interrupted)
 
 
 def _titles(container: Any) -> set[str]:

@@ -17,6 +17,11 @@ class BitReader:
         self._left = 8 * len(data)
         self._what = what
 
+    @property
+    def left(self) -> int:
+        """How many bits were not read."""
+        return self._left
+
     def bits(self, count: int) -> int:
         """An unsigned number of so many bits."""
         self.skip(count)
@@ -56,6 +61,18 @@ def nal_units(data: bytes) -> Iterator[bytes]:
 def without_emulation(unit: bytes) -> bytes:
     """The unit without the bytes that keep start codes out of it."""
     return unit.replace(b"\0\0\3", b"\0\0")
+
+
+def with_emulation(unit: bytes) -> bytes:
+    """The unit with them."""
+    made, zeros = bytearray(), 0
+    for byte in unit:
+        if zeros == 2 and byte <= 3:
+            made.append(3)
+            zeros = 0
+        made.append(byte)
+        zeros = 0 if byte else zeros + 1
+    return bytes(made)
 
 
 def obus(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:

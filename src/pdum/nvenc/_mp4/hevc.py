@@ -67,7 +67,7 @@ def _read_sps(by_kind: dict[int, list[bytes]]) -> StreamDescription:
     sub_layers, nested = reader.bits(3), reader.flag()
     profile_tier_level = payload[1:13]
     reader.skip(96)
-    _skip_sub_layers(reader, sub_layers)
+    skip_sub_layers(reader, sub_layers)
     reader.exp_golomb()  # its number
     chroma = reader.exp_golomb()
     if chroma == 3:
@@ -91,7 +91,8 @@ def _read_sps(by_kind: dict[int, list[bytes]]) -> StreamDescription:
     )
 
 
-def _skip_sub_layers(reader: BitReader, count: int) -> None:
+def skip_sub_layers(reader: BitReader, count: int) -> None:
+    """Skips the profiles and levels of so many temporal layers below the highest."""
     present = [(reader.flag(), reader.flag()) for _ in range(count)]
     if count:
         reader.skip(2 * (8 - count))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._config.config import EncoderConfig
+from .._media.alpha_layer import as_two_views
 from .._mp4.bits import nal_units
 from .._mp4.hevc_units import ALPHA_CHANNEL_INFORMATION, has_second_picture, is_message
 from .bench import Bench
@@ -25,8 +26,18 @@ def _judged(header: bytes, packets: list[bytes]) -> Answer:
     messages = [unit.hex() for unit in nal_units(packets[0]) if is_message(unit, ALPHA_CHANNEL_INFORMATION)]
     return Answer(
         found="; ".join(_wrong(packets, messages)) or BOTH,
-        numbers={**numbers_of(header, packets), "what key frames say of alpha": messages},
+        numbers={
+            **numbers_of(header, packets),
+            "what key frames say of alpha": messages,
+            "pictures of alpha that FFmpeg decodes": len(_shown_alpha(packets)),
+        },
     )
+
+
+def _shown_alpha(packets: list[bytes]) -> list[Any]:
+    """The pictures of the second layer, if FFmpeg decodes all of both."""
+    shown = decode("hevc", list(map(as_two_views, packets)), both_views=True)
+    return shown[1::2] if len(shown) == 2 * FRAMES else []
 
 
 def _pair(config: EncoderConfig, number: int) -> tuple[Any, Any]:
@@ -43,6 +54,8 @@ def _wrong(packets: list[bytes], messages: list[str]) -> list[str]:
         wrong.append("the colours are those of another picture")
     if not all(map(has_second_picture, packets)):
         wrong.append("there are packets without alpha")
+    elif any(psnr(picture, number + FRAMES) < LEAST_PSNR for number, picture in enumerate(_shown_alpha(packets))):
+        wrong.append("the alpha is that of another picture")
     return wrong if messages else [*wrong, "the first packet does not say what the alpha means"]
 
 
