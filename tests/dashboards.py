@@ -111,6 +111,7 @@ class Playing:
 async def playing(run: Recorded, size: tuple[int, int] = (160, 45)) -> AsyncIterator[Playing]:
     app = Dashboard(lambda: run)
     app.usage.stop()  # the GPUs of a recorded run are not those of this machine
+    app.NOTIFICATION_TIMEOUT = 3600  # type: ignore[misc]  # seconds: a slow machine sees all messages, too
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         app.source.thread.join()

@@ -16,7 +16,7 @@ from files.runner import HARDWARE, elsewhere, encode_elsewhere
 from pdum.nvenc import EncoderPool, FileJob, FileSettings, FileTask, NvencEncoder, VerificationFailed
 from pdum.nvenc._media.alpha_check import AlphaTaken, block_means, complaint, difference
 from stereo_streams import annex_b, layer_of
-from transparent_clips import FORMS, FRAMES, transparent_clip
+from transparent_clips import FORMS, FRAMES, packets_of, transparent_clip
 
 from simulator import Simulator
 from streams import nal_units
@@ -139,6 +139,18 @@ def test_alpha_that_cannot_be_decoded_is_told() -> None:
     assert complaint(whole, {}) is None
     assert complaint([*whole[:4], cut[4], *whole[5:]], {}) == "the alpha of frame 9 cannot be decoded."
     assert complaint(cut, {}) is None
+
+
+def test_results_are_checked_at_once(source: Path, folder: Path, simulator: Simulator) -> None:
+    """Whatever PyAV keeps for packets, it keeps for all decoders of the process."""
+    with simulator.machine(gpus=["RTX 5090"], backend="codec"), EncoderPool() as pool:
+        pool.encode_file(source, folder / "a.mov", bframes=2, **QP)
+    packets = list(enumerate(packets_of(folder / "a.mov")))
+
+    def interrupted() -> None:
+        assert complaint(packets, {}) is None
+
+    assert complaint(packets, {}, interrupted) is None
 
 
 def with_cut_alpha(packet: bytes) -> bytes:

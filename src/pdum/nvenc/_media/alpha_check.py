@@ -86,6 +86,13 @@ def complaint(
     return difference({number: means for number, means in found.items() if means is not None}, wanted)
 
 
+class Numbered:
+    """What packets carry to their frames: see ``Layers``."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
 def _decoded(packets: Iterator[tuple[int, bytes]], wanted: Mapping[int, Any]) -> Iterator[tuple[int, Any]]:
     """The number of each frame whose alpha can be decoded, and the means of its blocks if they are wanted."""
     av, context, layers = import_av(), context_for_layers({}), Layers()
@@ -99,13 +106,14 @@ def _decoded(packets: Iterator[tuple[int, bytes]], wanted: Mapping[int, Any]) ->
     def both() -> Iterator[tuple[Any, Any]]:
         for number, data in packets:
             packet = av.Packet(as_two_views(data))
-            packet.opaque = number
+            packet.opaque = Numbered(number)
             yield from layers.pairs(decoded(packet))
         yield from layers.pairs(decoded(None))
 
     for colours, alpha in both():
         if alpha is not None and not alpha.is_corrupt:
-            yield colours.opaque, _means_of(alpha) if colours.opaque in wanted else None
+            number = colours.opaque.number
+            yield number, _means_of(alpha) if number in wanted else None
 
 
 def _means_of(frame: Any) -> Any:

@@ -55,7 +55,11 @@ def as_two_views(packet: bytes) -> bytes:
 
 
 class Layers:
-    """Brings the two layers of each packet together. A packet's ``opaque`` is its number, and a frame has it, too."""
+    """Brings the two layers of each packet together, by its ``opaque``.
+
+    No two packets may have the same object there, not even those of different decoders: PyAV finds such objects by
+    their address, and forgets one as soon as a packet and its frames have gone. Of small numbers, Python has only one.
+    """
 
     def __init__(self) -> None:
         self._first: Any = None
@@ -64,7 +68,7 @@ class Layers:
         """The colours and what has the alpha in its luma. None for the latter if only one of both was decoded."""
         for frame in frames:
             first, self._first = self._first, None
-            if first is not None and first.opaque == frame.opaque:
+            if first is not None and first.opaque is frame.opaque:
                 yield first, frame
                 continue
             if first is not None:
@@ -127,7 +131,6 @@ class LayerDecoder:
         self._stream, self._both, self._may_stumble, self._strict = stream, both, may_stumble, strict
         self._filter = filter_for(stream)
         self._layers = Layers()
-        self._number = 0
 
     def frames(self, packet: Any) -> Iterator[Any]:
         is_end = not packet.size  # which is what the filter leaves of others, too
@@ -158,7 +161,7 @@ class LayerDecoder:
         made = import_av().Packet(as_two_views(bytes(packet)))
         made.pts, made.dts, made.duration = packet.pts, packet.dts, packet.duration
         made.time_base, made.is_keyframe = time_base(self._stream), packet.is_keyframe
-        made.opaque, self._number = self._number, self._number + 1
+        made.opaque = object()
         return made
 
     def _joined(self, pairs: Iterator[tuple[Any, Any]]) -> Iterator[Any]:
