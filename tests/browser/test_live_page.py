@@ -71,20 +71,29 @@ def test_the_picture_has_the_size_of_the_window(machine: None, chromium: Chromiu
         assert picture(page).is_right, "without a key frame too"
 
 
+def needed_key_frame(page: Page, site: Site) -> bool:
+    """Loses a packet. Returns whether its repair took a key frame."""
+    shown = [picture(page, "packet => packet.seq > 5")]
+    before = site.show.live.statistics
+    shown += pictures(page, REPAIRED, after=DROP)
+    by_key_frame: bool = shown[-1].keyframe
+    shown += [picture(page) for _ in range(3)]
+    assert all(one.is_right for one in shown)
+    assert len(shown) < shown[-1].seq - shown[0].seq + 1, "what was lost, and what needs it, is not shown"
+    after = site.show.live.statistics
+    counted = after.key_frames - before.key_frames, after.repaired - before.repaired
+    assert counted == ((1, 0) if by_key_frame else (0, 1))
+    return by_key_frame
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_lost_packet_is_repaired(machine: None, chromium: Chromium, backend: str) -> None:
+    """On a busy machine, a page may report a loss too late to be repaired without a key frame, but not always."""
     with live_site(SIZE, backend=backend) as site, opened(chromium, site) as page:
-        shown = [picture(page, "packet => packet.seq > 5")]
-        before = site.show.live.statistics
-        shown += pictures(page, REPAIRED, after=DROP)
-        repaired = shown[-1]
-        shown += [picture(page) for _ in range(3)]
-        assert all(one.is_right for one in shown)
-        assert len(shown) < shown[-1].seq - shown[0].seq + 1, "what was lost, and what needs it, is not shown"
-        after = site.show.live.statistics
-        by_key_frame = backend == "software"
-        assert repaired.keyframe is by_key_frame
-        assert (after.key_frames - before.key_frames, after.repaired) == ((1, 0) if by_key_frame else (0, 1))
+        if backend == "software":
+            assert needed_key_frame(page, site)
+        else:
+            assert any(not needed_key_frame(page, site) for _ in range(10))
 
 
 def test_a_page_comes_back_to_a_new_server(machine: None, chromium: Chromium) -> None:
