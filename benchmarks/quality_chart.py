@@ -10,11 +10,9 @@ from pdum.nvenc._config.quality_scale import BEST, QUALITIES, TABLES, WORST, cq_
 
 from .charts import FAINT, FONT, INK
 from .measuring import Figure, quartiles
+from .quality_figures import ENCODERS, NAMES
 
 COLOURS = {"av1": "#7a5195", "hevc": "#2f7ed8", "h264": "#d1802b"}
-NAMES = {"av1": "AV1", "hevc": "HEVC", "h264": "H.264"}
-COLUMNS = {"x265": "hevc", "x264": "h264"}
-"""Of the figures, with the codec that they are for."""
 PANELS = {"software": "cq in software: measured", "nvenc": "cq on NVENC: from publications"}
 WIDTH, HEIGHT = 340, 280
 LEFT, TOP, GAP, BOTTOM, RIGHT = 60, 90, 60, 50, 20
@@ -71,7 +69,7 @@ def _curves(kind: str, left: float) -> Iterator[str]:
 def _bands(figures: Sequence[Figure], place: Place) -> list[str]:
     """Where half of the clips and metrics lie."""
     bands = []
-    for column, codec in COLUMNS.items():
+    for codec, column in ENCODERS.items():
         found = [(_quality_of(_crf(one)), quartiles(one.samples)) for one in figures if one.column == column]
         edge = [place(at, low) for at, (low, _, _) in found] + [place(at, high) for at, (_, _, high) in found[::-1]]
         bands += [f"<polygon points='{_joined(iter(edge))}' fill='{COLOURS[codec]}' opacity='0.18'/>"] * bool(found)

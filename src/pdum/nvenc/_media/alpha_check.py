@@ -11,7 +11,7 @@ from typing import Any
 
 from .._mp4.hevc_units import has_second_picture
 from .alpha_layer import Layers, as_two_views, context_for_layers
-from .av import import_av
+from .av import import_av, rows_of
 
 BLOCK = 16
 KEPT = 12
@@ -113,15 +113,7 @@ def _decoded(packets: Iterator[tuple[int, bytes]], wanted: Mapping[int, Any]) ->
     for colours, alpha in both():
         if alpha is not None and not alpha.is_corrupt:
             number = colours.opaque.number
-            yield number, _means_of(alpha) if number in wanted else None
-
-
-def _means_of(frame: Any) -> Any:
-    import numpy as np
-
-    plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8)[: plane.line_size * frame.height].reshape(frame.height, -1)
-    return block_means(rows[:, : frame.width])
+            yield number, block_means(rows_of(alpha.planes[0])[:, : alpha.width]) if number in wanted else None
 
 
 def difference(found: Mapping[int, Any], wanted: Mapping[int, Any]) -> str | None:

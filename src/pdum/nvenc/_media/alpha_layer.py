@@ -16,14 +16,13 @@ from .._mp4.bits import nal_units
 from .._mp4.hevc_layers import has_alpha, with_view_for_alpha
 from .._mp4.hevc_units import VPS, kind_of
 from .._profiling import profiled
-from .av import import_av, time_base, words_of
+from .av import FULL_RANGE, LIMITED_RANGE, import_av, rows_of, time_base, words_of
 from .stream_headers import START, filter_behind, filter_for, filtered, new_headers, stream_header
 
 if TYPE_CHECKING:
     from .packet_decoder import PacketDecoder
 
 BOTH_VIEWS = {"view_ids": "-1"}
-LIMITED_RANGE, FULL_RANGE = 1, 2  # FFmpeg's AVCOL_RANGE_MPEG and AVCOL_RANGE_JPEG
 
 
 def has_alpha_layer(stream: Any) -> bool:
@@ -91,9 +90,9 @@ def with_alpha(colours: Any, alpha: Any) -> Any:
     limits = FULL_RANGE if full else LIMITED_RANGE
     made = colours.reformat(format=name, src_color_range=limits, dst_color_range=limits)
     made.color_range = FULL_RANGE if full else colours.color_range
-    rows = _rows(alpha.planes[0])
+    rows = rows_of(alpha.planes[0])
     columns = made.width * (2 if colours.format.components[0].bits > 8 else 1)
-    _rows(made.planes[3])[:, :columns] = rows[:, :columns]
+    rows_of(made.planes[3])[:, :columns] = rows[:, :columns]
     return made
 
 
@@ -106,13 +105,6 @@ def _is_known(name: str) -> bool:
         return bool(import_av().VideoFormat(name))
     except ValueError:
         return False
-
-
-def _rows(plane: Any) -> Any:
-    """Its bytes, with what is behind each row."""
-    import numpy as np
-
-    return np.frombuffer(plane, np.uint8)[: plane.line_size * plane.height].reshape(plane.height, -1)
 
 
 class LayerDecoder:

@@ -15,6 +15,7 @@ from .._text import error_text
 
 BEFORE_19: dict[str, Any] = {"metadata_errors": "surrogateescape"}
 """Passes tags that are not UTF-8 through unchanged. From 19 on, PyAV does so by itself."""
+LIMITED_RANGE, FULL_RANGE = 1, 2  # FFmpeg's AVCOL_RANGE_MPEG and AVCOL_RANGE_JPEG
 
 
 def import_av() -> Any:
@@ -30,6 +31,13 @@ def open_container(file: Any, mode: str, **more: Any) -> Any:
     av = import_av()
     has_19 = int(av.__version__.partition(".")[0]) >= 19
     return av.open(file, mode, **more, **({} if has_19 else BEFORE_19))
+
+
+def rows_of(plane: Any) -> Any:
+    """The bytes of a frame's plane, with what is behind each row."""
+    import numpy as np
+
+    return np.frombuffer(plane, np.uint8)[: plane.line_size * plane.height].reshape(plane.height, -1)
 
 
 EXPLAINED = {

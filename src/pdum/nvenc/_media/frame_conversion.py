@@ -9,7 +9,7 @@ from .._encoders.pixel_formats import FRAME_FORMATS, FULL_RANGE_NAMES, SEMI_PLAN
 from .._nvenc import DecodedFrame
 from .._profiling import profiled
 from .alpha_plane import alpha_of
-from .av import import_av
+from .av import import_av, rows_of
 
 if TYPE_CHECKING:
     from .._config.config import EncoderConfig
@@ -121,10 +121,8 @@ def _extended(frame: Any, width: int, height: int) -> Any:
     av = import_av()
     made = av.VideoFrame(width, height, frame.format.name)
     for source, target in zip(frame.planes, made.planes, strict=True):
-        rows = np.frombuffer(source, np.uint8)[: source.line_size * source.height].reshape(source.height, -1)
-        into = np.frombuffer(target, np.uint8)[: target.line_size * target.height].reshape(target.height, -1)
         kind = np.uint16 if _sample_bytes(frame) == 2 else np.uint8
-        of, to = rows.view(kind), into.view(kind)
+        of, to = rows_of(source).view(kind), rows_of(target).view(kind)
         columns, all_columns = _columns(frame, source), _columns(made, target)
         to[: source.height, :columns] = of[:, :columns]
         to[: source.height, columns:all_columns] = of[:, columns - 1 : columns]

@@ -12,7 +12,7 @@ from .._config.hdr import ContentLight, MasteringDisplay
 from .._mp4 import hevc_units
 from .alpha_layer import has_alpha_layer
 from .alpha_plane import has_alpha, has_alpha_beside, is_transparent
-from .av import fraction, side_data, side_data_of_all
+from .av import FULL_RANGE, fraction, side_data, side_data_of_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,6 @@ PREMULTIPLIED = 1
 """What that unit has as use of alpha if players are not to multiply the colours by it."""
 PALETTES = ("gif",)
 """Codecs whose frames always have alpha, because a colour of their palette can be transparent."""
-FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 
 
 @dataclass(frozen=True, kw_only=True)
