@@ -92,7 +92,7 @@ def settled_pool(
 ) -> Iterator[tuple[EncoderPool, TaskMaker]]:
     """The pool, and what makes its tasks. Says which settings its engines do not support, and these sentences.
 
-    Nothing is said of a run that cannot begin, but why.
+    If the run cannot begin, it says only why.
     """
     with ExitStack() as stack:
         # Only its workers know what a cluster can do, and this machine's pool begins only when all is settled.

@@ -1,7 +1,7 @@
 """Whether a result has the alpha of its source: not none, not inverted, and not that of other frames.
 
-What is compared are the means of blocks, because codecs keep them even where they keep little else. A picture may
-differ as much as a low bitrate makes it differ: it is wrong if it is clearly something else.
+The means of blocks are compared, because codecs keep them even where they keep little else. A picture may differ as
+much as a low bitrate makes it differ: it is wrong if it is clearly something else.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ BLOCK = 16
 KEPT = 12
 """Frames of each range whose alpha is kept: with B-frames, the first packets are not those of the first frames."""
 NEARLY_RIGHT = 4
-"""So far from the source's, of 255 on average, a picture counts as right without a further look."""
+"""A picture is right if its blocks differ from the source's by no more than this, of 255 on average."""
 CLEARLY = 4
-"""So many times nearer is a picture to what it seems to show than to what it should show."""
+"""A picture is wrong if it is this many times nearer to what it seems to show than to what it should show."""
 FAR_OFF = 40
-"""No bitrate makes a key frame's blocks differ so much on average."""
+"""A key frame is wrong if its blocks differ by more than this on average: no bitrate does that."""
 SHIFTS = (-2, -1, *range(1, KEPT))
 
 

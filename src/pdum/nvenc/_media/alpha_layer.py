@@ -1,8 +1,8 @@
 """The alpha of HEVC, which is a second layer beside the colours.
 
-FFmpeg decodes it for whoever chooses a pixel format with alpha, which PyAV offers no way to do. But on demand it gives
-both views of a stereo stream. Both kinds of streams differ in what they say of their second layer, and in nothing else.
-So the decoder is told that alpha is a second view, and alpha comes as the luma of that view.
+FFmpeg decodes it if its caller chooses a pixel format with alpha, which PyAV cannot do. But an option makes FFmpeg
+return both views of a stereo stream. The two kinds of streams differ only in what they say of their second layer. So
+the decoder is told that alpha is a second view, and the luma of that view is the alpha.
 """
 
 from __future__ import annotations
